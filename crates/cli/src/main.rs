@@ -1,0 +1,2 @@
+//! The `blindroute` binary.
+fn main() {}

@@ -1,0 +1,25 @@
+//! Arithmetic in the rings Z_2^32, Z_2^64 and Z_2^128 that the protocol computes in.
+//!
+//! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
+//! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
+//! [`matmul`], behind run-time detection.
+//!
+//! ```
+//! use blindroute_ring::{Matrix, PackedMatrix, Word};
+//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, Matrix::RowMajor);
+//! let mut product = [0u64; 2];
+//! blindroute_ring::matmul(&[5, u64::MAX], &weights, &mut product);
+//! assert_eq!(product, [5 - 3, 10 - 4]);
+//! assert_eq!(0xFFFF_u64.low_bits(4), 0xF);
+//! ```
+
+pub mod matmul;
+pub mod pack;
+mod prg;
+mod tensor;
+mod word;
+
+pub use matmul::{Matrix, PackedMatrix, matmul};
+pub use prg::{Prg, Seed};
+pub use tensor::{Scalar, Shape, Tensor};
+pub use word::Word;
