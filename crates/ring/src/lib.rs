@@ -13,6 +13,7 @@
 //! assert_eq!(0xFFFF_u64.low_bits(4), 0xF);
 //! ```
 
+pub mod fixed;
 pub mod matmul;
 pub mod pack;
 mod prg;

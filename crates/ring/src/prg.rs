@@ -46,25 +46,29 @@ impl Prg {
 
     /// The next bytes of the stream.
     pub fn fill_bytes(&mut self, bytes: &mut [u8]) {
-        bytes.fill(0);
-        self.cipher.apply_keystream(bytes);
+        self.cipher.write_keystream(bytes);
     }
 
     /// The next `count` words, each uniform over the whole word.
     pub fn words<W: Word>(&mut self, count: usize) -> Vec<W> {
+        let mut words = vec![W::ZERO; count];
+        self.fill_words(&mut words);
+        words
+    }
+
+    /// The next `out.len()` words, each uniform over the whole word: the same as [`Prg::words`], in place.
+    pub fn fill_words<W: Word>(&mut self, out: &mut [W]) {
         const BLOCK: usize = 4096;
         let width = W::BITS as usize / 8;
-        let mut words = Vec::with_capacity(count);
         let mut buffer = [0u8; BLOCK];
-        let mut left = count;
-        while left > 0 {
-            let now = left.min(BLOCK / width);
-            self.fill_bytes(&mut buffer[..now * width]);
-            words.extend(buffer[..now * width].chunks_exact(width).map(W::read_le));
-            left -= now;
+        for words in out.chunks_mut(BLOCK / width) {
+            let bytes = &mut buffer[..words.len() * width];
+            self.fill_bytes(bytes);
+            for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(width)) {
+                *word = W::read_le(bytes);
+            }
         }
         buffer.zeroize();
-        words
     }
 
     /// A fresh seed from the stream, for a stream of its own.

@@ -33,12 +33,7 @@ pub trait Word: Scalar + Eq + Ord + std::hash::Hash + Default + Zeroize {
     /// Truncated from 128 bits.
     fn from_u128(value: u128) -> Self;
     /// Reads a little-endian word of `BITS / 8` bytes; missing bytes are zero.
-    fn read_le(bytes: &[u8]) -> Self {
-        let mut word = [0u8; 16];
-        let length = bytes.len().min(Self::BITS as usize / 8);
-        word[..length].copy_from_slice(&bytes[..length]);
-        Self::from_u128(u128::from_le_bytes(word))
-    }
+    fn read_le(bytes: &[u8]) -> Self;
     /// The value as a signed number of `bits` bits (two's complement).
     fn signed(self, bits: u32) -> i128 {
         let unused = 128 - bits;
@@ -70,6 +65,16 @@ macro_rules! word {
             #[inline(always)]
             fn low_u64(self) -> u64 {
                 self as u64
+            }
+            #[inline(always)]
+            fn read_le(bytes: &[u8]) -> Self {
+                const WIDTH: usize = <$type>::BITS as usize / 8;
+                let mut word = [0u8; WIDTH];
+                match bytes.first_chunk() {
+                    Some(whole) => word = *whole,
+                    None => word[..bytes.len()].copy_from_slice(bytes),
+                }
+                <$type>::from_le_bytes(word)
             }
             #[inline(always)]
             fn widen(self) -> u128 {
