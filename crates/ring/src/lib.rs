@@ -20,7 +20,7 @@ mod prg;
 mod tensor;
 mod word;
 
-pub use matmul::{Matrix, PackedMatrix, matmul};
+pub use matmul::{Kernel, Matrix, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};
 pub use word::Word;
