@@ -1,1 +1,51 @@
-//! blindroute runtime.
+//! Everything between the protocol and the network: identities, links, channels, sessions' messages, the
+//! single-use ledger, services, child processes and configuration.
+//!
+//! Blocking threads over `std::net`, TLS 1.3 only, no async runtime. Every wait is bounded by [`Timeouts`]; every
+//! allocation follows a checked length; no error, log line or `Debug` output holds a payload, a seed or a key.
+//!
+//! ```
+//! use blindroute_runtime::{Deployment, Endpoint, Kind, Link, Role, Timeouts};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let home = tempfile::tempdir()?;
+//! let deployment = Deployment::generate(home.path())?;
+//! let server = Endpoint::load(Role::Server0, &deployment.identity(Role::Server0))?;
+//! let client = Endpoint::load(Role::Client, &deployment.identity(Role::Client))?;
+//!
+//! let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+//! let address = listener.local_addr()?.to_string();
+//! let serving = std::thread::spawn(move || {
+//!     let (socket, _) = listener.accept().expect("a connection");
+//!     let mut link = Link::accept(socket, &server, &[Role::Client], &Timeouts::default())?;
+//!     let hello = link.receive(Kind::ClientHello)?;
+//!     link.send(Kind::ServerReady, &hello)
+//! });
+//! let mut link = Link::connect(&address, &client, Role::Server0, &Timeouts::default())?;
+//! link.send(Kind::ClientHello, b"four")?;
+//! assert_eq!(link.receive(Kind::ServerReady)?, b"four");
+//! serving.join().expect("no panic")?;
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
+
+pub mod channel;
+pub mod identity;
+pub mod link;
+pub mod material;
+pub mod memory;
+pub mod messages;
+pub mod role;
+
+pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
+pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles};
+pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
+pub use material::{MaterialReader, MaterialWriter};
+pub use memory::{peak_rss_mib, peak_rss_mib_of};
+pub use messages::{DecodeError, Message, SessionId};
+pub use role::Role;
+
+#[cfg(test)]
+mod testing;

@@ -1,0 +1,194 @@
+//! The exchange between the two servers over two links, one per direction.
+//!
+//! An exchange is simultaneous and may be large both ways. With one connection both sides could block in `write`
+//! until their buffers drain, which never happens while both write; with one connection per direction and a thread
+//! that owns the outgoing one, neither can wait for the other. Small messages skip the thread: two of them fit any
+//! socket's buffers, and at most two are ever under way in one direction.
+
+mod contract;
+mod memory;
+#[cfg(test)]
+mod tests;
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+pub use contract::{Channel, ChannelError};
+pub use memory::MemoryChannel;
+
+use crate::link::{Fault, Kind, Link, LinkError, Traffic};
+
+/// Messages up to this length are written by the calling thread. Two fit the default socket buffers of Linux (16 KiB
+/// to send, 128 KiB to receive) with room to spare, so that the write cannot wait for the peer to read.
+const INLINE: usize = 16 << 10;
+
+struct Job {
+    link: Box<Link>,
+    sequence: u64,
+    payload: Vec<u8>,
+}
+
+type Done = (Box<Link>, Result<(), LinkError>);
+
+enum Outgoing {
+    Idle(Box<Link>),
+    Busy,
+    Lost,
+}
+
+/// A server's channel to its peer: exchanges over two TLS links.
+pub struct PeerChannel {
+    outgoing: Outgoing,
+    incoming: Link,
+    sequence: u64,
+    failed: bool,
+    jobs: Option<SyncSender<Job>>,
+    done: Receiver<Done>,
+    writer: Option<JoinHandle<()>>,
+    handle: std::net::TcpStream,
+    sent: Traffic,
+    received: Traffic,
+}
+
+impl std::fmt::Debug for PeerChannel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PeerChannel").field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}
+
+impl PeerChannel {
+    /// A channel that writes `outgoing` and reads `incoming`.
+    ///
+    /// # Errors
+    /// The system has no more threads or handles.
+    pub fn new(outgoing: Link, incoming: Link) -> Result<PeerChannel, LinkError> {
+        let handle = outgoing.socket()?;
+        let (jobs, todo) = sync_channel::<Job>(1);
+        let (finished, done) = sync_channel::<Done>(1);
+        let writer = std::thread::Builder::new()
+            .name("peer-writer".into())
+            .spawn(move || {
+                while let Ok(Job { mut link, sequence, payload }) = todo.recv() {
+                    let result = link.send_long(Kind::Exchange, sequence, &payload);
+                    // Freeing a long message takes a while: not on the caller's time.
+                    drop(payload);
+                    if finished.send((link, result)).is_err() {
+                        return;
+                    }
+                }
+            })
+            .map_err(|source| LinkError::Io { peer: "the writer thread", during: "its start", source })?;
+        Ok(PeerChannel {
+            sent: outgoing.traffic(),
+            received: incoming.traffic(),
+            outgoing: Outgoing::Idle(Box::new(outgoing)),
+            incoming,
+            sequence: 0,
+            failed: false,
+            jobs: Some(jobs),
+            done,
+            writer: Some(writer),
+            handle,
+        })
+    }
+
+    /// One exchange, with the link's own error.
+    ///
+    /// Returns once the peer's message is here; a long outgoing one may still be on its way, and its failure shows in
+    /// the next exchange or in [`PeerChannel::finish`].
+    ///
+    /// # Errors
+    /// Transport, or a message of the peer with another number or length. After an error the channel is dead.
+    pub fn exchange_bytes(&mut self, outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, LinkError> {
+        if self.failed {
+            return Err(LinkError::Internal("a channel used after it failed"));
+        }
+        let sequence = self.sequence;
+        self.sequence += 1;
+        let result = self
+            .send(sequence, outgoing)
+            .and_then(|()| self.incoming.receive_long(Kind::Exchange, sequence, incoming));
+        self.failed = result.is_err();
+        result
+    }
+
+    /// Exchanges so far.
+    #[must_use]
+    pub fn exchanges(&self) -> u64 {
+        self.sequence
+    }
+
+    /// Counters of the outgoing and the incoming link.
+    #[must_use]
+    pub fn traffic(&self) -> (Traffic, Traffic) {
+        (self.sent.clone(), self.received.clone())
+    }
+
+    /// Waits for the last message to leave and ends both links cleanly.
+    ///
+    /// # Errors
+    /// The last message could not be sent.
+    pub fn finish(mut self) -> Result<(), LinkError> {
+        let mut link = self.reclaim()?;
+        link.end();
+        self.incoming.end();
+        Ok(())
+    }
+
+    fn send(&mut self, sequence: u64, payload: Vec<u8>) -> Result<(), LinkError> {
+        let mut link = self.reclaim()?;
+        if payload.len() <= INLINE {
+            let result = link.send_long(Kind::Exchange, sequence, &payload);
+            self.outgoing = Outgoing::Idle(link);
+            return result;
+        }
+        let jobs = self.jobs.as_ref().ok_or(WRITER_GONE)?;
+        jobs.send(Job { link, sequence, payload }).map_err(|_| WRITER_GONE)?;
+        self.outgoing = Outgoing::Busy;
+        Ok(())
+    }
+
+    /// Takes the outgoing link, waiting for the writer if it is still at work.
+    fn reclaim(&mut self) -> Result<Box<Link>, LinkError> {
+        match std::mem::replace(&mut self.outgoing, Outgoing::Lost) {
+            Outgoing::Idle(link) => Ok(link),
+            Outgoing::Lost => Err(WRITER_GONE),
+            Outgoing::Busy => {
+                // The writer's own timeouts bound this wait.
+                let (link, result) = self.done.recv().map_err(|_| WRITER_GONE)?;
+                result.map(|()| link)
+            }
+        }
+    }
+}
+
+const WRITER_GONE: LinkError = LinkError::Internal("the writer thread is gone");
+
+impl Channel for PeerChannel {
+    fn exchange(&mut self, outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, ChannelError> {
+        self.exchange_bytes(outgoing, incoming).map_err(ChannelError::from)
+    }
+}
+
+impl From<LinkError> for ChannelError {
+    fn from(error: LinkError) -> Self {
+        match error.fault() {
+            Fault::Peer => ChannelError::Peer(error.to_string()),
+            _ => ChannelError::Transport(error.to_string()),
+        }
+    }
+}
+
+impl Drop for PeerChannel {
+    fn drop(&mut self) {
+        if matches!(self.outgoing, Outgoing::Busy) {
+            // A writer stuck on a stalled peer lets go at once.
+            self.handle.shutdown(std::net::Shutdown::Both).ok();
+        }
+        self.jobs = None;
+        if let Some(writer) = self.writer.take() {
+            // A panic there has been printed by its own thread; there is nothing to add.
+            writer.join().ok();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Making an authority and the roles' certificates.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use zeroize::Zeroizing;
+
+use super::{IdentityError, IdentityFiles};
+use crate::role::Role;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// A year and a month: long enough to renew once a year, short enough that a lost key ages out.
+const VALIDITY: Duration = Duration::from_secs(397 * 24 * 3600);
+
+/// A directory with an authority's certificate and each role's certificate and key.
+#[derive(Clone, Debug)]
+pub struct Deployment {
+    directory: PathBuf,
+}
+
+impl Deployment {
+    /// Makes a fresh authority and one certificate per role in `directory`, valid for 397 days.
+    ///
+    /// Keys are readable by their owner only. The authority's own key is never written: it is wiped after signing,
+    /// so nobody can add a fifth role to a deployment later. Existing files are not overwritten.
+    ///
+    /// # Errors
+    /// The directory cannot be written, or already holds a deployment.
+    pub fn generate(directory: &Path) -> Result<Deployment, IdentityError> {
+        Deployment::generate_for(directory, SystemTime::now(), VALIDITY)
+    }
+
+    /// As [`Deployment::generate`], valid from a day before `from` (clocks differ) until `validity` after it.
+    ///
+    /// # Errors
+    /// As [`Deployment::generate`].
+    pub fn generate_for(
+        directory: &Path,
+        from: SystemTime,
+        validity: Duration,
+    ) -> Result<Deployment, IdentityError> {
+        create_private_directory(directory)
+            .map_err(|source| IdentityError::Write { path: directory.to_owned(), source })?;
+        let deployment = Deployment { directory: directory.to_owned() };
+        let since_epoch = from.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let period = (since_epoch.saturating_sub(DAY), since_epoch + validity);
+
+        let mut authority = CertificateParams::new(Vec::new())?;
+        authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        authority.distinguished_name.push(DnType::CommonName, "blindroute deployment authority");
+        authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        set_period(&mut authority, period);
+        let authority_key = KeyPair::generate()?;
+        let certificate = authority.self_signed(&authority_key)?;
+        write_new(&deployment.authority(), certificate.pem().as_bytes(), false)?;
+        let issuer = Issuer::new(authority, authority_key);
+
+        for role in Role::ALL {
+            let mut leaf = CertificateParams::new(vec![role.certificate_name().to_owned()])?;
+            leaf.distinguished_name.push(DnType::CommonName, role.certificate_name());
+            leaf.use_authority_key_identifier_extension = true;
+            leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+            leaf.extended_key_usages =
+                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            set_period(&mut leaf, period);
+            let key = KeyPair::generate()?;
+            let certificate = leaf.signed_by(&key, &issuer)?;
+            let files = deployment.identity(role);
+            let pem = Zeroizing::new(key.serialize_pem());
+            write_new(&files.key, pem.as_bytes(), true)?;
+            write_new(&files.certificate, certificate.pem().as_bytes(), false)?;
+        }
+        Ok(deployment)
+    }
+
+    /// A deployment made earlier; its files are read when an endpoint is loaded.
+    #[must_use]
+    pub fn open(directory: &Path) -> Deployment {
+        Deployment { directory: directory.to_owned() }
+    }
+
+    /// The authority's certificate.
+    #[must_use]
+    pub fn authority(&self) -> PathBuf {
+        self.directory.join("authority.pem")
+    }
+
+    /// One role's files.
+    #[must_use]
+    pub fn identity(&self, role: Role) -> IdentityFiles {
+        IdentityFiles {
+            authority: self.authority(),
+            certificate: self.directory.join(format!("{role}.pem")),
+            key: self.directory.join(format!("{role}.key")),
+        }
+    }
+}
+
+fn set_period(parameters: &mut CertificateParams, (from, until): (Duration, Duration)) {
+    let epoch = date_time_ymd(1970, 1, 1);
+    parameters.not_before = epoch + from;
+    parameters.not_after = epoch + until;
+}
+
+/// Creates a directory that only its owner may enter.
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+fn write_new(path: &Path, content: &[u8], private: bool) -> Result<(), IdentityError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if private { 0o600 } else { 0o644 });
+    #[cfg(not(unix))]
+    let _ = private;
+    options
+        .open(path)
+        .and_then(|mut file: File| file.write_all(content))
+        .map_err(|source| IdentityError::Write { path: path.to_owned(), source })
+}

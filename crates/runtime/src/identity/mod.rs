@@ -1,0 +1,168 @@
+//! Certificates: one private authority per deployment, one certificate per role.
+//!
+//! [`Deployment::generate`] makes them; [`Endpoint::load`] reads one role's files and checks them at once (do they
+//! exist, are they in date, from this authority, for this role), so that mistakes show at start and not in a session.
+
+mod error;
+mod generate;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::danger::ServerCertVerifier as _;
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::ring as provider;
+use rustls::pki_types::pem::{self, PemObject};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
+use rustls::version::TLS13;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+pub use error::IdentityError;
+pub use generate::Deployment;
+
+use crate::role::Role;
+
+/// Where one role's certificate, key and authority are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityFiles {
+    /// The authority's certificate.
+    pub authority: PathBuf,
+    /// The role's certificate.
+    pub certificate: PathBuf,
+    /// The role's private key.
+    pub key: PathBuf,
+}
+
+/// One role's proven identity: what it takes to call and to answer. Cheap to clone.
+#[derive(Clone)]
+pub struct Endpoint {
+    role: Role,
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoint").field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// Loads and checks the files of `role`.
+    ///
+    /// # Errors
+    /// A file that is missing or no PEM, a certificate that is out of date, from another authority or for another
+    /// role, a key that is not the certificate's.
+    pub fn load(role: Role, files: &IdentityFiles) -> Result<Endpoint, IdentityError> {
+        let authority = certificates(&files.authority)?;
+        let chain = certificates(&files.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| pem_error(&files.key, "private key", e))?;
+        let mut roots = RootCertStore::empty();
+        for certificate in authority {
+            roots.add(certificate).map_err(|source| IdentityError::Rejected {
+                path: files.authority.clone(),
+                role,
+                source,
+            })?;
+        }
+        let (roots, provider) = (Arc::new(roots), Arc::new(crypto()));
+        check(role, &chain, &files.certificate, &roots, &provider)?;
+
+        let internal = |_| IdentityError::Internal("TLS 1.3 cannot be configured");
+        let wrong_key = |source| IdentityError::Key { path: files.key.clone(), source };
+        let mut client = ClientConfig::builder_with_provider(provider.clone())
+            .with_protocol_versions(&[&TLS13])
+            .map_err(internal)?
+            .with_root_certificates(roots.clone())
+            .with_client_auth_cert(chain.clone(), key.clone_key())
+            .map_err(wrong_key)?;
+        // Every connection proves both identities afresh; no session state is kept anywhere.
+        client.resumption = Resumption::disabled();
+        client.enable_sni = true;
+
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
+            .build()
+            .map_err(|_| IdentityError::Internal("client certificates cannot be verified"))?;
+        let mut server = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&TLS13])
+            .map_err(internal)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(chain, key)
+            .map_err(wrong_key)?;
+        server.session_storage = Arc::new(NoServerSessionStorage {});
+        server.send_tls13_tickets = 0;
+        Ok(Endpoint { role, client: Arc::new(client), server: Arc::new(server) })
+    }
+
+    /// Whose identity this is.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
+        self.client.clone()
+    }
+
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        self.server.clone()
+    }
+}
+
+/// Does this certificate (already verified) name `role`?
+pub(crate) fn certifies(certificate: &CertificateDer<'_>, role: Role) -> bool {
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
+    ServerName::try_from(role.certificate_name()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+}
+
+/// Ring, with AES-128-GCM first: the links are bound by encryption on long messages, and 128 bits are plenty.
+fn crypto() -> CryptoProvider {
+    let mut provider = provider::default_provider();
+    provider.cipher_suites = vec![
+        provider::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        provider::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        provider::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    ];
+    provider
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityError> {
+    let all: Result<Vec<_>, _> =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, pem::Error>>);
+    match all {
+        Ok(found) if found.is_empty() => Err(pem_error(path, "certificate", pem::Error::NoItemsFound)),
+        Ok(found) => Ok(found),
+        Err(error) => Err(pem_error(path, "certificate", error)),
+    }
+}
+
+fn pem_error(path: &Path, what: &'static str, error: pem::Error) -> IdentityError {
+    match error {
+        pem::Error::Io(source) => IdentityError::Read { path: path.to_owned(), what, source },
+        // The other errors may quote the file, which may be a key: say no more than this.
+        _ => IdentityError::NotPem { path: path.to_owned(), what },
+    }
+}
+
+/// Checks one's own certificate as a peer would.
+fn check(
+    role: Role,
+    chain: &[CertificateDer<'static>],
+    path: &Path,
+    roots: &Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<(), IdentityError> {
+    let rejected = |source| IdentityError::Rejected { path: path.to_owned(), role, source };
+    let name = ServerName::try_from(role.certificate_name())
+        .map_err(|_| IdentityError::Internal("a role's certificate name is not a DNS name"))?;
+    let (leaf, rest) = chain.split_first().ok_or(IdentityError::Internal("an empty chain"))?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
+        .build()
+        .map_err(|_| IdentityError::Internal("certificates cannot be verified"))?;
+    verifier.verify_server_cert(leaf, rest, &name, &[], UnixTime::now()).map_err(rejected)?;
+    Ok(())
+}

@@ -1,0 +1,354 @@
+//! A framed link between two roles: mutual TLS, checked lengths, bounded waits, counted bytes.
+//!
+//! A frame is a kind (u8), a length (u32, little endian) and a payload. Every kind has a largest length that is
+//! checked before anything is allocated. A **long message** (shares, openings) is a first frame that begins with the
+//! message's sequence number and total length, and continuation frames of up to 1 MiB; the receiver always knows the
+//! total it expects and allocates that, never what the sender claims.
+
+mod error;
+mod frame;
+mod long;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod traffic;
+
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::ServerName;
+
+pub use error::{Fault, LinkError};
+pub use frame::{CHUNK, HEADER, Kind, LONG_PREFIX, REQUEST_MAX};
+pub use traffic::Traffic;
+
+use crate::identity::Endpoint;
+use crate::messages::{Failure, Message};
+use crate::role::Role;
+use frame::Header;
+use tls::TlsStream;
+
+/// How long a link waits. All waits are bounded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// For a TCP connection (10 s: a cold machine across the world answers in under 3).
+    pub connect: Duration,
+    /// For the whole TLS handshake (10 s, for the same reason).
+    pub handshake: Duration,
+    /// Without any progress in either direction (30 s: longer than any step of a session takes).
+    pub stall: Duration,
+    /// For one whole message or exchange, however slowly it trickles (300 s).
+    pub message: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            handshake: Duration::from_secs(10),
+            stall: Duration::from_secs(30),
+            message: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A connection to another role.
+pub struct Link {
+    stream: TlsStream,
+    peer: Role,
+    timeouts: Timeouts,
+    scratch: Vec<u8>,
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("peer", &self.peer).field("traffic", &self.stream.traffic).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Calls `peer` at `address` ("host:port") and proves both sides' roles.
+    ///
+    /// # Errors
+    /// Unreachable address, stalled handshake, certificates that do not fit.
+    pub fn connect(
+        address: &str,
+        endpoint: &Endpoint,
+        peer: Role,
+        timeouts: &Timeouts,
+    ) -> Result<Link, LinkError> {
+        let socket = connect_any(address, peer, timeouts.connect)?;
+        let name = ServerName::try_from(peer.certificate_name())
+            .map_err(|_| LinkError::Internal("a role's certificate name is not a DNS name"))?;
+        let stream = TlsStream::client(socket, endpoint.client_config(), name, peer.name(), timeouts.handshake)?;
+        Link::ready(stream, peer, timeouts)
+    }
+
+    /// Answers a call and learns which role called; only `allowed` roles may.
+    ///
+    /// # Errors
+    /// Stalled handshake, certificates that do not fit, a role that is not allowed.
+    pub fn accept(
+        socket: TcpStream,
+        endpoint: &Endpoint,
+        allowed: &[Role],
+        timeouts: &Timeouts,
+    ) -> Result<Link, LinkError> {
+        let stream = TlsStream::server(socket, endpoint.server_config(), "the caller", timeouts.handshake)?;
+        let found = Role::ALL.into_iter().find(|role| {
+            stream
+                .common()
+                .peer_certificates()
+                .and_then(<[_]>::first)
+                .is_some_and(|certificate| crate::identity::certifies(certificate, *role))
+        });
+        match found {
+            Some(peer) if allowed.contains(&peer) => Link::ready(stream, peer, timeouts),
+            other => {
+                let error = LinkError::WrongRole {
+                    expected: allowed.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or "),
+                    found: other.map_or("an unknown role", Role::name).to_owned(),
+                };
+                let mut refused = Link::ready(stream, other.unwrap_or(Role::Client), timeouts)?;
+                refused.fail(&Failure::new(crate::messages::FailureKind::WrongRole, &error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    fn ready(mut stream: TlsStream, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
+        stream.peer = peer.name();
+        stream.set_stall(timeouts.stall)?;
+        Ok(Link { stream, peer, timeouts: *timeouts, scratch: Vec::new() })
+    }
+
+    /// Who is at the other end.
+    #[must_use]
+    pub fn peer(&self) -> Role {
+        self.peer
+    }
+
+    /// The counters; the clone stays valid when the link moves elsewhere.
+    #[must_use]
+    pub fn traffic(&self) -> Traffic {
+        self.stream.traffic.clone()
+    }
+
+    /// A handle to the socket, for shutting it down from another thread.
+    ///
+    /// # Errors
+    /// The system could not duplicate the handle.
+    pub fn socket(&self) -> Result<TcpStream, LinkError> {
+        self.stream.socket().try_clone().map_err(|source| LinkError::Io {
+            peer: self.peer.name(),
+            during: "duplicating a socket",
+            source,
+        })
+    }
+
+    /// Changes the stall timeout, for instance while waiting for a client's next session.
+    ///
+    /// # Errors
+    /// The system refused the timeout.
+    pub fn set_stall(&mut self, stall: Duration) -> Result<(), LinkError> {
+        self.timeouts.stall = stall;
+        self.stream.set_stall(stall)
+    }
+
+    /// Sends one short frame.
+    ///
+    /// # Errors
+    /// Transport; internal if the payload is longer than its kind allows.
+    pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Result<(), LinkError> {
+        let length = u32::try_from(payload.len())
+            .ok()
+            .filter(|_| payload.len() <= kind.limit())
+            .ok_or(LinkError::Internal("a frame longer than its kind allows"))?;
+        self.begin();
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&Header::encode(kind, length));
+        let inline = payload.len().min(frame::HEADER + (16 << 10));
+        self.scratch.extend_from_slice(&payload[..inline]);
+        self.stream.write(&self.scratch, kind.name())?;
+        self.stream.write(&payload[inline..], kind.name())?;
+        self.stream.flush(kind.name())?;
+        self.stream.traffic.add_payload_sent(payload.len());
+        Ok(())
+    }
+
+    /// Receives one short frame of the kind that is due.
+    ///
+    /// # Errors
+    /// Transport; a peer's frame of another kind, too long, or a failure it reports.
+    pub fn receive(&mut self, kind: Kind) -> Result<Vec<u8>, LinkError> {
+        self.begin();
+        let length = self.receive_header(kind)?;
+        self.receive_payload(kind, length)
+    }
+
+    /// Receives one short frame, or nothing if the other side ended the connection cleanly between messages.
+    ///
+    /// # Errors
+    /// As [`Link::receive`].
+    pub fn receive_or_end(&mut self, kind: Kind) -> Result<Option<Vec<u8>>, LinkError> {
+        self.begin();
+        match self.next_header(kind)? {
+            None => Ok(None),
+            Some(header) => {
+                let length = self.check_header(kind, header)?;
+                self.receive_payload(kind, length).map(Some)
+            }
+        }
+    }
+
+    /// Sends a typed message.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub fn send_message<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
+        self.send(M::KIND, &message.encode())
+    }
+
+    /// Receives a typed message.
+    ///
+    /// # Errors
+    /// As [`Link::receive`], or a payload that does not decode.
+    pub fn receive_message<M: Message>(&mut self) -> Result<M, LinkError> {
+        let payload = zeroize::Zeroizing::new(self.receive(M::KIND)?);
+        self.decode(&payload)
+    }
+
+    /// Receives a typed message, or nothing if the other side ended the connection cleanly between messages.
+    ///
+    /// # Errors
+    /// As [`Link::receive_message`].
+    pub fn receive_message_or_end<M: Message>(&mut self) -> Result<Option<M>, LinkError> {
+        match self.receive_or_end(M::KIND)? {
+            None => Ok(None),
+            Some(payload) => self.decode(&zeroize::Zeroizing::new(payload)).map(Some),
+        }
+    }
+
+    /// Tells the other side that this one gives up, then closes. Best effort: the session is over either way.
+    pub fn fail(&mut self, failure: &Failure) {
+        // Do not hang on a peer that no longer reads.
+        self.stream.set_stall(self.timeouts.stall.min(Duration::from_secs(2))).ok();
+        self.send_message(failure).ok();
+        self.stream.close();
+    }
+
+    /// Ends the connection cleanly.
+    pub fn close(mut self) {
+        self.end();
+    }
+
+    pub(crate) fn end(&mut self) {
+        self.stream.close();
+    }
+
+    fn decode<M: Message>(&self, payload: &[u8]) -> Result<M, LinkError> {
+        M::decode(payload).map_err(|source| LinkError::Malformed { peer: self.peer, kind: M::KIND.name(), source })
+    }
+
+    fn begin(&mut self) {
+        self.stream.set_deadline(Some(self.timeouts.message));
+    }
+
+    fn next_header(&mut self, expected: Kind) -> Result<Option<Header>, LinkError> {
+        self.scratch.clear();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let read = self.stream.read_exact(&mut scratch, HEADER, expected.name());
+        self.scratch = scratch;
+        if !read? {
+            return Ok(None);
+        }
+        let bytes: [u8; HEADER] =
+            self.scratch.as_slice().try_into().map_err(|_| LinkError::Internal("a header of another length"))?;
+        Ok(Some(Header::decode(bytes)))
+    }
+
+    /// Reads the next header and returns its checked length.
+    pub(crate) fn receive_header(&mut self, expected: Kind) -> Result<usize, LinkError> {
+        match self.next_header(expected)? {
+            Some(header) => self.check_header(expected, header),
+            None => Err(LinkError::Closed { peer: self.peer.name(), waiting_for: expected.name() }),
+        }
+    }
+
+    fn check_header(&mut self, expected: Kind, header: Header) -> Result<usize, LinkError> {
+        self.check_either(expected, None, header).map(|(_, length)| length)
+    }
+
+    fn check_either(
+        &mut self,
+        expected: Kind,
+        other: Option<Kind>,
+        header: Header,
+    ) -> Result<(Kind, usize), LinkError> {
+        let length = header.length as usize;
+        match Kind::from_byte(header.kind) {
+            Some(kind) if length > kind.limit() => Err(LinkError::TooLong {
+                peer: self.peer,
+                kind: kind.name(),
+                found: header.length.into(),
+                limit: kind.limit() as u64,
+            }),
+            Some(kind) if kind == expected || Some(kind) == other => Ok((kind, length)),
+            Some(Kind::Failure) => {
+                let payload = self.receive_payload(Kind::Failure, length)?;
+                let failure: Failure = self.decode(&payload)?;
+                Err(LinkError::Failed { peer: self.peer, failure })
+            }
+            _ => Err(LinkError::WrongKind { peer: self.peer, expected: expected.name(), found: header.kind }),
+        }
+    }
+
+    /// Reads the next header, of one of two kinds; the payload is still to be read, with [`Link::receive_part`].
+    pub(crate) fn receive_either(&mut self, one: Kind, other: Kind) -> Result<(Kind, usize), LinkError> {
+        self.begin();
+        match self.next_header(one)? {
+            Some(header) => self.check_either(one, Some(other), header),
+            None => Err(LinkError::Closed { peer: self.peer.name(), waiting_for: one.name() }),
+        }
+    }
+
+    /// Appends the next `count` bytes of a payload whose header was read.
+    pub(crate) fn receive_part(&mut self, sink: &mut Vec<u8>, count: usize, kind: Kind) -> Result<(), LinkError> {
+        sink.reserve(count);
+        self.receive_into(sink, count, kind)?;
+        self.stream.traffic.add_payload_received(count);
+        Ok(())
+    }
+
+    fn receive_payload(&mut self, kind: Kind, length: usize) -> Result<Vec<u8>, LinkError> {
+        let mut payload = Vec::with_capacity(length);
+        self.receive_into(&mut payload, length, kind)?;
+        self.stream.traffic.add_payload_received(length);
+        Ok(payload)
+    }
+
+    fn receive_into(&mut self, sink: &mut Vec<u8>, count: usize, kind: Kind) -> Result<(), LinkError> {
+        if count > 0 && !self.stream.read_exact(sink, count, kind.name())? {
+            return Err(LinkError::Closed { peer: self.peer.name(), waiting_for: kind.name() });
+        }
+        Ok(())
+    }
+}
+
+/// Tries every address a name stands for; on loopback that is one.
+fn connect_any(address: &str, peer: Role, limit: Duration) -> Result<TcpStream, LinkError> {
+    let unreachable = |source| LinkError::Unreachable { peer, address: address.to_owned(), source };
+    let until = Instant::now() + limit;
+    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
+    for candidate in address.to_socket_addrs().map_err(unreachable)? {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&candidate, left) {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = error,
+        }
+    }
+    Err(unreachable(last))
+}

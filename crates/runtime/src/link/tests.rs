@@ -1,0 +1,240 @@
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
+use super::*;
+use crate::messages::{ClientHello, Digest, FailureKind, SessionId};
+use crate::testing::{QUICK, endpoint, linked};
+
+fn pair() -> (Link, Link) {
+    linked(Role::Client, Role::Server0, QUICK)
+}
+
+/// Sends raw plaintext inside valid TLS: what a peer that breaks the protocol can do.
+fn raw(link: &mut Link, bytes: &[u8]) {
+    link.stream.write(bytes, "test").unwrap();
+    link.stream.flush("test").unwrap();
+}
+
+fn long_frame(kind: Kind, sequence: u64, total: u64, body: &[u8]) -> Vec<u8> {
+    let mut bytes = Header::encode(kind, (LONG_PREFIX + body.len()) as u32).to_vec();
+    bytes.extend_from_slice(&sequence.to_le_bytes());
+    bytes.extend_from_slice(&total.to_le_bytes());
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+#[test]
+fn messages_of_every_size_arrive_and_are_counted() {
+    let (mut client, mut server) = pair();
+    assert_eq!((client.peer(), server.peer()), (Role::Server0, Role::Client));
+    let sizes = [0, 1, 100, FIRST_RECORD - 1, FIRST_RECORD, 100_000, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5];
+    let message = |size: usize| (0..size).map(|i| (i * 7 + size) as u8).collect::<Vec<_>>();
+    let echo = thread::spawn(move || {
+        for (number, size) in sizes.into_iter().enumerate() {
+            let got = server.receive_long(Kind::Input, number as u64, size).unwrap();
+            server.send_long(Kind::Output, number as u64, &got).unwrap();
+        }
+        assert!(server.receive_or_end(Kind::ClientHello).unwrap().is_none());
+        server.traffic()
+    });
+    for (number, size) in sizes.into_iter().enumerate() {
+        client.send_long(Kind::Input, number as u64, &message(size)).unwrap();
+        assert!(client.receive_long(Kind::Output, number as u64, size).unwrap() == message(size));
+    }
+    let mine = client.traffic();
+    client.close();
+    let theirs = echo.join().unwrap();
+    let sum = sizes.iter().sum::<usize>() as u64;
+    for traffic in [&mine, &theirs] {
+        assert_eq!((traffic.payload_sent(), traffic.payload_received()), (sum, sum));
+    }
+    // Wire bytes of both sides agree (but for the closing alert), and framing with TLS costs under 1%.
+    assert!(mine.wire_sent() >= theirs.wire_received() && mine.wire_sent() - theirs.wire_received() < 64);
+    assert!(mine.wire_sent() < sum + sum / 100 + 4096);
+}
+
+const FIRST_RECORD: usize = 16 << 10;
+
+#[test]
+fn typed_messages_travel() {
+    let (mut client, mut server) = pair();
+    let hello = ClientHello { session: SessionId([1; 16]), model: Digest([2; 32]), request: vec![3; 9] };
+    client.send_message(&hello).unwrap();
+    assert_eq!(server.receive_message::<ClientHello>().unwrap(), hello);
+    server.fail(&Failure::new(FailureKind::DigestMismatch, "1 is not 2"));
+    let error = client.receive_message::<ClientHello>().unwrap_err();
+    assert!(matches!(&error, LinkError::Failed { failure, .. } if failure.kind == FailureKind::DigestMismatch));
+    assert_eq!(error.fault(), Fault::Peer);
+    client.close();
+    assert!(server.receive_message_or_end::<ClientHello>().unwrap().is_none());
+}
+
+#[test]
+fn frames_that_break_the_protocol_are_errors() {
+    type Check = fn(LinkError) -> bool;
+    let cases: [(&str, Vec<u8>, Check); 9] = [
+        ("unknown kind", vec![200, 0, 0, 0, 0], |e| matches!(e, LinkError::WrongKind { found: 200, .. })),
+        ("other kind", Header::encode(Kind::Material, 3).to_vec(), |e| matches!(e, LinkError::WrongKind { .. })),
+        ("huge", Header::encode(Kind::Exchange, u32::MAX).to_vec(), |e| {
+            matches!(e, LinkError::TooLong { found: 0xffff_ffff, .. })
+        }),
+        ("no prefix", Header::encode(Kind::Exchange, 3).to_vec(), |e| matches!(e, LinkError::WrongLength { .. })),
+        ("repeated", long_frame(Kind::Exchange, 4, 8, &[0; 8]), |e| {
+            matches!(e, LinkError::OutOfOrder { expected: 5, found: 4, .. })
+        }),
+        ("longer total", long_frame(Kind::Exchange, 5, u64::MAX, &[0; 8]), |e| {
+            matches!(e, LinkError::WrongLength { expected: 8, found: u64::MAX, .. })
+        }),
+        ("short body", long_frame(Kind::Exchange, 5, 8, &[0; 7]), |e| {
+            matches!(e, LinkError::WrongLength { expected: 8, found: 7, .. })
+        }),
+        ("long body", long_frame(Kind::Exchange, 5, 8, &[0; 9]), |e| {
+            matches!(e, LinkError::WrongLength { expected: 8, found: 9, .. })
+        }),
+        ("bad failure", [&Header::encode(Kind::Failure, 1)[..], &[77]].concat(), |e| {
+            matches!(e, LinkError::Malformed { .. })
+        }),
+    ];
+    for (name, bytes, check) in cases {
+        let (mut client, mut server) = pair();
+        raw(&mut client, &bytes);
+        let error = server.receive_long(Kind::Exchange, 5, 8).unwrap_err();
+        assert_eq!(error.fault(), Fault::Peer, "{name}");
+        assert!(check(error), "{name}");
+    }
+}
+
+#[test]
+fn silence_and_trickle_are_bounded() {
+    let (mut client, mut server) = pair();
+    let start = Instant::now();
+    assert!(matches!(server.receive(Kind::Output), Err(LinkError::TimedOut { .. })));
+    raw(&mut client, &Header::encode(Kind::Output, 100));
+    assert!(matches!(server.receive(Kind::Output), Err(LinkError::TimedOut { .. })));
+    assert!(start.elapsed() < Duration::from_secs(3));
+
+    let quick = Timeouts { message: Duration::from_millis(600), ..QUICK };
+    let (mut client, mut server) = linked(Role::Client, Role::Server0, quick);
+    let trickle = thread::spawn(move || {
+        while client.stream.write(&[Kind::Output as u8, 100, 0, 0, 0], "test").is_ok()
+            && client.stream.flush("test").is_ok()
+        {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let start = Instant::now();
+    assert!(matches!(server.receive(Kind::Output), Err(LinkError::TimedOut { .. })));
+    assert!(start.elapsed() < Duration::from_secs(2));
+    drop(server);
+    trickle.join().unwrap();
+}
+
+#[test]
+fn a_reader_that_stops_reading_stalls_the_writer_only_so_long() {
+    let (mut client, server) = pair();
+    let start = Instant::now();
+    let error = client.send_long(Kind::Input, 0, &vec![0; 64 << 20]).unwrap_err();
+    assert!(matches!(error, LinkError::TimedOut { .. }), "{error}");
+    assert!(start.elapsed() < Duration::from_secs(6));
+    drop(server);
+}
+
+#[test]
+fn a_cut_connection_is_no_clean_end() {
+    let (mut client, mut server) = pair();
+    raw(&mut client, &[Kind::Output as u8, 9]);
+    drop(client);
+    let error = server.receive_or_end(Kind::Output).unwrap_err();
+    assert!(matches!(error, LinkError::Closed { .. }));
+    assert_eq!(error.fault(), Fault::Transport);
+
+    let (client, mut server) = pair();
+    drop(client);
+    assert!(matches!(server.receive_or_end(Kind::Output), Err(LinkError::Closed { .. })));
+}
+
+#[test]
+fn garbage_instead_of_tls_is_refused_on_both_sides() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let answer = thread::spawn(move || {
+        let (mut socket, _) = listener.accept().unwrap();
+        socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        socket.read(&mut [0; 4096]).ok();
+        listener
+    });
+    let error = Link::connect(&address, &endpoint(Role::Client), Role::Server0, &QUICK).unwrap_err();
+    assert!(matches!(error, LinkError::Tls { .. }), "{error}");
+
+    let listener = answer.join().unwrap();
+    let caller = thread::spawn(move || {
+        let mut socket = TcpStream::connect(&address).unwrap();
+        socket.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        socket.read_to_end(&mut Vec::new()).ok();
+    });
+    let (socket, _) = listener.accept().unwrap();
+    let error = Link::accept(socket, &endpoint(Role::Server0), &Role::ALL, &QUICK).unwrap_err();
+    assert!(matches!(error, LinkError::Tls { .. }), "{error}");
+    caller.join().unwrap();
+}
+
+#[test]
+fn a_silent_or_absent_peer_ends_the_handshake_in_time() {
+    let quick = Timeouts { handshake: Duration::from_millis(300), ..QUICK };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let error = Link::connect(&address, &endpoint(Role::Client), Role::Server0, &quick).unwrap_err();
+    assert!(matches!(error, LinkError::TimedOut { .. }), "{error}");
+    drop(listener);
+    let error = Link::connect(&address, &endpoint(Role::Client), Role::Server0, &quick).unwrap_err();
+    assert!(matches!(error, LinkError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains(&address) && error.to_string().contains("check that it runs"));
+    assert!(Link::connect("no port here", &endpoint(Role::Client), Role::Server0, &quick).is_err());
+}
+
+#[test]
+fn roles_are_checked_on_both_sides() {
+    // The caller wants server 1 but reaches server 0.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let accepting = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let result = Link::accept(socket, &endpoint(Role::Server0), &[Role::Client], &QUICK);
+        (listener, result.map(|_| ()))
+    });
+    let error = Link::connect(&address, &endpoint(Role::Client), Role::Server1, &QUICK).unwrap_err();
+    assert_eq!(error.fault(), Fault::Configuration, "{error}");
+    let (listener, accepted) = accepting.join().unwrap();
+    assert_eq!(accepted.unwrap_err().fault(), Fault::Configuration);
+
+    // The dealer calls where only clients may.
+    let accepting = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let result = Link::accept(socket, &endpoint(Role::Server0), &[Role::Client], &QUICK);
+        (listener, result.map(|_| ()))
+    });
+    let mut link = Link::connect(&address, &endpoint(Role::Dealer), Role::Server0, &QUICK).unwrap();
+    let error = link.receive(Kind::ServerReady).unwrap_err();
+    assert!(matches!(&error, LinkError::Failed { failure, .. } if failure.kind == FailureKind::WrongRole), "{error}");
+    let (listener, accepted) = accepting.join().unwrap();
+    assert!(matches!(accepted, Err(LinkError::WrongRole { found, .. }) if found == "dealer"));
+
+    // Another deployment's client calls: it learns that its certificate is the problem.
+    let home = tempfile::tempdir().unwrap();
+    let other = crate::Deployment::generate(home.path()).unwrap();
+    let mut files = other.identity(Role::Client);
+    let mixed = home.path().join("mixed.pem");
+    let ours = endpoint(Role::Server0);
+    let accepting = thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        Link::accept(socket, &ours, &[Role::Client], &QUICK).map(|_| ())
+    });
+    std::fs::copy(&files.authority, &mixed).unwrap();
+    files.authority = mixed;
+    let stranger = Endpoint::load(Role::Client, &files).unwrap();
+    let error = Link::connect(&address, &stranger, Role::Server0, &QUICK).unwrap_err();
+    assert!(matches!(error, LinkError::Certificate { .. }), "{error}");
+    let refused = accepting.join().unwrap().unwrap_err();
+    assert!(matches!(refused, LinkError::Certificate { .. }), "{refused}");
+}

@@ -1,0 +1,448 @@
+//! A blocking TLS stream over rustls's unbuffered state machine.
+//!
+//! The unbuffered interface lets one read from the socket bring many records and one write carry many: the buffered
+//! one reads 4 KiB at a time, which costs more than half the throughput on long messages.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::client::UnbufferedClientConnection;
+use rustls::pki_types::ServerName;
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
+use rustls::{ClientConfig, CommonState, ServerConfig};
+use zeroize::Zeroize;
+
+use super::error::LinkError;
+use super::traffic::Traffic;
+
+/// Bytes read from the socket at once at most: several records.
+const INCOMING: usize = 256 << 10;
+/// The largest TLS record on the wire.
+const RECORD: usize = 5 + 16384 + 256;
+/// Plaintext encrypted in one call.
+const PIECE: usize = 64 << 10;
+/// Encrypted bytes gathered before they are written to the socket.
+const OUTGOING: usize = 64 << 10;
+
+enum Session {
+    Client(Box<UnbufferedClientConnection>),
+    Server(Box<UnbufferedServerConnection>),
+}
+
+/// What one step of the state machine came to.
+enum Step {
+    /// Something changed; step again.
+    Again,
+    /// Application data was delivered.
+    Data,
+    /// Encoded bytes must be written now.
+    Transmit,
+    /// Nothing to do without more bytes; application data may be encrypted.
+    Ready,
+    /// Nothing to do without more bytes.
+    Blocked,
+    /// The other side closed cleanly.
+    Closed,
+}
+
+/// Where decrypted bytes go: first `sink` up to `wanted`, the rest waits in `rest`.
+struct Destination<'a> {
+    sink: &'a mut Vec<u8>,
+    wanted: usize,
+    rest: &'a mut Vec<u8>,
+}
+
+impl Destination<'_> {
+    fn deliver(&mut self, payload: &[u8]) {
+        let (now, later) = payload.split_at(self.wanted.min(payload.len()));
+        self.sink.extend_from_slice(now);
+        self.wanted -= now.len();
+        self.rest.extend_from_slice(later);
+    }
+}
+
+/// A blocking TLS stream with deadlines and counters.
+pub(super) struct TlsStream {
+    socket: TcpStream,
+    session: Session,
+    incoming: Vec<u8>,
+    start: usize,
+    end: usize,
+    rest: Vec<u8>,
+    rest_at: usize,
+    outgoing: Vec<u8>,
+    closed: bool,
+    pub(super) peer: &'static str,
+    stall: Duration,
+    deadline: Option<(Instant, Duration)>,
+    pub(super) traffic: Traffic,
+}
+
+impl TlsStream {
+    pub(super) fn client(
+        socket: TcpStream,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        peer: &'static str,
+        handshake: Duration,
+    ) -> Result<TlsStream, LinkError> {
+        let session = UnbufferedClientConnection::new(config, name).map_err(|e| LinkError::from_tls(e, peer))?;
+        TlsStream::handshake(socket, Session::Client(Box::new(session)), peer, handshake)
+    }
+
+    pub(super) fn server(
+        socket: TcpStream,
+        config: Arc<ServerConfig>,
+        peer: &'static str,
+        handshake: Duration,
+    ) -> Result<TlsStream, LinkError> {
+        let session = UnbufferedServerConnection::new(config).map_err(|e| LinkError::from_tls(e, peer))?;
+        TlsStream::handshake(socket, Session::Server(Box::new(session)), peer, handshake)
+    }
+
+    fn handshake(
+        socket: TcpStream,
+        session: Session,
+        peer: &'static str,
+        limit: Duration,
+    ) -> Result<TlsStream, LinkError> {
+        let mut stream = TlsStream {
+            socket,
+            session,
+            incoming: vec![0; INCOMING],
+            start: 0,
+            end: 0,
+            rest: Vec::new(),
+            rest_at: 0,
+            outgoing: Vec::with_capacity(OUTGOING + PIECE + 2048),
+            closed: false,
+            peer,
+            stall: limit,
+            deadline: None,
+            traffic: Traffic::default(),
+        };
+        stream.socket.set_nodelay(true).map_err(|e| stream.io_error(e, "the TLS handshake"))?;
+        stream.set_stall(limit)?;
+        stream.deadline = Some((Instant::now() + limit, limit));
+        let mut nothing = Vec::new();
+        loop {
+            match stream.step(&mut nothing, 0) {
+                Ok(Step::Again | Step::Data) => {}
+                Ok(Step::Transmit) => stream.flush("the TLS handshake")?,
+                Ok(Step::Ready) if !stream.common().is_handshaking() => break,
+                Ok(Step::Ready | Step::Blocked) => stream.fill("the TLS handshake")?,
+                Ok(Step::Closed) => return Err(LinkError::Closed { peer, waiting_for: "the TLS handshake" }),
+                Err(error) => {
+                    stream.send_alert();
+                    return Err(error);
+                }
+            }
+        }
+        stream.deadline = None;
+        Ok(stream)
+    }
+
+    pub(super) fn common(&self) -> &CommonState {
+        match &self.session {
+            Session::Client(connection) => connection,
+            Session::Server(connection) => connection,
+        }
+    }
+
+    /// The longest wait of one read or write of the socket.
+    pub(super) fn set_stall(&mut self, stall: Duration) -> Result<(), LinkError> {
+        self.stall = stall;
+        let result =
+            self.socket.set_read_timeout(Some(stall)).and_then(|()| self.socket.set_write_timeout(Some(stall)));
+        result.map_err(|e| self.io_error(e, "setting timeouts"))
+    }
+
+    /// The longest wait for a whole message, from now on.
+    pub(super) fn set_deadline(&mut self, limit: Option<Duration>) {
+        self.deadline = limit.map(|limit| (Instant::now() + limit, limit));
+    }
+
+    pub(super) fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Appends exactly `count` decrypted bytes to `sink`; false when the stream ended cleanly before the first.
+    pub(super) fn read_exact(
+        &mut self,
+        sink: &mut Vec<u8>,
+        count: usize,
+        during: &'static str,
+    ) -> Result<bool, LinkError> {
+        let goal = sink.len() + count;
+        let before = sink.len();
+        if self.rest_at < self.rest.len() {
+            let upto = self.rest.len().min(self.rest_at + count);
+            sink.extend_from_slice(&self.rest[self.rest_at..upto]);
+            self.rest_at = upto;
+            if self.rest_at == self.rest.len() {
+                self.rest.clear();
+                self.rest_at = 0;
+            }
+        }
+        while sink.len() < goal {
+            if self.closed {
+                return if sink.len() == before {
+                    Ok(false)
+                } else {
+                    Err(LinkError::Closed { peer: self.peer, waiting_for: during })
+                };
+            }
+            let wanted = goal - sink.len();
+            match self.step(sink, wanted)? {
+                Step::Again | Step::Data => {}
+                Step::Transmit => self.flush(during)?,
+                Step::Ready | Step::Blocked => self.fill(during)?,
+                Step::Closed => self.closed = true,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Encrypts `data`; full buffers go to the socket, the rest waits for [`TlsStream::flush`].
+    pub(super) fn write(&mut self, data: &[u8], during: &'static str) -> Result<(), LinkError> {
+        for piece in data.chunks(PIECE) {
+            self.encrypt(piece, during)?;
+            if self.outgoing.len() >= OUTGOING {
+                self.flush(during)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes everything encrypted so far to the socket.
+    pub(super) fn flush(&mut self, during: &'static str) -> Result<(), LinkError> {
+        let mut at = 0;
+        while at < self.outgoing.len() {
+            match self.socket.write(&self.outgoing[at..]) {
+                Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
+                Ok(count) => at += count,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.io_error(e, during)),
+            }
+            self.check_deadline(during)?;
+        }
+        self.traffic.add_wire_sent(at);
+        self.outgoing.clear();
+        Ok(())
+    }
+
+    /// Tells the other side that nothing more will come. Best effort.
+    pub(super) fn close(&mut self) {
+        let at = self.outgoing.len();
+        self.outgoing.resize(at + 256, 0);
+        let buffer = &mut self.outgoing[at..];
+        let queued = match &mut self.session {
+            Session::Client(c) => queue_close(c.process_tls_records(&mut []), buffer),
+            Session::Server(c) => queue_close(c.process_tls_records(&mut []), buffer),
+        };
+        self.outgoing.truncate(at + queued);
+        if self.flush("closing").is_ok() {
+            self.socket.shutdown(std::net::Shutdown::Write).ok();
+        }
+    }
+
+    fn encrypt(&mut self, piece: &[u8], during: &'static str) -> Result<(), LinkError> {
+        let mut room = piece.len() + 64 + 64 * (piece.len() / 16384 + 1);
+        // A few rounds: pending handshake bytes (a key update) go out first.
+        for _ in 0..16 {
+            let at = self.outgoing.len();
+            self.outgoing.resize(at + room, 0);
+            let buffer = &mut self.outgoing[at..];
+            let encrypted = match &mut self.session {
+                Session::Client(c) => encrypt(c.process_tls_records(&mut []), piece, buffer),
+                Session::Server(c) => encrypt(c.process_tls_records(&mut []), piece, buffer),
+            };
+            match encrypted {
+                Ok(Encrypted::Done(count)) => {
+                    self.outgoing.truncate(at + count);
+                    return Ok(());
+                }
+                Ok(Encrypted::Pending(count)) => self.outgoing.truncate(at + count),
+                Ok(Encrypted::NeedRoom(more)) => {
+                    self.outgoing.truncate(at);
+                    room = more;
+                }
+                Err(error) => {
+                    self.outgoing.truncate(at);
+                    return Err(LinkError::from_tls(error, self.peer));
+                }
+            }
+        }
+        Err(LinkError::TimedOut { peer: self.peer, waiting_for: during, after: Duration::ZERO })
+    }
+
+    /// One step of the state machine over the bytes received so far.
+    fn step(&mut self, sink: &mut Vec<u8>, wanted: usize) -> Result<Step, LinkError> {
+        let buffer = &mut self.incoming[self.start..self.end];
+        let mut to = Destination { sink, wanted, rest: &mut self.rest };
+        let (discard, step) = match &mut self.session {
+            Session::Client(c) => advance(c.process_tls_records(buffer), &mut self.outgoing, &mut to),
+            Session::Server(c) => advance(c.process_tls_records(buffer), &mut self.outgoing, &mut to),
+        };
+        self.start = (self.start + discard).min(self.end);
+        step.map_err(|e| LinkError::from_tls(e, self.peer))
+    }
+
+    /// Reads from the socket once.
+    fn fill(&mut self, during: &'static str) -> Result<(), LinkError> {
+        if self.start == self.end {
+            self.start = 0;
+            self.end = 0;
+        } else if self.incoming.len() - self.end < RECORD {
+            self.incoming.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+        if self.end == self.incoming.len() {
+            return Err(LinkError::Tls {
+                peer: self.peer,
+                source: rustls::Error::General("a TLS message larger than the receive buffer".into()),
+            });
+        }
+        loop {
+            match self.socket.read(&mut self.incoming[self.end..]) {
+                // The TCP stream ended without TLS's own end: something cut it.
+                Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
+                Ok(count) => {
+                    self.end += count;
+                    self.traffic.add_wire_received(count);
+                    return self.check_deadline(during);
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => self.check_deadline(during)?,
+                Err(e) => return Err(self.io_error(e, during)),
+            }
+        }
+    }
+
+    fn check_deadline(&self, during: &'static str) -> Result<(), LinkError> {
+        match self.deadline {
+            Some((at, after)) if Instant::now() > at => {
+                Err(LinkError::TimedOut { peer: self.peer, waiting_for: during, after })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// After a failed handshake: lets the other side know why. Best effort.
+    ///
+    /// One step only: it yields the queued alert; a further one would parse the rejected bytes again.
+    fn send_alert(&mut self) {
+        if matches!(self.step(&mut Vec::new(), 0), Ok(Step::Again)) && self.flush("a TLS alert").is_ok() {
+            self.linger();
+        }
+    }
+
+    /// Reads what the other side still sends, briefly: closing a socket with unread bytes would reset the connection
+    /// and destroy the alert on its way.
+    fn linger(&mut self) {
+        self.socket.shutdown(std::net::Shutdown::Write).ok();
+        self.socket.set_read_timeout(Some(Duration::from_millis(300))).ok();
+        for _ in 0..8 {
+            if !matches!(self.socket.read(&mut self.incoming), Ok(count) if count > 0) {
+                return;
+            }
+        }
+    }
+
+    fn io_error(&self, source: io::Error, during: &'static str) -> LinkError {
+        LinkError::from_io(source, self.peer, during, self.stall)
+    }
+}
+
+impl Drop for TlsStream {
+    fn drop(&mut self) {
+        self.incoming.zeroize();
+        self.rest.zeroize();
+    }
+}
+
+fn advance<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    outgoing: &mut Vec<u8>,
+    to: &mut Destination<'_>,
+) -> (usize, Result<Step, rustls::Error>) {
+    let mut discard = status.discard;
+    let step = status.state.and_then(|state| {
+        Ok(match state {
+            ConnectionState::ReadTraffic(mut traffic) => {
+                while let Some(record) = traffic.next_record() {
+                    let record = record?;
+                    discard += record.discard;
+                    to.deliver(record.payload);
+                }
+                Step::Data
+            }
+            ConnectionState::EncodeTlsData(mut data) => {
+                let at = outgoing.len();
+                outgoing.resize(at + RECORD, 0);
+                let count = loop {
+                    match data.encode(&mut outgoing[at..]) {
+                        Ok(count) => break count,
+                        Err(EncodeError::InsufficientSize(need)) => outgoing.resize(at + need.required_size, 0),
+                        Err(EncodeError::AlreadyEncoded) => break 0,
+                    }
+                };
+                outgoing.truncate(at + count);
+                Step::Again
+            }
+            ConnectionState::TransmitTlsData(data) => {
+                data.done();
+                Step::Transmit
+            }
+            ConnectionState::WriteTraffic(_) => Step::Ready,
+            ConnectionState::PeerClosed | ConnectionState::Closed => Step::Closed,
+            ConnectionState::BlockedHandshake => Step::Blocked,
+            _ => return Err(rustls::Error::General("an unexpected TLS state".into())),
+        })
+    });
+    (discard, step)
+}
+
+enum Encrypted {
+    Done(usize),
+    Pending(usize),
+    NeedRoom(usize),
+}
+
+fn encrypt<Data>(
+    status: UnbufferedStatus<'_, '_, Data>,
+    piece: &[u8],
+    buffer: &mut [u8],
+) -> Result<Encrypted, rustls::Error> {
+    Ok(match status.state? {
+        ConnectionState::WriteTraffic(mut traffic) => match traffic.encrypt(piece, buffer) {
+            Ok(count) => Encrypted::Done(count),
+            Err(EncryptError::InsufficientSize(need)) => Encrypted::NeedRoom(need.required_size),
+            Err(EncryptError::EncryptExhausted) => {
+                return Err(rustls::Error::General("the TLS keys of this connection are used up".into()));
+            }
+        },
+        ConnectionState::EncodeTlsData(mut data) => match data.encode(buffer) {
+            Ok(count) => Encrypted::Pending(count),
+            Err(EncodeError::InsufficientSize(need)) => Encrypted::NeedRoom(need.required_size),
+            Err(EncodeError::AlreadyEncoded) => Encrypted::Pending(0),
+        },
+        ConnectionState::TransmitTlsData(data) => {
+            // The bytes wait in the outgoing buffer and leave before anything encrypted later.
+            data.done();
+            Encrypted::Pending(0)
+        }
+        ConnectionState::PeerClosed => Encrypted::Pending(0),
+        _ => return Err(rustls::Error::General("the TLS connection cannot send now".into())),
+    })
+}
+
+fn queue_close<Data>(status: UnbufferedStatus<'_, '_, Data>, buffer: &mut [u8]) -> usize {
+    match status.state {
+        Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(buffer).unwrap_or(0),
+        _ => 0,
+    }
+}

@@ -1,0 +1,294 @@
+//! The stream of material from the dealer to a server: bytes in frames, ended by their total.
+//!
+//! Backpressure is TCP's: a writer waits while its server does not read, up to the stall timeout. The last frame
+//! carries the total, so that a stream that was cut is an error and never a short read taken for the end.
+
+use std::io::{self, Read, Write};
+
+use zeroize::{Zeroize as _, Zeroizing};
+
+use crate::link::{Kind, Link, LinkError};
+
+/// Bytes of one frame: large enough that framing costs nothing, small enough that the reader starts early.
+const FRAME: usize = 256 << 10;
+
+/// The dealer's end: an [`io::Write`].
+pub struct MaterialWriter {
+    link: Link,
+    buffer: Zeroizing<Vec<u8>>,
+    total: u64,
+}
+
+impl MaterialWriter {
+    /// A stream over a link whose grant was sent.
+    #[must_use]
+    pub fn new(link: Link) -> MaterialWriter {
+        MaterialWriter { link, buffer: Zeroizing::new(Vec::with_capacity(FRAME)), total: 0 }
+    }
+
+    /// Bytes taken so far.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.total
+    }
+
+    /// Sends what is buffered and the end, and returns the link and the total.
+    ///
+    /// # Errors
+    /// Transport.
+    pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
+        self.send_buffer()?;
+        self.link.send(Kind::MaterialEnd, &self.total.to_le_bytes())?;
+        Ok((self.link, self.total))
+    }
+
+    /// Gives up: the server learns that no more comes, and why.
+    pub fn fail(mut self, failure: &crate::messages::Failure) {
+        self.link.fail(failure);
+    }
+
+    fn send_buffer(&mut self) -> Result<(), LinkError> {
+        if !self.buffer.is_empty() {
+            let result = self.link.send(Kind::Material, &self.buffer);
+            self.buffer.zeroize();
+            result?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for MaterialWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MaterialWriter").field("written", &self.total).finish_non_exhaustive()
+    }
+}
+
+impl Write for MaterialWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = FRAME - self.buffer.len();
+        let taken = if self.buffer.is_empty() && bytes.len() >= FRAME {
+            self.link.send(Kind::Material, &bytes[..FRAME]).map_err(into_io)?;
+            FRAME
+        } else {
+            let taken = room.min(bytes.len());
+            self.buffer.extend_from_slice(&bytes[..taken]);
+            if self.buffer.len() == FRAME {
+                self.send_buffer().map_err(into_io)?;
+            }
+            taken
+        };
+        self.total += taken as u64;
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.send_buffer().map_err(into_io)
+    }
+}
+
+/// A server's end: an [`io::Read`]. Reaching the end is checked against the total the dealer names.
+pub struct MaterialReader {
+    link: Link,
+    frame: Zeroizing<Vec<u8>>,
+    at: usize,
+    left_in_frame: usize,
+    total: u64,
+    ended: bool,
+}
+
+impl MaterialReader {
+    /// A stream over a link whose grant was received.
+    #[must_use]
+    pub fn new(link: Link) -> MaterialReader {
+        MaterialReader { link, frame: Zeroizing::default(), at: 0, left_in_frame: 0, total: 0, ended: false }
+    }
+
+    /// Bytes handed out so far.
+    #[must_use]
+    pub fn consumed(&self) -> u64 {
+        self.total - self.left_in_frame as u64 - (self.frame.len() - self.at) as u64
+    }
+
+    /// Checks that everything was read and that the dealer sent no more, and returns the link and the total.
+    ///
+    /// # Errors
+    /// Material is left over, or the stream was cut.
+    pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
+        let (consumed, peer) = (self.consumed(), self.link.peer());
+        let wrong = |found| LinkError::WrongLength { peer, kind: "material", expected: consumed, found };
+        if self.at < self.frame.len() || self.left_in_frame > 0 {
+            return Err(wrong(self.total));
+        }
+        if !self.ended && self.next_frame()? {
+            return Err(wrong(self.total));
+        }
+        Ok((self.link, self.total))
+    }
+
+    /// Starts the next frame; false at the checked end.
+    fn next_frame(&mut self) -> Result<bool, LinkError> {
+        match self.link.receive_either(Kind::Material, Kind::MaterialEnd)? {
+            (Kind::MaterialEnd, length) => {
+                let mut end = Vec::new();
+                self.link.receive_part(&mut end, length, Kind::MaterialEnd)?;
+                let peer = self.link.peer();
+                let end: [u8; 8] = end.as_slice().try_into().map_err(|_| LinkError::WrongLength {
+                    peer,
+                    kind: Kind::MaterialEnd.name(),
+                    expected: 8,
+                    found: length as u64,
+                })?;
+                let expected = u64::from_le_bytes(end);
+                if expected != self.total {
+                    return Err(LinkError::WrongLength { peer, kind: "material", expected, found: self.total });
+                }
+                self.ended = true;
+                Ok(false)
+            }
+            (_, length) => {
+                self.left_in_frame = length;
+                self.total += length as u64;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Brings the next part of the current frame, or starts a new frame.
+    fn fill(&mut self) -> Result<(), LinkError> {
+        self.frame.zeroize();
+        self.at = 0;
+        while self.left_in_frame == 0 && !self.ended {
+            self.next_frame()?;
+        }
+        let count = self.left_in_frame.min(FRAME);
+        self.link.receive_part(&mut self.frame, count, Kind::Material)?;
+        self.left_in_frame -= count;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for MaterialReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MaterialReader").field("consumed", &self.consumed()).finish_non_exhaustive()
+    }
+}
+
+impl Read for MaterialReader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if out.is_empty() {
+            return Ok(0);
+        }
+        if self.at == self.frame.len() {
+            self.fill().map_err(into_io)?;
+        }
+        let count = out.len().min(self.frame.len() - self.at);
+        out[..count].copy_from_slice(&self.frame[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
+
+/// Carries a link's error through [`io`]; [`link_error`] takes it out again.
+fn into_io(error: LinkError) -> io::Error {
+    let kind = match &error {
+        LinkError::TimedOut { .. } => io::ErrorKind::TimedOut,
+        LinkError::Closed { .. } => io::ErrorKind::UnexpectedEof,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}
+
+/// The link's error inside an error of [`MaterialReader`] or [`MaterialWriter`], if it is one.
+#[must_use]
+pub fn link_error(error: &io::Error) -> Option<&LinkError> {
+    error.get_ref()?.downcast_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::messages::{Failure, FailureKind};
+    use crate::role::Role;
+    use crate::testing::{QUICK, linked};
+
+    fn bytes(count: usize) -> Vec<u8> {
+        (0..count).map(|i| (i * 13) as u8).collect()
+    }
+
+    #[test]
+    fn a_stream_arrives_whole_whatever_the_pieces() {
+        for count in [0, 1, FRAME - 1, FRAME, FRAME + 1, 5 * FRAME + 77] {
+            let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+            let dealing = thread::spawn(move || {
+                let mut writer = MaterialWriter::new(dealer);
+                let all = bytes(count);
+                let (head, tail) = all.split_at(count / 3);
+                for piece in head.chunks(1000) {
+                    writer.write_all(piece).unwrap();
+                }
+                writer.flush().unwrap();
+                writer.write_all(tail).unwrap();
+                assert_eq!(writer.written(), count as u64);
+                writer.finish().unwrap().1
+            });
+            let mut reader = MaterialReader::new(server);
+            let mut got = vec![0; count];
+            reader.read_exact(&mut got[..count / 2]).unwrap();
+            assert_eq!(reader.consumed(), (count / 2) as u64);
+            reader.read_exact(&mut got[count / 2..]).unwrap();
+            assert!(got == bytes(count));
+            let (mut link, total) = reader.finish().unwrap();
+            assert_eq!((total, dealing.join().unwrap()), (count as u64, count as u64));
+            assert!(link.receive(Kind::Material).is_err());
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_cut_short_wrong_or_long_is_an_error() {
+        // The dealer vanishes.
+        let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+        let mut writer = MaterialWriter::new(dealer);
+        writer.write_all(&[0; 100]).unwrap();
+        writer.flush().unwrap();
+        drop(writer);
+        let mut reader = MaterialReader::new(server);
+        let error = reader.read_exact(&mut [0; 200]).unwrap_err();
+        assert!(matches!(link_error(&error), Some(LinkError::Closed { .. })), "{error}");
+
+        // The dealer stalls.
+        let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+        let error = MaterialReader::new(server).read_exact(&mut [0; 1]).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(dealer);
+
+        // The dealer gives up and says so.
+        let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+        MaterialWriter::new(dealer).fail(&Failure::new(FailureKind::OtherParty, "server1 vanished"));
+        let error = MaterialReader::new(server).read_exact(&mut [0; 1]).unwrap_err();
+        assert!(matches!(link_error(&error), Some(LinkError::Failed { .. })), "{error}");
+
+        // The total is wrong; the stream ends early; the stream is longer than what was read.
+        let (server, mut dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+        dealer.send(Kind::Material, &[0; 10]).unwrap();
+        dealer.send(Kind::MaterialEnd, &11_u64.to_le_bytes()).unwrap();
+        let mut reader = MaterialReader::new(server);
+        reader.read_exact(&mut [0; 10]).unwrap();
+        assert!(matches!(reader.finish(), Err(LinkError::WrongLength { expected: 11, found: 10, .. })));
+
+        for read in [5, 10, 11] {
+            let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+            let mut writer = MaterialWriter::new(dealer);
+            writer.write_all(&[0; 10]).unwrap();
+            writer.finish().unwrap();
+            let mut reader = MaterialReader::new(server);
+            let whole = reader.read_exact(&mut vec![0; read]).map_err(|e| e.kind());
+            match read {
+                5 => assert!(matches!(reader.finish(), Err(LinkError::WrongLength { .. }))),
+                10 => assert!(reader.finish().is_ok()),
+                _ => assert_eq!(whole, Err(io::ErrorKind::UnexpectedEof)),
+            }
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Strict decoding: fixed little-endian fields, checked lengths, leftovers are errors.
+
+/// Why a message did not decode. Holds field names and sizes only.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeError {
+    /// The message ended inside a field.
+    #[error("field {field} needs {needed} bytes and {left} are left")]
+    Short {
+        /// The field.
+        field: &'static str,
+        /// Its length.
+        needed: usize,
+        /// What is left of the message.
+        left: usize,
+    },
+    /// Bytes follow the last field.
+    #[error("{count} bytes follow the last field")]
+    Leftover {
+        /// How many.
+        count: usize,
+    },
+    /// A length over the field's limit.
+    #[error("field {field} announces {found} items, over its limit of {limit}")]
+    TooLong {
+        /// The field.
+        field: &'static str,
+        /// The length announced.
+        found: u64,
+        /// The largest.
+        limit: u64,
+    },
+    /// A value that the field cannot have.
+    #[error("field {field} cannot be {found}")]
+    BadValue {
+        /// The field.
+        field: &'static str,
+        /// The value (control fields only, never data).
+        found: u64,
+    },
+    /// Text that is not UTF-8.
+    #[error("field {field} is not UTF-8 text")]
+    BadText {
+        /// The field.
+        field: &'static str,
+    },
+    /// A message of another version of the protocol.
+    #[error("protocol version {found} where {expected} is spoken; upgrade the older side")]
+    Version {
+        /// This program's version.
+        expected: u16,
+        /// The other side's version.
+        found: u16,
+    },
+}
+
+/// Takes fields off the front of a message.
+#[derive(Debug)]
+pub(super) struct Decoder<'a>(&'a [u8]);
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Decoder(bytes)
+    }
+
+    pub(super) fn take(&mut self, field: &'static str, needed: usize) -> Result<&'a [u8], DecodeError> {
+        let short = DecodeError::Short { field, needed, left: self.0.len() };
+        let (head, tail) = self.0.split_at_checked(needed).ok_or(short)?;
+        self.0 = tail;
+        Ok(head)
+    }
+
+    pub(super) fn array<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], DecodeError> {
+        let mut out = [0; N];
+        out.copy_from_slice(self.take(field, N)?);
+        Ok(out)
+    }
+
+    pub(super) fn u8(&mut self, field: &'static str) -> Result<u8, DecodeError> {
+        self.array(field).map(u8::from_le_bytes)
+    }
+
+    pub(super) fn u16(&mut self, field: &'static str) -> Result<u16, DecodeError> {
+        self.array(field).map(u16::from_le_bytes)
+    }
+
+    pub(super) fn u32(&mut self, field: &'static str) -> Result<u32, DecodeError> {
+        self.array(field).map(u32::from_le_bytes)
+    }
+
+    pub(super) fn u64(&mut self, field: &'static str) -> Result<u64, DecodeError> {
+        self.array(field).map(u64::from_le_bytes)
+    }
+
+    /// Bytes behind a u32 length.
+    pub(super) fn bytes(&mut self, field: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
+        let found = self.u32(field)?;
+        if found as usize > limit {
+            return Err(DecodeError::TooLong { field, found: found.into(), limit: limit as u64 });
+        }
+        self.take(field, found as usize)
+    }
+
+    pub(super) fn version(&mut self) -> Result<(), DecodeError> {
+        match self.u16("version")? {
+            super::VERSION => Ok(()),
+            found => Err(DecodeError::Version { expected: super::VERSION, found }),
+        }
+    }
+
+    pub(super) fn finish(self) -> Result<(), DecodeError> {
+        if self.0.is_empty() { Ok(()) } else { Err(DecodeError::Leftover { count: self.0.len() }) }
+    }
+}
+
+/// Appends bytes behind a u32 length.
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    // Longer ones never pass the frame limits, so the cast only shapes what is refused anyway.
+    out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
+    out.extend_from_slice(bytes);
+}

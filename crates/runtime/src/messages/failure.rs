@@ -1,0 +1,120 @@
+//! The message of a side that gives up.
+
+use std::fmt;
+
+use super::codec::{DecodeError, Decoder, put_bytes};
+use super::{Kind, Message};
+
+/// The longest explanation, in bytes.
+const TEXT_MAX: usize = 512;
+
+macro_rules! failure_kinds {
+    ($($(#[$meta:meta])* $name:ident = $byte:literal, $text:literal;)*) => {
+        /// Why a side gave up.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum FailureKind { $($(#[$meta])* $name = $byte),* }
+
+        impl FailureKind {
+            fn from_byte(byte: u8) -> Option<Self> {
+                match byte { $($byte => Some(Self::$name),)* _ => None }
+            }
+
+            /// What it means and what to do.
+            #[must_use]
+            pub const fn hint(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+failure_kinds! {
+    /// Too many sessions at once.
+    Busy = 1, "it is at its limit of sessions; try again, or raise max_sessions";
+    /// The caller's role may not call here.
+    WrongRole = 2, "this address serves another role; check addresses and certificates";
+    /// The sides hold different models.
+    DigestMismatch = 3, "the bundles differ; install the same bundle version everywhere";
+    /// The request makes no sense to this side.
+    BadRequest = 4, "the request is not one it can serve; check versions and options";
+    /// The session identifier was used before.
+    SessionReused = 5, "this session was used before; start a new one";
+    /// Another party of the session failed.
+    OtherParty = 6, "another party of the session failed; look at its log";
+    /// Something took too long.
+    TimedOut = 7, "it waited too long for another party; look at the other parties' logs";
+    /// The other side broke the protocol.
+    Protocol = 8, "it received what the protocol does not allow; check versions";
+    /// The service is stopping.
+    Stopping = 9, "it is shutting down; try again when it is back";
+    /// A mistake in the program.
+    Internal = 10, "it met an internal error; look at its log and report it";
+}
+
+/// A side gives up a session, and says why without any secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The class of the reason.
+    pub kind: FailureKind,
+    text: String,
+}
+
+impl Failure {
+    /// A failure with an explanation. Control characters are replaced and the text is cut at 512 bytes, since it ends
+    /// on another machine's terminal. It must not hold anything secret.
+    #[must_use]
+    pub fn new(kind: FailureKind, text: &str) -> Failure {
+        Failure { kind, text: printable(text) }
+    }
+
+    /// The explanation.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.text.is_empty() {
+            f.write_str(self.kind.hint())
+        } else {
+            write!(f, "{} ({})", self.kind.hint(), self.text)
+        }
+    }
+}
+
+impl Message for Failure {
+    const KIND: Kind = Kind::Failure;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = vec![self.kind as u8];
+        put_bytes(&mut out, self.text.as_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        let byte = decoder.u8("failure kind")?;
+        let kind = FailureKind::from_byte(byte)
+            .ok_or(DecodeError::BadValue { field: "failure kind", found: byte.into() })?;
+        let text = decoder.bytes("failure text", TEXT_MAX)?;
+        decoder.finish()?;
+        let text = std::str::from_utf8(text).map_err(|_| DecodeError::BadText { field: "failure text" })?;
+        Ok(Failure::new(kind, text))
+    }
+}
+
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for character in text.chars() {
+        let character = if character.is_control() { ' ' } else { character };
+        if out.len() + character.len_utf8() > TEXT_MAX {
+            break;
+        }
+        out.push(character);
+    }
+    out
+}

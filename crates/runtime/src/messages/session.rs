@@ -1,0 +1,268 @@
+//! The control messages of a session.
+
+use super::codec::{DecodeError, Decoder, put_bytes};
+use super::{Digest, EpochId, Kind, Message, Seed, SessionId, VERSION};
+use crate::link::REQUEST_MAX;
+
+/// The most seeds of one grant.
+const SEEDS_MAX: usize = 64;
+
+/// A client asks a server for a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientHello {
+    /// Made by the client, the same for both servers.
+    pub session: SessionId,
+    /// The public part of the model the client wants.
+    pub model: Digest,
+    /// What to run (program, bucket, options): opaque here, at most 32 KiB, public to the servers.
+    pub request: Vec<u8>,
+}
+
+impl Message for ClientHello {
+    const KIND: Kind = Kind::ClientHello;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = VERSION.to_le_bytes().to_vec();
+        out.extend_from_slice(&self.session.0);
+        out.extend_from_slice(&self.model.0);
+        put_bytes(&mut out, &self.request);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        decoder.version()?;
+        let session = SessionId(decoder.array("session")?);
+        let model = Digest(decoder.array("model")?);
+        let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
+        decoder.finish()?;
+        Ok(ClientHello { session, model, request })
+    }
+}
+
+/// A server holds its material and waits for the client's input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerReady {
+    /// The session.
+    pub session: SessionId,
+    /// The epoch of the model's masks, the same at both servers.
+    pub epoch: EpochId,
+    /// Time spent dealing, sending and preparing.
+    pub offline_micros: u64,
+    /// Bytes of material received.
+    pub material_bytes: u64,
+}
+
+impl Message for ServerReady {
+    const KIND: Kind = Kind::ServerReady;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = self.session.0.to_vec();
+        out.extend_from_slice(&self.epoch.0);
+        out.extend_from_slice(&self.offline_micros.to_le_bytes());
+        out.extend_from_slice(&self.material_bytes.to_le_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        let ready = ServerReady {
+            session: SessionId(decoder.array("session")?),
+            epoch: EpochId(decoder.array("epoch")?),
+            offline_micros: decoder.u64("offline time")?,
+            material_bytes: decoder.u64("material bytes")?,
+        };
+        decoder.finish()?;
+        Ok(ready)
+    }
+}
+
+/// What a session cost a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionReport {
+    /// The session.
+    pub session: SessionId,
+    /// From the client's input to the answer.
+    pub online_micros: u64,
+    /// Exchanges with the other server.
+    pub openings: u32,
+    /// Bytes of exchanges sent.
+    pub bytes_sent: u64,
+    /// Bytes of exchanges received.
+    pub bytes_received: u64,
+    /// Peak memory of the process, 0 where the system does not tell.
+    pub peak_mib: u32,
+}
+
+impl Message for SessionReport {
+    const KIND: Kind = Kind::SessionReport;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = self.session.0.to_vec();
+        out.extend_from_slice(&self.online_micros.to_le_bytes());
+        out.extend_from_slice(&self.openings.to_le_bytes());
+        out.extend_from_slice(&self.bytes_sent.to_le_bytes());
+        out.extend_from_slice(&self.bytes_received.to_le_bytes());
+        out.extend_from_slice(&self.peak_mib.to_le_bytes());
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        let report = SessionReport {
+            session: SessionId(decoder.array("session")?),
+            online_micros: decoder.u64("online time")?,
+            openings: decoder.u32("openings")?,
+            bytes_sent: decoder.u64("bytes sent")?,
+            bytes_received: decoder.u64("bytes received")?,
+            peak_mib: decoder.u32("peak memory")?,
+        };
+        decoder.finish()?;
+        Ok(report)
+    }
+}
+
+/// The direction of one of the two connections between the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Lane {
+    /// Server 1 writes, server 0 reads.
+    ToServer0 = 0,
+    /// Server 0 writes, server 1 reads.
+    ToServer1 = 1,
+}
+
+/// A server opens a lane (server 1) or confirms it (server 0). Each side compares every field with its own view.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionOpen {
+    /// The session.
+    pub session: SessionId,
+    /// The position the sender's share file is for: two holders of the same share notice here.
+    pub party: u8,
+    /// Which of the two connections this is.
+    pub lane: Lane,
+    /// The model.
+    pub model: Digest,
+    /// The epoch of the model's masks.
+    pub epoch: EpochId,
+    /// The digest of the client's request.
+    pub request: Digest,
+}
+
+impl Message for SessionOpen {
+    const KIND: Kind = Kind::SessionOpen;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = VERSION.to_le_bytes().to_vec();
+        out.extend_from_slice(&self.session.0);
+        out.push(self.party);
+        out.push(self.lane as u8);
+        out.extend_from_slice(&self.model.0);
+        out.extend_from_slice(&self.epoch.0);
+        out.extend_from_slice(&self.request.0);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        decoder.version()?;
+        let session = SessionId(decoder.array("session")?);
+        let party = party(&mut decoder)?;
+        let lane = match decoder.u8("lane")? {
+            0 => Lane::ToServer0,
+            1 => Lane::ToServer1,
+            other => return Err(DecodeError::BadValue { field: "lane", found: other.into() }),
+        };
+        let open = SessionOpen {
+            session,
+            party,
+            lane,
+            model: Digest(decoder.array("model")?),
+            epoch: EpochId(decoder.array("epoch")?),
+            request: Digest(decoder.array("request")?),
+        };
+        decoder.finish()?;
+        Ok(open)
+    }
+}
+
+/// A server asks the dealer for the material of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaterialRequest {
+    /// The session.
+    pub session: SessionId,
+    /// The position of the sender.
+    pub party: u8,
+    /// The model.
+    pub model: Digest,
+    /// The client's request, passed on.
+    pub request: Vec<u8>,
+}
+
+impl Message for MaterialRequest {
+    const KIND: Kind = Kind::MaterialRequest;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = VERSION.to_le_bytes().to_vec();
+        out.extend_from_slice(&self.session.0);
+        out.push(self.party);
+        out.extend_from_slice(&self.model.0);
+        put_bytes(&mut out, &self.request);
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        decoder.version()?;
+        let session = SessionId(decoder.array("session")?);
+        let party = party(&mut decoder)?;
+        let model = Digest(decoder.array("model")?);
+        let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
+        decoder.finish()?;
+        Ok(MaterialRequest { session, party, model, request })
+    }
+}
+
+/// The dealer agrees; the stream of material follows.
+#[derive(Debug)]
+pub struct MaterialGrant {
+    /// The session.
+    pub session: SessionId,
+    /// The epoch of the model's masks.
+    pub epoch: EpochId,
+    /// The seeds this server expands, in the order the program names them. At most 64.
+    pub seeds: Vec<Seed>,
+}
+
+impl Message for MaterialGrant {
+    const KIND: Kind = Kind::MaterialGrant;
+
+    fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(36 + 32 * self.seeds.len());
+        out.extend_from_slice(&self.session.0);
+        out.extend_from_slice(&self.epoch.0);
+        out.extend_from_slice(&u32::try_from(self.seeds.len()).unwrap_or(u32::MAX).to_le_bytes());
+        self.seeds.iter().for_each(|seed| out.extend_from_slice(seed.expose()));
+        out
+    }
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut decoder = Decoder::new(bytes);
+        let session = SessionId(decoder.array("session")?);
+        let epoch = EpochId(decoder.array("epoch")?);
+        let count = decoder.u32("seeds")?;
+        if count as usize > SEEDS_MAX {
+            return Err(DecodeError::TooLong { field: "seeds", found: count.into(), limit: SEEDS_MAX as u64 });
+        }
+        let seeds = (0..count).map(|_| decoder.array("seed").map(Seed::new)).collect::<Result<_, _>>()?;
+        decoder.finish()?;
+        Ok(MaterialGrant { session, epoch, seeds })
+    }
+}
+
+fn party(decoder: &mut Decoder<'_>) -> Result<u8, DecodeError> {
+    match decoder.u8("party")? {
+        party @ (0 | 1) => Ok(party),
+        other => Err(DecodeError::BadValue { field: "party", found: other.into() }),
+    }
+}

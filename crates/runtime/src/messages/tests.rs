@@ -1,0 +1,131 @@
+use std::fmt::Debug;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SESSION: SessionId = SessionId([1; 16]);
+const MODEL: Digest = Digest([2; 32]);
+const EPOCH: EpochId = EpochId([3; 16]);
+const REQUEST: Digest = Digest([4; 32]);
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn frozen<M: Message + Debug>(message: &M, expected: &str) {
+    let bytes = message.encode();
+    assert_eq!(hex(&bytes), expected);
+    let again = M::decode(&bytes).unwrap();
+    assert_eq!(format!("{again:?}"), format!("{message:?}"));
+    // Hostile: every shorter form and one longer form is refused.
+    for cut in 0..bytes.len() {
+        assert!(M::decode(&bytes[..cut]).is_err(), "{cut} of {} bytes decoded", bytes.len());
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert_eq!(M::decode(&longer).unwrap_err(), DecodeError::Leftover { count: 1 });
+}
+
+#[test]
+fn encodings_are_frozen_and_strict() {
+    let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
+    frozen(
+        &ClientHello { session: SESSION, model: MODEL, request: b"abc".to_vec() },
+        &format!("0100{s}{m}03000000616263"),
+    );
+    frozen(
+        &ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102, material_bytes: 5 },
+        &format!("{s}{e}02010000000000000500000000000000"),
+    );
+    frozen(
+        &SessionReport {
+            session: SESSION,
+            online_micros: 7,
+            openings: 9,
+            bytes_sent: 10,
+            bytes_received: 11,
+            peak_mib: 12,
+        },
+        &format!("{s}0700000000000000090000000a000000000000000b000000000000000c000000"),
+    );
+    frozen(
+        &SessionOpen {
+            session: SESSION,
+            party: 1,
+            lane: Lane::ToServer1,
+            model: MODEL,
+            epoch: EPOCH,
+            request: REQUEST,
+        },
+        &format!("0100{s}0101{m}{e}{r}"),
+    );
+    frozen(
+        &MaterialRequest { session: SESSION, party: 0, model: MODEL, request: vec![255] },
+        &format!("0100{s}00{m}01000000ff"),
+    );
+    frozen(
+        &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![Seed::new([5; 32])] },
+        &format!("{s}{e}01000000{}", "05".repeat(32)),
+    );
+    frozen(&Failure::new(FailureKind::Busy, "no"), "01020000006e6f");
+}
+
+#[test]
+fn values_out_of_range_are_refused() {
+    let open = SessionOpen {
+        session: SESSION,
+        party: 1,
+        lane: Lane::ToServer0,
+        model: MODEL,
+        epoch: EPOCH,
+        request: REQUEST,
+    };
+    let change = |at: usize, to: u8| {
+        let mut bytes = open.encode();
+        bytes[at] = to;
+        SessionOpen::decode(&bytes).unwrap_err()
+    };
+    assert_eq!(change(0, 2), DecodeError::Version { expected: 1, found: 2 });
+    assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
+    assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
+
+    let mut hello = ClientHello { session: SESSION, model: MODEL, request: vec![] }.encode();
+    hello[50..54].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(matches!(ClientHello::decode(&hello), Err(DecodeError::TooLong { field: "request", .. })));
+    let mut grant = MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![] }.encode();
+    grant[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
+    assert!(matches!(MaterialGrant::decode(&grant), Err(DecodeError::TooLong { field: "seeds", .. })));
+    assert!(Failure::decode(&[99, 0, 0, 0, 0]).is_err());
+    assert_eq!(Failure::decode(&[1, 1, 0, 0, 0, 0xff]).unwrap_err(), DecodeError::BadText { field: "failure text" });
+}
+
+#[test]
+fn failures_cannot_write_to_a_terminal_and_stay_short() {
+    let failure = Failure::new(FailureKind::Internal, &format!("\x1b[2J\n{}", "é".repeat(1000)));
+    assert!(failure.text().len() <= 512 && !failure.text().contains(char::is_control));
+    assert_eq!(Failure::decode(&failure.encode()).unwrap(), failure);
+    assert!(failure.encode().len() <= Kind::Failure.limit());
+}
+
+#[test]
+fn seeds_do_not_print() {
+    assert_eq!(format!("{:?}", Seed::new([77; 32])), "Seed(..)");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), versioned: bool) {
+        let mut bytes = bytes;
+        if versioned && bytes.len() > 2 {
+            bytes[..2].copy_from_slice(&VERSION.to_le_bytes());
+        }
+        // What decodes must encode to the same bytes: one meaning, one form.
+        macro_rules! check { ($($name:ident),*) => { $(
+            if let Ok(message) = $name::decode(&bytes) { prop_assert_eq!(message.encode(), bytes.clone()); }
+        )* } }
+        check!(ClientHello, ServerReady, SessionReport, SessionOpen, MaterialRequest, MaterialGrant);
+        let _ = Failure::decode(&bytes);
+    }
+}
