@@ -1,1 +1,5 @@
-//! blindroute routing.
+//! blindroute routing: the programs that run under MPC, the file that holds a router, and the client's first steps.
+
+pub mod bundle;
+pub mod embedding;
+pub mod tokenizer;

@@ -1,0 +1,180 @@
+//! The public program of a bundle: what the encoder and the routers compute, not with which numbers.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::BundleError;
+
+/// How attention scores become weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Attention {
+    /// The real model's.
+    #[serde(rename = "softmax")]
+    Softmax,
+    /// ReLU of the scores, divided by their sum.
+    #[serde(rename = "2relu")]
+    TwoRelu,
+}
+
+/// The non-linearity of the feed-forward network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Activation {
+    /// The real model's, with erf.
+    #[serde(rename = "gelu")]
+    Gelu,
+    /// max(x, 0).
+    #[serde(rename = "relu")]
+    Relu,
+}
+
+/// How the last hidden states become one embedding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Pooling {
+    /// Their mean over the real tokens.
+    #[serde(rename = "mean")]
+    Mean,
+    /// The first token's.
+    #[serde(rename = "cls")]
+    Cls,
+}
+
+macro_rules! named {
+    ($type:ty, $what:literal, $($variant:path => $name:literal),+) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str(match self { $($variant => $name),+ })
+            }
+        }
+
+        impl std::str::FromStr for $type {
+            type Err = BundleError;
+
+            fn from_str(name: &str) -> Result<Self, BundleError> {
+                match name {
+                    $($name => Ok($variant),)+
+                    _ => Err(setting($what, format!("{name:?}"), [$($name),+].join(" or "))),
+                }
+            }
+        }
+    };
+}
+
+named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRelu => "2relu");
+named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu => "relu");
+named!(Pooling, "pooling", Pooling::Mean => "mean", Pooling::Cls => "cls");
+
+/// The encoder's program: a BERT of this shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EncoderConfig {
+    /// Transformer layers.
+    pub layers: usize,
+    /// Numbers per token.
+    pub hidden: usize,
+    /// Attention heads; they divide `hidden`.
+    pub heads: usize,
+    /// Width of the feed-forward network.
+    pub ffn: usize,
+    /// Rows of the token table.
+    pub vocabulary: usize,
+    /// Rows of the segment table.
+    pub segments: usize,
+    /// The most tokens of one prompt, with `[CLS]` and `[SEP]`; rows of the position table.
+    pub max_tokens: usize,
+    /// Added to the variance in every LayerNorm.
+    pub layer_norm_epsilon: f32,
+    /// How attention scores become weights.
+    pub attention: Attention,
+    /// The non-linearity of the feed-forward network.
+    pub activation: Activation,
+    /// How hidden states become one embedding.
+    pub pooling: Pooling,
+}
+
+impl EncoderConfig {
+    /// The published all-MiniLM-L6-v2, cut at 256 tokens as its authors evaluate it.
+    pub fn minilm() -> Self {
+        Self {
+            layers: 6,
+            hidden: 384,
+            heads: 12,
+            ffn: 1536,
+            vocabulary: 30522,
+            segments: 2,
+            max_tokens: 256,
+            layer_norm_epsilon: 1e-12,
+            attention: Attention::Softmax,
+            activation: Activation::Gelu,
+            pooling: Pooling::Mean,
+        }
+    }
+
+    /// Numbers per token and head.
+    pub fn head_width(&self) -> usize {
+        self.hidden / self.heads
+    }
+
+    pub(super) fn check(&self) -> Result<(), BundleError> {
+        let sizes = [
+            ("encoder.layers", self.layers, 64),
+            ("encoder.hidden", self.hidden, 8192),
+            ("encoder.heads", self.heads, 1024),
+            ("encoder.ffn", self.ffn, 65536),
+            ("encoder.vocabulary", self.vocabulary, 1 << 22),
+            ("encoder.segments", self.segments, 16),
+            ("encoder.max_tokens", self.max_tokens, 8192),
+        ];
+        for (name, size, most) in sizes {
+            if size == 0 || size > most {
+                return Err(setting(name, size, format!("from 1 to {most}")));
+            }
+        }
+        if !self.hidden.is_multiple_of(self.heads) {
+            return Err(setting(
+                "encoder.hidden",
+                self.hidden,
+                format!("a multiple of encoder.heads = {}", self.heads),
+            ));
+        }
+        if !(self.layer_norm_epsilon >= 0.0 && self.layer_norm_epsilon < 1.0) {
+            return Err(setting("encoder.layer_norm_epsilon", self.layer_norm_epsilon, "from 0 to below 1"));
+        }
+        Ok(())
+    }
+}
+
+/// One LLM of the pool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// The name by which its provider knows it.
+    pub name: String,
+    /// What it costs, in `unit`.
+    pub price: f64,
+    /// What `price` counts, as "USD per 1M tokens".
+    pub unit: String,
+}
+
+/// What the routers of a bundle share: the pool, in the order of every router's columns.
+pub(super) fn check_models(models: &[Model]) -> Result<(), BundleError> {
+    if models.len() > 1 << 16 {
+        return Err(setting("number of models", models.len(), "at most 65536"));
+    }
+    let mut names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+    names.sort_unstable();
+    if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(setting("list of models", format!("one with {:?} twice", pair[0]), "one with different names"));
+    }
+    for model in models {
+        if model.name.is_empty() {
+            return Err(setting("list of models", "one with an empty name", "one with a name for each"));
+        }
+        if !(model.price.is_finite() && model.price >= 0.0) {
+            return Err(setting(&format!("price of {:?}", model.name), model.price, "a number from 0"));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn setting(setting: &str, found: impl fmt::Display, expected: impl fmt::Display) -> BundleError {
+    BundleError::Setting { setting: setting.to_owned(), found: found.to_string(), expected: expected.to_string() }
+}

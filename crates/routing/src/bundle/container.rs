@@ -1,0 +1,324 @@
+//! The section container: the outer shape of every file of ours that holds tensors.
+//!
+//! A router bundle is one container; the public part and the two share files made from it are containers of other kinds.
+//! The container knows nothing of what its sections mean. It guarantees that they are whole, unaltered and alone.
+//!
+//! All integers are little-endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 8 | magic, `blndrte` and a zero byte |
+//! | 4 | format version, [`VERSION`] |
+//! | 1 + n | kind: length and ASCII text, as `router-bundle` |
+//! | 4 + n | header: length and JSON text (the container does not parse it) |
+//! | 4 | number of sections |
+//! | per section | 1 + n name, 8 payload length, 32 SHA-256 of the payload |
+//! | 32 | SHA-256 of everything above: the [`Digest`] of the file |
+//! | rest | the payloads, one after another, nothing between and nothing after |
+//!
+//! The digest covers the table and the table covers the payloads, so it commits to every byte of the file, and a reader
+//! can check identity before it has read the payloads. The same contents always give the same bytes.
+//!
+//! ```
+//! use blindroute_routing::bundle::container::{self, Section};
+//!
+//! let bytes = container::write("example", b"{}", &[Section { name: "weights", payload: &[1, 2, 3] }])?;
+//! let read = container::read(&bytes, "example")?;
+//! assert_eq!(read.section("weights")?, [1, 2, 3]);
+//! # Ok::<(), blindroute_routing::bundle::container::ContainerError>(())
+//! ```
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::digest::Digest;
+
+mod cursor;
+#[cfg(test)]
+mod tests;
+
+use cursor::Cursor;
+
+/// The version of the format that this program writes, and the only one it reads.
+pub const VERSION: u32 = 1;
+/// The largest file that is read at all, 1 GiB: the bound on memory before a single byte is trusted.
+pub const MAX_FILE_BYTES: u64 = 1 << 30;
+/// The largest header.
+pub const MAX_HEADER_BYTES: usize = 1 << 24;
+/// The most sections.
+pub const MAX_SECTIONS: usize = 1 << 14;
+
+const MAGIC: &[u8; 8] = b"blndrte\0";
+
+/// What can be wrong with a container.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ContainerError {
+    /// The file does not start as ours do.
+    #[error(
+        "this is not a blindroute file (it does not start with the blindroute mark): give the path of a .blindroute file"
+    )]
+    NotOurs,
+    /// The file was written by another version of the format.
+    #[error(
+        "the file has format version {found}, this program reads version {expected}: make it again with this program, or use the program that made it"
+    )]
+    Version {
+        /// The version in the file.
+        found: u32,
+        /// The version this program reads.
+        expected: u32,
+    },
+    /// The file is one of ours, of another kind.
+    #[error("the file is a {found:?}, a {expected:?} is needed here: give the path of a {expected:?} file")]
+    Kind {
+        /// The kind in the file.
+        found: String,
+        /// The kind asked for.
+        expected: String,
+    },
+    /// The file ends too early.
+    #[error("the file is truncated: {what} needs {needed} more bytes, {left} are left; copy or download it again")]
+    Truncated {
+        /// What was being read.
+        what: &'static str,
+        /// How many bytes it needs.
+        needed: u64,
+        /// How many there are.
+        left: u64,
+    },
+    /// There are bytes after the last section.
+    #[error("the file has {extra} bytes after its end: it was appended to; copy or download it again")]
+    Leftover {
+        /// How many.
+        extra: u64,
+    },
+    /// A length is beyond what this format allows.
+    #[error(
+        "the file states {found} for {what}, at most {limit} is allowed: it is damaged or not made by blindroute; make it again"
+    )]
+    Limit {
+        /// What the number counts.
+        what: &'static str,
+        /// The number stated.
+        found: u64,
+        /// The largest allowed.
+        limit: u64,
+    },
+    /// A name is not what names are.
+    #[error(
+        "the file holds a {what} that is not 1 to 255 printable ASCII characters: it is damaged; copy or download it again"
+    )]
+    Name {
+        /// What is named.
+        what: &'static str,
+    },
+    /// Two sections have one name.
+    #[error("the section {name:?} appears twice: the file was not made by blindroute; make it again")]
+    Duplicate {
+        /// The name.
+        name: String,
+    },
+    /// The digest of the header and the table is not the one stated.
+    #[error(
+        "the header does not match its digest (stated {stated}, found {found}): the file was altered or damaged; copy or download it again"
+    )]
+    HeaderDigest {
+        /// The digest in the file.
+        stated: Digest,
+        /// The digest of what is in the file.
+        found: Digest,
+    },
+    /// The digest of one section is not the one stated.
+    #[error(
+        "the section {name:?} does not match its digest (stated {stated}, found {found}): the file was altered or damaged; copy or download it again"
+    )]
+    SectionDigest {
+        /// The section.
+        name: String,
+        /// The digest in the table.
+        stated: Digest,
+        /// The digest of the payload.
+        found: Digest,
+    },
+    /// A section that is needed is absent.
+    #[error(
+        "the section {name:?} is missing: the file was made by a program that does not know it; make it again with this program"
+    )]
+    Missing {
+        /// The section.
+        name: String,
+    },
+    /// The file could not be read.
+    #[error("could not read the file: {0}; check that it is there and may be read")]
+    Io(#[from] io::Error),
+}
+
+/// One named run of bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Section<'a> {
+    /// Its name: 1 to 255 printable ASCII characters, unique in the file.
+    pub name: &'a str,
+    /// Its contents.
+    pub payload: &'a [u8],
+}
+
+/// A container that has been read and found whole: every digest matched.
+#[derive(Debug)]
+pub struct Container<'a> {
+    header: &'a [u8],
+    sections: Vec<Section<'a>>,
+    digest: Digest,
+}
+
+impl<'a> Container<'a> {
+    /// The header, as written.
+    pub fn header(&self) -> &'a [u8] {
+        self.header
+    }
+
+    /// The sections, in file order.
+    pub fn sections(&self) -> &[Section<'a>] {
+        &self.sections
+    }
+
+    /// The payload of the section of this name.
+    pub fn section(&self, name: &str) -> Result<&'a [u8], ContainerError> {
+        self.sections
+            .iter()
+            .find(|section| section.name == name)
+            .map(|section| section.payload)
+            .ok_or_else(|| ContainerError::Missing { name: name.to_owned() })
+    }
+
+    /// The digest of the whole file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+/// The bytes of a container. `kind` and the names are 1 to 255 printable ASCII characters; names are unique.
+pub fn write(kind: &str, header: &[u8], sections: &[Section<'_>]) -> Result<Vec<u8>, ContainerError> {
+    limit("the header's bytes", header.len() as u64, MAX_HEADER_BYTES as u64)?;
+    limit("the number of sections", sections.len() as u64, MAX_SECTIONS as u64)?;
+    let payloads: u64 = sections.iter().map(|section| section.payload.len() as u64).sum();
+    limit("the bytes of all sections", payloads, MAX_FILE_BYTES)?;
+
+    let mut bytes = Vec::new();
+    bytes.extend_from_slice(MAGIC);
+    bytes.extend_from_slice(&VERSION.to_le_bytes());
+    push_name(&mut bytes, kind, "kind")?;
+    bytes.extend_from_slice(&(header.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(header);
+    bytes.extend_from_slice(&(sections.len() as u32).to_le_bytes());
+    for section in sections {
+        push_name(&mut bytes, section.name, "section name")?;
+        bytes.extend_from_slice(&(section.payload.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&sha256(section.payload));
+    }
+    let digest = sha256(&bytes);
+    bytes.extend_from_slice(&digest);
+    bytes.reserve_exact(payloads as usize);
+    for section in sections {
+        bytes.extend_from_slice(section.payload);
+    }
+    refuse_duplicates(sections)?;
+    limit("the file's bytes", bytes.len() as u64, MAX_FILE_BYTES)?;
+    Ok(bytes)
+}
+
+/// Reads a container of the kind given, and checks every length and digest of it. Nothing is copied.
+pub fn read<'a>(bytes: &'a [u8], kind: &str) -> Result<Container<'a>, ContainerError> {
+    limit("the file's bytes", bytes.len() as u64, MAX_FILE_BYTES)?;
+    let mut cursor = Cursor::new(bytes);
+    if bytes.get(..MAGIC.len()) != Some(MAGIC.as_slice()) {
+        return Err(ContainerError::NotOurs);
+    }
+    cursor.take(MAGIC.len() as u64, "the mark")?;
+    let version = cursor.u32("the version")?;
+    if version != VERSION {
+        return Err(ContainerError::Version { found: version, expected: VERSION });
+    }
+    let found = cursor.name("kind")?;
+    if found != kind {
+        return Err(ContainerError::Kind { found: found.to_owned(), expected: kind.to_owned() });
+    }
+    let header_bytes = u64::from(cursor.u32("the header's length")?);
+    limit("the header's bytes", header_bytes, MAX_HEADER_BYTES as u64)?;
+    let header = cursor.take(header_bytes, "the header")?;
+    let count = u64::from(cursor.u32("the number of sections")?);
+    limit("the number of sections", count, MAX_SECTIONS as u64)?;
+    // Grows as entries are really read: a stated count alone reserves nothing.
+    let mut table = Vec::new();
+    for _ in 0..count {
+        let name = cursor.name("section name")?;
+        let length = cursor.u64("a section's length")?;
+        limit("a section's bytes", length, MAX_FILE_BYTES)?;
+        table.push((name, length, Digest::from(cursor.array::<32>("a section's digest")?)));
+    }
+    let digest = Digest::from(sha256(cursor.consumed()));
+    let stated = Digest::from(cursor.array::<32>("the header's digest")?);
+    if stated != digest {
+        return Err(ContainerError::HeaderDigest { stated, found: digest });
+    }
+
+    let mut sections = Vec::with_capacity(table.len());
+    for &(name, length, _) in &table {
+        sections.push(Section { name, payload: cursor.take(length, "a section")? });
+    }
+    if cursor.left() > 0 {
+        return Err(ContainerError::Leftover { extra: cursor.left() });
+    }
+    refuse_duplicates(&sections)?;
+    for (section, &(name, _, stated)) in sections.iter().zip(&table) {
+        let found = Digest::from(sha256(section.payload));
+        if found != stated {
+            return Err(ContainerError::SectionDigest { name: name.to_owned(), stated, found });
+        }
+    }
+    Ok(Container { header, sections, digest })
+}
+
+/// The bytes of a file, never more than [`MAX_FILE_BYTES`] of them.
+pub fn read_file(path: &Path) -> Result<Vec<u8>, ContainerError> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    limit("the file's bytes", bytes.len() as u64, MAX_FILE_BYTES)?;
+    Ok(bytes)
+}
+
+fn limit(what: &'static str, found: u64, limit: u64) -> Result<(), ContainerError> {
+    if found > limit { Err(ContainerError::Limit { what, found, limit }) } else { Ok(()) }
+}
+
+fn refuse_duplicates(sections: &[Section<'_>]) -> Result<(), ContainerError> {
+    let mut names: Vec<&str> = sections.iter().map(|section| section.name).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ContainerError::Duplicate { name: pair[0].to_owned() }),
+        None => Ok(()),
+    }
+}
+
+fn push_name(bytes: &mut Vec<u8>, name: &str, what: &'static str) -> Result<(), ContainerError> {
+    let length = u8::try_from(name.len()).map_err(|_| ContainerError::Name { what })?;
+    if !is_name(name.as_bytes()) {
+        return Err(ContainerError::Name { what });
+    }
+    bytes.push(length);
+    bytes.extend_from_slice(name.as_bytes());
+    Ok(())
+}
+
+fn is_name(bytes: &[u8]) -> bool {
+    !bytes.is_empty() && bytes.iter().all(u8::is_ascii_graphic)
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}

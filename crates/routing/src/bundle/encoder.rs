@@ -1,0 +1,136 @@
+//! The encoder's numbers: the public embedding tables and the secret layers.
+
+use super::{config::EncoderConfig, error::BundleError, matrix::Matrix};
+
+/// Where a tensor comes from: asked for by name and shape, in the one canonical order.
+pub(super) type Take<'a> = dyn FnMut(&str, (usize, usize)) -> Result<Matrix, BundleError> + 'a;
+
+/// Tensors by name, in the one canonical order.
+pub(super) type Named<'a> = Vec<(String, &'a Matrix)>;
+
+/// x ↦ x·W + b.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linear {
+    /// W, `[inputs, outputs]`.
+    pub weight: Matrix,
+    /// b, `[1, outputs]`.
+    pub bias: Matrix,
+}
+
+/// x ↦ gain · (x − mean) / √(variance + ε) + bias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerNorm {
+    /// `[1, hidden]`.
+    pub gain: Matrix,
+    /// `[1, hidden]`.
+    pub bias: Matrix,
+}
+
+/// The public part: what the client needs to turn tokens into the encoder's input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EmbeddingTables {
+    /// `[vocabulary, hidden]`.
+    pub token: Matrix,
+    /// `[max_tokens, hidden]`.
+    pub position: Matrix,
+    /// `[segments, hidden]`; a prompt is all segment 0.
+    pub segment: Matrix,
+    /// After the sum of the three.
+    pub norm: LayerNorm,
+}
+
+/// One transformer layer: h = norm(x + attention(x)), y = norm(h + ffn(h)).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Queries, `[hidden, hidden]`; head h owns columns h·width to (h+1)·width.
+    pub query: Linear,
+    /// Keys, `[hidden, hidden]`.
+    pub key: Linear,
+    /// Values, `[hidden, hidden]`.
+    pub value: Linear,
+    /// After the heads, `[hidden, hidden]`.
+    pub output: Linear,
+    /// After the first residual sum.
+    pub attention_norm: LayerNorm,
+    /// `[hidden, ffn]`.
+    pub up: Linear,
+    /// `[ffn, hidden]`.
+    pub down: Linear,
+    /// After the second residual sum.
+    pub output_norm: LayerNorm,
+}
+
+impl Linear {
+    fn build(take: &mut Take<'_>, prefix: &str, inputs: usize, outputs: usize) -> Result<Self, BundleError> {
+        Ok(Self {
+            weight: take(&format!("{prefix}.weight"), (inputs, outputs))?,
+            bias: take(&format!("{prefix}.bias"), (1, outputs))?,
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &str, list: &mut Named<'a>) {
+        list.push((format!("{prefix}.weight"), &self.weight));
+        list.push((format!("{prefix}.bias"), &self.bias));
+    }
+}
+
+impl LayerNorm {
+    fn build(take: &mut Take<'_>, prefix: &str, hidden: usize) -> Result<Self, BundleError> {
+        Ok(Self {
+            gain: take(&format!("{prefix}.gain"), (1, hidden))?,
+            bias: take(&format!("{prefix}.bias"), (1, hidden))?,
+        })
+    }
+
+    fn list<'a>(&'a self, prefix: &str, list: &mut Named<'a>) {
+        list.push((format!("{prefix}.gain"), &self.gain));
+        list.push((format!("{prefix}.bias"), &self.bias));
+    }
+}
+
+impl EmbeddingTables {
+    pub(super) fn build(take: &mut Take<'_>, config: &EncoderConfig) -> Result<Self, BundleError> {
+        Ok(Self {
+            token: take("embedding.token", (config.vocabulary, config.hidden))?,
+            position: take("embedding.position", (config.max_tokens, config.hidden))?,
+            segment: take("embedding.segment", (config.segments, config.hidden))?,
+            norm: LayerNorm::build(take, "embedding.norm", config.hidden)?,
+        })
+    }
+
+    pub(super) fn list<'a>(&'a self, list: &mut Named<'a>) {
+        list.push(("embedding.token".to_owned(), &self.token));
+        list.push(("embedding.position".to_owned(), &self.position));
+        list.push(("embedding.segment".to_owned(), &self.segment));
+        self.norm.list("embedding.norm", list);
+    }
+}
+
+impl Layer {
+    pub(super) fn build(take: &mut Take<'_>, config: &EncoderConfig, index: usize) -> Result<Self, BundleError> {
+        let (hidden, ffn) = (config.hidden, config.ffn);
+        let name = |part: &str| format!("layer.{index}.{part}");
+        Ok(Self {
+            query: Linear::build(take, &name("query"), hidden, hidden)?,
+            key: Linear::build(take, &name("key"), hidden, hidden)?,
+            value: Linear::build(take, &name("value"), hidden, hidden)?,
+            output: Linear::build(take, &name("output"), hidden, hidden)?,
+            attention_norm: LayerNorm::build(take, &name("attention_norm"), hidden)?,
+            up: Linear::build(take, &name("up"), hidden, ffn)?,
+            down: Linear::build(take, &name("down"), ffn, hidden)?,
+            output_norm: LayerNorm::build(take, &name("output_norm"), hidden)?,
+        })
+    }
+
+    pub(super) fn list<'a>(&'a self, index: usize, list: &mut Named<'a>) {
+        let name = |part: &str| format!("layer.{index}.{part}");
+        self.query.list(&name("query"), list);
+        self.key.list(&name("key"), list);
+        self.value.list(&name("value"), list);
+        self.output.list(&name("output"), list);
+        self.attention_norm.list(&name("attention_norm"), list);
+        self.up.list(&name("up"), list);
+        self.down.list(&name("down"), list);
+        self.output_norm.list(&name("output_norm"), list);
+    }
+}

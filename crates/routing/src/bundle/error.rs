@@ -1,0 +1,69 @@
+//! What can be wrong with a bundle.
+
+use super::container::ContainerError;
+
+/// What can be wrong with a bundle, beyond its container.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The container is not whole, not ours, or of another version or kind.
+    #[error(transparent)]
+    Container(#[from] ContainerError),
+    /// The header is not the JSON it should be.
+    #[error("the bundle's header cannot be read: {0}; make the bundle again with this program")]
+    Header(String),
+    /// A setting of the header makes no sense.
+    #[error("the bundle's {setting} is {found}, it must be {expected}; correct it and make the bundle again")]
+    Setting {
+        /// Which.
+        setting: String,
+        /// What it is.
+        found: String,
+        /// What it must be.
+        expected: String,
+    },
+    /// A tensor has a shape that the configuration does not allow.
+    #[error(
+        "the tensor {name:?} is {} × {}, the bundle's configuration needs {} × {}; make the bundle again from weights and \
+         configuration that belong together",
+        .found.0, .found.1, .expected.0, .expected.1
+    )]
+    Shape {
+        /// Which tensor.
+        name: String,
+        /// Its rows and columns.
+        found: (usize, usize),
+        /// What they must be.
+        expected: (usize, usize),
+    },
+    /// A tensor's payload is not what it should be.
+    #[error("the tensor {name:?} {problem}; make the bundle again")]
+    Tensor {
+        /// Which tensor.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The tokenizer cannot be used.
+    #[error("the tokenizer cannot be read: {0}; give the tokenizer.json that was published with the encoder")]
+    Tokenizer(String),
+    /// The weights to import are not a safetensors file.
+    #[error("the weights cannot be read: {0}; give the model.safetensors of a BERT encoder")]
+    Weights(String),
+    /// The weights to import lack a tensor.
+    #[error(
+        "the weights have no f32 tensor {name:?}; give the model.safetensors of a BERT encoder such as all-MiniLM-L6-v2"
+    )]
+    WeightMissing {
+        /// Its name.
+        name: String,
+    },
+    /// There is no router of this name.
+    #[error("the bundle has no router {name:?}; it has: {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    UnknownRouter {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+}

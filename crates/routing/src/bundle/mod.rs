@@ -1,0 +1,148 @@
+//! The router bundle: one versioned file with everything a provider has.
+//!
+//! A bundle holds the encoder's program and weights, its tokenizer, the pool of models with their prices, and any number
+//! of named routers over that pool. [`container`] is its outer shape; this module gives the sections their meaning. The
+//! same contents always give the same bytes, and [`Bundle::digest`] names them.
+//!
+//! The tokenizer and the [`EmbeddingTables`] are public: every client has them. All other tensors are the provider's
+//! secret; [`Bundle::public_tensors`] and [`Bundle::secret_tensors`] draw that line once.
+//!
+//! Matrices may be stored as int8 ([`Matrix::quantised`]); they are f32 in memory.
+
+use std::path::Path;
+
+pub mod container;
+
+mod codec;
+mod config;
+mod digest;
+mod encoder;
+mod error;
+mod import;
+mod matrix;
+mod router;
+mod tensor;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Activation, Attention, EncoderConfig, Model, Pooling};
+pub use digest::{Digest, ModelDigest};
+pub use encoder::{EmbeddingTables, Layer, LayerNorm, Linear};
+pub use error::BundleError;
+pub use import::{ImportOptions, Precision};
+pub use matrix::{Axis, Matrix};
+pub use router::{Cscr, Direct, Router, Rule, UniRoute};
+
+/// What a bundle holds, free to change; [`Bundle::new`] checks it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BundleParts {
+    /// The encoder's program.
+    pub encoder: EncoderConfig,
+    /// The tokenizer, as JSON text that [`crate::tokenizer::Tokenizer`] reads.
+    pub tokenizer: Vec<u8>,
+    /// The embedding tables (public).
+    pub embedding: EmbeddingTables,
+    /// The layers (secret).
+    pub layers: Vec<Layer>,
+    /// The pool, in the order of every router's columns. Empty in a bundle that only encodes.
+    pub models: Vec<Model>,
+    /// The routers; the first is the default.
+    pub routers: Vec<Router>,
+    /// Where all this comes from and under which licence, for people.
+    pub origin: String,
+}
+
+/// A router bundle: checked [`BundleParts`] and their digest.
+#[derive(Clone, Debug)]
+pub struct Bundle {
+    parts: BundleParts,
+    digest: ModelDigest,
+}
+
+/// A bundle that was read, and what in the file this program did not know.
+#[derive(Debug)]
+pub struct ReadBundle {
+    /// The bundle.
+    pub bundle: Bundle,
+    /// Names (never values) of header fields and sections that were ignored: warn about them.
+    pub unknown: Vec<String>,
+}
+
+impl Bundle {
+    /// Checks the parts against each other.
+    pub fn new(parts: BundleParts) -> Result<Self, BundleError> {
+        codec::check(&parts)?;
+        let digest = codec::digest(&parts)?;
+        Ok(Self { parts, digest })
+    }
+
+    /// Reads a bundle from the bytes of its file.
+    pub fn read(bytes: &[u8]) -> Result<ReadBundle, BundleError> {
+        let (parts, digest, unknown) = codec::read(bytes)?;
+        Ok(ReadBundle { bundle: Self { parts, digest: digest.into() }, unknown })
+    }
+
+    /// Reads a bundle from its file.
+    pub fn open(path: &Path) -> Result<ReadBundle, BundleError> {
+        Self::read(&container::read_file(path)?)
+    }
+
+    /// The bytes of its file.
+    pub fn write(&self) -> Result<Vec<u8>, BundleError> {
+        codec::write(&self.parts)
+    }
+
+    /// A bundle of the published weights of a BERT encoder (the tensor names are those of all-MiniLM-L6-v2), without
+    /// models and routers. `tokenizer` is the `tokenizer.json` published with them.
+    pub fn from_safetensors(
+        weights: &[u8],
+        encoder: EncoderConfig,
+        tokenizer: &[u8],
+        options: &ImportOptions,
+    ) -> Result<Self, BundleError> {
+        Self::new(import::parts(weights, encoder, tokenizer, options)?)
+    }
+
+    /// What program with what weights this is.
+    pub fn digest(&self) -> ModelDigest {
+        self.digest
+    }
+
+    /// What it holds.
+    pub fn parts(&self) -> &BundleParts {
+        &self.parts
+    }
+
+    /// What it holds, to change and give to [`Bundle::new`] again.
+    pub fn into_parts(self) -> BundleParts {
+        self.parts
+    }
+
+    /// The router of this name, or the first where no name is given.
+    pub fn router(&self, name: Option<&str>) -> Result<&Router, BundleError> {
+        let routers = &self.parts.routers;
+        let found = match name {
+            Some(name) => routers.iter().find(|router| router.name == name),
+            None => routers.first(),
+        };
+        found.ok_or_else(|| BundleError::UnknownRouter {
+            name: name.unwrap_or("(default)").to_owned(),
+            known: routers.iter().map(|router| router.name.clone()).collect(),
+        })
+    }
+
+    /// Every tensor that clients have, with its name, in file order.
+    pub fn public_tensors(&self) -> Vec<(String, &Matrix)> {
+        let mut list = Vec::new();
+        self.parts.embedding.list(&mut list);
+        list
+    }
+
+    /// Every tensor that only the provider has, with its name, in file order: layers, then routers.
+    pub fn secret_tensors(&self) -> Vec<(String, &Matrix)> {
+        let mut list = Vec::new();
+        self.parts.layers.iter().enumerate().for_each(|(index, layer)| layer.list(index, &mut list));
+        self.parts.routers.iter().for_each(|router| router.list(&mut list));
+        list
+    }
+}

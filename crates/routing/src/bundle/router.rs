@@ -1,0 +1,206 @@
+//! The routers that a bundle can hold: their rules and their numbers.
+//!
+//! Every rule ends in a choice among the M models of the bundle's pool and reads the same `cost`: each model's price
+//! divided by the largest price of the pool, so that λ means the same for every pool. Ties go to the lowest index.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    config::setting,
+    encoder::{Named, Take},
+    error::BundleError,
+    matrix::Matrix,
+};
+
+/// A router of a bundle.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Router {
+    /// Its name in this bundle: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// The weight of cost when the user asks for no other: what training chose on the validation split.
+    pub lambda: f32,
+    /// How it decides.
+    pub rule: Rule,
+}
+
+/// How a router decides.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rule {
+    /// UniRoute (arXiv 2502.08773).
+    UniRoute(UniRoute),
+    /// CSCR (arXiv 2508.12491).
+    Cscr(Cscr),
+    /// Predicted scores.
+    Direct(Direct),
+}
+
+/// `k* = argmax_k e·centroid_k`; the answer is `argmin_m errors[k*, m] + λ·cost[m]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UniRoute {
+    /// `[K, hidden]`, of unit length: the nearest centroid of a direction has the largest product with it, whatever the
+    /// embedding's own length, so the query needs no normalisation.
+    pub centroids: Matrix,
+    /// `[K, M]`: how often each model fails in each cluster, from 0 to 1.
+    pub errors: Matrix,
+    /// `[1, M]`.
+    pub cost: Matrix,
+}
+
+/// `h = relu(e·w1)·w2`, made unit length; the `keep` models of largest `h·descriptor_m` survive; the answer is the survivor
+/// of largest `h·descriptor_m − λ·cost[m]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cscr {
+    /// `[hidden, W]`.
+    pub w1: Matrix,
+    /// `[W, D]`.
+    pub w2: Matrix,
+    /// `[M, D]`, of unit length.
+    pub descriptors: Matrix,
+    /// `[1, M]`.
+    pub cost: Matrix,
+    /// How many models survive the search.
+    pub keep: usize,
+}
+
+/// The answer is `argmax_m (e·weight + bias)[m] − λ·cost[m]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Direct {
+    /// `[hidden, M]`.
+    pub weight: Matrix,
+    /// `[1, M]`.
+    pub bias: Matrix,
+    /// `[1, M]`.
+    pub cost: Matrix,
+}
+
+/// The public program of a router: its entry in the header.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct RouterHeader {
+    pub(super) name: String,
+    pub(super) lambda: f32,
+    #[serde(flatten)]
+    pub(super) shape: RuleShape,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub(super) enum RuleShape {
+    UniRoute { clusters: usize },
+    Cscr { width: usize, descriptor: usize, keep: usize },
+    Direct {},
+}
+
+impl Router {
+    /// The rule's name: `uniroute`, `cscr` or `direct`.
+    pub fn kind(&self) -> &'static str {
+        match self.rule {
+            Rule::UniRoute(_) => "uniroute",
+            Rule::Cscr(_) => "cscr",
+            Rule::Direct(_) => "direct",
+        }
+    }
+
+    /// Each model's price divided by the largest, `[1, M]`.
+    pub fn cost(&self) -> &Matrix {
+        match &self.rule {
+            Rule::UniRoute(rule) => &rule.cost,
+            Rule::Cscr(rule) => &rule.cost,
+            Rule::Direct(rule) => &rule.cost,
+        }
+    }
+
+    pub(super) fn header(&self) -> RouterHeader {
+        let shape = match &self.rule {
+            Rule::UniRoute(rule) => RuleShape::UniRoute { clusters: rule.centroids.rows() },
+            Rule::Cscr(rule) => {
+                RuleShape::Cscr { width: rule.w1.columns(), descriptor: rule.w2.columns(), keep: rule.keep }
+            }
+            Rule::Direct(_) => RuleShape::Direct {},
+        };
+        RouterHeader { name: self.name.clone(), lambda: self.lambda, shape }
+    }
+
+    pub(super) fn list<'a>(&'a self, list: &mut Named<'a>) {
+        let mut push = |part: &str, matrix: &'a Matrix| list.push((tensor_name(&self.name, part), matrix));
+        match &self.rule {
+            Rule::UniRoute(rule) => {
+                push("centroids", &rule.centroids);
+                push("errors", &rule.errors);
+                push("cost", &rule.cost);
+            }
+            Rule::Cscr(rule) => {
+                push("w1", &rule.w1);
+                push("w2", &rule.w2);
+                push("descriptors", &rule.descriptors);
+                push("cost", &rule.cost);
+            }
+            Rule::Direct(rule) => {
+                push("weight", &rule.weight);
+                push("bias", &rule.bias);
+                push("cost", &rule.cost);
+            }
+        }
+    }
+}
+
+impl RouterHeader {
+    pub(super) fn build(&self, take: &mut Take<'_>, hidden: usize, models: usize) -> Result<Router, BundleError> {
+        let mut take = |part: &str, shape| take(&tensor_name(&self.name, part), shape);
+        let rule = match self.shape {
+            RuleShape::UniRoute { clusters } => Rule::UniRoute(UniRoute {
+                centroids: take("centroids", (clusters, hidden))?,
+                errors: take("errors", (clusters, models))?,
+                cost: take("cost", (1, models))?,
+            }),
+            RuleShape::Cscr { width, descriptor, keep } => Rule::Cscr(Cscr {
+                w1: take("w1", (hidden, width))?,
+                w2: take("w2", (width, descriptor))?,
+                descriptors: take("descriptors", (models, descriptor))?,
+                cost: take("cost", (1, models))?,
+                keep,
+            }),
+            RuleShape::Direct {} => Rule::Direct(Direct {
+                weight: take("weight", (hidden, models))?,
+                bias: take("bias", (1, models))?,
+                cost: take("cost", (1, models))?,
+            }),
+        };
+        Ok(Router { name: self.name.clone(), lambda: self.lambda, rule })
+    }
+
+    /// The settings alone: shapes are bounded here, so that no tensor of theirs is allocated beyond reason.
+    pub(super) fn check(&self, models: usize) -> Result<(), BundleError> {
+        let name = &self.name;
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+            return Err(setting(
+                "router name",
+                format!("{name:?}"),
+                "1 to 64 lower-case letters, digits, hyphens or underscores",
+            ));
+        }
+        if models < 2 {
+            return Err(setting("number of models", models, "at least 2 where there is a router"));
+        }
+        if !(self.lambda.is_finite() && self.lambda >= 0.0) {
+            return Err(setting(&format!("lambda of router {name:?}"), self.lambda, "a number from 0"));
+        }
+        let sizes: &[(&str, usize, usize)] = match self.shape {
+            RuleShape::UniRoute { clusters } => &[("clusters", clusters, 65536)],
+            RuleShape::Cscr { width, descriptor, keep } => {
+                &[("width", width, 65536), ("descriptor", descriptor, 65536), ("keep", keep, models)]
+            }
+            RuleShape::Direct {} => &[],
+        };
+        for &(size, found, most) in sizes {
+            if found == 0 || found > most {
+                return Err(setting(&format!("{size} of router {name:?}"), found, format!("from 1 to {most}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn tensor_name(router: &str, part: &str) -> String {
+    format!("router.{router}.{part}")
+}

@@ -1,0 +1,191 @@
+//! A prompt as the encoder's tokens: the client's first step.
+//!
+//! The tokenizer is BERT's, as published with the encoder (`tokenizer.json`): text is normalised, split into words at
+//! blanks and punctuation, and each word into WordPieces; `[CLS]` and `[SEP]` go around. At most [`MAX_TOKENS`] tokens
+//! remain, and whoever asks is told when the rest was cut.
+//!
+//! # Long prompts
+//!
+//! No fixed number of characters is sure to hold the first 256 tokens: a megabyte of blanks holds none. So a prefix is
+//! tokenised, and doubled until it decides the answer. What follows a prefix can change its last word, and, where one of
+//! the special tokens such as `[MASK]` was cut in the middle, as many words before that as the token has characters. All
+//! words before these are final: every later step looks at one word alone, and the earlier steps at characters next to
+//! each other. So the answer is exactly that of the whole prompt, and the work is at most twice that for the shortest
+//! prefix that decides it.
+
+use std::fmt;
+
+use serde_json::Value;
+
+mod minimise;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub(crate) use minimise::minimised;
+
+/// The most tokens of a prompt, with `[CLS]` and `[SEP]`.
+pub const MAX_TOKENS: usize = 256;
+/// The sizes to which prompts are padded: all that a server learns of a prompt's length.
+pub const BUCKETS: [usize; 4] = [32, 64, 128, MAX_TOKENS];
+/// The largest prompt that is looked at, 4 MiB. Larger ones are refused before any work.
+pub const MAX_PROMPT_BYTES: usize = 4 << 20;
+
+/// Enough for nearly every prompt to be tokenised once and counted exactly.
+const FIRST_PREFIX_BYTES: usize = 1 << 15;
+
+/// What can go wrong between a prompt and its tokens. No variant holds any of the prompt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// The prompt has no token.
+    #[error("the prompt is empty or blank: write the text that is to be routed")]
+    Blank,
+    /// The prompt is too long even to be cut.
+    #[error(
+        "the prompt has {bytes} bytes, more than {MAX_PROMPT_BYTES}: send its first part (only {MAX_TOKENS} tokens are read)"
+    )]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The tokenizer's file cannot be used.
+    #[error("the tokenizer cannot be used: {0}; give the tokenizer.json that was published with a BERT encoder")]
+    Unusable(String),
+    /// The tokenizer failed.
+    #[error("the prompt could not be tokenised: {0}; please report this")]
+    Failed(String),
+}
+
+/// The bucket of a prompt of so many tokens, or `None` beyond [`MAX_TOKENS`].
+///
+/// ```
+/// use blindroute_routing::tokenizer::bucket;
+///
+/// assert_eq!(bucket(33), Some(64));
+/// assert_eq!(bucket(257), None);
+/// ```
+pub fn bucket(tokens: usize) -> Option<usize> {
+    BUCKETS.into_iter().find(|bucket| tokens <= *bucket)
+}
+
+/// The tokens of one prompt. `Debug` shows their number only.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// `[CLS]`, at most 254 tokens of the prompt, `[SEP]`.
+    pub ids: Vec<u32>,
+    /// Set if the prompt had more.
+    pub truncated: Option<Truncated>,
+}
+
+impl Tokens {
+    /// The size to which they are padded.
+    pub fn bucket(&self) -> usize {
+        bucket(self.ids.len()).unwrap_or(MAX_TOKENS)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Tokens({}, truncated: {:?})", self.ids.len(), self.truncated)
+    }
+}
+
+/// How long a prompt was that had to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncated {
+    /// Its tokens, with `[CLS]` and `[SEP]`, as far as they were counted.
+    pub tokens: usize,
+    /// Whether they were counted to the end.
+    pub exact: bool,
+}
+
+impl fmt::Display for Truncated {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let more = if self.exact { "" } else { "more than " };
+        write!(out, "only the first {MAX_TOKENS} of {more}{} tokens were read", self.tokens)
+    }
+}
+
+/// BERT's tokenizer.
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    cls: u32,
+    sep: u32,
+    /// How many words before a cut may change with what follows it.
+    open_words: u32,
+}
+
+impl fmt::Debug for Tokenizer {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Tokenizer({} tokens)", self.vocabulary())
+    }
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`. Its own truncation and padding are ignored.
+    pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
+        let unusable = |reason: String| TokenizerError::Unusable(reason);
+        let value: Value = serde_json::from_slice(json).map_err(|error| unusable(error.to_string()))?;
+        for (part, expected) in
+            [("model", "WordPiece"), ("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")]
+        {
+            // The exactness of the cut rests on these three.
+            if value[part]["type"] != expected {
+                return Err(unusable(format!("its {part} is not a {expected}")));
+            }
+        }
+        let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| unusable(error.to_string()))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| unusable(error.to_string()))?;
+        let id = |token| inner.token_to_id(token).ok_or_else(|| unusable(format!("it has no {token}")));
+        let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
+        let longest = inner.get_added_tokens_decoder().values().map(|token| token.content.chars().count()).max();
+        let open_words = 1 + u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX - 1);
+        Ok(Self { inner, cls, sep, open_words })
+    }
+
+    /// The number of token ids: every id that [`Self::encode`] gives is below it.
+    pub fn vocabulary(&self) -> usize {
+        self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The tokens of a prompt.
+    pub fn encode(&self, prompt: &str) -> Result<Tokens, TokenizerError> {
+        self.encode_from(prompt, FIRST_PREFIX_BYTES)
+    }
+
+    fn encode_from(&self, prompt: &str, first_prefix: usize) -> Result<Tokens, TokenizerError> {
+        if prompt.len() > MAX_PROMPT_BYTES {
+            return Err(TokenizerError::TooLarge { bytes: prompt.len() });
+        }
+        let mut bytes = first_prefix.max(1);
+        loop {
+            let prefix = &prompt[..prompt.floor_char_boundary(bytes)];
+            let whole = prefix.len() == prompt.len();
+            let encoding =
+                self.inner.encode(prefix, false).map_err(|error| TokenizerError::Failed(error.to_string()))?;
+            let last = encoding.get_word_ids().last().copied().flatten();
+            let decided = match (whole, last) {
+                (true, _) => encoding.len(),
+                (false, None) => 0,
+                (false, Some(last)) => {
+                    let open = |word: &Option<u32>| word.is_none_or(|word| word + self.open_words > last);
+                    encoding.get_word_ids().iter().position(open).unwrap_or(encoding.len())
+                }
+            };
+            let room = MAX_TOKENS - 2;
+            if whole && decided == 0 {
+                return Err(TokenizerError::Blank);
+            }
+            if whole || decided > room {
+                let mut ids = Vec::with_capacity(2 + decided.min(room));
+                ids.push(self.cls);
+                ids.extend(encoding.get_ids().iter().take(decided.min(room)));
+                ids.push(self.sep);
+                let truncated = (decided > room).then_some(Truncated { tokens: decided + 2, exact: whole });
+                return Ok(Tokens { ids, truncated });
+            }
+            bytes = bytes.saturating_mul(2);
+        }
+    }
+}

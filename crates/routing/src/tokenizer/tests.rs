@@ -1,0 +1,162 @@
+use blindroute_testkit::shared_data;
+use proptest::prelude::*;
+
+use super::*;
+
+/// A small tokenizer of the same kind as the real one.
+pub(crate) fn sample_json() -> Vec<u8> {
+    let tokens =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "ab", "##a", "##b", "!", "[", "]", "se", "##p"];
+    let vocabulary: serde_json::Map<_, _> =
+        tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
+    let added: Vec<_> = (0..5)
+        .map(|id| {
+            serde_json::json!({"id": id, "special": true, "content": tokens[id], "single_word": false,
+                "lstrip": false, "rstrip": false, "normalized": false})
+        })
+        .collect();
+    serde_json::json!({
+        "version": "1.0", "added_tokens": added,
+        "truncation": {"max_length": 4, "strategy": "LongestFirst", "stride": 0}, "padding": null,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 20, "vocab": vocabulary},
+    })
+    .to_string()
+    .into_bytes()
+}
+
+fn sample() -> Tokenizer {
+    Tokenizer::from_json(&sample_json()).unwrap()
+}
+
+#[test]
+fn a_word_becomes_its_pieces() {
+    let tokens = sample().encode("AB aba!\u{301} [SEP]").unwrap();
+    assert_eq!(tokens.ids, [2, 7, 7, 8, 10, 3, 3]);
+    assert_eq!((tokens.bucket(), tokens.truncated), (32, None));
+    assert_eq!(format!("{tokens:?}"), "Tokens(7, truncated: None)");
+}
+
+#[test]
+fn blank_prompts_say_what_to_do() {
+    for prompt in ["", "  \n\t", "\0\u{7}", "\u{301}", &" ".repeat(1 << 20)] {
+        let error = sample().encode(prompt).unwrap_err();
+        assert!(matches!(error, TokenizerError::Blank));
+        assert!(error.to_string().contains("write the text"));
+    }
+}
+
+#[test]
+fn a_cut_prompt_says_so() {
+    let tokens = sample().encode(&"a ".repeat(254)).unwrap();
+    assert_eq!((tokens.ids.len(), tokens.truncated), (256, None));
+    let tokens = sample().encode(&"a ".repeat(255)).unwrap();
+    assert_eq!(tokens.ids.len(), 256);
+    assert_eq!(tokens.truncated.unwrap().to_string(), "only the first 256 of 257 tokens were read");
+    let tokens = sample().encode(&"a ".repeat(1 << 19)).unwrap();
+    assert!(tokens.truncated.unwrap().to_string().contains("more than"));
+}
+
+#[test]
+fn a_megabyte_of_anything_ends_in_bounded_time() {
+    let tokenizer = sample();
+    for piece in ["a", "!", "a ", "[", "[SE", "漢", "\u{301}", "\0", "é", "🦀", "[MASK]"] {
+        let prompt = piece.repeat((1 << 20) / piece.len());
+        let started = std::time::Instant::now();
+        let answer = tokenizer.encode(&prompt);
+        assert!(answer.is_ok() || matches!(answer, Err(TokenizerError::Blank)), "{piece:?}");
+        assert!(started.elapsed().as_secs() < 20, "{piece:?} took {:?}", started.elapsed());
+        println!("{piece:?}: {:?} {answer:?}", started.elapsed());
+    }
+    let error = tokenizer.encode(&"a".repeat(MAX_PROMPT_BYTES + 1)).unwrap_err();
+    assert!(error.to_string().contains("4194305 bytes"), "{error}");
+}
+
+#[test]
+fn buckets_hold_their_bounds() {
+    let buckets = [0, 1, 32, 33, 64, 65, 128, 129, 256, 257].map(bucket);
+    let expected = [32, 32, 32, 64, 64, 128, 128, 256, 256].map(Some);
+    assert_eq!(buckets[..9], expected);
+    assert_eq!(buckets[9], None);
+}
+
+#[test]
+fn other_tokenizers_are_refused() {
+    for (part, broken) in [("model", "BPE"), ("normalizer", "NFC"), ("pre_tokenizer", "Metaspace")] {
+        let mut value: Value = serde_json::from_slice(&sample_json()).unwrap();
+        value[part]["type"] = broken.into();
+        let error = Tokenizer::from_json(value.to_string().as_bytes()).unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    assert!(Tokenizer::from_json(b"{").is_err());
+}
+
+#[test]
+fn minimising_twice_changes_nothing() {
+    let once = minimised(&sample_json()).unwrap();
+    assert!(once.len() < sample_json().len());
+    assert_eq!(minimised(&once).unwrap(), once);
+}
+
+proptest! {
+    #[test]
+    fn growing_prefixes_give_the_whole_prompts_tokens(
+        pieces in prop::collection::vec(prop::sample::select(vec![
+            "a", "b", "ab", "!", " ", "\n", "[", "]", "[SEP]", "[MASK]", "[SE", "sep", "MASK", "\u{301}", "é", "漢", "\0",
+            "aaaaaaaaaaaaaaaaaaaaa", "\u{85}", "\u{3000}", "ß", "🦀", "\u{5b0}\u{1dd}",
+        ]), 0..900),
+        first in 1usize..400,
+    ) {
+        let tokenizer = sample();
+        let prompt: String = pieces.concat();
+        let whole = tokenizer.inner.encode(prompt.as_str(), false).unwrap();
+        match tokenizer.encode_from(&prompt, first) {
+            Ok(tokens) => {
+                let ids = &tokens.ids[1..tokens.ids.len() - 1];
+                prop_assert_eq!(ids, &whole.get_ids()[..whole.len().min(254)]);
+                prop_assert_eq!(tokens.truncated.is_some(), whole.len() > 254);
+                if let Some(truncated) = tokens.truncated {
+                    prop_assert!(truncated.tokens <= whole.len() + 2);
+                    prop_assert!(!truncated.exact || truncated.tokens == whole.len() + 2);
+                }
+            }
+            Err(error) => prop_assert!(matches!(error, TokenizerError::Blank) && whole.is_empty()),
+        }
+    }
+}
+
+/// The tokens that the original model saw, for 60 real prompts.
+#[test]
+fn ids_are_those_of_the_real_encoder() {
+    let Some(data) = shared_data() else { return };
+    // The tokenizer itself is not in the data folder; it comes with the default bundle or from the environment.
+    let Some(json) = std::env::var_os("BLINDROUTE_TEACHER")
+        .map(|folder| std::fs::read(std::path::Path::new(&folder).join("tokenizer.json")).expect("a tokenizer.json"))
+    else {
+        eprintln!("skipped: set BLINDROUTE_TEACHER to the folder of all-MiniLM-L6-v2's tokenizer.json");
+        return;
+    };
+    let original = Tokenizer::from_json(&json).unwrap();
+    let small = Tokenizer::from_json(&minimised(&json).unwrap()).unwrap();
+    let mut prompts = std::collections::HashMap::new();
+    for set in std::fs::read_dir(data.join("routing")).unwrap() {
+        for line in std::fs::read_to_string(set.unwrap().path().join("prompts.jsonl")).unwrap().lines() {
+            let prompt: Value = serde_json::from_str(line).unwrap();
+            prompts.insert(prompt["id"].as_str().unwrap().to_owned(), prompt["prompt"].as_str().unwrap().to_owned());
+        }
+    }
+    let reference = std::fs::read_to_string(data.join("reference").join("minilm.jsonl")).unwrap();
+    assert_eq!(reference.lines().count(), 60);
+    for line in reference.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let expected: Vec<u32> = serde_json::from_value(line["token_ids"].clone()).unwrap();
+        let prompt = &prompts[line["id"].as_str().unwrap()];
+        assert_eq!(original.encode(prompt).unwrap().ids, expected);
+        assert_eq!(small.encode(prompt).unwrap().ids, expected);
+        assert_eq!(small.encode_from(prompt, 16).unwrap().ids, expected);
+    }
+}
