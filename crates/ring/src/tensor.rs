@@ -1,4 +1,9 @@
 //! Three-dimensional row-major tensors: `[batch, rows, columns]`.
+//!
+//! Three dimensions are all that encoders, heads and rankings need (heads, tokens, width), and a fixed number keeps every
+//! loop over contiguous rows plain enough for the compiler to vectorise.
+
+use zeroize::Zeroize;
 
 /// A number that tensors are made of: ring words, and the numbers of the clear and fixed-point interpreters.
 pub trait Scalar: Copy + Send + Sync + 'static {
@@ -117,6 +122,14 @@ impl<T> std::fmt::Debug for Tensor<T> {
     }
 }
 
+impl<T: Zeroize> Zeroize for Tensor<T> {
+    /// Wipes the elements; what is left is the empty tensor.
+    fn zeroize(&mut self) {
+        self.data.zeroize();
+        self.shape = Shape::new(0, 0, 0);
+    }
+}
+
 impl<T> Tensor<T> {
     /// A tensor of `data` in row-major order.
     ///
@@ -197,9 +210,11 @@ impl<T: Scalar> Tensor<T> {
     /// Sums over the columns: `[batch, rows, 1]`.
     pub fn sum_columns(&self) -> Self {
         let shape = Shape { columns: 1, ..self.shape };
-        let columns = self.shape.columns.max(1);
-        let data = self.data.chunks_exact(columns).map(|row| row.iter().fold(T::ZERO, |sum, &x| sum.plus(x))).collect();
-        Tensor { shape, data }
+        if self.shape.columns == 0 {
+            return Self::zeros(shape);
+        }
+        let sum = |row: &[T]| row.iter().fold(T::ZERO, |sum, &x| sum.plus(x));
+        Tensor { shape, data: self.data.chunks_exact(self.shape.columns).map(sum).collect() }
     }
 
     /// The elements at `indices` (of the row-major data), as a tensor of `shape`.
@@ -211,8 +226,12 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// Rows `[start, start + rows)` of each matrix.
+    ///
+    /// # Panics
+    /// If there are not as many.
     pub fn rows(&self, start: usize, rows: usize) -> Self {
         let Shape { batch, rows: all, columns } = self.shape;
+        assert!(start + rows <= all, "rows {start} to {} of {all}", start + rows);
         let mut data = Vec::with_capacity(batch * rows * columns);
         for index in 0..batch {
             let from = (index * all + start) * columns;
@@ -222,18 +241,25 @@ impl<T: Scalar> Tensor<T> {
     }
 
     /// Columns `[start, start + columns)` of each row.
+    ///
+    /// # Panics
+    /// If there are not as many.
     pub fn columns(&self, start: usize, columns: usize) -> Self {
         let shape = Shape { columns, ..self.shape };
         let mut data = Vec::with_capacity(shape.len());
-        for row in self.data.chunks_exact(self.shape.columns) {
+        for row in self.data.chunks_exact(self.shape.columns.max(1)) {
             data.extend_from_slice(&row[start..start + columns]);
         }
         Tensor { shape, data }
     }
 
     /// `[1, rows, heads · d]` as `[heads, rows, d]`.
+    ///
+    /// # Panics
+    /// If there is more than one matrix, or its columns are not a multiple of `heads`.
     pub fn split_heads(&self, heads: usize) -> Self {
-        let Shape { rows, columns, .. } = self.shape;
+        let Shape { batch, rows, columns } = self.shape;
+        assert!(batch == 1 && columns.is_multiple_of(heads), "{} has no {heads} heads", self.shape);
         let width = columns / heads;
         let mut data = Vec::with_capacity(self.data.len());
         for head in 0..heads {
@@ -286,10 +312,37 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "[2, 3, 8] has no 2 heads")]
+    fn a_batch_has_no_heads() {
+        counting(Shape::new(2, 3, 8)).split_heads(2);
+    }
+
+    #[test]
     fn slices_and_sums() {
         let a = counting(Shape::new(2, 2, 3));
         assert_eq!(a.rows(1, 1).data(), [3, 4, 5, 9, 10, 11]);
         assert_eq!(a.columns(1, 2).data(), [1, 2, 4, 5, 7, 8, 10, 11]);
         assert_eq!(a.sum_columns().data(), [3, 12, 21, 30]);
+    }
+
+    #[test]
+    fn tensors_without_columns_are_served() {
+        let empty = counting(Shape::new(2, 2, 0));
+        assert_eq!(empty.sum_columns(), Tensor::zeros(Shape::new(2, 2, 1)));
+        assert_eq!(empty.columns(0, 0), empty);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows 1 to 3 of 2")]
+    fn rows_past_a_matrix_are_not_those_of_the_next() {
+        counting(Shape::new(2, 2, 3)).rows(1, 2);
+    }
+
+    #[test]
+    fn a_tensor_does_not_print_and_can_be_wiped() {
+        let mut a = counting(Shape::matrix(3, 8));
+        assert_eq!(format!("{a:?}"), "Tensor[1, 3, 8]");
+        a.zeroize();
+        assert_eq!((a.shape().len(), a.data().len()), (0, 0));
     }
 }

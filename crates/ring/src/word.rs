@@ -34,7 +34,7 @@ pub trait Word: Scalar + crate::matmul::Multiply + Eq + Ord + std::hash::Hash + 
     fn from_u128(value: u128) -> Self;
     /// Reads a little-endian word of `BITS / 8` bytes; missing bytes are zero.
     fn read_le(bytes: &[u8]) -> Self;
-    /// The value as a signed number of `bits` bits (two's complement).
+    /// The value as a signed number of `bits` bits (two's complement); `1 <= bits <= 128`.
     fn signed(self, bits: u32) -> i128 {
         let unused = 128 - bits;
         ((self.widen() << unused) as i128) >> unused

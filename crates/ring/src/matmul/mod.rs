@@ -6,8 +6,13 @@
 //! variable `BLINDROUTE_KERNEL` (`portable`, `avx2`, `avx512` or `auto`) chooses another, and [`matmul_with`] does for one
 //! product. Every kernel gives the same words: arithmetic wraps, so there is no rounding to differ in.
 //!
-//! The kernels hold a tile of sums in registers while they walk down the inner dimension; [`tile`] walks the tiles.
-//! All `unsafe` of the project is in the `tile` functions' call sites and in the loads and stores of `avx2` and `avx512`.
+//! A kernel holds a tile of sums in registers while it walks down the inner dimension; `tile` walks the tiles. All
+//! `unsafe` of the project is the calls of the kernels behind detection (`multiply`) and the casts between words and
+//! vectors (`avx2`, `avx512`).
+//!
+//! A new kernel is a variant of [`Kernel`], a module with `ROWS` and `tile` for each word, and an arm in `multiply`; the
+//! tests and benches take it up by themselves. One that needs another layout (AMX: byte limbs) keeps it in
+//! [`PackedMatrix`] beside the panels.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -43,7 +48,7 @@ pub fn matmul<W: Word>(left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
 pub fn matmul_with<W: Word>(kernel: Kernel, left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
     assert!(kernel.is_available(), "this machine has no kernel {}", kernel.name());
     let (inner, columns) = (right.inner(), right.columns());
-    let rows = if inner > 0 { left.len() / inner } else { out.len().checked_div(columns).unwrap_or(0) };
+    let rows = left.len().checked_div(inner).or(out.len().checked_div(columns)).unwrap_or(0);
     assert_eq!(left.len(), rows * inner, "the left factor has rows of {inner}");
     assert_eq!(out.len(), rows * columns, "the product has {rows} rows of {columns}");
     if inner == 0 {
