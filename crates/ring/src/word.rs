@@ -1,10 +1,10 @@
 //! The ring word: one trait over `u32`, `u64` and `u128`.
 
 use crate::tensor::Scalar;
-use zeroize::Zeroize;
+use zeroize::DefaultIsZeroes;
 
 /// An element of Z_2^n, n = [`Word::BITS`], with wrapping arithmetic.
-pub trait Word: Scalar + crate::matmul::Multiply + Eq + Ord + std::hash::Hash + Default + Zeroize {
+pub trait Word: Scalar + crate::matmul::Multiply + Eq + Ord + std::hash::Hash + Default + DefaultIsZeroes {
     /// Bits of the word, n.
     const BITS: u32;
     /// All bits set.

@@ -1,7 +1,7 @@
 //! From a word and a kernel to the function that multiplies its tiles.
 #![allow(unsafe_code)]
 
-use super::tile::{Tile, walk};
+use super::tile::walk;
 use super::{Kernel, PackedMatrix, portable};
 
 /// What each word adds to [`Word`](crate::Word): its panel and its kernels. Closed: no other crate can name it.
@@ -23,13 +23,13 @@ macro_rules! multiply {
                     Kernel::Avx512 if kernel.is_available() => {
                         use super::avx512::$module::{ROWS, tile};
                         // SAFETY: the guard of this arm has seen the processor's AVX-512 F and DQ.
-                        walk(left, right, out, ROWS, |part: Tile<'_, Self>| unsafe { tile(part) });
+                        walk(left, right, out, ROWS, |part| unsafe { tile(part) });
                     }
                     #[cfg(target_arch = "x86_64")]
                     Kernel::Avx2 if kernel.is_available() => {
                         use super::avx2::$module::{ROWS, tile};
                         // SAFETY: the guard of this arm has seen the processor's AVX2.
-                        walk(left, right, out, ROWS, |part: Tile<'_, Self>| unsafe { tile(part) });
+                        walk(left, right, out, ROWS, |part| unsafe { tile(part) });
                     }
                     _ => walk(left, right, out, portable::ROWS, portable::tile::<Self, { Self::PANEL }>),
                 }

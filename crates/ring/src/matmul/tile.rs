@@ -31,6 +31,7 @@ pub(super) struct Tile<'a, W> {
 
 impl<W: Word> Tile<'_, W> {
     /// The tile's part of each of its rows of the left factor.
+    #[cfg(target_arch = "x86_64")]
     #[inline(always)]
     pub(super) fn left_rows<const ROWS: usize>(&self) -> [&[W]; ROWS] {
         std::array::from_fn(|row| &self.left[row * self.left_stride..][..self.depth])
@@ -83,6 +84,7 @@ pub(super) fn walk<W: Word>(
 }
 
 /// Calls `$block::<ROWS>` with the tile's number of rows as a constant, so that the sums stay in registers.
+#[cfg(target_arch = "x86_64")]
 macro_rules! by_rows {
     ($tile:ident, $block:ident, $($rows:literal)*) => {
         match $tile.rows {
@@ -91,4 +93,5 @@ macro_rules! by_rows {
         }
     };
 }
+#[cfg(target_arch = "x86_64")]
 pub(super) use by_rows;
