@@ -100,6 +100,19 @@ mod tests {
     }
 
     #[test]
+    fn the_counter_is_little_endian_from_zero() {
+        use aes::cipher::{BlockCipherEncrypt, KeyInit};
+        let key = [5; 16];
+        let cipher = Aes128::new(&key.into());
+        // Past the widest batch of blocks that the cipher does at a time, and past a carry between the counter's bytes.
+        for (counter, word) in (0u128..).zip(Prg::new(&Seed::new(key)).words::<u128>(700)) {
+            let mut block = counter.to_le_bytes().into();
+            cipher.encrypt_block(&mut block);
+            assert_eq!(u128::from_le_bytes(block.into()), word, "block {counter}");
+        }
+    }
+
+    #[test]
     fn words_of_any_width_cut_the_same_stream() {
         let seed = Seed::new([7; 16]);
         let narrow = Prg::new(&seed).words::<u32>(2000);
