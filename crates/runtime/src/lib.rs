@@ -32,20 +32,33 @@
 #![deny(missing_docs)]
 
 pub mod channel;
+pub mod children;
+pub mod config;
+pub mod faults;
 pub mod identity;
+pub mod ledger;
 pub mod link;
 pub mod material;
 pub mod memory;
 pub mod messages;
+pub mod rendezvous;
 pub mod role;
+pub mod service;
+pub mod shutdown;
 
 pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
+pub use children::{ChildError, ChildProcess, ChildSpec};
+pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles};
+pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};
 pub use memory::{peak_rss_mib, peak_rss_mib_of};
 pub use messages::{DecodeError, Message, SessionId};
+pub use rendezvous::{Rendezvous, RendezvousError};
 pub use role::Role;
+pub use service::{Connection, Service, ServiceError, ServiceOptions};
+pub use shutdown::Shutdown;
 
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ mod tests;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 pub use contract::{Channel, ChannelError};
 pub use memory::MemoryChannel;
@@ -21,6 +22,9 @@ use crate::link::{Fault, Kind, Link, LinkError, Traffic};
 /// Messages up to this length are written by the calling thread. Two fit the default socket buffers of Linux (16 KiB
 /// to send, 128 KiB to receive) with room to spare, so that the write cannot wait for the peer to read.
 const INLINE: usize = 16 << 10;
+
+/// How long a channel that is dropped without [`PeerChannel::finish`] waits for its last message to leave.
+const LINGER: Duration = Duration::from_secs(5);
 
 struct Job {
     link: Box<Link>,
@@ -105,9 +109,8 @@ impl PeerChannel {
         }
         let sequence = self.sequence;
         self.sequence += 1;
-        let result = self
-            .send(sequence, outgoing)
-            .and_then(|()| self.incoming.receive_long(Kind::Exchange, sequence, incoming));
+        let result =
+            self.send(sequence, outgoing).and_then(|()| self.incoming.receive_long(Kind::Exchange, sequence, incoming));
         self.failed = result.is_err();
         result
     }
@@ -181,7 +184,9 @@ impl From<LinkError> for ChannelError {
 
 impl Drop for PeerChannel {
     fn drop(&mut self) {
-        if matches!(self.outgoing, Outgoing::Busy) {
+        // After a success the peer may still need the last message; after a failure nothing does.
+        let busy = matches!(self.outgoing, Outgoing::Busy);
+        if busy && (self.failed || self.done.recv_timeout(LINGER).is_err()) {
             // A writer stuck on a stalled peer lets go at once.
             self.handle.shutdown(std::net::Shutdown::Both).ok();
         }

@@ -12,6 +12,7 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 use super::{IdentityError, IdentityFiles};
+use crate::messages::SessionId;
 use crate::role::Role;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -40,11 +41,7 @@ impl Deployment {
     ///
     /// # Errors
     /// As [`Deployment::generate`].
-    pub fn generate_for(
-        directory: &Path,
-        from: SystemTime,
-        validity: Duration,
-    ) -> Result<Deployment, IdentityError> {
+    pub fn generate_for(directory: &Path, from: SystemTime, validity: Duration) -> Result<Deployment, IdentityError> {
         create_private_directory(directory)
             .map_err(|source| IdentityError::Write { path: directory.to_owned(), source })?;
         let deployment = Deployment { directory: directory.to_owned() };
@@ -53,7 +50,9 @@ impl Deployment {
 
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        authority.distinguished_name.push(DnType::CommonName, "blindroute deployment authority");
+        // A name of its own: a certificate of another deployment is then an unknown issuer's, not a bad signature.
+        let name = SessionId::generate().map_err(|_| IdentityError::Internal("no randomness from the system"))?;
+        authority.distinguished_name.push(DnType::CommonName, format!("blindroute authority {name}"));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         set_period(&mut authority, period);
         let authority_key = KeyPair::generate()?;
@@ -66,8 +65,7 @@ impl Deployment {
             leaf.distinguished_name.push(DnType::CommonName, role.certificate_name());
             leaf.use_authority_key_identifier_extension = true;
             leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-            leaf.extended_key_usages =
-                vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+            leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
             set_period(&mut leaf, period);
             let key = KeyPair::generate()?;
             let certificate = leaf.signed_by(&key, &issuer)?;

@@ -23,6 +23,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use error::IdentityError;
 pub use generate::Deployment;
+pub(crate) use generate::create_private_directory;
 
 use crate::role::Role;
 

@@ -76,7 +76,9 @@ pub enum LinkError {
         found: u8,
     },
     /// A frame longer than its kind allows.
-    #[error("{peer} announced {found} bytes of {kind}, more than the limit of {limit}; check that both run the same version")]
+    #[error(
+        "{peer} announced {found} bytes of {kind}, more than the limit of {limit}; check that both run the same version"
+    )]
     TooLong {
         /// Who sent it.
         peer: Role,
@@ -88,7 +90,9 @@ pub enum LinkError {
         limit: u64,
     },
     /// A message of another length than the protocol's next.
-    #[error("{peer} sent {found} bytes of {kind} where {expected} were due; check that both run the same version and program")]
+    #[error(
+        "{peer} sent {found} bytes of {kind} where {expected} were due; check that both run the same version and program"
+    )]
     WrongLength {
         /// Who sent it.
         peer: Role,
@@ -120,7 +124,9 @@ pub enum LinkError {
         source: DecodeError,
     },
     /// The bytes are not the TLS that was agreed: damaged, forged, or not TLS.
-    #[error("{peer} sent bytes that are not valid TLS ({source}); check that the address is blindroute's and that nothing rewrites traffic")]
+    #[error(
+        "{peer} sent bytes that are not valid TLS ({source}); check that the address is blindroute's and that nothing rewrites traffic"
+    )]
     Tls {
         /// Who sent it.
         peer: &'static str,
@@ -136,7 +142,9 @@ pub enum LinkError {
         failure: Failure,
     },
     /// A certificate did not satisfy this side or the other.
-    #[error("certificates of {peer} and this process do not fit ({source}); both must come from the same authority, be in date and carry the right role")]
+    #[error(
+        "certificates of {peer} and this process do not fit ({source}); both must come from the same authority, be in date and carry the right role"
+    )]
     Certificate {
         /// The other side.
         peer: &'static str,
@@ -177,12 +185,7 @@ impl LinkError {
         }
     }
 
-    pub(crate) fn from_io(
-        source: io::Error,
-        peer: &'static str,
-        during: &'static str,
-        after: Duration,
-    ) -> LinkError {
+    pub(crate) fn from_io(source: io::Error, peer: &'static str, during: &'static str, after: Duration) -> LinkError {
         match source.kind() {
             io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => {
                 LinkError::TimedOut { peer, waiting_for: during, after }
@@ -208,6 +211,7 @@ impl LinkError {
                 | Alert::CertificateUnknown
                 | Alert::CertificateRequired
                 | Alert::UnknownCA
+                | Alert::DecryptError
                 | Alert::AccessDenied,
             ) => LinkError::Certificate { peer, source },
             _ => LinkError::Tls { peer, source },

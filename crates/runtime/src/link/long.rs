@@ -78,12 +78,7 @@ impl Link {
     }
 
     fn wrong_length(&self, kind: Kind, expected: usize, found: usize) -> LinkError {
-        LinkError::WrongLength {
-            peer: self.peer,
-            kind: kind.name(),
-            expected: expected as u64,
-            found: found as u64,
-        }
+        LinkError::WrongLength { peer: self.peer, kind: kind.name(), expected: expected as u64, found: found as u64 }
     }
 }
 

@@ -71,12 +71,7 @@ impl Link {
     ///
     /// # Errors
     /// Unreachable address, stalled handshake, certificates that do not fit.
-    pub fn connect(
-        address: &str,
-        endpoint: &Endpoint,
-        peer: Role,
-        timeouts: &Timeouts,
-    ) -> Result<Link, LinkError> {
+    pub fn connect(address: &str, endpoint: &Endpoint, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
         let socket = connect_any(address, peer, timeouts.connect)?;
         let name = ServerName::try_from(peer.certificate_name())
             .map_err(|_| LinkError::Internal("a role's certificate name is not a DNS name"))?;

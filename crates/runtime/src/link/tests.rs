@@ -161,7 +161,7 @@ fn garbage_instead_of_tls_is_refused_on_both_sides() {
     let answer = thread::spawn(move || {
         let (mut socket, _) = listener.accept().unwrap();
         socket.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        socket.read(&mut [0; 4096]).ok();
+        let _ = socket.read(&mut [0; 4096]);
         listener
     });
     let error = Link::connect(&address, &endpoint(Role::Client), Role::Server0, &QUICK).unwrap_err();

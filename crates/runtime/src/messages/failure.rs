@@ -98,8 +98,8 @@ impl Message for Failure {
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
         let byte = decoder.u8("failure kind")?;
-        let kind = FailureKind::from_byte(byte)
-            .ok_or(DecodeError::BadValue { field: "failure kind", found: byte.into() })?;
+        let kind =
+            FailureKind::from_byte(byte).ok_or(DecodeError::BadValue { field: "failure kind", found: byte.into() })?;
         let text = decoder.bytes("failure text", TEXT_MAX)?;
         decoder.finish()?;
         let text = std::str::from_utf8(text).map_err(|_| DecodeError::BadText { field: "failure text" })?;

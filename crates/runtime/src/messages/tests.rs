@@ -72,14 +72,8 @@ fn encodings_are_frozen_and_strict() {
 
 #[test]
 fn values_out_of_range_are_refused() {
-    let open = SessionOpen {
-        session: SESSION,
-        party: 1,
-        lane: Lane::ToServer0,
-        model: MODEL,
-        epoch: EPOCH,
-        request: REQUEST,
-    };
+    let open =
+        SessionOpen { session: SESSION, party: 1, lane: Lane::ToServer0, model: MODEL, epoch: EPOCH, request: REQUEST };
     let change = |at: usize, to: u8| {
         let mut bytes = open.encode();
         bytes[at] = to;

@@ -1,0 +1,74 @@
+use std::fs;
+
+use super::*;
+
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
+}
+
+fn load<T: Configuration>(text: &str) -> Result<Loaded<T>, ConfigError> {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("x.toml");
+    fs::write(&path, text).unwrap();
+    T::load(&path)
+}
+
+#[test]
+fn samples_parse_without_warnings() {
+    let dealer = DealerConfig::load(&samples().join("dealer.toml")).unwrap();
+    let zero = ServerConfig::load(&samples().join("server0.toml")).unwrap();
+    let one = ServerConfig::load(&samples().join("server1.toml")).unwrap();
+    let client = ClientConfig::load(&samples().join("client.toml")).unwrap();
+    for unknown in [&dealer.unknown_fields, &zero.unknown_fields, &one.unknown_fields, &client.unknown_fields] {
+        assert!(unknown.is_empty(), "{unknown:?}");
+    }
+    assert_eq!((zero.config.role(), one.config.role()), (Role::Server0, Role::Server1));
+    assert_eq!(zero.config.share, samples().join("bundle/share0.bin"));
+    assert_eq!(one.config.identity.files().key, samples().join("certificates/server1.key"));
+    assert_eq!(one.config.peer.as_deref(), Some("server0.example:4100"));
+    assert_eq!(dealer.config.timeouts.timeouts(), Timeouts::default());
+    assert_eq!(client.config.timeouts.timeouts().stall, Duration::from_secs(60));
+}
+
+#[test]
+fn unknown_fields_are_named_and_absolute_paths_kept() {
+    let text = fs::read_to_string(samples().join("client.toml")).unwrap();
+    let text = text.replace("bundle = \"", "pasword = \"hunter2\"\nbundle = \"/opt/");
+    let loaded = load::<ClientConfig>(&text).unwrap();
+    assert_eq!(loaded.unknown_fields, ["pasword"]);
+    assert!(loaded.config.bundle.starts_with("/opt"));
+}
+
+#[test]
+fn mistakes_name_the_file_the_line_and_the_field() {
+    assert!(matches!(DealerConfig::load(Path::new("/nowhere.toml")), Err(ConfigError::Read { .. })));
+    let error = load::<ClientConfig>("a = [\n").unwrap_err();
+    assert!(matches!(error, ConfigError::Parse { .. }), "{error}");
+    let error = load::<ClientConfig>("server0 = \"a:1\"\n").unwrap_err().to_string();
+    assert!(error.contains("missing field `server1`"), "{error}");
+
+    let server = fs::read_to_string(samples().join("server1.toml")).unwrap();
+    for (from, to, field) in [
+        ("party = 1", "party = 2", "party"),
+        ("peer = ", "#", "peer"),
+        ("dealer = \"", "dealer = \"no port\" # \"", "dealer"),
+        ("party = 1", "party = 1\nmax_sessions = 0", "max_sessions"),
+        ("[identity]", "[timeouts]\nstall_seconds = nan\n[identity]", "timeouts"),
+    ] {
+        let error = load::<ServerConfig>(&server.replacen(from, to, 1)).unwrap_err();
+        assert!(matches!(&error, ConfigError::Value { field: found, .. } if *found == field), "{to}: {error}");
+    }
+    let client = fs::read_to_string(samples().join("client.toml")).unwrap();
+    let error = load::<ClientConfig>(&client.replace("server1.example:4101", "server0.example:4100")).unwrap_err();
+    assert!(error.to_string().contains("two operators"), "{error}");
+}
+
+#[test]
+fn values_never_show_in_errors() {
+    let server = fs::read_to_string(samples().join("server1.toml")).unwrap();
+    for wrong in ["party = \"hunter2\"", "party = hunter2", "party = [\"hunter2\"]"] {
+        let error = load::<ServerConfig>(&server.replacen("party = 1", wrong, 1)).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        assert!(matches!(error, ConfigError::Parse { line, .. } if line > 1));
+    }
+}

@@ -1,0 +1,149 @@
+//! One flag that stops a process: set by signals, by the end of standard input, or by code.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+type Callback = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    reason: Option<&'static str>,
+    callbacks: Vec<Callback>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// A handle to the flag. Clones share it.
+#[derive(Clone, Default)]
+pub struct Shutdown(Arc<Shared>);
+
+impl std::fmt::Debug for Shutdown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Shutdown").field(&self.reason()).finish()
+    }
+}
+
+impl Shutdown {
+    /// A flag that is not set.
+    #[must_use]
+    pub fn new() -> Shutdown {
+        Shutdown::default()
+    }
+
+    /// Sets the flag and wakes whoever waits. Later calls change nothing.
+    pub fn trigger(&self, reason: &'static str) {
+        let callbacks = {
+            let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if state.reason.is_some() {
+                return;
+            }
+            state.reason = Some(reason);
+            std::mem::take(&mut state.callbacks)
+        };
+        self.0.changed.notify_all();
+        tracing::info!(reason, "stopping");
+        callbacks.into_iter().for_each(|callback| callback());
+    }
+
+    /// Why the flag was set, if it was.
+    #[must_use]
+    pub fn reason(&self) -> Option<&'static str> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner).reason
+    }
+
+    /// Is the flag set?
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.reason().is_some()
+    }
+
+    /// Waits until the flag is set, up to `limit`; says whether it is.
+    #[must_use]
+    pub fn wait(&self, limit: Duration) -> bool {
+        let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self
+            .0
+            .changed
+            .wait_timeout_while(state, limit, |state| state.reason.is_none())
+            .unwrap_or_else(PoisonError::into_inner);
+        state.reason.is_some()
+    }
+
+    /// Calls `callback` when the flag is set, at once if it is.
+    pub fn on_trigger(&self, callback: impl FnOnce() + Send + 'static) {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.reason.is_none() {
+            state.callbacks.push(Box::new(callback));
+        } else {
+            drop(state);
+            callback();
+        }
+    }
+
+    /// Sets the flag on SIGTERM and SIGINT.
+    ///
+    /// # Errors
+    /// The system refused the handler or the thread.
+    pub fn on_signals(&self) -> io::Result<()> {
+        use signal_hook::consts::{SIGINT, SIGTERM};
+        let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+        let shutdown = self.clone();
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in signals.forever() {
+                shutdown.trigger(if signal == SIGTERM { "SIGTERM" } else { "SIGINT" });
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Sets the flag when `parent` (standard input, held open by the parent process) ends: however the parent dies,
+    /// its children follow.
+    ///
+    /// # Errors
+    /// The system refused the thread.
+    pub fn on_end_of(&self, mut parent: impl Read + Send + 'static) -> io::Result<()> {
+        let shutdown = self.clone();
+        std::thread::Builder::new().name("parent-watch".into()).spawn(move || {
+            let mut ignored = [0; 256];
+            loop {
+                match parent.read(&mut ignored) {
+                    Ok(count) if count > 0 => {}
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    _ => break,
+                }
+            }
+            shutdown.trigger("the parent process ended");
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_is_set_once_and_wakes_everyone() {
+        let shutdown = Shutdown::new();
+        assert!(!shutdown.is_set() && !shutdown.wait(Duration::from_millis(5)));
+        let (called, calls) = std::sync::mpsc::channel();
+        let early = called.clone();
+        shutdown.on_trigger(move || early.send(1).unwrap());
+        let waiting = std::thread::spawn({
+            let shutdown = shutdown.clone();
+            move || shutdown.wait(Duration::from_secs(5))
+        });
+        shutdown.on_end_of(&b"ignored"[..]).unwrap();
+        assert!(waiting.join().unwrap());
+        shutdown.trigger("too late");
+        assert_eq!(shutdown.reason(), Some("the parent process ended"));
+        shutdown.on_trigger(move || called.send(2).unwrap());
+        let limit = Duration::from_secs(5);
+        assert_eq!((calls.recv_timeout(limit).unwrap(), calls.recv_timeout(limit).unwrap()), (1, 2));
+    }
+}
