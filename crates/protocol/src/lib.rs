@@ -1,1 +1,98 @@
-//! blindroute protocol.
+//! Secure programs over masked values: two servers, one dealer, semi-honest, no collusion.
+//!
+//! A secret value `x` is a [`Masked`] pair: `m = x + λ` is public to both servers, and the mask `λ` is known to the
+//! dealer and shared between the servers. A [`Share`] is an additive sharing of a value that has not been opened yet.
+//! Linear maps of both are local; products of masked values give shares; an *opening* (one simultaneous exchange, both
+//! servers send `share + fresh mask share`) turns shares into masked values. That one opening is at once Beaver mask,
+//! truncation input and comparison input.
+//!
+//! A [`Program`] is written once against a [`Machine`], and an [`Interpreter`] gives it a meaning:
+//! [`Clear`] (f32), [`Fixed`] (ring integers with overflow checks), [`Meter`] (cost), [`Dealer`] and [`Prepare`] (the
+//! offline phase of dealer and servers, one body of code), and [`Online`] (a server with its peer).
+//!
+//! ```
+//! use blindroute_protocol::{Clear, Error, Form, Inputs, Interpreter, Machine, Program, Shape, Tensor, WeightSpec};
+//!
+//! /// The square of each of four numbers, revealed to the client.
+//! struct Square;
+//! impl Program for Square {
+//!     fn weights(&self) -> Vec<WeightSpec> {
+//!         Vec::new()
+//!     }
+//!     fn inputs(&self) -> Vec<Form> {
+//!         vec![Form::new(Shape::row(4), 64, 12)]
+//!     }
+//!     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
+//!         let x = machine.input::<u64>(0)?;
+//!         let x = machine.open(x)?;
+//!         let square = machine.product(&x, &x)?;
+//!         machine.reveal(square)
+//!     }
+//! }
+//! let output = Clear::run(&Square, &[], vec![Tensor::new(Shape::row(4), vec![1.0, 2.0, 3.0, -4.0])])?;
+//! assert_eq!(output.values[0], [1.0, 4.0, 9.0, 16.0]);
+//! # Ok::<(), Error>(())
+//! ```
+//!
+//! The crate has no sockets, no clock and no async: a transport implements [`Channel`], a material stream is any
+//! [`std::io::Read`].
+
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod bits;
+mod channel;
+mod error;
+mod form;
+pub mod gates;
+mod interpreters;
+mod linear;
+mod machine;
+mod program;
+pub mod protocols;
+mod record;
+mod secret;
+mod spline;
+
+pub use bits::BitTensor;
+pub use blindroute_ring::{Seed, Shape, Tensor, Word};
+pub use channel::{Channel, ChannelError};
+pub use error::Error;
+pub use form::Form;
+pub use interpreters::Interpreter;
+pub use interpreters::clear::Clear;
+pub use interpreters::fixed::{Fixed, Headroom};
+pub use interpreters::meter::{Cost, Meter};
+pub use interpreters::offline::{Dealer, DealerModel, DealerSeeds, Prepare};
+pub use interpreters::online::Online;
+pub use linear::{Linear, Structure};
+pub use machine::{Bits, Machine, Masked, MaskedBits, Pending, Share};
+pub use program::{Inputs, Output, OutputShare, Program, ServerModel, WeightId, WeightKind, WeightShares, WeightSpec};
+pub use protocols::comparison::Comparison;
+pub use record::{MaterialQueue, QueueReader, QueueWriter, RingWord};
+pub use secret::Secret;
+pub use spline::{Function, Spline};
+
+/// One of the two positions of a session. An operator's server takes either.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Party {
+    /// Holds shares that its seed alone makes.
+    Zero,
+    /// Holds the corrections.
+    One,
+}
+
+impl Party {
+    /// 0 or 1.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The party at `index`, if it is 0 or 1.
+    pub const fn from_index(index: usize) -> Option<Self> {
+        match index {
+            0 => Some(Self::Zero),
+            1 => Some(Self::One),
+            _ => None,
+        }
+    }
+}

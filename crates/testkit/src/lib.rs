@@ -1,5 +1,11 @@
-//! blindroute testkit.
+//! The test world: dealer and servers in memory, seeded, with a timeout, and faults at named messages.
+//!
+//! Only tests depend on this crate.
 
+mod channel;
 mod shared_data;
+mod world;
 
+pub use channel::{Fault, MemoryChannel, memory_channels};
 pub use shared_data::shared_data;
+pub use world::{Run, TestWorld, generator};

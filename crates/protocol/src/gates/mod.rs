@@ -1,0 +1,18 @@
+//! Gates: what programs compute with, composed of the machine's operations, so every interpreter has them.
+//!
+//! Each gate states its openings; its bytes and material follow from the operations and are what
+//! [`Meter`](crate::Meter) sums, which tests compare with the formula here and with what real servers send.
+
+mod activation;
+mod argmax;
+mod maximum;
+mod normalise;
+mod top_k;
+
+pub use activation::{GELU_KNOTS, gelu, gelu_function, relu};
+pub use argmax::{Order, argmax, one_hot_row, winner};
+pub use maximum::row_maximum;
+pub use normalise::{
+    EXP_KNOTS, WIDE_RING, Wide, exp_function, inverse_root, layer_norm, reciprocal, scale_rows, softmax_numerators,
+};
+pub use top_k::top_k_then_argmax;

@@ -1,0 +1,46 @@
+//! Unsorted top-k, then the best of the k by another score.
+
+use crate::error::Error;
+use crate::gates::argmax::{Order, count_bits, winner};
+use crate::interpreters::Interpreter;
+use crate::linear::Structure;
+use crate::machine::{Bits, Machine, Masked};
+use crate::protocols::comparison::Comparison;
+use blindroute_ring::Shape;
+
+/// **Computes** the one-hot vector of the candidate with the largest `score` among the k with the largest `similarity`;
+/// ties go to the lower index in both. **Shapes** two rows `[1, 1, n]`, masked, to n shared bits. **Cost** five
+/// openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1) comparisons of the given
+/// digits. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
+/// [`table`](crate::protocols::table). **Error** exact for values that differ by at least 2^low. **Source** PPRoute,
+/// unsorted top-k (section 4.3), CSCR's cost-aware choice among the k. **Differs from the source** in that ties are
+/// broken, so exactly k survive even if all are equal, and that both orders are found at once.
+///
+/// # Errors
+/// If k is not in 1..=n or the window does not lie in the ring.
+pub fn top_k_then_argmax<I: Interpreter>(
+    machine: &mut Machine<I>,
+    similarity: &Masked<I, u64>,
+    score: &Masked<I, u64>,
+    k: usize,
+    low: u32,
+    digits: u32,
+) -> Result<Bits<I>, Error> {
+    let n = similarity.form().shape.columns;
+    if k == 0 || k > n || n < 2 || score.form().shape != similarity.form().shape {
+        return Err(Error::Program(format!("the top {k} of {n} candidates")));
+    }
+    let (by_similarity, by_score) = Order::two(machine, similarity, score, &Comparison::of_many(vec![0], low, digits))?;
+    let ranks = by_similarity.ranks(machine)?;
+    let entries = 1usize << ranks.form().bits;
+    let ranks = machine.open(ranks)?;
+    let survives: Vec<bool> = (0..entries).map(|rank| rank < k).collect();
+    let alive = machine.lookup_bits(&ranks, &survives)?;
+    let alive = machine.open_bits(alive)?;
+    // A survivor's count is below n; others are lifted above every survivor's.
+    let counts = by_score.ranks_among(machine, &alive)?;
+    let ring = count_bits(n) + 1;
+    let dead = machine.bits_to_share::<u32>(&alive, ring)?.scale(-(1 << count_bits(n)));
+    let counts = machine.add_constant(counts.add(&dead)?, f64::from(1u32 << count_bits(n)))?;
+    winner(machine, counts.restructure(&Structure::Reshape(Shape::row(n))))
+}

@@ -1,0 +1,310 @@
+//! The fixed-point interpreter: what the servers compute, unshared, with every range checked.
+
+use super::Interpreter;
+use crate::error::Error;
+use crate::form::Form;
+use crate::linear::{Linear, Structure};
+use crate::machine::Machine;
+use crate::program::{Output, Program, WeightId, WeightSpec, check_weights};
+use crate::protocols::comparison::Comparison;
+use crate::protocols::product;
+use crate::record::RingWord;
+use crate::spline::Function;
+use blindroute_ring::{Scalar, Shape, Tensor, fixed};
+use std::sync::Arc;
+
+/// The room that was left at one check of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headroom {
+    /// The operation, numbered in program order.
+    pub step: String,
+    /// Bits that the largest value took, sign included.
+    pub bits_used: u32,
+    /// Bits that the step allows.
+    pub bits_allowed: u32,
+}
+
+/// Runs programs on unshared ring integers and fails where a value would leave its ring or window.
+#[derive(Debug)]
+pub struct Fixed {
+    weights: Vec<Tensor<i128>>,
+    inputs: Vec<Tensor<i128>>,
+    output: Output,
+    headroom: Vec<Headroom>,
+    steps: usize,
+}
+
+type Planes = Arc<Vec<Tensor<i128>>>;
+
+fn encode(tensor: &Tensor<f32>, fraction: u32) -> Tensor<i128> {
+    tensor.map(|x| fixed::encode::<u128>(f64::from(x), fraction) as i128)
+}
+
+fn bits_of(x: i128) -> u32 {
+    129 - if x < 0 { (!x).leading_zeros() } else { x.leading_zeros() }
+}
+
+impl Fixed {
+    /// Runs a program, returning its output and the room left at every check.
+    ///
+    /// # Errors
+    /// If a value overflows, or weights or inputs do not fit.
+    pub fn run<P: Program>(
+        program: &P,
+        weights: &[Tensor<f32>],
+        inputs: &[Tensor<f32>],
+    ) -> Result<(Output, Vec<Headroom>), Error> {
+        let (specs, forms) = (program.weights(), program.inputs());
+        check_weights(&specs, weights)?;
+        let encode_weight = |(spec, weight): (&WeightSpec, &Tensor<f32>)| encode(weight, spec.fraction);
+        let interpreter = Self {
+            weights: specs.iter().zip(weights).map(encode_weight).collect(),
+            inputs: forms.iter().zip(inputs).map(|(form, input)| encode(input, form.fraction)).collect(),
+            output: Output::default(),
+            headroom: Vec::new(),
+            steps: 0,
+        };
+        let mut machine = Machine::new(interpreter, &specs, &forms);
+        program.run(&mut machine)?;
+        let fixed = machine.into_interpreter();
+        Ok((fixed.output, fixed.headroom))
+    }
+
+    fn check(&mut self, what: &str, values: impl Iterator<Item = i128>, bits_allowed: u32) -> Result<(), Error> {
+        let bits_used = values.map(bits_of).max().unwrap_or(1);
+        let step = format!("step {} ({what})", self.steps);
+        self.steps += 1;
+        if bits_used > bits_allowed {
+            return Err(Error::Overflow { step, bits_used, bits_allowed });
+        }
+        self.headroom.push(Headroom { step, bits_used, bits_allowed });
+        Ok(())
+    }
+
+    /// A product through the u64 kernel, exact because its bound is checked to fit 63 bits.
+    fn multiply(
+        &mut self,
+        a: &Tensor<i128>,
+        b: &Tensor<i128>,
+        transposed: bool,
+        inner: usize,
+    ) -> Result<Tensor<i128>, Error> {
+        let bits = |tensor: &Tensor<i128>| tensor.data().iter().map(|&x| bits_of(x)).max().unwrap_or(1);
+        let bound = bits(a) + bits(b) + inner.ilog2();
+        self.check("matrix product", std::iter::once(1i128 << (bound.min(120) - 1)), 64)?;
+        let word = |x: i128| x as u64;
+        let product = product::multiply(&a.map(word), &b.map(word), transposed);
+        Ok(product.map(|word| i128::from(word as i64)))
+    }
+
+    fn bits_of_comparison(&mut self, x: &Tensor<i128>, comparison: &Comparison) -> Result<Vec<Tensor<i128>>, Error> {
+        let differences: Vec<Tensor<i128>> =
+            comparison.thresholds.iter().map(|&t| x.map(|x| (x - i128::from(t)) >> comparison.low)).collect();
+        self.check("comparison", differences.iter().flat_map(|plane| plane.data()).copied(), comparison.window())?;
+        Ok(differences.iter().map(|plane| plane.map(|d| i128::from(d >= 0))).collect())
+    }
+}
+
+impl Interpreter for Fixed {
+    type Share<W: RingWord> = Tensor<i128>;
+    type Masked<W: RingWord> = Arc<Tensor<i128>>;
+    type Bits = Tensor<i128>;
+    type MaskedBits = Planes;
+    type Pending<W: RingWord> = Arc<Tensor<i128>>;
+    type PendingBits = Planes;
+
+    fn input<W: RingWord>(&mut self, index: usize, _out: &Form) -> Result<Tensor<i128>, Error> {
+        let missing = || Error::Program(format!("there is no input {index}"));
+        self.inputs.get(index).cloned().ok_or_else(missing)
+    }
+    fn reveal<W: RingWord>(&mut self, share: Tensor<i128>, form: &Form) -> Result<(), Error> {
+        self.check("output", share.data().iter().copied(), form.bits)?;
+        let decode = |&x: &i128| fixed::decode(x as u128, 128, form.fraction);
+        self.output.values.push(share.data().iter().map(decode).collect());
+        Ok(())
+    }
+    fn reveal_bits(&mut self, bits: Tensor<i128>, _shape: Shape) -> Result<(), Error> {
+        self.output.bits.push(bits.data().iter().map(|&x| x != 0).collect());
+        Ok(())
+    }
+    fn add_constant<W: RingWord>(&mut self, share: &mut Tensor<i128>, form: &Form, value: &[f64]) -> Result<(), Error> {
+        for (x, &value) in share.data_mut().iter_mut().zip(value.iter().cycle()) {
+            *x += fixed::encode::<u128>(value, form.fraction) as i128;
+        }
+        Ok(())
+    }
+    fn add_constant_masked<W: RingWord>(
+        &mut self,
+        x: &mut Arc<Tensor<i128>>,
+        form: &Form,
+        value: f64,
+    ) -> Result<(), Error> {
+        let value = fixed::encode::<u128>(value, form.fraction) as i128;
+        *x = Arc::new(x.map(|x| x + value));
+        Ok(())
+    }
+    fn share_of<W: RingWord>(&mut self, x: &Arc<Tensor<i128>>, _form: &Form) -> Result<Tensor<i128>, Error> {
+        Ok((**x).clone())
+    }
+    fn defer<W: RingWord>(&mut self, share: Tensor<i128>, form: &Form) -> Result<Arc<Tensor<i128>>, Error> {
+        // Tables and counts live in rings that they fill, without sign.
+        let whole_ring = form.fraction == 0 && form.bits <= 16;
+        self.check("opening", share.data().iter().copied(), form.bits + u32::from(whole_ring))?;
+        Ok(Arc::new(share))
+    }
+    fn defer_bits(&mut self, bits: Tensor<i128>, _planes: usize, _len: usize) -> Result<Planes, Error> {
+        Ok(Arc::new(vec![bits]))
+    }
+    fn exchange(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+    fn take<W: RingWord>(&mut self, pending: Arc<Tensor<i128>>, _form: &Form) -> Result<Arc<Tensor<i128>>, Error> {
+        Ok(pending)
+    }
+    fn take_bits(&mut self, pending: Planes) -> Result<Planes, Error> {
+        Ok(pending)
+    }
+    fn bias(&mut self, weight: WeightId, _out: &Form) -> Result<Tensor<i128>, Error> {
+        Ok(self.weights[weight.0].clone())
+    }
+    fn linear(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        _form: &Form,
+        weight: WeightId,
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        let weight = self.weights[weight.0].clone();
+        self.multiply(x, &weight, false, weight.shape().rows)
+    }
+    fn scale_columns(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        _form: &Form,
+        weight: WeightId,
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(x.zip(&self.weights[weight.0], i128::times))
+    }
+    fn matmul<W: RingWord>(
+        &mut self,
+        a: (&Arc<Tensor<i128>>, &Form),
+        b: (&Arc<Tensor<i128>>, &Form),
+        transposed: bool,
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.multiply(a.0, b.0, transposed, a.1.shape.columns)
+    }
+    fn product<W: RingWord>(
+        &mut self,
+        a: (&Arc<Tensor<i128>>, &Form),
+        b: (&Arc<Tensor<i128>>, &Form),
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(a.0.zip(b.0, i128::times))
+    }
+    fn product_extended<W: RingWord>(
+        &mut self,
+        a: (&Arc<Tensor<i128>>, &Form),
+        b: (&Arc<Tensor<i128>>, &Form),
+        shift: u32,
+        out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.check("extension", b.0.data().iter().copied(), b.1.bits - 1)?;
+        let cut = b.0.map(|x| x >> shift);
+        self.product::<W>(a, (&Arc::new(cut), b.1), out)
+    }
+    fn square_sum<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        _form: &Form,
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(x.map(|x| x.times(x)).sum_columns())
+    }
+    fn truncate<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        _form: &Form,
+        shift: u32,
+    ) -> Result<Arc<Tensor<i128>>, Error> {
+        Ok(Arc::new(x.map(|x| x >> shift)))
+    }
+    fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<i128>>) -> Arc<Tensor<i128>> {
+        Arc::clone(x)
+    }
+    fn extend<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        form: &Form,
+        shift: u32,
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.check("extension", x.data().iter().copied(), form.bits - 1)?;
+        Ok(x.map(|x| x >> shift))
+    }
+    fn compare<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        _form: &Form,
+        comparison: &Comparison,
+    ) -> Result<Planes, Error> {
+        self.bits_of_comparison(x, comparison).map(Arc::new)
+    }
+    fn restructure_bits(&mut self, bits: &Planes, structure: &Structure) -> Result<Planes, Error> {
+        Ok(Arc::new(bits.iter().map(|plane| plane.restructure(structure)).collect()))
+    }
+    fn select<W: RingWord>(
+        &mut self,
+        bits: &Planes,
+        x: &Arc<Tensor<i128>>,
+        _form: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(x.zip(&bits[0], i128::times))
+    }
+    fn piecewise<W: RingWord>(
+        &mut self,
+        _bits: &Planes,
+        x: &Arc<Tensor<i128>>,
+        form: &Form,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(x.map(|x| function.spline().raw_at(x, form.fraction, out.fraction)))
+    }
+    fn spline<W: RingWord, V: RingWord>(
+        &mut self,
+        x: (&Arc<Tensor<i128>>, &Form),
+        comparison: &Comparison,
+        wide: Arc<Tensor<i128>>,
+        wide_form: &Form,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.bits_of_comparison(x.0, comparison)?;
+        Ok(wide.map(|x| function.spline().raw_at(x, wide_form.fraction, out.fraction)))
+    }
+    fn bits_to_share<W: RingWord>(&mut self, bits: &Planes, _out: &Form) -> Result<Tensor<i128>, Error> {
+        Ok(bits[0].clone())
+    }
+    fn bits_product<W: RingWord>(&mut self, a: &Planes, b: &Planes, _out: &Form) -> Result<Tensor<i128>, Error> {
+        Ok(a[0].zip(&b[0], i128::times))
+    }
+    fn lookup<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        form: &Form,
+        table: &[i64],
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(x.map(|x| i128::from(table[x.rem_euclid(1 << form.bits) as usize])))
+    }
+    fn lookup_bits<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        form: &Form,
+        table: &[bool],
+    ) -> Result<Tensor<i128>, Error> {
+        Ok(x.map(|x| i128::from(table[x.rem_euclid(1 << form.bits) as usize])))
+    }
+}

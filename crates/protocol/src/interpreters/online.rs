@@ -1,0 +1,357 @@
+//! The online phase of a server: consumes prepared material, talks to its peer.
+
+use super::Interpreter;
+use crate::bits::BitTensor;
+use crate::channel::Channel;
+use crate::error::Error;
+use crate::form::Form;
+use crate::linear::Structure;
+use crate::machine::Machine;
+use crate::program::{Inputs, OutputShare, Program, ServerModel, WeightId};
+use crate::protocols::comparison::{self, Comparison};
+use crate::protocols::linear::{self, Factor};
+use crate::protocols::product::{self, Kind};
+use crate::protocols::{Server, extension, opening, piecewise, selection, spline, table};
+use crate::record::{QueueReader, Record, RingWord};
+use crate::secret::Secret;
+use crate::spline::Function;
+use crate::{Party, interpreters::meter::Cost};
+use blindroute_ring::{Shape, Tensor, fixed, pack};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A server's online run of a program.
+pub struct Online<'a> {
+    server: Material<'a>,
+    model: &'a ServerModel,
+    inputs: Inputs,
+    channel: &'a mut dyn Channel,
+    outgoing: Vec<u8>,
+    exchanges: usize,
+    incoming: Arc<Vec<u8>>,
+    sent: usize,
+    output: OutputShare,
+}
+
+struct Material<'a> {
+    party: Party,
+    queue: &'a QueueReader,
+}
+
+impl Server for Material<'_> {
+    fn leads(&self) -> bool {
+        self.party == Party::Zero
+    }
+
+    fn pop<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error> {
+        match W::unrecord(self.queue.pop()?) {
+            Some(words) if words.shape().len() == shape.len() => Ok(words),
+            _ => Err(Error::MaterialMismatch { expected: "words" }),
+        }
+    }
+
+    fn pop_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error> {
+        match self.queue.pop()? {
+            Record::Bits(bits) if bits.planes() == planes && bits.len() == len => Ok(bits),
+            _ => Err(Error::MaterialMismatch { expected: "bits" }),
+        }
+    }
+}
+
+impl std::fmt::Debug for Online<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Online({:?}, {} exchanges)", self.server.party, self.exchanges)
+    }
+}
+
+/// A share on its way: this server's summand, and where in the coming exchange the other's will be.
+#[derive(Debug)]
+pub struct Outgoing<T> {
+    own: T,
+    exchange: usize,
+    range: Range<usize>,
+}
+
+impl<'a> Online<'a> {
+    /// Runs a program and returns what goes to the client, with the openings and bytes it took.
+    ///
+    /// # Errors
+    /// If the peer, the material or the inputs fail.
+    pub fn run<P: Program>(
+        program: &P,
+        model: &'a ServerModel,
+        inputs: Inputs,
+        queue: &'a QueueReader,
+        channel: &'a mut dyn Channel,
+    ) -> Result<(OutputShare, Cost), Error> {
+        let interpreter = Self {
+            server: Material { party: model.party(), queue },
+            model,
+            inputs,
+            channel,
+            outgoing: Vec::new(),
+            exchanges: 0,
+            incoming: Arc::default(),
+            sent: 0,
+            output: OutputShare::default(),
+        };
+        let (weights, forms) = (program.weights(), program.inputs());
+        let mut machine = Machine::new(interpreter, &weights, &forms);
+        program.run(&mut machine)?;
+        let online = machine.into_interpreter();
+        Ok((online.output, Cost { openings: online.exchanges, opening_bytes: online.sent, material_bytes: 0 }))
+    }
+
+    fn queue_message<T>(&mut self, own: T, start: usize) -> Outgoing<T> {
+        Outgoing { own, exchange: self.exchanges, range: start..self.outgoing.len() }
+    }
+
+    fn message(&self, exchange: usize, range: &Range<usize>) -> Result<&[u8], Error> {
+        if exchange + 1 != self.exchanges {
+            return Err(Error::Program("a deferred share was not taken right after its exchange".into()));
+        }
+        Ok(&self.incoming[range.clone()])
+    }
+
+    fn factor(model: &ServerModel, id: WeightId) -> Factor<'_> {
+        match &model.matrices[id.0] {
+            Some(shares) => Factor::Matrix(&shares.packed),
+            None => Factor::Scale(model.shares[id.0].expose()),
+        }
+    }
+
+    fn defer_planes(&mut self, bits: BitTensor) -> Outgoing<BitTensor> {
+        let start = self.outgoing.len();
+        bits.to_bytes(&mut self.outgoing);
+        self.queue_message(bits, start)
+    }
+
+    fn take_planes(&self, pending: Outgoing<BitTensor>) -> Result<BitTensor, Error> {
+        let mut bits = pending.own;
+        let message = self.message(pending.exchange, &pending.range)?;
+        bits.xor_assign(&BitTensor::from_bytes(bits.planes(), bits.len(), message)?)?;
+        Ok(bits)
+    }
+}
+
+impl Interpreter for Online<'_> {
+    type Share<W: RingWord> = Secret<W>;
+    type Masked<W: RingWord> = Arc<Tensor<W>>;
+    type Bits = BitTensor;
+    type MaskedBits = Arc<BitTensor>;
+    type Pending<W: RingWord> = Outgoing<Tensor<W>>;
+    type PendingBits = Outgoing<BitTensor>;
+
+    fn input<W: RingWord>(&mut self, index: usize, out: &Form) -> Result<Secret<W>, Error> {
+        let share = self.inputs.tensors.get_mut(index).and_then(Option::take);
+        let share = share.ok_or_else(|| Error::Program(format!("input {index} is used twice")))?;
+        Ok(Secret::new(Tensor::new(
+            out.shape,
+            share.expose().data().iter().map(|&x| W::from_u128(u128::from(x))).collect(),
+        )))
+    }
+    fn reveal<W: RingWord>(&mut self, share: Secret<W>, form: &Form) -> Result<(), Error> {
+        pack::pack(share.expose().data(), form.bits, &mut self.output.bytes);
+        Ok(())
+    }
+    fn reveal_bits(&mut self, bits: BitTensor, _shape: Shape) -> Result<(), Error> {
+        bits.to_bytes(&mut self.output.bytes);
+        Ok(())
+    }
+    fn add_constant<W: RingWord>(&mut self, share: &mut Secret<W>, form: &Form, value: &[f64]) -> Result<(), Error> {
+        if self.server.leads() {
+            for (word, &value) in share.expose_mut().data_mut().iter_mut().zip(value.iter().cycle()) {
+                *word = word.plus(fixed::encode(value, form.fraction));
+            }
+        }
+        Ok(())
+    }
+    fn add_constant_masked<W: RingWord>(
+        &mut self,
+        x: &mut Arc<Tensor<W>>,
+        form: &Form,
+        value: f64,
+    ) -> Result<(), Error> {
+        let value = fixed::encode::<W>(value, form.fraction);
+        *x = Arc::new(x.map(|word| word.plus(value)));
+        Ok(())
+    }
+    fn share_of<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, form: &Form) -> Result<Secret<W>, Error> {
+        let mask = self.server.pop::<W>(form.shape)?;
+        let leads = self.server.leads();
+        Ok(Secret::new(x.zip(mask.expose(), |m, mask| (if leads { m } else { W::ZERO }).minus(mask))))
+    }
+    fn defer<W: RingWord>(&mut self, share: Secret<W>, form: &Form) -> Result<Outgoing<Tensor<W>>, Error> {
+        let start = self.outgoing.len();
+        let own = opening::outgoing(&mut self.server, share, form, &mut self.outgoing)?;
+        Ok(self.queue_message(own, start))
+    }
+    fn defer_bits(&mut self, mut bits: BitTensor, planes: usize, len: usize) -> Result<Outgoing<BitTensor>, Error> {
+        bits.xor_assign(&self.server.pop_bits(planes, len)?)?;
+        Ok(self.defer_planes(bits))
+    }
+    fn exchange(&mut self) -> Result<(), Error> {
+        let outgoing = std::mem::take(&mut self.outgoing);
+        let len = outgoing.len();
+        self.incoming = Arc::new(self.channel.exchange(outgoing, len)?);
+        if self.incoming.len() != len {
+            return Err(Error::Program("the channel returned a message of another length".into()));
+        }
+        self.sent += len;
+        self.exchanges += 1;
+        Ok(())
+    }
+    fn take<W: RingWord>(&mut self, pending: Outgoing<Tensor<W>>, form: &Form) -> Result<Arc<Tensor<W>>, Error> {
+        let message = self.message(pending.exchange, &pending.range)?;
+        Ok(Arc::new(opening::incoming(pending.own, form, message)))
+    }
+    fn take_bits(&mut self, pending: Outgoing<BitTensor>) -> Result<Arc<BitTensor>, Error> {
+        self.take_planes(pending).map(Arc::new)
+    }
+    fn bias(&mut self, weight: WeightId, _out: &Form) -> Result<Secret<u64>, Error> {
+        Ok(Secret::new(self.model.shares[weight.0].expose().clone()))
+    }
+    fn linear(
+        &mut self,
+        x: &Arc<Tensor<u64>>,
+        _form: &Form,
+        weight: WeightId,
+        out: &Form,
+    ) -> Result<Secret<u64>, Error> {
+        linear::online(&mut self.server, x, &Self::factor(self.model, weight), out)
+    }
+    fn scale_columns(
+        &mut self,
+        x: &Arc<Tensor<u64>>,
+        form: &Form,
+        weight: WeightId,
+        out: &Form,
+    ) -> Result<Secret<u64>, Error> {
+        self.linear(x, form, weight, out)
+    }
+    fn matmul<W: RingWord>(
+        &mut self,
+        a: (&Arc<Tensor<W>>, &Form),
+        b: (&Arc<Tensor<W>>, &Form),
+        transposed: bool,
+        out: &Form,
+    ) -> Result<Secret<W>, Error> {
+        let kind = if transposed { Kind::MatmulTransposed } else { Kind::Matmul };
+        product::online(&mut self.server, kind, a.0, b.0, out)
+    }
+    fn product<W: RingWord>(
+        &mut self,
+        a: (&Arc<Tensor<W>>, &Form),
+        b: (&Arc<Tensor<W>>, &Form),
+        out: &Form,
+    ) -> Result<Secret<W>, Error> {
+        product::online(&mut self.server, Kind::Elements, a.0, b.0, out)
+    }
+    fn product_extended<W: RingWord>(
+        &mut self,
+        a: (&Arc<Tensor<W>>, &Form),
+        b: (&Arc<Tensor<W>>, &Form),
+        shift: u32,
+        out: &Form,
+    ) -> Result<Secret<W>, Error> {
+        extension::online_product(&mut self.server, a.0, (b.0, b.1), shift, out)
+    }
+    fn square_sum<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, _form: &Form, out: &Form) -> Result<Secret<W>, Error> {
+        product::online_squares(&mut self.server, x, out)
+    }
+    fn truncate<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, form: &Form, shift: u32) -> Result<Arc<Tensor<W>>, Error> {
+        Ok(Arc::new(extension::online_truncate(x, form, shift)))
+    }
+    fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<W>>) -> Arc<Tensor<V>> {
+        Arc::new(x.map(|word| V::from_u128(word.widen())))
+    }
+    fn extend<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        shift: u32,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        extension::online_extend(&mut self.server, x, form, shift, out)
+    }
+    fn compare<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        comparison: &Comparison,
+    ) -> Result<Arc<BitTensor>, Error> {
+        let (mut lookups, products, masks) = comparison::online_first(&mut self.server, x, comparison)?;
+        let pending = self.defer_planes(std::mem::replace(&mut lookups.masked, BitTensor::zeros(0, 0)));
+        self.exchange()?;
+        let opened = self.take_planes(pending)?;
+        let bits = comparison::online_second(self.server.leads(), comparison, &opened, &lookups, &products, &masks);
+        let pending = self.defer_bits(bits, comparison.thresholds.len(), form.shape.len())?;
+        self.exchange()?;
+        self.take_bits(pending)
+    }
+    fn restructure_bits(&mut self, bits: &Arc<BitTensor>, structure: &Structure) -> Result<Arc<BitTensor>, Error> {
+        bits.restructure(structure).map(Arc::new)
+    }
+    fn select<W: RingWord>(
+        &mut self,
+        bits: &Arc<BitTensor>,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+    ) -> Result<Secret<W>, Error> {
+        selection::online_select(&mut self.server, bits, x, form)
+    }
+    fn piecewise<W: RingWord>(
+        &mut self,
+        bits: &Arc<BitTensor>,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Secret<W>, Error> {
+        piecewise::online(&mut self.server, bits, x, form, function.spline(), out.fraction)
+    }
+    fn spline<W: RingWord, V: RingWord>(
+        &mut self,
+        x: (&Arc<Tensor<W>>, &Form),
+        comparison: &Comparison,
+        wide: Outgoing<Tensor<V>>,
+        wide_form: &Form,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        let mut first = spline::online_first(&mut self.server, x.0, comparison)?;
+        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
+        self.exchange()?;
+        let opened = self.take_planes(pending)?;
+        let public = self.take(wide, wide_form)?;
+        spline::online_second(&mut self.server, &opened, &first, (&public, wide_form), function.spline(), out.fraction)
+    }
+    fn bits_to_share<W: RingWord>(&mut self, bits: &Arc<BitTensor>, out: &Form) -> Result<Secret<W>, Error> {
+        selection::online_bits(&mut self.server, bits, out)
+    }
+    fn bits_product<W: RingWord>(
+        &mut self,
+        a: &Arc<BitTensor>,
+        b: &Arc<BitTensor>,
+        out: &Form,
+    ) -> Result<Secret<W>, Error> {
+        selection::online_product(&mut self.server, a, b, out)
+    }
+    fn lookup<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        table: &[i64],
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        table::online(&mut self.server, x, form, table, out)
+    }
+    fn lookup_bits<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        table: &[bool],
+    ) -> Result<BitTensor, Error> {
+        table::online_bits(&mut self.server, x, form, table)
+    }
+}

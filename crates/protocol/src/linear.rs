@@ -1,0 +1,136 @@
+//! Linear maps: the same on values, masks, masked values and shares, so every interpreter gets them for free.
+
+use crate::secret::Secret;
+use blindroute_ring::{Scalar, Shape, Tensor, Word};
+use std::sync::Arc;
+
+/// A rearrangement or sum of elements that depends on nothing but public indices.
+#[derive(Clone, Debug)]
+pub enum Structure {
+    /// Rows from `start`, as many as the second number, of each matrix.
+    Rows(usize, usize),
+    /// Columns from `start`, as many as the second number.
+    Columns(usize, usize),
+    /// `[1, rows, heads · d]` to `[heads, rows, d]`.
+    SplitHeads(usize),
+    /// `[heads, rows, d]` to `[1, rows, heads · d]`.
+    MergeHeads,
+    /// The same elements under another shape.
+    Reshape(Shape),
+    /// Sums of the columns: `[batch, rows, 1]`.
+    SumColumns,
+    /// The elements at these indices, [`Structure::NOTHING`] standing for zero.
+    Gather(Shape, Arc<[usize]>),
+}
+
+impl Structure {
+    /// The index that stands for a zero element.
+    pub const NOTHING: usize = usize::MAX;
+
+    /// The shape that results from `shape`.
+    pub fn shape(&self, shape: Shape) -> Shape {
+        match *self {
+            Self::Rows(_, rows) => Shape { rows, ..shape },
+            Self::Columns(_, columns) => Shape { columns, ..shape },
+            Self::SplitHeads(heads) => Shape::new(heads, shape.rows, shape.columns / heads),
+            Self::MergeHeads => Shape::new(1, shape.rows, shape.batch * shape.columns),
+            Self::Reshape(shape) | Self::Gather(shape, _) => shape,
+            Self::SumColumns => Shape { columns: 1, ..shape },
+        }
+    }
+
+    fn apply<T: Scalar>(&self, tensor: &Tensor<T>) -> Tensor<T> {
+        match self {
+            Self::Rows(start, rows) => tensor.rows(*start, *rows),
+            Self::Columns(start, columns) => tensor.columns(*start, *columns),
+            Self::SplitHeads(heads) => tensor.split_heads(*heads),
+            Self::MergeHeads => tensor.merge_heads(),
+            Self::Reshape(shape) => tensor.clone().reshaped(*shape),
+            Self::SumColumns => tensor.sum_columns(),
+            Self::Gather(shape, indices) => Tensor::new(
+                *shape,
+                indices
+                    .iter()
+                    .map(|&index| if index == Self::NOTHING { T::ZERO } else { tensor.data()[index] })
+                    .collect(),
+            ),
+        }
+    }
+}
+
+/// Something that linear maps with public coefficients apply to.
+pub trait Linear: Sized {
+    /// The sum; `other` repeats along its dimensions of size 1.
+    fn add(&self, other: &Self) -> Self;
+    /// The difference; `other` repeats along its dimensions of size 1.
+    fn subtract(&self, other: &Self) -> Self;
+    /// The product with a public integer.
+    fn scale(&self, factor: i64) -> Self;
+    /// Moves the binary point up: integers grow by 2^shift, the value meant stays.
+    fn raise(&self, shift: u32) -> Self;
+    /// Rearranged.
+    fn restructure(&self, structure: &Structure) -> Self;
+}
+
+impl<T: Scalar> Linear for Tensor<T> {
+    fn add(&self, other: &Self) -> Self {
+        self.zip(other, T::plus)
+    }
+    fn subtract(&self, other: &Self) -> Self {
+        self.zip(other, T::minus)
+    }
+    fn scale(&self, factor: i64) -> Self {
+        let factor = T::from_i64(factor);
+        self.map(|x| x.times(factor))
+    }
+    fn raise(&self, shift: u32) -> Self {
+        self.map(|x| x.raise(shift))
+    }
+    fn restructure(&self, structure: &Structure) -> Self {
+        structure.apply(self)
+    }
+}
+
+impl<W: Word> Linear for Secret<W> {
+    fn add(&self, other: &Self) -> Self {
+        Secret::new(self.expose().add(other.expose()))
+    }
+    fn subtract(&self, other: &Self) -> Self {
+        Secret::new(self.expose().subtract(other.expose()))
+    }
+    fn scale(&self, factor: i64) -> Self {
+        Secret::new(self.expose().scale(factor))
+    }
+    fn raise(&self, shift: u32) -> Self {
+        Secret::new(self.expose().raise(shift))
+    }
+    fn restructure(&self, structure: &Structure) -> Self {
+        Secret::new(self.expose().restructure(structure))
+    }
+}
+
+impl<L: Linear> Linear for Arc<L> {
+    fn add(&self, other: &Self) -> Self {
+        Arc::new((**self).add(other))
+    }
+    fn subtract(&self, other: &Self) -> Self {
+        Arc::new((**self).subtract(other))
+    }
+    fn scale(&self, factor: i64) -> Self {
+        Arc::new((**self).scale(factor))
+    }
+    fn raise(&self, shift: u32) -> Self {
+        Arc::new((**self).raise(shift))
+    }
+    fn restructure(&self, structure: &Structure) -> Self {
+        Arc::new((**self).restructure(structure))
+    }
+}
+
+impl Linear for () {
+    fn add(&self, _other: &Self) -> Self {}
+    fn subtract(&self, _other: &Self) -> Self {}
+    fn scale(&self, _factor: i64) -> Self {}
+    fn raise(&self, _shift: u32) -> Self {}
+    fn restructure(&self, _structure: &Structure) -> Self {}
+}

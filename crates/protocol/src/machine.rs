@@ -1,0 +1,572 @@
+//! The operations that programs are written in.
+//!
+//! The machine keeps what is public about each value (its [`Form`]) and checks it; the interpreter keeps the rest.
+//! Every operation says what it costs in openings. Bytes and material are in the operation's protocol module.
+
+use crate::error::Error;
+use crate::form::Form;
+use crate::interpreters::Interpreter;
+use crate::linear::{Linear, Structure};
+use crate::program::{WeightId, WeightKind, WeightSpec};
+use crate::protocols::comparison::Comparison;
+use crate::record::RingWord;
+use crate::spline::Function;
+use blindroute_ring::Shape;
+
+/// A value in additive shares, not opened.
+pub struct Share<I: Interpreter, W: RingWord> {
+    form: Form,
+    payload: I::Share<W>,
+}
+
+/// A value that is public but for a mask: the input of products, truncations and comparisons.
+pub struct Masked<I: Interpreter, W: RingWord> {
+    form: Form,
+    payload: I::Masked<W>,
+}
+
+impl<I: Interpreter, W: RingWord> Clone for Masked<I, W> {
+    fn clone(&self) -> Self {
+        Self { form: self.form, payload: self.payload.clone() }
+    }
+}
+
+/// Bits in exclusive-or shares.
+pub struct Bits<I: Interpreter> {
+    shape: Shape,
+    payload: I::Bits,
+}
+
+/// Bits that are public but for a mask bit: one plane a threshold.
+pub struct MaskedBits<I: Interpreter> {
+    shape: Shape,
+    planes: usize,
+    payload: I::MaskedBits,
+}
+
+impl<I: Interpreter> Clone for MaskedBits<I> {
+    fn clone(&self) -> Self {
+        Self { shape: self.shape, planes: self.planes, payload: self.payload.clone() }
+    }
+}
+
+/// A share that leaves with the next exchange.
+pub struct Pending<I: Interpreter, W: RingWord> {
+    form: Form,
+    payload: I::Pending<W>,
+}
+
+macro_rules! opaque_debug {
+    ($($name:literal: $type:ty [$($parameter:tt)*] $field:ident),* $(,)?) => {$(
+        impl<$($parameter)*> std::fmt::Debug for $type {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                write!(f, "{}({:?})", $name, self.$field)
+            }
+        }
+    )*};
+}
+
+opaque_debug! {
+    "Share": Share<I, W> [I: Interpreter, W: RingWord] form,
+    "Masked": Masked<I, W> [I: Interpreter, W: RingWord] form,
+    "Bits": Bits<I> [I: Interpreter] shape,
+    "MaskedBits": MaskedBits<I> [I: Interpreter] shape,
+    "Pending": Pending<I, W> [I: Interpreter, W: RingWord] form,
+}
+
+impl<I: Interpreter, W: RingWord> Share<I, W> {
+    /// Its form.
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Declares a narrower ring: the value must fit, bits above are dropped.
+    pub fn narrowed(self, bits: u32) -> Self {
+        Self { form: Form { bits: bits.min(self.form.bits), ..self.form }, ..self }
+    }
+}
+
+impl<I: Interpreter, W: RingWord> Masked<I, W> {
+    /// Its form.
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// Declares a narrower ring: the value must fit, bits above are dropped.
+    pub fn narrowed(self, bits: u32) -> Self {
+        Self { form: Form { bits: bits.min(self.form.bits), ..self.form }, ..self }
+    }
+}
+
+impl<I: Interpreter> MaskedBits<I> {
+    /// The shape of one plane.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+}
+
+/// Linear maps with public coefficients: no opening, no material.
+macro_rules! linear_maps {
+    ($type:ident) => {
+        impl<I: Interpreter, W: RingWord> $type<I, W> {
+            /// The sum; dimensions of size 1 of `other` repeat.
+            ///
+            /// # Errors
+            /// If shapes or fractions do not fit.
+            pub fn add(&self, other: &Self) -> Result<Self, Error> {
+                Ok(Self { form: self.form.sum(&other.form)?, payload: self.payload.add(&other.payload) })
+            }
+
+            /// The difference; dimensions of size 1 of `other` repeat.
+            ///
+            /// # Errors
+            /// If shapes or fractions do not fit.
+            pub fn subtract(&self, other: &Self) -> Result<Self, Error> {
+                Ok(Self { form: self.form.sum(&other.form)?, payload: self.payload.subtract(&other.payload) })
+            }
+
+            /// The product with a public integer.
+            pub fn scale(&self, factor: i64) -> Self {
+                Self { form: self.form, payload: self.payload.scale(factor) }
+            }
+
+            /// The same value with `shift` more fraction bits.
+            pub fn raise(&self, shift: u32) -> Self {
+                let form = Form { fraction: self.form.fraction + shift, ..self.form };
+                Self { form, payload: self.payload.raise(shift) }
+            }
+
+            /// Rearranged or summed.
+            pub fn restructure(&self, structure: &Structure) -> Self {
+                let form = self.form.with_shape(structure.shape(self.form.shape));
+                Self { form, payload: self.payload.restructure(structure) }
+            }
+        }
+    };
+}
+
+linear_maps!(Share);
+linear_maps!(Masked);
+
+/// An interpreter with the program's weights: what a program runs on.
+#[derive(Debug)]
+pub struct Machine<'a, I> {
+    interpreter: I,
+    weights: &'a [WeightSpec],
+    inputs: &'a [Form],
+}
+
+impl<'a, I: Interpreter> Machine<'a, I> {
+    /// A machine for a program of these weights and inputs.
+    pub(crate) fn new(interpreter: I, weights: &'a [WeightSpec], inputs: &'a [Form]) -> Self {
+        Self { interpreter, weights, inputs }
+    }
+
+    pub(crate) fn into_interpreter(self) -> I {
+        self.interpreter
+    }
+
+    /// The client's input `index`, in shares. No opening.
+    ///
+    /// # Errors
+    /// If there is no such input.
+    pub fn input<W: RingWord>(&mut self, index: usize) -> Result<Share<I, W>, Error> {
+        let form = *self.inputs.get(index).ok_or_else(|| Error::Program(format!("there is no input {index}")))?;
+        Ok(Share { form, payload: self.interpreter.input(index, &form)? })
+    }
+
+    /// Sends the shares of a value to the client. No opening between the servers.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn reveal<W: RingWord>(&mut self, share: Share<I, W>) -> Result<(), Error> {
+        self.interpreter.reveal(share.payload, &share.form)
+    }
+
+    /// Sends the shares of bits to the client. No opening between the servers.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn reveal_bits(&mut self, bits: Bits<I>) -> Result<(), Error> {
+        self.interpreter.reveal_bits(bits.payload, bits.shape)
+    }
+
+    /// Adds a public constant to every element.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn add_constant<W: RingWord>(&mut self, mut share: Share<I, W>, value: f64) -> Result<Share<I, W>, Error> {
+        self.interpreter.add_constant(&mut share.payload, &share.form, &[value])?;
+        Ok(share)
+    }
+
+    /// Adds public constants, one an element.
+    ///
+    /// # Errors
+    /// If there are not as many as elements.
+    pub fn add_constants<W: RingWord>(&mut self, mut share: Share<I, W>, values: &[f64]) -> Result<Share<I, W>, Error> {
+        if values.len() != share.form.shape.len() {
+            return Err(Error::Program("one public constant an element is needed".into()));
+        }
+        self.interpreter.add_constant(&mut share.payload, &share.form, values)?;
+        Ok(share)
+    }
+
+    /// Adds a public constant to every element of a masked value.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn add_constant_masked<W: RingWord>(&mut self, mut x: Masked<I, W>, value: f64) -> Result<Masked<I, W>, Error> {
+        self.interpreter.add_constant_masked(&mut x.payload, &x.form, value)?;
+        Ok(x)
+    }
+
+    /// A masked value as shares. No opening.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn share_of<W: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Share<I, W>, Error> {
+        Ok(Share { form: x.form, payload: self.interpreter.share_of(&x.payload, &x.form)? })
+    }
+
+    /// Opens a share under a fresh mask: one opening, which also carries everything deferred before.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn open<W: RingWord>(&mut self, share: Share<I, W>) -> Result<Masked<I, W>, Error> {
+        let pending = self.defer(share)?;
+        self.exchange()?;
+        self.take(pending)
+    }
+
+    /// Lets a share leave with the next exchange, whichever operation makes it.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn defer<W: RingWord>(&mut self, share: Share<I, W>) -> Result<Pending<I, W>, Error> {
+        if share.form.bits > W::BITS {
+            return Err(Error::Program(format!("a ring of {} bits in a word of {}", share.form.bits, W::BITS)));
+        }
+        Ok(Pending { form: share.form, payload: self.interpreter.defer(share.payload, &share.form)? })
+    }
+
+    /// Exchanges everything deferred: one opening.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn exchange(&mut self) -> Result<(), Error> {
+        self.interpreter.exchange()
+    }
+
+    /// A deferred share after its exchange.
+    ///
+    /// # Errors
+    /// If there was no exchange since.
+    pub fn take<W: RingWord>(&mut self, pending: Pending<I, W>) -> Result<Masked<I, W>, Error> {
+        Ok(Masked { form: pending.form, payload: self.interpreter.take(pending.payload, &pending.form)? })
+    }
+
+    fn weight(&self, id: WeightId) -> Result<&'a WeightSpec, Error> {
+        self.weights.get(id.0).ok_or_else(|| Error::Program(format!("there is no weight {}", id.0)))
+    }
+
+    /// A secret bias row, raised to `fraction` bits in a ring of `bits`. No opening.
+    ///
+    /// # Errors
+    /// If the weight is no bias of that fraction.
+    pub fn bias(&mut self, id: WeightId, fraction: u32) -> Result<Share<I, u64>, Error> {
+        let spec = self.weight(id)?;
+        if !matches!(spec.kind, WeightKind::Bias(_)) || spec.fraction != fraction {
+            return Err(Error::Program(format!("{} is no bias of {fraction} fraction bits", spec.name)));
+        }
+        let form = Form::new(spec.shape(), 64, fraction);
+        Ok(Share { form, payload: self.interpreter.bias(id, &form)? })
+    }
+
+    /// `x · W` with a secret matrix. See [`protocols::linear`](crate::protocols::linear). No opening.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn linear(&mut self, x: &Masked<I, u64>, id: WeightId) -> Result<Share<I, u64>, Error> {
+        let spec = self.weight(id)?;
+        let (WeightKind::Matrix { inner, columns }, Shape { batch: 1, rows, columns: width }) =
+            (spec.kind, x.form.shape)
+        else {
+            return Err(Error::Program(format!("{} cannot multiply {}", spec.name, x.form.shape)));
+        };
+        if width != inner {
+            return Err(Error::Program(format!("{} has {inner} rows, its factor {width} columns", spec.name)));
+        }
+        let form = Form::new(Shape::matrix(rows, columns), x.form.bits, x.form.fraction + spec.fraction);
+        Ok(Share { form, payload: self.interpreter.linear(&x.payload, &x.form, id, &form)? })
+    }
+
+    /// Each column of `x` times its own secret factor. No opening.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn scale_columns(&mut self, x: &Masked<I, u64>, id: WeightId) -> Result<Share<I, u64>, Error> {
+        let spec = self.weight(id)?;
+        if spec.kind != WeightKind::Scale(x.form.shape.columns) {
+            return Err(Error::Program(format!("{} cannot scale {}", spec.name, x.form.shape)));
+        }
+        let form = Form::new(x.form.shape, x.form.bits, x.form.fraction + spec.fraction);
+        Ok(Share { form, payload: self.interpreter.scale_columns(&x.payload, &x.form, id, &form)? })
+    }
+
+    /// `a · b` batch by batch. No opening.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn matmul<W: RingWord>(&mut self, a: &Masked<I, W>, b: &Masked<I, W>) -> Result<Share<I, W>, Error> {
+        self.matmul_either(a, b, false)
+    }
+
+    /// `a · bᵀ` batch by batch. No opening.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn matmul_transposed<W: RingWord>(&mut self, a: &Masked<I, W>, b: &Masked<I, W>) -> Result<Share<I, W>, Error> {
+        self.matmul_either(a, b, true)
+    }
+
+    fn matmul_either<W: RingWord>(
+        &mut self,
+        a: &Masked<I, W>,
+        b: &Masked<I, W>,
+        transposed: bool,
+    ) -> Result<Share<I, W>, Error> {
+        let (left, right) = (a.form.shape, b.form.shape);
+        let (inner, columns) = if transposed { (right.columns, right.rows) } else { (right.rows, right.columns) };
+        if left.batch != right.batch || left.columns != inner {
+            return Err(Error::Program(format!("the product of {left} and {right} (transposed: {transposed})")));
+        }
+        let form = a.form.product(&b.form, Shape::new(left.batch, left.rows, columns));
+        let payload = self.interpreter.matmul((&a.payload, &a.form), (&b.payload, &b.form), transposed, &form)?;
+        Ok(Share { form, payload })
+    }
+
+    /// `a · b` element by element; dimensions of size 1 of `b` repeat. No opening.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn product<W: RingWord>(&mut self, a: &Masked<I, W>, b: &Masked<I, W>) -> Result<Share<I, W>, Error> {
+        if !a.form.shape.admits(&b.form.shape) {
+            return Err(Error::Program(format!("the product of {} and {}", a.form.shape, b.form.shape)));
+        }
+        let form = a.form.product(&b.form, a.form.shape);
+        Ok(Share { form, payload: self.interpreter.product((&a.payload, &a.form), (&b.payload, &b.form), &form)? })
+    }
+
+    /// `a · (b ≫ shift)` element by element, `b` cut and extended to the ring of `a` on the way; dimensions of size 1
+    /// of `b` repeat. Needs |b| < 2^(bits of b − 2). No opening.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn product_extended<W: RingWord>(
+        &mut self,
+        a: &Masked<I, W>,
+        b: &Masked<I, W>,
+        shift: u32,
+    ) -> Result<Share<I, W>, Error> {
+        if !a.form.shape.admits(&b.form.shape) || shift > b.form.fraction || shift + 2 >= b.form.bits {
+            return Err(Error::Program(format!("the product of {} and {} cut by {shift}", a.form.shape, b.form.shape)));
+        }
+        let form = Form::new(a.form.shape, a.form.bits, a.form.fraction + b.form.fraction - shift);
+        let payload = self.interpreter.product_extended((&a.payload, &a.form), (&b.payload, &b.form), shift, &form)?;
+        Ok(Share { form, payload })
+    }
+
+    /// The sum of the squares of each row: `[batch, rows, 1]`. No opening.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn square_sum<W: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Share<I, W>, Error> {
+        let form = x.form.product(&x.form, Structure::SumColumns.shape(x.form.shape));
+        Ok(Share { form, payload: self.interpreter.square_sum(&x.payload, &x.form, &form)? })
+    }
+
+    /// Cuts `shift` fraction bits; the ring shrinks by as many. Stochastic: off by less than one unit of the last
+    /// place, unbiased. No opening.
+    ///
+    /// # Errors
+    /// If there are not that many fraction bits.
+    pub fn truncate<W: RingWord>(&mut self, x: &Masked<I, W>, shift: u32) -> Result<Masked<I, W>, Error> {
+        let form = x.form.truncated(shift)?;
+        Ok(Masked { form, payload: self.interpreter.truncate(&x.payload, &x.form, shift)? })
+    }
+
+    /// The same masked value in a narrower word that still holds its ring. No opening.
+    ///
+    /// # Errors
+    /// If the ring is wider than the word.
+    pub fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Masked<I, V>, Error> {
+        if x.form.bits > V::BITS {
+            return Err(Error::Program(format!("a ring of {} bits in a word of {}", x.form.bits, V::BITS)));
+        }
+        Ok(Masked { form: x.form, payload: self.interpreter.to_word(&x.payload) })
+    }
+
+    /// Cuts `shift` fraction bits and lifts to a ring of `bits` bits in word `V`, as shares. Needs
+    /// |x| < 2^(bits of x − 2). No opening.
+    ///
+    /// # Errors
+    /// If there are not that many fraction bits.
+    pub fn extend<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        shift: u32,
+        bits: u32,
+    ) -> Result<Share<I, V>, Error> {
+        if shift > x.form.fraction || shift + 2 >= x.form.bits || bits > V::BITS {
+            return Err(Error::Program(format!("lifting a ring of {} bits, cut by {shift}, to {bits}", x.form.bits)));
+        }
+        let form = Form::new(x.form.shape, bits, x.form.fraction - shift);
+        Ok(Share { form, payload: self.interpreter.extend(&x.payload, &x.form, shift, &form)? })
+    }
+
+    /// `[x ≥ t]` for each threshold t. Two openings, whatever the number of thresholds.
+    ///
+    /// # Errors
+    /// If the window does not lie in the ring.
+    pub fn compare<W: RingWord>(&mut self, x: &Masked<I, W>, comparison: &Comparison) -> Result<MaskedBits<I>, Error> {
+        comparison.check(&x.form)?;
+        let payload = self.interpreter.compare(&x.payload, &x.form, comparison)?;
+        Ok(MaskedBits { shape: x.form.shape, planes: comparison.thresholds.len(), payload })
+    }
+
+    /// Bits rearranged by [`Structure::Gather`] or reshaped.
+    ///
+    /// # Errors
+    /// For any other structure.
+    pub fn restructure_bits(&mut self, bits: &MaskedBits<I>, structure: &Structure) -> Result<MaskedBits<I>, Error> {
+        let payload = self.interpreter.restructure_bits(&bits.payload, structure)?;
+        Ok(MaskedBits { shape: structure.shape(bits.shape), planes: bits.planes, payload })
+    }
+
+    /// `x` where the bit is 1, else 0. No opening.
+    ///
+    /// # Errors
+    /// If the shapes differ or there is more than one plane.
+    pub fn select<W: RingWord>(&mut self, bits: &MaskedBits<I>, x: &Masked<I, W>) -> Result<Share<I, W>, Error> {
+        if bits.shape != x.form.shape || bits.planes != 1 {
+            return Err(Error::Shape { what: "selected value", expected: bits.shape, found: x.form.shape });
+        }
+        Ok(Share { form: x.form, payload: self.interpreter.select(&bits.payload, &x.payload, &x.form)? })
+    }
+
+    /// `function(x)`, given the bits of the comparison of `x` with the spline's knots, with `fraction` fraction bits.
+    /// No opening.
+    ///
+    /// # Errors
+    /// If the bits are not those of the knots.
+    pub fn piecewise<W: RingWord>(
+        &mut self,
+        bits: &MaskedBits<I>,
+        x: &Masked<I, W>,
+        function: &Function,
+        fraction: u32,
+    ) -> Result<Share<I, W>, Error> {
+        if bits.shape != x.form.shape || bits.planes != function.spline().knots().len() {
+            return Err(Error::Program(format!("{} needs one bit a knot", function.name())));
+        }
+        let form = Form { fraction, ..x.form };
+        Ok(Share { form, payload: self.interpreter.piecewise(&bits.payload, &x.payload, &x.form, function, &form)? })
+    }
+
+    /// `function(x)` for few elements of wide range: compares `x`, evaluates on `wide`, the same value with other
+    /// precision and a wide ring, on its way in the same exchange. One opening.
+    ///
+    /// # Errors
+    /// If the forms do not fit.
+    pub fn spline<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        comparison: &Comparison,
+        wide: Pending<I, V>,
+        function: &Function,
+        fraction: u32,
+    ) -> Result<Share<I, V>, Error> {
+        comparison.check(&x.form)?;
+        if wide.form.shape != x.form.shape || comparison.digits != 2 {
+            return Err(Error::Program(format!(
+                "{} needs a wide copy of its argument and two digits",
+                function.name()
+            )));
+        }
+        let form = Form { fraction, ..wide.form };
+        let payload =
+            self.interpreter.spline((&x.payload, &x.form), comparison, wide.payload, &wide.form, function, &form)?;
+        Ok(Share { form, payload })
+    }
+
+    /// Bits as the integers 0 and 1 in a ring of `bits`. No opening.
+    ///
+    /// # Errors
+    /// If there is more than one plane.
+    pub fn bits_to_share<W: RingWord>(&mut self, bits: &MaskedBits<I>, ring: u32) -> Result<Share<I, W>, Error> {
+        if bits.planes != 1 {
+            return Err(Error::Program("one plane of bits is needed".into()));
+        }
+        let form = Form::new(bits.shape, ring, 0);
+        Ok(Share { form, payload: self.interpreter.bits_to_share(&bits.payload, &form)? })
+    }
+
+    /// `a · b` of bits, as the integers 0 and 1 in a ring of `bits`. No opening.
+    ///
+    /// # Errors
+    /// If the shapes differ or there is more than one plane.
+    pub fn bits_product<W: RingWord>(
+        &mut self,
+        a: &MaskedBits<I>,
+        b: &MaskedBits<I>,
+        ring: u32,
+    ) -> Result<Share<I, W>, Error> {
+        if a.shape != b.shape || a.planes != 1 || b.planes != 1 {
+            return Err(Error::Shape { what: "product of bits", expected: a.shape, found: b.shape });
+        }
+        let form = Form::new(a.shape, ring, 0);
+        Ok(Share { form, payload: self.interpreter.bits_product(&a.payload, &b.payload, &form)? })
+    }
+
+    /// `table[x mod 2^bits of x]` as integers in a ring of `bits`: a one-time truth table. No opening.
+    ///
+    /// # Errors
+    /// If the table has not one entry for each element of the ring.
+    pub fn lookup<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        table: &[i64],
+        bits: u32,
+    ) -> Result<Share<I, V>, Error> {
+        self.check_table(&x.form, table.len())?;
+        let form = Form::new(x.form.shape, bits, 0);
+        Ok(Share { form, payload: self.interpreter.lookup(&x.payload, &x.form, table, &form)? })
+    }
+
+    /// `table[x mod 2^bits of x]` as shared bits. No opening.
+    ///
+    /// # Errors
+    /// If the table has not one entry for each element of the ring.
+    pub fn lookup_bits<W: RingWord>(&mut self, x: &Masked<I, W>, table: &[bool]) -> Result<Bits<I>, Error> {
+        self.check_table(&x.form, table.len())?;
+        Ok(Bits { shape: x.form.shape, payload: self.interpreter.lookup_bits(&x.payload, &x.form, table)? })
+    }
+
+    /// Opens bits under fresh mask bits. One opening.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn open_bits(&mut self, bits: Bits<I>) -> Result<MaskedBits<I>, Error> {
+        let pending = self.interpreter.defer_bits(bits.payload, 1, bits.shape.len())?;
+        self.interpreter.exchange()?;
+        Ok(MaskedBits { shape: bits.shape, planes: 1, payload: self.interpreter.take_bits(pending)? })
+    }
+
+    fn check_table(&self, form: &Form, entries: usize) -> Result<(), Error> {
+        if form.bits > 10 || entries != 1 << form.bits || form.fraction != 0 {
+            return Err(Error::Program(format!("a table of {entries} entries for a ring of {} bits", form.bits)));
+        }
+        Ok(())
+    }
+}

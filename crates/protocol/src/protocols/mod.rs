@@ -1,0 +1,78 @@
+//! The primitive protocols: for each its offline side (dealer and preparing servers, one body of code), its online
+//! side, its cost and its security.
+//!
+//! Notation: m = x + λ is the public part of a masked value; `[v]` are additive shares of a dealer-known v, where party
+//! zero's share is drawn from its seed and party one's is a *correction* that the dealer sends; k is the ring width.
+//! Security, the same for all: semi-honest, one corrupt server or the dealer alone. A server sees public parts, each
+//! masked by fresh uniform λ, and its shares, each uniform on its own; the dealer sees nothing of the online phase.
+
+pub mod comparison;
+pub mod extension;
+pub mod linear;
+pub mod opening;
+pub mod piecewise;
+pub mod product;
+pub mod selection;
+pub mod spline;
+pub mod table;
+
+use crate::bits::BitTensor;
+use crate::error::Error;
+use crate::record::RingWord;
+use crate::secret::Secret;
+use blindroute_ring::{Shape, Tensor};
+use std::sync::Arc;
+
+/// A dealer or a preparing server, as the offline side of a protocol sees it.
+///
+/// A mask is λ itself for the dealer and a share of λ for a server; both run the same steps.
+pub(crate) trait Role {
+    /// Fresh uniform words: a mask. Costs no material.
+    fn fresh<W: RingWord>(&mut self, shape: Shape) -> Arc<Secret<W>>;
+    /// Fresh uniform bits.
+    fn fresh_bits(&mut self, planes: usize, len: usize) -> BitTensor;
+    /// Shares modulo 2^bits of words that only the dealer can compute (the dealer gets the words themselves).
+    fn correlated<W: RingWord>(
+        &mut self,
+        shape: Shape,
+        bits: u32,
+        value: impl FnOnce() -> Tensor<W>,
+    ) -> Result<Arc<Secret<W>>, Error>;
+    /// Exclusive-or shares of bits that only the dealer can compute.
+    fn correlated_bits(
+        &mut self,
+        planes: usize,
+        len: usize,
+        value: impl FnOnce() -> BitTensor,
+    ) -> Result<BitTensor, Error>;
+    /// Gives a server's online phase a piece of material.
+    fn hand<W: RingWord>(&mut self, words: &Arc<Secret<W>>) -> Result<(), Error>;
+    /// Gives a server's online phase a piece of material.
+    fn hand_bits(&mut self, bits: BitTensor) -> Result<(), Error>;
+}
+
+/// A server online, as a protocol sees it.
+pub(crate) trait Server {
+    /// Whether this is party zero, which adds public constants.
+    fn leads(&self) -> bool;
+    /// The next piece of material.
+    fn pop<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error>;
+    /// The next piece of material.
+    fn pop_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error>;
+}
+
+/// Material bytes of `words` words of `bits` bits.
+pub(crate) const fn words_len(words: usize, bits: u32) -> usize {
+    blindroute_ring::pack::packed_len(words, bits)
+}
+
+/// A random access into a tensor whose dimensions of size 1 repeat over a larger shape.
+pub(crate) fn broadcast_index(outer: Shape, inner: Shape) -> impl Fn(usize) -> usize {
+    move |index| {
+        let column = index % outer.columns;
+        let row = index / outer.columns % outer.rows;
+        let batch = index / (outer.columns * outer.rows);
+        let pick = |position: usize, size: usize| if size == 1 { 0 } else { position };
+        (pick(batch, inner.batch) * inner.rows + pick(row, inner.rows)) * inner.columns + pick(column, inner.columns)
+    }
+}

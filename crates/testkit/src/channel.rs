@@ -1,0 +1,80 @@
+//! A link between two threads, and the faults that tests put on it.
+
+use blindroute_protocol::{Channel, ChannelError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
+
+/// What happens to the n-th message that one party sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// One bit of the byte at this position (modulo the length) is flipped.
+    Flip(usize),
+    /// The last byte is cut off.
+    Shorten,
+    /// A byte is added.
+    Lengthen,
+    /// The message never arrives.
+    Drop,
+}
+
+/// One end of a link in memory. A message that does not come within the patience is an error, never a hang.
+#[derive(Debug)]
+pub struct MemoryChannel {
+    sender: Sender<Vec<u8>>,
+    receiver: Receiver<Vec<u8>>,
+    patience: Duration,
+    fault: Option<(usize, Fault)>,
+    exchanges: usize,
+}
+
+/// The two ends of a link.
+pub fn memory_channels(patience: Duration) -> (MemoryChannel, MemoryChannel) {
+    let (to_one, from_zero) = channel();
+    let (to_zero, from_one) = channel();
+    let end = |sender, receiver| MemoryChannel { sender, receiver, patience, fault: None, exchanges: 0 };
+    (end(to_one, from_one), end(to_zero, from_zero))
+}
+
+impl MemoryChannel {
+    /// Puts a fault on this end's `message`-th outgoing message, counted from 0.
+    pub fn with_fault(mut self, message: usize, fault: Fault) -> Self {
+        self.fault = Some((message, fault));
+        self
+    }
+}
+
+impl Channel for MemoryChannel {
+    fn exchange(&mut self, mut outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, ChannelError> {
+        let mut lost = false;
+        if let Some((message, fault)) = self.fault
+            && message == self.exchanges
+        {
+            match fault {
+                Fault::Flip(at) => {
+                    let length = outgoing.len().max(1);
+                    if let Some(byte) = outgoing.get_mut(at % length) {
+                        *byte ^= 1;
+                    }
+                }
+                Fault::Shorten => drop(outgoing.pop()),
+                Fault::Lengthen => outgoing.push(0),
+                Fault::Drop => lost = true,
+            }
+        }
+        self.exchanges += 1;
+        if !lost {
+            self.sender.send(outgoing).map_err(|_| ChannelError::Transport("the peer hung up".into()))?;
+        }
+        let message = self.receiver.recv_timeout(self.patience).map_err(|error| {
+            ChannelError::Transport(match error {
+                RecvTimeoutError::Timeout => "the peer sent nothing in time".into(),
+                RecvTimeoutError::Disconnected => "the peer hung up".into(),
+            })
+        })?;
+        if message.len() != incoming {
+            let found = message.len();
+            return Err(ChannelError::Peer(format!("a message of {incoming} bytes was expected, {found} came")));
+        }
+        Ok(message)
+    }
+}

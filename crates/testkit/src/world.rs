@@ -1,0 +1,232 @@
+//! All parties in one process, seeded.
+
+use crate::channel::{Fault, MemoryChannel, memory_channels};
+use blindroute_protocol::{
+    Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare, Party,
+    Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
+};
+use std::io::{Read, Write};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+/// A seeded world. Every run prints its seed if it fails.
+#[derive(Clone, Copy, Debug)]
+pub struct TestWorld {
+    seed: u64,
+    patience: Duration,
+    fault: Option<(Party, usize, Fault)>,
+    cut_material: Option<usize>,
+}
+
+/// What a run of two servers gave.
+#[derive(Debug)]
+pub struct Run {
+    /// What the client opened.
+    pub output: Output,
+    /// What each server measured: openings and bytes sent.
+    pub servers: [Cost; 2],
+    /// Bytes of corrections that the dealer sent.
+    pub material_bytes: usize,
+    /// The cost meter's forecast.
+    pub forecast: Cost,
+}
+
+/// A small generator of test data: xorshift, in [−1, 1).
+pub fn generator(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    }
+}
+
+impl TestWorld {
+    /// A world whose every secret follows from `seed`.
+    pub fn seeded(seed: u64) -> Self {
+        Self { seed, patience: Duration::from_secs(60), fault: None, cut_material: None }
+    }
+
+    /// How long a party waits for a message.
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Puts a fault on the `message`-th message (0 is the model's set-up) that `party` sends.
+    pub fn with_fault(self, party: Party, message: usize, fault: Fault) -> Self {
+        Self { fault: Some((party, message, fault)), ..self }
+    }
+
+    /// Ends the dealer's stream after this many bytes.
+    pub fn with_material_cut(self, bytes: usize) -> Self {
+        Self { cut_material: Some(bytes), ..self }
+    }
+
+    fn secret(&self, purpose: u8) -> Seed {
+        let mut bytes = [purpose; 16];
+        bytes[..8].copy_from_slice(&self.seed.to_le_bytes());
+        Seed::new(bytes)
+    }
+
+    /// Runs a program with two servers and a dealer in threads.
+    ///
+    /// # Errors
+    /// The first error of any party, server zero's first.
+    ///
+    /// # Panics
+    /// If a party's thread panics.
+    pub fn run<P: Program>(&self, program: &P, weights: &[Tensor<f32>], inputs: &[Tensor<f32>]) -> Result<Run, Error> {
+        let result = self.run_parties(program, weights, inputs);
+        if result.is_err() && self.fault.is_none() && self.cut_material.is_none() {
+            eprintln!("TestWorld::seeded({}) failed", self.seed);
+        }
+        result
+    }
+
+    fn run_parties<P: Program>(
+        &self,
+        program: &P,
+        weights: &[Tensor<f32>],
+        inputs: &[Tensor<f32>],
+    ) -> Result<Run, Error> {
+        let (specs, forms) = (program.weights(), program.inputs());
+        let weight_seed = self.secret(1);
+        let shares =
+            [WeightShares::from_seed(&specs, &weight_seed), WeightShares::complement(&specs, weights, &weight_seed)?];
+        let mask_seeds = [self.secret(2), self.secret(3)];
+        let dealer_model = DealerModel::new(&specs, &mask_seeds);
+        let input_seed = self.secret(4);
+        let input_bytes = Inputs::share(&forms, inputs, &input_seed)?;
+        let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
+        let material_seeds = [self.secret(5), self.secret(6)];
+        let (zero, one) = memory_channels(self.patience);
+        let faulty = |channel: MemoryChannel, party| match self.fault {
+            Some((at, message, fault)) if at == party => channel.with_fault(message, fault),
+            _ => channel,
+        };
+        let channels = [faulty(zero, Party::Zero), faulty(one, Party::One)];
+        let (sink, source) = pipe(self.cut_material.unwrap_or(usize::MAX));
+        std::thread::scope(|scope| {
+            let dealer = scope.spawn({
+                let seeds = DealerSeeds(material_seeds.clone());
+                let dealer_model = &dealer_model;
+                move || {
+                    let mut sink = sink;
+                    Dealer::run(program, dealer_model, seeds, &mut sink).map(|()| sink.sent)
+                }
+            });
+            let mut source = Some(source);
+            let servers: Vec<_> = shares
+                .into_iter()
+                .zip(input_shares)
+                .zip(channels)
+                .zip(mask_seeds.iter().zip(&material_seeds))
+                .map(|(((shares, inputs), channel), (mask_seed, material_seed))| {
+                    let source = if shares.party() == Party::One { source.take() } else { None };
+                    let specs = &specs;
+                    scope.spawn(move || {
+                        server(program, specs, shares, inputs, channel, mask_seed, material_seed, source)
+                    })
+                })
+                .collect();
+            let mut results = Vec::new();
+            for handle in servers {
+                results.push(join(handle));
+            }
+            let dealt = join(dealer);
+            let [(zero, zero_cost), (one, one_cost)] =
+                <[_; 2]>::try_from(results.into_iter().collect::<Result<Vec<_>, _>>()?)
+                    .map_err(|_| Error::MaterialEnded)?;
+            Ok(Run {
+                output: Output::combine(&Meter::outputs(program)?, zero.bytes(), one.bytes())?,
+                servers: [zero_cost, one_cost],
+                material_bytes: dealt?,
+                forecast: Meter::cost(program)?,
+            })
+        })
+    }
+}
+
+fn join<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+#[allow(clippy::too_many_arguments)]
+fn server<P: Program>(
+    program: &P,
+    specs: &[blindroute_protocol::WeightSpec],
+    shares: WeightShares,
+    inputs: Inputs,
+    mut channel: MemoryChannel,
+    mask_seed: &Seed,
+    material_seed: &Seed,
+    source: Option<PipeSource>,
+) -> Result<(OutputShare, Cost), Error> {
+    let model = ServerModel::set_up(specs, shares, mask_seed, &mut channel)?;
+    let (writer, reader) = MaterialQueue::bounded(1 << 30);
+    std::thread::scope(|scope| {
+        let model = &model;
+        scope.spawn(move || {
+            let mut source: Box<dyn Read> = match source {
+                Some(source) => Box::new(source),
+                None => Box::new(std::io::empty()),
+            };
+            let result = Prepare::run(program, model, material_seed, &mut source, &writer);
+            writer.finish(result);
+        });
+        reader.wait_ready()?;
+        let result = Online::run(program, model, inputs, &reader, &mut channel);
+        drop(reader);
+        result
+    })
+}
+
+/// A byte pipe between threads.
+struct PipeSink {
+    sender: SyncSender<Vec<u8>>,
+    sent: usize,
+    limit: usize,
+}
+
+struct PipeSource {
+    receiver: Receiver<Vec<u8>>,
+    chunk: Vec<u8>,
+    at: usize,
+}
+
+fn pipe(limit: usize) -> (PipeSink, PipeSource) {
+    let (sender, receiver) = sync_channel(64);
+    (PipeSink { sender, sent: 0, limit }, PipeSource { receiver, chunk: Vec::new(), at: 0 })
+}
+
+impl Write for PipeSink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        if self.sent + bytes.len() > self.limit {
+            return Err(closed());
+        }
+        self.sender.send(bytes.to_vec()).map_err(|_| closed())?;
+        self.sent += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for PipeSource {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.at == self.chunk.len() {
+            match self.receiver.recv() {
+                Ok(chunk) => (self.chunk, self.at) = (chunk, 0),
+                Err(_) => return Ok(0),
+            }
+        }
+        let count = out.len().min(self.chunk.len() - self.at);
+        out[..count].copy_from_slice(&self.chunk[self.at..self.at + count]);
+        self.at += count;
+        Ok(count)
+    }
+}
