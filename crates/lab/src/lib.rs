@@ -1,1 +1,39 @@
-//! blindroute lab.
+//! blindroute lab: routing data, training of the routers that a bundle holds, and their evaluation.
+//!
+//! Training sees prompts as embeddings only ([`Samples`]); where they come from is the caller's business
+//! ([`embedder::Embedder`]). Everything is seeded, and nothing reads the clock: the same data give the same router.
+//!
+//! ```
+//! use blindroute_lab::{Samples, report, uniroute};
+//! use blindroute_routing::bundle::{Matrix, Rule};
+//!
+//! // Two kinds of prompt; the cheap model 0 fails on the second kind.
+//! let embeddings = Matrix::from_fn(20, 2, |row, column| if row % 2 == column { 1.0 } else { 0.1 });
+//! let scores = Matrix::from_fn(20, 2, |row, model| if model == 0 && row % 2 == 1 { 0.0 } else { 1.0 });
+//! let samples = Samples::new(embeddings, scores)?;
+//! let options = uniroute::Options { clusters: vec![2], ..Default::default() };
+//! let fitted = uniroute::train(&samples, &samples, &[0.1, 1.0], &options, &mut |_| ())?;
+//! let rule = Rule::UniRoute(fitted.router);
+//! let point = report::operate(&rule, &samples, fitted.lambda);
+//! assert_eq!((point.score, point.cost), (1.0, 0.55));
+//! # Ok::<(), blindroute_lab::TrainError>(())
+//! ```
+
+pub mod cscr;
+pub mod data;
+pub mod direct;
+pub mod embedder;
+pub mod report;
+pub mod rule;
+pub mod uniroute;
+
+mod kmeans;
+mod lambda;
+mod ridge;
+mod samples;
+#[cfg(test)]
+mod synthetic;
+mod vector;
+
+pub use lambda::{LambdaRule, choose_lambda};
+pub use samples::{Samples, TrainError, relative_costs};

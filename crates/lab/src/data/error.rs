@@ -1,0 +1,43 @@
+//! What can be wrong with a data set.
+
+use std::{io, path::PathBuf};
+
+/// What can be wrong with a data set. No variant holds a prompt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// A file could not be read.
+    #[error("could not read {}: {source}; a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv", .path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file is larger than any data set should be.
+    #[error("{} is larger than {limit} bytes: split the data set", .path.display())]
+    TooLarge {
+        /// Which file.
+        path: PathBuf,
+        /// The limit.
+        limit: u64,
+    },
+    /// A line of a file is wrong.
+    #[error("{}, line {line}: {problem}", .path.display())]
+    Line {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, counted from 1.
+        line: u64,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A file is wrong as a whole.
+    #[error("{}: {problem}", .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+}

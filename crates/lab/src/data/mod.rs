@@ -1,0 +1,121 @@
+//! Routing data sets: prompts, models, and how each model did on each prompt.
+//!
+//! The native format is a folder of three files:
+//!
+//! - `prompts.jsonl`: one object a line, `id`, `prompt`, `source`, `split` (`train`, `valid` or `test`);
+//! - `models.json`: a list of objects, `name`, `cost`, `cost_unit`, and whatever else;
+//! - `outcomes.csv`: a column `id` and one per model in any order; scores from 0 to 1. Every prompt has one row.
+
+use std::{fmt, str::FromStr};
+
+use blindroute_routing::bundle::{Matrix, Model};
+
+use crate::{Samples, TrainError, relative_costs};
+
+mod error;
+mod read;
+#[cfg(test)]
+mod tests;
+
+pub use error::DataError;
+
+/// What a prompt may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Split {
+    /// To learn from.
+    Train,
+    /// To choose settings by.
+    Valid,
+    /// For the report only.
+    Test,
+}
+
+impl Split {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        })
+    }
+}
+
+impl FromStr for Split {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|split| split.to_string() == name).ok_or(())
+    }
+}
+
+/// One prompt. `Debug` does not show its text.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Unique in its data set.
+    pub id: String,
+    /// What is asked.
+    pub text: String,
+    /// Where it comes from, as the task.
+    pub source: String,
+    /// What it may be used for.
+    pub split: Split,
+}
+
+impl fmt::Debug for Prompt {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Prompt({}, {}, {} bytes)", self.id, self.split, self.text.len())
+    }
+}
+
+/// A routing data set in memory.
+#[derive(Clone, Debug)]
+pub struct Dataset {
+    pub(crate) models: Vec<Model>,
+    pub(crate) prompts: Vec<Prompt>,
+    pub(crate) scores: Matrix,
+}
+
+impl Dataset {
+    /// The models, in the order of `models.json`.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// The prompts, in file order.
+    pub fn prompts(&self) -> &[Prompt] {
+        &self.prompts
+    }
+
+    /// `[prompts, models]`.
+    pub fn scores(&self) -> &Matrix {
+        &self.scores
+    }
+
+    /// Each model's price relative to the largest.
+    pub fn relative_costs(&self) -> Vec<f32> {
+        relative_costs(&self.models)
+    }
+
+    /// The places of a split's prompts.
+    pub fn places(&self, split: Split) -> Vec<usize> {
+        (0..self.prompts.len()).filter(|place| self.prompts[*place].split == split).collect()
+    }
+
+    /// A split as samples; `embeddings` are those of all prompts, `[prompts, hidden]`.
+    pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TrainError> {
+        if embeddings.rows() != self.prompts.len() {
+            let (found, expected) = (embeddings.rows(), self.prompts.len());
+            return Err(TrainError::Shape { what: "the number of embeddings", found, expected });
+        }
+        let places = self.places(split);
+        let pick = |matrix: &Matrix| {
+            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
+        };
+        Samples::new(pick(embeddings), pick(&self.scores))
+    }
+}

@@ -1,0 +1,109 @@
+use std::fs;
+
+use blindroute_testkit::shared_data;
+
+use super::*;
+
+const MODELS: &str =
+    r#"[{"name": "small", "cost": 0.1, "cost_unit": "USD", "params": 7}, {"name": "big, large", "cost": 1}]"#;
+const PROMPTS: &str = r#"{"id": "a", "prompt": "What?", "source": "qa", "split": "train"}
+
+{"id": "b", "prompt": "Why?", "source": "qa", "split": "valid"}
+{"id": "c", "prompt": "Who?", "source": "qa", "split": "test", "more": 1}
+"#;
+const OUTCOMES: &str = "id,\"big, large\",small\nb,0.5,0\na,1,0.25\nc,1,1\n";
+
+fn load(models: &str, prompts: &str, outcomes: &str) -> Result<Dataset, DataError> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("models.json"), models).unwrap();
+    fs::write(folder.path().join("prompts.jsonl"), prompts).unwrap();
+    fs::write(folder.path().join("outcomes.csv"), outcomes).unwrap();
+    Dataset::load(folder.path())
+}
+
+#[test]
+fn a_good_set_is_read() {
+    let set = load(MODELS, PROMPTS, OUTCOMES).unwrap();
+    assert_eq!(set.models()[1].name, "big, large");
+    assert_eq!(set.relative_costs(), [0.1, 1.0]);
+    assert_eq!(set.prompts().len(), 3);
+    assert_eq!(set.scores().data(), [0.25, 1.0, 0.0, 0.5, 1.0, 1.0]);
+    assert_eq!(set.places(Split::Valid), [1]);
+    let embeddings = Matrix::from_fn(3, 2, |row, _| row as f32);
+    let samples = set.samples(Split::Valid, &embeddings).unwrap();
+    assert_eq!((samples.embeddings().data(), samples.scores().data()), (&[1.0, 1.0][..], &[0.0, 0.5][..]));
+    assert!(set.samples(Split::Valid, &Matrix::from_fn(2, 2, |_, _| 0.0)).is_err());
+    assert_eq!(format!("{:?}", set.prompts()[0]), "Prompt(a, train, 5 bytes)");
+}
+
+#[test]
+fn each_fault_names_its_file_line_and_remedy() {
+    let edit = |text: &str, from: &str, to: &str| {
+        assert!(text.contains(from));
+        text.replacen(from, to, 1)
+    };
+    let models = |from, to| load(&edit(MODELS, from, to), PROMPTS, OUTCOMES);
+    let prompts = |from, to| load(MODELS, &edit(PROMPTS, from, to), OUTCOMES);
+    let outcomes = |from, to| load(MODELS, PROMPTS, &edit(OUTCOMES, from, to));
+    let cases = [
+        (models("[", ""), "models.json: invalid type: map, expected a sequence"),
+        (models("0.1", "-0.1"), "the cost of \"small\" is -0.1"),
+        (models("0.1", "\"free\""), "models.json: invalid type"),
+        (models("big, large", "small"), "\"small\" appears twice"),
+        (
+            load("[{\"name\": \"small\", \"cost\": 0.1}]", PROMPTS, OUTCOMES),
+            "it has 1 models, routing needs at least two",
+        ),
+        (prompts("{", "{,"), "prompts.jsonl, line 1: the line is not valid JSON"),
+        (prompts("\"Why?\"", "17"), "prompts.jsonl, line 3: the line does not have the fields"),
+        (prompts("\"id\": \"b\"", "\"id\": \"a\""), "line 3: the id \"a\" was already on line 1"),
+        (prompts("valid", "validation"), "line 3: the split is \"validation\", it must be train, valid or test"),
+        (prompts("valid", "train"), "the split valid has no prompt"),
+        (load(MODELS, "", OUTCOMES), "the split train has no prompt"),
+        (outcomes("small", "tiny"), "the column \"tiny\" is no model of models.json"),
+        (outcomes("id,", "ID,"), "the column \"ID\" is no model"),
+        (load(MODELS, PROMPTS, "id,small\na,1\nb,1\nc,1\n"), "there is no column \"big, large\""),
+        (load(MODELS, PROMPTS, "id,small,small,\"big, large\"\n"), "there are two columns \"small\""),
+        (outcomes("0.5", "NaN"), "outcomes.csv, line 2: the score of \"big, large\" is \"NaN\""),
+        (outcomes("0.5", "1.5"), "it must be a number from 0 to 1"),
+        (outcomes("0.5", ""), "it must be a number from 0 to 1"),
+        (outcomes("0.5,0", "0.5"), "line 2: the row has 2 fields, the header 3"),
+        (outcomes("c,1,1\n", ""), "the prompt \"c\" has no row"),
+        (outcomes("c,1,1", "a,1,1"), "line 4: \"a\" has two rows"),
+        (outcomes("c,1,1", "z,1,1"), "line 4: there is no prompt \"z\""),
+        (load(MODELS, PROMPTS, ""), "there is no column \"id\""),
+    ];
+    for (answer, expected) in cases {
+        let error = answer.unwrap_err().to_string();
+        assert!(error.contains(expected), "{error:?} does not contain {expected:?}");
+        assert!(!error.contains("Why?"), "an error holds a prompt: {error}");
+    }
+}
+
+#[test]
+fn a_folder_that_is_not_there_says_what_one_is() {
+    let error = Dataset::load(std::path::Path::new("nowhere")).unwrap_err().to_string();
+    assert!(error.contains("nowhere") && error.contains("a folder with prompts.jsonl"), "{error}");
+}
+
+#[test]
+fn a_line_without_end_is_refused() {
+    let error = load(MODELS, &"x".repeat((16 << 20) + 2), OUTCOMES).unwrap_err().to_string();
+    assert!(error.contains("line 1: the line is longer than"), "{error}");
+}
+
+#[test]
+fn the_real_sets_are_read() {
+    let Some(data) = shared_data() else { return };
+    let sets = [
+        ("ulab_llmrouter", 4784, 9, [3290, 474, 1020]),
+        ("routerbench_slice", 2532, 11, [1769, 235, 528]),
+        ("carrot_openllm_v2", 14162, 18, [9916, 1408, 2838]),
+        ("metabench", 849, 112, [601, 89, 159]),
+    ];
+    for (name, prompts, models, splits) in sets {
+        let set = Dataset::load(&data.join("routing").join(name)).unwrap();
+        assert_eq!((set.prompts().len(), set.models().len()), (prompts, models), "{name}");
+        assert_eq!(Split::ALL.map(|split| set.places(split).len()), splits, "{name}");
+    }
+}

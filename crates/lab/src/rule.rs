@@ -1,0 +1,129 @@
+//! The routers' rules in plain numbers: what training and evaluation use.
+//!
+//! Each rule gives every model a utility, and all choose alike: the largest utility − λ·cost, the lowest index among
+//! equals. So one pass over a split serves every λ.
+
+use blindroute_routing::bundle::{Cscr, Direct, Rule, UniRoute};
+
+use crate::vector::{argmax, dot, unit};
+
+/// What a rule gives each model for this embedding, before cost. A model that the rule excludes has −∞.
+///
+/// # Panics
+/// If the embedding is not as long as the rule's.
+pub fn utilities(rule: &Rule, embedding: &[f32]) -> Vec<f32> {
+    match rule {
+        Rule::UniRoute(rule) => uniroute(rule, embedding),
+        Rule::Cscr(rule) => cscr(rule, embedding),
+        Rule::Direct(rule) => direct(rule, embedding),
+    }
+}
+
+/// Each model's relative cost, as the rule holds it.
+pub fn costs(rule: &Rule) -> &[f32] {
+    match rule {
+        Rule::UniRoute(rule) => rule.cost.data(),
+        Rule::Cscr(rule) => rule.cost.data(),
+        Rule::Direct(rule) => rule.cost.data(),
+    }
+}
+
+/// The model of largest utility − λ·cost.
+pub fn best(utilities: &[f32], cost: &[f32], lambda: f32) -> usize {
+    argmax(utilities.iter().zip(cost).map(|(utility, cost)| utility - lambda * cost))
+}
+
+/// The model that a rule chooses for this embedding.
+pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> usize {
+    best(&utilities(rule, embedding), costs(rule), lambda)
+}
+
+fn uniroute(rule: &UniRoute, embedding: &[f32]) -> Vec<f32> {
+    assert_eq!(embedding.len(), rule.centroids.columns());
+    let nearest = argmax(rule.centroids.iter_rows().map(|centroid| dot(centroid, embedding)));
+    rule.errors.row(nearest).iter().map(|error| -error).collect()
+}
+
+fn cscr(rule: &Cscr, embedding: &[f32]) -> Vec<f32> {
+    let hidden = times(embedding, &rule.w1);
+    let hidden: Vec<f32> = hidden.iter().map(|x| x.max(0.0)).collect();
+    let query = unit(&times(&hidden, &rule.w2));
+    let similarity: Vec<f32> = rule.descriptors.iter_rows().map(|descriptor| dot(descriptor, &query)).collect();
+    let mut order: Vec<usize> = (0..similarity.len()).collect();
+    order.sort_by(|a, b| similarity[*b].total_cmp(&similarity[*a]).then(a.cmp(b)));
+    let mut kept = vec![f32::NEG_INFINITY; similarity.len()];
+    order.iter().take(rule.keep).for_each(|model| kept[*model] = similarity[*model]);
+    kept
+}
+
+fn direct(rule: &Direct, embedding: &[f32]) -> Vec<f32> {
+    times(embedding, &rule.weight).iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect()
+}
+
+/// x·W.
+fn times(x: &[f32], weight: &blindroute_routing::bundle::Matrix) -> Vec<f32> {
+    assert_eq!(x.len(), weight.rows());
+    let mut sums = vec![0.0; weight.columns()];
+    for (x, row) in x.iter().zip(weight.iter_rows()) {
+        sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += x * weight);
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindroute_routing::bundle::Matrix;
+
+    fn matrix(rows: usize, columns: usize, data: &[f32]) -> Matrix {
+        Matrix::new(rows, columns, data.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn uniroute_by_hand() {
+        let rule = Rule::UniRoute(UniRoute {
+            centroids: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+            errors: matrix(2, 2, &[0.1, 0.2, 0.9, 0.3]),
+            cost: matrix(1, 2, &[0.2, 1.0]),
+        });
+        assert_eq!(choose(&rule, &[5.0, 1.0], 0.0), 0);
+        assert_eq!(choose(&rule, &[1.0, 5.0], 0.0), 1);
+        // 0.9 + 0.2 λ against 0.3 + λ: equal at λ = 0.75.
+        assert_eq!(choose(&rule, &[1.0, 5.0], 0.74), 1);
+        assert_eq!(choose(&rule, &[1.0, 5.0], 0.76), 0);
+        // Equally near: the lower cluster.
+        assert_eq!(utilities(&rule, &[1.0, 1.0]), [-0.1, -0.2]);
+    }
+
+    #[test]
+    fn cscr_by_hand() {
+        let rule = |keep| {
+            Rule::Cscr(Cscr {
+                w1: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+                w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+                descriptors: matrix(3, 2, &[1.0, 0.0, 0.8, 0.6, 0.0, 1.0]),
+                cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
+                keep,
+            })
+        };
+        // ReLU removes the negative part: the query is (1, 0).
+        assert_eq!(utilities(&rule(2), &[2.0, -9.0]), [1.0, 0.8, f32::NEG_INFINITY]);
+        assert_eq!(choose(&rule(2), &[2.0, -9.0], 0.0), 0);
+        assert_eq!(choose(&rule(2), &[2.0, -9.0], 100.0), 1);
+        assert_eq!(choose(&rule(3), &[2.0, -9.0], 100.0), 2);
+        // A query of length zero ties all: the lowest indices survive.
+        assert_eq!(utilities(&rule(2), &[-1.0, -1.0]), [0.0, 0.0, f32::NEG_INFINITY]);
+    }
+
+    #[test]
+    fn direct_by_hand() {
+        let rule = Rule::Direct(Direct {
+            weight: matrix(2, 2, &[1.0, 0.0, 0.0, 2.0]),
+            bias: matrix(1, 2, &[0.5, 0.0]),
+            cost: matrix(1, 2, &[0.0, 1.0]),
+        });
+        assert_eq!(utilities(&rule, &[1.0, 1.0]), [1.5, 2.0]);
+        assert_eq!(choose(&rule, &[1.0, 1.0], 0.0), 1);
+        assert_eq!(choose(&rule, &[1.0, 1.0], 0.5), 0);
+    }
+}

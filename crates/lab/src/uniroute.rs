@@ -1,0 +1,183 @@
+//! Training a UniRoute router (arXiv 2502.08773): clusters of prompts, and how often each model fails in each.
+//!
+//! Centroids come from spherical K-means on the train split's embeddings at unit length. A model's error in a cluster is
+//! 1 − its mean score there, drawn towards its error over the whole split as if `smoothing` further prompts of average
+//! kind were in the cluster: small clusters know little.
+//!
+//! The number of clusters and the smoothing are those with the largest [`report::area`] on the validation split: the area
+//! looks at every weight of cost, so the choice does not hang on one. Of equals, fewer clusters and more smoothing. The
+//! default weight of cost is chosen last, by [`LambdaRule`].
+
+use blindroute_routing::bundle::{Matrix, Rule, UniRoute};
+use serde::Serialize;
+
+use crate::{
+    LambdaRule, Samples, TrainError, choose_lambda,
+    kmeans::{Effort, cluster},
+    report::{self, Point},
+    samples::cost_row,
+    vector::{argmax, dot, unit},
+};
+
+/// What to try.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Numbers of clusters; those above the number of train prompts are passed over.
+    pub clusters: Vec<usize>,
+    /// Weights of the whole split's error, in prompts.
+    pub smoothing: Vec<f32>,
+    /// How the default weight of cost is chosen.
+    pub lambda: LambdaRule,
+    /// Every draw follows from it.
+    pub seed: u64,
+    /// How many starts each clustering has.
+    pub restarts: u32,
+    /// The most rounds of one start.
+    pub rounds: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clusters: vec![4, 8, 16, 24, 32, 48, 64],
+            smoothing: vec![1.0, 3.0, 10.0, 30.0, 100.0],
+            lambda: LambdaRule::default(),
+            seed: 0,
+            restarts: 4,
+            rounds: 100,
+        }
+    }
+}
+
+/// One combination that was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Trial {
+    /// The number of clusters.
+    pub clusters: usize,
+    /// The weight of the whole split's error.
+    pub smoothing: f32,
+    /// The area on the validation split.
+    pub area: f64,
+}
+
+/// A trained router, and why it is this one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fitted {
+    /// Its numbers.
+    pub router: UniRoute,
+    /// The default weight of cost.
+    pub lambda: f32,
+    /// What that reaches on the validation split.
+    pub valid: Point,
+    /// The combination that won.
+    pub chosen: Trial,
+    /// All that were tried, in order.
+    pub tried: Vec<Trial>,
+}
+
+/// Trains on `train`, chooses on `valid`; `cost` is [`crate::relative_costs`] of the pool. Each trial is told as it ends.
+pub fn train(
+    train: &Samples,
+    valid: &Samples,
+    cost: &[f32],
+    options: &Options,
+    on_trial: &mut dyn FnMut(&Trial),
+) -> Result<Fitted, TrainError> {
+    train.check(valid, cost)?;
+    if options.smoothing.iter().any(|smoothing| !(smoothing.is_finite() && *smoothing >= 0.0)) {
+        return Err(TrainError::Options { what: "smoothing below 0", hint: "give numbers from 0" });
+    }
+    let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
+    let effort = Effort { seed: options.seed, restarts: options.restarts, rounds: options.rounds };
+    let mut best: Option<(Trial, UniRoute)> = None;
+    let mut tried = Vec::new();
+    for &clusters in options.clusters.iter().filter(|clusters| (1..=points.len()).contains(*clusters)) {
+        let centroids = cluster(&points, clusters, effort).centroids;
+        let centroids = Matrix::from_fn(clusters, train.embeddings().columns(), |row, column| centroids[row][column]);
+        let places: Vec<usize> = (train.embeddings().iter_rows())
+            .map(|point| argmax(centroids.iter_rows().map(|centroid| dot(centroid, point))))
+            .collect();
+        for &smoothing in &options.smoothing {
+            let errors = errors(train, &places, clusters, smoothing);
+            let router = UniRoute { centroids: centroids.clone(), errors, cost: cost_row(cost) };
+            let rule = Rule::UniRoute(router.clone());
+            let trial =
+                Trial { clusters, smoothing, area: report::area(&report::sweep(&rule, valid, &report::lambdas())) };
+            on_trial(&trial);
+            tried.push(trial);
+            let better = |best: &Trial| {
+                let simpler = |trial: &Trial| (std::cmp::Reverse(trial.clusters), trial.smoothing);
+                trial.area > best.area || (trial.area == best.area && simpler(&trial) > simpler(best))
+            };
+            if best.as_ref().is_none_or(|(best, _)| better(best)) {
+                best = Some((trial, router));
+            }
+        }
+    }
+    let hint = "give one from 1 to the number of train prompts, and at least one smoothing";
+    let (chosen, router) = best.ok_or(TrainError::Options { what: "number of clusters", hint })?;
+    let (lambda, valid) = choose_lambda(&Rule::UniRoute(router.clone()), valid, options.lambda);
+    Ok(Fitted { router, lambda, valid, chosen, tried })
+}
+
+fn errors(samples: &Samples, places: &[usize], clusters: usize, smoothing: f32) -> Matrix {
+    let models = samples.models();
+    let overall: Vec<f64> = samples.mean_scores().iter().map(|score| 1.0 - score).collect();
+    let mut sums = vec![0.0f64; clusters * models];
+    let mut counts = vec![0.0f64; clusters];
+    for (place, scores) in places.iter().zip(samples.scores().iter_rows()) {
+        counts[*place] += 1.0;
+        let row = &mut sums[place * models..(place + 1) * models];
+        row.iter_mut().zip(scores).for_each(|(sum, score)| *sum += 1.0 - f64::from(*score));
+    }
+    let smoothing = f64::from(smoothing);
+    Matrix::from_fn(clusters, models, |cluster, model| {
+        let weight = counts[cluster] + smoothing;
+        let error = (sums[cluster * models + model] + smoothing * overall[model]) / weight;
+        // A cluster without a prompt and without smoothing knows the overall error only.
+        if weight > 0.0 { error as f32 } else { overall[model] as f32 }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::synthetic::synthetic;
+
+    #[test]
+    fn errors_by_hand() {
+        let matrix = |rows, columns, data: &[f32]| Matrix::new(rows, columns, data.to_vec()).unwrap();
+        let samples = Samples::new(matrix(3, 1, &[1.0; 3]), matrix(3, 2, &[1.0, 0.0, 0.0, 0.0, 1.0, 0.75])).unwrap();
+        let found = errors(&samples, &[0, 0, 2], 3, 0.0);
+        assert_eq!(found.data(), [0.5, 1.0, (1.0f64 / 3.0) as f32, 0.75, 0.0, 0.25]);
+        let found = errors(&samples, &[0, 0, 2], 3, 1.0);
+        assert_eq!(found.data()[0], ((1.0 + 1.0 / 3.0) / 3.0) as f32);
+        assert_eq!(found.data()[5], ((0.25 + 0.75) / 2.0) as f32);
+    }
+
+    #[test]
+    fn specialists_are_found_where_they_are() {
+        let (train_split, valid, test, cost) = synthetic(8, 5);
+        let fitted = train(&train_split, &valid, &cost, &Options::default(), &mut |_| ()).unwrap();
+        assert_eq!(fitted.tried.len(), 35);
+        let rule = Rule::UniRoute(fitted.router.clone());
+        let point = report::operate(&rule, &test, 0.0);
+        let best_single = test.mean_scores().into_iter().fold(0.0, f64::max);
+        assert!(point.score > best_single + 0.2, "{point:?} against {best_single}");
+        let area = report::area(&report::sweep(&rule, &test, &report::lambdas()));
+        assert!(area > report::area(&report::singles(&test, &cost)) + 0.1);
+        let again = train(&train_split, &valid, &cost, &Options::default(), &mut |_| ()).unwrap();
+        assert_eq!(again, fitted);
+    }
+
+    #[test]
+    fn impossible_options_say_so() {
+        let (train_split, valid, _, cost) = synthetic(4, 3);
+        let options = Options { clusters: vec![0, 1 << 20], ..Default::default() };
+        let error = train(&train_split, &valid, &cost, &options, &mut |_| ()).unwrap_err();
+        assert!(error.to_string().contains("number of clusters"), "{error}");
+        let options = Options { smoothing: vec![-1.0], ..Default::default() };
+        assert!(train(&train_split, &valid, &cost, &options, &mut |_| ()).is_err());
+        assert!(train(&train_split, &valid, &cost[1..], &Options::default(), &mut |_| ()).is_err());
+    }
+}
