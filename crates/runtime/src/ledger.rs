@@ -13,6 +13,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::messages::SessionId;
 
@@ -90,11 +91,7 @@ impl Ledger {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(LedgerError::Locked(path)),
-            Err(TryLockError::Error(source)) => return Err(io(source)),
-        }
+        lock(&file, &path)?;
         let mut state = State::new(file.try_clone().map_err(io)?);
         let on_disk = file.metadata().map_err(io)?.len();
         if on_disk < MAGIC.len() as u64 {
@@ -199,6 +196,19 @@ impl State {
             }
         }
     }
+}
+
+/// Takes the lock. Retries for a moment: a process that just ended, or one that another thread is about to start and
+/// that inherited the handle for an instant, must not look like a second owner.
+fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
+    for _ in 0..50 {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(10)),
+            Err(TryLockError::Error(source)) => return Err(LedgerError::Io { path: path.to_owned(), source }),
+        }
+    }
+    Err(LedgerError::Locked(path.to_owned()))
 }
 
 /// Reads all records into the filter and returns the length up to the last whole one.

@@ -32,7 +32,11 @@ struct Job {
     payload: Vec<u8>,
 }
 
-type Done = (Box<Link>, Result<(), LinkError>);
+struct Done {
+    link: Box<Link>,
+    payload: Vec<u8>,
+    result: Result<(), LinkError>,
+}
 
 enum Outgoing {
     Idle(Box<Link>),
@@ -46,6 +50,8 @@ pub struct PeerChannel {
     incoming: Link,
     sequence: u64,
     failed: bool,
+    /// The last long message sent: its memory takes the next one received, which saves the page faults of a new one.
+    spare: Vec<u8>,
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
     writer: Option<JoinHandle<()>>,
@@ -74,9 +80,7 @@ impl PeerChannel {
             .spawn(move || {
                 while let Ok(Job { mut link, sequence, payload }) = todo.recv() {
                     let result = link.send_long(Kind::Exchange, sequence, &payload);
-                    // Freeing a long message takes a while: not on the caller's time.
-                    drop(payload);
-                    if finished.send((link, result)).is_err() {
+                    if finished.send(Done { link, payload, result }).is_err() {
                         return;
                     }
                 }
@@ -89,6 +93,7 @@ impl PeerChannel {
             incoming,
             sequence: 0,
             failed: false,
+            spare: Vec::new(),
             jobs: Some(jobs),
             done,
             writer: Some(writer),
@@ -109,8 +114,10 @@ impl PeerChannel {
         }
         let sequence = self.sequence;
         self.sequence += 1;
-        let result =
-            self.send(sequence, outgoing).and_then(|()| self.incoming.receive_long(Kind::Exchange, sequence, incoming));
+        let result = self.send(sequence, outgoing).and_then(|()| {
+            let buffer = self.buffer(incoming);
+            self.incoming.receive_long_into(Kind::Exchange, sequence, incoming, buffer)
+        });
         self.failed = result.is_err();
         result
     }
@@ -151,6 +158,17 @@ impl PeerChannel {
         Ok(())
     }
 
+    /// Memory for a message to receive.
+    fn buffer(&mut self, length: usize) -> Vec<u8> {
+        if length > INLINE && self.spare.capacity() >= length {
+            let mut buffer = std::mem::take(&mut self.spare);
+            buffer.clear();
+            buffer
+        } else {
+            Vec::with_capacity(length)
+        }
+    }
+
     /// Takes the outgoing link, waiting for the writer if it is still at work.
     fn reclaim(&mut self) -> Result<Box<Link>, LinkError> {
         match std::mem::replace(&mut self.outgoing, Outgoing::Lost) {
@@ -158,7 +176,8 @@ impl PeerChannel {
             Outgoing::Lost => Err(WRITER_GONE),
             Outgoing::Busy => {
                 // The writer's own timeouts bound this wait.
-                let (link, result) = self.done.recv().map_err(|_| WRITER_GONE)?;
+                let Done { link, payload, result } = self.done.recv().map_err(|_| WRITER_GONE)?;
+                self.spare = payload;
                 result.map(|()| link)
             }
         }

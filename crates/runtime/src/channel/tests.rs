@@ -101,26 +101,32 @@ fn a_stalled_or_vanished_peer_is_an_error_in_time() {
 #[test]
 #[ignore = "a measurement, not a check"]
 fn speed() {
+    let (rounds, large, repeats) = (5000, 20 << 20, 12);
+    let messages = move || -> Vec<Vec<u8>> { (0..repeats).map(|_| vec![1; large]).collect() };
     let (mut zero, mut one) = channels(Timeouts::default());
-    let rounds = 5000;
-    let (large, repeats) = (20 << 20, 20);
+    let together = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let there = together.clone();
     let other = thread::spawn(move || {
+        let messages = messages();
+        there.wait();
         for _ in 0..rounds {
             one.exchange_bytes(vec![1; 100], 100).unwrap();
         }
-        for _ in 0..repeats {
-            one.exchange_bytes(vec![1; large], large).unwrap();
+        for message in messages {
+            one.exchange_bytes(message, large).unwrap();
         }
         one.finish().unwrap();
     });
+    let messages = messages();
+    together.wait();
     let start = Instant::now();
     for _ in 0..rounds {
         zero.exchange_bytes(vec![1; 100], 100).unwrap();
     }
     println!("100 bytes: {:?} an exchange", start.elapsed() / rounds);
     let start = Instant::now();
-    for _ in 0..repeats {
-        zero.exchange_bytes(vec![1; large], large).unwrap();
+    for message in messages {
+        zero.exchange_bytes(message, large).unwrap();
     }
     let seconds = start.elapsed().as_secs_f64();
     println!("20 MiB: {:.3} GB/s each way", (large * repeats) as f64 / seconds / 1e9);

@@ -40,7 +40,17 @@ impl Link {
     /// # Errors
     /// Transport; a peer's message of another kind, number or length.
     pub fn receive_long(&mut self, kind: Kind, sequence: u64, expected: usize) -> Result<Vec<u8>, LinkError> {
-        let mut payload = Vec::with_capacity(expected);
+        self.receive_long_into(kind, sequence, expected, Vec::with_capacity(expected))
+    }
+
+    /// As [`Link::receive_long`], into an empty buffer that is large enough.
+    pub(crate) fn receive_long_into(
+        &mut self,
+        kind: Kind,
+        sequence: u64,
+        expected: usize,
+        mut payload: Vec<u8>,
+    ) -> Result<Vec<u8>, LinkError> {
         self.begin();
         let first = self.receive_header(kind)?;
         let first = first.checked_sub(LONG_PREFIX).ok_or_else(|| self.wrong_length(kind, LONG_PREFIX, first))?;

@@ -8,6 +8,7 @@
 mod error;
 mod frame;
 mod long;
+mod machine;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -92,7 +93,6 @@ impl Link {
         let stream = TlsStream::server(socket, endpoint.server_config(), "the caller", timeouts.handshake)?;
         let found = Role::ALL.into_iter().find(|role| {
             stream
-                .common()
                 .peer_certificates()
                 .and_then(<[_]>::first)
                 .is_some_and(|certificate| crate::identity::certifies(certificate, *role))

@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
-use rustls::{ClientConfig, CommonState, ServerConfig};
+use rustls::{ClientConfig, ServerConfig};
 use zeroize::Zeroize;
 
 use super::error::LinkError;
+use super::machine::{Destination, Outgoing, Session, Step};
 use super::traffic::Traffic;
 
 /// Bytes read from the socket at once at most: several records.
@@ -27,43 +27,6 @@ const PIECE: usize = 64 << 10;
 /// Encrypted bytes gathered before they are written to the socket.
 const OUTGOING: usize = 64 << 10;
 
-enum Session {
-    Client(Box<UnbufferedClientConnection>),
-    Server(Box<UnbufferedServerConnection>),
-}
-
-/// What one step of the state machine came to.
-enum Step {
-    /// Something changed; step again.
-    Again,
-    /// Application data was delivered.
-    Data,
-    /// Encoded bytes must be written now.
-    Transmit,
-    /// Nothing to do without more bytes; application data may be encrypted.
-    Ready,
-    /// Nothing to do without more bytes.
-    Blocked,
-    /// The other side closed cleanly.
-    Closed,
-}
-
-/// Where decrypted bytes go: first `sink` up to `wanted`, the rest waits in `rest`.
-struct Destination<'a> {
-    sink: &'a mut Vec<u8>,
-    wanted: usize,
-    rest: &'a mut Vec<u8>,
-}
-
-impl Destination<'_> {
-    fn deliver(&mut self, payload: &[u8]) {
-        let (now, later) = payload.split_at(self.wanted.min(payload.len()));
-        self.sink.extend_from_slice(now);
-        self.wanted -= now.len();
-        self.rest.extend_from_slice(later);
-    }
-}
-
 /// A blocking TLS stream with deadlines and counters.
 pub(super) struct TlsStream {
     socket: TcpStream,
@@ -73,7 +36,7 @@ pub(super) struct TlsStream {
     end: usize,
     rest: Vec<u8>,
     rest_at: usize,
-    outgoing: Vec<u8>,
+    outgoing: Outgoing,
     closed: bool,
     pub(super) peer: &'static str,
     stall: Duration,
@@ -117,7 +80,7 @@ impl TlsStream {
             end: 0,
             rest: Vec::new(),
             rest_at: 0,
-            outgoing: Vec::with_capacity(OUTGOING + PIECE + 2048),
+            outgoing: Outgoing::with_capacity(OUTGOING + PIECE + 4096),
             closed: false,
             peer,
             stall: limit,
@@ -132,7 +95,7 @@ impl TlsStream {
             match stream.step(&mut nothing, 0) {
                 Ok(Step::Again | Step::Data) => {}
                 Ok(Step::Transmit) => stream.flush("the TLS handshake")?,
-                Ok(Step::Ready) if !stream.common().is_handshaking() => break,
+                Ok(Step::Ready) if !stream.session.common().is_handshaking() => break,
                 Ok(Step::Ready | Step::Blocked) => stream.fill("the TLS handshake")?,
                 Ok(Step::Closed) => return Err(LinkError::Closed { peer, waiting_for: "the TLS handshake" }),
                 Err(error) => {
@@ -143,13 +106,6 @@ impl TlsStream {
         }
         stream.deadline = None;
         Ok(stream)
-    }
-
-    pub(super) fn common(&self) -> &CommonState {
-        match &self.session {
-            Session::Client(connection) => connection,
-            Session::Server(connection) => connection,
-        }
     }
 
     /// The longest wait of one read or write of the socket.
@@ -163,6 +119,11 @@ impl TlsStream {
     /// The longest wait for a whole message, from now on.
     pub(super) fn set_deadline(&mut self, limit: Option<Duration>) {
         self.deadline = limit.map(|limit| (Instant::now() + limit, limit));
+    }
+
+    /// The certificate the other side proved to hold, with its chain.
+    pub(super) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        self.session.common().peer_certificates()
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
@@ -209,8 +170,8 @@ impl TlsStream {
     /// Encrypts `data`; full buffers go to the socket, the rest waits for [`TlsStream::flush`].
     pub(super) fn write(&mut self, data: &[u8], during: &'static str) -> Result<(), LinkError> {
         for piece in data.chunks(PIECE) {
-            self.encrypt(piece, during)?;
-            if self.outgoing.len() >= OUTGOING {
+            self.session.encrypt(piece, &mut self.outgoing).map_err(|e| LinkError::from_tls(e, self.peer))?;
+            if self.outgoing.filled().len() >= OUTGOING {
                 self.flush(during)?;
             }
         }
@@ -220,8 +181,8 @@ impl TlsStream {
     /// Writes everything encrypted so far to the socket.
     pub(super) fn flush(&mut self, during: &'static str) -> Result<(), LinkError> {
         let mut at = 0;
-        while at < self.outgoing.len() {
-            match self.socket.write(&self.outgoing[at..]) {
+        while at < self.outgoing.filled().len() {
+            match self.socket.write(&self.outgoing.filled()[at..]) {
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
                 Ok(count) => at += count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -236,57 +197,17 @@ impl TlsStream {
 
     /// Tells the other side that nothing more will come. Best effort.
     pub(super) fn close(&mut self) {
-        let at = self.outgoing.len();
-        self.outgoing.resize(at + 256, 0);
-        let buffer = &mut self.outgoing[at..];
-        let queued = match &mut self.session {
-            Session::Client(c) => queue_close(c.process_tls_records(&mut []), buffer),
-            Session::Server(c) => queue_close(c.process_tls_records(&mut []), buffer),
-        };
-        self.outgoing.truncate(at + queued);
+        self.session.close(&mut self.outgoing);
         if self.flush("closing").is_ok() {
             self.socket.shutdown(std::net::Shutdown::Write).ok();
         }
-    }
-
-    fn encrypt(&mut self, piece: &[u8], during: &'static str) -> Result<(), LinkError> {
-        let mut room = piece.len() + 64 + 64 * (piece.len() / 16384 + 1);
-        // A few rounds: pending handshake bytes (a key update) go out first.
-        for _ in 0..16 {
-            let at = self.outgoing.len();
-            self.outgoing.resize(at + room, 0);
-            let buffer = &mut self.outgoing[at..];
-            let encrypted = match &mut self.session {
-                Session::Client(c) => encrypt(c.process_tls_records(&mut []), piece, buffer),
-                Session::Server(c) => encrypt(c.process_tls_records(&mut []), piece, buffer),
-            };
-            match encrypted {
-                Ok(Encrypted::Done(count)) => {
-                    self.outgoing.truncate(at + count);
-                    return Ok(());
-                }
-                Ok(Encrypted::Pending(count)) => self.outgoing.truncate(at + count),
-                Ok(Encrypted::NeedRoom(more)) => {
-                    self.outgoing.truncate(at);
-                    room = more;
-                }
-                Err(error) => {
-                    self.outgoing.truncate(at);
-                    return Err(LinkError::from_tls(error, self.peer));
-                }
-            }
-        }
-        Err(LinkError::TimedOut { peer: self.peer, waiting_for: during, after: Duration::ZERO })
     }
 
     /// One step of the state machine over the bytes received so far.
     fn step(&mut self, sink: &mut Vec<u8>, wanted: usize) -> Result<Step, LinkError> {
         let buffer = &mut self.incoming[self.start..self.end];
         let mut to = Destination { sink, wanted, rest: &mut self.rest };
-        let (discard, step) = match &mut self.session {
-            Session::Client(c) => advance(c.process_tls_records(buffer), &mut self.outgoing, &mut to),
-            Session::Server(c) => advance(c.process_tls_records(buffer), &mut self.outgoing, &mut to),
-        };
+        let (discard, step) = self.session.step(buffer, &mut self.outgoing, &mut to);
         self.start = (self.start + discard).min(self.end);
         step.map_err(|e| LinkError::from_tls(e, self.peer))
     }
@@ -361,88 +282,5 @@ impl Drop for TlsStream {
     fn drop(&mut self) {
         self.incoming.zeroize();
         self.rest.zeroize();
-    }
-}
-
-fn advance<Data>(
-    status: UnbufferedStatus<'_, '_, Data>,
-    outgoing: &mut Vec<u8>,
-    to: &mut Destination<'_>,
-) -> (usize, Result<Step, rustls::Error>) {
-    let mut discard = status.discard;
-    let step = status.state.and_then(|state| {
-        Ok(match state {
-            ConnectionState::ReadTraffic(mut traffic) => {
-                while let Some(record) = traffic.next_record() {
-                    let record = record?;
-                    discard += record.discard;
-                    to.deliver(record.payload);
-                }
-                Step::Data
-            }
-            ConnectionState::EncodeTlsData(mut data) => {
-                let at = outgoing.len();
-                outgoing.resize(at + RECORD, 0);
-                let count = loop {
-                    match data.encode(&mut outgoing[at..]) {
-                        Ok(count) => break count,
-                        Err(EncodeError::InsufficientSize(need)) => outgoing.resize(at + need.required_size, 0),
-                        Err(EncodeError::AlreadyEncoded) => break 0,
-                    }
-                };
-                outgoing.truncate(at + count);
-                Step::Again
-            }
-            ConnectionState::TransmitTlsData(data) => {
-                data.done();
-                Step::Transmit
-            }
-            ConnectionState::WriteTraffic(_) => Step::Ready,
-            ConnectionState::PeerClosed | ConnectionState::Closed => Step::Closed,
-            ConnectionState::BlockedHandshake => Step::Blocked,
-            _ => return Err(rustls::Error::General("an unexpected TLS state".into())),
-        })
-    });
-    (discard, step)
-}
-
-enum Encrypted {
-    Done(usize),
-    Pending(usize),
-    NeedRoom(usize),
-}
-
-fn encrypt<Data>(
-    status: UnbufferedStatus<'_, '_, Data>,
-    piece: &[u8],
-    buffer: &mut [u8],
-) -> Result<Encrypted, rustls::Error> {
-    Ok(match status.state? {
-        ConnectionState::WriteTraffic(mut traffic) => match traffic.encrypt(piece, buffer) {
-            Ok(count) => Encrypted::Done(count),
-            Err(EncryptError::InsufficientSize(need)) => Encrypted::NeedRoom(need.required_size),
-            Err(EncryptError::EncryptExhausted) => {
-                return Err(rustls::Error::General("the TLS keys of this connection are used up".into()));
-            }
-        },
-        ConnectionState::EncodeTlsData(mut data) => match data.encode(buffer) {
-            Ok(count) => Encrypted::Pending(count),
-            Err(EncodeError::InsufficientSize(need)) => Encrypted::NeedRoom(need.required_size),
-            Err(EncodeError::AlreadyEncoded) => Encrypted::Pending(0),
-        },
-        ConnectionState::TransmitTlsData(data) => {
-            // The bytes wait in the outgoing buffer and leave before anything encrypted later.
-            data.done();
-            Encrypted::Pending(0)
-        }
-        ConnectionState::PeerClosed => Encrypted::Pending(0),
-        _ => return Err(rustls::Error::General("the TLS connection cannot send now".into())),
-    })
-}
-
-fn queue_close<Data>(status: UnbufferedStatus<'_, '_, Data>, buffer: &mut [u8]) -> usize {
-    match status.state {
-        Ok(ConnectionState::WriteTraffic(mut traffic)) => traffic.queue_close_notify(buffer).unwrap_or(0),
-        _ => 0,
     }
 }
