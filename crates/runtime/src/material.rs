@@ -209,6 +209,7 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::link::Timeouts;
     use crate::messages::{Failure, FailureKind};
     use crate::role::Role;
     use crate::testing::{QUICK, linked};
@@ -220,7 +221,7 @@ mod tests {
     #[test]
     fn a_stream_arrives_whole_whatever_the_pieces() {
         for count in [0, 1, FRAME - 1, FRAME, FRAME + 1, 5 * FRAME + 77] {
-            let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
+            let (server, dealer) = linked(Role::Server0, Role::Dealer, Timeouts::default());
             let dealing = thread::spawn(move || {
                 let mut writer = MaterialWriter::new(dealer);
                 let all = bytes(count);

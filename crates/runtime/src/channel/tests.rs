@@ -38,7 +38,7 @@ fn both_kinds_of_channel_exchange_all_sizes() {
     converse(&mut zero, 0);
     other.join().unwrap();
 
-    let (mut zero, mut one) = channels(QUICK);
+    let (mut zero, mut one) = channels(Timeouts::default());
     let other = thread::spawn(move || {
         converse(&mut one, 1);
         one.finish().unwrap();

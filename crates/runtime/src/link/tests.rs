@@ -10,6 +10,11 @@ fn pair() -> (Link, Link) {
     linked(Role::Client, Role::Server0, QUICK)
 }
 
+/// As [`pair`], for tests that no load of the machine may fail.
+fn calm_pair() -> (Link, Link) {
+    linked(Role::Client, Role::Server0, Timeouts::default())
+}
+
 /// Sends raw plaintext inside valid TLS: what a peer that breaks the protocol can do.
 fn raw(link: &mut Link, bytes: &[u8]) {
     link.stream.write(bytes, "test").unwrap();
@@ -26,7 +31,7 @@ fn long_frame(kind: Kind, sequence: u64, total: u64, body: &[u8]) -> Vec<u8> {
 
 #[test]
 fn messages_of_every_size_arrive_and_are_counted() {
-    let (mut client, mut server) = pair();
+    let (mut client, mut server) = calm_pair();
     assert_eq!((client.peer(), server.peer()), (Role::Server0, Role::Client));
     let sizes = [0, 1, 100, FIRST_RECORD - 1, FIRST_RECORD, 100_000, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5];
     let message = |size: usize| (0..size).map(|i| (i * 7 + size) as u8).collect::<Vec<_>>();
@@ -58,7 +63,7 @@ const FIRST_RECORD: usize = 16 << 10;
 
 #[test]
 fn typed_messages_travel() {
-    let (mut client, mut server) = pair();
+    let (mut client, mut server) = calm_pair();
     let hello = ClientHello { session: SessionId([1; 16]), model: Digest([2; 32]), request: vec![3; 9] };
     client.send_message(&hello).unwrap();
     assert_eq!(server.receive_message::<ClientHello>().unwrap(), hello);
