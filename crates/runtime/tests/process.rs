@@ -125,7 +125,14 @@ fn send(signal: &str, process: u32) {
 
 /// Running, and not merely waiting to be reaped by whoever inherited it.
 fn alive(process: u32) -> bool {
-    let state = Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output().unwrap();
-    let state = String::from_utf8(state.stdout).unwrap();
+    let stat = format!("/proc/{process}/stat");
+    let state = if Path::new("/proc/self/stat").exists() {
+        // "1234 (name) S ...": nothing if the process is gone.
+        let stat = std::fs::read_to_string(stat).unwrap_or_default();
+        stat.rsplit_once(") ").map(|(_, state)| state.to_owned()).unwrap_or_default()
+    } else {
+        let listed = Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output().unwrap();
+        String::from_utf8(listed.stdout).unwrap()
+    };
     !state.trim().is_empty() && !state.trim().starts_with('Z')
 }

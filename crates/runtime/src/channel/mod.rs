@@ -5,7 +5,6 @@
 //! that owns the outgoing one, neither can wait for the other. Small messages skip the thread: two of them fit any
 //! socket's buffers, and at most two are ever under way in one direction.
 
-mod contract;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -14,7 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub use contract::{Channel, ChannelError};
+pub use blindroute_protocol::{Channel, ChannelError};
 pub use memory::MemoryChannel;
 
 use crate::link::{Fault, Kind, Link, LinkError, Traffic};
