@@ -66,6 +66,7 @@ pub use interpreters::offline::{Dealer, DealerModel, DealerSeeds, Prepare};
 pub use interpreters::online::Online;
 pub use linear::{Linear, Structure};
 pub use machine::{Bits, Machine, Masked, MaskedBits, Pending, Share};
+pub use program::OutputSpec;
 pub use program::{Inputs, Output, OutputShare, Program, ServerModel, WeightId, WeightKind, WeightShares, WeightSpec};
 pub use protocols::comparison::Comparison;
 pub use record::{MaterialQueue, QueueReader, QueueWriter, RingWord};

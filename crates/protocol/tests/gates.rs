@@ -90,7 +90,7 @@ impl Program for Gate<Body> {
                 let range = Wide { low: -3, high: 13, fraction: 12 };
                 let factor = gates::reciprocal(machine, &rows, 0.01, &range)?;
                 let copy = machine.defer(copy)?;
-                let y = gates::scale_rows(machine, copy, factor)?;
+                let y = gates::scale_rows(machine, copy, factor, 12)?;
                 let y = machine.share_of(&y)?;
                 machine.reveal(y)
             }

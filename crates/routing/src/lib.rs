@@ -2,4 +2,5 @@
 
 pub mod bundle;
 pub mod embedding;
+pub mod program;
 pub mod tokenizer;

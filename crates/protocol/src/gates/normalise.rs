@@ -84,7 +84,7 @@ fn wide<I: Interpreter>(
     Ok(value.narrowed(VALUE_RING))
 }
 
-/// **Computes** 1/(x + offset), 0 ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
+/// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
 /// fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
 /// 10⁻³ for x ≥ 2^low, 5·10⁻² below (asserted in tests for offset ≥ 2^low/16), where the comparison's unit
 /// 2^(high − 20) is small against 2^low. **Source** octave-wise splines; no Newton steps.
@@ -97,9 +97,10 @@ pub fn reciprocal<I: Interpreter>(
     offset: f64,
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
-    let exact = move |x: f64| 1.0 / (x.max(0.0) + offset);
+    let floor = if offset > 0.0 { 0.0 } else { 2f64.powi(range.low) / 4.0 };
+    let exact = move |x: f64| 1.0 / (x.max(floor) + offset);
     let smallest = 2f64.powi(range.low);
-    let mut edges = vec![0.0, smallest / 8.0, smallest * 3.0 / 8.0];
+    let mut edges = if offset > 0.0 { vec![0.0, smallest / 8.0, smallest * 3.0 / 8.0] } else { Vec::new() };
     edges.extend(range.edges());
     let function = Function::new("reciprocal", exact, Spline::fit(3, &edges, exact));
     wide(machine, x, &function, range)
@@ -134,8 +135,8 @@ const RING: u32 = 64;
 pub const WIDE_RING: u32 = RING + FACTOR_FRACTION;
 
 /// **Computes** x·r for a factor r a row (or a row and head), the result ready for a linear layer. **Shapes** x
-/// `[batch, rows, n]` as a wide copy in Z_2^88 with 12 fraction bits on its way, r `[batch, rows, 1]` shares of a wide
-/// function; to masked Z_2^64 with 12 fraction bits. **Cost** two openings: r (which carries x), and the product.
+/// `[batch, rows, n]` as a wide copy in Z_2^88 on its way, r `[batch, rows, 1]` shares of a wide function; to masked
+/// Z_2^64 (or narrower by what is cut beyond 24 bits) with `fraction` fraction bits. **Cost** two openings: r (which carries x), and the product.
 /// **Security** see [`extension`](crate::protocols::extension). **Error** 2^−24 of x in r and one unit of the last
 /// place. **Source** this project: normalising after the product with the values keeps the division off the T×T matrix.
 ///
@@ -145,11 +146,12 @@ pub fn scale_rows<I: Interpreter>(
     machine: &mut Machine<I>,
     x: Pending<I, u128>,
     factor: Share<I, u128>,
+    fraction: u32,
 ) -> Result<Masked<I, u64>, Error> {
     let shift = factor.form().fraction - FACTOR_FRACTION;
     let factor = machine.open(factor)?;
     let x = machine.take(x)?;
-    scale_by(machine, &x, &factor, shift)
+    scale_by(machine, &x, &factor, shift, fraction)
 }
 
 fn scale_by<I: Interpreter>(
@@ -157,10 +159,11 @@ fn scale_by<I: Interpreter>(
     x: &Masked<I, u128>,
     factor: &Masked<I, u128>,
     shift: u32,
+    fraction: u32,
 ) -> Result<Masked<I, u64>, Error> {
     let product = machine.product_extended(x, factor, shift)?.narrowed(WIDE_RING);
     let product = machine.open(product)?;
-    let cut = machine.truncate(&product, product.form().fraction - FRACTION)?;
+    let cut = machine.truncate(&product, product.form().fraction - fraction)?.narrowed(RING);
     machine.to_word(&cut)
 }
 
@@ -187,5 +190,5 @@ pub fn layer_norm<I: Interpreter>(machine: &mut Machine<I>, y: Share<I, u64>) ->
     let factor = inverse_root(machine, &norm, width.sqrt(), &range)?;
     let shift = factor.form().fraction - FACTOR_FRACTION;
     let factor = machine.open(factor)?;
-    scale_by(machine, &copy, &factor, shift)
+    scale_by(machine, &copy, &factor, shift, FRACTION)
 }

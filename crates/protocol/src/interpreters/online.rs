@@ -17,8 +17,12 @@ use crate::secret::Secret;
 use crate::spline::Function;
 use crate::{Party, interpreters::meter::Cost};
 use blindroute_ring::{Shape, Tensor, fixed, pack};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// Exchanges whose messages are kept for shares not taken yet.
+const KEPT_EXCHANGES: usize = 4;
 
 /// A server's online run of a program.
 pub struct Online<'a> {
@@ -28,7 +32,8 @@ pub struct Online<'a> {
     channel: &'a mut dyn Channel,
     outgoing: Vec<u8>,
     exchanges: usize,
-    incoming: Arc<Vec<u8>>,
+    /// The last exchanges' messages, newest last.
+    incoming: VecDeque<Vec<u8>>,
     sent: usize,
     output: OutputShare,
 }
@@ -91,7 +96,7 @@ impl<'a> Online<'a> {
             channel,
             outgoing: Vec::new(),
             exchanges: 0,
-            incoming: Arc::default(),
+            incoming: VecDeque::new(),
             sent: 0,
             output: OutputShare::default(),
         };
@@ -107,10 +112,11 @@ impl<'a> Online<'a> {
     }
 
     fn message(&self, exchange: usize, range: &Range<usize>) -> Result<&[u8], Error> {
-        if exchange + 1 != self.exchanges {
-            return Err(Error::Program("a deferred share was not taken right after its exchange".into()));
-        }
-        Ok(&self.incoming[range.clone()])
+        // Exchange numbers count up to, not including, `exchanges`.
+        let age = self.exchanges.checked_sub(exchange + 1);
+        let message = age.and_then(|age| self.incoming.len().checked_sub(age + 1)).and_then(|at| self.incoming.get(at));
+        let bytes = message.and_then(|message| message.get(range.clone()));
+        bytes.ok_or_else(|| Error::Program("a deferred share was taken before its exchange or long after".into()))
     }
 
     fn factor(model: &ServerModel, id: WeightId) -> Factor<'_> {
@@ -193,9 +199,13 @@ impl Interpreter for Online<'_> {
     fn exchange(&mut self) -> Result<(), Error> {
         let outgoing = std::mem::take(&mut self.outgoing);
         let len = outgoing.len();
-        self.incoming = Arc::new(self.channel.exchange(outgoing, len)?);
-        if self.incoming.len() != len {
+        let message = self.channel.exchange(outgoing, len)?;
+        if message.len() != len {
             return Err(Error::Program("the channel returned a message of another length".into()));
+        }
+        self.incoming.push_back(message);
+        if self.incoming.len() > KEPT_EXCHANGES {
+            self.incoming.pop_front();
         }
         self.sent += len;
         self.exchanges += 1;

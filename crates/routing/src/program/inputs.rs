@@ -1,0 +1,97 @@
+//! What the client shares with the servers.
+
+use super::plan::{FRACTION, HEAD_FRACTION, ModelPlan, PRODUCT};
+use super::route::Task;
+use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
+use crate::embedding::{self, EmbeddingError};
+use blindroute_protocol::{Form, Shape, Tensor};
+
+/// Added to the attention scores of padding: below every real score, above the comparison's range.
+const PADDING: f32 = -256.0;
+/// Ring of the attention scores: that of products of queries and keys.
+const SCORE_RING: u32 = 64 - FRACTION;
+/// Ring of the embedding when the client sends it: that which the encoder leaves.
+const EMBEDDING_RING: u32 = 40;
+
+/// The forms of a task's inputs.
+pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
+    let lambda = Form::new(Shape::row(1), 64, HEAD_FRACTION);
+    let hidden = plan.encoder.hidden;
+    let encoder = |bucket: usize| {
+        let mut forms = vec![
+            Form::new(Shape::matrix(bucket, hidden), 64, FRACTION),
+            Form::new(Shape::matrix(bucket, 1), 64, PRODUCT),
+            Form::new(Shape::row(bucket), SCORE_RING, PRODUCT),
+        ];
+        if plan.encoder.pooling == Pooling::Mean {
+            forms.push(Form::new(Shape::row(bucket), 64, HEAD_FRACTION));
+        }
+        forms
+    };
+    match task {
+        Task::Route { bucket, .. } => encoder(bucket).into_iter().chain([lambda]).collect(),
+        Task::Embed { bucket } => encoder(bucket),
+        Task::Head { .. } => vec![Form::new(Shape::row(hidden), EMBEDDING_RING, HEAD_FRACTION), lambda],
+    }
+}
+
+/// A prompt's tokens as the encoder's inputs.
+#[derive(Debug)]
+pub struct RouteInputs {
+    /// In the order of the program's inputs, λ not included.
+    pub tensors: Vec<Tensor<f32>>,
+}
+
+/// Token ids filled up to the bucket with the padding token, 0.
+pub fn padded(ids: &[u32], bucket: usize) -> Vec<u32> {
+    let mut ids = ids.to_vec();
+    ids.resize(bucket, 0);
+    ids
+}
+
+impl RouteInputs {
+    /// Embeds tokens on the client. Padding is embedded like any token, so that its rows stay in range; attention and
+    /// pooling leave it out.
+    ///
+    /// # Errors
+    /// If there are no tokens, more than the bucket holds, or unknown ones.
+    pub fn embed(
+        tables: &EmbeddingTables,
+        config: &EncoderConfig,
+        ids: &[u32],
+        bucket: usize,
+    ) -> Result<Self, EmbeddingError> {
+        if ids.is_empty() || ids.len() > bucket {
+            return Err(EmbeddingError::Length { found: ids.len(), most: bucket });
+        }
+        let rows = embedding::embed(tables, config, &padded(ids, bucket))?;
+        let hidden = rows.columns();
+        let means: Vec<f32> = rows.iter_rows().map(|row| row.iter().sum::<f32>() / hidden as f32).collect();
+        let real = |index: usize| index < ids.len();
+        let mut tensors = vec![
+            Tensor::new(Shape::matrix(bucket, hidden), rows.into_data()),
+            Tensor::new(Shape::matrix(bucket, 1), means),
+            Tensor::new(Shape::row(bucket), (0..bucket).map(|i| if real(i) { 0.0 } else { PADDING }).collect()),
+        ];
+        if config.pooling == Pooling::Mean {
+            let share = 1.0 / ids.len() as f32;
+            let weights = (0..bucket).map(|i| if real(i) { share } else { 0.0 }).collect();
+            tensors.push(Tensor::new(Shape::row(bucket), weights));
+        }
+        Ok(Self { tensors })
+    }
+
+    /// With λ, for a route.
+    pub fn with_lambda(mut self, lambda: f32) -> Vec<Tensor<f32>> {
+        self.tensors.push(Tensor::new(Shape::row(1), vec![lambda]));
+        self.tensors
+    }
+}
+
+/// The inputs of the `head` placement.
+pub fn head_inputs(embedding: &Matrix, lambda: f32) -> Vec<Tensor<f32>> {
+    vec![
+        Tensor::new(Shape::row(embedding.columns()), embedding.data().to_vec()),
+        Tensor::new(Shape::row(1), vec![lambda]),
+    ]
+}

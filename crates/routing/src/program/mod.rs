@@ -1,0 +1,18 @@
+//! The secure programs: encoder, heads and selection, each written once for every interpreter.
+//!
+//! A [`ModelPlan`] is what is public about a bundle: its encoder's and routers' shapes, and from them the list of
+//! secret weights. A [`RouteProgram`] is one route through it: a placement, a router and a bucket.
+
+mod encoder;
+mod head;
+mod inputs;
+mod plan;
+mod route;
+mod select;
+mod weights;
+
+pub use inputs::{RouteInputs, head_inputs, padded};
+pub use plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
+pub use route::{Placement, RouteProgram, Task};
+pub use select::SelectProgram;
+pub use weights::weight_tensors;

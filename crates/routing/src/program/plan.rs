@@ -1,0 +1,205 @@
+//! What is public about a bundle: shapes, and the secret weights that follow from them.
+
+use crate::bundle::{Activation, Attention, Bundle, Pooling, Rule};
+use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
+use serde::{Deserialize, Serialize};
+
+/// Fraction bits of activations and of the encoder's weights.
+pub(super) const FRACTION: u32 = 12;
+/// Fraction bits of a product of two of them.
+pub(super) const PRODUCT: u32 = 2 * FRACTION;
+/// Fraction bits of the embedding and of the heads' weights: finer, for scores of candidates can be close.
+pub(super) const HEAD_FRACTION: u32 = 16;
+/// Fraction bits of their products.
+pub(super) const HEAD_PRODUCT: u32 = 2 * HEAD_FRACTION;
+
+/// The encoder's public shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncoderPlan {
+    /// Transformer layers.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub hidden: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of the feed-forward network.
+    pub ffn: usize,
+    /// How attention weights are made.
+    pub attention: Attention,
+    /// The feed-forward network's activation.
+    pub activation: Activation,
+    /// How tokens become one embedding.
+    pub pooling: Pooling,
+}
+
+/// A router's public shape.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouterPlan {
+    /// Its name in the bundle.
+    pub name: String,
+    /// How it decides.
+    pub head: HeadPlan,
+}
+
+/// How a router decides, in shapes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum HeadPlan {
+    /// Nearest of `clusters` centroids, then the least of error + λ·cost.
+    UniRoute {
+        /// Centroids.
+        clusters: usize,
+    },
+    /// Head, top `keep` by similarity, then the most of similarity − λ·cost.
+    Cscr {
+        /// Width of the head's hidden layer.
+        width: usize,
+        /// Width of descriptors.
+        descriptor: usize,
+        /// How many survive the search.
+        keep: usize,
+    },
+    /// The most of predicted score − λ·cost.
+    Direct,
+}
+
+/// What is public about a bundle's model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelPlan {
+    /// The encoder.
+    pub encoder: EncoderPlan,
+    /// Candidate models.
+    pub models: usize,
+    /// The routers; the first is the default.
+    pub routers: Vec<RouterPlan>,
+}
+
+impl ModelPlan {
+    /// The plan of a bundle.
+    pub fn of(bundle: &Bundle) -> Self {
+        let parts = bundle.parts();
+        let config = &parts.encoder;
+        let head = |rule: &Rule| match rule {
+            Rule::UniRoute(rule) => HeadPlan::UniRoute { clusters: rule.centroids.rows() },
+            Rule::Cscr(rule) => {
+                HeadPlan::Cscr { width: rule.w1.columns(), descriptor: rule.w2.columns(), keep: rule.keep }
+            }
+            Rule::Direct(_) => HeadPlan::Direct,
+        };
+        Self {
+            encoder: EncoderPlan {
+                layers: config.layers,
+                hidden: config.hidden,
+                heads: config.heads,
+                ffn: config.ffn,
+                attention: config.attention,
+                activation: config.activation,
+                pooling: config.pooling,
+            },
+            models: parts.models.len(),
+            routers: parts
+                .routers
+                .iter()
+                .map(|router| RouterPlan { name: router.name.clone(), head: head(&router.rule) })
+                .collect(),
+        }
+    }
+
+    /// The index of the router of this name, or of the default.
+    pub fn router(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            Some(name) => self.routers.iter().position(|router| router.name == name),
+            None => (!self.routers.is_empty()).then_some(0),
+        }
+    }
+
+    /// The secret weights, in the order of their ids: the encoder's, then each router's.
+    pub fn weights(&self) -> Vec<WeightSpec> {
+        let mut specs = self.encoder.weights();
+        for router in &self.routers {
+            specs.extend(router.weights(self.encoder.hidden, self.models));
+        }
+        specs
+    }
+}
+
+/// The id of a weight by its name.
+///
+/// # Errors
+/// If the program has no weight of that name.
+pub(super) fn find(specs: &[WeightSpec], name: &str) -> Result<WeightId, Error> {
+    let at = specs.iter().position(|spec| spec.name == name);
+    at.map(WeightId).ok_or_else(|| Error::Program(format!("there is no weight {name}")))
+}
+
+impl EncoderPlan {
+    fn weights(&self) -> Vec<WeightSpec> {
+        let (hidden, ffn) = (self.hidden, self.ffn);
+        let mut specs = Vec::new();
+        let mut matrix = |name: String, inner, columns| {
+            specs.push(WeightSpec::new(name, WeightKind::Matrix { inner, columns }, FRACTION));
+        };
+        for layer in 0..self.layers {
+            matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden);
+            matrix(format!("layer.{layer}.out"), hidden, hidden);
+            matrix(format!("layer.{layer}.up"), hidden, ffn);
+            matrix(format!("layer.{layer}.down"), ffn, hidden);
+            // The mean of the residual's affine part, subtracted so that LayerNorm gets centred rows.
+            if layer > 0 {
+                matrix(format!("layer.{layer}.attention_mean"), hidden, 1);
+            }
+            matrix(format!("layer.{layer}.ffn_mean"), hidden, 1);
+        }
+        for layer in 0..self.layers {
+            let mut bias = |part: &str, columns| {
+                specs.push(WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Bias(columns), PRODUCT));
+            };
+            bias("qkv.bias", 3 * hidden);
+            bias("out.bias", hidden);
+            bias("up.bias", ffn);
+            bias("down.bias", hidden);
+            let mut gain = |part: &str| {
+                specs.push(WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Scale(hidden), FRACTION));
+            };
+            if layer > 0 {
+                gain("attention_gain");
+            }
+            gain("ffn_gain");
+        }
+        specs.push(WeightSpec::new("embedding.gain", WeightKind::Scale(hidden), FRACTION));
+        specs.push(WeightSpec::new("embedding.bias", WeightKind::Bias(hidden), HEAD_FRACTION + FRACTION));
+        specs
+    }
+}
+
+impl RouterPlan {
+    /// The full name of a weight of this router.
+    pub(super) fn weight(&self, part: &str) -> String {
+        format!("router.{}.{part}", self.name)
+    }
+
+    fn weights(&self, hidden: usize, models: usize) -> Vec<WeightSpec> {
+        let matrix = |part: &str, inner, columns, fraction| {
+            WeightSpec::new(self.weight(part), WeightKind::Matrix { inner, columns }, fraction)
+        };
+        let cost = matrix("cost", 1, models, HEAD_FRACTION);
+        match self.head {
+            HeadPlan::UniRoute { clusters } => vec![
+                matrix("centroids", hidden, clusters, HEAD_FRACTION),
+                matrix("errors", clusters, models, HEAD_PRODUCT),
+                cost,
+            ],
+            HeadPlan::Cscr { width, descriptor, .. } => vec![
+                matrix("w1", hidden, width, HEAD_FRACTION),
+                matrix("w2", width, descriptor, HEAD_FRACTION),
+                matrix("descriptors", descriptor, models, HEAD_FRACTION),
+                cost,
+            ],
+            HeadPlan::Direct => vec![
+                matrix("weight", hidden, models, HEAD_FRACTION),
+                WeightSpec::new(self.weight("bias"), WeightKind::Bias(models), HEAD_PRODUCT),
+                cost,
+            ],
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! One route: placement, router and bucket as a program.
+
+use super::encoder::{Encoder, EncoderInputs};
+use super::head::Head;
+use super::inputs::input_forms;
+use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
+use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, WeightSpec};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Where encoder and head run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Both on the client, in the clear: the router is public.
+    Local,
+    /// The encoder on the client, the head under MPC.
+    Head,
+    /// Both under MPC.
+    Full,
+}
+
+/// What a program does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum Task {
+    /// Tokens to the one-hot choice of the router of this index.
+    Route {
+        /// The router.
+        router: usize,
+        /// Tokens, padding included.
+        bucket: usize,
+    },
+    /// An embedding to the one-hot choice of the router of this index.
+    Head {
+        /// The router.
+        router: usize,
+    },
+    /// Tokens to their embedding.
+    Embed {
+        /// Tokens, padding included.
+        bucket: usize,
+    },
+}
+
+/// A program of a model: what dealer and servers agree on before a session.
+#[derive(Clone, Debug)]
+pub struct RouteProgram {
+    plan: Arc<ModelPlan>,
+    specs: Arc<[WeightSpec]>,
+    task: Task,
+}
+
+impl RouteProgram {
+    /// The program of a task.
+    ///
+    /// # Errors
+    /// If the model has no such router, or the bucket is none of 32, 64, 128 and 256.
+    pub fn new(plan: Arc<ModelPlan>, task: Task) -> Result<Self, Error> {
+        let (router, bucket) = match task {
+            Task::Route { router, bucket } => (Some(router), Some(bucket)),
+            Task::Head { router } => (Some(router), None),
+            Task::Embed { bucket } => (None, Some(bucket)),
+        };
+        if let Some(bucket) = bucket
+            && !crate::tokenizer::BUCKETS.contains(&bucket)
+        {
+            return Err(Error::Program(format!("{bucket} tokens are no bucket")));
+        }
+        if let Some(router) = router {
+            let plan =
+                plan.routers.get(router).ok_or_else(|| Error::Program(format!("there is no router {router}")))?;
+            if matches!(plan.head, HeadPlan::UniRoute { clusters: 0 | 1 }) {
+                return Err(Error::Program("UniRoute needs two clusters or more".into()));
+            }
+        }
+        let specs = plan.weights().into();
+        Ok(Self { plan, specs, task })
+    }
+
+    /// What it does.
+    pub fn task(&self) -> Task {
+        self.task
+    }
+
+    /// The model it belongs to.
+    pub fn plan(&self) -> &ModelPlan {
+        &self.plan
+    }
+}
+
+impl Program for RouteProgram {
+    fn weights(&self) -> Vec<WeightSpec> {
+        self.specs.to_vec()
+    }
+
+    fn inputs(&self) -> Vec<Form> {
+        input_forms(&self.plan, self.task)
+    }
+
+    fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
+        let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
+        let head = |router: usize| Head { router: &self.plan.routers[router], specs: &self.specs };
+        match self.task {
+            Task::Embed { .. } => {
+                let inputs = encoder_inputs(machine, self.inputs().len())?;
+                let embedding = encoder.run(machine, inputs)?;
+                machine.reveal(embedding)
+            }
+            Task::Route { router, .. } => {
+                let count = self.inputs().len();
+                let inputs = encoder_inputs(machine, count - 1)?;
+                let lambda = machine.input::<u64>(count - 1)?;
+                let embedding = encoder.run(machine, inputs)?;
+                let lambda = machine.defer(lambda)?;
+                let embedding = machine.open(embedding)?;
+                let embedding = machine.truncate(&embedding, FRACTION)?;
+                let lambda = machine.take(lambda)?;
+                let bits = head(router).choose(machine, &embedding, &lambda)?;
+                machine.reveal_bits(bits)
+            }
+            Task::Head { router } => {
+                let embedding = machine.input::<u64>(0)?;
+                let lambda = machine.input::<u64>(1)?;
+                let lambda = machine.defer(lambda)?;
+                let embedding = machine.open(embedding)?;
+                let lambda = machine.take(lambda)?;
+                debug_assert_eq!(embedding.form().fraction, HEAD_FRACTION);
+                let bits = head(router).choose(machine, &embedding, &lambda)?;
+                machine.reveal_bits(bits)
+            }
+        }
+    }
+}
+
+/// The first inputs: tokens, means, padding, and pooling weights if there are four.
+fn encoder_inputs<I: Interpreter>(machine: &mut Machine<I>, count: usize) -> Result<EncoderInputs<I>, Error> {
+    Ok(EncoderInputs {
+        tokens: machine.input(0)?,
+        means: machine.input(1)?,
+        padding: machine.input(2)?,
+        pooling: if count == 4 { Some(machine.input(3)?) } else { None },
+    })
+}

@@ -1,0 +1,166 @@
+//! From a bundle's published weights to the folded weights that the program uses.
+//!
+//! Folded: a LayerNorm's gain g and bias b into the linear layer after it (x∘g + b)·W = x·(diag(g)·W) + b·W; 1/√d into the
+//! queries; and the row mean out of every layer before a LayerNorm, by centring its columns.
+
+use super::plan::{HeadPlan, ModelPlan, RouterPlan};
+use crate::bundle::{Bundle, Layer, LayerNorm, Linear, Matrix, Rule};
+use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
+use std::collections::HashMap;
+
+/// The program's weights in the order of [`ModelPlan::weights`].
+///
+/// # Errors
+/// If bundle and plan do not belong together.
+pub fn weight_tensors(bundle: &Bundle, plan: &ModelPlan) -> Result<Vec<Tensor<f32>>, Error> {
+    let mut named = HashMap::new();
+    let parts = bundle.parts();
+    let mut before: Option<&LayerNorm> = None;
+    for (index, layer) in parts.layers.iter().enumerate() {
+        fold_layer(&mut named, index, layer, before, plan.encoder.heads);
+        before = Some(&layer.output_norm);
+    }
+    if let Some(norm) = before {
+        named.insert("embedding.gain".to_owned(), row(&norm.gain));
+        named.insert("embedding.bias".to_owned(), row(&norm.bias));
+    }
+    for (router, shape) in parts.routers.iter().zip(&plan.routers) {
+        fold_router(&mut named, shape, &router.rule);
+    }
+    plan.weights().iter().map(|spec| take(&mut named, spec)).collect()
+}
+
+fn take(named: &mut HashMap<String, Tensor<f32>>, spec: &WeightSpec) -> Result<Tensor<f32>, Error> {
+    named
+        .remove(&spec.name)
+        .ok_or_else(|| Error::Weight { name: spec.name.clone(), problem: "the bundle does not have it".to_owned() })
+}
+
+fn row(matrix: &Matrix) -> Tensor<f32> {
+    Tensor::new(Shape::row(matrix.data().len()), matrix.data().to_vec())
+}
+
+fn tensor(matrix: &Matrix) -> Tensor<f32> {
+    Tensor::new(Shape::matrix(matrix.rows(), matrix.columns()), matrix.data().to_vec())
+}
+
+/// A linear layer in f64, to be folded.
+struct Folded {
+    inner: usize,
+    columns: usize,
+    weight: Vec<f64>,
+    bias: Vec<f64>,
+}
+
+impl Folded {
+    fn of(layer: &Linear) -> Self {
+        let wide = |matrix: &Matrix| matrix.data().iter().map(|&x| f64::from(x)).collect();
+        let (inner, columns) = layer.weight.shape();
+        Self { inner, columns, weight: wide(&layer.weight), bias: wide(&layer.bias) }
+    }
+
+    /// Takes the affine part of the LayerNorm before.
+    fn after(mut self, norm: Option<&LayerNorm>) -> Self {
+        let Some(norm) = norm else { return self };
+        let affine = norm.gain.data().iter().zip(norm.bias.data());
+        for (weights, (&gain, &bias)) in self.weight.chunks_exact_mut(self.columns).zip(affine) {
+            for (sum, weight) in self.bias.iter_mut().zip(weights) {
+                *sum += f64::from(bias) * *weight;
+                *weight *= f64::from(gain);
+            }
+        }
+        self
+    }
+
+    fn scaled(mut self, factor: f64) -> Self {
+        self.weight.iter_mut().chain(&mut self.bias).for_each(|x| *x *= factor);
+        self
+    }
+
+    /// Adds the residual's bias to its own.
+    fn with_residual(mut self, norm: Option<&LayerNorm>) -> Self {
+        if let Some(norm) = norm {
+            self.bias.iter_mut().zip(norm.bias.data()).for_each(|(sum, &bias)| *sum += f64::from(bias));
+        }
+        self
+    }
+
+    /// Takes the mean out of every output row.
+    fn centred(mut self) -> Self {
+        let columns = self.columns;
+        for row in self.weight.chunks_exact_mut(columns).chain(std::iter::once(self.bias.as_mut_slice())) {
+            let mean = row.iter().sum::<f64>() / columns as f64;
+            row.iter_mut().for_each(|x| *x -= mean);
+        }
+        self
+    }
+
+    fn insert(self, named: &mut HashMap<String, Tensor<f32>>, name: String) {
+        let narrow = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect();
+        named.insert(format!("{name}.bias"), Tensor::new(Shape::row(self.columns), narrow(self.bias)));
+        named.insert(name, Tensor::new(Shape::matrix(self.inner, self.columns), narrow(self.weight)));
+    }
+}
+
+/// Three layers of the same input as one.
+fn beside(parts: [Folded; 3]) -> Folded {
+    let inner = parts[0].inner;
+    let weight = (0..inner)
+        .flat_map(|row| {
+            parts.iter().flat_map(move |part| part.weight[row * part.columns..(row + 1) * part.columns].to_vec())
+        })
+        .collect();
+    let columns = parts.iter().map(|part| part.columns).sum();
+    Folded { inner, columns, weight, bias: parts.iter().flat_map(|part| part.bias.clone()).collect() }
+}
+
+fn fold_layer(
+    named: &mut HashMap<String, Tensor<f32>>,
+    index: usize,
+    layer: &Layer,
+    before: Option<&LayerNorm>,
+    heads: usize,
+) {
+    let name = |part: &str| format!("layer.{index}.{part}");
+    let width = layer.query.weight.columns() / heads;
+    let queries = Folded::of(&layer.query).after(before).scaled(1.0 / (width as f64).sqrt());
+    let (keys, values) = (Folded::of(&layer.key).after(before), Folded::of(&layer.value).after(before));
+    beside([queries, keys, values]).insert(named, name("qkv"));
+    Folded::of(&layer.output).with_residual(before).centred().insert(named, name("out"));
+    let inner = Some(&layer.attention_norm);
+    Folded::of(&layer.up).after(inner).insert(named, name("up"));
+    Folded::of(&layer.down).with_residual(inner).centred().insert(named, name("down"));
+    for (part, norm) in [("attention", before), ("ffn", inner)] {
+        if let Some(norm) = norm {
+            let gain = row(&norm.gain);
+            let hidden = norm.gain.columns();
+            let mean = gain.data().iter().map(|x| x / hidden as f32).collect();
+            named.insert(name(&format!("{part}_mean")), Tensor::new(Shape::matrix(hidden, 1), mean));
+            named.insert(name(&format!("{part}_gain")), gain);
+        }
+    }
+}
+
+fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rule: &Rule) {
+    let mut insert = |part: &str, value| named.insert(shape.weight(part), value);
+    match (rule, shape.head) {
+        (Rule::UniRoute(rule), HeadPlan::UniRoute { .. }) => {
+            insert("centroids", tensor(&rule.centroids.transposed()));
+            insert("errors", tensor(&rule.errors));
+            insert("cost", tensor(&rule.cost));
+        }
+        (Rule::Cscr(rule), HeadPlan::Cscr { .. }) => {
+            insert("w1", tensor(&rule.w1));
+            insert("w2", tensor(&rule.w2));
+            insert("descriptors", tensor(&rule.descriptors.transposed()));
+            insert("cost", tensor(&rule.cost));
+        }
+        (Rule::Direct(rule), HeadPlan::Direct) => {
+            insert("weight", tensor(&rule.weight));
+            insert("bias", row(&rule.bias));
+            insert("cost", tensor(&rule.cost));
+        }
+        // A plan of another bundle: the missing weights are reported by name.
+        _ => {}
+    }
+}
