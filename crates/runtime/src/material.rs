@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::link::{Kind, Link, LinkError};
 
@@ -50,7 +50,7 @@ impl MaterialWriter {
     fn send_buffer(&mut self) -> Result<(), LinkError> {
         if !self.buffer.is_empty() {
             let result = self.link.send(Kind::Material, &self.buffer);
-            self.buffer.zeroize();
+            self.buffer.clear();
             result?;
         }
         Ok(())
@@ -155,7 +155,7 @@ impl MaterialReader {
 
     /// Brings the next part of the current frame, or starts a new frame.
     fn fill(&mut self) -> Result<(), LinkError> {
-        self.frame.zeroize();
+        self.frame.clear();
         self.at = 0;
         while self.left_in_frame == 0 && !self.ended {
             self.next_frame()?;
@@ -291,5 +291,25 @@ mod tests {
                 _ => assert_eq!(whole, Err(io::ErrorKind::UnexpectedEof)),
             }
         }
+    }
+
+    /// Run with `cargo test --release -p blindroute-runtime -- --ignored --nocapture speed`.
+    #[test]
+    #[ignore = "a measurement, not a check"]
+    fn speed() {
+        let (server, dealer) = linked(Role::Server0, Role::Dealer, Timeouts::default());
+        let (piece, count) = (vec![1; 300_000], 3000);
+        let dealing = thread::spawn(move || {
+            let mut writer = MaterialWriter::new(dealer);
+            (0..count).for_each(|_| writer.write_all(&piece).unwrap());
+            writer.finish().unwrap().1
+        });
+        let mut reader = MaterialReader::new(server);
+        let start = std::time::Instant::now();
+        let mut got = vec![0; 300_000];
+        (0..count).for_each(|_| reader.read_exact(&mut got).unwrap());
+        let (_, total) = reader.finish().unwrap();
+        println!("material: {:.3} GB/s", total as f64 / start.elapsed().as_secs_f64() / 1e9);
+        assert_eq!(dealing.join().unwrap(), total);
     }
 }
