@@ -246,7 +246,8 @@ impl Link {
     }
 
     fn begin(&mut self) {
-        self.stream.set_deadline(Some(self.timeouts.message));
+        // The first byte may take the stall timeout (long for an idle client); the message's own time follows.
+        self.stream.set_deadline(Some(self.timeouts.stall + self.timeouts.message));
     }
 
     fn next_header(&mut self, expected: Kind) -> Result<Option<Header>, LinkError> {

@@ -136,6 +136,17 @@ fn silence_and_trickle_are_bounded() {
 }
 
 #[test]
+fn an_idle_client_may_wait_longer_than_a_message_may_take() {
+    let short = Timeouts { message: Duration::from_millis(200), ..QUICK };
+    let (mut client, mut server) = linked(Role::Client, Role::Server0, short);
+    server.set_stall(Duration::from_secs(5)).unwrap();
+    let waiting = thread::spawn(move || server.receive_or_end(Kind::ClientHello).unwrap());
+    thread::sleep(Duration::from_millis(600));
+    client.send(Kind::ClientHello, b"late").unwrap();
+    assert_eq!(waiting.join().unwrap().unwrap(), b"late");
+}
+
+#[test]
 fn a_reader_that_stops_reading_stalls_the_writer_only_so_long() {
     let (mut client, server) = pair();
     let start = Instant::now();
