@@ -24,7 +24,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { penalties: vec![0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0], lambda: LambdaRule::default() }
+        Self {
+            penalties: vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0],
+            lambda: LambdaRule::default(),
+        }
     }
 }
 

@@ -12,14 +12,27 @@ use super::{
 use crate::tokenizer;
 
 /// How imported matrices are stored.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
     /// As published: 4 bytes a number.
     Exact,
-    /// One byte a number for the token table (one scale a row) and the layers' matrices (one scale an output channel);
-    /// positions, segments, biases and LayerNorms stay f32, since they are small and every token passes through them.
-    #[default]
-    Int8,
+    /// In steps of so many bits: the token table (one scale a row) and the layers' matrices (one scale an output channel).
+    /// Positions, segments, biases and LayerNorms stay f32, since they are small and every token passes through them.
+    Bits {
+        /// For the token table.
+        table: u8,
+        /// For the layers' matrices.
+        layers: u8,
+    },
+}
+
+impl Default for Precision {
+    /// 7 bits for the table and 10 for the layers: 24.7 MB for all-MiniLM-L6-v2, of 90.3 MB exact. Over the 60 prompts of
+    /// the reference, the embedding's cosine to that of the published weights is 0.99990 on average and 0.99973 at worst.
+    /// Plain int8 for both is 23.5 MB, 0.99950 and 0.99911: the layers need the bits more than the table.
+    fn default() -> Self {
+        Self::Bits { table: 7, layers: 10 }
+    }
 }
 
 /// What [`super::Bundle::from_safetensors`] may be told.
@@ -53,8 +66,8 @@ pub(super) fn parts(
             return Err(BundleError::Shape { name: published(name), found, expected: shape });
         }
         Ok(match (options.precision, name) {
-            (Precision::Int8, "embedding.token") => imported.quantised(Axis::Rows),
-            (Precision::Int8, _) if is_linear(name) => imported.quantised(Axis::Columns),
+            (Precision::Bits { table, .. }, "embedding.token") => imported.quantised(Axis::Rows, table),
+            (Precision::Bits { layers, .. }, _) if is_linear(name) => imported.quantised(Axis::Columns, layers),
             _ => imported,
         })
     };

@@ -1,11 +1,11 @@
-//! The matrix that bundles hold: f32 in memory, f32 or int8 in the file.
+//! The matrix that bundles hold: f32 in memory, f32 or whole steps of a few bits in the file.
 
 use std::fmt;
 
-/// A matrix of f32, row by row, which remembers the int8 form it came from.
+/// A matrix of f32, row by row, which remembers the quantised form it came from.
 ///
-/// A quantised matrix holds `scale · q` with `q` a whole number from −127 to 127 and one scale per row or per column;
-/// since the scales are kept, writing it again gives the bytes it was read from.
+/// A quantised matrix holds `scale · q` with `q` a whole number of so many bits and one scale per row or per column; since
+/// the scales are kept, writing it again gives the bytes it was read from.
 ///
 /// `Debug` shows the shape only: most matrices of a bundle are the provider's secret.
 #[derive(Clone, PartialEq)]
@@ -13,19 +13,25 @@ pub struct Matrix {
     rows: usize,
     columns: usize,
     data: Vec<f32>,
-    pub(super) scales: Option<Scales>,
+    pub(super) steps: Option<Steps>,
 }
 
-/// The scales of a quantised matrix.
+/// How a quantised matrix is made of steps.
 #[derive(Clone, PartialEq)]
-pub(super) enum Scales {
-    /// One per row.
-    Rows(Vec<f32>),
-    /// One per column.
-    Columns(Vec<f32>),
+pub(super) struct Steps {
+    pub(super) axis: Axis,
+    /// From 2 to 16; `q` goes from −[`Self::most`] to [`Self::most`].
+    pub(super) bits: u8,
+    pub(super) scales: Vec<f32>,
 }
 
-/// Along which axis a matrix shares its int8 scale.
+impl Steps {
+    pub(super) fn most(&self) -> i32 {
+        (1 << (self.bits - 1)) - 1
+    }
+}
+
+/// Along which axis a matrix shares its scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
     /// One scale per row: right for a table that is looked up by row.
@@ -37,13 +43,13 @@ pub enum Axis {
 impl Matrix {
     /// A matrix of the given shape, or `None` if the data has another length.
     pub fn new(rows: usize, columns: usize, data: Vec<f32>) -> Option<Self> {
-        (rows.checked_mul(columns) == Some(data.len())).then_some(Self { rows, columns, data, scales: None })
+        (rows.checked_mul(columns) == Some(data.len())).then_some(Self { rows, columns, data, steps: None })
     }
 
     /// A matrix whose entry at (row, column) is what the function says.
     pub fn from_fn(rows: usize, columns: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
         let data = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
-        Self { rows, columns, data: data.map(|(row, column)| entry(row, column)).collect(), scales: None }
+        Self { rows, columns, data: data.map(|(row, column)| entry(row, column)).collect(), steps: None }
     }
 
     /// The number of rows.
@@ -92,36 +98,30 @@ impl Matrix {
     /// The first `rows` rows (all, if there are no more); no longer quantised.
     pub fn first_rows(&self, rows: usize) -> Self {
         let rows = rows.min(self.rows);
-        Self { rows, columns: self.columns, data: self.data[..rows * self.columns].to_vec(), scales: None }
+        Self { rows, columns: self.columns, data: self.data[..rows * self.columns].to_vec(), steps: None }
     }
 
-    /// Whether it came from int8.
+    /// Whether it is quantised.
     pub fn is_quantised(&self) -> bool {
-        self.scales.is_some()
+        self.steps.is_some()
     }
 
-    /// The nearest matrix that int8 with one scale per row or per column can hold. The error of an entry is at most
-    /// half its scale, which is the largest magnitude of its row or column divided by 127.
+    /// The nearest matrix that steps of so many bits (2 to 16 are used) with one scale per row or per column can hold.
+    /// The error of an entry is at most half its scale, which is the largest magnitude of its row or column divided by
+    /// 2^(bits − 1) − 1.
     ///
-    /// A row or column whose largest magnitude is below 127 times the smallest normal f32 becomes zero.
-    pub fn quantised(&self, axis: Axis) -> Self {
-        let mut largest = vec![0.0f32; self.lanes(axis)];
+    /// A row or column too small for its scale to be a normal f32 becomes zero.
+    pub fn quantised(&self, axis: Axis, bits: u8) -> Self {
+        let mut steps = Steps { axis, bits: bits.clamp(2, 16), scales: vec![0.0; self.lanes(axis)] };
         for (index, value) in self.data.iter().enumerate() {
-            let lane = &mut largest[self.lane(axis, index)];
-            *lane = lane.max(value.abs());
+            let largest = &mut steps.scales[self.lane(axis, index)];
+            *largest = largest.max(value.abs());
         }
-        let scales: Vec<f32> =
-            largest.iter().map(|largest| largest / 127.0).map(|s| if s.is_normal() { s } else { 0.0 }).collect();
-        let data = self.data.iter().enumerate().map(|(index, value)| {
-            let scale = scales[self.lane(axis, index)];
-            scale * steps(*value, scale)
-        });
-        let data = data.collect();
-        let scales = match axis {
-            Axis::Rows => Scales::Rows(scales),
-            Axis::Columns => Scales::Columns(scales),
-        };
-        Self { rows: self.rows, columns: self.columns, data, scales: Some(scales) }
+        let most = steps.most() as f32;
+        for scale in &mut steps.scales {
+            *scale = if (*scale / most).is_normal() { *scale / most } else { 0.0 };
+        }
+        Self::from_steps(self.rows, self.columns, self.to_steps(&steps).into_iter(), steps)
     }
 
     fn lanes(&self, axis: Axis) -> usize {
@@ -138,38 +138,31 @@ impl Matrix {
         }
     }
 
-    /// The int8 steps of a quantised matrix, in the order of its data.
-    pub(super) fn steps(&self, scales: &Scales) -> Vec<i8> {
-        let (axis, scales) = scales.parts();
-        self.data.iter().enumerate().map(|(index, value)| steps(*value, scales[self.lane(axis, index)]) as i8).collect()
+    /// The whole numbers of this matrix in the given form, in the order of its data.
+    pub(super) fn to_steps(&self, steps: &Steps) -> Vec<i32> {
+        let most = steps.most();
+        let entries = self.data.iter().enumerate();
+        entries
+            .map(|(index, value)| match steps.scales[self.lane(steps.axis, index)] {
+                0.0 => 0,
+                scale => ((value / scale).round() as i32).clamp(-most, most),
+            })
+            .collect()
     }
 
-    /// The quantised matrix of these steps. The caller has checked the lengths.
-    pub(super) fn from_steps(rows: usize, columns: usize, scales: Scales, steps: &[u8]) -> Self {
-        let mut data = Vec::with_capacity(steps.len());
-        for (row, steps) in steps.chunks_exact(columns.max(1)).enumerate() {
-            match &scales {
-                Scales::Rows(scales) => data.extend(steps.iter().map(|step| scales[row] * f32::from(*step as i8))),
-                Scales::Columns(scales) => {
-                    data.extend(steps.iter().zip(scales).map(|(step, scale)| scale * f32::from(*step as i8)))
-                }
+    /// The matrix of these whole numbers. The caller has checked the lengths.
+    pub(super) fn from_steps(rows: usize, columns: usize, values: impl Iterator<Item = i32>, steps: Steps) -> Self {
+        let mut data = Vec::with_capacity(rows * columns);
+        let mut values = values.map(|value| value as f32);
+        for row in 0..rows {
+            match steps.axis {
+                Axis::Rows => data.extend(values.by_ref().take(columns).map(|value| steps.scales[row] * value)),
+                // The scales come first: zip asks them first, and takes no value too many.
+                Axis::Columns => data.extend(steps.scales.iter().zip(&mut values).map(|(scale, value)| scale * value)),
             }
         }
-        Self { rows, columns, data, scales: Some(scales) }
+        Self { rows, columns, data, steps: Some(steps) }
     }
-}
-
-impl Scales {
-    pub(super) fn parts(&self) -> (Axis, &[f32]) {
-        match self {
-            Self::Rows(scales) => (Axis::Rows, scales),
-            Self::Columns(scales) => (Axis::Columns, scales),
-        }
-    }
-}
-
-fn steps(value: f32, scale: f32) -> f32 {
-    if scale == 0.0 { 0.0 } else { (value / scale).round().clamp(-127.0, 127.0) }
 }
 
 impl fmt::Debug for Matrix {
@@ -198,18 +191,20 @@ mod tests {
         fn quantising_errs_by_half_a_scale_and_is_exact_the_second_time(
             data in prop::collection::vec(prop_oneof![-1e3f32..1e3, -1e-38f32..1e-38, Just(0.0)], 12),
             by_rows: bool,
+            bits in 2u8..=16,
         ) {
             let axis = if by_rows { Axis::Rows } else { Axis::Columns };
             let matrix = Matrix::new(3, 4, data).unwrap();
-            let quantised = matrix.quantised(axis);
-            let scales = quantised.scales.clone().unwrap();
+            let quantised = matrix.quantised(axis, bits);
+            let steps = quantised.steps.clone().unwrap();
             for index in 0..12 {
-                let scale = scales.parts().1[matrix.lane(axis, index)];
+                let scale = steps.scales[matrix.lane(axis, index)];
                 let error = (matrix.data[index] - quantised.data[index]).abs();
-                prop_assert!(error <= scale * 0.5001 + 127.0 * f32::MIN_POSITIVE);
+                let lost = steps.most() as f32 * f32::MIN_POSITIVE;
+                prop_assert!(error <= scale * 0.5001 + matrix.data[index].abs() * 1e-6 + lost);
             }
-            let steps: Vec<u8> = quantised.steps(&scales).iter().map(|step| *step as u8).collect();
-            prop_assert_eq!(Matrix::from_steps(3, 4, scales, &steps), quantised);
+            let values = quantised.to_steps(&steps);
+            prop_assert_eq!(Matrix::from_steps(3, 4, values.into_iter(), steps), quantised);
         }
     }
 }

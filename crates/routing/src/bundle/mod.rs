@@ -7,7 +7,7 @@
 //! The tokenizer and the [`EmbeddingTables`] are public: every client has them. All other tensors are the provider's
 //! secret; [`Bundle::public_tensors`] and [`Bundle::secret_tensors`] draw that line once.
 //!
-//! Matrices may be stored as int8 ([`Matrix::quantised`]); they are f32 in memory.
+//! Matrices may be stored in steps of a few bits ([`Matrix::quantised`]); they are f32 in memory.
 
 use std::path::Path;
 

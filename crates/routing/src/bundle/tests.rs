@@ -22,15 +22,17 @@ fn parts() -> BundleParts {
         attention: Attention::TwoRelu,
         ..EncoderConfig::minilm()
     };
-    let linear =
-        |inputs, outputs| Linear { weight: matrix(inputs, outputs).quantised(Axis::Columns), bias: matrix(1, outputs) };
+    let linear = |inputs, outputs| Linear {
+        weight: matrix(inputs, outputs).quantised(Axis::Columns, 10),
+        bias: matrix(1, outputs),
+    };
     let norm = || LayerNorm { gain: matrix(1, 4), bias: matrix(1, 4) };
     let cost = || Matrix::new(1, 3, vec![0.25, 1.0, 0.0]).unwrap();
     let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.1, rule };
     let model = |name: &str, price| Model { name: name.to_owned(), price, unit: "USD per 1M tokens".to_owned() };
     BundleParts {
         embedding: EmbeddingTables {
-            token: matrix(15, 4).quantised(Axis::Rows),
+            token: matrix(15, 4).quantised(Axis::Rows, 7),
             position: matrix(8, 4),
             segment: matrix(2, 4),
             norm: norm(),
@@ -103,7 +105,7 @@ fn the_digest_is_of_program_and_weights() {
     assert_ne!(original, changed(|parts| parts.models[0].price = 0.3));
     assert_ne!(
         original,
-        changed(|parts| parts.layers[0].key.bias = matrix(1, 4).transposed().transposed().quantised(Axis::Rows))
+        changed(|parts| parts.layers[0].key.bias = matrix(1, 4).transposed().transposed().quantised(Axis::Rows, 7))
     );
     assert_ne!(original, changed(|parts| parts.routers[1].lambda = 0.2));
     assert_eq!(original, changed(|_| {}));
