@@ -44,6 +44,7 @@ pub mod messages;
 pub mod rendezvous;
 pub mod role;
 pub mod service;
+pub mod session;
 pub mod shutdown;
 
 pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
@@ -58,6 +59,7 @@ pub use messages::{DecodeError, Message, SessionId};
 pub use rendezvous::{Rendezvous, RendezvousError};
 pub use role::Role;
 pub use service::{Connection, Service, ServiceError, ServiceOptions};
+pub use session::{Catalogue, Client, DealerService, ServerOptions, ServerService, SessionError};
 pub use shutdown::Shutdown;
 
 #[cfg(test)]

@@ -75,6 +75,12 @@ impl Header {
     }
 }
 
+/// The settings that a public part shares with a bundle.
+pub(super) fn check_shapes(encoder: &EncoderConfig, models: &[Model]) -> Result<(), BundleError> {
+    encoder.check()?;
+    check_models(models)
+}
+
 fn tensors(parts: &BundleParts) -> Named<'_> {
     let mut list = Vec::new();
     parts.embedding.list(&mut list);

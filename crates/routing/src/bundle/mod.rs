@@ -21,6 +21,7 @@ mod error;
 mod import;
 mod matrix;
 mod router;
+mod split;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ pub use error::BundleError;
 pub use import::{ImportOptions, Precision};
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, UniRoute};
+pub use split::{PublicPart, ShareFile, Split, split};
 
 /// What a bundle holds, free to change; [`Bundle::new`] checks it.
 #[derive(Clone, Debug, PartialEq)]

@@ -68,6 +68,11 @@ fn parts() -> BundleParts {
     }
 }
 
+/// A small bundle with every kind of router.
+pub(super) fn small_bundle() -> Bundle {
+    Bundle::new(parts()).unwrap()
+}
+
 fn bytes() -> Vec<u8> {
     Bundle::new(parts()).unwrap().write().unwrap()
 }

@@ -1,6 +1,6 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
-use crate::bundle::{Activation, Attention, Bundle, Pooling, Rule};
+use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Pooling, Rule};
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
 use serde::{Deserialize, Serialize};
 
@@ -87,15 +87,7 @@ impl ModelPlan {
             Rule::Direct(_) => HeadPlan::Direct,
         };
         Self {
-            encoder: EncoderPlan {
-                layers: config.layers,
-                hidden: config.hidden,
-                heads: config.heads,
-                ffn: config.ffn,
-                attention: config.attention,
-                activation: config.activation,
-                pooling: config.pooling,
-            },
+            encoder: EncoderPlan::of(config),
             models: parts.models.len(),
             routers: parts
                 .routers
@@ -103,6 +95,28 @@ impl ModelPlan {
                 .map(|router| RouterPlan { name: router.name.clone(), head: head(&router.rule) })
                 .collect(),
         }
+    }
+
+    /// Whether a plan that was read fits the encoder and pool it came with, and has sizes that a bundle may have.
+    ///
+    /// # Errors
+    /// Which setting is off.
+    pub(crate) fn check(&self, encoder: &EncoderConfig, models: usize, lambdas: usize) -> Result<(), BundleError> {
+        let sizes = |head: &HeadPlan| match *head {
+            HeadPlan::UniRoute { clusters } => [clusters, 1, 1],
+            HeadPlan::Cscr { width, descriptor, keep } => [width, descriptor, keep],
+            HeadPlan::Direct => [1; 3],
+        };
+        let fits = self.encoder == EncoderPlan::of(encoder)
+            && self.models == models
+            && self.routers.len() == lambdas
+            && lambdas <= 64
+            && self.routers.iter().all(|router| {
+                sizes(&router.head).iter().all(|size| (1..=1 << 16).contains(size))
+                    && !matches!(router.head, HeadPlan::Cscr { keep, .. } if keep > models)
+            });
+        let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
+        if fits { Ok(()) } else { Err(problem()) }
     }
 
     /// The index of the router of this name, or of the default.
@@ -133,6 +147,18 @@ pub(super) fn find(specs: &[WeightSpec], name: &str) -> Result<WeightId, Error> 
 }
 
 impl EncoderPlan {
+    fn of(config: &EncoderConfig) -> Self {
+        Self {
+            layers: config.layers,
+            hidden: config.hidden,
+            heads: config.heads,
+            ffn: config.ffn,
+            attention: config.attention,
+            activation: config.activation,
+            pooling: config.pooling,
+        }
+    }
+
     fn weights(&self) -> Vec<WeightSpec> {
         let (hidden, ffn) = (self.hidden, self.ffn);
         let mut specs = Vec::new();

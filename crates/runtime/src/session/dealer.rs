@@ -1,0 +1,135 @@
+//! The dealer's side of a session.
+
+use super::{Catalogue, SessionError, generator_seed};
+use crate::ledger::Ledger;
+use crate::link::Link;
+use crate::material::MaterialWriter;
+use crate::messages::{EpochId, MaterialGrant, MaterialRequest, Seed, SessionId};
+use crate::rendezvous::Rendezvous;
+use crate::role::Role;
+use crate::service::Connection;
+use blindroute_protocol::{Dealer, DealerModel, DealerSeeds};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+/// Deals material to two servers. It sees neither weights nor inputs.
+pub struct DealerService<C> {
+    catalogue: Arc<C>,
+    ledger: Ledger,
+    waiting: Rendezvous<SessionId, (Link, MaterialRequest)>,
+    patience: Duration,
+    epoch: OnceLock<Epoch>,
+}
+
+impl<C> std::fmt::Debug for DealerService<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("DealerService")
+    }
+}
+
+/// The model's mask, for as long as the dealer lives.
+struct Epoch {
+    id: EpochId,
+    seeds: [Seed; 2],
+    model: DealerModel,
+}
+
+impl<C: Catalogue> DealerService<C> {
+    /// A dealer for one model. Servers of one session wait for each other up to `patience`.
+    pub fn new(catalogue: Arc<C>, ledger: Ledger, patience: Duration) -> Self {
+        Self { catalogue, ledger, waiting: Rendezvous::new(64, patience), patience, epoch: OnceLock::new() }
+    }
+
+    fn epoch(&self) -> Result<&Epoch, SessionError> {
+        if let Some(epoch) = self.epoch.get() {
+            return Ok(epoch);
+        }
+        let seeds = [Seed::generate()?, Seed::generate()?];
+        let model = DealerModel::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
+        let epoch = Epoch { id: EpochId::generate()?, seeds, model };
+        Ok(self.epoch.get_or_init(|| epoch))
+    }
+
+    /// Answers one server. Server 1's thread deals; server 0's only leaves its link for it.
+    ///
+    /// # Errors
+    /// Whatever ends the session; the servers are told.
+    pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
+        let mut link = connection.link;
+        let request: MaterialRequest = link.receive_message()?;
+        let party = if link.peer() == Role::Server1 { 1 } else { 0 };
+        if request.party != party {
+            return tell(&mut link, SessionError::SameShare(request.party));
+        }
+        let ours = self.catalogue.digest();
+        if request.model != ours {
+            let (ours, theirs) = (ours.to_string(), request.model.to_string());
+            return tell(&mut link, SessionError::DigestMismatch { with: "server", ours, theirs });
+        }
+        if party == 0 {
+            return self.waiting.offer(request.session, (link, request)).map_err(SessionError::from);
+        }
+        let (mut other, others) = match self.waiting.take(&request.session, self.patience) {
+            Ok(waiting) => waiting,
+            Err(error) => return tell(&mut link, error.into()),
+        };
+        match self.deal(&mut other, &others, &mut link, &request) {
+            Ok(dealing) => dealing.run(&self.catalogue.program(&request.request).map_err(SessionError::Request)?, link),
+            Err(error) => {
+                other.fail(&error.failure());
+                tell(&mut link, error)
+            }
+        }
+    }
+
+    fn deal(&self, zero: &mut Link, others: &MaterialRequest, one: &mut Link, request: &MaterialRequest) -> Result<Dealing<'_>, SessionError> {
+        if others.request != request.request {
+            return Err(SessionError::Disagreement("request"));
+        }
+        self.catalogue.program(&request.request).map_err(SessionError::Request)?;
+        // Burnt before the first seed leaves: material of this session is never made again.
+        self.ledger.consume(request.session)?;
+        let epoch = self.epoch()?;
+        let seeds = [Seed::generate()?, Seed::generate()?];
+        let material = DealerSeeds(seeds.each_ref().map(generator_seed));
+        let links = [zero, one];
+        for ((link, seed), mask) in links.into_iter().zip(seeds).zip(&epoch.seeds) {
+            let seeds = vec![Seed::new(*mask.expose()), seed];
+            link.send_message(&MaterialGrant { session: request.session, epoch: epoch.id, seeds })?;
+        }
+        Ok(Dealing { epoch, material, session: request.session })
+    }
+}
+
+struct Dealing<'a> {
+    epoch: &'a Epoch,
+    material: DealerSeeds,
+    session: SessionId,
+}
+
+impl Dealing<'_> {
+    fn run<P: blindroute_protocol::Program>(self, program: &P, link: Link) -> Result<(), SessionError> {
+        let started = Instant::now();
+        let mut stream = MaterialWriter::new(link);
+        match Dealer::run(program, &self.epoch.model, self.material, &mut stream) {
+            Ok(()) => {
+                let (link, bytes) = stream.finish()?;
+                link.close();
+                let ms = started.elapsed().as_millis() as u64;
+                tracing::info!(session = %self.session, bytes, ms, "dealt");
+                Ok(())
+            }
+            Err(error) => {
+                let error = SessionError::from(error);
+                stream.fail(&error.failure());
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Tells the other side why, and gives up.
+pub(super) fn tell<T>(link: &mut Link, error: SessionError) -> Result<T, SessionError> {
+    link.fail(&error.failure());
+    Err(error)
+}

@@ -1,0 +1,48 @@
+//! Sessions: what dealer, servers and client do with each other, for any catalogue of programs.
+//!
+//! One session is one run of one program on one input. In order: the client sends a hello to both servers; each server
+//! burns the session's id in its ledger and asks the dealer; the dealer grants a seed to each and streams corrections to
+//! server 1; server 1 opens two lanes to server 0; if either server lacks the dealer's current epoch of the model, they
+//! set the model up; both prepare their material and say that they are ready. That is the offline phase. Then the
+//! client sends its input's shares, the servers run online, and each sends its share of the answer and a report.
+
+mod client;
+mod dealer;
+mod error;
+mod server;
+
+pub use client::{Client, Route, ServerReport};
+pub use dealer::DealerService;
+pub use error::SessionError;
+pub use server::{ServerOptions, ServerService};
+
+use crate::messages::Digest;
+use blindroute_protocol::{Program, Seed, WeightSpec};
+
+/// The programs of one model: what a request stands for. Public; dealer, servers and client hold the same.
+pub trait Catalogue: Send + Sync + 'static {
+    /// A program of the model.
+    type Program: Program + 'static;
+
+    /// The digest of the model and its programs. Parties whose digests differ refuse to run.
+    fn digest(&self) -> Digest;
+
+    /// The model's secret weights, the same for all of its programs.
+    fn weights(&self) -> Vec<WeightSpec>;
+
+    /// The program that a client's request asks for.
+    ///
+    /// # Errors
+    /// What is wrong with the request, for the client.
+    fn program(&self, request: &[u8]) -> Result<Self::Program, String>;
+}
+
+/// Bytes of material that a server may hold prepared; beyond, the dealer is held back until the online phase catches up.
+pub const MATERIAL_BUDGET: usize = 640 << 20;
+
+/// The key of a generator from a seed on the wire: AES-128 takes the first half.
+fn generator_seed(seed: &crate::messages::Seed) -> Seed {
+    let mut key = [0u8; 16];
+    key.copy_from_slice(&seed.expose()[..16]);
+    Seed::new(key)
+}

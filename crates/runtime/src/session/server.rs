@@ -1,0 +1,301 @@
+//! A server's side of a session.
+
+use super::{Catalogue, MATERIAL_BUDGET, SessionError, generator_seed};
+use crate::channel::PeerChannel;
+use crate::identity::Endpoint;
+use crate::ledger::Ledger;
+use crate::link::{Kind, Link, Timeouts};
+use crate::material::MaterialReader;
+use crate::messages::{
+    ClientHello, Digest, EpochId, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionId, SessionOpen,
+    SessionReport,
+};
+use crate::peak_rss_mib;
+use crate::rendezvous::Rendezvous;
+use crate::role::Role;
+use crate::service::Connection;
+use blindroute_protocol::{
+    Channel, Cost, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
+    ServerModel, WeightShares, WeightSpec,
+};
+use std::io::Read;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+/// Where a server finds the others.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// The dealer, "host:port".
+    pub dealer: String,
+    /// The other server, for server 1, which calls it.
+    pub peer: Option<String>,
+    /// Waits.
+    pub timeouts: Timeouts,
+}
+
+/// A lane's name at server 0's rendezvous.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct LaneKey(SessionId, Lane);
+
+impl std::fmt::Display for LaneKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {:?}", self.0, self.1)
+    }
+}
+
+/// One of the two servers.
+pub struct ServerService<C> {
+    catalogue: Arc<C>,
+    weights: Vec<WeightSpec>,
+    shares: Mutex<SharesSource>,
+    party: Party,
+    endpoint: Endpoint,
+    ledger: Ledger,
+    options: ServerOptions,
+    lanes: Rendezvous<LaneKey, (Link, SessionOpen)>,
+    /// The model as set up in the dealer's current epoch.
+    model: Mutex<Option<(EpochId, Arc<ServerModel>)>>,
+}
+
+/// Reads this server's weight shares again for each set-up, so that they are not held twice.
+type SharesSource = Box<dyn Fn() -> Result<WeightShares, blindroute_protocol::Error> + Send>;
+
+impl<C> std::fmt::Debug for ServerService<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServerService({:?})", self.party)
+    }
+}
+
+/// A session's links and seeds.
+struct Session {
+    id: SessionId,
+    channel: PeerChannel,
+    material: Option<MaterialReader>,
+    seed: Seed,
+    model: Arc<ServerModel>,
+    epoch: EpochId,
+}
+
+impl<C: Catalogue> ServerService<C> {
+    /// A server for one model, whose weight shares `shares` reads.
+    pub fn new(
+        catalogue: Arc<C>,
+        party: Party,
+        shares: impl Fn() -> Result<WeightShares, blindroute_protocol::Error> + Send + 'static,
+        endpoint: Endpoint,
+        ledger: Ledger,
+        options: ServerOptions,
+    ) -> Self {
+        let lanes = Rendezvous::new(64, options.timeouts.stall);
+        let weights = catalogue.weights();
+        let shares = Mutex::new(Box::new(shares) as SharesSource);
+        Self { catalogue, weights, shares, party, endpoint, ledger, options, lanes, model: Mutex::new(None) }
+    }
+
+    /// Answers a client, session after session on one link, or takes a lane of the other server.
+    ///
+    /// # Errors
+    /// Whatever ends the connection; the caller is told.
+    pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
+        let mut link = connection.link;
+        if link.peer() != Role::Client {
+            let open: SessionOpen = link.receive_message()?;
+            return self.lanes.offer(LaneKey(open.session, open.lane), (link, open)).map_err(SessionError::from);
+        }
+        while let Some(hello) = link.receive_message_or_end::<ClientHello>()? {
+            if let Err(error) = self.session(&mut link, &hello) {
+                return super::dealer::tell(&mut link, error);
+            }
+        }
+        Ok(())
+    }
+
+    fn session(&self, client: &mut Link, hello: &ClientHello) -> Result<(), SessionError> {
+        let started = Instant::now();
+        let ours = self.catalogue.digest();
+        if hello.model != ours {
+            let (ours, theirs) = (ours.to_string(), hello.model.to_string());
+            return Err(SessionError::DigestMismatch { with: "client", ours, theirs });
+        }
+        let program = self.catalogue.program(&hello.request).map_err(SessionError::Request)?;
+        // Burnt before anything of the session is used: a crash from here on costs the session, never secrecy.
+        self.ledger.consume(hello.session)?;
+        let mut session = self.open(hello)?;
+        let (writer, reader) = MaterialQueue::bounded(MATERIAL_BUDGET);
+        let (model, seed, material) = (Arc::clone(&session.model), session.seed.clone(), session.material.take());
+        std::thread::scope(|scope| {
+            let (model, program) = (&model, &program);
+            let prepare = move || prepare(program, model, &seed, material, writer);
+            std::thread::Builder::new().name("prepare".into()).spawn_scoped(scope, prepare).map_err(SessionError::Thread)?;
+            let result = self.serve(client, &mut session, program, &reader, started);
+            // The preparing thread ends when its queue has no reader.
+            drop(reader);
+            result
+        })?;
+        Ok(session.channel.finish()?)
+    }
+
+    /// From ready to report.
+    fn serve(&self, client: &mut Link, session: &mut Session, program: &C::Program, reader: &QueueReader, started: Instant) -> Result<(), SessionError> {
+        reader.wait_ready()?;
+        let offline_micros = started.elapsed().as_micros() as u64;
+        let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros, material_bytes: 0 };
+        client.send_message(&ready)?;
+        let inputs = self.inputs(client, &program.inputs())?;
+        let started = Instant::now();
+        let (output, cost) = Online::run(program, &session.model, inputs, reader, &mut session.channel)?;
+        let online_micros = started.elapsed().as_micros() as u64;
+        self.report(client, session.id, &output, cost, online_micros)
+    }
+
+    fn inputs(&self, client: &mut Link, forms: &[blindroute_protocol::Form]) -> Result<Inputs, SessionError> {
+        match self.party {
+            Party::Zero => {
+                let bytes = client.receive_long(Kind::Input, 0, 16)?;
+                let mut seed = [0u8; 16];
+                seed.copy_from_slice(&bytes);
+                Ok(Inputs::from_seed(forms, &Seed::new(seed)))
+            }
+            Party::One => {
+                let bytes = zeroize::Zeroizing::new(client.receive_long(Kind::Input, 0, Inputs::byte_len(forms))?);
+                Ok(Inputs::from_bytes(forms, &bytes)?)
+            }
+        }
+    }
+
+    fn report(&self, client: &mut Link, session: SessionId, output: &OutputShare, cost: Cost, online_micros: u64) -> Result<(), SessionError> {
+        client.send_long(Kind::Output, 0, output.bytes())?;
+        let bytes = cost.opening_bytes as u64;
+        let report = SessionReport {
+            session,
+            online_micros,
+            openings: u32::try_from(cost.openings).unwrap_or(u32::MAX),
+            bytes_sent: bytes,
+            bytes_received: bytes,
+            peak_mib: peak_rss_mib().map_or(0, |mib| u32::try_from(mib).unwrap_or(u32::MAX)),
+        };
+        client.send_message(&report)?;
+        tracing::info!(%session, online_ms = online_micros / 1000, openings = cost.openings, bytes, "served");
+        Ok(())
+    }
+
+    /// Dealer, peer and model of a session.
+    fn open(&self, hello: &ClientHello) -> Result<Session, SessionError> {
+        let timeouts = &self.options.timeouts;
+        let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
+        dealer.send_message(&MaterialRequest {
+            session: hello.session,
+            party: self.party.index() as u8,
+            model: hello.model,
+            request: hello.request.clone(),
+        })?;
+        let grant: MaterialGrant = dealer.receive_message()?;
+        let [mask, material] = grant.seeds.as_slice() else {
+            return Err(SessionError::Grant { expected: 2, found: grant.seeds.len() });
+        };
+        let open = |lane| SessionOpen {
+            session: hello.session,
+            party: self.party.index() as u8,
+            lane,
+            model: hello.model,
+            epoch: grant.epoch,
+            request: Digest(request_digest(&hello.request)),
+        };
+        let mut channel = match self.party {
+            Party::Zero => {
+                let incoming = self.accept_lane(&open(Lane::ToServer0))?;
+                PeerChannel::new(self.accept_lane(&open(Lane::ToServer1))?, incoming)?
+            }
+            Party::One => {
+                let outgoing = self.call_lane(&open(Lane::ToServer0))?;
+                PeerChannel::new(outgoing, self.call_lane(&open(Lane::ToServer1))?)?
+            }
+        };
+        let model = self.model(grant.epoch, &generator_seed(mask), &mut channel)?;
+        let reader = match self.party {
+            Party::Zero => {
+                dealer.close();
+                None
+            }
+            Party::One => Some(MaterialReader::new(dealer)),
+        };
+        let seed = generator_seed(material);
+        Ok(Session { id: hello.session, channel, material: reader, seed, model, epoch: grant.epoch })
+    }
+
+    fn call_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
+        let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
+        let address = self.options.peer.as_ref().ok_or_else(missing)?;
+        let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.options.timeouts)?;
+        link.send_message(open)?;
+        let theirs: SessionOpen = link.receive_message()?;
+        agree(open, &theirs)?;
+        Ok(link)
+    }
+
+    fn accept_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
+        let key = LaneKey(open.session, open.lane);
+        let (mut link, theirs) = self.lanes.take(&key, self.options.timeouts.stall)?;
+        if let Err(error) = agree(open, &theirs) {
+            return super::dealer::tell(&mut link, error);
+        }
+        link.send_message(open)?;
+        Ok(link)
+    }
+
+    /// The model in the dealer's epoch: set up with the peer unless both have it.
+    fn model(&self, epoch: EpochId, mask: &Seed, channel: &mut PeerChannel) -> Result<Arc<ServerModel>, SessionError> {
+        let held = {
+            let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
+            model.as_ref().filter(|(id, _)| *id == epoch).map(|(_, model)| Arc::clone(model))
+        };
+        let answer = channel.exchange(vec![u8::from(held.is_some())], 1).map_err(blindroute_protocol::Error::from)?;
+        if let (Some(held), [1]) = (held, answer.as_slice()) {
+            return Ok(held);
+        }
+        let started = Instant::now();
+        let shares = (self.shares.lock().unwrap_or_else(PoisonError::into_inner))()?;
+        let model = Arc::new(ServerModel::set_up(&self.weights, shares, mask, channel)?);
+        tracing::info!(%epoch, ms = started.elapsed().as_millis() as u64, "model set up with the other server");
+        *self.model.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(&model)));
+        Ok(model)
+    }
+}
+
+/// Prepares until done or nobody wants it; the queue carries the result.
+fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, material: Option<MaterialReader>, queue: QueueWriter) {
+    let result = match material {
+        None => Prepare::run(program, model, seed, &mut std::io::empty(), &queue),
+        Some(mut reader) => {
+            let source: &mut dyn Read = &mut reader;
+            Prepare::run(program, model, seed, source, &queue).and_then(|()| {
+                let ended = reader.finish().map_err(std::io::Error::other);
+                ended.map(|(link, _)| link.close()).map_err(blindroute_protocol::Error::Material)
+            })
+        }
+    };
+    queue.finish(result);
+}
+
+/// Both servers must see the same session from opposite positions.
+fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
+    if ours.party == theirs.party {
+        return Err(SessionError::SameShare(ours.party));
+    }
+    if ours.model != theirs.model {
+        let (ours, theirs) = (ours.model.to_string(), theirs.model.to_string());
+        return Err(SessionError::DigestMismatch { with: "other server", ours, theirs });
+    }
+    if ours.epoch != theirs.epoch {
+        return Err(SessionError::Disagreement("epoch: the servers use different dealers"));
+    }
+    if (ours.session, ours.lane, ours.request) != (theirs.session, theirs.lane, theirs.request) {
+        return Err(SessionError::Disagreement("request"));
+    }
+    Ok(())
+}
+
+fn request_digest(request: &[u8]) -> [u8; 32] {
+    use sha2::{Digest as _, Sha256};
+    Sha256::digest(request).into()
+}
