@@ -2,6 +2,7 @@
 
 use blindroute_protocol::{Channel, ChannelError};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// What happens to the n-th message that one party sends.
@@ -17,21 +18,26 @@ pub enum Fault {
     Drop,
 }
 
-/// One end of a link in memory. A message that does not come within the patience is an error, never a hang.
+/// The messages that one end sent, in order, as they were before any fault.
+pub type Record = Arc<Mutex<Vec<Vec<u8>>>>;
+
+/// One end of a link in memory. A message that does not come within the patience is an error, never a hang; messages
+/// carry their place in the sequence, as they do on a real link.
 #[derive(Debug)]
 pub struct MemoryChannel {
-    sender: Sender<Vec<u8>>,
-    receiver: Receiver<Vec<u8>>,
+    sender: Sender<(usize, Vec<u8>)>,
+    receiver: Receiver<(usize, Vec<u8>)>,
     patience: Duration,
     fault: Option<(usize, Fault)>,
     exchanges: usize,
+    record: Option<Record>,
 }
 
 /// The two ends of a link.
 pub fn memory_channels(patience: Duration) -> (MemoryChannel, MemoryChannel) {
     let (to_one, from_zero) = channel();
     let (to_zero, from_one) = channel();
-    let end = |sender, receiver| MemoryChannel { sender, receiver, patience, fault: None, exchanges: 0 };
+    let end = |sender, receiver| MemoryChannel { sender, receiver, patience, fault: None, exchanges: 0, record: None };
     (end(to_one, from_one), end(to_zero, from_zero))
 }
 
@@ -41,10 +47,20 @@ impl MemoryChannel {
         self.fault = Some((message, fault));
         self
     }
+
+    /// Keeps what this end sends.
+    pub fn with_record(mut self, record: Record) -> Self {
+        self.record = Some(record);
+        self
+    }
 }
 
 impl Channel for MemoryChannel {
     fn exchange(&mut self, mut outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, ChannelError> {
+        if let Some(record) = &self.record {
+            record.lock().unwrap_or_else(PoisonError::into_inner).push(outgoing.clone());
+        }
+        let place = self.exchanges;
         let mut lost = false;
         if let Some((message, fault)) = self.fault
             && message == self.exchanges
@@ -63,14 +79,17 @@ impl Channel for MemoryChannel {
         }
         self.exchanges += 1;
         if !lost {
-            self.sender.send(outgoing).map_err(|_| ChannelError::Transport("the peer hung up".into()))?;
+            self.sender.send((place, outgoing)).map_err(|_| ChannelError::Transport("the peer hung up".into()))?;
         }
-        let message = self.receiver.recv_timeout(self.patience).map_err(|error| {
+        let (found, message) = self.receiver.recv_timeout(self.patience).map_err(|error| {
             ChannelError::Transport(match error {
                 RecvTimeoutError::Timeout => "the peer sent nothing in time".into(),
                 RecvTimeoutError::Disconnected => "the peer hung up".into(),
             })
         })?;
+        if found != place {
+            return Err(ChannelError::Peer(format!("message {place} was expected, message {found} came")));
+        }
         if message.len() != incoming {
             let found = message.len();
             return Err(ChannelError::Peer(format!("a message of {incoming} bytes was expected, {found} came")));

@@ -6,6 +6,6 @@ mod channel;
 mod shared_data;
 mod world;
 
-pub use channel::{Fault, MemoryChannel, memory_channels};
+pub use channel::{Fault, MemoryChannel, Record, memory_channels};
 pub use shared_data::shared_data;
-pub use world::{Run, TestWorld, generator};
+pub use world::{Parties, Run, TestWorld, Transcript, generator};

@@ -1,11 +1,12 @@
 //! All parties in one process, seeded.
 
-use crate::channel::{Fault, MemoryChannel, memory_channels};
+use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use blindroute_protocol::{
-    Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare, Party,
-    Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
+    Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
+    OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
 };
 use std::io::{Read, Write};
+use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ pub struct TestWorld {
     patience: Duration,
     fault: Option<(Party, usize, Fault)>,
     cut_material: Option<usize>,
+    recorded: bool,
 }
 
 /// What a run of two servers gave.
@@ -29,6 +31,61 @@ pub struct Run {
     pub material_bytes: usize,
     /// The cost meter's forecast.
     pub forecast: Cost,
+    /// The output shares that each server sent the client, and all else that was sent if the world records it.
+    pub transcript: Transcript,
+}
+
+/// What was sent in a run, byte for byte.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Transcript {
+    /// Each server's messages to the other, the model's set-up first. Empty unless [`TestWorld::recorded`].
+    pub messages: [Vec<Vec<u8>>; 2],
+    /// The dealer's stream, one entry a record. Empty unless [`TestWorld::recorded`].
+    pub material: Vec<Vec<u8>>,
+    /// Each server's message to the client.
+    pub output_shares: [Vec<u8>; 2],
+}
+
+impl std::fmt::Debug for Transcript {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transcript({} messages, {} records)", self.messages[0].len(), self.material.len())
+    }
+}
+
+impl Transcript {
+    /// The revealed words as integers, exactly; [`Output`] holds them as f64. Bits are left out.
+    pub fn integers(&self, specs: &[OutputSpec]) -> Vec<Vec<i128>> {
+        let mut at = 0;
+        let mut values = Vec::new();
+        for spec in specs {
+            let start = at;
+            at += Output::byte_len(std::slice::from_ref(spec));
+            let OutputSpec::Words(form) = spec else { continue };
+            let read = |bytes: &[u8], index: usize| {
+                let (bits, first) = (form.bits as usize, index * form.bits as usize);
+                (0..bits).fold(0u128, |word, bit| {
+                    word | u128::from(bytes[start + (first + bit) / 8] >> ((first + bit) % 8) & 1) << bit
+                })
+            };
+            let signed = |index: usize| {
+                let [zero, one] = self.output_shares.each_ref().map(|bytes| read(bytes, index));
+                (zero.wrapping_add(one) << (128 - form.bits)) as i128 >> (128 - form.bits)
+            };
+            values.push((0..form.shape.len()).map(signed).collect());
+        }
+        values
+    }
+}
+
+/// What each party of a run ended with.
+#[derive(Debug)]
+pub struct Parties {
+    /// The servers: output share and cost, or the error.
+    pub servers: [Result<(OutputShare, Cost), Error>; 2],
+    /// The dealer: the bytes it sent, or the error.
+    pub dealer: Result<usize, Error>,
+    /// What was sent.
+    pub transcript: Transcript,
 }
 
 /// A small generator of test data: xorshift, in [−1, 1).
@@ -45,7 +102,7 @@ pub fn generator(seed: u64) -> impl FnMut() -> f64 {
 impl TestWorld {
     /// A world whose every secret follows from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self { seed, patience: Duration::from_secs(60), fault: None, cut_material: None }
+        Self { seed, patience: Duration::from_secs(60), fault: None, cut_material: None, recorded: false }
     }
 
     /// How long a party waits for a message.
@@ -56,6 +113,11 @@ impl TestWorld {
     /// Puts a fault on the `message`-th message (0 is the model's set-up) that `party` sends.
     pub fn with_fault(self, party: Party, message: usize, fault: Fault) -> Self {
         Self { fault: Some((party, message, fault)), ..self }
+    }
+
+    /// Keeps every message and the dealer's stream in the run's transcript.
+    pub fn recorded(self) -> Self {
+        Self { recorded: true, ..self }
     }
 
     /// Ends the dealer's stream after this many bytes.
@@ -77,19 +139,44 @@ impl TestWorld {
     /// # Panics
     /// If a party's thread panics.
     pub fn run<P: Program>(&self, program: &P, weights: &[Tensor<f32>], inputs: &[Tensor<f32>]) -> Result<Run, Error> {
-        let result = self.run_parties(program, weights, inputs);
+        let result = self.run_all(program, weights, inputs);
         if result.is_err() && self.fault.is_none() && self.cut_material.is_none() {
             eprintln!("TestWorld::seeded({}) failed", self.seed);
         }
         result
     }
 
-    fn run_parties<P: Program>(
+    fn run_all<P: Program>(
         &self,
         program: &P,
         weights: &[Tensor<f32>],
         inputs: &[Tensor<f32>],
     ) -> Result<Run, Error> {
+        let parties = self.run_parties(program, weights, inputs)?;
+        let [zero, one] = parties.servers;
+        let ((zero, zero_cost), (one, one_cost)) = (zero?, one?);
+        Ok(Run {
+            output: Output::combine(&Meter::outputs(program)?, zero.bytes(), one.bytes())?,
+            servers: [zero_cost, one_cost],
+            material_bytes: parties.dealer?,
+            forecast: Meter::cost(program)?,
+            transcript: parties.transcript,
+        })
+    }
+
+    /// Runs a program with two servers and a dealer in threads, and tells how each of them ended.
+    ///
+    /// # Errors
+    /// If weights or inputs do not fit the program, before any party runs.
+    ///
+    /// # Panics
+    /// If a party's thread panics.
+    pub fn run_parties<P: Program>(
+        &self,
+        program: &P,
+        weights: &[Tensor<f32>],
+        inputs: &[Tensor<f32>],
+    ) -> Result<Parties, Error> {
         let (specs, forms) = (program.weights(), program.inputs());
         let weight_seed = self.secret(1);
         let shares =
@@ -105,15 +192,23 @@ impl TestWorld {
             Some((at, message, fault)) if at == party => channel.with_fault(message, fault),
             _ => channel,
         };
-        let channels = [faulty(zero, Party::Zero), faulty(one, Party::One)];
-        let (sink, source) = pipe(self.cut_material.unwrap_or(usize::MAX));
+        let records: [Record; 2] = Default::default();
+        let recording = |channel: MemoryChannel, party: Party| {
+            if self.recorded { channel.with_record(records[party.index()].clone()) } else { channel }
+        };
+        let channels = [
+            recording(faulty(zero, Party::Zero), Party::Zero),
+            recording(faulty(one, Party::One), Party::One),
+        ];
+        let (sink, source) = pipe(self.cut_material.unwrap_or(usize::MAX), self.recorded);
         std::thread::scope(|scope| {
             let dealer = scope.spawn({
                 let seeds = DealerSeeds(material_seeds.clone());
                 let dealer_model = &dealer_model;
                 move || {
                     let mut sink = sink;
-                    Dealer::run(program, dealer_model, seeds, &mut sink).map(|()| sink.sent)
+                    let result = Dealer::run(program, dealer_model, seeds, &mut sink);
+                    (result.map(|()| sink.sent), sink.kept)
                 }
             });
             let mut source = Some(source);
@@ -130,20 +225,18 @@ impl TestWorld {
                     })
                 })
                 .collect();
-            let mut results = Vec::new();
-            for handle in servers {
-                results.push(join(handle));
-            }
-            let dealt = join(dealer);
-            let [(zero, zero_cost), (one, one_cost)] =
-                <[_; 2]>::try_from(results.into_iter().collect::<Result<Vec<_>, _>>()?)
-                    .map_err(|_| Error::MaterialEnded)?;
-            Ok(Run {
-                output: Output::combine(&Meter::outputs(program)?, zero.bytes(), one.bytes())?,
-                servers: [zero_cost, one_cost],
-                material_bytes: dealt?,
-                forecast: Meter::cost(program)?,
-            })
+            // All of them are joined before any error is looked at.
+            let [zero, one] = <[_; 2]>::try_from(servers.into_iter().map(join).collect::<Vec<_>>())
+                .unwrap_or_else(|_| unreachable!("there are two servers"));
+            let (dealer, material) = join(dealer);
+            let share = |result: &Result<(OutputShare, Cost), Error>| {
+                result.as_ref().map_or_else(|_| Vec::new(), |(share, _)| share.bytes().to_vec())
+            };
+            let output_shares = [share(&zero), share(&one)];
+            let messages =
+                records.each_ref().map(|record| record.lock().unwrap_or_else(PoisonError::into_inner).clone());
+            let transcript = Transcript { messages, material, output_shares };
+            Ok(Parties { servers: [zero, one], dealer, transcript })
         })
     }
 }
@@ -187,6 +280,8 @@ struct PipeSink {
     sender: SyncSender<Vec<u8>>,
     sent: usize,
     limit: usize,
+    recorded: bool,
+    kept: Vec<Vec<u8>>,
 }
 
 struct PipeSource {
@@ -195,18 +290,23 @@ struct PipeSource {
     at: usize,
 }
 
-fn pipe(limit: usize) -> (PipeSink, PipeSource) {
+fn pipe(limit: usize, recorded: bool) -> (PipeSink, PipeSource) {
     let (sender, receiver) = sync_channel(64);
-    (PipeSink { sender, sent: 0, limit }, PipeSource { receiver, chunk: Vec::new(), at: 0 })
+    (PipeSink { sender, sent: 0, limit, recorded, kept: Vec::new() }, PipeSource { receiver, chunk: Vec::new(), at: 0 })
 }
 
 impl Write for PipeSink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        if self.sent + bytes.len() > self.limit {
+        // What the limit still allows goes out, be it part of a record.
+        let bytes = &bytes[..bytes.len().min(self.limit - self.sent)];
+        if bytes.is_empty() {
             return Err(closed());
         }
         self.sender.send(bytes.to_vec()).map_err(|_| closed())?;
+        if self.recorded {
+            self.kept.push(bytes.to_vec());
+        }
         self.sent += bytes.len();
         Ok(bytes.len())
     }
