@@ -8,6 +8,9 @@ use crate::{
     rule,
 };
 
+/// The largest default weight of cost: secure heads hold λ · relative cost below 16.
+const LARGEST: f32 = 10.0;
+
 /// By what a router's default weight of cost is chosen on the validation split.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LambdaRule {
@@ -31,13 +34,14 @@ impl Default for LambdaRule {
     }
 }
 
-/// The weight of cost that the rule picks among [`lambdas`] on these samples, and what it reaches there. Of equals, the
-/// largest: it leans to the cheaper model on other prompts.
+/// The weight of cost that the rule picks among those of [`lambdas`] up to 10 on these samples, and what it reaches there.
+/// Scores go from 0 to 1, so beyond 1 a larger weight changes little but the choice among models of equal cost. Of equals,
+/// the largest: it leans to the cheaper model on other prompts.
 ///
 /// # Panics
 /// If the router's rule is for other models or embeddings than the samples'.
 pub fn choose_lambda(router: &Rule, samples: &Samples, by: LambdaRule) -> (f32, Point) {
-    let grid = lambdas();
+    let grid: Vec<f32> = lambdas().into_iter().filter(|lambda| *lambda <= LARGEST).collect();
     let points = sweep(router, samples, &grid);
     let best_single = singles(samples, rule::costs(router)).iter().map(|point| point.score).fold(0.0, f64::max);
     let value = |point: &Point| match by {
@@ -76,7 +80,7 @@ mod tests {
         assert!((0.3..0.5).contains(&lambda), "{lambda}: the largest of the grid below 0.5");
         // Half the score of model 1 is worth less than its cost here.
         let (lambda, point) = choose_lambda(&router, &samples, LambdaRule::Utility { alpha: 0.9 });
-        assert_eq!((lambda, point.cost), (1000.0, 0.0));
+        assert_eq!((lambda, point.cost), (10.0, 0.0));
         let (_, point) = choose_lambda(&router, &samples, LambdaRule::MatchBestSingle { slack: 0.4 });
         assert_eq!(point.cost, 0.0);
     }

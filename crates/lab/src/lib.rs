@@ -1,7 +1,7 @@
 //! blindroute lab: routing data, training of the routers that a bundle holds, and their evaluation.
 //!
-//! Training sees prompts as embeddings only ([`Samples`]); where they come from is the caller's business
-//! ([`embedder::Embedder`]). Everything is seeded, and nothing reads the clock: the same data give the same router.
+//! Training sees prompts as embeddings only ([`Samples`]); they come from any [`embedder::Embedder`], as from a bundle's
+//! own encoder ([`embed_dataset`]). [`train_router`] puts what was trained into the bundle. Everything is seeded, and nothing reads the clock: the same data give the same router.
 //!
 //! ```
 //! use blindroute_lab::{Samples, report, uniroute};
@@ -27,13 +27,19 @@ pub mod report;
 pub mod rule;
 pub mod uniroute;
 
+mod cache;
+mod encoder;
 mod kmeans;
 mod lambda;
 mod ridge;
 mod samples;
 #[cfg(test)]
 mod synthetic;
+mod train;
 mod vector;
 
+pub use cache::{DatasetEmbedError, embed_dataset};
+pub use encoder::ClearEmbedder;
 pub use lambda::{LambdaRule, choose_lambda};
 pub use samples::{Samples, TrainError, relative_costs};
+pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};

@@ -1,0 +1,222 @@
+//! `blindroute train`: routers from outcomes.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use anyhow::{Context, bail};
+use blindroute_lab::{
+    Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, report::Report, train_router,
+    uniroute,
+};
+use blindroute_routing::bundle::{Bundle, Model};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use super::bundle_import::{print, write_bundle};
+
+/// Train a router on a routing data set and put it into a bundle.
+#[derive(clap::Args, Debug)]
+pub struct TrainArgs {
+    #[command(subcommand)]
+    router: RouterArgs,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum RouterArgs {
+    /// UniRoute: clusters of prompts, and how often each model fails in each. Becomes the bundle's default router.
+    Uniroute {
+        #[command(flatten)]
+        common: CommonArgs,
+        /// Numbers of clusters to try.
+        #[arg(long, value_delimiter = ',', value_name = "K,...")]
+        k: Option<Vec<usize>>,
+        /// Weights of a model's overall error in each cluster, in prompts, to try.
+        #[arg(long, value_delimiter = ',', value_name = "N,...")]
+        smoothing: Option<Vec<f32>>,
+        /// What every draw follows from.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Each model's score, predicted from the embedding by ridge regression.
+    Direct {
+        #[command(flatten)]
+        common: CommonArgs,
+        /// Penalties to try, relative to the mean square of the inputs.
+        #[arg(long, value_delimiter = ',', value_name = "P,...")]
+        penalty: Option<Vec<f64>>,
+    },
+    /// A router of CSCR's form, made from outcomes alone: a stand-in, not CSCR's contrastive training.
+    Cscr {
+        #[command(flatten)]
+        common: CommonArgs,
+        /// How many models survive the search.
+        #[arg(long, default_value_t = cscr::Options::default().keep)]
+        k: usize,
+        /// The width of descriptors.
+        #[arg(long, default_value_t = cscr::Options::default().descriptor)]
+        descriptor: usize,
+        /// The regression's penalty, relative to the mean square of the inputs.
+        #[arg(long, default_value_t = cscr::Options::default().penalty)]
+        penalty: f64,
+    },
+}
+
+#[derive(clap::Args, Debug)]
+struct CommonArgs {
+    /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The bundle whose encoder reads the prompts.
+    #[arg(long, value_name = "FILE")]
+    bundle: PathBuf,
+    /// Where to write the bundle with the router; may be the same file.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// The router's name in the bundle; a router of this name is replaced [default: the method's name].
+    #[arg(long)]
+    name: Option<String>,
+    /// Choose the default weight of cost by the largest score − ALPHA · cost on the valid split, instead of the cheapest
+    /// that scores as well as the best single model.
+    #[arg(long, conflicts_with = "slack")]
+    alpha: Option<f64>,
+    /// How much mean score below the best single model's the default weight of cost may give up.
+    #[arg(long, default_value_t = 0.0)]
+    slack: f64,
+    /// What the data are and under which licence, for people; kept in the bundle [default: the folder's name].
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// A file that keeps the prompts' embeddings, so that the next training on the same data and encoder is quick.
+    #[arg(long, value_name = "FILE")]
+    embeddings: Option<PathBuf>,
+    /// Print the report as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+impl CommonArgs {
+    fn lambda(&self) -> anyhow::Result<LambdaRule> {
+        let value = self.alpha.unwrap_or(self.slack);
+        if !(value.is_finite() && value >= 0.0) {
+            bail!("--alpha and --slack are numbers from 0, not {value}");
+        }
+        Ok(match self.alpha {
+            Some(alpha) => LambdaRule::Utility { alpha },
+            None => LambdaRule::MatchBestSingle { slack: self.slack },
+        })
+    }
+}
+
+/// Trains, writes the bundle, and prints what the router is worth on the test split.
+pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+    let (kind, common, method) = match args.router {
+        RouterArgs::Uniroute { common, k, smoothing, seed } => {
+            let mut options = uniroute::Options { seed, lambda: common.lambda()?, ..Default::default() };
+            options.clusters = k.unwrap_or(options.clusters);
+            options.smoothing = smoothing.unwrap_or(options.smoothing);
+            if let Some(few) = options.clusters.iter().find(|clusters| **clusters < 2) {
+                bail!("--k {few} leaves nothing to choose by the prompt: give 2 clusters or more");
+            }
+            ("uniroute", common, Method::UniRoute(options))
+        }
+        RouterArgs::Direct { common, penalty } => {
+            let mut options = direct::Options { lambda: common.lambda()?, ..Default::default() };
+            options.penalties = penalty.unwrap_or(options.penalties);
+            check_penalties(&options.penalties)?;
+            ("direct", common, Method::Direct(options))
+        }
+        RouterArgs::Cscr { common, k, descriptor, penalty } => {
+            check_penalties(&[penalty])?;
+            let options = cscr::Options { keep: k, descriptor, penalty };
+            let lambda = common.lambda()?;
+            ("cscr", common, Method::Cscr { options, lambda })
+        }
+    };
+    train(kind, common, &method)
+}
+
+fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
+    match penalties.iter().find(|penalty| !(penalty.is_finite() && **penalty >= 0.0)) {
+        Some(penalty) => bail!("--penalty {penalty} cannot be used: give numbers from 0"),
+        None => Ok(()),
+    }
+}
+
+fn train(kind: &str, common: CommonArgs, method: &Method) -> anyhow::Result<()> {
+    let dataset = Dataset::load(&common.data)?;
+    let read = Bundle::open(&common.bundle)
+        .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
+    for name in &read.unknown {
+        tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
+    }
+    let bar = ProgressBar::new(dataset.prompts().len() as u64);
+    bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
+    let embeddings = embed_dataset(&read.bundle, &dataset, common.embeddings.as_deref(), &mut |done| {
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let embeddings = embeddings?;
+
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_message(format!("training {kind}"));
+    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
+    let name = common.name.as_deref().unwrap_or(kind);
+    let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
+    let trained = train_router(read.bundle, &dataset, &embeddings, method, name, &source);
+    spinner.finish_and_clear();
+    let trained = trained?;
+    for router in &trained.dropped {
+        tracing::warn!("the router {router} was for other models and is left out");
+    }
+    let bytes = write_bundle(&trained.bundle, &common.out)?;
+    tracing::info!("wrote {bytes} bytes to {}", common.out.display());
+    print(&if common.json {
+        let Trained { bundle, chosen, valid, test, .. } = &trained;
+        let digest = bundle.digest().to_string();
+        serde_json::to_string(&Summary { router: name, out: &common.out, bytes, digest, chosen, valid, test })?
+    } else {
+        describe(name, &trained, dataset.models())
+    })
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    router: &'a str,
+    out: &'a PathBuf,
+    bytes: usize,
+    digest: String,
+    chosen: &'a Chosen,
+    valid: &'a Report,
+    test: &'a Report,
+}
+
+fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
+    let test = &trained.test;
+    let settings = match &trained.chosen {
+        Chosen::UniRoute { best, .. } => format!("{} clusters, smoothing {}", best.clusters, best.smoothing),
+        Chosen::Direct { penalty, .. } => format!("penalty {penalty}"),
+        Chosen::Cscr { keep } => format!("{keep} models survive the search"),
+    };
+    let mut text = format!("router {name}: {settings}, λ {:.4} (chosen on valid)\n", test.lambda);
+    let _ = writeln!(text, "test split, {} prompts; cost is relative to the dearest model", test.prompts);
+    let mut row = |what: &str, score: f64, cost: f64| {
+        let _ = writeln!(text, "  {what:<52} score {score:.4}  cost {cost:.4}");
+    };
+    row("this router", test.router.score, test.router.cost);
+    row("oracle", test.oracle.score, test.oracle.cost);
+    row("random model", test.random.score, test.random.cost);
+    let best = &test.best_single;
+    row(&format!("best single ({})", best.model), best.point.score, best.point.cost);
+    let cheapest = &test.cheapest;
+    row(&format!("cheapest ({})", cheapest.model), cheapest.point.score, cheapest.point.cost);
+    let _ = writeln!(
+        text,
+        "  area over all λ {:.4}, of models by lot without seeing the prompt {:.4}",
+        test.area, test.prompt_free_area
+    );
+    let chosen: Vec<String> = (models.iter().zip(&test.chosen))
+        .filter(|(_, count)| **count > 0)
+        .map(|(model, count)| format!("{} {count}", model.name))
+        .collect();
+    let _ = write!(text, "  chosen: {}", chosen.join(", "));
+    text
+}
