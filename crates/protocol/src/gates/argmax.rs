@@ -153,7 +153,8 @@ pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) ->
 /// **Computes** the one-hot vector of the largest of n values, ties to the lower index. **Shapes** `[1, 1, n]` masked,
 /// to n shared bits. **Cost** three openings: comparison (2) and ranks; n(n − 1)/2 comparisons. **Security** see
 /// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** exact for values that
-/// differ by at least 2^low. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that ranks are
+/// differ by at least 2^low, and for equal ones; three or more different values within 2^low may beat each other in a
+/// circle, and then no bit is set. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that ranks are
 /// found by table, and ties are broken.
 ///
 /// # Errors

@@ -86,8 +86,9 @@ fn wide<I: Interpreter>(
 
 /// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
 /// fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
-/// 10⁻³ for x ≥ 2^low, 5·10⁻² below (asserted in tests for offset ≥ 2^low/16), where the comparison's unit
-/// 2^(high − 20) is small against 2^low. **Source** octave-wise splines; no Newton steps.
+/// 2·10⁻³ for x ≥ 2^low (1/577 of the cubic, the rest of the comparison) where the comparison's unit 2^(high − 20) is
+/// at most 2^(low − 7); 4·10⁻³ where it is 2^(low − 4); 7·10⁻² below 2^low (asserted in tests for offset ≥ 2^low/16).
+/// **Source** octave-wise splines; no Newton steps.
 ///
 /// # Errors
 /// If the range does not fit the ring.
@@ -108,7 +109,8 @@ pub fn reciprocal<I: Interpreter>(
 
 /// **Computes** scale/√x, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
 /// fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
-/// 3·10⁻⁴ (asserted in tests). **Source** octave-wise splines; no Newton steps.
+/// 7·10⁻⁴ where the comparison's unit 2^(high − 20) is at most 2^(low − 7); where it is more, 8·10⁻⁴ from 2^4 units on
+/// and 2·10⁻² below (asserted in tests). **Source** octave-wise splines; no Newton steps.
 ///
 /// # Errors
 /// If the range does not fit the ring.
@@ -170,7 +172,7 @@ fn scale_by<I: Interpreter>(
 /// **Computes** y·√d/‖y‖ for each row y of width d whose mean is zero: LayerNorm without its affine part. **Shapes**
 /// y `[1, T, d]` shares with `fraction` fraction bits, to masked Z_2^64 with 12 fraction bits. **Cost** five openings:
 /// y, ‖y‖², the comparison, the factor, the product. **Security** see [`spline`](crate::protocols::spline). **Error**
-/// relative 3·10⁻⁴ from the root and 2^−8 absolute in ‖y‖²/d. Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.;
+/// relative 7·10⁻⁴ from the root and 2^−8 absolute in ‖y‖²/d. Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.;
 /// centred by the layer before, whose weights fold the mean in.
 ///
 /// # Errors

@@ -12,7 +12,8 @@ use blindroute_ring::Shape;
 /// ties go to the lower index in both. **Shapes** two rows `[1, 1, n]`, masked, to n shared bits. **Cost** five
 /// openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1) comparisons of the given
 /// digits. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
-/// [`table`](crate::protocols::table). **Error** exact for values that differ by at least 2^low. **Source** PPRoute,
+/// [`table`](crate::protocols::table). **Error** exact for values that differ by at least 2^low,
+/// and for equal ones; of three or more different values within 2^low none may win, see [`argmax`](crate::gates::argmax). **Source** PPRoute,
 /// unsorted top-k (section 4.3), CSCR's cost-aware choice among the k. **Differs from the source** in that ties are
 /// broken, so exactly k survive even if all are equal, and that both orders are found at once.
 ///

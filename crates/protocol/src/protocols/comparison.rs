@@ -2,9 +2,10 @@
 //!
 //! **Computes** [x ≥ t] for each of J thresholds t, as bits opened under mask bits. **Shapes** n elements, masked mod
 //! 2^k, to J planes of n bits. **Cost** two openings for any J. With w = digits·d + 1 window bits, G digits of d bits:
-//! 8·⌈n/64⌉·J·(2G−1) + 8·⌈n/64⌉·J bytes each way; material 8·(G·⌈n·2^d/64⌉ + ⌈n/64⌉ + J·⌈n/64⌉·(2^G + 2^(G−1) − 2G))
+//! 8·⌈n/64⌉·J·(2G−1) + 8·⌈n/64⌉·J bytes each way; material 8·(G·⌈n·2^d/64⌉ + ⌈n/64⌉ + J·⌈n/64⌉·(2^G + 2^(G−1) − 2G − 1))
 //! bytes. **Security** a server sees bits under fresh mask bits. **Error** the comparison is of x ≫ low, up to one unit
-//! of it: exact but for |x − t| < 2^low. Needs |x − t| < 2^(low + w − 1). **Source** the digit decomposition of
+//! of it: exact but for |x − t| < 2^low. Needs |x − t| ≤ 2^(low + w − 1) − 2^low: rounding may add one unit, and at
+//! the top of the window it would turn the sign. **Source** the digit decomposition of
 //! Damgård et al., TCC'06, and Rathee et al., CrypTFlow2, CCS'20, with one-time truth tables (Ishai et al., TCC'13) for
 //! the digits. **Differs from the source** in that the shares of the one-hot digits of λ serve every threshold (a
 //! comparison with a constant only shifts the public part), and all digits combine in one many-input AND.
