@@ -198,10 +198,11 @@ impl ShareFile {
         match self.party {
             Party::One => WeightShares::from_bytes(specs, &self.payload),
             Party::Zero => {
-                let seed: [u8; 16] = self.payload.as_slice().try_into().map_err(|_| blindroute_protocol::Error::Weight {
-                    name: "(all)".to_owned(),
-                    problem: format!("expected a seed of 16 bytes, found {}", self.payload.len()),
-                })?;
+                let seed: [u8; 16] =
+                    self.payload.as_slice().try_into().map_err(|_| blindroute_protocol::Error::Weight {
+                        name: "(all)".to_owned(),
+                        problem: format!("expected a seed of 16 bytes, found {}", self.payload.len()),
+                    })?;
                 Ok(WeightShares::from_seed(specs, &Seed::new(seed)))
             }
         }

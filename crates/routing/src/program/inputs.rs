@@ -2,9 +2,10 @@
 
 use super::plan::{FRACTION, HEAD_FRACTION, ModelPlan, PRODUCT};
 use super::route::Task;
+use super::select::SelectProgram;
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
 use crate::embedding::{self, EmbeddingError};
-use blindroute_protocol::{Form, Shape, Tensor};
+use blindroute_protocol::{Form, Program as _, Shape, Tensor};
 
 /// Added to the attention scores of padding: below every real score, above the comparison's range.
 const PADDING: f32 = -256.0;
@@ -30,6 +31,7 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
     };
     match task {
         Task::Route { bucket, .. } => encoder(bucket).into_iter().chain([lambda]).collect(),
+        Task::Select { candidates, keep } => SelectProgram { candidates, keep }.inputs(),
         Task::Embed { bucket } => encoder(bucket),
         Task::Head { .. } => vec![Form::new(Shape::row(hidden), EMBEDDING_RING, HEAD_FRACTION), lambda],
     }

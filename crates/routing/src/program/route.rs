@@ -4,6 +4,7 @@ use super::encoder::{Encoder, EncoderInputs};
 use super::head::Head;
 use super::inputs::input_forms;
 use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
+use super::select::SelectProgram;
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, WeightSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -36,6 +37,13 @@ pub enum Task {
         /// The router.
         router: usize,
     },
+    /// Given similarities and scores to the one-hot choice of CSCR's rule: a measurement.
+    Select {
+        /// Candidates.
+        candidates: usize,
+        /// How many survive the search.
+        keep: usize,
+    },
     /// Tokens to their embedding.
     Embed {
         /// Tokens, padding included.
@@ -61,6 +69,10 @@ impl RouteProgram {
             Task::Route { router, bucket } => (Some(router), Some(bucket)),
             Task::Head { router } => (Some(router), None),
             Task::Embed { bucket } => (None, Some(bucket)),
+            Task::Select { candidates, keep } => {
+                SelectProgram { candidates, keep }.check()?;
+                (None, None)
+            }
         };
         if let Some(bucket) = bucket
             && !crate::tokenizer::BUCKETS.contains(&bucket)
@@ -102,6 +114,7 @@ impl Program for RouteProgram {
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
         let head = |router: usize| Head { router: &self.plan.routers[router], specs: &self.specs };
         match self.task {
+            Task::Select { candidates, keep } => SelectProgram { candidates, keep }.run(machine),
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?;

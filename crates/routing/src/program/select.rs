@@ -12,6 +12,22 @@ pub struct SelectProgram {
     pub keep: usize,
 }
 
+impl SelectProgram {
+    /// Whether the numbers make sense: pairs grow with the square of the candidates, so these are bounded.
+    ///
+    /// # Errors
+    /// Which is out of range.
+    pub fn check(&self) -> Result<(), Error> {
+        if !(2..=512).contains(&self.candidates) || !(1..=self.candidates).contains(&self.keep) {
+            let (keep, candidates) = (self.keep, self.candidates);
+            return Err(Error::Program(format!(
+                "the top {keep} of {candidates}: 2 to 512 candidates, k from 1 to their number"
+            )));
+        }
+        Ok(())
+    }
+}
+
 impl Program for SelectProgram {
     fn weights(&self) -> Vec<WeightSpec> {
         Vec::new()

@@ -49,8 +49,6 @@ pub struct ServerReady {
     pub epoch: EpochId,
     /// Time spent dealing, sending and preparing.
     pub offline_micros: u64,
-    /// Bytes of material received.
-    pub material_bytes: u64,
 }
 
 impl Message for ServerReady {
@@ -60,7 +58,6 @@ impl Message for ServerReady {
         let mut out = self.session.0.to_vec();
         out.extend_from_slice(&self.epoch.0);
         out.extend_from_slice(&self.offline_micros.to_le_bytes());
-        out.extend_from_slice(&self.material_bytes.to_le_bytes());
         out
     }
 
@@ -70,7 +67,6 @@ impl Message for ServerReady {
             session: SessionId(decoder.array("session")?),
             epoch: EpochId(decoder.array("epoch")?),
             offline_micros: decoder.u64("offline time")?,
-            material_bytes: decoder.u64("material bytes")?,
         };
         decoder.finish()?;
         Ok(ready)
@@ -90,6 +86,8 @@ pub struct SessionReport {
     pub bytes_sent: u64,
     /// Bytes of exchanges received.
     pub bytes_received: u64,
+    /// Bytes of material received from the dealer.
+    pub material_bytes: u64,
     /// Peak memory of the process, 0 where the system does not tell.
     pub peak_mib: u32,
 }
@@ -103,6 +101,7 @@ impl Message for SessionReport {
         out.extend_from_slice(&self.openings.to_le_bytes());
         out.extend_from_slice(&self.bytes_sent.to_le_bytes());
         out.extend_from_slice(&self.bytes_received.to_le_bytes());
+        out.extend_from_slice(&self.material_bytes.to_le_bytes());
         out.extend_from_slice(&self.peak_mib.to_le_bytes());
         out
     }
@@ -115,6 +114,7 @@ impl Message for SessionReport {
             openings: decoder.u32("openings")?,
             bytes_sent: decoder.u64("bytes sent")?,
             bytes_received: decoder.u64("bytes received")?,
+            material_bytes: decoder.u64("material bytes")?,
             peak_mib: decoder.u32("peak memory")?,
         };
         decoder.finish()?;

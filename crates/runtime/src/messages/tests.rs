@@ -33,10 +33,7 @@ fn encodings_are_frozen_and_strict() {
         &ClientHello { session: SESSION, model: MODEL, request: b"abc".to_vec() },
         &format!("0100{s}{m}03000000616263"),
     );
-    frozen(
-        &ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102, material_bytes: 5 },
-        &format!("{s}{e}02010000000000000500000000000000"),
-    );
+    frozen(&ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102 }, &format!("{s}{e}0201000000000000"));
     frozen(
         &SessionReport {
             session: SESSION,
@@ -44,9 +41,10 @@ fn encodings_are_frozen_and_strict() {
             openings: 9,
             bytes_sent: 10,
             bytes_received: 11,
+            material_bytes: 5,
             peak_mib: 12,
         },
-        &format!("{s}0700000000000000090000000a000000000000000b000000000000000c000000"),
+        &format!("{s}0700000000000000090000000a000000000000000b0000000000000005000000000000000c000000"),
     );
     frozen(
         &SessionOpen {

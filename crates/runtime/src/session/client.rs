@@ -33,6 +33,8 @@ pub struct ServerReport {
     pub openings: u32,
     /// Bytes of exchanges sent to the other server.
     pub bytes_sent: u64,
+    /// Bytes of material received from the dealer.
+    pub material_bytes: u64,
     /// Peak memory of the server's process so far.
     pub peak_mib: u32,
 }
@@ -78,7 +80,13 @@ impl<C: Catalogue> Client<C> {
         Ok([call(0, Role::Server0)?, call(1, Role::Server1)?])
     }
 
-    fn session(&self, links: &mut [Link; 2], program: &C::Program, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
+    fn session(
+        &self,
+        links: &mut [Link; 2],
+        program: &C::Program,
+        request: &[u8],
+        inputs: &[Tensor<f32>],
+    ) -> Result<Route, SessionError> {
         let forms = program.inputs();
         let seed = WireSeed::generate()?;
         let key = super::generator_seed(&seed);
@@ -108,6 +116,7 @@ impl<C: Catalogue> Client<C> {
             online: Duration::from_micros(report.online_micros),
             openings: report.openings,
             bytes_sent: report.bytes_sent,
+            material_bytes: report.material_bytes,
             peak_mib: report.peak_mib,
         });
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;

@@ -82,7 +82,13 @@ impl<C: Catalogue> DealerService<C> {
         }
     }
 
-    fn deal(&self, zero: &mut Link, others: &MaterialRequest, one: &mut Link, request: &MaterialRequest) -> Result<Dealing<'_>, SessionError> {
+    fn deal(
+        &self,
+        zero: &mut Link,
+        others: &MaterialRequest,
+        one: &mut Link,
+        request: &MaterialRequest,
+    ) -> Result<Dealing<'_>, SessionError> {
         if others.request != request.request {
             return Err(SessionError::Disagreement("request"));
         }

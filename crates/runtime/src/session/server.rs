@@ -19,6 +19,7 @@ use blindroute_protocol::{
     ServerModel, WeightShares, WeightSpec,
 };
 use std::io::Read;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -122,12 +123,17 @@ impl<C: Catalogue> ServerService<C> {
         self.ledger.consume(hello.session)?;
         let mut session = self.open(hello)?;
         let (writer, reader) = MaterialQueue::bounded(MATERIAL_BUDGET);
-        let (model, seed, material) = (Arc::clone(&session.model), session.seed.clone(), session.material.take());
+        let (model, seed) = (Arc::clone(&session.model), session.seed.clone());
+        let received = Arc::new(AtomicU64::new(0));
+        let material = session.material.take().map(|reader| Counted { reader, received: Arc::clone(&received) });
         std::thread::scope(|scope| {
             let (model, program) = (&model, &program);
             let prepare = move || prepare(program, model, &seed, material, writer);
-            std::thread::Builder::new().name("prepare".into()).spawn_scoped(scope, prepare).map_err(SessionError::Thread)?;
-            let result = self.serve(client, &mut session, program, &reader, started);
+            std::thread::Builder::new()
+                .name("prepare".into())
+                .spawn_scoped(scope, prepare)
+                .map_err(SessionError::Thread)?;
+            let result = self.serve(client, &mut session, program, &reader, &received, started);
             // The preparing thread ends when its queue has no reader.
             drop(reader);
             result
@@ -136,16 +142,30 @@ impl<C: Catalogue> ServerService<C> {
     }
 
     /// From ready to report.
-    fn serve(&self, client: &mut Link, session: &mut Session, program: &C::Program, reader: &QueueReader, started: Instant) -> Result<(), SessionError> {
+    fn serve(
+        &self,
+        client: &mut Link,
+        session: &mut Session,
+        program: &C::Program,
+        reader: &QueueReader,
+        received: &AtomicU64,
+        started: Instant,
+    ) -> Result<(), SessionError> {
         reader.wait_ready()?;
         let offline_micros = started.elapsed().as_micros() as u64;
-        let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros, material_bytes: 0 };
+        let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros };
         client.send_message(&ready)?;
         let inputs = self.inputs(client, &program.inputs())?;
         let started = Instant::now();
         let (output, cost) = Online::run(program, &session.model, inputs, reader, &mut session.channel)?;
         let online_micros = started.elapsed().as_micros() as u64;
-        self.report(client, session.id, &output, cost, online_micros)
+        self.report(
+            client,
+            session.id,
+            &output,
+            Cost { material_bytes: received.load(Ordering::Relaxed) as usize, ..cost },
+            online_micros,
+        )
     }
 
     fn inputs(&self, client: &mut Link, forms: &[blindroute_protocol::Form]) -> Result<Inputs, SessionError> {
@@ -163,7 +183,14 @@ impl<C: Catalogue> ServerService<C> {
         }
     }
 
-    fn report(&self, client: &mut Link, session: SessionId, output: &OutputShare, cost: Cost, online_micros: u64) -> Result<(), SessionError> {
+    fn report(
+        &self,
+        client: &mut Link,
+        session: SessionId,
+        output: &OutputShare,
+        cost: Cost,
+        online_micros: u64,
+    ) -> Result<(), SessionError> {
         client.send_long(Kind::Output, 0, output.bytes())?;
         let bytes = cost.opening_bytes as u64;
         let report = SessionReport {
@@ -172,6 +199,7 @@ impl<C: Catalogue> ServerService<C> {
             openings: u32::try_from(cost.openings).unwrap_or(u32::MAX),
             bytes_sent: bytes,
             bytes_received: bytes,
+            material_bytes: cost.material_bytes as u64,
             peak_mib: peak_rss_mib().map_or(0, |mib| u32::try_from(mib).unwrap_or(u32::MAX)),
         };
         client.send_message(&report)?;
@@ -262,14 +290,28 @@ impl<C: Catalogue> ServerService<C> {
     }
 }
 
+/// The dealer's stream, counted as the program takes it.
+struct Counted {
+    reader: MaterialReader,
+    received: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.reader.read(bytes)?;
+        self.received.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
 /// Prepares until done or nobody wants it; the queue carries the result.
-fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, material: Option<MaterialReader>, queue: QueueWriter) {
+fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, material: Option<Counted>, queue: QueueWriter) {
     let result = match material {
         None => Prepare::run(program, model, seed, &mut std::io::empty(), &queue),
         Some(mut reader) => {
             let source: &mut dyn Read = &mut reader;
             Prepare::run(program, model, seed, source, &queue).and_then(|()| {
-                let ended = reader.finish().map_err(std::io::Error::other);
+                let ended = reader.reader.finish().map_err(std::io::Error::other);
                 ended.map(|(link, _)| link.close()).map_err(blindroute_protocol::Error::Material)
             })
         }

@@ -1,0 +1,95 @@
+//! `blindroute bundle`: show and split.
+
+use crate::bundles;
+use anyhow::Context;
+use blindroute_protocol::Seed;
+use blindroute_routing::bundle::split;
+use clap::{Args, Subcommand};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// Make, inspect and split router bundles.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BundleCommand {
+    /// Split a bundle into its public part and one share for each server
+    Split(SplitArgs),
+    /// Say what a bundle holds
+    Show(ShowArgs),
+}
+
+/// Split a bundle.
+#[derive(Debug, Args)]
+pub(crate) struct SplitArgs {
+    /// The bundle; the default one if none is named
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Folder for public.bin, share0.bin and share1.bin
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Say what a bundle holds.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// The bundle; the default one if none is named
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+}
+
+/// Runs a bundle command.
+pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
+    match command {
+        BundleCommand::Split(args) => run_split(&args),
+        BundleCommand::Show(args) => show(&args),
+    }
+}
+
+#[allow(clippy::print_stdout)]
+fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
+    let bundle = bundles::open(args.bundle.as_deref())?;
+    let mut seed = [0u8; 16];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("the operating system gave no randomness: {error}"))?;
+    let parts = split(&bundle, &Seed::new(seed))?;
+    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    write(&args.out.join("public.bin"), &parts.public)?;
+    for (party, share) in parts.shares.iter().enumerate() {
+        write_private(&args.out.join(format!("share{party}.bin")), share)?;
+    }
+    eprintln!("public.bin goes to everybody, share0.bin to server 0 alone, share1.bin to server 1 alone.");
+    println!("{}", args.out.display());
+    Ok(())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a file that only its owner reads.
+fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[allow(clippy::print_stdout)]
+fn show(args: &ShowArgs) -> anyhow::Result<()> {
+    let bundle = bundles::open(args.bundle.as_deref())?;
+    let parts = bundle.parts();
+    let routers: Vec<_> = parts
+        .routers
+        .iter()
+        .map(|router| serde_json::json!({"name": router.name, "kind": router.kind(), "lambda": router.lambda}))
+        .collect();
+    let summary = serde_json::json!({
+        "digest": bundle.digest().to_string(),
+        "encoder": parts.encoder,
+        "models": parts.models,
+        "routers": routers,
+        "origin": parts.origin,
+    });
+    println!("{}", serde_json::to_string_pretty(&summary)?);
+    Ok(())
+}

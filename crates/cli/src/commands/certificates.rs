@@ -1,0 +1,22 @@
+//! `blindroute certificates`: an authority and one certificate a role.
+
+use blindroute_runtime::Deployment;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Make certificates for a deployment.
+#[derive(Debug, Args)]
+pub(crate) struct CertificatesArgs {
+    /// Folder for the authority's certificate and each role's certificate and key
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Writes the certificates and prints the folder.
+#[allow(clippy::print_stdout)]
+pub(crate) fn run(args: &CertificatesArgs) -> anyhow::Result<()> {
+    Deployment::generate(&args.out)?;
+    eprintln!("Give each party the authority's certificate, and its own certificate and key, and nothing else.");
+    println!("{}", args.out.display());
+    Ok(())
+}

@@ -1,0 +1,213 @@
+//! `blindroute route`: the main job.
+
+use crate::bundles;
+use anyhow::Context;
+use blindroute_placement::{Placement, PrivateRouter, Programs, Request, RouteReport};
+use blindroute_runtime::ClientConfig;
+use blindroute_runtime::config::Configuration;
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Deserialize;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Choose a model for a prompt, privately.
+///
+/// Without --config, a dealer and two servers run here as child processes, with fresh certificates and shares.
+#[derive(Debug, Args)]
+pub(crate) struct RouteArgs {
+    /// The prompt
+    #[arg(required_unless_present = "input", conflicts_with = "input")]
+    prompt: Option<std::ffi::OsString>,
+    /// Where encoder and head run: full and head are private, local is not
+    #[arg(long, value_enum, default_value_t = PlacementArg::Full)]
+    placement: PlacementArg,
+    /// Router of the bundle; the first if none is named
+    #[arg(long, value_name = "NAME")]
+    router: Option<String>,
+    /// Weight of cost, 0 to 15; the router's own if none is given
+    #[arg(long)]
+    lambda: Option<f32>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Route many: one {"id", "prompt"} a line, "-" for standard input; prints a JSON line each
+    #[arg(long, value_name = "FILE.jsonl")]
+    input: Option<PathBuf>,
+    /// Use the servers of this client configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The router bundle; the default one if none is named (with --config only needed for head and local)
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+}
+
+/// Where encoder and head run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlacementArg {
+    /// All here, in the clear: for a public router
+    Local,
+    /// The encoder here, the secret head, prices and choice under MPC
+    Head,
+    /// Everything under MPC
+    Full,
+}
+
+impl From<PlacementArg> for Placement {
+    fn from(placement: PlacementArg) -> Self {
+        match placement {
+            PlacementArg::Local => Self::Local,
+            PlacementArg::Head => Self::Head,
+            PlacementArg::Full => Self::Full,
+        }
+    }
+}
+
+/// A line of the input file.
+#[derive(Deserialize)]
+struct Line {
+    id: serde_json::Value,
+    prompt: String,
+}
+
+/// A spinner on stderr while something goes on; nothing where stderr is no terminal.
+pub(crate) fn spinner() -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Routes one prompt or many.
+pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
+    // Look at the prompt before anything is started.
+    let prompt = args
+        .prompt
+        .as_ref()
+        .map(|prompt| prompt.to_str().context("the prompt is not UTF-8; convert it, for instance with iconv"))
+        .transpose()?;
+    if prompt.is_some_and(|prompt| prompt.trim().is_empty()) {
+        anyhow::bail!("the prompt is empty; give the text to route, or --input FILE.jsonl");
+    }
+    let bar = spinner();
+    let mut router = open(args, &bar)?;
+    let request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
+    router.router_index(request.router.as_deref())?;
+    match prompt {
+        Some(prompt) => {
+            bar.set_message("routing");
+            let report = router.route(prompt, &request)?;
+            bar.finish_and_clear();
+            print(&report, args.json)
+        }
+        None => route_lines(args, &mut router, &request, &bar),
+    }
+}
+
+fn open(args: &RouteArgs, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
+    bar.set_message("reading the bundle");
+    if let Some(path) = &args.config {
+        let config = ClientConfig::load(path)?.config;
+        let bundle = args.bundle.as_deref().map(|path| bundles::open(Some(path))).transpose()?;
+        return Ok(PrivateRouter::remote(&config, bundle.as_ref())?);
+    }
+    let bundle = bundles::open(args.bundle.as_deref())?;
+    if args.placement == PlacementArg::Local {
+        return Ok(PrivateRouter::local(&bundle)?);
+    }
+    let programs = Programs { executable: std::env::current_exe().context("this program's own path")? };
+    Ok(PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?)
+}
+
+#[allow(clippy::print_stdout)]
+fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(report)?);
+        return Ok(());
+    }
+    println!("{}", report.model);
+    let RouteReport { ms, bytes, .. } = report;
+    println!("  price     {} {}", report.price, report.price_unit);
+    println!("  router    {} (lambda {}), placement {:?}", report.router, report.lambda, report.placement);
+    let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
+    println!("  tokens    {}{bucket}", report.tokens);
+    if let Some(cut) = &report.cut_from {
+        println!("  note      {cut}");
+    }
+    println!(
+        "  time      client {:.0} ms, offline {:.0} ms, online {:.0} ms, total {:.0} ms",
+        ms.client, ms.offline, ms.online, ms.total
+    );
+    println!("  openings  {}", report.openings);
+    println!(
+        "  bytes     server 0 sent {}, server 1 sent {}, client sent {}, dealer sent {}",
+        bytes.server0_sent, bytes.server1_sent, bytes.client_sent, bytes.material
+    );
+    println!("  seen by   {}", report.seen);
+    Ok(())
+}
+
+/// Longest line taken: a prompt of 4 MiB, escaped.
+const MAX_LINE: u64 = 32 << 20;
+
+/// Routes every line; a bad line is reported in its place and the others go on.
+fn route_lines(args: &RouteArgs, router: &mut PrivateRouter, request: &Request, bar: &ProgressBar) -> anyhow::Result<()> {
+    let path = args.input.as_deref().unwrap_or("-".as_ref());
+    let mut reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
+        Box::new(BufReader::new(std::io::stdin()))
+    } else {
+        Box::new(BufReader::new(std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?))
+    };
+    let mut out = std::io::stdout().lock();
+    let (mut number, mut failed) = (0usize, 0usize);
+    loop {
+        let mut line = Vec::new();
+        let read = std::io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)?;
+        if read == 0 {
+            break;
+        }
+        number += 1;
+        if line.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        bar.set_message(format!("routing line {number}"));
+        let answer = match parse(&line, number) {
+            Err(error) => Err((serde_json::Value::Null, error)),
+            Ok(line) => match router.route(&line.prompt, request) {
+                Ok(report) => Ok((line.id, report)),
+                Err(error) => Err((line.id, error.to_string())),
+            },
+        };
+        let value = match answer {
+            Ok((id, report)) => {
+                let mut value = serde_json::to_value(&report)?;
+                if let Some(object) = value.as_object_mut() {
+                    object.insert("id".to_owned(), id);
+                }
+                value
+            }
+            Err((id, error)) => {
+                failed += 1;
+                serde_json::json!({"id": id, "line": number, "error": error})
+            }
+        };
+        writeln!(out, "{value}")?;
+        out.flush()?;
+    }
+    bar.finish_and_clear();
+    if failed > 0 {
+        anyhow::bail!("{failed} of {number} lines could not be routed; their lines in the output say why");
+    }
+    Ok(())
+}
+
+fn parse(line: &[u8], number: usize) -> Result<Line, String> {
+    let text = std::str::from_utf8(line).map_err(|_| format!("line {number} is not UTF-8; convert the file"))?;
+    serde_json::from_str(text).map_err(|error| {
+        // The position, never the text: it may be a prompt.
+        format!("line {number} is no {{\"id\", \"prompt\"}} object (column {}); see `blindroute route --help`", error.column())
+    })
+}

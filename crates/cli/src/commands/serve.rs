@@ -1,0 +1,150 @@
+//! `blindroute server` and `blindroute dealer`: the two operators' commands, and the children of `route`.
+
+use anyhow::Context;
+use blindroute_placement::ModelCatalogue;
+use blindroute_protocol::Party;
+use blindroute_routing::bundle::{PublicPart, ShareFile};
+use blindroute_runtime::config::{Configuration, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig};
+use blindroute_runtime::{
+    Catalogue, Connection, DealerService, Endpoint, Ledger, Role, ServerOptions, ServerService, Service, ServiceOptions,
+    SessionError, Shutdown,
+};
+use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Run one of the two servers.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArgs {
+    /// Position of this server; its share file must be of the same
+    #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
+    party: u8,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Run the dealer.
+#[derive(Debug, Args)]
+pub(crate) struct DealerArgs {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// What servers and dealer have in common.
+struct Host<'a> {
+    role: Role,
+    listen: &'a str,
+    identity: &'a IdentityConfig,
+    timeouts: &'a TimeoutsConfig,
+    max_sessions: usize,
+    exit_with_parent: bool,
+}
+
+impl Host<'_> {
+    fn endpoint(&self) -> anyhow::Result<Endpoint> {
+        Ok(Endpoint::load(self.role, &self.identity.files())?)
+    }
+
+    /// Listens, announces itself on stdout, and serves until told to stop.
+    fn run<H>(&self, endpoint: Endpoint, callers: &[Role], handler: H) -> anyhow::Result<()>
+    where
+        H: Fn(Connection) -> Result<(), SessionError> + Send + Sync + 'static,
+    {
+        let mut options = ServiceOptions::new(callers);
+        options.max_sessions = self.max_sessions;
+        options.timeouts = self.timeouts.timeouts();
+        let service = Service::bind(self.listen, endpoint, options)?;
+        let shutdown = Shutdown::new();
+        shutdown.on_signals().context("signals cannot be handled")?;
+        if self.exit_with_parent {
+            shutdown.on_end_of(std::io::stdin()).context("standard input cannot be watched")?;
+        }
+        service.announce(std::io::stdout())?;
+        Ok(service.run(&shutdown, handler)?)
+    }
+}
+
+/// Runs a server until it is stopped.
+pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
+    let config = ServerConfig::load(&args.config)?.config;
+    if config.party != args.party {
+        anyhow::bail!(
+            "--party is {}, the configuration says {}; start the server with the configuration of its position",
+            args.party,
+            config.party
+        );
+    }
+    let public = PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
+    let share = ShareFile::open(&config.share).with_context(|| format!("share {}", config.share.display()))?;
+    let party = Party::from_index(usize::from(config.party)).context("party")?;
+    if share.party() != party {
+        anyhow::bail!(
+            "{} is the share of party {}, this server is party {}; give each server its own share file",
+            config.share.display(),
+            share.party().index(),
+            party.index()
+        );
+    }
+    if share.digest() != public.digest {
+        anyhow::bail!(
+            "{} and {} are of different splits (digests {} and {}); copy both from the same `blindroute bundle split`",
+            config.share.display(),
+            config.bundle.display(),
+            share.digest(),
+            public.digest
+        );
+    }
+    let role = config.role();
+    let host = Host {
+        role,
+        listen: &config.listen,
+        identity: &config.identity,
+        timeouts: &config.timeouts,
+        max_sessions: config.max_sessions,
+        exit_with_parent: config.exit_with_parent,
+    };
+    let endpoint = host.endpoint()?;
+    let catalogue = Arc::new(ModelCatalogue::of(&public));
+    let ledger = Ledger::open(&config.state)?;
+    let options = ServerOptions {
+        dealer: config.dealer.clone(),
+        peer: config.peer.clone(),
+        timeouts: config.timeouts.timeouts(),
+    };
+    let specs = catalogue.weights();
+    share.weights(&specs).context("the share file")?;
+    let path = config.share.clone();
+    // The file is read again for each set-up of the model: the packed weights are the only copy held.
+    drop(share);
+    let shares = move || {
+        let unreadable = |error: blindroute_routing::bundle::BundleError| blindroute_protocol::Error::Weight {
+            name: "(all)".to_owned(),
+            problem: error.to_string(),
+        };
+        ShareFile::open(&path).map_err(unreadable)?.weights(&specs)
+    };
+    let service = ServerService::new(catalogue, party, shares, endpoint.clone(), ledger, options);
+    let callers: &[Role] = if party == Party::Zero { &[Role::Client, Role::Server1] } else { &[Role::Client] };
+    host.run(endpoint, callers, move |connection| service.handle(connection))
+}
+
+/// Runs the dealer until it is stopped.
+pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
+    let config = DealerConfig::load(&args.config)?.config;
+    let public = PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
+    let host = Host {
+        role: Role::Dealer,
+        listen: &config.listen,
+        identity: &config.identity,
+        timeouts: &config.timeouts,
+        max_sessions: config.max_sessions,
+        exit_with_parent: config.exit_with_parent,
+    };
+    let endpoint = host.endpoint()?;
+    let ledger = Ledger::open(&config.state)?;
+    let patience = config.timeouts.timeouts().stall;
+    let service = DealerService::new(Arc::new(ModelCatalogue::of(&public)), ledger, patience);
+    host.run(endpoint, &[Role::Server0, Role::Server1], move |connection| service.handle(connection))
+}

@@ -1,0 +1,15 @@
+//! Logs go to stderr; stdout is for results.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging at the level of `-v`s, or of `BLINDROUTE_LOG`.
+pub(crate) fn start(verbose: u8) {
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("BLINDROUTE_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    // A second start, as in tests, changes nothing.
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).try_init().ok();
+}

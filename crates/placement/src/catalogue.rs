@@ -1,0 +1,58 @@
+//! A model's programs, as sessions ask for them.
+
+use blindroute_protocol::WeightSpec;
+use blindroute_routing::bundle::{ModelDigest, PublicPart};
+use blindroute_routing::program::{ModelPlan, RouteProgram, Task};
+use blindroute_runtime::Catalogue;
+use blindroute_runtime::messages::Digest;
+use std::sync::Arc;
+
+/// The programs of one split bundle. A request is the JSON of a [`Task`].
+#[derive(Clone, Debug)]
+pub struct ModelCatalogue {
+    plan: Arc<ModelPlan>,
+    digest: ModelDigest,
+}
+
+impl ModelCatalogue {
+    /// The programs of a public part.
+    pub fn of(public: &PublicPart) -> Self {
+        Self { plan: Arc::new(public.plan.clone()), digest: public.digest }
+    }
+
+    /// The request for a task.
+    pub fn request(task: Task) -> Vec<u8> {
+        // A task is numbers and fixed names: it always has a JSON form.
+        serde_json::to_vec(&task).unwrap_or_default()
+    }
+}
+
+impl Catalogue for ModelCatalogue {
+    type Program = RouteProgram;
+
+    fn digest(&self) -> Digest {
+        Digest(*self.digest.as_bytes())
+    }
+
+    fn weights(&self) -> Vec<WeightSpec> {
+        self.plan.weights()
+    }
+
+    fn program(&self, request: &[u8]) -> Result<RouteProgram, String> {
+        let task: Task = serde_json::from_slice(request).map_err(|error| format!("not a task ({error})"))?;
+        RouteProgram::new(Arc::clone(&self.plan), task).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_has_one_form_on_the_wire() {
+        let task = Task::Route { router: 1, bucket: 64 };
+        assert_eq!(ModelCatalogue::request(task), br#"{"task":"route","router":1,"bucket":64}"#);
+        let select = ModelCatalogue::request(Task::Select { candidates: 112, keep: 4 });
+        assert_eq!(select, br#"{"task":"select","candidates":112,"keep":4}"#);
+    }
+}

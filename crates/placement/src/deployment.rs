@@ -1,0 +1,127 @@
+//! Dealer and servers as child processes on loopback, with fresh certificates and a fresh split.
+
+use crate::catalogue::ModelCatalogue;
+use crate::error::PlacementError;
+use crate::report::PeakMemory;
+use blindroute_protocol::Seed;
+use blindroute_routing::bundle::{Bundle, PublicPart, split};
+use blindroute_runtime::{ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Timeouts, peak_rss_mib, peak_rss_mib_of};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How to start the services: the program, and arguments that come before the role's own.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// The `blindroute` program.
+    pub executable: PathBuf,
+}
+
+/// Three running child processes and the files they use. Everything goes when it is dropped.
+#[derive(Debug)]
+pub struct Deployment {
+    public: PublicPart,
+    client: Endpoint,
+    addresses: [String; 2],
+    children: [ChildProcess; 3],
+    // Last, so that the children are gone before their files.
+    _home: tempfile::TempDir,
+}
+
+/// How long a child may take to start: it reads its share.
+const START: Duration = Duration::from_secs(60);
+
+impl Deployment {
+    /// Splits the bundle and starts dealer and servers. `progress` hears what happens.
+    ///
+    /// # Errors
+    /// If files cannot be written or a child does not start.
+    pub fn start(bundle: &Bundle, programs: &Programs, progress: &dyn Fn(&str)) -> Result<Self, PlacementError> {
+        progress("splitting the bundle into shares");
+        let home = tempfile::Builder::new().prefix("blindroute-").tempdir();
+        let home = home.map_err(|source| PlacementError::Write { path: std::env::temp_dir(), source })?;
+        let mut key = [0u8; 16];
+        getrandom::fill(&mut key).map_err(PlacementError::Randomness)?;
+        let files = split(bundle, &Seed::new(key))?;
+        write(&home.path().join("public.bin"), &files.public)?;
+        for (party, share) in files.shares.iter().enumerate() {
+            write(&home.path().join(format!("share{party}.bin")), share)?;
+        }
+        let public = PublicPart::read(&files.public)?;
+        drop(files);
+        progress("making certificates");
+        let certificates = Certificates::generate(&home.path().join("certificates"))?;
+        let client = Endpoint::load(Role::Client, &certificates.identity(Role::Client))?;
+        progress("starting dealer and servers");
+        let spawn = |role: Role, extra: &str| {
+            let path = home.path().join(format!("{role}.toml"));
+            write(&path, configuration(role, extra).as_bytes())?;
+            let mut arguments: Vec<OsString> = match role.party() {
+                Some(party) => vec!["server".into(), "--party".into(), party.to_string().into()],
+                None => vec!["dealer".into()],
+            };
+            arguments.extend(["--config".into(), path.into()]);
+            let spec = ChildSpec { role, executable: programs.executable.clone(), arguments };
+            Ok::<_, PlacementError>(ChildProcess::spawn(&spec, START)?)
+        };
+        let (dealer, dealer_address) = spawn(Role::Dealer, "")?;
+        let dealer_line = format!("dealer = \"{dealer_address}\"\n");
+        let (zero, zero_address) = spawn(Role::Server0, &dealer_line)?;
+        let (one, one_address) = spawn(Role::Server1, &format!("{dealer_line}peer = \"{zero_address}\"\n"))?;
+        let addresses = [zero_address.to_string(), one_address.to_string()];
+        Ok(Self { public, client, addresses, children: [zero, one, dealer], _home: home })
+    }
+
+    /// The public part of the split bundle.
+    pub fn public(&self) -> &PublicPart {
+        &self.public
+    }
+
+    /// A client of these servers.
+    pub fn client(&self) -> Client<ModelCatalogue> {
+        let catalogue = Arc::new(ModelCatalogue::of(&self.public));
+        Client::new(catalogue, self.addresses.clone(), self.client.clone(), Timeouts::default())
+    }
+
+    /// Fails with the child's last words if one has ended.
+    ///
+    /// # Errors
+    /// Which child ended, and what it said.
+    pub fn check(&mut self) -> Result<(), PlacementError> {
+        for child in &mut self.children {
+            child.check()?;
+        }
+        Ok(())
+    }
+
+    /// Peak memory of every process.
+    pub fn peak_memory(&self) -> PeakMemory {
+        let [zero, one, dealer] = self.children.each_ref().map(|child| peak_rss_mib_of(child.process()));
+        PeakMemory { server0: zero, server1: one, dealer, client: peak_rss_mib() }
+    }
+
+    /// Process numbers of server 0, server 1 and dealer, for tests that stop one.
+    pub fn processes(&self) -> [u32; 3] {
+        self.children.each_ref().map(ChildProcess::process)
+    }
+}
+
+/// Peak memory of this process alone.
+pub fn peak_memory() -> PeakMemory {
+    PeakMemory { client: peak_rss_mib(), ..PeakMemory::default() }
+}
+
+/// A child's configuration; paths are relative to the file.
+fn configuration(role: Role, extra: &str) -> String {
+    let party = role.party().map(|party| format!("party = {party}\nshare = \"share{party}.bin\"\n")).unwrap_or_default();
+    format!(
+        "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"state-{role}\"\nexit_with_parent = true\n\
+         {party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\
+         certificate = \"certificates/{role}.pem\"\nkey = \"certificates/{role}.key\"\n"
+    )
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), PlacementError> {
+    std::fs::write(path, bytes).map_err(|source| PlacementError::Write { path: path.to_owned(), source })
+}

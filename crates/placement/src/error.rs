@@ -1,0 +1,74 @@
+//! What a caller of the router can be told.
+
+use blindroute_routing::bundle::BundleError;
+use blindroute_routing::embedding::EmbeddingError;
+use blindroute_routing::tokenizer::TokenizerError;
+use blindroute_runtime::{ChildError, IdentityError, SessionError};
+use std::path::PathBuf;
+
+/// Why a prompt could not be routed. Never holds the prompt.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlacementError {
+    /// The bundle cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// The prompt cannot be tokenised.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The tokens cannot be embedded.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+    /// A session failed.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The clear interpreter failed.
+    #[error(transparent)]
+    Protocol(#[from] blindroute_protocol::Error),
+    /// A child process failed.
+    #[error(transparent)]
+    Child(#[from] ChildError),
+    /// Certificates failed.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// There is no such router in the bundle.
+    #[error("there is no router {name:?} in this bundle; it has: {}", known.join(", "))]
+    UnknownRouter {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
+    /// The placement needs the encoder here, but only the public part is.
+    #[error("placement {placement} runs the encoder on this machine and needs the whole bundle: name it with --bundle, or use --placement full")]
+    NeedsBundle {
+        /// `local` or `head`.
+        placement: &'static str,
+    },
+    /// The placement needs servers.
+    #[error("placement {placement} needs servers: give --config, or start without it to run them here")]
+    NeedsServers {
+        /// `head` or `full`.
+        placement: &'static str,
+    },
+    /// The bundle has another pool or encoder than the servers'.
+    #[error("the bundle is not the one that the servers' public part was split from; split this bundle again, or name the right one with --bundle")]
+    OtherBundle,
+    /// λ is out of range.
+    #[error("lambda is {0}, expected a number from 0 to 15: 0 ignores cost, larger values prefer cheaper models")]
+    Lambda(f32),
+    /// The servers chose none or several: broken shares.
+    #[error("the servers' answer names {0} models instead of one; the shares do not fit together, split the bundle again")]
+    NoChoice(usize),
+    /// A file of the deployment cannot be written.
+    #[error("cannot write {path}: {source}; check space and permissions, or set TMPDIR to a place with 300 MB free")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The system has no randomness.
+    #[error("the operating system gave no randomness ({0}); nothing can be done safely without it")]
+    Randomness(getrandom::Error),
+}

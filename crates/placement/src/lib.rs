@@ -1,0 +1,19 @@
+//! One API over the three placements of a router: `local`, `head` and `full`.
+//!
+//! A [`PrivateRouter`] takes a prompt and answers with a model of the pool. In `local` everything runs here in the clear;
+//! in `head` the encoder runs here and the secret rest under MPC; in `full` everything runs under MPC. The servers are
+//! either child processes of this one ([`Deployment`]) or elsewhere ([`PrivateRouter::remote`]).
+
+mod catalogue;
+mod deployment;
+mod error;
+mod report;
+mod router;
+
+pub use catalogue::ModelCatalogue;
+pub use deployment::{Deployment, Programs, peak_memory};
+pub use error::PlacementError;
+pub use report::{Bytes, Milliseconds, PeakMemory, RouteReport};
+pub use router::{PrivateRouter, Request};
+
+pub use blindroute_routing::program::Placement;

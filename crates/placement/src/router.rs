@@ -1,0 +1,264 @@
+//! The router: a prompt in, a model out, whatever the placement.
+
+use crate::catalogue::ModelCatalogue;
+use crate::deployment::{Deployment, Programs, peak_memory};
+use crate::error::PlacementError;
+use crate::report::{Bytes, Milliseconds, PeakMemory, RouteReport, seen};
+use blindroute_protocol::{Clear, Output, Tensor};
+use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
+use blindroute_routing::program::{ModelPlan, Placement, RouteInputs, RouteProgram, Task, head_inputs, weight_tensors};
+use blindroute_routing::tokenizer::{Tokenizer, Tokens};
+use blindroute_runtime::session::Route;
+use blindroute_runtime::{Client, ClientConfig, Endpoint, Role};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How to route.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Where.
+    pub placement: Placement,
+    /// With which router of the bundle; the first if none is named.
+    pub router: Option<String>,
+    /// The weight of cost; the router's own if none is given.
+    pub lambda: Option<f32>,
+}
+
+/// Routes prompts to models.
+#[derive(Debug)]
+pub struct PrivateRouter {
+    public: PublicPart,
+    plan: Arc<ModelPlan>,
+    tokenizer: Tokenizer,
+    /// The folded weights, where the whole bundle is here.
+    weights: Option<Vec<Tensor<f32>>>,
+    client: Option<Client<ModelCatalogue>>,
+    deployment: Option<Deployment>,
+}
+
+impl PrivateRouter {
+    /// Everything in this process: only placement `local` works.
+    ///
+    /// # Errors
+    /// If the bundle's parts do not fit.
+    pub fn local(bundle: &Bundle) -> Result<Self, PlacementError> {
+        let parts = bundle.parts();
+        let public = PublicPart {
+            plan: ModelPlan::of(bundle),
+            encoder: parts.encoder.clone(),
+            tokenizer: parts.tokenizer.clone(),
+            embedding: parts.embedding.clone(),
+            models: parts.models.clone(),
+            lambdas: parts.routers.iter().map(|router| router.lambda).collect(),
+            digest: bundle.digest(),
+        };
+        Self::assemble(public, Some(bundle), None, None)
+    }
+
+    /// With dealer and servers as child processes: every placement works.
+    ///
+    /// # Errors
+    /// If the children cannot be started.
+    pub fn with_children(bundle: &Bundle, programs: &Programs, progress: &dyn Fn(&str)) -> Result<Self, PlacementError> {
+        let deployment = Deployment::start(bundle, programs, progress)?;
+        let client = deployment.client();
+        Self::assemble(deployment.public().clone(), Some(bundle), Some(client), Some(deployment))
+    }
+
+    /// With servers elsewhere; `head` and `local` need the bundle too.
+    ///
+    /// # Errors
+    /// If the public part or the certificates cannot be used.
+    pub fn remote(config: &ClientConfig, bundle: Option<&Bundle>) -> Result<Self, PlacementError> {
+        let public = PublicPart::open(&config.bundle)?;
+        let endpoint = Endpoint::load(Role::Client, &config.identity.files())?;
+        let addresses = [config.server0.clone(), config.server1.clone()];
+        let catalogue = Arc::new(ModelCatalogue::of(&public));
+        let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
+        Self::assemble(public, bundle, Some(client), None)
+    }
+
+    fn assemble(public: PublicPart, bundle: Option<&Bundle>, client: Option<Client<ModelCatalogue>>, deployment: Option<Deployment>) -> Result<Self, PlacementError> {
+        let plan = Arc::new(public.plan.clone());
+        if bundle.is_some_and(|bundle| ModelPlan::of(bundle) != *plan || bundle.parts().models != public.models) {
+            return Err(PlacementError::OtherBundle);
+        }
+        let weights = bundle.map(|bundle| weight_tensors(bundle, &plan)).transpose()?;
+        let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
+        Ok(Self { public, plan, tokenizer, weights, client, deployment })
+    }
+
+    /// The public part of the model.
+    pub fn public(&self) -> &PublicPart {
+        &self.public
+    }
+
+    /// Peak memory of every process that this router started, and its own.
+    pub fn peak_memory(&self) -> PeakMemory {
+        self.deployment.as_ref().map_or_else(peak_memory, Deployment::peak_memory)
+    }
+
+    /// The child processes, if there are any.
+    pub fn deployment(&self) -> Option<&Deployment> {
+        self.deployment.as_ref()
+    }
+
+    /// The index of the router asked for.
+    ///
+    /// # Errors
+    /// If there is none of that name.
+    pub fn router_index(&self, name: Option<&str>) -> Result<usize, PlacementError> {
+        self.plan.router(name).ok_or_else(|| PlacementError::UnknownRouter {
+            name: name.unwrap_or("(default)").to_owned(),
+            known: self.plan.routers.iter().map(|router| router.name.clone()).collect(),
+        })
+    }
+
+    /// Routes one prompt.
+    ///
+    /// # Errors
+    /// If the prompt is empty, the request names what is not there, or a party fails.
+    pub fn route(&mut self, prompt: &str, request: &Request) -> Result<RouteReport, PlacementError> {
+        let started = Instant::now();
+        let router = self.router_index(request.router.as_deref())?;
+        let lambda = request.lambda.unwrap_or(self.public.lambdas[router]);
+        if !(0.0..=15.0).contains(&lambda) {
+            return Err(PlacementError::Lambda(lambda));
+        }
+        let tokens = self.tokenizer.encode(prompt)?;
+        let ran = match request.placement {
+            Placement::Local => self.run_local(&tokens, router, lambda)?,
+            Placement::Head => self.run_head(&tokens, router, lambda)?,
+            Placement::Full => self.run_full(&tokens, router, lambda)?,
+        };
+        let choice = choice(&ran.output)?;
+        let model = self.public.models.get(choice).ok_or(PlacementError::NoChoice(0))?;
+        let total = started.elapsed();
+        let private = ran.offline + ran.online;
+        Ok(RouteReport {
+            model: model.name.clone(),
+            price: model.price,
+            price_unit: model.unit.clone(),
+            placement: request.placement,
+            router: self.plan.routers[router].name.clone(),
+            lambda,
+            tokens: tokens.ids.len(),
+            cut_from: tokens.truncated.as_ref().map(ToString::to_string),
+            bucket: (request.placement == Placement::Full).then(|| tokens.bucket()),
+            ms: Milliseconds {
+                client: ms(total.saturating_sub(private)),
+                offline: ms(ran.offline),
+                online: ms(ran.online),
+                total: ms(total),
+            },
+            openings: ran.openings,
+            bytes: ran.bytes,
+            seen: seen(request.placement),
+        })
+    }
+
+    /// The clear interpreter's output of a task on these tokens, and its time: the reference of benches and tests.
+    ///
+    /// # Errors
+    /// If the whole bundle is not here.
+    pub fn clear(&self, task: Task, inputs: Vec<Tensor<f32>>) -> Result<(Output, Duration), PlacementError> {
+        let weights = self.weights.as_ref().ok_or(PlacementError::NeedsBundle { placement: "local" })?;
+        let program = RouteProgram::new(Arc::clone(&self.plan), task)?;
+        let started = Instant::now();
+        let output = Clear::run(&program, weights, inputs)?;
+        Ok((output, started.elapsed()))
+    }
+
+    /// Runs a task under MPC on given inputs.
+    ///
+    /// # Errors
+    /// If there are no servers, or a party fails.
+    pub fn private(&mut self, task: Task, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
+        let client = self.client.as_mut().ok_or(PlacementError::NeedsServers { placement: "full" })?;
+        let result = client.run(&ModelCatalogue::request(task), inputs);
+        if result.is_err()
+            && let Some(deployment) = &mut self.deployment
+        {
+            // A child that died says more than a broken link.
+            deployment.check()?;
+        }
+        Ok(result?)
+    }
+
+    /// Tokens of a prompt.
+    ///
+    /// # Errors
+    /// If it is empty or too long.
+    pub fn tokens(&self, prompt: &str) -> Result<Tokens, PlacementError> {
+        Ok(self.tokenizer.encode(prompt)?)
+    }
+
+    /// The encoder's inputs for token ids, filled up to a bucket.
+    ///
+    /// # Errors
+    /// If the ids do not fit the bucket or the tables.
+    pub fn encoder_inputs(&self, ids: &[u32], bucket: usize) -> Result<RouteInputs, PlacementError> {
+        Ok(RouteInputs::embed(&self.public.embedding, &self.public.encoder, ids, bucket)?)
+    }
+
+    fn run_local(&self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
+        let bucket = tokens.bucket();
+        let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
+        let (output, _) = self.clear(Task::Route { router, bucket }, inputs)?;
+        Ok(Ran { output, ..Ran::default() })
+    }
+
+    fn run_head(&mut self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
+        if self.weights.is_none() {
+            return Err(PlacementError::NeedsBundle { placement: "head" });
+        }
+        let bucket = tokens.bucket();
+        let inputs = self.encoder_inputs(&tokens.ids, bucket)?;
+        let (embedding, _) = self.clear(Task::Embed { bucket }, inputs.tensors)?;
+        let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
+        let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
+        Ok(self.private(Task::Head { router }, &head_inputs(&embedding, lambda))?.into())
+    }
+
+    fn run_full(&mut self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
+        let bucket = tokens.bucket();
+        let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
+        Ok(self.private(Task::Route { router, bucket }, &inputs)?.into())
+    }
+}
+
+#[derive(Default)]
+struct Ran {
+    output: Output,
+    offline: Duration,
+    online: Duration,
+    openings: u32,
+    bytes: Bytes,
+}
+
+impl From<Route> for Ran {
+    fn from(route: Route) -> Self {
+        let [zero, one] = route.servers;
+        let bytes = Bytes {
+            server0_sent: zero.bytes_sent,
+            server1_sent: one.bytes_sent,
+            client_sent: route.bytes_sent,
+            material: zero.material_bytes + one.material_bytes,
+        };
+        Self { output: route.output, offline: route.offline, online: route.online, openings: zero.openings, bytes }
+    }
+}
+
+/// The one model of a one-hot answer.
+fn choice(output: &Output) -> Result<usize, PlacementError> {
+    let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
+    let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
+    match chosen.as_slice() {
+        [one] => Ok(*one),
+        _ => Err(PlacementError::NoChoice(chosen.len())),
+    }
+}
+
+fn ms(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
