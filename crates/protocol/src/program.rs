@@ -215,6 +215,9 @@ impl ServerModel {
         }
         let incoming = outgoing.len();
         let theirs = channel.exchange(outgoing, incoming)?;
+        if theirs.len() != incoming {
+            return Err(Error::Program("the channel returned a message of another length".into()));
+        }
         let mut rest = theirs.as_slice();
         let mut opened = own.into_iter().map(|mut tensor| {
             let (now, later) = rest.split_at(tensor.data().len() * 8);
@@ -325,9 +328,15 @@ impl Inputs {
 }
 
 /// What one server sends the client at the end: its shares of the revealed values.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct OutputShare {
     pub(crate) bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for OutputShare {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OutputShare({} bytes, redacted)", self.bytes.len())
+    }
 }
 
 impl Drop for OutputShare {

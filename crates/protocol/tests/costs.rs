@@ -4,9 +4,7 @@
 mod common;
 
 use blindroute_protocol::gates::{self, Wide};
-use blindroute_protocol::{
-    Comparison, Cost, Form, Interpreter, Machine, Meter, Shape, Structure, Tensor, WeightId, WeightKind, WeightSpec,
-};
+use blindroute_protocol::{Comparison, Cost, Form, Meter, Shape, Structure, Tensor, WeightId, WeightKind, WeightSpec};
 use common::{Body, Gate, body, gate};
 
 /// ⌈bits · count / 8⌉.
@@ -72,7 +70,11 @@ fn opening() {
 body!(Linear { scale: bool }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
-    if this.scale { machine.scale_columns(&x, WeightId(1)).map(|_| ()) } else { machine.linear(&x, WeightId(0)).map(|_| ()) }
+    if this.scale {
+        machine.scale_columns(&x, WeightId(1)).map(|_| ())
+    } else {
+        machine.linear(&x, WeightId(0)).map(|_| ())
+    }
 });
 
 #[test]
@@ -297,9 +299,9 @@ fn activations_and_maximum() {
         assert_eq!(openings, 3 * levels);
         let form = Form::new(Shape::matrix(rows, columns), 38, 10);
         check(&gate(RowMaximum {}, vec![form]), cost(1 + openings, words(n, 38) + sent, material));
-        let (inside, digits) = comparison(n, 10, 5, 4);
+        let (inside, digits) = comparison(n, 9, 5, 4);
         let sent = 2 * words(n, 38) + sent + inside;
-        let material = material + digits + piecewise(n, 38, 2, 10) + 2 * words(n, 40);
+        let material = material + digits + piecewise(n, 38, 2, 9) + 2 * words(n, 40);
         check(&gate(Softmax {}, vec![form]), cost(4 + openings, sent, material));
     }
 }

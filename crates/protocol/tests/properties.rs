@@ -75,7 +75,8 @@ fn truncation_and_extension_at_every_width_and_shift() {
 #[test]
 fn truncation_and_extension_are_unbiased() {
     const COUNT: usize = 4096;
-    for (bits, shift, x) in [(30u32, 8u32, 1000i128), (30, 8, -1001), (52, 12, 123_456_789), (64, 24, -77_777_777_777)] {
+    for (bits, shift, x) in [(30u32, 8u32, 1000i128), (30, 8, -1001), (52, 12, 123_456_789), (64, 24, -77_777_777_777)]
+    {
         let values = vec![x; COUNT];
         let (forms, inputs) = big(&values, Form::new(Shape::row(COUNT), bits, shift));
         let program = gate(Cut { shift, word: 64 }, forms);
@@ -174,7 +175,13 @@ fn comparison_is_exact_for_every_width_of_digits() {
             let comparison = Comparison { thresholds: vec![-7], low: 2, digits, digit_bits };
             if comparison.low + comparison.window() <= 64 {
                 check_comparison(1, &comparison, 64, 64, &differences(9, &comparison));
-                check_comparison(2, &comparison, comparison.low + comparison.window(), 64, &differences(8, &comparison));
+                check_comparison(
+                    2,
+                    &comparison,
+                    comparison.low + comparison.window(),
+                    64,
+                    &differences(8, &comparison),
+                );
             }
         }
     }
@@ -529,7 +536,10 @@ fn extended_products_at_the_ends_of_their_range() {
             for (i, &y) in found[0].iter().enumerate() {
                 let (x, b) = (a.data()[i] as i128, factors[i / 3]);
                 let exact = b & ((1 << shift) - 1) == 0;
-                assert!(y == x * (b >> shift) || (!exact && y == x * ((b >> shift) + 1)), "{x} · ({b} >> {shift}): {y}");
+                assert!(
+                    y == x * (b >> shift) || (!exact && y == x * ((b >> shift) + 1)),
+                    "{x} · ({b} >> {shift}): {y}"
+                );
             }
         }
     }

@@ -10,6 +10,8 @@ use std::time::Duration;
 pub enum Fault {
     /// One bit of the byte at this position (modulo the length) is flipped.
     Flip(usize),
+    /// Every bit of the byte at this position (modulo the length) is flipped.
+    Invert(usize),
     /// The last byte is cut off.
     Shorten,
     /// A byte is added.
@@ -66,10 +68,10 @@ impl Channel for MemoryChannel {
             && message == self.exchanges
         {
             match fault {
-                Fault::Flip(at) => {
+                Fault::Flip(at) | Fault::Invert(at) => {
                     let length = outgoing.len().max(1);
                     if let Some(byte) = outgoing.get_mut(at % length) {
-                        *byte ^= 1;
+                        *byte ^= if matches!(fault, Fault::Flip(_)) { 1 } else { u8::MAX };
                     }
                 }
                 Fault::Shorten => drop(outgoing.pop()),

@@ -146,12 +146,7 @@ impl TestWorld {
         result
     }
 
-    fn run_all<P: Program>(
-        &self,
-        program: &P,
-        weights: &[Tensor<f32>],
-        inputs: &[Tensor<f32>],
-    ) -> Result<Run, Error> {
+    fn run_all<P: Program>(&self, program: &P, weights: &[Tensor<f32>], inputs: &[Tensor<f32>]) -> Result<Run, Error> {
         let parties = self.run_parties(program, weights, inputs)?;
         let [zero, one] = parties.servers;
         let ((zero, zero_cost), (one, one_cost)) = (zero?, one?);
@@ -196,10 +191,8 @@ impl TestWorld {
         let recording = |channel: MemoryChannel, party: Party| {
             if self.recorded { channel.with_record(records[party.index()].clone()) } else { channel }
         };
-        let channels = [
-            recording(faulty(zero, Party::Zero), Party::Zero),
-            recording(faulty(one, Party::One), Party::One),
-        ];
+        let channels =
+            [recording(faulty(zero, Party::Zero), Party::Zero), recording(faulty(one, Party::One), Party::One)];
         let (sink, source) = pipe(self.cut_material.unwrap_or(usize::MAX), self.recorded);
         std::thread::scope(|scope| {
             let dealer = scope.spawn({

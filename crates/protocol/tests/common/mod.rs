@@ -1,6 +1,6 @@
 //! Programs of one step, and inputs of any width, for the tests of this crate.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
 
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Meter, Program, RingWord, Shape, Share, Tensor, WeightSpec,
@@ -97,4 +97,99 @@ pub fn integers<B: Body>(
 /// Small integers as a row.
 pub fn row(values: &[i64]) -> Tensor<f32> {
     Tensor::new(Shape::row(values.len()), values.iter().map(|&x| x as f32).collect())
+}
+
+/// A program that touches every operation of the machine, with its weights.
+pub fn everything(n: usize) -> Gate<Everything> {
+    use blindroute_protocol::WeightKind;
+    Gate {
+        weights: vec![
+            WeightSpec::new("matrix", WeightKind::Matrix { inner: n, columns: 3 }, 12),
+            WeightSpec::new("scale", WeightKind::Scale(n), 12),
+            WeightSpec::new("bias", WeightKind::Bias(3), 24),
+        ],
+        inputs: vec![
+            Form::new(Shape::row(n), 60, 12),
+            Form::new(Shape::row(n), 60, 12),
+            Form::new(Shape::row(n), 3, 0),
+            Form::new(Shape::row(1), 37, 18),
+        ],
+        body: Everything,
+    }
+}
+
+/// See [`everything`].
+#[derive(Clone, Copy, Debug)]
+pub struct Everything;
+
+impl Body for Everything {
+    fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
+        use blindroute_protocol::gates::{self, Wide};
+        use blindroute_protocol::{Comparison, WeightId};
+        let y = machine.input::<u64>(1)?;
+        let index = machine.input::<u32>(2)?;
+        let norm = machine.input::<u64>(3)?;
+        let (y, index, norm) = (machine.defer(y)?, machine.defer(index)?, machine.defer(norm)?);
+        let x = machine.input::<u64>(0)?;
+        let x = machine_constant(machine, x)?;
+        let x = machine.open(x)?;
+        let (y, index, norm) = (machine.take(y)?, machine.take(index)?, machine.take(norm)?);
+        let layer = machine.linear(&x, WeightId(0))?.add(&machine.bias(WeightId(2), 24)?)?;
+        machine.reveal(layer)?;
+        let scaled = machine.scale_columns(&y, WeightId(1))?;
+        machine.reveal(scaled)?;
+        let dot = machine.matmul_transposed(&x, &y)?;
+        machine.reveal(dot)?;
+        let product = machine.product(&x, &y)?.add(&machine.square_sum(&x)?)?;
+        machine.reveal(product)?;
+        let cut = machine.truncate(&x, 6)?;
+        let cut = machine.add_constant_masked(cut, 1.0)?;
+        let cut = machine.share_of(&cut)?;
+        machine.reveal(cut)?;
+        let lifted = machine.extend::<u64, u128>(&x, 6, 88)?;
+        machine.reveal(lifted)?;
+        let extended = machine.product_extended(&y, &x, 6)?;
+        machine.reveal(extended)?;
+        let bits = machine.compare(&x, &Comparison::of_many(vec![0], 8, 3))?;
+        let kept = machine.select(&bits, &x)?;
+        machine.reveal(kept)?;
+        let both = machine.bits_product::<u32>(&bits, &bits, 9)?;
+        machine.reveal(both)?;
+        let table: Vec<i64> = (0..8).map(|entry| entry * entry).collect();
+        let entry = machine.lookup::<u32, u64>(&index, &table, 20)?;
+        machine.reveal(entry)?;
+        let odd: Vec<bool> = (0..8).map(|entry| entry % 2 == 1).collect();
+        let odd = machine.lookup_bits(&index, &odd)?;
+        let odd = machine.open_bits(odd)?;
+        let odd = machine.bits_to_share::<u32>(&odd, 5)?;
+        machine.reveal(odd)?;
+        let small = machine.truncate(&x, 2)?.narrowed(50);
+        let gelu = gates::gelu(machine, &small, 64)?;
+        machine.reveal(gelu)?;
+        let root = gates::inverse_root(machine, &norm, 1.0, &Wide { low: 4, high: 17, fraction: 8 })?;
+        machine.reveal(root)?;
+        let winner = gates::argmax(machine, &y, 0, 5)?;
+        machine.reveal_bits(winner)
+    }
+}
+
+fn machine_constant<I: Interpreter>(machine: &mut Machine<I>, x: Share<I, u64>) -> Result<Share<I, u64>, Error> {
+    let ramp: Vec<f64> = (0..x.form().shape.len()).map(|i| i as f64 / 64.0).collect();
+    let x = machine.add_constants(x, &ramp)?;
+    machine.add_constant(x, -0.25)
+}
+
+/// Inputs of [`everything`], all of them `size`d by the caller's generator.
+pub fn everything_inputs(n: usize, mut next: impl FnMut() -> f64) -> Vec<Tensor<f32>> {
+    let mut row = |scale: f64| Tensor::new(Shape::row(n), (0..n).map(|_| (next() * scale) as f32).collect());
+    let (x, y, index) = (row(6.0), row(100.0), row(3.5));
+    let index = index.map(f32::round);
+    vec![x, y, index, Tensor::new(Shape::row(1), vec![77.0])]
+}
+
+/// Weights of [`everything`].
+pub fn everything_weights(n: usize) -> Vec<Tensor<f32>> {
+    let mut next = blindroute_testkit::generator(99);
+    let mut draw = |shape: Shape| Tensor::new(shape, (0..shape.len()).map(|_| next() as f32).collect());
+    vec![draw(Shape::matrix(n, 3)), draw(Shape::row(n)), draw(Shape::row(3))]
 }
