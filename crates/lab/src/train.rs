@@ -138,18 +138,24 @@ pub fn train_router(
     Ok(Trained { bundle: Bundle::new(parts)?, dropped, chosen, valid, test })
 }
 
-/// The origin with this router's line, and without those of routers that are gone.
+/// The origin with this router's line, where its old one was or last, and without those of routers that are gone.
 fn with_source(origin: &str, dropped: &[String], name: &str, source: &str) -> String {
-    let of = |router: &str| format!("router {router}: ");
-    let gone = |line: &str| dropped.iter().map(String::as_str).chain([name]).any(|gone| line.starts_with(&of(gone)));
-    let mut lines: Vec<String> = origin.lines().filter(|line| !gone(line)).map(str::to_owned).collect();
-    lines.push(format!("{}{}", of(name), source.split_whitespace().collect::<Vec<_>>().join(" ")));
+    let prefix = format!("router {name}: ");
+    let new = format!("{prefix}{}", source.split_whitespace().collect::<Vec<_>>().join(" "));
+    let gone = |line: &str| dropped.iter().any(|router| line.starts_with(&format!("router {router}: ")));
+    let mut lines: Vec<&str> = origin.lines().filter(|line| !gone(line)).collect();
+    match lines.iter_mut().find(|line| line.starts_with(&prefix)) {
+        Some(line) => *line = &new,
+        None => lines.push(&new),
+    }
     lines.join("\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Prompt;
+    use blindroute_routing::bundle::Model;
 
     #[test]
     fn each_router_has_one_line_of_origin() {
@@ -157,8 +163,85 @@ mod tests {
         assert_eq!(origin, "encoder: public\nrouter uniroute: set A, MIT");
         let origin = with_source(&origin, &[], "direct", "set A");
         assert_eq!(
+            with_source(&origin, &[], "uniroute", "set B"),
+            "encoder: public\nrouter uniroute: set B\nrouter direct: set A"
+        );
+        assert_eq!(
             with_source(&origin, &["direct".to_owned()], "uniroute", "set B"),
             "encoder: public\nrouter uniroute: set B"
         );
+    }
+
+    /// The shipped encoder with no routers, and a made-up data set with its embeddings.
+    fn case(models: usize) -> (Bundle, Dataset, Matrix) {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
+        let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();
+        (parts.models, parts.routers, parts.origin) = (Vec::new(), Vec::new(), "encoder: public".to_owned());
+        let prompt = |index: usize| Prompt {
+            id: index.to_string(),
+            text: "a".to_owned(),
+            source: String::new(),
+            split: Split::ALL[index % 3],
+        };
+        let model = |index: usize| Model {
+            name: format!("model {index}"),
+            price: 1.0 + index as f64,
+            unit: "USD per 1M tokens".to_owned(),
+        };
+        let dataset = Dataset {
+            models: (0..models).map(model).collect(),
+            prompts: (0..90).map(prompt).collect(),
+            scores: Matrix::from_fn(90, models, |row, model| if row / 3 % models == model { 1.0 } else { 0.0 }),
+        };
+        let embeddings = Matrix::from_fn(90, 384, |row, column| if row / 3 % models == column { 1.0 } else { 0.01 });
+        (Bundle::new(parts).unwrap(), dataset, embeddings)
+    }
+
+    fn names(bundle: &Bundle) -> Vec<&str> {
+        bundle.parts().routers.iter().map(|router| router.name.as_str()).collect()
+    }
+
+    #[test]
+    fn routers_join_the_bundle_and_other_pools_are_dropped() {
+        let (bundle, dataset, embeddings) = case(3);
+        let direct = Method::Direct(direct::Options::default());
+        let uniroute = Method::UniRoute(uniroute::Options { clusters: vec![3], ..Default::default() });
+        let cscr = Method::Cscr { options: cscr::Options::default(), lambda: LambdaRule::default() };
+        let trained = train_router(bundle, &dataset, &embeddings, &direct, "direct", "made up").unwrap();
+        assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
+        let trained = train_router(trained.bundle, &dataset, &embeddings, &uniroute, "near", "made up").unwrap();
+        assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
+        assert_eq!(names(&trained.bundle), ["near", "direct"]);
+        let trained = train_router(trained.bundle, &dataset, &embeddings, &cscr, "direct", "made up").unwrap();
+        assert_eq!(names(&trained.bundle), ["near", "direct"]);
+        assert_eq!(trained.bundle.parts().routers[1].kind(), "cscr");
+        assert!(trained.dropped.is_empty());
+        let (_, dataset, embeddings) = case(4);
+        let trained = train_router(trained.bundle, &dataset, &embeddings, &direct, "direct", "made up").unwrap();
+        assert_eq!((names(&trained.bundle), trained.dropped), (vec!["direct"], vec!["near".to_owned()]));
+        assert_eq!(trained.bundle.parts().origin, "encoder: public\nrouter direct: made up");
+    }
+
+    #[test]
+    fn kept_embeddings_are_used_for_the_same_prompts_only() {
+        let (bundle, mut dataset, _) = case(2);
+        dataset.prompts.truncate(3);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("embeddings");
+        let embed = |dataset: &Dataset| {
+            let mut calls = Vec::new();
+            let found = crate::embed_dataset(&bundle, dataset, Some(&file), &mut |done| calls.push(done)).unwrap();
+            (found, std::fs::metadata(&file).unwrap().modified().unwrap(), calls)
+        };
+        let (first, written, calls) = embed(&dataset);
+        assert_eq!((first.shape(), calls), ((3, 384), vec![3]));
+        let (second, still, _) = embed(&dataset);
+        assert_eq!((second, still), (first.clone(), written));
+        dataset.prompts[0].text = "another".to_owned();
+        let (third, _, _) = embed(&dataset);
+        assert_ne!(third.row(0), first.row(0));
+        assert_eq!(third.row(1), first.row(1));
+        std::fs::write(&file, b"nonsense").unwrap();
+        assert_eq!(embed(&dataset).0, third);
     }
 }

@@ -6,24 +6,25 @@ use anyhow::Context;
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleError, EncoderConfig, ImportOptions, Pooling, Precision,
 };
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// Make a bundle of published encoder weights, without routers yet (see `blindroute train`).
 #[derive(clap::Args, Debug)]
-pub struct ImportArgs {
+pub(crate) struct ImportArgs {
     /// The encoder's weights, as published (a BERT of all-MiniLM-L6-v2's shape).
     #[arg(long, value_name = "model.safetensors")]
     weights: PathBuf,
     /// The tokenizer published with them.
     #[arg(long, value_name = "tokenizer.json")]
     tokenizer: PathBuf,
-    /// How attention scores become weights: softmax (the real model's) or 2relu (faster under MPC).
-    #[arg(long, default_value = "2relu", value_parser = setting::<Attention>)]
+    /// How attention scores become weights: softmax is the real model's, 2relu faster under MPC.
+    #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu"]))]
     attention: Attention,
-    /// The feed-forward network's non-linearity: gelu (the real model's) or relu (faster under MPC).
-    #[arg(long, default_value = "relu", value_parser = setting::<Activation>)]
+    /// The feed-forward network's non-linearity: gelu is the real model's, relu faster under MPC.
+    #[arg(long, default_value = "relu", value_parser = one_of::<Activation>(&["gelu", "relu"]))]
     ffn: Activation,
-    /// How hidden states become one embedding: mean or cls.
-    #[arg(long, default_value = "mean", value_parser = setting::<Pooling>)]
+    /// How hidden states become one embedding.
+    #[arg(long, default_value = "mean", value_parser = one_of::<Pooling>(&["mean", "cls"]))]
     pooling: Pooling,
     /// Keep the weights as published, 4 bytes a number, instead of quantised to a quarter of the size.
     #[arg(long)]
@@ -39,12 +40,16 @@ pub struct ImportArgs {
     json: bool,
 }
 
-fn setting<T: std::str::FromStr<Err = BundleError>>(name: &str) -> Result<T, String> {
-    name.parse().map_err(|error: BundleError| error.to_string())
+fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: std::str::FromStr<Err = BundleError> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<T>())
 }
 
 /// Imports, writes, and says what was made.
-pub fn run(args: ImportArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
+    check_out(&args.out)?;
     let config = EncoderConfig {
         attention: args.attention,
         activation: args.ffn,
@@ -76,23 +81,33 @@ pub(super) fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{text}").context("could not write to stdout")
 }
 
+/// An error if this file surely cannot be written: better now than after the work.
+pub(super) fn check_out(path: &Path) -> anyhow::Result<()> {
+    if !folder_of(path).is_dir() || path.is_dir() {
+        anyhow::bail!("could not write {}; name a file in a folder that can be written", path.display());
+    }
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes a bundle through a file beside it, so that no half-written bundle is ever found under its name.
 pub(super) fn write_bundle(bundle: &Bundle, path: &Path) -> anyhow::Result<usize> {
     use std::io::Write as _;
     let bytes = bundle.write()?;
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let context = || format!("could not write {}; name a file in a folder that can be written", path.display());
-    let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder).with_context(context)?;
+    let mut builder = tempfile::Builder::new();
+    // Like any other output: the user's umask decides who reads it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(folder).with_context(context)?;
     file.write_all(&bytes).with_context(context)?;
     file.persist(path).with_context(context)?;
     Ok(bytes.len())
-}
-
-/// A bundle holds secrets of a provider only where the provider put some; the user's umask decides who reads it.
-#[cfg(unix)]
-fn permissions() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }

@@ -11,11 +11,11 @@ use blindroute_routing::bundle::{Bundle, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
-use super::bundle_import::{print, write_bundle};
+use super::bundle_import::{check_out, print, write_bundle};
 
 /// Train a router on a routing data set and put it into a bundle.
 #[derive(clap::Args, Debug)]
-pub struct TrainArgs {
+pub(crate) struct TrainArgs {
     #[command(subcommand)]
     router: RouterArgs,
 }
@@ -106,7 +106,7 @@ impl CommonArgs {
 }
 
 /// Trains, writes the bundle, and prints what the router is worth on the test split.
-pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let (kind, common, method) = match args.router {
         RouterArgs::Uniroute { common, k, smoothing, seed } => {
             let mut options = uniroute::Options { seed, lambda: common.lambda()?, ..Default::default() };
@@ -141,6 +141,7 @@ fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
 }
 
 fn train(kind: &str, common: CommonArgs, method: &Method) -> anyhow::Result<()> {
+    check_out(&common.out)?;
     let dataset = Dataset::load(&common.data)?;
     let read = Bundle::open(&common.bundle)
         .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;

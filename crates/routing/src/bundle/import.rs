@@ -9,7 +9,7 @@ use super::{
     error::BundleError,
     matrix::{Axis, Matrix},
 };
-use crate::tokenizer;
+use crate::tokenizer::{self, TokenizerError};
 
 /// How imported matrices are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,13 @@ pub(super) fn parts(
     let embedding = EmbeddingTables::build(&mut take, &encoder)?;
     let layers = (0..encoder.layers).map(|index| Layer::build(&mut take, &encoder, index)).collect::<Result<_, _>>()?;
     Ok(BundleParts {
-        tokenizer: tokenizer::minimised(tokenizer).map_err(|error| BundleError::Tokenizer(error.to_string()))?,
+        tokenizer: tokenizer::minimised(tokenizer).map_err(|error| {
+            // The bundle's error has the hint already.
+            BundleError::Tokenizer(match error {
+                TokenizerError::Unusable(why) => why,
+                other => other.to_string(),
+            })
+        })?,
         encoder,
         embedding,
         layers,
