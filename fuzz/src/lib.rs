@@ -1,0 +1,144 @@
+//! One function a decoder: arbitrary bytes must end in a value or an error, never in a panic or a large allocation.
+//!
+//! The targets in `fuzz_targets/` hand them libFuzzer's bytes; the tests here hand them proptest's, on stable.
+
+use blindroute_protocol::{BitTensor, Form, Inputs, Output, OutputSpec, Shape, WeightKind, WeightShares, WeightSpec};
+use blindroute_ring::pack;
+use blindroute_routing::bundle::{Bundle, container};
+use blindroute_routing::tokenizer::Tokenizer;
+use blindroute_runtime::Message;
+use blindroute_runtime::messages::{
+    ClientHello, Failure, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
+};
+use std::sync::OnceLock;
+
+/// The bundle's reader.
+pub fn bundle(bytes: &[u8]) {
+    let _ = Bundle::read(bytes);
+}
+
+/// The container's reader, for its two kinds of file.
+pub fn container(bytes: &[u8]) {
+    for kind in ["router-bundle", "router-share"] {
+        if let Ok(container) = container::read(bytes, kind) {
+            let again = container::write(kind, container.header(), container.sections());
+            assert!(again.is_ok_and(|again| again == bytes), "one content, one form");
+        }
+    }
+}
+
+/// A small tokenizer of the published kind.
+fn sample() -> &'static Tokenizer {
+    static SAMPLE: OnceLock<Tokenizer> = OnceLock::new();
+    SAMPLE.get_or_init(|| {
+        let json = r###"{"version":"1.0","added_tokens":[],"truncation":null,"padding":null,
+            "normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,
+            "strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},
+            "post_processor":null,"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+            "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",
+            "max_input_chars_per_word":20,"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"a":4,"##a":5,"!":6}}}"###;
+        Tokenizer::from_json(json.as_bytes()).expect("the sample is a tokenizer")
+    })
+}
+
+/// The tokenizer on arbitrary text, and its reader on arbitrary JSON.
+pub fn tokenizer(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(tokens) = sample().encode(&text) {
+        assert!((3..=256).contains(&tokens.ids.len()));
+    }
+    let _ = Tokenizer::from_json(bytes);
+}
+
+/// Every message of a session.
+pub fn messages(bytes: &[u8]) {
+    fn check<M: Message>(bytes: &[u8]) {
+        if let Ok(message) = M::decode(bytes) {
+            assert!(message.encode() == bytes, "one meaning, one form");
+        }
+    }
+    check::<ClientHello>(bytes);
+    check::<ServerReady>(bytes);
+    check::<SessionReport>(bytes);
+    check::<SessionOpen>(bytes);
+    check::<MaterialRequest>(bytes);
+    check::<MaterialGrant>(bytes);
+    let _ = Failure::decode(bytes);
+}
+
+/// The first bytes choose a small public shape; the rest is what a peer sent.
+fn shaped(bytes: &[u8]) -> Option<(Form, &[u8])> {
+    let (&[rows, columns, bits], rest) = bytes.split_first_chunk::<3>()?;
+    let shape = Shape::matrix(usize::from(rows % 17), usize::from(columns % 17));
+    Some((Form::new(shape, 1 + u32::from(bits % 64), u32::from(bits % 13)), rest))
+}
+
+/// A server's shares of the client's input.
+pub fn inputs(bytes: &[u8]) {
+    let Some((form, rest)) = shaped(bytes) else { return };
+    let forms = [form, Form::new(Shape::row(3), 7, 0)];
+    assert_eq!(Inputs::from_bytes(&forms, rest).is_ok(), rest.len() == Inputs::byte_len(&forms));
+}
+
+/// The servers' two messages to the client.
+pub fn output(bytes: &[u8]) {
+    let Some((form, rest)) = shaped(bytes) else { return };
+    let specs = [OutputSpec::Words(form), OutputSpec::Bits(form.shape.len())];
+    let (zero, one) = rest.split_at(rest.len() / 2);
+    let expected = Output::byte_len(&specs);
+    assert_eq!(Output::combine(&specs, zero, one).is_ok(), zero.len() == expected && one.len() == expected);
+}
+
+/// A server's share file.
+pub fn weight_shares(bytes: &[u8]) {
+    let Some((form, rest)) = shaped(bytes) else { return };
+    let kind = WeightKind::Matrix { inner: form.shape.rows, columns: form.shape.columns };
+    let specs = [WeightSpec::new("w", kind, 12), WeightSpec::new("b", WeightKind::Bias(form.shape.columns), 24)];
+    if let Ok(shares) = WeightShares::from_bytes(&specs, rest) {
+        assert!(shares.to_bytes() == rest);
+    }
+}
+
+/// Planes of bits.
+pub fn bit_tensor(bytes: &[u8]) {
+    let Some((form, rest)) = shaped(bytes) else { return };
+    let (planes, len) = (form.shape.rows, form.shape.columns * form.bits as usize);
+    if let Ok(bits) = BitTensor::from_bytes(planes, len, rest) {
+        let mut again = Vec::new();
+        bits.to_bytes(&mut again);
+        assert!(again == rest);
+    }
+}
+
+/// Packed words of any width, there and back.
+pub fn packing(bytes: &[u8]) {
+    let Some((&width, rest)) = bytes.split_first() else { return };
+    let bits = 1 + u32::from(width) % 128;
+    let count = rest.len() * 8 / bits as usize;
+    let words: Vec<u128> = pack::unpack(&rest[..pack::packed_len(count, bits)], count, bits);
+    let mut packed = Vec::new();
+    pack::pack(&words, bits, &mut packed);
+    assert_eq!(pack::unpack::<u128>(&packed, count, bits), words);
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            super::bundle(&bytes);
+            super::container(&bytes);
+            super::tokenizer(&bytes);
+            super::messages(&bytes);
+            super::inputs(&bytes);
+            super::output(&bytes);
+            super::weight_shares(&bytes);
+            super::bit_tensor(&bytes);
+            super::packing(&bytes);
+        }
+    }
+}
