@@ -22,11 +22,14 @@ pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Bundle> {
 
 fn default_path() -> anyhow::Result<PathBuf> {
     let executable = std::env::current_exe().ok();
-    let beside = executable.as_deref().into_iter().flat_map(Path::ancestors).skip(1).take(5).map(|folder| folder.join(DEFAULT));
+    let beside =
+        executable.as_deref().into_iter().flat_map(Path::ancestors).skip(1).take(5).map(|folder| folder.join(DEFAULT));
     let here = std::env::current_dir().ok().map(|folder| folder.join(DEFAULT));
     let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(DEFAULT);
     let mut places = here.into_iter().chain(beside).chain([built_from]);
     places.find(|place| place.is_file()).with_context(|| {
-        format!("the default bundle ({DEFAULT}) is neither here nor beside the program; name a bundle with --bundle FILE")
+        format!(
+            "the default bundle ({DEFAULT}) is neither here nor beside the program; name a bundle with --bundle FILE"
+        )
     })
 }

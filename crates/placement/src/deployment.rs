@@ -2,14 +2,18 @@
 
 use crate::catalogue::ModelCatalogue;
 use crate::error::PlacementError;
+use crate::home::Home;
 use crate::report::PeakMemory;
 use blindroute_protocol::Seed;
 use blindroute_routing::bundle::{Bundle, PublicPart, split};
-use blindroute_runtime::{ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Timeouts, peak_rss_mib, peak_rss_mib_of};
+use blindroute_runtime::{
+    ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Timeouts, peak_rss_mib,
+    peak_rss_mib_of,
+};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How to start the services: the program, and arguments that come before the role's own.
 #[derive(Clone, Debug)]
@@ -26,7 +30,7 @@ pub struct Deployment {
     addresses: [String; 2],
     children: [ChildProcess; 3],
     // Last, so that the children are gone before their files.
-    _home: tempfile::TempDir,
+    _home: Home,
 }
 
 /// How long a child may take to start: it reads its share.
@@ -39,14 +43,13 @@ impl Deployment {
     /// If files cannot be written or a child does not start.
     pub fn start(bundle: &Bundle, programs: &Programs, progress: &dyn Fn(&str)) -> Result<Self, PlacementError> {
         progress("splitting the bundle into shares");
-        let home = tempfile::Builder::new().prefix("blindroute-").tempdir();
-        let home = home.map_err(|source| PlacementError::Write { path: std::env::temp_dir(), source })?;
+        let home = Home::new().map_err(|source| PlacementError::Write { path: std::env::temp_dir(), source })?;
         let mut key = [0u8; 16];
         getrandom::fill(&mut key).map_err(PlacementError::Randomness)?;
         let files = split(bundle, &Seed::new(key))?;
         write(&home.path().join("public.bin"), &files.public)?;
         for (party, share) in files.shares.iter().enumerate() {
-            write(&home.path().join(format!("share{party}.bin")), share)?;
+            write_private(&home.path().join(format!("share{party}.bin")), share)?;
         }
         let public = PublicPart::read(&files.public)?;
         drop(files);
@@ -84,15 +87,22 @@ impl Deployment {
         Client::new(catalogue, self.addresses.clone(), self.client.clone(), Timeouts::default())
     }
 
-    /// Fails with the child's last words if one has ended.
+    /// Fails with the child's last words if one has ended, or does within `grace`: a dying process closes its
+    /// connections a moment before it can be seen to have ended.
     ///
     /// # Errors
     /// Which child ended, and what it said.
-    pub fn check(&mut self) -> Result<(), PlacementError> {
-        for child in &mut self.children {
-            child.check()?;
+    pub fn check(&mut self, grace: Duration) -> Result<(), PlacementError> {
+        let until = Instant::now() + grace;
+        loop {
+            for child in &mut self.children {
+                child.check()?;
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
         }
-        Ok(())
     }
 
     /// Peak memory of every process.
@@ -114,12 +124,23 @@ pub fn peak_memory() -> PeakMemory {
 
 /// A child's configuration; paths are relative to the file.
 fn configuration(role: Role, extra: &str) -> String {
-    let party = role.party().map(|party| format!("party = {party}\nshare = \"share{party}.bin\"\n")).unwrap_or_default();
+    let party =
+        role.party().map(|party| format!("party = {party}\nshare = \"share{party}.bin\"\n")).unwrap_or_default();
     format!(
         "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"state-{role}\"\nexit_with_parent = true\n\
          {party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\
          certificate = \"certificates/{role}.pem\"\nkey = \"certificates/{role}.key\"\n"
     )
+}
+
+/// Writes a file that only its owner reads.
+fn write_private(path: &Path, bytes: &[u8]) -> Result<(), PlacementError> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let written = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, bytes));
+    written.map_err(|source| PlacementError::Write { path: path.to_owned(), source })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), PlacementError> {

@@ -40,7 +40,9 @@ pub enum PlacementError {
         known: Vec<String>,
     },
     /// The placement needs the encoder here, but only the public part is.
-    #[error("placement {placement} runs the encoder on this machine and needs the whole bundle: name it with --bundle, or use --placement full")]
+    #[error(
+        "placement {placement} runs the encoder on this machine and needs the whole bundle: name it with --bundle, or use --placement full"
+    )]
     NeedsBundle {
         /// `local` or `head`.
         placement: &'static str,
@@ -52,13 +54,17 @@ pub enum PlacementError {
         placement: &'static str,
     },
     /// The bundle has another pool or encoder than the servers'.
-    #[error("the bundle is not the one that the servers' public part was split from; split this bundle again, or name the right one with --bundle")]
+    #[error(
+        "the bundle is not the one that the servers' public part was split from; split this bundle again, or name the right one with --bundle"
+    )]
     OtherBundle,
     /// λ is out of range.
     #[error("lambda is {0}, expected a number from 0 to 15: 0 ignores cost, larger values prefer cheaper models")]
     Lambda(f32),
     /// The servers chose none or several: broken shares.
-    #[error("the servers' answer names {0} models instead of one; the shares do not fit together, split the bundle again")]
+    #[error(
+        "the servers' answer names {0} models instead of one; the shares do not fit together, split the bundle again"
+    )]
     NoChoice(usize),
     /// A file of the deployment cannot be written.
     #[error("cannot write {path}: {source}; check space and permissions, or set TMPDIR to a place with 300 MB free")]

@@ -7,13 +7,15 @@
 mod catalogue;
 mod deployment;
 mod error;
+mod home;
 mod report;
 mod router;
 
 pub use catalogue::ModelCatalogue;
 pub use deployment::{Deployment, Programs, peak_memory};
 pub use error::PlacementError;
+pub use home::remove_files;
 pub use report::{Bytes, Milliseconds, PeakMemory, RouteReport};
-pub use router::{PrivateRouter, Request};
+pub use router::{PrivateRouter, Request, check_lambda};
 
 pub use blindroute_routing::program::Placement;

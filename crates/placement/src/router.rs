@@ -59,7 +59,11 @@ impl PrivateRouter {
     ///
     /// # Errors
     /// If the children cannot be started.
-    pub fn with_children(bundle: &Bundle, programs: &Programs, progress: &dyn Fn(&str)) -> Result<Self, PlacementError> {
+    pub fn with_children(
+        bundle: &Bundle,
+        programs: &Programs,
+        progress: &dyn Fn(&str),
+    ) -> Result<Self, PlacementError> {
         let deployment = Deployment::start(bundle, programs, progress)?;
         let client = deployment.client();
         Self::assemble(deployment.public().clone(), Some(bundle), Some(client), Some(deployment))
@@ -78,7 +82,12 @@ impl PrivateRouter {
         Self::assemble(public, bundle, Some(client), None)
     }
 
-    fn assemble(public: PublicPart, bundle: Option<&Bundle>, client: Option<Client<ModelCatalogue>>, deployment: Option<Deployment>) -> Result<Self, PlacementError> {
+    fn assemble(
+        public: PublicPart,
+        bundle: Option<&Bundle>,
+        client: Option<Client<ModelCatalogue>>,
+        deployment: Option<Deployment>,
+    ) -> Result<Self, PlacementError> {
         let plan = Arc::new(public.plan.clone());
         if bundle.is_some_and(|bundle| ModelPlan::of(bundle) != *plan || bundle.parts().models != public.models) {
             return Err(PlacementError::OtherBundle);
@@ -122,9 +131,7 @@ impl PrivateRouter {
         let started = Instant::now();
         let router = self.router_index(request.router.as_deref())?;
         let lambda = request.lambda.unwrap_or(self.public.lambdas[router]);
-        if !(0.0..=15.0).contains(&lambda) {
-            return Err(PlacementError::Lambda(lambda));
-        }
+        check_lambda(lambda)?;
         let tokens = self.tokenizer.encode(prompt)?;
         let ran = match request.placement {
             Placement::Local => self.run_local(&tokens, router, lambda)?,
@@ -180,7 +187,7 @@ impl PrivateRouter {
             && let Some(deployment) = &mut self.deployment
         {
             // A child that died says more than a broken link.
-            deployment.check()?;
+            deployment.check(Duration::from_millis(300))?;
         }
         Ok(result?)
     }
@@ -225,6 +232,14 @@ impl PrivateRouter {
         let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
         Ok(self.private(Task::Route { router, bucket }, &inputs)?.into())
     }
+}
+
+/// Is this a weight of cost that a router takes?
+///
+/// # Errors
+/// If it is no number from 0 to 15.
+pub fn check_lambda(lambda: f32) -> Result<(), PlacementError> {
+    if (0.0..=15.0).contains(&lambda) { Ok(()) } else { Err(PlacementError::Lambda(lambda)) }
 }
 
 #[derive(Default)]

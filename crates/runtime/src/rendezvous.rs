@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
 use std::hash::Hash;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,12 +39,15 @@ pub enum RendezvousError {
 struct Entry<T> {
     item: T,
     until: Instant,
+    ticket: u64,
 }
 
 /// A place to meet.
 pub struct Rendezvous<K, T> {
     waiting: Mutex<HashMap<K, Entry<T>>>,
     arrived: Condvar,
+    taken: Condvar,
+    tickets: AtomicU64,
     limit: usize,
     keep: Duration,
 }
@@ -58,7 +62,14 @@ impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
     /// A place for up to `limit` items, each kept for `keep`.
     #[must_use]
     pub fn new(limit: usize, keep: Duration) -> Self {
-        Rendezvous { waiting: Mutex::new(HashMap::new()), arrived: Condvar::new(), limit, keep }
+        Rendezvous {
+            waiting: Mutex::new(HashMap::new()),
+            arrived: Condvar::new(),
+            taken: Condvar::new(),
+            tickets: AtomicU64::new(0),
+            limit,
+            keep,
+        }
     }
 
     /// Leaves an item for whoever asks for `key`, and returns at once.
@@ -66,19 +77,48 @@ impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
     /// # Errors
     /// An item waits under this key already, or too many wait.
     pub fn offer(&self, key: K, item: T) -> Result<(), RendezvousError> {
+        self.enter(key, item, self.keep).map(drop).map_err(|(_, error)| error)
+    }
+
+    /// Leaves an item and waits until somebody takes it.
+    ///
+    /// # Errors
+    /// Nobody did in time, or the offer was refused: the item comes back, so that its owner can be told.
+    pub fn offer_and_wait(&self, key: K, item: T) -> Result<(), (T, RendezvousError)>
+    where
+        K: Clone,
+    {
+        // Longer than the wait below: it is this thread that takes the item back.
+        let ticket = self.enter(key.clone(), item, 2 * self.keep)?;
+        let waits = |waiting: &HashMap<K, Entry<T>>| waiting.get(&key).is_some_and(|entry| entry.ticket == ticket);
+        let (mut waiting, _) = self
+            .taken
+            .wait_timeout_while(self.lock(), self.keep, |waiting| waits(waiting))
+            .unwrap_or_else(PoisonError::into_inner);
+        if !waits(&waiting) {
+            return Ok(());
+        }
+        match waiting.remove(&key) {
+            Some(entry) => Err((entry.item, RendezvousError::TimedOut { key: key.to_string(), after: self.keep })),
+            None => Ok(()),
+        }
+    }
+
+    fn enter(&self, key: K, item: T, keep: Duration) -> Result<u64, (T, RendezvousError)> {
         let mut waiting = self.lock();
         let now = Instant::now();
         waiting.retain(|_, entry| entry.until > now);
         if waiting.contains_key(&key) {
-            return Err(RendezvousError::Duplicate { key: key.to_string() });
+            return Err((item, RendezvousError::Duplicate { key: key.to_string() }));
         }
         if waiting.len() >= self.limit {
-            return Err(RendezvousError::Full { limit: self.limit });
+            return Err((item, RendezvousError::Full { limit: self.limit }));
         }
-        waiting.insert(key, Entry { item, until: now + self.keep });
+        let ticket = self.tickets.fetch_add(1, Ordering::Relaxed);
+        waiting.insert(key, Entry { item, until: now + keep, ticket });
         drop(waiting);
         self.arrived.notify_all();
-        Ok(())
+        Ok(ticket)
     }
 
     /// Takes the item of `key`, waiting up to `limit` for it.
@@ -91,7 +131,11 @@ impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
             .wait_timeout_while(self.lock(), limit, |waiting| !waiting.contains_key(key))
             .unwrap_or_else(PoisonError::into_inner);
         match waiting.remove(key) {
-            Some(entry) => Ok(entry.item),
+            Some(entry) => {
+                drop(waiting);
+                self.taken.notify_all();
+                Ok(entry.item)
+            }
             None => Err(RendezvousError::TimedOut { key: key.to_string(), after: limit }),
         }
     }
@@ -120,6 +164,20 @@ mod tests {
         assert!(matches!(place.offer("d", 4), Err(RendezvousError::Duplicate { .. })));
         place.offer("e", 5).unwrap();
         assert_eq!(place.offer("f", 6), Err(RendezvousError::Full { limit: 2 }));
+    }
+
+    #[test]
+    fn who_waits_learns_whether_the_item_was_taken() {
+        let place = std::sync::Arc::new(Rendezvous::new(2, Duration::from_millis(200)));
+        let other = place.clone();
+        let taking = std::thread::spawn(move || other.take(&"a", Duration::from_secs(5)));
+        assert_eq!(place.offer_and_wait("a", 1), Ok(()));
+        assert_eq!(taking.join().unwrap(), Ok(1));
+        let (item, error) = place.offer_and_wait("b", 2).unwrap_err();
+        assert!(item == 2 && matches!(error, RendezvousError::TimedOut { .. }));
+        assert!(place.take(&"b", Duration::ZERO).is_err(), "it was given back");
+        place.offer("c", 3).unwrap();
+        assert!(matches!(place.offer_and_wait("c", 4), Err((4, RendezvousError::Duplicate { .. }))));
     }
 
     #[test]

@@ -44,7 +44,6 @@ pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
     }
 }
 
-#[allow(clippy::print_stdout)]
 fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
     let bundle = bundles::open(args.bundle.as_deref())?;
     let mut seed = [0u8; 16];
@@ -56,8 +55,7 @@ fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
         write_private(&args.out.join(format!("share{party}.bin")), share)?;
     }
     eprintln!("public.bin goes to everybody, share0.bin to server 0 alone, share1.bin to server 1 alone.");
-    println!("{}", args.out.display());
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
@@ -74,7 +72,6 @@ fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-#[allow(clippy::print_stdout)]
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let bundle = bundles::open(args.bundle.as_deref())?;
     let parts = bundle.parts();
@@ -90,6 +87,5 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         "routers": routers,
         "origin": parts.origin,
     });
-    println!("{}", serde_json::to_string_pretty(&summary)?);
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?)
 }

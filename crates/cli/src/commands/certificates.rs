@@ -2,6 +2,7 @@
 
 use blindroute_runtime::Deployment;
 use clap::Args;
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Make certificates for a deployment.
@@ -13,10 +14,8 @@ pub(crate) struct CertificatesArgs {
 }
 
 /// Writes the certificates and prints the folder.
-#[allow(clippy::print_stdout)]
 pub(crate) fn run(args: &CertificatesArgs) -> anyhow::Result<()> {
     Deployment::generate(&args.out)?;
     eprintln!("Give each party the authority's certificate, and its own certificate and key, and nothing else.");
-    println!("{}", args.out.display());
-    Ok(())
+    Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)
 }

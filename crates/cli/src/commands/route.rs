@@ -2,12 +2,14 @@
 
 use crate::bundles;
 use anyhow::Context;
-use blindroute_placement::{Placement, PrivateRouter, Programs, Request, RouteReport};
-use blindroute_runtime::ClientConfig;
+use blindroute_placement::{
+    Placement, PlacementError, PrivateRouter, Programs, Request, RouteReport, check_lambda, remove_files,
+};
 use blindroute_runtime::config::Configuration;
+use blindroute_runtime::{ClientConfig, Shutdown};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +29,7 @@ pub(crate) struct RouteArgs {
     #[arg(long, value_name = "NAME")]
     router: Option<String>,
     /// Weight of cost, 0 to 15; the router's own if none is given
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     lambda: Option<f32>,
     /// Print JSON
     #[arg(long)]
@@ -71,6 +73,14 @@ struct Line {
     prompt: String,
 }
 
+/// A line of the output.
+#[derive(Serialize)]
+struct Answer<'a> {
+    id: &'a serde_json::Value,
+    #[serde(flatten)]
+    report: &'a RouteReport,
+}
+
 /// A spinner on stderr while something goes on; nothing where stderr is no terminal.
 pub(crate) fn spinner() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
@@ -92,6 +102,13 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     if prompt.is_some_and(|prompt| prompt.trim().is_empty()) {
         anyhow::bail!("the prompt is empty; give the text to route, or --input FILE.jsonl");
     }
+    if let Some(lambda) = args.lambda {
+        check_lambda(lambda)?;
+    }
+    if let Some(input) = args.input.as_deref().filter(|input| input.as_os_str() != "-") {
+        std::fs::File::open(input).with_context(|| cannot_open(input))?;
+    }
+    clean_up_on_signals()?;
     let bar = spinner();
     let mut router = open(args, &bar)?;
     let request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
@@ -118,48 +135,78 @@ fn open(args: &RouteArgs, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     if args.placement == PlacementArg::Local {
         return Ok(PrivateRouter::local(&bundle)?);
     }
+    let known: Vec<String> = bundle.parts().routers.iter().map(|router| router.name.clone()).collect();
+    if let Some(name) = args.router.clone().filter(|name| !known.contains(name)) {
+        // Before three processes are started for nothing.
+        return Err(PlacementError::UnknownRouter { name, known }.into());
+    }
     let programs = Programs { executable: std::env::current_exe().context("this program's own path")? };
     Ok(PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?)
 }
 
-#[allow(clippy::print_stdout)]
+/// A signal ends this process at once, but not before its files are gone. The children end with it.
+fn clean_up_on_signals() -> anyhow::Result<()> {
+    let shutdown = Shutdown::new();
+    shutdown.on_signals().context("signals cannot be handled")?;
+    let told = shutdown.clone();
+    shutdown.on_trigger(move || {
+        remove_files();
+        eprintln!("error: stopped by {}; nothing is left running", told.reason().unwrap_or("a signal"));
+        // As a shell reports it: 128 and the signal's number.
+        std::process::exit(if told.reason() == Some("SIGTERM") { 143 } else { 130 });
+    });
+    Ok(())
+}
+
+fn cannot_open(path: &std::path::Path) -> String {
+    format!("cannot open {}; give a file of {{\"id\", \"prompt\"}} lines, or - for standard input", path.display())
+}
+
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
     if json {
-        println!("{}", serde_json::to_string(report)?);
-        return Ok(());
+        writeln!(out, "{}", serde_json::to_string(report)?)?;
+        return Ok(out.flush()?);
     }
-    println!("{}", report.model);
+    writeln!(out, "{}", report.model)?;
     let RouteReport { ms, bytes, .. } = report;
-    println!("  price     {} {}", report.price, report.price_unit);
-    println!("  router    {} (lambda {}), placement {:?}", report.router, report.lambda, report.placement);
+    writeln!(out, "  price     {} {}", report.price, report.price_unit)?;
+    writeln!(out, "  router    {} (lambda {}), placement {:?}", report.router, report.lambda, report.placement)?;
     let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
-    println!("  tokens    {}{bucket}", report.tokens);
+    writeln!(out, "  tokens    {}{bucket}", report.tokens)?;
     if let Some(cut) = &report.cut_from {
-        println!("  note      {cut}");
+        writeln!(out, "  note      {cut}")?;
     }
-    println!(
+    writeln!(
+        out,
         "  time      client {:.0} ms, offline {:.0} ms, online {:.0} ms, total {:.0} ms",
         ms.client, ms.offline, ms.online, ms.total
-    );
-    println!("  openings  {}", report.openings);
-    println!(
+    )?;
+    writeln!(out, "  openings  {}", report.openings)?;
+    writeln!(
+        out,
         "  bytes     server 0 sent {}, server 1 sent {}, client sent {}, dealer sent {}",
         bytes.server0_sent, bytes.server1_sent, bytes.client_sent, bytes.material
-    );
-    println!("  seen by   {}", report.seen);
-    Ok(())
+    )?;
+    writeln!(out, "  seen by   {}", report.seen)?;
+    Ok(out.flush()?)
 }
 
 /// Longest line taken: a prompt of 4 MiB, escaped.
 const MAX_LINE: u64 = 32 << 20;
 
 /// Routes every line; a bad line is reported in its place and the others go on.
-fn route_lines(args: &RouteArgs, router: &mut PrivateRouter, request: &Request, bar: &ProgressBar) -> anyhow::Result<()> {
+fn route_lines(
+    args: &RouteArgs,
+    router: &mut PrivateRouter,
+    request: &Request,
+    bar: &ProgressBar,
+) -> anyhow::Result<()> {
     let path = args.input.as_deref().unwrap_or("-".as_ref());
     let mut reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
         Box::new(BufReader::new(std::io::stdin()))
     } else {
-        Box::new(BufReader::new(std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?))
+        Box::new(BufReader::new(std::fs::File::open(path).with_context(|| cannot_open(path))?))
     };
     let mut out = std::io::stdout().lock();
     let (mut number, mut failed) = (0usize, 0usize);
@@ -181,20 +228,14 @@ fn route_lines(args: &RouteArgs, router: &mut PrivateRouter, request: &Request, 
                 Err(error) => Err((line.id, error.to_string())),
             },
         };
-        let value = match answer {
-            Ok((id, report)) => {
-                let mut value = serde_json::to_value(&report)?;
-                if let Some(object) = value.as_object_mut() {
-                    object.insert("id".to_owned(), id);
-                }
-                value
-            }
+        let answer = match &answer {
+            Ok((id, report)) => serde_json::to_string(&Answer { id, report })?,
             Err((id, error)) => {
                 failed += 1;
-                serde_json::json!({"id": id, "line": number, "error": error})
+                serde_json::json!({"id": id, "line": number, "error": error}).to_string()
             }
         };
-        writeln!(out, "{value}")?;
+        writeln!(out, "{answer}")?;
         out.flush()?;
     }
     bar.finish_and_clear();
@@ -208,6 +249,9 @@ fn parse(line: &[u8], number: usize) -> Result<Line, String> {
     let text = std::str::from_utf8(line).map_err(|_| format!("line {number} is not UTF-8; convert the file"))?;
     serde_json::from_str(text).map_err(|error| {
         // The position, never the text: it may be a prompt.
-        format!("line {number} is no {{\"id\", \"prompt\"}} object (column {}); see `blindroute route --help`", error.column())
+        format!(
+            "line {number} is no {{\"id\", \"prompt\"}} object (column {}); see `blindroute route --help`",
+            error.column()
+        )
     })
 }

@@ -6,8 +6,8 @@ use blindroute_protocol::Party;
 use blindroute_routing::bundle::{PublicPart, ShareFile};
 use blindroute_runtime::config::{Configuration, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig};
 use blindroute_runtime::{
-    Catalogue, Connection, DealerService, Endpoint, Ledger, Role, ServerOptions, ServerService, Service, ServiceOptions,
-    SessionError, Shutdown,
+    Catalogue, Connection, DealerService, Endpoint, Ledger, Role, ServerOptions, ServerService, Service,
+    ServiceOptions, SessionError, Shutdown,
 };
 use clap::Args;
 use std::path::PathBuf;
@@ -55,6 +55,10 @@ impl Host<'_> {
         let mut options = ServiceOptions::new(callers);
         options.max_sessions = self.max_sessions;
         options.timeouts = self.timeouts.timeouts();
+        if self.exit_with_parent {
+            // The parent is the only client: once it is gone, or stops us, nobody waits for a session's end.
+            options.grace = std::time::Duration::ZERO;
+        }
         let service = Service::bind(self.listen, endpoint, options)?;
         let shutdown = Shutdown::new();
         shutdown.on_signals().context("signals cannot be handled")?;
@@ -76,7 +80,8 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
             config.party
         );
     }
-    let public = PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
+    let public =
+        PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
     let share = ShareFile::open(&config.share).with_context(|| format!("share {}", config.share.display()))?;
     let party = Party::from_index(usize::from(config.party)).context("party")?;
     if share.party() != party {
@@ -133,7 +138,8 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
 /// Runs the dealer until it is stopped.
 pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let config = DealerConfig::load(&args.config)?.config;
-    let public = PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
+    let public =
+        PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
     let host = Host {
         role: Role::Dealer,
         listen: &config.listen,

@@ -2,7 +2,7 @@
 
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
-use crate::link::{Kind, Link, Timeouts};
+use crate::link::{Kind, Link, LinkError, Timeouts};
 use crate::messages::{ClientHello, Seed as WireSeed, ServerReady, SessionId, SessionReport};
 use crate::role::Role;
 use blindroute_protocol::{Inputs, Meter, Output, Program, Tensor};
@@ -66,52 +66,41 @@ impl<C: Catalogue> Client<C> {
     /// If a party fails, or the input does not fit the request's program.
     pub fn run(&mut self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
         let program = self.catalogue.program(request).map_err(SessionError::Request)?;
-        let mut links = match self.links.take() {
-            Some(links) => links,
-            None => self.connect()?,
-        };
-        let route = self.session(&mut links, &program, request, inputs)?;
-        self.links = Some(links);
-        Ok(route)
-    }
-
-    fn connect(&self) -> Result<[Link; 2], SessionError> {
-        let call = |party: usize, role| Link::connect(&self.addresses[party], &self.endpoint, role, &self.timeouts);
-        Ok([call(0, Role::Server0)?, call(1, Role::Server1)?])
-    }
-
-    fn session(
-        &self,
-        links: &mut [Link; 2],
-        program: &C::Program,
-        request: &[u8],
-        inputs: &[Tensor<f32>],
-    ) -> Result<Route, SessionError> {
         let forms = program.inputs();
         let seed = WireSeed::generate()?;
         let key = super::generator_seed(&seed);
         let for_one = zeroize::Zeroizing::new(Inputs::share(&forms, inputs, &key)?);
         let started = Instant::now();
-        let session = SessionId::generate()?;
-        let hello = ClientHello { session, model: self.catalogue.digest(), request: request.to_vec() };
-        for link in links.iter_mut() {
-            link.send_message(&hello)?;
-        }
-        let [zero, one] = links;
-        let ready = [receive_ready(zero, one)?, one.receive_message::<ServerReady>()?];
-        if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {
-            return Err(SessionError::Disagreement("identity"));
-        }
+        let (mut links, session) = match self.links.take() {
+            None => self.begin_anew(request)?,
+            Some(mut links) => match self.begin(&mut links, request) {
+                Ok(session) => (links, session),
+                // Servers let resting clients go, and restart. Nothing of the input has left: a new session is safe.
+                Err(SessionError::Link(LinkError::Closed { .. } | LinkError::Io { .. })) => self.begin_anew(request)?,
+                Err(error) => return Err(error),
+            },
+        };
         let offline = started.elapsed();
         let started = Instant::now();
-        zero.send_long(Kind::Input, 0, key.expose())?;
-        one.send_long(Kind::Input, 0, &for_one)?;
-        let specs = Meter::outputs(program)?;
+        let [zero, one] = &mut links;
+        let sent = zero.send_long(Kind::Input, 0, key.expose());
+        let sent = sent.and_then(|()| one.send_long(Kind::Input, 0, &for_one));
+        if let Err(error) = sent {
+            return Err(last_words(&mut links, error));
+        }
+        let specs = Meter::outputs(&program)?;
         let expected = Output::byte_len(&specs);
-        let shares = [zero.receive_long(Kind::Output, 0, expected)?, one.receive_long(Kind::Output, 0, expected)?];
-        let output = Output::combine(&specs, &shares[0], &shares[1])?;
-        let online = started.elapsed();
-        let reports = [zero.receive_message::<SessionReport>()?, one.receive_message::<SessionReport>()?];
+        let [zero, one] = both(&mut links, |link| {
+            let share = zeroize::Zeroizing::new(link.receive_long(Kind::Output, 0, expected)?);
+            Ok((share, Instant::now(), link.receive_message::<SessionReport>()?))
+        })?;
+        let output = Output::combine(&specs, &zero.0, &one.0)?;
+        let online = zero.1.max(one.1).saturating_duration_since(started);
+        let reports = [zero.2, one.2];
+        if reports.iter().any(|report| report.session != session) {
+            return Err(SessionError::Disagreement("identity"));
+        }
+        self.links = Some(links);
         let servers = reports.map(|report| ServerReport {
             online: Duration::from_micros(report.online_micros),
             openings: report.openings,
@@ -122,15 +111,86 @@ impl<C: Catalogue> Client<C> {
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;
         Ok(Route { output, offline, online, servers, bytes_sent })
     }
+
+    fn connect(&self) -> Result<[Link; 2], SessionError> {
+        // The servers wait for others up to the stall timeout, and then say for whom: they get the first word.
+        let timeouts = Timeouts { stall: 2 * self.timeouts.stall, ..self.timeouts };
+        let call = |party: usize, role| Link::connect(&self.addresses[party], &self.endpoint, role, &timeouts);
+        Ok([call(0, Role::Server0)?, call(1, Role::Server1)?])
+    }
+
+    fn begin_anew(&self, request: &[u8]) -> Result<([Link; 2], SessionId), SessionError> {
+        let mut links = self.connect()?;
+        let session = self.begin(&mut links, request)?;
+        Ok((links, session))
+    }
+
+    /// From the hello until both servers are ready. Nothing of the input is sent.
+    fn begin(&self, links: &mut [Link; 2], request: &[u8]) -> Result<SessionId, SessionError> {
+        let session = SessionId::generate()?;
+        let hello = ClientHello { session, model: self.catalogue.digest(), request: request.to_vec() };
+        if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello)) {
+            return Err(last_words(links, error));
+        }
+        let ready = both(links, Link::receive_message::<ServerReady>)?;
+        if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {
+            return Err(SessionError::Disagreement("identity"));
+        }
+        Ok(session)
+    }
 }
 
-/// Server 0's word that it is ready. If server 0 blames another party, server 1 may know better why.
-fn receive_ready(zero: &mut Link, one: &mut Link) -> Result<ServerReady, SessionError> {
-    match zero.receive_message::<ServerReady>() {
-        Ok(ready) => Ok(ready),
-        Err(error) => {
-            let other = one.receive_message::<ServerReady>().err();
-            Err(super::error::root_cause(error, other).into())
+/// How long the second server may take to say why, once the first has failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Receives from both servers at the same time, so that the failure of either is noticed at once.
+fn both<T: Send>(
+    links: &mut [Link; 2],
+    receive: impl Fn(&mut Link) -> Result<T, LinkError> + Sync,
+) -> Result<[T; 2], SessionError> {
+    let sockets = [links[0].socket()?, links[1].socket()?];
+    let cut = || sockets.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
+    let (send, received) = std::sync::mpsc::channel();
+    let answers = std::thread::scope(|scope| {
+        for (party, link) in links.iter_mut().enumerate() {
+            let (send, receive) = (send.clone(), &receive);
+            let listen = move || drop(send.send((party, receive(link))));
+            if let Err(error) = std::thread::Builder::new().name("listen".into()).spawn_scoped(scope, listen) {
+                cut();
+                return Err(SessionError::Thread(error));
+            }
+        }
+        drop(send);
+        let mut answers = [None, None];
+        let mut failed = false;
+        for _ in 0..2 {
+            // Both waits are bounded, the first by the links' own timeouts.
+            let next = if failed { received.recv_timeout(LAST_WORDS).ok() } else { received.recv().ok() };
+            let Some((party, answer)) = next else { break };
+            failed |= answer.is_err();
+            answers[party] = Some(answer);
+        }
+        if failed {
+            cut();
+        }
+        Ok(answers)
+    })?;
+    match answers {
+        [Some(Ok(zero)), Some(Ok(one))] => Ok([zero, one]),
+        answers => {
+            let errors = answers.into_iter().flatten().filter_map(Result::err);
+            let silent = LinkError::Internal("neither server's answer was received");
+            Err(super::error::root_cause(errors).unwrap_or(silent).into())
         }
     }
+}
+
+/// A server that gives up says why before it closes: what both said, after sending to them failed.
+fn last_words(links: &mut [Link; 2], error: LinkError) -> SessionError {
+    // A server that has nothing to say is not waited for longer than for last words.
+    for link in links.iter_mut() {
+        link.set_stall(LAST_WORDS).ok();
+    }
+    let said = links.iter_mut().filter_map(|link| link.receive(Kind::SessionReport).err());
+    super::error::root_cause(said.filter(|said| matches!(said, LinkError::Failed { .. }))).unwrap_or(error).into()
 }

@@ -9,7 +9,7 @@ use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 use crate::service::Connection;
 use blindroute_protocol::{Dealer, DealerModel, DealerSeeds};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Deals material to two servers. It sees neither weights nor inputs.
@@ -19,6 +19,8 @@ pub struct DealerService<C> {
     waiting: Rendezvous<SessionId, (Link, MaterialRequest)>,
     patience: Duration,
     epoch: OnceLock<Epoch>,
+    /// Held while the epoch is made, so that it is made once.
+    making: Mutex<()>,
 }
 
 impl<C> std::fmt::Debug for DealerService<C> {
@@ -35,12 +37,19 @@ struct Epoch {
 }
 
 impl<C: Catalogue> DealerService<C> {
-    /// A dealer for one model. Servers of one session wait for each other up to `patience`.
-    pub fn new(catalogue: Arc<C>, ledger: Ledger, patience: Duration) -> Self {
-        Self { catalogue, ledger, waiting: Rendezvous::new(64, patience), patience, epoch: OnceLock::new() }
+    /// A dealer for one model. The servers wait for its answers up to `stall`, and for each other half as long, so that
+    /// the one that came hears from the dealer who is missing.
+    pub fn new(catalogue: Arc<C>, ledger: Ledger, stall: Duration) -> Self {
+        let patience = stall / 2;
+        let waiting = Rendezvous::new(64, patience);
+        Self { catalogue, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
     }
 
     fn epoch(&self) -> Result<&Epoch, SessionError> {
+        if let Some(epoch) = self.epoch.get() {
+            return Ok(epoch);
+        }
+        let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(epoch) = self.epoch.get() {
             return Ok(epoch);
         }
@@ -50,7 +59,8 @@ impl<C: Catalogue> DealerService<C> {
         Ok(self.epoch.get_or_init(|| epoch))
     }
 
-    /// Answers one server. Server 1's thread deals; server 0's only leaves its link for it.
+    /// Answers one server. Server 1's thread deals; server 0's only leaves its link for it, and takes it back if server 1
+    /// does not come.
     ///
     /// # Errors
     /// Whatever ends the session; the servers are told.
@@ -67,7 +77,8 @@ impl<C: Catalogue> DealerService<C> {
             return tell(&mut link, SessionError::DigestMismatch { with: "server", ours, theirs });
         }
         if party == 0 {
-            return self.waiting.offer(request.session, (link, request)).map_err(SessionError::from);
+            let offered = self.waiting.offer_and_wait(request.session, (link, request));
+            return offered.or_else(|((mut link, _), error)| tell(&mut link, error.into()));
         }
         let (mut other, others) = match self.waiting.take(&request.session, self.patience) {
             Ok(waiting) => waiting,

@@ -84,14 +84,15 @@ impl SessionError {
     }
 }
 
-/// Of two servers' failures, the one that does not blame another party.
-pub(super) fn root_cause(first: LinkError, second: Option<LinkError>) -> LinkError {
-    let blames = |error: &LinkError| match error {
-        LinkError::Failed { failure, .. } => matches!(failure.kind, FailureKind::OtherParty | FailureKind::TimedOut),
-        _ => false,
-    };
-    match second {
-        Some(second) if blames(&first) && !blames(&second) => second,
-        _ => first,
-    }
+/// Of several servers' failures, the one that says most: a server's own reason, then a broken connection, then a
+/// server that blames another party.
+pub(super) fn root_cause(errors: impl Iterator<Item = LinkError>) -> Option<LinkError> {
+    errors.min_by_key(|error| match error {
+        LinkError::Failed { failure, .. } => match failure.kind {
+            FailureKind::OtherParty | FailureKind::TimedOut => 2,
+            _ => 0,
+        },
+        LinkError::TimedOut { .. } => 3,
+        _ => 1,
+    })
 }

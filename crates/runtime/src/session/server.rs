@@ -4,7 +4,7 @@ use super::{Catalogue, MATERIAL_BUDGET, SessionError, generator_seed};
 use crate::channel::PeerChannel;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
-use crate::link::{Kind, Link, Timeouts};
+use crate::link::{Kind, Link, LinkError, Timeouts};
 use crate::material::MaterialReader;
 use crate::messages::{
     ClientHello, Digest, EpochId, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionId, SessionOpen,
@@ -19,6 +19,7 @@ use blindroute_protocol::{
     ServerModel, WeightShares, WeightSpec,
 };
 use std::io::Read;
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -72,6 +73,8 @@ struct Session {
     id: SessionId,
     channel: PeerChannel,
     material: Option<MaterialReader>,
+    /// The dealer's connection, to end a wait for material that nobody wants any more.
+    dealer: Option<TcpStream>,
     seed: Seed,
     model: Arc<ServerModel>,
     epoch: EpochId,
@@ -87,7 +90,8 @@ impl<C: Catalogue> ServerService<C> {
         ledger: Ledger,
         options: ServerOptions,
     ) -> Self {
-        let lanes = Rendezvous::new(64, options.timeouts.stall);
+        // Server 1 waits for the answer up to the stall timeout: half of it, so that it hears why there is none.
+        let lanes = Rendezvous::new(64, options.timeouts.stall / 2);
         let weights = catalogue.weights();
         let shares = Mutex::new(Box::new(shares) as SharesSource);
         Self { catalogue, weights, shares, party, endpoint, ledger, options, lanes, model: Mutex::new(None) }
@@ -101,14 +105,26 @@ impl<C: Catalogue> ServerService<C> {
         let mut link = connection.link;
         if link.peer() != Role::Client {
             let open: SessionOpen = link.receive_message()?;
-            return self.lanes.offer(LaneKey(open.session, open.lane), (link, open)).map_err(SessionError::from);
+            let offered = self.lanes.offer_and_wait(LaneKey(open.session, open.lane), (link, open));
+            return offered.or_else(|((mut link, _), error)| super::dealer::tell(&mut link, error.into()));
         }
-        while let Some(hello) = link.receive_message_or_end::<ClientHello>()? {
+        let mut sessions = 0u64;
+        loop {
+            let hello = match link.receive_message_or_end::<ClientHello>() {
+                Ok(Some(hello)) => hello,
+                Ok(None) => return Ok(()),
+                Err(LinkError::TimedOut { .. }) if sessions > 0 => {
+                    tracing::debug!("a client that rests is let go; its next session calls again");
+                    link.close();
+                    return Ok(());
+                }
+                Err(error) => return super::dealer::tell(&mut link, error.into()),
+            };
             if let Err(error) = self.session(&mut link, &hello) {
                 return super::dealer::tell(&mut link, error);
             }
+            sessions += 1;
         }
-        Ok(())
     }
 
     fn session(&self, client: &mut Link, hello: &ClientHello) -> Result<(), SessionError> {
@@ -134,8 +150,11 @@ impl<C: Catalogue> ServerService<C> {
                 .spawn_scoped(scope, prepare)
                 .map_err(SessionError::Thread)?;
             let result = self.serve(client, &mut session, program, &reader, &received, started);
-            // The preparing thread ends when its queue has no reader.
+            // The preparing thread ends when its queue has no reader, or when the dealer it waits for is cut off.
             drop(reader);
+            if let (Err(_), Some(dealer)) = (&result, &session.dealer) {
+                dealer.shutdown(std::net::Shutdown::Both).ok();
+            }
             result
         })?;
         Ok(session.channel.finish()?)
@@ -218,6 +237,9 @@ impl<C: Catalogue> ServerService<C> {
             request: hello.request.clone(),
         })?;
         let grant: MaterialGrant = dealer.receive_message()?;
+        if grant.session != hello.session {
+            return Err(SessionError::Disagreement("identity"));
+        }
         let [mask, material] = grant.seeds.as_slice() else {
             return Err(SessionError::Grant { expected: 2, found: grant.seeds.len() });
         };
@@ -240,15 +262,18 @@ impl<C: Catalogue> ServerService<C> {
             }
         };
         let model = self.model(grant.epoch, &generator_seed(mask), &mut channel)?;
-        let reader = match self.party {
+        let (reader, dealer) = match self.party {
             Party::Zero => {
                 dealer.close();
-                None
+                (None, None)
             }
-            Party::One => Some(MaterialReader::new(dealer)),
+            Party::One => {
+                let socket = dealer.socket()?;
+                (Some(MaterialReader::new(dealer)), Some(socket))
+            }
         };
         let seed = generator_seed(material);
-        Ok(Session { id: hello.session, channel, material: reader, seed, model, epoch: grant.epoch })
+        Ok(Session { id: hello.session, channel, material: reader, dealer, seed, model, epoch: grant.epoch })
     }
 
     fn call_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
