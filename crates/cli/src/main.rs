@@ -4,8 +4,14 @@ mod bundles;
 mod commands;
 mod logging;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
+
+/// Prepared material is allocated in one thread and freed in another, in pieces of megabytes: the system's allocator
+/// keeps nearly twice the memory for it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Private LLM routing: two servers choose the model, and never see the prompt.
 #[derive(Debug, Parser)]
@@ -29,6 +35,8 @@ enum Command {
     /// Make, inspect and split router bundles
     #[command(subcommand)]
     Bundle(commands::bundle::BundleCommand),
+    /// Train a router from a table of who answered what how well, and put it into a bundle
+    Train(commands::train::TrainArgs),
     /// Make certificates for a deployment
     Certificates(commands::certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -37,24 +45,60 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     logging::start(cli.verbose);
     let result = match cli.command {
         Command::Route(args) => commands::route::run(&args),
         Command::Server(args) => commands::serve::server(&args),
         Command::Dealer(args) => commands::serve::dealer(&args),
         Command::Bundle(command) => commands::bundle::run(command),
+        Command::Train(args) => commands::train::run(args),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough.
+        Err(error) if broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             // The whole chain in one line; none of our errors holds a prompt, a share or a key.
             eprintln!("error: {}", chain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// Help, the version, or what is wrong with the command line. A word too many may be a piece of a prompt: it is not
+/// repeated.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
+        _ => None,
+    };
+    let hint = match word {
+        Some(word) if word.starts_with('-') && word.contains(char::is_whitespace) => {
+            "a prompt that begins with a dash would be taken for an option; put -- before it"
+        }
+        Some(word) if !word.starts_with('-') => {
+            "there are more words than one prompt; put the prompt in quotes, one prompt a call, or use --input"
+        }
+        _ => {
+            // Help goes to stdout, errors to stderr; a failure to print either has nowhere to go.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    eprintln!("error: {hint}; see `blindroute route --help`");
+    ExitCode::from(2)
+}
+
+/// Did writing our output fail because its reader is gone?
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// An error and its causes, without a cause that its effect already quotes.

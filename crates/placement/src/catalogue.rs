@@ -12,12 +12,20 @@ use std::sync::Arc;
 pub struct ModelCatalogue {
     plan: Arc<ModelPlan>,
     digest: ModelDigest,
+    measurements: bool,
 }
 
 impl ModelCatalogue {
     /// The programs of a public part.
     pub fn of(public: &PublicPart) -> Self {
-        Self { plan: Arc::new(public.plan.clone()), digest: public.digest }
+        Self { plan: Arc::new(public.plan.clone()), digest: public.digest, measurements: true }
+    }
+
+    /// Whether the measurements `embed` and `select` are served. An operator's server refuses them by default: who may
+    /// ask for embeddings can copy a secret encoder.
+    #[must_use]
+    pub fn with_measurements(self, measurements: bool) -> Self {
+        Self { measurements, ..self }
     }
 
     /// The request for a task.
@@ -40,6 +48,9 @@ impl Catalogue for ModelCatalogue {
 
     fn program(&self, request: &[u8]) -> Result<RouteProgram, String> {
         let task: Task = serde_json::from_slice(request).map_err(|error| format!("not a task ({error})"))?;
+        if !self.measurements && matches!(task, Task::Embed { .. } | Task::Select { .. }) {
+            return Err("this server serves routes only; set `measurements = true` in its configuration".to_owned());
+        }
         RouteProgram::new(Arc::clone(&self.plan), task).map_err(|error| error.to_string())
     }
 }

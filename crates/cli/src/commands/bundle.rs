@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// Make, inspect and split router bundles.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BundleCommand {
+    /// Make a bundle from the published weights of an encoder
+    Import(super::bundle_import::ImportArgs),
     /// Split a bundle into its public part and one share for each server
     Split(SplitArgs),
     /// Say what a bundle holds
@@ -39,6 +41,7 @@ pub(crate) struct ShowArgs {
 /// Runs a bundle command.
 pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
     match command {
+        BundleCommand::Import(args) => super::bundle_import::run(args),
         BundleCommand::Split(args) => run_split(&args),
         BundleCommand::Show(args) => show(&args),
     }

@@ -2,6 +2,8 @@
 
 pub(crate) mod bench;
 pub(crate) mod bundle;
+pub(crate) mod bundle_import;
 pub(crate) mod certificates;
 pub(crate) mod route;
 pub(crate) mod serve;
+pub(crate) mod train;

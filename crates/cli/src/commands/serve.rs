@@ -111,7 +111,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
         exit_with_parent: config.exit_with_parent,
     };
     let endpoint = host.endpoint()?;
-    let catalogue = Arc::new(ModelCatalogue::of(&public));
+    let catalogue = Arc::new(ModelCatalogue::of(&public).with_measurements(config.measurements));
     let ledger = Ledger::open(&config.state)?;
     let options = ServerOptions {
         dealer: config.dealer.clone(),

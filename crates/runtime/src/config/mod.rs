@@ -178,6 +178,9 @@ pub struct ServerConfig {
     /// Sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
+    /// Serve embeddings and bare selections too: for measurements, since embeddings tell what the encoder is.
+    #[serde(default)]
+    pub measurements: bool,
     /// Stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
