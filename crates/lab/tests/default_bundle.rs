@@ -1,5 +1,6 @@
 //! The bundle that the repository ships: that it reads, and that its encoder is the real one.
-#![allow(clippy::expect_used)]
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use std::path::Path;
 

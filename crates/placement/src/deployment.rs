@@ -124,8 +124,10 @@ pub fn peak_memory() -> PeakMemory {
 
 /// A child's configuration; paths are relative to the file.
 fn configuration(role: Role, extra: &str) -> String {
-    let party =
-        role.party().map(|party| format!("party = {party}\nmeasurements = true\nshare = \"share{party}.bin\"\n")).unwrap_or_default();
+    let party = role
+        .party()
+        .map(|party| format!("party = {party}\nmeasurements = true\nshare = \"share{party}.bin\"\n"))
+        .unwrap_or_default();
     format!(
         "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"state-{role}\"\nexit_with_parent = true\n\
          {party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\

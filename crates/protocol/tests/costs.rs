@@ -1,6 +1,8 @@
 //! Openings, bytes each way and material of every operation and gate: the formula of its header, written out again, is
 //! what the meter forecasts and what real parties send.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
 mod common;
 
 use blindroute_protocol::gates::{self, Wide};

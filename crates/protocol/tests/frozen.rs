@@ -2,6 +2,8 @@
 //! change is meant, dealers and servers of both versions cannot work together: raise the protocol's version, then freeze
 //! the new numbers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
 mod common;
 
 use blindroute_testkit::{TestWorld, generator};

@@ -1,5 +1,7 @@
 //! Every operation and gate against plain arithmetic, over the whole range it allows.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
 mod common;
 
 use blindroute_protocol::gates::{self, Wide};

@@ -1,6 +1,8 @@
 //! The programs on a small made-up bundle: what the parties compute is what the clear interpreter and a plain search
 //! compute, and what it costs is what the meter says.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
 use blindroute_protocol::{Clear, Meter, Output, Program, Shape, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear,

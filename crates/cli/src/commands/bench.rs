@@ -158,7 +158,9 @@ fn measure_route(bundle: &Bundle, args: &BenchRouteArgs, tokens: usize) -> anyho
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
     let clear = router.clear(embed, tokens_alone.clone())?.0;
     let embedding_cosine = cosine(&router.private(embed, &tokens_alone)?.output, &clear);
-    let runs = measure(&mut router, task, &inputs, args.common.runs, &|run| bar.set_message(format!("{tokens} tokens: run {run}")))?;
+    let runs = measure(&mut router, task, &inputs, args.common.runs, &|run| {
+        bar.set_message(format!("{tokens} tokens: run {run}"))
+    })?;
     bar.finish_and_clear();
     Ok(RouteMeasurement {
         tokens,
@@ -183,7 +185,8 @@ fn bench_select(args: &BenchSelectArgs) -> anyhow::Result<()> {
     // Numbers without pattern or ties: cosines, and the same less a price.
     let fraction = |x: f64| x - x.floor();
     let similarity: Vec<f32> = (0..args.candidates).map(|i| fraction(i as f64 * 0.754_877_666) as f32).collect();
-    let score = similarity.iter().enumerate().map(|(i, s)| s - 0.5 * fraction(i as f64 * 0.569_840_290) as f32).collect();
+    let score =
+        similarity.iter().enumerate().map(|(i, s)| s - 0.5 * fraction(i as f64 * 0.569_840_290) as f32).collect();
     let shape = Shape::row(args.candidates);
     let inputs = [Tensor::new(shape, similarity), Tensor::new(shape, score)];
     router.private(task, &inputs)?;
@@ -233,7 +236,13 @@ impl Runs {
     }
 }
 
-fn measure(router: &mut PrivateRouter, task: Task, inputs: &[Tensor<f32>], runs: u32, progress: &dyn Fn(u32)) -> anyhow::Result<Runs> {
+fn measure(
+    router: &mut PrivateRouter,
+    task: Task,
+    inputs: &[Tensor<f32>],
+    runs: u32,
+    progress: &dyn Fn(u32),
+) -> anyhow::Result<Runs> {
     let mut result = Runs {
         offline: Vec::new(),
         online: Vec::new(),

@@ -34,7 +34,7 @@ pub fn row_maximum<I: Interpreter, W: RingWord>(
         let gain = machine.select(&greater, &difference)?;
         let winner = machine.share_of(&second)?.add(&gain)?;
         let winner = machine.open(winner)?;
-        best = if columns % 2 == 0 {
+        best = if columns.is_multiple_of(2) {
             winner
         } else {
             join_columns(&winner, &best.restructure(&Structure::Columns(columns - 1, 1)))?

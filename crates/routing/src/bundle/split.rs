@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_flipped_or_missing_byte_is_an_error() {
         let split = split(&small_bundle(), &Seed::new([3; 16])).unwrap();
-        for file in [&split.public, &split.shares[0].to_vec(), &split.shares[1].to_vec()] {
+        for file in [&split.public, &*split.shares[0], &*split.shares[1]] {
             for at in (0..file.len()).step_by(file.len() / 61 + 1) {
                 let mut flipped = file.clone();
                 flipped[at] ^= 0x10;
