@@ -26,7 +26,7 @@
 //!         let x = machine.input::<u64>(0)?;
 //!         let x = machine.open(x)?;
 //!         let square = machine.product(&x, &x)?;
-//!         machine.reveal(square)
+//!         machine.reveal(square, "the client asked for it")
 //!     }
 //! }
 //! let output = Clear::run(&Square, &[], vec![Tensor::new(Shape::row(4), vec![1.0, 2.0, 3.0, -4.0])])?;
@@ -66,8 +66,8 @@ pub use interpreters::offline::{Dealer, DealerModel, DealerSeeds, Prepare};
 pub use interpreters::online::Online;
 pub use linear::{Linear, Structure};
 pub use machine::{Bits, Machine, Masked, MaskedBits, Pending, Share};
-pub use program::OutputSpec;
 pub use program::{Inputs, Output, OutputShare, Program, ServerModel, WeightId, WeightKind, WeightShares, WeightSpec};
+pub use program::{OutputSize, OutputSpec};
 pub use protocols::comparison::Comparison;
 pub use record::{MaterialQueue, QueueReader, QueueWriter, RingWord};
 pub use secret::Secret;

@@ -175,20 +175,22 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload: self.interpreter.input(index, &form)? })
     }
 
-    /// Sends the shares of a value to the client. No opening between the servers.
+    /// Sends the shares of a value to the client: with [`Machine::reveal_bits`] the only way out of the masked world.
+    /// `reason` says why the client may learn it; [`Meter::outputs`](crate::Meter::outputs) lists the reasons. No
+    /// opening between the servers.
     ///
     /// # Errors
     /// From the interpreter.
-    pub fn reveal<W: RingWord>(&mut self, share: Share<I, W>) -> Result<(), Error> {
-        self.interpreter.reveal(share.payload, &share.form)
+    pub fn reveal<W: RingWord>(&mut self, share: Share<I, W>, reason: &'static str) -> Result<(), Error> {
+        self.interpreter.reveal(share.payload, &share.form, reason)
     }
 
-    /// Sends the shares of bits to the client. No opening between the servers.
+    /// Sends the shares of bits to the client, as [`Machine::reveal`] does with words.
     ///
     /// # Errors
     /// From the interpreter.
-    pub fn reveal_bits(&mut self, bits: Bits<I>) -> Result<(), Error> {
-        self.interpreter.reveal_bits(bits.payload, bits.shape)
+    pub fn reveal_bits(&mut self, bits: Bits<I>, reason: &'static str) -> Result<(), Error> {
+        self.interpreter.reveal_bits(bits.payload, bits.shape, reason)
     }
 
     /// Adds a public constant to every element.

@@ -352,9 +352,18 @@ impl OutputShare {
     }
 }
 
+/// One revealed value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutputSpec {
+    /// Its size.
+    pub size: OutputSize,
+    /// Why the client may learn it.
+    pub reason: &'static str,
+}
+
 /// The size of one revealed value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OutputSpec {
+pub enum OutputSize {
     /// Words of a form.
     Words(Form),
     /// This many bits.
@@ -375,9 +384,9 @@ impl Output {
     pub fn byte_len(specs: &[OutputSpec]) -> usize {
         specs
             .iter()
-            .map(|spec| match spec {
-                OutputSpec::Words(form) => form.packed_len(),
-                OutputSpec::Bits(len) => BitTensor::byte_len(1, *len),
+            .map(|spec| match &spec.size {
+                OutputSize::Words(form) => form.packed_len(),
+                OutputSize::Bits(len) => BitTensor::byte_len(1, *len),
             })
             .sum()
     }
@@ -396,8 +405,8 @@ impl Output {
         let mut output = Self::default();
         let mut at = 0;
         for spec in specs {
-            match spec {
-                OutputSpec::Words(form) => {
+            match &spec.size {
+                OutputSize::Words(form) => {
                     let range = at..at + form.packed_len();
                     at = range.end;
                     let a = pack::unpack::<u128>(&zero[range.clone()], form.shape.len(), form.bits);
@@ -405,7 +414,7 @@ impl Output {
                     let decode = |(a, b): (u128, u128)| fixed::decode(a.wrapping_add(b), form.bits, form.fraction);
                     output.values.push(a.into_iter().zip(b).map(decode).collect());
                 }
-                OutputSpec::Bits(len) => {
+                OutputSize::Bits(len) => {
                     let range = at..at + BitTensor::byte_len(1, *len);
                     at = range.end;
                     let mut bits = BitTensor::from_bytes(1, *len, &zero[range.clone()])?;

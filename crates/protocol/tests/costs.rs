@@ -400,7 +400,7 @@ body!(Free {}, |this, machine| {
     let x = machine.open(x)?;
     let x = x.restructure(&Structure::Reshape(Shape::matrix(2, 2))).restructure(&Structure::SumColumns);
     let share = machine.share_of(&x)?;
-    machine.reveal(share)
+    machine.reveal(share, "a test")
 });
 
 #[test]

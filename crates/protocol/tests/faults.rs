@@ -28,13 +28,13 @@ body!(Small {}, |this, machine| {
     let layer = machine.linear(&kept, WeightId(0))?.add(&machine.bias(WeightId(1), 8)?)?;
     let layer = machine.open(layer)?;
     let lifted = machine.extend::<u64, u64>(&layer, 4, 60)?;
-    machine.reveal(lifted)?;
+    machine.reveal(lifted, "a test")?;
     let odd = machine.lookup_bits(&index, &[false, true, false, true])?;
     let odd = machine.open_bits(odd)?;
     let odd = machine.bits_to_share::<u32>(&odd, 4)?;
-    machine.reveal(odd)?;
+    machine.reveal(odd, "a test")?;
     let entry = machine.lookup::<u32, u32>(&index, &[1, 2, 3, 4], 16)?;
-    machine.reveal(entry)
+    machine.reveal(entry, "a test")
 });
 
 fn small() -> (Gate<Small>, Vec<Tensor<f32>>, Vec<Tensor<f32>>) {
@@ -120,13 +120,13 @@ fn material_that_ends_early_is_an_error_wherever_it_ends() {
 
 body!(Twice {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
-    machine.reveal(x)?;
+    machine.reveal(x, "a test")?;
     let x = machine.input::<u64>(0)?;
-    machine.reveal(x)
+    machine.reveal(x, "a test")
 });
 body!(Missing {}, |this, machine| {
     let x = machine.input::<u64>(1)?;
-    machine.reveal(x)
+    machine.reveal(x, "a test")
 });
 
 #[test]
@@ -242,7 +242,7 @@ body!(Other {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
     let x = machine.share_of(&x)?;
-    machine.reveal(x)
+    machine.reveal(x, "a test")
 });
 
 #[test]

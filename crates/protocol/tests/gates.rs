@@ -57,28 +57,28 @@ impl Program for Gate<Body> {
             Body::Relu { range, digits } => {
                 let x = machine.open(x)?;
                 let y = gates::relu(machine, &x, range, digits)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Gelu => {
                 let x = machine.open(x)?;
                 let y = gates::gelu(machine, &x, 64)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Softmax => {
                 let x = machine.open(x)?;
                 let y = gates::softmax_numerators(machine, &x, 40)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::RowMaximum => {
                 let x = machine.open(x)?;
                 let y = gates::row_maximum(machine, &x, 4, 5)?;
                 let y = machine.share_of(&y)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::LayerNorm => {
                 let y = gates::layer_norm(machine, x)?;
                 let y = machine.share_of(&y)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Reciprocal => {
                 let rows = machine.input::<u64>(1)?;
@@ -94,17 +94,17 @@ impl Program for Gate<Body> {
                 let copy = machine.defer(copy)?;
                 let y = gates::scale_rows(machine, copy, factor, 12)?;
                 let y = machine.share_of(&y)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Argmax => {
                 let x = machine.open(x)?;
                 let bits = gates::argmax(machine, &x, 0, 5)?;
-                machine.reveal_bits(bits)
+                machine.reveal_bits(bits, "a test")
             }
             Body::OneHotRow => {
                 let x = machine.open(x)?;
                 let row = gates::one_hot_row(machine, &x, 0, 5, WeightId(0))?;
-                machine.reveal(row)
+                machine.reveal(row, "a test")
             }
             Body::TopK(k) => {
                 let score = machine.input::<u64>(1)?;
@@ -112,18 +112,18 @@ impl Program for Gate<Body> {
                 let x = machine.open(x)?;
                 let score = machine.take(score)?;
                 let bits = gates::top_k_then_argmax(machine, &x, &score, k, 0, 5)?;
-                machine.reveal_bits(bits)
+                machine.reveal_bits(bits, "a test")
             }
             Body::Linear => {
                 let x = machine.open(x)?;
                 let y = machine.linear(&x, WeightId(0))?;
                 let bias = machine.bias(WeightId(1), 24)?;
-                machine.reveal(y.add(&bias)?)
+                machine.reveal(y.add(&bias)?, "a test")
             }
             Body::ScaleColumns => {
                 let x = machine.open(x)?;
                 let y = machine.scale_columns(&x, WeightId(0))?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Matmul | Body::MatmulTransposed | Body::Product => {
                 let other = machine.input::<u64>(1)?;
@@ -135,25 +135,25 @@ impl Program for Gate<Body> {
                     Body::MatmulTransposed => machine.matmul_transposed(&x, &other)?,
                     _ => machine.product(&x, &other)?,
                 };
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Truncate(shift) => {
                 let x = machine.open(x)?;
                 let y = machine.truncate(&x, shift)?;
                 let y = machine.share_of(&y)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Extend(shift) => {
                 let x = machine.open(x)?;
                 let y = machine.extend::<u64, u128>(&x, shift, 100)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
             Body::Compare => {
                 let x = machine.open(x)?;
                 let low = encode_window(5, 8, 12);
                 let bits = machine.compare(&x, &Comparison::of_many(vec![0], low, 5))?;
                 let y = machine.bits_to_share::<u32>(&bits, 7)?;
-                machine.reveal(y)
+                machine.reveal(y, "a test")
             }
         }
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use blindroute_protocol::{
-    Comparison, DealerModel, Form, Inputs, MaterialQueue, Meter, Output, OutputSpec, Program, Seed, Shape, Tensor,
+    Comparison, DealerModel, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Tensor,
     WeightShares,
 };
 use blindroute_testkit::{Run, TestWorld, generator};
@@ -38,15 +38,15 @@ body!(Opened {}, |this, machine| {
     let kept = machine.select(&bits, &x)?;
     let kept = machine.open(kept)?;
     let square = machine.product(&kept, &kept)?;
-    machine.reveal(square)?;
+    machine.reveal(square, "a test")?;
     let lifted = machine.extend::<u64, u64>(&kept, 10, 64)?;
-    machine.reveal(lifted)?;
+    machine.reveal(lifted, "a test")?;
     let one = machine.bits_to_share::<u32>(&bits, 32)?;
-    machine.reveal(one)?;
+    machine.reveal(one, "a test")?;
     let index = machine.input::<u32>(1)?;
     let index = machine.open(index)?;
     let entry = machine.lookup_bits(&index, &[true; 16])?;
-    machine.reveal_bits(entry)
+    machine.reveal_bits(entry, "a test")
 });
 
 fn opened(seed: u64, mut next: impl FnMut() -> f64) -> Run {
@@ -115,7 +115,7 @@ fn the_dealer_sends_the_same_whatever_input_and_weights() {
 body!(Local {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.add_constant(x.scale(3), 1.0)?;
-    machine.reveal(x)
+    machine.reveal(x, "a test")
 });
 
 #[test]
@@ -146,7 +146,7 @@ body!(Squared {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
     let y = machine.product(&x, &x)?;
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 });
 
 fn opened_small(seed: u64, value: f64) -> Run {
@@ -167,7 +167,7 @@ body!(Printed {}, |this, machine| {
     machine.exchange()?;
     let x = machine.take(pending)?;
     let x = machine.share_of(&x)?;
-    machine.reveal(x)
+    machine.reveal(x, "a test")
 });
 
 #[test]
@@ -197,5 +197,5 @@ fn nothing_secret_prints() {
     let bytes = share.bytes().iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
     assert!(!format!("{share:?}").contains(&bytes), "an output share prints its bytes: {share:?}");
     let outputs = Meter::outputs(&program).unwrap();
-    assert!(matches!(outputs[0], OutputSpec::Words(_)) && Output::byte_len(&outputs) == share.bytes().len());
+    assert!(matches!(outputs[0].size, OutputSize::Words(_)) && Output::byte_len(&outputs) == share.bytes().len());
 }

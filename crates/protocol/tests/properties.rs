@@ -1,6 +1,7 @@
 //! Every operation and gate against plain arithmetic, over the whole range it allows.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+// Indices are what these references compute with.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::needless_range_loop)]
 
 mod common;
 
@@ -30,14 +31,14 @@ fn cut_all<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, shift: u32) ->
     let x = machine.open(x)?;
     let cut = machine.truncate(&x, shift)?;
     let cut = machine.share_of(&cut)?;
-    machine.reveal(cut)?;
+    machine.reveal(cut, "a test")?;
     let wide = machine.extend::<W, u64>(&x, shift, 64)?;
-    machine.reveal(wide)?;
+    machine.reveal(wide, "a test")?;
     let wider = machine.extend::<W, u128>(&x, shift, 101)?;
-    machine.reveal(wider)?;
+    machine.reveal(wider, "a test")?;
     if W::BITS == 32 {
         let narrow = machine.extend::<W, u32>(&x, shift, 32)?;
-        machine.reveal(narrow)?;
+        machine.reveal(narrow, "a test")?;
     }
     Ok(())
 }
@@ -103,7 +104,7 @@ fn truncation_and_extension_are_unbiased() {
 
 fn counted<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, bits: &MaskedBits<I>) -> Result<(), Error> {
     let y = machine.bits_to_share::<W>(bits, 7)?;
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 }
 
 body!(Compare { comparison: Comparison, word: u32 }, |this, machine| {
@@ -195,7 +196,7 @@ body!(CountBelow { function: Function, low: u32, digits: u32 }, |this, machine| 
     let knots = this.function.spline().raw_knots(x.form().fraction);
     let inside = machine.compare(&x, &Comparison::of_many(knots, this.low, this.digits))?;
     let y = machine.piecewise(&inside, &x, &this.function, 20)?;
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 });
 
 proptest! {
@@ -248,19 +249,19 @@ body!(Select { word: u32 }, |this, machine| {
             let x = big_input::<I, u32>(machine, 1)?;
             let x = machine.open(x)?;
             let y = machine.select(&bits, &x)?;
-            machine.reveal(y)
+            machine.reveal(y, "a test")
         }
         64 => {
             let x = big_input::<I, u64>(machine, 1)?;
             let x = machine.open(x)?;
             let y = machine.select(&bits, &x)?;
-            machine.reveal(y)
+            machine.reveal(y, "a test")
         }
         _ => {
             let x = big_input::<I, u128>(machine, 1)?;
             let x = machine.open(x)?;
             let y = machine.select(&bits, &x)?;
-            machine.reveal(y)
+            machine.reveal(y, "a test")
         }
     }
 });
@@ -275,25 +276,25 @@ body!(BitsProduct { ring: u32 }, |this, machine| {
     let a = machine.compare(&a, &comparison)?;
     let b = machine.compare(&b, &comparison)?;
     let product = machine.bits_product::<u32>(&a, &b, this.ring)?;
-    machine.reveal(product)?;
+    machine.reveal(product, "a test")?;
     let single = machine.bits_to_share::<u64>(&a, this.ring)?;
-    machine.reveal(single)
+    machine.reveal(single, "a test")
 });
 
 body!(Lookup { table: Vec<i64>, bits: u32 }, |this, machine| {
     let x = machine.input::<u32>(0)?;
     let x = machine.open(x)?;
     let y = machine.lookup::<u32, u64>(&x, &this.table, this.bits)?;
-    machine.reveal(y)?;
+    machine.reveal(y, "a test")?;
     let y = machine.lookup::<u32, u128>(&x, &this.table, 128)?;
-    machine.reveal(y)?;
+    machine.reveal(y, "a test")?;
     let odd: Vec<bool> = this.table.iter().map(|entry| entry & 1 == 1).collect();
     let bits = machine.lookup_bits(&x, &odd)?;
     let opened = machine.open_bits(bits)?;
     let same = machine.bits_to_share::<u32>(&opened, 3)?;
-    machine.reveal(same)?;
+    machine.reveal(same, "a test")?;
     let bits = machine.lookup_bits(&x, &odd)?;
-    machine.reveal_bits(bits)
+    machine.reveal_bits(bits, "a test")
 });
 
 proptest! {
@@ -358,7 +359,7 @@ body!(Argmax { low: u32 }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
     let bits = gates::argmax(machine, &x, this.low, 5)?;
-    machine.reveal_bits(bits)
+    machine.reveal_bits(bits, "a test")
 });
 
 body!(TopK { k: usize }, |this, machine| {
@@ -368,7 +369,7 @@ body!(TopK { k: usize }, |this, machine| {
     let x = machine.open(x)?;
     let score = machine.take(score)?;
     let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, 3, 5)?;
-    machine.reveal_bits(bits)
+    machine.reveal_bits(bits, "a test")
 });
 
 /// The first of the largest.
@@ -428,7 +429,7 @@ body!(RowMaximum { low: u32, digits: u32 }, |this, machine| {
     let x = machine.open(x)?;
     let y = gates::row_maximum(machine, &x, this.low, this.digits)?;
     let y = machine.share_of(&y)?;
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 });
 
 proptest! {
@@ -469,11 +470,11 @@ fn products<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, transposed: b
     let b = machine.open(b)?;
     let a = machine.take(a)?;
     let y = if transposed { machine.matmul_transposed(&a, &b)? } else { machine.matmul(&a, &b)? };
-    machine.reveal(y)?;
+    machine.reveal(y, "a test")?;
     let squares = machine.square_sum(&a)?;
-    machine.reveal(squares)?;
+    machine.reveal(squares, "a test")?;
     let elements = machine.product(&a, &a.restructure(&Structure::Columns(0, 1)))?;
-    machine.reveal(elements)
+    machine.reveal(elements, "a test")
 }
 
 fn integer_tensor(seed: u64, shape: Shape, bound: i128) -> Tensor<f32> {
@@ -520,7 +521,7 @@ body!(ProductExtended { shift: u32 }, |this, machine| {
     let b = machine.open(b)?;
     let a = machine.take(a)?;
     let y = machine.product_extended(&a, &b, this.shift)?;
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 });
 
 #[test]
@@ -559,7 +560,7 @@ body!(ScaleRows { fraction: u32 }, |this, machine| {
     let x = machine.defer(x)?;
     let y = gates::scale_rows(machine, x, factor, this.fraction)?;
     let y = machine.share_of(&y)?;
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 });
 
 proptest! {
@@ -592,7 +593,7 @@ body!(WideFunction { offset: Option<f64>, scale: f64, range: Wide }, |this, mach
         Some(offset) => gates::reciprocal(machine, &x, offset, &this.range)?,
         None => gates::inverse_root(machine, &x, this.scale, &this.range)?,
     };
-    machine.reveal(y)
+    machine.reveal(y, "a test")
 });
 
 /// The largest relative error from 2^from on and below it, down to `least`.

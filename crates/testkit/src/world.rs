@@ -3,7 +3,7 @@
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use blindroute_protocol::{
     Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
-    OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
+    OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
 };
 use std::io::{Read, Write};
 use std::sync::PoisonError;
@@ -60,7 +60,7 @@ impl Transcript {
         for spec in specs {
             let start = at;
             at += Output::byte_len(std::slice::from_ref(spec));
-            let OutputSpec::Words(form) = spec else { continue };
+            let OutputSize::Words(form) = &spec.size else { continue };
             let read = |bytes: &[u8], index: usize| {
                 let (bits, first) = (form.bits as usize, index * form.bits as usize);
                 (0..bits).fold(0u128, |word, bit| {

@@ -84,11 +84,11 @@ impl Interpreter for Clear<'_> {
         let missing = || Error::Program(format!("there is no input {index}"));
         self.inputs.get(index).cloned().ok_or_else(missing)
     }
-    fn reveal<W: RingWord>(&mut self, share: Tensor<f32>, _form: &Form) -> Result<(), Error> {
+    fn reveal<W: RingWord>(&mut self, share: Tensor<f32>, _form: &Form, _reason: &'static str) -> Result<(), Error> {
         self.output.values.push(share.data().iter().map(|&x| f64::from(x)).collect());
         Ok(())
     }
-    fn reveal_bits(&mut self, bits: Tensor<f32>, _shape: Shape) -> Result<(), Error> {
+    fn reveal_bits(&mut self, bits: Tensor<f32>, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         self.output.bits.push(bits.data().iter().map(|&x| x != 0.0).collect());
         Ok(())
     }

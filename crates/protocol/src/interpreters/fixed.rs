@@ -120,13 +120,13 @@ impl Interpreter for Fixed {
         let missing = || Error::Program(format!("there is no input {index}"));
         self.inputs.get(index).cloned().ok_or_else(missing)
     }
-    fn reveal<W: RingWord>(&mut self, share: Tensor<i128>, form: &Form) -> Result<(), Error> {
+    fn reveal<W: RingWord>(&mut self, share: Tensor<i128>, form: &Form, _reason: &'static str) -> Result<(), Error> {
         self.check("output", share.data().iter().copied(), form.bits)?;
         let decode = |&x: &i128| fixed::decode(x as u128, 128, form.fraction);
         self.output.values.push(share.data().iter().map(decode).collect());
         Ok(())
     }
-    fn reveal_bits(&mut self, bits: Tensor<i128>, _shape: Shape) -> Result<(), Error> {
+    fn reveal_bits(&mut self, bits: Tensor<i128>, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         self.output.bits.push(bits.data().iter().map(|&x| x != 0).collect());
         Ok(())
     }

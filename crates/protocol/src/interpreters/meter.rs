@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::linear::Structure;
 use crate::machine::Machine;
-use crate::program::{OutputSpec, Program, WeightId};
+use crate::program::{OutputSize, OutputSpec, Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::{extension, linear, opening, piecewise, product, selection, spline, table};
 use crate::record::RingWord;
@@ -40,7 +40,7 @@ impl Meter {
         Ok(Self::run(program)?.cost)
     }
 
-    /// The sizes of what a program reveals to the client.
+    /// The sizes of what a program reveals to the client, and why it may.
     ///
     /// # Errors
     /// If the program is wrong.
@@ -79,12 +79,12 @@ impl Interpreter for Meter {
     fn input<W: RingWord>(&mut self, _index: usize, _out: &Form) -> Result<(), Error> {
         Ok(())
     }
-    fn reveal<W: RingWord>(&mut self, (): (), form: &Form) -> Result<(), Error> {
-        self.outputs.push(OutputSpec::Words(*form));
+    fn reveal<W: RingWord>(&mut self, (): (), form: &Form, reason: &'static str) -> Result<(), Error> {
+        self.outputs.push(OutputSpec { size: OutputSize::Words(*form), reason });
         Ok(())
     }
-    fn reveal_bits(&mut self, (): (), shape: Shape) -> Result<(), Error> {
-        self.outputs.push(OutputSpec::Bits(shape.len()));
+    fn reveal_bits(&mut self, (): (), shape: Shape, reason: &'static str) -> Result<(), Error> {
+        self.outputs.push(OutputSpec { size: OutputSize::Bits(shape.len()), reason });
         Ok(())
     }
     fn add_constant<W: RingWord>(&mut self, (): &mut (), _form: &Form, _value: &[f64]) -> Result<(), Error> {

@@ -29,8 +29,8 @@ pub trait Interpreter: Sized {
     type PendingBits;
 
     fn input<W: RingWord>(&mut self, index: usize, out: &Form) -> Result<Self::Share<W>, Error>;
-    fn reveal<W: RingWord>(&mut self, share: Self::Share<W>, form: &Form) -> Result<(), Error>;
-    fn reveal_bits(&mut self, bits: Self::Bits, shape: Shape) -> Result<(), Error>;
+    fn reveal<W: RingWord>(&mut self, share: Self::Share<W>, form: &Form, reason: &'static str) -> Result<(), Error>;
+    fn reveal_bits(&mut self, bits: Self::Bits, shape: Shape, reason: &'static str) -> Result<(), Error>;
 
     fn add_constant<W: RingWord>(
         &mut self,

@@ -302,10 +302,10 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     fn input<W: RingWord>(&mut self, _index: usize, _out: &Form) -> Result<(), Error> {
         Ok(())
     }
-    fn reveal<W: RingWord>(&mut self, _share: (), _form: &Form) -> Result<(), Error> {
+    fn reveal<W: RingWord>(&mut self, _share: (), _form: &Form, _reason: &'static str) -> Result<(), Error> {
         Ok(())
     }
-    fn reveal_bits(&mut self, _bits: (), _shape: Shape) -> Result<(), Error> {
+    fn reveal_bits(&mut self, _bits: (), _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         Ok(())
     }
     fn add_constant<W: RingWord>(&mut self, _share: &mut (), _form: &Form, _value: &[f64]) -> Result<(), Error> {

@@ -156,11 +156,11 @@ impl Interpreter for Online<'_> {
             share.expose().data().iter().map(|&x| W::from_u128(u128::from(x))).collect(),
         )))
     }
-    fn reveal<W: RingWord>(&mut self, share: Secret<W>, form: &Form) -> Result<(), Error> {
+    fn reveal<W: RingWord>(&mut self, share: Secret<W>, form: &Form, _reason: &'static str) -> Result<(), Error> {
         pack::pack(share.expose().data(), form.bits, &mut self.output.bytes);
         Ok(())
     }
-    fn reveal_bits(&mut self, bits: BitTensor, _shape: Shape) -> Result<(), Error> {
+    fn reveal_bits(&mut self, bits: BitTensor, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         bits.to_bytes(&mut self.output.bytes);
         Ok(())
     }

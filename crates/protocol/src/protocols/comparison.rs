@@ -141,8 +141,7 @@ pub(crate) fn offline_digits<W: RingWord>(
         for digit in 0..comparison.digits {
             let plane = bits.plane_mut(digit as usize);
             for (index, &word) in words.iter().enumerate() {
-                let position = index * hot + comparison.digit(word, digit);
-                plane[position / 64] |= 1 << (position % 64);
+                set_one_hot(plane, index * hot, hot, comparison.digit(word, digit));
             }
         }
         bits
@@ -150,6 +149,18 @@ pub(crate) fn offline_digits<W: RingWord>(
     let top = role.correlated_bits(1, len, || BitTensor::from_fn(len, |i| comparison.top(words[i]) == 1))?;
     role.hand_bits(one_hot)?;
     role.hand_bits(top)
+}
+
+/// Sets bit `position` of the lane of `hot` bits that starts at bit `start`. Which words are touched does not depend on
+/// the position, which is secret.
+pub(super) fn set_one_hot(words: &mut [u64], start: usize, hot: usize, position: usize) {
+    if hot <= 64 {
+        words[start / 64] |= 1 << (start % 64 + position);
+        return;
+    }
+    for (index, word) in words[start / 64..(start + hot) / 64].iter_mut().enumerate() {
+        *word |= u64::from(position / 64 == index) << (position % 64);
+    }
 }
 
 /// Everything but the mask of the result.

@@ -5,6 +5,7 @@
 //! table is touched, whatever x. Exact. **Source** Ishai et al., TCC'13. **Differs from the source** in that the shares
 //! are of the mask's one-hot vector, so that the table is chosen online.
 
+use super::comparison::set_one_hot;
 use super::{Role, Server, words_len};
 use crate::bits::BitTensor;
 use crate::error::Error;
@@ -26,7 +27,11 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     let one_hot = role.correlated(hot_shape(form), out.bits, || {
         let mut words = Tensor::<V>::zeros(hot_shape(form));
         for (index, &word) in mask.expose().data().iter().enumerate() {
-            words.data_mut()[(index << form.bits) + word.low_bits(form.bits).low_u64() as usize] = V::from_i64(1);
+            // Every entry is written, whatever the mask.
+            let mask = word.low_bits(form.bits).low_u64();
+            for (entry, hot) in words.data_mut()[index << form.bits..(index + 1) << form.bits].iter_mut().enumerate() {
+                *hot = V::from_i64(i64::from(entry as u64 == mask));
+            }
         }
         words
     })?;
@@ -62,8 +67,8 @@ pub(crate) fn offline_bits<W: RingWord>(role: &mut impl Role, mask: &Secret<W>, 
     let one_hot = role.correlated_bits(1, len, || {
         let mut bits = BitTensor::zeros(1, len);
         for (index, &word) in words.iter().enumerate() {
-            let position = (index << form.bits) + word.low_bits(form.bits).low_u64() as usize;
-            bits.words_mut()[position / 64] |= 1 << (position % 64);
+            let mask = word.low_bits(form.bits).low_u64() as usize;
+            set_one_hot(bits.words_mut(), index << form.bits, 1 << form.bits, mask);
         }
         bits
     })?;

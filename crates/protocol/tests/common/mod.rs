@@ -136,41 +136,41 @@ impl Body for Everything {
         let x = machine.open(x)?;
         let (y, index, norm) = (machine.take(y)?, machine.take(index)?, machine.take(norm)?);
         let layer = machine.linear(&x, WeightId(0))?.add(&machine.bias(WeightId(2), 24)?)?;
-        machine.reveal(layer)?;
+        machine.reveal(layer, "a test")?;
         let scaled = machine.scale_columns(&y, WeightId(1))?;
-        machine.reveal(scaled)?;
+        machine.reveal(scaled, "a test")?;
         let dot = machine.matmul_transposed(&x, &y)?;
-        machine.reveal(dot)?;
+        machine.reveal(dot, "a test")?;
         let product = machine.product(&x, &y)?.add(&machine.square_sum(&x)?)?;
-        machine.reveal(product)?;
+        machine.reveal(product, "a test")?;
         let cut = machine.truncate(&x, 6)?;
         let cut = machine.add_constant_masked(cut, 1.0)?;
         let cut = machine.share_of(&cut)?;
-        machine.reveal(cut)?;
+        machine.reveal(cut, "a test")?;
         let lifted = machine.extend::<u64, u128>(&x, 6, 88)?;
-        machine.reveal(lifted)?;
+        machine.reveal(lifted, "a test")?;
         let extended = machine.product_extended(&y, &x, 6)?;
-        machine.reveal(extended)?;
+        machine.reveal(extended, "a test")?;
         let bits = machine.compare(&x, &Comparison::of_many(vec![0], 8, 3))?;
         let kept = machine.select(&bits, &x)?;
-        machine.reveal(kept)?;
+        machine.reveal(kept, "a test")?;
         let both = machine.bits_product::<u32>(&bits, &bits, 9)?;
-        machine.reveal(both)?;
+        machine.reveal(both, "a test")?;
         let table: Vec<i64> = (0..8).map(|entry| entry * entry).collect();
         let entry = machine.lookup::<u32, u64>(&index, &table, 20)?;
-        machine.reveal(entry)?;
+        machine.reveal(entry, "a test")?;
         let odd: Vec<bool> = (0..8).map(|entry| entry % 2 == 1).collect();
         let odd = machine.lookup_bits(&index, &odd)?;
         let odd = machine.open_bits(odd)?;
         let odd = machine.bits_to_share::<u32>(&odd, 5)?;
-        machine.reveal(odd)?;
+        machine.reveal(odd, "a test")?;
         let small = machine.truncate(&x, 2)?.narrowed(50);
         let gelu = gates::gelu(machine, &small, 64)?;
-        machine.reveal(gelu)?;
+        machine.reveal(gelu, "a test")?;
         let root = gates::inverse_root(machine, &norm, 1.0, &Wide { low: 4, high: 17, fraction: 8 })?;
-        machine.reveal(root)?;
+        machine.reveal(root, "a test")?;
         let winner = gates::argmax(machine, &y, 0, 5)?;
-        machine.reveal_bits(winner)
+        machine.reveal_bits(winner, "a test")
     }
 }
 

@@ -9,6 +9,9 @@ use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, WeightSpec
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// Why the choice leaves the masked world.
+const CHOICE: &str = "the client calls the chosen model itself";
+
 /// Where encoder and head run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -118,7 +121,7 @@ impl Program for RouteProgram {
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?;
-                machine.reveal(embedding)
+                machine.reveal(embedding, "the client may know the embedding of its own prompt")
             }
             Task::Route { router, .. } => {
                 let count = self.inputs().len();
@@ -130,7 +133,7 @@ impl Program for RouteProgram {
                 let embedding = machine.truncate(&embedding, FRACTION)?;
                 let lambda = machine.take(lambda)?;
                 let bits = head(router).choose(machine, &embedding, &lambda)?;
-                machine.reveal_bits(bits)
+                machine.reveal_bits(bits, CHOICE)
             }
             Task::Head { router } => {
                 let embedding = machine.input::<u64>(0)?;
@@ -140,7 +143,7 @@ impl Program for RouteProgram {
                 let lambda = machine.take(lambda)?;
                 debug_assert_eq!(embedding.form().fraction, HEAD_FRACTION);
                 let bits = head(router).choose(machine, &embedding, &lambda)?;
-                machine.reveal_bits(bits)
+                machine.reveal_bits(bits, CHOICE)
             }
         }
     }

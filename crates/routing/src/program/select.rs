@@ -47,6 +47,6 @@ impl Program for SelectProgram {
         let digits = 5;
         let low = HEAD_PRODUCT + 4 - 4 * digits;
         let bits = gates::top_k_then_argmax(machine, &similarity, &score, self.keep, low, digits)?;
-        machine.reveal_bits(bits)
+        machine.reveal_bits(bits, "the client may know which candidate is chosen")
     }
 }

@@ -1,0 +1,147 @@
+//! The real encoder of the default bundle under MPC, parties in memory, on real prompts.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+use blindroute_protocol::{Clear, Fixed, Headroom, Tensor};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Pooling};
+use blindroute_routing::program::{ModelPlan, RouteInputs, RouteProgram, Task, weight_tensors};
+use blindroute_routing::tokenizer;
+use blindroute_testkit::{TestWorld, shared_data};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A prompt of the reference file: what the original PyTorch model sees and answers.
+struct Reference {
+    ids: Vec<u32>,
+    mean: Vec<f64>,
+    cls: Vec<f64>,
+}
+
+fn references() -> Option<Vec<Reference>> {
+    let file = shared_data()?.join("reference/minilm.jsonl");
+    let text = std::fs::read_to_string(file).ok()?;
+    let floats = |value: &serde_json::Value| value.as_array().unwrap().iter().map(|x| x.as_f64().unwrap()).collect();
+    let line = |line: &str| {
+        let value: serde_json::Value = serde_json::from_str(line).unwrap();
+        let ids = value["token_ids"].as_array().unwrap().iter().map(|x| x.as_u64().unwrap() as u32).collect();
+        Reference { ids, mean: floats(&value["mean"]), cls: floats(&value["cls"]) }
+    };
+    Some(text.lines().map(line).collect())
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+/// The default bundle's encoder as one of the variants.
+struct Variant {
+    bundle: Bundle,
+    plan: Arc<ModelPlan>,
+    weights: Vec<Tensor<f32>>,
+}
+
+impl Variant {
+    fn new(attention: Attention, activation: Activation, pooling: Pooling) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
+        let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();
+        (parts.encoder.attention, parts.encoder.activation) = (attention, activation);
+        parts.encoder.pooling = pooling;
+        let bundle = Bundle::new(parts).unwrap();
+        let plan = Arc::new(ModelPlan::of(&bundle));
+        let weights = weight_tensors(&bundle, &plan).unwrap();
+        Self { bundle, plan, weights }
+    }
+
+    fn program(&self, ids: &[u32]) -> (RouteProgram, Vec<Tensor<f32>>) {
+        let bucket = tokenizer::bucket(ids.len()).unwrap();
+        let parts = self.bundle.parts();
+        let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, bucket).unwrap().tensors;
+        (RouteProgram::new(Arc::clone(&self.plan), Task::Embed { bucket }).unwrap(), inputs)
+    }
+
+    fn clear(&self, ids: &[u32]) -> Vec<f64> {
+        let (program, inputs) = self.program(ids);
+        Clear::run(&program, &self.weights, inputs).unwrap().values.concat()
+    }
+
+    fn private(&self, ids: &[u32]) -> Vec<f64> {
+        let (program, inputs) = self.program(ids);
+        let run = TestWorld::seeded(1).run(&program, &self.weights, &inputs).unwrap();
+        assert_eq!(run.servers[0], run.servers[1]);
+        assert_eq!(run.servers[0].openings, run.forecast.openings);
+        assert_eq!(run.servers[0].opening_bytes, run.forecast.opening_bytes);
+        assert_eq!(run.material_bytes, run.forecast.material_bytes);
+        run.output.values.concat()
+    }
+
+    fn fixed(&self, ids: &[u32]) -> (Vec<f64>, Vec<Headroom>) {
+        let (program, inputs) = self.program(ids);
+        let (output, headroom) = Fixed::run(&program, &self.weights, &inputs).unwrap();
+        (output.values.concat(), headroom)
+    }
+}
+
+const VARIANTS: [(Attention, Activation); 4] = [
+    (Attention::Softmax, Activation::Gelu),
+    (Attention::Softmax, Activation::Relu),
+    (Attention::TwoRelu, Activation::Gelu),
+    (Attention::TwoRelu, Activation::Relu),
+];
+
+#[test]
+fn every_variant_equals_its_clear_interpreter() {
+    let Some(references) = references() else { return println!("skipped: shared data is absent") };
+    let short = references.iter().find(|reference| (12..=32).contains(&reference.ids.len())).unwrap();
+    for (attention, activation) in VARIANTS {
+        for pooling in [Pooling::Mean, Pooling::Cls] {
+            let variant = Variant::new(attention, activation, pooling);
+            let (clear, private) = (variant.clear(&short.ids), variant.private(&short.ids));
+            let near = cosine(&clear, &private);
+            assert!(near >= 0.999, "{attention} {activation} {pooling}: cosine {near} to clear");
+            if (attention, activation) == VARIANTS[0] {
+                let published = if pooling == Pooling::Mean { &short.mean } else { &short.cls };
+                let near = cosine(published, &private);
+                assert!(near >= 0.999, "{pooling}: cosine {near} to the published model");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_value_leaves_its_ring_on_real_prompts() {
+    let Some(references) = references() else { return println!("skipped: shared data is absent") };
+    let variant = Variant::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    // The longest prompts have the largest sums.
+    let mut by_length: Vec<&Reference> = references.iter().collect();
+    by_length.sort_by_key(|reference| std::cmp::Reverse(reference.ids.len()));
+    for reference in by_length.iter().take(2).chain(by_length.iter().rev().take(2)) {
+        let (fixed, headroom) = variant.fixed(&reference.ids);
+        assert!(cosine(&fixed, &variant.clear(&reference.ids)) >= 0.999);
+        assert!(headroom.iter().all(|check| check.bits_used <= check.bits_allowed));
+    }
+}
+
+/// Minutes long: `cargo test --release -p blindroute-routing --test minilm -- --ignored --nocapture`.
+#[test]
+#[ignore = "several minutes: all variants on 50 real prompts, parties in memory"]
+fn fifty_prompts_in_every_variant() {
+    let Some(references) = references() else { return println!("skipped: shared data is absent") };
+    for (attention, activation) in VARIANTS {
+        let variant = Variant::new(attention, activation, Pooling::Mean);
+        let (mut to_clear, mut to_published, mut fixed_to_clear) = (Vec::new(), Vec::new(), Vec::new());
+        for reference in references.iter().take(50) {
+            let (clear, private) = (variant.clear(&reference.ids), variant.private(&reference.ids));
+            to_clear.push(cosine(&clear, &private));
+            to_published.push(cosine(&reference.mean, &private));
+            fixed_to_clear.push(cosine(&clear, &variant.fixed(&reference.ids).0));
+        }
+        let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+        let (clear, published, fixed) = (least(&to_clear), least(&to_published), least(&fixed_to_clear));
+        println!(
+            "{attention} + {activation}: least cosine to clear {clear:.6} (fixed {fixed:.6}), to published {published:.6}"
+        );
+        assert!(clear >= 0.999);
+        assert!((attention, activation) != VARIANTS[0] || published >= 0.999);
+    }
+}
