@@ -65,6 +65,10 @@ impl Deployment {
                 None => vec!["dealer".into()],
             };
             arguments.extend(["--config".into(), path.into()]);
+            if tracing::enabled!(tracing::Level::DEBUG) {
+                // Whoever wants everything said wants the children's logs too; they come through this process's.
+                arguments.push("-vv".into());
+            }
             let spec = ChildSpec { role, executable: programs.executable.clone(), arguments };
             Ok::<_, PlacementError>(ChildProcess::spawn(&spec, START)?)
         };

@@ -13,6 +13,14 @@ pub enum PlacementError {
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
+    /// The public part that a client's configuration names cannot be used.
+    #[error("public part {}: {source}", path.display())]
+    PublicPart {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
     /// The prompt cannot be tokenised.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),

@@ -30,8 +30,8 @@ pub struct PrivateRouter {
     public: PublicPart,
     plan: Arc<ModelPlan>,
     tokenizer: Tokenizer,
-    /// The folded weights, where the whole bundle is here.
-    weights: Option<Vec<Tensor<f32>>>,
+    /// The bundle that is here in the clear: of the whole model, or of its encoder alone.
+    clear: Option<ClearModel>,
     client: Option<Client<ModelCatalogue>>,
     deployment: Option<Deployment>,
 }
@@ -74,7 +74,8 @@ impl PrivateRouter {
     /// # Errors
     /// If the public part or the certificates cannot be used.
     pub fn remote(config: &ClientConfig, bundle: Option<&Bundle>) -> Result<Self, PlacementError> {
-        let public = PublicPart::open(&config.bundle)?;
+        let public = PublicPart::open(&config.bundle)
+            .map_err(|source| PlacementError::PublicPart { path: config.bundle.clone(), source })?;
         let endpoint = Endpoint::load(Role::Client, &config.identity.files())?;
         let addresses = [config.server0.clone(), config.server1.clone()];
         let catalogue = Arc::new(ModelCatalogue::of(&public));
@@ -89,12 +90,12 @@ impl PrivateRouter {
         deployment: Option<Deployment>,
     ) -> Result<Self, PlacementError> {
         let plan = Arc::new(public.plan.clone());
-        if bundle.is_some_and(|bundle| ModelPlan::of(bundle) != *plan || bundle.parts().models != public.models) {
+        let clear = bundle.map(ClearModel::of).transpose()?;
+        if clear.as_ref().is_some_and(|clear| clear.plan.encoder != plan.encoder) {
             return Err(PlacementError::OtherBundle);
         }
-        let weights = bundle.map(|bundle| weight_tensors(bundle, &plan)).transpose()?;
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
-        Ok(Self { public, plan, tokenizer, weights, client, deployment })
+        Ok(Self { public, plan, tokenizer, clear, client, deployment })
     }
 
     /// The public part of the model.
@@ -169,10 +170,13 @@ impl PrivateRouter {
     /// # Errors
     /// If the whole bundle is not here.
     pub fn clear(&self, task: Task, inputs: Vec<Tensor<f32>>) -> Result<(Output, Duration), PlacementError> {
-        let weights = self.weights.as_ref().ok_or(PlacementError::NeedsBundle { placement: "local" })?;
-        let program = RouteProgram::new(Arc::clone(&self.plan), task)?;
+        let clear = self.clear.as_ref().ok_or(PlacementError::NeedsBundle { placement: "local" })?;
+        if clear.plan != self.plan && !matches!(task, Task::Embed { .. }) {
+            return Err(PlacementError::OtherBundle);
+        }
+        let program = RouteProgram::new(Arc::clone(&clear.plan), task)?;
         let started = Instant::now();
-        let output = Clear::run(&program, weights, inputs)?;
+        let output = Clear::run(&program, &clear.weights, inputs)?;
         Ok((output, started.elapsed()))
     }
 
@@ -216,7 +220,7 @@ impl PrivateRouter {
     }
 
     fn run_head(&mut self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
-        if self.weights.is_none() {
+        if self.clear.is_none() {
             return Err(PlacementError::NeedsBundle { placement: "head" });
         }
         let bucket = tokens.bucket();
@@ -240,6 +244,21 @@ impl PrivateRouter {
 /// If it is no number from 0 to 15.
 pub fn check_lambda(lambda: f32) -> Result<(), PlacementError> {
     if (0.0..=15.0).contains(&lambda) { Ok(()) } else { Err(PlacementError::Lambda(lambda)) }
+}
+
+/// A model in the clear: its plan and folded weights.
+#[derive(Debug)]
+struct ClearModel {
+    plan: Arc<ModelPlan>,
+    weights: Vec<Tensor<f32>>,
+}
+
+impl ClearModel {
+    fn of(bundle: &Bundle) -> Result<Self, PlacementError> {
+        let plan = ModelPlan::of(bundle);
+        let weights = weight_tensors(bundle, &plan)?;
+        Ok(Self { plan: Arc::new(plan), weights })
+    }
 }
 
 #[derive(Default)]

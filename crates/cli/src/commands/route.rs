@@ -29,7 +29,7 @@ pub(crate) struct RouteArgs {
     #[arg(long, value_name = "NAME")]
     router: Option<String>,
     /// Weight of cost, 0 to 15; the router's own if none is given
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     lambda: Option<f32>,
     /// Print JSON
     #[arg(long)]
@@ -158,8 +158,11 @@ fn clean_up_on_signals() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What --input takes.
+const LINES: &str = "give a file of {\"id\", \"prompt\"} lines, or - for standard input";
+
 fn cannot_open(path: &std::path::Path) -> String {
-    format!("cannot open {}; give a file of {{\"id\", \"prompt\"}} lines, or - for standard input", path.display())
+    format!("cannot open {}; {LINES}", path.display())
 }
 
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
@@ -212,7 +215,8 @@ fn route_lines(
     let (mut number, mut failed) = (0usize, 0usize);
     loop {
         let mut line = Vec::new();
-        let read = std::io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line)?;
+        let read = std::io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line);
+        let read = read.with_context(|| format!("cannot read {}; {LINES}", path.display()))?;
         if read == 0 {
             break;
         }

@@ -24,6 +24,15 @@ impl<C> std::fmt::Debug for Client<C> {
     }
 }
 
+impl<C> Drop for Client<C> {
+    fn drop(&mut self) {
+        // A clean end: the servers need not wonder.
+        for link in self.links.take().into_iter().flatten() {
+            link.close();
+        }
+    }
+}
+
 /// What a server says of a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerReport {

@@ -5,7 +5,7 @@ use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::material::MaterialWriter;
 use crate::messages::{EpochId, MaterialGrant, MaterialRequest, Seed, SessionId};
-use crate::rendezvous::Rendezvous;
+use crate::rendezvous::{Rendezvous, RendezvousError};
 use crate::role::Role;
 use crate::service::Connection;
 use blindroute_protocol::{Dealer, DealerModel, DealerSeeds};
@@ -78,11 +78,11 @@ impl<C: Catalogue> DealerService<C> {
         }
         if party == 0 {
             let offered = self.waiting.offer_and_wait(request.session, (link, request));
-            return offered.or_else(|((mut link, _), error)| tell(&mut link, error.into()));
+            return offered.or_else(|((mut link, _), error)| tell(&mut link, absent("server1", error)));
         }
         let (mut other, others) = match self.waiting.take(&request.session, self.patience) {
             Ok(waiting) => waiting,
-            Err(error) => return tell(&mut link, error.into()),
+            Err(error) => return tell(&mut link, absent("server0", error)),
         };
         match self.deal(&mut other, &others, &mut link, &request) {
             Ok(dealing) => dealing.run(&self.catalogue.program(&request.request).map_err(SessionError::Request)?, link),
@@ -142,6 +142,14 @@ impl Dealing<'_> {
                 Err(error)
             }
         }
+    }
+}
+
+/// Names who did not come.
+pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionError {
+    match error {
+        RendezvousError::TimedOut { after, .. } => SessionError::Silent { party, after },
+        error => error.into(),
     }
 }
 

@@ -55,8 +55,8 @@ pub enum SessionError {
     /// The system would not start a thread.
     #[error("a thread could not be started: {0}; close other programs or lower max_sessions")]
     Thread(#[source] std::io::Error),
-    /// A party ended without a word.
-    #[error("{party} did not answer within {after:?}; look at its log")]
+    /// A party did not come to the session.
+    #[error("{party} did not come to the session within {after:?}; check that it runs, and look at its log")]
     Silent {
         /// Which.
         party: &'static str,

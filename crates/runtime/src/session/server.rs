@@ -113,8 +113,8 @@ impl<C: Catalogue> ServerService<C> {
             let hello = match link.receive_message_or_end::<ClientHello>() {
                 Ok(Some(hello)) => hello,
                 Ok(None) => return Ok(()),
-                Err(LinkError::TimedOut { .. }) if sessions > 0 => {
-                    tracing::debug!("a client that rests is let go; its next session calls again");
+                Err(LinkError::TimedOut { .. } | LinkError::Closed { .. }) if sessions > 0 => {
+                    tracing::debug!("a client that rests or left is let go; its next session calls again");
                     link.close();
                     return Ok(());
                 }
@@ -288,7 +288,8 @@ impl<C: Catalogue> ServerService<C> {
 
     fn accept_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
         let key = LaneKey(open.session, open.lane);
-        let (mut link, theirs) = self.lanes.take(&key, self.options.timeouts.stall)?;
+        let taken = self.lanes.take(&key, self.options.timeouts.stall);
+        let (mut link, theirs) = taken.map_err(|error| super::dealer::absent("server1", error))?;
         if let Err(error) = agree(open, &theirs) {
             return super::dealer::tell(&mut link, error);
         }
