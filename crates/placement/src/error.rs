@@ -49,7 +49,8 @@ pub enum PlacementError {
     },
     /// The placement needs the encoder here, but only the public part is.
     #[error(
-        "placement {placement} runs the encoder on this machine and needs the whole bundle: name it with --bundle, or use --placement full"
+        "placement {placement} runs the encoder on this machine: name a bundle with it by --bundle FILE (for head, the \
+         provider can make one without the router by `blindroute bundle encoder`), or use --placement full"
     )]
     NeedsBundle {
         /// `local` or `head`.
@@ -63,7 +64,8 @@ pub enum PlacementError {
     },
     /// The bundle has another pool or encoder than the servers'.
     #[error(
-        "the bundle is not the one that the servers' public part was split from; split this bundle again, or name the right one with --bundle"
+        "the bundle is not the one that the servers' public part was split from (head needs one with the same encoder, \
+         local the whole); split this bundle again, or name the right one with --bundle"
     )]
     OtherBundle,
     /// λ is out of range.

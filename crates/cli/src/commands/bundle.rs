@@ -3,7 +3,7 @@
 use crate::bundles;
 use anyhow::Context;
 use blindroute_protocol::Seed;
-use blindroute_routing::bundle::split;
+use blindroute_routing::bundle::{Bundle, split};
 use clap::{Args, Subcommand};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,6 +15,8 @@ pub(crate) enum BundleCommand {
     Import(super::bundle_import::ImportArgs),
     /// Split a bundle into its public part and one share for each server
     Split(SplitArgs),
+    /// Take the routers and the pool out of a bundle: the encoder that clients of placement head need
+    Encoder(EncoderArgs),
     /// Say what a bundle holds
     Show(ShowArgs),
 }
@@ -27,6 +29,17 @@ pub(crate) struct SplitArgs {
     bundle: Option<PathBuf>,
     /// Folder for public.bin, share0.bin and share1.bin
     #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// Take the secret routers out of a bundle.
+#[derive(Debug, Args)]
+pub(crate) struct EncoderArgs {
+    /// The bundle; the default one if none is named
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// The bundle to write, with nothing but the encoder
+    #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }
 
@@ -43,6 +56,7 @@ pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
     match command {
         BundleCommand::Import(args) => super::bundle_import::run(args),
         BundleCommand::Split(args) => run_split(&args),
+        BundleCommand::Encoder(args) => encoder(&args),
         BundleCommand::Show(args) => show(&args),
     }
 }
@@ -73,6 +87,14 @@ fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
     file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn encoder(args: &EncoderArgs) -> anyhow::Result<()> {
+    let mut parts = bundles::open(args.bundle.as_deref())?.into_parts();
+    parts.models.clear();
+    parts.routers.clear();
+    write(&args.out, &Bundle::new(parts)?.write()?)?;
+    Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)
 }
 
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
