@@ -151,6 +151,12 @@ pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let endpoint = host.endpoint()?;
     let ledger = Ledger::open(&config.state)?;
     let patience = config.timeouts.timeouts().stall;
-    let service = DealerService::new(Arc::new(ModelCatalogue::of(&public)), ledger, patience);
+    let service = Arc::new(DealerService::new(Arc::new(ModelCatalogue::of(&public)), ledger, patience));
+    let warming = Arc::clone(&service);
+    std::thread::spawn(move || {
+        if let Err(error) = warming.warm_up() {
+            tracing::warn!(%error, "the model's mask could not be made yet");
+        }
+    });
     host.run(endpoint, &[Role::Server0, Role::Server1], move |connection| service.handle(connection))
 }

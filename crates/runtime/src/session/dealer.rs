@@ -45,6 +45,14 @@ impl<C: Catalogue> DealerService<C> {
         Self { catalogue, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
     }
 
+    /// Makes the model's mask before the first session asks for it.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn warm_up(&self) -> Result<(), SessionError> {
+        self.epoch().map(|_| ())
+    }
+
     fn epoch(&self) -> Result<&Epoch, SessionError> {
         if let Some(epoch) = self.epoch.get() {
             return Ok(epoch);
