@@ -71,9 +71,11 @@ pub enum PlacementError {
     /// λ is out of range.
     #[error("lambda is {0}, expected a number from 0 to 15: 0 ignores cost, larger values prefer cheaper models")]
     Lambda(f32),
-    /// The servers chose none or several: broken shares.
+    /// The servers chose none or several: scores too close to order, or broken shares.
     #[error(
-        "the servers' answer names {0} models instead of one; the shares do not fit together, split the bundle again"
+        "the servers' answer names {0} models instead of one: if none, scores lie closer together than comparisons \
+         resolve, so try a slightly different --lambda; if several, the shares do not fit together, so split the bundle \
+         again"
     )]
     NoChoice(usize),
     /// A file of the deployment cannot be written.
