@@ -5,7 +5,7 @@
 //! product T×K×N a server, offline another. **Security** once a model and dealer the servers open F = W − B, B the
 //! dealer's uniform mask of the model; a query adds only shares. Exact modulo 2^k. **Source** Beaver, CRYPTO'91, with
 //! the weights' side of the triple opened once, as in SecureML's and CrypTen's cached weights.
-//! **Differs from the source** in that [λW] = [λB] + [λ]F is finished offline, so that one product is left online.
+//! **Differs from the source** in that `[λW] = [λB] + [λ]F` is finished offline, so that one product is left online.
 
 use super::{Role, Server, words_len};
 use crate::error::Error;

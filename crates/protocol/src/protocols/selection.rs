@@ -4,7 +4,7 @@
 //! as d̂ = d ⊕ ρ. **Shapes** one plane of bits, x of the same shape. **Cost** no opening; material for n elements and a
 //! ring of k bits: 2·⌈k·n/8⌉, ⌈k·n/8⌉ and 3·⌈k·n/8⌉ bytes. **Security** shares only. Exact modulo 2^k; ReLU is
 //! `select` with [x ≥ 0]. **Source** d = d̂ + (1 − 2d̂)ρ, as in daBits, Rotaru and Wood, INDOCRYPT'19.
-//! **Differs from the source** in that the product with x needs no further opening: [ρ] and [ρλ] are enough.
+//! **Differs from the source** in that the product with x needs no further opening: `[ρ]` and `[ρλ]` are enough.
 
 use super::{Role, Server, words_len};
 use crate::bits::BitTensor;

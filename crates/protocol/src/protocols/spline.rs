@@ -3,7 +3,7 @@
 //! **Computes** y = P_0(x) + Σ_j [x ≥ knot j]·(P_j − P_{j−1})(x), comparing x (window of two digits) and evaluating on a
 //! wide copy of x. **Shapes** x of n elements masked mod 2^k; the copy masked mod 2^K, K up to 128. **Cost** one
 //! opening, which the wide copy shares: 8·⌈n/64⌉·3J bytes each way; material the digits (see
-//! [`comparison`](super::comparison)) plus (2D + 4J(D + 1))·⌈K·n/8⌉ for degree D. **Security** a
+//! [`comparison`]) plus (2D + 4J(D + 1))·⌈K·n/8⌉ for degree D. **Security** a
 //! server sees bits under fresh mask bits. **Error** the comparison's resolution 2^low, and the spline's, stated where a
 //! function is defined. **Source** as for [`piecewise`](super::piecewise). **Differs from the source** in that the digit
 //! products are expanded over arithmetic shares, τ the mask's top bit: d = 1 − (c_top ⊕ τ ⊕ ℓ) with ℓ = l₁ + e₁·l₀, so
