@@ -172,7 +172,7 @@ fn configurations_that_cannot_be_used() {
             "--config".as_ref(),
             client.as_os_str(),
         ];
-        refused(&arguments, &["needs the whole bundle", "--bundle"]);
+        refused(&arguments, &["--bundle", "--placement full"]);
     }
 
     // Services refuse at their start.

@@ -14,7 +14,7 @@ use harness::{
 use serde_json::Value;
 use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Write};
-use std::process::Stdio;
+use std::process::{ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,7 +198,7 @@ fn every_router_works_and_a_larger_lambda_is_no_dearer() {
 }
 
 /// `route` that waits for the next line of its input, with its children.
-fn waiting(home: &std::path::Path) -> (Process, Vec<u32>, impl Sized) {
+fn waiting(home: &std::path::Path) -> (Process, Vec<u32>, (ChildStdin, BufReader<ChildStdout>)) {
     let bundle = small_bundle(home).into_os_string();
     let arguments: [OsString; 5] = ["route".into(), "--input".into(), "-".into(), "--bundle".into(), bundle];
     let mut command = command(&arguments);
@@ -249,7 +249,7 @@ fn no_process_outlives_the_job_however_it_ends() {
     assert_eq!(entries(home.path()), ["small.blindroute"]);
 }
 
-fn waiting_in_a_long_session(home: &std::path::Path) -> (Process, Vec<u32>, Option<std::process::ChildStdin>) {
+fn waiting_in_a_long_session(home: &std::path::Path) -> (Process, Vec<u32>, Option<ChildStdin>) {
     let bundle = small_bundle(home).into_os_string();
     let arguments: [OsString; 5] = ["route".into(), "--input".into(), "-".into(), "--bundle".into(), bundle];
     let mut command = command(&arguments);
@@ -271,13 +271,17 @@ fn waiting_in_a_long_session(home: &std::path::Path) -> (Process, Vec<u32>, Opti
 #[test]
 fn a_child_that_dies_is_named_and_the_rest_is_cleaned_up() {
     let home = tempfile::tempdir().unwrap();
-    let (mut route, processes, pipes) = waiting(home.path());
+    let (mut route, processes, (mut stdin, mut stdout)) = waiting(home.path());
     for process in &processes {
         signal(*process, "KILL");
     }
-    drop(pipes);
-    assert!(route.ended(Duration::from_secs(20)).is_some());
-    all_gone(&processes, Duration::from_secs(5));
+    writeln!(stdin, "{}", serde_json::json!({"id": 2, "prompt": PROMPTS[0]})).unwrap();
+    let mut answer = String::new();
+    stdout.read_line(&mut answer).unwrap();
+    assert!(answer.contains("process ended early") && answer.contains("signal: 9"), "{answer}");
+    drop(stdin);
+    assert_eq!(route.ended(Duration::from_secs(20)).unwrap().code(), Some(1));
+    all_gone(&processes, Duration::ZERO);
     assert_eq!(entries(home.path()), ["small.blindroute"]);
 }
 

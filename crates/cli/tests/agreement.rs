@@ -1,15 +1,13 @@
 //! `full` chooses what `local` chooses, on real prompts.
 //!
-//! The two hundred prompts of the acceptance run take a minute in release:
-//! `cargo test --release -p blindroute-placement --test agreement -- --ignored --nocapture`.
-//! Dealer and servers are processes of the `blindroute` program, which this run builds first.
+//! The two hundred prompts of the acceptance run take minutes in release:
+//! `cargo test --release -p blindroute --test agreement -- --ignored --nocapture`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 use blindroute_placement::{Placement, PrivateRouter, Programs, Request};
 use blindroute_routing::bundle::{Bundle, Rule};
 use blindroute_routing::program::Task;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Instant;
 
 /// A prompt of the test split. Its text is not printed.
@@ -32,20 +30,9 @@ fn prompts(count: usize) -> Option<Vec<Prompt>> {
     Some(found.into_iter().step_by(step).take(count).collect())
 }
 
-/// The program, built in the profile of this test.
-fn program() -> PathBuf {
-    let release = !cfg!(debug_assertions);
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.args(["build", "--quiet", "--package", "blindroute"]).args(release.then_some("--release"));
-    assert!(build.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success(), "the program does not build");
-    // This test is in `target/PROFILE/deps`.
-    let test = std::env::current_exe().unwrap();
-    test.ancestors().nth(2).unwrap().join(format!("blindroute{}", std::env::consts::EXE_SUFFIX))
-}
-
 fn router(bundle: &Bundle) -> PrivateRouter {
-    PrivateRouter::with_children(bundle, &Programs { executable: program() }, &|_| {}).unwrap()
+    PrivateRouter::with_children(bundle, &Programs { executable: env!("CARGO_BIN_EXE_blindroute").into() }, &|_| {})
+        .unwrap()
 }
 
 fn bundle() -> Bundle {
@@ -125,7 +112,7 @@ fn full_and_local_choose_the_same_model() {
 }
 
 #[test]
-#[ignore = "a minute in release, far more in debug: see the head of this file"]
+#[ignore = "minutes in release, far more in debug: see the head of this file"]
 fn agreement_on_200_prompts() {
     let Some(prompts) = prompts(200) else { return };
     let same = agree(&prompts);
