@@ -122,26 +122,47 @@ fn no_value_leaves_its_ring_on_real_prompts() {
     }
 }
 
-/// Minutes long: `cargo test --release -p blindroute-routing --test minilm -- --ignored --nocapture`.
-#[test]
-#[ignore = "several minutes: all variants on 50 real prompts, parties in memory"]
-fn fifty_prompts_in_every_variant() {
+/// Minutes long, apart for each variant:
+/// `cargo test --release -p blindroute-routing --test minilm -- --ignored --nocapture`.
+fn fifty_prompts(attention: Attention, activation: Activation) {
     let Some(references) = references() else { return println!("skipped: shared data is absent") };
-    for (attention, activation) in VARIANTS {
-        let variant = Variant::new(attention, activation, Pooling::Mean);
-        let (mut to_clear, mut to_published, mut fixed_to_clear) = (Vec::new(), Vec::new(), Vec::new());
-        for reference in references.iter().take(50) {
-            let (clear, private) = (variant.clear(&reference.ids), variant.private(&reference.ids));
-            to_clear.push(cosine(&clear, &private));
-            to_published.push(cosine(&reference.mean, &private));
-            fixed_to_clear.push(cosine(&clear, &variant.fixed(&reference.ids).0));
-        }
-        let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
-        let (clear, published, fixed) = (least(&to_clear), least(&to_published), least(&fixed_to_clear));
-        println!(
-            "{attention} + {activation}: least cosine to clear {clear:.6} (fixed {fixed:.6}), to published {published:.6}"
-        );
-        assert!(clear >= 0.999);
-        assert!((attention, activation) != VARIANTS[0] || published >= 0.999);
+    let variant = Variant::new(attention, activation, Pooling::Mean);
+    let (mut to_clear, mut to_published, mut fixed_to_clear) = (Vec::new(), Vec::new(), Vec::new());
+    for reference in references.iter().take(50) {
+        let (clear, private) = (variant.clear(&reference.ids), variant.private(&reference.ids));
+        to_clear.push(cosine(&clear, &private));
+        to_published.push(cosine(&reference.mean, &private));
+        fixed_to_clear.push(cosine(&clear, &variant.fixed(&reference.ids).0));
     }
+    let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+    let (clear, published, fixed) = (least(&to_clear), least(&to_published), least(&fixed_to_clear));
+    println!(
+        "{attention} + {activation}: least cosine to clear {clear:.6} (fixed {fixed:.6}), to published {published:.6}"
+    );
+    assert!(clear >= 0.999);
+    assert!((attention, activation) != VARIANTS[0] || published >= 0.999);
+}
+
+#[test]
+#[ignore = "minutes: 50 real prompts"]
+fn fifty_prompts_with_softmax_and_gelu() {
+    fifty_prompts(Attention::Softmax, Activation::Gelu);
+}
+
+#[test]
+#[ignore = "minutes: 50 real prompts"]
+fn fifty_prompts_with_softmax_and_relu() {
+    fifty_prompts(Attention::Softmax, Activation::Relu);
+}
+
+#[test]
+#[ignore = "minutes: 50 real prompts"]
+fn fifty_prompts_with_2relu_and_gelu() {
+    fifty_prompts(Attention::TwoRelu, Activation::Gelu);
+}
+
+#[test]
+#[ignore = "minutes: 50 real prompts"]
+fn fifty_prompts_with_2relu_and_relu() {
+    fifty_prompts(Attention::TwoRelu, Activation::Relu);
 }
