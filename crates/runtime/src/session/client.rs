@@ -122,8 +122,10 @@ impl<C: Catalogue> Client<C> {
     }
 
     fn connect(&self) -> Result<[Link; 2], SessionError> {
-        // The servers wait for others up to the stall timeout, and then say for whom: they get the first word.
-        let timeouts = Timeouts { stall: 2 * self.timeouts.stall, ..self.timeouts };
+        // The servers wait for others up to their own timeouts (a connection, a handshake, a stall), and then say for
+        // whom: they get the first word.
+        let Timeouts { connect, handshake, stall, .. } = self.timeouts;
+        let timeouts = Timeouts { stall: connect + handshake + 2 * stall, ..self.timeouts };
         let call = |party: usize, role| Link::connect(&self.addresses[party], &self.endpoint, role, &timeouts);
         Ok([call(0, Role::Server0)?, call(1, Role::Server1)?])
     }
