@@ -2,7 +2,7 @@
 //!
 //! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
-//! [`mod@matmul`], behind run-time detection.
+//! [`mod@matmul`] and [`lanes`], behind run-time detection.
 //!
 //! ```
 //! use blindroute_ring::{Matrix, PackedMatrix, Word};
@@ -14,6 +14,7 @@
 //! ```
 
 pub mod fixed;
+pub mod lanes;
 pub mod matmul;
 pub mod pack;
 mod prg;

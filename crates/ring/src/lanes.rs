@@ -1,0 +1,255 @@
+//! Elementwise loops over shares, at the machine's vector width.
+//!
+//! The workspace is compiled for the baseline of its architecture, so a loop written elsewhere stays at 128 bits. A loop
+//! given to [`combine`] as a closure is compiled three times (AVX-512, AVX2, baseline) and the widest that the machine
+//! has is run: the choice is that of the products, [`Kernel`].
+//!
+//! What the closure must be for the loops to become vectors: without branches, calls that do not inline, or memory of
+//! its own besides a few captured numbers. Comparisons by `if` on public values are fine if both arms are arithmetic.
+//! Conversions by `V::from_u128(x.widen())` and shifts by a captured amount are fine.
+#![allow(unsafe_code)]
+
+use crate::{Kernel, Word, matmul};
+
+/// Elements of a block: one word of a plane of bits.
+const BLOCK: usize = 64;
+
+/// `out[i] = f(out[i], [first[0][i], ..], [second[0][i], ..])`.
+///
+/// ```
+/// use blindroute_ring::lanes::combine;
+/// let (m, mask, product) = ([5u32, 6, 7], [1u32, 2, 3], [10u32, 20, 30]);
+/// let mut share = [0u32; 3];
+/// combine(&mut share, [&m, &mask, &product], [] as [&[u64]; 0], |_, [m, mask, product], []| {
+///     m.wrapping_mul(mask).wrapping_sub(product)
+/// });
+/// assert_eq!(share, [5u32.wrapping_sub(10), 12u32.wrapping_sub(20), 21u32.wrapping_sub(30)]);
+/// ```
+///
+/// # Panics
+/// If a slice is not as long as `out`.
+#[inline]
+pub fn combine<V: Word, W: Word, const N: usize, const M: usize>(
+    out: &mut [V],
+    first: [&[V]; N],
+    second: [&[W]; M],
+    f: impl Fn(V, [V; N], [W; M]) -> V,
+) {
+    combine_with(matmul::kernel(), out, first, second, f);
+}
+
+/// [`combine`] with a public-or-share bit an element, from a plane of 64 bits a word (element `i` is bit `i mod 64` of
+/// word `i / 64`): the closure gets it as 0 or all ones ([`Word::MAX`]), after the element of `out`.
+///
+/// ```
+/// use blindroute_ring::lanes::combine_bits;
+/// let (yes, no) = ([1u64, 2, 3], [10u64, 20, 30]);
+/// let mut chosen = [0u64; 3];
+/// combine_bits(&mut chosen, &[0b101], [&yes, &no], [] as [&[u64]; 0], |_, bit, [yes, no], []| {
+///     no.wrapping_add(bit & yes.wrapping_sub(no))
+/// });
+/// assert_eq!(chosen, [1, 20, 3]);
+/// ```
+///
+/// # Panics
+/// If a slice is not as long as `out`, or `bits` has not one word for every 64 elements begun.
+#[inline]
+pub fn combine_bits<V: Word, W: Word, const N: usize, const M: usize>(
+    out: &mut [V],
+    bits: &[u64],
+    first: [&[V]; N],
+    second: [&[W]; M],
+    f: impl Fn(V, V, [V; N], [W; M]) -> V,
+) {
+    combine_bits_with(matmul::kernel(), out, bits, first, second, f);
+}
+
+/// [`combine`] by a kernel; by the portable one where the machine has not that kernel. For tests and benches.
+#[inline]
+pub fn combine_with<V: Word, W: Word, const N: usize, const M: usize>(
+    kernel: Kernel,
+    out: &mut [V],
+    first: [&[V]; N],
+    second: [&[W]; M],
+    f: impl Fn(V, [V; N], [W; M]) -> V,
+) {
+    check_lengths(out, &first, &second);
+    match Lanes::of(kernel) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Lanes::of` has seen the processor's AVX-512 F, BW, DQ and VL.
+        Lanes::Avx512 => unsafe { combine_avx512(out, first, second, &f) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Lanes::of` has seen the processor's AVX2.
+        Lanes::Avx2 => unsafe { combine_avx2(out, first, second, &f) },
+        Lanes::Portable => combine_portable(out, first, second, &f),
+    }
+}
+
+/// [`combine_bits`] by a kernel; by the portable one where the machine has not that kernel. For tests and benches.
+#[inline]
+pub fn combine_bits_with<V: Word, W: Word, const N: usize, const M: usize>(
+    kernel: Kernel,
+    out: &mut [V],
+    bits: &[u64],
+    first: [&[V]; N],
+    second: [&[W]; M],
+    f: impl Fn(V, V, [V; N], [W; M]) -> V,
+) {
+    check_lengths(out, &first, &second);
+    assert_eq!(bits.len(), out.len().div_ceil(BLOCK), "words of a plane of {} bits", out.len());
+    match Lanes::of(kernel) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Lanes::of` has seen the processor's AVX-512 F, BW, DQ and VL.
+        Lanes::Avx512 => unsafe { combine_bits_avx512(out, bits, first, second, &f) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: `Lanes::of` has seen the processor's AVX2.
+        Lanes::Avx2 => unsafe { combine_bits_avx2(out, bits, first, second, &f) },
+        Lanes::Portable => combine_bits_portable(out, bits, first, second, &f),
+    }
+}
+
+/// The vectors that a loop may use. Finer than [`Kernel`]: products need AVX-512 F and DQ, these loops BW and VL too.
+pub(crate) enum Lanes {
+    /// The baseline's.
+    Portable,
+    /// AVX2.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// AVX-512 F, BW, DQ and VL.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+}
+
+impl Lanes {
+    /// The widest that the kernel allows and the machine has.
+    #[inline]
+    pub(crate) fn of(kernel: Kernel) -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let wide = || std::is_x86_feature_detected!("avx512bw") && std::is_x86_feature_detected!("avx512vl");
+            match kernel {
+                Kernel::Portable => {}
+                Kernel::Avx2 => {
+                    if kernel.is_available() {
+                        return Self::Avx2;
+                    }
+                }
+                _ => {
+                    if Kernel::Avx512.is_available() && wide() {
+                        return Self::Avx512;
+                    }
+                    if Kernel::Avx2.is_available() {
+                        return Self::Avx2;
+                    }
+                }
+            }
+        }
+        let _ = kernel;
+        Self::Portable
+    }
+}
+
+fn check_lengths<V, W>(out: &[V], first: &[&[V]], second: &[&[W]]) {
+    let lengths = first.iter().map(|slice| slice.len()).chain(second.iter().map(|slice| slice.len()));
+    for (index, length) in lengths.enumerate() {
+        assert_eq!(length, out.len(), "elements of operand {index}");
+    }
+}
+
+/// One function of each kind for an instruction set. They are not inlined, so that `out` is an argument, of which the
+/// compiler knows that nothing else points into it: no run-time checks for overlap, however many operands there are.
+macro_rules! compiled {
+    ($(#[$features:meta])* $combine:ident, $combine_bits:ident) => {
+        $(#[$features])*
+        #[inline(never)]
+        fn $combine<V: Word, W: Word, const N: usize, const M: usize>(
+            out: &mut [V],
+            first: [&[V]; N],
+            second: [&[W]; M],
+            f: &impl Fn(V, [V; N], [W; M]) -> V,
+        ) {
+            run(out, first, second, |_, out, first, second| f(out, first, second));
+        }
+
+        $(#[$features])*
+        #[inline(never)]
+        fn $combine_bits<V: Word, W: Word, const N: usize, const M: usize>(
+            out: &mut [V],
+            bits: &[u64],
+            first: [&[V]; N],
+            second: [&[W]; M],
+            f: &impl Fn(V, V, [V; N], [W; M]) -> V,
+        ) {
+            run_bits(out, bits, first, second, f);
+        }
+    };
+}
+
+compiled!(combine_portable, combine_bits_portable);
+#[cfg(target_arch = "x86_64")]
+compiled!(
+    #[target_feature(enable = "avx2")]
+    combine_avx2,
+    combine_bits_avx2
+);
+#[cfg(target_arch = "x86_64")]
+compiled!(
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    combine_avx512,
+    combine_bits_avx512
+);
+
+/// The loop itself: `f` gets the position too.
+#[inline(always)]
+fn run<V: Word, W: Word, const N: usize, const M: usize>(
+    out: &mut [V],
+    first: [&[V]; N],
+    second: [&[W]; M],
+    f: impl Fn(usize, V, [V; N], [W; M]) -> V,
+) {
+    // Cut to one length, so that no bound is checked in the loop.
+    let len = out.len();
+    let first = first.map(|slice| &slice[..len]);
+    let second = second.map(|slice| &slice[..len]);
+    for i in 0..len {
+        let (left, right) = (std::array::from_fn(|k| first[k][i]), std::array::from_fn(|k| second[k][i]));
+        out[i] = f(i, out[i], left, right);
+    }
+}
+
+/// The loop with bits: in pieces of as many bits as an element has, so that the lanes that test them are as wide as
+/// those that compute.
+#[inline(always)]
+fn run_bits<V: Word, W: Word, const N: usize, const M: usize>(
+    out: &mut [V],
+    bits: &[u64],
+    first: [&[V]; N],
+    second: [&[W]; M],
+    f: &impl Fn(V, V, [V; N], [W; M]) -> V,
+) {
+    let lanes = (V::BITS as usize).min(BLOCK);
+    let len = out.len();
+    let whole = len / lanes * lanes;
+    let mut piece = |start: usize, lanes: usize| {
+        let few = V::from_u128(u128::from(bits[start / BLOCK] >> (start % BLOCK)));
+        run(
+            &mut out[start..start + lanes],
+            first.map(|slice| &slice[start..start + lanes]),
+            second.map(|slice| &slice[start..start + lanes]),
+            |i, out, first, second| {
+                let one = V::from_i64(1).shift_left(i as u32);
+                let bit = if few.bit_and(one) == V::ZERO { V::ZERO } else { V::MAX };
+                f(out, bit, first, second)
+            },
+        );
+    };
+    for start in (0..whole).step_by(lanes) {
+        piece(start, lanes);
+    }
+    if whole < len {
+        piece(whole, len - whole);
+    }
+}
+
+#[cfg(test)]
+mod tests;
