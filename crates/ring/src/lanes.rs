@@ -9,10 +9,9 @@
 //! Conversions by `V::from_u128(x.widen())` and shifts by a captured amount are fine.
 #![allow(unsafe_code)]
 
-use crate::{Kernel, Word, matmul};
+mod masks;
 
-/// Elements of a block: one word of a plane of bits.
-const BLOCK: usize = 64;
+use crate::{Kernel, Word, matmul};
 
 /// `out[i] = f(out[i], [first[0][i], ..], [second[0][i], ..])`.
 ///
@@ -96,7 +95,7 @@ pub fn combine_bits_with<V: Word, W: Word, const N: usize, const M: usize>(
     f: impl Fn(V, V, [V; N], [W; M]) -> V,
 ) {
     check_lengths(out, &first, &second);
-    assert_eq!(bits.len(), out.len().div_ceil(BLOCK), "words of a plane of {} bits", out.len());
+    assert_eq!(bits.len(), out.len().div_ceil(64), "words of a plane of {} bits", out.len());
     match Lanes::of(kernel) {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: `Lanes::of` has seen the processor's AVX-512 F, BW, DQ and VL.
@@ -159,7 +158,7 @@ fn check_lengths<V, W>(out: &[V], first: &[&[V]], second: &[&[W]]) {
 /// One function of each kind for an instruction set. They are not inlined, so that `out` is an argument, of which the
 /// compiler knows that nothing else points into it: no run-time checks for overlap, however many operands there are.
 macro_rules! compiled {
-    ($(#[$features:meta])* $combine:ident, $combine_bits:ident) => {
+    ($(#[$features:meta])* $combine:ident, $combine_bits:ident, $expand:path) => {
         $(#[$features])*
         #[inline(never)]
         fn $combine<V: Word, W: Word, const N: usize, const M: usize>(
@@ -168,7 +167,14 @@ macro_rules! compiled {
             second: [&[W]; M],
             f: &impl Fn(V, [V; N], [W; M]) -> V,
         ) {
-            run(out, first, second, |_, out, first, second| f(out, first, second));
+            // Cut to one length, so that no bound is checked in the loop.
+            let len = out.len();
+            let first = first.map(|slice| &slice[..len]);
+            let second = second.map(|slice| &slice[..len]);
+            for i in 0..len {
+                let (left, right) = (std::array::from_fn(|k| first[k][i]), std::array::from_fn(|k| second[k][i]));
+                out[i] = f(out[i], left, right);
+            }
         }
 
         $(#[$features])*
@@ -180,76 +186,39 @@ macro_rules! compiled {
             second: [&[W]; M],
             f: &impl Fn(V, V, [V; N], [W; M]) -> V,
         ) {
-            run_bits(out, bits, first, second, f);
+            let mut masks = [V::ZERO; masks::BLOCK];
+            let mut start = 0;
+            for (out, bits) in out.chunks_mut(masks::BLOCK).zip(bits.chunks(masks::BLOCK / 64)) {
+                $expand(bits, &mut masks);
+                let len = out.len();
+                let masks = &masks[..len];
+                let first = first.map(|slice| &slice[start..start + len]);
+                let second = second.map(|slice| &slice[start..start + len]);
+                for i in 0..len {
+                    let (left, right) = (std::array::from_fn(|k| first[k][i]), std::array::from_fn(|k| second[k][i]));
+                    out[i] = f(out[i], masks[i], left, right);
+                }
+                start += len;
+            }
         }
     };
 }
 
-compiled!(combine_portable, combine_bits_portable);
+compiled!(combine_portable, combine_bits_portable, masks::portable);
 #[cfg(target_arch = "x86_64")]
 compiled!(
     #[target_feature(enable = "avx2")]
     combine_avx2,
-    combine_bits_avx2
+    combine_bits_avx2,
+    masks::avx2
 );
 #[cfg(target_arch = "x86_64")]
 compiled!(
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
     combine_avx512,
-    combine_bits_avx512
+    combine_bits_avx512,
+    masks::avx512
 );
-
-/// The loop itself: `f` gets the position too.
-#[inline(always)]
-fn run<V: Word, W: Word, const N: usize, const M: usize>(
-    out: &mut [V],
-    first: [&[V]; N],
-    second: [&[W]; M],
-    f: impl Fn(usize, V, [V; N], [W; M]) -> V,
-) {
-    // Cut to one length, so that no bound is checked in the loop.
-    let len = out.len();
-    let first = first.map(|slice| &slice[..len]);
-    let second = second.map(|slice| &slice[..len]);
-    for i in 0..len {
-        let (left, right) = (std::array::from_fn(|k| first[k][i]), std::array::from_fn(|k| second[k][i]));
-        out[i] = f(i, out[i], left, right);
-    }
-}
-
-/// The loop with bits: in pieces of as many bits as an element has, so that the lanes that test them are as wide as
-/// those that compute.
-#[inline(always)]
-fn run_bits<V: Word, W: Word, const N: usize, const M: usize>(
-    out: &mut [V],
-    bits: &[u64],
-    first: [&[V]; N],
-    second: [&[W]; M],
-    f: &impl Fn(V, V, [V; N], [W; M]) -> V,
-) {
-    let lanes = (V::BITS as usize).min(BLOCK);
-    let len = out.len();
-    let whole = len / lanes * lanes;
-    let mut piece = |start: usize, lanes: usize| {
-        let few = V::from_u128(u128::from(bits[start / BLOCK] >> (start % BLOCK)));
-        run(
-            &mut out[start..start + lanes],
-            first.map(|slice| &slice[start..start + lanes]),
-            second.map(|slice| &slice[start..start + lanes]),
-            |i, out, first, second| {
-                let one = V::from_i64(1).shift_left(i as u32);
-                let bit = if few.bit_and(one) == V::ZERO { V::ZERO } else { V::MAX };
-                f(out, bit, first, second)
-            },
-        );
-    };
-    for start in (0..whole).step_by(lanes) {
-        piece(start, lanes);
-    }
-    if whole < len {
-        piece(whole, len - whole);
-    }
-}
 
 #[cfg(test)]
 mod tests;
