@@ -2,7 +2,7 @@
 //!
 //! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
-//! [`mod@matmul`] and [`lanes`], behind run-time detection.
+//! [`mod@matmul`] , [`lanes`] and [`digits`], behind run-time detection.
 //!
 //! ```
 //! use blindroute_ring::{Matrix, PackedMatrix, Word};
@@ -13,6 +13,7 @@
 //! assert_eq!(0xFFFF_u64.low_bits(4), 0xF);
 //! ```
 
+pub mod digits;
 pub mod fixed;
 pub mod lanes;
 pub mod matmul;

@@ -29,7 +29,7 @@ mod x86_64 {
     use std::arch::x86_64::{
         __m256i, __m512i, _mm256_and_si256, _mm256_cmpeq_epi32, _mm256_cmpeq_epi64, _mm256_set1_epi32,
         _mm256_set1_epi64x, _mm256_setr_epi32, _mm256_setr_epi64x, _mm256_slli_epi32, _mm256_slli_epi64,
-        _mm512_movm_epi32, _mm512_movm_epi64,
+        _mm512_movm_epi32, _mm512_movm_epi64, _mm512_setzero_si512,
     };
 
     /// [`portable`] for every word by one function for each width that vectors have.
@@ -86,14 +86,20 @@ mod x86_64 {
 
     #[target_feature(enable = "avx512f,avx512dq")]
     fn avx512_narrow(word: u64) -> [u32; 64] {
-        let masks = [0, 16, 32, 48].map(|shift| _mm512_movm_epi32((word >> shift) as u16));
+        let mut masks = [_mm512_setzero_si512(); 4];
+        for (part, mask) in masks.iter_mut().enumerate() {
+            *mask = _mm512_movm_epi32((word >> (16 * part)) as u16);
+        }
         // SAFETY: both are 256 bytes of plain integers, for which every bit pattern is valid.
         unsafe { std::mem::transmute::<[__m512i; 4], [u32; 64]>(masks) }
     }
 
     #[target_feature(enable = "avx512f,avx512dq")]
     fn avx512_wide(word: u64) -> [u64; 64] {
-        let masks = [0, 8, 16, 24, 32, 40, 48, 56].map(|shift| _mm512_movm_epi64((word >> shift) as u8));
+        let mut masks = [_mm512_setzero_si512(); 8];
+        for (part, mask) in masks.iter_mut().enumerate() {
+            *mask = _mm512_movm_epi64((word >> (8 * part)) as u8);
+        }
         // SAFETY: both are 512 bytes of plain integers, for which every bit pattern is valid.
         unsafe { std::mem::transmute::<[__m512i; 8], [u64; 64]>(masks) }
     }
