@@ -1,14 +1,12 @@
-//! Programs, their weights, the client's inputs and the client's output.
+//! Programs, what their weights look like, the client's inputs and the client's output.
 
-use crate::Party;
 use crate::bits::BitTensor;
-use crate::channel::Channel;
 use crate::error::Error;
 use crate::form::Form;
 use crate::interpreters::Interpreter;
 use crate::machine::Machine;
 use crate::secret::Secret;
-use blindroute_ring::{Matrix, PackedMatrix, Prg, Seed, Shape, Tensor, Word, fixed, pack};
+use blindroute_ring::{Prg, Seed, Shape, Tensor, fixed, pack};
 use zeroize::Zeroize;
 
 /// A secure program, written once.
@@ -56,12 +54,20 @@ pub struct WeightSpec {
     pub kind: WeightKind,
     /// Fraction bits.
     pub fraction: u32,
+    /// The ring is Z_2^bits: at least that of what the weight multiplies, at most 64. Up to 32 bits the weight and all
+    /// that is computed with it are in words of 32 bits.
+    pub bits: u32,
 }
 
 impl WeightSpec {
-    /// A weight.
+    /// A weight in Z_2^64.
     pub fn new(name: impl Into<String>, kind: WeightKind, fraction: u32) -> Self {
-        Self { name: name.into(), kind, fraction }
+        Self { name: name.into(), kind, fraction, bits: 64 }
+    }
+
+    /// The same in another ring.
+    pub fn in_ring(self, bits: u32) -> Self {
+        Self { bits, ..self }
     }
 
     /// Its shape.
@@ -73,7 +79,7 @@ impl WeightSpec {
     }
 
     /// Whether it multiplies, and so needs a mask.
-    fn multiplies(&self) -> bool {
+    pub(crate) fn multiplies(&self) -> bool {
         !matches!(self.kind, WeightKind::Bias(_))
     }
 }
@@ -85,180 +91,16 @@ pub(crate) fn check_weights<T>(specs: &[WeightSpec], weights: &[Tensor<T>]) -> R
         return Err(Error::Weight { name: "(all)".into(), problem });
     }
     for (spec, weight) in specs.iter().zip(weights) {
+        if !(1..=64).contains(&spec.bits) {
+            let problem = format!("a ring of {} bits, expected 1 to 64", spec.bits);
+            return Err(Error::Weight { name: spec.name.clone(), problem });
+        }
         if spec.shape() != weight.shape() {
             let problem = format!("expected shape {}, found {}", spec.shape(), weight.shape());
             return Err(Error::Weight { name: spec.name.clone(), problem });
         }
     }
     Ok(())
-}
-
-/// One server's additive shares of a program's weights.
-#[derive(Debug)]
-pub struct WeightShares {
-    party: Party,
-    tensors: Vec<Secret<u64>>,
-}
-
-impl WeightShares {
-    /// Party zero's shares: nothing but a seed.
-    pub fn from_seed(specs: &[WeightSpec], seed: &Seed) -> Self {
-        let mut prg = Prg::new(seed);
-        let tensors = specs.iter().map(|spec| Secret::new(random(&mut prg, spec.shape()))).collect();
-        Self { party: Party::Zero, tensors }
-    }
-
-    /// Party one's shares of `weights`: the fixed-point weights less party zero's.
-    ///
-    /// # Errors
-    /// If the weights do not fit the specifications.
-    pub fn complement(specs: &[WeightSpec], weights: &[Tensor<f32>], seed: &Seed) -> Result<Self, Error> {
-        check_weights(specs, weights)?;
-        let mut prg = Prg::new(seed);
-        let tensors = specs
-            .iter()
-            .zip(weights)
-            .map(|(spec, weight)| {
-                let encoded = weight.map(|value| fixed::encode::<u64>(f64::from(value), spec.fraction));
-                let other = Secret::new(random::<u64>(&mut prg, spec.shape()));
-                Secret::new(encoded.zip(other.expose(), u64::wrapping_sub))
-            })
-            .collect();
-        Ok(Self { party: Party::One, tensors })
-    }
-
-    /// Party one's shares as bytes for its share file.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for tensor in &self.tensors {
-            pack::pack(tensor.expose().data(), 64, &mut bytes);
-        }
-        bytes
-    }
-
-    /// Party one's shares from its share file.
-    ///
-    /// # Errors
-    /// If the length is not that of the program's weights.
-    pub fn from_bytes(specs: &[WeightSpec], bytes: &[u8]) -> Result<Self, Error> {
-        let expected: usize = specs.iter().map(|spec| spec.shape().len() * 8).sum();
-        if bytes.len() != expected {
-            let problem = format!("expected {expected} bytes of shares, found {}", bytes.len());
-            return Err(Error::Weight { name: "(all)".into(), problem });
-        }
-        let mut rest = bytes;
-        let tensors = specs
-            .iter()
-            .map(|spec| {
-                let (now, later) = rest.split_at(spec.shape().len() * 8);
-                rest = later;
-                Secret::new(Tensor::new(spec.shape(), pack::unpack(now, spec.shape().len(), 64)))
-            })
-            .collect();
-        Ok(Self { party: Party::One, tensors })
-    }
-
-    /// Whose shares these are.
-    pub fn party(&self) -> Party {
-        self.party
-    }
-}
-
-fn random<W: Word>(prg: &mut Prg, shape: Shape) -> Tensor<W> {
-    Tensor::new(shape, prg.words(shape.len()))
-}
-
-pub(crate) struct LinearShares {
-    pub(crate) packed: PackedMatrix<u64>,
-}
-
-/// A server's side of the model: its weight shares, and the masked weights F = W − B that both servers know.
-///
-/// B is the dealer's mask of the model, fresh each time servers and dealer set a model up.
-pub struct ServerModel {
-    pub(crate) party: Party,
-    /// Packed shares of matrices; `None` for other kinds.
-    pub(crate) matrices: Vec<Option<LinearShares>>,
-    pub(crate) shares: Vec<Secret<u64>>,
-    pub(crate) masked_matrices: Vec<Option<PackedMatrix<u64>>>,
-    pub(crate) masked: Vec<Tensor<u64>>,
-}
-
-impl std::fmt::Debug for ServerModel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ServerModel({:?}, {} weights)", self.party, self.shares.len())
-    }
-}
-
-impl ServerModel {
-    /// Opens F = W − B with the other server: one exchange, once a model and dealer.
-    ///
-    /// # Errors
-    /// If the exchange fails.
-    pub fn set_up(
-        specs: &[WeightSpec],
-        shares: WeightShares,
-        mask_seed: &Seed,
-        channel: &mut dyn Channel,
-    ) -> Result<Self, Error> {
-        let mut prg = Prg::new(mask_seed);
-        let mut own = Vec::new();
-        for (spec, share) in specs.iter().zip(&shares.tensors) {
-            if spec.multiplies() {
-                let mask = Secret::new(random::<u64>(&mut prg, spec.shape()));
-                own.push(share.expose().zip(mask.expose(), u64::wrapping_sub));
-            }
-        }
-        let mut outgoing = Vec::new();
-        for tensor in &own {
-            pack::pack(tensor.data(), 64, &mut outgoing);
-        }
-        let incoming = outgoing.len();
-        let theirs = channel.exchange(outgoing, incoming)?;
-        if theirs.len() != incoming {
-            return Err(Error::Program("the channel returned a message of another length".into()));
-        }
-        let mut rest = theirs.as_slice();
-        let mut opened = own.into_iter().map(|mut tensor| {
-            let (now, later) = rest.split_at(tensor.data().len() * 8);
-            rest = later;
-            pack::unpack_add(now, 64, tensor.data_mut());
-            tensor
-        });
-        let mut model = Self {
-            party: shares.party,
-            matrices: Vec::new(),
-            shares: Vec::new(),
-            masked_matrices: Vec::new(),
-            masked: Vec::new(),
-        };
-        for (spec, share) in specs.iter().zip(shares.tensors) {
-            let masked = if spec.multiplies() {
-                opened.next().unwrap_or_else(|| Tensor::zeros(Shape::row(0)))
-            } else {
-                Tensor::zeros(Shape::row(0))
-            };
-            if let WeightKind::Matrix { inner, columns } = spec.kind {
-                let packed = PackedMatrix::pack(share.expose().data(), inner, columns, Matrix::RowMajor);
-                model.matrices.push(Some(LinearShares { packed }));
-                model.masked_matrices.push(Some(PackedMatrix::pack(masked.data(), inner, columns, Matrix::RowMajor)));
-                // The packed copies serve from here on.
-                model.shares.push(Secret::new(Tensor::zeros(Shape::row(0))));
-                model.masked.push(Tensor::zeros(Shape::row(0)));
-            } else {
-                model.matrices.push(None);
-                model.masked_matrices.push(None);
-                model.shares.push(share);
-                model.masked.push(masked);
-            }
-        }
-        Ok(model)
-    }
-
-    /// Which position this server has.
-    pub fn party(&self) -> Party {
-        self.party
-    }
 }
 
 /// The client's inputs, shared between the servers.
@@ -302,7 +144,12 @@ impl Inputs {
     /// Party zero's shares.
     pub fn from_seed(forms: &[Form], seed: &Seed) -> Self {
         let mut prg = Prg::new(seed);
-        Self { tensors: forms.iter().map(|form| Some(Secret::new(random(&mut prg, form.shape)))).collect() }
+        Self {
+            tensors: forms
+                .iter()
+                .map(|form| Some(Secret::new(Tensor::new(form.shape, prg.words(form.shape.len())))))
+                .collect(),
+        }
     }
 
     /// Party one's shares.

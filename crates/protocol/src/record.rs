@@ -2,6 +2,7 @@
 
 use crate::bits::BitTensor;
 use crate::error::Error;
+use crate::model::{AnyFactor, Factor};
 use crate::secret::Secret;
 use blindroute_ring::Word;
 use std::collections::VecDeque;
@@ -37,10 +38,12 @@ pub trait RingWord: Word {
     fn record(words: Arc<Secret<Self>>) -> Record;
     /// Unwraps a record of this word.
     fn unrecord(record: Record) -> Option<Arc<Secret<Self>>>;
+    /// A weight's factor, if it is in this word.
+    fn factor(factor: &AnyFactor) -> Option<&Factor<Self>>;
 }
 
 macro_rules! ring_word {
-    ($type:ty, $variant:ident) => {
+    ($type:ty, $variant:ident, $factor:pat => $found:expr) => {
         impl RingWord for $type {
             fn record(words: Arc<Secret<Self>>) -> Record {
                 Record::$variant(words)
@@ -51,13 +54,21 @@ macro_rules! ring_word {
                     _ => None,
                 }
             }
+            fn factor(factor: &AnyFactor) -> Option<&Factor<Self>> {
+                match factor {
+                    $factor => $found,
+                    #[allow(unreachable_patterns)]
+                    _ => None,
+                }
+            }
         }
     };
 }
 
-ring_word!(u32, U32);
-ring_word!(u64, U64);
-ring_word!(u128, U128);
+ring_word!(u32, U32, AnyFactor::U32(factor) => Some(factor));
+ring_word!(u64, U64, AnyFactor::U64(factor) => Some(factor));
+// No weight has a ring that wide.
+ring_word!(u128, U128, _ => None);
 
 #[derive(Default)]
 struct State {

@@ -24,6 +24,11 @@ impl<W: Word> Secret<W> {
         &mut self.tensor
     }
 
+    /// The words, which are no secret any more: masked, or about to be wiped elsewhere.
+    pub(crate) fn into_inner(mut self) -> Tensor<W> {
+        std::mem::replace(&mut self.tensor, Tensor::new(Shape::row(0), Vec::new()))
+    }
+
     /// The shape.
     pub fn shape(&self) -> Shape {
         self.tensor.shape()

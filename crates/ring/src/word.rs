@@ -30,6 +30,11 @@ pub trait Word: Scalar + crate::matmul::Multiply + Eq + Ord + std::hash::Hash + 
     fn low_u64(self) -> u64;
     /// Widened without sign.
     fn widen(self) -> u128;
+    /// The same word, widened without sign or cut, in another width.
+    #[inline(always)]
+    fn cast<V: Word>(self) -> V {
+        V::from_u128(self.widen())
+    }
     /// Truncated from 128 bits.
     fn from_u128(value: u128) -> Self;
     /// Reads a little-endian word of `BITS / 8` bytes; missing bytes are zero.

@@ -7,40 +7,63 @@ use crate::protocols::comparison::Comparison;
 use crate::record::RingWord;
 use crate::spline::{Function, Spline};
 
-/// Fraction bits of results.
-const FRACTION: u32 = 12;
-/// Bits of |x| left of the binary point that [`relu`] and [`gelu`] allow.
-const RANGE_BITS: u32 = 8;
-
-/// The window of `digits` 4-bit digits that ends `range` bits left of the binary point.
-fn window(thresholds: Vec<i64>, fraction: u32, range: u32, digits: u32) -> Result<Comparison, Error> {
-    let low = (fraction + range).checked_sub(4 * digits);
-    let low = low.ok_or_else(|| Error::Program(format!("{digits} digits are more than {fraction} + {range} bits")))?;
-    Ok(Comparison::of_many(thresholds, low, digits))
+/// Where a result lives: its ring and binary point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The ring is Z_2^bits.
+    pub bits: u32,
+    /// Fraction bits.
+    pub fraction: u32,
 }
 
-/// **Computes** max(x, 0). **Shapes** any, masked, to shares of the same ring. **Cost** two openings (those of one
-/// comparison with `digits` digits); material of the comparison and of [`select`](Machine::select). **Security** see
-/// [`comparison`](crate::protocols::comparison). **Error** values within 2^(range − 4·digits) of zero may be taken for
-/// the other sign; otherwise exact. Needs |x| < 2^range. **Source** PPRoute, section on MPC-friendly activations, for
-/// its use; comparison and selection for the protocol.
+/// The bits of a value that a comparison with zero looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// |x| is below 2^range.
+    pub range: u32,
+    /// Digits of four bits below that.
+    pub digits: u32,
+}
+
+impl Window {
+    /// The comparison of a value of `fraction` bits with thresholds.
+    fn comparison(&self, thresholds: Vec<i64>, fraction: u32) -> Result<Comparison, Error> {
+        let Self { range, digits } = *self;
+        let low = (fraction + range).checked_sub(4 * digits);
+        let low =
+            low.ok_or_else(|| Error::Program(format!("{digits} digits are more than {fraction} + {range} bits")))?;
+        Ok(Comparison::of_many(thresholds, low, digits))
+    }
+}
+
+/// Fraction bits that a value may lose on its way to a target.
+pub(super) fn cut(from: u32, to: u32) -> Result<u32, Error> {
+    from.checked_sub(to).ok_or_else(|| Error::Program(format!("{from} fraction bits are fewer than {to}")))
+}
+
+/// **Computes** max(x, 0), cut to the target's fraction bits. **Shapes** any, masked, to shares. **Cost** two openings
+/// (those of one comparison); material of the comparison and of [`select_extended`](Machine::select_extended).
+/// **Security** see [`comparison`](crate::protocols::comparison). **Error** values within 2^(range − 4·digits) of zero
+/// may be taken for the other sign; otherwise one unit of the last place. Needs |x| < 2^range. **Source** PPRoute,
+/// section on MPC-friendly activations, for its use; comparison and selection for the protocol.
 ///
 /// # Errors
 /// If the window does not lie in the ring.
-pub fn relu<I: Interpreter, W: RingWord>(
+pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     machine: &mut Machine<I>,
     x: &Masked<I, W>,
-    range: u32,
-    digits: u32,
-) -> Result<Share<I, W>, Error> {
-    let positive = machine.compare(x, &window(vec![0], x.form().fraction, range, digits)?)?;
-    machine.select(&positive, x)
+    window: Window,
+    target: Target,
+) -> Result<Share<I, V>, Error> {
+    let fraction = x.form().fraction;
+    let positive = machine.compare(x, &window.comparison(vec![0], fraction)?)?;
+    machine.select_extended(&positive, x, cut(fraction, target.fraction)?, target.bits)
 }
 
 /// Where one cubic of [`gelu`] hands over to the next.
-pub const GELU_KNOTS: [f64; 9] = [-4.0, -2.9, -2.0, -1.1, 0.0, 1.1, 2.0, 2.9, 4.0];
+pub const GELU_KNOTS: [f64; 5] = [-3.45, -1.51, 0.0, 1.51, 3.45];
 
-/// GELU in its error-function form, with its spline: zero below −4, the identity above 4, eight cubics between;
+/// GELU in its error-function form, with its spline: zero below −3.45, the identity above 3.45, four cubics between;
 /// absolute error below 10⁻³ everywhere (asserted in tests).
 pub fn gelu_function() -> Function {
     let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
@@ -50,20 +73,36 @@ pub fn gelu_function() -> Function {
     Function::new("gelu", exact, spline)
 }
 
-/// **Computes** GELU(x) = x·Φ(x). **Shapes** any, masked mod 2^k with f ≤ 10 fraction bits, to shares of ring `bits`
-/// and 12 fraction bits. **Cost** three openings: two of one comparison with nine thresholds, one of the polynomial's value.
-/// **Security** see [`piecewise`](crate::protocols::piecewise). **Error** 10⁻³ + 2^−f. Needs |x| < 2^8 and k ≥ 3f + 20. **Source** spline as in Boyle et al., EUROCRYPT'21.
+/// Fraction bits of the argument of a cubic.
+const CUBIC_FRACTION: u32 = 8;
+/// Fraction bits of its value: a cubic's smallest coefficient keeps twelve.
+const VALUE_FRACTION: u32 = 3 * CUBIC_FRACTION + 12;
+/// Ring of its value.
+const VALUE_RING: u32 = 48;
+/// |x| for which [`gelu`] is defined is below 2^this.
+const GELU_RANGE: u32 = 7;
+
+/// **Computes** GELU(x) = x·Φ(x), cut to the target's fraction bits. **Shapes** any, masked with at least 8 fraction
+/// bits, to shares. **Cost** three openings: two of one comparison with five thresholds, of which the first carries a
+/// copy in Z_2^48 with 8 fraction bits, and one of the polynomial's value. **Security** see
+/// [`piecewise`](crate::protocols::piecewise). **Error** 10⁻³ + 2^−8. Needs |x| < 2^7. **Source** spline as in Boyle et
+/// al., EUROCRYPT'21.
 ///
 /// # Errors
 /// If the ring is too narrow.
-pub fn gelu<I: Interpreter>(machine: &mut Machine<I>, x: &Masked<I, u64>, bits: u32) -> Result<Share<I, u64>, Error> {
-    let form = *x.form();
+pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    x: &Masked<I, W>,
+    target: Target,
+) -> Result<Share<I, V>, Error> {
+    let fraction = x.form().fraction;
     let function = gelu_function();
-    let knots = function.spline().raw_knots(form.fraction);
-    let inside = machine.compare(x, &window(knots, form.fraction, RANGE_BITS + 2, 5)?)?;
-    // Cubic coefficients keep the bits that the ring leaves above the value's own.
-    let fraction = (form.bits - RANGE_BITS - 2).min(3 * form.fraction + 12);
-    let value = machine.piecewise(&inside, x, &function, fraction)?;
+    let copy = machine.extend::<W, u64>(x, cut(fraction, CUBIC_FRACTION)?, VALUE_RING)?;
+    let copy = machine.defer(copy)?;
+    let window = Window { range: GELU_RANGE + 1, digits: 4 };
+    let inside = machine.compare(x, &window.comparison(function.spline().raw_knots(fraction), fraction)?)?;
+    let copy = machine.take(copy)?;
+    let value = machine.piecewise(&inside, &copy, &function, VALUE_FRACTION)?;
     let value = machine.open(value)?;
-    machine.extend(&value, fraction - FRACTION, bits)
+    machine.extend(&value, cut(VALUE_FRACTION, target.fraction)?, target.bits)
 }

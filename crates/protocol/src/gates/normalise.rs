@@ -1,44 +1,39 @@
 //! Softmax numerators, reciprocals, inverse roots, row scaling and LayerNorm.
 
 use crate::error::Error;
+use crate::gates::activation::{Target, cut};
 use crate::gates::maximum::row_maximum;
 use crate::interpreters::Interpreter;
-use crate::machine::{Machine, Masked, Pending, Share};
+use crate::machine::{Machine, Masked, Share};
 use crate::protocols::comparison::Comparison;
+use crate::protocols::exponential;
+use crate::record::RingWord;
 use crate::spline::{Function, Spline};
 
-/// Where one quadratic of the exponential hands over to the next; below the first it is zero.
-pub const EXP_KNOTS: [f64; 10] = [-10.0, -6.0, -4.5, -3.4, -2.6, -1.9, -1.35, -0.85, -0.4, 0.1];
+/// Added below the maximum, so that an exponent is negative although the maximum found may be low by up to 1.
+const EXPONENT_SHIFT: f64 = 2.0;
+/// Ring of a power of two while it is opened to be cut.
+const POWER_RING: u32 = exponential::FRACTION + 2;
 
-/// The exponential for x ≤ 0, with its spline: absolute error below 10⁻³ (asserted in tests).
-pub fn exp_function() -> Function {
-    let spline = Spline::fit(2, &EXP_KNOTS, f64::exp).preceded_by(EXP_KNOTS[0], [0.0; 4]);
-    Function::new("exp", f64::exp, spline)
-}
-
-/// **Computes** e^(x − max) of each row. **Shapes** `[batch, rows, n]` masked with 10 fraction bits, to shares of ring
-/// `bits` with 12 fraction bits. **Cost** 3·⌈log₂ n⌉ openings of the maximum, two of the comparison, one of the value.
-/// **Security** see [`comparison`](crate::protocols::comparison). **Error** below 10⁻³ + 2^−12, and the maximum's.
-/// Needs |x| < 2^11. **Source** maximum subtraction as in CrypTen; spline as in Boyle et al., EUROCRYPT'21.
+/// **Computes** 2^(x − max − 2) of each row: a softmax's numerators, if x carries the factor log₂e. **Shapes**
+/// `[batch, rows, n]` masked with f fraction bits in a ring of at most f + 10 bits, to shares. **Cost** 3·⌈log₂ n⌉ openings of the maximum, two of
+/// the power, one of its value. **Security** see [`exponential`]. **Error** that of the power, and one unit of the last
+/// place. Needs |x| < 2^8 and n ≤ 256: then the maximum is low by at most 1. **Source** maximum subtraction as in CrypTen.
 ///
 /// # Errors
-/// If the ring is too narrow.
-pub fn softmax_numerators<I: Interpreter>(
+/// If the ring does not fit.
+pub fn softmax_numerators<I: Interpreter, W: RingWord, V: RingWord>(
     machine: &mut Machine<I>,
-    x: &Masked<I, u64>,
-    bits: u32,
-) -> Result<Share<I, u64>, Error> {
-    let form = *x.form();
-    let low = (form.fraction + 12).saturating_sub(20);
-    let maximum = row_maximum(machine, x, low, 5)?;
-    let difference = x.subtract(&maximum)?;
-    let function = exp_function();
-    let comparison = Comparison::of_many(function.spline().raw_knots(form.fraction), low, 5);
-    let inside = machine.compare(&difference, &comparison)?;
-    let fraction = form.bits - 4;
-    let value = machine.piecewise(&inside, &difference, &function, fraction)?;
+    x: &Masked<I, W>,
+    target: Target,
+) -> Result<Share<I, V>, Error> {
+    // Differences are below 2^9; three digits leave a unit of 2^−3, of which eight levels may lose one each.
+    let low = cut(x.form().fraction, 3)?;
+    let maximum = row_maximum(machine, x, low, 3)?;
+    let exponent = machine.add_constant_masked(x.subtract(&maximum)?, -EXPONENT_SHIFT)?;
+    let value = machine.exponential::<W, u64>(&exponent, POWER_RING)?;
     let value = machine.open(value)?;
-    machine.extend(&value, fraction - 12, bits)
+    machine.extend(&value, cut(exponential::FRACTION, target.fraction)?, target.bits)
 }
 
 /// The range and precision of [`reciprocal`] and [`inverse_root`].
@@ -70,14 +65,14 @@ const VALUE_FRACTION: u32 = 94;
 /// Ring of a wide function's opened value: room for 2^6 at that fraction.
 const VALUE_RING: u32 = 104;
 
-fn wide<I: Interpreter>(
+fn wide<I: Interpreter, W: RingWord>(
     machine: &mut Machine<I>,
-    x: &Masked<I, u64>,
+    x: &Masked<I, W>,
     function: &Function,
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
     let form = *x.form();
-    let copy = machine.extend::<u64, u128>(x, form.fraction - range.fraction, 128)?;
+    let copy = machine.extend::<W, u128>(x, form.fraction - range.fraction, 128)?;
     let copy = machine.defer(copy)?;
     let comparison = range.comparison(function.spline().raw_knots(form.fraction), form.fraction)?;
     let value = machine.spline(x, &comparison, copy, function, VALUE_FRACTION)?;
@@ -92,9 +87,9 @@ fn wide<I: Interpreter>(
 ///
 /// # Errors
 /// If the range does not fit the ring.
-pub fn reciprocal<I: Interpreter>(
+pub fn reciprocal<I: Interpreter, W: RingWord>(
     machine: &mut Machine<I>,
-    x: &Masked<I, u64>,
+    x: &Masked<I, W>,
     offset: f64,
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
@@ -114,9 +109,9 @@ pub fn reciprocal<I: Interpreter>(
 ///
 /// # Errors
 /// If the range does not fit the ring.
-pub fn inverse_root<I: Interpreter>(
+pub fn inverse_root<I: Interpreter, W: RingWord>(
     machine: &mut Machine<I>,
-    x: &Masked<I, u64>,
+    x: &Masked<I, W>,
     scale: f64,
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
@@ -126,71 +121,68 @@ pub fn inverse_root<I: Interpreter>(
     wide(machine, x, &function, range)
 }
 
-/// Fraction bits of a row's factor.
-const FACTOR_FRACTION: u32 = 24;
-/// Fraction bits of scaled values.
-const FRACTION: u32 = 12;
-/// Ring of scaled values after they are cut.
-const RING: u32 = 64;
+/// The binary points of a row scaling: of the cut value, of the cut factor, and the target.
+#[derive(Clone, Copy, Debug)]
+pub struct Scaling {
+    /// Fraction bits that the value is cut to.
+    pub value: u32,
+    /// Fraction bits that the factor is cut to.
+    pub factor: u32,
+    /// Where the result lives.
+    pub target: Target,
+}
 
-/// The ring of a wide copy that [`scale_rows`] takes.
-pub const WIDE_RING: u32 = RING + FACTOR_FRACTION;
-
-/// **Computes** x·r for a factor r a row (or a row and head), the result ready for a linear layer. **Shapes** x
-/// `[batch, rows, n]` as a wide copy in Z_2^88 on its way, r `[batch, rows, 1]` shares of a wide function; to masked
-/// Z_2^64 (or narrower by what is cut beyond 24 bits) with `fraction` fraction bits. **Cost** two openings: r (which carries x), and the product.
-/// **Security** see [`extension`](crate::protocols::extension). **Error** 2^−24 of x in r and one unit of the last
-/// place. **Source** this project: normalising after the product with the values keeps the division off the T×T matrix.
+/// **Computes** x·r for a factor r a row, the result ready for a linear layer. **Shapes** x `[batch, rows, n]` masked,
+/// r `[batch, rows, 1]` shares of a wide function; to masked in the target's ring. **Cost** two openings: r, and the
+/// product, which takes the bits of the target and of all that is cut. **Security** see
+/// [`extension`](crate::protocols::extension). **Error** one unit of the cut x, of the cut r and of the last place.
+/// **Source** this project: normalising after the product with the values keeps the division off the T×T matrix.
 ///
 /// # Errors
 /// If the forms do not fit.
-pub fn scale_rows<I: Interpreter>(
+pub fn scale_rows<I: Interpreter, W: RingWord, V: RingWord>(
     machine: &mut Machine<I>,
-    x: Pending<I, u128>,
+    x: &Masked<I, W>,
     factor: Share<I, u128>,
-    fraction: u32,
-) -> Result<Masked<I, u64>, Error> {
-    let shift = factor.form().fraction - FACTOR_FRACTION;
+    scaling: Scaling,
+) -> Result<Masked<I, V>, Error> {
+    let Scaling { value, factor: factor_fraction, target } = scaling;
+    let cut_x = cut(x.form().fraction, value)?;
+    let cut_factor = cut(factor.form().fraction, factor_fraction)?;
+    let cut_product = cut(value + factor_fraction, target.fraction)?;
     let factor = machine.open(factor)?;
-    let x = machine.take(x)?;
-    scale_by(machine, &x, &factor, shift, fraction)
+    let product = machine.product_extended((x, cut_x), (&factor, cut_factor), target.bits + cut_product)?;
+    let product = machine.open(product)?;
+    machine.truncate(&product, cut_product)
 }
 
-fn scale_by<I: Interpreter>(
-    machine: &mut Machine<I>,
-    x: &Masked<I, u128>,
-    factor: &Masked<I, u128>,
-    shift: u32,
-    fraction: u32,
-) -> Result<Masked<I, u64>, Error> {
-    let product = machine.product_extended(x, factor, shift)?.narrowed(WIDE_RING);
-    let product = machine.open(product)?;
-    let cut = machine.truncate(&product, product.form().fraction - fraction)?.narrowed(RING);
-    machine.to_word(&cut)
-}
+/// Fraction bits of the elements whose squares LayerNorm sums.
+const SQUARE_FRACTION: u32 = 8;
+/// Ring of that sum.
+const SQUARE_RING: u32 = 2 * SQUARE_FRACTION + 20;
+/// Fraction bits of the elements that LayerNorm scales, and of its factor.
+const NORMALISED: (u32, u32) = (12, 17);
 
 /// **Computes** y·√d/‖y‖ for each row y of width d whose mean is zero: LayerNorm without its affine part. **Shapes**
-/// y `[1, T, d]` shares with `fraction` fraction bits, to masked Z_2^64 with 12 fraction bits. **Cost** five openings:
-/// y, ‖y‖², the comparison, the factor, the product. **Security** see [`spline`](crate::protocols::spline). **Error**
-/// relative 7·10⁻⁴ from the root and 2^−8 absolute in ‖y‖²/d. Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.;
-/// centred by the layer before, whose weights fold the mean in.
+/// y `[1, T, d]` shares, to masked in the target's ring; the product takes that ring and 29 less the target's fraction
+/// bits, which word `V` must hold. **Cost** five openings: y, ‖y‖², the comparison, the factor, the product.
+/// **Security** see [`spline`](crate::protocols::spline). **Error** relative 7·10⁻⁴ from the root and 2^−8 absolute in
+/// each element of ‖y‖². Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the layer before, whose
+/// weights fold the mean in.
 ///
 /// # Errors
 /// If the forms do not fit.
-pub fn layer_norm<I: Interpreter>(machine: &mut Machine<I>, y: Share<I, u64>) -> Result<Masked<I, u64>, Error> {
-    const SQUARE_FRACTION: u32 = 9;
+pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    y: Share<I, W>,
+    target: Target,
+) -> Result<Masked<I, V>, Error> {
     let y = machine.open(y)?;
     let form = *y.form();
-    let width = form.shape.columns as f64;
-    let small = machine.truncate(&y, form.fraction - SQUARE_FRACTION)?;
-    let norm = machine.square_sum(&small)?;
-    let copy = machine.extend::<u64, u128>(&y, form.fraction - FRACTION, WIDE_RING)?;
-    let copy = machine.defer(copy)?;
+    let norm = machine.square_sum::<W, u64>(&y, cut(form.fraction, SQUARE_FRACTION)?, SQUARE_RING)?;
     let norm = machine.open(norm)?;
-    let copy = machine.take(copy)?;
     let range = Wide { low: 4, high: 17, fraction: 8 };
-    let factor = inverse_root(machine, &norm, width.sqrt(), &range)?;
-    let shift = factor.form().fraction - FACTOR_FRACTION;
-    let factor = machine.open(factor)?;
-    scale_by(machine, &copy, &factor, shift, FRACTION)
+    let factor = inverse_root(machine, &norm, (form.shape.columns as f64).sqrt(), &range)?;
+    let (value, factor_fraction) = NORMALISED;
+    scale_rows(machine, &y, factor, Scaling { value, factor: factor_fraction, target })
 }

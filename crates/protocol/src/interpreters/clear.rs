@@ -125,10 +125,10 @@ impl Interpreter for Clear<'_> {
     fn take_bits(&mut self, pending: Planes) -> Result<Planes, Error> {
         Ok(pending)
     }
-    fn bias(&mut self, weight: WeightId, _out: &Form) -> Result<Tensor<f32>, Error> {
+    fn bias<W: RingWord>(&mut self, weight: WeightId, _out: &Form) -> Result<Tensor<f32>, Error> {
         Ok(self.weight(weight).clone())
     }
-    fn linear(
+    fn linear<W: RingWord>(
         &mut self,
         x: &Arc<Tensor<f32>>,
         _form: &Form,
@@ -137,7 +137,7 @@ impl Interpreter for Clear<'_> {
     ) -> Result<Tensor<f32>, Error> {
         Ok(multiply(x, self.weight(weight), false))
     }
-    fn scale_columns(
+    fn scale_columns<W: RingWord>(
         &mut self,
         x: &Arc<Tensor<f32>>,
         _form: &Form,
@@ -163,19 +163,19 @@ impl Interpreter for Clear<'_> {
     ) -> Result<Tensor<f32>, Error> {
         Ok(a.0.zip(b.0, |a, b| a * b))
     }
-    fn product_extended<W: RingWord>(
+    fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
-        a: (&Arc<Tensor<f32>>, &Form),
-        b: (&Arc<Tensor<f32>>, &Form),
-        _shift: u32,
-        out: &Form,
+        (a, ..): (&Arc<Tensor<f32>>, &Form, u32),
+        (b, ..): (&Arc<Tensor<f32>>, &Form, u32),
+        _out: &Form,
     ) -> Result<Tensor<f32>, Error> {
-        self.product::<W>(a, b, out)
+        Ok(a.zip(b, |a, b| a * b))
     }
-    fn square_sum<W: RingWord>(
+    fn square_sum<W: RingWord, V: RingWord>(
         &mut self,
         x: &Arc<Tensor<f32>>,
         _form: &Form,
+        _shift: u32,
         _out: &Form,
     ) -> Result<Tensor<f32>, Error> {
         Ok(x.map(|x| x * x).sum_columns())
@@ -215,6 +215,14 @@ impl Interpreter for Clear<'_> {
     fn select<W: RingWord>(&mut self, bits: &Planes, x: &Arc<Tensor<f32>>, _form: &Form) -> Result<Tensor<f32>, Error> {
         Ok(x.zip(&bits[0], |x, bit| if bit != 0.0 { x } else { 0.0 }))
     }
+    fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        bits: &Planes,
+        (x, form, _): (&Arc<Tensor<f32>>, &Form, u32),
+        _out: &Form,
+    ) -> Result<Tensor<f32>, Error> {
+        self.select::<W>(bits, x, form)
+    }
     fn piecewise<W: RingWord>(
         &mut self,
         _bits: &Planes,
@@ -224,6 +232,14 @@ impl Interpreter for Clear<'_> {
         _out: &Form,
     ) -> Result<Tensor<f32>, Error> {
         Ok(x.map(|x| function.exact(f64::from(x)) as f32))
+    }
+    fn exponential<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<f32>>,
+        _form: &Form,
+        _out: &Form,
+    ) -> Result<Tensor<f32>, Error> {
+        Ok(x.map(f32::exp2))
     }
     fn spline<W: RingWord, V: RingWord>(
         &mut self,

@@ -7,7 +7,7 @@ use crate::linear::{Linear, Structure};
 use crate::machine::Machine;
 use crate::program::{Output, Program, WeightId, WeightSpec, check_weights};
 use crate::protocols::comparison::Comparison;
-use crate::protocols::product;
+use crate::protocols::{exponential, product};
 use crate::record::RingWord;
 use crate::spline::Function;
 use blindroute_ring::{Scalar, Shape, Tensor, fixed};
@@ -81,6 +81,10 @@ impl Fixed {
         Ok(())
     }
 
+    fn check_lift(&mut self, x: &Tensor<i128>, form: &Form) -> Result<(), Error> {
+        self.check("extension", x.data().iter().copied(), form.bits - 1)
+    }
+
     /// A product through the u64 kernel, exact because its bound is checked to fit 63 bits.
     fn multiply(
         &mut self,
@@ -93,7 +97,7 @@ impl Fixed {
         let bound = bits(a) + bits(b) + inner.ilog2();
         self.check("matrix product", std::iter::once(1i128 << (bound.min(120) - 1)), 64)?;
         let word = |x: i128| x as u64;
-        let product = product::multiply(&a.map(word), &b.map(word), transposed);
+        let product = product::multiply(&a.map(word), &b.map(word), transposed, 64);
         Ok(product.map(|word| i128::from(word as i64)))
     }
 
@@ -167,10 +171,10 @@ impl Interpreter for Fixed {
     fn take_bits(&mut self, pending: Planes) -> Result<Planes, Error> {
         Ok(pending)
     }
-    fn bias(&mut self, weight: WeightId, _out: &Form) -> Result<Tensor<i128>, Error> {
+    fn bias<W: RingWord>(&mut self, weight: WeightId, _out: &Form) -> Result<Tensor<i128>, Error> {
         Ok(self.weights[weight.0].clone())
     }
-    fn linear(
+    fn linear<W: RingWord>(
         &mut self,
         x: &Arc<Tensor<i128>>,
         _form: &Form,
@@ -180,7 +184,7 @@ impl Interpreter for Fixed {
         let weight = self.weights[weight.0].clone();
         self.multiply(x, &weight, false, weight.shape().rows)
     }
-    fn scale_columns(
+    fn scale_columns<W: RingWord>(
         &mut self,
         x: &Arc<Tensor<i128>>,
         _form: &Form,
@@ -206,24 +210,25 @@ impl Interpreter for Fixed {
     ) -> Result<Tensor<i128>, Error> {
         Ok(a.0.zip(b.0, i128::times))
     }
-    fn product_extended<W: RingWord>(
+    fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
-        a: (&Arc<Tensor<i128>>, &Form),
-        b: (&Arc<Tensor<i128>>, &Form),
-        shift: u32,
-        out: &Form,
-    ) -> Result<Tensor<i128>, Error> {
-        self.check("extension", b.0.data().iter().copied(), b.1.bits - 1)?;
-        let cut = b.0.map(|x| x >> shift);
-        self.product::<W>(a, (&Arc::new(cut), b.1), out)
-    }
-    fn square_sum<W: RingWord>(
-        &mut self,
-        x: &Arc<Tensor<i128>>,
-        _form: &Form,
+        (a, form_a, cut_a): (&Arc<Tensor<i128>>, &Form, u32),
+        (b, form_b, cut_b): (&Arc<Tensor<i128>>, &Form, u32),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        Ok(x.map(|x| x.times(x)).sum_columns())
+        self.check_lift(a, form_a)?;
+        self.check_lift(b, form_b)?;
+        Ok(a.zip(b, |a, b| (a >> cut_a).times(b >> cut_b)))
+    }
+    fn square_sum<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        form: &Form,
+        shift: u32,
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.check_lift(x, form)?;
+        Ok(x.map(|x| (x >> shift).times(x >> shift)).sum_columns())
     }
     fn truncate<W: RingWord>(
         &mut self,
@@ -243,7 +248,7 @@ impl Interpreter for Fixed {
         shift: u32,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check("extension", x.data().iter().copied(), form.bits - 1)?;
+        self.check_lift(x, form)?;
         Ok(x.map(|x| x >> shift))
     }
     fn compare<W: RingWord>(
@@ -265,6 +270,15 @@ impl Interpreter for Fixed {
     ) -> Result<Tensor<i128>, Error> {
         Ok(x.zip(&bits[0], i128::times))
     }
+    fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        bits: &Planes,
+        (x, form, shift): (&Arc<Tensor<i128>>, &Form, u32),
+        _out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.check_lift(x, form)?;
+        Ok(x.zip(&bits[0], |x, bit| (x >> shift).times(bit)))
+    }
     fn piecewise<W: RingWord>(
         &mut self,
         _bits: &Planes,
@@ -274,6 +288,18 @@ impl Interpreter for Fixed {
         out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         Ok(x.map(|x| function.spline().raw_at(x, form.fraction, out.fraction)))
+    }
+    fn exponential<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<i128>>,
+        form: &Form,
+        out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        // Sixteen octaves more than the sign's: only negative values have a power.
+        self.check("negative exponent", x.data().iter().map(|&x| x.max(0)), 1)?;
+        self.check("exponent", x.data().iter().copied(), form.bits)?;
+        let value = |x: i128| exponential::raw_at(x, form.fraction) << (out.fraction - exponential::FRACTION);
+        Ok(x.map(value))
     }
     fn spline<W: RingWord, V: RingWord>(
         &mut self,

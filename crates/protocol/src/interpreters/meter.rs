@@ -8,6 +8,8 @@ use crate::linear::Structure;
 use crate::machine::Machine;
 use crate::program::{OutputSize, OutputSpec, Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
+use crate::protocols::exponential::{self, Layout};
+use crate::protocols::extension::Lift;
 use crate::protocols::{extension, linear, opening, piecewise, product, selection, spline, table};
 use crate::record::RingWord;
 use crate::spline::Function;
@@ -114,14 +116,20 @@ impl Interpreter for Meter {
     fn take_bits(&mut self, (): ()) -> Result<(), Error> {
         Ok(())
     }
-    fn bias(&mut self, _weight: WeightId, _out: &Form) -> Result<(), Error> {
+    fn bias<W: RingWord>(&mut self, _weight: WeightId, _out: &Form) -> Result<(), Error> {
         Ok(())
     }
-    fn linear(&mut self, (): &(), _form: &Form, _weight: WeightId, out: &Form) -> Result<(), Error> {
+    fn linear<W: RingWord>(&mut self, (): &(), _form: &Form, _weight: WeightId, out: &Form) -> Result<(), Error> {
         self.material(linear::cost(out));
         Ok(())
     }
-    fn scale_columns(&mut self, (): &(), _form: &Form, _weight: WeightId, out: &Form) -> Result<(), Error> {
+    fn scale_columns<W: RingWord>(
+        &mut self,
+        (): &(),
+        _form: &Form,
+        _weight: WeightId,
+        out: &Form,
+    ) -> Result<(), Error> {
         self.material(linear::cost(out));
         Ok(())
     }
@@ -139,18 +147,24 @@ impl Interpreter for Meter {
         self.material(product::cost(out));
         Ok(())
     }
-    fn product_extended<W: RingWord>(
+    fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
-        _a: (&(), &Form),
-        b: (&(), &Form),
-        _shift: u32,
+        ((), form_a, cut_a): (&(), &Form, u32),
+        ((), form_b, cut_b): (&(), &Form, u32),
         out: &Form,
     ) -> Result<(), Error> {
-        self.material(extension::cost_product(b.1, out));
+        let lifts = (Lift::new(form_a, cut_a), Lift::new(form_b, cut_b));
+        self.material(extension::cost_product(form_b.shape.len(), lifts, out));
         Ok(())
     }
-    fn square_sum<W: RingWord>(&mut self, (): &(), _form: &Form, out: &Form) -> Result<(), Error> {
-        self.material(product::cost(out));
+    fn square_sum<W: RingWord, V: RingWord>(
+        &mut self,
+        (): &(),
+        form: &Form,
+        shift: u32,
+        out: &Form,
+    ) -> Result<(), Error> {
+        self.material(extension::cost_square_sum(form.shape.len(), Lift::new(form, shift), out));
         Ok(())
     }
     fn truncate<W: RingWord>(&mut self, (): &(), form: &Form, shift: u32) -> Result<(), Error> {
@@ -158,14 +172,8 @@ impl Interpreter for Meter {
         Ok(())
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, (): &()) {}
-    fn extend<W: RingWord, V: RingWord>(
-        &mut self,
-        (): &(),
-        _form: &Form,
-        _shift: u32,
-        out: &Form,
-    ) -> Result<(), Error> {
-        self.material(extension::cost_extend(out));
+    fn extend<W: RingWord, V: RingWord>(&mut self, (): &(), form: &Form, shift: u32, out: &Form) -> Result<(), Error> {
+        self.material(extension::cost_lift(form.shape.len(), Lift::new(form, shift), out.bits));
         Ok(())
     }
     fn compare<W: RingWord>(&mut self, (): &(), form: &Form, comparison: &Comparison) -> Result<(), Error> {
@@ -185,6 +193,15 @@ impl Interpreter for Meter {
         self.material(selection::cost_select(form));
         Ok(())
     }
+    fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        (): &(),
+        ((), form, shift): (&(), &Form, u32),
+        out: &Form,
+    ) -> Result<(), Error> {
+        self.material(selection::cost_select_extended(Lift::new(form, shift), out));
+        Ok(())
+    }
     fn piecewise<W: RingWord>(
         &mut self,
         (): &(),
@@ -194,6 +211,15 @@ impl Interpreter for Meter {
         _out: &Form,
     ) -> Result<(), Error> {
         self.material(piecewise::cost(form, function.spline()));
+        Ok(())
+    }
+    fn exponential<W: RingWord, V: RingWord>(&mut self, (): &(), form: &Form, out: &Form) -> Result<(), Error> {
+        let (openings, material) = exponential::cost(form, Layout::new(form)?, out);
+        self.material(material);
+        for bytes in openings {
+            self.message(bytes);
+            self.exchange()?;
+        }
         Ok(())
     }
     fn spline<W: RingWord, V: RingWord>(

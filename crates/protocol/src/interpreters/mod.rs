@@ -52,21 +52,21 @@ pub trait Interpreter: Sized {
     fn take<W: RingWord>(&mut self, pending: Self::Pending<W>, form: &Form) -> Result<Self::Masked<W>, Error>;
     fn take_bits(&mut self, pending: Self::PendingBits) -> Result<Self::MaskedBits, Error>;
 
-    fn bias(&mut self, weight: WeightId, out: &Form) -> Result<Self::Share<u64>, Error>;
-    fn linear(
+    fn bias<W: RingWord>(&mut self, weight: WeightId, out: &Form) -> Result<Self::Share<W>, Error>;
+    fn linear<W: RingWord>(
         &mut self,
-        x: &Self::Masked<u64>,
+        x: &Self::Masked<W>,
         form: &Form,
         weight: WeightId,
         out: &Form,
-    ) -> Result<Self::Share<u64>, Error>;
-    fn scale_columns(
+    ) -> Result<Self::Share<W>, Error>;
+    fn scale_columns<W: RingWord>(
         &mut self,
-        x: &Self::Masked<u64>,
+        x: &Self::Masked<W>,
         form: &Form,
         weight: WeightId,
         out: &Form,
-    ) -> Result<Self::Share<u64>, Error>;
+    ) -> Result<Self::Share<W>, Error>;
     fn matmul<W: RingWord>(
         &mut self,
         a: (&Self::Masked<W>, &Form),
@@ -80,19 +80,19 @@ pub trait Interpreter: Sized {
         b: (&Self::Masked<W>, &Form),
         out: &Form,
     ) -> Result<Self::Share<W>, Error>;
-    fn product_extended<W: RingWord>(
+    fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
-        a: (&Self::Masked<W>, &Form),
-        b: (&Self::Masked<W>, &Form),
-        shift: u32,
+        a: (&Self::Masked<A>, &Form, u32),
+        b: (&Self::Masked<B>, &Form, u32),
         out: &Form,
-    ) -> Result<Self::Share<W>, Error>;
-    fn square_sum<W: RingWord>(
+    ) -> Result<Self::Share<V>, Error>;
+    fn square_sum<W: RingWord, V: RingWord>(
         &mut self,
         x: &Self::Masked<W>,
         form: &Form,
+        shift: u32,
         out: &Form,
-    ) -> Result<Self::Share<W>, Error>;
+    ) -> Result<Self::Share<V>, Error>;
 
     fn truncate<W: RingWord>(&mut self, x: &Self::Masked<W>, form: &Form, shift: u32)
     -> Result<Self::Masked<W>, Error>;
@@ -118,6 +118,12 @@ pub trait Interpreter: Sized {
         x: &Self::Masked<W>,
         form: &Form,
     ) -> Result<Self::Share<W>, Error>;
+    fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        bits: &Self::MaskedBits,
+        x: (&Self::Masked<W>, &Form, u32),
+        out: &Form,
+    ) -> Result<Self::Share<V>, Error>;
     fn piecewise<W: RingWord>(
         &mut self,
         bits: &Self::MaskedBits,
@@ -126,6 +132,12 @@ pub trait Interpreter: Sized {
         function: &Function,
         out: &Form,
     ) -> Result<Self::Share<W>, Error>;
+    fn exponential<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Self::Masked<W>,
+        form: &Form,
+        out: &Form,
+    ) -> Result<Self::Share<V>, Error>;
     fn spline<W: RingWord, V: RingWord>(
         &mut self,
         x: (&Self::Masked<W>, &Form),

@@ -8,66 +8,21 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::linear::Structure;
 use crate::machine::Machine;
-use crate::program::{Program, ServerModel, WeightId, WeightKind, WeightSpec};
+use crate::model::{DealerModel, Factor, ServerModel};
+use crate::program::{Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
-use crate::protocols::linear::{self, Factor};
+use crate::protocols::exponential::{self, Layout};
+use crate::protocols::extension::Lift;
+use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{Role, extension, opening, piecewise, selection, spline, table};
 use crate::record::{QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
-use blindroute_ring::{Matrix, PackedMatrix, Prg, Seed, Shape, Tensor, pack};
+use blindroute_ring::lanes::combine;
+use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, pack};
 use std::io::{Read, Write};
 use std::sync::Arc;
-
-/// The dealer's mask of a model: B, which the servers subtract from the weights once.
-pub struct DealerModel {
-    matrices: Vec<Option<PackedMatrix<u64>>>,
-    scales: Vec<Tensor<u64>>,
-}
-
-impl std::fmt::Debug for DealerModel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DealerModel({} weights, redacted)", self.matrices.len())
-    }
-}
-
-impl DealerModel {
-    /// The mask that the two servers' seeds make.
-    pub fn new(specs: &[WeightSpec], seeds: &[Seed; 2]) -> Self {
-        let mut streams = [Prg::new(&seeds[0]), Prg::new(&seeds[1])];
-        let mut model = Self { matrices: Vec::new(), scales: Vec::new() };
-        for spec in specs {
-            let (mut matrix, mut scale) = (None, Tensor::zeros(Shape::row(0)));
-            if !matches!(spec.kind, WeightKind::Bias(_)) {
-                let [zero, one] = &mut streams;
-                let len = spec.shape().len();
-                let mask: Vec<u64> = zero
-                    .words::<u64>(len)
-                    .into_iter()
-                    .zip(one.words::<u64>(len))
-                    .map(|(a, b)| a.wrapping_add(b))
-                    .collect();
-                match spec.kind {
-                    WeightKind::Matrix { inner, columns } => {
-                        matrix = Some(PackedMatrix::pack(&mask, inner, columns, Matrix::RowMajor));
-                    }
-                    _ => scale = Tensor::new(spec.shape(), mask),
-                }
-            }
-            model.matrices.push(matrix);
-            model.scales.push(scale);
-        }
-        model
-    }
-
-    fn factor(&self, id: WeightId) -> Factor<'_> {
-        match &self.matrices[id.0] {
-            Some(matrix) => Factor::Matrix(matrix),
-            None => Factor::Scale(&self.scales[id.0]),
-        }
-    }
-}
 
 /// The seeds of one session's material, one a server. The dealer shares seed i with server i.
 #[derive(Debug)]
@@ -92,9 +47,7 @@ impl Role for DealerRole<'_> {
         let [zero, one] = &mut self.streams;
         let mut words = zero.words::<W>(shape.len());
         let other = Secret::new(Tensor::new(shape, one.words::<W>(shape.len())));
-        for (word, &other) in words.iter_mut().zip(other.expose().data()) {
-            *word = word.plus(other);
-        }
+        combine(&mut words, [other.expose().data()], [], |word, [other], []: [W; 0]| word.plus(other));
         Arc::new(Secret::new(Tensor::new(shape, words)))
     }
 
@@ -117,9 +70,8 @@ impl Role for DealerRole<'_> {
     ) -> Result<Arc<Secret<W>>, Error> {
         let value = Secret::new(value());
         let mut correction = Secret::new(Tensor::new(shape, self.streams[0].words::<W>(shape.len())));
-        for (word, &value) in correction.expose_mut().data_mut().iter_mut().zip(value.expose().data()) {
-            *word = value.minus(*word);
-        }
+        let words = correction.expose_mut().data_mut();
+        combine(words, [value.expose().data()], [], |word, [value], []: [W; 0]| value.minus(word));
         pack::pack(correction.expose().data(), bits, &mut self.buffer);
         self.send()?;
         Ok(Arc::new(value))
@@ -225,13 +177,10 @@ enum Model<'a> {
 }
 
 impl Model<'_> {
-    fn factor(&self, id: WeightId) -> Factor<'_> {
+    fn factor<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
         match self {
-            Self::Dealer(model) => model.factor(id),
-            Self::Server(model) => match &model.masked_matrices[id.0] {
-                Some(matrix) => Factor::Matrix(matrix),
-                None => Factor::Scale(&model.masked[id.0]),
-            },
+            Self::Dealer(model) => model.mask(id),
+            Self::Server(model) => model.masked(id),
         }
     }
 
@@ -337,13 +286,25 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     fn take_bits(&mut self, pending: Arc<BitTensor>) -> Result<Arc<BitTensor>, Error> {
         Ok(pending)
     }
-    fn bias(&mut self, _weight: WeightId, _out: &Form) -> Result<(), Error> {
+    fn bias<W: RingWord>(&mut self, _weight: WeightId, _out: &Form) -> Result<(), Error> {
         Ok(())
     }
-    fn linear(&mut self, x: &Arc<Secret<u64>>, _form: &Form, weight: WeightId, out: &Form) -> Result<(), Error> {
-        linear::offline(&mut self.role, x, &self.model.factor(weight), self.model.serves(), out)
+    fn linear<W: RingWord>(
+        &mut self,
+        x: &Arc<Secret<W>>,
+        _form: &Form,
+        weight: WeightId,
+        out: &Form,
+    ) -> Result<(), Error> {
+        linear::offline(&mut self.role, x, self.model.factor(weight)?, self.model.serves(), out)
     }
-    fn scale_columns(&mut self, x: &Arc<Secret<u64>>, form: &Form, weight: WeightId, out: &Form) -> Result<(), Error> {
+    fn scale_columns<W: RingWord>(
+        &mut self,
+        x: &Arc<Secret<W>>,
+        form: &Form,
+        weight: WeightId,
+        out: &Form,
+    ) -> Result<(), Error> {
         self.linear(x, form, weight, out)
     }
     fn matmul<W: RingWord>(
@@ -364,23 +325,29 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     ) -> Result<(), Error> {
         product::offline(&mut self.role, Kind::Elements, a.0, b.0, out)
     }
-    fn product_extended<W: RingWord>(
+    fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
-        a: (&Arc<Secret<W>>, &Form),
-        b: (&Arc<Secret<W>>, &Form),
+        (a, form_a, cut_a): (&Arc<Secret<A>>, &Form, u32),
+        (b, form_b, cut_b): (&Arc<Secret<B>>, &Form, u32),
+        out: &Form,
+    ) -> Result<(), Error> {
+        let lifts = (Lift::new(form_a, cut_a), Lift::new(form_b, cut_b));
+        extension::offline_product::<A, B, V>(&mut self.role, a, b, lifts, out)
+    }
+    fn square_sum<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Secret<W>>,
+        form: &Form,
         shift: u32,
         out: &Form,
     ) -> Result<(), Error> {
-        extension::offline_product(&mut self.role, a.0, b, shift, out)
-    }
-    fn square_sum<W: RingWord>(&mut self, x: &Arc<Secret<W>>, _form: &Form, out: &Form) -> Result<(), Error> {
-        product::offline_squares(&mut self.role, x, out)
+        extension::offline_square_sum::<W, V>(&mut self.role, x, Lift::new(form, shift), out)
     }
     fn truncate<W: RingWord>(&mut self, x: &Arc<Secret<W>>, form: &Form, shift: u32) -> Result<Arc<Secret<W>>, Error> {
         extension::offline_truncate(&mut self.role, x, form, shift)
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Secret<W>>) -> Arc<Secret<V>> {
-        Arc::new(Secret::new(x.expose().map(|word| V::from_u128(word.widen()))))
+        Arc::new(Secret::new(x.expose().map(Word::cast)))
     }
     fn extend<W: RingWord, V: RingWord>(
         &mut self,
@@ -406,6 +373,14 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     fn select<W: RingWord>(&mut self, bits: &Arc<BitTensor>, x: &Arc<Secret<W>>, form: &Form) -> Result<(), Error> {
         selection::offline_select(&mut self.role, bits, x, form)
     }
+    fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        bits: &Arc<BitTensor>,
+        (x, form, shift): (&Arc<Secret<W>>, &Form, u32),
+        out: &Form,
+    ) -> Result<(), Error> {
+        selection::offline_select_extended::<W, V>(&mut self.role, bits, x, Lift::new(form, shift), out)
+    }
     fn piecewise<W: RingWord>(
         &mut self,
         bits: &Arc<BitTensor>,
@@ -415,6 +390,14 @@ impl<R: Role> Interpreter for Offline<'_, R> {
         _out: &Form,
     ) -> Result<(), Error> {
         piecewise::offline(&mut self.role, bits, x, form, function.spline())
+    }
+    fn exponential<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Secret<W>>,
+        form: &Form,
+        out: &Form,
+    ) -> Result<(), Error> {
+        exponential::offline::<W, V>(&mut self.role, x, Layout::new(form)?, out)
     }
     fn spline<W: RingWord, V: RingWord>(
         &mut self,

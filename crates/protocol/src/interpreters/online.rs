@@ -7,16 +7,19 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::linear::Structure;
 use crate::machine::Machine;
-use crate::program::{Inputs, OutputShare, Program, ServerModel, WeightId};
+use crate::model::{Factor, ServerModel};
+use crate::program::{Inputs, OutputShare, Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
-use crate::protocols::linear::{self, Factor};
+use crate::protocols::exponential::{self, Layout};
+use crate::protocols::extension::Lift;
+use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{Server, extension, opening, piecewise, selection, spline, table};
 use crate::record::{QueueReader, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
 use crate::{Party, interpreters::meter::Cost};
-use blindroute_ring::{Shape, Tensor, fixed, pack};
+use blindroute_ring::{Shape, Tensor, Word, fixed, pack};
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
@@ -119,13 +122,6 @@ impl<'a> Online<'a> {
         bytes.ok_or_else(|| Error::Program("a deferred share was taken before its exchange or long after".into()))
     }
 
-    fn factor(model: &ServerModel, id: WeightId) -> Factor<'_> {
-        match &model.matrices[id.0] {
-            Some(shares) => Factor::Matrix(&shares.packed),
-            None => Factor::Scale(model.shares[id.0].expose()),
-        }
-    }
-
     fn defer_planes(&mut self, bits: BitTensor) -> Outgoing<BitTensor> {
         let start = self.outgoing.len();
         bits.to_bytes(&mut self.outgoing);
@@ -151,10 +147,7 @@ impl Interpreter for Online<'_> {
     fn input<W: RingWord>(&mut self, index: usize, out: &Form) -> Result<Secret<W>, Error> {
         let share = self.inputs.tensors.get_mut(index).and_then(Option::take);
         let share = share.ok_or_else(|| Error::Program(format!("input {index} is used twice")))?;
-        Ok(Secret::new(Tensor::new(
-            out.shape,
-            share.expose().data().iter().map(|&x| W::from_u128(u128::from(x))).collect(),
-        )))
+        Ok(Secret::new(Tensor::new(out.shape, share.expose().data().iter().map(|&x| x.cast()).collect())))
     }
     fn reveal<W: RingWord>(&mut self, share: Secret<W>, form: &Form, _reason: &'static str) -> Result<(), Error> {
         pack::pack(share.expose().data(), form.bits, &mut self.output.bytes);
@@ -218,25 +211,28 @@ impl Interpreter for Online<'_> {
     fn take_bits(&mut self, pending: Outgoing<BitTensor>) -> Result<Arc<BitTensor>, Error> {
         self.take_planes(pending).map(Arc::new)
     }
-    fn bias(&mut self, weight: WeightId, _out: &Form) -> Result<Secret<u64>, Error> {
-        Ok(Secret::new(self.model.shares[weight.0].expose().clone()))
+    fn bias<W: RingWord>(&mut self, weight: WeightId, out: &Form) -> Result<Secret<W>, Error> {
+        match self.model.share::<W>(weight)? {
+            Factor::Row(row) => Ok(Secret::new(row.expose().clone())),
+            Factor::Matrix(_) => Err(Error::Program(format!("a matrix is no bias of {}", out.shape))),
+        }
     }
-    fn linear(
+    fn linear<W: RingWord>(
         &mut self,
-        x: &Arc<Tensor<u64>>,
+        x: &Arc<Tensor<W>>,
         _form: &Form,
         weight: WeightId,
         out: &Form,
-    ) -> Result<Secret<u64>, Error> {
-        linear::online(&mut self.server, x, &Self::factor(self.model, weight), out)
+    ) -> Result<Secret<W>, Error> {
+        linear::online(&mut self.server, x, self.model.share(weight)?, out)
     }
-    fn scale_columns(
+    fn scale_columns<W: RingWord>(
         &mut self,
-        x: &Arc<Tensor<u64>>,
+        x: &Arc<Tensor<W>>,
         form: &Form,
         weight: WeightId,
         out: &Form,
-    ) -> Result<Secret<u64>, Error> {
+    ) -> Result<Secret<W>, Error> {
         self.linear(x, form, weight, out)
     }
     fn matmul<W: RingWord>(
@@ -257,23 +253,29 @@ impl Interpreter for Online<'_> {
     ) -> Result<Secret<W>, Error> {
         product::online(&mut self.server, Kind::Elements, a.0, b.0, out)
     }
-    fn product_extended<W: RingWord>(
+    fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
-        a: (&Arc<Tensor<W>>, &Form),
-        b: (&Arc<Tensor<W>>, &Form),
+        (a, form_a, cut_a): (&Arc<Tensor<A>>, &Form, u32),
+        (b, form_b, cut_b): (&Arc<Tensor<B>>, &Form, u32),
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        let lifts = (Lift::new(form_a, cut_a), Lift::new(form_b, cut_b));
+        extension::online_product(&mut self.server, a, b, lifts, out)
+    }
+    fn square_sum<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
         shift: u32,
         out: &Form,
-    ) -> Result<Secret<W>, Error> {
-        extension::online_product(&mut self.server, a.0, (b.0, b.1), shift, out)
-    }
-    fn square_sum<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, _form: &Form, out: &Form) -> Result<Secret<W>, Error> {
-        product::online_squares(&mut self.server, x, out)
+    ) -> Result<Secret<V>, Error> {
+        extension::online_square_sum(&mut self.server, x, Lift::new(form, shift), out)
     }
     fn truncate<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, form: &Form, shift: u32) -> Result<Arc<Tensor<W>>, Error> {
         Ok(Arc::new(extension::online_truncate(x, form, shift)))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<W>>) -> Arc<Tensor<V>> {
-        Arc::new(x.map(|word| V::from_u128(word.widen())))
+        Arc::new(x.map(Word::cast))
     }
     fn extend<W: RingWord, V: RingWord>(
         &mut self,
@@ -310,6 +312,14 @@ impl Interpreter for Online<'_> {
     ) -> Result<Secret<W>, Error> {
         selection::online_select(&mut self.server, bits, x, form)
     }
+    fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        bits: &Arc<BitTensor>,
+        (x, form, shift): (&Arc<Tensor<W>>, &Form, u32),
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        selection::online_select_extended(&mut self.server, bits, x, Lift::new(form, shift), out)
+    }
     fn piecewise<W: RingWord>(
         &mut self,
         bits: &Arc<BitTensor>,
@@ -319,6 +329,24 @@ impl Interpreter for Online<'_> {
         out: &Form,
     ) -> Result<Secret<W>, Error> {
         piecewise::online(&mut self.server, bits, x, form, function.spline(), out.fraction)
+    }
+    fn exponential<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        let layout = Layout::new(form)?;
+        let mut first = exponential::online_first(&mut self.server, x, layout)?;
+        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
+        self.exchange()?;
+        let opened = self.take_planes(pending)?;
+        let bits = exponential::online_second(self.server.leads(), &opened, &first);
+        let factors = exponential::online_factors::<V>(&mut self.server, out)?;
+        let pending = self.defer_bits(bits, 2, form.shape.len())?;
+        self.exchange()?;
+        let bits = self.take_bits(pending)?;
+        Ok(exponential::online_third(&bits, x, layout, &factors))
     }
     fn spline<W: RingWord, V: RingWord>(
         &mut self,

@@ -13,6 +13,7 @@ use crate::interpreters::Interpreter;
 use crate::linear::Structure;
 use crate::program::{WeightId, WeightKind, WeightSpec};
 use crate::protocols::comparison::Comparison;
+use crate::protocols::exponential;
 use crate::record::RingWord;
 use crate::spline::Function;
 use blindroute_ring::Shape;
@@ -141,25 +142,39 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         self.weights.get(id.0).ok_or_else(|| Error::Program(format!("there is no weight {}", id.0)))
     }
 
-    /// A secret bias row, raised to `fraction` bits in a ring of `bits`. No opening.
+    /// A weight's specification, if it is in words `W`.
+    fn weight_in<W: RingWord>(&self, id: WeightId) -> Result<&'a WeightSpec, Error> {
+        let spec = self.weight(id)?;
+        if (spec.bits <= 32) != (W::BITS == 32) || spec.bits > W::BITS {
+            return Err(Error::Program(format!(
+                "{} is in a ring of {} bits, used in words of {}",
+                spec.name,
+                spec.bits,
+                W::BITS
+            )));
+        }
+        Ok(spec)
+    }
+
+    /// A secret bias row of `fraction` bits. No opening.
     ///
     /// # Errors
-    /// If the weight is no bias of that fraction.
-    pub fn bias(&mut self, id: WeightId, fraction: u32) -> Result<Share<I, u64>, Error> {
-        let spec = self.weight(id)?;
+    /// If the weight is no bias of that fraction in words `W`.
+    pub fn bias<W: RingWord>(&mut self, id: WeightId, fraction: u32) -> Result<Share<I, W>, Error> {
+        let spec = self.weight_in::<W>(id)?;
         if !matches!(spec.kind, WeightKind::Bias(_)) || spec.fraction != fraction {
             return Err(Error::Program(format!("{} is no bias of {fraction} fraction bits", spec.name)));
         }
-        let form = Form::new(spec.shape(), 64, fraction);
+        let form = Form::new(spec.shape(), spec.bits, fraction);
         Ok(Share { form, payload: self.interpreter.bias(id, &form)? })
     }
 
     /// `x · W` with a secret matrix. See [`protocols::linear`](crate::protocols::linear). No opening.
     ///
     /// # Errors
-    /// If the shapes do not fit.
-    pub fn linear(&mut self, x: &Masked<I, u64>, id: WeightId) -> Result<Share<I, u64>, Error> {
-        let spec = self.weight(id)?;
+    /// If the shapes or words do not fit.
+    pub fn linear<W: RingWord>(&mut self, x: &Masked<I, W>, id: WeightId) -> Result<Share<I, W>, Error> {
+        let spec = self.weight_in::<W>(id)?;
         let (WeightKind::Matrix { inner, columns }, Shape { batch: 1, rows, columns: width }) =
             (spec.kind, x.form.shape)
         else {
@@ -168,20 +183,22 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         if width != inner {
             return Err(Error::Program(format!("{} has {inner} rows, its factor {width} columns", spec.name)));
         }
-        let form = Form::new(Shape::matrix(rows, columns), x.form.bits, x.form.fraction + spec.fraction);
+        let weight = Form::new(spec.shape(), spec.bits, spec.fraction);
+        let form = x.form.product(&weight, Shape::matrix(rows, columns));
         Ok(Share { form, payload: self.interpreter.linear(&x.payload, &x.form, id, &form)? })
     }
 
     /// Each column of `x` times its own secret factor. No opening.
     ///
     /// # Errors
-    /// If the shapes do not fit.
-    pub fn scale_columns(&mut self, x: &Masked<I, u64>, id: WeightId) -> Result<Share<I, u64>, Error> {
-        let spec = self.weight(id)?;
+    /// If the shapes or words do not fit.
+    pub fn scale_columns<W: RingWord>(&mut self, x: &Masked<I, W>, id: WeightId) -> Result<Share<I, W>, Error> {
+        let spec = self.weight_in::<W>(id)?;
         if spec.kind != WeightKind::Scale(x.form.shape.columns) {
             return Err(Error::Program(format!("{} cannot scale {}", spec.name, x.form.shape)));
         }
-        let form = Form::new(x.form.shape, x.form.bits, x.form.fraction + spec.fraction);
+        let weight = Form::new(spec.shape(), spec.bits, spec.fraction);
+        let form = x.form.product(&weight, x.form.shape);
         Ok(Share { form, payload: self.interpreter.scale_columns(&x.payload, &x.form, id, &form)? })
     }
 
@@ -229,32 +246,49 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload: self.interpreter.product((&a.payload, &a.form), (&b.payload, &b.form), &form)? })
     }
 
-    /// `a · (b ≫ shift)` element by element, `b` cut and extended to the ring of `a` on the way; dimensions of size 1
-    /// of `b` repeat. Needs |b| < 2^(bits of b − 2). No opening.
-    ///
-    /// # Errors
-    /// If the shapes do not fit.
-    pub fn product_extended<W: RingWord>(
-        &mut self,
-        a: &Masked<I, W>,
-        b: &Masked<I, W>,
-        shift: u32,
-    ) -> Result<Share<I, W>, Error> {
-        if !a.form.shape.admits(&b.form.shape) || shift > b.form.fraction || shift + 2 >= b.form.bits {
-            return Err(Error::Program(format!("the product of {} and {} cut by {shift}", a.form.shape, b.form.shape)));
+    /// Checks that a value can be lifted: cut by `shift` and extended to a ring of `bits` bits in word `V`.
+    fn check_lift<V: RingWord>(form: &Form, shift: u32, bits: u32) -> Result<(), Error> {
+        if shift > form.fraction || shift + 2 >= form.bits || bits > V::BITS {
+            return Err(Error::Program(format!("lifting a ring of {} bits, cut by {shift}, to {bits}", form.bits)));
         }
-        let form = Form::new(a.form.shape, a.form.bits, a.form.fraction + b.form.fraction - shift);
-        let payload = self.interpreter.product_extended((&a.payload, &a.form), (&b.payload, &b.form), shift, &form)?;
-        Ok(Share { form, payload })
+        Ok(())
     }
 
-    /// The sum of the squares of each row: `[batch, rows, 1]`. No opening.
+    /// `(a ≫ s) · (b ≫ t)` in a ring of `bits` bits, both lifted on the way; `b` is one element a row of `a`. Needs
+    /// |a| < 2^(bits of a − 2), and b alike. No opening.
     ///
     /// # Errors
-    /// From the interpreter.
-    pub fn square_sum<W: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Share<I, W>, Error> {
-        let form = x.form.product(&x.form, Structure::SumColumns.shape(x.form.shape));
-        Ok(Share { form, payload: self.interpreter.square_sum(&x.payload, &x.form, &form)? })
+    /// If the shapes do not fit or there are not that many fraction bits.
+    pub fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
+        &mut self,
+        (a, cut_a): (&Masked<I, A>, u32),
+        (b, cut_b): (&Masked<I, B>, u32),
+        bits: u32,
+    ) -> Result<Share<I, V>, Error> {
+        if (Shape { columns: 1, ..a.form.shape }) != b.form.shape {
+            return Err(Error::Program(format!("the product of {} and {} by rows", a.form.shape, b.form.shape)));
+        }
+        Self::check_lift::<V>(&a.form, cut_a, bits)?;
+        Self::check_lift::<V>(&b.form, cut_b, bits)?;
+        let form = Form::new(a.form.shape, bits, a.form.fraction - cut_a + b.form.fraction - cut_b);
+        let (a, b) = ((&a.payload, &a.form, cut_a), (&b.payload, &b.form, cut_b));
+        Ok(Share { form, payload: self.interpreter.product_extended(a, b, &form)? })
+    }
+
+    /// The sum of the squares of each row of `x ≫ shift` in a ring of `bits` bits: `[batch, rows, 1]`. Needs
+    /// |x| < 2^(bits of x − 2). No opening.
+    ///
+    /// # Errors
+    /// If there are not that many fraction bits.
+    pub fn square_sum<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        shift: u32,
+        bits: u32,
+    ) -> Result<Share<I, V>, Error> {
+        Self::check_lift::<V>(&x.form, shift, bits)?;
+        let form = Form::new(Structure::SumColumns.shape(x.form.shape), bits, 2 * (x.form.fraction - shift));
+        Ok(Share { form, payload: self.interpreter.square_sum(&x.payload, &x.form, shift, &form)? })
     }
 
     /// Cuts `shift` fraction bits; the ring shrinks by as many. Stochastic: off by less than one unit of the last
@@ -289,9 +323,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         shift: u32,
         bits: u32,
     ) -> Result<Share<I, V>, Error> {
-        if shift > x.form.fraction || shift + 2 >= x.form.bits || bits > V::BITS {
-            return Err(Error::Program(format!("lifting a ring of {} bits, cut by {shift}, to {bits}", x.form.bits)));
-        }
+        Self::check_lift::<V>(&x.form, shift, bits)?;
         let form = Form::new(x.form.shape, bits, x.form.fraction - shift);
         Ok(Share { form, payload: self.interpreter.extend(&x.payload, &x.form, shift, &form)? })
     }
@@ -326,6 +358,26 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form: x.form, payload: self.interpreter.select(&bits.payload, &x.payload, &x.form)? })
     }
 
+    /// `x ≫ shift` in a ring of `bits` bits where the bit is 1, else 0. Needs |x| < 2^(bits of x − 2). No opening.
+    ///
+    /// # Errors
+    /// If the shapes differ, there is more than one plane, or not that many fraction bits.
+    pub fn select_extended<W: RingWord, V: RingWord>(
+        &mut self,
+        bits: &MaskedBits<I>,
+        x: &Masked<I, W>,
+        shift: u32,
+        ring: u32,
+    ) -> Result<Share<I, V>, Error> {
+        if bits.shape != x.form.shape || bits.planes != 1 {
+            return Err(Error::Shape { what: "selected value", expected: bits.shape, found: x.form.shape });
+        }
+        Self::check_lift::<V>(&x.form, shift, ring)?;
+        let form = Form::new(x.form.shape, ring, x.form.fraction - shift);
+        let payload = self.interpreter.select_extended(&bits.payload, (&x.payload, &x.form, shift), &form)?;
+        Ok(Share { form, payload })
+    }
+
     /// `function(x)`, given the bits of the comparison of `x` with the spline's knots, with `fraction` fraction bits.
     /// No opening.
     ///
@@ -343,6 +395,20 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         }
         let form = Form { fraction, ..x.form };
         Ok(Share { form, payload: self.interpreter.piecewise(&bits.payload, &x.payload, &x.form, function, &form)? })
+    }
+
+    /// 2^x for x < 0, as shares with [`exponential::FRACTION`](crate::protocols::exponential::FRACTION) fraction bits in a
+    /// ring of `bits`. Two openings.
+    ///
+    /// # Errors
+    /// If the form does not admit it.
+    pub fn exponential<W: RingWord, V: RingWord>(&mut self, x: &Masked<I, W>, bits: u32) -> Result<Share<I, V>, Error> {
+        exponential::Layout::new(&x.form)?;
+        if !(exponential::FRACTION + 2..=V::BITS).contains(&bits) {
+            return Err(Error::Program(format!("a power of two in a ring of {bits} bits")));
+        }
+        let form = Form::new(x.form.shape, bits, exponential::FRACTION);
+        Ok(Share { form, payload: self.interpreter.exponential(&x.payload, &x.form, &form)? })
     }
 
     /// `function(x)` for few elements of wide range: compares `x`, evaluates on `wide`, the same value with other

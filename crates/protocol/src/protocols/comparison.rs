@@ -10,13 +10,14 @@
 //! the digits. **Differs from the source** in that the shares of the one-hot digits of λ serve every threshold (a
 //! comparison with a constant only shifts the public part), and all digits combine in one many-input AND.
 
+use super::conjunction::Conjunctions;
 use super::{Role, Server};
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::{Tensor, Word};
+use blindroute_ring::{Tensor, Word, digits};
 
 /// Thresholds, and the bits of the difference that are looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,62 +70,18 @@ impl Comparison {
         2 * self.digits as usize - 1
     }
 
+    /// [c < r] from the digits' bits, planes numbered as the masks: `less(g) = g` for g in 0..G, `equal(g) = G + g − 1`
+    /// for g in 1..G.
+    fn less_than(&self) -> Conjunctions {
+        let digits = self.digits as usize;
+        let monomial = |g: usize| std::iter::once(g).chain((g + 1..digits).map(|h| digits + h - 1)).collect();
+        Conjunctions::new(&[(0..digits).map(monomial).collect()])
+    }
+
     /// The window of a word: digits, lowest first, and the top bit.
     #[inline(always)]
     fn digit<W: Word>(&self, word: W, digit: u32) -> usize {
         word.shift_right(self.low + digit * self.digit_bits).low_bits(self.digit_bits).low_u64() as usize
-    }
-
-    #[inline(always)]
-    fn top<W: Word>(&self, word: W) -> u64 {
-        word.bit(self.low + self.window() - 1)
-    }
-}
-
-/// The many-input AND: which products of mask bits are needed, in the order of the material.
-///
-/// Planes are numbered as the masks: `less(g) = g` for g in 0..G, `equal(g) = G + g − 1` for g in 1..G. A set of equals
-/// is a bit mask whose bit g − 1 stands for digit g.
-struct Products {
-    digits: usize,
-}
-
-impl Products {
-    /// Sets of at least two equals.
-    fn equal_sets(&self) -> impl Iterator<Item = usize> + use<> {
-        (1..1usize << (self.digits - 1)).filter(|set| set.count_ones() >= 2)
-    }
-
-    /// For each digit g: nonempty sets of equals above g, to go with less(g).
-    fn less_sets(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let digits = self.digits;
-        (0..digits).flat_map(move |g| (1..1usize << (digits - 1 - g)).map(move |set| (g, set << g)))
-    }
-
-    /// Number of product planes.
-    fn count(&self) -> usize {
-        self.equal_sets().count() + self.less_sets().count()
-    }
-
-    /// The product planes from the mask planes: the dealer's values.
-    fn values(&self, masks: &BitTensor, first: usize) -> BitTensor {
-        let (digits, len) = (self.digits, masks.len());
-        let mut out = BitTensor::zeros(self.count(), len);
-        let product = |set: usize, less: Option<usize>| {
-            let mut words = vec![u64::MAX; BitTensor::stride(len)];
-            let equals = (0..digits - 1).filter(|bit| set >> bit & 1 == 1).map(|bit| digits + bit);
-            for plane in equals.chain(less) {
-                for (word, &mask) in words.iter_mut().zip(masks.plane(first + plane)) {
-                    *word &= mask;
-                }
-            }
-            words
-        };
-        let sets = self.equal_sets().map(|set| (set, None)).chain(self.less_sets().map(|(g, set)| (set, Some(g))));
-        for (index, (set, less)) in sets.enumerate() {
-            out.plane_mut(index).copy_from_slice(&product(set, less));
-        }
-        out
     }
 }
 
@@ -136,19 +93,31 @@ pub(crate) fn offline_digits<W: RingWord>(
 ) -> Result<(), Error> {
     let words = mask.expose().data();
     let (len, hot) = (words.len(), comparison.hot());
-    let one_hot = role.correlated_bits(comparison.digits as usize, len * hot, || {
-        let mut bits = BitTensor::zeros(comparison.digits as usize, len * hot);
-        for digit in 0..comparison.digits {
-            let plane = bits.plane_mut(digit as usize);
-            for (index, &word) in words.iter().enumerate() {
-                set_one_hot(plane, index * hot, hot, comparison.digit(word, digit));
-            }
-        }
-        bits
+    let one_hot = role.correlated_bits(comparison.digits as usize, len * hot, || one_hot_digits(words, comparison))?;
+    let top = role.correlated_bits(1, len, || {
+        let mut top = BitTensor::zeros(1, len);
+        digits::top_bits(words, W::ZERO, comparison.low + comparison.window() - 1, top.plane_mut(0));
+        top
     })?;
-    let top = role.correlated_bits(1, len, || BitTensor::from_fn(len, |i| comparison.top(words[i]) == 1))?;
     role.hand_bits(one_hot)?;
     role.hand_bits(top)
+}
+
+/// The one-hot digits of words, one plane a digit.
+pub(super) fn one_hot_digits<W: Word>(words: &[W], comparison: &Comparison) -> BitTensor {
+    let hot = comparison.hot();
+    let mut bits = BitTensor::zeros(comparison.digits as usize, words.len() * hot);
+    for digit in 0..comparison.digits {
+        let plane = bits.plane_mut(digit as usize);
+        if comparison.digit_bits == 4 {
+            digits::one_hot(words, comparison.low + 4 * digit, plane);
+            continue;
+        }
+        for (index, &word) in words.iter().enumerate() {
+            set_one_hot(plane, index * hot, hot, comparison.digit(word, digit));
+        }
+    }
+    bits
 }
 
 /// Sets bit `position` of the lane of `hot` bits that starts at bit `start`. Which words are touched does not depend on
@@ -171,10 +140,10 @@ pub(crate) fn offline<W: RingWord>(
 ) -> Result<(), Error> {
     offline_digits(role, mask, comparison)?;
     let (len, planes) = (mask.shape().len(), comparison.mask_planes());
-    let products = Products { digits: comparison.digits as usize };
+    let products = comparison.less_than();
     let masks = role.fresh_bits(planes * comparison.thresholds.len(), len);
     for threshold in 0..comparison.thresholds.len() {
-        let shares = role.correlated_bits(products.count(), len, || products.values(&masks, threshold * planes))?;
+        let shares = role.correlated_bits(products.products(), len, || products.values(&masks, threshold * planes))?;
         role.hand_bits(shares)?;
     }
     role.hand_bits(masks)
@@ -182,7 +151,7 @@ pub(crate) fn offline<W: RingWord>(
 
 /// The digits' lookups for one threshold: shares of [c_g < r_g] and [c_g = r_g], planes numbered as the masks; and
 /// the public top bit of c. No communication.
-fn look_up<W: Word>(
+pub(super) fn look_up<W: Word>(
     public: &[W],
     threshold: i64,
     one_hot: &BitTensor,
@@ -193,36 +162,48 @@ fn look_up<W: Word>(
     let digits = comparison.digits as usize;
     let hot = comparison.hot();
     let shift = W::from_i64(threshold);
-    top.fill(0);
-    for (index, chunk) in public.chunks(64).enumerate() {
-        let mut word = 0u64;
-        for (offset, &m) in chunk.iter().enumerate() {
-            word |= comparison.top(m.minus(shift)) << offset;
-        }
-        top[index] = word;
-    }
-    for digit in 0..digits {
+    digits::top_bits(public, shift, comparison.low + comparison.window() - 1, top);
+    let (less, equal) = planes.split_at_mut(digits);
+    for (digit, less) in less.iter_mut().enumerate() {
         let table = one_hot.plane(digit);
-        for (index, chunk) in public.chunks(64).enumerate() {
-            let (mut less, mut equal) = (0u64, 0u64);
-            for (offset, &m) in chunk.iter().enumerate() {
-                let c = comparison.digit(m.minus(shift), digit as u32);
-                let start = (index * 64 + offset) * hot;
-                let (is_less, is_equal) = if hot <= 64 {
-                    let lane = table[start / 64] >> (start % 64);
-                    // Bits above c within the lane of `hot` bits.
-                    let above = (lane & (u64::MAX >> (64 - hot))) >> c >> 1;
-                    (u64::from(above.count_ones()) & 1, lane >> c & 1)
-                } else {
-                    wide_lane(&table[start / 64..(start + hot) / 64], c)
-                };
-                less |= is_less << offset;
-                equal |= is_equal << offset;
-            }
-            planes[digit][index] = less;
-            if digit > 0 {
-                planes[digits + digit - 1][index] = equal;
-            }
+        let low = comparison.low + digit as u32 * comparison.digit_bits;
+        let equal = digit.checked_sub(1).and_then(|digit| equal.get_mut(digit)).map(Vec::as_mut_slice);
+        if comparison.digit_bits == 4 {
+            digits::look_up(public, shift, low, table, less, equal);
+        } else {
+            look_up_wide(public, |m| comparison.digit(m.minus(shift), digit as u32), hot, table, less, equal);
+        }
+    }
+}
+
+/// The lookups of one digit of any width.
+fn look_up_wide<W: Word>(
+    public: &[W],
+    digit: impl Fn(W) -> usize,
+    hot: usize,
+    table: &[u64],
+    less: &mut [u64],
+    mut equal: Option<&mut [u64]>,
+) {
+    for (index, chunk) in public.chunks(64).enumerate() {
+        let (mut is_less, mut is_equal) = (0u64, 0u64);
+        for (offset, &m) in chunk.iter().enumerate() {
+            let c = digit(m);
+            let start = (index * 64 + offset) * hot;
+            let (below, at) = if hot <= 64 {
+                let lane = table[start / 64] >> (start % 64);
+                // Bits above c within the lane of `hot` bits.
+                let above = (lane & (u64::MAX >> (64 - hot))) >> c >> 1;
+                (u64::from(above.count_ones()) & 1, lane >> c & 1)
+            } else {
+                wide_lane(&table[start / 64..(start + hot) / 64], c)
+            };
+            is_less |= below << offset;
+            is_equal |= at << offset;
+        }
+        less[index] = is_less;
+        if let Some(equal) = &mut equal {
+            equal[index] = is_equal;
         }
     }
 }
@@ -276,7 +257,7 @@ pub(crate) fn online_first<W: RingWord>(
 ) -> Result<(Lookups, Vec<BitTensor>, BitTensor), Error> {
     let mut lookups = online_digits(server, public, comparison)?;
     let len = public.shape().len();
-    let count = Products { digits: comparison.digits as usize }.count();
+    let count = comparison.less_than().products();
     let products =
         (0..comparison.thresholds.len()).map(|_| server.pop_bits(count, len)).collect::<Result<Vec<_>, _>>()?;
     let masks = server.pop_bits(comparison.mask_planes() * comparison.thresholds.len(), len)?;
@@ -293,50 +274,16 @@ pub(crate) fn online_second(
     products: &[BitTensor],
     masks: &BitTensor,
 ) -> BitTensor {
-    let digits = comparison.digits as usize;
-    let equals = digits - 1;
+    let less_than = comparison.less_than();
     let planes = comparison.mask_planes();
-    let layout = Products { digits };
-    let first_less = layout.equal_sets().count();
     let mut result = BitTensor::zeros(comparison.thresholds.len(), opened.len());
     let party = if leads { u64::MAX } else { 0 };
-    let equal_sets: Vec<usize> = layout.equal_sets().collect();
-    let less_sets: Vec<(usize, usize)> = layout.less_sets().collect();
-    let mut public = vec![u64::MAX; 1 << equals];
-    let mut shares = vec![party; 1 << equals];
-    for threshold in 0..comparison.thresholds.len() {
-        let at = |tensor: &BitTensor, plane: usize, word: usize| tensor.plane(threshold * planes + plane)[word];
-        let products = &products[threshold];
-        for word in 0..BitTensor::stride(opened.len()) {
-            // Products of opened equals, and shares of products of their masks, for every set.
-            for set in 1usize..1 << equals {
-                let low = set.trailing_zeros() as usize;
-                public[set] = public[set & (set - 1)] & at(opened, digits + low, word);
-                if set.count_ones() == 1 {
-                    shares[set] = at(masks, digits + low, word);
-                }
-            }
-            for (index, &set) in equal_sets.iter().enumerate() {
-                shares[set] = products.plane(index)[word];
-            }
-            let mut less_than = 0u64;
-            for g in 0..digits {
-                // (l̂ ⊕ a) · Π (ê ⊕ b) over the digits above g, expanded over which factors give their mask.
-                let all = ((1 << equals) - 1) >> g << g;
-                let opened_less = at(opened, g, word);
-                less_than ^= public[all] & ((opened_less & party) ^ at(masks, g, word));
-                let mut set = all;
-                while set > 0 {
-                    less_than ^= public[all & !set] & opened_less & shares[set];
-                    set = (set - 1) & all;
-                }
-            }
-            for (index, &(g, set)) in less_sets.iter().enumerate() {
-                let all = ((1 << equals) - 1) >> g << g;
-                less_than ^= public[all & !set] & products.plane(first_less + index)[word];
-            }
-            let negative = (lookups.tops[threshold][word] & party) ^ lookups.mask_top.plane(0)[word] ^ less_than;
-            result.plane_mut(threshold)[word] = negative ^ party;
+    for (threshold, products) in products.iter().enumerate() {
+        less_than.add_shares(party, (opened, masks, threshold * planes), products, (&mut result, threshold));
+        let tops = lookups.tops[threshold].iter().zip(lookups.mask_top.plane(0));
+        for (word, (top, mask_top)) in result.plane_mut(threshold).iter_mut().zip(tops) {
+            // [x ≥ t] is 1 less the sign.
+            *word ^= (top & party) ^ mask_top ^ party;
         }
     }
     result
@@ -346,7 +293,7 @@ pub(crate) fn online_second(
 pub(crate) fn cost(len: usize, comparison: &Comparison) -> (usize, usize) {
     let thresholds = comparison.thresholds.len();
     let opening = BitTensor::byte_len(comparison.mask_planes() * thresholds, len);
-    let products = Products { digits: comparison.digits as usize }.count();
+    let products = comparison.less_than().products();
     (opening, cost_digits(len, comparison) + thresholds * BitTensor::byte_len(products, len))
 }
 

@@ -1,26 +1,115 @@
-//! Truncation and extension: moving the binary point without large errors, and back to a wide ring.
+//! Truncation and extension: moving the binary point without large errors, and into a wider ring.
 //!
-//! **Computes** with c = m + 2^(k−2) and r = λ mod 2^k:
-//! - `truncate`: the masked value ((m ≫ s), (r ≫ s)) mod 2^(k−s): x ≫ s in a smaller ring;
-//! - `extend`: shares in any ring of (c ≫ s) − (r ≫ s) + (1 − c_top)·r_top·2^(k−s) − 2^(k−2−s), for |x| < 2^(k−2);
-//! - `product_extended`: a · extend(b), for few b against many a.
+//! A value masked mod 2^k as m = x + λ is *lifted*, cut by s, with c = m + 2^(k−2) and r = λ mod 2^k:
+//! x ≫ s = M − A + u·T, where M = (c ≫ s) − 2^(k−2−s) and u = 1 − c_top are public, A = r ≫ s, and T = r_top·2^(k−s)
+//! undoes the wrap of r. Needs |x| < 2^(k−2).
 //!
-//! **Shapes** any. **Cost** no opening. Material for n elements and an output ring of b bits: truncate ⌈(k−s)·n/8⌉;
-//! extend 2·⌈b·n/8⌉; product_extended 2·⌈b·n_b/8⌉ + 2·⌈b·n_a/8⌉ bytes. **Security** shares only. **Error** floor, plus
-//! one unit of the last place with the probability of the cut-off part: stochastic rounding, unbiased, never more than
-//! one unit; there is no rare large error. **Source** the wrap-bit correction as in Escudero et al., CRYPTO'20, and
-//! Dalskov et al. **Differs from the source** in that the masked form stays dealer-known after `truncate`.
+//! **Computes**, modulo 2^b:
+//! - `truncate`: the masked value ((m ≫ s), (r ≫ s)) mod 2^(k−s): x ≫ s in a smaller ring, dealer-known still;
+//! - `extend`: shares of the lifted x;
+//! - `product`: shares of the product of two lifted values, few of the second against many of the first;
+//! - `square_sum`: shares of each row's sum of squares of the lifted x.
+//!
+//! The lifted value of a selection is in [`selection`](super::selection).
+//!
+//! **Shapes** any; a product's second factor `[batch, rows, 1]`. **Cost** no opening. Material with e = k − s, the width
+//! that a cut value has, for n elements (n′ of the second factor, e′ its width): truncate ⌈e·n/8⌉; extend
+//! ⌈b·n/8⌉ + ⌈(b−e)·n/8⌉; product that of extending both, and ⌈b·n/8⌉ + ⌈(b−e)·n/8⌉ + ⌈(b−e′)·n/8⌉ + ⌈(b−e−e′)·n/8⌉;
+//! square_sum that of extending, ⌈b·rows/8⌉ and ⌈(b−e−1)·n/8⌉ bytes: a multiple of 2^e needs b − e bits only.
+//! **Security** shares only. **Error** floor, plus one unit of the last place with the probability of the cut-off part:
+//! stochastic rounding, unbiased, never more than one unit; there is no rare large error. **Source** the wrap-bit
+//! correction as in Escudero et al., CRYPTO'20, and Dalskov et al. **Differs from the source** in that the masked form
+//! stays dealer-known after `truncate`, and that a lifted value is multiplied without being opened again.
 
-use super::{Role, Server, broadcast_index, words_len};
+use super::{Role, Server, words_len};
 use crate::error::Error;
 use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::{Tensor, Word};
+use blindroute_ring::lanes::combine;
+use blindroute_ring::{Shape, Tensor, Word};
 use std::sync::Arc;
 
-fn cut<W: Word>(x: &Tensor<W>, bits: u32, shift: u32) -> Tensor<W> {
-    x.map(|word| word.low_bits(bits).shift_right(shift))
+/// How a masked value is lifted.
+#[derive(Clone, Copy)]
+pub(crate) struct Lift {
+    /// k, the ring that it is masked in.
+    bits: u32,
+    /// s, the low bits that are cut.
+    shift: u32,
+}
+
+impl Lift {
+    pub(crate) fn new(form: &Form, shift: u32) -> Self {
+        Self { bits: form.bits, shift }
+    }
+
+    /// e = k − s: T is a multiple of 2^e.
+    pub(crate) fn width(self) -> u32 {
+        self.bits - self.shift
+    }
+
+    /// Bits of a share of T/2^e that matter in a ring of `ring` bits.
+    fn top_bits(self, ring: u32) -> u32 {
+        ring.saturating_sub(self.width())
+    }
+
+    /// M and u.
+    #[inline(always)]
+    pub(crate) fn public<W: Word, V: Word>(self, m: W) -> (V, V) {
+        let c = m.plus(W::from_i64(1).shift_left(self.bits - 2)).low_bits(self.bits);
+        let value = c.shift_right(self.shift).cast::<V>().minus(V::from_i64(1).shift_left(self.bits - 2 - self.shift));
+        (value, V::from_i64(1).minus(c.shift_right(self.bits - 1).cast()))
+    }
+
+    /// A = r ≫ s.
+    #[inline(always)]
+    pub(crate) fn low<W: Word, V: Word>(self, mask: W) -> V {
+        mask.low_bits(self.bits).shift_right(self.shift).cast()
+    }
+
+    /// T/2^e = r_top.
+    #[inline(always)]
+    pub(crate) fn top<W: Word, V: Word>(self, mask: W) -> V {
+        mask.low_bits(self.bits).shift_right(self.bits - 1).cast()
+    }
+
+    fn lows<W: Word, V: Word>(self, mask: &Tensor<W>) -> Tensor<V> {
+        let mut out = Tensor::zeros(mask.shape());
+        combine(out.data_mut(), [], [mask.data()], |_: V, [], [mask]: [W; 1]| self.low(mask));
+        out
+    }
+
+    fn tops<W: Word, V: Word>(self, mask: &Tensor<W>) -> Tensor<V> {
+        let mut out = Tensor::zeros(mask.shape());
+        combine(out.data_mut(), [], [mask.data()], |_: V, [], [mask]: [W; 1]| self.top(mask));
+        out
+    }
+}
+
+/// Shares (the dealer: the values) of A and T/2^e.
+pub(crate) struct Lifted<V: Word> {
+    pub(crate) low: Arc<Secret<V>>,
+    pub(crate) top: Arc<Secret<V>>,
+}
+
+/// Shares of A and of T/2^e, handed to the online phase.
+pub(crate) fn offline_lift<W: RingWord, V: RingWord>(
+    role: &mut impl Role,
+    mask: &Secret<W>,
+    lift: Lift,
+    ring: u32,
+) -> Result<Lifted<V>, Error> {
+    let shape = mask.shape();
+    let low = role.correlated(shape, ring, || lift.lows(mask.expose()))?;
+    let top = role.correlated(shape, lift.top_bits(ring), || lift.tops(mask.expose()))?;
+    role.hand(&low)?;
+    role.hand(&top)?;
+    Ok(Lifted { low, top })
+}
+
+pub(crate) fn online_lift<V: RingWord>(server: &mut impl Server, shape: Shape) -> Result<Lifted<V>, Error> {
+    Ok(Lifted { low: server.pop(shape)?, top: server.pop(shape)? })
 }
 
 pub(crate) fn offline_truncate<W: RingWord>(
@@ -29,27 +118,11 @@ pub(crate) fn offline_truncate<W: RingWord>(
     form: &Form,
     shift: u32,
 ) -> Result<Arc<Secret<W>>, Error> {
-    role.correlated(form.shape, form.bits - shift, || cut(mask.expose(), form.bits, shift))
+    role.correlated(form.shape, form.bits - shift, || Lift::new(form, shift).lows(mask.expose()))
 }
 
 pub(crate) fn online_truncate<W: Word>(public: &Tensor<W>, form: &Form, shift: u32) -> Tensor<W> {
-    cut(public, form.bits, shift)
-}
-
-/// r ≫ s and r_top·2^(k−s), in the word and ring of the result.
-fn mask_parts<W: Word, V: Word>(mask: &Tensor<W>, form: &Form, shift: u32) -> (Tensor<V>, Tensor<V>) {
-    let low = mask.map(|word| V::from_u128(word.low_bits(form.bits).shift_right(shift).widen()));
-    let top = mask.map(|word| V::from_u128(u128::from(word.bit(form.bits - 1))).shift_left(form.bits - shift));
-    (low, top)
-}
-
-/// The public summand (c ≫ s) − 2^(k−2−s), and whether the wrap term counts (1 − c_top).
-#[inline(always)]
-fn public_part<W: Word, V: Word>(m: W, form: &Form, shift: u32) -> (V, bool) {
-    let offset = W::from_i64(1).shift_left(form.bits - 2);
-    let c = m.plus(offset).low_bits(form.bits);
-    let value = V::from_u128(c.shift_right(shift).widen());
-    (value.minus(V::from_i64(1).shift_left(form.bits - 2 - shift)), c.bit(form.bits - 1) == 0)
+    Lift::new(form, shift).lows(public)
 }
 
 pub(crate) fn offline_extend<W: RingWord, V: RingWord>(
@@ -59,10 +132,7 @@ pub(crate) fn offline_extend<W: RingWord, V: RingWord>(
     shift: u32,
     out: &Form,
 ) -> Result<(), Error> {
-    let low = role.correlated(out.shape, out.bits, || mask_parts::<W, V>(mask.expose(), form, shift).0)?;
-    let top = role.correlated(out.shape, out.bits, || mask_parts::<W, V>(mask.expose(), form, shift).1)?;
-    role.hand(&low)?;
-    role.hand(&top)
+    offline_lift::<W, V>(role, mask, Lift::new(form, shift), out.bits).map(|_| ())
 }
 
 pub(crate) fn online_extend<W: RingWord, V: RingWord>(
@@ -72,80 +142,130 @@ pub(crate) fn online_extend<W: RingWord, V: RingWord>(
     shift: u32,
     out: &Form,
 ) -> Result<Secret<V>, Error> {
-    let low = server.pop::<V>(out.shape)?;
-    let top = server.pop::<V>(out.shape)?;
-    let leads = server.leads();
-    let masks = low.expose().data().iter().zip(top.expose().data());
-    let words = public
-        .data()
-        .iter()
-        .zip(masks)
-        .map(|(&m, (&low, &top))| {
-            let (value, wraps) = public_part::<W, V>(m, form, shift);
-            let top = if wraps { top } else { V::ZERO };
-            (if leads { value } else { V::ZERO }).minus(low).plus(top)
-        })
-        .collect();
-    Ok(Secret::new(Tensor::new(out.shape, words)))
+    let lift = Lift::new(form, shift);
+    let lifted = online_lift::<V>(server, out.shape)?;
+    let leads = V::from_i64(i64::from(server.leads()));
+    let mut words = Secret::new(Tensor::zeros(out.shape));
+    let (low, top) = (lifted.low.expose().data(), lifted.top.expose().data());
+    combine(words.expose_mut().data_mut(), [low, top], [public.data()], |_: V, [low, top], [m]: [W; 1]| {
+        let (value, wraps) = lift.public::<W, V>(m);
+        leads.times(value).minus(low).plus(wraps.times(top).shift_left(lift.width()))
+    });
+    Ok(words)
 }
 
-pub(crate) fn offline_product<W: RingWord>(
+/// A product's two factors and the fraction bits that each loses.
+pub(crate) type Lifts = (Lift, Lift);
+
+/// a·b of dealer words, b one a row of a.
+fn by_rows<V: Word>(a: &Tensor<V>, b: &Tensor<V>) -> Tensor<V> {
+    let mut out = Tensor::zeros(a.shape());
+    let columns = a.shape().columns.max(1);
+    let rows = out.data_mut().chunks_exact_mut(columns).zip(a.data().chunks_exact(columns));
+    for ((out, a), &b) in rows.zip(b.data()) {
+        combine(out, [a], [], |_: V, [a], []: [V; 0]| a.times(b));
+    }
+    out
+}
+
+pub(crate) fn offline_product<A: RingWord, B: RingWord, V: RingWord>(
     role: &mut impl Role,
-    a: &Arc<Secret<W>>,
-    b: (&Arc<Secret<W>>, &Form),
-    shift: u32,
+    a: &Arc<Secret<A>>,
+    b: &Arc<Secret<B>>,
+    (lift_a, lift_b): Lifts,
     out: &Form,
 ) -> Result<(), Error> {
-    let (mask_b, form_b) = b;
-    let low = role.correlated(form_b.shape, out.bits, || mask_parts::<W, W>(mask_b.expose(), form_b, shift).0)?;
-    let top = role.correlated(form_b.shape, out.bits, || mask_parts::<W, W>(mask_b.expose(), form_b, shift).1)?;
-    let with_low = role.correlated(out.shape, out.bits, || a.expose().zip(low.expose(), W::times))?;
-    let with_top = role.correlated(out.shape, out.bits, || a.expose().zip(top.expose(), W::times))?;
-    for words in [a, &low, &top, &with_low, &with_top] {
-        role.hand(words)?;
+    let ring = out.bits;
+    let many = offline_lift::<A, V>(role, a, lift_a, ring)?;
+    let few = offline_lift::<B, V>(role, b, lift_b, ring)?;
+    let both = lift_a.width() + lift_b.width();
+    let terms = [
+        (&many.low, &few.low, ring),
+        (&many.low, &few.top, lift_b.top_bits(ring)),
+        (&many.top, &few.low, lift_a.top_bits(ring)),
+        (&many.top, &few.top, ring.saturating_sub(both)),
+    ];
+    for (many, few, bits) in terms {
+        let product = role.correlated(out.shape, bits, || by_rows(many.expose(), few.expose()))?;
+        role.hand(&product)?;
     }
     Ok(())
 }
 
-/// (m_a − λ_a)(M − A + uT) with M public, A = r ≫ s, T = r_top·2^(k−s), u = 1 − c_top public.
-pub(crate) fn online_product<W: RingWord>(
+/// M_a·M_b + M_a·b̃ + M_b·ã + ãb̃ with ã = −A_a + u_a·T_a and b̃ alike.
+pub(crate) fn online_product<A: RingWord, B: RingWord, V: RingWord>(
     server: &mut impl Server,
-    a: &Tensor<W>,
-    b: (&Tensor<W>, &Form),
-    shift: u32,
+    a: &Tensor<A>,
+    b: &Tensor<B>,
+    (lift_a, lift_b): Lifts,
     out: &Form,
-) -> Result<Secret<W>, Error> {
-    let (public_b, form_b) = b;
-    let mask_a = server.pop::<W>(a.shape())?;
-    let low = server.pop::<W>(form_b.shape)?;
-    let top = server.pop::<W>(form_b.shape)?;
-    let with_low = server.pop::<W>(out.shape)?;
-    let with_top = server.pop::<W>(out.shape)?;
-    let leads = server.leads();
-    // Per element of b: M, whether u is 1, and this server's share of extend(b) without M.
-    let factors: Vec<(W, bool, W)> = public_b
-        .data()
-        .iter()
-        .zip(low.expose().data().iter().zip(top.expose().data()))
-        .map(|(&m, (&low, &top))| {
-            let (value, wraps) = public_part::<W, W>(m, form_b, shift);
-            (value, wraps, (if wraps { top } else { W::ZERO }).minus(low))
-        })
-        .collect();
-    let index = broadcast_index(out.shape, form_b.shape);
-    let mut words = Vec::with_capacity(out.shape.len());
-    for (i, &m) in a.data().iter().enumerate() {
-        let (value, wraps, share_b) = factors[index(i)];
-        let mut word = m.times(share_b).minus(mask_a.expose().data()[i].times(value)).plus(with_low.expose().data()[i]);
-        if wraps {
-            word = word.minus(with_top.expose().data()[i]);
-        }
-        if leads {
-            word = word.plus(m.times(value));
-        }
-        words.push(word);
+) -> Result<Secret<V>, Error> {
+    let many = online_lift::<V>(server, a.shape())?;
+    let few = online_lift::<V>(server, b.shape())?;
+    let terms = (0..4).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>()?;
+    let leads = V::from_i64(i64::from(server.leads()));
+    let (width_a, width_b) = (lift_a.width(), lift_b.width());
+    let columns = a.shape().columns.max(1);
+    let mut words = Secret::new(Tensor::zeros(out.shape));
+    for (row, out) in words.expose_mut().data_mut().chunks_exact_mut(columns).enumerate() {
+        let (value_b, wraps_b) = lift_b.public::<B, V>(b.data()[row]);
+        let top = wraps_b.times(few.top.expose().data()[row]).shift_left(width_b);
+        let share_b = top.minus(few.low.expose().data()[row]);
+        let whole_b = share_b.plus(leads.times(value_b));
+        let parts = [&many.low, &many.top, &terms[0], &terms[1], &terms[2], &terms[3]];
+        let shares = parts.map(|words| &words.expose().data()[row * columns..(row + 1) * columns]);
+        let public = &a.data()[row * columns..(row + 1) * columns];
+        combine(out, shares, [public], |_: V, [low, top, both, with_top, top_with, tops], [m]: [A; 1]| {
+            let (value, wraps) = lift_a.public::<A, V>(m);
+            let share_a = wraps.times(top).shift_left(width_a).minus(low);
+            let wrapped = top_with.minus(wraps_b.times(tops).shift_left(width_b));
+            let products =
+                both.minus(wraps_b.times(with_top).shift_left(width_b)).minus(wraps.times(wrapped).shift_left(width_a));
+            value.times(whole_b).plus(value_b.times(share_a)).plus(products)
+        });
     }
-    Ok(Secret::new(Tensor::new(out.shape, words)))
+    Ok(words)
+}
+
+pub(crate) fn offline_square_sum<W: RingWord, V: RingWord>(
+    role: &mut impl Role,
+    mask: &Arc<Secret<W>>,
+    lift: Lift,
+    out: &Form,
+) -> Result<(), Error> {
+    let lifted = offline_lift::<W, V>(role, mask, lift, out.bits)?;
+    let (low, top) = (&lifted.low, &lifted.top);
+    let squares = role.correlated(out.shape, out.bits, || low.expose().zip(low.expose(), V::times).sum_columns())?;
+    let crossed = role.correlated(mask.shape(), out.bits.saturating_sub(lift.width() + 1), || {
+        low.expose().zip(top.expose(), V::times)
+    })?;
+    role.hand(&squares)?;
+    role.hand(&crossed)
+}
+
+/// Σ(M − A + uT)² = Σ(M² − 2M(A − uT) − 2uAT + uT²) + ΣA².
+pub(crate) fn online_square_sum<W: RingWord, V: RingWord>(
+    server: &mut impl Server,
+    public: &Tensor<W>,
+    lift: Lift,
+    out: &Form,
+) -> Result<Secret<V>, Error> {
+    let shape = public.shape();
+    let lifted = online_lift::<V>(server, shape)?;
+    let squares = server.pop::<V>(out.shape)?;
+    let crossed = server.pop::<V>(shape)?;
+    let leads = V::from_i64(i64::from(server.leads()));
+    let width = lift.width();
+    let mut terms = Secret::new(Tensor::zeros(shape));
+    let shares = [lifted.low.expose().data(), lifted.top.expose().data(), crossed.expose().data()];
+    combine(terms.expose_mut().data_mut(), shares, [public.data()], |_: V, [low, top, crossed], [m]: [W; 1]| {
+        let (value, wraps) = lift.public::<W, V>(m);
+        let top = wraps.times(top).shift_left(width);
+        let linear = value.times(low.minus(top)).plus(wraps.times(crossed).shift_left(width)).shift_left(1);
+        leads.times(value).times(value).minus(linear).plus(top.shift_left(width))
+    });
+    let sums = Secret::new(terms.expose().sum_columns());
+    Ok(Secret::new(sums.expose().zip(squares.expose(), V::plus)))
 }
 
 /// Material bytes of `truncate`.
@@ -153,12 +273,25 @@ pub(crate) fn cost_truncate(form: &Form, shift: u32) -> usize {
     words_len(form.shape.len(), form.bits - shift)
 }
 
-/// Material bytes of `extend`.
-pub(crate) fn cost_extend(out: &Form) -> usize {
-    2 * words_len(out.shape.len(), out.bits)
+/// Material bytes of the lift of `len` elements to a ring of `ring` bits: those of `extend`.
+pub(crate) fn cost_lift(len: usize, lift: Lift, ring: u32) -> usize {
+    words_len(len, ring) + words_len(len, lift.top_bits(ring))
 }
 
-/// Material bytes of `product_extended`.
-pub(crate) fn cost_product(b: &Form, out: &Form) -> usize {
-    2 * words_len(b.shape.len(), out.bits) + 2 * words_len(out.shape.len(), out.bits)
+/// Material bytes of `product`.
+pub(crate) fn cost_product(few: usize, (lift_a, lift_b): Lifts, out: &Form) -> usize {
+    let (many, ring) = (out.shape.len(), out.bits);
+    let both = ring.saturating_sub(lift_a.width() + lift_b.width());
+    cost_lift(many, lift_a, ring)
+        + cost_lift(few, lift_b, ring)
+        + words_len(many, ring)
+        + words_len(many, lift_a.top_bits(ring))
+        + words_len(many, lift_b.top_bits(ring))
+        + words_len(many, both)
+}
+
+/// Material bytes of `square_sum`.
+pub(crate) fn cost_square_sum(len: usize, lift: Lift, out: &Form) -> usize {
+    let crossed = out.bits.saturating_sub(lift.width() + 1);
+    cost_lift(len, lift, out.bits) + words_len(out.shape.len(), out.bits) + words_len(len, crossed)
 }

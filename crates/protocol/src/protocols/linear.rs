@@ -10,57 +10,52 @@
 use super::{Role, Server, words_len};
 use crate::error::Error;
 use crate::form::Form;
+use crate::model::Factor;
+use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::{PackedMatrix, Scalar, Tensor, matmul};
+use blindroute_ring::lanes::combine;
+use blindroute_ring::{Tensor, matmul};
 use std::sync::Arc;
 
-/// What a party multiplies masks with: B for the dealer, F for a server.
-pub(crate) enum Factor<'a> {
-    Matrix(&'a PackedMatrix<u64>),
-    Scale(&'a Tensor<u64>),
-}
-
-impl Factor<'_> {
-    pub(crate) fn apply(&self, x: &Tensor<u64>, out: &Form) -> Tensor<u64> {
-        match self {
-            Self::Matrix(matrix) => {
-                let mut product = Tensor::zeros(out.shape);
-                matmul(x.data(), matrix, product.data_mut());
-                product
-            }
-            Self::Scale(scale) => x.zip(scale, u64::wrapping_mul),
+/// x·W or x∘w.
+fn apply<W: RingWord>(factor: &Factor<W>, x: &Tensor<W>, out: &Form) -> Tensor<W> {
+    match factor {
+        Factor::Matrix(matrix) => {
+            let mut product = Tensor::zeros(out.shape);
+            matmul(x.data(), matrix, product.data_mut());
+            product
         }
+        Factor::Row(scale) => x.zip(scale.expose(), W::times),
     }
 }
 
-/// The dealer sends [λB]; a server hands itself [λW] = [λB] + [λ]F.
-pub(crate) fn offline(
+/// The dealer, whose factor is B, sends [λB]; a server, whose factor is F, hands itself [λW] = [λB] + [λ]F.
+pub(crate) fn offline<W: RingWord>(
     role: &mut impl Role,
-    mask: &Arc<Secret<u64>>,
-    factor: &Factor<'_>,
+    mask: &Arc<Secret<W>>,
+    factor: &Factor<W>,
     serves: bool,
     out: &Form,
 ) -> Result<(), Error> {
-    let mut product = role.correlated(out.shape, out.bits, || factor.apply(mask.expose(), out))?;
+    let mut product = role.correlated(out.shape, out.bits, || apply(factor, mask.expose(), out))?;
     if serves {
-        let own = Secret::new(factor.apply(mask.expose(), out));
-        product = Arc::new(Secret::new(product.expose().zip(own.expose(), u64::wrapping_add)));
+        let mut own = Secret::new(apply(factor, mask.expose(), out));
+        combine(own.expose_mut().data_mut(), [product.expose().data()], [], |own, [word], []: [W; 0]| own.plus(word));
+        product = Arc::new(own);
     }
     role.hand(&product)
 }
 
 /// z = m·W − [λW] in shares.
-pub(crate) fn online(
+pub(crate) fn online<W: RingWord>(
     server: &mut impl Server,
-    public: &Tensor<u64>,
-    factor: &Factor<'_>,
+    public: &Tensor<W>,
+    factor: &Factor<W>,
     out: &Form,
-) -> Result<Secret<u64>, Error> {
-    let correction = server.pop::<u64>(out.shape)?;
-    let mut product = factor.apply(public, out);
-    for (word, &minus) in product.data_mut().iter_mut().zip(correction.expose().data()) {
-        *word = word.minus(minus);
-    }
+) -> Result<Secret<W>, Error> {
+    let correction = server.pop::<W>(out.shape)?;
+    let mut product = apply(factor, public, out);
+    combine(product.data_mut(), [correction.expose().data()], [], |word, [minus], []: [W; 0]| word.minus(minus));
     Ok(Secret::new(product))
 }
 

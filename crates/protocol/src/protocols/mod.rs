@@ -7,6 +7,8 @@
 //! masked by fresh uniform λ, and its shares, each uniform on its own; the dealer sees nothing of the online phase.
 
 pub mod comparison;
+pub mod conjunction;
+pub mod exponential;
 pub mod extension;
 pub mod linear;
 pub mod opening;
@@ -64,15 +66,4 @@ pub(crate) trait Server {
 /// Material bytes of `words` words of `bits` bits.
 pub(crate) const fn words_len(words: usize, bits: u32) -> usize {
     blindroute_ring::pack::packed_len(words, bits)
-}
-
-/// A random access into a tensor whose dimensions of size 1 repeat over a larger shape.
-pub(crate) fn broadcast_index(outer: Shape, inner: Shape) -> impl Fn(usize) -> usize {
-    move |index| {
-        let column = index % outer.columns;
-        let row = index / outer.columns % outer.rows;
-        let batch = index / (outer.columns * outer.rows);
-        let pick = |position: usize, size: usize| if size == 1 { 0 } else { position };
-        (pick(batch, inner.batch) * inner.rows + pick(row, inner.rows)) * inner.columns + pick(column, inner.columns)
-    }
 }

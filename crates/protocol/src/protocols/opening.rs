@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
+use blindroute_ring::lanes::combine;
 use blindroute_ring::{Tensor, Word, pack};
 use std::sync::Arc;
 
@@ -35,12 +36,12 @@ pub(crate) fn outgoing<W: RingWord>(
     message: &mut Vec<u8>,
 ) -> Result<Tensor<W>, Error> {
     let mask = server.pop::<W>(form.shape)?;
+    let bits = form.bits;
     let words = share.expose_mut().data_mut();
-    for (word, &mask) in words.iter_mut().zip(mask.expose().data()) {
-        *word = word.plus(mask).low_bits(form.bits);
-    }
-    pack::pack(words, form.bits, message);
-    Ok(Tensor::new(form.shape, words.to_vec()))
+    combine(words, [mask.expose().data()], [], |word, [mask], []: [W; 0]| word.plus(mask).low_bits(bits));
+    pack::pack(words, bits, message);
+    // A summand under a fresh mask is no secret.
+    Ok(share.into_inner().reshaped(form.shape))
 }
 
 /// m, from this server's summand and the other's.

@@ -43,7 +43,7 @@ impl<W: Word> PackedMatrix<W> {
     ///
     /// # Panics
     /// If there are not `inner · columns` elements.
-    pub fn pack(data: &[W], inner: usize, columns: usize, layout: Matrix) -> Self {
+    pub fn pack(data: &[W], inner: usize, columns: usize, layout: Matrix, _bits: u32) -> Self {
         assert_eq!(data.len(), inner * columns, "a factor of {inner} by {columns}");
         let panel = <W as Multiply>::PANEL;
         let mut packed = vec![W::ZERO; columns.div_ceil(panel) * panel * inner];

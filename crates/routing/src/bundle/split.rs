@@ -75,7 +75,7 @@ pub fn split(bundle: &Bundle, seed: &Seed) -> Result<Split, BundleError> {
     let specs = plan.weights();
     let unfit = |error: blindroute_protocol::Error| BundleError::Weights(error.to_string());
     let weights = weight_tensors(bundle, &plan).map_err(unfit)?;
-    let words = Zeroizing::new(WeightShares::complement(&specs, &weights, seed).map_err(unfit)?.to_bytes());
+    let words = Zeroizing::new(WeightShares::complement(&specs, &weights, seed).map_err(unfit)?.to_bytes(&specs));
     // The words commit to the seed without telling it.
     let mut hash = Sha256::new();
     hash.update(bundle.digest().as_bytes());

@@ -7,30 +7,40 @@
 //! **Openings** a layer: 2relu attention 8, feed-forward network with ReLU 4, two LayerNorms 5 each: 22. GELU takes one
 //! more, softmax 3·⌈log₂ T⌉ + 1 more.
 
-use super::plan::{EncoderPlan, FRACTION, HEAD_FRACTION, PRODUCT, find};
+use super::plan::{ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, LAST, NARROW, PRODUCT, find};
 use crate::bundle::{Activation, Attention, Pooling};
-use blindroute_protocol::gates::{self, WIDE_RING, Wide};
-use blindroute_protocol::{Error, Interpreter, Machine, Masked, Share, Structure, WeightId, WeightSpec};
+use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
+use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Share, Structure, WeightId, WeightSpec};
 
-/// Ring of attention's sums and products with the values.
-const ATTENTION_RING: u32 = 40;
-/// |attention score| is below 2^9, the padding's bias included.
-const SCORE_RANGE: u32 = 9;
-/// Digits of a ReLU's comparison: a resolution of 2^(range − 20).
-const RELU_DIGITS: u32 = 5;
-/// |pre-activation| of the feed-forward network is below 2^8.
-const FFN_RANGE: u32 = 8;
+/// |attention score| is below 2^8, the padding's bias included. 2ReLU looks at 12 bits of it.
+const SCORES: Window = Window { range: 8, digits: 3 };
+/// |pre-activation| of the feed-forward network is below 2^7. ReLU looks at 12 bits of it.
+const INNER: Window = Window { range: 7, digits: 3 };
+/// Fraction bits of 2ReLU's attention weights: scores of one are rare, of a sixteenth they are noise.
+const TWO_RELU_FRACTION: u32 = 4;
+/// Fraction bits of softmax's numerators, the largest of which is between a quarter and a half.
+const SOFTMAX_FRACTION: u32 = 11;
+/// Fraction bits of the sums of attention weights, and their range.
+const SUM_FRACTION: u32 = 12;
+/// Fraction bits of the reciprocals of those sums.
+const RECIPROCAL_FRACTION: u32 = 20;
+/// Most fraction bits of the products with the values on their way to be normalised.
+const CONTEXT_FRACTION: u32 = 13;
+/// Ring of the scores: their range and twice the activations' fraction.
+const SCORE_RING: u32 = SCORES.range + 2 + 2 * ACTIVATION;
 /// Added to 2ReLU's row sum, so that a row without a positive score is defined.
 pub(super) const ROW_OFFSET: f64 = 0.01;
+/// Activations on their way into a layer.
+const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 
 /// The encoder's inputs, in shares.
 pub(super) struct EncoderInputs<I: Interpreter> {
     /// `[1, T, hidden]`: embedded tokens.
     pub(super) tokens: Share<I, u64>,
     /// `[1, T, 1]`: their means, of [`PRODUCT`] fraction bits.
-    pub(super) means: Share<I, u64>,
-    /// `[1, 1, T]`: 0 for tokens, a large negative number for padding, of [`PRODUCT`] fraction bits.
-    pub(super) padding: Share<I, u64>,
+    pub(super) means: Share<I, u32>,
+    /// `[1, 1, T]`: 0 for tokens, a large negative number for padding, of twice [`ACTIVATION`] fraction bits.
+    pub(super) padding: Share<I, u32>,
     /// `[1, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only.
     pub(super) pooling: Option<Share<I, u64>>,
 }
@@ -46,13 +56,13 @@ impl Encoder<'_> {
     }
 
     /// x·W + b.
-    fn affine<I: Interpreter>(
+    fn affine<I: Interpreter, W: RingWord>(
         &self,
         machine: &mut Machine<I>,
-        x: &Masked<I, u64>,
+        x: &Masked<I, W>,
         layer: usize,
         part: &str,
-    ) -> Result<Share<I, u64>, Error> {
+    ) -> Result<Share<I, W>, Error> {
         let product = machine.linear(x, self.weight(layer, part)?)?;
         let bias = machine.bias(self.weight(layer, &format!("{part}.bias"))?, PRODUCT)?;
         product.add(&bias)
@@ -62,10 +72,10 @@ impl Encoder<'_> {
     fn residual<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
-        x: &Masked<I, u64>,
+        x: &Masked<I, u32>,
         layer: usize,
         part: &str,
-    ) -> Result<Share<I, u64>, Error> {
+    ) -> Result<Share<I, u32>, Error> {
         let scaled = machine.scale_columns(x, self.weight(layer, &format!("{part}_gain"))?)?;
         let mean = machine.linear(x, self.weight(layer, &format!("{part}_mean"))?)?;
         scaled.subtract(&mean)
@@ -77,25 +87,38 @@ impl Encoder<'_> {
         machine: &mut Machine<I>,
         inputs: EncoderInputs<I>,
     ) -> Result<Share<I, u64>, Error> {
-        // The first residual is the input itself; it is public to the client, so the client sends its means.
         let weights = inputs.pooling.map(|share| machine.defer(share)).transpose()?;
         let tokens = machine.defer(inputs.tokens)?;
         machine.exchange()?;
         let mut x = machine.take(tokens)?;
         let weights = weights.map(|pending| machine.take(pending)).transpose()?;
-        let mut first = Some(machine.share_of(&x)?.raise(PRODUCT - FRACTION).subtract(&inputs.means)?);
+        // The first residual is the input itself; it is public to the client, so the client sends its means.
+        let narrow = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
+        let first = machine.share_of(&narrow)?.raise(FRACTION).subtract(&inputs.means)?;
+        let mut residual = Some(first);
         for layer in 0..self.plan.layers {
             let context = self.attention(machine, &x, &inputs.padding, layer)?;
-            let residual = match first.take() {
+            let residual = match residual.take() {
                 Some(residual) => residual,
-                None => self.residual(machine, &x, layer, "attention")?,
+                None => {
+                    let narrow = machine.to_word::<u64, u32>(&x.narrowed(NARROW))?;
+                    self.residual(machine, &narrow, layer, "attention")?
+                }
             };
             let sum = self.affine(machine, &context, layer, "out")?.add(&residual)?;
-            x = gates::layer_norm(machine, sum)?;
-            let inner = self.feed_forward(machine, &x, layer)?;
-            let residual = self.residual(machine, &x, layer, "ffn")?;
-            let sum = self.affine(machine, &inner, layer, "down")?.add(&residual)?;
-            x = gates::layer_norm(machine, sum)?;
+            let inner = gates::layer_norm::<I, u32, u64>(machine, sum, LAYER)?;
+            let inner = machine.to_word::<u64, u32>(&inner)?;
+            let activated = self.feed_forward(machine, &inner, layer)?;
+            let residual = self.residual(machine, &inner, layer, "ffn")?;
+            let sum = self.affine(machine, &activated, layer, "down")?.add(&residual)?;
+            x = if layer + 1 < self.plan.layers {
+                let target = Target { bits: self.plan.input_ring(), fraction: ACTIVATION };
+                gates::layer_norm(machine, sum, target)?
+            } else {
+                // What follows cuts further, so the last activations have a wide ring, and their product a wider one.
+                let last = gates::layer_norm::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
+                machine.to_word::<u128, u64>(&last)?
+            };
         }
         let pooled = match (self.plan.pooling, weights) {
             (Pooling::Mean, Some(weights)) => {
@@ -104,7 +127,7 @@ impl Encoder<'_> {
                 let fraction = pooled.form().fraction;
                 machine.truncate(&pooled, fraction - HEAD_FRACTION)?
             }
-            (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(HEAD_FRACTION - FRACTION),
+            (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(HEAD_FRACTION - LAST),
             _ => return Err(Error::Program("pooling weights go with mean pooling".into())),
         };
         let scaled = machine.scale_columns(&pooled, find(self.specs, "embedding.gain")?)?;
@@ -117,62 +140,62 @@ impl Encoder<'_> {
         &self,
         machine: &mut Machine<I>,
         x: &Masked<I, u64>,
-        padding: &Share<I, u64>,
+        padding: &Share<I, u32>,
         layer: usize,
-    ) -> Result<Masked<I, u64>, Error> {
-        let (hidden, heads) = (self.plan.hidden, self.plan.heads);
+    ) -> Result<Masked<I, u32>, Error> {
+        let (hidden, heads, ring) = (self.plan.hidden, self.plan.heads, self.plan.attention_ring());
         let qkv = self.affine(machine, x, layer, "qkv")?;
         let qkv = machine.open(qkv)?;
         let qkv = machine.truncate(&qkv, FRACTION)?;
+        let qkv = machine.to_word::<u64, u32>(&qkv)?;
         let part = |index: usize| {
             qkv.restructure(&Structure::Columns(index * hidden, hidden)).restructure(&Structure::SplitHeads(heads))
         };
         let (queries, keys, values) = (part(0), part(1), part(2));
-        let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?;
+        let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?.narrowed(SCORE_RING);
         let scores = machine.open(scores)?;
-        let (weights, offset) = match self.plan.attention {
+        let (weights, offset, range) = match self.plan.attention {
             Attention::TwoRelu => {
-                let scores = machine.truncate(&scores, FRACTION)?;
-                (gates::relu(machine, &scores, SCORE_RANGE, RELU_DIGITS)?.narrowed(ATTENTION_RING), ROW_OFFSET)
+                let target = Target { bits: ring, fraction: TWO_RELU_FRACTION };
+                let weights = gates::relu::<I, u32, u32>(machine, &scores, SCORES, target)?;
+                (weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION })
             }
             Attention::Softmax => {
-                let scores = machine.truncate(&scores, FRACTION + 2)?;
-                (gates::softmax_numerators(machine, &scores, ATTENTION_RING)?, 0.0)
+                let target = Target { bits: ring, fraction: SOFTMAX_FRACTION };
+                let weights = gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)?;
+                (weights, 0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION })
             }
         };
         let sums = weights.restructure(&Structure::SumColumns);
+        let sums = sums.raise(SUM_FRACTION - weights.form().fraction);
         let weights = machine.defer(weights)?;
         let sums = machine.open(sums)?;
         let weights = machine.take(weights)?;
-        let product = machine.matmul(&weights, &values)?.narrowed(ATTENTION_RING);
+        let product = machine.matmul(&weights, &values)?;
         let product = machine.defer(product)?;
-        let range = Wide { low: if offset > 0.0 { -3 } else { 0 }, high: 13, fraction: FRACTION };
         let factor = gates::reciprocal(machine, &sums, offset, &range)?;
         let product = machine.take(product)?;
-        let copy = machine.extend::<u64, u128>(&product, PRODUCT - FRACTION, WIDE_RING)?;
-        let copy = machine.defer(copy)?;
-        let context = gates::scale_rows(machine, copy, factor, FRACTION)?;
-        Ok(context.restructure(&Structure::MergeHeads))
+        let scaling = Scaling {
+            value: product.form().fraction.min(CONTEXT_FRACTION),
+            factor: RECIPROCAL_FRACTION,
+            target: LAYER,
+        };
+        let context = gates::scale_rows::<I, u32, u64>(machine, &product, factor, scaling)?;
+        Ok(machine.to_word::<u64, u32>(&context)?.restructure(&Structure::MergeHeads))
     }
 
     /// The feed-forward network up to its activation, opened.
     fn feed_forward<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
-        x: &Masked<I, u64>,
+        x: &Masked<I, u32>,
         layer: usize,
-    ) -> Result<Masked<I, u64>, Error> {
+    ) -> Result<Masked<I, u32>, Error> {
         let inner = self.affine(machine, x, layer, "up")?;
         let inner = machine.open(inner)?;
         let activated = match self.plan.activation {
-            Activation::Relu => {
-                let inner = machine.truncate(&inner, FRACTION)?;
-                gates::relu(machine, &inner, FFN_RANGE, RELU_DIGITS)?
-            }
-            Activation::Gelu => {
-                let inner = machine.truncate(&inner, FRACTION + 2)?;
-                gates::gelu(machine, &inner, 64)?
-            }
+            Activation::Relu => gates::relu(machine, &inner, INNER, LAYER)?,
+            Activation::Gelu => gates::gelu(machine, &inner, LAYER)?,
         };
         machine.open(activated)
     }

@@ -4,7 +4,7 @@
 //! 16, costs being divided by the largest.
 
 use super::plan::{HEAD_FRACTION, HEAD_PRODUCT, HeadPlan, RouterPlan, find};
-use blindroute_protocol::gates::{self, WIDE_RING, Wide};
+use blindroute_protocol::gates::{self, Scaling, Target, Wide};
 use blindroute_protocol::{Bits, Error, Interpreter, Machine, Masked, Share, WeightId, WeightSpec};
 
 /// Digits of a comparison of scores: 24 bits below the range.
@@ -95,7 +95,7 @@ impl Head<'_> {
         let query = machine.linear(&inner, self.weight("w2")?)?;
         let query = machine.open(query)?;
         let query = machine.truncate(&query, HEAD_FRACTION)?;
-        let norm = machine.square_sum(&query)?;
+        let norm = machine.square_sum::<u64, u64>(&query, HEAD_FRACTION - 14, 48)?;
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;
         let price = self.price(machine, lambda)?;
@@ -105,9 +105,9 @@ impl Head<'_> {
         let price = machine.take(price)?;
         let range = Wide { low: -6, high: 13, fraction: 14 };
         let factor = gates::inverse_root(machine, &norm, 1.0, &range)?;
-        let copy = machine.extend::<u64, u128>(&products, HEAD_PRODUCT - 20, WIDE_RING)?;
-        let copy = machine.defer(copy)?;
-        let similarity = gates::scale_rows(machine, copy, factor, HEAD_PRODUCT)?;
+        let target = Target { bits: 52, fraction: HEAD_PRODUCT };
+        let scaling = Scaling { value: 20, factor: 24, target };
+        let similarity = gates::scale_rows::<_, u64, u64>(machine, &products, factor, scaling)?;
         let score = similarity.subtract(&price)?;
         gates::top_k_then_argmax(machine, &products, &score, keep, low(RANGE), DIGITS)
     }

@@ -1,16 +1,14 @@
 //! What the client shares with the servers.
 
-use super::plan::{FRACTION, HEAD_FRACTION, ModelPlan, PRODUCT};
+use super::plan::{ACTIVATION, HEAD_FRACTION, ModelPlan, NARROW, POOLING, PRODUCT};
 use super::route::Task;
 use super::select::SelectProgram;
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
 use crate::embedding::{self, EmbeddingError};
 use blindroute_protocol::{Form, Program as _, Shape, Tensor};
 
-/// Added to the attention scores of padding: below every real score, above the comparison's range.
-const PADDING: f32 = -256.0;
-/// Ring of the attention scores: that of products of queries and keys.
-const SCORE_RING: u32 = 64 - FRACTION;
+/// Added to the attention scores of padding: below every real score, within their range.
+const PADDING: f32 = -128.0;
 /// Ring of the embedding when the client sends it: that which the encoder leaves.
 const EMBEDDING_RING: u32 = 40;
 
@@ -20,12 +18,12 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
     let hidden = plan.encoder.hidden;
     let encoder = |bucket: usize| {
         let mut forms = vec![
-            Form::new(Shape::matrix(bucket, hidden), 64, FRACTION),
-            Form::new(Shape::matrix(bucket, 1), 64, PRODUCT),
-            Form::new(Shape::row(bucket), SCORE_RING, PRODUCT),
+            Form::new(Shape::matrix(bucket, hidden), plan.encoder.input_ring(), ACTIVATION),
+            Form::new(Shape::matrix(bucket, 1), NARROW, PRODUCT),
+            Form::new(Shape::row(bucket), plan.encoder.attention_ring(), 2 * ACTIVATION),
         ];
         if plan.encoder.pooling == Pooling::Mean {
-            forms.push(Form::new(Shape::row(bucket), 64, HEAD_FRACTION));
+            forms.push(Form::new(Shape::row(bucket), 64, POOLING));
         }
         forms
     };

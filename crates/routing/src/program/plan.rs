@@ -4,10 +4,18 @@ use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, P
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
 use serde::{Deserialize, Serialize};
 
-/// Fraction bits of activations and of the encoder's weights.
+/// Fraction bits of the encoder's activations.
+pub(super) const ACTIVATION: u32 = 9;
+/// Fraction bits of the encoder's weights.
 pub(super) const FRACTION: u32 = 12;
-/// Fraction bits of a product of two of them.
-pub(super) const PRODUCT: u32 = 2 * FRACTION;
+/// Fraction bits of a product of the two.
+pub(super) const PRODUCT: u32 = ACTIVATION + FRACTION;
+/// Fraction bits of the last activations, which become the embedding.
+pub(super) const LAST: u32 = 12;
+/// Fraction bits of the pooling weights.
+pub(super) const POOLING: u32 = 16;
+/// Ring of activations and layers: room for 2^10 in a product.
+pub(super) const NARROW: u32 = 32;
 /// Fraction bits of the embedding and of the heads' weights: finer, for scores of candidates can be close.
 pub(super) const HEAD_FRACTION: u32 = 16;
 /// Fraction bits of their products.
@@ -159,33 +167,50 @@ impl EncoderPlan {
         }
     }
 
+    /// Ring of the attention's input, queries, keys and values: what is cut after that product (the weights' fraction)
+    /// must leave room for the next one, of which [`attention_ring`](Self::attention_ring) is the ring.
+    pub(super) fn input_ring(&self) -> u32 {
+        self.attention_ring() + FRACTION
+    }
+
+    /// Ring of the attention's scores and of its products with the values. Softmax's weights keep more fraction bits.
+    pub(super) fn attention_ring(&self) -> u32 {
+        match self.attention {
+            Attention::TwoRelu => 28,
+            Attention::Softmax => 32,
+        }
+    }
+
     fn weights(&self) -> Vec<WeightSpec> {
         let (hidden, ffn) = (self.hidden, self.ffn);
         let mut specs = Vec::new();
-        let mut matrix = |name: String, inner, columns| {
-            specs.push(WeightSpec::new(name, WeightKind::Matrix { inner, columns }, FRACTION));
+        let mut matrix = |name: String, inner, columns, ring| {
+            let kind = WeightKind::Matrix { inner, columns };
+            specs.push(WeightSpec::new(name, kind, FRACTION).in_ring(ring));
         };
         for layer in 0..self.layers {
-            matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden);
-            matrix(format!("layer.{layer}.out"), hidden, hidden);
-            matrix(format!("layer.{layer}.up"), hidden, ffn);
-            matrix(format!("layer.{layer}.down"), ffn, hidden);
+            matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden, self.input_ring());
+            matrix(format!("layer.{layer}.out"), hidden, hidden, NARROW);
+            matrix(format!("layer.{layer}.up"), hidden, ffn, NARROW);
+            matrix(format!("layer.{layer}.down"), ffn, hidden, NARROW);
             // The mean of the residual's affine part, subtracted so that LayerNorm gets centred rows.
             if layer > 0 {
-                matrix(format!("layer.{layer}.attention_mean"), hidden, 1);
+                matrix(format!("layer.{layer}.attention_mean"), hidden, 1, NARROW);
             }
-            matrix(format!("layer.{layer}.ffn_mean"), hidden, 1);
+            matrix(format!("layer.{layer}.ffn_mean"), hidden, 1, NARROW);
         }
         for layer in 0..self.layers {
-            let mut bias = |part: &str, columns| {
-                specs.push(WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Bias(columns), PRODUCT));
+            let mut bias = |part: &str, columns, ring| {
+                let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Bias(columns), PRODUCT);
+                specs.push(spec.in_ring(ring));
             };
-            bias("qkv.bias", 3 * hidden);
-            bias("out.bias", hidden);
-            bias("up.bias", ffn);
-            bias("down.bias", hidden);
+            bias("qkv.bias", 3 * hidden, self.input_ring());
+            bias("out.bias", hidden, NARROW);
+            bias("up.bias", ffn, NARROW);
+            bias("down.bias", hidden, NARROW);
             let mut gain = |part: &str| {
-                specs.push(WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Scale(hidden), FRACTION));
+                let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Scale(hidden), FRACTION);
+                specs.push(spec.in_ring(NARROW));
             };
             if layer > 0 {
                 gain("attention_gain");

@@ -1,10 +1,11 @@
 //! From a bundle's published weights to the folded weights that the program uses.
 //!
-//! Folded: a LayerNorm's gain g and bias b into the linear layer after it (x∘g + b)·W = x·(diag(g)·W) + b·W; 1/√d into the
-//! queries; and the row mean out of every layer before a LayerNorm, by centring its columns.
+//! Folded: a LayerNorm's gain g and bias b into the linear layer after it (x∘g + b)·W = x·(diag(g)·W) + b·W; 1/√d into
+//! queries and keys, half each, so that rounding costs both alike, and for softmax log₂e beside it, for its powers are of
+//! two; and the row mean out of every layer before a LayerNorm, by centring its columns.
 
-use super::plan::{HeadPlan, ModelPlan, RouterPlan};
-use crate::bundle::{Bundle, Layer, LayerNorm, Linear, Matrix, Rule};
+use super::plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
+use crate::bundle::{Attention, Bundle, Layer, LayerNorm, Linear, Matrix, Rule};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
 use std::collections::HashMap;
 
@@ -17,7 +18,7 @@ pub fn weight_tensors(bundle: &Bundle, plan: &ModelPlan) -> Result<Vec<Tensor<f3
     let parts = bundle.parts();
     let mut before: Option<&LayerNorm> = None;
     for (index, layer) in parts.layers.iter().enumerate() {
-        fold_layer(&mut named, index, layer, before, plan.encoder.heads);
+        fold_layer(&mut named, index, layer, before, &plan.encoder);
         before = Some(&layer.output_norm);
     }
     if let Some(norm) = before {
@@ -119,12 +120,18 @@ fn fold_layer(
     index: usize,
     layer: &Layer,
     before: Option<&LayerNorm>,
-    heads: usize,
+    encoder: &EncoderPlan,
 ) {
     let name = |part: &str| format!("layer.{index}.{part}");
-    let width = layer.query.weight.columns() / heads;
-    let queries = Folded::of(&layer.query).after(before).scaled(1.0 / (width as f64).sqrt());
-    let (keys, values) = (Folded::of(&layer.key).after(before), Folded::of(&layer.value).after(before));
+    let width = layer.query.weight.columns() / encoder.heads;
+    let base = match encoder.attention {
+        Attention::TwoRelu => 1.0,
+        Attention::Softmax => std::f64::consts::LOG2_E,
+    };
+    let scale = (base / (width as f64).sqrt()).sqrt();
+    let queries = Folded::of(&layer.query).after(before).scaled(scale);
+    let keys = Folded::of(&layer.key).after(before).scaled(scale);
+    let values = Folded::of(&layer.value).after(before);
     beside([queries, keys, values]).insert(named, name("qkv"));
     Folded::of(&layer.output).with_residual(before).centred().insert(named, name("out"));
     let inner = Some(&layer.attention_norm);

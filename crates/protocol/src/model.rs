@@ -1,0 +1,253 @@
+//! A model as servers and dealer hold it: shares of the weights, the dealer's mask of them, and the masked weights.
+//!
+//! B is the dealer's mask of the model, fresh each time servers and dealer set a model up, and F = W − B is opened
+//! between the servers. Each weight lives in the word that its ring needs.
+
+use crate::Party;
+use crate::channel::Channel;
+use crate::error::Error;
+use crate::program::{WeightId, WeightKind, WeightSpec, check_weights};
+use crate::record::RingWord;
+use crate::secret::Secret;
+use blindroute_ring::{Matrix, PackedMatrix, Prg, Seed, Shape, Tensor, Word, fixed, pack};
+use zeroize::Zeroize;
+
+/// One server's additive shares of a program's weights.
+#[derive(Debug)]
+pub struct WeightShares {
+    party: Party,
+    tensors: Vec<Secret<u64>>,
+}
+
+impl WeightShares {
+    /// Party zero's shares: nothing but a seed.
+    pub fn from_seed(specs: &[WeightSpec], seed: &Seed) -> Self {
+        let mut prg = Prg::new(seed);
+        let tensors = specs.iter().map(|spec| Secret::new(random(&mut prg, spec.shape()))).collect();
+        Self { party: Party::Zero, tensors }
+    }
+
+    /// Party one's shares of `weights`: the fixed-point weights less party zero's.
+    ///
+    /// # Errors
+    /// If the weights do not fit the specifications.
+    pub fn complement(specs: &[WeightSpec], weights: &[Tensor<f32>], seed: &Seed) -> Result<Self, Error> {
+        check_weights(specs, weights)?;
+        let mut prg = Prg::new(seed);
+        let tensors = specs
+            .iter()
+            .zip(weights)
+            .map(|(spec, weight)| {
+                let encoded = weight.map(|value| fixed::encode::<u64>(f64::from(value), spec.fraction));
+                let other = Secret::new(random::<u64>(&mut prg, spec.shape()));
+                Secret::new(encoded.zip(other.expose(), u64::wrapping_sub))
+            })
+            .collect();
+        Ok(Self { party: Party::One, tensors })
+    }
+
+    /// Party one's shares as bytes for its share file, each weight in as many bits as its ring has.
+    pub fn to_bytes(&self, specs: &[WeightSpec]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (spec, tensor) in specs.iter().zip(&self.tensors) {
+            pack::pack(tensor.expose().data(), spec.bits, &mut bytes);
+        }
+        bytes
+    }
+
+    /// Party one's shares from its share file.
+    ///
+    /// # Errors
+    /// If the length is not that of the program's weights.
+    pub fn from_bytes(specs: &[WeightSpec], bytes: &[u8]) -> Result<Self, Error> {
+        let expected: usize = specs.iter().map(packed_len).sum();
+        if bytes.len() != expected {
+            let problem = format!("expected {expected} bytes of shares, found {}", bytes.len());
+            return Err(Error::Weight { name: "(all)".into(), problem });
+        }
+        let mut rest = bytes;
+        let tensors = specs
+            .iter()
+            .map(|spec| {
+                let (now, later) = rest.split_at(packed_len(spec));
+                rest = later;
+                Secret::new(Tensor::new(spec.shape(), pack::unpack(now, spec.shape().len(), spec.bits)))
+            })
+            .collect();
+        Ok(Self { party: Party::One, tensors })
+    }
+
+    /// Whose shares these are.
+    pub fn party(&self) -> Party {
+        self.party
+    }
+}
+
+fn packed_len(spec: &WeightSpec) -> usize {
+    pack::packed_len(spec.shape().len(), spec.bits)
+}
+
+fn random<W: Word>(prg: &mut Prg, shape: Shape) -> Tensor<W> {
+    Tensor::new(shape, prg.words(shape.len()))
+}
+
+/// A weight, a share or a mask of it, as products read it. Wiped on drop.
+#[allow(missing_debug_implementations)]
+pub enum Factor<W: RingWord> {
+    /// The right factor of a matrix product.
+    Matrix(PackedMatrix<W>),
+    /// One factor or summand a column.
+    Row(Secret<W>),
+}
+
+impl<W: RingWord> Factor<W> {
+    fn new(spec: &WeightSpec, words: Tensor<W>) -> Self {
+        let words = Secret::new(words);
+        match spec.kind {
+            WeightKind::Matrix { inner, columns } => {
+                Self::Matrix(PackedMatrix::pack(words.expose().data(), inner, columns, Matrix::RowMajor, spec.bits))
+            }
+            WeightKind::Scale(_) | WeightKind::Bias(_) => Self::Row(words),
+        }
+    }
+}
+
+impl<W: RingWord> Drop for Factor<W> {
+    fn drop(&mut self) {
+        if let Self::Matrix(matrix) = self {
+            matrix.zeroize();
+        }
+    }
+}
+
+/// A [`Factor`] in the word of its ring.
+#[allow(missing_debug_implementations)]
+pub enum AnyFactor {
+    /// Rings of at most 32 bits.
+    U32(Factor<u32>),
+    /// Wider ones.
+    U64(Factor<u64>),
+}
+
+impl AnyFactor {
+    fn new(spec: &WeightSpec, words: Tensor<u64>) -> Self {
+        if spec.bits <= 32 {
+            let words = Secret::new(words);
+            Self::U32(Factor::new(spec, words.expose().map(|word| word as u32)))
+        } else {
+            Self::U64(Factor::new(spec, words))
+        }
+    }
+}
+
+/// The factor of a weight in word `W`.
+fn in_word<'a, W: RingWord>(factors: &'a [Option<AnyFactor>], id: WeightId) -> Result<&'a Factor<W>, Error> {
+    let factor = factors.get(id.0).and_then(Option::as_ref).and_then(W::factor);
+    factor.ok_or_else(|| Error::Program(format!("weight {} is not used in words of {} bits", id.0, W::BITS)))
+}
+
+/// A server's side of the model: its weight shares, and the masked weights F that both servers know.
+pub struct ServerModel {
+    party: Party,
+    shares: Vec<Option<AnyFactor>>,
+    masked: Vec<Option<AnyFactor>>,
+}
+
+impl std::fmt::Debug for ServerModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ServerModel({:?}, {} weights)", self.party, self.shares.len())
+    }
+}
+
+impl ServerModel {
+    /// Opens F = W − B with the other server: one exchange, once a model and dealer.
+    ///
+    /// # Errors
+    /// If the exchange fails.
+    pub fn set_up(
+        specs: &[WeightSpec],
+        shares: WeightShares,
+        mask_seed: &Seed,
+        channel: &mut dyn Channel,
+    ) -> Result<Self, Error> {
+        let mut prg = Prg::new(mask_seed);
+        let mut outgoing = Vec::with_capacity(specs.iter().map(packed_len).sum());
+        let masked_share = |share: &Secret<u64>, mask: Tensor<u64>| {
+            let mask = Secret::new(mask);
+            share.expose().zip(mask.expose(), u64::wrapping_sub)
+        };
+        for (spec, share) in specs.iter().zip(&shares.tensors).filter(|(spec, _)| spec.multiplies()) {
+            let own = masked_share(share, random(&mut prg, spec.shape()));
+            pack::pack(own.data(), spec.bits, &mut outgoing);
+        }
+        let incoming = outgoing.len();
+        let theirs = channel.exchange(outgoing, incoming)?;
+        if theirs.len() != incoming {
+            return Err(Error::Program("the channel returned a message of another length".into()));
+        }
+        // The masks are made again rather than kept, so that one weight at a time takes memory.
+        let mut prg = Prg::new(mask_seed);
+        let mut rest = theirs.as_slice();
+        let mut model = Self { party: shares.party, shares: Vec::new(), masked: Vec::new() };
+        for (spec, share) in specs.iter().zip(shares.tensors) {
+            model.masked.push(if spec.multiplies() {
+                let mut opened = masked_share(&share, random(&mut prg, spec.shape()));
+                let (now, later) = rest.split_at(packed_len(spec));
+                rest = later;
+                pack::unpack_add(now, spec.bits, opened.data_mut());
+                Some(AnyFactor::new(spec, opened))
+            } else {
+                None
+            });
+            model.shares.push(Some(AnyFactor::new(spec, share.into_inner())));
+        }
+        Ok(model)
+    }
+
+    /// Which position this server has.
+    pub fn party(&self) -> Party {
+        self.party
+    }
+
+    /// This server's share of W.
+    pub(crate) fn share<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
+        in_word(&self.shares, id)
+    }
+
+    /// F.
+    pub(crate) fn masked<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
+        in_word(&self.masked, id)
+    }
+}
+
+/// The dealer's mask of a model: B, which the servers subtract from the weights once.
+pub struct DealerModel {
+    masks: Vec<Option<AnyFactor>>,
+}
+
+impl std::fmt::Debug for DealerModel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DealerModel({} weights, redacted)", self.masks.len())
+    }
+}
+
+impl DealerModel {
+    /// The mask that the two servers' seeds make.
+    pub fn new(specs: &[WeightSpec], seeds: &[Seed; 2]) -> Self {
+        let [mut zero, mut one] = [Prg::new(&seeds[0]), Prg::new(&seeds[1])];
+        let mut mask = |spec: &WeightSpec| {
+            let other = Secret::new(random::<u64>(&mut one, spec.shape()));
+            let mut mask = random::<u64>(&mut zero, spec.shape());
+            for (word, &other) in mask.data_mut().iter_mut().zip(other.expose().data()) {
+                *word = word.wrapping_add(other);
+            }
+            AnyFactor::new(spec, mask)
+        };
+        Self { masks: specs.iter().map(|spec| spec.multiplies().then(|| mask(spec))).collect() }
+    }
+
+    /// B.
+    pub(crate) fn mask<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
+        in_word(&self.masks, id)
+    }
+}
