@@ -2,7 +2,7 @@
 //!
 //! **Computes** a·b (matrices, batch by batch, or element by element with repetition). **Shapes**
 //! `[B, M, K] · [B, K, N]`, masked, to `[B, M, N]` in shares. **Cost** no opening; material ⌈k·n/8⌉ bytes for n results;
-//! two local products a server. **Security** shares only. Exact modulo 2^k. **Source** Beaver, CRYPTO'91: the operands'
+//! one local product of twice the inner dimension a server. **Security** shares only. Exact modulo 2^k. **Source** Beaver, CRYPTO'91: the operands'
 //! openings are the triple's. **Differs from the source** in nothing but that the openings are shared with other uses.
 
 use super::{Role, Server, words_len};
@@ -72,14 +72,61 @@ pub(crate) fn online<W: RingWord>(
     let mask_b = server.pop::<W>(b.shape())?;
     let product = server.pop::<W>(out.shape)?;
     let leads = W::from_i64(i64::from(server.leads()));
-    let mut left = Secret::new(Tensor::zeros(a.shape()));
-    let inputs = [a.data(), mask_a.expose().data()];
-    combine(left.expose_mut().data_mut(), inputs, [], |_, [m, mask], []: [W; 0]| leads.times(m).minus(mask));
-    let mut result = Secret::new(kind.apply(left.expose(), b, out.bits));
-    let crossed = Secret::new(kind.apply(a, mask_b.expose(), out.bits));
-    let inputs = [crossed.expose().data(), product.expose().data()];
-    combine(result.expose_mut().data_mut(), inputs, [], |word, [minus, plus], []: [W; 0]| word.minus(minus).plus(plus));
+    let mut result = match kind {
+        Kind::Elements => {
+            let mut left = Secret::new(Tensor::zeros(a.shape()));
+            let inputs = [a.data(), mask_a.expose().data()];
+            combine(left.expose_mut().data_mut(), inputs, [], |_, [m, mask], []: [W; 0]| leads.times(m).minus(mask));
+            let crossed = Secret::new(a.zip(mask_b.expose(), W::times));
+            Secret::new(left.expose().zip(b, W::times).zip(crossed.expose(), W::minus))
+        }
+        Kind::Matmul | Kind::MatmulTransposed => {
+            // One product of twice the inner dimension: [leads·m_a − λ_a, −m_a] · [m_b; λ_b].
+            let left = Secret::new(joined_left(a, mask_a.expose(), leads));
+            let right = if matches!(kind, Kind::Matmul) { beneath } else { beside };
+            let right = Secret::new(right(b, mask_b.expose()));
+            Secret::new(kind.apply(left.expose(), right.expose(), out.bits))
+        }
+    };
+    let inputs = [product.expose().data()];
+    combine(result.expose_mut().data_mut(), inputs, [], |word, [plus], []: [W; 0]| word.plus(plus));
     Ok(result)
+}
+
+/// [leads·m − λ, −m], row by row.
+fn joined_left<W: RingWord>(m: &Tensor<W>, mask: &Tensor<W>, leads: W) -> Tensor<W> {
+    let shape = m.shape();
+    let columns = shape.columns;
+    let mut joined = Tensor::zeros(Shape { columns: 2 * columns, ..shape });
+    let rows = m.data().chunks_exact(columns.max(1)).zip(mask.data().chunks_exact(columns.max(1)));
+    for (out, (m, mask)) in joined.data_mut().chunks_exact_mut((2 * columns).max(1)).zip(rows) {
+        let (first, second) = out.split_at_mut(columns);
+        combine(first, [m, mask], [], |_, [m, mask], []: [W; 0]| leads.times(m).minus(mask));
+        combine(second, [m], [], |_, [m], []: [W; 0]| W::ZERO.minus(m));
+    }
+    joined
+}
+
+/// The rows of both, one after the other, in blocks of `length` words.
+fn interleaved<W: RingWord>(m: &Tensor<W>, mask: &Tensor<W>, length: usize, shape: Shape) -> Tensor<W> {
+    let mut joined = Vec::with_capacity(shape.len());
+    for (m, mask) in m.data().chunks_exact(length.max(1)).zip(mask.data().chunks_exact(length.max(1))) {
+        joined.extend_from_slice(m);
+        joined.extend_from_slice(mask);
+    }
+    Tensor::new(shape, joined)
+}
+
+/// [m; λ], matrix by matrix.
+fn beneath<W: RingWord>(m: &Tensor<W>, mask: &Tensor<W>) -> Tensor<W> {
+    let shape = m.shape();
+    interleaved(m, mask, shape.rows * shape.columns, Shape { rows: 2 * shape.rows, ..shape })
+}
+
+/// [m, λ], row by row: the transpose of [m; λ] of the transposes.
+fn beside<W: RingWord>(m: &Tensor<W>, mask: &Tensor<W>) -> Tensor<W> {
+    let shape = m.shape();
+    interleaved(m, mask, shape.columns, Shape { columns: 2 * shape.columns, ..shape })
 }
 
 /// Material bytes.
