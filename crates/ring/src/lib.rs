@@ -20,9 +20,11 @@ pub mod matmul;
 pub mod pack;
 mod prg;
 mod tensor;
+mod wipe;
 mod word;
 
 pub use matmul::{Kernel, Matrix, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};
+pub use wipe::{wipe, wipe_vec};
 pub use word::Word;
