@@ -239,9 +239,15 @@ impl ServerModel {
                 Tensor::zeros(Shape::row(0))
             };
             if let WeightKind::Matrix { inner, columns } = spec.kind {
-                let packed = PackedMatrix::pack(share.expose().data(), inner, columns, Matrix::RowMajor);
+                let packed = PackedMatrix::pack(share.expose().data(), inner, columns, Matrix::RowMajor, u64::BITS);
                 model.matrices.push(Some(LinearShares { packed }));
-                model.masked_matrices.push(Some(PackedMatrix::pack(masked.data(), inner, columns, Matrix::RowMajor)));
+                model.masked_matrices.push(Some(PackedMatrix::pack(
+                    masked.data(),
+                    inner,
+                    columns,
+                    Matrix::RowMajor,
+                    u64::BITS,
+                )));
                 // The packed copies serve from here on.
                 model.shares.push(Secret::new(Tensor::zeros(Shape::row(0))));
                 model.masked.push(Tensor::zeros(Shape::row(0)));

@@ -50,7 +50,7 @@ impl DealerModel {
                     .collect();
                 match spec.kind {
                     WeightKind::Matrix { inner, columns } => {
-                        matrix = Some(PackedMatrix::pack(&mask, inner, columns, Matrix::RowMajor));
+                        matrix = Some(PackedMatrix::pack(&mask, inner, columns, Matrix::RowMajor, u64::BITS));
                     }
                     _ => scale = Tensor::new(spec.shape(), mask),
                 }

@@ -21,7 +21,8 @@ pub(crate) fn multiply<W: RingWord>(a: &Tensor<W>, b: &Tensor<W>, transposed: bo
     let mut product = Tensor::zeros(Shape::new(left.batch, left.rows, columns));
     let (step_a, step_b, step) = (left.rows * inner, inner * columns, left.rows * columns);
     for batch in 0..left.batch {
-        let packed = PackedMatrix::pack(&b.data()[batch * step_b..(batch + 1) * step_b], inner, columns, layout);
+        let packed =
+            PackedMatrix::pack(&b.data()[batch * step_b..(batch + 1) * step_b], inner, columns, layout, u64::BITS);
         let out = &mut product.data_mut()[batch * step..(batch + 1) * step];
         matmul(&a.data()[batch * step_a..(batch + 1) * step_a], &packed, out);
     }
