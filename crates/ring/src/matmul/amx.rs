@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 use super::Matrix;
-use super::limbs::{BLOCK, LimbWord, Limbs, Line, Run, SIDE, Tiles, product};
+use super::limbs::{BLOCK, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors, product, wide};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
 use std::marker::PhantomData;
@@ -65,12 +65,12 @@ fn permission() -> bool {
 /// Fills in a right factor.
 pub(super) fn fill<W: LimbWord>(limbs: &mut Limbs, data: &[W], layout: Matrix) {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn vectorised<W: LimbWord>(limbs: &mut Limbs, data: &[W], layout: Matrix) {
-        limbs.fill(data, layout);
+    fn vectorised<W: LimbWord>(vectors: &Registers, limbs: &mut Limbs, data: &[W], layout: Matrix) {
+        limbs.fill(vectors, data, layout);
     }
-    assert!(is_available(), "tiles");
-    // SAFETY: the line above has seen the processor's AVX-512 F, BW, DQ and VL.
-    unsafe { vectorised(limbs, data, layout) }
+    let registers = Registers::new();
+    // SAFETY: there are registers only where `is_available` has seen the processor's AVX-512 F, BW, DQ and VL.
+    unsafe { vectorised(&registers, limbs, data, layout) }
 }
 
 /// `out = left · right`; the inner dimension is not empty.
@@ -79,9 +79,9 @@ pub(super) fn multiply<W: LimbWord>(left: &[W], right: &Limbs, out: &mut [W]) {
     fn vectorised<W: LimbWord>(tiles: &mut Registers, left: &[W], right: &Limbs, out: &mut [W]) {
         product(tiles, left, right, out);
     }
-    let mut tiles = Registers::new();
+    let mut registers = Registers::new();
     // SAFETY: there are registers only where `is_available` has seen the processor's AVX-512 F, BW, DQ and VL.
-    unsafe { vectorised(&mut tiles, left, right, out) }
+    unsafe { vectorised(&mut registers, left, right, out) }
 }
 
 /// The tile registers of this thread, for the length of one product: dropping them gives them back, so that the system
@@ -129,6 +129,28 @@ impl Drop for Registers {
         // SAFETY: there are registers only where the processor has tiles and the system lets us use them.
         unsafe { asm!("tilerelease", options(nostack, preserves_flags, nomem)) };
     }
+}
+
+macro_rules! vectors {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        impl Vectors for Registers {
+            $(
+                #[inline(always)]
+                fn $name(&self, $($argument: $type),*) -> $result {
+                    // SAFETY: there are registers only where `is_available` has seen the processor's AVX-512 F.
+                    unsafe { wide::$name($($argument),*) }
+                }
+            )*
+        }
+    };
+}
+
+vectors! {
+    halves(lines: [Line; 2]) -> [Line; 2];
+    exchange(lines: [Line; 4]) -> [Line; 4];
+    transpose(tile: &[Line; SIDE]) -> [Line; SIDE];
+    sum32(lines: &[&Line], lowest: usize) -> Line;
+    sum64(lines: &[&Line], lowest: usize) -> [Line; 2];
 }
 
 /// A run: `$zero`, then `$step` for each step, then `$store`.

@@ -16,19 +16,22 @@
 //! the order in which it never has to move a byte out of its 32-bit lane. Likewise the columns of a panel of `u64` lie in
 //! the order 0, 8, 1, 9, …, so that 32-bit sums widen where they stand ([`LimbWord`]).
 //!
-//! All here is plain code that the compiler vectorises for the caller's instruction set. No branch or index depends on an
-//! element.
+//! What is done to whole lines is [`Vectors`]: the definition in plain code, and 512-bit vectors. No branch or index depends
+//! on an element.
 
 mod product;
 mod right;
 mod split;
+mod vectors;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use product::product;
+#[allow(unreachable_pub, reason = "it stands in a public trait that no other crate can name")]
 pub use right::Limbs;
 pub(super) use split::LimbWord;
+pub(super) use vectors::{Vectors, wide};
 
 /// Rows of a tile, and columns of a panel.
 pub(super) const SIDE: usize = 16;
@@ -47,7 +50,7 @@ impl Line {
 }
 
 /// What multiplies tiles: the processor, or in tests a model of it.
-pub(super) trait Tiles {
+pub(super) trait Tiles: Vectors {
     /// Writes the 32-bit sums of one run of a chain.
     fn multiply(&mut self, run: Run<'_>);
 }

@@ -1,12 +1,14 @@
 //! The walk over a product's blocks, and the sum of their weights.
 
 use super::split::split;
-use super::{BLOCK, Inner, LONGEST, LimbWord, Limbs, Line, Run, SIDE, Tiles};
+use super::{BLOCK, Inner, LONGEST, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors};
 use std::cell::Cell;
 
 /// Bytes of the left factor's limbs that are kept at once: they are read again for every two panels, and should stay in
 /// the second-level cache (2 MiB on the first processors with tiles) beside those panels.
 const LEFT: usize = 1 << 20;
+/// The most limbs, and weights, that a word has.
+const WEIGHTS: usize = 8;
 
 thread_local! {
     /// Room for the left factor's limbs and for the sums. Kept, because fresh memory costs more than it saves (a page
@@ -19,7 +21,7 @@ struct Scratch {
     /// For each block of rows, for each step of the longest chain, a line for each row.
     left: Vec<Line>,
     /// For each weight, four tiles.
-    sums: Vec<[Line; 4 * SIDE]>,
+    sums: Vec<[[Line; 4 * SIDE]; WEIGHTS]>,
 }
 
 /// Overwrites with zeros, also if nothing reads them again.
@@ -41,12 +43,12 @@ pub(in super::super) fn product<W: LimbWord, T: Tiles>(tiles: &mut T, left: &[W]
     if scratch.left.len() < blocks * block {
         scratch.left.resize(blocks * block, Line::ZERO);
     }
-    scratch.sums.resize(8, [Line::ZERO; 4 * SIDE]);
-    let (limbs, sums) = (&mut scratch.left[..blocks * block], &mut scratch.sums[..]);
+    scratch.sums.resize(1, [[Line::ZERO; 4 * SIDE]; WEIGHTS]);
+    let (limbs, sums) = (&mut scratch.left[..blocks * block], &mut scratch.sums[0]);
     for (left, out) in left.chunks(group * inner.length).zip(out.chunks_mut((group * columns).max(1))) {
         for (left, limbs) in left.chunks(BLOCK * inner.length).zip(limbs.chunks_exact_mut(block)) {
             for (row, words) in left.chunks_exact(inner.length).enumerate() {
-                split_row(words, inner, right.count, &mut limbs[row..]);
+                split_row(tiles, words, inner, right.count, &mut limbs[row..]);
             }
         }
         for first in (0..columns).step_by(2 * SIDE) {
@@ -62,10 +64,10 @@ pub(in super::super) fn product<W: LimbWord, T: Tiles>(tiles: &mut T, left: &[W]
 
 /// Writes the limbs of a row of the left factor; `out` begins with the row's first line.
 #[inline(always)]
-fn split_row<W: LimbWord>(words: &[W], inner: Inner, count: usize, out: &mut [Line]) {
+fn split_row<W: LimbWord>(vectors: &impl Vectors, words: &[W], inner: Inner, count: usize, out: &mut [Line]) {
     for (start, lines) in inner.blocks() {
         let words = &words[start..];
-        let limbs = split(&words[..words.len().min(4 * lines)], lines);
+        let limbs = split(vectors, &words[..words.len().min(4 * lines)], lines);
         for (limb, bytes) in limbs.iter().take(count).enumerate() {
             let position = limb * inner.bytes + start;
             if position % 64 == 0 && lines == SIDE {
@@ -87,7 +89,7 @@ fn multiply_block<W: LimbWord, T: Tiles>(
     left: &[Line],
     right: &Limbs,
     first: usize,
-    sums: &mut [[Line; 4 * SIDE]],
+    sums: &mut [[Line; 4 * SIDE]; WEIGHTS],
     out: &mut [W],
 ) {
     let (inner, columns) = (right.inner, right.columns);
@@ -99,23 +101,21 @@ fn multiply_block<W: LimbWord, T: Tiles>(
         let lowest = (0..right.count).find(|&weight| start < inner.steps(weight + 1)).unwrap_or(0);
         for (weight, sums) in sums.iter_mut().enumerate().take(right.count).skip(lowest) {
             let steps = LONGEST.min(inner.steps(weight + 1) - start);
+            let part = |panel: usize| &right.chain(panel, weight)[start * SIDE..][..steps * SIDE];
             tiles.multiply(Run {
                 rows,
                 steps,
                 left: &left[start * BLOCK..][..steps * BLOCK],
-                right: panels.map(|panel| &right.chain(panel, weight)[start * SIDE..][..steps * SIDE]),
+                right: [part(panels[0]), part(panels[1])],
                 two_panels,
                 sums,
             });
         }
-        let sums = &sums[..right.count];
         for (row, out) in out.chunks_exact_mut(columns).enumerate() {
             for panel in 0..=usize::from(two_panels) {
                 let line = (row / SIDE * 2 + panel) * SIDE + row % SIDE;
-                let mut words = [W::ZERO; SIDE];
-                for (weight, sums) in sums.iter().enumerate().skip(lowest) {
-                    W::add_sums(&mut words, &sums[line], weight);
-                }
+                let lines: [&Line; WEIGHTS] = std::array::from_fn(|weight| &sums[weight][line]);
+                let words = W::sum(tiles, &lines[..right.count], lowest);
                 let out = &mut out[first + panel * SIDE..];
                 match out.first_chunk_mut::<SIDE>() {
                     Some(out) if start == 0 => *out = words,

@@ -1,6 +1,6 @@
 //! The right factor as limbs: panels of 16 columns, in each the limbs in descending order, in each a line for 4 positions.
 use super::split::{limbs, position, split};
-use super::{Inner, LimbWord, Line, SIDE};
+use super::{Inner, LimbWord, Line, SIDE, Vectors};
 use crate::matmul::Matrix;
 
 /// A right factor in limbs.
@@ -26,7 +26,7 @@ impl Limbs {
 
     /// Fills in `[inner, columns]` (or its transpose).
     #[inline(always)]
-    pub(in super::super) fn fill<W: LimbWord>(&mut self, data: &[W], layout: Matrix) {
+    pub(in super::super) fn fill<W: LimbWord>(&mut self, vectors: &impl Vectors, data: &[W], layout: Matrix) {
         let (inner, columns, count) = (self.inner, self.columns, self.count);
         // An empty factor has no panel, and `max` keeps the chunk's length above zero.
         for (index, panel) in self.lines.chunks_exact_mut(self.panel.max(1)).enumerate() {
@@ -50,7 +50,7 @@ impl Limbs {
                                     }
                                 }
                             }
-                            for (limb, bytes) in limbs(&rows).into_iter().take(count).enumerate() {
+                            for (limb, bytes) in limbs(vectors, rows.each_ref()).into_iter().take(count).enumerate() {
                                 panel[at(limb) + line] = bytes;
                             }
                         }
@@ -59,12 +59,12 @@ impl Limbs {
                         let mut tiles = [[Line::ZERO; SIDE]; 8];
                         for lane in (0..SIDE).filter(|&lane| W::order(lane) < width) {
                             let column = &data[(first + W::order(lane)) * inner.length + start..][..length];
-                            for (tile, bytes) in tiles.iter_mut().zip(split(column, lines)) {
+                            for (tile, bytes) in tiles.iter_mut().zip(split(vectors, column, lines)) {
                                 tile[lane] = bytes;
                             }
                         }
                         for (limb, tile) in tiles.iter().take(count).enumerate() {
-                            panel[at(limb)..][..lines].copy_from_slice(&transpose(tile)[..lines]);
+                            panel[at(limb)..][..lines].copy_from_slice(&vectors.transpose(tile)[..lines]);
                         }
                     }
                 }
@@ -88,24 +88,4 @@ impl Limbs {
     pub(in super::super) fn bytes(&self) -> usize {
         size_of_val(&self.lines[..])
     }
-}
-
-/// Transposes 16 by 16 lanes of 32 bits: first neighbours change places, then pairs of them are moved as one.
-#[inline(always)]
-fn transpose(tile: &[Line; SIDE]) -> [Line; SIDE] {
-    const LOW: u64 = 0xFFFF_FFFF;
-    let mut pairs = [[[0; 8]; 8]; 2];
-    for (pair, [a, b]) in tile.as_chunks().0.iter().enumerate() {
-        for i in 0..8 {
-            pairs[0][pair][i] = (a.0[i] & LOW) | (b.0[i] << 32);
-            pairs[1][pair][i] = (a.0[i] >> 32) | (b.0[i] & !LOW);
-        }
-    }
-    let mut out = [Line::ZERO; SIDE];
-    for (row, out) in out.iter_mut().enumerate() {
-        for pair in 0..8 {
-            out.0[pair] = pairs[row % 2][pair][row / 2];
-        }
-    }
-    out
 }

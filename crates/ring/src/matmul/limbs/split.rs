@@ -1,7 +1,7 @@
 //! From words to limbs and back, 16 words at a time, every byte staying in its 32-bit lane.
 #![allow(unsafe_code)]
 
-use super::{Line, SIDE};
+use super::{Line, SIDE, Vectors};
 use crate::Word;
 
 /// A word that has limbs.
@@ -13,10 +13,10 @@ pub(in super::super) trait LimbWord: Word {
     fn order(lane: usize) -> usize;
 
     /// The low halves of 16 words as 32-bit lanes, and the high halves where the word has any.
-    fn lanes(words: &[Self; SIDE]) -> [Line; 2];
+    fn lanes(vectors: &impl Vectors, words: &[Self; SIDE]) -> [Line; 2];
 
-    /// Adds the 32-bit sums of limb weight `weight`, in lanes as [`lanes`](Self::lanes) has them.
-    fn add_sums(words: &mut [Self; SIDE], sums: &Line, weight: usize);
+    /// Σ 2^8w · lineᵥ over the lines of the weights w from `lowest` on, with lanes as [`lanes`](Self::lanes) has them.
+    fn sum(vectors: &impl Vectors, lines: &[&Line], lowest: usize) -> [Self; SIDE];
 }
 
 impl LimbWord for u32 {
@@ -26,18 +26,15 @@ impl LimbWord for u32 {
     }
 
     #[inline(always)]
-    fn lanes(words: &[Self; SIDE]) -> [Line; 2] {
+    fn lanes(_: &impl Vectors, words: &[Self; SIDE]) -> [Line; 2] {
         // SAFETY: both are 64 bytes of plain integers, for which every bit pattern is valid.
-        [Line(unsafe { std::mem::transmute::<[u32; SIDE], [u64; 8]>(*words) }), Line::ZERO]
+        [unsafe { std::mem::transmute::<[u32; SIDE], Line>(*words) }, Line::ZERO]
     }
 
     #[inline(always)]
-    fn add_sums(words: &mut [Self; SIDE], sums: &Line, weight: usize) {
+    fn sum(vectors: &impl Vectors, lines: &[&Line], lowest: usize) -> [Self; SIDE] {
         // SAFETY: both are 64 bytes of plain integers, for which every bit pattern is valid.
-        let sums = unsafe { std::mem::transmute::<[u64; 8], [u32; SIDE]>(sums.0) };
-        for (word, sum) in words.iter_mut().zip(sums) {
-            *word = word.wrapping_add(sum << (8 * weight));
-        }
+        unsafe { std::mem::transmute::<Line, [u32; SIDE]>(vectors.sum32(lines, lowest)) }
     }
 }
 
@@ -48,45 +45,35 @@ impl LimbWord for u64 {
     }
 
     #[inline(always)]
-    fn lanes(words: &[Self; SIDE]) -> [Line; 2] {
-        const LOW: u64 = 0xFFFF_FFFF;
-        let [mut low, mut high] = [[0; 8]; 2];
-        for i in 0..8 {
-            low[i] = (words[i] & LOW) | (words[8 + i] << 32);
-            high[i] = (words[i] >> 32) | (words[8 + i] & !LOW);
-        }
-        [Line(low), Line(high)]
+    fn lanes(vectors: &impl Vectors, words: &[Self; SIDE]) -> [Line; 2] {
+        // SAFETY: both are 128 bytes of plain integers, for which every bit pattern is valid.
+        vectors.halves(unsafe { std::mem::transmute::<[u64; SIDE], [Line; 2]>(*words) })
     }
 
     #[inline(always)]
-    fn add_sums(words: &mut [Self; SIDE], sums: &Line, weight: usize) {
-        const LOW: u64 = 0xFFFF_FFFF;
-        for i in 0..8 {
-            words[i] = words[i].wrapping_add((sums.0[i] & LOW) << (8 * weight));
-            words[8 + i] = words[8 + i].wrapping_add((sums.0[i] >> 32) << (8 * weight));
-        }
+    fn sum(vectors: &impl Vectors, lines: &[&Line], lowest: usize) -> [Self; SIDE] {
+        // SAFETY: both are 128 bytes of plain integers, for which every bit pattern is valid.
+        unsafe { std::mem::transmute::<[Line; 2], [u64; SIDE]>(vectors.sum64(lines, lowest)) }
     }
 }
 
 /// The limbs of a block of up to 64 words of the inner dimension, `lines` of the result's 32-bit lanes each: lane n has the
 /// limb of four words ([`position`]). Missing words are zeros.
 #[inline(always)]
-pub(super) fn split<W: LimbWord>(words: &[W], lines: usize) -> [Line; 8] {
+pub(super) fn split<W: LimbWord>(vectors: &impl Vectors, words: &[W], lines: usize) -> [Line; 8] {
+    if lines == SIDE
+        && let Some(words) = words.first_chunk::<64>()
+        && let [a, b, c, d] = words.as_chunks().0
+    {
+        return limbs(vectors, [a, b, c, d]);
+    }
     let mut quarters = [[W::ZERO; SIDE]; 4];
-    match words.first_chunk::<64>() {
-        Some(words) if lines == SIDE => {
-            for (quarter, words) in quarters.iter_mut().zip(words.as_chunks().0) {
-                *quarter = *words;
-            }
-        }
-        _ => {
-            for (index, &word) in words.iter().enumerate() {
-                let place = index % lines;
-                quarters[index / lines][if lines == SIDE { place } else { W::order(place) }] = word;
-            }
+    for (quarter, words) in quarters.iter_mut().zip(words.chunks(lines)) {
+        for (place, &word) in words.iter().enumerate() {
+            quarter[if lines == SIDE { place } else { W::order(place) }] = word;
         }
     }
-    limbs(&quarters)
+    limbs(vectors, quarters.each_ref())
 }
 
 /// Which word of a block of `lines` lines gives byte `byte` of line `line`: the inverse of what [`split`] does.
@@ -97,27 +84,10 @@ pub(super) fn position<W: LimbWord>(line: usize, byte: usize, lines: usize) -> u
 
 /// Limb l of four times 16 words: its lane n has limb l of word n of each of the four.
 #[inline(always)]
-pub(super) fn limbs<W: LimbWord>(words: &[[W; SIDE]; 4]) -> [Line; 8] {
-    let lanes = words.each_ref().map(W::lanes);
-    let low = exchange(lanes.map(|[low, _]| low));
-    let high = if W::LIMBS > 4 { exchange(lanes.map(|[_, high]| high)) } else { [Line::ZERO; 4] };
+pub(super) fn limbs<W: LimbWord>(vectors: &impl Vectors, [a, b, c, d]: [&[W; SIDE]; 4]) -> [Line; 8] {
+    let [a, b] = [W::lanes(vectors, a), W::lanes(vectors, b)];
+    let [c, d] = [W::lanes(vectors, c), W::lanes(vectors, d)];
+    let low = vectors.exchange([a[0], b[0], c[0], d[0]]);
+    let high = if W::LIMBS > 4 { vectors.exchange([a[1], b[1], c[1], d[1]]) } else { [Line::ZERO; 4] };
     [low[0], low[1], low[2], low[3], high[0], high[1], high[2], high[3]]
-}
-
-/// Transposes the 4 by 4 bytes in each 32-bit lane of four lines: first pairs of bytes change places, then pairs of pairs.
-#[inline(always)]
-fn exchange(lines: [Line; 4]) -> [Line; 4] {
-    const BYTES: u64 = 0x00FF_00FF_00FF_00FF;
-    const PAIRS: u64 = 0x0000_FFFF_0000_FFFF;
-    let mut out = [Line::ZERO; 4];
-    for i in 0..8 {
-        let [a, b, c, d] = [lines[0].0[i], lines[1].0[i], lines[2].0[i], lines[3].0[i]];
-        let (even_ab, odd_ab) = ((a & BYTES) | ((b & BYTES) << 8), ((a >> 8) & BYTES) | (b & !BYTES));
-        let (even_cd, odd_cd) = ((c & BYTES) | ((d & BYTES) << 8), ((c >> 8) & BYTES) | (d & !BYTES));
-        out[0].0[i] = (even_ab & PAIRS) | ((even_cd & PAIRS) << 16);
-        out[1].0[i] = (odd_ab & PAIRS) | ((odd_cd & PAIRS) << 16);
-        out[2].0[i] = ((even_ab >> 16) & PAIRS) | (even_cd & !PAIRS);
-        out[3].0[i] = ((odd_ab >> 16) & PAIRS) | (odd_cd & !PAIRS);
-    }
-    out
 }

@@ -1,12 +1,14 @@
 //! The layout and the sums of limbs, with a model of the tiles, on every machine.
 
-use super::{BLOCK, LONGEST, LimbWord, Limbs, Run, SIDE, Tiles, product};
+use super::{BLOCK, LONGEST, LimbWord, Limbs, Run, SIDE, Tiles, Vectors, product};
 use crate::matmul::{Kernel, Matrix, PackedMatrix, matmul};
 use crate::{Prg, Seed};
 use proptest::prelude::*;
 
 /// What the processor's tiles do, by the definition of `tdpbuud`.
 struct Model;
+
+impl Vectors for Model {}
 
 impl Tiles for Model {
     fn multiply(&mut self, run: Run<'_>) {
@@ -47,7 +49,7 @@ fn check<W: LimbWord + std::fmt::Debug>(left: &[W], right: &[W], shape: [usize; 
     let transposed: Vec<W> = (0..columns * inner).map(|i| right[i % inner * columns + i / inner]).collect();
     for (data, layout) in [(right, Matrix::RowMajor), (&transposed, Matrix::Transposed)] {
         let mut limbs = Limbs::new(inner, columns, bits);
-        limbs.fill(data, layout);
+        limbs.fill(&Model, data, layout);
         let mut out = vec![W::MAX; rows * columns];
         product(&mut Model, left, &limbs, &mut out);
         assert_eq!(low(&out), low(&expected), "model {layout:?} {shape:?} {bits} of {} bits", W::BITS);
