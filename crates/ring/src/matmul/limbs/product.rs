@@ -24,6 +24,14 @@ struct Scratch {
     sums: Vec<[[Line; 4 * SIDE]; WEIGHTS]>,
 }
 
+impl Drop for Scratch {
+    /// Wipes what a product that panicked has left.
+    fn drop(&mut self) {
+        wipe(&mut self.left);
+        wipe(self.sums.as_flattened_mut().as_flattened_mut());
+    }
+}
+
 /// Overwrites with zeros, also if nothing reads them again.
 pub(super) fn wipe(lines: &mut [Line]) {
     lines.fill(Line::ZERO);
@@ -58,7 +66,7 @@ pub(in super::super) fn product<W: LimbWord, T: Tiles>(tiles: &mut T, left: &[W]
         }
     }
     wipe(limbs);
-    wipe(sums.as_flattened_mut());
+    wipe(sums[..right.count].as_flattened_mut());
     SCRATCH.set(scratch);
 }
 
@@ -70,7 +78,7 @@ fn split_row<W: LimbWord>(vectors: &impl Vectors, words: &[W], inner: Inner, cou
         let limbs = split(vectors, &words[..words.len().min(4 * lines)], lines);
         for (limb, bytes) in limbs.iter().take(count).enumerate() {
             let position = limb * inner.bytes + start;
-            if position % 64 == 0 && lines == SIDE {
+            if lines == SIDE && position.is_multiple_of(64) {
                 out[position / 64 * BLOCK] = *bytes;
             } else {
                 for (lane, &bytes) in bytes.0.iter().take(lines / 2).enumerate() {
