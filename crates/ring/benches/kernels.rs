@@ -13,7 +13,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
 /// Rows, inner, columns: one token bucket each of 32, 128 and 256 by the projections of MiniLM, and its attention.
-const SHAPES: [(usize, usize, usize); 11] = [
+const SHAPES: [(usize, usize, usize); 12] = [
     (32, 384, 384),
     (128, 384, 384),
     (256, 384, 384),
@@ -22,6 +22,7 @@ const SHAPES: [(usize, usize, usize); 11] = [
     (256, 384, 1536),
     (256, 1536, 384),
     (1, 384, 384),
+    (256, 384, 1),
     (32, 32, 32),
     (256, 32, 256),
     (256, 256, 32),
@@ -34,33 +35,35 @@ fn name<W: Word>() -> String {
     format!("u{}", W::BITS)
 }
 
-fn multiply<W: Word + std::fmt::Debug>(criterion: &mut Criterion) {
+/// Products in rings of 2^`bits`.
+fn multiply<W: Word + std::fmt::Debug>(criterion: &mut Criterion, bits: u32) {
     let mut prg = Prg::new(&Seed::new([1; 16]));
     for kernel in Kernel::available() {
-        let mut group = criterion.benchmark_group(format!("matmul/{}/{}", name::<W>(), kernel.name()));
+        let ring = if bits == W::BITS { name::<W>() } else { format!("{} ring {bits}", name::<W>()) };
+        let mut group = criterion.benchmark_group(format!("matmul/{ring}/{}", kernel.name()));
         for (rows, inner, columns) in SHAPES {
             let left = prg.words::<W>(rows * inner);
             let right = prg.words::<W>(inner * columns);
-            let packed = PackedMatrix::pack(&right, inner, columns, Matrix::RowMajor);
+            let packed = PackedMatrix::pack_with(kernel, &right, inner, columns, Matrix::RowMajor, bits);
             let mut product = vec![W::ZERO; rows * columns];
-            blindroute_ring::matmul::matmul_with(kernel, &left, &packed, &mut product);
+            blindroute_ring::matmul(&left, &packed, &mut product);
             for (row, column) in [(0, 0), (rows / 2, columns / 3), (rows - 1, columns - 1)] {
                 let terms = (0..inner).map(|k| left[row * inner + k].times(right[k * columns + column]));
-                assert_eq!(product[row * columns + column], terms.fold(W::ZERO, Scalar::plus));
+                let sum = terms.fold(W::ZERO, Scalar::plus);
+                assert_eq!(product[row * columns + column].low_bits(bits), sum.low_bits(bits));
             }
             group.throughput(Throughput::Elements((rows * inner * columns) as u64));
             group.bench_function(format!("{rows}x{inner}x{columns}"), |bench| {
-                bench.iter(|| {
-                    blindroute_ring::matmul::matmul_with(kernel, black_box(&left), black_box(&packed), &mut product)
-                });
+                bench.iter(|| blindroute_ring::matmul(black_box(&left), black_box(&packed), &mut product));
             });
             if rows.min(inner).min(columns) == 32 {
                 // In attention the right factor is new every time.
                 for layout in [Matrix::RowMajor, Matrix::Transposed] {
                     group.bench_function(format!("{rows}x{inner}x{columns} and packing {layout:?}"), |bench| {
                         bench.iter(|| {
-                            let packed = PackedMatrix::pack(black_box(&right), inner, columns, layout);
-                            blindroute_ring::matmul::matmul_with(kernel, black_box(&left), &packed, &mut product)
+                            let packed =
+                                PackedMatrix::pack_with(kernel, black_box(&right), inner, columns, layout, bits);
+                            blindroute_ring::matmul(black_box(&left), &packed, &mut product)
                         });
                     });
                 }
@@ -69,13 +72,22 @@ fn multiply<W: Word + std::fmt::Debug>(criterion: &mut Criterion) {
     }
 }
 
+fn multiply_u32(criterion: &mut Criterion) {
+    multiply::<u32>(criterion, 32);
+}
+
+fn multiply_u64(criterion: &mut Criterion) {
+    multiply::<u64>(criterion, 64);
+    multiply::<u64>(criterion, 40);
+}
+
 fn lay_out<W: Word>(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("lay out/{}", name::<W>()));
     let words = Prg::new(&Seed::new([2; 16])).words::<W>(384 * 1536);
     group.throughput(Throughput::Bytes(size_of_val(&words[..]) as u64));
     for layout in [Matrix::RowMajor, Matrix::Transposed] {
         group.bench_function(format!("{layout:?}"), |bench| {
-            bench.iter(|| PackedMatrix::pack(black_box(&words), 384, 1536, layout));
+            bench.iter(|| PackedMatrix::pack(black_box(&words), 384, 1536, layout, W::BITS));
         });
     }
 }
@@ -208,7 +220,7 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(std::time::Duration::from_millis(200))
         .measurement_time(std::time::Duration::from_millis(700));
-    targets = multiply::<u32>, multiply::<u64>, lay_out::<u32>, lay_out::<u64>, generate::<u32>, generate::<u64>,
+    targets = multiply_u32, multiply_u64, lay_out::<u32>, lay_out::<u64>, generate::<u32>, generate::<u64>,
         wire::<u32>, wire::<u64>, elementwise::<u32>, elementwise::<u64>, digit::<u32>, digit::<u64>, wipe::<u32>,
         wipe::<u64>, tensor::<u32>, tensor::<u64>
 }

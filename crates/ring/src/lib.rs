@@ -6,7 +6,7 @@
 //!
 //! ```
 //! use blindroute_ring::{Matrix, PackedMatrix, Word};
-//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, Matrix::RowMajor);
+//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, Matrix::RowMajor, 64);
 //! let mut product = [0u64; 2];
 //! blindroute_ring::matmul(&[5, u64::MAX], &weights, &mut product);
 //! assert_eq!(product, [5 - 3, 10 - 4]);

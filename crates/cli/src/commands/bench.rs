@@ -1,6 +1,7 @@
 //! `blindroute bench`: measurements whose answers are checked against the clear interpreter in the same run.
 
 use crate::bundles;
+use crate::commands::bench_matmul::BenchMatmulArgs;
 use crate::commands::route::spinner;
 use anyhow::Context;
 use blindroute_placement::{Bytes, PeakMemory, PrivateRouter, Programs};
@@ -21,6 +22,8 @@ pub(crate) enum BenchCommand {
     Route(BenchRouteArgs),
     /// Selection alone: top-k by similarity, then the best by cost-aware score
     Select(BenchSelectArgs),
+    /// Ring products of the encoder, by every kernel of this machine, on one core
+    Matmul(BenchMatmulArgs),
 }
 
 /// Measure whole routes.
@@ -109,6 +112,7 @@ pub(crate) fn run(command: BenchCommand) -> anyhow::Result<()> {
     match command {
         BenchCommand::Route(args) => bench_route(&args),
         BenchCommand::Select(args) => bench_select(&args),
+        BenchCommand::Matmul(args) => super::bench_matmul::run(&args),
     }
 }
 
@@ -316,7 +320,7 @@ impl SelectMeasurement {
 }
 
 #[allow(clippy::print_stdout)]
-fn print(json: bool, measurement: &impl Serialize, line: &str) -> anyhow::Result<()> {
+pub(crate) fn print(json: bool, measurement: &impl Serialize, line: &str) -> anyhow::Result<()> {
     if json {
         println!("{}", serde_json::to_string(measurement)?);
     } else {
