@@ -44,6 +44,11 @@ fn bits_of(x: i128) -> u32 {
     129 - if x < 0 { (!x).leading_zeros() } else { x.leading_zeros() }
 }
 
+/// Bits that the largest element takes, sign included.
+fn most_bits(tensor: &Tensor<i128>) -> u32 {
+    tensor.data().iter().map(|&x| bits_of(x)).max().unwrap_or(1)
+}
+
 impl Fixed {
     /// Runs a program, returning its output and the room left at every check.
     ///
@@ -81,21 +86,33 @@ impl Fixed {
         Ok(())
     }
 
-    fn check_lift(&mut self, x: &Tensor<i128>, form: &Form) -> Result<(), Error> {
-        self.check("extension", x.data().iter().copied(), form.bits - 1)
+    /// What is lifted to another ring must leave one bit of its own, beside the sign, unused.
+    fn check_lift(&mut self, what: &str, x: &Tensor<i128>, form: &Form) -> Result<(), Error> {
+        self.check(what, x.data().iter().copied(), form.bits - 1)
     }
 
-    /// A product through the u64 kernel, exact because its bound is checked to fit 63 bits.
+    /// Fails where this interpreter's own arithmetic would not be exact. What the servers' rings allow is checked where
+    /// a result is opened, lifted, cut or compared: products are exact modulo the ring, however large they are before.
+    fn check_exact(&self, what: &str, bits_used: u32, bits_allowed: u32) -> Result<(), Error> {
+        let step = || format!("step {} ({what})", self.steps);
+        if bits_used <= bits_allowed { Ok(()) } else { Err(Error::Overflow { step: step(), bits_used, bits_allowed }) }
+    }
+
+    /// The product element by element.
+    fn elements(&self, a: &Tensor<i128>, b: &Tensor<i128>) -> Result<Tensor<i128>, Error> {
+        self.check_exact("product", most_bits(a) + most_bits(b), 128)?;
+        Ok(a.zip(b, i128::times))
+    }
+
+    /// A product through the u64 kernel, exact because its bound is checked to fit 64 bits.
     fn multiply(
-        &mut self,
+        &self,
         a: &Tensor<i128>,
         b: &Tensor<i128>,
         transposed: bool,
         inner: usize,
     ) -> Result<Tensor<i128>, Error> {
-        let bits = |tensor: &Tensor<i128>| tensor.data().iter().map(|&x| bits_of(x)).max().unwrap_or(1);
-        let bound = bits(a) + bits(b) + inner.ilog2();
-        self.check("matrix product", std::iter::once(1i128 << (bound.min(120) - 1)), 64)?;
+        self.check_exact("matrix product", most_bits(a) + most_bits(b) + inner.max(1).ilog2(), 64)?;
         let word = |x: i128| x as u64;
         let product = product::multiply(&a.map(word), &b.map(word), transposed, 64);
         Ok(product.map(|word| i128::from(word as i64)))
@@ -191,7 +208,7 @@ impl Interpreter for Fixed {
         weight: WeightId,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        Ok(x.zip(&self.weights[weight.0], i128::times))
+        self.elements(x, &self.weights[weight.0])
     }
     fn matmul<W: RingWord>(
         &mut self,
@@ -208,7 +225,7 @@ impl Interpreter for Fixed {
         b: (&Arc<Tensor<i128>>, &Form),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        Ok(a.0.zip(b.0, i128::times))
+        self.elements(a.0, b.0)
     }
     fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
@@ -216,9 +233,9 @@ impl Interpreter for Fixed {
         (b, form_b, cut_b): (&Arc<Tensor<i128>>, &Form, u32),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(a, form_a)?;
-        self.check_lift(b, form_b)?;
-        Ok(a.zip(b, |a, b| (a >> cut_a).times(b >> cut_b)))
+        self.check_lift("lifted factor of elements", a, form_a)?;
+        self.check_lift("lifted factor of rows", b, form_b)?;
+        self.elements(&a.map(|a| a >> cut_a), &b.map(|b| b >> cut_b))
     }
     fn square_sum<W: RingWord, V: RingWord>(
         &mut self,
@@ -227,15 +244,21 @@ impl Interpreter for Fixed {
         shift: u32,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(x, form)?;
-        Ok(x.map(|x| (x >> shift).times(x >> shift)).sum_columns())
+        self.check_lift("lifted squares", x, form)?;
+        let cut = x.map(|x| x >> shift);
+        let columns = x.shape().columns.max(1);
+        self.check_exact("sum of squares", 2 * most_bits(&cut) + columns.ilog2(), 128)?;
+        Ok(cut.map(|x| x.times(x)).sum_columns())
     }
     fn truncate<W: RingWord>(
         &mut self,
         x: &Arc<Tensor<i128>>,
-        _form: &Form,
+        form: &Form,
         shift: u32,
     ) -> Result<Arc<Tensor<i128>>, Error> {
+        // The servers' result may be one unit more, and must still fit the ring that is left.
+        let most = x.data().iter().flat_map(|&x| [x >> shift, -(-x >> shift)]);
+        self.check("truncation", most, form.bits - shift)?;
         Ok(Arc::new(x.map(|x| x >> shift)))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<i128>>) -> Arc<Tensor<i128>> {
@@ -248,7 +271,7 @@ impl Interpreter for Fixed {
         shift: u32,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(x, form)?;
+        self.check_lift("extension", x, form)?;
         Ok(x.map(|x| x >> shift))
     }
     fn compare<W: RingWord>(
@@ -276,7 +299,7 @@ impl Interpreter for Fixed {
         (x, form, shift): (&Arc<Tensor<i128>>, &Form, u32),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(x, form)?;
+        self.check_lift("lifted selection", x, form)?;
         Ok(x.zip(&bits[0], |x, bit| (x >> shift).times(bit)))
     }
     fn piecewise<W: RingWord>(
@@ -295,9 +318,11 @@ impl Interpreter for Fixed {
         form: &Form,
         out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        // Sixteen octaves more than the sign's: only negative values have a power.
-        self.check("negative exponent", x.data().iter().map(|&x| x.max(0)), 1)?;
-        self.check("exponent", x.data().iter().copied(), form.bits)?;
+        // Only negative values have a power, and the cut may go up by one step: it must not reach zero. As all are
+        // negative they may take the whole ring, without a bit for the sign.
+        let step = 1i128 << (form.fraction - exponential::STEP_FRACTION);
+        self.check("negative exponent", x.data().iter().map(|&x| (x + step).max(0)), 1)?;
+        self.check("exponent", x.data().iter().copied(), form.bits + 1)?;
         let value = |x: i128| exponential::raw_at(x, form.fraction) << (out.fraction - exponential::FRACTION);
         Ok(x.map(value))
     }
