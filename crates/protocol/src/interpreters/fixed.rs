@@ -32,6 +32,8 @@ pub struct Fixed {
     output: Output,
     headroom: Vec<Headroom>,
     steps: usize,
+    /// Stands for the masks' low bits.
+    noise: u64,
 }
 
 type Planes = Arc<Vec<Tensor<i128>>>;
@@ -68,6 +70,7 @@ impl Fixed {
             output: Output::default(),
             headroom: Vec::new(),
             steps: 0,
+            noise: 0,
         };
         let mut machine = Machine::new(interpreter, &specs, &forms);
         program.run(&mut machine)?;
@@ -84,6 +87,19 @@ impl Fixed {
         }
         self.headroom.push(Headroom { step, bits_used, bits_allowed });
         Ok(())
+    }
+
+    /// x ≫ shift, rounded up with the probability of the part that is cut off, as the servers do: always rounding down
+    /// would add an error that they do not have. The same in every run.
+    fn cut(&mut self, x: &Tensor<i128>, shift: u32) -> Tensor<i128> {
+        let mut next = || {
+            self.noise = self.noise.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (self.noise ^ self.noise >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            i128::from(mixed ^ mixed >> 31)
+        };
+        let part = (1i128 << shift) - 1;
+        x.map(|x| (x + ((next() << 63 ^ next()) & part)) >> shift)
     }
 
     /// What is lifted to another ring must leave one bit of its own, beside the sign, unused.
@@ -235,7 +251,8 @@ impl Interpreter for Fixed {
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("lifted factor of elements", a, form_a)?;
         self.check_lift("lifted factor of rows", b, form_b)?;
-        self.elements(&a.map(|a| a >> cut_a), &b.map(|b| b >> cut_b))
+        let (a, b) = (self.cut(a, cut_a), self.cut(b, cut_b));
+        self.elements(&a, &b)
     }
     fn square_sum<W: RingWord, V: RingWord>(
         &mut self,
@@ -245,7 +262,7 @@ impl Interpreter for Fixed {
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("lifted squares", x, form)?;
-        let cut = x.map(|x| x >> shift);
+        let cut = self.cut(x, shift);
         let columns = x.shape().columns.max(1);
         self.check_exact("sum of squares", 2 * most_bits(&cut) + columns.ilog2(), 128)?;
         Ok(cut.map(|x| x.times(x)).sum_columns())
@@ -259,7 +276,7 @@ impl Interpreter for Fixed {
         // The servers' result may be one unit more, and must still fit the ring that is left.
         let most = x.data().iter().flat_map(|&x| [x >> shift, -(-x >> shift)]);
         self.check("truncation", most, form.bits - shift)?;
-        Ok(Arc::new(x.map(|x| x >> shift)))
+        Ok(Arc::new(self.cut(x, shift)))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<i128>>) -> Arc<Tensor<i128>> {
         Arc::clone(x)
@@ -272,7 +289,7 @@ impl Interpreter for Fixed {
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("extension", x, form)?;
-        Ok(x.map(|x| x >> shift))
+        Ok(self.cut(x, shift))
     }
     fn compare<W: RingWord>(
         &mut self,
@@ -300,7 +317,7 @@ impl Interpreter for Fixed {
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("lifted selection", x, form)?;
-        Ok(x.zip(&bits[0], |x, bit| (x >> shift).times(bit)))
+        Ok(self.cut(x, shift).zip(&bits[0], i128::times))
     }
     fn piecewise<W: RingWord>(
         &mut self,
@@ -323,8 +340,8 @@ impl Interpreter for Fixed {
         let step = 1i128 << (form.fraction - exponential::STEP_FRACTION);
         self.check("negative exponent", x.data().iter().map(|&x| (x + step).max(0)), 1)?;
         self.check("exponent", x.data().iter().copied(), form.bits + 1)?;
-        let value = |x: i128| exponential::raw_at(x, form.fraction) << (out.fraction - exponential::FRACTION);
-        Ok(x.map(value))
+        let steps = self.cut(x, form.fraction - exponential::STEP_FRACTION);
+        Ok(steps.map(|steps| exponential::raw_at(steps) << (out.fraction - exponential::FRACTION)))
     }
     fn spline<W: RingWord, V: RingWord>(
         &mut self,

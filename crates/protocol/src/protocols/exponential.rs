@@ -48,9 +48,8 @@ static POWERS: LazyLock<Vec<[u64; 2]>> = LazyLock::new(|| {
     (0..1 << STEPS).map(|steps| [raw(power(steps)), raw(power(steps - (1 << STEPS)))]).collect()
 });
 
-/// The value at the integer x of `fraction` bits, cut as the servers cut it, with [`FRACTION`] fraction bits.
-pub(crate) fn raw_at(x: i128, fraction: u32) -> i128 {
-    let steps = x >> (fraction - STEP_FRACTION);
+/// The value at an exponent of so many steps, with [`FRACTION`] fraction bits.
+pub(crate) fn raw_at(steps: i128) -> i128 {
     let inside = (-(1i128 << STEPS)..0).contains(&steps);
     let power = (steps as f64 / f64::from(1 << STEP_FRACTION)).exp2() * 2f64.powi(FRACTION as i32);
     if inside { power.round() as i128 } else { 0 }
