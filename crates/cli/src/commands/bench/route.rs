@@ -1,22 +1,23 @@
 //! `blindroute bench route`: whole routes.
 
 use super::Common;
-use super::measure::{Medians, cosine, measure, print, start};
+use super::measure::{Figures, SAME, check_tokens, cosine, ids, measure, print, start, variant};
+use super::tables;
 use crate::bundles;
 use crate::commands::route::spinner;
 use anyhow::Context;
-use blindroute_placement::{Bytes, PeakMemory};
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::program::Task;
 use blindroute_routing::tokenizer;
+use blindroute_runtime::SceneName;
 use clap::Args;
 use serde::Serialize;
 
 /// Measure whole routes.
 #[derive(Debug, Args)]
 pub(crate) struct BenchRouteArgs {
-    /// Prompt lengths in tokens, 3 to 256
-    #[arg(long, value_delimiter = ',', default_values_t = [32, 128, 256])]
+    /// Prompt lengths in tokens, 3 to 256; 32, 128 and 256 if not given, with --table 256
+    #[arg(long, value_delimiter = ',')]
     tokens: Vec<usize>,
     /// Attention: softmax or 2relu; the bundle's if not given
     #[arg(long)]
@@ -27,64 +28,60 @@ pub(crate) struct BenchRouteArgs {
     /// Router of the bundle; the first if none is named
     #[arg(long)]
     router: Option<String>,
+    /// Print PPRoute's Tables 1 and 2: CSCR and UniRoute, each with gelu + softmax and with relu + 2relu
+    #[arg(long, conflicts_with_all = ["attention", "ffn", "router"])]
+    table: bool,
     #[command(flatten)]
     common: Common,
 }
 
-#[derive(Debug, Serialize)]
-struct RouteMeasurement {
-    tokens: usize,
-    attention: String,
-    ffn: String,
-    router: String,
-    ms: Medians,
-    openings: u32,
-    bytes: Bytes,
-    peak_mib: PeakMemory,
-    embedding_cosine: f64,
-    checked: bool,
-    runs: u32,
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct RouteMeasurement {
+    pub(super) tokens: usize,
+    pub(super) attention: String,
+    pub(super) ffn: String,
+    pub(super) router: String,
+    #[serde(flatten)]
+    pub(super) figures: Figures,
+    pub(super) embedding_cosine: f64,
 }
-
-/// Text of ordinary words, to be cut to any length.
-const TEXT: &str = "A company sells three kinds of boxes and wants to know how many of each it should make next month, given \
-    the orders of the last year, the price of paper, and the time that one worker needs for a box. Explain step by step. ";
 
 /// Runs the measurement.
 pub(super) fn run(args: &BenchRouteArgs) -> anyhow::Result<()> {
-    let mut parts = bundles::open(args.common.bundle.as_deref())?.into_parts();
-    if let Some(attention) = &args.attention {
-        parts.encoder.attention = attention.parse::<Attention>()?;
+    let Common { runs, scene, json, bundle } = &args.common;
+    check_tokens(&args.tokens)?;
+    let bundle = bundles::open(bundle.as_deref())?;
+    if args.table {
+        let tokens = if args.tokens.is_empty() { vec![256] } else { args.tokens.clone() };
+        return tables::routes(&bundle, &tokens, *scene, *runs, *json);
     }
-    if let Some(ffn) = &args.ffn {
-        parts.encoder.activation = ffn.parse::<Activation>()?;
-    }
-    let bundle = Bundle::new(parts)?;
-    for &tokens in &args.tokens {
-        if !(3..=tokenizer::MAX_TOKENS).contains(&tokens) {
-            anyhow::bail!("--tokens {tokens}: expected 3 to {}", tokenizer::MAX_TOKENS);
-        }
-    }
-    for &tokens in &args.tokens {
+    let attention = args.attention.as_deref().map(str::parse::<Attention>).transpose()?;
+    let activation = args.ffn.as_deref().map(str::parse::<Activation>).transpose()?;
+    let bundle = variant(bundle, attention, activation)?;
+    let tokens = if args.tokens.is_empty() { vec![32, 128, 256] } else { args.tokens.clone() };
+    for tokens in tokens {
         // Fresh processes, so that the peaks are those of this length.
-        let measurement = measure_route(&bundle, args, tokens)?;
-        print(args.common.json, &measurement, &measurement.line())?;
-        if !measurement.checked {
-            anyhow::bail!("the private answer at {tokens} tokens is not the clear one; please report this");
-        }
+        let measurement = measure_route(&bundle, args.router.as_deref(), tokens, *scene, *runs)?;
+        print(*json, &measurement, &measurement.line())?;
+        measurement.figures.confirm(&format!("{tokens} tokens"))?;
     }
     Ok(())
 }
 
-fn measure_route(bundle: &Bundle, args: &BenchRouteArgs, tokens: usize) -> anyhow::Result<RouteMeasurement> {
+/// Whole routes of one length, by processes of their own.
+pub(super) fn measure_route(
+    bundle: &Bundle,
+    router: Option<&str>,
+    tokens: usize,
+    scene: SceneName,
+    runs: u32,
+) -> anyhow::Result<RouteMeasurement> {
+    let name = router;
     let bar = spinner();
-    let mut router = start(bundle, &|step| bar.set_message(format!("{tokens} tokens: {step}")))?;
-    let mut ids = router.tokens(&TEXT.repeat(8))?.ids;
-    let end = ids.last().copied().context("the text has tokens")?;
-    ids.truncate(tokens - 1);
-    ids.push(end);
+    let mut router = start(bundle, scene, &|step| bar.set_message(format!("{tokens} tokens: {step}")))?;
+    let ids = ids(&router, tokens)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
-    let index = router.router_index(args.router.as_deref())?;
+    let index = router.router_index(name)?;
     let task = Task::Route { router: index, bucket };
     let lambda = router.public().lambdas[index];
     let inputs = router.encoder_inputs(&ids, bucket)?.with_lambda(lambda);
@@ -93,29 +90,25 @@ fn measure_route(bundle: &Bundle, args: &BenchRouteArgs, tokens: usize) -> anyho
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
     let clear = router.clear(embed, tokens_alone.clone())?.0;
     let embedding_cosine = cosine(&router.private(embed, &tokens_alone)?.output, &clear);
-    let runs = measure(&mut router, task, &inputs, args.common.runs, &|run| {
-        bar.set_message(format!("{tokens} tokens: run {run}"))
+    let runs = measure(&mut router, task, &inputs, runs, &|run| {
+        bar.set_message(format!("{tokens} tokens: run {run}"));
     })?;
     bar.finish_and_clear();
+    let mut figures = runs.figures(&router, scene);
+    figures.checked &= embedding_cosine >= SAME;
     Ok(RouteMeasurement {
         tokens,
         attention: bundle.parts().encoder.attention.to_string(),
         ffn: bundle.parts().encoder.activation.to_string(),
         router: router.public().plan.routers[index].name.clone(),
-        ms: runs.medians(),
-        openings: runs.openings,
-        bytes: runs.bytes,
-        peak_mib: router.peak_memory(),
+        figures,
         embedding_cosine,
-        checked: runs.agreed && embedding_cosine >= 0.999,
-        runs: args.common.runs,
     })
 }
 
 impl RouteMeasurement {
-    fn line(&self) -> String {
-        let costs = self.ms.line(self.openings, &self.bytes, &self.peak_mib);
-        let checked = if self.checked { "answer checked" } else { "WRONG ANSWER" };
-        format!("{} tokens, {} + {}, {}: {costs}; {checked}", self.tokens, self.attention, self.ffn, self.router)
+    pub(super) fn line(&self) -> String {
+        let RouteMeasurement { tokens, attention, ffn, router, figures, .. } = self;
+        format!("{tokens} tokens, {attention} + {ffn}, {router}: {}", figures.line())
     }
 }
