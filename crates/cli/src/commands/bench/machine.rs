@@ -22,7 +22,7 @@ impl Machine {
         Self {
             model: model.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             features,
-            kernel: blindroute_ring::matmul::kernel_name(),
+            kernel: blindroute_ring::matmul::kernel().name(),
             cores: std::thread::available_parallelism().map_or(1, usize::from),
         }
     }
