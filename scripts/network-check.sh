@@ -25,17 +25,19 @@ program=$(realpath "${BLINDROUTE:-target/release/blindroute}")
 mtu=${MTU:-9000}
 home=$(mktemp -d)
 spaces=()
-processes=()
+services=()
+relay=
 
-stop() {
-    for process in "${processes[@]+"${processes[@]}"}"; do
+stop_services() {
+    for process in "${services[@]+"${services[@]}"}"; do
         kill "$process" 2>/dev/null || true
         wait "$process" 2>/dev/null || true
     done
-    processes=()
+    services=()
 }
 clean() {
-    stop
+    stop_services
+    if [ -n "$relay" ]; then kill "$relay" 2>/dev/null || true; fi
     for space in "${spaces[@]+"${spaces[@]}"}"; do
         ip netns del "$space" 2>/dev/null || true
     done
@@ -43,8 +45,8 @@ clean() {
 }
 trap clean EXIT
 
-"$program" certificates --out "$home/certificates" >/dev/null
-"$program" bundle split --out "$home/bundle" >/dev/null
+"$program" certificates --out "$home/certificates" >/dev/null 2>&1
+"$program" bundle split --out "$home/bundle" >/dev/null 2>&1
 prompt='A company sells three kinds of boxes and wants to know how many of each it should make next month.'
 for ((run = 0; run <= runs; run++)); do
     printf '{"id": %d, "prompt": "%s"}\n' "$run" "$prompt"
@@ -63,7 +65,7 @@ $3
 END
 }
 
-# deploy ADDRESS0 ADDRESS1 ADDRESS_DEALER TABLE PREFIX...: starts the services, routes, prints the medians.
+# measure NAME ADDRESS0 ADDRESS1 ADDRESS_DEALER TABLE [spaces]: starts the services, routes, prints the medians.
 measure() {
     local name=$1 zero=$2:4100 one=$3:4101 dealer=$4:4102 table=$5
     shift 5
@@ -90,7 +92,7 @@ server1 = \"$one\"" "$table"
     local inside=()
     if [ "${1:-}" = spaces ]; then inside=(ip netns exec "blindroute-client-$$"); fi
     "${inside[@]+"${inside[@]}"}" "$program" route --json --config "$home/client.toml" \
-        --input "$home/prompts.jsonl" >"$home/answers.jsonl"
+        --input "$home/prompts.jsonl" >"$home/answers.jsonl" || { cat "$home/answers.jsonl" "$home"/*.log; exit 1; } >&2
     stop_services
     python3 - "$name" "$home/answers.jsonl" <<'END'
 import json, statistics, sys
@@ -104,7 +106,6 @@ print(f"{sys.argv[1]:<28} online {statistics.median(online):8.1f} ms ({online[0]
 END
 }
 
-services=()
 # start ROLE [spaces] COMMAND...: starts a service and waits until it listens.
 start() {
     local role=$1 inside=()
@@ -113,24 +114,18 @@ start() {
         inside=(ip netns exec "blindroute-$role-$$")
         shift
     fi
+    # What it said last time is no announcement.
+    rm -f "$home/$role.out"
     "${inside[@]+"${inside[@]}"}" "$program" "$@" --config "$home/$role.toml" >"$home/$role.out" 2>"$home/$role.log" &
-    processes+=($!)
     services+=($!)
     for ((wait = 0; wait < 600; wait++)); do
-        if grep -q listening "$home/$role.out"; then return; fi
+        if grep -q listening "$home/$role.out" 2>/dev/null; then return; fi
         if ! kill -0 "${services[-1]}" 2>/dev/null; then break; fi
         sleep 0.1
     done
     printf '%s does not listen; it said:\n' "$role" >&2
     cat "$home/$role.log" >&2
     exit 1
-}
-stop_services() {
-    for process in "${services[@]}"; do
-        kill "$process" 2>/dev/null || true
-        wait "$process" 2>/dev/null || true
-    done
-    services=()
 }
 
 printf 'scene %s: %s ms one way, %s Mbit/s\n' "$scene" "$delay" "$megabits"
@@ -165,7 +160,7 @@ else
     how='TUN and relay'
     printf 'tc netem: %s; a relay takes its place\n' "$error"
     python3 scripts/delay_relay.py "$delay" "$megabits" "${spaces[@]}" >"$home/relay.out" &
-    processes+=($!)
+    relay=$!
     until grep -q ready "$home/relay.out"; do sleep 0.1; done
     for number in 1 2 3 4; do
         space=blindroute-${roles[number - 1]}-$$

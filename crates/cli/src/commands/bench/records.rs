@@ -128,9 +128,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Record>> {
 
 fn parse(text: &str) -> anyhow::Result<Vec<Record>> {
     let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let heading =
+        reader.headers().map_err(|error| anyhow::anyhow!(explain(&error, &csv::StringRecord::new())))?.clone();
     let mut records = Vec::new();
     for record in reader.deserialize() {
-        let record: Record = record.map_err(|error| anyhow::anyhow!(explain(&error)))?;
+        let record: Record = record.map_err(|error| anyhow::anyhow!(explain(&error, &heading)))?;
         let line = records.len() + 2;
         record.check().map_err(|problem| anyhow::anyhow!("line {line}: {problem}; {HINT}"))?;
         records.push(record);
@@ -141,13 +143,19 @@ fn parse(text: &str) -> anyhow::Result<Vec<Record>> {
 /// What to do with a file that is none of ours.
 const HINT: &str = "restore the file from the repository, or make a new one with `blindroute bench record --out FILE`";
 
-fn explain(error: &csv::Error) -> String {
+fn explain(error: &csv::Error, heading: &csv::StringRecord) -> String {
     let line = error.position().map(|position| format!("line {}: ", position.line())).unwrap_or_default();
     let problem = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("it has {len} fields, the heading {expected_len}")
         }
-        csv::ErrorKind::Deserialize { err, .. } => err.to_string(),
+        csv::ErrorKind::Deserialize { err, .. } => {
+            let column = err.field().and_then(|field| heading.get(usize::try_from(field).ok()?));
+            match column {
+                Some(column) => format!("{column}: {}", err.kind()),
+                None => err.to_string(),
+            }
+        }
         csv::ErrorKind::Utf8 { .. } => "it is not UTF-8".to_owned(),
         _ => "it is no CSV".to_owned(),
     };
