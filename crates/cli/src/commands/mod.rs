@@ -1,7 +1,6 @@
 //! The commands, one module each.
 
 pub(crate) mod bench;
-pub(crate) mod bench_matmul;
 pub(crate) mod bundle;
 pub(crate) mod bundle_import;
 pub(crate) mod certificates;

@@ -1,6 +1,6 @@
 //! `blindroute bench matmul`: the ring products of the encoder, by every kernel of this machine, on one core.
 
-use super::bench::print;
+use super::measure::print;
 use anyhow::Context;
 use blindroute_ring::{Kernel, Matrix, PackedMatrix, Prg, Seed, Word, matmul};
 use clap::Args;
