@@ -3,6 +3,7 @@
 mod measure;
 mod route;
 mod select;
+mod selections;
 
 use clap::{Args, Subcommand};
 use route::BenchRouteArgs;
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 pub(crate) enum BenchCommand {
     /// A whole route in placement full: encoder, router and choice between real processes
     Route(BenchRouteArgs),
-    /// Selection alone: top-k by similarity, then the best by cost-aware score
+    /// Selection alone, ours and those of the literature: top-k by similarity, then the best by cost-aware score
     Select(BenchSelectArgs),
 }
 

@@ -2,11 +2,12 @@
 
 use super::Common;
 use super::measure::{Medians, measure, print, start};
+use super::selections::{Published, published, table};
 use crate::bundles;
 use crate::commands::route::spinner;
-use blindroute_placement::{Bytes, PeakMemory};
+use blindroute_placement::{Bytes, PeakMemory, PrivateRouter};
 use blindroute_protocol::{Shape, Tensor};
-use blindroute_routing::program::Task;
+use blindroute_routing::program::{SelectMethod, Task};
 use clap::Args;
 use serde::Serialize;
 
@@ -19,61 +20,119 @@ pub(crate) struct BenchSelectArgs {
     /// Survivors of the search
     #[arg(long, default_value_t = 4)]
     k: usize,
+    /// Selections, comma-separated: maximum, maximum-tree, hnsw, bitonic, kona, brute-force, unsorted (ours); all if
+    /// none is named
+    #[arg(long, value_name = "METHOD", value_delimiter = ',')]
+    method: Vec<SelectMethod>,
     #[command(flatten)]
     common: Common,
 }
 
 #[derive(Debug, Serialize)]
-struct SelectMeasurement {
-    method: &'static str,
-    candidates: usize,
-    k: usize,
-    ms: Medians,
-    openings: u32,
-    bytes: Bytes,
+pub(super) struct SelectMeasurement {
+    pub(super) method: SelectMethod,
+    pub(super) candidates: usize,
+    pub(super) k: usize,
+    pub(super) ms: Medians,
+    pub(super) openings: u32,
+    pub(super) bytes: Bytes,
     peak_mib: PeakMemory,
-    checked: bool,
+    /// What servers and dealer learn of the input.
+    pub(super) leaks: &'static str,
+    /// Whether it chose what an exact search chooses.
+    pub(super) exact: bool,
+    pub(super) checked: bool,
     runs: u32,
+    /// PPRoute's figures of the same selection, on its authors' machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) published: Option<Published>,
 }
 
-/// Runs the measurement.
+/// Runs the measurements.
 pub(super) fn run(args: &BenchSelectArgs) -> anyhow::Result<()> {
     let bundle = bundles::open(args.common.bundle.as_deref())?;
+    let methods = if args.method.is_empty() { SelectMethod::ALL.to_vec() } else { args.method.clone() };
     let bar = spinner();
     let mut router = start(&bundle, &|step| bar.set_message(step.to_owned()))?;
-    let task = Task::Select { candidates: args.candidates, keep: args.k };
-    // Numbers without pattern or ties: cosines, and the same less a price.
-    let fraction = |x: f64| x - x.floor();
-    let similarity: Vec<f32> = (0..args.candidates).map(|i| fraction(i as f64 * 0.754_877_666) as f32).collect();
-    let score =
-        similarity.iter().enumerate().map(|(i, s)| s - 0.5 * fraction(i as f64 * 0.569_840_290) as f32).collect();
-    let shape = Shape::row(args.candidates);
-    let inputs = [Tensor::new(shape, similarity), Tensor::new(shape, score)];
-    router.private(task, &inputs)?;
-    let runs = measure(&mut router, task, &inputs, args.common.runs, &|run| bar.set_message(format!("run {run}")))?;
+    let mut rows = Vec::with_capacity(methods.len());
+    for method in methods {
+        let row = measure_select(&mut router, args, method, &|step| bar.set_message(step))?;
+        if args.common.json {
+            bar.suspend(|| print(true, &row, ""))?;
+        }
+        if !row.checked {
+            anyhow::bail!("the private choice by {method} is not the clear one; please report this");
+        }
+        rows.push(row);
+    }
     bar.finish_and_clear();
-    let measurement = SelectMeasurement {
-        method: "unsorted top-k, all pairs at once",
+    if !args.common.json {
+        print(false, &(), &table(args.candidates, args.k, args.common.runs, &rows))?;
+    }
+    Ok(())
+}
+
+/// One selection, run several times by the same processes.
+fn measure_select(
+    router: &mut PrivateRouter,
+    args: &BenchSelectArgs,
+    method: SelectMethod,
+    progress: &dyn Fn(String),
+) -> anyhow::Result<SelectMeasurement> {
+    let task = |method| Task::Select { candidates: args.candidates, keep: args.k, method };
+    let inputs = numbers(args.candidates);
+    progress(format!("{method}: warm-up"));
+    router.private(task(method), &inputs)?;
+    let runs =
+        measure(router, task(method), &inputs, args.common.runs, &|run| progress(format!("{method}: run {run}")))?;
+    let found = router.clear(task(method), inputs.to_vec())?.0;
+    let best = router.clear(task(SelectMethod::Unsorted), inputs.to_vec())?.0;
+    Ok(SelectMeasurement {
+        method,
         candidates: args.candidates,
         k: args.k,
         ms: runs.medians(),
         openings: runs.openings,
         bytes: runs.bytes,
         peak_mib: router.peak_memory(),
+        leaks: "nothing",
+        exact: found.bits == best.bits,
         checked: runs.agreed,
         runs: args.common.runs,
-    };
-    print(args.common.json, &measurement, &measurement.line())?;
-    if !measurement.checked {
-        anyhow::bail!("the private choice is not the clear one; please report this");
-    }
-    Ok(())
+        published: published(method).filter(|_| (args.candidates, args.k) == (112, 4)),
+    })
 }
 
-impl SelectMeasurement {
-    fn line(&self) -> String {
-        let costs = self.ms.line(self.openings, &self.bytes, &self.peak_mib);
-        let checked = if self.checked { "answer checked" } else { "WRONG ANSWER" };
-        format!("top {} of {} ({}): {costs}; {checked}", self.k, self.candidates, self.method)
+/// Similarities that fall with the distance from a place on a ring of candidates, without ties, and the same less a
+/// price. An exact search finds the best of any numbers; the approximate one needs neighbours that are alike.
+fn numbers(candidates: usize) -> [Tensor<f32>; 2] {
+    let (n, peak) = (candidates as f64, (candidates * 2 / 3) as f64);
+    let fraction = |x: f64| x - x.floor();
+    let similarity: Vec<f32> = (0..candidates)
+        .map(|i| {
+            let way = (i as f64 - peak).rem_euclid(n);
+            // One side a little steeper, so that no two are equal.
+            (1.0 - way.min(1.1 * (n - way)) / n) as f32
+        })
+        .collect();
+    let price = |i: usize| 0.5 * fraction(i as f64 * 0.569_840_290) as f32;
+    let score = similarity.iter().enumerate().map(|(i, s)| s - price(i)).collect();
+    let shape = Shape::row(candidates);
+    [Tensor::new(shape, similarity), Tensor::new(shape, score)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_numbers_are_equal_at_the_resolution() {
+        for candidates in [2, 3, 20, 112, 128] {
+            for row in numbers(candidates) {
+                let mut sorted = row.data().to_vec();
+                sorted.sort_by(f32::total_cmp);
+                assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] > 1.0 / 65536.0), "{candidates}");
+            }
+        }
     }
 }
