@@ -78,13 +78,13 @@ fn searched(graph: &Graph, similarity: &[i64], score: &[i64], k: usize) -> usize
 /// Parties, clear and fixed-point interpreters all give the one-hot vector of `winner`.
 fn check(seed: u64, program: &Gate<Select>, similarity: &[i64], score: &[i64], winner: usize) {
     let inputs = [row(similarity), row(score)];
-    let one_hot: Vec<bool> = (0..similarity.len()).map(|place| place == winner).collect();
+    let one_hot = vec![(0..similarity.len()).map(|place| place == winner).collect::<Vec<bool>>()];
     let clear = Clear::run(program, &[], inputs.to_vec()).unwrap();
-    assert_eq!(clear.bits, [one_hot.clone()], "clear: {:?} of {similarity:?}, {score:?}", program.body);
+    assert_eq!(clear.bits, one_hot, "clear: {:?} of {similarity:?}, {score:?}", program.body);
     let (fixed, _) = Fixed::run(program, &[], &inputs).unwrap();
-    assert_eq!(fixed.bits, [one_hot.clone()], "fixed: {:?} of {similarity:?}, {score:?}", program.body);
+    assert_eq!(fixed.bits, one_hot, "fixed: {:?} of {similarity:?}, {score:?}", program.body);
     let private = run(seed, program, &[], &inputs).output;
-    assert_eq!(private.bits, [one_hot], "private: {:?} of {similarity:?}, {score:?}", program.body);
+    assert_eq!(private.bits, one_hot, "private: {:?} of {similarity:?}, {score:?}", program.body);
 }
 
 proptest! {
