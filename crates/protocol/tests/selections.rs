@@ -163,6 +163,9 @@ fn what_does_not_fit_is_refused() {
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, uneven)), "{method:?}");
         let narrow = vec![Form::new(Shape::row(5), 12, 0); 2];
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, narrow)), "{method:?}");
+        // Integers that do not count to five.
+        let shallow = vec![Form::new(Shape::row(5), 40, 38); 2];
+        assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, shallow)), "{method:?}");
     }
     let good = Graph::ring(5, 2);
     let outside = Graph { top: vec![0, 5], ..good.clone() };

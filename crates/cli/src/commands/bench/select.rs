@@ -63,6 +63,9 @@ pub(super) fn run(args: &BenchSelectArgs) -> anyhow::Result<()> {
         if !row.checked {
             anyhow::bail!("the private choice by {method} is not the clear one; please report this");
         }
+        if !row.exact && !method.approximate() {
+            anyhow::bail!("{method} does not choose what unsorted top-k chooses; please report this");
+        }
         rows.push(row);
     }
     bar.finish_and_clear();

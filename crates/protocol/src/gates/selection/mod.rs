@@ -66,6 +66,11 @@ impl Window {
     }
 }
 
+/// Integer bits that scores need besides their fraction, since candidates' indices are made in their ring.
+pub fn index_bits(candidates: usize) -> u32 {
+    count_bits(candidates)
+}
+
 /// The number of candidates, if similarities, scores and k fit together.
 fn candidates<I: Interpreter>(similarity: &Masked<I, u64>, score: &Masked<I, u64>, k: usize) -> Result<usize, Error> {
     let n = similarity.form().shape.columns;

@@ -1,6 +1,6 @@
 //! Candidates that move: a key to order them by, a score for the choice among the best, and the index they came with.
 
-use super::Window;
+use super::{Window, index_bits};
 use crate::error::Error;
 use crate::gates::argmax::{Order, count_bits, winner};
 use crate::interpreters::Interpreter;
@@ -162,10 +162,14 @@ fn zero<I: Interpreter, W: RingWord>(x: &Masked<I, W>) -> Result<Masked<I, W>, E
 }
 
 /// 0, 1, … for each of the row `x`, in a ring that counts to it. No opening; material of one truncated element.
+/// The ring of `x` must hold as many integer bits.
 pub(super) fn indices<I: Interpreter>(machine: &mut Machine<I>, x: &Masked<I, u64>) -> Result<Masked<I, u32>, Error> {
-    let n = x.form().shape.columns;
+    let (n, form) = (x.form().shape.columns, x.form());
+    if form.bits < form.fraction + index_bits(n) {
+        return Err(Error::Program(format!("{n} candidates do not fit the integers of {} bits", form.bits)));
+    }
     // A zero without fraction bits is what integers are made of.
-    let whole = machine.truncate(&zero(x)?, x.form().fraction)?.narrowed(count_bits(n));
+    let whole = machine.truncate(&zero(x)?, x.form().fraction)?.narrowed(index_bits(n));
     let whole = zero(&machine.to_word::<u64, u32>(&whole)?)?;
     constants(machine, whole, 1.0, &(0..n).collect::<Vec<_>>())
 }
