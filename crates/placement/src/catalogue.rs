@@ -58,12 +58,26 @@ impl Catalogue for ModelCatalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindroute_routing::program::SelectMethod;
 
     #[test]
     fn a_task_has_one_form_on_the_wire() {
         let task = Task::Route { router: 1, bucket: 64 };
         assert_eq!(ModelCatalogue::request(task), br#"{"task":"route","router":1,"bucket":64}"#);
-        let select = ModelCatalogue::request(Task::Select { candidates: 112, keep: 4 });
-        assert_eq!(select, br#"{"task":"select","candidates":112,"keep":4}"#);
+        let select = |method| ModelCatalogue::request(Task::Select { candidates: 112, keep: 4, method });
+        for method in SelectMethod::ALL {
+            let form = format!(r#"{{"task":"select","candidates":112,"keep":4,"method":"{method}"}}"#);
+            assert_eq!(select(method), form.as_bytes());
+            assert_eq!(
+                serde_json::from_slice::<Task>(&select(method)).ok(),
+                Some(Task::Select { candidates: 112, keep: 4, method })
+            );
+        }
+        // Without a method it is ours.
+        let short = serde_json::from_slice(br#"{"task":"select","candidates":112,"keep":4}"#).ok();
+        assert_eq!(short, Some(Task::Select { candidates: 112, keep: 4, method: SelectMethod::Unsorted }));
+        assert!(
+            serde_json::from_slice::<Task>(br#"{"task":"select","candidates":9,"keep":4,"method":"magic"}"#).is_err()
+        );
     }
 }

@@ -9,8 +9,8 @@ use blindroute_routing::bundle::{
     Matrix, Model, Pooling, Router, Rule, UniRoute,
 };
 use blindroute_routing::program::{
-    EncoderPlan, HeadPlan, ModelPlan, RouteInputs, RouteProgram, RouterPlan, SelectProgram, Task, head_inputs,
-    weight_tensors,
+    EncoderPlan, HeadPlan, ModelPlan, RouteInputs, RouteProgram, RouterPlan, SelectMethod, SelectProgram, Task,
+    head_inputs, weight_tensors,
 };
 use blindroute_testkit::{TestWorld, generator};
 use std::sync::Arc;
@@ -349,7 +349,7 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
 
 #[test]
 fn selection_is_within_the_budget() {
-    let program = SelectProgram { candidates: 112, keep: 4 };
+    let program = SelectProgram { candidates: 112, keep: 4, method: SelectMethod::default() };
     let cost = Meter::cost(&program).unwrap();
     assert!(cost.openings <= 12 && cost.opening_bytes <= 64 * 1024, "{cost:?}");
     let mut next = generator(3);
@@ -362,4 +362,35 @@ fn selection_is_within_the_budget() {
     assert_eq!(one_hot(&run.output), best);
     assert_eq!((run.servers[0].openings, run.servers[0].opening_bytes), (cost.openings, cost.opening_bytes));
     assert!(program.weights().is_empty());
+}
+
+#[test]
+fn every_method_selects_the_same() {
+    let (candidates, keep) = (112, 4);
+    let mut next = generator(8);
+    // Similarity falls with the distance from a place on the ring, so that the approximate search finds it too.
+    let way = |i: usize| ((i + candidates - 74) % candidates) as f64;
+    let falling: Vec<f32> = (0..candidates)
+        .map(|i| (1.0 - way(i).min(1.1 * (candidates as f64 - way(i))) / candidates as f64) as f32)
+        .collect();
+    let score: Vec<f32> = (0..candidates).map(|_| next() as f32).collect();
+    let tied = vec![0.5f32; candidates];
+    for (similarity, score) in [(&falling, &score), (&falling, &tied), (&tied, &score), (&tied, &tied)] {
+        let inputs = [similarity, score].map(|row| Tensor::new(Shape::row(candidates), row.clone()));
+        let ours = SelectProgram { candidates, keep, method: SelectMethod::Unsorted };
+        let ours = Clear::run(&ours, &[], inputs.to_vec()).unwrap();
+        for method in SelectMethod::ALL {
+            let program = SelectProgram { candidates, keep, method };
+            program.check().unwrap();
+            let clear = Clear::run(&program, &[], inputs.to_vec()).unwrap();
+            let run = TestWorld::seeded(2).run(&program, &[], &inputs).unwrap();
+            assert_eq!(one_hot(&run.output), one_hot(&clear), "{method}");
+            // Where all are equal the graph leads nowhere.
+            if similarity == &falling || !method.approximate() {
+                assert_eq!(one_hot(&clear), one_hot(&ours), "{method}");
+            }
+        }
+    }
+    assert!(SelectProgram { candidates: 512, keep: 9, method: SelectMethod::BruteForce }.check().is_err());
+    assert!("magic".parse::<SelectMethod>().is_err());
 }

@@ -45,7 +45,15 @@ impl<I: Interpreter> Order<I> {
     /// # Errors
     /// If the window does not lie in the ring.
     pub fn new(machine: &mut Machine<I>, x: &Masked<I, u64>, low: u32, digits: u32) -> Result<Self, Error> {
-        let wins = machine.compare(&differences(x)?, &Comparison::of_many(vec![0], low, digits))?;
+        Self::with(machine, x, &Comparison::of_many(vec![0], low, digits))
+    }
+
+    /// Compares all pairs of the row `x` with a comparison of any digits.
+    ///
+    /// # Errors
+    /// If the window does not lie in the ring.
+    pub fn with(machine: &mut Machine<I>, x: &Masked<I, u64>, comparison: &Comparison) -> Result<Self, Error> {
+        let wins = machine.compare(&differences(x)?, comparison)?;
         Ok(Self { candidates: x.form().shape.columns, wins })
     }
 

@@ -7,6 +7,7 @@ mod activation;
 mod argmax;
 mod maximum;
 mod normalise;
+pub mod selection;
 mod top_k;
 
 pub use activation::{GELU_KNOTS, Target, Window, gelu, gelu_function, relu};

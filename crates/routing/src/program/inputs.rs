@@ -29,7 +29,7 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
     };
     match task {
         Task::Route { bucket, .. } => encoder(bucket).into_iter().chain([lambda]).collect(),
-        Task::Select { candidates, keep } => SelectProgram { candidates, keep }.inputs(),
+        Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.inputs(),
         Task::Embed { bucket } => encoder(bucket),
         Task::Head { .. } => vec![Form::new(Shape::row(hidden), EMBEDDING_RING, HEAD_FRACTION), lambda],
     }

@@ -14,5 +14,5 @@ mod weights;
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
 pub use route::{Placement, RouteProgram, Task};
-pub use select::SelectProgram;
+pub use select::{SelectMethod, SelectProgram};
 pub use weights::weight_tensors;

@@ -4,7 +4,7 @@ use super::encoder::{Encoder, EncoderInputs};
 use super::head::Head;
 use super::inputs::input_forms;
 use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
-use super::select::SelectProgram;
+use super::select::{SelectMethod, SelectProgram};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, WeightSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -46,6 +46,9 @@ pub enum Task {
         candidates: usize,
         /// How many survive the search.
         keep: usize,
+        /// How the search goes.
+        #[serde(default)]
+        method: SelectMethod,
     },
     /// Tokens to their embedding.
     Embed {
@@ -72,8 +75,8 @@ impl RouteProgram {
             Task::Route { router, bucket } => (Some(router), Some(bucket)),
             Task::Head { router } => (Some(router), None),
             Task::Embed { bucket } => (None, Some(bucket)),
-            Task::Select { candidates, keep } => {
-                SelectProgram { candidates, keep }.check()?;
+            Task::Select { candidates, keep, method } => {
+                SelectProgram { candidates, keep, method }.check()?;
                 (None, None)
             }
         };
@@ -117,7 +120,7 @@ impl Program for RouteProgram {
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
         let head = |router: usize| Head { router: &self.plan.routers[router], specs: &self.specs };
         match self.task {
-            Task::Select { candidates, keep } => SelectProgram { candidates, keep }.run(machine),
+            Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.run(machine),
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?;

@@ -1,7 +1,77 @@
 //! Selection alone, for measurements and comparisons.
 
 use super::plan::HEAD_PRODUCT;
+use blindroute_protocol::gates::selection::{self, Graph, Window};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Shape, WeightSpec, gates};
+use serde::{Deserialize, Serialize};
+
+/// Digits of four bits that comparisons look at: |difference| < 2^4, at a resolution of 2^-16.
+const WINDOW: Window = Window { low: HEAD_PRODUCT + 4 - 4 * 5, digits: 5 };
+/// The ring of similarities and scores as routers have them: the window and its sign.
+const PLAIN: u32 = HEAD_PRODUCT + 5;
+/// The most comparisons one after another: what a session may take, whatever the network.
+const MOST_STEPS: usize = 4096;
+
+/// How the best are searched: ours, and those that PPRoute compares with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SelectMethod {
+    /// Unsorted top-k, all pairs at once: what routers use.
+    #[default]
+    Unsorted,
+    /// The maximum of all pairs, k times.
+    Maximum,
+    /// The maximum by a tournament, k times.
+    MaximumTree,
+    /// Approximate search in a layered graph, in the style of HNSW.
+    Hnsw,
+    /// A whole bitonic sort.
+    Bitonic,
+    /// The divide-and-conquer bubble of Kona.
+    Kona,
+    /// Compare-and-swap, one after another.
+    BruteForce,
+}
+
+impl SelectMethod {
+    /// All, in the order of PPRoute's table, ours last.
+    pub const ALL: [Self; 7] =
+        [Self::Maximum, Self::MaximumTree, Self::Hnsw, Self::Bitonic, Self::Kona, Self::BruteForce, Self::Unsorted];
+
+    /// Its name in commands and requests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unsorted => "unsorted",
+            Self::Maximum => "maximum",
+            Self::MaximumTree => "maximum-tree",
+            Self::Hnsw => "hnsw",
+            Self::Bitonic => "bitonic",
+            Self::Kona => "kona",
+            Self::BruteForce => "brute-force",
+        }
+    }
+
+    /// Whether it may miss the best: the answer is right where the graph leads to it.
+    pub fn approximate(self) -> bool {
+        self == Self::Hnsw
+    }
+}
+
+impl std::fmt::Display for SelectMethod {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for SelectMethod {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|method| method.name() == name);
+        found.ok_or_else(|| format!("no selection is named {name:?}; there are {}", known()))
+    }
+}
 
 /// Top-k by one row of similarities, then the best of the k by a row of scores: CSCR's rule on given numbers.
 #[derive(Clone, Copy, Debug)]
@@ -10,21 +80,43 @@ pub struct SelectProgram {
     pub candidates: usize,
     /// How many survive the search.
     pub keep: usize,
+    /// How the search goes. All but the approximate one choose the same.
+    pub method: SelectMethod,
 }
 
 impl SelectProgram {
-    /// Whether the numbers make sense: pairs grow with the square of the candidates, so these are bounded.
+    /// Whether the numbers make sense: pairs grow with the square of the candidates, so these are bounded, and so are
+    /// steps that wait for each other.
     ///
     /// # Errors
     /// Which is out of range.
     pub fn check(&self) -> Result<(), Error> {
-        if !(2..=512).contains(&self.candidates) || !(1..=self.candidates).contains(&self.keep) {
-            let (keep, candidates) = (self.keep, self.candidates);
+        let (keep, candidates) = (self.keep, self.candidates);
+        if !(2..=512).contains(&candidates) || !(1..=candidates).contains(&keep) {
             return Err(Error::Program(format!(
                 "the top {keep} of {candidates}: 2 to 512 candidates, k from 1 to their number"
             )));
         }
+        if self.method != SelectMethod::Unsorted && keep * candidates > MOST_STEPS {
+            return Err(Error::Program(format!(
+                "the top {keep} of {candidates} by {}: k times the candidates may be {MOST_STEPS} at most",
+                self.method
+            )));
+        }
         Ok(())
+    }
+
+    /// The rings of similarities and scores: as wide as the method's comparisons need.
+    fn rings(&self) -> [u32; 2] {
+        let taken = WINDOW.low + WINDOW.with_taken().window();
+        let ties = WINDOW.low + WINDOW.with_ties(self.candidates).window();
+        match self.method {
+            SelectMethod::Unsorted => [PLAIN, PLAIN],
+            SelectMethod::Hnsw => [PLAIN, PLAIN.max(HEAD_PRODUCT + selection::index_bits(self.candidates))],
+            SelectMethod::Maximum | SelectMethod::MaximumTree => [taken, ties],
+            SelectMethod::Bitonic | SelectMethod::Kona => [ties, ties],
+            SelectMethod::BruteForce => [PLAIN, ties],
+        }
     }
 }
 
@@ -35,7 +127,7 @@ impl Program for SelectProgram {
 
     fn inputs(&self) -> Vec<Form> {
         // Cosines and prices: |difference| < 2^4.
-        vec![Form::new(Shape::row(self.candidates), HEAD_PRODUCT + 5, HEAD_PRODUCT); 2]
+        self.rings().map(|bits| Form::new(Shape::row(self.candidates), bits, HEAD_PRODUCT)).to_vec()
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
@@ -44,9 +136,21 @@ impl Program for SelectProgram {
         let score = machine.defer(score)?;
         let similarity = machine.open(similarity)?;
         let score = machine.take(score)?;
-        let digits = 5;
-        let low = HEAD_PRODUCT + 4 - 4 * digits;
-        let bits = gates::top_k_then_argmax(machine, &similarity, &score, self.keep, low, digits)?;
+        let (similarity, score, k) = (&similarity, &score, self.keep);
+        let bits = match self.method {
+            SelectMethod::Unsorted => {
+                gates::top_k_then_argmax(machine, similarity, score, k, WINDOW.low, WINDOW.digits)?
+            }
+            SelectMethod::Maximum => selection::repeated_maximum_pairwise(machine, similarity, score, k, WINDOW)?,
+            SelectMethod::MaximumTree => selection::repeated_maximum_tree(machine, similarity, score, k, WINDOW)?,
+            SelectMethod::Hnsw => {
+                let graph = Graph::ring(self.candidates, k);
+                selection::graph_search(machine, similarity, score, k, WINDOW, &graph)?
+            }
+            SelectMethod::Bitonic => selection::bitonic_sort(machine, similarity, score, k, WINDOW)?,
+            SelectMethod::Kona => selection::divide_and_conquer_bubble(machine, similarity, score, k, WINDOW)?,
+            SelectMethod::BruteForce => selection::brute_force(machine, similarity, score, k, WINDOW)?,
+        };
         machine.reveal_bits(bits, "the client may know which candidate is chosen")
     }
 }

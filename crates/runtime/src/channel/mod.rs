@@ -11,7 +11,7 @@ mod tests;
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use blindroute_protocol::{Channel, ChannelError};
 pub use memory::MemoryChannel;
@@ -48,6 +48,7 @@ pub struct PeerChannel {
     outgoing: Outgoing,
     incoming: Link,
     sequence: u64,
+    exchanging: Duration,
     failed: bool,
     /// The last long message sent: its memory takes the next one received, which saves the page faults of a new one.
     spare: Vec<u8>,
@@ -91,6 +92,7 @@ impl PeerChannel {
             outgoing: Outgoing::Idle(Box::new(outgoing)),
             incoming,
             sequence: 0,
+            exchanging: Duration::ZERO,
             failed: false,
             spare: Vec::new(),
             jobs: Some(jobs),
@@ -113,12 +115,20 @@ impl PeerChannel {
         }
         let sequence = self.sequence;
         self.sequence += 1;
+        let started = Instant::now();
         let result = self.send(sequence, outgoing).and_then(|()| {
             let buffer = self.buffer(incoming);
             self.incoming.receive_long_into(Kind::Exchange, sequence, incoming, buffer)
         });
+        self.exchanging += started.elapsed();
         self.failed = result.is_err();
         result
+    }
+
+    /// Time inside exchanges so far: sending, and waiting for the peer, be it on its way or at work.
+    #[must_use]
+    pub fn exchanging(&self) -> Duration {
+        self.exchanging
     }
 
     /// Exchanges so far.

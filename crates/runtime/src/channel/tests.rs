@@ -65,6 +65,24 @@ fn lengths_that_disagree_are_errors_on_both_sides() {
 }
 
 #[test]
+fn time_inside_exchanges_is_counted_and_other_time_is_not() {
+    let (mut zero, mut one) = channels(Timeouts::default());
+    let late = Duration::from_millis(60);
+    let other = thread::spawn(move || {
+        thread::sleep(late);
+        one.exchange_bytes(vec![1; 8], 8).unwrap();
+        one.exchanging()
+    });
+    assert_eq!(zero.exchanging(), Duration::ZERO);
+    zero.exchange_bytes(vec![0; 8], 8).unwrap();
+    let waited = zero.exchanging();
+    assert!(waited >= late / 2, "{waited:?}");
+    assert!(other.join().unwrap() < waited);
+    thread::sleep(late);
+    assert_eq!(zero.exchanging(), waited);
+}
+
+#[test]
 fn a_message_out_of_sequence_is_an_error() {
     let ((zero_out, zero_in), (mut one_out, one_in)) = lanes(QUICK);
     let mut zero = PeerChannel::new(zero_out, zero_in).unwrap();

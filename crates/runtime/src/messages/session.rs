@@ -80,6 +80,8 @@ pub struct SessionReport {
     pub session: SessionId,
     /// From the client's input to the answer.
     pub online_micros: u64,
+    /// Of that, inside exchanges with the other server: sending, and waiting for its messages.
+    pub exchange_micros: u64,
     /// Exchanges with the other server.
     pub openings: u32,
     /// Bytes of exchanges sent.
@@ -98,6 +100,7 @@ impl Message for SessionReport {
     fn encode(&self) -> Vec<u8> {
         let mut out = self.session.0.to_vec();
         out.extend_from_slice(&self.online_micros.to_le_bytes());
+        out.extend_from_slice(&self.exchange_micros.to_le_bytes());
         out.extend_from_slice(&self.openings.to_le_bytes());
         out.extend_from_slice(&self.bytes_sent.to_le_bytes());
         out.extend_from_slice(&self.bytes_received.to_le_bytes());
@@ -111,6 +114,7 @@ impl Message for SessionReport {
         let report = SessionReport {
             session: SessionId(decoder.array("session")?),
             online_micros: decoder.u64("online time")?,
+            exchange_micros: decoder.u64("exchange time")?,
             openings: decoder.u32("openings")?,
             bytes_sent: decoder.u64("bytes sent")?,
             bytes_received: decoder.u64("bytes received")?,

@@ -38,13 +38,14 @@ fn encodings_are_frozen_and_strict() {
         &SessionReport {
             session: SESSION,
             online_micros: 7,
+            exchange_micros: 6,
             openings: 9,
             bytes_sent: 10,
             bytes_received: 11,
             material_bytes: 5,
             peak_mib: 12,
         },
-        &format!("{s}0700000000000000090000000a000000000000000b0000000000000005000000000000000c000000"),
+        &format!("{s}07000000000000000600000000000000090000000a000000000000000b0000000000000005000000000000000c000000"),
     );
     frozen(
         &SessionOpen {

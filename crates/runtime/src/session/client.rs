@@ -38,6 +38,8 @@ impl<C> Drop for Client<C> {
 pub struct ServerReport {
     /// From the client's input to the answer, at the server.
     pub online: Duration,
+    /// Of that, inside exchanges with the other server: sending, and waiting for its messages.
+    pub exchanging: Duration,
     /// Exchanges with the other server.
     pub openings: u32,
     /// Bytes of exchanges sent to the other server.
@@ -112,6 +114,7 @@ impl<C: Catalogue> Client<C> {
         self.links = Some(links);
         let servers = reports.map(|report| ServerReport {
             online: Duration::from_micros(report.online_micros),
+            exchanging: Duration::from_micros(report.exchange_micros),
             openings: report.openings,
             bytes_sent: report.bytes_sent,
             material_bytes: report.material_bytes,

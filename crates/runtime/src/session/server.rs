@@ -22,7 +22,7 @@ use std::io::Read;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where a server finds the others.
 #[derive(Clone, Debug)]
@@ -175,15 +175,15 @@ impl<C: Catalogue> ServerService<C> {
         let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros };
         client.send_message(&ready)?;
         let inputs = self.inputs(client, &program.inputs())?;
-        let started = Instant::now();
+        let (started, exchanged) = (Instant::now(), session.channel.exchanging());
         let (output, cost) = Online::run(program, &session.model, inputs, reader, &mut session.channel)?;
-        let online_micros = started.elapsed().as_micros() as u64;
+        let spent = Spent { online: started.elapsed(), exchanging: session.channel.exchanging() - exchanged };
         self.report(
             client,
             session.id,
             &output,
             Cost { material_bytes: received.load(Ordering::Relaxed) as usize, ..cost },
-            online_micros,
+            spent,
         )
     }
 
@@ -208,13 +208,15 @@ impl<C: Catalogue> ServerService<C> {
         session: SessionId,
         output: &OutputShare,
         cost: Cost,
-        online_micros: u64,
+        spent: Spent,
     ) -> Result<(), SessionError> {
         client.send_long(Kind::Output, 0, output.bytes())?;
         let bytes = cost.opening_bytes as u64;
+        let online_micros = spent.online.as_micros() as u64;
         let report = SessionReport {
             session,
             online_micros,
+            exchange_micros: spent.exchanging.as_micros() as u64,
             openings: u32::try_from(cost.openings).unwrap_or(u32::MAX),
             bytes_sent: bytes,
             bytes_received: bytes,
@@ -314,6 +316,12 @@ impl<C: Catalogue> ServerService<C> {
         *self.model.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(&model)));
         Ok(model)
     }
+}
+
+/// Where a session's online time went.
+struct Spent {
+    online: Duration,
+    exchanging: Duration,
 }
 
 /// The dealer's stream, counted as the program takes it.

@@ -17,6 +17,10 @@ pub(super) struct Medians {
     pub(super) offline: f64,
     pub(super) online: f64,
     pub(super) clear: f64,
+    /// A server's online time inside exchanges with the other: sending, and waiting for its messages.
+    pub(super) communication: f64,
+    /// The rest of a server's online time.
+    pub(super) computation: f64,
 }
 
 /// What one task took in several runs.
@@ -79,6 +83,8 @@ pub(super) struct Runs {
     offline: Vec<Duration>,
     online: Vec<Duration>,
     clear: Vec<Duration>,
+    communication: Vec<Duration>,
+    computation: Vec<Duration>,
     openings: u32,
     bytes: Bytes,
     /// Whether every chosen one was the clear interpreter's.
@@ -107,7 +113,13 @@ impl Runs {
             sorted.sort_unstable();
             sorted.get(sorted.len() / 2).map_or(f64::NAN, |time| (time.as_secs_f64() * 1e6).round() / 1000.0)
         };
-        Medians { offline: median(&self.offline), online: median(&self.online), clear: median(&self.clear) }
+        Medians {
+            offline: median(&self.offline),
+            online: median(&self.online),
+            clear: median(&self.clear),
+            communication: median(&self.communication),
+            computation: median(&self.computation),
+        }
     }
 }
 
@@ -123,6 +135,8 @@ pub(super) fn measure(
         offline: Vec::new(),
         online: Vec::new(),
         clear: Vec::new(),
+        communication: Vec::new(),
+        computation: Vec::new(),
         openings: 0,
         bytes: Bytes::default(),
         agreed: true,
@@ -139,6 +153,10 @@ pub(super) fn measure(
         result.offline.push(offline);
         result.online.push(online);
         result.clear.push(clear);
+        // The mean of the two servers, who wait for each other.
+        let exchanging = (zero.exchanging + one.exchanging) / 2;
+        result.communication.push(exchanging);
+        result.computation.push(((zero.online + one.online) / 2).saturating_sub(exchanging));
         result.openings = zero.openings;
         result.bytes = Bytes {
             server0_sent: zero.bytes_sent,
@@ -215,7 +233,9 @@ mod tests {
         let runs = Runs {
             offline: times.clone(),
             online: times.clone(),
-            clear: times,
+            clear: times.clone(),
+            communication: times.clone(),
+            computation: times,
             openings: 0,
             bytes: Bytes::default(),
             agreed: true,

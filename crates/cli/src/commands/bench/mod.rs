@@ -10,6 +10,7 @@ mod record;
 mod records;
 mod route;
 mod select;
+mod selections;
 mod tables;
 
 use blindroute_runtime::SceneName;
@@ -25,7 +26,7 @@ pub(crate) enum BenchCommand {
     Encoder(encoder::BenchEncoderArgs),
     /// The servers' part of placement head: rule, prices and choice
     Head(head::BenchHeadArgs),
-    /// Selection alone: top-k by similarity, then the best by cost-aware score
+    /// Selection alone, ours and those of the literature: top-k by similarity, then the best by cost-aware score
     Select(select::BenchSelectArgs),
     /// Ring products of the encoder, by every kernel of this machine, on one core
     Matmul(matmul::BenchMatmulArgs),

@@ -2,11 +2,13 @@
 
 use super::Common;
 use super::measure::{Figures, measure, print, start};
+use super::selections::{Published, published, table};
 use crate::bundles;
 use crate::commands::route::spinner;
+use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Shape, Tensor};
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::Task;
+use blindroute_routing::program::{SelectMethod, Task};
 use blindroute_runtime::SceneName;
 use clap::Args;
 use serde::Serialize;
@@ -20,29 +22,57 @@ pub(crate) struct BenchSelectArgs {
     /// Survivors of the search
     #[arg(long, default_value_t = 4)]
     k: usize,
+    /// Selections, comma-separated: maximum, maximum-tree, hnsw, bitonic, kona, brute-force, unsorted (ours); all if
+    /// none is named
+    #[arg(long, value_name = "METHOD", value_delimiter = ',')]
+    method: Vec<SelectMethod>,
     #[command(flatten)]
     common: Common,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct SelectMeasurement {
-    method: &'static str,
-    candidates: usize,
-    k: usize,
+    pub(super) method: SelectMethod,
+    pub(super) candidates: usize,
+    pub(super) k: usize,
     #[serde(flatten)]
     pub(super) figures: Figures,
+    /// What servers and dealer learn of the input.
+    pub(super) leaks: &'static str,
+    /// Whether it chose what an exact search chooses.
+    pub(super) exact: bool,
+    /// PPRoute's figures of the same selection, on its authors' machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) published: Option<Published>,
 }
 
-/// Runs the measurement.
+/// Runs the measurements.
 pub(super) fn run(args: &BenchSelectArgs) -> anyhow::Result<()> {
-    let Common { runs, scene, json, bundle } = &args.common;
-    let bundle = bundles::open(bundle.as_deref())?;
-    let measurement = measure_select(&bundle, args.candidates, args.k, *scene, *runs)?;
-    print(*json, &measurement, &measurement.line())?;
-    measurement.figures.confirm("selection")
+    let bundle = bundles::open(args.common.bundle.as_deref())?;
+    let methods = if args.method.is_empty() { SelectMethod::ALL.to_vec() } else { args.method.clone() };
+    let bar = spinner();
+    let mut router = start(&bundle, args.common.scene, &|step| bar.set_message(step.to_owned()))?;
+    let mut rows = Vec::with_capacity(methods.len());
+    for method in methods {
+        let setting = Setting { candidates: args.candidates, k: args.k, method, scene: args.common.scene };
+        let row = setting.measure(&mut router, args.common.runs, &|step| bar.set_message(step))?;
+        if args.common.json {
+            bar.suspend(|| print(true, &row, ""))?;
+        }
+        row.figures.confirm(&format!("selection by {method}"))?;
+        if !row.exact && !method.approximate() {
+            anyhow::bail!("{method} does not choose what unsorted top-k chooses; please report this");
+        }
+        rows.push(row);
+    }
+    bar.finish_and_clear();
+    if !args.common.json {
+        print(false, &(), &table(args.candidates, args.k, args.common.runs, &rows))?;
+    }
+    Ok(())
 }
 
-/// Selections by processes of their own.
+/// Our selection by processes of their own.
 pub(super) fn measure_select(
     bundle: &Bundle,
     candidates: usize,
@@ -52,23 +82,81 @@ pub(super) fn measure_select(
 ) -> anyhow::Result<SelectMeasurement> {
     let bar = spinner();
     let mut router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
-    let task = Task::Select { candidates, keep: k };
-    // Numbers without pattern or ties: cosines, and the same less a price.
-    let fraction = |x: f64| x - x.floor();
-    let similarity: Vec<f32> = (0..candidates).map(|i| fraction(i as f64 * 0.754_877_666) as f32).collect();
-    let score =
-        similarity.iter().enumerate().map(|(i, s)| s - 0.5 * fraction(i as f64 * 0.569_840_290) as f32).collect();
-    let shape = Shape::row(candidates);
-    let inputs = [Tensor::new(shape, similarity), Tensor::new(shape, score)];
-    router.private(task, &inputs)?;
-    let runs = measure(&mut router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
+    let setting = Setting { candidates, k, method: SelectMethod::Unsorted, scene };
+    let row = setting.measure(&mut router, runs, &|step| bar.set_message(step))?;
     bar.finish_and_clear();
-    let figures = runs.figures(&router, scene);
-    Ok(SelectMeasurement { method: "unsorted top-k, all pairs at once", candidates, k, figures })
+    Ok(row)
 }
 
-impl SelectMeasurement {
-    pub(super) fn line(&self) -> String {
-        format!("top {} of {} ({}): {}", self.k, self.candidates, self.method, self.figures.line())
+/// One selection.
+struct Setting {
+    candidates: usize,
+    k: usize,
+    method: SelectMethod,
+    scene: SceneName,
+}
+
+impl Setting {
+    fn task(&self, method: SelectMethod) -> Task {
+        Task::Select { candidates: self.candidates, keep: self.k, method }
+    }
+
+    /// Several runs by the same processes.
+    fn measure(
+        &self,
+        router: &mut PrivateRouter,
+        runs: u32,
+        progress: &dyn Fn(String),
+    ) -> anyhow::Result<SelectMeasurement> {
+        let Self { candidates, k, method, scene } = *self;
+        let inputs = numbers(candidates);
+        progress(format!("{method}: warm-up"));
+        router.private(self.task(method), &inputs)?;
+        let runs = measure(router, self.task(method), &inputs, runs, &|run| progress(format!("{method}: run {run}")))?;
+        let found = router.clear(self.task(method), inputs.to_vec())?.0;
+        let best = router.clear(self.task(SelectMethod::Unsorted), inputs.to_vec())?.0;
+        Ok(SelectMeasurement {
+            method,
+            candidates,
+            k,
+            figures: runs.figures(router, scene),
+            leaks: "nothing",
+            exact: found.bits == best.bits,
+            published: published(method).filter(|_| (candidates, k) == (112, 4)),
+        })
+    }
+}
+
+/// Similarities that fall with the distance from a place on a ring of candidates, without ties, and the same less a
+/// price. An exact search finds the best of any numbers; the approximate one needs neighbours that are alike.
+fn numbers(candidates: usize) -> [Tensor<f32>; 2] {
+    let (n, peak) = (candidates as f64, (candidates * 2 / 3) as f64);
+    let fraction = |x: f64| x - x.floor();
+    let similarity: Vec<f32> = (0..candidates)
+        .map(|i| {
+            let way = (i as f64 - peak).rem_euclid(n);
+            // One side a little steeper, so that no two are equal.
+            (1.0 - way.min(1.1 * (n - way)) / n) as f32
+        })
+        .collect();
+    let price = |i: usize| 0.5 * fraction(i as f64 * 0.569_840_290) as f32;
+    let score = similarity.iter().enumerate().map(|(i, s)| s - price(i)).collect();
+    let shape = Shape::row(candidates);
+    [Tensor::new(shape, similarity), Tensor::new(shape, score)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_numbers_are_equal_at_the_resolution() {
+        for candidates in [2, 3, 20, 112, 128] {
+            for row in numbers(candidates) {
+                let mut sorted = row.data().to_vec();
+                sorted.sort_by(f32::total_cmp);
+                assert!(sorted.windows(2).all(|pair| pair[1] - pair[0] > 1.0 / 65536.0), "{candidates}");
+            }
+        }
     }
 }
