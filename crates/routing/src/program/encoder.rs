@@ -7,17 +7,19 @@
 //! **Openings** a layer: 2relu attention 8, feed-forward network with ReLU 4, two LayerNorms 5 each: 22. GELU takes one
 //! more, softmax 3·⌈log₂ T⌉ + 1 more.
 
-use super::plan::{ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, LAST, NARROW, PRODUCT, find};
+use super::plan::{
+    ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, INPUT, LAST, NARROW, PRODUCT, SCORE_RANGE, SCORES, find,
+};
 use crate::bundle::{Activation, Attention, Pooling};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
 use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Share, Structure, WeightId, WeightSpec};
 
-/// |attention score| is below 2^8, the padding's bias included. 2ReLU looks at 12 bits of it.
-const SCORES: Window = Window { range: 8, digits: 3 };
+/// The bits of a score that 2ReLU looks at.
+const TWO_RELU_WINDOW: Window = Window { range: SCORE_RANGE, digits: 4 };
 /// |pre-activation| of the feed-forward network is below 2^7. ReLU looks at 12 bits of it.
 const INNER: Window = Window { range: 7, digits: 3 };
-/// Fraction bits of 2ReLU's attention weights: scores of one are rare, of a sixteenth they are noise.
-const TWO_RELU_FRACTION: u32 = 4;
+/// Fraction bits of 2ReLU's attention weights: no more than its comparison resolves, or small negative scores stay.
+const TWO_RELU_FRACTION: u32 = 4 * TWO_RELU_WINDOW.digits - SCORE_RANGE;
 /// Fraction bits of softmax's numerators, the largest of which is between a quarter and a half.
 const SOFTMAX_FRACTION: u32 = 11;
 /// Fraction bits of the sums of attention weights, and their range.
@@ -26,8 +28,6 @@ const SUM_FRACTION: u32 = 12;
 const RECIPROCAL_FRACTION: u32 = 20;
 /// Most fraction bits of the products with the values on their way to be normalised.
 const CONTEXT_FRACTION: u32 = 13;
-/// Ring of the scores: their range and twice the activations' fraction.
-const SCORE_RING: u32 = SCORES.range + 2 + 2 * ACTIVATION;
 /// Added to 2ReLU's row sum, so that a row without a positive score is defined.
 pub(super) const ROW_OFFSET: f64 = 0.01;
 /// Activations on their way into a layer.
@@ -112,7 +112,7 @@ impl Encoder<'_> {
             let residual = self.residual(machine, &inner, layer, "ffn")?;
             let sum = self.affine(machine, &activated, layer, "down")?.add(&residual)?;
             x = if layer + 1 < self.plan.layers {
-                let target = Target { bits: self.plan.input_ring(), fraction: ACTIVATION };
+                let target = Target { bits: INPUT, fraction: ACTIVATION };
                 gates::layer_norm(machine, sum, target)?
             } else {
                 // What follows cuts further, so the last activations have a wide ring, and their product a wider one.
@@ -143,7 +143,7 @@ impl Encoder<'_> {
         padding: &Share<I, u32>,
         layer: usize,
     ) -> Result<Masked<I, u32>, Error> {
-        let (hidden, heads, ring) = (self.plan.hidden, self.plan.heads, self.plan.attention_ring());
+        let (hidden, heads) = (self.plan.hidden, self.plan.heads);
         let qkv = self.affine(machine, x, layer, "qkv")?;
         let qkv = machine.open(qkv)?;
         let qkv = machine.truncate(&qkv, FRACTION)?;
@@ -152,16 +152,16 @@ impl Encoder<'_> {
             qkv.restructure(&Structure::Columns(index * hidden, hidden)).restructure(&Structure::SplitHeads(heads))
         };
         let (queries, keys, values) = (part(0), part(1), part(2));
-        let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?.narrowed(SCORE_RING);
+        let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?.narrowed(SCORES);
         let scores = machine.open(scores)?;
         let (weights, offset, range) = match self.plan.attention {
             Attention::TwoRelu => {
-                let target = Target { bits: ring, fraction: TWO_RELU_FRACTION };
-                let weights = gates::relu::<I, u32, u32>(machine, &scores, SCORES, target)?;
+                let target = Target { bits: NARROW, fraction: TWO_RELU_FRACTION };
+                let weights = gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)?;
                 (weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION })
             }
             Attention::Softmax => {
-                let target = Target { bits: ring, fraction: SOFTMAX_FRACTION };
+                let target = Target { bits: NARROW, fraction: SOFTMAX_FRACTION };
                 let weights = gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)?;
                 (weights, 0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION })
             }

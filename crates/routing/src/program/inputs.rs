@@ -1,6 +1,6 @@
 //! What the client shares with the servers.
 
-use super::plan::{ACTIVATION, HEAD_FRACTION, ModelPlan, NARROW, POOLING, PRODUCT};
+use super::plan::{ACTIVATION, HEAD_FRACTION, INPUT, ModelPlan, NARROW, POOLING, PRODUCT, SCORES};
 use super::route::Task;
 use super::select::SelectProgram;
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
@@ -18,9 +18,9 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
     let hidden = plan.encoder.hidden;
     let encoder = |bucket: usize| {
         let mut forms = vec![
-            Form::new(Shape::matrix(bucket, hidden), plan.encoder.input_ring(), ACTIVATION),
+            Form::new(Shape::matrix(bucket, hidden), INPUT, ACTIVATION),
             Form::new(Shape::matrix(bucket, 1), NARROW, PRODUCT),
-            Form::new(Shape::row(bucket), plan.encoder.attention_ring(), 2 * ACTIVATION),
+            Form::new(Shape::row(bucket), SCORES, 2 * ACTIVATION),
         ];
         if plan.encoder.pooling == Pooling::Mean {
             forms.push(Form::new(Shape::row(bucket), 64, POOLING));

@@ -16,6 +16,13 @@ pub(super) const LAST: u32 = 12;
 pub(super) const POOLING: u32 = 16;
 /// Ring of activations and layers: room for 2^10 in a product.
 pub(super) const NARROW: u32 = 32;
+/// Ring of the attention's input, queries, keys and values: what is cut after that product (the weights' fraction) must
+/// leave [`NARROW`] for the next one.
+pub(super) const INPUT: u32 = NARROW + FRACTION;
+/// |attention score| is below 2^this, the padding's bias included.
+pub(super) const SCORE_RANGE: u32 = 8;
+/// Ring of the scores.
+pub(super) const SCORES: u32 = SCORE_RANGE + 2 + 2 * ACTIVATION;
 /// Fraction bits of the embedding and of the heads' weights: finer, for scores of candidates can be close.
 pub(super) const HEAD_FRACTION: u32 = 16;
 /// Fraction bits of their products.
@@ -167,20 +174,6 @@ impl EncoderPlan {
         }
     }
 
-    /// Ring of the attention's input, queries, keys and values: what is cut after that product (the weights' fraction)
-    /// must leave room for the next one, of which [`attention_ring`](Self::attention_ring) is the ring.
-    pub(super) fn input_ring(&self) -> u32 {
-        self.attention_ring() + FRACTION
-    }
-
-    /// Ring of the attention's scores and of its products with the values. Softmax's weights keep more fraction bits.
-    pub(super) fn attention_ring(&self) -> u32 {
-        match self.attention {
-            Attention::TwoRelu => 28,
-            Attention::Softmax => 32,
-        }
-    }
-
     fn weights(&self) -> Vec<WeightSpec> {
         let (hidden, ffn) = (self.hidden, self.ffn);
         let mut specs = Vec::new();
@@ -189,7 +182,7 @@ impl EncoderPlan {
             specs.push(WeightSpec::new(name, kind, FRACTION).in_ring(ring));
         };
         for layer in 0..self.layers {
-            matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden, self.input_ring());
+            matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden, INPUT);
             matrix(format!("layer.{layer}.out"), hidden, hidden, NARROW);
             matrix(format!("layer.{layer}.up"), hidden, ffn, NARROW);
             matrix(format!("layer.{layer}.down"), ffn, hidden, NARROW);
@@ -204,7 +197,7 @@ impl EncoderPlan {
                 let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Bias(columns), PRODUCT);
                 specs.push(spec.in_ring(ring));
             };
-            bias("qkv.bias", 3 * hidden, self.input_ring());
+            bias("qkv.bias", 3 * hidden, INPUT);
             bias("out.bias", hidden, NARROW);
             bias("up.bias", ffn, NARROW);
             bias("down.bias", hidden, NARROW);
