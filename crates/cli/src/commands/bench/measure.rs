@@ -9,6 +9,7 @@ use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 use blindroute_runtime::session::Route;
 use serde::Serialize;
+use std::io::Write;
 use std::time::Duration;
 
 /// Times in milliseconds.
@@ -213,14 +214,15 @@ impl Figures {
 }
 
 /// Prints one measurement.
-#[allow(clippy::print_stdout)]
 pub(super) fn print(json: bool, measurement: &impl Serialize, line: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
     if json {
-        println!("{}", serde_json::to_string(measurement)?);
+        writeln!(out, "{}", serde_json::to_string(measurement)?)?;
     } else {
-        println!("{line}");
+        writeln!(out, "{line}")?;
     }
-    Ok(())
+    // Each measurement takes a while: none waits for the next to be seen.
+    Ok(out.flush()?)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn encoder_table(tokens: usize, scene: SceneName, runs: u32, rows: &[(&Variant, 
             &row.figures.openings.to_string(),
             &format!("{:.1}", row.figures.bytes.server0_sent as f64 / 1e6),
             &others((tokens == PUBLISHED_TOKENS).then(|| variant.pproute.to_string())),
-            &others(known.map(|known| known.0.to_string())),
+            &others(known.map(|known| format!("{:.1}", known.0))),
             &others(known.map(|known| known.1.to_string())),
             &others(known.map(|known| known.2.to_string())),
         ]);
