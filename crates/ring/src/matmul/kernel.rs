@@ -1,5 +1,7 @@
 //! Which instruction set the products use: detected once, recorded, and open to be overruled.
 
+use super::{Matrix, PackedMatrix};
+use crate::{Prg, Seed, Word};
 use std::sync::OnceLock;
 
 /// The variable that chooses a kernel.
@@ -53,9 +55,31 @@ impl Kernel {
         }
     }
 
-    /// The fastest that this machine has.
+    /// The fastest that this machine has and that gives the portable kernel's words.
     fn best() -> Self {
-        Self::ALL.into_iter().rfind(|kernel| kernel.is_available()).unwrap_or(Self::Portable)
+        let serves = |kernel: &Self| kernel.is_available() && kernel.agrees();
+        Self::ALL.into_iter().rfind(serves).unwrap_or(Self::Portable)
+    }
+
+    /// Whether a small product of every word is the portable kernel's. A wrong product would be a wrong route, and a
+    /// processor, an emulator or a hypervisor with a faulty extension is not to be told by its feature bits.
+    fn agrees(self) -> bool {
+        self.agrees_in::<u32>(32) && self.agrees_in::<u32>(27) && self.agrees_in::<u64>(64) && self.agrees_in::<u64>(44)
+    }
+
+    fn agrees_in<W: Word>(self, bits: u32) -> bool {
+        // Ragged in every dimension, and long enough for more than one tile.
+        let (rows, inner, columns) = (37, 70, 41);
+        let seed = |last: u8| Seed::new([last; 16]);
+        let (left, right) =
+            (Prg::new(&seed(1)).words::<W>(rows * inner), Prg::new(&seed(2)).words::<W>(inner * columns));
+        let product = |kernel: Self| {
+            let packed = PackedMatrix::pack_with(kernel, &right, inner, columns, Matrix::RowMajor, bits);
+            let mut out = vec![W::ZERO; rows * columns];
+            super::matmul(&left, &packed, &mut out);
+            out.into_iter().map(move |word| word.low_bits(bits))
+        };
+        product(self).eq(product(Self::Portable))
     }
 }
 
@@ -128,6 +152,11 @@ mod tests {
             assert_eq!(choice.kernel, Kernel::best());
             assert!(choice.name.contains("this machine has no"), "{}", choice.name);
         }
+    }
+
+    #[test]
+    fn every_kernel_of_this_machine_agrees_with_the_portable_one() {
+        assert!(Kernel::available().into_iter().all(Kernel::agrees));
     }
 
     #[test]
