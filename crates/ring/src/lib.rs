@@ -2,7 +2,7 @@
 //!
 //! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
-//! [`mod@matmul`] , [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection.
+//! [`mod@matmul`], [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection.
 //!
 //! ```
 //! use blindroute_ring::{Matrix, PackedMatrix, Word};
