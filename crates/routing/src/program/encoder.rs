@@ -1,7 +1,7 @@
 //! The transformer encoder (BERT layout, post-LayerNorm), in all four variants of the papers.
 //!
 //! Weights are folded when a bundle is split (see [`weights`](super::weights)): the gain and bias of a LayerNorm go into
-//! the linear layers after it, 1/√d into the queries, and the row mean out of every layer before a LayerNorm. So a
+//! the linear layers after it, 1/√d into queries and keys, and the row mean out of every layer before a LayerNorm. So a
 //! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
 //!
 //! **Openings** a layer: 2relu attention 8, feed-forward network with ReLU 4, two LayerNorms 5 each: 22. GELU takes one
