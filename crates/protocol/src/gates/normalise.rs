@@ -72,11 +72,9 @@ fn wide<I: Interpreter, W: RingWord>(
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
     let form = *x.form();
-    let copy = machine.extend::<W, u128>(x, form.fraction - range.fraction, 128)?;
-    let copy = machine.defer(copy)?;
+    let shift = cut(form.fraction, range.fraction)?;
     let comparison = range.comparison(function.spline().raw_knots(form.fraction), form.fraction)?;
-    let value = machine.spline(x, &comparison, copy, function, VALUE_FRACTION)?;
-    Ok(value.narrowed(VALUE_RING))
+    machine.spline_of(x, &comparison, shift, function, (VALUE_RING, VALUE_FRACTION))
 }
 
 /// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
