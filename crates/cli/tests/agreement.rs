@@ -31,8 +31,12 @@ fn prompts(count: usize) -> Option<Vec<Prompt>> {
 }
 
 fn router(bundle: &Bundle) -> PrivateRouter {
-    PrivateRouter::with_children(bundle, &Programs { executable: env!("CARGO_BIN_EXE_blindroute").into() }, &|_| {})
-        .unwrap()
+    PrivateRouter::with_children(
+        bundle,
+        &Programs { executable: env!("CARGO_BIN_EXE_blindroute").into(), scene: None },
+        &|_| {},
+    )
+    .unwrap()
 }
 
 fn bundle() -> Bundle {

@@ -6,8 +6,9 @@ use crate::home::Home;
 use crate::report::PeakMemory;
 use blindroute_protocol::Seed;
 use blindroute_routing::bundle::{Bundle, PublicPart, split};
+use blindroute_runtime::config::NetworkConfig;
 use blindroute_runtime::{
-    ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Timeouts, peak_rss_mib,
+    ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Scene, Timeouts, peak_rss_mib,
     peak_rss_mib_of,
 };
 use std::ffi::OsString;
@@ -15,11 +16,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How to start the services: the program, and arguments that come before the role's own.
+/// How to start the services.
 #[derive(Clone, Debug)]
 pub struct Programs {
     /// The `blindroute` program.
     pub executable: PathBuf,
+    /// Emulated links between all parties, for measurements.
+    pub scene: Option<Scene>,
 }
 
 /// Three running child processes and the files they use. Everything goes when it is dropped.
@@ -55,11 +58,11 @@ impl Deployment {
         drop(files);
         progress("making certificates");
         let certificates = Certificates::generate(&home.path().join("certificates"))?;
-        let client = Endpoint::load(Role::Client, &certificates.identity(Role::Client))?;
+        let client = Endpoint::load(Role::Client, &certificates.identity(Role::Client))?.in_scene(programs.scene);
         progress("starting dealer and servers");
         let spawn = |role: Role, extra: &str| {
             let path = home.path().join(format!("{role}.toml"));
-            write(&path, configuration(role, extra).as_bytes())?;
+            write(&path, configuration(role, extra, programs.scene).as_bytes())?;
             let mut arguments: Vec<OsString> = match role.party() {
                 Some(party) => vec!["server".into(), "--party".into(), party.to_string().into()],
                 None => vec!["dealer".into()],
@@ -127,7 +130,8 @@ pub fn peak_memory() -> PeakMemory {
 }
 
 /// A child's configuration; paths are relative to the file.
-fn configuration(role: Role, extra: &str) -> String {
+fn configuration(role: Role, extra: &str, scene: Option<Scene>) -> String {
+    let network = scene.map(|scene| NetworkConfig::from(scene).to_string()).unwrap_or_default();
     let party = role
         .party()
         .map(|party| format!("party = {party}\nmeasurements = true\nshare = \"share{party}.bin\"\n"))
@@ -135,7 +139,7 @@ fn configuration(role: Role, extra: &str) -> String {
     format!(
         "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"state-{role}\"\nexit_with_parent = true\n\
          {party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\
-         certificate = \"certificates/{role}.pem\"\nkey = \"certificates/{role}.key\"\n"
+         certificate = \"certificates/{role}.pem\"\nkey = \"certificates/{role}.key\"\n{network}"
     )
 }
 

@@ -76,7 +76,8 @@ impl PrivateRouter {
     pub fn remote(config: &ClientConfig, bundle: Option<&Bundle>) -> Result<Self, PlacementError> {
         let public = PublicPart::open(&config.bundle)
             .map_err(|source| PlacementError::PublicPart { path: config.bundle.clone(), source })?;
-        let endpoint = Endpoint::load(Role::Client, &config.identity.files())?;
+        let scene = config.network.map(|network| network.scene());
+        let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
         let addresses = [config.server0.clone(), config.server1.clone()];
         let catalogue = Arc::new(ModelCatalogue::of(&public));
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::linear::Structure;
-use zeroize::Zeroize;
+use blindroute_ring::wipe;
 
 /// `planes` bit vectors of `len` bits each. Wiped on drop, for it mostly holds shares; `Debug` prints the size only.
 #[derive(Clone, PartialEq, Eq)]
@@ -20,7 +20,7 @@ impl std::fmt::Debug for BitTensor {
 
 impl Drop for BitTensor {
     fn drop(&mut self) {
-        self.words.zeroize();
+        wipe(&mut self.words);
     }
 }
 

@@ -236,11 +236,8 @@ impl DealerModel {
     pub fn new(specs: &[WeightSpec], seeds: &[Seed; 2]) -> Self {
         let [mut zero, mut one] = [Prg::new(&seeds[0]), Prg::new(&seeds[1])];
         let mut mask = |spec: &WeightSpec| {
-            let other = Secret::new(random::<u64>(&mut one, spec.shape()));
-            let mut mask = random::<u64>(&mut zero, spec.shape());
-            for (word, &other) in mask.data_mut().iter_mut().zip(other.expose().data()) {
-                *word = word.wrapping_add(other);
-            }
+            let mut mask = Tensor::zeros(spec.shape());
+            zero.fill_sum(&mut one, mask.data_mut());
             AnyFactor::new(spec, mask)
         };
         Self { masks: specs.iter().map(|spec| spec.multiplies().then(|| mask(spec))).collect() }

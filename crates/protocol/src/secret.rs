@@ -1,7 +1,6 @@
 //! Tensors that are shares or masks: unprintable, not cloneable by accident, wiped on drop.
 
-use blindroute_ring::{Shape, Tensor, Word};
-use zeroize::Zeroize;
+use blindroute_ring::{Shape, Tensor, Word, wipe};
 
 /// A tensor of share or mask words. Its memory is wiped on drop; `Debug` prints the shape only; there is no `Clone`.
 pub struct Secret<W: Word> {
@@ -37,7 +36,7 @@ impl<W: Word> Secret<W> {
 
 impl<W: Word> Drop for Secret<W> {
     fn drop(&mut self) {
-        self.tensor.data_mut().zeroize();
+        wipe(self.tensor.data_mut());
     }
 }
 

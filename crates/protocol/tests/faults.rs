@@ -158,7 +158,7 @@ fn bytes_of_wrong_lengths_are_told_apart() {
     let turned = [inputs[1].clone(), inputs[0].clone()];
     assert!(matches!(Inputs::share(forms, &turned, &seed), Err(Error::Shape { what: "input", .. })));
 
-    let shares = WeightShares::complement(specs, &weights, &seed).unwrap().to_bytes();
+    let shares = WeightShares::complement(specs, &weights, &seed).unwrap().to_bytes(specs);
     assert!(WeightShares::from_bytes(specs, &shares).is_ok());
     for wrong in [&shares[1..], &[], &[&shares[..], &[0]].concat()] {
         assert!(matches!(WeightShares::from_bytes(specs, wrong), Err(Error::Weight { .. })));

@@ -5,8 +5,8 @@
 mod common;
 
 use blindroute_protocol::{
-    Comparison, DealerModel, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Tensor,
-    WeightShares,
+    Comparison, DealerModel, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Structure,
+    Tensor, WeightShares,
 };
 use blindroute_testkit::{Run, TestWorld, generator};
 use common::{body, everything, everything_inputs, everything_weights, gate};
@@ -30,6 +30,7 @@ fn the_messages_have_the_same_lengths_for_every_input() {
 }
 
 const COUNT: usize = 2048;
+const COLUMN: Shape = Shape::matrix(COUNT, 1);
 
 body!(Opened {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
@@ -46,14 +47,28 @@ body!(Opened {}, |this, machine| {
     let index = machine.input::<u32>(1)?;
     let index = machine.open(index)?;
     let entry = machine.lookup_bits(&index, &[true; 16])?;
-    machine.reveal_bits(entry, "a test")
+    machine.reveal_bits(entry, "a test")?;
+    let exponent = machine.input::<u32>(2)?;
+    let exponent = machine.open(exponent)?;
+    let power = machine.exponential::<u32, u64>(&exponent, 64)?;
+    let power = machine.open(power)?;
+    let chosen = machine.select_extended::<u64, u32>(&bits, &power, 30, 32)?;
+    let chosen = machine.open(chosen)?;
+    let first = chosen.restructure(&Structure::Columns(0, 1));
+    let scaled = machine.product_extended::<u32, u32, u64>((&exponent, 8), (&first, 2), 64)?;
+    machine.reveal(scaled, "a test")?;
+    let squares = machine.square_sum::<u32, u64>(&chosen.restructure(&Structure::Reshape(COLUMN)), 1, 64)?;
+    machine.reveal(squares, "a test")
 });
 
 fn opened(seed: u64, mut next: impl FnMut() -> f64) -> Run {
-    let program = gate(Opened {}, vec![Form::new(Shape::row(COUNT), 64, 20), Form::new(Shape::row(COUNT), 4, 0)]);
+    let row = Shape::row(COUNT);
+    let forms = vec![Form::new(row, 64, 20), Form::new(row, 4, 0), Form::new(row, 28, 18)];
+    let program = gate(Opened {}, forms);
     let x = (0..COUNT).map(|_| (next() * 1000.0) as f32).collect();
     let index = (0..COUNT).map(|_| (next() * 7.0).round() as f32).collect();
-    let inputs = [Tensor::new(Shape::row(COUNT), x), Tensor::new(Shape::row(COUNT), index)];
+    let exponent = (0..COUNT).map(|_| (next() * 7.0 - 8.0) as f32).collect();
+    let inputs = [Tensor::new(row, x), Tensor::new(row, index), Tensor::new(row, exponent)];
     TestWorld::seeded(seed).recorded().run(&program, &[], &inputs).unwrap()
 }
 

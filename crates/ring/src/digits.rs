@@ -25,8 +25,7 @@ const LANES: usize = BLOCK / 4;
 const DIGIT_BITS: u32 = 4;
 
 /// For each element, with c the 4 bits from `low` of `public - threshold`: the parity of the bits above bit c of its
-/// lane of 16 bits, and that bit, as planes. Of a share of the one-hot table of r these are shares of [c < r] and
-/// [c = r].
+/// lane of 16 bits, and that bit, as planes. Of a share of the one-hot table of r these are shares of c < r and c = r.
 ///
 /// ```
 /// use blindroute_ring::digits::{look_up, one_hot};

@@ -2,11 +2,11 @@
 //!
 //! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
-//! [`mod@matmul`] , [`lanes`] and [`digits`], behind run-time detection.
+//! [`mod@matmul`] , [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection.
 //!
 //! ```
 //! use blindroute_ring::{Matrix, PackedMatrix, Word};
-//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, Matrix::RowMajor);
+//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, Matrix::RowMajor, 64);
 //! let mut product = [0u64; 2];
 //! blindroute_ring::matmul(&[5, u64::MAX], &weights, &mut product);
 //! assert_eq!(product, [5 - 3, 10 - 4]);
@@ -21,9 +21,11 @@ pub mod matmul;
 pub mod pack;
 mod prg;
 mod tensor;
+mod wipe;
 mod word;
 
 pub use matmul::{Kernel, Matrix, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};
+pub use wipe::{wipe, wipe_vec};
 pub use word::Word;

@@ -3,7 +3,15 @@
 //! This is the wire format of every opening, so its cost is paid per element and per message. Widths of whole bytes are
 //! straight copies; for the others, word `i` starts `i · bits mod 8` bits into a byte and is read by one unaligned load.
 
-use crate::Word;
+#![allow(unsafe_code)]
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(test)]
+mod tests;
+
+use crate::lanes::combine_with;
+use crate::{Kernel, Word, matmul};
 
 /// Bytes that `count` words of `bits` bits take.
 pub const fn packed_len(count: usize, bits: u32) -> usize {
@@ -35,13 +43,68 @@ macro_rules! by_width {
     };
 }
 
+/// Words that are packed at a time: bytes that were just zeroed, and words that were just added, are still in the
+/// first-level cache. A multiple of 8, so that a part ends with a byte.
+const PART: usize = 2048;
+
 /// Appends the low `bits` bits of each word to `bytes`; `bits <= 128`.
 pub fn pack<W: Word>(words: &[W], bits: u32, bytes: &mut Vec<u8>) {
+    pack_with(matmul::kernel(), words, bits, bytes);
+}
+
+/// [`pack`] by a kernel, or by the portable one where the machine has not that kernel.
+pub fn pack_with<W: Word>(kernel: Kernel, words: &[W], bits: u32, bytes: &mut Vec<u8>) {
     assert!(bits <= 128, "a word has no {bits} bits");
+    bytes.reserve(packed_len(words.len(), bits));
+    for part in words.chunks(PART) {
+        append(kernel, part, bits, bytes);
+    }
+}
+
+/// Adds the masks to `words`, keeps the low `bits` bits and appends these to `bytes`: the way out of an opening.
+///
+/// ```
+/// let (mut shares, mut bytes) = ([0xFFu32, 2, 3], Vec::new());
+/// blindroute_ring::pack::pack_sum(&mut shares, &[2, 0, 1], 4, &mut bytes);
+/// assert_eq!((shares, bytes), ([1, 2, 4], vec![0x21, 0x04]));
+/// ```
+///
+/// # Panics
+/// If there are not as many masks as words.
+pub fn pack_sum<W: Word>(words: &mut [W], masks: &[W], bits: u32, bytes: &mut Vec<u8>) {
+    pack_sum_with(matmul::kernel(), words, masks, bits, bytes);
+}
+
+/// [`pack_sum`] by a kernel, or by the portable one where the machine has not that kernel.
+pub fn pack_sum_with<W: Word>(kernel: Kernel, words: &mut [W], masks: &[W], bits: u32, bytes: &mut Vec<u8>) {
+    assert!(bits <= 128, "a word has no {bits} bits");
+    assert_eq!(masks.len(), words.len(), "masks of the words");
+    bytes.reserve(packed_len(words.len(), bits));
+    let low = W::MAX.low_bits(bits);
+    for (part, masks) in words.chunks_mut(PART).zip(masks.chunks(PART)) {
+        combine_with(kernel, part, [masks], [] as [&[W]; 0], |word, [mask], []| word.plus(mask).bit_and(low));
+        append(kernel, part, bits, bytes);
+    }
+}
+
+fn append<W: Word>(kernel: Kernel, words: &[W], bits: u32, bytes: &mut Vec<u8>) {
     let start = bytes.len();
     bytes.resize(start + packed_len(words.len(), bits), 0);
     let out = &mut bytes[start..];
+    let done = write_groups(kernel, words, bits, out);
+    let (words, out) = (&words[done..], &mut out[packed_len(done, bits)..]);
     by_width!(bits, copy_out(words, out), shift_out(words, bits, out));
+}
+
+/// Packs words from the first on by vectors, and returns how many: a multiple of 8.
+fn write_groups<W: Word>(kernel: Kernel, words: &[W], bits: u32, out: &mut [u8]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if has_vectors::<W>(kernel, bits) {
+        // SAFETY: `has_vectors` has seen the processor's AVX2.
+        return unsafe { avx2::pack(words, bits, out) };
+    }
+    let _ = (kernel, words, bits, out);
+    0
 }
 
 /// Reads `count` words of `bits` bits; bits above are zero.
@@ -49,10 +112,19 @@ pub fn pack<W: Word>(words: &[W], bits: u32, bytes: &mut Vec<u8>) {
 /// # Panics
 /// If `bytes` is not exactly [`packed_len`] long: check a message's length before.
 pub fn unpack<W: Word>(bytes: &[u8], count: usize, bits: u32) -> Vec<W> {
+    unpack_with(matmul::kernel(), bytes, count, bits)
+}
+
+/// [`unpack`] by a kernel, or by the portable one where the machine has not that kernel.
+///
+/// # Panics
+/// As [`unpack`].
+pub fn unpack_with<W: Word>(kernel: Kernel, bytes: &[u8], count: usize, bits: u32) -> Vec<W> {
     // Checked before the allocation, which must not follow an unchecked length.
     check_length(bytes, count, bits);
     let mut words = vec![W::ZERO; count];
-    join(bytes, bits, &mut words, |_, read| read);
+    let done = read_groups::<W, false>(kernel, bytes, bits, &mut words);
+    join(&bytes[packed_len(done, bits)..], bits, &mut words[done..], |_, read| read);
     words
 }
 
@@ -61,9 +133,42 @@ pub fn unpack<W: Word>(bytes: &[u8], count: usize, bits: u32) -> Vec<W> {
 /// # Panics
 /// If `bytes` is not exactly [`packed_len`] of `own` long: check a message's length before.
 pub fn unpack_add<W: Word>(bytes: &[u8], bits: u32, own: &mut [W]) {
+    unpack_add_with(matmul::kernel(), bytes, bits, own);
+}
+
+/// [`unpack_add`] by a kernel, or by the portable one where the machine has not that kernel.
+///
+/// # Panics
+/// As [`unpack_add`].
+pub fn unpack_add_with<W: Word>(kernel: Kernel, bytes: &[u8], bits: u32, own: &mut [W]) {
     check_length(bytes, own.len(), bits);
     let mask = W::MAX.low_bits(bits);
-    join(bytes, bits, own, |own, read| own.plus(read).bit_and(mask));
+    let done = read_groups::<W, true>(kernel, bytes, bits, own);
+    let add = |own: W, read| own.plus(read).bit_and(mask);
+    join(&bytes[packed_len(done, bits)..], bits, &mut own[done..], add);
+}
+
+/// Reads words from the first on by vectors, and returns how many: a multiple of 8.
+fn read_groups<W: Word, const ADD: bool>(kernel: Kernel, bytes: &[u8], bits: u32, words: &mut [W]) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if has_vectors::<W>(kernel, bits) {
+        // SAFETY: `has_vectors` has seen the processor's AVX2.
+        return unsafe { avx2::unpack::<W, ADD>(bytes, bits, words) };
+    }
+    let _ = (kernel, bytes, bits, words);
+    0
+}
+
+/// Whether vectors serve the width. They are those of AVX2 also where there are wider ones: messages go to the network
+/// and come from it slower than this.
+fn has_vectors<W: Word>(kernel: Kernel, bits: u32) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return kernel != Kernel::Portable && Kernel::Avx2.is_available() && avx2::serves::<W>(bits);
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = (kernel, bits);
+        false
+    }
 }
 
 fn check_length(bytes: &[u8], count: usize, bits: u32) {
@@ -165,72 +270,5 @@ fn load<const N: usize>(bytes: &[u8], start: usize) -> [u8; N] {
             whole[..rest.len()].copy_from_slice(rest);
             whole
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// The format by definition: bit `b` of word `i` is bit `i · bits + b` of the stream.
-    fn bit_by_bit(words: &[u128], bits: u32) -> Vec<u8> {
-        let mut bytes = vec![0; packed_len(words.len(), bits)];
-        for (index, word) in words.iter().enumerate() {
-            for bit in 0..bits {
-                let position = index * bits as usize + bit as usize;
-                bytes[position / 8] |= (word.bit(bit) as u8) << (position % 8);
-            }
-        }
-        bytes
-    }
-
-    fn check<W: Word + std::fmt::Debug>(words: &[u128], bits: u32) {
-        let expected = bit_by_bit(words, bits);
-        let narrow: Vec<W> = words.iter().map(|&word| W::from_u128(word)).collect();
-        let mut bytes = vec![0xAA];
-        pack(&narrow, bits, &mut bytes);
-        assert_eq!(bytes[0], 0xAA, "packing appends");
-        assert_eq!(&bytes[1..], expected, "{bits} bits of {}", W::BITS);
-        let kept: Vec<W> = narrow.iter().map(|word| word.low_bits(bits)).collect();
-        assert_eq!(unpack::<W>(&expected, words.len(), bits), kept);
-        let mut sums = narrow.clone();
-        sums.reverse();
-        let added: Vec<W> = sums.iter().zip(&kept).map(|(own, &peer)| own.plus(peer).low_bits(bits)).collect();
-        unpack_add(&expected, bits, &mut sums);
-        assert_eq!(sums, added);
-    }
-
-    proptest! {
-        #[test]
-        fn every_width_keeps_the_format(words in prop::collection::vec(any::<u128>(), 0..40), bits in 0u32..=128) {
-            check::<u128>(&words, bits);
-            check::<u64>(&words, bits.min(64));
-            check::<u32>(&words, bits.min(32));
-        }
-    }
-
-    #[test]
-    fn frozen_vector() {
-        let mut bytes = Vec::new();
-        pack(&[0b101u64, 0b11111, 0b00001], 5, &mut bytes);
-        assert_eq!(bytes, [0b1110_0101, 0b0000_0111]);
-        let mut bytes = Vec::new();
-        pack(&[0x1_2345_6789_ABCDu64, u64::MAX], 49, &mut bytes);
-        assert_eq!(bytes, [0xCD, 0xAB, 0x89, 0x67, 0x45, 0x23, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x03]);
-    }
-
-    #[test]
-    fn a_width_above_the_word_reads_and_writes_zeros_there() {
-        let mut bytes = Vec::new();
-        pack(&[u32::MAX, 1], 61, &mut bytes);
-        assert_eq!(unpack::<u64>(&bytes, 2, 61), [u64::from(u32::MAX), 1]);
-        assert_eq!(unpack::<u32>(&bytes, 2, 61), [u32::MAX, 1]);
-    }
-
-    #[test]
-    #[should_panic(expected = "3 words of 5 bits")]
-    fn a_wrong_length_panics() {
-        unpack::<u64>(&[0; 3], 3, 5);
     }
 }

@@ -4,10 +4,13 @@
 //! little-endian order, whatever their width and however many are asked for at a time. The cipher picks the processor's
 //! widest AES instructions by itself.
 
-use crate::Word;
+use crate::{Word, wipe};
 use aes::Aes128;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use zeroize::{Zeroize, ZeroizeOnDrop};
+
+/// Bytes of the buffer between a stream and the words.
+const BUFFER: usize = 2048;
 
 /// The seed of one stream: 128 uniform bits. Use a seed for one stream only.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -62,19 +65,46 @@ impl Prg {
 
     /// The next `out.len()` words, each uniform over the whole word: the same as [`Prg::words`], in place.
     pub fn fill_words<W: Word>(&mut self, out: &mut [W]) {
+        self.pass(out, |_, word| word);
+    }
+
+    /// Adds the next `out.len()` words to `out`.
+    pub fn add_words<W: Word>(&mut self, out: &mut [W]) {
+        self.pass(out, W::plus);
+    }
+
+    /// The sums of the next words of both streams: a value from the seeds of its shares, without a place for either.
+    ///
+    /// ```
+    /// use blindroute_ring::{Prg, Seed};
+    /// let (first, second) = (Seed::new([1; 16]), Seed::new([2; 16]));
+    /// let mut sums = [0u32; 5];
+    /// Prg::new(&first).fill_sum(&mut Prg::new(&second), &mut sums);
+    /// assert_eq!(sums[4], Prg::new(&first).words::<u32>(5)[4].wrapping_add(Prg::new(&second).words::<u32>(5)[4]));
+    /// ```
+    pub fn fill_sum<W: Word>(&mut self, other: &mut Self, out: &mut [W]) {
+        // The second stream is added while the first is still in the first-level cache.
+        for part in out.chunks_mut(BUFFER) {
+            self.fill_words(part);
+            other.add_words(part);
+        }
+    }
+
+    /// Replaces each word by `f` of itself and the next word of the stream.
+    #[inline(always)]
+    fn pass<W: Word>(&mut self, out: &mut [W], f: impl Fn(W, W) -> W) {
         // The stream passes through a buffer that stays in the first-level cache: to write it into the words themselves
         // would take `unsafe`, and gain nothing that can be measured.
-        const BLOCK: usize = 2048;
         let width = W::BITS as usize / 8;
-        let mut buffer = [0u8; BLOCK];
-        for words in out.chunks_mut(BLOCK / width) {
+        let mut buffer = [0u8; BUFFER];
+        for words in out.chunks_mut(BUFFER / width) {
             let bytes = &mut buffer[..words.len() * width];
             self.fill_bytes(bytes);
             for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(width)) {
-                *word = W::read_le(bytes);
+                *word = f(*word, W::read_le(bytes));
             }
         }
-        buffer[..(out.len() * width).min(BLOCK)].zeroize();
+        wipe(&mut buffer[..(out.len() * width).min(BUFFER)]);
     }
 
     /// A fresh seed from the stream, for a stream of its own.
@@ -97,6 +127,17 @@ mod tests {
             prg.words::<u128>(1)[0].to_le_bytes(),
             *b"\x66\xe9\x4b\xd4\xef\x8a\x2c\x3b\x88\x4c\xfa\x59\xca\x34\x2b\x2e"
         );
+    }
+
+    #[test]
+    fn sums_of_streams_are_the_sums_of_their_words() {
+        let (first, second) = (Seed::new([3; 16]), Seed::new([4; 16]));
+        for len in [0, 1, 511, 512, 513, 5000] {
+            let mut sums = vec![1; len];
+            Prg::new(&first).fill_sum(&mut Prg::new(&second), &mut sums);
+            let (a, b) = (Prg::new(&first).words::<u64>(len), Prg::new(&second).words::<u64>(len));
+            assert!(sums.iter().zip(a.iter().zip(b)).all(|(sum, (a, b))| *sum == a.wrapping_add(b)), "{len} words");
+        }
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! Three dimensions are all that encoders, heads and rankings need (heads, tokens, width), and a fixed number keeps every
 //! loop over contiguous rows plain enough for the compiler to vectorise.
 
-use zeroize::Zeroize;
+use crate::wipe_vec;
+use zeroize::{DefaultIsZeroes, Zeroize};
 
 /// A number that tensors are made of: ring words, and the numbers of the clear and fixed-point interpreters.
 pub trait Scalar: Copy + Send + Sync + 'static {
@@ -122,10 +123,10 @@ impl<T> std::fmt::Debug for Tensor<T> {
     }
 }
 
-impl<T: Zeroize> Zeroize for Tensor<T> {
+impl<T: DefaultIsZeroes> Zeroize for Tensor<T> {
     /// Wipes the elements; what is left is the empty tensor.
     fn zeroize(&mut self) {
-        self.data.zeroize();
+        wipe_vec(&mut self.data);
         self.shape = Shape::new(0, 0, 0);
     }
 }

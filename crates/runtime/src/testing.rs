@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::{Deployment, Endpoint, Link, Role, Timeouts};
+use crate::{Deployment, Endpoint, Link, Role, Scene, Timeouts};
 
 pub(crate) const QUICK: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
@@ -26,12 +26,17 @@ pub(crate) fn endpoint(role: Role) -> Endpoint {
 
 /// Two ends of a TLS link over loopback: the caller's and the answerer's.
 pub(crate) fn linked(caller: Role, answerer: Role, timeouts: Timeouts) -> (Link, Link) {
+    linked_in(caller, answerer, timeouts, [None; 2])
+}
+
+/// As [`linked`], each side in a scene.
+pub(crate) fn linked_in(caller: Role, answerer: Role, timeouts: Timeouts, scenes: [Option<Scene>; 2]) -> (Link, Link) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let accepting = std::thread::spawn(move || {
         let (socket, _) = listener.accept().unwrap();
-        Link::accept(socket, &endpoint(answerer), &[caller], &timeouts).unwrap()
+        Link::accept(socket, &endpoint(answerer).in_scene(scenes[1]), &[caller], &timeouts).unwrap()
     });
-    let link = Link::connect(&address, &endpoint(caller), answerer, &timeouts).unwrap();
+    let link = Link::connect(&address, &endpoint(caller).in_scene(scenes[0]), answerer, &timeouts).unwrap();
     (link, accepting.join().unwrap())
 }

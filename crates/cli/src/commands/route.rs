@@ -140,7 +140,7 @@ fn open(args: &RouteArgs, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
         // Before three processes are started for nothing.
         return Err(PlacementError::UnknownRouter { name, known }.into());
     }
-    let programs = Programs { executable: std::env::current_exe().context("this program's own path")? };
+    let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
     Ok(PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?)
 }
 

@@ -4,7 +4,9 @@ use anyhow::Context;
 use blindroute_placement::ModelCatalogue;
 use blindroute_protocol::Party;
 use blindroute_routing::bundle::{PublicPart, ShareFile};
-use blindroute_runtime::config::{Configuration, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig};
+use blindroute_runtime::config::{
+    Configuration, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
+};
 use blindroute_runtime::{
     Catalogue, Connection, DealerService, Endpoint, Ledger, Role, ServerOptions, ServerService, Service,
     ServiceOptions, SessionError, Shutdown,
@@ -38,13 +40,18 @@ struct Host<'a> {
     listen: &'a str,
     identity: &'a IdentityConfig,
     timeouts: &'a TimeoutsConfig,
+    network: Option<NetworkConfig>,
     max_sessions: usize,
     exit_with_parent: bool,
 }
 
 impl Host<'_> {
     fn endpoint(&self) -> anyhow::Result<Endpoint> {
-        Ok(Endpoint::load(self.role, &self.identity.files())?)
+        let scene = self.network.map(|network| network.scene());
+        if let Some(scene) = scene {
+            tracing::warn!(role = %self.role, %scene, "links are emulated, for measurements: everything waits longer");
+        }
+        Ok(Endpoint::load(self.role, &self.identity.files())?.in_scene(scene))
     }
 
     /// Listens, announces itself on stdout, and serves until told to stop.
@@ -107,6 +114,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
         listen: &config.listen,
         identity: &config.identity,
         timeouts: &config.timeouts,
+        network: config.network,
         max_sessions: config.max_sessions,
         exit_with_parent: config.exit_with_parent,
     };
@@ -145,6 +153,7 @@ pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
         listen: &config.listen,
         identity: &config.identity,
         timeouts: &config.timeouts,
+        network: config.network,
         max_sessions: config.max_sessions,
         exit_with_parent: config.exit_with_parent,
     };

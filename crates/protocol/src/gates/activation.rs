@@ -44,7 +44,8 @@ pub(super) fn cut(from: u32, to: u32) -> Result<u32, Error> {
 /// **Computes** max(x, 0), cut to the target's fraction bits. **Shapes** any, masked, to shares. **Cost** two openings
 /// (those of one comparison), fewer if tuned to keys; see [`rectify`](Machine::rectify).
 /// **Security** see [`comparison`](crate::protocols::comparison). **Error** values within 2^(range − 4·digits) of zero
-/// may be taken for the other sign; otherwise one unit of the last place. Needs |x| < 2^range. **Source** PPRoute,
+/// may be taken for the other sign; otherwise one unit of the last place. Needs
+/// |x| ≤ 2^range − 2^(range − 4·digits). **Source** PPRoute,
 /// section on MPC-friendly activations, for its use; comparison and selection for the protocol.
 ///
 /// # Errors
@@ -60,10 +61,11 @@ pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     machine.rectify(x, &comparison, cut(fraction, target.fraction)?, target.bits)
 }
 
-/// Where one cubic of [`gelu`] hands over to the next.
-pub const GELU_KNOTS: [f64; 5] = [-3.45, -1.51, 0.0, 1.51, 3.45];
+/// Where one cubic of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which the cubics
+/// are expanded, are exact in the eight fraction bits of the argument; of those the best fit.
+pub const GELU_KNOTS: [f64; 5] = [-3.507_812_5, -1.554_687_5, 0.0, 1.554_687_5, 3.507_812_5];
 
-/// GELU in its error-function form, with its spline: zero below −3.45, the identity above 3.45, four cubics between;
+/// GELU in its error-function form, with its spline: zero below −3.51, the identity above 3.51, four cubics between;
 /// absolute error below 10⁻³ everywhere (asserted in tests).
 pub fn gelu_function() -> Function {
     let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
@@ -85,8 +87,9 @@ const GELU_RANGE: u32 = 7;
 /// **Computes** GELU(x) = x·Φ(x), cut to the target's fraction bits. **Shapes** any, masked with at least 8 fraction
 /// bits, to shares. **Cost** three openings: two of one comparison with five thresholds, of which the first carries a
 /// copy in Z_2^48 with 8 fraction bits, and one of the polynomial's value. **Security** see
-/// [`piecewise`](crate::protocols::piecewise). **Error** 10⁻³ + 2^−8. Needs |x| < 2^7. **Source** spline as in Boyle et
-/// al., EUROCRYPT'21.
+/// [`piecewise`](crate::protocols::piecewise). **Error** 10⁻³ of the spline, 1.13·2^−8 of the cut argument (the
+/// greatest slope times one unit) and one unit of the last place. Needs |x| < 2^7. **Source** spline as in Boyle et al.,
+/// EUROCRYPT'21.
 ///
 /// # Errors
 /// If the ring is too narrow.

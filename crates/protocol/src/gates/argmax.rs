@@ -40,7 +40,7 @@ fn pair_index(candidates: usize, i: usize, j: usize) -> usize {
 }
 
 impl<I: Interpreter> Order<I> {
-    /// Compares all pairs of the row `x` at the resolution 2^low; needs |x_i − x_j| < 2^(low + 4·digits).
+    /// Compares all pairs of the row `x` at the resolution 2^low; needs |x_i − x_j| ≤ 2^(low + 4·digits) − 2^low.
     ///
     /// # Errors
     /// If the window does not lie in the ring.

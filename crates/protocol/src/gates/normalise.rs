@@ -16,9 +16,10 @@ const EXPONENT_SHIFT: f64 = 2.0;
 const POWER_RING: u32 = exponential::FRACTION + 2;
 
 /// **Computes** 2^(x − max − 2) of each row: a softmax's numerators, if x carries the factor log₂e. **Shapes**
-/// `[batch, rows, n]` masked with f fraction bits in a ring of at most f + 10 bits, to shares. **Cost** 3·⌈log₂ n⌉ openings of the maximum, two of
-/// the power, one of its value. **Security** see [`exponential`]. **Error** that of the power, and one unit of the last
-/// place. Needs |x| < 2^8 and n ≤ 256: then the maximum is low by at most 1. **Source** maximum subtraction as in CrypTen.
+/// `[batch, rows, n]` masked with f fraction bits in a ring of f + 10 bits, to shares. **Cost** 3·⌈log₂ n⌉ openings of
+/// the maximum, two of the power, one of its value. **Security** see [`exponential`]. **Error** that of the power, and
+/// one unit of the last place; max is an element less than one below the maximum, the maximum itself where no other
+/// comes within 2^−3. Needs |x| ≤ 2^8 − 2^−4 and n ≤ 256. **Source** maximum subtraction as in CrypTen.
 ///
 /// # Errors
 /// If the ring does not fit.
@@ -77,8 +78,8 @@ fn wide<I: Interpreter, W: RingWord>(
     machine.spline_of(x, &comparison, shift, function, (VALUE_RING, VALUE_FRACTION))
 }
 
-/// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
-/// fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
+/// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked
+/// mod 2^k, to shares in Z_2^104 with 94 fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
 /// 2·10⁻³ for x ≥ 2^low (1/577 of the cubic, the rest of the comparison) where the comparison's unit 2^(high − 20) is
 /// at most 2^(low − 7); 4·10⁻³ where it is 2^(low − 4); 7·10⁻² below 2^low (asserted in tests for offset ≥ 2^low/16).
 /// **Source** octave-wise splines; no Newton steps.

@@ -32,6 +32,8 @@ pub struct Fixed {
     output: Output,
     headroom: Vec<Headroom>,
     steps: usize,
+    /// Stands for the masks' low bits.
+    noise: u64,
 }
 
 type Planes = Arc<Vec<Tensor<i128>>>;
@@ -42,6 +44,11 @@ fn encode(tensor: &Tensor<f32>, fraction: u32) -> Tensor<i128> {
 
 fn bits_of(x: i128) -> u32 {
     129 - if x < 0 { (!x).leading_zeros() } else { x.leading_zeros() }
+}
+
+/// Bits that the largest element takes, sign included.
+fn most_bits(tensor: &Tensor<i128>) -> u32 {
+    tensor.data().iter().map(|&x| bits_of(x)).max().unwrap_or(1)
 }
 
 impl Fixed {
@@ -63,6 +70,7 @@ impl Fixed {
             output: Output::default(),
             headroom: Vec::new(),
             steps: 0,
+            noise: 0,
         };
         let mut machine = Machine::new(interpreter, &specs, &forms);
         program.run(&mut machine)?;
@@ -81,21 +89,46 @@ impl Fixed {
         Ok(())
     }
 
-    fn check_lift(&mut self, x: &Tensor<i128>, form: &Form) -> Result<(), Error> {
-        self.check("extension", x.data().iter().copied(), form.bits - 1)
+    /// x ≫ shift, rounded up with the probability of the part that is cut off, as the servers do: always rounding down
+    /// would add an error that they do not have. The same in every run.
+    fn cut(&mut self, x: &Tensor<i128>, shift: u32) -> Tensor<i128> {
+        let mut next = || {
+            self.noise = self.noise.wrapping_add(0x9E37_79B9_7F4A_7C15);
+            let mixed = (self.noise ^ self.noise >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+            i128::from(mixed ^ mixed >> 31)
+        };
+        let part = (1i128 << shift) - 1;
+        x.map(|x| (x + ((next() << 63 ^ next()) & part)) >> shift)
     }
 
-    /// A product through the u64 kernel, exact because its bound is checked to fit 63 bits.
+    /// What is lifted to another ring must leave one bit of its own, beside the sign, unused.
+    fn check_lift(&mut self, what: &str, x: &Tensor<i128>, form: &Form) -> Result<(), Error> {
+        self.check(what, x.data().iter().copied(), form.bits - 1)
+    }
+
+    /// Fails where this interpreter's own arithmetic would not be exact. What the servers' rings allow is checked where
+    /// a result is opened, lifted, cut or compared: products are exact modulo the ring, however large they are before.
+    fn check_exact(&self, what: &str, bits_used: u32, bits_allowed: u32) -> Result<(), Error> {
+        let step = || format!("step {} ({what})", self.steps);
+        if bits_used <= bits_allowed { Ok(()) } else { Err(Error::Overflow { step: step(), bits_used, bits_allowed }) }
+    }
+
+    /// The product element by element.
+    fn elements(&self, a: &Tensor<i128>, b: &Tensor<i128>) -> Result<Tensor<i128>, Error> {
+        self.check_exact("product", most_bits(a) + most_bits(b), 128)?;
+        Ok(a.zip(b, i128::times))
+    }
+
+    /// A product through the u64 kernel, exact because its bound is checked to fit 64 bits.
     fn multiply(
-        &mut self,
+        &self,
         a: &Tensor<i128>,
         b: &Tensor<i128>,
         transposed: bool,
         inner: usize,
     ) -> Result<Tensor<i128>, Error> {
-        let bits = |tensor: &Tensor<i128>| tensor.data().iter().map(|&x| bits_of(x)).max().unwrap_or(1);
-        let bound = bits(a) + bits(b) + inner.ilog2();
-        self.check("matrix product", std::iter::once(1i128 << (bound.min(120) - 1)), 64)?;
+        self.check_exact("matrix product", most_bits(a) + most_bits(b) + inner.max(1).ilog2(), 64)?;
         let word = |x: i128| x as u64;
         let product = product::multiply(&a.map(word), &b.map(word), transposed, 64);
         Ok(product.map(|word| i128::from(word as i64)))
@@ -191,7 +224,7 @@ impl Interpreter for Fixed {
         weight: WeightId,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        Ok(x.zip(&self.weights[weight.0], i128::times))
+        self.elements(x, &self.weights[weight.0])
     }
     fn matmul<W: RingWord>(
         &mut self,
@@ -208,7 +241,7 @@ impl Interpreter for Fixed {
         b: (&Arc<Tensor<i128>>, &Form),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        Ok(a.0.zip(b.0, i128::times))
+        self.elements(a.0, b.0)
     }
     fn product_extended<A: RingWord, B: RingWord, V: RingWord>(
         &mut self,
@@ -216,9 +249,10 @@ impl Interpreter for Fixed {
         (b, form_b, cut_b): (&Arc<Tensor<i128>>, &Form, u32),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(a, form_a)?;
-        self.check_lift(b, form_b)?;
-        Ok(a.zip(b, |a, b| (a >> cut_a).times(b >> cut_b)))
+        self.check_lift("lifted factor of elements", a, form_a)?;
+        self.check_lift("lifted factor of rows", b, form_b)?;
+        let (a, b) = (self.cut(a, cut_a), self.cut(b, cut_b));
+        self.elements(&a, &b)
     }
     fn square_sum<W: RingWord, V: RingWord>(
         &mut self,
@@ -227,16 +261,22 @@ impl Interpreter for Fixed {
         shift: u32,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(x, form)?;
-        Ok(x.map(|x| (x >> shift).times(x >> shift)).sum_columns())
+        self.check_lift("lifted squares", x, form)?;
+        let cut = self.cut(x, shift);
+        let columns = x.shape().columns.max(1);
+        self.check_exact("sum of squares", 2 * most_bits(&cut) + columns.ilog2(), 128)?;
+        Ok(cut.map(|x| x.times(x)).sum_columns())
     }
     fn truncate<W: RingWord>(
         &mut self,
         x: &Arc<Tensor<i128>>,
-        _form: &Form,
+        form: &Form,
         shift: u32,
     ) -> Result<Arc<Tensor<i128>>, Error> {
-        Ok(Arc::new(x.map(|x| x >> shift)))
+        // The servers' result may be one unit more, and must still fit the ring that is left.
+        let most = x.data().iter().flat_map(|&x| [x >> shift, -(-x >> shift)]);
+        self.check("truncation", most, form.bits - shift)?;
+        Ok(Arc::new(self.cut(x, shift)))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<i128>>) -> Arc<Tensor<i128>> {
         Arc::clone(x)
@@ -248,8 +288,8 @@ impl Interpreter for Fixed {
         shift: u32,
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(x, form)?;
-        Ok(x.map(|x| x >> shift))
+        self.check_lift("extension", x, form)?;
+        Ok(self.cut(x, shift))
     }
     fn compare<W: RingWord>(
         &mut self,
@@ -276,8 +316,8 @@ impl Interpreter for Fixed {
         (x, form, shift): (&Arc<Tensor<i128>>, &Form, u32),
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        self.check_lift(x, form)?;
-        Ok(x.zip(&bits[0], |x, bit| (x >> shift).times(bit)))
+        self.check_lift("lifted selection", x, form)?;
+        Ok(self.cut(x, shift).zip(&bits[0], i128::times))
     }
     fn piecewise<W: RingWord>(
         &mut self,
@@ -295,11 +335,13 @@ impl Interpreter for Fixed {
         form: &Form,
         out: &Form,
     ) -> Result<Tensor<i128>, Error> {
-        // Sixteen octaves more than the sign's: only negative values have a power.
-        self.check("negative exponent", x.data().iter().map(|&x| x.max(0)), 1)?;
-        self.check("exponent", x.data().iter().copied(), form.bits)?;
-        let value = |x: i128| exponential::raw_at(x, form.fraction) << (out.fraction - exponential::FRACTION);
-        Ok(x.map(value))
+        // Only negative values have a power, and the cut may go up by one step: it must not reach zero. As all are
+        // negative they may take the whole ring, without a bit for the sign.
+        let step = 1i128 << (form.fraction - exponential::STEP_FRACTION);
+        self.check("negative exponent", x.data().iter().map(|&x| (x + step).max(0)), 1)?;
+        self.check("exponent", x.data().iter().copied(), form.bits + 1)?;
+        let steps = self.cut(x, form.fraction - exponential::STEP_FRACTION);
+        Ok(steps.map(|steps| exponential::raw_at(steps) << (out.fraction - exponential::FRACTION)))
     }
     fn spline<W: RingWord, V: RingWord>(
         &mut self,

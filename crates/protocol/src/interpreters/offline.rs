@@ -58,9 +58,8 @@ impl DealerRole<'_> {
 impl Role for DealerRole<'_> {
     fn fresh<W: RingWord>(&mut self, shape: Shape) -> Arc<Secret<W>> {
         let [zero, one] = &mut self.streams;
-        let mut words = zero.words::<W>(shape.len());
-        let other = Secret::new(Tensor::new(shape, one.words::<W>(shape.len())));
-        combine(&mut words, [other.expose().data()], [], |word, [other], []: [W; 0]| word.plus(other));
+        let mut words = vec![W::ZERO; shape.len()];
+        zero.fill_sum(one, &mut words);
         Arc::new(Secret::new(Tensor::new(shape, words)))
     }
 

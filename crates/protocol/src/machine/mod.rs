@@ -442,7 +442,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload: self.interpreter.piecewise(&bits.payload, &x.payload, &x.form, function, &form)? })
     }
 
-    /// 2^x for x < 0, as shares with [`exponential::FRACTION`](crate::protocols::exponential::FRACTION) fraction bits in a
+    /// 2^x for x ≤ −1/256, as shares with [`exponential::FRACTION`](crate::protocols::exponential::FRACTION) fraction bits in a
     /// ring of `bits`. Two openings.
     ///
     /// # Errors

@@ -1,13 +1,13 @@
 //! Powers of two of negative numbers of a wide range: the numerators of a softmax.
 //!
-//! **Computes** 2^x for −16 < x < 0, and 0 for x ≤ −16, cut to 1/256: x·256 = 4096·t + y with 0 ≤ y < 4096, so the value
+//! **Computes** 2^x for −16 ≤ x < 0, and 0 for x < −16, cut to 1/256: x·256 = 4096·t + y with 0 ≤ y < 4096, so the value
 //! is 2^(y/256 − 16) where t = −1, and 0 elsewhere. The public part of y is μ, its mask ν: y = μ − ν, or μ − ν + 4096
 //! after a borrow, and 2^(μ/256) is public while 2^(−ν/256) is the dealer's. **Shapes** n elements masked mod 2^k with
 //! f ≥ 8 fraction bits, k ≤ f + 10, to shares with [`FRACTION`] fraction bits in a ring of at least FRACTION + 2.
 //! **Cost** two openings, the first of 7, the second of 2 planes of 8·⌈n/64⌉ bytes each way; material with e the bits of
 //! t, b the ring: 8·(3·⌈16n/64⌉ + ⌈2^e·n/64⌉ + 25·⌈n/64⌉) + 3·⌈b·n/8⌉ bytes. **Security** a server sees bits under fresh
-//! mask bits. **Error** the cut (a factor of at most 2^(1/256), unbiased: below 0.3 %) and 2^−11 absolute. Needs x < 0
-//! and |x| < 2^(k − f − 1). **Source** this project; the digits as in [`comparison`](super::comparison).
+//! mask bits. **Error** the cut (a factor of at most 2^(1/256), unbiased: below 0.3 %) and 2^−11 absolute. Needs
+//! −2^(k − f) ≤ x ≤ −1/256, for the cut may go up by one step. **Source** this project; the digits as in [`comparison`](super::comparison).
 
 use super::comparison::{Comparison, look_up, one_hot_digits, set_one_hot};
 use super::conjunction::Conjunctions;
@@ -34,7 +34,7 @@ const DIGITS: u32 = 3;
 /// Bits of y.
 const STEPS: u32 = 4 * DIGITS;
 /// Bits of y right of its binary point.
-const STEP_FRACTION: u32 = 8;
+pub(crate) const STEP_FRACTION: u32 = 8;
 /// Planes of the first opening: [μ_g < ν_g] for the three digits, [μ_g = ν_g] for the upper two, [t = −1] with and
 /// without a borrow.
 const PLANES: usize = 7;
@@ -48,9 +48,8 @@ static POWERS: LazyLock<Vec<[u64; 2]>> = LazyLock::new(|| {
     (0..1 << STEPS).map(|steps| [raw(power(steps)), raw(power(steps - (1 << STEPS)))]).collect()
 });
 
-/// The value at the integer x of `fraction` bits, cut as the servers cut it, with [`FRACTION`] fraction bits.
-pub(crate) fn raw_at(x: i128, fraction: u32) -> i128 {
-    let steps = x >> (fraction - STEP_FRACTION);
+/// The value at an exponent of so many steps, with [`FRACTION`] fraction bits.
+pub(crate) fn raw_at(steps: i128) -> i128 {
     let inside = (-(1i128 << STEPS)..0).contains(&steps);
     let power = (steps as f64 / f64::from(1 << STEP_FRACTION)).exp2() * 2f64.powi(FRACTION as i32);
     if inside { power.round() as i128 } else { 0 }

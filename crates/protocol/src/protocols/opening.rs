@@ -12,7 +12,6 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::lanes::combine;
 use blindroute_ring::{Tensor, Word, pack};
 use std::sync::Arc;
 
@@ -36,10 +35,7 @@ pub(crate) fn outgoing<W: RingWord>(
     message: &mut Vec<u8>,
 ) -> Result<Tensor<W>, Error> {
     let mask = server.pop::<W>(form.shape)?;
-    let bits = form.bits;
-    let words = share.expose_mut().data_mut();
-    combine(words, [mask.expose().data()], [], |word, [mask], []: [W; 0]| word.plus(mask).low_bits(bits));
-    pack::pack(words, bits, message);
+    pack::pack_sum(share.expose_mut().data_mut(), mask.expose().data(), form.bits, message);
     // A summand under a fresh mask is no secret.
     Ok(share.into_inner().reshaped(form.shape))
 }

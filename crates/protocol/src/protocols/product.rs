@@ -13,6 +13,7 @@ use crate::secret::Secret;
 use blindroute_ring::lanes::combine;
 use blindroute_ring::{Matrix, PackedMatrix, Shape, Tensor, matmul};
 use std::sync::Arc;
+use zeroize::Zeroize;
 
 /// The batched matrix product of plain tensors, modulo 2^bits.
 pub(crate) fn multiply<W: RingWord>(a: &Tensor<W>, b: &Tensor<W>, transposed: bool, bits: u32) -> Tensor<W> {
@@ -22,9 +23,11 @@ pub(crate) fn multiply<W: RingWord>(a: &Tensor<W>, b: &Tensor<W>, transposed: bo
     let mut product = Tensor::zeros(Shape::new(left.batch, left.rows, columns));
     let (step_a, step_b, step) = (left.rows * inner, inner * columns, left.rows * columns);
     for batch in 0..left.batch {
-        let packed = PackedMatrix::pack(&b.data()[batch * step_b..(batch + 1) * step_b], inner, columns, layout, bits);
+        let mut packed =
+            PackedMatrix::pack(&b.data()[batch * step_b..(batch + 1) * step_b], inner, columns, layout, bits);
         let out = &mut product.data_mut()[batch * step..(batch + 1) * step];
         matmul(&a.data()[batch * step_a..(batch + 1) * step_a], &packed, out);
+        packed.zeroize();
     }
     product
 }

@@ -15,11 +15,13 @@ pub enum Kernel {
     Avx2,
     /// 512-bit vectors (AVX-512 F and DQ).
     Avx512,
+    /// Tiles of bytes (AMX-INT8), if Linux lets the process use them.
+    Amx,
 }
 
 impl Kernel {
     /// All of them, slowest first.
-    const ALL: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+    const ALL: [Self; 4] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 
     /// The kernels that this machine has, slowest first.
     pub fn available() -> Vec<Self> {
@@ -34,6 +36,8 @@ impl Kernel {
             Self::Avx2 => std::is_x86_feature_detected!("avx2"),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => std::is_x86_feature_detected!("avx512f") && std::is_x86_feature_detected!("avx512dq"),
+            #[cfg(target_arch = "x86_64")]
+            Self::Amx => super::amx::is_available(),
             #[cfg(not(target_arch = "x86_64"))]
             _ => false,
         }
@@ -45,6 +49,7 @@ impl Kernel {
             Self::Portable => "portable",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Amx => "amx",
         }
     }
 
@@ -88,7 +93,7 @@ fn choice() -> &'static Choice {
     })
 }
 
-/// The kernel that [`matmul`](super::matmul) uses in this process.
+/// The kernel that [`PackedMatrix::pack`](super::PackedMatrix::pack) packs for in this process.
 pub fn kernel() -> Kernel {
     choice().kernel
 }

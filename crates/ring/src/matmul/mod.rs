@@ -1,24 +1,30 @@
 //! Matrix product in the ring.
 //!
 //! Products of secret shares by weights are nearly all of the computation, and no float library does them. The right
-//! factor is laid out once ([`PackedMatrix`], the same for every kernel); the left one is read where it lies. One kernel
-//! is chosen for the process at its first product, the best that the processor has: see [`kernel_name`]. The environment
-//! variable `BLINDROUTE_KERNEL` (`portable`, `avx2`, `avx512` or `auto`) chooses another, and [`matmul_with`] does for one
-//! product. Every kernel gives the same words: arithmetic wraps, so there is no rounding to differ in.
+//! factor is laid out once for one kernel ([`PackedMatrix`]); the left one is read where it lies. The kernel is chosen for
+//! the process when it first packs, the best that the processor has: see [`kernel_name`]. The environment variable
+//! `BLINDROUTE_KERNEL` (`portable`, `avx2`, `avx512`, `amx` or `auto`) chooses another, and [`PackedMatrix::pack_with`]
+//! does for one matrix. Every kernel gives the same words, up to the ring's width: arithmetic wraps, so there is no
+//! rounding to differ in.
 //!
-//! A kernel holds a tile of sums in registers while it walks down the inner dimension; `tile` walks the tiles. All
-//! `unsafe` of the project is the calls of the kernels behind detection (`multiply`) and the casts between words and
-//! vectors (`avx2`, `avx512`).
+//! A kernel of vectors holds a tile of sums in registers while it walks down the inner dimension; `tile` walks the tiles.
+//! The kernel of byte tiles works on the bytes of the words: `limbs` takes them apart and puts the sums together, `amx`
+//! multiplies. A ring of 40 bits in 64-bit words takes it 15 products in place of 36, and 5 bytes an element in place of
+//! 8; the others ignore the width. All `unsafe` of the project is the calls of the kernels behind detection (`multiply`,
+//! `amx`), the tiles' assembly (`amx`), and the casts between words and vectors (`avx2`, `avx512`, `limbs`).
 //!
-//! A new kernel is a variant of [`Kernel`], a module with `ROWS` and `tile` for each word, and an arm in `multiply`; the
-//! tests and benches take it up by themselves. One that needs another layout (AMX: byte limbs) keeps it in
-//! [`PackedMatrix`] beside the panels.
+//! A new kernel of vectors is a variant of [`Kernel`], a module with `ROWS` and `tile` for each word, and an arm in
+//! `multiply`; the tests and benches take it up by themselves.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod kernel;
+#[cfg(target_arch = "x86_64")]
+mod limbs;
 mod multiply;
 mod packed;
 mod portable;
@@ -33,20 +39,12 @@ pub use packed::{Matrix, PackedMatrix};
 
 use crate::Word;
 
-/// `out = left · right`, with `left` `[rows, inner]` and `out` `[rows, columns]`, both row by row.
+/// `out = left · right`, with `left` `[rows, inner]` and `out` `[rows, columns]`, both row by row, by the kernel that `right`
+/// is packed for and modulo 2 to the power of its width.
 ///
 /// # Panics
 /// If the lengths do not fit.
 pub fn matmul<W: Word>(left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
-    matmul_with(kernel(), left, right, out);
-}
-
-/// [`matmul`] by one kernel, for tests and benches. `u128` has the portable kernel only, and gets it.
-///
-/// # Panics
-/// If the lengths do not fit, or the machine has no such kernel ([`Kernel::available`]).
-pub fn matmul_with<W: Word>(kernel: Kernel, left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
-    assert!(kernel.is_available(), "this machine has no kernel {}", kernel.name());
     let (inner, columns) = (right.inner(), right.columns());
     let rows = left.len().checked_div(inner).or(out.len().checked_div(columns)).unwrap_or(0);
     assert_eq!(left.len(), rows * inner, "the left factor has rows of {inner}");
@@ -54,6 +52,6 @@ pub fn matmul_with<W: Word>(kernel: Kernel, left: &[W], right: &PackedMatrix<W>,
     if inner == 0 {
         out.fill(W::ZERO);
     } else {
-        W::multiply(kernel, left, right, out);
+        W::multiply(left, right, out);
     }
 }

@@ -4,6 +4,7 @@
 //! may be a secret in the wrong place; errors of the parser are shown without the line they quote, for the same
 //! reason.
 
+mod network;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,8 @@ use serde::de::DeserializeOwned;
 use crate::identity::IdentityFiles;
 use crate::link::Timeouts;
 use crate::role::Role;
+
+pub use network::NetworkConfig;
 
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +157,8 @@ pub struct DealerConfig {
     /// Waits.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
+    /// Emulated links, for measurements: every party delays what it receives.
+    pub network: Option<NetworkConfig>,
 }
 
 /// A server's configuration.
@@ -187,6 +192,8 @@ pub struct ServerConfig {
     /// Waits.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
+    /// Emulated links, for measurements: every party delays what it receives.
+    pub network: Option<NetworkConfig>,
 }
 
 impl ServerConfig {
@@ -211,6 +218,8 @@ pub struct ClientConfig {
     /// Waits.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
+    /// Emulated links, for measurements: every party delays what it receives.
+    pub network: Option<NetworkConfig>,
 }
 
 /// A configuration and what was strange about its file.
@@ -269,6 +278,7 @@ impl Configuration for DealerConfig {
         address("listen", &self.listen)
             .or_else(|| sessions(self.max_sessions))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
+            .or_else(|| network(self.network.as_ref()))
     }
 }
 
@@ -290,6 +300,7 @@ impl Configuration for ServerConfig {
             .or_else(|| address("dealer", &self.dealer))
             .or_else(|| sessions(self.max_sessions))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
+            .or_else(|| network(self.network.as_ref()))
     }
 }
 
@@ -305,12 +316,17 @@ impl Configuration for ClientConfig {
         same.or_else(|| address("server0", &self.server0))
             .or_else(|| address("server1", &self.server1))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
+            .or_else(|| network(self.network.as_ref()))
     }
 }
 
 fn address(field: &'static str, text: &str) -> Option<(&'static str, &'static str)> {
     let good = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     (!good).then_some((field, "must be \"host:port\""))
+}
+
+fn network(network: Option<&NetworkConfig>) -> Option<(&'static str, &'static str)> {
+    network.and_then(NetworkConfig::problem).map(|problem| ("network", problem))
 }
 
 fn sessions(count: usize) -> Option<(&'static str, &'static str)> {

@@ -54,6 +54,8 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("dealer = \"", "dealer = \"no port\" # \"", "dealer"),
         ("party = 1", "party = 1\nmax_sessions = 0", "max_sessions"),
         ("[identity]", "[timeouts]\nstall_seconds = nan\n[identity]", "timeouts"),
+        ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),
+        ("[identity]", "[network]\ndelay_milliseconds = 1\nmegabits_per_second = nan\n[identity]", "network"),
     ] {
         let error = load::<ServerConfig>(&server.replacen(from, to, 1)).unwrap_err();
         assert!(matches!(&error, ConfigError::Value { field: found, .. } if *found == field), "{to}: {error}");
@@ -70,5 +72,23 @@ fn values_never_show_in_errors() {
         let error = load::<ServerConfig>(&server.replacen("party = 1", wrong, 1)).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
         assert!(matches!(error, ConfigError::Parse { line, .. } if line > 1));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_scene_is_written_and_read_back() {
+    use crate::scene::Scene;
+    for name in ["dealer.toml", "client.toml"] {
+        let text = fs::read_to_string(samples().join(name)).unwrap();
+        let scene = |text: &str| match name {
+            "dealer.toml" => load::<DealerConfig>(text).unwrap().config.network,
+            _ => load::<ClientConfig>(text).unwrap().config.network,
+        };
+        assert_eq!(scene(&text), None);
+        for known in [Scene::LAN, Scene::WAN] {
+            let text = format!("{text}\n{}", NetworkConfig::from(known));
+            assert_eq!(scene(&text).unwrap().scene(), known);
+        }
     }
 }

@@ -26,6 +26,7 @@ pub use generate::Deployment;
 pub(crate) use generate::create_private_directory;
 
 use crate::role::Role;
+use crate::scene::{Network, Path as ScenePath, Scene};
 
 /// Where one role's certificate, key and authority are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +45,7 @@ pub struct Endpoint {
     role: Role,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    network: Option<Network>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -96,13 +98,24 @@ impl Endpoint {
             .map_err(wrong_key)?;
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.send_tls13_tickets = 0;
-        Ok(Endpoint { role, client: Arc::new(client), server: Arc::new(server) })
+        Ok(Endpoint { role, client: Arc::new(client), server: Arc::new(server), network: None })
     }
 
     /// Whose identity this is.
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// The same identity behind emulated links, for measurements; every party needs the same.
+    #[must_use]
+    pub fn in_scene(self, scene: Option<Scene>) -> Endpoint {
+        Endpoint { network: scene.map(Network::new), ..self }
+    }
+
+    /// The way to a role's machine, if links are emulated.
+    pub(crate) fn path(&self, peer: Option<Role>) -> Option<ScenePath> {
+        self.network.as_ref().map(|network| network.path(peer))
     }
 
     pub(crate) fn client_config(&self) -> Arc<ClientConfig> {

@@ -159,6 +159,12 @@ pub enum LinkError {
         /// Who it was.
         found: String,
     },
+    /// This process emulates a network scene, and the other one does not.
+    #[error("{peer} emulates no network scene and this process does; set [network] in every configuration or in none")]
+    NoScene {
+        /// The other side.
+        peer: &'static str,
+    },
     /// A mistake in this program.
     #[error("internal error: {0}; please report it")]
     Internal(&'static str),
@@ -180,7 +186,9 @@ impl LinkError {
             | LinkError::Malformed { .. }
             | LinkError::Tls { .. }
             | LinkError::Failed { .. } => Fault::Peer,
-            LinkError::Certificate { .. } | LinkError::WrongRole { .. } => Fault::Configuration,
+            LinkError::Certificate { .. } | LinkError::WrongRole { .. } | LinkError::NoScene { .. } => {
+                Fault::Configuration
+            }
             LinkError::Internal(_) => Fault::Internal,
         }
     }

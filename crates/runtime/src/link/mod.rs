@@ -74,9 +74,13 @@ impl Link {
     /// Unreachable address, stalled handshake, certificates that do not fit.
     pub fn connect(address: &str, endpoint: &Endpoint, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
         let socket = connect_any(address, peer, timeouts.connect)?;
+        let path = endpoint.path(Some(peer));
+        if let Some(path) = &path {
+            path.round_trip();
+        }
         let name = ServerName::try_from(peer.certificate_name())
             .map_err(|_| LinkError::Internal("a role's certificate name is not a DNS name"))?;
-        let stream = TlsStream::client(socket, endpoint.client_config(), name, peer.name(), timeouts.handshake)?;
+        let stream = TlsStream::client(socket, endpoint.client_config(), name, peer.name(), path, timeouts.handshake)?;
         Link::ready(stream, peer, timeouts)
     }
 
@@ -90,13 +94,15 @@ impl Link {
         allowed: &[Role],
         timeouts: &Timeouts,
     ) -> Result<Link, LinkError> {
-        let stream = TlsStream::server(socket, endpoint.server_config(), "the caller", timeouts.handshake)?;
+        let mut stream =
+            TlsStream::server(socket, endpoint.server_config(), "the caller", endpoint.path(None), timeouts.handshake)?;
         let found = Role::ALL.into_iter().find(|role| {
             stream
                 .peer_certificates()
                 .and_then(<[_]>::first)
                 .is_some_and(|certificate| crate::identity::certifies(certificate, *role))
         });
+        stream.set_path(endpoint.path(found));
         match found {
             Some(peer) if allowed.contains(&peer) => Link::ready(stream, peer, timeouts),
             other => {

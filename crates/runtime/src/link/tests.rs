@@ -4,7 +4,8 @@ use std::thread;
 
 use super::*;
 use crate::messages::{ClientHello, Digest, FailureKind, SessionId};
-use crate::testing::{QUICK, endpoint, linked};
+use crate::scene::Scene;
+use crate::testing::{QUICK, endpoint, linked, linked_in};
 
 fn pair() -> (Link, Link) {
     linked(Role::Client, Role::Server0, QUICK)
@@ -253,4 +254,42 @@ fn roles_are_checked_on_both_sides() {
     assert!(matches!(error, LinkError::Certificate { .. }), "{error}");
     let refused = accepting.join().unwrap().unwrap_err();
     assert!(matches!(refused, LinkError::Certificate { .. }), "{refused}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_emulated_link_delays_and_never_alters() {
+    let slow = Scene { delay: Duration::from_millis(30), megabits: 80.0 };
+    let (mut client, mut server) = linked_in(Role::Client, Role::Server0, Timeouts::default(), [Some(slow); 2]);
+    let started = Instant::now();
+    let message: Vec<u8> = (0..300_000).map(|i| (i % 251) as u8).collect();
+    let expected = message.clone();
+    let receiving = thread::spawn(move || {
+        let first = server.receive(Kind::ClientHello).unwrap();
+        let arrived = Instant::now();
+        let long = server.receive_long(Kind::Input, 7, 300_000).unwrap();
+        assert!(first == b"short" && long == expected);
+        (arrived, Instant::now())
+    });
+    client.send(Kind::ClientHello, b"short").unwrap();
+    client.send_long(Kind::Input, 7, &message).unwrap();
+    let sent = started.elapsed();
+    let (first, second) = receiving.join().unwrap();
+    // The sender was not held up; the second message is 30 ms behind the first, which is what its bytes take.
+    assert!(first - started >= Duration::from_millis(30), "{:?}", first - started);
+    assert!(second - started >= Duration::from_millis(60), "{:?}", second - started);
+    assert!(sent < second - started, "{sent:?}");
+    assert!(client.traffic().wire_sent() < 310_000, "headers of the scene are not counted");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn one_scene_without_the_other_is_told() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let calling = thread::spawn(move || Link::connect(&address, &endpoint(Role::Client), Role::Server0, &QUICK));
+    let server = endpoint(Role::Server0).in_scene(Some(Scene::LAN));
+    let error = Link::accept(listener.accept().unwrap().0, &server, &[Role::Client], &QUICK).unwrap_err();
+    assert!(matches!(error, LinkError::NoScene { .. }) && error.to_string().contains("[network]"), "{error}");
+    assert!(calling.join().unwrap().is_err());
 }

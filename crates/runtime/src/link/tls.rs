@@ -3,7 +3,7 @@
 //! The unbuffered interface lets one read from the socket bring many records and one write carry many: the buffered
 //! one reads 4 KiB at a time, which costs more than half the throughput on long messages.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +17,7 @@ use zeroize::Zeroize;
 use super::error::LinkError;
 use super::machine::{Destination, Outgoing, Session, Step};
 use super::traffic::Traffic;
+use crate::scene::{self, Path, SEGMENT_HEADER};
 
 /// Bytes read from the socket at once at most: several records.
 const INCOMING: usize = 256 << 10;
@@ -42,6 +43,9 @@ pub(super) struct TlsStream {
     stall: Duration,
     deadline: Option<(Instant, Duration)>,
     pub(super) traffic: Traffic,
+    /// The emulated link to the other side, and what has arrived on the way back and was not read yet.
+    path: Option<Path>,
+    arrived: usize,
 }
 
 impl TlsStream {
@@ -50,26 +54,29 @@ impl TlsStream {
         config: Arc<ClientConfig>,
         name: ServerName<'static>,
         peer: &'static str,
+        path: Option<Path>,
         handshake: Duration,
     ) -> Result<TlsStream, LinkError> {
         let session = UnbufferedClientConnection::new(config, name).map_err(|e| LinkError::from_tls(e, peer))?;
-        TlsStream::handshake(socket, Session::Client(Box::new(session)), peer, handshake)
+        TlsStream::handshake(socket, Session::Client(Box::new(session)), peer, path, handshake)
     }
 
     pub(super) fn server(
         socket: TcpStream,
         config: Arc<ServerConfig>,
         peer: &'static str,
+        path: Option<Path>,
         handshake: Duration,
     ) -> Result<TlsStream, LinkError> {
         let session = UnbufferedServerConnection::new(config).map_err(|e| LinkError::from_tls(e, peer))?;
-        TlsStream::handshake(socket, Session::Server(Box::new(session)), peer, handshake)
+        TlsStream::handshake(socket, Session::Server(Box::new(session)), peer, path, handshake)
     }
 
     fn handshake(
         socket: TcpStream,
         session: Session,
         peer: &'static str,
+        path: Option<Path>,
         limit: Duration,
     ) -> Result<TlsStream, LinkError> {
         let mut stream = TlsStream {
@@ -86,6 +93,8 @@ impl TlsStream {
             stall: limit,
             deadline: None,
             traffic: Traffic::default(),
+            path,
+            arrived: 0,
         };
         stream.socket.set_nodelay(true).map_err(|e| stream.io_error(e, "the TLS handshake"))?;
         stream.set_stall(limit)?;
@@ -119,6 +128,11 @@ impl TlsStream {
     /// The longest wait for a whole message, from now on.
     pub(super) fn set_deadline(&mut self, limit: Option<Duration>) {
         self.deadline = limit.map(|limit| (Instant::now() + limit, limit));
+    }
+
+    /// Another emulated link to the other side, now that it is known.
+    pub(super) fn set_path(&mut self, path: Option<Path>) {
+        self.path = path;
     }
 
     /// The certificate the other side proved to hold, with its chain.
@@ -180,9 +194,27 @@ impl TlsStream {
 
     /// Writes everything encrypted so far to the socket.
     pub(super) fn flush(&mut self, during: &'static str) -> Result<(), LinkError> {
+        let count = self.outgoing.filled().len();
+        if count == 0 {
+            return Ok(());
+        }
+        // On an emulated link a header says when these bytes arrive.
+        let header = match &self.path {
+            Some(path) => {
+                let length = u32::try_from(count).map_err(|_| LinkError::Internal("a write longer than 4 GiB"))?;
+                Some(path.segment(length))
+            }
+            None => None,
+        };
+        let header = header.as_ref().map_or(&[][..], <[u8; SEGMENT_HEADER]>::as_slice);
         let mut at = 0;
-        while at < self.outgoing.filled().len() {
-            match self.socket.write(&self.outgoing.filled()[at..]) {
+        while at < header.len() + count {
+            let written = if at < header.len() {
+                self.socket.write_vectored(&[IoSlice::new(&header[at..]), IoSlice::new(self.outgoing.filled())])
+            } else {
+                self.socket.write(&self.outgoing.filled()[at - header.len()..])
+            };
+            match written {
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
                 Ok(count) => at += count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
@@ -190,7 +222,7 @@ impl TlsStream {
             }
             self.check_deadline(during)?;
         }
-        self.traffic.add_wire_sent(at);
+        self.traffic.add_wire_sent(count);
         self.outgoing.clear();
         Ok(())
     }
@@ -228,12 +260,18 @@ impl TlsStream {
                 source: rustls::Error::General("a TLS message larger than the receive buffer".into()),
             });
         }
+        if self.path.is_some() && self.arrived == 0 {
+            self.await_segment(during)?;
+        }
+        let room = self.incoming.len() - self.end;
+        let room = if self.path.is_some() { room.min(self.arrived) } else { room };
         loop {
-            match self.socket.read(&mut self.incoming[self.end..]) {
+            match self.socket.read(&mut self.incoming[self.end..self.end + room]) {
                 // The TCP stream ended without TLS's own end: something cut it.
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
                 Ok(count) => {
                     self.end += count;
+                    self.arrived = self.arrived.saturating_sub(count);
                     self.traffic.add_wire_received(count);
                     return self.check_deadline(during);
                 }
@@ -241,6 +279,30 @@ impl TlsStream {
                 Err(e) => return Err(self.io_error(e, during)),
             }
         }
+    }
+
+    /// On an emulated link: waits for the next bytes as long as the link would have taken. They stay in the socket.
+    fn await_segment(&mut self, during: &'static str) -> Result<(), LinkError> {
+        let mut header = [0; SEGMENT_HEADER];
+        let mut at = 0;
+        while at < SEGMENT_HEADER {
+            match self.socket.read(&mut header[at..]) {
+                Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
+                Ok(count) => at += count,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(self.io_error(e, during)),
+            }
+            self.check_deadline(during)?;
+        }
+        let (count, arrival) = scene::parse_segment(&header).ok_or(LinkError::NoScene { peer: self.peer })?;
+        // The other side names the time: it is believed no longer than for a stall.
+        let limit = u64::try_from(self.stall.as_nanos()).unwrap_or(u64::MAX);
+        if arrival.saturating_sub(scene::now()) > limit {
+            return Err(LinkError::TimedOut { peer: self.peer, waiting_for: during, after: self.stall });
+        }
+        scene::sleep_until(arrival);
+        self.arrived = count;
+        self.check_deadline(during)
     }
 
     fn check_deadline(&self, during: &'static str) -> Result<(), LinkError> {

@@ -1,0 +1,238 @@
+//! `blindroute bench compare`: a fresh run against the record's last, by ratios to the clear interpreter.
+
+use super::measure::print;
+use super::record::StandardSet;
+use super::records::{self, Record};
+use clap::Args;
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Compare with the record.
+#[derive(Debug, Args)]
+pub(crate) struct BenchCompareArgs {
+    #[command(flatten)]
+    set: StandardSet,
+    /// The record; run it in the repository, or name the file
+    #[arg(long, value_name = "FILE", default_value = records::FILE)]
+    record: PathBuf,
+    /// Compare this record's last lines, and measure nothing
+    #[arg(long, value_name = "FILE")]
+    fresh: Option<PathBuf>,
+    /// How many times its last ratio to the clear interpreter a time may be
+    #[arg(long, value_name = "FACTOR", default_value_t = 1.3, value_parser = tolerance)]
+    tolerance: f64,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let number = text.parse::<f64>().ok().filter(|number| (1.0..=100.0).contains(number));
+    number.ok_or_else(|| "expected a number from 1 to 100, for instance 1.3".to_owned())
+}
+
+/// What came of one comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Same,
+    Better,
+    Worse,
+    /// Nothing to compare with.
+    New,
+}
+
+/// One measurement beside the record's last of the same.
+#[derive(Debug, Serialize)]
+struct Comparison {
+    subject: String,
+    verdict: Verdict,
+    /// What got worse, or better.
+    reasons: Vec<String>,
+    /// Now over then, of the ratios to the clear interpreter.
+    online: Option<f64>,
+    offline: Option<f64>,
+    /// Whether both are of the same processor, features, kernel and number of cores.
+    same_machine: bool,
+    then: Option<Record>,
+    now: Record,
+}
+
+/// Runs the comparison.
+pub(super) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
+    let record = records::read(&args.record)?;
+    if !args.json {
+        print(false, &(), &heading())?;
+    }
+    let mut worse = 0;
+    let mut compared = 0;
+    let mut compare = |now: &Record| {
+        let comparison = Comparison::of(last(&record, now), now, args.tolerance);
+        worse += usize::from(comparison.verdict == Verdict::Worse);
+        compared += usize::from(comparison.verdict != Verdict::New);
+        print(args.json, &comparison, &comparison.line())
+    };
+    match &args.fresh {
+        None => args.set.measure(&mut compare)?,
+        Some(path) => {
+            let fresh = records::read(path)?;
+            // Of each subject the last.
+            let later = |at: usize| fresh[at + 1..].iter().any(|record| record.same_subject(&fresh[at]));
+            fresh.iter().enumerate().filter(|(at, _)| !later(*at)).try_for_each(|(_, record)| compare(record))?;
+        }
+    }
+    if worse > 0 {
+        anyhow::bail!(
+            "{worse} of {compared} measurements got worse than {} tolerates (times over {} times their ratio to the clear \
+             interpreter, or more openings or bytes); measure again on a quiet machine before you believe it",
+            args.record.display(),
+            args.tolerance
+        );
+    }
+    if compared == 0 {
+        anyhow::bail!("nothing of this is in {}; record it with `blindroute bench record`", args.record.display());
+    }
+    Ok(())
+}
+
+/// The record's last line of the same subject.
+fn last<'a>(record: &'a [Record], of: &Record) -> Option<&'a Record> {
+    record.iter().rev().find(|record| record.same_subject(of))
+}
+
+impl Comparison {
+    fn of(then: Option<&Record>, now: &Record, tolerance: f64) -> Self {
+        let (mut worse, mut better) = (Vec::new(), Vec::new());
+        let mut times = [None; 2];
+        let mut same_machine = false;
+        if let Some(then) = then {
+            let pairs =
+                [("online", then.online_ratio, now.online_ratio), ("offline", then.offline_ratio, now.offline_ratio)];
+            for (index, (what, then, now)) in pairs.into_iter().enumerate() {
+                let factor = now / then;
+                times[index] = Some((factor * 1000.0).round() / 1000.0);
+                if factor > tolerance {
+                    worse.push(format!("{what} {factor:.2} times its ratio"));
+                } else if factor < 1.0 / tolerance {
+                    better.push(format!("{what} {factor:.2} times its ratio"));
+                }
+            }
+            // These do not depend on the machine: any difference is the program's.
+            let counts = [
+                ("openings", u64::from(then.openings), u64::from(now.openings)),
+                ("bytes of server 0", then.server0_sent, now.server0_sent),
+                ("bytes of server 1", then.server1_sent, now.server1_sent),
+                ("bytes of the client", then.client_sent, now.client_sent),
+                ("bytes of material", then.material, now.material),
+            ];
+            for (what, then, now) in counts {
+                if now != then {
+                    let list = if now > then { &mut worse } else { &mut better };
+                    list.push(format!("{what}: {then}, now {now}"));
+                }
+            }
+            let machine = |r: &Record| (r.machine.clone(), r.features.clone(), r.kernel.clone(), r.cores);
+            same_machine = machine(then) == machine(now);
+        }
+        let verdict = match then {
+            None => Verdict::New,
+            Some(_) if !worse.is_empty() => Verdict::Worse,
+            Some(_) if !better.is_empty() => Verdict::Better,
+            Some(_) => Verdict::Same,
+        };
+        let [online, offline] = times;
+        let reasons = if worse.is_empty() { better } else { worse };
+        Self {
+            subject: now.name(),
+            verdict,
+            reasons,
+            online,
+            offline,
+            same_machine,
+            then: then.cloned(),
+            now: now.clone(),
+        }
+    }
+
+    fn line(&self) -> String {
+        let ratio = |of: fn(&Record) -> f64| {
+            let then = self.then.as_ref().map_or_else(|| "-".to_owned(), |then| format!("{:.2}", of(then)));
+            (then, format!("{:.2}", of(&self.now)))
+        };
+        let (online, offline) = (ratio(|r| r.online_ratio), ratio(|r| r.offline_ratio));
+        let verdict = format!("{:?}", self.verdict).to_lowercase();
+        let mut line = row([&self.subject, &online.0, &online.1, &offline.0, &offline.1, &verdict]);
+        for reason in &self.reasons {
+            line.push_str(&format!("\n    {reason}"));
+        }
+        if let (Some(then), false) = (&self.then, self.same_machine) {
+            line.push_str(&format!(
+                "\n    the record is of another machine: {} ({}, {} cores)",
+                then.machine, then.kernel, then.cores
+            ));
+        }
+        line
+    }
+}
+
+fn heading() -> String {
+    row(["ratio to the clear interpreter:", "online then", "now", "offline then", "now", ""])
+}
+
+fn row([subject, a, b, c, d, verdict]: [&str; 6]) -> String {
+    format!("{subject:<44}{a:>14}{b:>8}{c:>14}{d:>8}  {verdict}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::records::tests::sample;
+    use super::*;
+
+    fn verdict(change: impl Fn(&mut Record)) -> (Verdict, Vec<String>) {
+        let mut now = sample();
+        change(&mut now);
+        let comparison = Comparison::of(Some(&sample()), &now, 1.3);
+        assert!(!comparison.line().contains("  \n"));
+        (comparison.verdict, comparison.reasons)
+    }
+
+    #[test]
+    fn times_are_compared_by_ratio_and_within_the_tolerance() {
+        assert_eq!(verdict(|_| {}).0, Verdict::Same);
+        // A slower machine, in all alike.
+        assert_eq!(verdict(|r| (r.online_ms, r.clear_ms) = (r.online_ms * 3.0, r.clear_ms * 3.0)).0, Verdict::Same);
+        assert_eq!(verdict(|r| r.online_ratio *= 1.29).0, Verdict::Same);
+        let (worse, reasons) = verdict(|r| (r.online_ratio, r.offline_ratio) = (r.online_ratio * 1.5, 1.0));
+        assert_eq!((worse, reasons), (Verdict::Worse, vec!["online 1.50 times its ratio".to_owned()]));
+        assert_eq!(verdict(|r| r.offline_ratio /= 2.0).0, Verdict::Better);
+    }
+
+    #[test]
+    fn counts_are_compared_exactly() {
+        let (worse, reasons) = verdict(|r| r.openings += 1);
+        assert_eq!((worse, reasons), (Verdict::Worse, vec!["openings: 144, now 145".to_owned()]));
+        assert_eq!(verdict(|r| r.material += 1).0, Verdict::Worse);
+        assert_eq!(verdict(|r| r.server1_sent -= 1).0, Verdict::Better);
+        // More here is not made good by less there.
+        assert_eq!(verdict(|r| (r.openings, r.client_sent) = (1, r.client_sent + 1)).0, Verdict::Worse);
+    }
+
+    #[test]
+    fn the_last_of_the_same_subject_counts() {
+        let other = Record { scene: "wan".to_owned(), ..sample() };
+        let old = Record { openings: 1, ..sample() };
+        let record = [old, sample(), other.clone()];
+        assert_eq!(last(&record, &sample()).unwrap().openings, 144);
+        assert_eq!(last(&record, &Record { tokens: Some(64), ..sample() }), None);
+        let new = Comparison::of(None, &other, 1.3);
+        assert!(new.verdict == Verdict::New && new.line().contains("new"));
+        let elsewhere = Record { machine: "Another".to_owned(), ..sample() };
+        assert!(Comparison::of(Some(&elsewhere), &sample(), 1.3).line().contains("another machine: Another"));
+    }
+
+    #[test]
+    fn tolerances_are_checked() {
+        assert_eq!(tolerance("1.3"), Ok(1.3));
+        assert!(["0.9", "NaN", "x", "inf"].iter().all(|text| tolerance(text).is_err()));
+    }
+}

@@ -1,0 +1,70 @@
+//! `blindroute bench head`: what the servers do in placement `head`.
+
+use super::Common;
+use super::measure::{Figures, ids, measure, print, start};
+use crate::bundles;
+use crate::commands::route::spinner;
+use anyhow::Context;
+use blindroute_routing::bundle::{Bundle, Matrix};
+use blindroute_routing::program::{Task, head_inputs};
+use blindroute_routing::tokenizer;
+use blindroute_runtime::SceneName;
+use clap::Args;
+use serde::Serialize;
+
+/// Measure the servers' part of placement head.
+#[derive(Debug, Args)]
+pub(crate) struct BenchHeadArgs {
+    /// Router of the bundle; the first if none is named
+    #[arg(long)]
+    router: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct HeadMeasurement {
+    pub(super) router: String,
+    #[serde(flatten)]
+    pub(super) figures: Figures,
+}
+
+/// Runs the measurement.
+pub(super) fn run(args: &BenchHeadArgs) -> anyhow::Result<()> {
+    let Common { runs, scene, json, bundle } = &args.common;
+    let bundle = bundles::open(bundle.as_deref())?;
+    let measurement = measure_head(&bundle, args.router.as_deref(), *scene, *runs)?;
+    print(*json, &measurement, &measurement.line())?;
+    measurement.figures.confirm("head")
+}
+
+/// Heads by processes of their own. The embedding of the benches' text is made in the clear, and not timed.
+pub(super) fn measure_head(
+    bundle: &Bundle,
+    router: Option<&str>,
+    scene: SceneName,
+    runs: u32,
+) -> anyhow::Result<HeadMeasurement> {
+    let name = router;
+    let bar = spinner();
+    let mut router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
+    let index = router.router_index(name)?;
+    let ids = ids(&router, 32)?;
+    let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
+    let embedding = router.clear(Task::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
+    let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
+    let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
+    let inputs = head_inputs(&embedding, router.public().lambdas[index]);
+    let task = Task::Head { router: index };
+    router.private(task, &inputs)?;
+    let runs = measure(&mut router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
+    bar.finish_and_clear();
+    let figures = runs.figures(&router, scene);
+    Ok(HeadMeasurement { router: router.public().plan.routers[index].name.clone(), figures })
+}
+
+impl HeadMeasurement {
+    fn line(&self) -> String {
+        format!("head, {}: {}", self.router, self.figures.line())
+    }
+}

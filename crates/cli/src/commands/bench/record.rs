@@ -1,0 +1,107 @@
+//! `blindroute bench record`: the standard set, appended to the record.
+
+use super::head::measure_head;
+use super::machine::{Machine, commit};
+use super::measure::{Figures, check_tokens, print, variant};
+use super::records::{self, Record, Subject};
+use super::route::measure_route;
+use super::select::measure_select;
+use crate::bundles;
+use blindroute_routing::bundle::{Activation, Attention, Bundle};
+use blindroute_runtime::SceneName;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Measure the standard set and append it to the record.
+#[derive(Debug, Args)]
+pub(crate) struct BenchRecordArgs {
+    #[command(flatten)]
+    set: StandardSet,
+    /// Where to append; run it in the repository, or name a file
+    #[arg(long, value_name = "FILE", default_value = records::FILE)]
+    out: PathBuf,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is measured: routes of each length (2relu + relu, and softmax + gelu), a head, and a selection, in each scene.
+#[derive(Debug, Args)]
+pub(super) struct StandardSet {
+    /// Measured runs of each after one to warm up; medians are recorded
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    runs: u32,
+    /// Prompt lengths in tokens, 3 to 256
+    #[arg(long, value_delimiter = ',', default_values_t = [32, 128, 256])]
+    tokens: Vec<usize>,
+    /// Networks: loopback, lan, wan
+    #[arg(long, value_name = "SCENES", value_delimiter = ',', default_values_t = [SceneName::Loopback])]
+    scene: Vec<SceneName>,
+}
+
+/// The programs of the standard set: the fast one and the real model.
+const PROGRAMS: [(Attention, Activation); 2] =
+    [(Attention::TwoRelu, Activation::Relu), (Attention::Softmax, Activation::Gelu)];
+
+/// Runs the measurement.
+pub(super) fn run(args: &BenchRecordArgs) -> anyhow::Result<()> {
+    if args.out.exists() {
+        // Before minutes are spent.
+        records::read(&args.out)?;
+    }
+    args.set.measure(&mut |record| {
+        // One by one: what was measured is kept, whatever happens next.
+        records::append(&args.out, std::slice::from_ref(record))?;
+        let line = format!(
+            "{}: online {:.1} ms ({:.2}x clear), offline {:.1} ms ({:.2}x clear)",
+            record.name(),
+            record.online_ms,
+            record.online_ratio,
+            record.offline_ms,
+            record.offline_ratio
+        );
+        print(args.json, record, &line)
+    })
+}
+
+impl StandardSet {
+    /// Measures one after the other; each has processes of its own.
+    pub(super) fn measure(&self, done: &mut dyn FnMut(&Record) -> anyhow::Result<()>) -> anyhow::Result<()> {
+        check_tokens(&self.tokens)?;
+        let (machine, commit) = (Machine::here(), commit());
+        let mut done = |command: String, subject: Subject, figures: &Figures| {
+            let scene = if figures.scene == "loopback" { String::new() } else { format!(" --scene {}", figures.scene) };
+            let command = format!("bench {command}{scene} --runs {}", figures.runs);
+            let record = Record::new(&machine, &commit, command, subject, figures);
+            figures.confirm(&record.name())?;
+            done(&record)
+        };
+        // The record is of the default bundle: its numbers say nothing of another.
+        let default: Bundle = bundles::open(None)?;
+        let runs = self.runs;
+        for &scene in &self.scene {
+            for (attention, activation) in PROGRAMS {
+                let bundle = variant(default.clone(), Some(attention), Some(activation))?;
+                for &tokens in &self.tokens {
+                    let measured = measure_route(&bundle, None, tokens, scene, runs)?;
+                    let command = format!("route --tokens {tokens} --attention {attention} --ffn {activation}");
+                    let subject = Subject {
+                        task: "route",
+                        tokens: Some(tokens),
+                        attention: Some(measured.attention),
+                        ffn: Some(measured.ffn),
+                        router: Some(measured.router),
+                    };
+                    done(command, subject, &measured.figures)?;
+                }
+            }
+            let measured = measure_head(&default, None, scene, runs)?;
+            let subject = Subject { task: "head", router: Some(measured.router), ..Subject::default() };
+            done("head".to_owned(), subject, &measured.figures)?;
+            let measured = measure_select(&default, 112, 4, scene, runs)?;
+            let subject = Subject { task: "select", ..Subject::default() };
+            done("select --candidates 112 --k 4".to_owned(), subject, &measured.figures)?;
+        }
+        Ok(())
+    }
+}

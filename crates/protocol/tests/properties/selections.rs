@@ -1,0 +1,105 @@
+//! The largest of many: argmax, top-k and the maximum of rows.
+
+use super::{cases, uniform};
+use crate::common::{body, gate, integers, run};
+use blindroute_protocol::gates;
+use blindroute_protocol::{Form, Shape, Tensor};
+use proptest::prelude::*;
+
+body!(Argmax { low: u32 }, |this, machine| {
+    let x = machine.input::<u64>(0)?;
+    let x = machine.open(x)?;
+    let bits = gates::argmax(machine, &x, this.low, 5)?;
+    machine.reveal_bits(bits, "a test")
+});
+
+body!(TopK { k: usize }, |this, machine| {
+    let x = machine.input::<u64>(0)?;
+    let score = machine.input::<u64>(1)?;
+    let score = machine.defer(score)?;
+    let x = machine.open(x)?;
+    let score = machine.take(score)?;
+    let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, 3, 5)?;
+    machine.reveal_bits(bits, "a test")
+});
+
+/// The first of the largest.
+fn first_largest(values: &[i64], alive: &[usize]) -> usize {
+    *alive.iter().max_by_key(|&&i| (values[i], std::cmp::Reverse(i))).unwrap()
+}
+
+fn hot(bits: &[bool]) -> Option<usize> {
+    let set: Vec<usize> = (0..bits.len()).filter(|&i| bits[i]).collect();
+    if set.len() == 1 { Some(set[0]) } else { None }
+}
+
+/// On the grid of 2^low, as f32 of the form's fraction.
+fn on_grid(values: &[i64], low: u32, fraction: u32) -> Tensor<f32> {
+    let unit = 2f32.powi(low as i32 - fraction as i32);
+    Tensor::new(Shape::row(values.len()), values.iter().map(|&x| x as f32 * unit).collect())
+}
+
+#[test]
+fn argmax_and_top_k_with_many_ties() {
+    for n in 2..=20usize {
+        let form = Form::new(Shape::row(n), 40, 12);
+        for k in 1..=n {
+            // Few values, so that nearly everything ties, and sometimes everything.
+            let range = [1, 2, 3, 50][(n + k) % 4];
+            let draw = |seed| -> Vec<i64> { uniform(seed, n, range).into_iter().map(|x| x as i64).collect() };
+            let (x, score) = (draw((n * 100 + k) as u64), draw((n * 100 + k) as u64 + 7));
+            let mut order: Vec<usize> = (0..n).collect();
+            order.sort_by_key(|&i| (std::cmp::Reverse(x[i]), i));
+            let expected = first_largest(&score, &order[..k]);
+            let inputs = [on_grid(&x, 3, 12), on_grid(&score, 3, 12)];
+            let found = run(k as u64, &gate(TopK { k }, vec![form; 2]), &[], &inputs);
+            assert_eq!(hot(&found.output.bits[0]), Some(expected), "top {k} of {x:?} by {score:?}");
+            let found = run(k as u64, &gate(Argmax { low: 3 }, vec![form]), &[], &inputs[..1]);
+            assert_eq!(hot(&found.output.bits[0]), Some(order[0]), "the largest of {x:?}");
+        }
+    }
+}
+
+#[test]
+fn argmax_off_the_grid() {
+    // Two values always give one winner, whatever lies between them; equal values go to the lower index even off the
+    // grid, since the difference is exactly zero.
+    let low = 8;
+    for seed in 0..40 {
+        let x = Tensor::new(Shape::row(2), uniform(seed, 2, 300).into_iter().map(|x| x as f32).collect());
+        let found = run(seed, &gate(Argmax { low }, vec![Form::new(Shape::row(2), 40, 0)]), &[], &[x]);
+        assert!(hot(&found.output.bits[0]).is_some());
+        let equal = Tensor::new(Shape::row(9), vec![77.0; 9]);
+        let found = run(seed, &gate(Argmax { low }, vec![Form::new(Shape::row(9), 40, 0)]), &[], &[equal]);
+        assert_eq!(hot(&found.output.bits[0]), Some(0));
+    }
+}
+
+body!(RowMaximum { low: u32, digits: u32 }, |this, machine| {
+    let x = machine.input::<u64>(0)?;
+    let x = machine.open(x)?;
+    let y = gates::row_maximum(machine, &x, this.low, this.digits)?;
+    let y = machine.share_of(&y)?;
+    machine.reveal(y, "a test")
+});
+
+proptest! {
+    #![proptest_config(cases(40))]
+
+    #[test]
+    fn row_maximum_is_within_its_bound(
+        seed: u64, batch in 1usize..3, rows in 1usize..5, n in 1usize..40, low in 0u32..=6, ties: bool,
+    ) {
+        let shape = Shape::new(batch, rows, n);
+        let bound = if ties { 3 } else { 1 << (low + 18) };
+        let values: Vec<f32> = uniform(seed, shape.len(), bound).into_iter().map(|x| x as f32).collect();
+        let program = gate(RowMaximum { low, digits: 5 }, vec![Form::new(shape, 40, 0)]);
+        let found = integers(seed, &program, &[], &[Tensor::new(shape, values.clone())]);
+        let levels = (n as f64).log2().ceil() as i128;
+        for (values, &found) in values.chunks(n).zip(&found[0]) {
+            let expected = values.iter().map(|&x| x as i128).max().unwrap();
+            prop_assert!(found <= expected && expected - found <= levels * ((1 << low) - 1), "{found} for {expected}");
+            prop_assert!(values.iter().any(|&x| x as i128 == found));
+        }
+    }
+}
