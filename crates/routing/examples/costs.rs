@@ -2,10 +2,11 @@
 //! `cargo run -p blindroute-routing --example costs`.
 #![allow(clippy::print_stdout)]
 
-use blindroute_protocol::{Error, Meter};
+use blindroute_protocol::{Error, Meter, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Pooling};
-use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, RouteProgram, RouterPlan, Task};
+use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, Task};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn main() -> Result<(), Error> {
     let encoder = EncoderPlan {
@@ -21,11 +22,17 @@ fn main() -> Result<(), Error> {
         RouterPlan { name: "uniroute".to_owned(), head: HeadPlan::UniRoute { clusters: 20 } },
         RouterPlan { name: "cscr".to_owned(), head: HeadPlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
     ];
+    let wan = Network { delay: Duration::from_millis(20), megabits: 400.0 };
     let plan = Arc::new(ModelPlan { encoder, models: 112, routers });
     for router in 0..plan.routers.len() {
         for bucket in [32, 64, 128, 256] {
-            let cost = Meter::cost(&RouteProgram::new(Arc::clone(&plan), Task::Route { router, bucket })?)?;
-            println!("{} {bucket} {cost:?}", plan.routers[router].name);
+            let task = Task::Route { router, bucket };
+            for tuning in Tuning::ALL {
+                let cost = Meter::cost(&RouteProgram::new(Arc::clone(&plan), task)?.with_tuning(tuning))?;
+                let wait = wan.estimate(&cost);
+                println!("{} {bucket} {tuning:?} {cost:?}, on a wan {wait:.2?}", plan.routers[router].name);
+            }
+            println!("{} {bucket}: {:?} on a wan", plan.routers[router].name, wan.choose(&plan, task)?);
         }
     }
     Ok(())
