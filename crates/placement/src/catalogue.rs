@@ -68,14 +68,14 @@ mod tests {
         assert_eq!(ModelCatalogue::request(task), br#"{"task":"route","router":1,"bucket":64}"#);
         let select = ModelCatalogue::request(Task::Select { candidates: 112, keep: 4 });
         assert_eq!(select, br#"{"task":"select","candidates":112,"keep":4}"#);
-        for (tuning, name) in [(Tuning::Points, "points"), (Tuning::Payloads, "payloads")] {
+        for (tuning, name) in [(Tuning::Middle, "middle"), (Tuning::Far, "far")] {
             let tuned = TunedTask { task, tuning };
             let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"{name}"}}"#);
             assert_eq!(ModelCatalogue::request(tuned), form.as_bytes());
             assert_eq!(serde_json::from_str::<TunedTask>(&form).unwrap(), tuned);
         }
         let plain: TunedTask = serde_json::from_slice(&ModelCatalogue::request(task)).unwrap();
-        assert_eq!(plain, TunedTask { task, tuning: Tuning::Digits });
+        assert_eq!(plain, TunedTask { task, tuning: Tuning::Near });
         assert!(serde_json::from_str::<TunedTask>(r#"{"task":"head","router":1,"tuning":"magic"}"#).is_err());
     }
 }

@@ -11,7 +11,8 @@ use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::{
-    extension, linear, opening, piecewise, point, product, rectifier, selection, spline, spline_keys, table,
+    extension, linear, opening, piecewise, point, product, rectifier, rectifier_digits, selection, spline, spline_keys,
+    table,
 };
 use crate::record::RingWord;
 use crate::spline::Function;
@@ -190,6 +191,17 @@ impl Interpreter for Meter {
     fn compare_by_keys<W: RingWord>(&mut self, (): &(), form: &Form, comparison: &Comparison) -> Result<(), Error> {
         self.material(point::cost(form.shape.len(), comparison));
         self.bits_opening(comparison.thresholds.len(), form.shape.len());
+        self.exchange()
+    }
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        ((), form, shift): (&(), &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<(), Error> {
+        let (opening, material) = rectifier_digits::cost(comparison, Lift::new(form, shift), out);
+        self.message(opening);
+        self.material(material);
         self.exchange()
     }
     fn rectify_by_keys<W: RingWord, V: RingWord>(

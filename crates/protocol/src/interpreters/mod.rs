@@ -120,7 +120,17 @@ pub trait Interpreter: Sized {
     ) -> Result<Self::MaskedBits, Error> {
         self.compare(x, form, comparison)
     }
-    /// A comparison and its selection at once, by keys.
+    /// A comparison of two digits and its selection at once, in one opening.
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Self::Masked<W>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<Self::Share<V>, Error> {
+        let bits = self.compare(x, form, comparison)?;
+        self.select_extended(&bits, (x, form, shift), out)
+    }
+    /// The same by keys, without an opening.
     fn rectify_by_keys<W: RingWord, V: RingWord>(
         &mut self,
         (x, form, shift): (&Self::Masked<W>, &Form, u32),

@@ -15,7 +15,9 @@ use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
-use crate::protocols::{Role, extension, opening, piecewise, point, rectifier, selection, spline, spline_keys, table};
+use crate::protocols::{
+    Role, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline, spline_keys, table,
+};
 use crate::record::{Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
@@ -403,6 +405,14 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     ) -> Result<Arc<BitTensor>, Error> {
         point::offline(&mut self.role, x, comparison)?;
         opening::offline_bits(&mut self.role, comparison.thresholds.len(), x.shape().len()).map(Arc::new)
+    }
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Secret<W>>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<(), Error> {
+        rectifier_digits::offline::<W, V>(&mut self.role, x, comparison, Lift::new(form, shift), out)
     }
     fn rectify_by_keys<W: RingWord, V: RingWord>(
         &mut self,

@@ -15,7 +15,7 @@ use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{
-    Server, extension, opening, piecewise, point, rectifier, selection, spline, spline_keys, table,
+    Server, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline, spline_keys, table,
 };
 use crate::record::{Keys, QueueReader, Record, RingWord};
 use crate::secret::Secret;
@@ -320,6 +320,18 @@ impl Interpreter for Online<'_> {
         let pending = self.defer_bits(bits, comparison.thresholds.len(), form.shape.len())?;
         self.exchange()?;
         self.take_bits(pending)
+    }
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Tensor<W>>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        let mut first = rectifier_digits::online_first(&mut self.server, x, comparison)?;
+        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
+        self.exchange()?;
+        let opened = self.take_planes(pending)?;
+        rectifier_digits::online_second(&mut self.server, &opened, &first, x, Lift::new(form, shift), out)
     }
     fn rectify_by_keys<W: RingWord, V: RingWord>(
         &mut self,

@@ -14,7 +14,7 @@ use crate::linear::Structure;
 use crate::program::{WeightId, WeightKind, WeightSpec};
 use crate::protocols::comparison::Comparison;
 use crate::protocols::exponential;
-use crate::protocols::point;
+use crate::protocols::{point, rectifier_digits};
 use crate::record::RingWord;
 use crate::spline::Function;
 use crate::tuning::Tuning;
@@ -343,7 +343,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
 
     /// Whether a comparison is made by keys.
     fn by_keys(&self, comparison: &Comparison) -> bool {
-        self.tuning != Tuning::Digits && comparison.window() <= point::WINDOW_MAX
+        self.tuning != Tuning::Near && comparison.window() <= point::WINDOW_MAX
     }
 
     /// `[x ≥ t]` for each threshold t. Two openings, one if tuned to keys, whatever the number of thresholds.
@@ -401,7 +401,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
     }
 
     /// `x ≫ shift` in a ring of `ring` bits where `x` reaches the comparison's one threshold, else 0. Needs
-    /// |x| < 2^(bits of x − 2). Two openings; one if tuned to points; none if tuned to payloads.
+    /// |x| < 2^(bits of x − 2). Two openings; one if tuned to the middle; none if tuned to far servers.
     ///
     /// # Errors
     /// If there is not one threshold, the window does not lie in the ring, or there are not that many fraction bits.
@@ -412,14 +412,22 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         shift: u32,
         ring: u32,
     ) -> Result<Share<I, V>, Error> {
-        if self.tuning != Tuning::Payloads || !self.by_keys(comparison) || comparison.thresholds.len() != 1 {
+        let by_keys = self.by_keys(comparison) && comparison.thresholds.len() == 1;
+        let halves = rectifier_digits::halves(comparison);
+        if self.tuning == Tuning::Near || (!by_keys && halves.is_none()) {
             let bits = self.compare(x, comparison)?;
             return self.select_extended(&bits, x, shift, ring);
         }
         comparison.check(&x.form)?;
         Self::check_lift::<V>(&x.form, shift, ring)?;
         let form = Form::new(x.form.shape, ring, x.form.fraction - shift);
-        let payload = self.interpreter.rectify_by_keys((&x.payload, &x.form, shift), comparison, &form)?;
+        let whole = (&x.payload, &x.form, shift);
+        let payload = match halves {
+            Some(halves) if self.tuning == Tuning::Middle || !by_keys => {
+                self.interpreter.rectify_by_digits(whole, &halves, &form)?
+            }
+            _ => self.interpreter.rectify_by_keys(whole, comparison, &form)?,
+        };
         Ok(Share { form, payload })
     }
 

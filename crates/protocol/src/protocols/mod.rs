@@ -7,7 +7,8 @@
 //! masked by fresh uniform λ, and its shares, each uniform on its own; the dealer sees nothing of the online phase.
 //!
 //! Comparisons have two implementations, between which a program's [`Tuning`](crate::Tuning) chooses: digits
-//! ([`comparison`], [`spline`]) and keys of function secret sharing ([`point`], [`spline_keys`], [`rectifier`]).
+//! ([`comparison`], [`spline`], [`rectifier_digits`]) and keys of function secret sharing ([`point`], [`spline_keys`],
+//! [`rectifier`]).
 
 pub mod comparison;
 pub mod conjunction;
@@ -19,6 +20,7 @@ pub mod piecewise;
 pub mod point;
 pub mod product;
 pub mod rectifier;
+pub mod rectifier_digits;
 pub mod selection;
 pub mod spline;
 pub mod spline_keys;

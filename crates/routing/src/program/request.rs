@@ -11,9 +11,9 @@ use std::time::Duration;
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Tuning", rename_all = "lowercase")]
 enum TuningName {
-    Digits,
-    Points,
-    Payloads,
+    Near,
+    Middle,
+    Far,
 }
 
 /// A task with its tuning. Public: all parties of a session run the program that it names.
