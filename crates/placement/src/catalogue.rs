@@ -2,12 +2,12 @@
 
 use blindroute_protocol::WeightSpec;
 use blindroute_routing::bundle::{ModelDigest, PublicPart};
-use blindroute_routing::program::{ModelPlan, RouteProgram, Task};
+use blindroute_routing::program::{ModelPlan, RouteProgram, Task, TunedTask};
 use blindroute_runtime::Catalogue;
 use blindroute_runtime::messages::Digest;
 use std::sync::Arc;
 
-/// The programs of one split bundle. A request is the JSON of a [`Task`].
+/// The programs of one split bundle. A request is the JSON of a [`TunedTask`].
 #[derive(Clone, Debug)]
 pub struct ModelCatalogue {
     plan: Arc<ModelPlan>,
@@ -29,9 +29,9 @@ impl ModelCatalogue {
     }
 
     /// The request for a task.
-    pub fn request(task: Task) -> Vec<u8> {
-        // A task is numbers and fixed names: it always has a JSON form.
-        serde_json::to_vec(&task).unwrap_or_default()
+    pub fn request(request: impl Into<TunedTask>) -> Vec<u8> {
+        // A request is numbers and fixed names: it always has a JSON form.
+        serde_json::to_vec(&request.into()).unwrap_or_default()
     }
 }
 
@@ -47,17 +47,20 @@ impl Catalogue for ModelCatalogue {
     }
 
     fn program(&self, request: &[u8]) -> Result<RouteProgram, String> {
-        let task: Task = serde_json::from_slice(request).map_err(|error| format!("not a task ({error})"))?;
+        let request: Result<TunedTask, _> = serde_json::from_slice(request);
+        let TunedTask { task, tuning } = request.map_err(|error| format!("not a task ({error})"))?;
         if !self.measurements && matches!(task, Task::Embed { .. } | Task::Select { .. }) {
             return Err("this server serves routes only; set `measurements = true` in its configuration".to_owned());
         }
-        RouteProgram::new(Arc::clone(&self.plan), task).map_err(|error| error.to_string())
+        let program = RouteProgram::new(Arc::clone(&self.plan), task).map_err(|error| error.to_string())?;
+        Ok(program.with_tuning(tuning))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindroute_protocol::Tuning;
     use blindroute_routing::program::SelectMethod;
 
     #[test]
@@ -79,5 +82,14 @@ mod tests {
         assert!(
             serde_json::from_slice::<Task>(br#"{"task":"select","candidates":9,"keep":4,"method":"magic"}"#).is_err()
         );
+        for (tuning, name) in [(Tuning::Middle, "middle"), (Tuning::Far, "far")] {
+            let tuned = TunedTask { task, tuning };
+            let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"{name}"}}"#);
+            assert_eq!(ModelCatalogue::request(tuned), form.as_bytes());
+            assert_eq!(serde_json::from_str::<TunedTask>(&form).unwrap(), tuned);
+        }
+        let plain: TunedTask = serde_json::from_slice(&ModelCatalogue::request(task)).unwrap();
+        assert_eq!(plain, TunedTask { task, tuning: Tuning::Near });
+        assert!(serde_json::from_str::<TunedTask>(r#"{"task":"head","router":1,"tuning":"magic"}"#).is_err());
     }
 }

@@ -6,10 +6,12 @@ use crate::error::PlacementError;
 use crate::report::{Bytes, Milliseconds, PeakMemory, RouteReport, seen};
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
-use blindroute_routing::program::{ModelPlan, Placement, RouteInputs, RouteProgram, Task, head_inputs, weight_tensors};
+use blindroute_routing::program::{
+    ModelPlan, Network, Placement, RouteInputs, RouteProgram, Task, TunedTask, head_inputs, weight_tensors,
+};
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::session::Route;
-use blindroute_runtime::{Client, ClientConfig, Endpoint, Role};
+use blindroute_runtime::{Client, ClientConfig, Endpoint, Role, Scene};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -34,6 +36,10 @@ pub struct PrivateRouter {
     clear: Option<ClearModel>,
     client: Option<Client<ModelCatalogue>>,
     deployment: Option<Deployment>,
+    /// Between the servers; without it they count as near.
+    network: Option<Network>,
+    /// The last task and what was chosen for it.
+    tuned: Option<TunedTask>,
 }
 
 impl PrivateRouter {
@@ -66,7 +72,8 @@ impl PrivateRouter {
     ) -> Result<Self, PlacementError> {
         let deployment = Deployment::start(bundle, programs, progress)?;
         let client = deployment.client();
-        Self::assemble(deployment.public().clone(), Some(bundle), Some(client), Some(deployment))
+        let router = Self::assemble(deployment.public().clone(), Some(bundle), Some(client), Some(deployment))?;
+        Ok(router.between_servers(programs.scene.map(network)))
     }
 
     /// With servers elsewhere; `head` and `local` need the bundle too.
@@ -81,7 +88,14 @@ impl PrivateRouter {
         let addresses = [config.server0.clone(), config.server1.clone()];
         let catalogue = Arc::new(ModelCatalogue::of(&public));
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
-        Self::assemble(public, bundle, Some(client), None)
+        Ok(Self::assemble(public, bundle, Some(client), None)?.between_servers(scene.map(network)))
+    }
+
+    /// Tunes programs to the network between the servers: far servers take fewer openings and more material. Without
+    /// one they count as near.
+    #[must_use]
+    pub fn between_servers(self, network: Option<Network>) -> Self {
+        Self { network, tuned: None, ..self }
     }
 
     fn assemble(
@@ -96,7 +110,7 @@ impl PrivateRouter {
             return Err(PlacementError::OtherBundle);
         }
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
-        Ok(Self { public, plan, tokenizer, clear, client, deployment })
+        Ok(Self { public, plan, tokenizer, clear, client, deployment, network: None, tuned: None })
     }
 
     /// The public part of the model.
@@ -186,6 +200,26 @@ impl PrivateRouter {
     /// # Errors
     /// If there are no servers, or a party fails.
     pub fn private(&mut self, task: Task, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
+        let tuned = self.tune(task)?;
+        self.private_tuned(tuned, inputs)
+    }
+
+    /// A task with the tuning that suits the network between the servers.
+    fn tune(&mut self, task: Task) -> Result<TunedTask, PlacementError> {
+        let Some(network) = self.network else { return Ok(task.into()) };
+        if let Some(tuned) = self.tuned.filter(|tuned| tuned.task == task) {
+            return Ok(tuned);
+        }
+        let tuned = TunedTask { task, tuning: network.choose(&self.plan, task)? };
+        self.tuned = Some(tuned);
+        Ok(tuned)
+    }
+
+    /// Runs a task with a given tuning under MPC.
+    ///
+    /// # Errors
+    /// If there are no servers, or a party fails.
+    pub fn private_tuned(&mut self, task: TunedTask, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
         let client = self.client.as_mut().ok_or(PlacementError::NeedsServers { placement: "full" })?;
         let result = client.run(&ModelCatalogue::request(task), inputs);
         if result.is_err()
@@ -237,6 +271,11 @@ impl PrivateRouter {
         let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
         Ok(self.private(Task::Route { router, bucket }, &inputs)?.into())
     }
+}
+
+/// What the choice of a tuning needs of a scene.
+fn network(scene: Scene) -> Network {
+    Network { delay: scene.delay, megabits: scene.megabits }
 }
 
 /// Is this a weight of cost that a router takes?

@@ -53,6 +53,7 @@ pub mod protocols;
 mod record;
 mod secret;
 mod spline;
+mod tuning;
 
 pub use bits::BitTensor;
 pub use blindroute_ring::{Seed, Shape, Tensor, Word};
@@ -71,9 +72,10 @@ pub use model::{DealerModel, ServerModel, WeightShares};
 pub use program::{Inputs, Output, OutputShare, Program, WeightId, WeightKind, WeightSpec};
 pub use program::{OutputSize, OutputSpec};
 pub use protocols::comparison::Comparison;
-pub use record::{MaterialQueue, QueueReader, QueueWriter, RingWord};
+pub use record::{Keys, MaterialQueue, QueueReader, QueueWriter, RingWord};
 pub use secret::Secret;
 pub use spline::{Function, Spline};
+pub use tuning::Tuning;
 
 /// One of the two positions of a session. An operator's server takes either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

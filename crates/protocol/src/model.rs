@@ -141,7 +141,7 @@ impl AnyFactor {
 }
 
 /// The factor of a weight in word `W`.
-fn in_word<'a, W: RingWord>(factors: &'a [Option<AnyFactor>], id: WeightId) -> Result<&'a Factor<W>, Error> {
+fn in_word<W: RingWord>(factors: &[Option<AnyFactor>], id: WeightId) -> Result<&Factor<W>, Error> {
     let factor = factors.get(id.0).and_then(Option::as_ref).and_then(W::factor);
     factor.ok_or_else(|| Error::Program(format!("weight {} is not used in words of {} bits", id.0, W::BITS)))
 }

@@ -7,6 +7,7 @@ use crate::secret::Secret;
 use blindroute_ring::Word;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use zeroize::Zeroizing;
 
 /// One piece of prepared material. Used once: the online phase takes it out by value.
 #[derive(Debug)]
@@ -19,6 +20,23 @@ pub enum Record {
     U128(Arc<Secret<u128>>),
     /// Bits.
     Bits(BitTensor),
+    /// Keys of function secret sharing.
+    Keys(Keys),
+}
+
+/// A server's keys of function secret sharing: its roots, and the corrections that both servers have, as they came.
+/// Wiped on drop; prints its size only.
+pub struct Keys {
+    /// One root a key.
+    pub(crate) roots: Zeroizing<Vec<u128>>,
+    /// What the protocol that uses them reads.
+    pub(crate) corrections: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keys({} of {} bytes, redacted)", self.roots.len(), self.corrections.len())
+    }
 }
 
 impl Record {
@@ -28,6 +46,7 @@ impl Record {
             Self::U64(words) => words.shape().len() * 8,
             Self::U128(words) => words.shape().len() * 16,
             Self::Bits(bits) => bits.words().len() * 8,
+            Self::Keys(keys) => keys.roots.len() * 16 + keys.corrections.len(),
         }
     }
 }

@@ -268,5 +268,8 @@ fn material_of_another_program_is_an_error() {
     }
     let seeds = || [Seed::new([5; 16]), Seed::new([6; 16])];
     let masks = DealerModel::new(&program.weights, &seeds());
-    assert!(matches!(Dealer::run(&program, &masks, DealerSeeds(seeds()), &mut Closed), Err(Error::Sink(_))));
+    assert!(matches!(
+        Dealer::run(&program, &masks, DealerSeeds(seeds()), [&mut std::io::sink(), &mut Closed]),
+        Err(Error::Sink(_))
+    ));
 }

@@ -15,6 +15,7 @@
 
 pub mod digits;
 pub mod fixed;
+pub mod fss;
 pub mod lanes;
 pub mod matmul;
 pub mod pack;

@@ -40,8 +40,10 @@ pub struct Run {
 pub struct Transcript {
     /// Each server's messages to the other, the model's set-up first. Empty unless [`TestWorld::recorded`].
     pub messages: [Vec<Vec<u8>>; 2],
-    /// The dealer's stream, one entry a record. Empty unless [`TestWorld::recorded`].
+    /// The dealer's stream to server one, one entry a record. Empty unless [`TestWorld::recorded`].
     pub material: Vec<Vec<u8>>,
+    /// The dealer's stream to server zero: the corrections of keys. Empty unless [`TestWorld::recorded`].
+    pub material_zero: Vec<Vec<u8>>,
     /// Each server's message to the client.
     pub output_shares: [Vec<u8>; 2],
 }
@@ -194,24 +196,25 @@ impl TestWorld {
         let channels =
             [recording(faulty(zero, Party::Zero), Party::Zero), recording(faulty(one, Party::One), Party::One)];
         let (sink, source) = pipe(self.cut_material.unwrap_or(usize::MAX), self.recorded);
+        let (sink_zero, source_zero) = pipe(usize::MAX, self.recorded);
         std::thread::scope(|scope| {
             let dealer = scope.spawn({
                 let seeds = DealerSeeds(material_seeds.clone());
                 let dealer_model = &dealer_model;
                 move || {
-                    let mut sink = sink;
-                    let result = Dealer::run(program, dealer_model, seeds, &mut sink);
-                    (result.map(|()| sink.sent), sink.kept)
+                    let (mut zero, mut one) = (sink_zero, sink);
+                    let result = Dealer::run(program, dealer_model, seeds, [&mut zero, &mut one]);
+                    (result.map(|()| zero.sent + one.sent), [zero.kept, one.kept])
                 }
             });
-            let mut source = Some(source);
+            let mut sources = [Some(source_zero), Some(source)];
             let servers: Vec<_> = shares
                 .into_iter()
                 .zip(input_shares)
                 .zip(channels)
                 .zip(mask_seeds.iter().zip(&material_seeds))
                 .map(|(((shares, inputs), channel), (mask_seed, material_seed))| {
-                    let source = if shares.party() == Party::One { source.take() } else { None };
+                    let source = sources[shares.party().index()].take();
                     let specs = &specs;
                     scope.spawn(move || {
                         server(program, specs, shares, inputs, channel, mask_seed, material_seed, source)
@@ -221,14 +224,14 @@ impl TestWorld {
             // All of them are joined before any error is looked at.
             let [zero, one] = <[_; 2]>::try_from(servers.into_iter().map(join).collect::<Vec<_>>())
                 .unwrap_or_else(|_| unreachable!("there are two servers"));
-            let (dealer, material) = join(dealer);
+            let (dealer, [material_zero, material]) = join(dealer);
             let share = |result: &Result<(OutputShare, Cost), Error>| {
                 result.as_ref().map_or_else(|_| Vec::new(), |(share, _)| share.bytes().to_vec())
             };
             let output_shares = [share(&zero), share(&one)];
             let messages =
                 records.each_ref().map(|record| record.lock().unwrap_or_else(PoisonError::into_inner).clone());
-            let transcript = Transcript { messages, material, output_shares };
+            let transcript = Transcript { messages, material, material_zero, output_shares };
             Ok(Parties { servers: [zero, one], dealer, transcript })
         })
     }

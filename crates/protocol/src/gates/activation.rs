@@ -42,7 +42,7 @@ pub(super) fn cut(from: u32, to: u32) -> Result<u32, Error> {
 }
 
 /// **Computes** max(x, 0), cut to the target's fraction bits. **Shapes** any, masked, to shares. **Cost** two openings
-/// (those of one comparison); material of the comparison and of [`select_extended`](Machine::select_extended).
+/// (those of one comparison), fewer if tuned to keys; see [`rectify`](Machine::rectify).
 /// **Security** see [`comparison`](crate::protocols::comparison). **Error** values within 2^(range − 4·digits) of zero
 /// may be taken for the other sign; otherwise one unit of the last place. Needs
 /// |x| ≤ 2^range − 2^(range − 4·digits). **Source** PPRoute,
@@ -57,8 +57,8 @@ pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Share<I, V>, Error> {
     let fraction = x.form().fraction;
-    let positive = machine.compare(x, &window.comparison(vec![0], fraction)?)?;
-    machine.select_extended(&positive, x, cut(fraction, target.fraction)?, target.bits)
+    let comparison = window.comparison(vec![0], fraction)?;
+    machine.rectify(x, &comparison, cut(fraction, target.fraction)?, target.bits)
 }
 
 /// Where one cubic of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which the cubics

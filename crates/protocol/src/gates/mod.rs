@@ -13,5 +13,7 @@ mod top_k;
 pub use activation::{GELU_KNOTS, Target, Window, gelu, gelu_function, relu};
 pub use argmax::{Order, argmax, one_hot_row, winner};
 pub use maximum::row_maximum;
-pub use normalise::{Scaling, Wide, inverse_root, layer_norm, reciprocal, scale_rows, softmax_numerators};
+pub use normalise::{
+    Scaling, Wide, inverse_root, layer_norm, reciprocal, scale_deferred_rows, scale_rows, softmax_numerators,
+};
 pub use top_k::top_k_then_argmax;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::gates::activation::{Target, cut};
 use crate::gates::maximum::row_maximum;
 use crate::interpreters::Interpreter;
-use crate::machine::{Machine, Masked, Share};
+use crate::machine::{Machine, Masked, Pending, Share};
 use crate::protocols::comparison::Comparison;
 use crate::protocols::exponential;
 use crate::record::RingWord;
@@ -73,15 +73,13 @@ fn wide<I: Interpreter, W: RingWord>(
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
     let form = *x.form();
-    let copy = machine.extend::<W, u128>(x, form.fraction - range.fraction, 128)?;
-    let copy = machine.defer(copy)?;
+    let shift = cut(form.fraction, range.fraction)?;
     let comparison = range.comparison(function.spline().raw_knots(form.fraction), form.fraction)?;
-    let value = machine.spline(x, &comparison, copy, function, VALUE_FRACTION)?;
-    Ok(value.narrowed(VALUE_RING))
+    machine.spline_of(x, &comparison, shift, function, (VALUE_RING, VALUE_FRACTION))
 }
 
 /// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked
-/// mod 2^k, to shares in Z_2^104 with 94 fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
+/// mod 2^k, to shares in Z_2^104 with 94 fraction bits. **Cost** one opening, none if tuned to keys. **Security** see [`spline`](crate::protocols::spline). **Error** relative
 /// 2·10⁻³ for x ≥ 2^low (1/577 of the cubic, the rest of the comparison) where the comparison's unit 2^(high − 20) is
 /// at most 2^(low − 7); 4·10⁻³ where it is 2^(low − 4); 7·10⁻² below 2^low (asserted in tests for offset ≥ 2^low/16).
 /// **Source** octave-wise splines; no Newton steps.
@@ -104,7 +102,7 @@ pub fn reciprocal<I: Interpreter, W: RingWord>(
 }
 
 /// **Computes** scale/√x, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
-/// fraction bits. **Cost** one opening. **Security** see [`spline`](crate::protocols::spline). **Error** relative
+/// fraction bits. **Cost** one opening, none if tuned to keys. **Security** see [`spline`](crate::protocols::spline). **Error** relative
 /// 7·10⁻⁴ where the comparison's unit 2^(high − 20) is at most 2^(low − 7); where it is more, 8·10⁻⁴ from 2^4 units on
 /// and 2·10⁻² below (asserted in tests). **Source** octave-wise splines; no Newton steps.
 ///
@@ -147,12 +145,36 @@ pub fn scale_rows<I: Interpreter, W: RingWord, V: RingWord>(
     factor: Share<I, u128>,
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
+    let factor = machine.open(factor)?;
+    scale_opened(machine, x, &factor, scaling)
+}
+
+/// [`scale_rows`] of a value on its way: it leaves with the factor, if nothing before took it along.
+///
+/// # Errors
+/// If the forms do not fit.
+pub fn scale_deferred_rows<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    x: Pending<I, W>,
+    factor: Share<I, u128>,
+    scaling: Scaling,
+) -> Result<Masked<I, V>, Error> {
+    let factor = machine.open(factor)?;
+    let x = machine.take(x)?;
+    scale_opened(machine, &x, &factor, scaling)
+}
+
+fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    x: &Masked<I, W>,
+    factor: &Masked<I, u128>,
+    scaling: Scaling,
+) -> Result<Masked<I, V>, Error> {
     let Scaling { value, factor: factor_fraction, target } = scaling;
     let cut_x = cut(x.form().fraction, value)?;
     let cut_factor = cut(factor.form().fraction, factor_fraction)?;
     let cut_product = cut(value + factor_fraction, target.fraction)?;
-    let factor = machine.open(factor)?;
-    let product = machine.product_extended((x, cut_x), (&factor, cut_factor), target.bits + cut_product)?;
+    let product = machine.product_extended((x, cut_x), (factor, cut_factor), target.bits + cut_product)?;
     let product = machine.open(product)?;
     machine.truncate(&product, cut_product)
 }
@@ -166,7 +188,7 @@ const NORMALISED: (u32, u32) = (12, 17);
 
 /// **Computes** y·√d/‖y‖ for each row y of width d whose mean is zero: LayerNorm without its affine part. **Shapes**
 /// y `[1, T, d]` shares, to masked in the target's ring; the product takes that ring and 29 less the target's fraction
-/// bits, which word `V` must hold. **Cost** five openings: y, ‖y‖², the comparison, the factor, the product.
+/// bits, which word `V` must hold. **Cost** five openings: y, ‖y‖², the comparison (not if tuned to keys), the factor, the product.
 /// **Security** see [`spline`](crate::protocols::spline). **Error** relative 7·10⁻⁴ from the root and 2^−8 absolute in
 /// each element of ‖y‖². Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the layer before, whose
 /// weights fold the mean in.

@@ -10,7 +10,10 @@ use crate::program::{OutputSize, OutputSpec, Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
-use crate::protocols::{extension, linear, opening, piecewise, product, selection, spline, table};
+use crate::protocols::{
+    extension, linear, opening, piecewise, point, product, rectifier, rectifier_digits, selection, spline, spline_keys,
+    table,
+};
 use crate::record::RingWord;
 use crate::spline::Function;
 use blindroute_ring::Shape;
@@ -22,7 +25,7 @@ pub struct Cost {
     pub openings: usize,
     /// Payload bytes that each server sends the other.
     pub opening_bytes: usize,
-    /// Bytes of corrections that the dealer sends party one.
+    /// Bytes that the dealer sends: corrections to party one, and those of keys to both, counted twice.
     pub material_bytes: usize,
 }
 
@@ -184,6 +187,41 @@ impl Interpreter for Meter {
         self.exchange()?;
         self.bits_opening(comparison.thresholds.len(), len);
         self.exchange()
+    }
+    fn compare_by_keys<W: RingWord>(&mut self, (): &(), form: &Form, comparison: &Comparison) -> Result<(), Error> {
+        self.material(point::cost(form.shape.len(), comparison));
+        self.bits_opening(comparison.thresholds.len(), form.shape.len());
+        self.exchange()
+    }
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        ((), form, shift): (&(), &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<(), Error> {
+        let (opening, material) = rectifier_digits::cost(comparison, Lift::new(form, shift), out);
+        self.message(opening);
+        self.material(material);
+        self.exchange()
+    }
+    fn rectify_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        ((), form, shift): (&(), &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<(), Error> {
+        self.material(rectifier::cost(comparison, Lift::new(form, shift), out));
+        Ok(())
+    }
+    fn spline_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        _x: (&(), &Form, u32),
+        comparison: &Comparison,
+        function: &Function,
+        out: &Form,
+    ) -> Result<(), Error> {
+        self.material(spline_keys::cost(comparison, function.spline(), out));
+        Ok(())
     }
     fn restructure_bits(&mut self, (): &(), _structure: &Structure) -> Result<(), Error> {
         Ok(())

@@ -111,6 +111,48 @@ pub trait Interpreter: Sized {
         form: &Form,
         comparison: &Comparison,
     ) -> Result<Self::MaskedBits, Error>;
+    /// [`compare`](Self::compare) by keys of function secret sharing: the same result.
+    fn compare_by_keys<W: RingWord>(
+        &mut self,
+        x: &Self::Masked<W>,
+        form: &Form,
+        comparison: &Comparison,
+    ) -> Result<Self::MaskedBits, Error> {
+        self.compare(x, form, comparison)
+    }
+    /// A comparison of two digits and its selection at once, in one opening.
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Self::Masked<W>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<Self::Share<V>, Error> {
+        let bits = self.compare(x, form, comparison)?;
+        self.select_extended(&bits, (x, form, shift), out)
+    }
+    /// The same by keys, without an opening.
+    fn rectify_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Self::Masked<W>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<Self::Share<V>, Error> {
+        let bits = self.compare(x, form, comparison)?;
+        self.select_extended(&bits, (x, form, shift), out)
+    }
+    /// [`spline`](Self::spline) by keys: `x` is cut by `shift` and lifted on the way.
+    fn spline_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Self::Masked<W>, &Form, u32),
+        comparison: &Comparison,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Self::Share<V>, Error> {
+        let wide = Form::new(form.shape, V::BITS, form.fraction - shift);
+        let copy = self.extend::<W, V>(x, form, shift, &wide)?;
+        let copy = self.defer(copy, &wide)?;
+        self.spline((x, form), comparison, copy, &wide, function, out)
+    }
     fn restructure_bits(&mut self, bits: &Self::MaskedBits, structure: &Structure) -> Result<Self::MaskedBits, Error>;
     fn select<W: RingWord>(
         &mut self,

@@ -15,14 +15,17 @@ use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
-use crate::protocols::{Role, extension, opening, piecewise, selection, spline, table};
-use crate::record::{QueueWriter, Record, RingWord};
+use crate::protocols::{
+    Role, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline, spline_keys, table,
+};
+use crate::record::{Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
 use blindroute_ring::lanes::combine;
 use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, pack};
 use std::io::{Read, Write};
 use std::sync::Arc;
+use zeroize::{Zeroize, Zeroizing};
 
 /// The seeds of one session's material, one a server. The dealer shares seed i with server i.
 #[derive(Debug)]
@@ -30,13 +33,25 @@ pub struct DealerSeeds(pub [Seed; 2]);
 
 struct DealerRole<'a> {
     streams: [Prg; 2],
-    sink: &'a mut dyn Write,
+    /// To party zero, who needs the corrections of keys only, and to party one.
+    sinks: [&'a mut dyn Write; 2],
     buffer: Vec<u8>,
 }
 
 impl DealerRole<'_> {
     fn send(&mut self) -> Result<(), Error> {
-        self.sink.write_all(&self.buffer).map_err(Error::Sink)?;
+        self.sinks[1].write_all(&self.buffer).map_err(Error::Sink)?;
+        self.buffer.clear();
+        Ok(())
+    }
+
+    /// Sends the buffer to both. Each stream is flushed before the dealer may have to wait for the other's reader: else a
+    /// server that is full would hold back what the other needs to become full too, and neither would be ready.
+    fn send_to_both(&mut self) -> Result<(), Error> {
+        let [zero, one] = &mut self.sinks;
+        for sink in [one, zero] {
+            sink.write_all(&self.buffer).and_then(|()| sink.flush()).map_err(Error::Sink)?;
+        }
         self.buffer.clear();
         Ok(())
     }
@@ -88,6 +103,14 @@ impl Role for DealerRole<'_> {
         correction.to_bytes(&mut self.buffer);
         self.send()?;
         Ok(value)
+    }
+
+    fn keys(&mut self, len: usize, bytes: usize, deal: impl FnOnce([&[u128]; 2], &mut Vec<u8>)) -> Result<(), Error> {
+        let mut roots = self.streams.each_mut().map(|stream| stream.words::<u128>(len));
+        deal(roots.each_ref().map(Vec::as_slice), &mut self.buffer);
+        roots.zeroize();
+        debug_assert_eq!(self.buffer.len(), bytes);
+        self.send_to_both()
     }
 
     fn hand<W: RingWord>(&mut self, _words: &Arc<Secret<W>>) -> Result<(), Error> {
@@ -160,6 +183,13 @@ impl Role for PrepareRole<'_> {
         }
     }
 
+    fn keys(&mut self, len: usize, bytes: usize, _deal: impl FnOnce([&[u128]; 2], &mut Vec<u8>)) -> Result<(), Error> {
+        let roots = Zeroizing::new(self.stream.words(len));
+        let mut corrections = Zeroizing::new(vec![0; bytes]);
+        self.source.read_exact(&mut corrections).map_err(Error::Material)?;
+        self.queue.push(Record::Keys(Keys { roots, corrections }))
+    }
+
     fn hand<W: RingWord>(&mut self, words: &Arc<Secret<W>>) -> Result<(), Error> {
         self.queue.push(W::record(Arc::clone(words)))
     }
@@ -193,21 +223,22 @@ impl Model<'_> {
 pub struct Dealer;
 
 impl Dealer {
-    /// Writes the corrections of one session to `sink`, for party one.
+    /// Writes the corrections of one session: to the first sink for party zero (nothing, unless the program is tuned to
+    /// keys), to the second for party one.
     ///
     /// # Errors
-    /// If the sink fails.
+    /// If a sink fails.
     pub fn run<P: Program>(
         program: &P,
         model: &DealerModel,
         seeds: DealerSeeds,
-        sink: &mut dyn Write,
+        sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
-        let role = DealerRole { streams: seeds.0.each_ref().map(Prg::new), sink, buffer: Vec::new() };
+        let role = DealerRole { streams: seeds.0.each_ref().map(Prg::new), sinks, buffer: Vec::new() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Dealer(model) }, &weights, &inputs);
         program.run(&mut machine)?;
-        machine.into_interpreter().role.sink.flush().map_err(Error::Sink)
+        machine.into_interpreter().role.sinks.into_iter().try_for_each(|sink| sink.flush()).map_err(Error::Sink)
     }
 }
 
@@ -216,7 +247,7 @@ impl Dealer {
 pub struct Prepare;
 
 impl Prepare {
-    /// Turns a seed and, for party one, the dealer's stream into prepared material.
+    /// Turns a seed and the dealer's stream into prepared material.
     ///
     /// # Errors
     /// If the stream ends or the queue's reader goes away; the queue is told either way.
@@ -365,6 +396,41 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     ) -> Result<Arc<BitTensor>, Error> {
         comparison::offline(&mut self.role, x, comparison)?;
         opening::offline_bits(&mut self.role, comparison.thresholds.len(), x.shape().len()).map(Arc::new)
+    }
+    fn compare_by_keys<W: RingWord>(
+        &mut self,
+        x: &Arc<Secret<W>>,
+        _form: &Form,
+        comparison: &Comparison,
+    ) -> Result<Arc<BitTensor>, Error> {
+        point::offline(&mut self.role, x, comparison)?;
+        opening::offline_bits(&mut self.role, comparison.thresholds.len(), x.shape().len()).map(Arc::new)
+    }
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Secret<W>>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<(), Error> {
+        rectifier_digits::offline::<W, V>(&mut self.role, x, comparison, Lift::new(form, shift), out)
+    }
+    fn rectify_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Secret<W>>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<(), Error> {
+        rectifier::offline::<W, V>(&mut self.role, x, comparison, Lift::new(form, shift), out)
+    }
+    fn spline_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Secret<W>>, &Form, u32),
+        comparison: &Comparison,
+        function: &Function,
+        out: &Form,
+    ) -> Result<(), Error> {
+        let lift = Lift::new(form, shift);
+        spline_keys::offline::<W, V>(&mut self.role, x, comparison, lift, function.spline(), out)
     }
     fn restructure_bits(&mut self, bits: &Arc<BitTensor>, structure: &Structure) -> Result<Arc<BitTensor>, Error> {
         bits.restructure(structure).map(Arc::new)

@@ -14,8 +14,10 @@ use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
-use crate::protocols::{Server, extension, opening, piecewise, selection, spline, table};
-use crate::record::{QueueReader, Record, RingWord};
+use crate::protocols::{
+    Server, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline, spline_keys, table,
+};
+use crate::record::{Keys, QueueReader, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
 use crate::{Party, interpreters::meter::Cost};
@@ -62,6 +64,13 @@ impl Server for Material<'_> {
         match self.queue.pop()? {
             Record::Bits(bits) if bits.planes() == planes && bits.len() == len => Ok(bits),
             _ => Err(Error::MaterialMismatch { expected: "bits" }),
+        }
+    }
+
+    fn pop_keys(&mut self, len: usize) -> Result<Keys, Error> {
+        match self.queue.pop()? {
+            Record::Keys(keys) if keys.roots.len() == len => Ok(keys),
+            _ => Err(Error::MaterialMismatch { expected: "keys" }),
         }
     }
 }
@@ -300,6 +309,47 @@ impl Interpreter for Online<'_> {
         let pending = self.defer_bits(bits, comparison.thresholds.len(), form.shape.len())?;
         self.exchange()?;
         self.take_bits(pending)
+    }
+    fn compare_by_keys<W: RingWord>(
+        &mut self,
+        x: &Arc<Tensor<W>>,
+        form: &Form,
+        comparison: &Comparison,
+    ) -> Result<Arc<BitTensor>, Error> {
+        let bits = point::online(&mut self.server, x, comparison)?;
+        let pending = self.defer_bits(bits, comparison.thresholds.len(), form.shape.len())?;
+        self.exchange()?;
+        self.take_bits(pending)
+    }
+    fn rectify_by_digits<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Tensor<W>>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        let mut first = rectifier_digits::online_first(&mut self.server, x, comparison)?;
+        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
+        self.exchange()?;
+        let opened = self.take_planes(pending)?;
+        rectifier_digits::online_second(&mut self.server, &opened, &first, x, Lift::new(form, shift), out)
+    }
+    fn rectify_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Tensor<W>>, &Form, u32),
+        comparison: &Comparison,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        rectifier::online(&mut self.server, x, comparison, Lift::new(form, shift), out)
+    }
+    fn spline_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Tensor<W>>, &Form, u32),
+        comparison: &Comparison,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Secret<V>, Error> {
+        let lift = (Lift::new(form, shift), form.fraction - shift);
+        spline_keys::online(&mut self.server, x, comparison, lift, function.spline(), out)
     }
     fn restructure_bits(&mut self, bits: &Arc<BitTensor>, structure: &Structure) -> Result<Arc<BitTensor>, Error> {
         bits.restructure(structure).map(Arc::new)

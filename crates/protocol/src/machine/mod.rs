@@ -14,8 +14,10 @@ use crate::linear::Structure;
 use crate::program::{WeightId, WeightKind, WeightSpec};
 use crate::protocols::comparison::Comparison;
 use crate::protocols::exponential;
+use crate::protocols::{point, rectifier_digits};
 use crate::record::RingWord;
 use crate::spline::Function;
+use crate::tuning::Tuning;
 use blindroute_ring::Shape;
 
 /// An interpreter with the program's weights: what a program runs on.
@@ -24,12 +26,23 @@ pub struct Machine<'a, I> {
     interpreter: I,
     weights: &'a [WeightSpec],
     inputs: &'a [Form],
+    tuning: Tuning,
 }
 
 impl<'a, I: Interpreter> Machine<'a, I> {
     /// A machine for a program of these weights and inputs.
     pub(crate) fn new(interpreter: I, weights: &'a [WeightSpec], inputs: &'a [Form]) -> Self {
-        Self { interpreter, weights, inputs }
+        Self { interpreter, weights, inputs, tuning: Tuning::default() }
+    }
+
+    /// Chooses between the implementations of the gates that follow. A program sets it from what all parties agreed on.
+    pub fn tune(&mut self, tuning: Tuning) {
+        self.tuning = tuning;
+    }
+
+    /// The choice in force.
+    pub fn tuning(&self) -> Tuning {
+        self.tuning
     }
 
     pub(crate) fn into_interpreter(self) -> I {
@@ -328,13 +341,22 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload: self.interpreter.extend(&x.payload, &x.form, shift, &form)? })
     }
 
-    /// `[x ≥ t]` for each threshold t. Two openings, whatever the number of thresholds.
+    /// Whether a comparison is made by keys.
+    fn by_keys(&self, comparison: &Comparison) -> bool {
+        self.tuning != Tuning::Near && comparison.window() <= point::WINDOW_MAX
+    }
+
+    /// `[x ≥ t]` for each threshold t. Two openings, one if tuned to keys, whatever the number of thresholds.
     ///
     /// # Errors
     /// If the window does not lie in the ring.
     pub fn compare<W: RingWord>(&mut self, x: &Masked<I, W>, comparison: &Comparison) -> Result<MaskedBits<I>, Error> {
         comparison.check(&x.form)?;
-        let payload = self.interpreter.compare(&x.payload, &x.form, comparison)?;
+        let payload = if self.by_keys(comparison) {
+            self.interpreter.compare_by_keys(&x.payload, &x.form, comparison)?
+        } else {
+            self.interpreter.compare(&x.payload, &x.form, comparison)?
+        };
         Ok(MaskedBits { shape: x.form.shape, planes: comparison.thresholds.len(), payload })
     }
 
@@ -378,6 +400,37 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload })
     }
 
+    /// `x ≫ shift` in a ring of `ring` bits where `x` reaches the comparison's one threshold, else 0. Needs
+    /// |x| < 2^(bits of x − 2). Two openings; one if tuned to the middle; none if tuned to far servers.
+    ///
+    /// # Errors
+    /// If there is not one threshold, the window does not lie in the ring, or there are not that many fraction bits.
+    pub fn rectify<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        comparison: &Comparison,
+        shift: u32,
+        ring: u32,
+    ) -> Result<Share<I, V>, Error> {
+        let by_keys = self.by_keys(comparison) && comparison.thresholds.len() == 1;
+        let halves = rectifier_digits::halves(comparison);
+        if self.tuning == Tuning::Near || (!by_keys && halves.is_none()) {
+            let bits = self.compare(x, comparison)?;
+            return self.select_extended(&bits, x, shift, ring);
+        }
+        comparison.check(&x.form)?;
+        Self::check_lift::<V>(&x.form, shift, ring)?;
+        let form = Form::new(x.form.shape, ring, x.form.fraction - shift);
+        let whole = (&x.payload, &x.form, shift);
+        let payload = match halves {
+            Some(halves) if self.tuning == Tuning::Middle || !by_keys => {
+                self.interpreter.rectify_by_digits(whole, &halves, &form)?
+            }
+            _ => self.interpreter.rectify_by_keys(whole, comparison, &form)?,
+        };
+        Ok(Share { form, payload })
+    }
+
     /// `function(x)`, given the bits of the comparison of `x` with the spline's knots, with `fraction` fraction bits.
     /// No opening.
     ///
@@ -409,6 +462,32 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         }
         let form = Form::new(x.form.shape, bits, exponential::FRACTION);
         Ok(Share { form, payload: self.interpreter.exponential(&x.payload, &x.form, &form)? })
+    }
+
+    /// `function(x)` for few elements of wide range, with `fraction` fraction bits in a ring of `bits`: compares `x`,
+    /// evaluates on a copy cut by `shift` in the whole word `V`. Needs |x| < 2^(bits of x − 2). One opening, which a
+    /// share deferred before joins; none if tuned to keys.
+    ///
+    /// # Errors
+    /// If the forms do not fit.
+    pub fn spline_of<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        comparison: &Comparison,
+        shift: u32,
+        function: &Function,
+        (bits, fraction): (u32, u32),
+    ) -> Result<Share<I, V>, Error> {
+        if !self.by_keys(comparison) {
+            let copy = self.extend::<W, V>(x, shift, V::BITS)?;
+            let copy = self.defer(copy)?;
+            return Ok(self.spline(x, comparison, copy, function, fraction)?.narrowed(bits));
+        }
+        comparison.check(&x.form)?;
+        Self::check_lift::<V>(&x.form, shift, bits)?;
+        let form = Form::new(x.form.shape, bits, fraction);
+        let payload = self.interpreter.spline_by_keys((&x.payload, &x.form, shift), comparison, function, &form)?;
+        Ok(Share { form, payload })
     }
 
     /// `function(x)` for few elements of wide range: compares `x`, evaluates on `wide`, the same value with other

@@ -5,6 +5,10 @@
 //! zero's share is drawn from its seed and party one's is a *correction* that the dealer sends; k is the ring width.
 //! Security, the same for all: semi-honest, one corrupt server or the dealer alone. A server sees public parts, each
 //! masked by fresh uniform λ, and its shares, each uniform on its own; the dealer sees nothing of the online phase.
+//!
+//! Comparisons have two implementations, between which a program's [`Tuning`](crate::Tuning) chooses: digits
+//! ([`comparison`], [`spline`], [`rectifier_digits`]) and keys of function secret sharing ([`point`], [`spline_keys`],
+//! [`rectifier`]).
 
 pub mod comparison;
 pub mod conjunction;
@@ -13,14 +17,18 @@ pub mod extension;
 pub mod linear;
 pub mod opening;
 pub mod piecewise;
+pub mod point;
 pub mod product;
+pub mod rectifier;
+pub mod rectifier_digits;
 pub mod selection;
 pub mod spline;
+pub mod spline_keys;
 pub mod table;
 
 use crate::bits::BitTensor;
 use crate::error::Error;
-use crate::record::RingWord;
+use crate::record::{Keys, RingWord};
 use crate::secret::Secret;
 use blindroute_ring::{Shape, Tensor};
 use std::sync::Arc;
@@ -47,6 +55,9 @@ pub(crate) trait Role {
         len: usize,
         value: impl FnOnce() -> BitTensor,
     ) -> Result<BitTensor, Error>;
+    /// Gives a server's online phase `len` keys: a root each from its seed (the dealer has both servers'), and `bytes`
+    /// bytes of corrections that the dealer alone can make and sends to both.
+    fn keys(&mut self, len: usize, bytes: usize, deal: impl FnOnce([&[u128]; 2], &mut Vec<u8>)) -> Result<(), Error>;
     /// Gives a server's online phase a piece of material.
     fn hand<W: RingWord>(&mut self, words: &Arc<Secret<W>>) -> Result<(), Error>;
     /// Gives a server's online phase a piece of material.
@@ -61,6 +72,8 @@ pub(crate) trait Server {
     fn pop<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error>;
     /// The next piece of material.
     fn pop_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error>;
+    /// The next piece of material.
+    fn pop_keys(&mut self, len: usize) -> Result<Keys, Error>;
 }
 
 /// Material bytes of `words` words of `bits` bits.

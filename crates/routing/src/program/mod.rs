@@ -7,12 +7,14 @@ mod encoder;
 mod head;
 mod inputs;
 mod plan;
+mod request;
 mod route;
 mod select;
 mod weights;
 
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
+pub use request::{Network, TunedTask};
 pub use route::{Placement, RouteProgram, Task};
 pub use select::{SelectMethod, SelectProgram};
 pub use weights::weight_tensors;

@@ -5,7 +5,7 @@ use super::head::Head;
 use super::inputs::input_forms;
 use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
 use super::select::{SelectMethod, SelectProgram};
-use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, WeightSpec};
+use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Tuning, WeightSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -63,6 +63,7 @@ pub struct RouteProgram {
     plan: Arc<ModelPlan>,
     specs: Arc<[WeightSpec]>,
     task: Task,
+    tuning: Tuning,
 }
 
 impl RouteProgram {
@@ -93,7 +94,13 @@ impl RouteProgram {
             }
         }
         let specs = plan.weights().into();
-        Ok(Self { plan, specs, task })
+        Ok(Self { plan, specs, task, tuning: Tuning::default() })
+    }
+
+    /// The same task by other implementations of its gates.
+    #[must_use]
+    pub fn with_tuning(self, tuning: Tuning) -> Self {
+        Self { tuning, ..self }
     }
 
     /// What it does.
@@ -117,6 +124,7 @@ impl Program for RouteProgram {
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
+        machine.tune(self.tuning);
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
         let head = |router: usize| Head { router: &self.plan.routers[router], specs: &self.specs };
         match self.task {

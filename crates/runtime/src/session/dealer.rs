@@ -67,8 +67,8 @@ impl<C: Catalogue> DealerService<C> {
         Ok(self.epoch.get_or_init(|| epoch))
     }
 
-    /// Answers one server. Server 1's thread deals; server 0's only leaves its link for it, and takes it back if server 1
-    /// does not come.
+    /// Answers one server. Server 1's thread deals to both; server 0's only leaves its link for it, and takes it back if
+    /// server 1 does not come.
     ///
     /// # Errors
     /// Whatever ends the session; the servers are told.
@@ -93,7 +93,10 @@ impl<C: Catalogue> DealerService<C> {
             Err(error) => return tell(&mut link, absent("server0", error)),
         };
         match self.deal(&mut other, &others, &mut link, &request) {
-            Ok(dealing) => dealing.run(&self.catalogue.program(&request.request).map_err(SessionError::Request)?, link),
+            Ok(dealing) => {
+                let program = self.catalogue.program(&request.request).map_err(SessionError::Request)?;
+                dealing.run(&program, [other, link])
+            }
             Err(error) => {
                 other.fail(&error.failure());
                 tell(&mut link, error)
@@ -133,20 +136,24 @@ struct Dealing<'a> {
 }
 
 impl Dealing<'_> {
-    fn run<P: blindroute_protocol::Program>(self, program: &P, link: Link) -> Result<(), SessionError> {
+    fn run<P: blindroute_protocol::Program>(self, program: &P, links: [Link; 2]) -> Result<(), SessionError> {
         let started = Instant::now();
-        let mut stream = MaterialWriter::new(link);
-        match Dealer::run(program, &self.epoch.model, self.material, &mut stream) {
+        let [mut zero, mut one] = links.map(MaterialWriter::new);
+        match Dealer::run(program, &self.epoch.model, self.material, [&mut zero, &mut one]) {
             Ok(()) => {
-                let (link, bytes) = stream.finish()?;
-                link.close();
+                let mut bytes = 0;
+                for stream in [zero, one] {
+                    let (link, written) = stream.finish()?;
+                    link.close();
+                    bytes += written;
+                }
                 let ms = started.elapsed().as_millis() as u64;
                 tracing::info!(session = %self.session, bytes, ms, "dealt");
                 Ok(())
             }
             Err(error) => {
                 let error = SessionError::from(error);
-                stream.fail(&error.failure());
+                [zero, one].map(|stream| stream.fail(&error.failure()));
                 Err(error)
             }
         }

@@ -1,10 +1,11 @@
 //! Sessions: what dealer, servers and client do with each other, for any catalogue of programs.
 //!
 //! One session is one run of one program on one input. In order: the client sends a hello to both servers; each server
-//! burns the session's id in its ledger and asks the dealer; the dealer grants a seed to each and streams corrections to
-//! server 1; server 1 opens two lanes to server 0; if either server lacks the dealer's current epoch of the model, they
-//! set the model up; both prepare their material and say that they are ready. That is the offline phase. Then the
-//! client sends its input's shares, the servers run online, and each sends its share of the answer and a report.
+//! burns the session's id in its ledger and asks the dealer; the dealer grants a seed to each and streams corrections,
+//! those of keys to both, all others to server 1; server 1 opens two lanes to server 0; if either server lacks the
+//! dealer's current epoch of the model, they set the model up; both prepare their material and say that they are ready.
+//! That is the offline phase. Then the client sends its input's shares, the servers run online, and each sends its share
+//! of the answer and a report.
 
 mod client;
 mod dealer;

@@ -72,9 +72,8 @@ impl<C> std::fmt::Debug for ServerService<C> {
 struct Session {
     id: SessionId,
     channel: PeerChannel,
-    material: Option<MaterialReader>,
     /// The dealer's connection, to end a wait for material that nobody wants any more.
-    dealer: Option<TcpStream>,
+    dealer: TcpStream,
     seed: Seed,
     model: Arc<ServerModel>,
     epoch: EpochId,
@@ -137,11 +136,11 @@ impl<C: Catalogue> ServerService<C> {
         let program = self.catalogue.program(&hello.request).map_err(SessionError::Request)?;
         // Burnt before anything of the session is used: a crash from here on costs the session, never secrecy.
         self.ledger.consume(hello.session)?;
-        let mut session = self.open(hello)?;
+        let (mut session, material) = self.open(hello)?;
         let (writer, reader) = MaterialQueue::bounded(MATERIAL_BUDGET);
         let (model, seed) = (Arc::clone(&session.model), session.seed.clone());
         let received = Arc::new(AtomicU64::new(0));
-        let material = session.material.take().map(|reader| Counted { reader, received: Arc::clone(&received) });
+        let material = Counted { reader: material, received: Arc::clone(&received) };
         std::thread::scope(|scope| {
             let (model, program) = (&model, &program);
             let prepare = move || prepare(program, model, &seed, material, writer);
@@ -152,8 +151,8 @@ impl<C: Catalogue> ServerService<C> {
             let result = self.serve(client, &mut session, program, &reader, &received, started);
             // The preparing thread ends when its queue has no reader, or when the dealer it waits for is cut off.
             drop(reader);
-            if let (Err(_), Some(dealer)) = (&result, &session.dealer) {
-                dealer.shutdown(std::net::Shutdown::Both).ok();
+            if result.is_err() {
+                session.dealer.shutdown(std::net::Shutdown::Both).ok();
             }
             result
         })?;
@@ -229,7 +228,7 @@ impl<C: Catalogue> ServerService<C> {
     }
 
     /// Dealer, peer and model of a session.
-    fn open(&self, hello: &ClientHello) -> Result<Session, SessionError> {
+    fn open(&self, hello: &ClientHello) -> Result<(Session, MaterialReader), SessionError> {
         let timeouts = &self.options.timeouts;
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
         dealer.send_message(&MaterialRequest {
@@ -264,18 +263,10 @@ impl<C: Catalogue> ServerService<C> {
             }
         };
         let model = self.model(grant.epoch, &generator_seed(mask), &mut channel)?;
-        let (reader, dealer) = match self.party {
-            Party::Zero => {
-                dealer.close();
-                (None, None)
-            }
-            Party::One => {
-                let socket = dealer.socket()?;
-                (Some(MaterialReader::new(dealer)), Some(socket))
-            }
-        };
+        let socket = dealer.socket()?;
         let seed = generator_seed(material);
-        Ok(Session { id: hello.session, channel, material: reader, dealer, seed, model, epoch: grant.epoch })
+        let session = Session { id: hello.session, channel, dealer: socket, seed, model, epoch: grant.epoch };
+        Ok((session, MaterialReader::new(dealer)))
     }
 
     fn call_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
@@ -339,17 +330,11 @@ impl Read for Counted {
 }
 
 /// Prepares until done or nobody wants it; the queue carries the result.
-fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, material: Option<Counted>, queue: QueueWriter) {
-    let result = match material {
-        None => Prepare::run(program, model, seed, &mut std::io::empty(), &queue),
-        Some(mut reader) => {
-            let source: &mut dyn Read = &mut reader;
-            Prepare::run(program, model, seed, source, &queue).and_then(|()| {
-                let ended = reader.reader.finish().map_err(std::io::Error::other);
-                ended.map(|(link, _)| link.close()).map_err(blindroute_protocol::Error::Material)
-            })
-        }
-    };
+fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, mut material: Counted, queue: QueueWriter) {
+    let result = Prepare::run(program, model, seed, &mut material, &queue).and_then(|()| {
+        let ended = material.reader.finish().map_err(std::io::Error::other);
+        ended.map(|(link, _)| link.close()).map_err(blindroute_protocol::Error::Material)
+    });
     queue.finish(result);
 }
 

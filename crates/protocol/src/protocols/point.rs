@@ -1,0 +1,117 @@
+//! Comparison with public thresholds by function secret sharing: one opening less than by digits.
+//!
+//! **Computes** [x ≥ t] for each of J thresholds t, as bits opened under mask bits. **Shapes** n elements, masked mod
+//! 2^k, to J planes of n bits. **Cost** one opening for any J: 8·⌈n/64⌉·J bytes each way; material for w window bits:
+//! 16·(max(w − 8, 0) + 1)·n bytes to each server and 8·⌈n/64⌉ to server 1. One key serves every threshold, for a
+//! comparison with a constant only shifts the public part. **Security** a server sees bits under fresh mask bits; its
+//! keys alone are noise as long as the fixed-key hash is (see [`blindroute_ring::fss`]): computational, where the digits
+//! rest on the seeds' generator only. **Error** that of [`comparison`](super::comparison). **Source** Boyle, Gilboa,
+//! Ishai, CCS'16; offsets as in Boyle, Gilboa, Ishai, TCC'19; Grotto, Storrier et al., CCS'23. **Differs from the
+//! source** in that the window's top bit is apart, and that the opened result is a masked bit of the other gates.
+
+use super::comparison::Comparison;
+use super::{Role, Server};
+use crate::bits::BitTensor;
+use crate::error::Error;
+use crate::record::{Keys, RingWord};
+use crate::secret::Secret;
+use blindroute_ring::fss::BitKeys;
+use blindroute_ring::{Tensor, Word, digits};
+
+/// Keys that are dealt, sent and evaluated at a time; a multiple of 64.
+const CHUNK: usize = 4096;
+
+/// Starts and lengths of the chunks of `len` keys.
+pub(super) fn chunks(len: usize) -> impl Iterator<Item = (usize, usize)> {
+    (0..len).step_by(CHUNK).map(move |start| (start, CHUNK.min(len - start)))
+}
+
+/// Bits of a window that a key can have, the sign included.
+pub(crate) const WINDOW_MAX: u32 = 31;
+
+/// The window below its top bit.
+#[inline(always)]
+pub(super) fn window<W: Word>(word: W, comparison: &Comparison) -> u32 {
+    word.shift_right(comparison.low).low_bits(comparison.window() - 1).low_u64() as u32
+}
+
+/// Which bit of a word is the window's top.
+pub(super) const fn top_bit(comparison: &Comparison) -> u32 {
+    comparison.low + comparison.digits * comparison.digit_bits
+}
+
+/// The public points of one threshold.
+pub(super) fn points<W: Word>(public: &[W], threshold: i64, comparison: &Comparison) -> Vec<u32> {
+    let shift = W::from_i64(threshold);
+    public.iter().map(|&m| window(m.minus(shift), comparison)).collect()
+}
+
+/// Material that does not fit the program.
+pub(super) fn mismatch() -> Error {
+    Error::MaterialMismatch { expected: "keys" }
+}
+
+/// The mask's top bit, shared.
+pub(super) fn top_plane<W: Word>(words: &[W], comparison: &Comparison) -> BitTensor {
+    let mut top = BitTensor::zeros(1, words.len());
+    digits::top_bits(words, W::ZERO, top_bit(comparison), top.plane_mut(0));
+    top
+}
+
+/// Everything but the mask of the result.
+pub(crate) fn offline<W: RingWord>(
+    role: &mut impl Role,
+    mask: &Secret<W>,
+    comparison: &Comparison,
+) -> Result<(), Error> {
+    let words = mask.expose().data();
+    let top = role.correlated_bits(1, words.len(), || top_plane(words, comparison))?;
+    role.hand_bits(top)?;
+    let depth = comparison.window() - 1;
+    for (start, count) in chunks(words.len()) {
+        role.keys(count, BitKeys::byte_len(count, depth), |roots, bytes| {
+            let secret = zeroize::Zeroizing::new(points(&words[start..start + count], 0, comparison));
+            BitKeys::deal(roots, &secret, depth).to_bytes(bytes);
+        })?;
+    }
+    Ok(())
+}
+
+/// Shares of [x ≥ t], one plane a threshold. No communication.
+pub(crate) fn online<W: RingWord>(
+    server: &mut impl Server,
+    public: &Tensor<W>,
+    comparison: &Comparison,
+) -> Result<BitTensor, Error> {
+    let words = public.data();
+    let party = usize::from(!server.leads());
+    let leads = if server.leads() { u64::MAX } else { 0 };
+    let mask_top = server.pop_bits(1, words.len())?;
+    let mut result = BitTensor::zeros(comparison.thresholds.len(), words.len());
+    for (plane, &threshold) in comparison.thresholds.iter().enumerate() {
+        let plane = result.plane_mut(plane);
+        digits::top_bits(words, W::from_i64(threshold), top_bit(comparison), plane);
+        for (word, mask_top) in plane.iter_mut().zip(mask_top.plane(0)) {
+            // [x ≥ t] is 1 less the sign.
+            *word = (*word & leads) ^ mask_top ^ leads;
+        }
+    }
+    for (start, count) in chunks(words.len()) {
+        let Keys { roots, corrections } = server.pop_keys(count)?;
+        let keys = BitKeys::from_bytes(&corrections, count, comparison.window() - 1).ok_or_else(mismatch)?;
+        for (plane, &threshold) in comparison.thresholds.iter().enumerate() {
+            let points = points(&words[start..start + count], threshold, comparison);
+            let less = zeroize::Zeroizing::new(keys.evaluate(party, &roots, &points));
+            for (word, less) in result.plane_mut(plane)[start / 64..].iter_mut().zip(less.iter()) {
+                *word ^= less;
+            }
+        }
+    }
+    Ok(result)
+}
+
+/// Material bytes, both servers' together.
+pub(crate) fn cost(len: usize, comparison: &Comparison) -> usize {
+    let keys: usize = chunks(len).map(|(_, count)| BitKeys::byte_len(count, comparison.window() - 1)).sum();
+    BitTensor::byte_len(1, len) + 2 * keys
+}

@@ -1,0 +1,147 @@
+//! Piecewise polynomials of few elements over a wide range by function secret sharing, without an opening.
+//!
+//! **Computes** y = P_0(x′) + Σ_j [x ≥ knot j]·(P_j − P_{j−1})(x′) mod 2^b for x′ = x ≫ s, lifted to that ring without
+//! being opened again: x′ = M − Λ_u with Λ_u = A − u·T, u public (see [`extension`](super::extension)). A polynomial at
+//! M − Λ_u is a public combination of the powers of Λ_u, so shares of Λ_u^q and of d_j·Λ_u^q are enough, for both u:
+//! d_j is e_j = τ + (1 − 2τ)·[c_j < r] or 1 − e_j, as the public top bit says; the dealer shares Λ_u^q and τ·Λ_u^q, and
+//! keys whose payload is (1 − 2τ)·Λ_u^q. **One** key serves every knot. **Shapes** n elements masked mod 2^k, to shares.
+//! **Cost** no opening. Material for degree D and w window bits: keys of 16·(w − 2)·n + (w − 1)·(2D + 1)·⌈b·n/8⌉ bytes to
+//! each server, and (4D + 1)·⌈b·n/8⌉ to server 1. **Security** shares only; keys are computational, see
+//! [`point`](super::point). **Error** the comparison's resolution, the cut's unit, and the spline's. **Source** spline
+//! evaluation of Boyle et al., EUROCRYPT'21, figure 15. **Differs from the source** in that the payload is the mask's
+//! powers, not the coefficients of all pieces (so it does not grow with the knots), and that it undoes the wrap of a
+//! narrow mask.
+
+use super::comparison::Comparison;
+use super::extension::Lift;
+use super::piecewise::{alternating, power_of};
+use super::point::{chunks, mismatch, points, top_bit};
+use super::{Role, Server, words_len};
+use crate::error::Error;
+use crate::form::Form;
+use crate::record::{Keys, RingWord};
+use crate::secret::Secret;
+use crate::spline::{Spline, taylor};
+use blindroute_ring::Tensor;
+use blindroute_ring::fss::{PayloadKeys, PayloadShape};
+use std::sync::Arc;
+
+fn shape(comparison: &Comparison, spline: &Spline, out: &Form) -> PayloadShape {
+    PayloadShape { depth: comparison.window() - 1, rings: vec![out.bits; 2 * spline.degree() + 1] }
+}
+
+/// 1, Λ_0, …, Λ_0^D, Λ_1, …, Λ_1^D.
+fn powers<W: RingWord, V: RingWord>(mask: &Tensor<W>, lift: Lift, degree: usize) -> Vec<Secret<V>> {
+    let low = Secret::new(mask.map(|word| lift.low::<W, V>(word)));
+    let wrapped = mask.map(|word| lift.low::<W, V>(word).minus(lift.top::<W, V>(word).shift_left(lift.width())));
+    let wrapped = Secret::new(wrapped);
+    let of = |base: &Secret<V>, power| Secret::new(power_of(base.expose(), power));
+    let mut powers = vec![of(&low, 0)];
+    powers.extend((1..=degree).map(|power| of(&low, power)));
+    powers.extend((1..=degree).map(|power| of(&wrapped, power)));
+    powers
+}
+
+pub(crate) fn offline<W: RingWord, V: RingWord>(
+    role: &mut impl Role,
+    mask: &Secret<W>,
+    comparison: &Comparison,
+    lift: Lift,
+    spline: &Spline,
+    out: &Form,
+) -> Result<(), Error> {
+    let (words, bit) = (mask.expose().data(), top_bit(comparison));
+    // Servers never look at them: only the dealer's closures below do.
+    let powers = std::cell::OnceCell::new();
+    let power = |index: usize| {
+        powers.get_or_init(|| self::powers::<W, V>(mask.expose(), lift, spline.degree()))[index].expose()
+    };
+    let tau = || mask.expose().map(|word| V::from_i64(word.bit(bit) as i64));
+    for index in 1..=2 * spline.degree() {
+        let shared = role.correlated(out.shape, out.bits, || power(index).clone())?;
+        role.hand(&shared)?;
+    }
+    for index in 0..=2 * spline.degree() {
+        let shared = role.correlated(out.shape, out.bits, || tau().zip(power(index), V::times))?;
+        role.hand(&shared)?;
+    }
+    let shape = shape(comparison, spline, out);
+    for (start, count) in chunks(words.len()) {
+        let range = start..start + count;
+        role.keys(count, shape.byte_len(count), |roots, bytes| {
+            let words = &words[range.clone()];
+            let secret = zeroize::Zeroizing::new(points(words, 0, comparison));
+            let signed = |index: usize| {
+                let signs = words.iter().map(|word| V::from_i64(1 - 2 * word.bit(bit) as i64));
+                let powers = power(index).data()[range.clone()].iter();
+                zeroize::Zeroizing::new(signs.zip(powers).map(|(sign, &x)| sign.times(x)).collect::<Vec<V>>())
+            };
+            let payload: Vec<_> = (0..=2 * spline.degree()).map(signed).collect();
+            let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
+            PayloadKeys::deal(shape.clone(), roots, &secret, &payload).to_bytes(bytes);
+        })?;
+    }
+    Ok(())
+}
+
+pub(crate) fn online<W: RingWord, V: RingWord>(
+    server: &mut impl Server,
+    public: &Tensor<W>,
+    comparison: &Comparison,
+    (lift, fraction): (Lift, u32),
+    spline: &Spline,
+    out: &Form,
+) -> Result<Secret<V>, Error> {
+    let degree = spline.degree();
+    let mut pop = |count: usize| (0..count).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>();
+    let (powers, with_top) = (pop(2 * degree)?, pop(2 * degree + 1)?);
+    let (party, one) = (usize::from(!server.leads()), V::from_i64(i64::from(server.leads())));
+    let (base, differences) = spline.ring_pieces::<V>(fraction, out.fraction);
+    let (shape, bit) = (shape(comparison, spline, out), top_bit(comparison));
+    // Which words of the payload are Λ_u^0, …, Λ_u^D.
+    let cases: [Vec<usize>; 2] = [(0..=degree).collect(), [0].into_iter().chain(degree + 1..=2 * degree).collect()];
+    let share = |parts: &[Arc<Secret<V>>], part: usize, index: usize| parts[part].expose().data()[index];
+    let mut words = Secret::new(Tensor::zeros(out.shape));
+    for (start, count) in chunks(public.data().len()) {
+        let Keys { roots, corrections } = server.pop_keys(count)?;
+        let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
+        let public = &public.data()[start..start + count];
+        let lifted: Vec<(V, usize)> = public
+            .iter()
+            .map(|&m| lift.public::<W, V>(m))
+            .map(|(value, wraps)| (value, wraps.low_u64() as usize))
+            .collect();
+        let power = |index: usize, q: usize| match cases[lifted[index].1][q] {
+            0 => one,
+            word => share(&powers, word - 1, start + index),
+        };
+        let words = &mut words.expose_mut().data_mut()[start..start + count];
+        for (index, (word, &(value, _))) in words.iter_mut().zip(&lifted).enumerate() {
+            *word = alternating(&taylor(&base, value), |q| power(index, q));
+        }
+        for (&threshold, difference) in comparison.thresholds.iter().zip(&differences) {
+            let points = points(public, threshold, comparison);
+            let shift = W::from_i64(threshold);
+            let less = keys.evaluate(party, &roots, &points, [&cases[0], &cases[1]], |index| lifted[index].1);
+            let less: Vec<_> = less.into_iter().map(zeroize::Zeroizing::new).collect();
+            for (index, word) in words.iter_mut().enumerate() {
+                let (value, case) = lifted[index];
+                let flips = public[index].minus(shift).bit(bit);
+                let term = alternating(&taylor(difference, value), |q| {
+                    let e = share(&with_top, cases[case][q], start + index).plus(less[q][index]);
+                    super::selection::choose(flips, e, power(index, q).minus(e))
+                });
+                *word = word.plus(term);
+            }
+        }
+    }
+    Ok(words)
+}
+
+/// Material bytes, both servers' together.
+pub(crate) fn cost(comparison: &Comparison, spline: &Spline, out: &Form) -> usize {
+    let len = out.shape.len();
+    let shape = shape(comparison, spline, out);
+    let keys: usize = chunks(len).map(|(_, count)| shape.byte_len(count)).sum();
+    (4 * spline.degree() + 1) * words_len(len, out.bits) + 2 * keys
+}

@@ -1,0 +1,177 @@
+use super::*;
+use crate::{Prg, Seed, Word};
+use proptest::prelude::*;
+
+/// Roots of `len` keys for both parties.
+fn roots(seed: u8, len: usize) -> [Vec<u128>; 2] {
+    [seed, seed ^ 0x80].map(|byte| Prg::new(&Seed::new([byte; 16])).words(len))
+}
+
+fn points(seed: u8, len: usize, depth: u32) -> Vec<u32> {
+    Prg::new(&Seed::new([seed ^ 0x40; 16])).words::<u32>(len).into_iter().map(|word| word.low_bits(depth)).collect()
+}
+
+/// All bits set for c < r, both at the ends and where they meet.
+fn meets(secret: &[u32], depth: u32) -> Vec<Vec<u32>> {
+    let last = (1 << depth) - 1;
+    let near = |by: i64| secret.iter().map(|&r| (i64::from(r) + by).clamp(0, last) as u32).collect();
+    vec![near(0), near(-1), near(1), vec![0; secret.len()], vec![last as u32; secret.len()]]
+}
+
+fn check_bits(seed: u8, depth: u32, secret: &[u32], public: &[u32]) {
+    let len = secret.len();
+    let [zero, one] = roots(seed, len);
+    let keys = BitKeys::deal([&zero, &one], secret, depth);
+    let mut bytes = Vec::new();
+    keys.to_bytes(&mut bytes);
+    assert_eq!(bytes.len(), BitKeys::byte_len(len, depth));
+    assert!(BitKeys::from_bytes(&bytes[1..], len, depth).is_none());
+    let keys = BitKeys::from_bytes(&bytes, len, depth).unwrap();
+    let shares = [keys.evaluate(0, &zero, public), keys.evaluate(1, &one, public)];
+    for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
+        let bit = (shares[0][index / 64] ^ shares[1][index / 64]) >> (index % 64) & 1;
+        assert_eq!(bit == 1, c < r, "depth {depth}, {c} < {r}");
+    }
+}
+
+fn check_payload<V: Word + std::fmt::Debug>(
+    seed: u8,
+    shape: &PayloadShape,
+    secret: &[u32],
+    public: &[u32],
+    cases: [&[usize]; 2],
+) {
+    let len = secret.len();
+    let [zero, one] = roots(seed, len);
+    let mut prg = Prg::new(&Seed::new([seed ^ 0x20; 16]));
+    let payload: Vec<Vec<V>> = shape.rings.iter().map(|_| prg.words(len)).collect();
+    let slices: Vec<&[V]> = payload.iter().map(Vec::as_slice).collect();
+    let keys = PayloadKeys::deal(shape.clone(), [&zero, &one], secret, &slices);
+    let mut bytes = Vec::new();
+    keys.to_bytes(&mut bytes);
+    assert_eq!(bytes.len(), shape.byte_len(len));
+    assert!(PayloadKeys::<V>::from_bytes(&bytes[1..], len, shape.clone()).is_none());
+    let keys = PayloadKeys::<V>::from_bytes(&bytes, len, shape.clone()).unwrap();
+    let case = |index: usize| index % 2;
+    let shares = [keys.evaluate(0, &zero, public, cases, case), keys.evaluate(1, &one, public, cases, case)];
+    for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
+        for (word, &component) in cases[case(index)].iter().enumerate() {
+            let sum = shares[0][word][index].plus(shares[1][word][index]);
+            let expected = if c < r { payload[component][index] } else { V::ZERO };
+            let bits = shape.rings[component];
+            assert_eq!(sum.low_bits(bits), expected.low_bits(bits), "{c} < {r}, word {component}");
+        }
+    }
+}
+
+#[test]
+fn bits_at_every_point_of_small_trees() {
+    for depth in 1..=9 {
+        let size = 1u32 << depth;
+        let pairs: Vec<(u32, u32)> = (0..size).flat_map(|r| (0..size).map(move |c| (r, c))).step_by(7).collect();
+        let (secret, public): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+        check_bits(depth as u8, depth, &secret, &public);
+    }
+}
+
+#[test]
+fn payloads_at_every_point_of_small_trees() {
+    for depth in 1..=5 {
+        let size = 1u32 << depth;
+        let pairs: Vec<(u32, u32)> = (0..size).flat_map(|r| (0..size).map(move |c| (r, c))).collect();
+        let (secret, public): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+        let three = PayloadShape { depth, rings: vec![28, 28, 14] };
+        check_payload::<u32>(depth as u8, &three, &secret, &public, [&[0, 1, 2], &[0, 1, 2]]);
+        let seven = PayloadShape { depth, rings: vec![104; 7] };
+        check_payload::<u128>(depth as u8, &seven, &secret, &public, [&[0, 1, 2, 3], &[0, 4, 5, 6]]);
+        let five = PayloadShape { depth, rings: vec![64, 40, 64, 1, 33] };
+        check_payload::<u64>(depth as u8, &five, &secret, &public, [&[0, 1, 4], &[2, 3, 4]]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn bits_of_any_depth_and_number(seed in 0u8..32, depth in 1u32..=24, len in 1usize..700) {
+        let secret = points(seed, len, depth);
+        check_bits(seed, depth, &secret, &points(seed ^ 1, len, depth));
+        for public in meets(&secret, depth) {
+            check_bits(seed, depth, &secret, &public);
+        }
+    }
+
+    #[test]
+    fn payloads_of_any_depth_and_number(seed in 0u8..32, depth in 1u32..=24, len in 1usize..600) {
+        let secret = points(seed, len, depth);
+        let shape = PayloadShape { depth, rings: vec![32, 20, 32] };
+        check_payload::<u32>(seed, &shape, &secret, &points(seed ^ 1, len, depth), [&[0, 1, 2], &[0, 1, 2]]);
+        for public in meets(&secret, depth) {
+            check_payload::<u32>(seed, &shape, &secret, &public, [&[0, 1, 2], &[0, 1, 2]]);
+        }
+    }
+}
+
+/// One key is noise whatever the secret: the corrections' bits and the shares are balanced. (What a server sees in a run
+/// is tested in the protocol.)
+#[test]
+fn corrections_look_the_same_for_every_secret() {
+    let (len, depth) = (4096, 12);
+    let [zero, one] = roots(9, len);
+    for point in [0, 1, 2047, 4095] {
+        let secret = vec![point; len];
+        let mut bytes = Vec::new();
+        BitKeys::deal([&zero, &one], &secret, depth).to_bytes(&mut bytes);
+        let beta = vec![point; len];
+        let shape = PayloadShape { depth, rings: vec![32] };
+        PayloadKeys::deal(shape, [&zero, &one], &secret, &[&beta]).to_bytes(&mut bytes);
+        let mut counts = [0.0f64; 256];
+        bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1.0);
+        // Seeds of payload keys have one zero bit of 128: those bytes are left out by allowing for them.
+        let expected = bytes.len() as f64 / 256.0;
+        let worst = counts.iter().map(|count| (count / expected - 1.0).abs()).fold(0.0, f64::max);
+        assert!(worst < 0.08, "point {point}: a byte is off by {worst}");
+    }
+}
+
+#[test]
+fn keys_do_not_print() {
+    let keys = BitKeys::deal([&[1], &[2]], &[3], 8);
+    assert_eq!(format!("{keys:?}"), "BitKeys(1 of depth 8, redacted)");
+}
+
+/// Run with `cargo test --release -p blindroute-ring -- --ignored --nocapture fss`.
+#[test]
+#[ignore = "a measurement, not a check"]
+fn speed() {
+    use std::time::Instant;
+    let (len, depth) = (1 << 16, 12);
+    let [zero, one] = roots(1, len);
+    let (secret, public) = (points(1, len, depth), points(2, len, depth));
+    let rate = |name: &str, started: Instant| {
+        println!("{name}: {:.2} M elements/s", len as f64 / started.elapsed().as_secs_f64() / 1e6);
+    };
+    for _ in 0..3 {
+        let started = Instant::now();
+        let keys = BitKeys::deal([&zero, &one], &secret, depth);
+        rate("bits, dealt", started);
+        let started = Instant::now();
+        std::hint::black_box(keys.evaluate(0, &zero, &public));
+        rate("bits, evaluated", started);
+        let beta: Vec<u32> = points(3, len, 32);
+        let shape = PayloadShape { depth, rings: vec![32, 32, 12] };
+        let started = Instant::now();
+        let keys = PayloadKeys::deal(shape, [&zero, &one], &secret, &[&beta, &beta, &beta]);
+        rate("three words, dealt", started);
+        let started = Instant::now();
+        std::hint::black_box(keys.evaluate(0, &zero, &public, [&[0, 1, 2], &[0, 1, 2]], |_| 0));
+        rate("three words, evaluated", started);
+        let beta: Vec<u128> = secret.iter().map(|&r| u128::from(r)).collect();
+        let shape = PayloadShape { depth: 20, rings: vec![104; 7] };
+        let started = Instant::now();
+        let keys = PayloadKeys::deal(shape, [&zero, &one], &secret, &[&beta[..]; 7]);
+        rate("seven wide words, dealt", started);
+        let started = Instant::now();
+        std::hint::black_box(keys.evaluate(0, &zero, &public, [&[0, 1, 2, 3], &[0, 4, 5, 6]], |i| i & 1));
+        rate("seven wide words, one knot", started);
+    }
+}

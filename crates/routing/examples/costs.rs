@@ -1,0 +1,39 @@
+//! Openings, bytes and material of a full route with the default encoder, by length. Run with
+//! `cargo run -p blindroute-routing --example costs`.
+#![allow(clippy::print_stdout)]
+
+use blindroute_protocol::{Error, Meter, Tuning};
+use blindroute_routing::bundle::{Activation, Attention, Pooling};
+use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, Task};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn main() -> Result<(), Error> {
+    let encoder = EncoderPlan {
+        layers: 6,
+        hidden: 384,
+        heads: 12,
+        ffn: 1536,
+        attention: Attention::TwoRelu,
+        activation: Activation::Relu,
+        pooling: Pooling::Mean,
+    };
+    let routers = vec![
+        RouterPlan { name: "uniroute".to_owned(), head: HeadPlan::UniRoute { clusters: 20 } },
+        RouterPlan { name: "cscr".to_owned(), head: HeadPlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
+    ];
+    let wan = Network { delay: Duration::from_millis(20), megabits: 400.0 };
+    let plan = Arc::new(ModelPlan { encoder, models: 112, routers });
+    for router in 0..plan.routers.len() {
+        for bucket in [32, 64, 128, 256] {
+            let task = Task::Route { router, bucket };
+            for tuning in Tuning::ALL {
+                let cost = Meter::cost(&RouteProgram::new(Arc::clone(&plan), task)?.with_tuning(tuning))?;
+                let wait = wan.estimate(&cost);
+                println!("{} {bucket} {tuning:?} {cost:?}, on a wan {wait:.2?}", plan.routers[router].name);
+            }
+            println!("{} {bucket}: {:?} on a wan", plan.routers[router].name, wan.choose(&plan, task)?);
+        }
+    }
+    Ok(())
+}

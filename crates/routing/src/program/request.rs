@@ -1,0 +1,81 @@
+//! What a client asks for: a task, and how its program is tuned; and the choice of the tuning for a network.
+
+use super::plan::ModelPlan;
+use super::route::{RouteProgram, Task};
+use blindroute_protocol::{Cost, Error, Meter, Tuning};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A tuning's name on the wire.
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Tuning", rename_all = "lowercase")]
+enum TuningName {
+    Near,
+    Middle,
+    Far,
+}
+
+/// A task with its tuning. Public: all parties of a session run the program that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunedTask {
+    /// What to run.
+    #[serde(flatten)]
+    pub task: Task,
+    /// How; left out on the wire where it is the default.
+    #[serde(default, with = "TuningName", skip_serializing_if = "is_default")]
+    pub tuning: Tuning,
+}
+
+fn is_default(tuning: &Tuning) -> bool {
+    *tuning == Tuning::default()
+}
+
+impl From<Task> for TunedTask {
+    fn from(task: Task) -> Self {
+        Self { task, tuning: Tuning::default() }
+    }
+}
+
+/// A network between the two servers, as far as the choice of a tuning goes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Network {
+    /// One way.
+    pub delay: Duration,
+    /// Megabits a second, each direction.
+    pub megabits: f64,
+}
+
+impl Network {
+    /// Online work a byte of material, where it counts most: keys are evaluated at about this rate on one core (half of
+    /// the material, that of one server; measured by the ring's test `fss::tests::speed`).
+    const SECONDS_A_BYTE: f64 = 1.0e-9;
+    /// Material beyond this cannot wait prepared at the servers, so the query would wait for the dealer: no choice.
+    const MATERIAL_MAX: usize = 1 << 30;
+
+    /// How much longer a route takes online on this network than on none.
+    pub fn estimate(&self, cost: &Cost) -> Duration {
+        let bytes = cost.opening_bytes as f64 * 8.0 / (self.megabits * 1e6);
+        let material = cost.material_bytes as f64 / 2.0 * Self::SECONDS_A_BYTE;
+        self.delay * cost.openings as u32 + Duration::from_secs_f64(bytes + material)
+    }
+
+    /// The tuning with the least estimate among those whose material can wait; the first of equals, which has the least
+    /// material.
+    ///
+    /// # Errors
+    /// If the task is none of the model's.
+    pub fn choose(&self, plan: &Arc<ModelPlan>, task: Task) -> Result<Tuning, Error> {
+        let mut best: Option<(Duration, Tuning)> = None;
+        for tuning in Tuning::ALL {
+            let program = RouteProgram::new(Arc::clone(plan), task)?.with_tuning(tuning);
+            let cost = Meter::cost(&program)?;
+            let estimate = self.estimate(&cost);
+            let waits = tuning == Tuning::default() || cost.material_bytes <= Self::MATERIAL_MAX;
+            if waits && best.is_none_or(|(least, _)| estimate < least) {
+                best = Some((estimate, tuning));
+            }
+        }
+        Ok(best.map_or_else(Tuning::default, |(_, tuning)| tuning))
+    }
+}
