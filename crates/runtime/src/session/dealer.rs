@@ -153,7 +153,9 @@ impl Dealing<'_> {
             }
             Err(error) => {
                 let error = SessionError::from(error);
-                [zero, one].map(|stream| stream.fail(&error.failure()));
+                for stream in [zero, one] {
+                    stream.fail(&error.failure());
+                }
                 Err(error)
             }
         }
