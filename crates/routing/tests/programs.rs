@@ -3,17 +3,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use blindroute_protocol::{Clear, Meter, Output, Program, Shape, Tensor};
+use blindroute_protocol::{Clear, Meter, Output, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear,
     Matrix, Model, Pooling, Router, Rule, UniRoute,
 };
 use blindroute_routing::program::{
-    EncoderPlan, HeadPlan, ModelPlan, RouteInputs, RouteProgram, RouterPlan, SelectMethod, SelectProgram, Task,
-    head_inputs, weight_tensors,
+    EncoderPlan, HeadPlan, ModelPlan, Network, RouteInputs, RouteProgram, RouterPlan, SelectMethod, SelectProgram,
+    Task, head_inputs, weight_tensors,
 };
 use blindroute_testkit::{TestWorld, generator};
 use std::sync::Arc;
+use std::time::Duration;
 
 const HIDDEN: usize = 64;
 const FFN: usize = 128;
@@ -345,6 +346,41 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
             assert!(cost.openings <= most, "{} openings of router {router}", cost.openings);
         }
     }
+}
+
+#[test]
+fn a_tuning_changes_openings_and_material_but_no_embedding() {
+    for (attention, activation) in [(Attention::TwoRelu, Activation::Relu), (Attention::Softmax, Activation::Gelu)] {
+        let world = World::new(attention, activation, Pooling::Mean);
+        let task = Task::Embed { bucket: 32 };
+        let inputs = world.inputs(&prompt(9, 4), 32).tensors;
+        let clear = world.clear(task, inputs.clone());
+        let mut costs = Vec::new();
+        for tuning in Tuning::ALL {
+            let program = world.program(task).with_tuning(tuning);
+            let run = TestWorld::seeded(2).run(&program, &world.weights, &inputs).unwrap();
+            let cosine = cosine(&run.output.values[0], &clear.values[0]);
+            assert!(cosine >= 0.999, "{attention} {activation} {tuning:?}: cosine {cosine}");
+            assert_eq!((run.servers[0].openings, run.material_bytes), {
+                (run.forecast.openings, run.forecast.material_bytes)
+            });
+            costs.push(run.forecast);
+        }
+        assert!(costs.windows(2).all(|pair| pair[0].openings >= pair[1].openings), "{costs:?}");
+        assert!(costs.windows(2).all(|pair| pair[0].material_bytes <= pair[1].material_bytes), "{costs:?}");
+    }
+}
+
+#[test]
+fn a_network_chooses_the_tuning() {
+    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let task = Task::Route { router: 0, bucket: 32 };
+    let choice = |micros: u64, megabits: f64| {
+        Network { delay: Duration::from_micros(micros), megabits }.choose(&world.plan, task).unwrap()
+    };
+    assert_eq!(choice(0, 100_000.0), Tuning::Near);
+    assert_ne!(choice(20_000, 400.0), Tuning::Near);
+    assert_eq!(choice(10_000_000, 400.0), Tuning::Far);
 }
 
 #[test]

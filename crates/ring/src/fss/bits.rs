@@ -61,7 +61,7 @@ impl BitKeys {
                     *word = (correct(left, right, direction) & !(1 << VALUE)) | value;
                     for (party, nodes) in nodes.iter_mut().enumerate() {
                         let hash = (left[party] & !direction) | (right[party] & direction);
-                        nodes[index] = nodes[index].child(hash, direction, *word);
+                        nodes[index] = nodes[index].child(hash, direction as u32 & 1, *word);
                     }
                 }
             }
@@ -89,23 +89,24 @@ impl BitKeys {
             let points = &points[start..start + count];
             let roots = roots[start..start + count].iter();
             let mut nodes: Zeroizing<Vec<_>> = Zeroizing::new(roots.map(|&root| Node::root(root, party)).collect());
-            let mut values = [0u128; BATCH];
+            let mut values = [0u64; BATCH];
             for level in 0..levels {
                 let bit = self.depth - 1 - level as u32;
                 let children = nodes.iter().zip(points).map(|(node, &c)| (node.seed, u128::from(c >> bit & 1)));
                 hash.children(children, &mut hashes[..count]);
                 let words = &self.words[level * len + start..][..count];
                 for (index, (node, &c)) in nodes.iter_mut().zip(points).enumerate() {
-                    let right = spread(u128::from(c), bit);
-                    values[index] ^= (hashes[index] ^ (words[index] & node.control)) & !right;
-                    *node = node.child(hashes[index], right, words[index]);
+                    let side = c >> bit & 1;
+                    let value = hashes[index] as u64 ^ (words[index] as u64 & node.control);
+                    values[index] ^= value & u64::from(side).wrapping_sub(1);
+                    *node = node.child(hashes[index], side, words[index]);
                 }
             }
             hash.values(nodes.iter().map(|node| (node.seed, 0)), &mut hashes[..count]);
             let words = &self.words[levels * len + start..][..count];
             for (index, (node, &c)) in nodes.iter().zip(points).enumerate() {
-                let leaf = (hashes[index] ^ (words[index] & node.control)) >> (c & ((1 << LEAF) - 1));
-                let bit = (values[index] >> VALUE ^ leaf) as u64 & 1;
+                let leaf = (hashes[index] ^ (words[index] & node.mask())) >> (c & ((1 << LEAF) - 1));
+                let bit = (values[index] >> VALUE ^ leaf as u64) & 1;
                 bits[(start + index) / 64] |= bit << ((start + index) % 64);
             }
             values.zeroize();

@@ -43,7 +43,7 @@ const fn spread(word: u128, index: u32) -> u128 {
 #[derive(Clone, Copy, Default)]
 struct Node {
     seed: u128,
-    control: u128,
+    control: u64,
 }
 
 impl zeroize::DefaultIsZeroes for Node {}
@@ -52,14 +52,20 @@ impl Node {
     /// The root of `party`'s key.
     #[inline(always)]
     fn root(root: u128, party: usize) -> Self {
-        Self { seed: root & SEED, control: if party == 0 { 0 } else { u128::MAX } }
+        Self { seed: root & SEED, control: if party == 0 { 0 } else { u64::MAX } }
     }
 
-    /// The child whose hash is `hash`, reached by `right` (a mask), under a level's correction.
+    /// The control bit as a mask of 128 bits.
     #[inline(always)]
-    fn child(self, hash: u128, right: u128, correction: u128) -> Self {
-        let control = (spread(correction, 0) & !right) ^ (spread(correction, 1) & right);
-        Self { seed: (hash ^ (correction & self.control)) & SEED, control: spread(hash, 0) ^ (control & self.control) }
+    fn mask(self) -> u128 {
+        u128::from(self.control) << 64 | u128::from(self.control)
+    }
+
+    /// The child on `side` (0 or 1) whose hash is `hash`, under a level's correction.
+    #[inline(always)]
+    fn child(self, hash: u128, side: u32, correction: u128) -> Self {
+        let control = hash as u64 ^ (correction as u64 >> side & self.control);
+        Self { seed: (hash ^ (correction & self.mask())) & SEED, control: (control & 1).wrapping_neg() }
     }
 }
 

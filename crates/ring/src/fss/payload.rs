@@ -88,7 +88,7 @@ impl<V: Word> PayloadKeys<V> {
                         let wanted = payload[start + index].bit_and(V::from_u128(spread(points[index].into(), bit)));
                         let difference = wanted.minus(of(0)).plus(of(1));
                         // Of the holders, the one whose control bit is set adds it: the sign is that one's.
-                        let sign = V::from_u128(nodes[1][index].control);
+                        let sign = V::from_u128(nodes[1][index].mask());
                         *value = difference.bit_xor(sign).minus(sign);
                     }
                 }
@@ -107,7 +107,7 @@ impl<V: Word> PayloadKeys<V> {
                     seeds[level * len + start + index] = correction;
                     for (party, nodes) in nodes.iter_mut().enumerate() {
                         let hash = (left[party] & !direction) | (right[party] & direction);
-                        nodes[index] = nodes[index].child(hash, direction, correction);
+                        nodes[index] = nodes[index].child(hash, direction as u32 & 1, correction);
                     }
                 }
             }
@@ -168,14 +168,16 @@ impl<V: Word> PayloadKeys<V> {
                 }
                 let level_at = level * len + start;
                 for (word, out) in out.iter_mut().enumerate() {
-                    for (at, &index) in lefts.iter().enumerate() {
-                        let case = case(start + index);
+                    let sums = &mut out[start..][..count];
+                    let ways = [0, 1].map(|case| {
                         let (slot, shift) = slots[case][word];
-                        let value = V::from_u128(converted[slot + at] >> shift);
-                        let control = V::from_u128(nodes[index].control);
-                        let correction = self.values[cases[case][word]][level_at + index].bit_and(control);
-                        let sum = &mut out[start + index];
-                        *sum = sum.plus(value).plus(correction);
+                        (&converted[slot..][..lefts.len()], shift, &self.values[cases[case][word]][level_at..][..count])
+                    });
+                    for (at, &index) in lefts.iter().enumerate() {
+                        let (converted, shift, corrections) = ways[case(start + index)];
+                        let value = V::from_u128(converted[at] >> shift);
+                        let correction = corrections[index].bit_and(V::from_u128(nodes[index].mask()));
+                        sums[index] = sums[index].plus(value).plus(correction);
                     }
                 }
                 if level + 1 == depth {
@@ -185,7 +187,7 @@ impl<V: Word> PayloadKeys<V> {
                 hash.children(children, &mut hashes[..count]);
                 let seeds = &self.seeds[level_at..][..count];
                 for (index, (node, &c)) in nodes.iter_mut().zip(points).enumerate() {
-                    *node = node.child(hashes[index], spread(c.into(), bit), seeds[index]);
+                    *node = node.child(hashes[index], c >> bit & 1, seeds[index]);
                 }
             }
         }
