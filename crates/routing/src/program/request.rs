@@ -48,7 +48,7 @@ pub struct Network {
 
 impl Network {
     /// Online work a byte of material, where it counts most: keys are evaluated at about this rate on one core (half of
-    /// the material, that of one server; measured by the ring's test `fss::tests::speed`).
+    /// the material, that of one server; measured by the ring's example `keys`).
     const SECONDS_A_BYTE: f64 = 1.0e-9;
     /// Material beyond this cannot wait prepared at the servers, so the query would wait for the dealer: no choice.
     const MATERIAL_MAX: usize = 1 << 30;
