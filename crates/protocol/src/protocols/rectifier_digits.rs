@@ -6,7 +6,7 @@
 //! [`rectifier`](super::rectifier). **Shapes** n elements masked mod 2^k, to shares of n. **Cost** one opening of three
 //! planes of 8·⌈n/64⌉ bytes each way. Material with a = k − s and digits of g bits: 8·(2·⌈2^g·n/64⌉ + ⌈n/64⌉), the
 //! lift's, and 5·(⌈b·n/8⌉·2 + ⌈(b − a)·n/8⌉) bytes. **Security** a server sees bits under fresh mask bits. **Error** that
-//! of the comparison, and the rounding of the cut. **Source** this project; as for [`comparison`](super::comparison).
+//! of the comparison, and the rounding of the cut. **Source** this project; as for [`comparison`].
 
 use super::comparison::{self, Comparison};
 use super::extension::{self, Lift, Lifted};

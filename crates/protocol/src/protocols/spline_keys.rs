@@ -3,7 +3,7 @@
 //! **Computes** y = P_0(x′) + Σ_j [x ≥ knot j]·(P_j − P_{j−1})(x′) mod 2^b for x′ = x ≫ s, lifted to that ring without
 //! being opened again: x′ = M − Λ_u with Λ_u = A − u·T, u public (see [`extension`](super::extension)). A polynomial at
 //! M − Λ_u is a public combination of the powers of Λ_u, so shares of Λ_u^q and of d_j·Λ_u^q are enough, for both u:
-//! d_j is e_j = τ + (1 − 2τ)·[c_j < r] or 1 − e_j, as the public top bit says; the dealer shares Λ_u^q and τ·Λ_u^q, and
+//! d_j is e_j = τ + (1 − 2τ)·\[c_j < r\] or 1 − e_j, as the public top bit says; the dealer shares Λ_u^q and τ·Λ_u^q, and
 //! keys whose payload is (1 − 2τ)·Λ_u^q. **One** key serves every knot. **Shapes** n elements masked mod 2^k, to shares.
 //! **Cost** no opening. Material for degree D and w window bits: keys of 16·(w − 2)·n + (w − 1)·(2D + 1)·⌈b·n/8⌉ bytes to
 //! each server, and (4D + 1)·⌈b·n/8⌉ to server 1. **Security** shares only; keys are computational, see

@@ -1,4 +1,4 @@
-//! Keys whose value is the bit [c < r], in exclusive-or shares.
+//! Keys whose value is the bit \[c < r\], in exclusive-or shares.
 
 use super::hash::Hash;
 use super::{BATCH, Node, correct, spread};
@@ -78,7 +78,7 @@ impl BitKeys {
         Self { depth, len, words }
     }
 
-    /// `party`'s shares of [c < r] for each key's c: bit i mod 64 of word i / 64.
+    /// `party`'s shares of \[c < r\] for each key's c: bit i mod 64 of word i / 64.
     pub fn evaluate(&self, party: usize, roots: &[u128], points: &[u32]) -> Vec<u64> {
         let (len, levels) = (self.len, Self::levels(self.depth));
         let mut bits = vec![0u64; len.div_ceil(64)];

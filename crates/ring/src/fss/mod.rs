@@ -1,5 +1,5 @@
 //! Function secret sharing of comparisons: two keys of which each alone is noise, and which both holders evaluate at a
-//! public c without talking to each other, to shares of [c < r] for a secret r.
+//! public c without talking to each other, to shares of \[c < r\] for a secret r.
 //!
 //! A key is a root, a node's seed at the top of a binary tree over r's bits, and a list of *corrections*, the same for
 //! both holders. A node off r's path has the same state in both keys, and what follows from it cancels; on the path the
@@ -7,7 +7,7 @@
 //! goes left there, c < r: a correction a level makes what the two shares of that level differ by the value wanted.
 //!
 //! - [`BitKeys`]: exclusive-or shares of the bit. The last seven levels are one block of 128 bits (early termination).
-//! - [`PayloadKeys`]: additive shares of [c < r]·β for a vector β of ring words.
+//! - [`PayloadKeys`]: additive shares of \[c < r\]·β for a vector β of ring words.
 //!
 //! One key serves any number of points c. **Security** one key hides r and β (semi-honest dealer) if the fixed-key hash
 //! is correlation robust; seeds have 125 bits. **Source** Boyle, Gilboa, Ishai, CCS'16, for tree, corrections and early

@@ -1,4 +1,4 @@
-//! Keys whose value is [c < r]·β for a vector β of ring words, in additive shares.
+//! Keys whose value is \[c < r\]·β for a vector β of ring words, in additive shares.
 
 use super::hash::Hash;
 use super::{BATCH, Node, correct, spread};
@@ -117,7 +117,7 @@ impl<V: Word> PayloadKeys<V> {
         Self { shape, len, seeds, values }
     }
 
-    /// `party`'s shares of words of [c < r]·β for each key's c: those words that `cases` lists for the key's case, the
+    /// `party`'s shares of words of \[c < r\]·β for each key's c: those words that `cases` lists for the key's case, the
     /// first of each case, then the second, and so on. Points and cases are public.
     ///
     /// # Panics
