@@ -97,6 +97,16 @@ struct State {
     ended: Option<Result<(), Error>>,
     full: bool,
     reader_gone: bool,
+    /// Who waits. Waking nobody is a system call too, and there are thousands of records a session.
+    writer_waits: bool,
+    /// For a record, or for the end.
+    reader_waits: Option<Wait>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wait {
+    Record,
+    Ready,
 }
 
 struct Shared {
@@ -110,8 +120,18 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, guard: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        self.changed.wait(guard).unwrap_or_else(PoisonError::into_inner)
+    fn wait_to_write<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        state.writer_waits = true;
+        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.writer_waits = false;
+        state
+    }
+
+    fn wait_to_read<'a>(&self, mut state: MutexGuard<'a, State>, what: Wait) -> MutexGuard<'a, State> {
+        state.reader_waits = Some(what);
+        let mut state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.reader_waits = None;
+        state
     }
 }
 
@@ -163,7 +183,7 @@ impl QueueWriter {
         while state.bytes > 0 && state.bytes + bytes > self.shared.budget && !state.reader_gone {
             state.full = true;
             self.shared.changed.notify_all();
-            state = self.shared.wait(state);
+            state = self.shared.wait_to_write(state);
         }
         if state.reader_gone {
             return Err(Error::MaterialEnded);
@@ -171,7 +191,9 @@ impl QueueWriter {
         state.bytes += bytes;
         state.peak = state.peak.max(state.bytes);
         state.records.push_back(record);
-        self.shared.changed.notify_all();
+        if state.reader_waits == Some(Wait::Record) {
+            self.shared.changed.notify_all();
+        }
         Ok(())
     }
 
@@ -201,13 +223,15 @@ impl QueueReader {
         loop {
             if let Some(record) = state.records.pop_front() {
                 state.bytes -= record.bytes();
-                self.shared.changed.notify_all();
+                if state.writer_waits {
+                    self.shared.changed.notify_all();
+                }
                 return Ok(record);
             }
             if let Some(ended) = &mut state.ended {
                 return Err(std::mem::replace(ended, Err(Error::MaterialEnded)).err().unwrap_or(Error::MaterialEnded));
             }
-            state = self.shared.wait(state);
+            state = self.shared.wait_to_read(state, Wait::Record);
         }
     }
 
@@ -223,7 +247,7 @@ impl QueueReader {
                 Some(Ok(())) => return Ok(()),
                 Some(ended) => return std::mem::replace(ended, Err(Error::MaterialEnded)),
                 None if full => return Ok(()),
-                None => state = self.shared.wait(state),
+                None => state = self.shared.wait_to_read(state, Wait::Ready),
             }
         }
     }

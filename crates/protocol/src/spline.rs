@@ -3,16 +3,18 @@
 use blindroute_ring::Word;
 use std::sync::Arc;
 
-/// Coefficients of a polynomial of degree at most 3, lowest first.
-pub(crate) type Cubic = [f64; 4];
+/// The degree of all pieces.
+pub(crate) const DEGREE: usize = 3;
+
+/// Coefficients of a polynomial, lowest first.
+pub(crate) type Cubic<T = f64> = [T; DEGREE + 1];
 
 /// A piecewise polynomial: piece `j` serves from knot `j − 1` up to knot `j`.
 ///
-/// Each piece interpolates the function at Chebyshev points, which is within a small factor of the best polynomial of
-/// its degree. Coefficients are about the middle of the piece, so that rounding them to fixed point costs little.
+/// Each piece is a cubic that interpolates the function at Chebyshev points, which is within a small factor of the best
+/// one. Coefficients are about the middle of the piece, so that rounding them to fixed point costs little.
 #[derive(Clone, Debug)]
 pub struct Spline {
-    degree: usize,
     knots: Vec<f64>,
     centres: Vec<f64>,
     pieces: Vec<Cubic>,
@@ -28,7 +30,7 @@ pub struct Function {
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Function({}, {} knots, degree {})", self.name, self.spline.knots.len(), self.spline.degree)
+        write!(f, "Function({}, {} knots)", self.name, self.spline.knots.len())
     }
 }
 
@@ -58,12 +60,12 @@ impl Spline {
     /// Fits `function` on the intervals between `edges`; the outermost pieces extend to infinity.
     ///
     /// # Panics
-    /// If there are fewer than two edges or the degree is above 3: both are constants of the program.
-    pub fn fit(degree: usize, edges: &[f64], function: impl Fn(f64) -> f64) -> Self {
-        assert!(degree <= 3 && edges.len() >= 2, "a spline has degree at most 3 and at least one piece");
-        let fitted: Vec<_> = edges.windows(2).map(|edge| interpolate(degree, edge[0], edge[1], &function)).collect();
+    /// If there are fewer than two edges: they are constants of the program.
+    pub fn fit(edges: &[f64], function: impl Fn(f64) -> f64) -> Self {
+        assert!(edges.len() >= 2, "a spline has at least one piece");
+        let fitted: Vec<_> = edges.windows(2).map(|edge| interpolate(edge[0], edge[1], &function)).collect();
         let (centres, pieces) = fitted.into_iter().unzip();
-        Self { degree, knots: edges[1..edges.len() - 1].to_vec(), centres, pieces }
+        Self { knots: edges[1..edges.len() - 1].to_vec(), centres, pieces }
     }
 
     /// Adds a piece before the first one, up to `knot`.
@@ -80,11 +82,6 @@ impl Spline {
         self.centres.push(0.0);
         self.pieces.push(piece);
         self
-    }
-
-    /// The degree of the pieces.
-    pub fn degree(&self) -> usize {
-        self.degree
     }
 
     /// Where one piece hands over to the next, ascending.
@@ -108,39 +105,32 @@ impl Spline {
     pub fn raw_at(&self, x: i128, fraction: u32, output: u32) -> i128 {
         let piece = self.raw_knots(fraction).iter().filter(|&&knot| x >= i128::from(knot)).count();
         let t = x.wrapping_sub(raw(self.centres[piece], fraction));
-        (0..=self.degree).rev().fold(0i128, |sum, p| {
+        (0..=DEGREE).rev().fold(0i128, |sum, p| {
             sum.wrapping_mul(t).wrapping_add(raw_coefficient(self.pieces[piece][p], p, fraction, output))
         })
     }
 
     /// The first piece and the differences of neighbouring pieces as polynomials in the integer `x`, modulo the ring:
     /// the value is the first plus, for each knot at or below x, the difference there.
-    pub fn ring_pieces<W: Word>(&self, fraction: u32, output: u32) -> (Vec<W>, Vec<Vec<W>>) {
-        let expanded: Vec<Vec<W>> = self
-            .pieces
-            .iter()
-            .zip(&self.centres)
-            .map(|(piece, &centre)| {
-                let minus_centre = W::from_u128(raw(centre, fraction).wrapping_neg() as u128);
-                let about_centre: Vec<W> = (0..=self.degree)
-                    .map(|p| W::from_u128(raw_coefficient(piece[p], p, fraction, output) as u128))
-                    .collect();
-                taylor(&about_centre, minus_centre)
-            })
-            .collect();
-        let differences = expanded
-            .windows(2)
-            .map(|pair| pair[1].iter().zip(&pair[0]).map(|(&after, &before)| after.minus(before)).collect())
-            .collect();
-        (expanded.into_iter().next().unwrap_or_default(), differences)
+    pub fn ring_pieces<W: Word>(&self, fraction: u32, output: u32) -> (Cubic<W>, Vec<Cubic<W>>) {
+        let expand = |(piece, &centre): (&Cubic, &f64)| {
+            let minus_centre = W::from_u128(raw(centre, fraction).wrapping_neg() as u128);
+            let coefficient = |p: usize| raw_coefficient(piece[p], p, fraction, output) as u128;
+            taylor(&std::array::from_fn(|p| W::from_u128(coefficient(p))), minus_centre)
+        };
+        let expanded: Vec<Cubic<W>> = self.pieces.iter().zip(&self.centres).map(expand).collect();
+        let differences =
+            expanded.windows(2).map(|pair| std::array::from_fn(|p| pair[1][p].minus(pair[0][p]))).collect();
+        (expanded[0], differences)
     }
 }
 
 /// Coefficients of `t ↦ p(t + shift)`: entry q is the q-th Taylor coefficient of p at `shift`.
-pub(crate) fn taylor<W: Word>(polynomial: &[W], shift: W) -> Vec<W> {
-    let mut coefficients = polynomial.to_vec();
-    for low in 0..coefficients.len() {
-        for index in (low..coefficients.len() - 1).rev() {
+#[inline(always)]
+pub(crate) fn taylor<W: Word>(polynomial: &Cubic<W>, shift: W) -> Cubic<W> {
+    let mut coefficients = *polynomial;
+    for low in 0..DEGREE {
+        for index in (low..DEGREE).rev() {
             coefficients[index] = coefficients[index].plus(shift.times(coefficients[index + 1]));
         }
     }
@@ -157,9 +147,9 @@ fn raw_coefficient(value: f64, power: usize, fraction: u32, output: u32) -> i128
 }
 
 /// The polynomial about the middle of `[from, to]` through the Chebyshev points.
-fn interpolate(degree: usize, from: f64, to: f64, function: &impl Fn(f64) -> f64) -> (f64, Cubic) {
+fn interpolate(from: f64, to: f64, function: &impl Fn(f64) -> f64) -> (f64, Cubic) {
     let (centre, half) = ((from + to) / 2.0, (to - from) / 2.0);
-    let count = degree + 1;
+    let count = DEGREE + 1;
     let points: Vec<f64> =
         (0..count).map(|i| half * (std::f64::consts::PI * (i as f64 + 0.5) / count as f64).cos()).collect();
     let mut divided: Vec<f64> = points.iter().map(|&t| function(centre + t)).collect();
@@ -168,10 +158,10 @@ fn interpolate(degree: usize, from: f64, to: f64, function: &impl Fn(f64) -> f64
             divided[i] = (divided[i] - divided[i - 1]) / (points[i] - points[i - order]);
         }
     }
-    let mut cubic = [0.0; 4];
+    let mut cubic = Cubic::default();
     for i in (0..count).rev() {
         // cubic = cubic · (t − points[i]) + divided[i]
-        for p in (1..4).rev() {
+        for p in (1..=DEGREE).rev() {
             cubic[p] = cubic[p - 1] - points[i] * cubic[p];
         }
         cubic[0] = divided[i] - points[i] * cubic[0];
@@ -186,7 +176,7 @@ mod tests {
     #[test]
     fn a_cubic_is_fitted_exactly() {
         let f = |x: f64| 1.0 + x * (2.0 - x * (0.5 + x));
-        let spline = Spline::fit(3, &[-1.0, 0.5, 2.0], f);
+        let spline = Spline::fit(&[-1.0, 0.5, 2.0], f);
         for i in -10..=20 {
             let x = f64::from(i) / 10.0;
             assert!((spline.at(x) - f(x)).abs() < 1e-12);
@@ -195,10 +185,10 @@ mod tests {
 
     #[test]
     fn ring_pieces_sum_to_the_integer_value() {
-        let spline = Spline::fit(3, &[-3.0, -1.0, 0.0, 2.0], f64::exp).preceded_by(-3.0, [0.0; 4]);
+        let spline = Spline::fit(&[-3.0, -1.0, 0.0, 2.0], f64::exp).preceded_by(-3.0, [0.0; 4]);
         let (first, differences) = spline.ring_pieces::<u128>(10, 50);
         for x in (-4096..2048i64).step_by(37) {
-            let value = |polynomial: &[u128]| taylor(polynomial, x as i128 as u128)[0];
+            let value = |polynomial: &Cubic<u128>| taylor(polynomial, x as i128 as u128)[0];
             let mut sum = value(&first);
             for (knot, difference) in spline.raw_knots(10).into_iter().zip(&differences) {
                 if x >= knot {

@@ -5,7 +5,7 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Tuning {
     /// Least material and work: comparisons by digits in two openings ([`comparison`](crate::protocols::comparison)),
-    /// functions of few elements in one ([`spline`](crate::protocols::spline)).
+    /// those of functions of few elements included.
     #[default]
     Near,
     /// What saves an opening at a small price: ReLU in one opening

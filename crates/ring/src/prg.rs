@@ -9,8 +9,9 @@ use aes::Aes128;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// Bytes of the buffer between a stream and the words.
-const BUFFER: usize = 2048;
+/// Bytes of the buffer between a stream and the words: whole batches of the cipher, which does 8, 30 or 64 blocks at a time
+/// as the processor's instructions are, and what is left one by one.
+const BUFFER: usize = 960 * 16;
 
 /// The seed of one stream: 128 uniform bits. Use a seed for one stream only.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -84,7 +85,7 @@ impl Prg {
     /// ```
     pub fn fill_sum<W: Word>(&mut self, other: &mut Self, out: &mut [W]) {
         // The second stream is added while the first is still in the first-level cache.
-        for part in out.chunks_mut(BUFFER) {
+        for part in out.chunks_mut(BUFFER / size_of::<W>()) {
             self.fill_words(part);
             other.add_words(part);
         }
@@ -93,18 +94,27 @@ impl Prg {
     /// Replaces each word by `f` of itself and the next word of the stream.
     #[inline(always)]
     fn pass<W: Word>(&mut self, out: &mut [W], f: impl Fn(W, W) -> W) {
+        if size_of_val(out) <= BUFFER / 8 {
+            self.pass_through::<W, { BUFFER / 8 }>(out, f);
+        } else {
+            self.pass_through::<W, BUFFER>(out, f);
+        }
+    }
+
+    #[inline(always)]
+    fn pass_through<W: Word, const SIZE: usize>(&mut self, out: &mut [W], f: impl Fn(W, W) -> W) {
         // The stream passes through a buffer that stays in the first-level cache: to write it into the words themselves
         // would take `unsafe`, and gain nothing that can be measured.
         let width = W::BITS as usize / 8;
-        let mut buffer = [0u8; BUFFER];
-        for words in out.chunks_mut(BUFFER / width) {
+        let mut buffer = [0u8; SIZE];
+        for words in out.chunks_mut(SIZE / width) {
             let bytes = &mut buffer[..words.len() * width];
             self.fill_bytes(bytes);
             for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(width)) {
                 *word = f(*word, W::read_le(bytes));
             }
         }
-        wipe(&mut buffer[..(out.len() * width).min(BUFFER)]);
+        wipe(&mut buffer[..(out.len() * width).min(SIZE)]);
     }
 
     /// A fresh seed from the stream, for a stream of its own.

@@ -70,8 +70,7 @@ pub const GELU_KNOTS: [f64; 5] = [-3.507_812_5, -1.554_687_5, 0.0, 1.554_687_5, 
 pub fn gelu_function() -> Function {
     let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
     let [first, .., last] = GELU_KNOTS;
-    let spline =
-        Spline::fit(3, &GELU_KNOTS, exact).preceded_by(first, [0.0; 4]).followed_by(last, [0.0, 1.0, 0.0, 0.0]);
+    let spline = Spline::fit(&GELU_KNOTS, exact).preceded_by(first, [0.0; 4]).followed_by(last, [0.0, 1.0, 0.0, 0.0]);
     Function::new("gelu", exact, spline)
 }
 

@@ -79,7 +79,8 @@ fn wide<I: Interpreter, W: RingWord>(
 }
 
 /// **Computes** 1/(x + offset), 0 ≤ x < 2^high, or for offset 0, 2^low ≤ x < 2^high. **Shapes** few elements, masked
-/// mod 2^k, to shares in Z_2^104 with 94 fraction bits. **Cost** one opening, none if tuned to keys. **Security** see [`spline`](crate::protocols::spline). **Error** relative
+/// mod 2^k, to shares in Z_2^104 with 94 fraction bits. **Cost** two openings, none if tuned to keys. **Security** see
+/// [`piecewise`](crate::protocols::piecewise). **Error** relative
 /// 2·10⁻³ for x ≥ 2^low (1/577 of the cubic, the rest of the comparison) where the comparison's unit 2^(high − 20) is
 /// at most 2^(low − 7); 4·10⁻³ where it is 2^(low − 4); 7·10⁻² below 2^low (asserted in tests for offset ≥ 2^low/16).
 /// **Source** octave-wise splines; no Newton steps.
@@ -97,12 +98,13 @@ pub fn reciprocal<I: Interpreter, W: RingWord>(
     let smallest = 2f64.powi(range.low);
     let mut edges = if offset > 0.0 { vec![0.0, smallest / 8.0, smallest * 3.0 / 8.0] } else { Vec::new() };
     edges.extend(range.edges());
-    let function = Function::new("reciprocal", exact, Spline::fit(3, &edges, exact));
+    let function = Function::new("reciprocal", exact, Spline::fit(&edges, exact));
     wide(machine, x, &function, range)
 }
 
 /// **Computes** scale/√x, 2^low ≤ x < 2^high. **Shapes** few elements, masked mod 2^k, to shares in Z_2^104 with 94
-/// fraction bits. **Cost** one opening, none if tuned to keys. **Security** see [`spline`](crate::protocols::spline). **Error** relative
+/// fraction bits. **Cost** two openings, none if tuned to keys. **Security** see
+/// [`piecewise`](crate::protocols::piecewise). **Error** relative
 /// 7·10⁻⁴ where the comparison's unit 2^(high − 20) is at most 2^(low − 7); where it is more, 8·10⁻⁴ from 2^4 units on
 /// and 2·10⁻² below (asserted in tests). **Source** octave-wise splines; no Newton steps.
 ///
@@ -116,7 +118,7 @@ pub fn inverse_root<I: Interpreter, W: RingWord>(
 ) -> Result<Share<I, u128>, Error> {
     let smallest = 2f64.powi(range.low);
     let exact = move |x: f64| scale / x.max(smallest / 4.0).sqrt();
-    let function = Function::new("inverse root", exact, Spline::fit(3, &range.edges(), exact));
+    let function = Function::new("inverse root", exact, Spline::fit(&range.edges(), exact));
     wide(machine, x, &function, range)
 }
 
@@ -188,8 +190,8 @@ const NORMALISED: (u32, u32) = (12, 17);
 
 /// **Computes** y·√d/‖y‖ for each row y of width d whose mean is zero: LayerNorm without its affine part. **Shapes**
 /// y `[1, T, d]` shares, to masked in the target's ring; the product takes that ring and 29 less the target's fraction
-/// bits, which word `V` must hold. **Cost** five openings: y, ‖y‖², the comparison (not if tuned to keys), the factor, the product.
-/// **Security** see [`spline`](crate::protocols::spline). **Error** relative 7·10⁻⁴ from the root and 2^−8 absolute in
+/// bits, which word `V` must hold. **Cost** six openings: y, ‖y‖², the comparison's two (not if tuned to keys), the factor, the
+/// product. **Security** see [`piecewise`](crate::protocols::piecewise). **Error** relative 7·10⁻⁴ from the root and 2^−8 absolute in
 /// each element of ‖y‖². Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the layer before, whose
 /// weights fold the mean in.
 ///

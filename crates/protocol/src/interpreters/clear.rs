@@ -241,17 +241,6 @@ impl Interpreter for Clear<'_> {
     ) -> Result<Tensor<f32>, Error> {
         Ok(x.map(f32::exp2))
     }
-    fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        x: (&Arc<Tensor<f32>>, &Form),
-        _comparison: &Comparison,
-        _wide: Arc<Tensor<f32>>,
-        _wide_form: &Form,
-        function: &Function,
-        _out: &Form,
-    ) -> Result<Tensor<f32>, Error> {
-        Ok(x.0.map(|x| function.exact(f64::from(x)) as f32))
-    }
     fn bits_to_share<W: RingWord>(&mut self, bits: &Planes, _out: &Form) -> Result<Tensor<f32>, Error> {
         Ok(bits[0].clone())
     }

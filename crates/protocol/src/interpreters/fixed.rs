@@ -343,18 +343,6 @@ impl Interpreter for Fixed {
         let steps = self.cut(x, form.fraction - exponential::STEP_FRACTION);
         Ok(steps.map(|steps| exponential::raw_at(steps) << (out.fraction - exponential::FRACTION)))
     }
-    fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        x: (&Arc<Tensor<i128>>, &Form),
-        comparison: &Comparison,
-        wide: Arc<Tensor<i128>>,
-        wide_form: &Form,
-        function: &Function,
-        out: &Form,
-    ) -> Result<Tensor<i128>, Error> {
-        self.bits_of_comparison(x.0, comparison)?;
-        Ok(wide.map(|x| function.spline().raw_at(x, wide_form.fraction, out.fraction)))
-    }
     fn bits_to_share<W: RingWord>(&mut self, bits: &Planes, _out: &Form) -> Result<Tensor<i128>, Error> {
         Ok(bits[0].clone())
     }

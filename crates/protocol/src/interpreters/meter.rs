@@ -11,8 +11,7 @@ use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::{
-    extension, linear, opening, piecewise, point, product, rectifier, rectifier_digits, selection, spline, spline_keys,
-    table,
+    extension, linear, opening, piecewise, point, product, rectifier, rectifier_digits, selection, spline_keys, table,
 };
 use crate::record::RingWord;
 use crate::spline::Function;
@@ -220,7 +219,7 @@ impl Interpreter for Meter {
         function: &Function,
         out: &Form,
     ) -> Result<(), Error> {
-        self.material(spline_keys::cost(comparison, function.spline(), out));
+        self.material(spline_keys::cost(comparison, out));
         Ok(())
     }
     fn restructure_bits(&mut self, (): &(), _structure: &Structure) -> Result<(), Error> {
@@ -259,20 +258,6 @@ impl Interpreter for Meter {
             self.exchange()?;
         }
         Ok(())
-    }
-    fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        _x: (&(), &Form),
-        comparison: &Comparison,
-        (): (),
-        wide_form: &Form,
-        function: &Function,
-        _out: &Form,
-    ) -> Result<(), Error> {
-        let (opening, material) = spline::cost(comparison, wide_form, function.spline());
-        self.message(opening);
-        self.material(material);
-        self.exchange()
     }
     fn bits_to_share<W: RingWord>(&mut self, (): &(), out: &Form) -> Result<(), Error> {
         self.material(selection::cost_bits(out));

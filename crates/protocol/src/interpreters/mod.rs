@@ -140,7 +140,8 @@ pub trait Interpreter: Sized {
         let bits = self.compare(x, form, comparison)?;
         self.select_extended(&bits, (x, form, shift), out)
     }
-    /// [`spline`](Self::spline) by keys: `x` is cut by `shift` and lifted on the way.
+    /// A comparison with a spline's knots by keys, and the spline of `x`, cut by `shift` and lifted on the way, without
+    /// an opening.
     fn spline_by_keys<W: RingWord, V: RingWord>(
         &mut self,
         (x, form, shift): (&Self::Masked<W>, &Form, u32),
@@ -148,10 +149,12 @@ pub trait Interpreter: Sized {
         function: &Function,
         out: &Form,
     ) -> Result<Self::Share<V>, Error> {
-        let wide = Form::new(form.shape, V::BITS, form.fraction - shift);
+        let wide = Form { fraction: form.fraction - shift, ..*out };
         let copy = self.extend::<W, V>(x, form, shift, &wide)?;
         let copy = self.defer(copy, &wide)?;
-        self.spline((x, form), comparison, copy, &wide, function, out)
+        let copy = self.take(copy, &wide)?;
+        let inside = self.compare(x, form, comparison)?;
+        self.piecewise(&inside, &copy, &wide, function, out)
     }
     fn restructure_bits(&mut self, bits: &Self::MaskedBits, structure: &Structure) -> Result<Self::MaskedBits, Error>;
     fn select<W: RingWord>(
@@ -178,15 +181,6 @@ pub trait Interpreter: Sized {
         &mut self,
         x: &Self::Masked<W>,
         form: &Form,
-        out: &Form,
-    ) -> Result<Self::Share<V>, Error>;
-    fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        x: (&Self::Masked<W>, &Form),
-        comparison: &Comparison,
-        wide: Self::Pending<V>,
-        wide_form: &Form,
-        function: &Function,
         out: &Form,
     ) -> Result<Self::Share<V>, Error>;
     fn bits_to_share<W: RingWord>(&mut self, bits: &Self::MaskedBits, out: &Form) -> Result<Self::Share<W>, Error>;

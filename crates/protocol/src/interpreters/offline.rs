@@ -16,7 +16,7 @@ use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{
-    Role, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline, spline_keys, table,
+    Role, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
 };
 use crate::record::{Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
@@ -430,7 +430,7 @@ impl<R: Role> Interpreter for Offline<'_, R> {
         out: &Form,
     ) -> Result<(), Error> {
         let lift = Lift::new(form, shift);
-        spline_keys::offline::<W, V>(&mut self.role, x, comparison, lift, function.spline(), out)
+        spline_keys::offline::<W, V>(&mut self.role, x, comparison, lift, out)
     }
     fn restructure_bits(&mut self, bits: &Arc<BitTensor>, structure: &Structure) -> Result<Arc<BitTensor>, Error> {
         bits.restructure(structure).map(Arc::new)
@@ -463,17 +463,6 @@ impl<R: Role> Interpreter for Offline<'_, R> {
         out: &Form,
     ) -> Result<(), Error> {
         exponential::offline::<W, V>(&mut self.role, x, Layout::new(form)?, out)
-    }
-    fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        x: (&Arc<Secret<W>>, &Form),
-        comparison: &Comparison,
-        wide: Arc<Secret<V>>,
-        wide_form: &Form,
-        function: &Function,
-        _out: &Form,
-    ) -> Result<(), Error> {
-        spline::offline(&mut self.role, x.0, comparison, (&wide, wide_form), function.spline())
     }
     fn bits_to_share<W: RingWord>(&mut self, bits: &Arc<BitTensor>, out: &Form) -> Result<(), Error> {
         selection::offline_bits::<W>(&mut self.role, bits, out)

@@ -15,7 +15,7 @@ use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{
-    Server, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline, spline_keys, table,
+    Server, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
 };
 use crate::record::{Keys, QueueReader, Record, RingWord};
 use crate::secret::Secret;
@@ -397,22 +397,6 @@ impl Interpreter for Online<'_> {
         self.exchange()?;
         let bits = self.take_bits(pending)?;
         Ok(exponential::online_third(&bits, x, layout, &factors))
-    }
-    fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        x: (&Arc<Tensor<W>>, &Form),
-        comparison: &Comparison,
-        wide: Outgoing<Tensor<V>>,
-        wide_form: &Form,
-        function: &Function,
-        out: &Form,
-    ) -> Result<Secret<V>, Error> {
-        let mut first = spline::online_first(&mut self.server, x.0, comparison)?;
-        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
-        self.exchange()?;
-        let opened = self.take_planes(pending)?;
-        let public = self.take(wide, wide_form)?;
-        spline::online_second(&mut self.server, &opened, &first, (&public, wide_form), function.spline(), out.fraction)
     }
     fn bits_to_share<W: RingWord>(&mut self, bits: &Arc<BitTensor>, out: &Form) -> Result<Secret<W>, Error> {
         selection::online_bits(&mut self.server, bits, out)

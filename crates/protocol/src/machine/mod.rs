@@ -465,8 +465,8 @@ impl<'a, I: Interpreter> Machine<'a, I> {
     }
 
     /// `function(x)` for few elements of wide range, with `fraction` fraction bits in a ring of `bits`: compares `x`,
-    /// evaluates on a copy cut by `shift` in the whole word `V`. Needs |x| < 2^(bits of x − 2). One opening, which a
-    /// share deferred before joins; none if tuned to keys.
+    /// evaluates on a copy cut by `shift` in that ring. Needs |x| < 2^(bits of x − 2). Two openings, the first of which
+    /// takes the copy and whatever was deferred before along; none if tuned to keys.
     ///
     /// # Errors
     /// If the forms do not fit.
@@ -479,40 +479,16 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         (bits, fraction): (u32, u32),
     ) -> Result<Share<I, V>, Error> {
         if !self.by_keys(comparison) {
-            let copy = self.extend::<W, V>(x, shift, V::BITS)?;
+            let copy = self.extend::<W, V>(x, shift, bits)?;
             let copy = self.defer(copy)?;
-            return Ok(self.spline(x, comparison, copy, function, fraction)?.narrowed(bits));
+            let inside = self.compare(x, comparison)?;
+            let copy = self.take(copy)?;
+            return self.piecewise(&inside, &copy, function, fraction);
         }
         comparison.check(&x.form)?;
         Self::check_lift::<V>(&x.form, shift, bits)?;
         let form = Form::new(x.form.shape, bits, fraction);
         let payload = self.interpreter.spline_by_keys((&x.payload, &x.form, shift), comparison, function, &form)?;
-        Ok(Share { form, payload })
-    }
-
-    /// `function(x)` for few elements of wide range: compares `x`, evaluates on `wide`, the same value with other
-    /// precision and a wide ring, on its way in the same exchange. One opening.
-    ///
-    /// # Errors
-    /// If the forms do not fit.
-    pub fn spline<W: RingWord, V: RingWord>(
-        &mut self,
-        x: &Masked<I, W>,
-        comparison: &Comparison,
-        wide: Pending<I, V>,
-        function: &Function,
-        fraction: u32,
-    ) -> Result<Share<I, V>, Error> {
-        comparison.check(&x.form)?;
-        if wide.form.shape != x.form.shape || comparison.digits != 2 {
-            return Err(Error::Program(format!(
-                "{} needs a wide copy of its argument and two digits",
-                function.name()
-            )));
-        }
-        let form = Form { fraction, ..wide.form };
-        let payload =
-            self.interpreter.spline((&x.payload, &x.form), comparison, wide.payload, &wide.form, function, &form)?;
         Ok(Share { form, payload })
     }
 

@@ -38,7 +38,7 @@ impl Comparison {
         Self { thresholds, low, digits, digit_bits: 4 }
     }
 
-    /// A comparison with two digits of `digit_bits` bits, for [`Machine::spline`](crate::Machine::spline).
+    /// A comparison with two digits of `digit_bits` bits: little to open, for few elements.
     pub fn of_few(thresholds: Vec<i64>, low: u32, digit_bits: u32) -> Self {
         Self { thresholds, low, digits: 2, digit_bits }
     }

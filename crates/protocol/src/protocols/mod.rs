@@ -7,7 +7,7 @@
 //! masked by fresh uniform λ, and its shares, each uniform on its own; the dealer sees nothing of the online phase.
 //!
 //! Comparisons have two implementations, between which a program's [`Tuning`](crate::Tuning) chooses: digits
-//! ([`comparison`], [`spline`], [`rectifier_digits`]) and keys of function secret sharing ([`point`], [`spline_keys`],
+//! ([`comparison`], [`rectifier_digits`]) and keys of function secret sharing ([`point`], [`spline_keys`],
 //! [`rectifier`]).
 
 pub mod comparison;
@@ -22,7 +22,6 @@ pub mod product;
 pub mod rectifier;
 pub mod rectifier_digits;
 pub mod selection;
-pub mod spline;
 pub mod spline_keys;
 pub mod table;
 

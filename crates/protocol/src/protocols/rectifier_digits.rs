@@ -2,7 +2,7 @@
 //!
 //! **Computes** d·(x ≫ s) in a ring of b bits with d = [x ≥ t], as shares; ReLU for t = 0. The window below its top bit
 //! is two digits; of the opened lookups l₁, e₁, l₀ of the comparison, ℓ = l₁ + e₁·l₀ is expanded over shares of the
-//! products of their masks with (1 − 2τ)·(1, A, T), as in [`spline`](super::spline), and d·(x ≫ s) put together as in
+//! products of their masks with (1 − 2τ)·(1, A, T), and d·(x ≫ s) put together as in
 //! [`rectifier`](super::rectifier). **Shapes** n elements masked mod 2^k, to shares of n. **Cost** one opening of three
 //! planes of 8·⌈n/64⌉ bytes each way. Material with a = k − s and digits of g bits: 8·(2·⌈2^g·n/64⌉ + ⌈n/64⌉), the
 //! lift's, and 5·(⌈b·n/8⌉·2 + ⌈(b − a)·n/8⌉) bytes. **Security** a server sees bits under fresh mask bits. **Error** that

@@ -21,24 +21,24 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::record::{Keys, RingWord};
 use crate::secret::Secret;
-use crate::spline::{Spline, taylor};
+use crate::spline::{DEGREE, Spline, taylor};
 use blindroute_ring::Tensor;
 use blindroute_ring::fss::{PayloadKeys, PayloadShape};
 use std::sync::Arc;
 
-fn shape(comparison: &Comparison, spline: &Spline, out: &Form) -> PayloadShape {
-    PayloadShape { depth: comparison.window() - 1, rings: vec![out.bits; 2 * spline.degree() + 1] }
+fn shape(comparison: &Comparison, out: &Form) -> PayloadShape {
+    PayloadShape { depth: comparison.window() - 1, rings: vec![out.bits; 2 * DEGREE + 1] }
 }
 
 /// 1, Λ_0, …, Λ_0^D, Λ_1, …, Λ_1^D.
-fn powers<W: RingWord, V: RingWord>(mask: &Tensor<W>, lift: Lift, degree: usize) -> Vec<Secret<V>> {
+fn powers<W: RingWord, V: RingWord>(mask: &Tensor<W>, lift: Lift) -> Vec<Secret<V>> {
     let low = Secret::new(mask.map(|word| lift.low::<W, V>(word)));
     let wrapped = mask.map(|word| lift.low::<W, V>(word).minus(lift.top::<W, V>(word).shift_left(lift.width())));
     let wrapped = Secret::new(wrapped);
     let of = |base: &Secret<V>, power| Secret::new(power_of(base.expose(), power));
     let mut powers = vec![of(&low, 0)];
-    powers.extend((1..=degree).map(|power| of(&low, power)));
-    powers.extend((1..=degree).map(|power| of(&wrapped, power)));
+    powers.extend((1..=DEGREE).map(|power| of(&low, power)));
+    powers.extend((1..=DEGREE).map(|power| of(&wrapped, power)));
     powers
 }
 
@@ -47,25 +47,22 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     mask: &Secret<W>,
     comparison: &Comparison,
     lift: Lift,
-    spline: &Spline,
     out: &Form,
 ) -> Result<(), Error> {
     let (words, bit) = (mask.expose().data(), top_bit(comparison));
     // Servers never look at them: only the dealer's closures below do.
     let powers = std::cell::OnceCell::new();
-    let power = |index: usize| {
-        powers.get_or_init(|| self::powers::<W, V>(mask.expose(), lift, spline.degree()))[index].expose()
-    };
+    let power = |index: usize| powers.get_or_init(|| self::powers::<W, V>(mask.expose(), lift))[index].expose();
     let tau = || mask.expose().map(|word| V::from_i64(word.bit(bit) as i64));
-    for index in 1..=2 * spline.degree() {
+    for index in 1..=2 * DEGREE {
         let shared = role.correlated(out.shape, out.bits, || power(index).clone())?;
         role.hand(&shared)?;
     }
-    for index in 0..=2 * spline.degree() {
+    for index in 0..=2 * DEGREE {
         let shared = role.correlated(out.shape, out.bits, || tau().zip(power(index), V::times))?;
         role.hand(&shared)?;
     }
-    let shape = shape(comparison, spline, out);
+    let shape = shape(comparison, out);
     for (start, count) in chunks(words.len()) {
         let range = start..start + count;
         role.keys(count, shape.byte_len(count), |roots, bytes| {
@@ -76,7 +73,7 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
                 let powers = power(index).data()[range.clone()].iter();
                 zeroize::Zeroizing::new(signs.zip(powers).map(|(sign, &x)| sign.times(x)).collect::<Vec<V>>())
             };
-            let payload: Vec<_> = (0..=2 * spline.degree()).map(signed).collect();
+            let payload: Vec<_> = (0..=2 * DEGREE).map(signed).collect();
             let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
             PayloadKeys::deal(shape.clone(), roots, &secret, &payload).to_bytes(bytes);
         })?;
@@ -92,14 +89,13 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
     spline: &Spline,
     out: &Form,
 ) -> Result<Secret<V>, Error> {
-    let degree = spline.degree();
     let mut pop = |count: usize| (0..count).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>();
-    let (powers, with_top) = (pop(2 * degree)?, pop(2 * degree + 1)?);
+    let (powers, with_top) = (pop(2 * DEGREE)?, pop(2 * DEGREE + 1)?);
     let (party, one) = (usize::from(!server.leads()), V::from_i64(i64::from(server.leads())));
     let (base, differences) = spline.ring_pieces::<V>(fraction, out.fraction);
-    let (shape, bit) = (shape(comparison, spline, out), top_bit(comparison));
+    let (shape, bit) = (shape(comparison, out), top_bit(comparison));
     // Which words of the payload are Λ_u^0, …, Λ_u^D.
-    let cases: [Vec<usize>; 2] = [(0..=degree).collect(), [0].into_iter().chain(degree + 1..=2 * degree).collect()];
+    let cases: [Vec<usize>; 2] = [(0..=DEGREE).collect(), [0].into_iter().chain(DEGREE + 1..=2 * DEGREE).collect()];
     let share = |parts: &[Arc<Secret<V>>], part: usize, index: usize| parts[part].expose().data()[index];
     let mut words = Secret::new(Tensor::zeros(out.shape));
     for (start, count) in chunks(public.data().len()) {
@@ -117,7 +113,7 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
         };
         let words = &mut words.expose_mut().data_mut()[start..start + count];
         for (index, (word, &(value, _))) in words.iter_mut().zip(&lifted).enumerate() {
-            *word = alternating(&taylor(&base, value), |q| power(index, q));
+            *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
         }
         for (&threshold, difference) in comparison.thresholds.iter().zip(&differences) {
             let points = points(public, threshold, comparison);
@@ -127,11 +123,11 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
             for (index, word) in words.iter_mut().enumerate() {
                 let (value, case) = lifted[index];
                 let flips = public[index].minus(shift).bit(bit);
-                let term = alternating(&taylor(difference, value), |q| {
+                let below = |q: usize| {
                     let e = share(&with_top, cases[case][q], start + index).plus(less[q][index]);
                     super::selection::choose(flips, e, power(index, q).minus(e))
-                });
-                *word = word.plus(term);
+                };
+                *word = word.plus(alternating(&taylor(difference, value), std::array::from_fn(below)));
             }
         }
     }
@@ -139,9 +135,9 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
 }
 
 /// Material bytes, both servers' together.
-pub(crate) fn cost(comparison: &Comparison, spline: &Spline, out: &Form) -> usize {
+pub(crate) fn cost(comparison: &Comparison, out: &Form) -> usize {
     let len = out.shape.len();
-    let shape = shape(comparison, spline, out);
+    let shape = shape(comparison, out);
     let keys: usize = chunks(len).map(|(_, count)| shape.byte_len(count)).sum();
-    (4 * spline.degree() + 1) * words_len(len, out.bits) + 2 * keys
+    (4 * DEGREE + 1) * words_len(len, out.bits) + 2 * keys
 }

@@ -125,10 +125,10 @@ body!(Wider { offset: Option<f64> }, |this, machine| {
 });
 
 /// Bytes each way and material of a wide function with so many knots, of n elements whose copy has `width` bits: the
-/// copy, the digits, and the spline's header.
+/// copy, two digits' lookups and their comparison a knot, and the cubics.
 fn wide(n: usize, width: usize, knots: usize) -> (usize, usize) {
-    let digits = 2 * planes(1, n << 10) + planes(1, n);
-    (words(n, 128) + planes(3 * knots, n), lift(n, width, 128) + digits + (6 + 16 * knots) * words(n, 128))
+    let digits = 2 * planes(1, n << 10) + planes(1, n) + knots * planes(1, n);
+    (words(n, 104) + planes(4 * knots, n), lift(n, width, 104) + digits + (2 + 4 * knots) * words(n, 104))
 }
 
 /// Bytes each way and material of scaling n elements cut to `width` bits by `few` factors of ring 104 cut to `factor`
@@ -173,7 +173,7 @@ fn wide_functions() {
         // Thirteen octaves; with an offset, three pieces before them.
         for (offset, knots) in [(None, 12), (Some(0.0), 12), (Some(1.0), 15)] {
             let (sent, material) = wide(n, 37 - (12 - 8), knots);
-            check(&gate(Wider { offset }, vec![form]), cost(2, words(n, 37) + sent, material));
+            check(&gate(Wider { offset }, vec![form]), cost(3, words(n, 37) + sent, material));
         }
     }
 }
@@ -196,7 +196,7 @@ fn normalising() {
             let (scaled_sent, scaled) =
                 scaling((n, bits - (point - 12)), (rows, 104 - (94 - 17)), cut, target.bits as usize);
             let sent = words(n, bits) + words(rows, 36) + root_sent + scaled_sent;
-            check(&gate(LayerNorm { target, wide: is_wide }, vec![form]), cost(5, sent, squares + root + scaled));
+            check(&gate(LayerNorm { target, wide: is_wide }, vec![form]), cost(6, sent, squares + root + scaled));
         }
     }
     for (rows, columns) in [(1, 1), (12, 32)] {
@@ -207,7 +207,7 @@ fn normalising() {
         let (sent, inverse) = wide(rows, 32, 9);
         let (scaled_sent, scaled) = scaling((n, 32 - (20 - 13)), (rows, 104 - (94 - 20)), 13 + 20 - 9, 32);
         let sent = words(n, 32) + words(rows, 32) + sent + scaled_sent;
-        check(&gate(Context { of }, forms), cost(4, sent, inverse + scaled));
+        check(&gate(Context { of }, forms), cost(5, sent, inverse + scaled));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The kernels of 256-bit vectors: 4 rows by part of a panel, 8 vectors of sums in 16 registers.
+//! The kernels of 256-bit vectors: 6 rows by part of a panel, 12 vectors of sums in 16 registers.
 #![allow(unsafe_code)]
 
 use super::tile::{Tile, by_rows};
@@ -11,34 +11,32 @@ use std::arch::x86_64::{
 pub(super) mod words32 {
     use super::*;
 
-    /// The rows that a tile may have.
-    pub(in super::super) const ROWS: usize = 4;
+    /// The rows that a tile may have, and the parts of a panel.
+    pub(in super::super) const TILES: (usize, usize) = (6, 2);
     /// Columns of a panel.
     const PANEL: usize = 32;
 
     /// Multiplies one tile.
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn tile(tile: Tile<'_, u32>) {
-        by_rows!(tile, block, 1 2 3 4);
+        by_rows!(tile, block, 1 2 3 4 5 6);
     }
 
     #[target_feature(enable = "avx2")]
     fn block<const ROWS: usize>(mut tile: Tile<'_, u32>) {
-        for half in 0..2 {
-            let rows = tile.left_rows::<ROWS>();
-            let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
-            for (position, weights) in tile.panel.as_chunks::<PANEL>().0[..tile.depth].iter().enumerate() {
-                let weights = vectors(&weights.as_chunks::<16>().0[half]);
-                for row in 0..ROWS {
-                    let x = _mm256_set1_epi32(rows[row][position] as i32);
-                    for part in 0..2 {
-                        sums[row][part] = _mm256_add_epi32(sums[row][part], _mm256_mullo_epi32(x, weights[part]));
-                    }
+        let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];
+        let half = tile.part % 2;
+        for (left, weights) in tile.left.as_chunks::<ROWS>().0.iter().zip(tile.panel.as_chunks::<PANEL>().0) {
+            let weights = vectors(&weights.as_chunks::<16>().0[half]);
+            for row in 0..ROWS {
+                let x = _mm256_set1_epi32(left[row] as i32);
+                for vector in 0..2 {
+                    sums[row][vector] = _mm256_add_epi32(sums[row][vector], _mm256_mullo_epi32(x, weights[vector]));
                 }
             }
-            for (row, sums) in sums.iter().enumerate() {
-                tile.store(row, 16 * half, &words(sums));
-            }
+        }
+        for (row, sums) in sums.iter().enumerate() {
+            tile.store(row, 16 * half, &words(sums));
         }
     }
 
@@ -65,37 +63,35 @@ pub(super) mod words32 {
 pub(super) mod words64 {
     use super::*;
 
-    /// The rows that a tile may have.
-    pub(in super::super) const ROWS: usize = 4;
+    /// The rows that a tile may have, and the parts of a panel.
+    pub(in super::super) const TILES: (usize, usize) = (6, 4);
     /// Columns of a panel.
     const PANEL: usize = 16;
 
     /// Multiplies one tile.
     #[target_feature(enable = "avx2")]
     pub(in super::super) fn tile(tile: Tile<'_, u64>) {
-        by_rows!(tile, block, 1 2 3 4);
+        by_rows!(tile, block, 1 2 3 4 5 6);
     }
 
     #[target_feature(enable = "avx2")]
     fn block<const ROWS: usize>(mut tile: Tile<'_, u64>) {
-        for quarter in 0..4 {
-            let rows = tile.left_rows::<ROWS>();
-            let mut low = [_mm256_setzero_si256(); ROWS];
-            let mut cross = [_mm256_setzero_si256(); ROWS];
-            for (position, weights) in tile.panel.as_chunks::<PANEL>().0[..tile.depth].iter().enumerate() {
-                let weights = vector(&weights.as_chunks::<4>().0[quarter]);
-                let exchanged = exchange(weights);
-                for row in 0..ROWS {
-                    let x = _mm256_set1_epi64x(rows[row][position] as i64);
-                    low[row] = _mm256_add_epi64(low[row], _mm256_mul_epu32(x, weights));
-                    cross[row] = _mm256_add_epi32(cross[row], _mm256_mullo_epi32(x, exchanged));
-                }
-            }
+        let mut low = [_mm256_setzero_si256(); ROWS];
+        let mut cross = [_mm256_setzero_si256(); ROWS];
+        let quarter = tile.part % 4;
+        for (left, weights) in tile.left.as_chunks::<ROWS>().0.iter().zip(tile.panel.as_chunks::<PANEL>().0) {
+            let weights = vector(&weights.as_chunks::<4>().0[quarter]);
+            let exchanged = exchange(weights);
             for row in 0..ROWS {
-                let both = _mm256_add_epi32(cross[row], exchange(cross[row]));
-                let sums = _mm256_add_epi64(low[row], _mm256_slli_epi64::<32>(both));
-                tile.store(row, 4 * quarter, &words(sums));
+                let x = _mm256_set1_epi64x(left[row] as i64);
+                low[row] = _mm256_add_epi64(low[row], _mm256_mul_epu32(x, weights));
+                cross[row] = _mm256_add_epi32(cross[row], _mm256_mullo_epi32(x, exchanged));
             }
+        }
+        for row in 0..ROWS {
+            let both = _mm256_add_epi32(cross[row], exchange(cross[row]));
+            let sums = _mm256_add_epi64(low[row], _mm256_slli_epi64::<32>(both));
+            tile.store(row, 4 * quarter, &words(sums));
         }
     }
 

@@ -16,8 +16,8 @@ macro_rules! kernel {
         pub(super) mod $module {
             use super::*;
 
-            /// The rows that a tile may have.
-            pub(in super::super) const ROWS: usize = 8;
+            /// The rows that a tile may have, and the parts of a panel.
+            pub(in super::super) const TILES: (usize, usize) = (8, 1);
             /// Columns of a panel: two vectors.
             const PANEL: usize = 2 * $lanes;
 
@@ -29,12 +29,11 @@ macro_rules! kernel {
 
             #[target_feature(enable = "avx512f,avx512dq")]
             fn block<const ROWS: usize>(mut tile: Tile<'_, $word>) {
-                let rows = tile.left_rows::<ROWS>();
                 let mut sums = [[_mm512_setzero_si512(); 2]; ROWS];
-                for (position, weights) in tile.panel.as_chunks::<PANEL>().0[..tile.depth].iter().enumerate() {
+                for (left, weights) in tile.left.as_chunks::<ROWS>().0.iter().zip(tile.panel.as_chunks::<PANEL>().0) {
                     let weights = vectors(weights);
                     for row in 0..ROWS {
-                        let x = $set(rows[row][position] as $signed);
+                        let x = $set(left[row] as $signed);
                         for half in 0..2 {
                             sums[row][half] = $add(sums[row][half], $multiply(x, weights[half]));
                         }

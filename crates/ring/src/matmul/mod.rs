@@ -13,7 +13,7 @@
 //! 8; the others ignore the width. All `unsafe` of the project is the calls of the kernels behind detection (`multiply`,
 //! `amx`), the tiles' assembly (`amx`), and the casts between words and vectors (`avx2`, `avx512`, `limbs`).
 //!
-//! A new kernel of vectors is a variant of [`Kernel`], a module with `ROWS` and `tile` for each word, and an arm in
+//! A new kernel of vectors is a variant of [`Kernel`], a module with `TILES` and `tile` for each word, and an arm in
 //! `multiply`; the tests and benches take it up by themselves.
 
 #[cfg(target_arch = "x86_64")]

@@ -39,17 +39,17 @@ macro_rules! multiply {
                 match kernel {
                     #[cfg(target_arch = "x86_64")]
                     Kernel::Avx512 if kernel.is_available() => {
-                        use super::avx512::$module::{ROWS, tile};
+                        use super::avx512::$module::{TILES, tile};
                         // SAFETY: the guard of this arm has seen the processor's AVX-512 F and DQ.
-                        walk(left, right, out, ROWS, |part| unsafe { tile(part) });
+                        walk(left, right, out, TILES, |part| unsafe { tile(part) });
                     }
                     #[cfg(target_arch = "x86_64")]
                     Kernel::Avx2 if kernel.is_available() => {
-                        use super::avx2::$module::{ROWS, tile};
+                        use super::avx2::$module::{TILES, tile};
                         // SAFETY: the guard of this arm has seen the processor's AVX2.
-                        walk(left, right, out, ROWS, |part| unsafe { tile(part) });
+                        walk(left, right, out, TILES, |part| unsafe { tile(part) });
                     }
-                    _ => walk(left, right, out, portable::ROWS, portable::tile::<Self, { Self::PANEL }>),
+                    _ => walk(left, right, out, portable::TILES, portable::tile::<Self, { Self::PANEL }>),
                 }
             }
         }
@@ -66,6 +66,6 @@ impl Multiply for u128 {
     }
 
     fn multiply(left: &[Self], right: &PackedMatrix<Self>, out: &mut [Self]) {
-        walk(left, right, out, portable::ROWS, portable::tile::<Self, { Self::PANEL }>);
+        walk(left, right, out, portable::TILES, portable::tile::<Self, { Self::PANEL }>);
     }
 }

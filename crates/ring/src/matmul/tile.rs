@@ -2,7 +2,8 @@
 
 use super::PackedMatrix;
 use super::multiply::Multiply;
-use crate::Word;
+use crate::{Word, wipe_vec};
+use std::ops::Range;
 
 /// Inner positions of one pass: 64 KiB of a panel, which stays in the second-level cache while all rows use it.
 const DEPTH: usize = 512;
@@ -11,14 +12,12 @@ const DEPTH: usize = 512;
 pub(super) struct Tile<'a, W> {
     /// Rows; at least 1, and at most what the kernel asked [`walk`] for.
     pub(super) rows: usize,
-    /// The left factor from the tile's first element on; one row after `left_stride` words.
+    /// The tile's rows of the left factor: `rows` words for each inner position.
     pub(super) left: &'a [W],
-    /// Words from one row of the left factor to the next.
-    pub(super) left_stride: usize,
-    /// Inner positions.
-    pub(super) depth: usize,
-    /// `depth` rows of `PANEL` words each.
+    /// As many rows of `PANEL` words each as there are inner positions.
     pub(super) panel: &'a [W],
+    /// Which part of the panel's columns this tile is, of as many as the kernel asked [`walk`] for.
+    pub(super) part: usize,
     /// The product from the tile's first element on.
     pub(super) out: &'a mut [W],
     /// Words from one row of the product to the next.
@@ -30,13 +29,6 @@ pub(super) struct Tile<'a, W> {
 }
 
 impl<W: Word> Tile<'_, W> {
-    /// The tile's part of each of its rows of the left factor.
-    #[cfg(target_arch = "x86_64")]
-    #[inline(always)]
-    pub(super) fn left_rows<const ROWS: usize>(&self) -> [&[W]; ROWS] {
-        std::array::from_fn(|row| &self.left[row * self.left_stride..][..self.depth])
-    }
-
     /// Takes in the sums of one row, from column `column` of the panel on.
     #[inline(always)]
     pub(super) fn store<const COLUMNS: usize>(&mut self, row: usize, column: usize, sums: &[W; COLUMNS]) {
@@ -53,31 +45,57 @@ impl<W: Word> Tile<'_, W> {
     }
 }
 
-/// Calls `kernel` for every tile of up to `rows` rows of `out = left · right`; the inner dimension is not empty.
+/// Calls `kernel` for every tile of `out = left · right`: up to `rows` rows by one of `parts` parts of a panel. The inner
+/// dimension is not empty.
+///
+/// The part of a panel stays in the first-level cache while all rows use it.
 pub(super) fn walk<W: Word>(
     left: &[W],
     right: &PackedMatrix<W>,
     out: &mut [W],
-    rows: usize,
+    (rows, parts): (usize, usize),
     kernel: impl Fn(Tile<'_, W>),
 ) {
     let (inner, columns, width) = (right.inner(), right.columns(), <W as Multiply>::PANEL);
     let all_rows = left.len() / inner;
+    let mut packed = Vec::new();
     for start in (0..inner).step_by(DEPTH) {
         let depth = DEPTH.min(inner - start);
+        let columns_of_left = start..start + depth;
+        pack_left(left, inner, columns_of_left, rows, &mut packed);
         for (index, panel) in right.panels().enumerate() {
-            for row in (0..all_rows).step_by(rows) {
-                kernel(Tile {
-                    rows: rows.min(all_rows - row),
-                    left: &left[row * inner + start..],
-                    left_stride: inner,
-                    depth,
-                    panel: &panel[start * width..(start + depth) * width],
-                    out: &mut out[row * columns + index * width..],
-                    out_stride: columns,
-                    width: width.min(columns - index * width),
-                    first: start == 0,
-                });
+            let panel = &panel[start * width..(start + depth) * width];
+            for part in (0..parts).take_while(|part| index * width + part * (width / parts) < columns) {
+                for row in (0..all_rows).step_by(rows) {
+                    let rows = rows.min(all_rows - row);
+                    kernel(Tile {
+                        rows,
+                        left: &packed[row * depth..(row + rows) * depth],
+                        panel,
+                        part,
+                        out: &mut out[row * columns + index * width..],
+                        out_stride: columns,
+                        width: width.min(columns - index * width),
+                        first: start == 0,
+                    });
+                }
+            }
+        }
+    }
+    // The left factor may be a share.
+    wipe_vec(&mut packed);
+}
+
+/// Lays the columns of the left factor out as tiles read them: `rows` rows after one another, of each the words of one
+/// inner position beside each other.
+fn pack_left<W: Word>(left: &[W], inner: usize, columns: Range<usize>, rows: usize, packed: &mut Vec<W>) {
+    let depth = columns.len();
+    packed.resize(left.len() / inner * depth, W::ZERO);
+    for (tile, out) in left.chunks(rows * inner).zip(packed.chunks_mut(rows * depth)) {
+        let height = tile.len() / inner;
+        for (offset, row) in tile.chunks_exact(inner).enumerate() {
+            for (out, &word) in out[offset..].iter_mut().step_by(height).zip(&row[columns.clone()]) {
+                *out = word;
             }
         }
     }

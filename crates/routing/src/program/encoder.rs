@@ -4,7 +4,7 @@
 //! the linear layers after it, 1/√d into queries and keys, and the row mean out of every layer before a LayerNorm. So a
 //! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
 //!
-//! **Openings** a layer: 2relu attention 8, feed-forward network with ReLU 4, two LayerNorms 5 each: 22. GELU takes one
+//! **Openings** a layer: 2relu attention 9, feed-forward network with ReLU 4, two LayerNorms 6 each: 25. GELU takes one
 //! more, softmax 3·⌈log₂ T⌉ + 1 more. Tuned to the middle, 6, 3 and 4 each: 17; to far servers,
 //! 5, 2 and 4 each: 15.
 

@@ -72,7 +72,7 @@ impl Head<'_> {
         gates::argmax(machine, &scores, low(5), DIGITS)
     }
 
-    /// Head, similarity to the descriptors, top-k, then the most of similarity − λ·cost. Fourteen openings.
+    /// Head, similarity to the descriptors, top-k, then the most of similarity − λ·cost. Fifteen openings.
     ///
     /// The search among unnormalised products is that among similarities; only the second score needs the norm.
     fn cscr<I: Interpreter>(
