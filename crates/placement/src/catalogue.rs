@@ -48,12 +48,11 @@ impl Catalogue for ModelCatalogue {
 
     fn program(&self, request: &[u8]) -> Result<RouteProgram, String> {
         let request: Result<TunedTask, _> = serde_json::from_slice(request);
-        let TunedTask { task, tuning } = request.map_err(|error| format!("not a task ({error})"))?;
-        if !self.measurements && matches!(task, Task::Embed { .. } | Task::Select { .. }) {
+        let request = request.map_err(|error| format!("not a task ({error})"))?;
+        if !self.measurements && matches!(request.task, Task::Embed { .. } | Task::Select { .. }) {
             return Err("this server serves routes only; set `measurements = true` in its configuration".to_owned());
         }
-        let program = RouteProgram::new(Arc::clone(&self.plan), task).map_err(|error| error.to_string())?;
-        Ok(program.with_tuning(tuning))
+        request.program(&self.plan).map_err(|error| error.to_string())
     }
 }
 
@@ -83,13 +82,13 @@ mod tests {
             serde_json::from_slice::<Task>(br#"{"task":"select","candidates":9,"keep":4,"method":"magic"}"#).is_err()
         );
         for (tuning, name) in [(Tuning::Middle, "middle"), (Tuning::Far, "far")] {
-            let tuned = TunedTask { task, tuning };
+            let tuned = TunedTask { tuning, ..task.into() };
             let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"{name}"}}"#);
             assert_eq!(ModelCatalogue::request(tuned), form.as_bytes());
             assert_eq!(serde_json::from_str::<TunedTask>(&form).unwrap(), tuned);
         }
         let plain: TunedTask = serde_json::from_slice(&ModelCatalogue::request(task)).unwrap();
-        assert_eq!(plain, TunedTask { task, tuning: Tuning::Near });
+        assert_eq!(plain, TunedTask::from(task));
         assert!(serde_json::from_str::<TunedTask>(r#"{"task":"head","router":1,"tuning":"magic"}"#).is_err());
     }
 }

@@ -210,7 +210,7 @@ impl PrivateRouter {
         if let Some(tuned) = self.tuned.filter(|tuned| tuned.task == task) {
             return Ok(tuned);
         }
-        let tuned = TunedTask { task, tuning: network.choose(&self.plan, task)? };
+        let tuned = TunedTask { tuning: network.choose(&self.plan, task, 1)?, ..task.into() };
         self.tuned = Some(tuned);
         Ok(tuned)
     }

@@ -11,10 +11,12 @@ pub enum Structure {
     Rows(usize, usize),
     /// Columns from `start`, as many as the second number.
     Columns(usize, usize),
-    /// `[1, rows, heads · d]` to `[heads, rows, d]`.
+    /// `[batch, rows, heads · d]` to `[batch · heads, rows, d]`.
     SplitHeads(usize),
-    /// `[heads, rows, d]` to `[1, rows, heads · d]`.
-    MergeHeads,
+    /// `[batch · heads, rows, d]` to `[batch, rows, heads · d]`.
+    MergeHeads(usize),
+    /// `[batch, rows, columns]` to `[batch · times, rows, columns]`: what is one matrix's for each of its heads.
+    RepeatMatrices(usize),
     /// The same elements under another shape.
     Reshape(Shape),
     /// Sums of the columns: `[batch, rows, 1]`.
@@ -27,13 +29,28 @@ impl Structure {
     /// The index that stands for a zero element.
     pub const NOTHING: usize = usize::MAX;
 
+    /// A [`Gather`](Self::Gather) alike in each matrix of `from`: `indices` are those within a matrix, and each result
+    /// has so many `rows` and `columns`.
+    ///
+    /// # Panics
+    /// If an index is beyond a matrix: it would be another prompt's.
+    pub fn gather_each(from: Shape, (rows, columns): (usize, usize), indices: &[usize]) -> Self {
+        let step = from.rows * from.columns;
+        let inside = |&index: &usize| index < step || index == Self::NOTHING;
+        assert!(indices.iter().all(inside), "an index beyond a matrix of {from}");
+        let place = |start: usize, index: usize| if index == Self::NOTHING { index } else { start + index };
+        let all = (0..from.batch).flat_map(|matrix| indices.iter().map(move |&index| place(matrix * step, index)));
+        Self::Gather(Shape::new(from.batch, rows, columns), all.collect())
+    }
+
     /// The shape that results from `shape`.
     pub fn shape(&self, shape: Shape) -> Shape {
         match *self {
             Self::Rows(_, rows) => Shape { rows, ..shape },
             Self::Columns(_, columns) => Shape { columns, ..shape },
-            Self::SplitHeads(heads) => Shape::new(heads, shape.rows, shape.columns / heads),
-            Self::MergeHeads => Shape::new(1, shape.rows, shape.batch * shape.columns),
+            Self::SplitHeads(heads) => Shape::new(shape.batch * heads, shape.rows, shape.columns / heads),
+            Self::MergeHeads(heads) => Shape::new(shape.batch / heads, shape.rows, shape.columns * heads),
+            Self::RepeatMatrices(times) => Shape { batch: shape.batch * times, ..shape },
             Self::Reshape(shape) | Self::Gather(shape, _) => shape,
             Self::SumColumns => Shape { columns: 1, ..shape },
         }
@@ -44,7 +61,8 @@ impl Structure {
             Self::Rows(start, rows) => tensor.rows(*start, *rows),
             Self::Columns(start, columns) => tensor.columns(*start, *columns),
             Self::SplitHeads(heads) => tensor.split_heads(*heads),
-            Self::MergeHeads => tensor.merge_heads(),
+            Self::MergeHeads(heads) => tensor.merge_heads(*heads),
+            Self::RepeatMatrices(times) => tensor.repeat_matrices(*times),
             Self::Reshape(shape) => tensor.clone().reshaped(*shape),
             Self::SumColumns => tensor.sum_columns(),
             Self::Gather(shape, indices) => Tensor::new(

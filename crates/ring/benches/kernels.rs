@@ -204,7 +204,7 @@ fn tensor<W: Word + std::fmt::Debug>(criterion: &mut Criterion) {
     let mut prg = Prg::new(&Seed::new([5; 16]));
     let (a, b) = (Tensor::new(shape, prg.words::<W>(shape.len())), Tensor::new(shape, prg.words::<W>(shape.len())));
     let row = b.rows(0, 1);
-    assert_eq!(a.split_heads(12).merge_heads(), a);
+    assert_eq!(a.split_heads(12).merge_heads(12), a);
     assert_eq!(a.zip(&row, W::plus).zip(&row, W::minus), a);
     group.throughput(Throughput::Bytes(size_of_val(a.data()) as u64));
     group.bench_function("zip", |bench| bench.iter(|| black_box(&a).zip(&b, W::plus)));

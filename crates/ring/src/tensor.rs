@@ -254,35 +254,56 @@ impl<T: Scalar> Tensor<T> {
         Tensor { shape, data }
     }
 
-    /// `[1, rows, heads · d]` as `[heads, rows, d]`.
+    /// `[batch, rows, heads · d]` as `[batch · heads, rows, d]`: the heads of a matrix follow each other.
     ///
     /// # Panics
-    /// If there is more than one matrix, or its columns are not a multiple of `heads`.
+    /// If the columns are not a multiple of `heads`.
     pub fn split_heads(&self, heads: usize) -> Self {
         let Shape { batch, rows, columns } = self.shape;
-        assert!(batch == 1 && columns.is_multiple_of(heads), "{} has no {heads} heads", self.shape);
+        assert!(heads > 0 && columns.is_multiple_of(heads), "{} has no {heads} heads", self.shape);
         let width = columns / heads;
         let mut data = Vec::with_capacity(self.data.len());
-        for head in 0..heads {
-            for row in 0..rows {
-                let from = row * columns + head * width;
-                data.extend_from_slice(&self.data[from..from + width]);
+        for matrix in 0..batch {
+            for head in 0..heads {
+                for row in 0..rows {
+                    let from = (matrix * rows + row) * columns + head * width;
+                    data.extend_from_slice(&self.data[from..from + width]);
+                }
             }
         }
-        Tensor::new(Shape::new(heads, rows, width), data)
+        Tensor::new(Shape::new(batch * heads, rows, width), data)
     }
 
-    /// `[heads, rows, d]` as `[1, rows, heads · d]`.
-    pub fn merge_heads(&self) -> Self {
-        let Shape { batch: heads, rows, columns: width } = self.shape;
+    /// `[batch · heads, rows, d]` as `[batch, rows, heads · d]`: undoes [`split_heads`](Self::split_heads).
+    ///
+    /// # Panics
+    /// If the matrices are not a multiple of `heads`.
+    pub fn merge_heads(&self, heads: usize) -> Self {
+        let Shape { batch: matrices, rows, columns: width } = self.shape;
+        assert!(heads > 0 && matrices.is_multiple_of(heads), "{} is not of {heads} heads", self.shape);
+        let batch = matrices / heads;
         let mut data = Vec::with_capacity(self.data.len());
-        for row in 0..rows {
-            for head in 0..heads {
-                let from = (head * rows + row) * width;
-                data.extend_from_slice(&self.data[from..from + width]);
+        for matrix in 0..batch {
+            for row in 0..rows {
+                for head in 0..heads {
+                    let from = ((matrix * heads + head) * rows + row) * width;
+                    data.extend_from_slice(&self.data[from..from + width]);
+                }
             }
         }
-        Tensor::new(Shape::new(1, rows, heads * width), data)
+        Tensor::new(Shape::new(batch, rows, heads * width), data)
+    }
+
+    /// `[batch, rows, columns]` as `[batch · times, rows, columns]`: each matrix as often, one copy after the other.
+    pub fn repeat_matrices(&self, times: usize) -> Self {
+        let Shape { batch, rows, columns } = self.shape;
+        let mut data = Vec::with_capacity(self.data.len() * times);
+        for matrix in self.data.chunks_exact((rows * columns).max(1)) {
+            for _ in 0..times {
+                data.extend_from_slice(matrix);
+            }
+        }
+        Tensor::new(Shape::new(batch * times, rows, columns), data)
     }
 }
 
@@ -305,17 +326,31 @@ mod tests {
 
     #[test]
     fn heads_split_and_merge() {
-        let a = counting(Shape::matrix(3, 8));
+        let a = counting(Shape::new(2, 3, 8));
         let heads = a.split_heads(2);
-        assert_eq!(heads.shape(), Shape::new(2, 3, 4));
+        assert_eq!(heads.shape(), Shape::new(4, 3, 4));
         assert_eq!(&heads.data()[12..16], [4, 5, 6, 7]);
-        assert_eq!(heads.merge_heads(), a);
+        assert_eq!(&heads.data()[24..28], [24, 25, 26, 27], "the second matrix's first head");
+        assert_eq!(heads.merge_heads(2), a);
     }
 
     #[test]
-    #[should_panic(expected = "[2, 3, 8] has no 2 heads")]
-    fn a_batch_has_no_heads() {
-        counting(Shape::new(2, 3, 8)).split_heads(2);
+    fn matrices_repeat_beside_their_copies() {
+        let a = counting(Shape::new(2, 1, 2));
+        assert_eq!(a.repeat_matrices(2).data(), [0, 1, 0, 1, 2, 3, 2, 3]);
+        assert_eq!(a.repeat_matrices(1), a);
+    }
+
+    #[test]
+    #[should_panic(expected = "[2, 3, 8] has no 3 heads")]
+    fn heads_are_whole() {
+        counting(Shape::new(2, 3, 8)).split_heads(3);
+    }
+
+    #[test]
+    #[should_panic(expected = "[4, 3, 8] is not of 3 heads")]
+    fn merged_matrices_are_whole() {
+        counting(Shape::new(4, 3, 8)).merge_heads(3);
     }
 
     #[test]

@@ -32,7 +32,7 @@ fn main() -> Result<(), Error> {
                 let wait = wan.estimate(&cost);
                 println!("{} {bucket} {tuning:?} {cost:?}, on a wan {wait:.2?}", plan.routers[router].name);
             }
-            println!("{} {bucket}: {:?} on a wan", plan.routers[router].name, wan.choose(&plan, task)?);
+            println!("{} {bucket}: {:?} on a wan", plan.routers[router].name, wan.choose(&plan, task, 1)?);
         }
     }
     Ok(())

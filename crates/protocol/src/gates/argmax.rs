@@ -9,18 +9,20 @@ use crate::program::WeightId;
 use crate::protocols::comparison::Comparison;
 use blindroute_ring::Shape;
 
-/// The order of n candidates: for each pair i < j, [x_i ≥ x_j]. Ties go to the lower index.
+/// The order of n candidates in each row of a batch `[batch, 1, n]`: for each pair i < j, [x_i ≥ x_j]. Ties go to the
+/// lower index.
 ///
-/// **Cost** two openings, whatever n; n(n − 1)/2 comparisons, whose inputs are differences of opened values and so need
-/// no opening of their own.
+/// **Cost** two openings, whatever n and the batch; n(n − 1)/2 comparisons a row, whose inputs are differences of opened
+/// values and so need no opening of their own.
 pub struct Order<I: Interpreter> {
+    batch: usize,
     candidates: usize,
     wins: MaskedBits<I>,
 }
 
 impl<I: Interpreter> std::fmt::Debug for Order<I> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Order of {}", self.candidates)
+        write!(f, "Order of {} in {} rows", self.candidates, self.batch)
     }
 }
 
@@ -40,42 +42,49 @@ fn pair_index(candidates: usize, i: usize, j: usize) -> usize {
 }
 
 impl<I: Interpreter> Order<I> {
-    /// Compares all pairs of the row `x` at the resolution 2^low; needs |x_i − x_j| ≤ 2^(low + 4·digits) − 2^low.
+    /// Compares all pairs of each row of `x` at the resolution 2^low; needs |x_i − x_j| ≤ 2^(low + 4·digits) − 2^low.
     ///
     /// # Errors
-    /// If the window does not lie in the ring.
+    /// If the window does not lie in the ring, or `x` is not of one row a batch.
     pub fn new(machine: &mut Machine<I>, x: &Masked<I, u64>, low: u32, digits: u32) -> Result<Self, Error> {
         Self::with(machine, x, &Comparison::of_many(vec![0], low, digits))
     }
 
-    /// Compares all pairs of the row `x` with a comparison of any digits.
+    /// Compares all pairs of each row of `x` with a comparison of any digits.
     ///
     /// # Errors
-    /// If the window does not lie in the ring.
+    /// If the window does not lie in the ring, or `x` is not of one row a batch.
     pub fn with(machine: &mut Machine<I>, x: &Masked<I, u64>, comparison: &Comparison) -> Result<Self, Error> {
         let wins = machine.compare(&differences(x)?, comparison)?;
-        Ok(Self { candidates: x.form().shape.columns, wins })
+        let Shape { batch, columns: candidates, .. } = x.form().shape;
+        Ok(Self { batch, candidates, wins })
     }
 
-    /// The orders of two rows of as many candidates, in the openings of one.
+    /// The orders of two batches of as many rows and candidates, in the openings of one.
     ///
     /// # Errors
-    /// If the window does not lie in the ring or the fractions differ.
+    /// If the window does not lie in the ring, the shapes or fractions differ, or they are not of one row a batch.
     pub fn two(
         machine: &mut Machine<I>,
         x: &Masked<I, u64>,
         y: &Masked<I, u64>,
         comparison: &Comparison,
     ) -> Result<(Self, Self), Error> {
-        let candidates = x.form().shape.columns;
+        let Shape { batch, columns: candidates, .. } = x.form().shape;
+        if y.form().shape != x.form().shape {
+            return Err(Error::Shape { what: "second row", expected: x.form().shape, found: y.form().shape });
+        }
         let (first, second) = (differences(x)?, differences(y)?);
         let pairs = first.form().shape.columns;
         let both = join_columns(&first, &second)?;
         let wins = machine.compare(&both, comparison)?;
-        let half = |start: usize| Structure::Gather(Shape::row(pairs), (start..start + pairs).collect());
+        let half = |start: usize| {
+            let indices: Vec<usize> = (start..start + pairs).collect();
+            Structure::gather_each(wins.shape(), (1, pairs), &indices)
+        };
         let x_wins = machine.restructure_bits(&wins, &half(0))?;
         let y_wins = machine.restructure_bits(&wins, &half(pairs))?;
-        Ok((Self { candidates, wins: x_wins }, Self { candidates, wins: y_wins }))
+        Ok((Self { batch, candidates, wins: x_wins }, Self { batch, candidates, wins: y_wins }))
     }
 
     /// For each candidate, how many beat it: its rank, from 0. No opening. The ranks are a permutation if comparisons
@@ -89,6 +98,11 @@ impl<I: Interpreter> Order<I> {
         self.sum_over_rivals(machine, &wins, &wins)
     }
 
+    /// The shape of what there is one of a candidate.
+    fn row(&self) -> Shape {
+        Shape::new(self.batch, 1, self.candidates)
+    }
+
     /// Σ over j < i of `lower[j, i]`, plus Σ over j > i of 1 − `upper[i, j]`, a row of n.
     fn sum_over_rivals(
         &self,
@@ -97,15 +111,15 @@ impl<I: Interpreter> Order<I> {
         upper: &Share<I, u32>,
     ) -> Result<Share<I, u32>, Error> {
         let n = self.candidates;
+        let (below, above) = (lower.form().shape, upper.form().shape);
         let lost = lower
-            .restructure(&rivals(n, |i, j| (j < i).then(|| pair_index(n, j, i))))
+            .restructure(&rivals(below, n, |i, j| (j < i).then(|| pair_index(n, j, i))))
             .restructure(&Structure::SumColumns);
         let won = upper
-            .restructure(&rivals(n, |i, j| (j > i).then(|| pair_index(n, i, j))))
+            .restructure(&rivals(above, n, |i, j| (j > i).then(|| pair_index(n, i, j))))
             .restructure(&Structure::SumColumns);
-        let row = Structure::Reshape(Shape::row(n));
-        let sum = lost.subtract(&won)?.restructure(&row);
-        let above: Vec<f64> = (0..n).map(|i| (n - 1 - i) as f64).collect();
+        let sum = lost.subtract(&won)?.restructure(&Structure::Reshape(self.row()));
+        let above: Vec<f64> = (0..self.batch).flat_map(|_| (0..n).map(|i| (n - 1 - i) as f64)).collect();
         machine.add_constants(sum, &above)
     }
 
@@ -115,39 +129,47 @@ impl<I: Interpreter> Order<I> {
     /// From the interpreter.
     pub fn ranks_among(&self, machine: &mut Machine<I>, alive: &MaskedBits<I>) -> Result<Share<I, u32>, Error> {
         let n = self.candidates;
-        let shape = Shape::row(pairs(n).count());
-        let first = machine.restructure_bits(alive, &Structure::Gather(shape, pairs(n).map(|(i, _)| i).collect()))?;
-        let second = machine.restructure_bits(alive, &Structure::Gather(shape, pairs(n).map(|(_, j)| j).collect()))?;
+        let [first, second] = members(alive.shape());
+        let first = machine.restructure_bits(alive, &first)?;
+        let second = machine.restructure_bits(alive, &second)?;
         let ring = count_bits(n) + 1;
         // For i < j: i beats j and lives; and j lives, less j lives and i beats j.
         let beats_second = machine.bits_product::<u32>(&first, &self.wins, ring)?;
         let second_beaten = machine.bits_product::<u32>(&second, &self.wins, ring)?;
         let alive = machine.bits_to_share::<u32>(alive, ring)?;
-        let lost = beats_second.restructure(&rivals(n, |i, j| (j < i).then(|| pair_index(n, j, i))));
-        let later = alive.restructure(&rivals(n, |i, j| (j > i).then_some(j)));
-        let beaten = second_beaten.restructure(&rivals(n, |i, j| (j > i).then(|| pair_index(n, i, j))));
+        let (of_pairs, of_one) = (beats_second.form().shape, alive.form().shape);
+        let lost = beats_second.restructure(&rivals(of_pairs, n, |i, j| (j < i).then(|| pair_index(n, j, i))));
+        let later = alive.restructure(&rivals(of_one, n, |i, j| (j > i).then_some(j)));
+        let beaten = second_beaten.restructure(&rivals(of_pairs, n, |i, j| (j > i).then(|| pair_index(n, i, j))));
         let sum = lost.add(&later)?.subtract(&beaten)?.restructure(&Structure::SumColumns);
-        Ok(sum.restructure(&Structure::Reshape(Shape::row(n))))
+        Ok(sum.restructure(&Structure::Reshape(self.row())))
     }
+}
+
+/// From rows of candidates to the first of each pair i < j, and to the second.
+fn members(rows: Shape) -> [Structure; 2] {
+    let (first, second): (Vec<usize>, Vec<usize>) = pairs(rows.columns).unzip();
+    [first, second].map(|indices| Structure::gather_each(rows, (1, indices.len()), &indices))
 }
 
 /// x_i − x_j for the pairs i < j.
 fn differences<I: Interpreter>(x: &Masked<I, u64>) -> Result<Masked<I, u64>, Error> {
-    let candidates = x.form().shape.columns;
-    let shape = Shape::row(pairs(candidates).count());
-    let first = x.restructure(&Structure::Gather(shape, pairs(candidates).map(|(i, _)| i).collect()));
-    let second = x.restructure(&Structure::Gather(shape, pairs(candidates).map(|(_, j)| j).collect()));
+    let shape = x.form().shape;
+    if shape.rows != 1 {
+        return Err(Error::Program(format!("an order of {shape}: one row a batch is needed")));
+    }
+    let [first, second] = members(shape).map(|members| x.restructure(&members));
     first.subtract(&second)
 }
 
-/// `[1, n, n]`: element (i, j) at the index given, or zero.
-fn rivals(n: usize, index: impl Fn(usize, usize) -> Option<usize>) -> Structure {
-    let indices = (0..n * n).map(|at| index(at / n, at % n).unwrap_or(Structure::NOTHING));
-    Structure::Gather(Shape::matrix(n, n), indices.collect())
+/// From rows of shape `from` to `[batch, n, n]`: element (i, j) at the index given of its row, or zero.
+fn rivals(from: Shape, n: usize, index: impl Fn(usize, usize) -> Option<usize>) -> Structure {
+    let indices: Vec<usize> = (0..n * n).map(|at| index(at / n, at % n).unwrap_or(Structure::NOTHING)).collect();
+    Structure::gather_each(from, (n, n), &indices)
 }
 
-/// **Computes** the one-hot vector of the candidate whose count is zero. **Cost** one opening. The counts must lie in
-/// their ring without wrapping.
+/// **Computes** in each row the one-hot vector of the candidate whose count is zero. **Cost** one opening. The counts
+/// must lie in their ring without wrapping.
 ///
 /// # Errors
 /// From the interpreter.
@@ -158,8 +180,9 @@ pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) ->
     machine.lookup_bits(&ranks, &table)
 }
 
-/// **Computes** the one-hot vector of the largest of n values, ties to the lower index. **Shapes** `[1, 1, n]` masked,
-/// to n shared bits. **Cost** three openings: comparison (2) and ranks; n(n − 1)/2 comparisons. **Security** see
+/// **Computes** in each row the one-hot vector of the largest of n values, ties to the lower index. **Shapes**
+/// `[batch, 1, n]` masked, to as many shared bits. **Cost** three openings: comparison (2) and ranks; n(n − 1)/2
+/// comparisons a row. **Security** see
 /// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** exact for values that
 /// differ by at least 2^low, and for equal ones; three or more different values within 2^low may beat each other in a
 /// circle, and then no bit is set. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that ranks are
@@ -181,8 +204,8 @@ pub fn argmax<I: Interpreter>(
     winner(machine, ranks)
 }
 
-/// **Computes** the row of the secret table `id` at the largest of n values: one-hot × table. **Shapes** `[1, 1, n]`
-/// masked, table `[n, columns]`, to shares `[1, 1, columns]` of the table's fraction. **Cost** four openings: those of
+/// **Computes** for each row the secret table's row at the largest of n values: one-hot × table `id`. **Shapes**
+/// `[batch, 1, n]` masked, table `[n, columns]`, to shares `[batch, 1, columns]` of the table's fraction. **Cost** four openings: those of
 /// [`argmax`] and the one-hot vector. **Security** as [`argmax`] and [`linear`](crate::protocols::linear). Exact.
 /// **Source** one-hot selection, standard.
 ///

@@ -3,15 +3,13 @@
 use crate::error::Error;
 use crate::gates::argmax::{Order, count_bits, winner};
 use crate::interpreters::Interpreter;
-use crate::linear::Structure;
 use crate::machine::{Bits, Machine, Masked};
 use crate::protocols::comparison::Comparison;
-use blindroute_ring::Shape;
 
-/// **Computes** the one-hot vector of the candidate with the largest `score` among the k with the largest `similarity`;
-/// ties go to the lower index in both. **Shapes** two rows `[1, 1, n]`, masked, to n shared bits. **Cost** five
-/// openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1) comparisons of the given
-/// digits. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
+/// **Computes** in each row the one-hot vector of the candidate with the largest `score` among the k with the largest
+/// `similarity`; ties go to the lower index in both. **Shapes** two of `[batch, 1, n]`, masked, to as many shared bits as
+/// one has. **Cost** five openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1)
+/// comparisons of the given digits a row. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
 /// [`table`](crate::protocols::table). **Error** exact for values that differ by at least 2^low,
 /// and for equal ones; of three or more different values within 2^low none may win, see [`argmax`](crate::gates::argmax). **Source** PPRoute,
 /// unsorted top-k (section 4.3), CSCR's cost-aware choice among the k. **Differs from the source** in that ties are
@@ -43,5 +41,5 @@ pub fn top_k_then_argmax<I: Interpreter>(
     let ring = count_bits(n) + 1;
     let dead = machine.bits_to_share::<u32>(&alive, ring)?.scale(-(1 << count_bits(n)));
     let counts = machine.add_constant(counts.add(&dead)?, f64::from(1u32 << count_bits(n)))?;
-    winner(machine, counts.restructure(&Structure::Reshape(Shape::row(n))))
+    winner(machine, counts)
 }

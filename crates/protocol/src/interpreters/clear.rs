@@ -46,18 +46,19 @@ impl<'a> Clear<'a> {
     }
 }
 
-/// `left · right` of row-major matrices, batch by batch.
+/// `left · right` of row-major matrices, batch by batch; a single right factor multiplies every matrix of `left`.
 fn multiply(left: &Tensor<f32>, right: &Tensor<f32>, transposed: bool) -> Tensor<f32> {
     let (a, b) = (left.shape(), right.shape());
     let (inner, columns) = if transposed { (b.columns, b.rows) } else { (b.rows, b.columns) };
     let mut out = Tensor::zeros(Shape::new(a.batch, a.rows, columns));
-    for batch in 0..a.batch {
-        let left = &left.data()[batch * a.rows * inner..(batch + 1) * a.rows * inner];
+    let rows = a.batch * a.rows / b.batch.max(1);
+    for batch in 0..b.batch {
+        let left = &left.data()[batch * rows * inner..(batch + 1) * rows * inner];
         let right = &right.data()[batch * inner * columns..(batch + 1) * inner * columns];
-        let product = &mut out.data_mut()[batch * a.rows * columns..(batch + 1) * a.rows * columns];
+        let product = &mut out.data_mut()[batch * rows * columns..(batch + 1) * rows * columns];
         // The library stores columns first: what it sees are the transposes, so it computes (left · right)ᵀ.
-        let left = DMatrixView::from_slice(left, inner, a.rows);
-        let mut product = DMatrixViewMut::from_slice(product, columns, a.rows);
+        let left = DMatrixView::from_slice(left, inner, rows);
+        let mut product = DMatrixViewMut::from_slice(product, columns, rows);
         if transposed {
             let right = DMatrixView::from_slice(right, inner, columns).transpose();
             product.gemm(1.0, &right, &left, 0.0);

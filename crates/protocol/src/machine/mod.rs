@@ -182,22 +182,22 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload: self.interpreter.bias(id, &form)? })
     }
 
-    /// `x · W` with a secret matrix. See [`protocols::linear`](crate::protocols::linear). No opening.
+    /// `x · W` with a secret matrix, the same for every matrix of `x`. See [`protocols::linear`](crate::protocols::linear).
+    /// No opening.
     ///
     /// # Errors
     /// If the shapes or words do not fit.
     pub fn linear<W: RingWord>(&mut self, x: &Masked<I, W>, id: WeightId) -> Result<Share<I, W>, Error> {
         let spec = self.weight_in::<W>(id)?;
-        let (WeightKind::Matrix { inner, columns }, Shape { batch: 1, rows, columns: width }) =
-            (spec.kind, x.form.shape)
-        else {
+        let WeightKind::Matrix { inner, columns } = spec.kind else {
             return Err(Error::Program(format!("{} cannot multiply {}", spec.name, x.form.shape)));
         };
+        let width = x.form.shape.columns;
         if width != inner {
             return Err(Error::Program(format!("{} has {inner} rows, its factor {width} columns", spec.name)));
         }
         let weight = Form::new(spec.shape(), spec.bits, spec.fraction);
-        let form = x.form.product(&weight, Shape::matrix(rows, columns));
+        let form = x.form.product(&weight, Shape { columns, ..x.form.shape });
         Ok(Share { form, payload: self.interpreter.linear(&x.payload, &x.form, id, &form)? })
     }
 

@@ -1,8 +1,8 @@
 //! Linear layers with fixed secret weights.
 //!
-//! **Computes** z = x·W (matrix) or z = x∘w (column scales), W in shares from the bundle. **Shapes** x `[1, T, K]`
-//! masked mod 2^k, W `[K, N]`, z `[1, T, N]` in shares. **Cost** no opening; material ⌈k·T·N/8⌉ bytes; online one ring
-//! product T×K×N a server, offline another. **Security** once a model and dealer the servers open F = W − B, B the
+//! **Computes** z = x·W (matrix) or z = x∘w (column scales), W in shares from the bundle. **Shapes** x `[B, T, K]`
+//! masked mod 2^k, W `[K, N]`, z `[B, T, N]` in shares. **Cost** no opening; material ⌈k·B·T·N/8⌉ bytes; online one ring
+//! product BT×K×N a server, offline another. **Security** once a model and dealer the servers open F = W − B, B the
 //! dealer's uniform mask of the model; a query adds only shares. Exact modulo 2^k. **Source** Beaver, CRYPTO'91, with
 //! the weights' side of the triple opened once, as in SecureML's and CrypTen's cached weights.
 //! **Differs from the source** in that `[λW] = [λB] + [λ]F` is finished offline, so that one product is left online.
@@ -21,6 +21,7 @@ use std::sync::Arc;
 fn apply<W: RingWord>(factor: &Factor<W>, x: &Tensor<W>, out: &Form) -> Tensor<W> {
     match factor {
         Factor::Matrix(matrix) => {
+            // The rows of all matrices are those of one product.
             let mut product = Tensor::zeros(out.shape);
             matmul(x.data(), matrix, product.data_mut());
             product

@@ -15,14 +15,16 @@ use blindroute_ring::{Matrix, PackedMatrix, Shape, Tensor, matmul};
 use std::sync::Arc;
 use zeroize::Zeroize;
 
-/// The batched matrix product of plain tensors, modulo 2^bits.
+/// The matrix product of plain tensors, batch by batch, modulo 2^bits. A single right factor multiplies every matrix of
+/// `a`, in one product of all their rows.
 pub(crate) fn multiply<W: RingWord>(a: &Tensor<W>, b: &Tensor<W>, transposed: bool, bits: u32) -> Tensor<W> {
     let (left, right) = (a.shape(), b.shape());
     let (inner, columns) = if transposed { (right.columns, right.rows) } else { (right.rows, right.columns) };
     let layout = if transposed { Matrix::Transposed } else { Matrix::RowMajor };
     let mut product = Tensor::zeros(Shape::new(left.batch, left.rows, columns));
-    let (step_a, step_b, step) = (left.rows * inner, inner * columns, left.rows * columns);
-    for batch in 0..left.batch {
+    let rows = left.batch * left.rows / right.batch.max(1);
+    let (step_a, step_b, step) = (rows * inner, inner * columns, rows * columns);
+    for batch in 0..right.batch {
         let mut packed =
             PackedMatrix::pack(&b.data()[batch * step_b..(batch + 1) * step_b], inner, columns, layout, bits);
         let out = &mut product.data_mut()[batch * step..(batch + 1) * step];

@@ -34,15 +34,15 @@ pub(super) const ROW_OFFSET: f64 = 0.01;
 /// Activations on their way into a layer.
 const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 
-/// The encoder's inputs, in shares.
+/// The encoder's inputs, in shares, for a batch of B prompts.
 pub(super) struct EncoderInputs<I: Interpreter> {
-    /// `[1, T, hidden]`: embedded tokens.
+    /// `[B, T, hidden]`: embedded tokens.
     pub(super) tokens: Share<I, u64>,
-    /// `[1, T, 1]`: their means, of [`PRODUCT`] fraction bits.
+    /// `[B, T, 1]`: their means, of [`PRODUCT`] fraction bits.
     pub(super) means: Share<I, u32>,
-    /// `[1, 1, T]`: 0 for tokens, a large negative number for padding, of twice [`ACTIVATION`] fraction bits.
+    /// `[B, 1, T]`: 0 for tokens, a large negative number for padding, of twice [`ACTIVATION`] fraction bits.
     pub(super) padding: Share<I, u32>,
-    /// `[1, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only.
+    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only.
     pub(super) pooling: Option<Share<I, u64>>,
 }
 
@@ -82,13 +82,15 @@ impl Encoder<'_> {
         scaled.subtract(&mean)
     }
 
-    /// The embedding, `[1, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
+    /// The embeddings, `[B, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
     pub(super) fn run<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         inputs: EncoderInputs<I>,
     ) -> Result<Share<I, u64>, Error> {
         let weights = inputs.pooling.map(|share| machine.defer(share)).transpose()?;
+        // Every head of a prompt has that prompt's padding.
+        let padding = inputs.padding.restructure(&Structure::RepeatMatrices(self.plan.heads));
         let tokens = machine.defer(inputs.tokens)?;
         machine.exchange()?;
         let mut x = machine.take(tokens)?;
@@ -98,7 +100,7 @@ impl Encoder<'_> {
         let first = machine.share_of(&narrow)?.raise(FRACTION).subtract(&inputs.means)?;
         let mut residual = Some(first);
         for layer in 0..self.plan.layers {
-            let context = self.attention(machine, &x, &inputs.padding, layer)?;
+            let context = self.attention(machine, &x, &padding, layer)?;
             let residual = match residual.take() {
                 Some(residual) => residual,
                 None => {
@@ -136,7 +138,8 @@ impl Encoder<'_> {
         scaled.add(&bias)
     }
 
-    /// softmax or 2ReLU of (QKᵀ/√d + padding), times V, for all heads at once; normalised after the product.
+    /// softmax or 2ReLU of (QKᵀ/√d + padding), times V, for all heads of all prompts at once; normalised after the
+    /// product. The padding is `[B · heads, 1, T]`.
     fn attention<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -178,7 +181,7 @@ impl Encoder<'_> {
         let factor = gates::reciprocal(machine, &sums, offset, &range)?;
         let scaling = Scaling { value: fraction.min(CONTEXT_FRACTION), factor: RECIPROCAL_FRACTION, target: LAYER };
         let context = gates::scale_deferred_rows::<I, u32, u64>(machine, product, factor, scaling)?;
-        Ok(machine.to_word::<u64, u32>(&context)?.restructure(&Structure::MergeHeads))
+        Ok(machine.to_word::<u64, u32>(&context)?.restructure(&Structure::MergeHeads(heads)))
     }
 
     /// The feed-forward network up to its activation, opened.

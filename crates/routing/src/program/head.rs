@@ -1,4 +1,4 @@
-//! The routers' rules on an opened embedding: one-hot choice of a model, in shared bits.
+//! The routers' rules on opened embeddings, one a prompt: one-hot choices of a model, in shared bits.
 //!
 //! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must stay below
 //! 16, costs being divided by the largest.
@@ -25,7 +25,7 @@ impl Head<'_> {
         find(self.specs, &self.router.weight(part))
     }
 
-    /// The one-hot choice for an embedding `[1, 1, hidden]` and λ `[1, 1, 1]`, both of [`HEAD_FRACTION`] bits.
+    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`HEAD_FRACTION`] bits.
     pub(super) fn choose<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,

@@ -12,18 +12,19 @@ const PADDING: f32 = -128.0;
 /// Ring of the embedding when the client sends it: that which the encoder leaves.
 const EMBEDDING_RING: u32 = 40;
 
-/// The forms of a task's inputs.
-pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
-    let lambda = Form::new(Shape::row(1), 64, HEAD_FRACTION);
+/// The forms of a task's inputs for so many prompts: each has its own matrix in every input.
+pub(super) fn input_forms(plan: &ModelPlan, task: Task, batch: usize) -> Vec<Form> {
+    let rows = |columns: usize| Shape::new(batch, 1, columns);
+    let lambda = Form::new(rows(1), 64, HEAD_FRACTION);
     let hidden = plan.encoder.hidden;
     let encoder = |bucket: usize| {
         let mut forms = vec![
-            Form::new(Shape::matrix(bucket, hidden), INPUT, ACTIVATION),
-            Form::new(Shape::matrix(bucket, 1), NARROW, PRODUCT),
-            Form::new(Shape::row(bucket), SCORES, 2 * ACTIVATION),
+            Form::new(Shape::new(batch, bucket, hidden), INPUT, ACTIVATION),
+            Form::new(Shape::new(batch, bucket, 1), NARROW, PRODUCT),
+            Form::new(rows(bucket), SCORES, 2 * ACTIVATION),
         ];
         if plan.encoder.pooling == Pooling::Mean {
-            forms.push(Form::new(Shape::row(bucket), 64, POOLING));
+            forms.push(Form::new(rows(bucket), 64, POOLING));
         }
         forms
     };
@@ -31,7 +32,7 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task) -> Vec<Form> {
         Task::Route { bucket, .. } => encoder(bucket).into_iter().chain([lambda]).collect(),
         Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.inputs(),
         Task::Embed { bucket } => encoder(bucket),
-        Task::Head { .. } => vec![Form::new(Shape::row(hidden), EMBEDDING_RING, HEAD_FRACTION), lambda],
+        Task::Head { .. } => vec![Form::new(rows(hidden), EMBEDDING_RING, HEAD_FRACTION), lambda],
     }
 }
 

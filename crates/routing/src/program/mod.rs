@@ -1,8 +1,10 @@
 //! The secure programs: encoder, heads and selection, each written once for every interpreter.
 //!
 //! A [`ModelPlan`] is what is public about a bundle: its encoder's and routers' shapes, and from them the list of
-//! secret weights. A [`RouteProgram`] is one route through it: a placement, a router and a bucket.
+//! secret weights. A [`RouteProgram`] is one route through it: a placement, a router and a bucket; or that of several
+//! prompts at once, a batch, in the openings of one. [`stack_inputs`] and [`split_output`] go between prompts and batch.
 
+mod batch;
 mod encoder;
 mod head;
 mod inputs;
@@ -12,6 +14,7 @@ mod route;
 mod select;
 mod weights;
 
+pub use batch::{split_output, stack_inputs};
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
 pub use request::{Network, TunedTask};

@@ -1,4 +1,5 @@
-//! What a client asks for: a task, and how its program is tuned; and the choice of the tuning for a network.
+//! What a client asks for: a task, for how many prompts, and how its program is tuned; and the choice of the tuning for a
+//! network.
 
 use super::plan::ModelPlan;
 use super::route::{RouteProgram, Task};
@@ -16,7 +17,7 @@ enum TuningName {
     Far,
 }
 
-/// A task with its tuning. Public: all parties of a session run the program that it names.
+/// A task with its tuning and batch. Public: all parties of a session run the program that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TunedTask {
     /// What to run.
@@ -25,6 +26,27 @@ pub struct TunedTask {
     /// How; left out on the wire where it is the default.
     #[serde(default, with = "TuningName", skip_serializing_if = "is_default")]
     pub tuning: Tuning,
+    /// For how many prompts at once; left out on the wire where it is one.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub batch: usize,
+}
+
+impl TunedTask {
+    /// The program of a model that it names.
+    ///
+    /// # Errors
+    /// If the model has no such task, or the task takes no such batch.
+    pub fn program(self, plan: &Arc<ModelPlan>) -> Result<RouteProgram, Error> {
+        RouteProgram::new(Arc::clone(plan), self.task)?.with_tuning(self.tuning).with_batch(self.batch)
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn is_one(batch: &usize) -> bool {
+    *batch == one()
 }
 
 fn is_default(tuning: &Tuning) -> bool {
@@ -33,7 +55,7 @@ fn is_default(tuning: &Tuning) -> bool {
 
 impl From<Task> for TunedTask {
     fn from(task: Task) -> Self {
-        Self { task, tuning: Tuning::default() }
+        Self { task, tuning: Tuning::default(), batch: one() }
     }
 }
 
@@ -53,23 +75,23 @@ impl Network {
     /// Material beyond this cannot wait prepared at the servers, so the query would wait for the dealer: no choice.
     const MATERIAL_MAX: usize = 1 << 30;
 
-    /// How much longer a route takes online on this network than on none.
+    /// How much longer a program of this cost takes online on this network than on none.
     pub fn estimate(&self, cost: &Cost) -> Duration {
         let bytes = cost.opening_bytes as f64 * 8.0 / (self.megabits * 1e6);
         let material = cost.material_bytes as f64 / 2.0 * Self::SECONDS_A_BYTE;
         self.delay * cost.openings as u32 + Duration::from_secs_f64(bytes + material)
     }
 
-    /// The tuning with the least estimate among those whose material can wait; the first of equals, which has the least
-    /// material.
+    /// The tuning with the least estimate for so many prompts at once among those whose material can wait; the first of
+    /// equals, which has the least material. Bytes and material grow with the batch, openings do not: the larger it is,
+    /// the less far servers gain by keys.
     ///
     /// # Errors
-    /// If the task is none of the model's.
-    pub fn choose(&self, plan: &Arc<ModelPlan>, task: Task) -> Result<Tuning, Error> {
+    /// If the task is none of the model's, or takes no such batch.
+    pub fn choose(&self, plan: &Arc<ModelPlan>, task: Task, batch: usize) -> Result<Tuning, Error> {
         let mut best: Option<(Duration, Tuning)> = None;
         for tuning in Tuning::ALL {
-            let program = RouteProgram::new(Arc::clone(plan), task)?.with_tuning(tuning);
-            let cost = Meter::cost(&program)?;
+            let cost = Meter::cost(&TunedTask { task, tuning, batch }.program(plan)?)?;
             let estimate = self.estimate(&cost);
             let waits = tuning == Tuning::default() || cost.material_bytes <= Self::MATERIAL_MAX;
             if waits && best.is_none_or(|(least, _)| estimate < least) {

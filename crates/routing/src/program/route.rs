@@ -1,4 +1,4 @@
-//! One route: placement, router and bucket as a program.
+//! One route: placement, router and bucket as a program, for one prompt or a batch.
 
 use super::encoder::{Encoder, EncoderInputs};
 use super::head::Head;
@@ -57,6 +57,24 @@ pub enum Task {
     },
 }
 
+/// The most prompts of a batch.
+const MOST_PROMPTS: usize = 64;
+/// The most tokens of a batch, padding included: sixteen prompts of the largest bucket. A session's memory grows with
+/// them.
+const MOST_TOKENS: usize = 4096;
+
+impl Task {
+    /// The most prompts that one program of this task takes.
+    pub fn most_prompts(self) -> usize {
+        match self {
+            // Of its searches only the routers' own takes a batch, and its measurements are of one.
+            Self::Select { .. } => 1,
+            Self::Head { .. } => MOST_PROMPTS,
+            Self::Route { bucket, .. } | Self::Embed { bucket } => MOST_PROMPTS.min(MOST_TOKENS / bucket.max(1)),
+        }
+    }
+}
+
 /// A program of a model: what dealer and servers agree on before a session.
 #[derive(Clone, Debug)]
 pub struct RouteProgram {
@@ -64,6 +82,7 @@ pub struct RouteProgram {
     specs: Arc<[WeightSpec]>,
     task: Task,
     tuning: Tuning,
+    batch: usize,
 }
 
 impl RouteProgram {
@@ -94,7 +113,7 @@ impl RouteProgram {
             }
         }
         let specs = plan.weights().into();
-        Ok(Self { plan, specs, task, tuning: Tuning::default() })
+        Ok(Self { plan, specs, task, tuning: Tuning::default(), batch: 1 })
     }
 
     /// The same task by other implementations of its gates.
@@ -103,9 +122,31 @@ impl RouteProgram {
         Self { tuning, ..self }
     }
 
+    /// The same task for so many prompts at once, in the openings of one. All are of one bucket; each has its own length
+    /// and λ.
+    ///
+    /// # Errors
+    /// If there are none, or more than [`Task::most_prompts`].
+    pub fn with_batch(self, batch: usize) -> Result<Self, Error> {
+        let most = self.task.most_prompts();
+        if !(1..=most).contains(&batch) {
+            let why = match self.task {
+                Task::Select { .. } => "a selection alone takes one, for most of its methods know no batch".to_owned(),
+                _ => format!("this task takes 1 to {most}"),
+            };
+            return Err(Error::Program(format!("a batch of {batch} prompts: {why}")));
+        }
+        Ok(Self { batch, ..self })
+    }
+
     /// What it does.
     pub fn task(&self) -> Task {
         self.task
+    }
+
+    /// For how many prompts.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     /// The model it belongs to.
@@ -120,7 +161,7 @@ impl Program for RouteProgram {
     }
 
     fn inputs(&self) -> Vec<Form> {
-        input_forms(&self.plan, self.task)
+        input_forms(&self.plan, self.task, self.batch)
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
@@ -132,7 +173,7 @@ impl Program for RouteProgram {
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?;
-                machine.reveal(embedding, "the client may know the embedding of its own prompt")
+                machine.reveal(embedding, "the client may know the embeddings of its own prompts")
             }
             Task::Route { router, .. } => {
                 let count = self.inputs().len();

@@ -35,6 +35,7 @@ use crate::error::Error;
 use crate::interpreters::Interpreter;
 use crate::machine::Masked;
 use crate::protocols::comparison::Comparison;
+use blindroute_ring::Shape;
 
 /// What a selection's comparisons look at: differences below 2^(low + 4·digits) in magnitude, at the resolution 2^low.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,11 +72,12 @@ pub fn index_bits(candidates: usize) -> u32 {
     count_bits(candidates)
 }
 
-/// The number of candidates, if similarities, scores and k fit together.
+/// The number of candidates, if similarities, scores and k fit together. These searches take one row each, no batch.
 fn candidates<I: Interpreter>(similarity: &Masked<I, u64>, score: &Masked<I, u64>, k: usize) -> Result<usize, Error> {
-    let n = similarity.form().shape.columns;
-    if k == 0 || k > n || n < 2 || score.form().shape != similarity.form().shape {
-        return Err(Error::Program(format!("the top {k} of {n} candidates")));
+    let shape = similarity.form().shape;
+    let n = shape.columns;
+    if k == 0 || k > n || n < 2 || shape != Shape::row(n) || score.form().shape != shape {
+        return Err(Error::Program(format!("the top {k} of {shape} candidates")));
     }
     Ok(n)
 }

@@ -1,0 +1,229 @@
+//! A small made-up bundle, its programs and prompts for it.
+
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+
+use blindroute_protocol::{Clear, Output, Tensor};
+use blindroute_routing::bundle::{
+    Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear,
+    Matrix, Model, Pooling, Router, Rule, UniRoute,
+};
+use blindroute_routing::program::{ModelPlan, RouteInputs, RouteProgram, Task, weight_tensors};
+use blindroute_testkit::{TestWorld, generator};
+use std::sync::Arc;
+
+pub const HIDDEN: usize = 64;
+pub const FFN: usize = 128;
+pub const MODELS: usize = 7;
+pub const VOCABULARY: usize = 15;
+
+pub fn tokenizer() -> Vec<u8> {
+    let tokens =
+        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "ab", "##a", "##b", "!", "[", "]", "se", "##p"];
+    let vocabulary: serde_json::Map<_, _> =
+        tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
+    serde_json::json!({
+        "version": "1.0", "added_tokens": [], "truncation": null, "padding": null,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 20, "vocab": vocabulary},
+    })
+    .to_string()
+    .into_bytes()
+}
+
+/// Rows of unit length.
+pub fn unit(matrix: &Matrix) -> Matrix {
+    let norms: Vec<f32> = matrix.iter_rows().map(|row| row.iter().map(|x| x * x).sum::<f32>().sqrt()).collect();
+    Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| matrix.row(row)[column] / norms[row])
+}
+
+/// A bundle whose weights have the size of a real encoder's.
+pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) -> Bundle {
+    let mut next = generator(2026);
+    let mut random = |rows: usize, columns: usize, centre: f64, size: f64| {
+        let data = (0..rows * columns).map(|_| (centre + size * next()) as f32).collect();
+        Matrix::new(rows, columns, data).unwrap()
+    };
+    // Uniform in ±√3 has deviation 1.
+    let scale = |inputs: usize| 1.7 / (inputs as f64).sqrt();
+    let encoder = EncoderConfig {
+        layers: 2,
+        hidden: HIDDEN,
+        heads: 4,
+        ffn: FFN,
+        vocabulary: VOCABULARY,
+        segments: 2,
+        max_tokens: 64,
+        attention,
+        activation,
+        pooling,
+        ..EncoderConfig::minilm()
+    };
+    let mut layers = Vec::new();
+    for _ in 0..2 {
+        let mut linear = |inputs, outputs| Linear {
+            weight: random(inputs, outputs, 0.0, scale(inputs)),
+            bias: random(1, outputs, 0.0, 0.2),
+        };
+        let (query, key, value, output) =
+            (linear(HIDDEN, HIDDEN), linear(HIDDEN, HIDDEN), linear(HIDDEN, HIDDEN), linear(HIDDEN, HIDDEN));
+        let (up, down) = (linear(HIDDEN, FFN), linear(FFN, HIDDEN));
+        let mut norm = || LayerNorm { gain: random(1, HIDDEN, 0.9, 0.3), bias: random(1, HIDDEN, 0.0, 0.2) };
+        let (attention_norm, output_norm) = (norm(), norm());
+        layers.push(Layer { query, key, value, output, attention_norm, up, down, output_norm });
+    }
+    let embedding = EmbeddingTables {
+        token: random(VOCABULARY, HIDDEN, 0.0, 0.1),
+        position: random(64, HIDDEN, 0.0, 0.05),
+        segment: random(2, HIDDEN, 0.0, 0.05),
+        norm: LayerNorm { gain: random(1, HIDDEN, 0.9, 0.3), bias: random(1, HIDDEN, 0.0, 0.2) },
+    };
+    let cost = Matrix::new(1, MODELS, vec![0.02, 1.0, 0.3, 0.05, 0.6, 0.1, 0.45]).unwrap();
+    let uniroute = UniRoute {
+        centroids: unit(&random(5, HIDDEN, 0.0, 1.0)),
+        errors: random(5, MODELS, 0.5, 0.5),
+        cost: cost.clone(),
+    };
+    let cscr = Cscr {
+        w1: random(HIDDEN, 48, 0.0, scale(HIDDEN)),
+        w2: random(48, 16, 0.0, scale(48)),
+        descriptors: unit(&random(MODELS, 16, 0.0, 1.0)),
+        cost: cost.clone(),
+        keep: 3,
+    };
+    let direct =
+        Direct { weight: random(HIDDEN, MODELS, 0.0, 0.1), bias: random(1, MODELS, 0.5, 0.3), cost: cost.clone() };
+    let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, rule };
+    let model = |index: usize| Model { name: format!("m{index}"), price: index as f64, unit: "USD".to_owned() };
+    Bundle::new(BundleParts {
+        encoder,
+        tokenizer: tokenizer(),
+        embedding,
+        layers,
+        models: (0..MODELS).map(model).collect(),
+        routers: vec![
+            router("uniroute", Rule::UniRoute(uniroute)),
+            router("cscr", Rule::Cscr(cscr)),
+            router("direct", Rule::Direct(direct)),
+        ],
+        origin: "made up for a test".to_owned(),
+    })
+    .unwrap()
+}
+
+/// What tests need of a bundle.
+pub struct World {
+    pub bundle: Bundle,
+    pub plan: Arc<ModelPlan>,
+    pub weights: Vec<Tensor<f32>>,
+}
+
+impl World {
+    pub fn new(attention: Attention, activation: Activation, pooling: Pooling) -> Self {
+        let bundle = bundle(attention, activation, pooling);
+        let plan = Arc::new(ModelPlan::of(&bundle));
+        let weights = weight_tensors(&bundle, &plan).unwrap();
+        Self { bundle, plan, weights }
+    }
+
+    pub fn program(&self, task: Task) -> RouteProgram {
+        RouteProgram::new(Arc::clone(&self.plan), task).unwrap()
+    }
+
+    pub fn inputs(&self, ids: &[u32], bucket: usize) -> RouteInputs {
+        let parts = self.bundle.parts();
+        RouteInputs::embed(&parts.embedding, &parts.encoder, ids, bucket).unwrap()
+    }
+
+    pub fn clear(&self, task: Task, inputs: Vec<Tensor<f32>>) -> Output {
+        Clear::run(&self.program(task), &self.weights, inputs).unwrap()
+    }
+
+    /// By the parties; the ledger must be the forecast.
+    pub fn private(&self, seed: u64, task: Task, inputs: &[Tensor<f32>]) -> Output {
+        self.run(seed, &self.program(task), inputs)
+    }
+
+    /// The same of a program with another tuning or batch.
+    pub fn run(&self, seed: u64, program: &RouteProgram, inputs: &[Tensor<f32>]) -> Output {
+        let run = TestWorld::seeded(seed).run(program, &self.weights, inputs).unwrap();
+        for server in run.servers {
+            assert_eq!(server.openings, run.forecast.openings);
+            assert_eq!(server.opening_bytes, run.forecast.opening_bytes);
+        }
+        assert_eq!(run.material_bytes, run.forecast.material_bytes);
+        run.output
+    }
+}
+
+/// Token ids of a prompt of this length.
+pub fn prompt(length: usize, seed: u64) -> Vec<u32> {
+    let mut next = generator(seed);
+    (0..length).map(|place| if place == 0 { 2 } else { 5 + ((next() + 1.0) * 5.0) as u32 % 10 }).collect()
+}
+
+pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
+pub fn one_hot(output: &Output) -> Option<usize> {
+    let bits = &output.bits[0];
+    (bits.iter().filter(|&&bit| bit).count() == 1).then(|| bits.iter().position(|&bit| bit)).flatten()
+}
+
+/// x · W.
+fn times(x: &[f32], weight: &Matrix) -> Vec<f32> {
+    let mut sums = vec![0.0f32; weight.columns()];
+    for (x, row) in x.iter().zip(weight.iter_rows()) {
+        sums.iter_mut().zip(row).for_each(|(sum, w)| *sum += x * w);
+    }
+    sums
+}
+
+/// The index of the largest, and by how much it leads.
+fn largest(values: &[f32]) -> (usize, f32) {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    (order[0], order.get(1).map_or(f32::INFINITY, |&second| values[order[0]] - values[second]))
+}
+
+/// The rule in plain f32: the model, and the smallest margin of a decision on the way.
+pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
+    let less = |score: &[f32], cost: &Matrix| -> Vec<f32> {
+        score.iter().zip(cost.data()).map(|(score, cost)| score - lambda * cost).collect()
+    };
+    match rule {
+        Rule::UniRoute(rule) => {
+            let (cluster, first) = largest(&times(embedding, &rule.centroids.transposed()));
+            let success: Vec<f32> = rule.errors.row(cluster).iter().map(|error| -error).collect();
+            let (model, second) = largest(&less(&success, &rule.cost));
+            (model, first.min(second))
+        }
+        Rule::Cscr(rule) => {
+            let inner: Vec<f32> = times(embedding, &rule.w1).into_iter().map(|x| x.max(0.0)).collect();
+            let query = times(&inner, &rule.w2);
+            let norm = query.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let query: Vec<f32> = query.into_iter().map(|x| x / norm).collect();
+            let similarity = times(&query, &rule.descriptors.transposed());
+            let mut order: Vec<usize> = (0..similarity.len()).collect();
+            order.sort_by(|&a, &b| similarity[b].total_cmp(&similarity[a]));
+            let first = similarity[order[rule.keep - 1]] - similarity[order[rule.keep]];
+            let alive: Vec<f32> = less(&similarity, &rule.cost)
+                .into_iter()
+                .enumerate()
+                .map(|(index, score)| if order[..rule.keep].contains(&index) { score } else { f32::NEG_INFINITY })
+                .collect();
+            let (model, second) = largest(&alive);
+            (model, first.min(second))
+        }
+        Rule::Direct(rule) => {
+            let score: Vec<f32> =
+                times(embedding, &rule.weight).iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect();
+            largest(&less(&score, &rule.cost))
+        }
+    }
+}
