@@ -85,7 +85,7 @@ fn check(placement: &str, answer: &Value, plan: &Arc<ModelPlan>) {
     };
     let forecast = Meter::cost(&RouteProgram::new(Arc::clone(plan), task).unwrap()).unwrap();
     assert!(offline > 0.0 && online > 0.0, "{answer}");
-    assert!((1..=170).contains(&forecast.openings));
+    assert!((1..=175).contains(&forecast.openings));
     assert_eq!(number("/openings"), forecast.openings as f64);
     assert_eq!(number("/bytes/server0_sent"), forecast.opening_bytes as f64);
     assert_eq!(number("/bytes/server1_sent"), forecast.opening_bytes as f64);

@@ -216,7 +216,7 @@ impl Interpreter for Meter {
         &mut self,
         _x: (&(), &Form, u32),
         comparison: &Comparison,
-        function: &Function,
+        _function: &Function,
         out: &Form,
     ) -> Result<(), Error> {
         self.material(spline_keys::cost(comparison, out));

@@ -426,7 +426,7 @@ impl<R: Role> Interpreter for Offline<'_, R> {
         &mut self,
         (x, form, shift): (&Arc<Secret<W>>, &Form, u32),
         comparison: &Comparison,
-        function: &Function,
+        _function: &Function,
         out: &Form,
     ) -> Result<(), Error> {
         let lift = Lift::new(form, shift);

@@ -4,7 +4,7 @@
 //! the linear layers after it, 1/√d into queries and keys, and the row mean out of every layer before a LayerNorm. So a
 //! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
 //!
-//! **Openings** a layer: 2relu attention 9, feed-forward network with ReLU 4, two LayerNorms 6 each: 25. GELU takes one
+//! **Openings** a layer: 2relu attention 10, feed-forward network with ReLU 4, two LayerNorms 6 each: 26. GELU takes one
 //! more, softmax 3·⌈log₂ T⌉ + 1 more. Tuned to the middle, 6, 3 and 4 each: 17; to far servers,
 //! 5, 2 and 4 each: 15.
 
@@ -13,7 +13,9 @@ use super::plan::{
 };
 use crate::bundle::{Activation, Attention, Pooling};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
-use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Share, Structure, WeightId, WeightSpec};
+use blindroute_protocol::{
+    Error, Interpreter, Machine, Masked, RingWord, Share, Structure, Tuning, WeightId, WeightSpec,
+};
 
 /// The bits of a score that 2ReLU looks at.
 const TWO_RELU_WINDOW: Window = Window { range: SCORE_RANGE, digits: 4 };
@@ -49,6 +51,11 @@ pub(super) struct EncoderInputs<I: Interpreter> {
 pub(super) struct Encoder<'a> {
     pub(super) plan: &'a EncoderPlan,
     pub(super) specs: &'a [WeightSpec],
+}
+
+/// Whether queries, keys and values take another opening for narrow words, see [`Encoder::heads`].
+fn lifts_heads<I: Interpreter>(machine: &Machine<I>) -> bool {
+    machine.tuning() == Tuning::Near
 }
 
 impl Encoder<'_> {
@@ -115,8 +122,8 @@ impl Encoder<'_> {
             let residual = self.residual(machine, &inner, layer, "ffn")?;
             let sum = self.affine(machine, &activated, layer, "down")?.add(&residual)?;
             x = if layer + 1 < self.plan.layers {
-                let target = Target { bits: INPUT, fraction: ACTIVATION };
-                gates::layer_norm(machine, sum, target)?
+                let bits = if lifts_heads(machine) { NARROW } else { INPUT };
+                gates::layer_norm(machine, sum, Target { bits, fraction: ACTIVATION })?
             } else {
                 // What follows cuts further, so the last activations have a wide ring, and their product a wider one.
                 let last = gates::layer_norm::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
@@ -147,16 +154,9 @@ impl Encoder<'_> {
         padding: &Share<I, u32>,
         layer: usize,
     ) -> Result<Masked<I, u32>, Error> {
-        let (hidden, heads) = (self.plan.hidden, self.plan.heads);
-        let qkv = self.affine(machine, x, layer, "qkv")?;
-        let qkv = machine.open(qkv)?;
-        let qkv = machine.truncate(&qkv, FRACTION)?;
-        let qkv = machine.to_word::<u64, u32>(&qkv)?;
-        let part = |index: usize| {
-            qkv.restructure(&Structure::Columns(index * hidden, hidden)).restructure(&Structure::SplitHeads(heads))
-        };
-        let (queries, keys, values) = (part(0), part(1), part(2));
-        let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?.narrowed(SCORES);
+        let heads = self.plan.heads;
+        let [queries, keys, values] = self.heads(machine, x, layer)?;
+        let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?;
         let scores = machine.open(scores)?;
         let (weights, offset, range) = match self.plan.attention {
             Attention::TwoRelu => {
@@ -182,6 +182,39 @@ impl Encoder<'_> {
         let scaling = Scaling { value: fraction.min(CONTEXT_FRACTION), factor: RECIPROCAL_FRACTION, target: LAYER };
         let context = gates::scale_deferred_rows::<I, u32, u64>(machine, product, factor, scaling)?;
         Ok(machine.to_word::<u64, u32>(&context)?.restructure(&Structure::MergeHeads(heads)))
+    }
+
+    /// Queries, keys and values of all heads, for products in the scores' ring and in [`NARROW`].
+    ///
+    /// Opened once, their ring is wide, and so are the words of the product, which is then half of all products' time.
+    /// Opened narrow and lifted for another opening, they are a quarter of that: what near servers take.
+    fn heads<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        x: &Masked<I, u64>,
+        layer: usize,
+    ) -> Result<[Masked<I, u32>; 3], Error> {
+        let (hidden, heads) = (self.plan.hidden, self.plan.heads);
+        let columns = |start: usize, count: usize| Structure::Columns(start * hidden, count * hidden);
+        let (both, values) = if lifts_heads(machine) {
+            let x = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
+            let qkv = self.affine(machine, &x, layer, "qkv.narrow")?;
+            let qkv = machine.open(qkv)?;
+            let both = machine.extend::<u32, u32>(&qkv.restructure(&columns(0, 2)), FRACTION, SCORES)?;
+            let values = machine.extend::<u32, u32>(&qkv.restructure(&columns(2, 1)), FRACTION, NARROW)?;
+            let both = machine.defer(both)?;
+            let values = machine.open(values)?;
+            (machine.take(both)?, values)
+        } else {
+            let qkv = self.affine(machine, x, layer, "qkv")?;
+            let qkv = machine.open(qkv)?;
+            let qkv = machine.truncate(&qkv, FRACTION)?;
+            let qkv = machine.to_word::<u64, u32>(&qkv)?;
+            (qkv.restructure(&columns(0, 2)).narrowed(SCORES), qkv.restructure(&columns(2, 1)))
+        };
+        let split = Structure::SplitHeads(heads);
+        let of_both = |index: usize| both.restructure(&columns(index, 1)).restructure(&split);
+        Ok([of_both(0), of_both(1), values.restructure(&split)])
     }
 
     /// The feed-forward network up to its activation, opened.

@@ -16,8 +16,8 @@ pub(super) const LAST: u32 = 12;
 pub(super) const POOLING: u32 = 16;
 /// Ring of activations and layers: room for 2^10 in a product.
 pub(super) const NARROW: u32 = 32;
-/// Ring of the attention's input, queries, keys and values: what is cut after that product (the weights' fraction) must
-/// leave [`NARROW`] for the next one.
+/// Ring of the attention's input, queries, keys and values where they are opened once: what is cut after that product
+/// (the weights' fraction) must leave [`NARROW`] for the next one.
 pub(super) const INPUT: u32 = NARROW + FRACTION;
 /// |attention score| is below 2^this, the padding's bias included.
 pub(super) const SCORE_RANGE: u32 = 8;
@@ -182,7 +182,9 @@ impl EncoderPlan {
             specs.push(WeightSpec::new(name, kind, FRACTION).in_ring(ring));
         };
         for layer in 0..self.layers {
+            // For far servers and for near ones, see `Encoder::heads`.
             matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden, INPUT);
+            matrix(format!("layer.{layer}.qkv.narrow"), hidden, 3 * hidden, NARROW);
             matrix(format!("layer.{layer}.out"), hidden, hidden, NARROW);
             matrix(format!("layer.{layer}.up"), hidden, ffn, NARROW);
             matrix(format!("layer.{layer}.down"), ffn, hidden, NARROW);
@@ -198,6 +200,7 @@ impl EncoderPlan {
                 specs.push(spec.in_ring(ring));
             };
             bias("qkv.bias", 3 * hidden, INPUT);
+            bias("qkv.narrow.bias", 3 * hidden, NARROW);
             bias("out.bias", hidden, NARROW);
             bias("up.bias", ffn, NARROW);
             bias("down.bias", hidden, NARROW);

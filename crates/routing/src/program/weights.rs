@@ -46,6 +46,7 @@ fn tensor(matrix: &Matrix) -> Tensor<f32> {
 }
 
 /// A linear layer in f64, to be folded.
+#[derive(Clone)]
 struct Folded {
     inner: usize,
     columns: usize,
@@ -132,7 +133,9 @@ fn fold_layer(
     let queries = Folded::of(&layer.query).after(before).scaled(scale);
     let keys = Folded::of(&layer.key).after(before).scaled(scale);
     let values = Folded::of(&layer.value).after(before);
-    beside([queries, keys, values]).insert(named, name("qkv"));
+    let qkv = beside([queries, keys, values]);
+    qkv.clone().insert(named, name("qkv.narrow"));
+    qkv.insert(named, name("qkv"));
     Folded::of(&layer.output).with_residual(before).centred().insert(named, name("out"));
     let inner = Some(&layer.attention_norm);
     Folded::of(&layer.up).after(inner).insert(named, name("up"));
