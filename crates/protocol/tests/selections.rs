@@ -161,6 +161,8 @@ fn what_does_not_fit_is_refused() {
         assert!(refused(&program(method, 5, 0)) && refused(&program(method, 5, 6)), "{method:?}");
         let uneven = vec![Form::new(Shape::row(5), RING, 0), Form::new(Shape::row(6), RING, 0)];
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, uneven)), "{method:?}");
+        let batch = vec![Form::new(Shape::new(2, 1, 5), RING, 0); 2];
+        assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, batch)), "{method:?}");
         let narrow = vec![Form::new(Shape::row(5), 12, 0); 2];
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, narrow)), "{method:?}");
         // Integers that do not count to five.

@@ -1,10 +1,10 @@
-//! Openings, bytes and material of a full route with the default encoder, by length. Run with
-//! `cargo run -p blindroute-routing --example costs`.
+//! Openings, bytes and material of a full route with the default encoder, by length, alone and of four prompts at once.
+//! Run with `cargo run -p blindroute-routing --example costs`.
 #![allow(clippy::print_stdout)]
 
 use blindroute_protocol::{Error, Meter, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Pooling};
-use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, Task};
+use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, Network, RouterPlan, Task, TunedTask};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,12 +27,15 @@ fn main() -> Result<(), Error> {
     for router in 0..plan.routers.len() {
         for bucket in [32, 64, 128, 256] {
             let task = Task::Route { router, bucket };
-            for tuning in Tuning::ALL {
-                let cost = Meter::cost(&RouteProgram::new(Arc::clone(&plan), task)?.with_tuning(tuning))?;
-                let wait = wan.estimate(&cost);
-                println!("{} {bucket} {tuning:?} {cost:?}, on a wan {wait:.2?}", plan.routers[router].name);
+            let name = &plan.routers[router].name;
+            for batch in [1, 4] {
+                for tuning in Tuning::ALL {
+                    let cost = Meter::cost(&TunedTask { task, tuning, batch }.program(&plan)?)?;
+                    let wait = wan.estimate(&cost);
+                    println!("{name} {bucket}, batch {batch}, {tuning:?} {cost:?}, on a wan {wait:.2?}");
+                }
+                println!("{name} {bucket}, batch {batch}: {:?} on a wan", wan.choose(&plan, task, batch)?);
             }
-            println!("{} {bucket}: {:?} on a wan", plan.routers[router].name, wan.choose(&plan, task, 1)?);
         }
     }
     Ok(())

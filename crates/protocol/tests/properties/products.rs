@@ -81,8 +81,9 @@ fn weight(shape: Shape, values: &[i128]) -> Tensor<f32> {
     Tensor::new(shape, values.iter().map(|&x| x as f32 / 8.0).collect())
 }
 
-/// A linear layer, its bias and a scaling, modulo the narrower ring of value and weight.
-fn check_weights(seed: u64, word: u32, bits: u32, rings: [u32; 3], (rows, inner, columns): (usize, usize, usize)) {
+/// A linear layer, its bias and a scaling of a factor of this shape, modulo the narrower ring of value and weight.
+fn check_weights(seed: u64, word: u32, bits: u32, rings: [u32; 3], (factor, columns): (Shape, usize)) {
+    let (rows, inner) = (factor.batch * factor.rows, factor.columns);
     let spec = |name, kind, fraction, ring| WeightSpec::new(name, kind, fraction).in_ring(ring);
     let weights = vec![
         spec("matrix", WeightKind::Matrix { inner, columns }, 3, rings[0]),
@@ -97,7 +98,7 @@ fn check_weights(seed: u64, word: u32, bits: u32, rings: [u32; 3], (rows, inner,
     let w = uniform(seed ^ 2, inner * columns, 1 << 24);
     let scale = uniform(seed ^ 3, inner, 1 << 24);
     let bias = uniform(seed ^ 4, columns, 1 << 24);
-    let (forms, inputs) = big(&x, Form::new(Shape::matrix(rows, inner), bits, 2));
+    let (forms, inputs) = big(&x, Form::new(factor, bits, 2));
     let program = Gate { weights, inputs: forms, body: Weights { word, fraction: 5 } };
     let tensors = [
         weight(Shape::matrix(inner, columns), &w),
@@ -120,12 +121,12 @@ fn check_weights(seed: u64, word: u32, bits: u32, rings: [u32; 3], (rows, inner,
 #[test]
 fn weights_multiply_in_every_ring() {
     for bits in 2..=32u32 {
-        check_weights(u64::from(bits), 32, bits, [bits; 3], (3, 7, 5));
-        check_weights(u64::from(bits), 32, bits, [32, 31.max(bits), 32], (2, 5, 4));
+        check_weights(u64::from(bits), 32, bits, [bits; 3], (Shape::matrix(3, 7), 5));
+        check_weights(u64::from(bits), 32, bits, [32, 31.max(bits), 32], (Shape::matrix(2, 5), 4));
     }
     for bits in (2..=64u32).step_by(3).chain([33, 63]) {
-        check_weights(u64::from(bits), 64, bits, [bits.max(33); 3], (3, 7, 5));
-        check_weights(u64::from(bits), 64, bits, [64, 33, 40], (1, 1, 1));
+        check_weights(u64::from(bits), 64, bits, [bits.max(33); 3], (Shape::new(2, 3, 7), 5));
+        check_weights(u64::from(bits), 64, bits, [64, 33, 40], (Shape::row(1), 1));
     }
 }
 
@@ -134,10 +135,10 @@ proptest! {
 
     #[test]
     fn weights_multiply_whatever_the_shape(
-        seed: u64, rows in 1usize..9, inner in 1usize..40, columns in 1usize..20, narrow: bool, bits in 2u32..=64,
-        rings in [1u32..=32, 1u32..=32, 1u32..=32],
+        seed: u64, batch in 1usize..4, rows in 1usize..9, inner in 1usize..40, columns in 1usize..20, narrow: bool,
+        bits in 2u32..=64, rings in [1u32..=32, 1u32..=32, 1u32..=32],
     ) {
-        let shape = (rows, inner, columns);
+        let shape = (Shape::new(batch, rows, inner), columns);
         if narrow {
             check_weights(seed, 32, bits.min(32), rings, shape);
         } else {
