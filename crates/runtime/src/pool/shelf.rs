@@ -110,6 +110,7 @@ impl Shelf {
                 None
             }
             Ok(session) => {
+                tracing::warn!(error = %SessionError::CannotRest, "no session of this request is kept ready");
                 self.status.refused = true;
                 self.status.failure = Some(describe(&SessionError::CannotRest));
                 self.status.discarded += 1;
