@@ -57,7 +57,7 @@ pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles};
 pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};
-pub use memory::{peak_rss_mib, peak_rss_mib_of};
+pub use memory::{peak_rss_mib, peak_rss_mib_of, rss_kib_of};
 pub use messages::{DecodeError, Message, SessionId};
 pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use rendezvous::{Rendezvous, RendezvousError};
