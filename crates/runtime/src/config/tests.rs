@@ -56,8 +56,8 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("peer = ", "#", "peer"),
         ("dealer = \"", "dealer = \"no port\" # \"", "dealer"),
         ("party = 1", "party = 1\nmax_sessions = 0", "max_sessions"),
-        ("[identity]", "[timeouts]\nstall_seconds = nan\n[identity]", "timeouts"),
-        ("[identity]", "[timeouts]\nready_seconds = 0\n[identity]", "timeouts"),
+        ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
+        ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
         ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),
         ("[identity]", "[network]\ndelay_milliseconds = 1\nmegabits_per_second = nan\n[identity]", "network"),
     ] {

@@ -8,7 +8,6 @@
 mod filler;
 mod shelf;
 
-use crate::link::LinkError;
 use crate::session::{Cancel, Catalogue, Client, ReadySession, Route, SessionError};
 use blindroute_protocol::Tensor;
 use shelf::{Next, Shelf};
@@ -146,17 +145,12 @@ impl<C: Catalogue> Pool<C> {
     }
 
     /// A ready session: at once if the pool has one; the one that is being filled in, if no other caller waits for it; or
-    /// one prepared now, by this thread. The second part is what the caller waited.
+    /// one prepared now, by this thread.
     ///
     /// # Errors
     /// If a session has to be prepared, and that fails.
-    pub fn take(&self, request: &[u8]) -> Result<(ReadySession, Duration), SessionError> {
-        let started = Instant::now();
-        let session = match self.from_shelf(request) {
-            Some(session) => session,
-            None => self.shared.client.prepare(request)?,
-        };
-        Ok((session, started.elapsed()))
+    pub fn take(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
+        self.from_shelf(request).map_or_else(|| self.shared.client.prepare(request), Ok)
     }
 
     fn from_shelf(&self, request: &[u8]) -> Option<ReadySession> {
@@ -197,10 +191,14 @@ impl<C: Catalogue> Pool<C> {
         let client = &self.shared.client;
         let shares = client.share(request, inputs)?;
         let started = Instant::now();
-        let (session, waited) = self.take(request)?;
+        let (session, kept) = match self.from_shelf(request) {
+            Some(session) => (session, true),
+            None => (client.prepare(request)?, false),
+        };
+        let waited = started.elapsed();
         match session.run(shares) {
             Ok(route) => Ok(Route { waited, ..route }),
-            Err(error) if error.is_dead_session() => {
+            Err(error) if kept && error.is_dead_session() => {
                 tracing::info!(%error, "a ready session was dead; its route takes another");
                 let shares = client.share(request, inputs)?;
                 // Not from the pool: what ended this one may have ended its neighbours.
@@ -224,13 +222,5 @@ impl<C: Catalogue> Drop for Pool<C> {
         // it is making fails, and owns nothing that outlives it.
         self.shared.cancels.iter().for_each(Cancel::cancel);
         drop(shelves);
-    }
-}
-
-/// What a failed filling is remembered as.
-fn describe(error: &SessionError) -> String {
-    match error {
-        SessionError::Link(LinkError::Failed { peer, failure }) => format!("{peer} gave up: {failure}"),
-        error => error.to_string(),
     }
 }

@@ -1,6 +1,6 @@
 //! The ready sessions of one request.
 
-use super::{PoolOptions, PoolStatus, describe};
+use super::{PoolOptions, PoolStatus};
 use crate::session::{ReadySession, SessionError};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -112,14 +112,14 @@ impl Shelf {
             Ok(session) => {
                 tracing::warn!(error = %SessionError::CannotRest, "no session of this request is kept ready");
                 self.status.refused = true;
-                self.status.failure = Some(describe(&SessionError::CannotRest));
+                self.status.failure = Some(SessionError::CannotRest.to_string());
                 self.status.discarded += 1;
                 Some(session)
             }
             Err(error) => {
                 let backoff = (2 * self.backoff).clamp(options.backoff, options.backoff_limit.max(options.backoff));
                 tracing::warn!(%error, ?backoff, "a session could not be prepared in advance; trying again later");
-                self.status.failure = Some(describe(&error));
+                self.status.failure = Some(error.to_string());
                 self.backoff = backoff;
                 self.retry = Some(Instant::now() + backoff);
                 None
