@@ -150,10 +150,10 @@ impl<C: Catalogue> Pool<C> {
     /// # Errors
     /// If a session has to be prepared, and that fails.
     pub fn take(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
-        self.from_shelf(request).map_or_else(|| self.shared.client.prepare(request), Ok)
+        self.shelved(request).map_or_else(|| self.shared.client.prepare(request), Ok)
     }
 
-    fn from_shelf(&self, request: &[u8]) -> Option<ReadySession> {
+    fn shelved(&self, request: &[u8]) -> Option<ReadySession> {
         let mut state = self.shared.lock();
         let mut waiting = false;
         loop {
@@ -191,7 +191,7 @@ impl<C: Catalogue> Pool<C> {
         let client = &self.shared.client;
         let shares = client.share(request, inputs)?;
         let started = Instant::now();
-        let (session, kept) = match self.from_shelf(request) {
+        let (session, kept) = match self.shelved(request) {
             Some(session) => (session, true),
             None => (client.prepare(request)?, false),
         };

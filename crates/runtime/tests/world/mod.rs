@@ -185,7 +185,9 @@ impl World {
 
     /// Stops the services, and starts them again at their addresses.
     pub fn restart(&mut self) {
-        [0, 1, 2].into_iter().for_each(|index| drop(self.stop(index)));
+        for index in [0, 1, 2] {
+            self.stop(index);
+        }
         [2, 0, 1].into_iter().for_each(|index| self.run(index));
     }
 
