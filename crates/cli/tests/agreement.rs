@@ -73,7 +73,7 @@ fn gap(mut values: Vec<f32>) -> f32 {
 /// Routes all of them both ways; the prompts that differ are printed with their margins.
 fn agree(prompts: &[Prompt]) -> usize {
     let bundle = bundle();
-    let mut router = router(&bundle);
+    let router = router(&bundle);
     let started = Instant::now();
     let (mut same, mut online) = (0, Vec::new());
     for prompt in prompts {

@@ -49,13 +49,13 @@ impl Caller {
         Self::at(fleet, [fleet.address(Role::Server0), fleet.address(Role::Server1)], bucket, stall)
     }
 
-    fn run(&mut self) -> Result<Route, SessionError> {
+    fn run(&self) -> Result<Route, SessionError> {
         self.client.run(&self.request, &self.inputs)
     }
 
     /// Runs, and gives the error's text; it must come within the limit.
     #[track_caller]
-    fn fails(&mut self, limit: Duration) -> String {
+    fn fails(&self, limit: Duration) -> String {
         let started = Instant::now();
         let error = self.run().expect_err("it should fail").to_string();
         assert!(started.elapsed() < limit, "{:?}: {error}", started.elapsed());
@@ -125,7 +125,7 @@ fn stalled_parties_are_given_up_on() {
     let stall = 1.5;
     let mut fleet = Fleet::new(stall);
     fleet.start_all();
-    let mut caller = Caller::new(&fleet, 32, stall);
+    let caller = Caller::new(&fleet, 32, stall);
     caller.run().unwrap();
     for (role, names) in [(Role::Server0, "server0"), (Role::Server1, "server1"), (Role::Dealer, "dealer")] {
         fleet.process(role).signal("STOP");
@@ -159,7 +159,7 @@ fn streams_that_are_cut_stalled_or_damaged_fail_one_session() {
     ] {
         // Toward server 1 goes the input, 99 kB of it.
         let proxy = Proxy::start(target(Role::Server1), Some((Direction::Forward, after, fault))).unwrap();
-        let mut caller = Caller::at(&fleet, [fleet.address(Role::Server0), proxy.address().to_string()], 32, stall);
+        let caller = Caller::at(&fleet, [fleet.address(Role::Server0), proxy.address().to_string()], 32, stall);
         let error = caller.fails(Duration::from_secs(12));
         assert!(error.contains("server"), "{after} {fault:?}: {error}");
     }
@@ -176,7 +176,7 @@ fn streams_that_are_cut_stalled_or_damaged_fail_one_session() {
     ] {
         let key = if role == Role::Dealer { "dealer" } else { "peer" };
         let address = fleet.address(role);
-        let mut caller = Caller::new(&fleet, 32, stall);
+        let caller = Caller::new(&fleet, 32, stall);
         caller.run().unwrap();
         for fault in [StreamFault::Cut, StreamFault::Corrupt] {
             let proxy = Proxy::start(address.parse().unwrap(), Some((direction, after, fault))).unwrap();
@@ -214,7 +214,7 @@ const CALLERS: [(Role, Role); 5] = [
 fn garbage_at_every_port_does_not_disturb_the_next_session() {
     let mut fleet = Fleet::new(3.0);
     fleet.start_all();
-    let mut caller = Caller::new(&fleet, 32, 3.0);
+    let caller = Caller::new(&fleet, 32, 3.0);
     caller.run().unwrap();
     // No TLS: noise, an HTTP request, half a hello, silence.
     let noise: Vec<u8> = (0..100_000u32).map(|place| (place.wrapping_mul(2_654_435_761) >> 24) as u8).collect();

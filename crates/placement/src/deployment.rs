@@ -13,7 +13,7 @@ use blindroute_runtime::{
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How to start the services.
@@ -31,10 +31,13 @@ pub struct Deployment {
     public: PublicPart,
     client: Endpoint,
     addresses: [String; 2],
-    children: [ChildProcess; 3],
+    children: Mutex<[ChildProcess; 3]>,
     // Last, so that the children are gone before their files.
     _home: Home,
 }
+
+/// Sessions at once of each child. Their only client is this process, which decides how many it holds ready and runs.
+const SESSIONS: usize = 64;
 
 /// How long a child may take to start: it reads its share.
 const START: Duration = Duration::from_secs(60);
@@ -80,7 +83,8 @@ impl Deployment {
         let (zero, zero_address) = spawn(Role::Server0, &dealer_line)?;
         let (one, one_address) = spawn(Role::Server1, &format!("{dealer_line}peer = \"{zero_address}\"\n"))?;
         let addresses = [zero_address.to_string(), one_address.to_string()];
-        Ok(Self { public, client, addresses, children: [zero, one, dealer], _home: home })
+        let children = Mutex::new([zero, one, dealer]);
+        Ok(Self { public, client, addresses, children, _home: home })
     }
 
     /// The public part of the split bundle.
@@ -99,10 +103,10 @@ impl Deployment {
     ///
     /// # Errors
     /// Which child ended, and what it said.
-    pub fn check(&mut self, grace: Duration) -> Result<(), PlacementError> {
+    pub fn check(&self, grace: Duration) -> Result<(), PlacementError> {
         let until = Instant::now() + grace;
         loop {
-            for child in &mut self.children {
+            for child in self.lock().iter_mut() {
                 child.check()?;
             }
             if Instant::now() >= until {
@@ -114,13 +118,17 @@ impl Deployment {
 
     /// Peak memory of every process.
     pub fn peak_memory(&self) -> PeakMemory {
-        let [zero, one, dealer] = self.children.each_ref().map(|child| peak_rss_mib_of(child.process()));
+        let [zero, one, dealer] = self.processes().map(peak_rss_mib_of);
         PeakMemory { server0: zero, server1: one, dealer, client: peak_rss_mib() }
     }
 
-    /// Process numbers of server 0, server 1 and dealer, for tests that stop one.
+    /// Process numbers of server 0, server 1 and dealer, for measurements and for tests that stop one.
     pub fn processes(&self) -> [u32; 3] {
-        self.children.each_ref().map(ChildProcess::process)
+        self.lock().each_ref().map(ChildProcess::process)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [ChildProcess; 3]> {
+        self.children.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -138,7 +146,7 @@ fn configuration(role: Role, extra: &str, scene: Option<Scene>) -> String {
         .unwrap_or_default();
     format!(
         "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"state-{role}\"\nexit_with_parent = true\n\
-         {party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\
+         max_sessions = {SESSIONS}\n{party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\
          certificate = \"certificates/{role}.pem\"\nkey = \"certificates/{role}.key\"\n{network}"
     )
 }

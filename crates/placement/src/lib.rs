@@ -2,12 +2,15 @@
 //!
 //! A [`PrivateRouter`] takes a prompt and answers with a model of the pool. In `local` everything runs here in the clear;
 //! in `head` the encoder runs here and the secret rest under MPC; in `full` everything runs under MPC. The servers are
-//! either child processes of this one ([`Deployment`]) or elsewhere ([`PrivateRouter::remote`]).
+//! either child processes of this one ([`Deployment`]) or elsewhere ([`PrivateRouter::remote`]). It routes several prompts
+//! at once from several threads, and can keep sessions ready ([`PrivateRouter::keep_ready`]), so that a route takes no longer
+//! than its online time.
 
 mod catalogue;
 mod deployment;
 mod error;
 mod home;
+mod ready;
 mod report;
 mod router;
 

@@ -8,11 +8,15 @@ use serde::Serialize;
 pub struct Milliseconds {
     /// Tokenising, embedding and sharing on the client; in `local` the whole router.
     pub client: f64,
-    /// Dealing, sending and preparing material, before the input is used.
+    /// From asking for a session until one was ready: all of `offline` if it was prepared for this route, next to nothing
+    /// if a pool had one.
+    pub wait: f64,
+    /// What dealing, sending and preparing the session's material took. With a pool this may have been before the route
+    /// began: `wait` says how much of the route it was.
     pub offline: f64,
     /// From the input's leaving to the answer.
     pub online: f64,
-    /// All of it.
+    /// All of the route: client, wait and online.
     pub total: f64,
 }
 

@@ -11,8 +11,8 @@ use blindroute_routing::program::{
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::session::Route;
-use blindroute_runtime::{Client, ClientConfig, Endpoint, Role, Scene};
-use std::sync::Arc;
+use blindroute_runtime::{Client, ClientConfig, Endpoint, Pool, Role, Scene};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How to route.
@@ -26,20 +26,23 @@ pub struct Request {
     pub lambda: Option<f32>,
 }
 
-/// Routes prompts to models.
+/// Routes prompts to models, several at once if several threads ask.
 #[derive(Debug)]
 pub struct PrivateRouter {
     public: PublicPart,
-    plan: Arc<ModelPlan>,
+    pub(crate) plan: Arc<ModelPlan>,
     tokenizer: Tokenizer,
     /// The bundle that is here in the clear: of the whole model, or of its encoder alone.
     clear: Option<ClearModel>,
-    client: Option<Client<ModelCatalogue>>,
+    // Pool and client before the deployment: their links are closed before its processes end.
+    /// Made when sessions are first asked to be kept ready.
+    pub(crate) pool: Mutex<Option<Arc<Pool<ModelCatalogue>>>>,
+    pub(crate) client: Option<Client<ModelCatalogue>>,
     deployment: Option<Deployment>,
     /// Between the servers; without it they count as near.
-    network: Option<Network>,
-    /// The last task and what was chosen for it.
-    tuned: Option<TunedTask>,
+    pub(crate) network: Option<Network>,
+    /// Tasks and what was chosen for them.
+    pub(crate) tuned: Mutex<Vec<TunedTask>>,
 }
 
 impl PrivateRouter {
@@ -95,7 +98,7 @@ impl PrivateRouter {
     /// one they count as near.
     #[must_use]
     pub fn between_servers(self, network: Option<Network>) -> Self {
-        Self { network, tuned: None, ..self }
+        Self { network, tuned: Mutex::default(), ..self }
     }
 
     fn assemble(
@@ -110,7 +113,8 @@ impl PrivateRouter {
             return Err(PlacementError::OtherBundle);
         }
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
-        Ok(Self { public, plan, tokenizer, clear, client, deployment, network: None, tuned: None })
+        let (pool, tuned) = (Mutex::default(), Mutex::default());
+        Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, network: None, tuned })
     }
 
     /// The public part of the model.
@@ -143,7 +147,7 @@ impl PrivateRouter {
     ///
     /// # Errors
     /// If the prompt is empty, the request names what is not there, or a party fails.
-    pub fn route(&mut self, prompt: &str, request: &Request) -> Result<RouteReport, PlacementError> {
+    pub fn route(&self, prompt: &str, request: &Request) -> Result<RouteReport, PlacementError> {
         let started = Instant::now();
         let router = self.router_index(request.router.as_deref())?;
         let lambda = request.lambda.unwrap_or(self.public.lambdas[router]);
@@ -157,7 +161,7 @@ impl PrivateRouter {
         let choice = choice(&ran.output)?;
         let model = self.public.models.get(choice).ok_or(PlacementError::NoChoice(0))?;
         let total = started.elapsed();
-        let private = ran.offline + ran.online;
+        let private = ran.waited + ran.online;
         Ok(RouteReport {
             model: model.name.clone(),
             price: model.price,
@@ -170,6 +174,7 @@ impl PrivateRouter {
             bucket: (request.placement == Placement::Full).then(|| tokens.bucket()),
             ms: Milliseconds {
                 client: ms(total.saturating_sub(private)),
+                wait: ms(ran.waited),
                 offline: ms(ran.offline),
                 online: ms(ran.online),
                 total: ms(total),
@@ -199,31 +204,37 @@ impl PrivateRouter {
     ///
     /// # Errors
     /// If there are no servers, or a party fails.
-    pub fn private(&mut self, task: Task, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
-        let tuned = self.tune(task)?;
+    pub fn private(&self, task: Task, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
+        let tuned = self.tune(task, 1)?;
         self.private_tuned(tuned, inputs)
     }
 
-    /// A task with the tuning that suits the network between the servers.
-    fn tune(&mut self, task: Task) -> Result<TunedTask, PlacementError> {
-        let Some(network) = self.network else { return Ok(task.into()) };
-        if let Some(tuned) = self.tuned.filter(|tuned| tuned.task == task) {
-            return Ok(tuned);
+    /// A task of a batch of prompts with the tuning that suits the network between the servers.
+    pub(crate) fn tune(&self, task: Task, batch: usize) -> Result<TunedTask, PlacementError> {
+        let Some(network) = self.network else { return Ok(TunedTask { batch, ..task.into() }) };
+        // Held while the tuning is chosen, so that it is chosen once.
+        let mut known = self.tuned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tuned) = known.iter().find(|tuned| tuned.task == task && tuned.batch == batch) {
+            return Ok(*tuned);
         }
-        let tuned = TunedTask { tuning: network.choose(&self.plan, task, 1)?, ..task.into() };
-        self.tuned = Some(tuned);
+        let tuned = TunedTask { task, tuning: network.choose(&self.plan, task, batch)?, batch };
+        known.push(tuned);
         Ok(tuned)
     }
 
-    /// Runs a task with a given tuning under MPC.
+    /// Runs a task with a given tuning under MPC, in a ready session if such are kept.
     ///
     /// # Errors
     /// If there are no servers, or a party fails.
-    pub fn private_tuned(&mut self, task: TunedTask, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
-        let client = self.client.as_mut().ok_or(PlacementError::NeedsServers { placement: "full" })?;
-        let result = client.run(&ModelCatalogue::request(task), inputs);
+    pub fn private_tuned(&self, task: TunedTask, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
+        let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
+        let request = ModelCatalogue::request(task);
+        let result = match self.pool() {
+            Some(pool) => pool.run(&request, inputs),
+            None => client.run(&request, inputs),
+        };
         if result.is_err()
-            && let Some(deployment) = &mut self.deployment
+            && let Some(deployment) = &self.deployment
         {
             // A child that died says more than a broken link.
             deployment.check(Duration::from_millis(300))?;
@@ -254,7 +265,7 @@ impl PrivateRouter {
         Ok(Ran { output, ..Ran::default() })
     }
 
-    fn run_head(&mut self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
+    fn run_head(&self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
         if self.clear.is_none() {
             return Err(PlacementError::NeedsBundle { placement: "head" });
         }
@@ -266,7 +277,7 @@ impl PrivateRouter {
         Ok(self.private(Task::Head { router }, &head_inputs(&embedding, lambda))?.into())
     }
 
-    fn run_full(&mut self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
+    fn run_full(&self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
         let bucket = tokens.bucket();
         let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
         Ok(self.private(Task::Route { router, bucket }, &inputs)?.into())
@@ -304,6 +315,7 @@ impl ClearModel {
 #[derive(Default)]
 struct Ran {
     output: Output,
+    waited: Duration,
     offline: Duration,
     online: Duration,
     openings: u32,
@@ -319,7 +331,8 @@ impl From<Route> for Ran {
             client_sent: route.bytes_sent,
             material: zero.material_bytes + one.material_bytes,
         };
-        Self { output: route.output, offline: route.offline, online: route.online, openings: zero.openings, bytes }
+        let Route { output, waited, offline, online, .. } = route;
+        Self { output, waited, offline, online, openings: zero.openings, bytes }
     }
 }
 

@@ -41,6 +41,8 @@ pub mod link;
 pub mod material;
 pub mod memory;
 pub mod messages;
+
+pub mod pool;
 pub mod rendezvous;
 pub mod role;
 pub mod scene;
@@ -55,13 +57,16 @@ pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles};
 pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};
-pub use memory::{peak_rss_mib, peak_rss_mib_of};
+pub use memory::{peak_rss_mib, peak_rss_mib_of, rss_kib_of};
 pub use messages::{DecodeError, Message, SessionId};
+pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use rendezvous::{Rendezvous, RendezvousError};
 pub use role::Role;
 pub use scene::{Scene, SceneName};
-pub use service::{Connection, Service, ServiceError, ServiceOptions};
-pub use session::{Catalogue, Client, DealerService, ServerOptions, ServerService, SessionError};
+pub use service::{Connection, Resting, Service, ServiceError, ServiceOptions};
+pub use session::{
+    Catalogue, Client, DealerService, ReadySession, ServerOptions, ServerService, SessionError, SharedInputs,
+};
 pub use shutdown::Shutdown;
 
 #[cfg(test)]

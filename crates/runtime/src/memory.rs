@@ -1,26 +1,31 @@
-//! Peak memory of a process.
+//! Memory of a process.
 
 /// Peak resident memory of this process in MiB; nothing where the system does not tell.
 #[must_use]
 pub fn peak_rss_mib() -> Option<u64> {
-    read("/proc/self/status")
+    read("/proc/self/status", "VmHWM:").map(|kib| kib.div_ceil(1024))
 }
 
 /// Peak resident memory of another process of the same user in MiB.
 #[must_use]
 pub fn peak_rss_mib_of(process: u32) -> Option<u64> {
-    read(&format!("/proc/{process}/status"))
+    read(&format!("/proc/{process}/status"), "VmHWM:").map(|kib| kib.div_ceil(1024))
 }
 
-fn read(path: &str) -> Option<u64> {
-    parse(&std::fs::read_to_string(path).ok()?)
+/// Resident memory, at this moment, of another process of the same user in KiB.
+#[must_use]
+pub fn rss_kib_of(process: u32) -> Option<u64> {
+    read(&format!("/proc/{process}/status"), "VmRSS:")
 }
 
-/// `VmHWM:   12345 kB`, rounded up.
-fn parse(status: &str) -> Option<u64> {
-    let value = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = value.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kib.div_ceil(1024))
+fn read(path: &str, field: &str) -> Option<u64> {
+    parse(&std::fs::read_to_string(path).ok()?, field)
+}
+
+/// `VmHWM:   12345 kB`, in KiB.
+fn parse(status: &str, field: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix(field))?;
+    value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -29,9 +34,12 @@ mod tests {
 
     #[test]
     fn status_lines_parse() {
-        assert_eq!(parse("Name:\tx\nVmHWM:\t    2049 kB\nVmRSS:\t 1 kB\n"), Some(3));
-        assert_eq!(parse("Name:\tx\n"), None);
-        assert_eq!(parse("VmHWM:\t-1 kB\n"), None);
+        let status = "Name:\tx\nVmHWM:\t    2049 kB\nVmRSS:\t 1 kB\n";
+        assert_eq!((parse(status, "VmHWM:"), parse(status, "VmRSS:")), (Some(2049), Some(1)));
+        assert_eq!(parse("Name:\tx\n", "VmHWM:"), None);
+        assert_eq!(parse("VmHWM:\t-1 kB\n", "VmHWM:"), None);
+        #[cfg(target_os = "linux")]
+        assert!(rss_kib_of(std::process::id()).is_some_and(|kib| kib > 1000));
         #[cfg(target_os = "linux")]
         assert!(peak_rss_mib().is_some_and(|mib| mib > 0) && peak_rss_mib_of(std::process::id()).is_some());
     }

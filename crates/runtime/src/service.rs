@@ -5,6 +5,7 @@ use std::error::Error;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -66,6 +67,30 @@ pub struct Connection {
     pub remote: SocketAddr,
     /// Set when the service is to stop: long waits should end.
     pub shutdown: Shutdown,
+    /// For waits in which the caller may take its time.
+    pub resting: Resting,
+}
+
+/// Marks a connection whose caller may take its time before it says more. A service that stops ends such a wait at
+/// once, where it gives a session that runs its grace.
+#[derive(Clone, Debug)]
+pub struct Resting {
+    flag: Arc<AtomicBool>,
+    shutdown: Shutdown,
+}
+
+impl Resting {
+    /// Waits by reading from the connection; nothing if the service stops meanwhile.
+    pub fn wait<T, E>(&self, read: impl FnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
+        // Marked before the look at the flag: a stop comes before the look, or cuts what it finds marked.
+        self.flag.store(true, Ordering::SeqCst);
+        if self.shutdown.is_set() {
+            return None;
+        }
+        let result = read();
+        self.flag.store(false, Ordering::SeqCst);
+        if result.is_err() && self.shutdown.is_set() { None } else { Some(result) }
+    }
 }
 
 /// A bound service, not yet running.
@@ -77,9 +102,15 @@ pub struct Service {
     options: ServiceOptions,
 }
 
+/// A connection that is being answered.
+struct Call {
+    socket: TcpStream,
+    resting: Arc<AtomicBool>,
+}
+
 #[derive(Default)]
 struct Calls {
-    sockets: HashMap<u64, TcpStream>,
+    sockets: HashMap<u64, Call>,
     by_role: HashMap<Role, usize>,
     next: u64,
 }
@@ -101,6 +132,7 @@ struct Place {
     shared: Arc<Shared>,
     number: u64,
     role: Option<Role>,
+    resting: Arc<AtomicBool>,
 }
 
 impl Drop for Place {
@@ -199,10 +231,11 @@ impl Service {
         }
         let number = calls.next;
         calls.next += 1;
-        calls.sockets.insert(number, handle);
+        let resting = Arc::new(AtomicBool::new(false));
+        calls.sockets.insert(number, Call { socket: handle, resting: resting.clone() });
         drop(calls);
 
-        let place = Place { shared: shared.clone(), number, role: None };
+        let place = Place { shared: shared.clone(), number, role: None, resting };
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
         let (shutdown, handler) = (shutdown.clone(), handler.clone());
         let spawned = std::thread::Builder::new()
@@ -237,7 +270,8 @@ fn answer<H, E>(
             link.fail(&Failure::new(FailureKind::Busy, ""));
             return Err(format!("{} has too many connections; one was refused", link.peer()).into());
         }
-        handler(Connection { link, remote, shutdown }).map_err(Into::into)
+        let resting = Resting { flag: place.resting.clone(), shutdown: shutdown.clone() };
+        handler(Connection { link, remote, shutdown, resting }).map_err(Into::into)
     }));
     match served {
         Ok(Ok(())) => {}
@@ -260,10 +294,14 @@ fn admit(place: &mut Place, role: Role, limit: usize) -> bool {
     true
 }
 
-/// Waits for running sessions, then cuts their sockets so that their threads end.
+/// Ends what only rests, waits for running sessions, then cuts their sockets so that their threads end.
 fn drain(shared: &Shared, grace: Duration) {
     let cut = Instant::now() + grace;
     let mut calls = shared.lock();
+    for call in calls.sockets.values().filter(|call| call.resting.load(Ordering::SeqCst)) {
+        // Its read ends; it may still say why.
+        call.socket.shutdown(std::net::Shutdown::Read).ok();
+    }
     while !calls.sockets.is_empty() {
         let left = cut.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -273,8 +311,8 @@ fn drain(shared: &Shared, grace: Duration) {
     }
     if !calls.sockets.is_empty() {
         tracing::warn!(sessions = calls.sockets.len(), "cutting sessions that outlived the grace period");
-        for socket in calls.sockets.values() {
-            socket.shutdown(std::net::Shutdown::Both).ok();
+        for call in calls.sockets.values() {
+            call.socket.shutdown(std::net::Shutdown::Both).ok();
         }
         // Their reads fail now; a moment to clean up, and no more.
         let limit = Duration::from_secs(1);

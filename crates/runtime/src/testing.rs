@@ -11,6 +11,7 @@ pub(crate) const QUICK: Timeouts = Timeouts {
     handshake: Duration::from_secs(2),
     stall: Duration::from_millis(400),
     message: Duration::from_secs(5),
+    ready: Duration::from_secs(5),
 };
 
 /// One deployment for all tests: making keys takes longer than most of them.

@@ -13,6 +13,7 @@ const QUICK: Timeouts = Timeouts {
     handshake: Duration::from_millis(800),
     stall: Duration::from_millis(800),
     message: Duration::from_secs(4),
+    ready: Duration::from_secs(5),
 };
 
 /// Two channels over two lanes; the lane to server 0 goes through a proxy.

@@ -18,6 +18,7 @@ const QUICK: Timeouts = Timeouts {
     handshake: Duration::from_secs(2),
     stall: Duration::from_secs(2),
     message: Duration::from_secs(5),
+    ready: Duration::from_secs(5),
 };
 
 struct World {

@@ -5,5 +5,6 @@ pub(crate) mod bundle;
 pub(crate) mod bundle_import;
 pub(crate) mod certificates;
 pub(crate) mod route;
+pub(crate) mod route_many;
 pub(crate) mod serve;
 pub(crate) mod train;

@@ -1,5 +1,6 @@
 //! `blindroute route`: the main job.
 
+use super::route_many::{self, Form, Many};
 use crate::bundles;
 use anyhow::Context;
 use blindroute_placement::{
@@ -9,8 +10,7 @@ use blindroute_runtime::config::Configuration;
 use blindroute_runtime::{ClientConfig, Shutdown};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::{Deserialize, Serialize};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use std::time::Duration;
 #[derive(Debug, Args)]
 pub(crate) struct RouteArgs {
     /// The prompt
-    #[arg(required_unless_present = "input", conflicts_with = "input")]
+    #[arg(required_unless_present_any = ["input", "lines"], conflicts_with_all = ["input", "lines"])]
     prompt: Option<std::ffi::OsString>,
     /// Where encoder and head run: full and head are private, local is not
     #[arg(long, value_enum, default_value_t = PlacementArg::Full)]
@@ -37,6 +37,16 @@ pub(crate) struct RouteArgs {
     /// Route many: one {"id", "prompt"} a line, "-" for standard input; prints a JSON line each
     #[arg(long, value_name = "FILE.jsonl")]
     input: Option<PathBuf>,
+    /// Route many: one prompt a line, "-" for standard input; prints the chosen model of each, or JSON with --json
+    #[arg(long, value_name = "FILE", conflicts_with = "input")]
+    lines: Option<PathBuf>,
+    /// Of many: routes at once
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(1..=32))]
+    concurrency: u8,
+    /// Of many: keep N sessions ready of each size (bucket) that has come up; each takes servers' memory, and one of their
+    /// max_sessions
+    #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(0..=16))]
+    pool: u8,
     /// Use the servers of this client configuration (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -66,21 +76,6 @@ impl From<PlacementArg> for Placement {
     }
 }
 
-/// A line of the input file.
-#[derive(Deserialize)]
-struct Line {
-    id: serde_json::Value,
-    prompt: String,
-}
-
-/// A line of the output.
-#[derive(Serialize)]
-struct Answer<'a> {
-    id: &'a serde_json::Value,
-    #[serde(flatten)]
-    report: &'a RouteReport,
-}
-
 /// A spinner on stderr while something goes on; nothing where stderr is no terminal.
 pub(crate) fn spinner() -> ProgressBar {
     let bar = ProgressBar::new_spinner();
@@ -105,22 +100,39 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     if let Some(lambda) = args.lambda {
         check_lambda(lambda)?;
     }
-    if let Some(input) = args.input.as_deref().filter(|input| input.as_os_str() != "-") {
-        std::fs::File::open(input).with_context(|| cannot_open(input))?;
+    if args.pool > 0 && args.placement == PlacementArg::Local {
+        anyhow::bail!("--pool keeps sessions of the servers ready, and placement local asks none; leave it out");
+    }
+    let many = args.many();
+    if let Some(many) = &many {
+        route_many::open(many.path, many.form)?;
     }
     clean_up_on_signals()?;
     let bar = spinner();
-    let mut router = open(args, &bar)?;
+    let router = open(args, &bar)?;
     let request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
     router.router_index(request.router.as_deref())?;
-    match prompt {
-        Some(prompt) => {
+    match many {
+        Some(many) => many.route(&router, &request, &bar),
+        None => {
             bar.set_message("routing");
-            let report = router.route(prompt, &request)?;
+            let report = router.route(prompt.unwrap_or_default(), &request)?;
             bar.finish_and_clear();
             print(&report, args.json)
         }
-        None => route_lines(args, &mut router, &request, &bar),
+    }
+}
+
+impl RouteArgs {
+    /// The input of many prompts, if that is what is asked for.
+    fn many(&self) -> Option<Many<'_>> {
+        let (path, form) = match (&self.input, &self.lines) {
+            (Some(path), _) => (path, Form::Object),
+            (None, Some(path)) => (path, Form::Prompt),
+            (None, None) => return None,
+        };
+        let (concurrency, pool) = (usize::from(self.concurrency), usize::from(self.pool));
+        Some(Many { path, form, json: self.json, concurrency, pool })
     }
 }
 
@@ -158,13 +170,6 @@ fn clean_up_on_signals() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What --input takes.
-const LINES: &str = "give a file of {\"id\", \"prompt\"} lines, or - for standard input";
-
-fn cannot_open(path: &std::path::Path) -> String {
-    format!("cannot open {}; {LINES}", path.display())
-}
-
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -193,69 +198,4 @@ fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     )?;
     writeln!(out, "  seen by   {}", report.seen)?;
     Ok(out.flush()?)
-}
-
-/// Longest line taken: a prompt of 4 MiB, escaped.
-const MAX_LINE: u64 = 32 << 20;
-
-/// Routes every line; a bad line is reported in its place and the others go on.
-fn route_lines(
-    args: &RouteArgs,
-    router: &mut PrivateRouter,
-    request: &Request,
-    bar: &ProgressBar,
-) -> anyhow::Result<()> {
-    let path = args.input.as_deref().unwrap_or("-".as_ref());
-    let mut reader: Box<dyn BufRead> = if path.as_os_str() == "-" {
-        Box::new(BufReader::new(std::io::stdin()))
-    } else {
-        Box::new(BufReader::new(std::fs::File::open(path).with_context(|| cannot_open(path))?))
-    };
-    let mut out = std::io::stdout().lock();
-    let (mut number, mut failed) = (0usize, 0usize);
-    loop {
-        let mut line = Vec::new();
-        let read = std::io::Read::take(&mut reader, MAX_LINE).read_until(b'\n', &mut line);
-        let read = read.with_context(|| format!("cannot read {}; {LINES}", path.display()))?;
-        if read == 0 {
-            break;
-        }
-        number += 1;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            continue;
-        }
-        bar.set_message(format!("routing line {number}"));
-        let answer = match parse(&line, number) {
-            Err(error) => Err((serde_json::Value::Null, error)),
-            Ok(line) => match router.route(&line.prompt, request) {
-                Ok(report) => Ok((line.id, report)),
-                Err(error) => Err((line.id, error.to_string())),
-            },
-        };
-        let answer = match &answer {
-            Ok((id, report)) => serde_json::to_string(&Answer { id, report })?,
-            Err((id, error)) => {
-                failed += 1;
-                serde_json::json!({"id": id, "line": number, "error": error}).to_string()
-            }
-        };
-        writeln!(out, "{answer}")?;
-        out.flush()?;
-    }
-    bar.finish_and_clear();
-    if failed > 0 {
-        anyhow::bail!("{failed} of {number} lines could not be routed; their lines in the output say why");
-    }
-    Ok(())
-}
-
-fn parse(line: &[u8], number: usize) -> Result<Line, String> {
-    let text = std::str::from_utf8(line).map_err(|_| format!("line {number} is not UTF-8; convert the file"))?;
-    serde_json::from_str(text).map_err(|error| {
-        // The position, never the text: it may be a prompt.
-        format!(
-            "line {number} is no {{\"id\", \"prompt\"}} object (column {}); see `blindroute route --help`",
-            error.column()
-        )
-    })
 }

@@ -7,6 +7,7 @@ use blindroute_routing::bundle::{PublicPart, ShareFile};
 use blindroute_runtime::config::{
     Configuration, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
 };
+use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     Catalogue, Connection, DealerService, Endpoint, Ledger, Role, ServerOptions, ServerService, Service,
     ServiceOptions, SessionError, Shutdown,
@@ -125,6 +126,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
         dealer: config.dealer.clone(),
         peer: config.peer.clone(),
         timeouts: config.timeouts.timeouts(),
+        budget: MATERIAL_BUDGET,
     };
     let specs = catalogue.weights();
     share.weights(&specs).context("the share file")?;

@@ -96,16 +96,19 @@ pub struct TimeoutsConfig {
     pub stall_seconds: f64,
     /// For a whole message.
     pub message_seconds: f64,
+    /// Of a server, for the input of a session whose material is all prepared.
+    pub ready_seconds: f64,
 }
 
 impl Default for TimeoutsConfig {
     fn default() -> Self {
-        let Timeouts { connect, handshake, stall, message } = Timeouts::default();
+        let Timeouts { connect, handshake, stall, message, ready } = Timeouts::default();
         TimeoutsConfig {
             connect_seconds: connect.as_secs_f64(),
             handshake_seconds: handshake.as_secs_f64(),
             stall_seconds: stall.as_secs_f64(),
             message_seconds: message.as_secs_f64(),
+            ready_seconds: ready.as_secs_f64(),
         }
     }
 }
@@ -123,11 +126,13 @@ impl TimeoutsConfig {
             handshake: wait(self.handshake_seconds),
             stall: wait(self.stall_seconds),
             message: wait(self.message_seconds),
+            ready: wait(self.ready_seconds),
         }
     }
 
     fn problem(&self) -> Option<&'static str> {
-        let all = [self.connect_seconds, self.handshake_seconds, self.stall_seconds, self.message_seconds];
+        let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds } = *self;
+        let all = [connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds];
         let good = all.iter().all(|seconds| (0.001..=3600.0).contains(seconds));
         (!good).then_some("must be between 0.001 and 3600 seconds each")
     }

@@ -27,6 +27,9 @@ fn samples_parse_without_warnings() {
     assert_eq!(one.config.identity.files().key, samples().join("certificates/server1.key"));
     assert_eq!(one.config.peer.as_deref(), Some("server0.example:4100"));
     assert_eq!(dealer.config.timeouts.timeouts(), Timeouts::default());
+    for server in [&zero, &one] {
+        assert_eq!(server.config.timeouts.timeouts().ready, Duration::from_secs(600));
+    }
     assert_eq!(client.config.timeouts.timeouts().stall, Duration::from_secs(60));
 }
 
@@ -53,7 +56,8 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("peer = ", "#", "peer"),
         ("dealer = \"", "dealer = \"no port\" # \"", "dealer"),
         ("party = 1", "party = 1\nmax_sessions = 0", "max_sessions"),
-        ("[identity]", "[timeouts]\nstall_seconds = nan\n[identity]", "timeouts"),
+        ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
+        ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
         ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),
         ("[identity]", "[network]\ndelay_milliseconds = 1\nmegabits_per_second = nan\n[identity]", "network"),
     ] {

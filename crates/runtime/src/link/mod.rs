@@ -40,6 +40,9 @@ pub struct Timeouts {
     pub stall: Duration,
     /// For one whole message or exchange, however slowly it trickles (300 s).
     pub message: Duration,
+    /// A server with all of a session's material prepared, for the client's input and for nothing else (600 s: sessions
+    /// that are prepared in advance rest that long, and hold memory).
+    pub ready: Duration,
 }
 
 impl Default for Timeouts {
@@ -49,6 +52,7 @@ impl Default for Timeouts {
             handshake: Duration::from_secs(10),
             stall: Duration::from_secs(30),
             message: Duration::from_secs(300),
+            ready: Duration::from_secs(600),
         }
     }
 }
@@ -119,6 +123,7 @@ impl Link {
 
     fn ready(mut stream: TlsStream, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
         stream.peer = peer.name();
+        stream.keep_alive();
         stream.set_stall(timeouts.stall)?;
         Ok(Link { stream, peer, timeouts: *timeouts, scratch: Vec::new() })
     }
@@ -154,6 +159,26 @@ impl Link {
     pub fn set_stall(&mut self, stall: Duration) -> Result<(), LinkError> {
         self.timeouts.stall = stall;
         self.stream.set_stall(stall)
+    }
+
+    /// Waits up to `limit` for the next message to begin, and leaves it unread; false if the other side ended the
+    /// connection instead. The stall timeout holds again afterwards.
+    ///
+    /// # Errors
+    /// Transport; nothing came in time.
+    pub fn await_message(&mut self, limit: Duration, kind: Kind) -> Result<bool, LinkError> {
+        let stall = self.timeouts.stall;
+        self.stream.set_stall(limit)?;
+        self.stream.set_deadline(None);
+        let came = self.stream.await_data(kind.name())?;
+        self.stream.set_stall(stall)?;
+        Ok(came)
+    }
+
+    /// Whether nothing has come that was not read: neither a message nor the connection's end. Does not wait.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.stream.is_quiet()
     }
 
     /// Sends one short frame.

@@ -181,6 +181,50 @@ impl TlsStream {
         Ok(true)
     }
 
+    /// Waits for decrypted bytes without taking any; false when the stream ended cleanly instead.
+    pub(super) fn await_data(&mut self, during: &'static str) -> Result<bool, LinkError> {
+        let mut nothing = Vec::new();
+        while self.rest_at == self.rest.len() {
+            if self.closed {
+                return Ok(false);
+            }
+            match self.step(&mut nothing, 0)? {
+                Step::Again | Step::Data => {}
+                Step::Transmit => self.flush(during)?,
+                Step::Ready | Step::Blocked => self.fill(during)?,
+                Step::Closed => self.closed = true,
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether nothing waits to be read, here or in the socket: no bytes, and no end.
+    pub(super) fn is_quiet(&self) -> bool {
+        if self.closed || self.rest_at < self.rest.len() || self.start < self.end {
+            return false;
+        }
+        let peeked = self.socket.set_nonblocking(true).and_then(|()| self.socket.peek(&mut [0]));
+        let blocking = self.socket.set_nonblocking(false).is_ok();
+        blocking && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Has the system ask a silent other side whether it is there, so that a machine that vanished is noticed within a
+    /// minute also where nothing is sent, and what is between the two machines does not forget a resting connection.
+    /// Best effort: every wait is bounded without it.
+    pub(super) fn keep_alive(&self) {
+        #[cfg(target_os = "linux")]
+        {
+            use rustix::net::sockopt;
+            let asked = sockopt::set_socket_keepalive(&self.socket, true)
+                .and_then(|()| sockopt::set_tcp_keepidle(&self.socket, Duration::from_secs(30)))
+                .and_then(|()| sockopt::set_tcp_keepintvl(&self.socket, Duration::from_secs(10)))
+                .and_then(|()| sockopt::set_tcp_keepcnt(&self.socket, 3));
+            if let Err(error) = asked {
+                tracing::debug!(peer = self.peer, %error, "no keep-alive on this connection");
+            }
+        }
+    }
+
     /// Encrypts `data`; full buffers go to the socket, the rest waits for [`TlsStream::flush`].
     pub(super) fn write(&mut self, data: &[u8], during: &'static str) -> Result<(), LinkError> {
         for piece in data.chunks(PIECE) {

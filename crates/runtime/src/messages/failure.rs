@@ -51,6 +51,8 @@ failure_kinds! {
     Stopping = 9, "it is shutting down; try again when it is back";
     /// A mistake in the program.
     Internal = 10, "it met an internal error; look at its log and report it";
+    /// The input did not come within the time that a session may rest.
+    Expired = 11, "it keeps a session ready for a limited time only; prepare a new session, and send the input sooner";
 }
 
 /// A side gives up a session, and says why without any secret.

@@ -49,6 +49,11 @@ pub struct ServerReady {
     pub epoch: EpochId,
     /// Time spent dealing, sending and preparing.
     pub offline_micros: u64,
+    /// How long the server waits for the input from now on.
+    pub waits_micros: u64,
+    /// Whether all of the material is prepared: only then may the session rest before its input comes. Otherwise the
+    /// dealer waits too, for the online phase to make room.
+    pub rests: bool,
 }
 
 impl Message for ServerReady {
@@ -58,6 +63,8 @@ impl Message for ServerReady {
         let mut out = self.session.0.to_vec();
         out.extend_from_slice(&self.epoch.0);
         out.extend_from_slice(&self.offline_micros.to_le_bytes());
+        out.extend_from_slice(&self.waits_micros.to_le_bytes());
+        out.push(u8::from(self.rests));
         out
     }
 
@@ -67,6 +74,12 @@ impl Message for ServerReady {
             session: SessionId(decoder.array("session")?),
             epoch: EpochId(decoder.array("epoch")?),
             offline_micros: decoder.u64("offline time")?,
+            waits_micros: decoder.u64("time for the input")?,
+            rests: match decoder.u8("rests")? {
+                0 => false,
+                1 => true,
+                other => return Err(DecodeError::BadValue { field: "rests", found: other.into() }),
+            },
         };
         decoder.finish()?;
         Ok(ready)

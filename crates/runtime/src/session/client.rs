@@ -1,210 +1,165 @@
-//! The client's side of a session.
+//! The client's side of a session until it is ready.
 
+use super::cancel::Cancel;
+use super::ready::{ReadySession, Route, SharedInputs, both, last_words};
+use super::spares::Spares;
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
-use crate::link::{Kind, Link, LinkError, Timeouts};
-use crate::messages::{ClientHello, Seed as WireSeed, ServerReady, SessionId, SessionReport};
+use crate::link::{Link, LinkError, Timeouts};
+use crate::messages::{ClientHello, ServerReady, SessionId};
 use crate::role::Role;
-use blindroute_protocol::{Inputs, Meter, Output, Program, Tensor};
-use std::sync::Arc;
+use blindroute_protocol::{Meter, Program, Tensor};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// A client of two servers. It keeps its links from session to session.
-pub struct Client<C> {
+/// A client of two servers, for any number of sessions at once. It keeps its links from session to session. Clones share
+/// them.
+pub struct Client<C>(Arc<Inner<C>>);
+
+struct Inner<C> {
     catalogue: Arc<C>,
     addresses: [String; 2],
     endpoint: Endpoint,
     timeouts: Timeouts,
-    links: Option<[Link; 2]>,
+    spares: Arc<Spares>,
+    /// Whether a session was ever ready.
+    begun: AtomicBool,
+    /// Held by the first session until it is ready.
+    first: Mutex<()>,
+}
+
+impl<C> Clone for Client<C> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
 }
 
 impl<C> std::fmt::Debug for Client<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Client of {:?}", self.addresses)
+        write!(f, "Client of {:?}", self.0.addresses)
     }
-}
-
-impl<C> Drop for Client<C> {
-    fn drop(&mut self) {
-        // A clean end: the servers need not wonder.
-        for link in self.links.take().into_iter().flatten() {
-            link.close();
-        }
-    }
-}
-
-/// What a server says of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ServerReport {
-    /// From the client's input to the answer, at the server.
-    pub online: Duration,
-    /// Of that, inside exchanges with the other server: sending, and waiting for its messages.
-    pub exchanging: Duration,
-    /// Exchanges with the other server.
-    pub openings: u32,
-    /// Bytes of exchanges sent to the other server.
-    pub bytes_sent: u64,
-    /// Bytes of material received from the dealer.
-    pub material_bytes: u64,
-    /// Peak memory of the server's process so far.
-    pub peak_mib: u32,
-}
-
-/// The result of a session.
-#[derive(Clone, Debug)]
-pub struct Route {
-    /// What the client opened.
-    pub output: Output,
-    /// From the hello until both servers are ready: dealing, sending, preparing, and the first time the set-up.
-    pub offline: Duration,
-    /// From the input's leaving to the answer.
-    pub online: Duration,
-    /// What the servers say.
-    pub servers: [ServerReport; 2],
-    /// Bytes of input shares that the client sent.
-    pub bytes_sent: u64,
 }
 
 impl<C: Catalogue> Client<C> {
     /// A client of the servers at these addresses.
     pub fn new(catalogue: Arc<C>, addresses: [String; 2], endpoint: Endpoint, timeouts: Timeouts) -> Self {
-        Self { catalogue, addresses, endpoint, timeouts, links: None }
+        let spares = Arc::new(Spares::default());
+        let (begun, first) = (AtomicBool::new(false), Mutex::new(()));
+        Self(Arc::new(Inner { catalogue, addresses, endpoint, timeouts, spares, begun, first }))
     }
 
-    /// Runs one session. After an error the links are dropped, and the next session makes new ones.
+    /// Runs one session: prepares it, and sends the inputs as soon as it is ready. After an error its links are dropped,
+    /// and the next session makes new ones.
     ///
     /// # Errors
     /// If a party fails, or the input does not fit the request's program.
-    pub fn run(&mut self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
-        let program = self.catalogue.program(request).map_err(SessionError::Request)?;
-        let forms = program.inputs();
-        let seed = WireSeed::generate()?;
-        let key = super::generator_seed(&seed);
-        let for_one = zeroize::Zeroizing::new(Inputs::share(&forms, inputs, &key)?);
+    pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
+        // Before a session is spent on inputs that do not fit.
+        let inputs = self.share(request, inputs)?;
+        let session = self.prepare(request)?;
+        let waited = session.offline();
+        Ok(Route { waited, ..session.run(inputs)? })
+    }
+
+    /// Begins a session and waits until both servers have prepared it. Nothing of an input is needed or sent: whoever
+    /// prepares in advance has its answer later within the online time.
+    ///
+    /// # Errors
+    /// If a party fails, or the request makes no sense.
+    pub fn prepare(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
+        self.prepare_under(request, &Cancel::default())
+    }
+
+    /// Shares inputs for one session of this request. The shares are fresh, and are used once.
+    ///
+    /// # Errors
+    /// The request makes no sense, the inputs do not fit it, or the system has no randomness.
+    pub fn share(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<SharedInputs, SessionError> {
+        let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
+        SharedInputs::new(&program.inputs(), inputs)
+    }
+
+    /// As [`Client::prepare`], until it is cancelled.
+    pub(crate) fn prepare_under(&self, request: &[u8], cancel: &Cancel) -> Result<ReadySession, SessionError> {
         let started = Instant::now();
-        let (mut links, session) = match self.links.take() {
-            None => self.begin_anew(request)?,
-            Some(mut links) => match self.begin(&mut links, request) {
-                Ok(session) => (links, session),
-                // Servers let resting clients go, and restart. Nothing of the input has left: a new session is safe.
-                Err(SessionError::Link(LinkError::Closed { .. } | LinkError::Io { .. })) => self.begin_anew(request)?,
-                Err(error) => return Err(error),
+        let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
+        let _first = self.first();
+        let prepared = match self.0.spares.take() {
+            None => self.begin_anew(request, &program, started, cancel),
+            Some(links) => match self.begin(links, request, &program, started, cancel) {
+                // Servers let resting clients go, and restart. Nothing of an input has left: a new session is safe.
+                Err(SessionError::Link(LinkError::Closed { .. } | LinkError::Io { .. })) => {
+                    self.begin_anew(request, &program, started, cancel)
+                }
+                begun => begun,
             },
         };
-        let offline = started.elapsed();
-        let started = Instant::now();
-        let [zero, one] = &mut links;
-        let sent = zero.send_long(Kind::Input, 0, key.expose());
-        let sent = sent.and_then(|()| one.send_long(Kind::Input, 0, &for_one));
-        if let Err(error) = sent {
-            return Err(last_words(&mut links, error));
+        cancel.release();
+        self.0.begun.fetch_or(prepared.is_ok(), Ordering::Relaxed);
+        prepared
+    }
+
+    /// The servers set the model up in their first session. Of sessions that begin at once, one goes ahead until it is
+    /// ready or has failed, so that the set-up is done once and not by each of them.
+    fn first(&self) -> Option<std::sync::MutexGuard<'_, ()>> {
+        if self.0.begun.load(Ordering::Relaxed) {
+            return None;
         }
-        let specs = Meter::outputs(&program)?;
-        let expected = Output::byte_len(&specs);
-        let [zero, one] = both(&mut links, |link| {
-            let share = zeroize::Zeroizing::new(link.receive_long(Kind::Output, 0, expected)?);
-            Ok((share, Instant::now(), link.receive_message::<SessionReport>()?))
-        })?;
-        let output = Output::combine(&specs, &zero.0, &one.0)?;
-        let online = zero.1.max(one.1).saturating_duration_since(started);
-        let reports = [zero.2, one.2];
-        if reports.iter().any(|report| report.session != session) {
-            return Err(SessionError::Disagreement("identity"));
+        match self.0.first.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                drop(self.0.first.lock().unwrap_or_else(PoisonError::into_inner));
+                None
+            }
         }
-        self.links = Some(links);
-        let servers = reports.map(|report| ServerReport {
-            online: Duration::from_micros(report.online_micros),
-            exchanging: Duration::from_micros(report.exchange_micros),
-            openings: report.openings,
-            bytes_sent: report.bytes_sent,
-            material_bytes: report.material_bytes,
-            peak_mib: report.peak_mib,
-        });
-        let bytes_sent = (key.expose().len() + for_one.len()) as u64;
-        Ok(Route { output, offline, online, servers, bytes_sent })
     }
 
     fn connect(&self) -> Result<[Link; 2], SessionError> {
         // The servers wait for others up to their own timeouts (a connection, a handshake, a stall), and then say for
         // whom: they get the first word.
-        let Timeouts { connect, handshake, stall, .. } = self.timeouts;
-        let timeouts = Timeouts { stall: connect + handshake + 2 * stall, ..self.timeouts };
-        let call = |party: usize, role| Link::connect(&self.addresses[party], &self.endpoint, role, &timeouts);
+        let Inner { addresses, endpoint, timeouts, .. } = &*self.0;
+        let Timeouts { connect, handshake, stall, .. } = *timeouts;
+        let timeouts = Timeouts { stall: connect + handshake + 2 * stall, ..*timeouts };
+        let call = |party: usize, role| Link::connect(&addresses[party], endpoint, role, &timeouts);
         Ok([call(0, Role::Server0)?, call(1, Role::Server1)?])
     }
 
-    fn begin_anew(&self, request: &[u8]) -> Result<([Link; 2], SessionId), SessionError> {
-        let mut links = self.connect()?;
-        let session = self.begin(&mut links, request)?;
-        Ok((links, session))
+    fn begin_anew(
+        &self,
+        request: &[u8],
+        program: &C::Program,
+        started: Instant,
+        cancel: &Cancel,
+    ) -> Result<ReadySession, SessionError> {
+        self.begin(self.connect()?, request, program, started, cancel)
     }
 
     /// From the hello until both servers are ready. Nothing of the input is sent.
-    fn begin(&self, links: &mut [Link; 2], request: &[u8]) -> Result<SessionId, SessionError> {
+    fn begin(
+        &self,
+        mut links: [Link; 2],
+        request: &[u8],
+        program: &C::Program,
+        started: Instant,
+        cancel: &Cancel,
+    ) -> Result<ReadySession, SessionError> {
+        cancel.watch(&links)?;
         let session = SessionId::generate()?;
-        let hello = ClientHello { session, model: self.catalogue.digest(), request: request.to_vec() };
+        let hello = ClientHello { session, model: self.0.catalogue.digest(), request: request.to_vec() };
         if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello)) {
-            return Err(last_words(links, error));
+            return Err(last_words(&mut links, error));
         }
-        let ready = both(links, Link::receive_message::<ServerReady>)?;
+        // While the servers are at work.
+        let specs = Meter::outputs(program)?;
+        let ready = both(&mut links, Link::receive_message::<ServerReady>)?;
         if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {
             return Err(SessionError::Disagreement("identity"));
         }
-        Ok(session)
+        let waits = Duration::from_micros(ready[0].waits_micros.min(ready[1].waits_micros));
+        let rests = ready.iter().all(|ready| ready.rests);
+        let spares = Arc::clone(&self.0.spares);
+        Ok(ReadySession::new(links, spares, session, specs, started.elapsed(), (waits, rests)))
     }
-}
-
-/// How long the second server may take to say why, once the first has failed.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// Receives from both servers at the same time, so that the failure of either is noticed at once.
-fn both<T: Send>(
-    links: &mut [Link; 2],
-    receive: impl Fn(&mut Link) -> Result<T, LinkError> + Sync,
-) -> Result<[T; 2], SessionError> {
-    let sockets = [links[0].socket()?, links[1].socket()?];
-    let cut = || sockets.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
-    let (send, received) = std::sync::mpsc::channel();
-    let answers = std::thread::scope(|scope| {
-        for (party, link) in links.iter_mut().enumerate() {
-            let (send, receive) = (send.clone(), &receive);
-            let listen = move || drop(send.send((party, receive(link))));
-            if let Err(error) = std::thread::Builder::new().name("listen".into()).spawn_scoped(scope, listen) {
-                cut();
-                return Err(SessionError::Thread(error));
-            }
-        }
-        drop(send);
-        let mut answers = [None, None];
-        let mut failed = false;
-        for _ in 0..2 {
-            // Both waits are bounded, the first by the links' own timeouts.
-            let next = if failed { received.recv_timeout(LAST_WORDS).ok() } else { received.recv().ok() };
-            let Some((party, answer)) = next else { break };
-            failed |= answer.is_err();
-            answers[party] = Some(answer);
-        }
-        if failed {
-            cut();
-        }
-        Ok(answers)
-    })?;
-    match answers {
-        [Some(Ok(zero)), Some(Ok(one))] => Ok([zero, one]),
-        answers => {
-            let errors = answers.into_iter().flatten().filter_map(Result::err);
-            let silent = LinkError::Internal("neither server's answer was received");
-            Err(super::error::root_cause(errors).unwrap_or(silent).into())
-        }
-    }
-}
-
-/// A server that gives up says why before it closes: what both said, after sending to them failed.
-fn last_words(links: &mut [Link; 2], error: LinkError) -> SessionError {
-    // A server that has nothing to say is not waited for longer than for last words.
-    for link in links.iter_mut() {
-        link.set_stall(LAST_WORDS).ok();
-    }
-    let said = links.iter_mut().filter_map(|link| link.receive(Kind::SessionReport).err());
-    super::error::root_cause(said.filter(|said| matches!(said, LinkError::Failed { .. }))).unwrap_or(error).into()
 }

@@ -55,6 +55,30 @@ pub enum SessionError {
     /// The system would not start a thread.
     #[error("a thread could not be started: {0}; close other programs or lower max_sessions")]
     Thread(#[source] std::io::Error),
+    /// The input did not come in time.
+    #[error(
+        "no input came within {after:?} of the session's being ready, and its material is burnt; prepare a new session and \
+         send the input sooner, or raise ready_seconds in the servers' [timeouts]"
+    )]
+    Expired {
+        /// How long the server waited.
+        after: Duration,
+    },
+    /// The client left before it sent its input.
+    #[error("the client left before it sent its input; its material is burnt, and nothing is to be done")]
+    Unused,
+    /// The service stops.
+    #[error("the service is stopping; start a new session when it is back")]
+    Stopping,
+    /// The session was wanted for later, and its material does not fit the servers' memory.
+    #[error(
+        "this program's material is more than a server holds prepared, so its sessions cannot wait for their inputs; run \
+         it without keeping sessions ready"
+    )]
+    CannotRest,
+    /// Whoever wanted the session no longer does.
+    #[error("the session was given up while it was being prepared; start a new one")]
+    Cancelled,
     /// A party did not come to the session.
     #[error("{party} did not come to the session within {after:?}; check that it runs, and look at its log")]
     Silent {
@@ -66,6 +90,19 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// Whether a ready session turned out to be gone, as after a server's restart, so that another may do.
+    #[must_use]
+    pub fn is_dead_session(&self) -> bool {
+        match self {
+            Self::Link(LinkError::Closed { .. } | LinkError::Io { .. }) | Self::Expired { .. } => true,
+            Self::Link(LinkError::Failed { failure, .. }) => matches!(
+                failure.kind,
+                FailureKind::Expired | FailureKind::Stopping | FailureKind::OtherParty | FailureKind::TimedOut
+            ),
+            _ => false,
+        }
+    }
+
     /// What another party is told.
     pub(crate) fn failure(&self) -> Failure {
         let kind = match self {
@@ -75,6 +112,9 @@ impl SessionError {
                 FailureKind::OtherParty
             }
             Self::Protocol(blindroute_protocol::Error::Input { .. }) | Self::Request(_) => FailureKind::BadRequest,
+            Self::Expired { .. } => FailureKind::Expired,
+            Self::Stopping => FailureKind::Stopping,
+            Self::Unused | Self::Cancelled | Self::CannotRest => FailureKind::OtherParty,
             Self::Ledger(LedgerError::AlreadyUsed(_)) => FailureKind::SessionReused,
             Self::DigestMismatch { .. } => FailureKind::DigestMismatch,
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => FailureKind::Protocol,

@@ -6,15 +6,26 @@
 //! dealer's current epoch of the model, they set the model up; both prepare their material and say that they are ready.
 //! That is the offline phase. Then the client sends its input's shares, the servers run online, and each sends its share
 //! of the answer and a report.
+//!
+//! Between the two a session may **rest**, for as long as `ready` of the servers' timeouts: see [`ReadySession`]. A server
+//! then holds its prepared material, a link to the client and two lanes to the other server, on none of which anybody
+//! waits for anything but the client's input; the dealer is done with it. What does not fit [`MATERIAL_BUDGET`] cannot
+//! rest, since the dealer would have to wait too.
 
+mod cancel;
 mod client;
 mod dealer;
 mod error;
+mod lanes;
+mod ready;
 mod server;
+mod spares;
 
-pub use client::{Client, Route, ServerReport};
+pub(crate) use cancel::Cancel;
+pub use client::Client;
 pub use dealer::DealerService;
 pub use error::SessionError;
+pub use ready::{ReadySession, Route, ServerReport, SharedInputs};
 pub use server::{ServerOptions, ServerService};
 
 use crate::messages::Digest;

@@ -1,6 +1,7 @@
 //! A server's side of a session.
 
-use super::{Catalogue, MATERIAL_BUDGET, SessionError, generator_seed};
+use super::lanes::LaneKey;
+use super::{Catalogue, SessionError, generator_seed};
 use crate::channel::PeerChannel;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
@@ -13,14 +14,14 @@ use crate::messages::{
 use crate::peak_rss_mib;
 use crate::rendezvous::Rendezvous;
 use crate::role::Role;
-use crate::service::Connection;
+use crate::service::{Connection, Resting};
 use blindroute_protocol::{
     Channel, Cost, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
     ServerModel, WeightShares, WeightSpec,
 };
 use std::io::Read;
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,16 +34,8 @@ pub struct ServerOptions {
     pub peer: Option<String>,
     /// Waits.
     pub timeouts: Timeouts,
-}
-
-/// A lane's name at server 0's rendezvous.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct LaneKey(SessionId, Lane);
-
-impl std::fmt::Display for LaneKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {:?}", self.0, self.1)
-    }
+    /// Bytes of a session's material to hold prepared, usually [`super::MATERIAL_BUDGET`].
+    pub budget: usize,
 }
 
 /// One of the two servers.
@@ -51,10 +44,10 @@ pub struct ServerService<C> {
     weights: Vec<WeightSpec>,
     shares: Mutex<SharesSource>,
     party: Party,
-    endpoint: Endpoint,
+    pub(super) endpoint: Endpoint,
     ledger: Ledger,
-    options: ServerOptions,
-    lanes: Rendezvous<LaneKey, (Link, SessionOpen)>,
+    pub(super) options: ServerOptions,
+    pub(super) lanes: Rendezvous<LaneKey, (Link, SessionOpen)>,
     /// The model as set up in the dealer's current epoch.
     model: Mutex<Option<(EpochId, Arc<ServerModel>)>>,
 }
@@ -101,7 +94,7 @@ impl<C: Catalogue> ServerService<C> {
     /// # Errors
     /// Whatever ends the connection; the caller is told.
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
-        let mut link = connection.link;
+        let Connection { mut link, resting, .. } = connection;
         if link.peer() != Role::Client {
             let open: SessionOpen = link.receive_message()?;
             let offered = self.lanes.offer_and_wait(LaneKey(open.session, open.lane), (link, open));
@@ -109,24 +102,33 @@ impl<C: Catalogue> ServerService<C> {
         }
         let mut sessions = 0u64;
         loop {
-            let hello = match link.receive_message_or_end::<ClientHello>() {
-                Ok(Some(hello)) => hello,
-                Ok(None) => return Ok(()),
-                Err(LinkError::TimedOut { .. } | LinkError::Closed { .. }) if sessions > 0 => {
+            let hello = match resting.wait(|| link.receive_message_or_end::<ClientHello>()) {
+                Some(Ok(Some(hello))) => hello,
+                Some(Ok(None)) => return Ok(()),
+                None => {
+                    link.close();
+                    return Ok(());
+                }
+                Some(Err(LinkError::TimedOut { .. } | LinkError::Closed { .. })) if sessions > 0 => {
                     tracing::debug!("a client that rests or left is let go; its next session calls again");
                     link.close();
                     return Ok(());
                 }
-                Err(error) => return super::dealer::tell(&mut link, error.into()),
+                Some(Err(error)) => return super::dealer::tell(&mut link, error.into()),
             };
-            if let Err(error) = self.session(&mut link, &hello) {
-                return super::dealer::tell(&mut link, error);
+            match self.session(&mut link, &hello, &resting) {
+                Ok(()) => sessions += 1,
+                Err(SessionError::Unused) => {
+                    tracing::debug!(session = %hello.session, "a client left its session unused; its material is gone");
+                    link.close();
+                    return Ok(());
+                }
+                Err(error) => return super::dealer::tell(&mut link, error),
             }
-            sessions += 1;
         }
     }
 
-    fn session(&self, client: &mut Link, hello: &ClientHello) -> Result<(), SessionError> {
+    fn session(&self, client: &mut Link, hello: &ClientHello, resting: &Resting) -> Result<(), SessionError> {
         let started = Instant::now();
         let ours = self.catalogue.digest();
         if hello.model != ours {
@@ -137,10 +139,10 @@ impl<C: Catalogue> ServerService<C> {
         // Burnt before anything of the session is used: a crash from here on costs the session, never secrecy.
         self.ledger.consume(hello.session)?;
         let (mut session, material) = self.open(hello)?;
-        let (writer, reader) = MaterialQueue::bounded(MATERIAL_BUDGET);
+        let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (model, seed) = (Arc::clone(&session.model), session.seed.clone());
-        let received = Arc::new(AtomicU64::new(0));
-        let material = Counted { reader: material, received: Arc::clone(&received) };
+        let progress = Arc::new(Progress::default());
+        let material = Counted { reader: material, progress: Arc::clone(&progress) };
         std::thread::scope(|scope| {
             let (model, program) = (&model, &program);
             let prepare = move || prepare(program, model, &seed, material, writer);
@@ -148,7 +150,7 @@ impl<C: Catalogue> ServerService<C> {
                 .name("prepare".into())
                 .spawn_scoped(scope, prepare)
                 .map_err(SessionError::Thread)?;
-            let result = self.serve(client, &mut session, program, &reader, &received, started);
+            let result = self.serve((client, resting), &mut session, program, &reader, &progress, started);
             // The preparing thread ends when its queue has no reader, or when the dealer it waits for is cut off.
             drop(reader);
             if result.is_err() {
@@ -162,17 +164,23 @@ impl<C: Catalogue> ServerService<C> {
     /// From ready to report.
     fn serve(
         &self,
-        client: &mut Link,
+        (client, resting): (&mut Link, &Resting),
         session: &mut Session,
         program: &C::Program,
         reader: &QueueReader,
-        received: &AtomicU64,
+        progress: &Progress,
         started: Instant,
     ) -> Result<(), SessionError> {
         reader.wait_ready()?;
         let offline_micros = started.elapsed().as_micros() as u64;
-        let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros };
+        // With all prepared, the dealer is done with this session and nobody but the client is waited for. Otherwise
+        // the dealer waits for room, no longer than for a stall.
+        let rests = progress.prepared.load(Ordering::Acquire);
+        let waits = if rests { self.options.timeouts.ready } else { self.options.timeouts.stall };
+        let waits_micros = waits.as_micros() as u64;
+        let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros, waits_micros, rests };
         client.send_message(&ready)?;
+        await_input(client, resting, waits)?;
         let inputs = self.inputs(client, &program.inputs())?;
         let (started, exchanged) = (Instant::now(), session.channel.exchanging());
         let (output, cost) = Online::run(program, &session.model, inputs, reader, &mut session.channel)?;
@@ -181,7 +189,7 @@ impl<C: Catalogue> ServerService<C> {
             client,
             session.id,
             &output,
-            Cost { material_bytes: received.load(Ordering::Relaxed) as usize, ..cost },
+            Cost { material_bytes: progress.received.load(Ordering::Relaxed) as usize, ..cost },
             spent,
         )
     }
@@ -269,27 +277,6 @@ impl<C: Catalogue> ServerService<C> {
         Ok((session, MaterialReader::new(dealer)))
     }
 
-    fn call_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
-        let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
-        let address = self.options.peer.as_ref().ok_or_else(missing)?;
-        let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.options.timeouts)?;
-        link.send_message(open)?;
-        let theirs: SessionOpen = link.receive_message()?;
-        agree(open, &theirs)?;
-        Ok(link)
-    }
-
-    fn accept_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
-        let key = LaneKey(open.session, open.lane);
-        let taken = self.lanes.take(&key, self.options.timeouts.stall);
-        let (mut link, theirs) = taken.map_err(|error| super::dealer::absent("server1", error))?;
-        if let Err(error) = agree(open, &theirs) {
-            return super::dealer::tell(&mut link, error);
-        }
-        link.send_message(open)?;
-        Ok(link)
-    }
-
     /// The model in the dealer's epoch: set up with the peer unless both have it.
     fn model(&self, epoch: EpochId, mask: &Seed, channel: &mut PeerChannel) -> Result<Arc<ServerModel>, SessionError> {
         let held = {
@@ -315,16 +302,38 @@ struct Spent {
     exchanging: Duration,
 }
 
+/// Waits for the client's input to begin. Here a session rests: its material is prepared, and the client may take its
+/// time. A client that leaves, and a service that stops, end the wait at once, and with it the session: its material is
+/// dropped, and its id stays burnt.
+fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<(), SessionError> {
+    match resting.wait(|| client.await_message(limit, Kind::Input)) {
+        None => Err(SessionError::Stopping),
+        Some(Ok(true)) => Ok(()),
+        Some(Ok(false) | Err(LinkError::Closed { .. })) => Err(SessionError::Unused),
+        Some(Err(LinkError::TimedOut { after, .. })) => Err(SessionError::Expired { after }),
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+/// How far the preparing thread is.
+#[derive(Default)]
+struct Progress {
+    /// Bytes that came from the dealer.
+    received: AtomicU64,
+    /// Whether the program's material is all prepared, and the dealer's stream at its checked end.
+    prepared: AtomicBool,
+}
+
 /// The dealer's stream, counted as the program takes it.
 struct Counted {
     reader: MaterialReader,
-    received: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl Read for Counted {
     fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
         let count = self.reader.read(bytes)?;
-        self.received.fetch_add(count as u64, Ordering::Relaxed);
+        self.progress.received.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -335,25 +344,9 @@ fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, mut materi
         let ended = material.reader.finish().map_err(std::io::Error::other);
         ended.map(|(link, _)| link.close()).map_err(blindroute_protocol::Error::Material)
     });
+    // Said before the queue's end, so that who has seen the end sees this too.
+    material.progress.prepared.store(result.is_ok(), Ordering::Release);
     queue.finish(result);
-}
-
-/// Both servers must see the same session from opposite positions.
-fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
-    if ours.party == theirs.party {
-        return Err(SessionError::SameShare(ours.party));
-    }
-    if ours.model != theirs.model {
-        let (ours, theirs) = (ours.model.to_string(), theirs.model.to_string());
-        return Err(SessionError::DigestMismatch { with: "other server", ours, theirs });
-    }
-    if ours.epoch != theirs.epoch {
-        return Err(SessionError::Disagreement("epoch: the servers use different dealers"));
-    }
-    if (ours.session, ours.lane, ours.request) != (theirs.session, theirs.lane, theirs.request) {
-        return Err(SessionError::Disagreement("request"));
-    }
-    Ok(())
 }
 
 fn request_digest(request: &[u8]) -> [u8; 32] {

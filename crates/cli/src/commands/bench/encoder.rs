@@ -53,12 +53,12 @@ pub(super) fn measure_encoder(
     let bundle = variant(bundle.clone(), Some(attention), Some(activation))?;
     let bar = spinner();
     let name = format!("{tokens} tokens, {activation} + {attention}");
-    let mut router = start(&bundle, scene, &|step| bar.set_message(format!("{name}: {step}")))?;
+    let router = start(&bundle, scene, &|step| bar.set_message(format!("{name}: {step}")))?;
     let ids = ids(&router, tokens)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let (task, inputs) = (Task::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors);
     router.private(task, &inputs)?;
-    let runs = measure(&mut router, task, &inputs, runs, &|run| bar.set_message(format!("{name}: run {run}")))?;
+    let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("{name}: run {run}")))?;
     bar.finish_and_clear();
     let (attention, ffn) = (attention.to_string(), activation.to_string());
     let figures = runs.figures(&router, scene);

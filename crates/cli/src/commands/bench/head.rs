@@ -47,7 +47,7 @@ pub(super) fn measure_head(
 ) -> anyhow::Result<HeadMeasurement> {
     let name = router;
     let bar = spinner();
-    let mut router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
+    let router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
     let index = router.router_index(name)?;
     let ids = ids(&router, 32)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
@@ -57,7 +57,7 @@ pub(super) fn measure_head(
     let inputs = head_inputs(&embedding, router.public().lambdas[index]);
     let task = Task::Head { router: index };
     router.private(task, &inputs)?;
-    let runs = measure(&mut router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
+    let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
     bar.finish_and_clear();
     let figures = runs.figures(&router, scene);
     Ok(HeadMeasurement { router: router.public().plan.routers[index].name.clone(), figures })

@@ -126,7 +126,7 @@ impl Runs {
 
 /// Runs a task under MPC and in the clear, and compares.
 pub(super) fn measure(
-    router: &mut PrivateRouter,
+    router: &PrivateRouter,
     task: Task,
     inputs: &[Tensor<f32>],
     runs: u32,
@@ -146,7 +146,7 @@ pub(super) fn measure(
     for run in 1..=runs {
         progress(run);
         let (expected, clear) = router.clear(task, inputs.to_vec())?;
-        let Route { output, offline, online, servers: [zero, one], bytes_sent } = router.private(task, inputs)?;
+        let Route { output, offline, online, servers: [zero, one], bytes_sent, .. } = router.private(task, inputs)?;
         result.agreed &= output.bits == expected.bits;
         if !expected.values.is_empty() {
             result.cosine = result.cosine.min(cosine(&output, &expected));

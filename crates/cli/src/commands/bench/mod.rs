@@ -12,6 +12,8 @@ mod route;
 mod select;
 mod selections;
 mod tables;
+mod throughput;
+mod throughputs;
 
 use blindroute_runtime::SceneName;
 use clap::{Args, Subcommand};
@@ -28,6 +30,8 @@ pub(crate) enum BenchCommand {
     Head(head::BenchHeadArgs),
     /// Selection alone, ours and those of the literature: top-k by similarity, then the best by cost-aware score
     Select(select::BenchSelectArgs),
+    /// Several routes at once: routes per second against latency, with sessions prepared as needed and from a full pool
+    Throughput(throughput::BenchThroughputArgs),
     /// Ring products of the encoder, by every kernel of this machine, on one core
     Matmul(matmul::BenchMatmulArgs),
     /// Measure the standard set, and append it to the record
@@ -60,6 +64,7 @@ pub(crate) fn run(command: BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Encoder(args) => encoder::run(&args),
         BenchCommand::Head(args) => head::run(&args),
         BenchCommand::Select(args) => select::run(&args),
+        BenchCommand::Throughput(args) => throughput::run(&args),
         BenchCommand::Matmul(args) => matmul::run(&args),
         BenchCommand::Record(args) => record::run(&args),
         BenchCommand::Compare(args) => compare::run(&args),

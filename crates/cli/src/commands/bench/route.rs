@@ -78,7 +78,7 @@ pub(super) fn measure_route(
 ) -> anyhow::Result<RouteMeasurement> {
     let name = router;
     let bar = spinner();
-    let mut router = start(bundle, scene, &|step| bar.set_message(format!("{tokens} tokens: {step}")))?;
+    let router = start(bundle, scene, &|step| bar.set_message(format!("{tokens} tokens: {step}")))?;
     let ids = ids(&router, tokens)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let index = router.router_index(name)?;
@@ -90,7 +90,7 @@ pub(super) fn measure_route(
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
     let clear = router.clear(embed, tokens_alone.clone())?.0;
     let embedding_cosine = cosine(&router.private(embed, &tokens_alone)?.output, &clear);
-    let runs = measure(&mut router, task, &inputs, runs, &|run| {
+    let runs = measure(&router, task, &inputs, runs, &|run| {
         bar.set_message(format!("{tokens} tokens: run {run}"));
     })?;
     bar.finish_and_clear();

@@ -51,11 +51,11 @@ pub(super) fn run(args: &BenchSelectArgs) -> anyhow::Result<()> {
     let bundle = bundles::open(args.common.bundle.as_deref())?;
     let methods = if args.method.is_empty() { SelectMethod::ALL.to_vec() } else { args.method.clone() };
     let bar = spinner();
-    let mut router = start(&bundle, args.common.scene, &|step| bar.set_message(step.to_owned()))?;
+    let router = start(&bundle, args.common.scene, &|step| bar.set_message(step.to_owned()))?;
     let mut rows = Vec::with_capacity(methods.len());
     for method in methods {
         let setting = Setting { candidates: args.candidates, k: args.k, method, scene: args.common.scene };
-        let row = setting.measure(&mut router, args.common.runs, &|step| bar.set_message(step))?;
+        let row = setting.measure(&router, args.common.runs, &|step| bar.set_message(step))?;
         if args.common.json {
             bar.suspend(|| print(true, &row, ""))?;
         }
@@ -81,9 +81,9 @@ pub(super) fn measure_select(
     runs: u32,
 ) -> anyhow::Result<SelectMeasurement> {
     let bar = spinner();
-    let mut router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
+    let router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
     let setting = Setting { candidates, k, method: SelectMethod::Unsorted, scene };
-    let row = setting.measure(&mut router, runs, &|step| bar.set_message(step))?;
+    let row = setting.measure(&router, runs, &|step| bar.set_message(step))?;
     bar.finish_and_clear();
     Ok(row)
 }
@@ -104,7 +104,7 @@ impl Setting {
     /// Several runs by the same processes.
     fn measure(
         &self,
-        router: &mut PrivateRouter,
+        router: &PrivateRouter,
         runs: u32,
         progress: &dyn Fn(String),
     ) -> anyhow::Result<SelectMeasurement> {

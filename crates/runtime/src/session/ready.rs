@@ -1,0 +1,238 @@
+//! The client's side of a session from ready to the answer.
+
+use super::SessionError;
+use super::spares::{Spares, close, quiet};
+use crate::link::{Kind, Link, LinkError};
+use crate::messages::{Seed as WireSeed, SessionId, SessionReport};
+use blindroute_protocol::{Form, Inputs, Output, OutputSpec, Tensor};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// A session that both servers have prepared: its answer is the online time away.
+///
+/// It may rest before its input comes, if [`ReadySession::rests`]. Its id is in all ledgers since it began, so it runs once
+/// or never: dropped, it is closed, and the servers drop its material within moments.
+pub struct ReadySession {
+    /// Taken by the run.
+    links: Option<[Link; 2]>,
+    spares: Arc<Spares>,
+    session: SessionId,
+    specs: Vec<OutputSpec>,
+    offline: Duration,
+    ready: Instant,
+    waits: Duration,
+    rests: bool,
+}
+
+impl std::fmt::Debug for ReadySession {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReadySession({}, ready since {:?})", self.session, self.ready.elapsed())
+    }
+}
+
+impl Drop for ReadySession {
+    fn drop(&mut self) {
+        // Said in words of TLS, not by silence: the servers free what they hold at once.
+        self.links.take().into_iter().for_each(close);
+    }
+}
+
+/// Inputs as shares for one session: a seed for server 0, the rest for server 1. Used once, and wiped.
+pub struct SharedInputs {
+    seed: WireSeed,
+    for_one: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for SharedInputs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SharedInputs({} bytes, redacted)", self.for_one.len())
+    }
+}
+
+impl SharedInputs {
+    pub(super) fn new(forms: &[Form], inputs: &[Tensor<f32>]) -> Result<Self, SessionError> {
+        let seed = WireSeed::generate()?;
+        let for_one = Zeroizing::new(Inputs::share(forms, inputs, &super::generator_seed(&seed))?);
+        Ok(Self { seed, for_one })
+    }
+}
+
+/// What a server says of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerReport {
+    /// From the client's input to the answer, at the server.
+    pub online: Duration,
+    /// Of that, inside exchanges with the other server: sending, and waiting for its messages.
+    pub exchanging: Duration,
+    /// Exchanges with the other server.
+    pub openings: u32,
+    /// Bytes of exchanges sent to the other server.
+    pub bytes_sent: u64,
+    /// Bytes of material received from the dealer.
+    pub material_bytes: u64,
+    /// Peak memory of the server's process so far.
+    pub peak_mib: u32,
+}
+
+/// The result of a session.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// What the client opened.
+    pub output: Output,
+    /// From the hello until both servers were ready: dealing, sending, preparing, and the first time the set-up. For a
+    /// session prepared in advance this was over before its input was there.
+    pub offline: Duration,
+    /// From asking for a session until one was at hand: all of `offline` if it was prepared for this input, next to
+    /// nothing if it was ready.
+    pub waited: Duration,
+    /// From the input's leaving to the answer.
+    pub online: Duration,
+    /// What the servers say.
+    pub servers: [ServerReport; 2],
+    /// Bytes of input shares that the client sent.
+    pub bytes_sent: u64,
+}
+
+impl ReadySession {
+    pub(super) fn new(
+        links: [Link; 2],
+        spares: Arc<Spares>,
+        session: SessionId,
+        specs: Vec<OutputSpec>,
+        offline: Duration,
+        (waits, rests): (Duration, bool),
+    ) -> Self {
+        Self { links: Some(links), spares, session, specs, offline, ready: Instant::now(), waits, rests }
+    }
+
+    /// What preparing took: from the hello until both servers were ready.
+    #[must_use]
+    pub fn offline(&self) -> Duration {
+        self.offline
+    }
+
+    /// Whether it may wait for its input. If not, the dealer waits with part of the material, and no party waits longer
+    /// than for a stall: run it at once.
+    #[must_use]
+    pub fn rests(&self) -> bool {
+        self.rests
+    }
+
+    /// How much longer the servers wait for the input. Less than they say by a tenth, which covers what their word took
+    /// to arrive.
+    #[must_use]
+    pub fn time_left(&self) -> Duration {
+        (self.waits - self.waits / 10).saturating_sub(self.ready.elapsed())
+    }
+
+    /// Whether it can still run, as far as this side can see without sending anything: it is not too old, and neither
+    /// server has given it up or gone.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        !self.time_left().is_zero() && self.links.as_ref().is_some_and(quiet)
+    }
+
+    /// Sends the input's shares, and opens the answer.
+    ///
+    /// # Errors
+    /// If a party fails, or has given the session up; if the shares are of another program's inputs.
+    pub fn run(mut self, inputs: SharedInputs) -> Result<Route, SessionError> {
+        let Some(mut links) = self.links.take() else {
+            return Err(LinkError::Internal("a session without links").into());
+        };
+        if !quiet(&links) {
+            // Nothing is due from the servers: one has given up, and says why. The input stays here.
+            let talking = links.iter_mut().filter(|link| !link.is_quiet());
+            let said = talking.filter_map(|link| link.receive(Kind::SessionReport).err());
+            let closed = LinkError::Closed { peer: "a server", waiting_for: Kind::Input.name() };
+            return Err(super::error::root_cause(said).unwrap_or(closed).into());
+        }
+        let SharedInputs { seed, for_one } = inputs;
+        let key = super::generator_seed(&seed);
+        let started = Instant::now();
+        let [zero, one] = &mut links;
+        let sent = zero.send_long(Kind::Input, 0, key.expose());
+        let sent = sent.and_then(|()| one.send_long(Kind::Input, 0, &for_one));
+        if let Err(error) = sent {
+            return Err(last_words(&mut links, error));
+        }
+        let expected = Output::byte_len(&self.specs);
+        let [zero, one] = both(&mut links, |link| {
+            let share = Zeroizing::new(link.receive_long(Kind::Output, 0, expected)?);
+            Ok((share, Instant::now(), link.receive_message::<SessionReport>()?))
+        })?;
+        let output = Output::combine(&self.specs, &zero.0, &one.0)?;
+        let online = zero.1.max(one.1).saturating_duration_since(started);
+        let reports = [zero.2, one.2];
+        if reports.iter().any(|report| report.session != self.session) {
+            return Err(SessionError::Disagreement("identity"));
+        }
+        self.spares.put(links);
+        let servers = reports.map(|report| ServerReport {
+            online: Duration::from_micros(report.online_micros),
+            exchanging: Duration::from_micros(report.exchange_micros),
+            openings: report.openings,
+            bytes_sent: report.bytes_sent,
+            material_bytes: report.material_bytes,
+            peak_mib: report.peak_mib,
+        });
+        let bytes_sent = (key.expose().len() + for_one.len()) as u64;
+        Ok(Route { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })
+    }
+}
+
+/// How long the second server may take to say why, once the first has failed.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// Receives from both servers at the same time, so that the failure of either is noticed at once.
+pub(super) fn both<T: Send>(
+    links: &mut [Link; 2],
+    receive: impl Fn(&mut Link) -> Result<T, LinkError> + Sync,
+) -> Result<[T; 2], SessionError> {
+    let sockets = [links[0].socket()?, links[1].socket()?];
+    let cut = || sockets.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
+    let (send, received) = std::sync::mpsc::channel();
+    let answers = std::thread::scope(|scope| {
+        for (party, link) in links.iter_mut().enumerate() {
+            let (send, receive) = (send.clone(), &receive);
+            let listen = move || drop(send.send((party, receive(link))));
+            if let Err(error) = std::thread::Builder::new().name("listen".into()).spawn_scoped(scope, listen) {
+                cut();
+                return Err(SessionError::Thread(error));
+            }
+        }
+        drop(send);
+        let mut answers = [None, None];
+        let mut failed = false;
+        for _ in 0..2 {
+            // Both waits are bounded, the first by the links' own timeouts.
+            let next = if failed { received.recv_timeout(LAST_WORDS).ok() } else { received.recv().ok() };
+            let Some((party, answer)) = next else { break };
+            failed |= answer.is_err();
+            answers[party] = Some(answer);
+        }
+        if failed {
+            cut();
+        }
+        Ok(answers)
+    })?;
+    match answers {
+        [Some(Ok(zero)), Some(Ok(one))] => Ok([zero, one]),
+        answers => {
+            let errors = answers.into_iter().flatten().filter_map(Result::err);
+            let silent = LinkError::Internal("neither server's answer was received");
+            Err(super::error::root_cause(errors).unwrap_or(silent).into())
+        }
+    }
+}
+
+/// A server that gives up says why before it closes: what both said, after sending to them failed.
+pub(super) fn last_words(links: &mut [Link; 2], error: LinkError) -> SessionError {
+    // A server that has nothing to say is not waited for longer than for last words.
+    for link in links.iter_mut() {
+        link.set_stall(LAST_WORDS).ok();
+    }
+    let said = links.iter_mut().filter_map(|link| link.receive(Kind::SessionReport).err());
+    super::error::root_cause(said.filter(|said| matches!(said, LinkError::Failed { .. }))).unwrap_or(error).into()
+}

@@ -1,0 +1,284 @@
+//! Dealer and servers in this process, over real sockets, with a small program.
+// Each test binary uses its part.
+#![allow(dead_code, unreachable_pub)]
+
+use blindroute_protocol::{
+    Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightShares, WeightSpec,
+};
+use blindroute_runtime::messages::Digest;
+use blindroute_runtime::session::MATERIAL_BUDGET;
+use blindroute_runtime::{
+    Catalogue, Client, DealerService, Deployment, Endpoint, Ledger, Role, ServerOptions, ServerService, Service,
+    ServiceError, ServiceOptions, Shutdown, Timeouts,
+};
+use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Long enough for a loaded machine, unless a test says otherwise.
+pub const PATIENT: Timeouts = Timeouts {
+    connect: Duration::from_secs(10),
+    handshake: Duration::from_secs(10),
+    stall: Duration::from_secs(20),
+    message: Duration::from_secs(60),
+    ready: Duration::from_secs(600),
+};
+
+/// Squares of a row of numbers.
+pub struct Squares {
+    count: usize,
+    /// Counts those that live in their party.
+    alive: Arc<AtomicUsize>,
+}
+
+impl Drop for Squares {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Program for Squares {
+    fn weights(&self) -> Vec<WeightSpec> {
+        Vec::new()
+    }
+
+    fn inputs(&self) -> Vec<Form> {
+        vec![Form::new(Shape::row(self.count), 64, 12)]
+    }
+
+    fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
+        let x = machine.input::<u64>(0)?;
+        let x = machine.open(x)?;
+        let square = machine.product(&x, &x)?;
+        machine.reveal(square, "the client asked for it")
+    }
+}
+
+/// A request is the count in decimal.
+#[derive(Default)]
+pub struct Numbers {
+    /// Programs that live: sessions, at a party.
+    pub alive: Arc<AtomicUsize>,
+    /// A party waits for it before it makes a program.
+    pub gate: Arc<Mutex<()>>,
+}
+
+impl Catalogue for Numbers {
+    type Program = Squares;
+
+    fn digest(&self) -> Digest {
+        Digest([7; 32])
+    }
+
+    fn weights(&self) -> Vec<WeightSpec> {
+        Vec::new()
+    }
+
+    fn program(&self, request: &[u8]) -> Result<Squares, String> {
+        drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
+        let count = std::str::from_utf8(request).ok().and_then(|text| text.parse().ok()).ok_or("not a count")?;
+        self.alive.fetch_add(1, Ordering::SeqCst);
+        Ok(Squares { count, alive: Arc::clone(&self.alive) })
+    }
+}
+
+/// A service on a thread of this process.
+struct Running {
+    shutdown: Shutdown,
+    thread: JoinHandle<Result<(), ServiceError>>,
+}
+
+pub struct World {
+    home: tempfile::TempDir,
+    deployment: Deployment,
+    timeouts: Timeouts,
+    budget: usize,
+    /// Server 0, server 1, dealer.
+    pub catalogues: [Arc<Numbers>; 3],
+    addresses: [String; 3],
+    /// What server 1's lanes to server 0 go through.
+    pub lanes: Forwarder,
+    running: [Option<Running>; 3],
+}
+
+const ROLES: [Role; 3] = [Role::Server0, Role::Server1, Role::Dealer];
+
+impl World {
+    pub fn start(timeouts: Timeouts) -> Self {
+        Self::with_budget(timeouts, MATERIAL_BUDGET)
+    }
+
+    /// Servers that hold so many bytes of a session's material.
+    pub fn with_budget(timeouts: Timeouts, budget: usize) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let deployment = Deployment::generate(&home.path().join("certificates")).unwrap();
+        let mut world = Self {
+            home,
+            deployment,
+            timeouts,
+            budget,
+            catalogues: Default::default(),
+            addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
+            lanes: Forwarder::start(),
+            running: [None, None, None],
+        };
+        [2, 0, 1].into_iter().for_each(|index| world.run(index));
+        world
+    }
+
+    fn endpoint(&self, role: Role) -> Endpoint {
+        Endpoint::load(role, &self.deployment.identity(role)).unwrap()
+    }
+
+    /// Starts a service, at the address that it had before if it had one.
+    pub fn run(&mut self, index: usize) {
+        let role = ROLES[index];
+        let (endpoint, catalogue) = (self.endpoint(role), Arc::clone(&self.catalogues[index]));
+        let callers: &[Role] = match index {
+            0 => &[Role::Client, Role::Server1],
+            1 => &[Role::Client],
+            _ => &[Role::Server0, Role::Server1],
+        };
+        let mut options = ServiceOptions::new(callers);
+        (options.timeouts, options.max_sessions) = (self.timeouts, 32);
+        // Whatever waits for it to pass is far from prompt.
+        options.grace = Duration::from_secs(50);
+        let service = Service::bind(&self.addresses[index], endpoint.clone(), options).unwrap();
+        self.addresses[index] = service.address().to_string();
+        if index == 0 {
+            *self.lanes.target.lock().unwrap() = self.addresses[0].clone();
+        }
+        let ledger = Ledger::open(&self.home.path().join(format!("state-{role}"))).unwrap();
+        let shutdown = Shutdown::new();
+        let flag = shutdown.clone();
+        let thread = if let Some(party) = Party::from_index(index) {
+            let options = ServerOptions {
+                dealer: self.addresses[2].clone(),
+                peer: (index == 1).then(|| self.lanes.address.clone()),
+                timeouts: self.timeouts,
+                budget: self.budget,
+            };
+            // There are none.
+            let shares = move || match party {
+                Party::Zero => Ok(WeightShares::from_seed(&[], &Seed::new([0; 16]))),
+                Party::One => WeightShares::complement(&[], &[], &Seed::new([0; 16])),
+            };
+            let server = ServerService::new(catalogue, party, shares, endpoint, ledger, options);
+            std::thread::spawn(move || service.run(&flag, move |connection| server.handle(connection)))
+        } else {
+            let dealer = DealerService::new(catalogue, ledger, self.timeouts.stall);
+            std::thread::spawn(move || service.run(&flag, move |connection| dealer.handle(connection)))
+        };
+        self.running[index] = Some(Running { shutdown, thread });
+    }
+
+    /// Stops a service, and says how long that took.
+    pub fn stop(&mut self, index: usize) -> Duration {
+        let started = Instant::now();
+        let Running { shutdown, thread } = self.running[index].take().expect("it runs");
+        shutdown.trigger("the test stops it");
+        thread.join().unwrap().unwrap();
+        started.elapsed()
+    }
+
+    /// Stops the services, and starts them again at their addresses.
+    pub fn restart(&mut self) {
+        for index in [0, 1, 2] {
+            self.stop(index);
+        }
+        [2, 0, 1].into_iter().for_each(|index| self.run(index));
+    }
+
+    pub fn client(&self) -> Client<Numbers> {
+        self.client_with(Arc::default())
+    }
+
+    pub fn client_with(&self, catalogue: Arc<Numbers>) -> Client<Numbers> {
+        let addresses = [self.addresses[0].clone(), self.addresses[1].clone()];
+        Client::new(catalogue, addresses, self.endpoint(Role::Client), self.timeouts)
+    }
+
+    /// Sessions that live at the servers.
+    pub fn sessions(&self) -> [usize; 2] {
+        [0, 1].map(|index| self.catalogues[index].alive.load(Ordering::SeqCst))
+    }
+
+    /// Bytes of a service's ledger.
+    pub fn ledger(&self, index: usize) -> u64 {
+        let path = self.home.path().join(format!("state-{}/sessions.ledger", ROLES[index]));
+        std::fs::metadata(path).unwrap().len()
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        for running in self.running.iter().flatten() {
+            running.shutdown.trigger("the test is over");
+        }
+    }
+}
+
+/// Passes connections on, and cuts those that it has when told to.
+pub struct Forwarder {
+    address: String,
+    target: Arc<Mutex<String>>,
+    held: Arc<Mutex<Vec<TcpStream>>>,
+}
+
+impl Forwarder {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let forwarder =
+            Self { address: listener.local_addr().unwrap().to_string(), target: Arc::default(), held: Arc::default() };
+        let (target, held) = (Arc::clone(&forwarder.target), Arc::clone(&forwarder.held));
+        // It lives as long as the test's process.
+        std::thread::spawn(move || {
+            for from in listener.incoming().flatten() {
+                let address = target.lock().unwrap().clone();
+                let Ok(to) = TcpStream::connect(address) else { continue };
+                for (mut read, mut write) in [(&from, &to), (&to, &from)].map(|(a, b)| (clone(a), clone(b))) {
+                    std::thread::spawn(move || {
+                        std::io::copy(&mut read, &mut write).ok();
+                        write.shutdown(std::net::Shutdown::Write).ok();
+                    });
+                }
+                held.lock().unwrap().extend([from, to]);
+            }
+        });
+        forwarder
+    }
+
+    /// Cuts all connections there are; new ones are passed on.
+    pub fn cut(&self) {
+        for socket in self.held.lock().unwrap().drain(..) {
+            socket.shutdown(std::net::Shutdown::Both).ok();
+        }
+    }
+}
+
+fn clone(socket: &TcpStream) -> TcpStream {
+    socket.set_nodelay(true).unwrap();
+    socket.try_clone().unwrap()
+}
+
+pub const FOUR: &[u8] = b"4";
+
+pub fn numbers(first: f32) -> Vec<Tensor<f32>> {
+    vec![Tensor::new(Shape::row(4), vec![first, 2.0, -3.0, 4.0])]
+}
+
+#[track_caller]
+pub fn squares(output: &blindroute_protocol::Output, first: f64) {
+    assert_eq!(output.values, [vec![first * first, 4.0, 9.0, 16.0]]);
+}
+
+#[track_caller]
+pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !done() {
+        assert!(Instant::now() < until, "waited a minute for {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
