@@ -93,9 +93,9 @@ fn pack_left<W: Word>(left: &[W], inner: usize, columns: Range<usize>, rows: usi
     packed.resize(left.len() / inner * depth, W::ZERO);
     for (tile, out) in left.chunks(rows * inner).zip(packed.chunks_mut(rows * depth)) {
         let height = tile.len() / inner;
-        for (offset, row) in tile.chunks_exact(inner).enumerate() {
-            for (out, &word) in out[offset..].iter_mut().step_by(height).zip(&row[columns.clone()]) {
-                *out = word;
+        for (position, out) in columns.clone().zip(out.chunks_exact_mut(height)) {
+            for (out, row) in out.iter_mut().zip(tile.chunks_exact(inner)) {
+                *out = row[position];
             }
         }
     }

@@ -1,9 +1,9 @@
 //! The exchange between the two servers over two links, one per direction.
 //!
-//! An exchange is simultaneous and may be large both ways. With one connection both sides could block in `write`
-//! until their buffers drain, which never happens while both write; with one connection per direction and a thread
-//! that owns the outgoing one, neither can wait for the other. Small messages skip the thread: two of them fit any
-//! socket's buffers, and at most two are ever under way in one direction.
+//! An exchange is simultaneous and may be large both ways. If both sides waited in `write` until their buffers drain,
+//! that would never happen, for both write. So the calling thread writes only what the socket takes at once, which is most
+//! of it where the other side is near: the message is still in its core's cache. What is left goes to a thread that owns
+//! the outgoing connection meanwhile, while the calling thread reads the incoming one.
 
 mod memory;
 #[cfg(test)]
@@ -16,18 +16,17 @@ use std::time::{Duration, Instant};
 pub use blindroute_protocol::{Channel, ChannelError};
 pub use memory::MemoryChannel;
 
-use crate::link::{Fault, Kind, Link, LinkError, Traffic};
+use crate::link::{Fault, Kind, Link, LinkError, Sending, Traffic};
 
-/// Messages up to this length are written by the calling thread. Two fit the default socket buffers of Linux (16 KiB
-/// to send, 128 KiB to receive) with room to spare, so that the write cannot wait for the peer to read.
-const INLINE: usize = 16 << 10;
+/// Messages above this length are received into the memory of one that was sent.
+const LONG: usize = 16 << 10;
 
 /// How long a channel that is dropped without [`PeerChannel::finish`] waits for its last message to leave.
 const LINGER: Duration = Duration::from_secs(5);
 
 struct Job {
     link: Box<Link>,
-    sequence: u64,
+    sending: Sending,
     payload: Vec<u8>,
 }
 
@@ -50,7 +49,7 @@ pub struct PeerChannel {
     sequence: u64,
     exchanging: Duration,
     failed: bool,
-    /// The last long message sent: its memory takes the next one received, which saves the page faults of a new one.
+    /// A long message that was sent: its memory takes the next one received, which saves the page faults of a new one.
     spare: Vec<u8>,
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
@@ -78,8 +77,8 @@ impl PeerChannel {
         let writer = std::thread::Builder::new()
             .name("peer-writer".into())
             .spawn(move || {
-                while let Ok(Job { mut link, sequence, payload }) = todo.recv() {
-                    let result = link.send_long(Kind::Exchange, sequence, &payload);
+                while let Ok(Job { mut link, mut sending, payload }) = todo.recv() {
+                    let result = link.continue_long(&mut sending, &payload).map(drop);
                     if finished.send(Done { link, payload, result }).is_err() {
                         return;
                     }
@@ -156,20 +155,31 @@ impl PeerChannel {
 
     fn send(&mut self, sequence: u64, payload: Vec<u8>) -> Result<(), LinkError> {
         let mut link = self.reclaim()?;
-        if payload.len() <= INLINE {
-            let result = link.send_long(Kind::Exchange, sequence, &payload);
+        let mut sending = link.begin_long(Kind::Exchange, sequence)?;
+        link.set_eager(true)?;
+        let all = link.continue_long(&mut sending, &payload);
+        link.set_eager(false)?;
+        if all? {
             self.outgoing = Outgoing::Idle(link);
-            return result;
+            self.keep(payload);
+            return Ok(());
         }
         let jobs = self.jobs.as_ref().ok_or(WRITER_GONE)?;
-        jobs.send(Job { link, sequence, payload }).map_err(|_| WRITER_GONE)?;
+        jobs.send(Job { link, sending, payload }).map_err(|_| WRITER_GONE)?;
         self.outgoing = Outgoing::Busy;
         Ok(())
     }
 
+    /// Keeps the memory of a message that was sent, if it is the largest.
+    fn keep(&mut self, payload: Vec<u8>) {
+        if payload.capacity() > self.spare.capacity() {
+            self.spare = payload;
+        }
+    }
+
     /// Memory for a message to receive.
     fn buffer(&mut self, length: usize) -> Vec<u8> {
-        if length > INLINE && self.spare.capacity() >= length {
+        if length > LONG && self.spare.capacity() >= length {
             let mut buffer = std::mem::take(&mut self.spare);
             buffer.clear();
             buffer
@@ -186,7 +196,7 @@ impl PeerChannel {
             Outgoing::Busy => {
                 // The writer's own timeouts bound this wait.
                 let Done { link, payload, result } = self.done.recv().map_err(|_| WRITER_GONE)?;
-                self.spare = payload;
+                self.keep(payload);
                 result.map(|()| link)
             }
         }

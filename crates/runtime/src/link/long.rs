@@ -1,10 +1,19 @@
 //! Long messages: a sequence number, a total length, and frames of up to 1 MiB.
 
 use super::frame::{CHUNK, Header, Kind, LONG_PREFIX};
+use super::tls::PIECE;
 use super::{Link, LinkError};
 
 /// Bytes of a long message that travel in the same TLS record as its headers: with them, under one record.
 const FIRST: usize = 16 << 10;
+
+/// A long message on its way: how much of it was encrypted.
+pub(crate) struct Sending {
+    kind: Kind,
+    sequence: u64,
+    begun: bool,
+    at: usize,
+}
 
 impl Link {
     /// Sends a message of any length with its sequence number.
@@ -12,27 +21,70 @@ impl Link {
     /// # Errors
     /// Transport; internal if `kind` is not a kind of long message.
     pub fn send_long(&mut self, kind: Kind, sequence: u64, payload: &[u8]) -> Result<(), LinkError> {
+        let mut sending = self.begin_long(kind, sequence)?;
+        match self.continue_long(&mut sending, payload)? {
+            true => Ok(()),
+            false => Err(LinkError::Internal("an eager link left for another message")),
+        }
+    }
+
+    /// A long message of which nothing is sent yet.
+    pub(crate) fn begin_long(&mut self, kind: Kind, sequence: u64) -> Result<Sending, LinkError> {
         if !matches!(kind, Kind::Input | Kind::Output | Kind::Exchange) {
             return Err(LinkError::Internal("a short kind sent as a long message"));
         }
         self.begin();
-        let mut chunks = payload.chunks(CHUNK);
-        let first = chunks.next().unwrap_or(&[]);
-        let inline = first.len().min(FIRST);
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&Header::encode(kind, frame_length(LONG_PREFIX + first.len())?));
-        self.scratch.extend_from_slice(&sequence.to_le_bytes());
-        self.scratch.extend_from_slice(&(payload.len() as u64).to_le_bytes());
-        self.scratch.extend_from_slice(&first[..inline]);
-        self.stream.write(&self.scratch, kind.name())?;
-        self.stream.write(&first[inline..], kind.name())?;
-        for chunk in chunks {
-            self.stream.write(&Header::encode(Kind::Continuation, frame_length(chunk.len())?), kind.name())?;
-            self.stream.write(chunk, kind.name())?;
+        Ok(Sending { kind, sequence, begun: false, at: 0 })
+    }
+
+    /// Sends what is left of a long message; of an eager link false if the socket takes no more now.
+    pub(crate) fn continue_long(&mut self, sending: &mut Sending, payload: &[u8]) -> Result<bool, LinkError> {
+        let during = sending.kind.name();
+        // What the socket did not take the last time.
+        if sending.begun && !self.stream.push(during)? {
+            return Ok(false);
         }
-        self.stream.flush(kind.name())?;
+        while !sending.begun || sending.at < payload.len() {
+            let full = if sending.begun { self.next_piece(sending, payload)? } else { self.first(sending, payload)? };
+            if full && !self.stream.push(during)? {
+                return Ok(false);
+            }
+        }
+        if !self.stream.push(during)? {
+            return Ok(false);
+        }
         self.stream.traffic.add_payload_sent(payload.len());
-        Ok(())
+        Ok(true)
+    }
+
+    /// Has long messages leave as far as the socket takes them at once, or again as a whole.
+    pub(crate) fn set_eager(&mut self, eager: bool) -> Result<(), LinkError> {
+        self.stream.set_eager(eager)
+    }
+
+    /// Encrypts the headers, and with them what fits in their TLS record.
+    fn first(&mut self, sending: &mut Sending, payload: &[u8]) -> Result<bool, LinkError> {
+        let chunk = payload.len().min(CHUNK);
+        sending.at = chunk.min(FIRST);
+        sending.begun = true;
+        self.scratch.clear();
+        self.scratch.extend_from_slice(&Header::encode(sending.kind, frame_length(LONG_PREFIX + chunk)?));
+        self.scratch.extend_from_slice(&sending.sequence.to_le_bytes());
+        self.scratch.extend_from_slice(&(payload.len() as u64).to_le_bytes());
+        self.scratch.extend_from_slice(&payload[..sending.at]);
+        self.stream.encrypt(&self.scratch)
+    }
+
+    /// Encrypts the next piece of the payload, with the header of its frame if it is the frame's first.
+    fn next_piece(&mut self, sending: &mut Sending, payload: &[u8]) -> Result<bool, LinkError> {
+        let rest = &payload[sending.at..];
+        if sending.at.is_multiple_of(CHUNK) {
+            self.stream.encrypt(&Header::encode(Kind::Continuation, frame_length(rest.len().min(CHUNK))?))?;
+        }
+        let left_in_frame = CHUNK - sending.at % CHUNK;
+        let piece = &rest[..rest.len().min(PIECE).min(left_in_frame)];
+        sending.at += piece.len();
+        self.stream.encrypt(piece)
     }
 
     /// Receives a message of exactly `expected` bytes with exactly this sequence number.

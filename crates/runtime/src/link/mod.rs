@@ -21,6 +21,7 @@ use rustls::pki_types::ServerName;
 
 pub use error::{Fault, LinkError};
 pub use frame::{CHUNK, HEADER, Kind, LONG_PREFIX, REQUEST_MAX};
+pub(crate) use long::Sending;
 pub use traffic::Traffic;
 
 use crate::identity::Endpoint;

@@ -24,7 +24,7 @@ const INCOMING: usize = 256 << 10;
 /// The largest TLS record on the wire.
 const RECORD: usize = 5 + 16384 + 256;
 /// Plaintext encrypted in one call.
-const PIECE: usize = 64 << 10;
+pub(super) const PIECE: usize = 64 << 10;
 /// Encrypted bytes gathered before they are written to the socket.
 const OUTGOING: usize = 64 << 10;
 
@@ -38,6 +38,11 @@ pub(super) struct TlsStream {
     rest: Vec<u8>,
     rest_at: usize,
     outgoing: Outgoing,
+    /// How much of the outgoing bytes, and of the header before them, the socket has taken.
+    taken: usize,
+    header: Option<[u8; SEGMENT_HEADER]>,
+    /// Whether a write returns when the socket takes no more, see [`TlsStream::set_eager`].
+    eager: bool,
     closed: bool,
     pub(super) peer: &'static str,
     stall: Duration,
@@ -88,6 +93,9 @@ impl TlsStream {
             rest: Vec::new(),
             rest_at: 0,
             outgoing: Outgoing::with_capacity(OUTGOING + PIECE + 4096),
+            taken: 0,
+            header: None,
+            eager: false,
             closed: false,
             peer,
             stall: limit,
@@ -228,47 +236,65 @@ impl TlsStream {
     /// Encrypts `data`; full buffers go to the socket, the rest waits for [`TlsStream::flush`].
     pub(super) fn write(&mut self, data: &[u8], during: &'static str) -> Result<(), LinkError> {
         for piece in data.chunks(PIECE) {
-            self.session.encrypt(piece, &mut self.outgoing).map_err(|e| LinkError::from_tls(e, self.peer))?;
-            if self.outgoing.filled().len() >= OUTGOING {
+            if self.encrypt(piece)? {
                 self.flush(during)?;
             }
         }
         Ok(())
     }
 
+    /// Encrypts up to [`PIECE`] bytes; whether the buffer is full and has to leave before more.
+    pub(super) fn encrypt(&mut self, piece: &[u8]) -> Result<bool, LinkError> {
+        self.session.encrypt(piece, &mut self.outgoing).map_err(|e| LinkError::from_tls(e, self.peer))?;
+        Ok(self.outgoing.filled().len() >= OUTGOING)
+    }
+
     /// Writes everything encrypted so far to the socket.
     pub(super) fn flush(&mut self, during: &'static str) -> Result<(), LinkError> {
+        if self.push(during)? { Ok(()) } else { Err(LinkError::Internal("a flush of an eager stream")) }
+    }
+
+    /// An eager stream writes what the socket takes at once and no more: [`TlsStream::push`] says whether that was all.
+    /// Nothing is read from it meanwhile.
+    pub(super) fn set_eager(&mut self, eager: bool) -> Result<(), LinkError> {
+        self.socket.set_nonblocking(eager).map_err(|e| self.io_error(e, "setting its mode"))?;
+        self.eager = eager;
+        Ok(())
+    }
+
+    /// Writes what was encrypted so far to the socket; false if an eager stream's socket takes no more.
+    pub(super) fn push(&mut self, during: &'static str) -> Result<bool, LinkError> {
         let count = self.outgoing.filled().len();
         if count == 0 {
-            return Ok(());
+            return Ok(true);
         }
-        // On an emulated link a header says when these bytes arrive.
-        let header = match &self.path {
-            Some(path) => {
-                let length = u32::try_from(count).map_err(|_| LinkError::Internal("a write longer than 4 GiB"))?;
-                Some(path.segment(length))
-            }
-            None => None,
-        };
-        let header = header.as_ref().map_or(&[][..], <[u8; SEGMENT_HEADER]>::as_slice);
-        let mut at = 0;
-        while at < header.len() + count {
-            let written = if at < header.len() {
-                self.socket.write_vectored(&[IoSlice::new(&header[at..]), IoSlice::new(self.outgoing.filled())])
-            } else {
-                self.socket.write(&self.outgoing.filled()[at - header.len()..])
+        if let (None, Some(path)) = (&self.header, &self.path) {
+            // On an emulated link a header says when these bytes arrive.
+            let length = u32::try_from(count).map_err(|_| LinkError::Internal("a write longer than 4 GiB"))?;
+            self.header = Some(path.segment(length));
+        }
+        let header = self.header.as_ref().map_or(&[][..], <[u8; SEGMENT_HEADER]>::as_slice);
+        while self.taken < header.len() + count {
+            let written = match self.taken.checked_sub(header.len()) {
+                Some(at) => self.socket.write(&self.outgoing.filled()[at..]),
+                None => {
+                    let rest = IoSlice::new(&header[self.taken..]);
+                    self.socket.write_vectored(&[rest, IoSlice::new(self.outgoing.filled())])
+                }
             };
             match written {
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
-                Ok(count) => at += count,
+                Ok(count) => self.taken += count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if self.eager && e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(e) => return Err(self.io_error(e, during)),
             }
             self.check_deadline(during)?;
         }
         self.traffic.add_wire_sent(count);
         self.outgoing.clear();
-        Ok(())
+        (self.taken, self.header) = (0, None);
+        Ok(true)
     }
 
     /// Tells the other side that nothing more will come. Best effort.
