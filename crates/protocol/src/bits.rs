@@ -85,6 +85,13 @@ impl BitTensor {
         &mut self.words[plane * stride..(plane + 1) * stride]
     }
 
+    /// One plane alone.
+    pub fn only(&self, plane: usize) -> Self {
+        let mut one = Self::zeros(1, self.len);
+        one.plane_mut(0).copy_from_slice(self.plane(plane));
+        one
+    }
+
     /// All words, plane after plane.
     pub fn words(&self) -> &[u64] {
         &self.words

@@ -3,18 +3,19 @@
 use blindroute_ring::Word;
 use std::sync::Arc;
 
-/// The degree of all pieces.
+/// The highest degree of a piece.
 pub(crate) const DEGREE: usize = 3;
 
-/// Coefficients of a polynomial, lowest first.
+/// Coefficients of a polynomial of degree at most 3, lowest first.
 pub(crate) type Cubic<T = f64> = [T; DEGREE + 1];
 
 /// A piecewise polynomial: piece `j` serves from knot `j − 1` up to knot `j`.
 ///
-/// Each piece is a cubic that interpolates the function at Chebyshev points, which is within a small factor of the best
-/// one. Coefficients are about the middle of the piece, so that rounding them to fixed point costs little.
+/// Each piece interpolates the function at Chebyshev points, which is within a small factor of the best polynomial of
+/// its degree. Coefficients are about the middle of the piece, so that rounding them to fixed point costs little.
 #[derive(Clone, Debug)]
 pub struct Spline {
+    degree: usize,
     knots: Vec<f64>,
     centres: Vec<f64>,
     pieces: Vec<Cubic>,
@@ -30,7 +31,7 @@ pub struct Function {
 
 impl std::fmt::Debug for Function {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Function({}, {} knots)", self.name, self.spline.knots.len())
+        write!(f, "Function({}, {} knots, degree {})", self.name, self.spline.knots.len(), self.spline.degree)
     }
 }
 
@@ -60,12 +61,15 @@ impl Spline {
     /// Fits `function` on the intervals between `edges`; the outermost pieces extend to infinity.
     ///
     /// # Panics
-    /// If there are fewer than two edges: they are constants of the program.
-    pub fn fit(edges: &[f64], function: impl Fn(f64) -> f64) -> Self {
-        assert!(edges.len() >= 2, "a spline has at least one piece");
-        let fitted: Vec<_> = edges.windows(2).map(|edge| interpolate(edge[0], edge[1], &function)).collect();
+    /// If there are fewer than two edges or the degree is not 2 or 3: both are constants of the program.
+    pub fn fit(degree: usize, edges: &[f64], function: impl Fn(f64) -> f64) -> Self {
+        assert!(
+            (2..=DEGREE).contains(&degree) && edges.len() >= 2,
+            "a spline has degree 2 or 3 and at least one piece"
+        );
+        let fitted: Vec<_> = edges.windows(2).map(|edge| interpolate(degree, edge[0], edge[1], &function)).collect();
         let (centres, pieces) = fitted.into_iter().unzip();
-        Self { knots: edges[1..edges.len() - 1].to_vec(), centres, pieces }
+        Self { degree, knots: edges[1..edges.len() - 1].to_vec(), centres, pieces }
     }
 
     /// Adds a piece before the first one, up to `knot`.
@@ -82,6 +86,11 @@ impl Spline {
         self.centres.push(0.0);
         self.pieces.push(piece);
         self
+    }
+
+    /// The degree of the pieces, 2 or 3.
+    pub fn degree(&self) -> usize {
+        self.degree
     }
 
     /// Where one piece hands over to the next, ascending.
@@ -105,7 +114,7 @@ impl Spline {
     pub fn raw_at(&self, x: i128, fraction: u32, output: u32) -> i128 {
         let piece = self.raw_knots(fraction).iter().filter(|&&knot| x >= i128::from(knot)).count();
         let t = x.wrapping_sub(raw(self.centres[piece], fraction));
-        (0..=DEGREE).rev().fold(0i128, |sum, p| {
+        (0..=self.degree).rev().fold(0i128, |sum, p| {
             sum.wrapping_mul(t).wrapping_add(raw_coefficient(self.pieces[piece][p], p, fraction, output))
         })
     }
@@ -127,10 +136,10 @@ impl Spline {
 
 /// Coefficients of `t ↦ p(t + shift)`: entry q is the q-th Taylor coefficient of p at `shift`.
 #[inline(always)]
-pub(crate) fn taylor<W: Word>(polynomial: &Cubic<W>, shift: W) -> Cubic<W> {
+pub(crate) fn taylor<W: Word, const N: usize>(polynomial: &[W; N], shift: W) -> [W; N] {
     let mut coefficients = *polynomial;
-    for low in 0..DEGREE {
-        for index in (low..DEGREE).rev() {
+    for low in 0..N - 1 {
+        for index in (low..N - 1).rev() {
             coefficients[index] = coefficients[index].plus(shift.times(coefficients[index + 1]));
         }
     }
@@ -147,9 +156,9 @@ fn raw_coefficient(value: f64, power: usize, fraction: u32, output: u32) -> i128
 }
 
 /// The polynomial about the middle of `[from, to]` through the Chebyshev points.
-fn interpolate(from: f64, to: f64, function: &impl Fn(f64) -> f64) -> (f64, Cubic) {
+fn interpolate(degree: usize, from: f64, to: f64, function: &impl Fn(f64) -> f64) -> (f64, Cubic) {
     let (centre, half) = ((from + to) / 2.0, (to - from) / 2.0);
-    let count = DEGREE + 1;
+    let count = degree + 1;
     let points: Vec<f64> =
         (0..count).map(|i| half * (std::f64::consts::PI * (i as f64 + 0.5) / count as f64).cos()).collect();
     let mut divided: Vec<f64> = points.iter().map(|&t| function(centre + t)).collect();
@@ -176,7 +185,7 @@ mod tests {
     #[test]
     fn a_cubic_is_fitted_exactly() {
         let f = |x: f64| 1.0 + x * (2.0 - x * (0.5 + x));
-        let spline = Spline::fit(&[-1.0, 0.5, 2.0], f);
+        let spline = Spline::fit(3, &[-1.0, 0.5, 2.0], f);
         for i in -10..=20 {
             let x = f64::from(i) / 10.0;
             assert!((spline.at(x) - f(x)).abs() < 1e-12);
@@ -185,7 +194,7 @@ mod tests {
 
     #[test]
     fn ring_pieces_sum_to_the_integer_value() {
-        let spline = Spline::fit(&[-3.0, -1.0, 0.0, 2.0], f64::exp).preceded_by(-3.0, [0.0; 4]);
+        let spline = Spline::fit(3, &[-3.0, -1.0, 0.0, 2.0], f64::exp).preceded_by(-3.0, [0.0; 4]);
         let (first, differences) = spline.ring_pieces::<u128>(10, 50);
         for x in (-4096..2048i64).step_by(37) {
             let value = |polynomial: &Cubic<u128>| taylor(polynomial, x as i128 as u128)[0];

@@ -61,34 +61,37 @@ pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     machine.rectify(x, &comparison, cut(fraction, target.fraction)?, target.bits)
 }
 
-/// Where one cubic of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which the cubics
-/// are expanded, are exact in the eight fraction bits of the argument; of those the best fit.
-pub const GELU_KNOTS: [f64; 5] = [-3.507_812_5, -1.554_687_5, 0.0, 1.554_687_5, 3.507_812_5];
+/// Where one parabola of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which they are
+/// expanded, are exact in the eight fraction bits of the argument; of those the best fit.
+pub const GELU_KNOTS: [f64; 9] =
+    [-3.460_937_5, -2.195_312_5, -1.289_062_5, -0.671_875, 0.0, 0.671_875, 1.289_062_5, 2.195_312_5, 3.460_937_5];
+/// The knot at zero.
+const MIDDLE: usize = GELU_KNOTS.len() / 2;
 
-/// GELU in its error-function form, with its spline: zero below −3.51, the identity above 3.51, four cubics between;
+/// GELU in its error-function form less the positive part, with its spline: eight parabolas, and zero beyond ±3.46;
 /// absolute error below 10⁻³ everywhere (asserted in tests).
-pub fn gelu_function() -> Function {
-    let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
+pub fn gelu_bump() -> Function {
+    let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)) - x.max(0.0);
     let [first, .., last] = GELU_KNOTS;
-    let spline = Spline::fit(&GELU_KNOTS, exact).preceded_by(first, [0.0; 4]).followed_by(last, [0.0, 1.0, 0.0, 0.0]);
+    let spline = Spline::fit(2, &GELU_KNOTS, exact).preceded_by(first, [0.0; 4]).followed_by(last, [0.0; 4]);
     Function::new("gelu", exact, spline)
 }
 
-/// Fraction bits of the argument of a cubic.
-const CUBIC_FRACTION: u32 = 8;
-/// Fraction bits of its value: a cubic's smallest coefficient keeps twelve.
-const VALUE_FRACTION: u32 = 3 * CUBIC_FRACTION + 12;
-/// Ring of its value.
-const VALUE_RING: u32 = 48;
+/// Fraction bits of the argument of a parabola.
+const ARGUMENT_FRACTION: u32 = 8;
+/// Fraction bits of its value: the highest coefficient keeps twelve.
+const VALUE_FRACTION: u32 = 2 * ARGUMENT_FRACTION + 12;
+/// Ring of its value, which is below a quarter: what it takes to be lifted.
+const VALUE_RING: u32 = VALUE_FRACTION;
 /// |x| for which [`gelu`] is defined is below 2^this.
 const GELU_RANGE: u32 = 7;
 
-/// **Computes** GELU(x) = x·Φ(x), cut to the target's fraction bits. **Shapes** any, masked with at least 8 fraction
-/// bits, to shares. **Cost** three openings: two of one comparison with five thresholds, of which the first carries a
-/// copy in Z_2^48 with 8 fraction bits, and one of the polynomial's value. **Security** see
-/// [`piecewise`](crate::protocols::piecewise). **Error** 10⁻³ of the spline, 1.13·2^−8 of the cut argument (the
-/// greatest slope times one unit) and one unit of the last place. Needs |x| < 2^7. **Source** spline as in Boyle et al.,
-/// EUROCRYPT'21.
+/// **Computes** GELU(x) = x·Φ(x), cut to the target's fraction bits: the positive part of x, and what GELU is below it,
+/// which is small and so fits a narrow ring. **Shapes** any, masked with at least 8 fraction bits, to shares. **Cost**
+/// three openings: two of one comparison with nine thresholds, of which the first carries a copy in Z_2^28 with 8
+/// fraction bits, and one of the parabolas' value. **Security** see [`piecewise`](crate::protocols::piecewise).
+/// **Error** 10⁻³ of the spline, 2^−9 of the cut argument (the greatest slope, ½, times one unit) and two units of the last
+/// place. Needs |x| < 2^7. **Source** spline as in Boyle et al., EUROCRYPT'21.
 ///
 /// # Errors
 /// If the ring is too narrow.
@@ -98,13 +101,19 @@ pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Share<I, V>, Error> {
     let fraction = x.form().fraction;
-    let function = gelu_function();
-    let copy = machine.extend::<W, u64>(x, cut(fraction, CUBIC_FRACTION)?, VALUE_RING)?;
+    let bump = gelu_bump();
+    let copy = machine.extend::<W, u32>(x, cut(fraction, ARGUMENT_FRACTION)?, VALUE_RING)?;
     let copy = machine.defer(copy)?;
     let window = Window { range: GELU_RANGE + 1, digits: 4 };
-    let inside = machine.compare(x, &window.comparison(function.spline().raw_knots(fraction), fraction)?)?;
+    let inside = machine.compare(x, &window.comparison(bump.spline().raw_knots(fraction), fraction)?)?;
     let copy = machine.take(copy)?;
-    let value = machine.piecewise(&inside, &copy, &function, VALUE_FRACTION)?;
+    let value = machine.piecewise(&inside, &copy, &bump, VALUE_FRACTION)?;
     let value = machine.open(value)?;
-    machine.extend(&value, cut(VALUE_FRACTION, target.fraction)?, target.bits)
+    // By the same bit as the parabolas next to zero: where it errs, they continue each other.
+    let positive = machine.plane(&inside, MIDDLE)?;
+    let shift = fraction.saturating_sub(target.fraction);
+    let positive = machine.select_extended::<W, V>(&positive, x, shift, target.bits)?;
+    let positive = positive.raise(target.fraction.saturating_sub(fraction));
+    let below = machine.extend::<u32, V>(&value, cut(VALUE_FRACTION, target.fraction)?, target.bits)?;
+    positive.add(&below)
 }

@@ -98,7 +98,7 @@ pub fn reciprocal<I: Interpreter, W: RingWord>(
     let smallest = 2f64.powi(range.low);
     let mut edges = if offset > 0.0 { vec![0.0, smallest / 8.0, smallest * 3.0 / 8.0] } else { Vec::new() };
     edges.extend(range.edges());
-    let function = Function::new("reciprocal", exact, Spline::fit(&edges, exact));
+    let function = Function::new("reciprocal", exact, Spline::fit(3, &edges, exact));
     wide(machine, x, &function, range)
 }
 
@@ -118,7 +118,7 @@ pub fn inverse_root<I: Interpreter, W: RingWord>(
 ) -> Result<Share<I, u128>, Error> {
     let smallest = 2f64.powi(range.low);
     let exact = move |x: f64| scale / x.max(smallest / 4.0).sqrt();
-    let function = Function::new("inverse root", exact, Spline::fit(&range.edges(), exact));
+    let function = Function::new("inverse root", exact, Spline::fit(3, &range.edges(), exact));
     wide(machine, x, &function, range)
 }
 

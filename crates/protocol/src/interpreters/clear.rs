@@ -210,6 +210,9 @@ impl Interpreter for Clear<'_> {
         let unit = 2f64.powi(form.fraction as i32);
         Ok(Arc::new(comparison.thresholds.iter().map(|&t| plane_of(x, (t as f64 / unit) as f32)).collect()))
     }
+    fn plane(&mut self, bits: &Planes, plane: usize) -> Planes {
+        Arc::new(vec![bits[plane].clone()])
+    }
     fn restructure_bits(&mut self, bits: &Planes, structure: &Structure) -> Result<Planes, Error> {
         Ok(Arc::new(bits.iter().map(|plane| plane.restructure(structure)).collect()))
     }

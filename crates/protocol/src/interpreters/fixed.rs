@@ -299,6 +299,9 @@ impl Interpreter for Fixed {
     ) -> Result<Planes, Error> {
         self.bits_of_comparison(x, comparison).map(Arc::new)
     }
+    fn plane(&mut self, bits: &Planes, plane: usize) -> Planes {
+        Arc::new(vec![bits[plane].clone()])
+    }
     fn restructure_bits(&mut self, bits: &Planes, structure: &Structure) -> Result<Planes, Error> {
         Ok(Arc::new(bits.iter().map(|plane| plane.restructure(structure)).collect()))
     }

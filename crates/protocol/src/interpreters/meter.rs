@@ -222,6 +222,7 @@ impl Interpreter for Meter {
         self.material(spline_keys::cost(comparison, out));
         Ok(())
     }
+    fn plane(&mut self, (): &(), _plane: usize) {}
     fn restructure_bits(&mut self, (): &(), _structure: &Structure) -> Result<(), Error> {
         Ok(())
     }

@@ -157,6 +157,7 @@ pub trait Interpreter: Sized {
         self.piecewise(&inside, &copy, &wide, function, out)
     }
     fn restructure_bits(&mut self, bits: &Self::MaskedBits, structure: &Structure) -> Result<Self::MaskedBits, Error>;
+    fn plane(&mut self, bits: &Self::MaskedBits, plane: usize) -> Self::MaskedBits;
     fn select<W: RingWord>(
         &mut self,
         bits: &Self::MaskedBits,

@@ -432,6 +432,9 @@ impl<R: Role> Interpreter for Offline<'_, R> {
         let lift = Lift::new(form, shift);
         spline_keys::offline::<W, V>(&mut self.role, x, comparison, lift, out)
     }
+    fn plane(&mut self, bits: &Arc<BitTensor>, plane: usize) -> Arc<BitTensor> {
+        Arc::new(bits.only(plane))
+    }
     fn restructure_bits(&mut self, bits: &Arc<BitTensor>, structure: &Structure) -> Result<Arc<BitTensor>, Error> {
         bits.restructure(structure).map(Arc::new)
     }

@@ -351,6 +351,9 @@ impl Interpreter for Online<'_> {
         let lift = (Lift::new(form, shift), form.fraction - shift);
         spline_keys::online(&mut self.server, x, comparison, lift, function.spline(), out)
     }
+    fn plane(&mut self, bits: &Arc<BitTensor>, plane: usize) -> Arc<BitTensor> {
+        Arc::new(bits.only(plane))
+    }
     fn restructure_bits(&mut self, bits: &Arc<BitTensor>, structure: &Structure) -> Result<Arc<BitTensor>, Error> {
         bits.restructure(structure).map(Arc::new)
     }

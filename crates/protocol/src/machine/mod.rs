@@ -369,6 +369,17 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(MaskedBits { shape: structure.shape(bits.shape), planes: bits.planes, payload })
     }
 
+    /// One plane of several: the bits of one threshold. No opening.
+    ///
+    /// # Errors
+    /// If there are not that many.
+    pub fn plane(&mut self, bits: &MaskedBits<I>, plane: usize) -> Result<MaskedBits<I>, Error> {
+        if plane >= bits.planes {
+            return Err(Error::Program(format!("plane {plane} of {}", bits.planes)));
+        }
+        Ok(MaskedBits { shape: bits.shape, planes: 1, payload: self.interpreter.plane(&bits.payload, plane) })
+    }
+
     /// `x` where the bit is 1, else 0. No opening.
     ///
     /// # Errors

@@ -79,11 +79,14 @@ fn activations() {
                 check(&program, cost(3, words(n, bits) + sent, material + kept));
             }
             for (bits, point) in [(32, 21), (50, 10)] {
-                let (sent, material) = comparison(n, 5, 4, 4);
-                // The copy of eight fraction bits in 48, its cubics' value of 36, and that lifted to the target.
-                let sent = words(n, bits) + sent + 2 * words(n, 48);
-                let copy = lift(n, bits - (point - 8), 48);
-                let material = material + copy + piecewise(n, 48, 3, 5) + lift(n, 48 - (36 - fraction), ring);
+                let (sent, material) = comparison(n, 9, 4, 4);
+                // The copy of eight fraction bits in 28, its parabolas' value of 28, and that lifted to the target, as is
+                // the positive part.
+                let sent = words(n, bits) + sent + 2 * words(n, 28);
+                let copy = lift(n, bits - (point - 8), 28);
+                let positive = select_extended(n, bits - (point - fraction), ring);
+                let value = piecewise(n, 28, 2, 9) + lift(n, 28 - (28 - fraction), ring);
+                let material = material + copy + value + positive;
                 let program = gate(Gelu { target }, vec![Form::new(shape, bits as u32, point as u32)]);
                 check(&program, cost(4, sent, material));
             }

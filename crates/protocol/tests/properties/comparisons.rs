@@ -121,7 +121,7 @@ proptest! {
         let knots: Vec<f64> = std::mem::take(&mut knots).into_iter().map(|knot| knot as f64).collect();
         // Constant pieces: the value is the number of thresholds at or below x.
         let inner = knots.windows(2).enumerate().fold(
-            Spline::fit(&[knots[0] - 1.0, knots[0]], |_| 0.0),
+            Spline::fit(2, &[knots[0] - 1.0, knots[0]], |_| 0.0),
             |spline, (index, pair)| spline.followed_by(pair[0], [1.0 + index as f64, 0.0, 0.0, 0.0]),
         );
         let last = knots[knots.len() - 1];
