@@ -22,7 +22,10 @@ impl PrivateRouter {
     /// If there are no servers, the task takes no such batch, or the system would not start a thread.
     pub fn keep_ready(&self, task: impl Into<TaskBatch>, count: usize) -> Result<(), PlacementError> {
         let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
-        let request = ModelCatalogue::request(self.tune(task.into())?);
+        let tuned = self.tune(task.into())?;
+        // Else the pool would try again and again what the servers refuse.
+        tuned.program(&self.plan)?;
+        let request = ModelCatalogue::request(tuned);
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = match &mut *pool {
             Some(pool) => pool,
