@@ -62,7 +62,7 @@ fn prompts_are_answered_in_the_order_of_their_lines_and_bad_ones_in_their_place(
 fn lines_that_share_sessions_are_answered_as_if_alone() {
     let home = tempfile::tempdir().unwrap();
     let bundle = small_bundle(home.path()).into_os_string();
-    // Five good lines of two buckets, and three bad ones among them.
+    // Six good lines of two buckets, and three bad ones among them.
     let long = "Explain the zebracanary theorem step by step to a patient reader. ".repeat(4);
     let text = [LINES, b"\n", long.as_bytes(), b"\nWhich river is the longest?\n"].concat();
     let file = home.path().join("prompts.txt");
@@ -76,10 +76,12 @@ fn lines_that_share_sessions_are_answered_as_if_alone() {
         .enumerate()
         .map(|(id, prompt)| serde_json::json!({"id": id, "prompt": prompt}).to_string() + "\n")
         .collect();
+    let input = home.path().join("prompts.jsonl");
+    std::fs::write(&input, objects).unwrap();
     let mut arguments: Vec<OsString> =
-        ["route", "--placement", "head", "--batch", "64", "--input", "-", "--bundle"].map(Into::into).into();
-    arguments.push(bundle.clone());
-    let head = run_within(LIMIT, command(&arguments), objects.as_bytes());
+        ["route", "--placement", "head", "--batch", "64", "--bundle"].map(Into::into).into();
+    arguments.extend([bundle.clone(), "--input".into(), input.into()]);
+    let head = run_within(LIMIT, command(&arguments), b"");
     for ran in [&local, &full, &head] {
         assert_eq!(ran.code, Some(1));
         assert!(ran.error_line().contains(" of 9 lines could not be routed"), "{}", ran.stderr);
