@@ -1,7 +1,8 @@
 //! `blindroute bench throughput`: several routes at once, each in a session of its own or several in one, with sessions
 //! prepared as needed and from a pool of ready ones.
 
-use super::measure::{check_tokens, ids_after, print, start};
+use super::measure::{check_tokens, print, start};
+use super::prompts::prompts;
 use super::throughputs::{FillingMeasurement, Latencies, Sample, Sessions, ThroughputMeasurement, round};
 use crate::bundles;
 use crate::commands::route::spinner;
@@ -61,8 +62,6 @@ struct Work<'a> {
     expected: Vec<Output>,
 }
 
-/// Prompts whose texts begin differently.
-const DIFFERENT: usize = 40;
 /// How long a pool may take to be filled.
 const FILL: Duration = Duration::from_secs(600);
 
@@ -146,14 +145,6 @@ fn bucket(tokens: usize) -> anyhow::Result<usize> {
     tokenizer::bucket(tokens).context("a bucket")
 }
 
-/// The lengths of a batch's prompts: the longest first, then shorter ones of its bucket, and again from the longest when
-/// there are no more.
-fn lengths(tokens: usize, batch: usize) -> Vec<usize> {
-    let same = |length: &usize| tokenizer::bucket(*length) == tokenizer::bucket(tokens);
-    let fit: Vec<usize> = (3..=tokens).rev().take_while(same).collect();
-    fit.into_iter().cycle().take(batch).collect()
-}
-
 impl BenchThroughputArgs {
     /// Sessions kept ready for so many at once.
     fn kept(&self, at_once: u8) -> usize {
@@ -166,13 +157,8 @@ impl<'a> Work<'a> {
     fn new(router: &'a PrivateRouter, name: Option<&str>, tokens: usize, batch: usize) -> anyhow::Result<Self> {
         let (index, bucket) = (router.router_index(name)?, bucket(tokens)?);
         let task = Task::Route { router: index, bucket };
-        let (mut inputs, mut expected) = (Vec::new(), Vec::new());
-        for (words, length) in lengths(tokens, batch).into_iter().enumerate() {
-            let ids = ids_after(router, length, words % DIFFERENT)?;
-            let prompt = router.encoder_inputs(&ids, bucket)?.with_lambda(router.public().lambdas[index]);
-            expected.push(router.clear(task, prompt.clone())?.0);
-            inputs.push(prompt);
-        }
+        let prompts = prompts(router, index, tokens, batch)?.into_iter();
+        let (inputs, expected): (Vec<_>, Vec<_>) = prompts.map(|prompt| (prompt.inputs, prompt.expected)).unzip();
         let inputs = stack_inputs(&inputs)?;
         Ok(Self { router, task: TaskBatch { task, batch }, inputs, expected })
     }
@@ -290,17 +276,5 @@ impl<'a> Work<'a> {
         ended?;
         *samples = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         Ok(agreed.into_inner())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_prompts_of_a_batch_are_of_its_bucket() {
-        assert_eq!(lengths(66, 4), [66, 65, 66, 65]);
-        assert_eq!(lengths(5, 5), [5, 4, 3, 5, 4]);
-        assert_eq!(lengths(256, 1), [256]);
     }
 }
