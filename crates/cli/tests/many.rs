@@ -59,12 +59,61 @@ fn prompts_are_answered_in_the_order_of_their_lines_and_bad_ones_in_their_place(
 }
 
 #[test]
+fn lines_that_share_sessions_are_answered_as_if_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(home.path()).into_os_string();
+    // Six good lines of two buckets, and three bad ones among them.
+    let long = "Explain the zebracanary theorem step by step to a patient reader. ".repeat(4);
+    let text = [LINES, b"\n", long.as_bytes(), b"\nWhich river is the longest?\n"].concat();
+    let file = home.path().join("prompts.txt");
+    std::fs::write(&file, &text).unwrap();
+    let local = run_within(LIMIT, command(&arguments(&["-", "--placement", "local", "--batch", "3"], &bundle)), &text);
+    let file = file.to_str().unwrap();
+    let rest = [file, "--json", "--batch", "3", "--concurrency", "2", "--pool", "1"];
+    let full = run_within(LIMIT, command(&arguments(&rest, &bundle)), b"");
+    let objects: String = String::from_utf8_lossy(&text)
+        .lines()
+        .enumerate()
+        .map(|(id, prompt)| serde_json::json!({"id": id, "prompt": prompt}).to_string() + "\n")
+        .collect();
+    let input = home.path().join("prompts.jsonl");
+    std::fs::write(&input, objects).unwrap();
+    let mut arguments: Vec<OsString> =
+        ["route", "--placement", "head", "--batch", "64", "--bundle"].map(Into::into).into();
+    arguments.extend([bundle.clone(), "--input".into(), input.into()]);
+    let head = run_within(LIMIT, command(&arguments), b"");
+    for ran in [&local, &full, &head] {
+        assert_eq!(ran.code, Some(1));
+        assert!(ran.error_line().contains(" of 9 lines could not be routed"), "{}", ran.stderr);
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("zebracanary"), "a prompt was repeated");
+    }
+    let (expected, answers, heads) = (local.stdout.lines().collect::<Vec<_>>(), full.lines(), head.lines());
+    assert_eq!((expected.len(), answers.len(), heads.len()), (9, 9, 9));
+    // Lines 1, 3 and 6 are the first full batch; 7 and 9 are left for one of their own; 8 is of another bucket.
+    for (place, batch) in [(1, 3), (3, 3), (6, 3), (7, 2), (9, 2), (8, 1)] {
+        let answer = &answers[place - 1];
+        assert_eq!((&answer["line"], &answer["model"]), (&place.into(), &expected[place - 1].into()));
+        assert_eq!(answer.get("batch"), (batch > 1).then(|| batch.into()).as_ref(), "{answer}");
+        assert_eq!((&heads[place - 1]["id"], &heads[place - 1]["model"]), (&(place - 1).into(), &answer["model"]));
+        assert!(heads[place - 1]["batch"].as_u64() > Some(1) && answer["openings"].as_u64() > Some(0), "{heads:?}");
+    }
+    for place in [2, 5] {
+        assert!(answers[place - 1]["error"].as_str().unwrap().contains("empty or blank"));
+        assert!(heads[place - 1]["error"].as_str().unwrap().contains("empty or blank"));
+    }
+    assert!(answers[3]["error"].as_str().unwrap().contains("not UTF-8"));
+}
+
+#[test]
 fn options_that_do_not_fit_are_refused() {
     for (arguments, says) in [
         (vec!["route", "x", "--lines", "-"], "cannot be used with"),
         (vec!["route", "--input", "-", "--lines", "-"], "cannot be used with"),
         (vec!["route", "x", "--pool", "1"], "cannot be used with"),
         (vec!["route", "--lines", "-", "--concurrency", "0"], "1..=32"),
+        (vec!["route", "x", "--batch", "2"], "cannot be used with"),
+        (vec!["route", "--lines", "-", "--batch", "0"], "1..=64"),
+        (vec!["bench", "throughput", "--tokens", "256", "--batch", "17"], "up to 16 prompts of 256 tokens"),
         (vec!["route", "--lines", "-", "--pool", "1", "--placement", "local"], "asks none"),
         (vec!["route", "--lines", "/nowhere/at/all.txt"], "give a file with a prompt a line"),
     ] {

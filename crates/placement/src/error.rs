@@ -5,6 +5,7 @@ use blindroute_routing::embedding::EmbeddingError;
 use blindroute_routing::tokenizer::TokenizerError;
 use blindroute_runtime::{ChildError, IdentityError, SessionError};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Why a prompt could not be routed. Never holds the prompt.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +79,9 @@ pub enum PlacementError {
          again"
     )]
     NoChoice(usize),
+    /// The session of a batch failed, and with it the route of each of its prompts.
+    #[error(transparent)]
+    Batch(Arc<PlacementError>),
     /// A file of the deployment cannot be written.
     #[error("cannot write {path}: {source}; check space and permissions, or set TMPDIR to a place with 300 MB free")]
     Write {

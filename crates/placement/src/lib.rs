@@ -4,7 +4,7 @@
 //! in `head` the encoder runs here and the secret rest under MPC; in `full` everything runs under MPC. The servers are
 //! either child processes of this one ([`Deployment`]) or elsewhere ([`PrivateRouter::remote`]). It routes several prompts
 //! at once from several threads, and can keep sessions ready ([`PrivateRouter::keep_ready`]), so that a route takes no longer
-//! than its online time.
+//! than its online time. Prompts that are there together can share a session ([`PrivateRouter::route_batch`]).
 
 mod catalogue;
 mod deployment;
@@ -12,6 +12,7 @@ mod error;
 mod home;
 mod ready;
 mod report;
+mod route;
 mod router;
 
 pub use catalogue::ModelCatalogue;
@@ -19,6 +20,7 @@ pub use deployment::{Deployment, Programs, peak_memory};
 pub use error::PlacementError;
 pub use home::remove_files;
 pub use report::{Bytes, Milliseconds, PeakMemory, RouteReport};
+pub use route::TaskBatch;
 pub use router::{PrivateRouter, Request, check_lambda};
 
 pub use blindroute_routing::program::Placement;

@@ -2,6 +2,7 @@
 
 use crate::catalogue::ModelCatalogue;
 use crate::error::PlacementError;
+use crate::route::TaskBatch;
 use crate::router::PrivateRouter;
 use blindroute_routing::program::{Placement, Task};
 use blindroute_runtime::{Pool, PoolOptions, PoolStatus};
@@ -12,14 +13,19 @@ impl PrivateRouter {
     /// Keeps up to `count` sessions of a task ready from now on, prepared one after the other in the background; routes of
     /// that task then wait for their online time only, as long as there are ready ones. With 0 no more.
     ///
+    /// Sessions are of one batch's size: those of a batch of eight serve eight prompts that come together, and no others.
+    ///
     /// Each costs both servers its material in memory and one of their `max_sessions`. A task whose material is more than
     /// a server holds prepared cannot be kept ready: its routes go on as without this, and its status says so.
     ///
     /// # Errors
-    /// If there are no servers, or the system would not start a thread.
-    pub fn keep_ready(&self, task: Task, count: usize) -> Result<(), PlacementError> {
+    /// If there are no servers, the task takes no such batch, or the system would not start a thread.
+    pub fn keep_ready(&self, task: impl Into<TaskBatch>, count: usize) -> Result<(), PlacementError> {
         let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
-        let request = ModelCatalogue::request(self.tune(task, 1)?);
+        let tuned = self.tune(task.into())?;
+        // Else the pool would try again and again what the servers refuse.
+        tuned.program(&self.plan)?;
+        let request = ModelCatalogue::request(tuned);
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = match &mut *pool {
             Some(pool) => pool,
@@ -40,8 +46,8 @@ impl PrivateRouter {
     ///
     /// # Errors
     /// If the task makes no sense.
-    pub fn ready(&self, task: Task) -> Result<PoolStatus, PlacementError> {
-        let request = ModelCatalogue::request(self.tune(task, 1)?);
+    pub fn ready(&self, task: impl Into<TaskBatch>) -> Result<PoolStatus, PlacementError> {
+        let request = ModelCatalogue::request(self.tune(task.into())?);
         Ok(self.pool().map(|pool| pool.status(&request)).unwrap_or_default())
     }
 
@@ -49,8 +55,8 @@ impl PrivateRouter {
     ///
     /// # Errors
     /// If the task makes no sense.
-    pub fn wait_ready(&self, task: Task, limit: Duration) -> Result<bool, PlacementError> {
-        let request = ModelCatalogue::request(self.tune(task, 1)?);
+    pub fn wait_ready(&self, task: impl Into<TaskBatch>, limit: Duration) -> Result<bool, PlacementError> {
+        let request = ModelCatalogue::request(self.tune(task.into())?);
         Ok(self.pool().is_some_and(|pool| pool.wait_full(&request, limit)))
     }
 

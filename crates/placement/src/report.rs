@@ -68,6 +68,10 @@ pub struct RouteReport {
     pub cut_from: Option<String>,
     /// The size class that servers and dealer see; absent where they see none.
     pub bucket: Option<usize>,
+    /// How many prompts shared the session, this one included; left out of JSON where it was alone. The figures below are
+    /// those of the whole session, so each of its prompts reports the same.
+    #[serde(skip_serializing_if = "is_one")]
+    pub batch: usize,
     /// Times.
     pub ms: Milliseconds,
     /// Exchanges between the servers.
@@ -79,10 +83,51 @@ pub struct RouteReport {
 }
 
 /// Who saw what, in one line.
-pub(crate) fn seen(placement: Placement) -> &'static str {
-    match placement {
-        Placement::Local => "you: prompt, router, choice; no server was asked",
-        Placement::Head => "you: prompt, embedding, choice; servers and dealer: that a head ran, not even the length",
-        Placement::Full => "you: prompt, choice; servers and dealer: the length's bucket only",
+pub(crate) fn seen(placement: Placement, batch: usize) -> &'static str {
+    match (placement, batch) {
+        (Placement::Local, _) => "you: prompt, router, choice; no server was asked",
+        (Placement::Head, 0 | 1) => {
+            "you: prompt, embedding, choice; servers and dealer: that a head ran, not even the length"
+        }
+        (Placement::Head, _) => {
+            "you: prompts, embeddings, choices; servers and dealer: that a head ran for so many prompts, not even the lengths"
+        }
+        (Placement::Full, 0 | 1) => "you: prompt, choice; servers and dealer: the length's bucket only",
+        (Placement::Full, _) => {
+            "you: prompts, choices; servers and dealer: the lengths' common bucket and the number of prompts only"
+        }
+    }
+}
+
+fn is_one(batch: &usize) -> bool {
+    *batch == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_batch_is_in_the_json() {
+        let report = |batch| RouteReport {
+            model: "m".into(),
+            price: 1.0,
+            price_unit: "USD".into(),
+            placement: Placement::Full,
+            router: "r".into(),
+            lambda: 0.5,
+            tokens: 9,
+            cut_from: None,
+            bucket: Some(32),
+            batch,
+            ms: Milliseconds::default(),
+            openings: 144,
+            bytes: Bytes::default(),
+            seen: seen(Placement::Full, batch),
+        };
+        let json = |batch| serde_json::to_value(report(batch)).unwrap();
+        assert_eq!((json(1).get("batch"), &json(8)["batch"]), (None, &8.into()));
+        assert!(json(8)["seen"].as_str().unwrap().contains("number of prompts"));
+        assert!(!json(1)["seen"].as_str().unwrap().contains("number"));
     }
 }

@@ -3,11 +3,12 @@
 use crate::catalogue::ModelCatalogue;
 use crate::deployment::{Deployment, Programs, peak_memory};
 use crate::error::PlacementError;
-use crate::report::{Bytes, Milliseconds, PeakMemory, RouteReport, seen};
+use crate::report::PeakMemory;
+use crate::route::TaskBatch;
 use blindroute_protocol::{Clear, Output, Tensor};
-use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
+use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_routing::program::{
-    ModelPlan, Network, Placement, RouteInputs, RouteProgram, Task, TunedTask, head_inputs, weight_tensors,
+    ModelPlan, Network, Placement, RouteInputs, RouteProgram, Task, TunedTask, weight_tensors,
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::session::Route;
@@ -29,11 +30,11 @@ pub struct Request {
 /// Routes prompts to models, several at once if several threads ask.
 #[derive(Debug)]
 pub struct PrivateRouter {
-    public: PublicPart,
+    pub(crate) public: PublicPart,
     pub(crate) plan: Arc<ModelPlan>,
-    tokenizer: Tokenizer,
+    pub(crate) tokenizer: Tokenizer,
     /// The bundle that is here in the clear: of the whole model, or of its encoder alone.
-    clear: Option<ClearModel>,
+    pub(crate) clear: Option<ClearModel>,
     // Pool and client before the deployment: their links are closed before its processes end.
     /// Made when sessions are first asked to be kept ready.
     pub(crate) pool: Mutex<Option<Arc<Pool<ModelCatalogue>>>>,
@@ -143,48 +144,6 @@ impl PrivateRouter {
         })
     }
 
-    /// Routes one prompt.
-    ///
-    /// # Errors
-    /// If the prompt is empty, the request names what is not there, or a party fails.
-    pub fn route(&self, prompt: &str, request: &Request) -> Result<RouteReport, PlacementError> {
-        let started = Instant::now();
-        let router = self.router_index(request.router.as_deref())?;
-        let lambda = request.lambda.unwrap_or(self.public.lambdas[router]);
-        check_lambda(lambda)?;
-        let tokens = self.tokenizer.encode(prompt)?;
-        let ran = match request.placement {
-            Placement::Local => self.run_local(&tokens, router, lambda)?,
-            Placement::Head => self.run_head(&tokens, router, lambda)?,
-            Placement::Full => self.run_full(&tokens, router, lambda)?,
-        };
-        let choice = choice(&ran.output)?;
-        let model = self.public.models.get(choice).ok_or(PlacementError::NoChoice(0))?;
-        let total = started.elapsed();
-        let private = ran.waited + ran.online;
-        Ok(RouteReport {
-            model: model.name.clone(),
-            price: model.price,
-            price_unit: model.unit.clone(),
-            placement: request.placement,
-            router: self.plan.routers[router].name.clone(),
-            lambda,
-            tokens: tokens.ids.len(),
-            cut_from: tokens.truncated.as_ref().map(ToString::to_string),
-            bucket: (request.placement == Placement::Full).then(|| tokens.bucket()),
-            ms: Milliseconds {
-                client: ms(total.saturating_sub(private)),
-                wait: ms(ran.waited),
-                offline: ms(ran.offline),
-                online: ms(ran.online),
-                total: ms(total),
-            },
-            openings: ran.openings,
-            bytes: ran.bytes,
-            seen: seen(request.placement),
-        })
-    }
-
     /// The clear interpreter's output of a task on these tokens, and its time: the reference of benches and tests.
     ///
     /// # Errors
@@ -200,17 +159,19 @@ impl PrivateRouter {
         Ok((output, started.elapsed()))
     }
 
-    /// Runs a task under MPC on given inputs.
+    /// Runs a task under MPC on given inputs; those of a batch as [`stack_inputs`] puts them together.
     ///
     /// # Errors
-    /// If there are no servers, or a party fails.
-    pub fn private(&self, task: Task, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
-        let tuned = self.tune(task, 1)?;
+    /// If there are no servers, the task takes no such batch, or a party fails.
+    ///
+    /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
+    pub fn private(&self, task: impl Into<TaskBatch>, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
+        let tuned = self.tune(task.into())?;
         self.private_tuned(tuned, inputs)
     }
 
     /// A task of a batch of prompts with the tuning that suits the network between the servers.
-    pub(crate) fn tune(&self, task: Task, batch: usize) -> Result<TunedTask, PlacementError> {
+    pub(crate) fn tune(&self, TaskBatch { task, batch }: TaskBatch) -> Result<TunedTask, PlacementError> {
         let Some(network) = self.network else { return Ok(TunedTask { batch, ..task.into() }) };
         // Held while the tuning is chosen, so that it is chosen once.
         let mut known = self.tuned.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,31 +218,6 @@ impl PrivateRouter {
     pub fn encoder_inputs(&self, ids: &[u32], bucket: usize) -> Result<RouteInputs, PlacementError> {
         Ok(RouteInputs::embed(&self.public.embedding, &self.public.encoder, ids, bucket)?)
     }
-
-    fn run_local(&self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
-        let bucket = tokens.bucket();
-        let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
-        let (output, _) = self.clear(Task::Route { router, bucket }, inputs)?;
-        Ok(Ran { output, ..Ran::default() })
-    }
-
-    fn run_head(&self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
-        if self.clear.is_none() {
-            return Err(PlacementError::NeedsBundle { placement: "head" });
-        }
-        let bucket = tokens.bucket();
-        let inputs = self.encoder_inputs(&tokens.ids, bucket)?;
-        let (embedding, _) = self.clear(Task::Embed { bucket }, inputs.tensors)?;
-        let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
-        let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
-        Ok(self.private(Task::Head { router }, &head_inputs(&embedding, lambda))?.into())
-    }
-
-    fn run_full(&self, tokens: &Tokens, router: usize, lambda: f32) -> Result<Ran, PlacementError> {
-        let bucket = tokens.bucket();
-        let inputs = self.encoder_inputs(&tokens.ids, bucket)?.with_lambda(lambda);
-        Ok(self.private(Task::Route { router, bucket }, &inputs)?.into())
-    }
 }
 
 /// What the choice of a tuning needs of a scene.
@@ -299,7 +235,7 @@ pub fn check_lambda(lambda: f32) -> Result<(), PlacementError> {
 
 /// A model in the clear: its plan and folded weights.
 #[derive(Debug)]
-struct ClearModel {
+pub(crate) struct ClearModel {
     plan: Arc<ModelPlan>,
     weights: Vec<Tensor<f32>>,
 }
@@ -310,42 +246,4 @@ impl ClearModel {
         let weights = weight_tensors(bundle, &plan)?;
         Ok(Self { plan: Arc::new(plan), weights })
     }
-}
-
-#[derive(Default)]
-struct Ran {
-    output: Output,
-    waited: Duration,
-    offline: Duration,
-    online: Duration,
-    openings: u32,
-    bytes: Bytes,
-}
-
-impl From<Route> for Ran {
-    fn from(route: Route) -> Self {
-        let [zero, one] = route.servers;
-        let bytes = Bytes {
-            server0_sent: zero.bytes_sent,
-            server1_sent: one.bytes_sent,
-            client_sent: route.bytes_sent,
-            material: zero.material_bytes + one.material_bytes,
-        };
-        let Route { output, waited, offline, online, .. } = route;
-        Self { output, waited, offline, online, openings: zero.openings, bytes }
-    }
-}
-
-/// The one model of a one-hot answer.
-fn choice(output: &Output) -> Result<usize, PlacementError> {
-    let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
-    let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
-    match chosen.as_slice() {
-        [one] => Ok(*one),
-        _ => Err(PlacementError::NoChoice(chosen.len())),
-    }
-}
-
-fn ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

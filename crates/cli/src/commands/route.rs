@@ -40,11 +40,15 @@ pub(crate) struct RouteArgs {
     /// Route many: one prompt a line, "-" for standard input; prints the chosen model of each, or JSON with --json
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     lines: Option<PathBuf>,
-    /// Of many: routes at once
+    /// Of many: sessions at once
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(1..=32))]
     concurrency: u8,
-    /// Of many: keep N sessions ready of each size (bucket) that has come up; each takes servers' memory, and one of their
-    /// max_sessions
+    /// Of many: up to N prompts of one size (bucket) that are there together share a session; servers see how many. At
+    /// most 4096 padded tokens: 16 prompts of 256
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(1..=64))]
+    batch: u8,
+    /// Of many: keep N sessions ready of each size (bucket) that has come up, with --batch each for a full one; each takes
+    /// servers' memory, and one of their max_sessions
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(0..=16))]
     pool: u8,
     /// Use the servers of this client configuration (TOML)
@@ -131,8 +135,8 @@ impl RouteArgs {
             (None, Some(path)) => (path, Form::Prompt),
             (None, None) => return None,
         };
-        let (concurrency, pool) = (usize::from(self.concurrency), usize::from(self.pool));
-        Some(Many { path, form, json: self.json, concurrency, pool })
+        let [concurrency, batch, pool] = [self.concurrency, self.batch, self.pool].map(usize::from);
+        Some(Many { path, form, json: self.json, concurrency, batch, pool })
     }
 }
 

@@ -64,7 +64,13 @@ const TEXT: &str = "A company sells three kinds of boxes and wants to know how m
 
 /// Token ids of a text of this length.
 pub(super) fn ids(router: &PrivateRouter, tokens: usize) -> anyhow::Result<Vec<u32>> {
-    let mut ids = router.tokens(&TEXT.repeat(8))?.ids;
+    ids_after(router, tokens, 0)
+}
+
+/// Token ids of a text of this length that begins so many words later: another for each number of words below 40.
+pub(super) fn ids_after(router: &PrivateRouter, tokens: usize, words: usize) -> anyhow::Result<Vec<u32>> {
+    let text: Vec<String> = TEXT.repeat(9).split_whitespace().skip(words).map(str::to_owned).collect();
+    let mut ids = router.tokens(&text.join(" "))?.ids;
     let end = ids.last().copied().context("the text has tokens")?;
     ids.truncate(tokens - 1);
     ids.push(end);

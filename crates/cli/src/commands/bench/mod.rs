@@ -6,6 +6,7 @@ mod head;
 mod machine;
 mod matmul;
 mod measure;
+mod prompts;
 mod record;
 mod records;
 mod route;

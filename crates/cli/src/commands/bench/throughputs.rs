@@ -32,18 +32,24 @@ impl Sessions {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct ThroughputMeasurement {
     pub(super) tokens: usize,
+    /// Prompts that share a session.
+    pub(super) batch: usize,
     pub(super) scene: &'static str,
     pub(super) sessions: Sessions,
+    /// Sessions at once.
     pub(super) concurrency: usize,
     pub(super) pool: usize,
-    pub(super) routes: u32,
-    /// While routes ran.
+    /// Prompts, not sessions.
+    pub(super) routes: usize,
+    /// Prompts, while sessions ran.
     pub(super) routes_per_second: f64,
     pub(super) ms: Latencies,
+    /// Of a session, whatever its batch.
+    pub(super) openings: u32,
     pub(super) checked: bool,
 }
 
-/// Milliseconds.
+/// Milliseconds; each prompt of a batch has its session's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Latencies {
     /// From asking for a session to the answer.
@@ -58,6 +64,7 @@ pub(super) struct Latencies {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct FillingMeasurement {
     pub(super) tokens: usize,
+    pub(super) batch: usize,
     pub(super) scene: &'static str,
     pub(super) sessions: usize,
     /// To prepare one, nothing else going on: the mean.
@@ -69,7 +76,7 @@ pub(super) struct FillingMeasurement {
     pub(super) server1_mib: Option<f64>,
 }
 
-/// One route's times.
+/// One session's times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample {
     pub(super) latency: Duration,
@@ -97,17 +104,29 @@ impl Latencies {
 
 impl ThroughputMeasurement {
     pub(super) fn heading() -> String {
-        let cells =
-            ["sessions", "tokens", "at once", "routes", "routes/s", "median ms", "95th ms", "wait ms", "online ms"];
+        let cells = [
+            "sessions",
+            "tokens",
+            "batch",
+            "at once",
+            "routes",
+            "routes/s",
+            "median ms",
+            "95th ms",
+            "wait ms",
+            "online ms",
+            "openings",
+        ];
         row(&cells.map(str::to_owned))
     }
 
     pub(super) fn line(&self) -> String {
-        let Self { tokens, sessions, concurrency, routes, routes_per_second, ms, .. } = self;
+        let Self { tokens, batch, sessions, concurrency, routes, routes_per_second, ms, openings, .. } = self;
         let answer = if self.checked { "checked" } else { "WRONG ANSWER" };
         let cells = [
             sessions.label().to_owned(),
             tokens.to_string(),
+            batch.to_string(),
             concurrency.to_string(),
             routes.to_string(),
             format!("{routes_per_second:.2}"),
@@ -115,13 +134,14 @@ impl ThroughputMeasurement {
             format!("{:.1}", ms.percentile95),
             format!("{:.1}", ms.wait_median),
             format!("{:.1}", ms.online_median),
+            openings.to_string(),
         ];
         let scene = if self.scene == SceneName::Loopback.name() { String::new() } else { format!("{} ", self.scene) };
         format!("{}  {scene}{answer}", row(&cells))
     }
 }
 
-fn row(cells: &[String; 9]) -> String {
+fn row(cells: &[String; 11]) -> String {
     let [sessions, rest @ ..] = cells;
     let mut text = format!("{sessions:<22}");
     rest.iter().for_each(|cell| text.push_str(&format!("{cell:>10}")));
@@ -132,7 +152,8 @@ impl FillingMeasurement {
     pub(super) fn line(&self) -> String {
         let mib = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |mib| format!("{mib:.1}"));
         format!(
-            "a ready session of {} tokens: {:.1} ms to fill in, {} bytes of material, {} + {} MiB at the servers (of {} at rest)",
+            "a ready session of {} x {} tokens: {:.1} ms to fill in, {} bytes of material, {} + {} MiB at the servers (of {} at rest)",
+            self.batch,
             self.tokens,
             self.filling_ms,
             self.material_bytes,
@@ -170,6 +191,7 @@ mod tests {
     fn lines_fit_their_heading() {
         let measurement = ThroughputMeasurement {
             tokens: 32,
+            batch: 8,
             scene: "wan",
             sessions: Sessions::Filling,
             concurrency: 4,
@@ -177,13 +199,15 @@ mod tests {
             routes: 20,
             routes_per_second: 12.5,
             ms: Latencies::of(&[sample(100)]),
+            openings: 144,
             checked: true,
         };
         let (heading, line) = (ThroughputMeasurement::heading(), measurement.line());
-        assert!(line.len() > heading.len() && line[..heading.len()].ends_with("50.0"), "{heading}\n{line}");
+        assert!(line.len() > heading.len() && line[..heading.len()].ends_with("50.0       144"), "{heading}\n{line}");
         assert!(line.ends_with("wan checked") && line.starts_with("ready, filling beside"), "{line}");
         let json = serde_json::to_value(&measurement).unwrap();
         assert_eq!((&json["sessions"], &json["ms"]["wait_median"]), (&"filling".into(), &25.0.into()));
+        assert_eq!((&json["batch"], &json["openings"]), (&8.into(), &144.into()));
         let local = ThroughputMeasurement { scene: "loopback", checked: false, ..measurement };
         assert!(local.line().ends_with("  WRONG ANSWER"), "{}", local.line());
     }

@@ -1,0 +1,226 @@
+//! Lines to batches: those that are there together and ask the same task of the servers share a session.
+
+use super::Form;
+use super::queue::{Line, MAX_LINE, Queue};
+use blindroute_routing::program::Task;
+use serde::Deserialize;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a batch waits for more lines, where they come from another program or a person: those that were written
+/// together are there by then, and against a route it is little.
+pub(super) const PATIENCE: Duration = Duration::from_millis(20);
+/// Lines looked at for a batch, as a multiple of its size: there are four buckets, so that of so many lines enough are
+/// of one.
+const LOOK_AHEAD: usize = 4;
+
+/// A line as a prompt, or what is wrong with it. Not printable: it holds a prompt.
+pub(super) struct Prompt {
+    /// Its place among the answers, from 0.
+    pub(super) place: usize,
+    /// Its number in the file, from 1.
+    pub(super) number: usize,
+    pub(super) id: Option<serde_json::Value>,
+    pub(super) text: Result<String, String>,
+    /// What it asks of the servers; none where they are not asked, or where nobody wants to know.
+    pub(super) task: Option<Task>,
+}
+
+/// What shares a session: prompts of one task, or one bad line alone.
+pub(super) struct Batch {
+    pub(super) prompts: Vec<Prompt>,
+    /// The batch's size if it is full.
+    pub(super) full: Option<usize>,
+}
+
+/// Takes lines from the queue and puts batches together, for several threads.
+pub(super) struct Gatherer<'a, F> {
+    pub(super) queue: &'a Queue,
+    pub(super) form: Form,
+    /// The most prompts of a batch.
+    pub(super) most: usize,
+    /// How long to wait for more lines; to the input's end where it is a file, whose next line is always there.
+    pub(super) patience: Option<Duration>,
+    /// What a prompt asks of the servers.
+    pub(super) task: F,
+    /// Taken from the queue, and in no batch yet: of other tasks than the batches so far.
+    pub(super) waiting: Mutex<VecDeque<Prompt>>,
+    /// How many they are, and one more while somebody takes another.
+    pub(super) held: AtomicUsize,
+}
+
+impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
+    /// The next batch, waiting for it; none after the last. It is that of the oldest line, so that none waits for ever
+    /// because others fill their batches.
+    pub(super) fn next(&self) -> Option<Batch> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut until = None;
+        while !self.enough(&waiting) {
+            let limit = if waiting.is_empty() { None } else { until };
+            let limit = limit.map(|until: Instant| until.saturating_duration_since(Instant::now()));
+            self.held.store(waiting.len() + 1, Ordering::Relaxed);
+            let Some(line) = self.queue.next(limit) else { break };
+            waiting.push_back(self.read(line));
+            until = until.or_else(|| self.patience.map(|patience| Instant::now() + patience));
+        }
+        let batch = if self.queue.is_stopped() { None } else { self.take(&mut waiting) };
+        self.held.store(waiting.len(), Ordering::Relaxed);
+        batch
+    }
+
+    /// Whether all lines were read and are in a batch.
+    pub(super) fn is_drained(&self) -> bool {
+        self.held.load(Ordering::Relaxed) == 0 && self.queue.is_drained()
+    }
+
+    /// Whether the oldest line's batch is full, or too much waits to look for more.
+    fn enough(&self, waiting: &VecDeque<Prompt>) -> bool {
+        let Some(oldest) = waiting.front() else { return false };
+        let bytes = waiting.iter().filter_map(|prompt| prompt.text.as_ref().ok()).map(String::len).sum::<usize>();
+        oldest.text.is_err()
+            || waiting.iter().filter(|prompt| prompt.goes_with(oldest)).count() >= self.size(oldest)
+            || waiting.len() >= LOOK_AHEAD * self.most
+            || bytes as u64 >= MAX_LINE
+    }
+
+    /// The oldest line, and those that go with it.
+    fn take(&self, waiting: &mut VecDeque<Prompt>) -> Option<Batch> {
+        let oldest = waiting.pop_front()?;
+        let size = self.size(&oldest);
+        let mut prompts = vec![oldest];
+        for prompt in std::mem::take(waiting) {
+            if prompts.len() < size && prompt.goes_with(&prompts[0]) {
+                prompts.push(prompt);
+            } else {
+                waiting.push_back(prompt);
+            }
+        }
+        let full = (prompts.len() == size && prompts[0].text.is_ok()).then_some(size);
+        Some(Batch { prompts, full })
+    }
+
+    /// The most prompts that a batch with this one takes.
+    fn size(&self, prompt: &Prompt) -> usize {
+        self.most.min(prompt.task.map_or(self.most, Task::most_prompts))
+    }
+
+    fn read(&self, line: Line) -> Prompt {
+        let Line { place, number, text } = line;
+        let (id, text) = match (self.form, text) {
+            (_, Err(error)) => (None, Err(error)),
+            (Form::Prompt, Ok(text)) => (None, plain(&text)),
+            (Form::Object, Ok(text)) => match parse(&text, number) {
+                Ok(Object { id, prompt }) => (Some(id), Ok(prompt)),
+                Err(error) => (None, Err(error)),
+            },
+        };
+        let task = text.as_deref().map(&self.task);
+        match task {
+            Ok(Ok(task)) => Prompt { place, number, id, text, task },
+            Ok(Err(error)) => Prompt { place, number, id, text: Err(error), task: None },
+            Err(_) => Prompt { place, number, id, text, task: None },
+        }
+    }
+}
+
+impl Prompt {
+    fn goes_with(&self, other: &Self) -> bool {
+        self.text.is_ok() && other.text.is_ok() && self.task == other.task
+    }
+}
+
+/// A line of objects.
+#[derive(Deserialize)]
+struct Object {
+    id: serde_json::Value,
+    prompt: String,
+}
+
+fn plain(text: &[u8]) -> Result<String, String> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8; convert the file".to_owned())?;
+    Ok(text.to_owned())
+}
+
+fn parse(text: &[u8], number: usize) -> Result<Object, String> {
+    let text = std::str::from_utf8(text).map_err(|_| format!("line {number} is not UTF-8; convert the file"))?;
+    serde_json::from_str(text).map_err(|error| {
+        // The position, never the text: it may be a prompt.
+        format!(
+            "line {number} is no {{\"id\", \"prompt\"}} object (column {}); see `blindroute route --help`",
+            error.column()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Buckets by the first letter; a line that begins with b is bad.
+    fn task(prompt: &str) -> Result<Option<Task>, String> {
+        match prompt.as_bytes().first() {
+            Some(b'b') => Err("bad".to_owned()),
+            Some(b'l') => Ok(Some(Task::Route { router: 0, bucket: 256 })),
+            _ => Ok(Some(Task::Route { router: 0, bucket: 32 })),
+        }
+    }
+
+    /// The numbers of the lines of each batch, and which are full.
+    fn batches(lines: &str, most: usize) -> Vec<(Vec<usize>, bool)> {
+        let queue = Queue::new(1000);
+        queue.fill(lines.as_bytes(), Form::Prompt);
+        let gatherer = Gatherer {
+            queue: &queue,
+            form: Form::Prompt,
+            most,
+            patience: Some(Duration::ZERO),
+            task,
+            waiting: Mutex::default(),
+            held: AtomicUsize::default(),
+        };
+        let numbers =
+            |batch: Batch| (batch.prompts.iter().map(|prompt| prompt.number).collect::<Vec<_>>(), batch.full.is_some());
+        let mut found = Vec::new();
+        while let Some(batch) = gatherer.next() {
+            assert_eq!(gatherer.is_drained(), queue.is_drained() && gatherer.waiting.lock().unwrap().is_empty());
+            found.push(numbers(batch));
+        }
+        assert!(gatherer.is_drained());
+        found
+    }
+
+    #[test]
+    fn lines_of_one_task_go_together_in_their_order_and_bad_ones_alone() {
+        let found = batches("s\nl\ns\nb\ns\nl\ns\n", 3);
+        let expected = [(vec![1, 3, 5], true), (vec![2, 6], false), (vec![4], false), (vec![7], false)];
+        assert_eq!(found, expected);
+        assert_eq!(batches("s\nl\nb\n", 1), [(vec![1], true), (vec![2], true), (vec![3], false)]);
+        assert!(batches("", 8).is_empty());
+    }
+
+    #[test]
+    fn a_batch_is_no_larger_than_its_task_takes() {
+        let found = batches(&"l\n".repeat(20), 64);
+        assert_eq!(
+            found.iter().map(|(lines, full)| (lines.len(), *full)).collect::<Vec<_>>(),
+            [(16, true), (4, false)]
+        );
+    }
+
+    #[test]
+    fn a_rare_task_does_not_wait_for_its_batch_to_be_full() {
+        let found = batches(&format!("l\n{}l\n", "s\n".repeat(20)), 2);
+        assert_eq!((&found[0], &found[1]), (&(vec![1], false), &(vec![2, 3], true)));
+        assert_eq!(found.last(), Some(&(vec![22], false)));
+    }
+
+    #[test]
+    fn a_prompt_is_its_line_without_the_end() {
+        assert_eq!((plain(b"a\r\n"), plain(b" b\n"), plain(b"c")), (Ok("a".into()), Ok(" b".into()), Ok("c".into())));
+        assert!(plain(b"\xff\n").is_err());
+    }
+}
