@@ -86,7 +86,8 @@ impl Program for Gate<Body> {
                 let x = machine.open(x)?;
                 let range = Wide { low: -3, high: 13, fraction: 12 };
                 let factor = gates::reciprocal(machine, &rows, 0.01, &range)?;
-                let scaling = Scaling { value: 12, factor: 20, target: Target { bits: 40, fraction: 12 } };
+                // A unit of the factor of the largest sum, 2^-24 times 4000, is within the tolerance.
+                let scaling = Scaling { value: 12, factor: 24, target: Target { bits: 40, fraction: 12 } };
                 let y = gates::scale_rows::<I, u64, u64>(machine, &x, factor, scaling)?;
                 let y = machine.share_of(&y)?;
                 machine.reveal(y, "a test")
