@@ -81,14 +81,14 @@ pub fn gelu_bump() -> Function {
 const ARGUMENT_FRACTION: u32 = 8;
 /// Fraction bits of its value: the highest coefficient keeps twelve.
 const VALUE_FRACTION: u32 = 2 * ARGUMENT_FRACTION + 12;
-/// Ring of its value, which is below a quarter: what it takes to be lifted.
-const VALUE_RING: u32 = VALUE_FRACTION;
+/// Ring of its value, which is below a quarter: what it takes to be lifted, and a bit more.
+const VALUE_RING: u32 = VALUE_FRACTION + 1;
 /// |x| for which [`gelu`] is defined is below 2^this.
 const GELU_RANGE: u32 = 7;
 
 /// **Computes** GELU(x) = x·Φ(x), cut to the target's fraction bits: the positive part of x, and what GELU is below it,
 /// which is small and so fits a narrow ring. **Shapes** any, masked with at least 8 fraction bits, to shares. **Cost**
-/// three openings: two of one comparison with nine thresholds, of which the first carries a copy in Z_2^28 with 8
+/// three openings: two of one comparison with nine thresholds, of which the first carries a copy in Z_2^29 with 8
 /// fraction bits, and one of the parabolas' value. **Security** see [`piecewise`](crate::protocols::piecewise).
 /// **Error** 10⁻³ of the spline, 2^−9 of the cut argument (the greatest slope, ½, times one unit) and two units of the last
 /// place. Needs |x| < 2^7. **Source** spline as in Boyle et al., EUROCRYPT'21.

@@ -80,12 +80,12 @@ fn activations() {
             }
             for (bits, point) in [(32, 21), (50, 10)] {
                 let (sent, material) = comparison(n, 9, 4, 4);
-                // The copy of eight fraction bits in 28, its parabolas' value of 28, and that lifted to the target, as is
+                // The copy of eight fraction bits in 29, its parabolas' value of 28, and that lifted to the target, as is
                 // the positive part.
-                let sent = words(n, bits) + sent + 2 * words(n, 28);
-                let copy = lift(n, bits - (point - 8), 28);
+                let sent = words(n, bits) + sent + 2 * words(n, 29);
+                let copy = lift(n, bits - (point - 8), 29);
                 let positive = select_extended(n, bits - (point - fraction), ring);
-                let value = piecewise(n, 28, 2, 9) + lift(n, 28 - (28 - fraction), ring);
+                let value = piecewise(n, 29, 2, 9) + lift(n, 29 - (28 - fraction), ring);
                 let material = material + copy + value + positive;
                 let program = gate(Gelu { target }, vec![Form::new(shape, bits as u32, point as u32)]);
                 check(&program, cost(4, sent, material));
