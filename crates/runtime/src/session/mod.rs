@@ -50,7 +50,7 @@ pub trait Catalogue: Send + Sync + 'static {
 }
 
 /// Bytes of material that a server may hold prepared; beyond, the dealer is held back until the online phase catches up.
-pub const MATERIAL_BUDGET: usize = 640 << 20;
+pub const MATERIAL_BUDGET: usize = 560 << 20;
 
 /// The key of a generator from a seed on the wire: AES-128 takes the first half.
 fn generator_seed(seed: &crate::messages::Seed) -> Seed {
