@@ -72,8 +72,9 @@ impl Network {
     /// Online work a byte of material, where it counts most: keys are evaluated at about this rate on one core (half of
     /// the material, that of one server; measured by the ring's example `keys`).
     const SECONDS_A_BYTE: f64 = 1.0e-9;
-    /// Material beyond this cannot wait prepared at the servers, so the query would wait for the dealer: no choice.
-    const MATERIAL_MAX: usize = 1 << 30;
+    /// Material beyond this, both servers' together, cannot wait prepared at the servers, which hold 560 MiB each of it as
+    /// words: the query would wait for the dealer, at the network's rate. No choice.
+    const MATERIAL_MAX: usize = 512 << 20;
 
     /// How much longer a program of this cost takes online on this network than on none.
     pub fn estimate(&self, cost: &Cost) -> Duration {
