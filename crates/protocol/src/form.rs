@@ -50,7 +50,7 @@ impl Form {
     ///
     /// # Errors
     /// If there are not that many fraction bits.
-    pub fn truncated(&self, shift: u32) -> Result<Form, Error> {
+    pub fn cut(&self, shift: u32) -> Result<Form, Error> {
         if shift > self.fraction || shift >= self.bits {
             return Err(Error::Program(format!(
                 "cutting {shift} bits of {} fraction bits in a ring of {}",

@@ -33,7 +33,7 @@ enum Body {
     Matmul,
     MatmulTransposed,
     Product,
-    Truncate(u32),
+    Cut(u32),
     Extend(u32),
     Compare,
 }
@@ -133,9 +133,9 @@ impl Program for Gate<Body> {
                 };
                 machine.reveal(y, "a test")
             }
-            Body::Truncate(shift) => {
-                let x = machine.open(x)?;
-                let y = machine.truncate(&x, shift)?;
+            Body::Cut(shift) => {
+                let y = machine.cut(x, shift)?;
+                let y = machine.open(y)?;
                 let y = machine.share_of(&y)?;
                 machine.reveal(y, "a test")
             }
@@ -342,12 +342,12 @@ fn linear_layers_are_exact_to_rounding() {
 }
 
 #[test]
-fn truncation_and_extension_never_err_by_more_than_a_unit() {
+fn cutting_and_extension_never_err_by_more_than_a_unit() {
     let shape = Shape::matrix(50, 40);
     for size in [0.01, 1.0, 500.0, 4095.0] {
-        let truncate = gate(Body::Truncate(8), vec![Form::new(shape, 30, 16)]);
+        let cut = gate(Body::Cut(8), vec![Form::new(shape, 30, 16)]);
         if size < 4096.0 {
-            check(&truncate, &[], &[random(shape, 1, size)], 1, 1.0 / 256.0 / 1.0001);
+            check(&cut, &[], &[random(shape, 1, size)], 1, 1.0 / 256.0 / 1.0001);
         }
         let extend = gate(Body::Extend(6), vec![Form::new(shape, 30, 16)]);
         check(&extend, &[], &[random(shape, 2, size)], 1, 1.0 / 1024.0);

@@ -12,7 +12,7 @@ use common::{Gate, big, big_input, body};
 enum Step {
     Open,
     Reveal,
-    Truncate,
+    Cut,
     Extend,
     SquareSum,
     FactorOfElements,
@@ -47,7 +47,10 @@ body!(One { step: Step }, |this, machine| {
     let one = machine.open(one)?;
     let bits = machine.compare(&one, &Comparison::of_many(vec![0], 0, 4))?;
     match this.step {
-        Step::Truncate => machine.truncate(&x, 6).map(|_| ()),
+        Step::Cut => {
+            let x = machine.share_of(&x)?;
+            machine.cut(x, 6).map(|_| ())
+        }
         Step::Extend => machine.extend::<u32, u64>(&x, 6, 64).map(|_| ()),
         Step::SquareSum => machine.square_sum::<u32, u64>(&x, 6, 64).map(|_| ()),
         Step::FactorOfElements => machine.product_extended::<u32, u32, u64>((&x, 6), (&one, 0), 64).map(|_| ()),
@@ -120,7 +123,7 @@ fn the_last_value_of_a_range_passes_and_the_next_does_not() {
         (Step::Open, -whole, whole - 1),
         (Step::Reveal, -whole, whole - 1),
         // Rounding up must stay in the ring that is left.
-        (Step::Truncate, -whole, whole - (1 << 6)),
+        (Step::Cut, -whole, whole - (1 << 6)),
         (Step::Extend, -lifted, lifted - 1),
         (Step::SquareSum, -lifted, lifted - 1),
         (Step::FactorOfElements, -lifted, lifted - 1),

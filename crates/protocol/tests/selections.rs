@@ -165,9 +165,6 @@ fn what_does_not_fit_is_refused() {
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, batch)), "{method:?}");
         let narrow = vec![Form::new(Shape::row(5), 12, 0); 2];
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, narrow)), "{method:?}");
-        // Integers that do not count to five.
-        let shallow = vec![Form::new(Shape::row(5), 40, 38); 2];
-        assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, shallow)), "{method:?}");
     }
     let good = Graph::ring(5, 2);
     let outside = Graph { top: vec![0, 5], ..good.clone() };
@@ -220,11 +217,6 @@ fn selected(picked: usize, from: usize, bits: &[u32]) -> Cost {
 /// The compare-exchange of m pairs.
 fn exchange(m: usize, n: usize, by: &Comparison) -> Cost {
     sum([comparison(m, by), selected(m, m, &[RING, RING, count_bits(n)])])
-}
-
-/// The integers' zero, truncated.
-fn indices() -> Cost {
-    cost(0, 0, words(1, RING))
 }
 
 /// All pairs of n, their ranks opened, and looked up; then the bits opened.
@@ -295,10 +287,10 @@ fn formula(method: Method, n: usize, k: usize) -> Cost {
             let top = sum([comparison(2 * pairs, &plain), ranks, alive, among, cost(1, planes(1, d), 0)]);
             let index = sum([selected(1, d, &[bits]), one_hot(n)]);
             let parts = [maximum(upper, &plain), step(upper), maximum(d, &plain), here, step(n), top, index];
-            return sum(parts.into_iter().chain([indices(), cost(1, 2 * words(n, RING), 0)]));
+            return sum(parts.into_iter().chain([cost(1, 2 * words(n, RING), 0)]));
         }
     };
-    sum([found, best(k, n), indices(), cost(1, 2 * words(n, RING), 0)])
+    sum([found, best(k, n), cost(1, 2 * words(n, RING), 0)])
 }
 
 #[test]

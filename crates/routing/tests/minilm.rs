@@ -114,7 +114,7 @@ fn every_variant_equals_its_clear_interpreter() {
 const MARGINS: [(&str, u32); 11] = [
     ("opening", 1),
     ("output", 16),
-    ("truncation", 12),
+    ("cut", 1),
     ("extension", 1),
     ("comparison", 0),
     ("lifted factor of elements", 1),

@@ -37,7 +37,7 @@ impl Window {
 }
 
 /// Fraction bits that a value may lose on its way to a target.
-pub(super) fn cut(from: u32, to: u32) -> Result<u32, Error> {
+pub(super) fn lost(from: u32, to: u32) -> Result<u32, Error> {
     from.checked_sub(to).ok_or_else(|| Error::Program(format!("{from} fraction bits are fewer than {to}")))
 }
 
@@ -58,7 +58,7 @@ pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
 ) -> Result<Share<I, V>, Error> {
     let fraction = x.form().fraction;
     let comparison = window.comparison(vec![0], fraction)?;
-    machine.rectify(x, &comparison, cut(fraction, target.fraction)?, target.bits)
+    machine.rectify(x, &comparison, lost(fraction, target.fraction)?, target.bits)
 }
 
 /// Where one parabola of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which they are
@@ -102,18 +102,19 @@ pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
 ) -> Result<Share<I, V>, Error> {
     let fraction = x.form().fraction;
     let bump = gelu_bump();
-    let copy = machine.extend::<W, u32>(x, cut(fraction, ARGUMENT_FRACTION)?, VALUE_RING)?;
+    let copy = machine.extend::<W, u32>(x, lost(fraction, ARGUMENT_FRACTION)?, VALUE_RING)?;
     let copy = machine.defer(copy)?;
     let window = Window { range: GELU_RANGE + 1, digits: 4 };
     let inside = machine.compare(x, &window.comparison(bump.spline().raw_knots(fraction), fraction)?)?;
     let copy = machine.take(copy)?;
     let value = machine.piecewise(&inside, &copy, &bump, VALUE_FRACTION)?;
+    let value = machine.cut(value, lost(VALUE_FRACTION, target.fraction)?)?;
     let value = machine.open(value)?;
     // By the same bit as the parabolas next to zero: where it errs, they continue each other.
     let positive = machine.plane(&inside, MIDDLE)?;
     let shift = fraction.saturating_sub(target.fraction);
     let positive = machine.select_extended::<W, V>(&positive, x, shift, target.bits)?;
     let positive = positive.raise(target.fraction.saturating_sub(fraction));
-    let below = machine.extend::<u32, V>(&value, cut(VALUE_FRACTION, target.fraction)?, target.bits)?;
+    let below = machine.extend::<u32, V>(&value, 0, target.bits)?;
     positive.add(&below)
 }

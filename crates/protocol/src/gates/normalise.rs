@@ -1,7 +1,7 @@
 //! Softmax numerators, reciprocals, inverse roots, row scaling and LayerNorm.
 
 use crate::error::Error;
-use crate::gates::activation::{Target, cut};
+use crate::gates::activation::{Target, lost};
 use crate::gates::maximum::row_maximum;
 use crate::interpreters::Interpreter;
 use crate::machine::{Machine, Masked, Pending, Share};
@@ -9,10 +9,11 @@ use crate::protocols::comparison::Comparison;
 use crate::protocols::exponential;
 use crate::record::RingWord;
 use crate::spline::{Function, Spline};
+use blindroute_ring::Shape;
 
 /// Added below the maximum, so that an exponent is negative although the maximum found may be low by up to 1.
 const EXPONENT_SHIFT: f64 = 2.0;
-/// Ring of a power of two while it is opened to be cut.
+/// Ring of a power of two before it is cut and opened.
 const POWER_RING: u32 = exponential::FRACTION + 2;
 
 /// **Computes** 2^(x − max − 2) of each row: a softmax's numerators, if x carries the factor log₂e. **Shapes**
@@ -29,12 +30,14 @@ pub fn softmax_numerators<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Share<I, V>, Error> {
     // Differences are below 2^9; three digits leave a unit of 2^−3, of which eight levels may lose one each.
-    let low = cut(x.form().fraction, 3)?;
+    let low = lost(x.form().fraction, 3)?;
     let maximum = row_maximum(machine, x, low, 3)?;
-    let exponent = machine.add_constant_masked(x.subtract(&maximum)?, -EXPONENT_SHIFT)?;
+    let shift = machine.constants(x.form().with_shape(Shape::row(1)), &[EXPONENT_SHIFT])?;
+    let exponent = x.subtract(&maximum)?.subtract(&shift)?;
     let value = machine.exponential::<W, u64>(&exponent, POWER_RING)?;
+    let value = machine.cut(value, lost(exponential::FRACTION, target.fraction)?)?;
     let value = machine.open(value)?;
-    machine.extend(&value, cut(exponential::FRACTION, target.fraction)?, target.bits)
+    machine.extend(&value, 0, target.bits)
 }
 
 /// The range and precision of [`reciprocal`] and [`inverse_root`].
@@ -63,7 +66,7 @@ impl Wide {
 
 /// Fraction bits of a wide function's value before it is cut: enough for a cubic's smallest coefficient.
 const VALUE_FRACTION: u32 = 94;
-/// Ring of a wide function's opened value: room for 2^6 at that fraction.
+/// Ring of a wide function's value: room for 2^6 at that fraction.
 const VALUE_RING: u32 = 104;
 
 fn wide<I: Interpreter, W: RingWord>(
@@ -73,7 +76,7 @@ fn wide<I: Interpreter, W: RingWord>(
     range: &Wide,
 ) -> Result<Share<I, u128>, Error> {
     let form = *x.form();
-    let shift = cut(form.fraction, range.fraction)?;
+    let shift = lost(form.fraction, range.fraction)?;
     let comparison = range.comparison(function.spline().raw_knots(form.fraction), form.fraction)?;
     machine.spline_of(x, &comparison, shift, function, (VALUE_RING, VALUE_FRACTION))
 }
@@ -135,7 +138,7 @@ pub struct Scaling {
 
 /// **Computes** x·r for a factor r a row, the result ready for a linear layer. **Shapes** x `[batch, rows, n]` masked,
 /// r `[batch, rows, 1]` shares of a wide function; to masked in the target's ring. **Cost** two openings: r, and the
-/// product, which takes the bits of the target and of all that is cut. **Security** see
+/// product, both cut before. **Security** see
 /// [`extension`](crate::protocols::extension). **Error** one unit of the cut x, of the cut r and of the last place.
 /// **Source** this project: normalising after the product with the values keeps the division off the T×T matrix.
 ///
@@ -147,7 +150,7 @@ pub fn scale_rows<I: Interpreter, W: RingWord, V: RingWord>(
     factor: Share<I, u128>,
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
-    let factor = machine.open(factor)?;
+    let factor = open_factor(machine, factor, scaling)?;
     scale_opened(machine, x, &factor, scaling)
 }
 
@@ -161,9 +164,19 @@ pub fn scale_deferred_rows<I: Interpreter, W: RingWord, V: RingWord>(
     factor: Share<I, u128>,
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
-    let factor = machine.open(factor)?;
+    let factor = open_factor(machine, factor, scaling)?;
     let x = machine.take(x)?;
     scale_opened(machine, &x, &factor, scaling)
+}
+
+fn open_factor<I: Interpreter>(
+    machine: &mut Machine<I>,
+    factor: Share<I, u128>,
+    scaling: Scaling,
+) -> Result<Masked<I, u128>, Error> {
+    let shift = lost(factor.form().fraction, scaling.factor)?;
+    let factor = machine.cut(factor, shift)?;
+    machine.open(factor)
 }
 
 fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
@@ -173,12 +186,11 @@ fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
     let Scaling { value, factor: factor_fraction, target } = scaling;
-    let cut_x = cut(x.form().fraction, value)?;
-    let cut_factor = cut(factor.form().fraction, factor_fraction)?;
-    let cut_product = cut(value + factor_fraction, target.fraction)?;
-    let product = machine.product_extended((x, cut_x), (factor, cut_factor), target.bits + cut_product)?;
-    let product = machine.open(product)?;
-    machine.truncate(&product, cut_product)
+    let cut_x = lost(x.form().fraction, value)?;
+    let cut_product = lost(value + factor_fraction, target.fraction)?;
+    let product = machine.product_extended((x, cut_x), (factor, 0), target.bits + cut_product)?;
+    let product = machine.cut(product, cut_product)?;
+    machine.open(product)
 }
 
 /// Fraction bits of the elements whose squares LayerNorm sums.
@@ -202,12 +214,14 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
     y: Share<I, W>,
     target: Target,
 ) -> Result<Masked<I, V>, Error> {
+    let (value, factor_fraction) = NORMALISED;
+    let shift = lost(y.form().fraction, value)?;
+    let y = machine.cut(y, shift)?;
     let y = machine.open(y)?;
     let form = *y.form();
-    let norm = machine.square_sum::<W, u64>(&y, cut(form.fraction, SQUARE_FRACTION)?, SQUARE_RING)?;
+    let norm = machine.square_sum::<W, u64>(&y, lost(form.fraction, SQUARE_FRACTION)?, SQUARE_RING)?;
     let norm = machine.open(norm)?;
     let range = Wide { low: 4, high: 17, fraction: 8 };
     let factor = inverse_root(machine, &norm, (form.shape.columns as f64).sqrt(), &range)?;
-    let (value, factor_fraction) = NORMALISED;
     scale_rows(machine, &y, factor, Scaling { value, factor: factor_fraction, target })
 }

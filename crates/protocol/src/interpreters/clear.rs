@@ -99,14 +99,11 @@ impl Interpreter for Clear<'_> {
         }
         Ok(())
     }
-    fn add_constant_masked<W: RingWord>(
-        &mut self,
-        x: &mut Arc<Tensor<f32>>,
-        _form: &Form,
-        value: f64,
-    ) -> Result<(), Error> {
-        *x = Arc::new(x.map(|x| x + value as f32));
-        Ok(())
+    fn constants<W: RingWord>(&mut self, values: &[f64], out: &Form) -> Result<Arc<Tensor<f32>>, Error> {
+        Ok(Arc::new(Tensor::new(out.shape, values.iter().map(|&value| value as f32).collect())))
+    }
+    fn cut<W: RingWord>(&mut self, share: Tensor<f32>, _form: &Form, _shift: u32) -> Result<Tensor<f32>, Error> {
+        Ok(share)
     }
     fn share_of<W: RingWord>(&mut self, x: &Arc<Tensor<f32>>, _form: &Form) -> Result<Tensor<f32>, Error> {
         Ok((**x).clone())
@@ -180,14 +177,6 @@ impl Interpreter for Clear<'_> {
         _out: &Form,
     ) -> Result<Tensor<f32>, Error> {
         Ok(x.map(|x| x * x).sum_columns())
-    }
-    fn truncate<W: RingWord>(
-        &mut self,
-        x: &Arc<Tensor<f32>>,
-        _form: &Form,
-        _shift: u32,
-    ) -> Result<Arc<Tensor<f32>>, Error> {
-        Ok(Arc::clone(x))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<f32>>) -> Arc<Tensor<f32>> {
         Arc::clone(x)

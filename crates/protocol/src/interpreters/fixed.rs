@@ -91,7 +91,7 @@ impl Fixed {
 
     /// x ≫ shift, rounded up with the probability of the part that is cut off, as the servers do: always rounding down
     /// would add an error that they do not have. The same in every run.
-    fn cut(&mut self, x: &Tensor<i128>, shift: u32) -> Tensor<i128> {
+    fn cut_low(&mut self, x: &Tensor<i128>, shift: u32) -> Tensor<i128> {
         let mut next = || {
             self.noise = self.noise.wrapping_add(0x9E37_79B9_7F4A_7C15);
             let mixed = (self.noise ^ self.noise >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -173,15 +173,15 @@ impl Interpreter for Fixed {
         }
         Ok(())
     }
-    fn add_constant_masked<W: RingWord>(
-        &mut self,
-        x: &mut Arc<Tensor<i128>>,
-        form: &Form,
-        value: f64,
-    ) -> Result<(), Error> {
-        let value = fixed::encode::<u128>(value, form.fraction) as i128;
-        *x = Arc::new(x.map(|x| x + value));
-        Ok(())
+    fn constants<W: RingWord>(&mut self, values: &[f64], out: &Form) -> Result<Arc<Tensor<i128>>, Error> {
+        let encode = |&value: &f64| fixed::encode::<u128>(value, out.fraction) as i128;
+        Ok(Arc::new(Tensor::new(out.shape, values.iter().map(encode).collect())))
+    }
+    fn cut<W: RingWord>(&mut self, share: Tensor<i128>, form: &Form, shift: u32) -> Result<Tensor<i128>, Error> {
+        // The servers' result may be one unit more, and must still fit the ring that is left.
+        let most = share.data().iter().flat_map(|&x| [x >> shift, -(-x >> shift)]);
+        self.check("cut", most, form.bits - shift)?;
+        Ok(self.cut_low(&share, shift))
     }
     fn share_of<W: RingWord>(&mut self, x: &Arc<Tensor<i128>>, _form: &Form) -> Result<Tensor<i128>, Error> {
         Ok((**x).clone())
@@ -251,7 +251,7 @@ impl Interpreter for Fixed {
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("lifted factor of elements", a, form_a)?;
         self.check_lift("lifted factor of rows", b, form_b)?;
-        let (a, b) = (self.cut(a, cut_a), self.cut(b, cut_b));
+        let (a, b) = (self.cut_low(a, cut_a), self.cut_low(b, cut_b));
         self.elements(&a, &b)
     }
     fn square_sum<W: RingWord, V: RingWord>(
@@ -262,21 +262,10 @@ impl Interpreter for Fixed {
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("lifted squares", x, form)?;
-        let cut = self.cut(x, shift);
+        let cut = self.cut_low(x, shift);
         let columns = x.shape().columns.max(1);
         self.check_exact("sum of squares", 2 * most_bits(&cut) + columns.ilog2(), 128)?;
         Ok(cut.map(|x| x.times(x)).sum_columns())
-    }
-    fn truncate<W: RingWord>(
-        &mut self,
-        x: &Arc<Tensor<i128>>,
-        form: &Form,
-        shift: u32,
-    ) -> Result<Arc<Tensor<i128>>, Error> {
-        // The servers' result may be one unit more, and must still fit the ring that is left.
-        let most = x.data().iter().flat_map(|&x| [x >> shift, -(-x >> shift)]);
-        self.check("truncation", most, form.bits - shift)?;
-        Ok(Arc::new(self.cut(x, shift)))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<i128>>) -> Arc<Tensor<i128>> {
         Arc::clone(x)
@@ -289,7 +278,7 @@ impl Interpreter for Fixed {
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("extension", x, form)?;
-        Ok(self.cut(x, shift))
+        Ok(self.cut_low(x, shift))
     }
     fn compare<W: RingWord>(
         &mut self,
@@ -320,7 +309,7 @@ impl Interpreter for Fixed {
         _out: &Form,
     ) -> Result<Tensor<i128>, Error> {
         self.check_lift("lifted selection", x, form)?;
-        Ok(self.cut(x, shift).zip(&bits[0], i128::times))
+        Ok(self.cut_low(x, shift).zip(&bits[0], i128::times))
     }
     fn piecewise<W: RingWord>(
         &mut self,
@@ -343,7 +332,7 @@ impl Interpreter for Fixed {
         let step = 1i128 << (form.fraction - exponential::STEP_FRACTION);
         self.check("negative exponent", x.data().iter().map(|&x| (x + step).max(0)), 1)?;
         self.check("exponent", x.data().iter().copied(), form.bits + 1)?;
-        let steps = self.cut(x, form.fraction - exponential::STEP_FRACTION);
+        let steps = self.cut_low(x, form.fraction - exponential::STEP_FRACTION);
         Ok(steps.map(|steps| exponential::raw_at(steps) << (out.fraction - exponential::FRACTION)))
     }
     fn bits_to_share<W: RingWord>(&mut self, bits: &Planes, _out: &Form) -> Result<Tensor<i128>, Error> {

@@ -94,7 +94,10 @@ impl Interpreter for Meter {
     fn add_constant<W: RingWord>(&mut self, (): &mut (), _form: &Form, _value: &[f64]) -> Result<(), Error> {
         Ok(())
     }
-    fn add_constant_masked<W: RingWord>(&mut self, (): &mut (), _form: &Form, _value: f64) -> Result<(), Error> {
+    fn constants<W: RingWord>(&mut self, _values: &[f64], _out: &Form) -> Result<(), Error> {
+        Ok(())
+    }
+    fn cut<W: RingWord>(&mut self, (): (), _form: &Form, _shift: u32) -> Result<(), Error> {
         Ok(())
     }
     fn share_of<W: RingWord>(&mut self, (): &(), _form: &Form) -> Result<(), Error> {
@@ -167,10 +170,6 @@ impl Interpreter for Meter {
         out: &Form,
     ) -> Result<(), Error> {
         self.material(extension::cost_square_sum(form.shape.len(), Lift::new(form, shift), out));
-        Ok(())
-    }
-    fn truncate<W: RingWord>(&mut self, (): &(), form: &Form, shift: u32) -> Result<(), Error> {
-        self.material(extension::cost_truncate(form, shift));
         Ok(())
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, (): &()) {}

@@ -38,12 +38,8 @@ pub trait Interpreter: Sized {
         form: &Form,
         value: &[f64],
     ) -> Result<(), Error>;
-    fn add_constant_masked<W: RingWord>(
-        &mut self,
-        x: &mut Self::Masked<W>,
-        form: &Form,
-        value: f64,
-    ) -> Result<(), Error>;
+    fn constants<W: RingWord>(&mut self, values: &[f64], out: &Form) -> Result<Self::Masked<W>, Error>;
+    fn cut<W: RingWord>(&mut self, share: Self::Share<W>, form: &Form, shift: u32) -> Result<Self::Share<W>, Error>;
     fn share_of<W: RingWord>(&mut self, x: &Self::Masked<W>, form: &Form) -> Result<Self::Share<W>, Error>;
 
     fn defer<W: RingWord>(&mut self, share: Self::Share<W>, form: &Form) -> Result<Self::Pending<W>, Error>;
@@ -94,8 +90,6 @@ pub trait Interpreter: Sized {
         out: &Form,
     ) -> Result<Self::Share<V>, Error>;
 
-    fn truncate<W: RingWord>(&mut self, x: &Self::Masked<W>, form: &Form, shift: u32)
-    -> Result<Self::Masked<W>, Error>;
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Self::Masked<W>) -> Self::Masked<V>;
     fn extend<W: RingWord, V: RingWord>(
         &mut self,

@@ -290,12 +290,10 @@ impl<R: Role> Interpreter for Offline<'_, R> {
     fn add_constant<W: RingWord>(&mut self, _share: &mut (), _form: &Form, _value: &[f64]) -> Result<(), Error> {
         Ok(())
     }
-    fn add_constant_masked<W: RingWord>(
-        &mut self,
-        _x: &mut Arc<Secret<W>>,
-        _form: &Form,
-        _value: f64,
-    ) -> Result<(), Error> {
+    fn constants<W: RingWord>(&mut self, _values: &[f64], out: &Form) -> Result<Arc<Secret<W>>, Error> {
+        Ok(Arc::new(Secret::new(Tensor::zeros(out.shape))))
+    }
+    fn cut<W: RingWord>(&mut self, _share: (), _form: &Form, _shift: u32) -> Result<(), Error> {
         Ok(())
     }
     fn share_of<W: RingWord>(&mut self, x: &Arc<Secret<W>>, _form: &Form) -> Result<(), Error> {
@@ -372,9 +370,6 @@ impl<R: Role> Interpreter for Offline<'_, R> {
         out: &Form,
     ) -> Result<(), Error> {
         extension::offline_square_sum::<W, V>(&mut self.role, x, Lift::new(form, shift), out)
-    }
-    fn truncate<W: RingWord>(&mut self, x: &Arc<Secret<W>>, form: &Form, shift: u32) -> Result<Arc<Secret<W>>, Error> {
-        extension::offline_truncate(&mut self.role, x, form, shift)
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Secret<W>>) -> Arc<Secret<V>> {
         Arc::new(Secret::new(x.expose().map(Word::cast)))

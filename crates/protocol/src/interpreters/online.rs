@@ -15,7 +15,7 @@ use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{
-    Server, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
+    Server, cut, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
 };
 use crate::record::{Keys, QueueReader, Record, RingWord};
 use crate::secret::Secret;
@@ -174,15 +174,12 @@ impl Interpreter for Online<'_> {
         }
         Ok(())
     }
-    fn add_constant_masked<W: RingWord>(
-        &mut self,
-        x: &mut Arc<Tensor<W>>,
-        form: &Form,
-        value: f64,
-    ) -> Result<(), Error> {
-        let value = fixed::encode::<W>(value, form.fraction);
-        *x = Arc::new(x.map(|word| word.plus(value)));
-        Ok(())
+    fn constants<W: RingWord>(&mut self, values: &[f64], out: &Form) -> Result<Arc<Tensor<W>>, Error> {
+        let words = values.iter().map(|&value| fixed::encode(value, out.fraction));
+        Ok(Arc::new(Tensor::new(out.shape, words.collect())))
+    }
+    fn cut<W: RingWord>(&mut self, share: Secret<W>, form: &Form, shift: u32) -> Result<Secret<W>, Error> {
+        Ok(cut::online(self.server.leads(), share, form, shift))
     }
     fn share_of<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, form: &Form) -> Result<Secret<W>, Error> {
         let mask = self.server.pop::<W>(form.shape)?;
@@ -279,9 +276,6 @@ impl Interpreter for Online<'_> {
         out: &Form,
     ) -> Result<Secret<V>, Error> {
         extension::online_square_sum(&mut self.server, x, Lift::new(form, shift), out)
-    }
-    fn truncate<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, form: &Form, shift: u32) -> Result<Arc<Tensor<W>>, Error> {
-        Ok(Arc::new(extension::online_truncate(x, form, shift)))
     }
     fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Arc<Tensor<W>>) -> Arc<Tensor<V>> {
         Arc::new(x.map(Word::cast))

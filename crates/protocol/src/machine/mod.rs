@@ -97,13 +97,25 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(share)
     }
 
-    /// Adds a public constant to every element of a masked value.
+    /// Public constants, one an element, as a masked value whose mask is zero. No opening.
     ///
     /// # Errors
-    /// From the interpreter.
-    pub fn add_constant_masked<W: RingWord>(&mut self, mut x: Masked<I, W>, value: f64) -> Result<Masked<I, W>, Error> {
-        self.interpreter.add_constant_masked(&mut x.payload, &x.form, value)?;
-        Ok(x)
+    /// If there are not as many as elements.
+    pub fn constants<W: RingWord>(&mut self, form: Form, values: &[f64]) -> Result<Masked<I, W>, Error> {
+        if values.len() != form.shape.len() {
+            return Err(Error::Program("one public constant an element is needed".into()));
+        }
+        Ok(Masked { form, payload: self.interpreter.constants(values, &form)? })
+    }
+
+    /// Cuts `shift` fraction bits; the ring shrinks by as many, so that opening the value takes fewer bytes. Stochastic:
+    /// off by less than one unit of the last place, unbiased. See [`protocols::cut`](crate::protocols::cut). No opening.
+    ///
+    /// # Errors
+    /// If there are not that many fraction bits.
+    pub fn cut<W: RingWord>(&mut self, share: Share<I, W>, shift: u32) -> Result<Share<I, W>, Error> {
+        let form = share.form.cut(shift)?;
+        Ok(Share { form, payload: self.interpreter.cut(share.payload, &share.form, shift)? })
     }
 
     /// A masked value as shares. No opening.
@@ -302,16 +314,6 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Self::check_lift::<V>(&x.form, shift, bits)?;
         let form = Form::new(Structure::SumColumns.shape(x.form.shape), bits, 2 * (x.form.fraction - shift));
         Ok(Share { form, payload: self.interpreter.square_sum(&x.payload, &x.form, shift, &form)? })
-    }
-
-    /// Cuts `shift` fraction bits; the ring shrinks by as many. Stochastic: off by less than one unit of the last
-    /// place, unbiased. No opening.
-    ///
-    /// # Errors
-    /// If there are not that many fraction bits.
-    pub fn truncate<W: RingWord>(&mut self, x: &Masked<I, W>, shift: u32) -> Result<Masked<I, W>, Error> {
-        let form = x.form.truncated(shift)?;
-        Ok(Masked { form, payload: self.interpreter.truncate(&x.payload, &x.form, shift)? })
     }
 
     /// The same masked value in a narrower word that still holds its ring. No opening.

@@ -1,11 +1,10 @@
-//! Truncation and extension: moving the binary point without large errors, and into a wider ring.
+//! Extension: a masked value in another ring, and products that change it on the way.
 //!
 //! A value masked mod 2^k as m = x + λ is *lifted*, cut by s, with c = m + 2^(k−2) and r = λ mod 2^k:
 //! x ≫ s = M − A + u·T, where M = (c ≫ s) − 2^(k−2−s) and u = 1 − c_top are public, A = r ≫ s, and T = r_top·2^(k−s)
 //! undoes the wrap of r. Needs |x| < 2^(k−2).
 //!
 //! **Computes**, modulo 2^b:
-//! - `truncate`: the masked value ((m ≫ s), (r ≫ s)) mod 2^(k−s): x ≫ s in a smaller ring, dealer-known still;
 //! - `extend`: shares of the lifted x;
 //! - `product`: shares of the product of two lifted values, few of the second against many of the first;
 //! - `square_sum`: shares of each row's sum of squares of the lifted x.
@@ -13,13 +12,13 @@
 //! The lifted value of a selection is in [`selection`](super::selection).
 //!
 //! **Shapes** any; a product's second factor `[batch, rows, 1]`. **Cost** no opening. Material with e = k − s, the width
-//! that a cut value has, for n elements (n′ of the second factor, e′ its width): truncate ⌈e·n/8⌉; extend
+//! that a cut value has, for n elements (n′ of the second factor, e′ its width): extend
 //! ⌈b·n/8⌉ + ⌈(b−e)·n/8⌉; product that of extending both, and ⌈b·n/8⌉ + ⌈(b−e)·n/8⌉ + ⌈(b−e′)·n/8⌉ + ⌈(b−e−e′)·n/8⌉;
 //! square_sum that of extending, ⌈b·rows/8⌉ and ⌈(b−e−1)·n/8⌉ bytes: a multiple of 2^e needs b − e bits only.
 //! **Security** shares only. **Error** floor, plus one unit of the last place with the probability of the cut-off part:
 //! stochastic rounding, unbiased, never more than one unit; there is no rare large error. **Source** the wrap-bit
-//! correction as in Escudero et al., CRYPTO'20, and Dalskov et al. **Differs from the source** in that the masked form
-//! stays dealer-known after `truncate`, and that a lifted value is multiplied without being opened again.
+//! correction as in Escudero et al., CRYPTO'20, and Dalskov et al. **Differs from the source** in that a lifted value is
+//! multiplied without being opened again.
 
 use super::{Role, Server, words_len};
 use crate::error::Error;
@@ -110,19 +109,6 @@ pub(crate) fn offline_lift<W: RingWord, V: RingWord>(
 
 pub(crate) fn online_lift<V: RingWord>(server: &mut impl Server, shape: Shape) -> Result<Lifted<V>, Error> {
     Ok(Lifted { low: server.pop(shape)?, top: server.pop(shape)? })
-}
-
-pub(crate) fn offline_truncate<W: RingWord>(
-    role: &mut impl Role,
-    mask: &Arc<Secret<W>>,
-    form: &Form,
-    shift: u32,
-) -> Result<Arc<Secret<W>>, Error> {
-    role.correlated(form.shape, form.bits - shift, || Lift::new(form, shift).lows(mask.expose()))
-}
-
-pub(crate) fn online_truncate<W: Word>(public: &Tensor<W>, form: &Form, shift: u32) -> Tensor<W> {
-    Lift::new(form, shift).lows(public)
 }
 
 pub(crate) fn offline_extend<W: RingWord, V: RingWord>(
@@ -266,11 +252,6 @@ pub(crate) fn online_square_sum<W: RingWord, V: RingWord>(
     });
     let sums = Secret::new(terms.expose().sum_columns());
     Ok(Secret::new(sums.expose().zip(squares.expose(), V::plus)))
-}
-
-/// Material bytes of `truncate`.
-pub(crate) fn cost_truncate(form: &Form, shift: u32) -> usize {
-    words_len(form.shape.len(), form.bits - shift)
 }
 
 /// Material bytes of the lift of `len` elements to a ring of `ring` bits: those of `extend`.

@@ -12,6 +12,7 @@
 
 pub mod comparison;
 pub mod conjunction;
+pub mod cut;
 pub mod exponential;
 pub mod extension;
 pub mod linear;

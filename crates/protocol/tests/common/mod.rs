@@ -159,9 +159,11 @@ impl Body for Everything {
         machine.reveal(dot, "a test")?;
         let product = machine.product(&x, &y)?.add(&machine.square_sum::<u64, u64>(&x, 0, 60)?)?;
         machine.reveal(product, "a test")?;
-        let cut = machine.truncate(&x, 6)?;
-        let cut = machine.add_constant_masked(cut, 1.0)?;
-        let cut = machine.share_of(&cut)?;
+        let cut = machine.share_of(&x)?;
+        let cut = machine.cut(cut, 6)?;
+        let cut = machine.open(cut)?;
+        let one = machine.constants(cut.form().with_shape(Shape::row(1)), &[1.0])?;
+        let cut = machine.share_of(&cut.add(&one)?)?;
         machine.reveal(cut, "a test")?;
         let lifted = machine.extend::<u64, u128>(&x, 6, 88)?;
         machine.reveal(lifted, "a test")?;
@@ -179,7 +181,9 @@ impl Body for Everything {
         let odd = machine.bits_to_share::<u32>(&odd, 5)?;
         machine.reveal(odd, "a test")?;
         lifted_and_narrow(machine, &bits, &x, &narrow)?;
-        let small = machine.truncate(&x, 2)?.narrowed(50);
+        let small = machine.share_of(&x)?;
+        let small = machine.cut(small, 2)?;
+        let small = machine.open(small)?.narrowed(50);
         let gelu = gates::gelu::<I, u64, u64>(machine, &small, Target { bits: 64, fraction: 10 })?;
         machine.reveal(gelu, "a test")?;
         let root = gates::inverse_root(machine, &norm, 1.0, &Wide { low: 4, high: 17, fraction: 8 })?;
@@ -209,7 +213,9 @@ fn lifted_and_narrow<I: Interpreter>(
     machine.reveal(squares, "a test")?;
     let kept = machine.select_extended::<u32, u64>(bits, narrow, 9, 33)?;
     machine.reveal(kept, "a test")?;
-    let narrower = machine.truncate(x, 6)?.narrowed(30);
+    let narrower = machine.share_of(x)?;
+    let narrower = machine.cut(narrower, 6)?;
+    let narrower = machine.open(narrower)?.narrowed(30);
     let narrower = machine.to_word::<u64, u32>(&narrower)?;
     let narrower = machine.extend::<u32, u32>(&narrower, 2, 31)?;
     machine.reveal(narrower, "a test")?;

@@ -80,9 +80,9 @@ fn activations() {
             }
             for (bits, point) in [(32, 21), (50, 10)] {
                 let (sent, material) = comparison(n, 9, 4, 4);
-                // The copy of eight fraction bits in 29, its parabolas' value of 28, and that lifted to the target, as is
-                // the positive part.
-                let sent = words(n, bits) + sent + 2 * words(n, 29);
+                // The copy of eight fraction bits in 29, its parabolas' value cut to the target's of 28, and that lifted, as
+                // is the positive part.
+                let sent = words(n, bits) + sent + words(n, 29) + words(n, 29 - (28 - fraction));
                 let copy = lift(n, bits - (point - 8), 29);
                 let positive = select_extended(n, bits - (point - fraction), ring);
                 let value = piecewise(n, 29, 2, 9) + lift(n, 29 - (28 - fraction), ring);
@@ -106,11 +106,11 @@ fn maximum_and_softmax() {
             let form = Form::new(Shape::matrix(rows, columns), bits as u32, point);
             let (openings, compared, material) = maximum(rows, columns, bits, 3);
             let (sent, power) = exponential(n, bits as u32 - point - 4, 42);
-            let sent = words(n, bits) + compared + sent + words(n, 42);
             for target in TARGETS {
                 // The power has forty fraction bits.
-                let lifted = lift(n, 42 - (40 - target.fraction as usize), target.bits as usize);
-                let material = material + power + lifted;
+                let width = 42 - (40 - target.fraction as usize);
+                let sent = words(n, bits) + compared + sent + words(n, width);
+                let material = material + power + lift(n, width, target.bits as usize);
                 check(&gate(Softmax { target }, vec![form]), cost(1 + openings + 3, sent, material));
             }
         }
@@ -134,11 +134,10 @@ fn wide(n: usize, width: usize, knots: usize) -> (usize, usize) {
     (words(n, 104) + planes(4 * knots, n), lift(n, width, 104) + digits + (2 + 4 * knots) * words(n, 104))
 }
 
-/// Bytes each way and material of scaling n elements cut to `width` bits by `few` factors of ring 104 cut to `factor`
-/// bits, with `cut` bits of the product cut for a ring of `ring` bits.
+/// Bytes each way and material of scaling n elements cut to `width` bits by `few` factors of `factor` bits, with `cut`
+/// bits of the product cut for a ring of `ring` bits.
 fn scaling((n, width): (usize, usize), (few, factor): (usize, usize), cut: usize, ring: usize) -> (usize, usize) {
-    let sent = words(few, 104) + words(n, ring + cut);
-    (sent, lifted_product((n, width), (few, factor), ring + cut) + words(n, ring))
+    (words(few, factor) + words(n, ring), lifted_product((n, width), (few, factor), ring + cut))
 }
 
 body!(LayerNorm { target: Target, wide: bool }, |this, machine| {
@@ -192,13 +191,13 @@ fn normalising() {
             (Target { bits: 64, fraction: 12 }, true),
         ] {
             // Squares of eight fraction bits in a ring of 36, of whose sixteen the root's copy keeps eight.
-            let squares = square_sum(n, rows, bits - (point - 8), 36);
+            let width = bits - (point - 12);
+            let squares = square_sum(n, rows, width - 4, 36);
             let (root_sent, root) = wide(rows, 36 - 8, 12);
             // Twelve fraction bits of the rows, seventeen of the factor's 94.
             let cut = 12 + 17 - target.fraction as usize;
-            let (scaled_sent, scaled) =
-                scaling((n, bits - (point - 12)), (rows, 104 - (94 - 17)), cut, target.bits as usize);
-            let sent = words(n, bits) + words(rows, 36) + root_sent + scaled_sent;
+            let (scaled_sent, scaled) = scaling((n, width), (rows, 104 - (94 - 17)), cut, target.bits as usize);
+            let sent = words(n, width) + words(rows, 36) + root_sent + scaled_sent;
             check(&gate(LayerNorm { target, wide: is_wide }, vec![form]), cost(6, sent, squares + root + scaled));
         }
     }

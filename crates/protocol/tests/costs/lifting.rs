@@ -1,4 +1,4 @@
-//! Truncation, extension, and the operations that lift their operands: bits that a lift does not need are not dealt.
+//! Extension, and the operations that lift their operands: bits that a lift does not need are not dealt.
 
 use super::{
     SIZES, check, comparison, cost, exponential, lift, lifted_product, opened, select_extended, square_sum, words,
@@ -13,7 +13,6 @@ const RESULTS: [(u32, usize); 6] = [(32, 17), (32, 32), (64, 40), (64, 64), (128
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Truncate,
     Extend,
     SquareSum,
     Select,
@@ -32,7 +31,6 @@ fn apply<I: Interpreter, V: RingWord>(machine: &mut Machine<I>, of: &Lift) -> Re
     let x = machine.open(x)?;
     let ring = of.out.1 as u32;
     match of.kind {
-        Kind::Truncate => machine.truncate(&x, of.cut).map(|_| ()),
         Kind::Extend => machine.extend::<u64, V>(&x, of.cut, ring).map(|_| ()),
         Kind::SquareSum => machine.square_sum::<u64, V>(&x, of.cut, ring).map(|_| ()),
         Kind::Select => {
@@ -43,7 +41,7 @@ fn apply<I: Interpreter, V: RingWord>(machine: &mut Machine<I>, of: &Lift) -> Re
 }
 
 #[test]
-fn truncation_extension_squares_and_selection() {
+fn extension_squares_and_selection() {
     for n in SIZES {
         for (bits, cut) in OPERANDS {
             let width = bits - cut as usize;
@@ -53,7 +51,6 @@ fn truncation_extension_squares_and_selection() {
                 for out in RESULTS {
                     let of = |kind| gate(Lift { kind, cut, out }, vec![form]);
                     let sent = words(n, bits);
-                    check(&of(Kind::Truncate), cost(1, sent, words(n, width)));
                     check(&of(Kind::Extend), cost(1, sent, lift(n, width, out.1)));
                     let squares = square_sum(n, shape.rows, width, out.1);
                     check(&of(Kind::SquareSum), cost(1, sent, squares));

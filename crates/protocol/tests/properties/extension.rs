@@ -1,4 +1,4 @@
-//! Truncation and extension, at every width and shift.
+//! Cutting and extension, at every width and shift.
 
 use super::{Operand, cuts, lifted_values, uniform};
 use crate::common::{big, body, gate, integers, wrapped};
@@ -6,8 +6,8 @@ use blindroute_protocol::{Error, Form, Interpreter, Machine, RingWord, Shape};
 
 fn cut_all<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, operand: Operand) -> Result<(), Error> {
     let x = operand.open::<I, W>(machine, 0)?;
-    let cut = machine.truncate(&x, operand.cut)?;
-    let cut = machine.share_of(&cut)?;
+    let cut = machine.share_of(&x)?;
+    let cut = machine.cut(cut, operand.cut)?;
     machine.reveal(cut, "a test")?;
     for ring in RINGS[0] {
         let lifted = machine.extend::<W, u32>(&x, operand.cut, ring)?;
@@ -53,7 +53,7 @@ fn check(operand: Operand, values: &[i128]) {
 }
 
 #[test]
-fn truncation_and_extension_at_every_width_and_shift() {
+fn cutting_and_extension_at_every_width_and_shift() {
     for bits in (5..=64u32).chain([65, 80, 104]) {
         let values = lifted_values(u64::from(bits), bits, 32);
         // Every shift leaves three bits at least. Of the widest rings the shifts near the words' ends are enough.
@@ -69,16 +69,15 @@ fn truncation_and_extension_at_every_width_and_shift() {
     }
 }
 
-body!(Truncate {}, |this, machine| {
+body!(Whole {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
-    let x = machine.open(x)?;
-    let cut = machine.truncate(&x, x.form().fraction)?;
-    let cut = machine.share_of(&cut)?;
+    let shift = x.form().fraction;
+    let cut = machine.cut(x, shift)?;
     machine.reveal(cut, "a test")
 });
 
 #[test]
-fn truncation_uses_the_whole_ring_but_for_one_unit() {
+fn cutting_uses_the_whole_ring_but_for_one_unit() {
     for (bits, shift) in [(24u32, 0u32), (24, 5), (24, 20)] {
         let end = 1i128 << (bits - 1);
         // Rounding up must not pass the end of the ring that is left.
@@ -93,7 +92,7 @@ fn truncation_uses_the_whole_ring_but_for_one_unit() {
             form.shape,
             values.iter().map(|&x| (x as f64 / 2f64.powi(shift as i32)) as f32).collect(),
         );
-        let found = integers(u64::from(shift), &gate(Truncate {}, vec![form]), &[], &[input]);
+        let found = integers(u64::from(shift), &gate(Whole {}, vec![form]), &[], &[input]);
         for (&x, y) in wide.iter().zip(&found[0]) {
             assert!(cuts(x, shift).contains(y), "{x} >> {shift} gave {y} in {bits} bits");
         }
@@ -101,7 +100,7 @@ fn truncation_uses_the_whole_ring_but_for_one_unit() {
 }
 
 #[test]
-fn truncation_and_extension_are_unbiased() {
+fn cutting_and_extension_are_unbiased() {
     const COUNT: usize = 4096;
     for (bits, shift, x) in [(30u32, 8u32, 1000i128), (30, 8, -1001), (52, 12, 123_456_789), (64, 24, -77_777_777_777)]
     {

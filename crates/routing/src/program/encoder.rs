@@ -21,15 +21,15 @@ use blindroute_protocol::{
 const TWO_RELU_WINDOW: Window = Window { range: SCORE_RANGE, digits: 4 };
 /// |pre-activation| of the feed-forward network is below 2^7. ReLU looks at 12 bits of it.
 const INNER: Window = Window { range: 7, digits: 3 };
-/// Fraction bits of 2ReLU's attention weights: no more than its comparison resolves, or small negative scores stay.
-const TWO_RELU_FRACTION: u32 = 4 * TWO_RELU_WINDOW.digits - SCORE_RANGE;
+/// Fraction bits of scores, of which 2ReLU's comparison looks at all, and softmax's power at no more.
+const SCORE_FRACTION: u32 = 8;
 /// Fraction bits of softmax's numerators, the largest of which is between a quarter and a half.
 const SOFTMAX_FRACTION: u32 = 11;
 /// Fraction bits of the sums of attention weights, and their range.
 const SUM_FRACTION: u32 = 12;
 /// Fraction bits of the reciprocals of those sums.
 const RECIPROCAL_FRACTION: u32 = 20;
-/// Most fraction bits of the products with the values on their way to be normalised.
+/// Most fraction bits of the products with the values, on their way to be normalised.
 const CONTEXT_FRACTION: u32 = 13;
 /// Added to 2ReLU's row sum, so that a row without a positive score is defined.
 pub(super) const ROW_OFFSET: f64 = 0.01;
@@ -133,9 +133,9 @@ impl Encoder<'_> {
         let pooled = match (self.plan.pooling, weights) {
             (Pooling::Mean, Some(weights)) => {
                 let pooled = machine.matmul(&weights, &x)?;
-                let pooled = machine.open(pooled)?;
                 let fraction = pooled.form().fraction;
-                machine.truncate(&pooled, fraction - HEAD_FRACTION)?
+                let pooled = machine.cut(pooled, fraction - HEAD_FRACTION)?;
+                machine.open(pooled)?
             }
             (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(HEAD_FRACTION - LAST),
             _ => return Err(Error::Program("pooling weights go with mean pooling".into())),
@@ -157,10 +157,11 @@ impl Encoder<'_> {
         let heads = self.plan.heads;
         let [queries, keys, values] = self.heads(machine, x, layer)?;
         let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?;
+        let scores = machine.cut(scores, 2 * ACTIVATION - SCORE_FRACTION)?;
         let scores = machine.open(scores)?;
         let (weights, offset, range) = match self.plan.attention {
             Attention::TwoRelu => {
-                let target = Target { bits: NARROW, fraction: TWO_RELU_FRACTION };
+                let target = Target { bits: NARROW, fraction: SCORE_FRACTION };
                 let weights = gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)?;
                 (weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION })
             }
@@ -176,10 +177,12 @@ impl Encoder<'_> {
         let sums = machine.open(sums)?;
         let weights = machine.take(weights)?;
         let product = machine.matmul(&weights, &values)?;
-        let fraction = product.form().fraction;
+        let fraction = product.form().fraction.min(CONTEXT_FRACTION);
+        let shift = product.form().fraction - fraction;
+        let product = machine.cut(product, shift)?;
         let product = machine.defer(product)?;
         let factor = gates::reciprocal(machine, &sums, offset, &range)?;
-        let scaling = Scaling { value: fraction.min(CONTEXT_FRACTION), factor: RECIPROCAL_FRACTION, target: LAYER };
+        let scaling = Scaling { value: fraction, factor: RECIPROCAL_FRACTION, target: LAYER };
         let context = gates::scale_deferred_rows::<I, u32, u64>(machine, product, factor, scaling)?;
         Ok(machine.to_word::<u64, u32>(&context)?.restructure(&Structure::MergeHeads(heads)))
     }
@@ -199,16 +202,17 @@ impl Encoder<'_> {
         let (both, values) = if lifts_heads(machine) {
             let x = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
             let qkv = self.affine(machine, &x, layer, "qkv.narrow")?;
+            let qkv = machine.cut(qkv, FRACTION)?;
             let qkv = machine.open(qkv)?;
-            let both = machine.extend::<u32, u32>(&qkv.restructure(&columns(0, 2)), FRACTION, SCORES)?;
-            let values = machine.extend::<u32, u32>(&qkv.restructure(&columns(2, 1)), FRACTION, NARROW)?;
+            let both = machine.extend::<u32, u32>(&qkv.restructure(&columns(0, 2)), 0, SCORES)?;
+            let values = machine.extend::<u32, u32>(&qkv.restructure(&columns(2, 1)), 0, NARROW)?;
             let both = machine.defer(both)?;
             let values = machine.open(values)?;
             (machine.take(both)?, values)
         } else {
             let qkv = self.affine(machine, x, layer, "qkv")?;
+            let qkv = machine.cut(qkv, FRACTION)?;
             let qkv = machine.open(qkv)?;
-            let qkv = machine.truncate(&qkv, FRACTION)?;
             let qkv = machine.to_word::<u64, u32>(&qkv)?;
             (qkv.restructure(&columns(0, 2)).narrowed(SCORES), qkv.restructure(&columns(2, 1)))
         };
@@ -225,6 +229,7 @@ impl Encoder<'_> {
         layer: usize,
     ) -> Result<Masked<I, u32>, Error> {
         let inner = self.affine(machine, x, layer, "up")?;
+        let inner = machine.cut(inner, FRACTION)?;
         let inner = machine.open(inner)?;
         let activated = match self.plan.activation {
             Activation::Relu => gates::relu(machine, &inner, INNER, LAYER)?,

@@ -93,8 +93,8 @@ impl Head<'_> {
         let inner = machine.select(&positive, &inner)?;
         let inner = machine.open(inner)?;
         let query = machine.linear(&inner, self.weight("w2")?)?;
+        let query = machine.cut(query, HEAD_FRACTION)?;
         let query = machine.open(query)?;
-        let query = machine.truncate(&query, HEAD_FRACTION)?;
         let norm = machine.square_sum::<u64, u64>(&query, HEAD_FRACTION - 14, 48)?;
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;

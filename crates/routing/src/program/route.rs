@@ -181,8 +181,8 @@ impl Program for RouteProgram {
                 let lambda = machine.input::<u64>(count - 1)?;
                 let embedding = encoder.run(machine, inputs)?;
                 let lambda = machine.defer(lambda)?;
+                let embedding = machine.cut(embedding, FRACTION)?;
                 let embedding = machine.open(embedding)?;
-                let embedding = machine.truncate(&embedding, FRACTION)?;
                 let lambda = machine.take(lambda)?;
                 let bits = head(router).choose(machine, &embedding, &lambda)?;
                 machine.reveal_bits(bits, CHOICE)

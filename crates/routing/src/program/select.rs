@@ -111,8 +111,7 @@ impl SelectProgram {
         let taken = WINDOW.low + WINDOW.with_taken().window();
         let ties = WINDOW.low + WINDOW.with_ties(self.candidates).window();
         match self.method {
-            SelectMethod::Unsorted => [PLAIN, PLAIN],
-            SelectMethod::Hnsw => [PLAIN, PLAIN.max(HEAD_PRODUCT + selection::index_bits(self.candidates))],
+            SelectMethod::Unsorted | SelectMethod::Hnsw => [PLAIN, PLAIN],
             SelectMethod::Maximum | SelectMethod::MaximumTree => [taken, ties],
             SelectMethod::Bitonic | SelectMethod::Kona => [ties, ties],
             SelectMethod::BruteForce => [PLAIN, ties],

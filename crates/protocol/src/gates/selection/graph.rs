@@ -84,7 +84,11 @@ pub fn graph_search<I: Interpreter>(
     let n = candidates(similarity, score, k)?;
     graph.check(n, k)?;
     let Window { low, digits } = window;
-    let all = Near { similarity: similarity.clone(), score: score.clone(), index: indices(machine, score)? };
+    let all = Near {
+        similarity: similarity.clone(),
+        score: score.clone(),
+        index: indices(machine, score.form().shape.columns)?,
+    };
 
     let upper = Structure::Gather(Shape::row(graph.top.len()), graph.top.as_slice().into());
     let entry = argmax(machine, &all.similarity.restructure(&upper), low, digits)?;

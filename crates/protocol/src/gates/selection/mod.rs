@@ -67,11 +67,6 @@ impl Window {
     }
 }
 
-/// Integer bits that scores need besides their fraction, since candidates' indices are made in their ring.
-pub fn index_bits(candidates: usize) -> u32 {
-    count_bits(candidates)
-}
-
 /// The number of candidates, if similarities, scores and k fit together. These searches take one row each, no batch.
 fn candidates<I: Interpreter>(similarity: &Masked<I, u64>, score: &Masked<I, u64>, k: usize) -> Result<usize, Error> {
     let shape = similarity.form().shape;

@@ -1,7 +1,8 @@
 //! Candidates that move: a key to order them by, a score for the choice among the best, and the index they came with.
 
-use super::{Window, index_bits};
+use super::Window;
 use crate::error::Error;
+use crate::form::Form;
 use crate::gates::argmax::{Order, count_bits, winner};
 use crate::interpreters::Interpreter;
 use crate::linear::Structure;
@@ -32,7 +33,11 @@ impl<I: Interpreter> Records<I> {
         score: &Masked<I, u64>,
         window: Window,
     ) -> Result<Self, Error> {
-        Ok(Self { key, score: break_ties(machine, score, window)?, index: indices(machine, score)? })
+        Ok(Self {
+            key,
+            score: break_ties(machine, score, window)?,
+            index: indices(machine, score.form().shape.columns)?,
+        })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -137,41 +142,14 @@ fn scatter<'a, I: Interpreter + 'a, W: RingWord>(
     row.ok_or_else(|| Error::Program("records of no parts".into()))
 }
 
-/// Public integers times `unit`, as values whose mask is zero; `zero` gives their form. No opening.
-fn constants<I: Interpreter, W: RingWord>(
-    machine: &mut Machine<I>,
-    zero: Masked<I, W>,
-    unit: f64,
-    values: &[usize],
-) -> Result<Masked<I, W>, Error> {
-    let one = machine.add_constant_masked(zero, unit)?;
-    let shape = Shape::row(values.len());
-    let bits = usize::BITS - values.iter().max().unwrap_or(&0).leading_zeros();
-    let mut sum = one.restructure(&Structure::Gather(shape, vec![Structure::NOTHING; values.len()].into()));
-    for bit in 0..bits {
-        let pick = values.iter().map(|value| if value >> bit & 1 == 1 { 0 } else { Structure::NOTHING });
-        sum = sum.add(&one.restructure(&Structure::Gather(shape, pick.collect())).scale(1 << bit))?;
-    }
-    Ok(sum)
+/// 0, 1, …, n − 1 in a ring that counts to n. No opening.
+pub(super) fn indices<I: Interpreter>(machine: &mut Machine<I>, n: usize) -> Result<Masked<I, u32>, Error> {
+    machine.constants(Form::new(Shape::row(n), count_bits(n), 0), &count(n))
 }
 
-/// One element, zero, with mask zero.
-fn zero<I: Interpreter, W: RingWord>(x: &Masked<I, W>) -> Result<Masked<I, W>, Error> {
-    let first = x.restructure(&Structure::Gather(Shape::row(1), [0].into()));
-    first.subtract(&first)
-}
-
-/// 0, 1, … for each of the row `x`, in a ring that counts to it. No opening; material of one truncated element.
-/// The ring of `x` must hold as many integer bits.
-pub(super) fn indices<I: Interpreter>(machine: &mut Machine<I>, x: &Masked<I, u64>) -> Result<Masked<I, u32>, Error> {
-    let (n, form) = (x.form().shape.columns, x.form());
-    if form.bits < form.fraction + index_bits(n) {
-        return Err(Error::Program(format!("{n} candidates do not fit the integers of {} bits", form.bits)));
-    }
-    // A zero without fraction bits is what integers are made of.
-    let whole = machine.truncate(&zero(x)?, x.form().fraction)?.narrowed(index_bits(n));
-    let whole = zero(&machine.to_word::<u64, u32>(&whole)?)?;
-    constants(machine, whole, 1.0, &(0..n).collect::<Vec<_>>())
+/// 0, 1, …, n − 1.
+fn count(n: usize) -> Vec<f64> {
+    (0..n).map(|index| index as f64).collect()
 }
 
 /// The same order, but of equal values the one of the lower index is larger: the index goes below the resolution. No
@@ -184,7 +162,8 @@ pub(super) fn break_ties<I: Interpreter>(
     let n = x.form().shape.columns;
     let raised = x.raise(count_bits(n));
     let unit = 2f64.powi(window.low as i32 - raised.form().fraction as i32);
-    let behind = constants(machine, zero(&raised)?, unit, &(0..n).rev().collect::<Vec<_>>())?;
+    let behind: Vec<f64> = (0..n).rev().map(|index| index as f64 * unit).collect();
+    let behind = machine.constants(*raised.form(), &behind)?;
     raised.add(&behind)
 }
 
@@ -194,7 +173,7 @@ pub(super) fn one_hot<I: Interpreter>(
     index: &Masked<I, u32>,
     n: usize,
 ) -> Result<Bits<I>, Error> {
-    let places = constants(machine, zero(index)?, 1.0, &(0..n).collect::<Vec<_>>())?;
+    let places = machine.constants(index.form().with_shape(Shape::row(n)), &count(n))?;
     let copies = index.restructure(&Structure::Gather(Shape::row(n), vec![0; n].into()));
     let table: Vec<bool> = (0..1usize << index.form().bits).map(|difference| difference == 0).collect();
     machine.lookup_bits(&copies.subtract(&places)?, &table)

@@ -26,7 +26,7 @@ pub fn repeated_maximum_pairwise<I: Interpreter>(
     window: Window,
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
-    let (score, index) = (break_ties(machine, score, window)?, indices(machine, score)?);
+    let (score, index) = (break_ties(machine, score, window)?, indices(machine, score.form().shape.columns)?);
     let mut left = similarity.clone();
     let mut taken = Vec::with_capacity(k);
     for round in 1..=k {
