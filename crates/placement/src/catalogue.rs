@@ -81,7 +81,7 @@ mod tests {
         assert!(
             serde_json::from_slice::<Task>(br#"{"task":"select","candidates":9,"keep":4,"method":"magic"}"#).is_err()
         );
-        for (tuning, name) in [(Tuning::Middle, "middle"), (Tuning::Far, "far")] {
+        for (tuning, name) in [(Tuning::Lean, "lean"), (Tuning::Middle, "middle"), (Tuning::Far, "far")] {
             let tuned = TunedTask { tuning, ..task.into() };
             let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"{name}"}}"#);
             assert_eq!(ModelCatalogue::request(tuned), form.as_bytes());

@@ -8,6 +8,8 @@ pub enum Tuning {
     /// those of functions of few elements included.
     #[default]
     Near,
+    /// As [`Middle`](Self::Middle), but near where a program says that it holds its largest tensors.
+    Lean,
     /// What saves an opening at a small price: ReLU in one opening
     /// ([`rectifier_digits`](crate::protocols::rectifier_digits)), and by keys of function secret sharing comparisons in
     /// one ([`point`](crate::protocols::point)) and functions of few elements in none
@@ -19,5 +21,5 @@ pub enum Tuning {
 
 impl Tuning {
     /// All of them, the least material first.
-    pub const ALL: [Self; 3] = [Self::Near, Self::Middle, Self::Far];
+    pub const ALL: [Self; 4] = [Self::Near, Self::Lean, Self::Middle, Self::Far];
 }

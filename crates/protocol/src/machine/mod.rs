@@ -40,6 +40,20 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         self.tuning = tuning;
     }
 
+    /// [`tune`](Self::tune) for what `gate` does with the program's largest tensors: a lean program is near there.
+    ///
+    /// # Errors
+    /// From the gate.
+    pub fn with_large<T>(&mut self, gate: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let tuning = self.tuning;
+        if tuning == Tuning::Lean {
+            self.tuning = Tuning::Near;
+        }
+        let result = gate(self);
+        self.tuning = tuning;
+        result
+    }
+
     /// The choice in force.
     pub fn tuning(&self) -> Tuning {
         self.tuning
@@ -436,7 +450,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         let form = Form::new(x.form.shape, ring, x.form.fraction - shift);
         let whole = (&x.payload, &x.form, shift);
         let payload = match halves {
-            Some(halves) if self.tuning == Tuning::Middle || !by_keys => {
+            Some(halves) if self.tuning != Tuning::Far || !by_keys => {
                 self.interpreter.rectify_by_digits(whole, &halves, &form)?
             }
             _ => self.interpreter.rectify_by_keys(whole, comparison, &form)?,

@@ -87,9 +87,9 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
         let Keys { roots, corrections } = server.pop_keys(count)?;
         let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
         let public = &public.data()[range.clone()];
-        let points = points(public, threshold, comparison);
+        let points = [points(public, threshold, comparison)];
         let less = keys.evaluate(party, &roots, &points, [&[0, 1, 2], &[0, 1, 2]], |_| 0);
-        let less: [Secret<V>; 3] = <[Vec<V>; 3]>::try_from(less)
+        let less: [Secret<V>; 3] = <[Vec<V>; 3]>::try_from(less.into_iter().flatten().collect::<Vec<_>>())
             .map_err(|_| mismatch())?
             .map(|part| Secret::new(Tensor::new(blindroute_ring::Shape::row(count), part)));
         let shares = |part: &Arc<Secret<V>>, index: usize| part.expose().data()[start + index];

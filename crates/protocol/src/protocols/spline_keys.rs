@@ -115,11 +115,11 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
         for (index, (word, &(value, _))) in words.iter_mut().zip(&lifted).enumerate() {
             *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
         }
-        for (&threshold, difference) in comparison.thresholds.iter().zip(&differences) {
-            let points = points(public, threshold, comparison);
+        let lists: Vec<_> = comparison.thresholds.iter().map(|&t| points(public, t, comparison)).collect();
+        let less = keys.evaluate(party, &roots, &lists, [&cases[0], &cases[1]], |index| lifted[index].1);
+        let less = zeroize::Zeroizing::new(less);
+        for ((&threshold, difference), less) in comparison.thresholds.iter().zip(&differences).zip(less.iter()) {
             let shift = W::from_i64(threshold);
-            let less = keys.evaluate(party, &roots, &points, [&cases[0], &cases[1]], |index| lifted[index].1);
-            let less: Vec<_> = less.into_iter().map(zeroize::Zeroizing::new).collect();
             for (index, word) in words.iter_mut().enumerate() {
                 let (value, case) = lifted[index];
                 let flips = public[index].minus(shift).bit(bit);

@@ -3,6 +3,7 @@
 use super::hash::Hash;
 use super::{BATCH, Node, correct, spread};
 use crate::{Word, pack};
+use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
 /// What a payload key looks like: public.
@@ -32,6 +33,127 @@ impl Shape {
 const fn place<V: Word>(index: usize) -> (u128, u32) {
     let words = 128 / V::BITS as usize;
     ((index / words) as u128, (index % words) as u32 * V::BITS)
+}
+
+/// Keys that are walked together: their corrections stay in the second-level cache, and the cipher's pipeline is full.
+const WALKED: usize = 64;
+
+/// Where the words of a node's values are: for each case the numbers of its blocks, and for each of its words which of
+/// those and the bit in it.
+struct Slots {
+    blocks: [Vec<u128>; 2],
+    words: [Vec<(usize, u32)>; 2],
+}
+
+impl Slots {
+    fn new<V: Word>(cases: [&[usize]; 2]) -> Self {
+        let blocks = cases.map(|words| {
+            let mut blocks: Vec<u128> = words.iter().map(|&word| place::<V>(word).0).collect();
+            blocks.dedup();
+            blocks
+        });
+        assert_eq!(blocks[0].len(), blocks[1].len(), "blocks of the two cases");
+        let words = [0, 1].map(|case| {
+            let slot = |&word: &usize| {
+                let (block, shift) = place::<V>(word);
+                (blocks[case].iter().position(|&found| found == block).unwrap_or_default() * WALKED, shift)
+            };
+            cases[case].iter().map(slot).collect()
+        });
+        Self { blocks, words }
+    }
+}
+
+/// The walk of a batch of keys along one list of points. Wiped on drop.
+#[derive(Default)]
+struct Walk<V: Word> {
+    depth: u32,
+    cases: Vec<usize>,
+    /// Corrections, level after level, of each key its case's words.
+    values: Vec<V>,
+    seeds: Vec<u128>,
+    nodes: Vec<Node>,
+    /// Of each key its words.
+    sums: Vec<V>,
+    hash: Hash,
+    hashes: Vec<u128>,
+    converted: Vec<u128>,
+    lefts: Vec<usize>,
+    /// Of those that go left, seeds and cases.
+    left: Vec<(u128, usize)>,
+}
+
+impl<V: Word> Drop for Walk<V> {
+    fn drop(&mut self) {
+        self.values.zeroize();
+        self.seeds.zeroize();
+        self.nodes.zeroize();
+        self.sums.zeroize();
+        self.hashes.zeroize();
+        self.converted.zeroize();
+        self.left.zeroize();
+    }
+}
+
+impl<V: Word> Walk<V> {
+    fn run(&mut self, party: usize, roots: &[u128], points: &[u32], slots: &Slots) {
+        let (count, width) = (points.len(), slots.words[0].len());
+        self.nodes.clear();
+        self.nodes.extend(roots.iter().map(|&root| Node::root(root, party)));
+        self.sums.clear();
+        self.sums.resize(count * width, V::ZERO);
+        self.hashes.resize(count, 0);
+        self.converted.resize(slots.blocks[0].len() * WALKED, 0);
+        for level in 0..self.depth as usize {
+            let bit = self.depth - 1 - level as u32;
+            self.pay(level, bit, points, slots);
+            if level + 1 == self.depth as usize {
+                return;
+            }
+            let children = self.nodes.iter().zip(points).map(|(node, &c)| (node.seed, u128::from(c >> bit & 1)));
+            self.hash.children(children, &mut self.hashes);
+            let corrections = self.seeds[level * count..][..count].iter().zip(&self.hashes);
+            for ((node, &c), (&seed, &hash)) in self.nodes.iter_mut().zip(points).zip(corrections) {
+                *node = node.child(hash, c >> bit & 1, seed);
+            }
+        }
+    }
+
+    /// Adds a level's values to the sums of the keys that go left there.
+    fn pay(&mut self, level: usize, bit: u32, points: &[u32], slots: &Slots) {
+        let (count, width) = (points.len(), slots.words[0].len());
+        self.lefts.resize(count, 0);
+        let mut left = 0;
+        // Where a path turns is as good as random: no branch.
+        for (index, &point) in points.iter().enumerate() {
+            self.lefts[left] = index;
+            left += usize::from(point >> bit & 1 == 0);
+        }
+        let lefts = &self.lefts[..left];
+        self.left.clear();
+        self.left.extend(lefts.iter().map(|&index| (self.nodes[index].seed, self.cases[index])));
+        for (at, out) in self.converted.chunks_exact_mut(WALKED).enumerate() {
+            let blocks = [slots.blocks[0][at], slots.blocks[1][at]];
+            self.hash.values(self.left.iter().map(|&(seed, case)| (seed, blocks[case])), &mut out[..left]);
+        }
+        for (at, &index) in lefts.iter().enumerate() {
+            let mask = V::from_u128(self.nodes[index].mask());
+            let corrections = &self.values[(level * count + index) * width..][..width];
+            let sums = &mut self.sums[index * width..][..width];
+            let places = &slots.words[self.cases[index]];
+            for ((sum, &correction), &(slot, shift)) in sums.iter_mut().zip(corrections).zip(places) {
+                let value = word_at::<V>(self.converted[slot + at], shift);
+                *sum = sum.plus(value).plus(correction.bit_and(mask));
+            }
+        }
+    }
+}
+
+/// The word at a bit of a block.
+#[inline(always)]
+fn word_at<V: Word>(block: u128, shift: u32) -> V {
+    // Blocks of one word need no shift, which takes as long as the rest.
+    V::from_u128(if V::BITS == 128 { block } else { block >> shift })
 }
 
 /// The corrections of many keys, the same for both holders. Wiped on drop; prints its size only.
@@ -84,7 +206,7 @@ impl<V: Word> PayloadKeys<V> {
                     let at = block as usize * BATCH;
                     let values = &mut values[level * len + start..][..count];
                     for (index, value) in values.iter_mut().enumerate() {
-                        let of = |party: usize| V::from_u128(converted[party][at + index] >> shift);
+                        let of = |party: usize| word_at::<V>(converted[party][at + index], shift);
                         let wanted = payload[start + index].bit_and(V::from_u128(spread(points[index].into(), bit)));
                         let difference = wanted.minus(of(0)).plus(of(1));
                         // Of the holders, the one whose control bit is set adds it: the sign is that one's.
@@ -117,8 +239,10 @@ impl<V: Word> PayloadKeys<V> {
         Self { shape, len, seeds, values }
     }
 
-    /// `party`'s shares of words of \[c < r\]·β for each key's c: those words that `cases` lists for the key's case, the
-    /// first of each case, then the second, and so on. Points and cases are public.
+    /// `party`'s shares of words of \[c < r\]·β, for each list of points the shares at each key's c there: those words that
+    /// `cases` lists for the key's case, the first of each case, then the second, and so on. Points and cases are public.
+    ///
+    /// A batch of keys is walked for all lists while it stays in the cache.
     ///
     /// # Panics
     /// If the cases list different numbers of words.
@@ -126,77 +250,46 @@ impl<V: Word> PayloadKeys<V> {
         &self,
         party: usize,
         roots: &[u128],
-        points: &[u32],
+        lists: &[Vec<u32>],
         cases: [&[usize]; 2],
         case: impl Fn(usize) -> usize,
-    ) -> Vec<Vec<V>> {
-        let (len, depth) = (self.len, self.shape.depth as usize);
-        let width = cases[0].len();
+    ) -> Vec<Vec<Vec<V>>> {
+        let (len, width) = (self.len, cases[0].len());
         assert_eq!(width, cases[1].len(), "words of the two cases");
-        let blocks = cases.map(|words| {
-            let mut blocks: Vec<u128> = words.iter().map(|&word| place::<V>(word).0).collect();
-            blocks.dedup();
-            blocks
-        });
-        let count_blocks = blocks[0].len();
-        assert_eq!(count_blocks, blocks[1].len(), "blocks of the two cases");
-        // Of each case's words: which of the case's blocks, and the bit in it.
-        let slots = [0, 1].map(|case| {
-            let slot = |&word: &usize| {
-                let (block, shift) = place::<V>(word);
-                (blocks[case].iter().position(|&found| found == block).unwrap_or_default() * BATCH, shift)
-            };
-            cases[case].iter().map(slot).collect::<Vec<_>>()
-        });
-        let mut out = vec![vec![V::ZERO; len]; width];
-        let mut hash = Hash::default();
-        let mut hashes = [0u128; BATCH];
-        let mut converted = vec![0u128; count_blocks * BATCH];
-        let mut lefts = Vec::with_capacity(BATCH);
-        for start in (0..len).step_by(BATCH) {
-            let count = BATCH.min(len - start);
-            let points = &points[start..start + count];
-            let roots = roots[start..start + count].iter();
-            let mut nodes: Zeroizing<Vec<_>> = Zeroizing::new(roots.map(|&root| Node::root(root, party)).collect());
-            for level in 0..depth {
-                let bit = (depth - 1 - level) as u32;
-                lefts.clear();
-                lefts.extend((0..count).filter(|&index| points[index] >> bit & 1 == 0));
-                for (at, out) in converted.chunks_exact_mut(BATCH).enumerate() {
-                    let blocks = lefts.iter().map(|&i| (nodes[i].seed, blocks[case(start + i)][at]));
-                    hash.values(blocks, &mut out[..lefts.len()]);
-                }
-                let level_at = level * len + start;
+        let slots = Slots::new::<V>(cases);
+        let mut out = vec![vec![vec![V::ZERO; len]; width]; lists.len()];
+        let mut walk = Walk::default();
+        for start in (0..len).step_by(WALKED) {
+            let count = WALKED.min(len - start);
+            self.gather(start..start + count, cases, &case, &mut walk);
+            let roots = &roots[start..start + count];
+            for (points, out) in lists.iter().zip(&mut out) {
+                walk.run(party, roots, &points[start..start + count], &slots);
                 for (word, out) in out.iter_mut().enumerate() {
-                    let sums = &mut out[start..][..count];
-                    let ways = [0, 1].map(|case| {
-                        let (slot, shift) = slots[case][word];
-                        (&converted[slot..][..lefts.len()], shift, &self.values[cases[case][word]][level_at..][..count])
-                    });
-                    for (at, &index) in lefts.iter().enumerate() {
-                        let (converted, shift, corrections) = ways[case(start + index)];
-                        let value = V::from_u128(converted[at] >> shift);
-                        let correction = corrections[index].bit_and(V::from_u128(nodes[index].mask()));
-                        sums[index] = sums[index].plus(value).plus(correction);
+                    for (out, sums) in out[start..].iter_mut().zip(walk.sums.chunks_exact(width.max(1))) {
+                        // The second party's share is what cancels the first's.
+                        *out = if party == 1 { V::ZERO.minus(sums[word]) } else { sums[word] };
                     }
-                }
-                if level + 1 == depth {
-                    break;
-                }
-                let children = nodes.iter().zip(points).map(|(node, &c)| (node.seed, u128::from(c >> bit & 1)));
-                hash.children(children, &mut hashes[..count]);
-                let seeds = &self.seeds[level_at..][..count];
-                for (index, (node, &c)) in nodes.iter_mut().zip(points).enumerate() {
-                    *node = node.child(hashes[index], c >> bit & 1, seeds[index]);
                 }
             }
         }
-        hashes.zeroize();
-        converted.zeroize();
-        if party == 1 {
-            out.iter_mut().flatten().for_each(|word| *word = V::ZERO.minus(*word));
-        }
         out
+    }
+
+    /// Brings a batch's corrections together, in the order in which they are read.
+    fn gather(&self, keys: Range<usize>, cases: [&[usize]; 2], case: &impl Fn(usize) -> usize, walk: &mut Walk<V>) {
+        walk.cases.clear();
+        walk.cases.extend(keys.clone().map(case));
+        walk.values.clear();
+        walk.seeds.clear();
+        for level in 0..self.shape.depth as usize {
+            let at = level * self.len + keys.start;
+            for (index, &case) in walk.cases.iter().enumerate() {
+                walk.values.extend(cases[case].iter().map(|&word| self.values[word][at + index]));
+            }
+            walk.seeds.extend_from_slice(self.seeds.get(at..at + keys.len()).unwrap_or_default());
+        }
+        walk.depth = self.shape.depth;
     }
 
     /// Appends the corrections to `bytes`, each value in the bits of its ring.

@@ -53,13 +53,17 @@ fn check_payload<V: Word + std::fmt::Debug>(
     assert!(PayloadKeys::<V>::from_bytes(&bytes[1..], len, shape.clone()).is_none());
     let keys = PayloadKeys::<V>::from_bytes(&bytes, len, shape.clone()).unwrap();
     let case = |index: usize| index % 2;
-    let shares = [keys.evaluate(0, &zero, public, cases, case), keys.evaluate(1, &one, public, cases, case)];
-    for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
-        for (word, &component) in cases[case(index)].iter().enumerate() {
-            let sum = shares[0][word][index].plus(shares[1][word][index]);
-            let expected = if c < r { payload[component][index] } else { V::ZERO };
-            let bits = shape.rings[component];
-            assert_eq!(sum.low_bits(bits), expected.low_bits(bits), "{c} < {r}, word {component}");
+    // One key serves every list of points: those given, and the same in another order.
+    let lists = [public.to_vec(), public.iter().rev().copied().collect()];
+    let shares = [keys.evaluate(0, &zero, &lists, cases, case), keys.evaluate(1, &one, &lists, cases, case)];
+    for (list, public) in lists.iter().enumerate() {
+        for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
+            for (word, &component) in cases[case(index)].iter().enumerate() {
+                let sum = shares[0][list][word][index].plus(shares[1][list][word][index]);
+                let expected = if c < r { payload[component][index] } else { V::ZERO };
+                let bits = shape.rings[component];
+                assert_eq!(sum.low_bits(bits), expected.low_bits(bits), "{c} < {r}, word {component}, list {list}");
+            }
         }
     }
 }

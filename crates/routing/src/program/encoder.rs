@@ -159,18 +159,19 @@ impl Encoder<'_> {
         let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?;
         let scores = machine.cut(scores, 2 * ACTIVATION - SCORE_FRACTION)?;
         let scores = machine.open(scores)?;
-        let (weights, offset, range) = match self.plan.attention {
+        // The T×T matrices are the largest tensors.
+        let (weights, offset, range) = machine.with_large(|machine| match self.plan.attention {
             Attention::TwoRelu => {
                 let target = Target { bits: NARROW, fraction: SCORE_FRACTION };
                 let weights = gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)?;
-                (weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION })
+                Ok((weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION }))
             }
             Attention::Softmax => {
                 let target = Target { bits: NARROW, fraction: SOFTMAX_FRACTION };
                 let weights = gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)?;
-                (weights, 0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION })
+                Ok((weights, 0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION }))
             }
-        };
+        })?;
         let sums = weights.restructure(&Structure::SumColumns);
         let sums = sums.raise(SUM_FRACTION - weights.form().fraction);
         let weights = machine.defer(weights)?;

@@ -13,6 +13,7 @@ use std::time::Duration;
 #[serde(remote = "Tuning", rename_all = "lowercase")]
 enum TuningName {
     Near,
+    Lean,
     Middle,
     Far,
 }
