@@ -10,15 +10,15 @@
 
 use super::comparison::{self, Comparison};
 use super::extension::{self, Lift, Lifted};
-use super::selection::{choose, mask_words};
+use super::selection::mask_words;
 use super::{Role, Server, words_len};
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::Tensor;
-use blindroute_ring::lanes::combine;
+use blindroute_ring::lanes::{combine, combine_bits};
+use blindroute_ring::{Shape, Tensor};
 use std::sync::Arc;
 
 /// Planes of the opening: less(0), less(1), equal(1).
@@ -85,6 +85,9 @@ pub(crate) fn online_first<W: RingWord>(
     Ok(First { masked, tops: lookups.tops.into_iter().next().unwrap_or_default() })
 }
 
+/// Elements whose bits are spread to masks at a time: a multiple of 64 that stays in the first-level cache.
+const BLOCK: usize = 512;
+
 /// The value's shares, from the opened lookups.
 pub(crate) fn online_second<W: RingWord, V: RingWord>(
     server: &mut impl Server,
@@ -95,46 +98,61 @@ pub(crate) fn online_second<W: RingWord, V: RingWord>(
     out: &Form,
 ) -> Result<Secret<V>, Error> {
     let lifted = extension::online_lift::<V>(server, out.shape)?;
-    let one = V::from_i64(i64::from(server.leads()));
-    let ones = Arc::new(Secret::new(Tensor::new(out.shape, vec![one; out.shape.len()])));
+    let mut pop = || (0..SHARES).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>();
+    let shares = [pop()?, pop()?, pop()?];
+    let ones = [V::from_i64(i64::from(server.leads())); BLOCK];
     let mut words = Secret::new(Tensor::zeros(out.shape));
-    // The opened bits an element, and c_top: 0 or 1.
-    let bits = |index: usize| {
-        let bit = |plane: usize| opened.get(plane, index);
-        (bit(0), bit(1), bit(2), first.tops[index / 64] >> (index % 64) & 1)
-    };
-    for (number, part) in [&ones, &lifted.low, &lifted.top].into_iter().enumerate() {
-        let shares = (0..SHARES).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>()?;
-        let [tau, less1, equal, less0, both] = [0, 1, 2, 3, 4].map(|index| shares[index].expose().data());
-        let part = part.expose().data();
-        let chosen: Vec<V> = (0..part.len())
-            .map(|i| {
-                let (l0, l1, e1, flips) = bits(i);
-                let sign = |bit: u64, share: V| choose(bit, V::ZERO.minus(share), share);
-                let when = |bit: u64, share: V| choose(bit, share, V::ZERO);
-                // d = (1 − 2·opened)·mask + opened, for each of the three; ℓ = l₁ + e₁·l₀.
-                let signed = part[i].minus(tau[i].raise(1));
-                let e = tau[i]
-                    .plus(when(l1 ^ (e1 & l0), signed).plus(when(l1 & e1 & l0, signed.raise(1))))
-                    .plus(sign(l1, less1[i]))
-                    .plus(when(l0, sign(e1, equal[i])))
-                    .plus(when(e1, sign(l0, less0[i])))
-                    .plus(sign(e1 ^ l0, both[i]));
-                choose(flips, e, part[i].minus(e))
-            })
-            .collect();
-        let chosen = Secret::new(Tensor::new(out.shape, chosen));
-        let words = words.expose_mut().data_mut();
-        combine(words, [chosen.expose().data()], [public.data()], |sum: V, [chosen], [m]: [W; 1]| {
-            let (value, wraps) = lift.public::<W, V>(m);
-            match number {
-                0 => value.times(chosen),
-                1 => sum.minus(chosen),
-                _ => sum.plus(wraps.times(chosen).shift_left(lift.width())),
-            }
-        });
+    let mut chosen = Secret::new(Tensor::zeros(Shape::row(BLOCK)));
+    for (block, words) in words.expose_mut().data_mut().chunks_mut(BLOCK).enumerate() {
+        let (start, count) = (block * BLOCK, words.len());
+        let range = start..start + count;
+        let spread = |plane: &[u64]| {
+            let mut masks = [V::ZERO; BLOCK];
+            let plane = &plane[start / 64..][..count.div_ceil(64)];
+            combine_bits(&mut masks[..count], plane, [], [], |_: V, bit, [], []: [V; 0]| bit);
+            masks
+        };
+        let bits = [opened.plane(0), opened.plane(1), opened.plane(2), &first.tops].map(spread);
+        let [l0, l1, e1, flips] = bits.each_ref().map(|bits| &bits[..count]);
+        let parts =
+            [&ones[..count], &lifted.low.expose().data()[range.clone()], &lifted.top.expose().data()[range.clone()]];
+        for (number, (part, shares)) in parts.into_iter().zip(&shares).enumerate() {
+            let [tau, less1, equal, less0, both] =
+                [0, 1, 2, 3, 4].map(|index| &shares[index].expose().data()[range.clone()]);
+            let inputs = [part, tau, less1, equal, less0, both, l0, l1, e1, flips];
+            let chosen = &mut chosen.expose_mut().data_mut()[..count];
+            combine(chosen, inputs, [], expand::<V>);
+            combine(words, [chosen], [&public.data()[range.clone()]], |sum: V, [chosen], [m]: [W; 1]| {
+                let (value, wraps) = lift.public::<W, V>(m);
+                match number {
+                    0 => value.times(chosen),
+                    1 => sum.minus(chosen),
+                    _ => sum.plus(wraps.times(chosen).shift_left(lift.width())),
+                }
+            });
+        }
     }
     Ok(words)
+}
+
+/// d·part from the shares of its products with the lookups' masks, and the opened lookups and c_top as masks of all bits.
+///
+/// d = (1 − 2·opened)·mask + opened for each lookup; ℓ = l₁ + e₁·l₀.
+#[inline(always)]
+fn expand<V: RingWord>(_: V, inputs: [V; 10], _: [V; 0]) -> V {
+    let [part, tau, less1, equal, less0, both, l0, l1, e1, flips] = inputs;
+    let sign = |bit: V, share: V| share.bit_xor(bit).minus(bit);
+    let signed = part.minus(tau.plus(tau));
+    let either = l1.bit_xor(e1.bit_and(l0));
+    let twice = signed.plus(signed).bit_and(l1.bit_and(e1).bit_and(l0));
+    let e = tau
+        .plus(signed.bit_and(either))
+        .plus(twice)
+        .plus(sign(l1, less1))
+        .plus(sign(e1, equal).bit_and(l0))
+        .plus(sign(l0, less0).bit_and(e1))
+        .plus(sign(e1.bit_xor(l0), both));
+    sign(flips.bit_xor(V::MAX), e).plus(part.bit_and(flips.bit_xor(V::MAX)))
 }
 
 /// Bytes of the opening each way, and material bytes.
