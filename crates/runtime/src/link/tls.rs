@@ -28,6 +28,28 @@ pub(super) const PIECE: usize = 64 << 10;
 /// Encrypted bytes gathered before they are written to the socket.
 const OUTGOING: usize = 64 << 10;
 
+/// How long a read asks the socket before it sleeps. What is due in an exchange mostly comes within that, and going to sleep
+/// and being woken would take about as long; other threads get the core between two questions.
+const ASKING: Duration = Duration::from_micros(100);
+
+/// Reads what has come, or waits for it as long as the socket's timeout.
+fn read(mut socket: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::io::Errno;
+        let until = Instant::now() + ASKING;
+        loop {
+            match rustix::net::recv(socket, &mut *bytes, rustix::net::RecvFlags::DONTWAIT) {
+                Ok((_, count)) => return Ok(count),
+                Err(Errno::AGAIN) if Instant::now() < until => std::thread::yield_now(),
+                Err(Errno::AGAIN) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    socket.read(bytes)
+}
+
 /// A blocking TLS stream with deadlines and counters.
 pub(super) struct TlsStream {
     socket: TcpStream,
@@ -336,7 +358,7 @@ impl TlsStream {
         let room = self.incoming.len() - self.end;
         let room = if self.path.is_some() { room.min(self.arrived) } else { room };
         loop {
-            match self.socket.read(&mut self.incoming[self.end..self.end + room]) {
+            match read(&self.socket, &mut self.incoming[self.end..self.end + room]) {
                 // The TCP stream ended without TLS's own end: something cut it.
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
                 Ok(count) => {
@@ -356,7 +378,7 @@ impl TlsStream {
         let mut header = [0; SEGMENT_HEADER];
         let mut at = 0;
         while at < SEGMENT_HEADER {
-            match self.socket.read(&mut header[at..]) {
+            match read(&self.socket, &mut header[at..]) {
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
                 Ok(count) => at += count,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
