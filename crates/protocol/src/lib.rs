@@ -4,7 +4,7 @@
 //! dealer and shared between the servers. A [`Share`] is an additive sharing of a value that has not been opened yet.
 //! Linear maps of both are local; products of masked values give shares; an *opening* (one simultaneous exchange, both
 //! servers send `share + fresh mask share`) turns shares into masked values. That one opening is at once Beaver mask,
-//! truncation input and comparison input.
+//! input of a lift and of a comparison.
 //!
 //! A [`Program`] is written once against a [`Machine`], and an [`Interpreter`] gives it a meaning:
 //! [`Clear`] (f32), [`Fixed`] (ring integers with overflow checks), [`Meter`] (cost), [`Dealer`] and [`Prepare`] (the

@@ -127,12 +127,11 @@ pub trait Interpreter: Sized {
     /// The same by keys, without an opening.
     fn rectify_by_keys<W: RingWord, V: RingWord>(
         &mut self,
-        (x, form, shift): (&Self::Masked<W>, &Form, u32),
+        x: (&Self::Masked<W>, &Form, u32),
         comparison: &Comparison,
         out: &Form,
     ) -> Result<Self::Share<V>, Error> {
-        let bits = self.compare(x, form, comparison)?;
-        self.select_extended(&bits, (x, form, shift), out)
+        self.rectify_by_digits(x, comparison, out)
     }
     /// A comparison with a spline's knots by keys, and the spline of `x`, cut by `shift` and lifted on the way, without
     /// an opening.

@@ -13,7 +13,7 @@ pub struct Share<I: Interpreter, W: RingWord> {
     pub(super) payload: I::Share<W>,
 }
 
-/// A value that is public but for a mask: the input of products, truncations and comparisons.
+/// A value that is public but for a mask: the input of products, lifts and comparisons.
 pub struct Masked<I: Interpreter, W: RingWord> {
     pub(super) form: Form,
     pub(super) payload: I::Masked<W>,

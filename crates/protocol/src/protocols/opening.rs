@@ -4,7 +4,7 @@
 //! everything deferred to it; ⌈k·n/8⌉ bytes each way, 8·⌈n/64⌉ a plane for bits; no material (λ's shares come from the
 //! seeds). **Security** a server sees m, uniform for fresh λ. Exact. **Source** Beaver, CRYPTO'91; masked evaluation as
 //! in Ben-Efraim, Nielsen, Omri, Turbospeedz, ACNS'19.
-//! **Differs from the source** in that one opening also serves as truncation and comparison input.
+//! **Differs from the source** in that one opening also serves as lifting and comparison input.
 
 use super::{Role, Server};
 use crate::bits::BitTensor;

@@ -5,8 +5,8 @@
 //! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
 //!
 //! **Openings** a layer: 2relu attention 10, feed-forward network with ReLU 4, two LayerNorms 6 each: 26. GELU takes one
-//! more, softmax 3·⌈log₂ T⌉ + 1 more. Tuned to the middle, 6, 3 and 4 each: 17; to far servers,
-//! 5, 2 and 4 each: 15.
+//! more, softmax 3·⌈log₂ T⌉ + 1 more. Tuned lean, attention 7, feed-forward 3, LayerNorms 4 each: 18; to the middle, 6, 3
+//! and 4 each: 17; to far servers, 5, 2 and 4 each: 15.
 
 use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, INPUT, LAST, NARROW, PRODUCT, SCORE_RANGE, SCORES, find,
