@@ -31,18 +31,17 @@ impl Shape {
 
 /// Which block of a node's values word `index` of a payload lies in, and at which bit.
 const fn place<V: Word>(index: usize) -> (u128, u32) {
-    let words = 128 / V::BITS as usize;
-    ((index / words) as u128, (index % words) as u32 * V::BITS)
+    ((index / in_block::<V>()) as u128, (index % in_block::<V>()) as u32 * V::BITS)
 }
 
 /// Keys that are walked together: their corrections stay in the second-level cache, and the cipher's pipeline is full.
 const WALKED: usize = 64;
 
-/// Where the words of a node's values are: for each case the numbers of its blocks, and for each of its words which of
-/// those and the bit in it.
+/// Where the words of a node's values are: for each case the numbers of its blocks, and for each of its words which
+/// word of [`Walk::converted`] it is for the first key.
 struct Slots {
     blocks: [Vec<u128>; 2],
-    words: [Vec<(usize, u32)>; 2],
+    words: [Vec<usize>; 2],
 }
 
 impl Slots {
@@ -56,7 +55,8 @@ impl Slots {
         let words = [0, 1].map(|case| {
             let slot = |&word: &usize| {
                 let (block, shift) = place::<V>(word);
-                (blocks[case].iter().position(|&found| found == block).unwrap_or_default() * WALKED, shift)
+                let block = blocks[case].iter().position(|&found| found == block).unwrap_or_default();
+                block * WALKED * in_block::<V>() + (shift / V::BITS) as usize
             };
             cases[case].iter().map(slot).collect()
         });
@@ -77,7 +77,9 @@ struct Walk<V: Word> {
     sums: Vec<V>,
     hash: Hash,
     hashes: Vec<u128>,
-    converted: Vec<u128>,
+    /// A block of each key that goes left, and the words of all blocks.
+    blocks: Vec<u128>,
+    converted: Vec<V>,
     lefts: Vec<usize>,
     /// Of those that go left, seeds and cases.
     left: Vec<(u128, usize)>,
@@ -90,6 +92,7 @@ impl<V: Word> Drop for Walk<V> {
         self.nodes.zeroize();
         self.sums.zeroize();
         self.hashes.zeroize();
+        self.blocks.zeroize();
         self.converted.zeroize();
         self.left.zeroize();
     }
@@ -103,7 +106,8 @@ impl<V: Word> Walk<V> {
         self.sums.clear();
         self.sums.resize(count * width, V::ZERO);
         self.hashes.resize(count, 0);
-        self.converted.resize(slots.blocks[0].len() * WALKED, 0);
+        self.blocks.resize(WALKED, 0);
+        self.converted.resize(slots.blocks[0].len() * WALKED * in_block::<V>(), V::ZERO);
         for level in 0..self.depth as usize {
             let bit = self.depth - 1 - level as u32;
             self.pay(level, bit, points, slots);
@@ -132,21 +136,32 @@ impl<V: Word> Walk<V> {
         let lefts = &self.lefts[..left];
         self.left.clear();
         self.left.extend(lefts.iter().map(|&index| (self.nodes[index].seed, self.cases[index])));
-        for (at, out) in self.converted.chunks_exact_mut(WALKED).enumerate() {
-            let blocks = [slots.blocks[0][at], slots.blocks[1][at]];
-            self.hash.values(self.left.iter().map(|&(seed, case)| (seed, blocks[case])), &mut out[..left]);
+        for (at, out) in self.converted.chunks_exact_mut(WALKED * in_block::<V>()).enumerate() {
+            let numbers = [slots.blocks[0][at], slots.blocks[1][at]];
+            let blocks = &mut self.blocks[..left];
+            self.hash.values(self.left.iter().map(|&(seed, case)| (seed, numbers[case])), blocks);
+            for (words, &block) in out.chunks_exact_mut(in_block::<V>()).zip(blocks.iter()) {
+                for (word, out) in (0u32..).zip(words) {
+                    *out = word_at(block, word * V::BITS);
+                }
+            }
         }
         for (at, &index) in lefts.iter().enumerate() {
             let mask = V::from_u128(self.nodes[index].mask());
             let corrections = &self.values[(level * count + index) * width..][..width];
             let sums = &mut self.sums[index * width..][..width];
             let places = &slots.words[self.cases[index]];
-            for ((sum, &correction), &(slot, shift)) in sums.iter_mut().zip(corrections).zip(places) {
-                let value = word_at::<V>(self.converted[slot + at], shift);
+            for ((sum, &correction), &place) in sums.iter_mut().zip(corrections).zip(places) {
+                let value = self.converted[place + at * in_block::<V>()];
                 *sum = sum.plus(value).plus(correction.bit_and(mask));
             }
         }
     }
+}
+
+/// Words of a block.
+const fn in_block<V: Word>() -> usize {
+    128 / V::BITS as usize
 }
 
 /// The word at a bit of a block.
