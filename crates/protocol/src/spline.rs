@@ -41,6 +41,14 @@ impl Function {
         Self { name, exact: Arc::new(exact), spline }
     }
 
+    /// 0 below zero and 1 from there on, which its spline is exactly.
+    pub fn step() -> Self {
+        let constant = |value: f64| [value, 0.0, 0.0, 0.0];
+        let spline =
+            Spline { degree: 2, knots: vec![0.0], centres: vec![0.0; 2], pieces: vec![constant(0.0), constant(1.0)] };
+        Self::new("step", |x| f64::from(u8::from(x >= 0.0)), spline)
+    }
+
     /// What it is called in errors and costs.
     pub fn name(&self) -> &'static str {
         self.name

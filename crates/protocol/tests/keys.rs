@@ -5,7 +5,7 @@
 mod common;
 
 use blindroute_protocol::gates::{self, Target, Wide, Window};
-use blindroute_protocol::{Comparison, Cost, Error, Form, Meter, Shape, Tensor, Tuning};
+use blindroute_protocol::{Clear, Comparison, Cost, Error, Form, Meter, Shape, Tensor, Tuning};
 use blindroute_testkit::{Run, TestWorld, generator};
 use common::{big, big_input, body, gate, integers, run};
 
@@ -176,6 +176,33 @@ fn one_key_serves_all_knots_of_gelu() {
     for (&x, &found) in values.iter().zip(&found.output.values[0]) {
         let exact = bump.exact(f64::from(x)) + f64::from(x.max(0.0));
         assert!((found - exact).abs() < 1e-3 + 3.0 / 512.0, "{x}: {found}");
+    }
+}
+
+body!(Best { tuning: Tuning }, |this, machine| {
+    machine.tune(this.tuning);
+    let x = machine.input::<u64>(0)?;
+    let x = machine.open(x)?;
+    let best = gates::argmax(machine, &x, 4, 5)?;
+    machine.reveal_bits(best, "a test")
+});
+
+#[test]
+fn the_best_of_a_row_is_the_same_by_keys_in_two_openings_less() {
+    let mut next = generator(6);
+    for (batch, n) in [(1, 2), (3, 9), (1, 40)] {
+        let shape = Shape::new(batch, 1, n);
+        let mut values: Vec<f32> = (0..shape.len()).map(|_| (next() * 200.0).round() as f32).collect();
+        // Equal ones too: the lower index wins.
+        values[n - 1] = values[0];
+        let program = |tuning| gate(Best { tuning }, vec![Form::new(shape, 40, 10)]);
+        let inputs = [Tensor::new(shape, values)];
+        let clear = Clear::run(&program(Tuning::Near), &[], inputs.to_vec()).unwrap();
+        for (tuning, openings) in Tuning::ALL.into_iter().zip([4, 2, 2, 2]) {
+            let found = run(3, &program(tuning), &[], &inputs);
+            assert_eq!(found.output.bits, clear.bits, "{tuning:?}, {n} candidates");
+            assert_eq!(found.forecast.openings, openings, "{tuning:?}");
+        }
     }
 }
 

@@ -7,6 +7,8 @@ use crate::linear::Structure;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
 use crate::program::WeightId;
 use crate::protocols::comparison::Comparison;
+use crate::spline::Function;
+use crate::tuning::Tuning;
 use blindroute_ring::Shape;
 
 /// The order of n candidates in each row of a batch `[batch, 1, n]`: for each pair i < j, [x_i ≥ x_j]. Ties go to the
@@ -93,34 +95,13 @@ impl<I: Interpreter> Order<I> {
     /// # Errors
     /// From the interpreter.
     pub fn ranks(&self, machine: &mut Machine<I>) -> Result<Share<I, u32>, Error> {
-        let n = self.candidates;
-        let wins = machine.bits_to_share::<u32>(&self.wins, count_bits(n))?;
-        self.sum_over_rivals(machine, &wins, &wins)
+        let wins = machine.bits_to_share::<u32>(&self.wins, count_bits(self.candidates))?;
+        ranks(machine, &wins, self.row())
     }
 
     /// The shape of what there is one of a candidate.
     fn row(&self) -> Shape {
         Shape::new(self.batch, 1, self.candidates)
-    }
-
-    /// Σ over j < i of `lower[j, i]`, plus Σ over j > i of 1 − `upper[i, j]`, a row of n.
-    fn sum_over_rivals(
-        &self,
-        machine: &mut Machine<I>,
-        lower: &Share<I, u32>,
-        upper: &Share<I, u32>,
-    ) -> Result<Share<I, u32>, Error> {
-        let n = self.candidates;
-        let (below, above) = (lower.form().shape, upper.form().shape);
-        let lost = lower
-            .restructure(&rivals(below, n, |i, j| (j < i).then(|| pair_index(n, j, i))))
-            .restructure(&Structure::SumColumns);
-        let won = upper
-            .restructure(&rivals(above, n, |i, j| (j > i).then(|| pair_index(n, i, j))))
-            .restructure(&Structure::SumColumns);
-        let sum = lost.subtract(&won)?.restructure(&Structure::Reshape(self.row()));
-        let above: Vec<f64> = (0..self.batch).flat_map(|_| (0..n).map(|i| (n - 1 - i) as f64)).collect();
-        machine.add_constants(sum, &above)
     }
 
     /// For each candidate i, how many of the `alive` beat it. No opening.
@@ -144,6 +125,38 @@ impl<I: Interpreter> Order<I> {
         let sum = lost.add(&later)?.subtract(&beaten)?.restructure(&Structure::SumColumns);
         Ok(sum.restructure(&Structure::Reshape(self.row())))
     }
+}
+
+/// For each candidate of `rows`, how many beat it, given [x_i ≥ x_j] for the pairs i < j: Σ over j < i of those, plus Σ
+/// over j > i of 1 less those.
+fn ranks<I: Interpreter>(machine: &mut Machine<I>, wins: &Share<I, u32>, rows: Shape) -> Result<Share<I, u32>, Error> {
+    let (n, pairs) = (rows.columns, wins.form().shape);
+    let lost = wins
+        .restructure(&rivals(pairs, n, |i, j| (j < i).then(|| pair_index(n, j, i))))
+        .restructure(&Structure::SumColumns);
+    let won = wins
+        .restructure(&rivals(pairs, n, |i, j| (j > i).then(|| pair_index(n, i, j))))
+        .restructure(&Structure::SumColumns);
+    let sum = lost.subtract(&won)?.restructure(&Structure::Reshape(rows));
+    let above: Vec<f64> = (0..rows.batch).flat_map(|_| (0..n).map(|i| (n - 1 - i) as f64)).collect();
+    machine.add_constants(sum, &above)
+}
+
+/// The ranks of each row's candidates, where nothing else is made of their order. Two openings, none if tuned to keys:
+/// then they pay out [x_i ≥ x_j] as integers at once.
+fn ranks_of<I: Interpreter>(
+    machine: &mut Machine<I>,
+    x: &Masked<I, u64>,
+    low: u32,
+    digits: u32,
+) -> Result<Share<I, u32>, Error> {
+    if machine.tuning() == Tuning::Near {
+        return Order::new(machine, x, low, digits)?.ranks(machine);
+    }
+    let (differences, ring) = (differences(x)?, count_bits(x.form().shape.columns));
+    let comparison = Comparison::of_many(vec![0], low, digits);
+    let wins = machine.spline_of::<u64, u32>(&differences, &comparison, 0, &Function::step(), (ring, 0))?;
+    ranks(machine, &wins, x.form().shape)
 }
 
 /// From rows of candidates to the first of each pair i < j, and to the second.
@@ -181,8 +194,8 @@ pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) ->
 }
 
 /// **Computes** in each row the one-hot vector of the largest of n values, ties to the lower index. **Shapes**
-/// `[batch, 1, n]` masked, to as many shared bits. **Cost** three openings: comparison (2) and ranks; n(n − 1)/2
-/// comparisons a row. **Security** see
+/// `[batch, 1, n]` masked, to as many shared bits. **Cost** three openings: comparison (2, none if tuned to
+/// keys) and ranks; n(n − 1)/2 comparisons a row. **Security** see
 /// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** exact for values that
 /// differ by at least 2^low, and for equal ones; three or more different values within 2^low may beat each other in a
 /// circle, and then no bit is set. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that ranks are
@@ -199,14 +212,13 @@ pub fn argmax<I: Interpreter>(
     if x.form().shape.columns == 1 {
         return Err(Error::Program("argmax needs two candidates or more".into()));
     }
-    let order = Order::new(machine, x, low, digits)?;
-    let ranks = order.ranks(machine)?;
+    let ranks = ranks_of(machine, x, low, digits)?;
     winner(machine, ranks)
 }
 
 /// **Computes** for each row the secret table's row at the largest of n values: one-hot × table `id`. **Shapes**
-/// `[batch, 1, n]` masked, table `[n, columns]`, to shares `[batch, 1, columns]` of the table's fraction. **Cost** four openings: those of
-/// [`argmax`] and the one-hot vector. **Security** as [`argmax`] and [`linear`](crate::protocols::linear). Exact.
+/// `[batch, 1, n]` masked, table `[n, columns]`, to shares `[batch, 1, columns]` of the table's fraction. **Cost** one opening more
+/// than [`argmax`]: the one-hot vector. **Security** as [`argmax`] and [`linear`](crate::protocols::linear). Exact.
 /// **Source** one-hot selection, standard.
 ///
 /// # Errors
@@ -218,8 +230,7 @@ pub fn one_hot_row<I: Interpreter>(
     digits: u32,
     id: WeightId,
 ) -> Result<Share<I, u64>, Error> {
-    let order = Order::new(machine, x, low, digits)?;
-    let ranks = order.ranks(machine)?;
+    let ranks = ranks_of(machine, x, low, digits)?;
     let entries = 1usize << ranks.form().bits;
     let ranks = machine.open(ranks)?;
     let table: Vec<i64> = (0..entries).map(|rank| i64::from(rank == 0)).collect();

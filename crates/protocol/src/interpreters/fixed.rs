@@ -288,6 +288,19 @@ impl Interpreter for Fixed {
     ) -> Result<Planes, Error> {
         self.bits_of_comparison(x, comparison).map(Arc::new)
     }
+    fn spline_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        (x, form, shift): (&Arc<Tensor<i128>>, &Form, u32),
+        comparison: &Comparison,
+        function: &Function,
+        out: &Form,
+    ) -> Result<Tensor<i128>, Error> {
+        self.bits_of_comparison(x, comparison)?;
+        self.check_lift("lifted argument", x, form)?;
+        // The argument is not opened, so it need not fit the ring: polynomials are exact modulo it.
+        let cut = self.cut_low(x, shift);
+        Ok(cut.map(|x| function.spline().raw_at(x, form.fraction - shift, out.fraction)))
+    }
     fn plane(&mut self, bits: &Planes, plane: usize) -> Planes {
         Arc::new(vec![bits[plane].clone()])
     }

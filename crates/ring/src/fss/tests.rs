@@ -88,6 +88,9 @@ fn payloads_at_every_point_of_small_trees() {
         check_payload::<u32>(depth as u8, &three, &secret, &public, [&[0, 1, 2], &[0, 1, 2]]);
         let seven = PayloadShape { depth, rings: vec![104; 7] };
         check_payload::<u128>(depth as u8, &seven, &secret, &public, [&[0, 1, 2, 3], &[0, 4, 5, 6]]);
+        // Words of one block, and of two.
+        let narrow = PayloadShape { depth, rings: vec![5; 7] };
+        check_payload::<u32>(depth as u8, &narrow, &secret, &public, [&[0, 1, 2, 3], &[0, 4, 5, 6]]);
         let five = PayloadShape { depth, rings: vec![64, 40, 64, 1, 33] };
         check_payload::<u64>(depth as u8, &five, &secret, &public, [&[0, 1, 4], &[2, 3, 4]]);
     }
