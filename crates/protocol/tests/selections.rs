@@ -165,6 +165,11 @@ fn what_does_not_fit_is_refused() {
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, batch)), "{method:?}");
         let narrow = vec![Form::new(Shape::row(5), 12, 0); 2];
         assert!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, narrow)), "{method:?}");
+        // Integers that do not count to five are no matter, for indices have a ring of their own; only those that mark
+        // what was taken need a window above one.
+        let shallow = vec![Form::new(Shape::row(5), RING, RING - 2); 2];
+        let marks = matches!(method, Method::Pairwise | Method::Tree);
+        assert_eq!(refused(&gate(Select { method, k: 2, window: WINDOW, graph: None }, shallow)), marks, "{method:?}");
     }
     let good = Graph::ring(5, 2);
     let outside = Graph { top: vec![0, 5], ..good.clone() };

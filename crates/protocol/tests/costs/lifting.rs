@@ -1,4 +1,4 @@
-//! Extension, and the operations that lift their operands: bits that a lift does not need are not dealt.
+//! Cutting, extension, and the operations that lift their operands: bits that a lift does not need are not dealt.
 
 use super::{
     SIZES, check, comparison, cost, exponential, lift, lifted_product, opened, select_extended, square_sum, words,
@@ -40,8 +40,14 @@ fn apply<I: Interpreter, V: RingWord>(machine: &mut Machine<I>, of: &Lift) -> Re
     }
 }
 
+body!(Cut { cut: u32 }, |this, machine| {
+    let x = machine.input::<u64>(0)?;
+    let x = machine.cut(x, this.cut)?;
+    machine.open(x).map(|_| ())
+});
+
 #[test]
-fn extension_squares_and_selection() {
+fn cutting_extension_squares_and_selection() {
     for n in SIZES {
         for (bits, cut) in OPERANDS {
             let width = bits - cut as usize;
@@ -51,6 +57,7 @@ fn extension_squares_and_selection() {
                 for out in RESULTS {
                     let of = |kind| gate(Lift { kind, cut, out }, vec![form]);
                     let sent = words(n, bits);
+                    check(&gate(Cut { cut }, vec![form]), cost(1, words(n, width), 0));
                     check(&of(Kind::Extend), cost(1, sent, lift(n, width, out.1)));
                     let squares = square_sum(n, shape.rows, width, out.1);
                     check(&of(Kind::SquareSum), cost(1, sent, squares));

@@ -43,7 +43,8 @@ impl Hash {
 
     fn hash(&mut self, cipher: &Aes128, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
         if self.blocks.len() < out.len() {
-            self.blocks.resize(out.len(), Block::default());
+            // At once as large as any batch: growing would leave a copy behind.
+            self.blocks.resize(out.len().max(super::BATCH), Block::default());
         }
         let blocks = &mut self.blocks[..out.len()];
         for (block, (seed, tweak)) in blocks.iter_mut().zip(nodes.clone()) {

@@ -69,8 +69,7 @@ impl Slots {
     }
 }
 
-/// The walk of a batch of keys along one list of points. Wiped on drop.
-#[derive(Default)]
+/// The walk of a batch of keys along one list of points. Wiped on drop; nothing grows, for that would leave copies behind.
 struct Walk<V: Word> {
     depth: u32,
     cases: Vec<usize>,
@@ -104,6 +103,24 @@ impl<V: Word> Drop for Walk<V> {
 }
 
 impl<V: Word> Walk<V> {
+    fn new(depth: u32, slots: &Slots) -> Self {
+        let (levels, width) = (depth as usize, slots.words[0].len());
+        Self {
+            depth,
+            cases: Vec::with_capacity(WALKED),
+            values: Vec::with_capacity(levels * WALKED * width),
+            seeds: Vec::with_capacity(levels * WALKED),
+            nodes: Vec::with_capacity(WALKED),
+            sums: Vec::with_capacity(WALKED * width),
+            hash: Hash::default(),
+            hashes: Vec::with_capacity(WALKED),
+            blocks: vec![0; WALKED],
+            converted: vec![V::ZERO; slots.blocks[0].len() * WALKED * in_block::<V>()],
+            lefts: vec![0; WALKED],
+            left: Vec::with_capacity(WALKED),
+        }
+    }
+
     fn run(&mut self, party: usize, roots: &[u128], points: &[u32], slots: &Slots) {
         let (count, width) = (points.len(), slots.words[0].len());
         self.nodes.clear();
@@ -111,8 +128,6 @@ impl<V: Word> Walk<V> {
         self.sums.clear();
         self.sums.resize(count * width, V::ZERO);
         self.hashes.resize(count, 0);
-        self.blocks.resize(WALKED, 0);
-        self.converted.resize(slots.blocks[0].len() * WALKED * in_block::<V>(), V::ZERO);
         for level in 0..self.depth as usize {
             let bit = self.depth - 1 - level as u32;
             self.pay(level, bit, points, slots);
@@ -131,7 +146,6 @@ impl<V: Word> Walk<V> {
     /// Adds a level's values to the sums of the keys that go left there.
     fn pay(&mut self, level: usize, bit: u32, points: &[u32], slots: &Slots) {
         let (count, width) = (points.len(), slots.words[0].len());
-        self.lefts.resize(count, 0);
         let mut left = 0;
         // Where a path turns is as good as random: no branch.
         for (index, &point) in points.iter().enumerate() {
@@ -278,7 +292,7 @@ impl<V: Word> PayloadKeys<V> {
         assert_eq!(width, cases[1].len(), "words of the two cases");
         let slots = Slots::new::<V>(cases);
         let mut out = vec![vec![vec![V::ZERO; len]; width]; lists.len()];
-        let mut walk = Walk::default();
+        let mut walk = Walk::new(self.shape.depth, &slots);
         for start in (0..len).step_by(WALKED) {
             let count = WALKED.min(len - start);
             self.gather(start..start + count, cases, &case, &mut walk);
@@ -309,7 +323,6 @@ impl<V: Word> PayloadKeys<V> {
             }
             walk.seeds.extend_from_slice(self.seeds.get(at..at + keys.len()).unwrap_or_default());
         }
-        walk.depth = self.shape.depth;
     }
 
     /// Appends the corrections to `bytes`, each value in the bits of its ring.
