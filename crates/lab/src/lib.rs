@@ -25,12 +25,14 @@ pub mod direct;
 pub mod embedder;
 pub mod report;
 pub mod rule;
+pub mod student;
 pub mod uniroute;
 
 mod cache;
 mod encoder;
 mod kmeans;
 mod lambda;
+mod optimiser;
 mod ridge;
 mod samples;
 #[cfg(test)]

@@ -50,6 +50,9 @@ pub enum TrainError {
     /// The normal equations have no solution.
     #[error("the regression has no solution with this penalty: give a larger one")]
     Singular,
+    /// Tensors failed.
+    #[error("the training failed: {0}; please report this")]
+    Tensor(#[from] candle_core::Error),
 }
 
 impl Samples {

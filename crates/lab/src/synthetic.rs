@@ -1,6 +1,8 @@
-//! Made-up samples with a known structure, for tests.
+//! Made-up samples and encoders, for tests.
 
-use blindroute_routing::bundle::Matrix;
+use blindroute_routing::bundle::{
+    Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear, Matrix,
+};
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
@@ -30,4 +32,67 @@ pub(crate) fn synthetic(topics: usize, models: usize) -> (Samples, Samples, Samp
     };
     let cost = (0..models).map(|model| (model + 1) as f32 / models as f32).collect();
     (split(400), split(160), split(200), cost)
+}
+
+/// A made-up encoder of two layers of width 8, with a vocabulary of 24 tokens and no routers.
+pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bundle {
+    let mut draws = ChaCha8Rng::seed_from_u64(5);
+    let config = EncoderConfig {
+        layers: 2,
+        hidden: 8,
+        heads: 2,
+        ffn: 16,
+        vocabulary: 24,
+        segments: 1,
+        max_tokens: 32,
+        attention,
+        activation,
+        ..EncoderConfig::minilm()
+    };
+    let mut matrix = |rows: usize, columns: usize, around: f32, size: f32| {
+        let data = (0..rows * columns).map(|_| around + size * (draws.next_u32() as f32 / u32::MAX as f32 - 0.5));
+        Matrix::new(rows, columns, data.collect()).unwrap()
+    };
+    let mut norm = || LayerNorm { gain: matrix(1, 8, 1.0, 0.6), bias: matrix(1, 8, 0.0, 0.6) };
+    let norms: Vec<LayerNorm> = (0..5).map(|_| norm()).collect();
+    let mut linear = |inputs: usize, outputs: usize| Linear {
+        weight: matrix(inputs, outputs, 0.0, 2.0),
+        bias: matrix(1, outputs, 0.0, 0.5),
+    };
+    let layers = (0..2).map(|index| Layer {
+        query: linear(8, 8),
+        key: linear(8, 8),
+        value: linear(8, 8),
+        output: linear(8, 8),
+        attention_norm: norms[2 * index].clone(),
+        up: linear(8, 16),
+        down: linear(16, 8),
+        output_norm: norms[2 * index + 1].clone(),
+    });
+    let layers = layers.collect();
+    let vocab: serde_json::Map<String, serde_json::Value> = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain((b'a'..b'u').map(|letter| char::from(letter).to_string()))
+        .enumerate()
+        .map(|(id, word)| (word, id.into()))
+        .collect();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "added_tokens": [], "post_processor": null, "decoder": null,
+        "truncation": null, "padding": null,
+        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
+            "strip_accents": null, "lowercase": true},
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": 100, "vocab": vocab},
+    });
+    let embedding = EmbeddingTables {
+        token: matrix(24, 8, 0.0, 2.0),
+        position: matrix(32, 8, 0.0, 1.0),
+        segment: matrix(1, 8, 0.0, 1.0),
+        norm: norms[4].clone(),
+    };
+    let tokenizer = tokenizer.to_string().into_bytes();
+    let (models, routers, origin) = (Vec::new(), Vec::new(), "encoder: made up".to_owned());
+    Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, origin }).unwrap()
 }

@@ -4,7 +4,7 @@ use blindroute_routing::bundle::{Bundle, BundleError, Matrix, Router, Rule};
 use serde::Serialize;
 
 use crate::{
-    LambdaRule, TrainError, choose_lambda, cscr,
+    TrainError, cscr,
     data::{Dataset, Split},
     direct,
     report::{self, Report},
@@ -18,13 +18,8 @@ pub enum Method {
     UniRoute(uniroute::Options),
     /// Predicted scores ([`direct`]).
     Direct(direct::Options),
-    /// The stand-in of CSCR's form ([`cscr`]).
-    Cscr {
-        /// How it is made.
-        options: cscr::Options,
-        /// How the default weight of cost is chosen.
-        lambda: LambdaRule,
-    },
+    /// A head and descriptors ([`cscr`]).
+    Cscr(cscr::Options),
 }
 
 /// What the validation split decided.
@@ -46,10 +41,13 @@ pub enum Chosen {
         /// Its area on the validation split.
         area: f64,
     },
-    /// For CSCR's form: λ only.
+    /// For CSCR.
     Cscr {
-        /// How many models survive the search.
-        keep: usize,
+        /// The combination that won.
+        #[serde(flatten)]
+        best: cscr::Trial,
+        /// All that were tried.
+        tried: Vec<cscr::Trial>,
     },
 }
 
@@ -108,12 +106,10 @@ pub fn train_router(
             let chosen = Chosen::Direct { penalty: fitted.penalty, area: fitted.area };
             (Rule::Direct(fitted.router), fitted.lambda, chosen)
         }
-        Method::Cscr { options, lambda } => {
-            let router = cscr::from_outcomes(&train, &cost, options)?;
-            let keep = router.keep;
-            let rule = Rule::Cscr(router);
-            let (lambda, _) = choose_lambda(&rule, &valid, *lambda);
-            (rule, lambda, Chosen::Cscr { keep })
+        Method::Cscr(options) => {
+            let fitted = cscr::train(&train, &valid, &cost, options, &mut |_| ())?;
+            let chosen = Chosen::Cscr { best: fitted.chosen, tried: fitted.tried };
+            (Rule::Cscr(fitted.router), fitted.lambda, chosen)
         }
     };
     let report = |samples| report::evaluate(&rule, lambda, samples, dataset.models());
@@ -206,7 +202,8 @@ mod tests {
         let (bundle, dataset, embeddings) = case(3);
         let direct = Method::Direct(direct::Options::default());
         let uniroute = Method::UniRoute(uniroute::Options { clusters: vec![3], ..Default::default() });
-        let cscr = Method::Cscr { options: cscr::Options::default(), lambda: LambdaRule::default() };
+        let spectra = vec![cscr::Spectrum::default()];
+        let cscr = Method::Cscr(cscr::Options { spectra, clusters: vec![3], passes: 2, ..Default::default() });
         let trained = train_router(bundle, &dataset, &embeddings, &direct, "direct", "made up").unwrap();
         assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
         let trained = train_router(trained.bundle, &dataset, &embeddings, &uniroute, "near", "made up").unwrap();

@@ -40,7 +40,8 @@ pub(crate) struct ImportArgs {
     json: bool,
 }
 
-fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+/// Reads one of these names of a type.
+pub(super) fn one_of<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
 where
     T: std::str::FromStr<Err = BundleError> + Clone + Send + Sync + 'static,
 {

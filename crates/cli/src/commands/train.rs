@@ -44,19 +44,25 @@ enum RouterArgs {
         #[arg(long, value_delimiter = ',', value_name = "P,...")]
         penalty: Option<Vec<f64>>,
     },
-    /// A router of CSCR's form, made from outcomes alone: a stand-in, not CSCR's contrastive training.
+    /// CSCR: a head that brings prompts near the descriptors of models that answer them, trained by contrast.
     Cscr {
         #[command(flatten)]
         common: CommonArgs,
-        /// How many models survive the search.
-        #[arg(long, default_value_t = cscr::Options::default().keep)]
-        k: usize,
-        /// The width of descriptors.
-        #[arg(long, default_value_t = cscr::Options::default().descriptor)]
-        descriptor: usize,
-        /// The regression's penalty, relative to the mean square of the inputs.
-        #[arg(long, default_value_t = cscr::Options::default().penalty)]
-        penalty: f64,
+        /// How many models survive the search, to try.
+        #[arg(long, value_delimiter = ',', value_name = "N,...")]
+        k: Option<Vec<usize>>,
+        /// Widths of the models' outcome fingerprints to try.
+        #[arg(long, value_delimiter = ',', value_name = "D,...")]
+        descriptor: Option<Vec<usize>>,
+        /// The most passes over the train split.
+        #[arg(long, default_value_t = cscr::Options::default().passes)]
+        passes: usize,
+        /// The largest learning rate.
+        #[arg(long, default_value_t = cscr::Options::default().rate)]
+        rate: f64,
+        /// What every draw follows from.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
 }
 
@@ -123,11 +129,14 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             check_penalties(&options.penalties)?;
             ("direct", common, Method::Direct(options))
         }
-        RouterArgs::Cscr { common, k, descriptor, penalty } => {
-            check_penalties(&[penalty])?;
-            let options = cscr::Options { keep: k, descriptor, penalty };
-            let lambda = common.lambda()?;
-            ("cscr", common, Method::Cscr { options, lambda })
+        RouterArgs::Cscr { common, k, descriptor, passes, rate, seed } => {
+            let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
+            options.keep = k.unwrap_or(options.keep);
+            options.clusters = descriptor.unwrap_or(options.clusters);
+            if !(rate.is_finite() && rate > 0.0) {
+                bail!("--rate {rate} cannot be used: give a number above 0, as 0.0005");
+            }
+            ("cscr", common, Method::Cscr(options))
         }
     };
     train(kind, common, &method)
@@ -195,7 +204,9 @@ fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
     let settings = match &trained.chosen {
         Chosen::UniRoute { best, .. } => format!("{} clusters, smoothing {}", best.clusters, best.smoothing),
         Chosen::Direct { penalty, .. } => format!("penalty {penalty}"),
-        Chosen::Cscr { keep } => format!("{keep} models survive the search"),
+        Chosen::Cscr { best, .. } => {
+            format!("descriptors of width {}, {} models survive the search", best.descriptor, best.keep)
+        }
     };
     let mut text = format!("router {name}: {settings}, λ {:.4} (chosen on valid)\n", test.lambda);
     let _ = writeln!(text, "test split, {} prompts; cost is relative to the dearest model", test.prompts);

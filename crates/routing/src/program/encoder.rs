@@ -31,8 +31,8 @@ const SUM_FRACTION: u32 = 12;
 const RECIPROCAL_FRACTION: u32 = 20;
 /// Most fraction bits of the products with the values, on their way to be normalised.
 const CONTEXT_FRACTION: u32 = 13;
-/// Added to 2ReLU's row sum, so that a row without a positive score is defined.
-pub(super) const ROW_OFFSET: f64 = 0.01;
+/// Added to 2ReLU's row sum, so that a row without a positive score is defined. Training must add the same.
+pub const ROW_OFFSET: f64 = 0.01;
 /// Activations on their way into a layer.
 const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 

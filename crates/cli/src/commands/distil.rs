@@ -1,0 +1,158 @@
+//! `blindroute distil`: an encoder that MPC likes, from one that it does not.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use blindroute_lab::student::{Corpus, Options, Progress, distil};
+use blindroute_routing::{
+    bundle::{Activation, Attention, EncoderConfig, Precision},
+    tokenizer::{MAX_TOKENS, Tokenizer},
+};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::bundle_import::{check_out, one_of, print, write_bundle};
+
+/// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers.
+#[derive(clap::Args, Debug)]
+pub(crate) struct DistilArgs {
+    /// The bundle of the teacher (`bundle import --exact --attention softmax --ffn gelu`), from whose weights the student starts.
+    #[arg(long, value_name = "FILE")]
+    teacher: PathBuf,
+    /// Texts to learn on: JSON lines with the field text or prompt; lines of a split other than train are passed over.
+    #[arg(long, value_name = "FILE", required = true)]
+    text: Vec<PathBuf>,
+    /// The student's attention.
+    #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu"]))]
+    attention: Attention,
+    /// The non-linearity of the student's feed-forward network.
+    #[arg(long, default_value = "relu", value_parser = one_of::<Activation>(&["gelu", "relu"]))]
+    ffn: Activation,
+    /// The student's layers [default: the teacher's].
+    #[arg(long)]
+    layers: Option<usize>,
+    /// The width of the student's feed-forward network [default: the teacher's].
+    #[arg(long)]
+    ffn_width: Option<usize>,
+    /// Training steps.
+    #[arg(long, default_value_t = 2000)]
+    steps: usize,
+    /// Tokens of a step's texts, with padding.
+    #[arg(long, default_value_t = 2048)]
+    tokens: usize,
+    /// The longest text, in tokens; longer ones are cut.
+    #[arg(long, default_value_t = MAX_TOKENS)]
+    longest: usize,
+    /// The largest learning rate.
+    #[arg(long, default_value_t = 3e-4)]
+    rate: f64,
+    /// What the order of texts follows from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Bits of a stored weight of the student's layers.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=16))]
+    bits: u8,
+    /// Where the training's state is kept; a training that was cut goes on from it [default: OUT.checkpoint].
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// What the texts are and under which licence, for people; kept in the bundle.
+    #[arg(long, default_value = "not stated", value_name = "TEXT")]
+    source: String,
+    /// Where to write the student's bundle.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print what was made as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Trains, writes the bundle, and says how near the student has come.
+pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
+    check_out(&args.out)?;
+    let teacher = crate::bundles::open(Some(&args.teacher))?;
+    let theirs = &teacher.parts().encoder;
+    let encoder = EncoderConfig {
+        attention: args.attention,
+        activation: args.ffn,
+        layers: args.layers.unwrap_or(theirs.layers),
+        ffn: args.ffn_width.unwrap_or(theirs.ffn),
+        ..theirs.clone()
+    };
+    let mut options = Options::new(encoder);
+    (options.steps, options.tokens, options.rate, options.seed) = (args.steps, args.tokens, args.rate, args.seed);
+    if let Precision::Bits { layers, .. } = &mut options.precision {
+        *layers = args.bits;
+    }
+    if !(args.rate.is_finite() && args.rate > 0.0) {
+        anyhow::bail!("--rate {} cannot be used: give a number above 0, as 0.0003", args.rate);
+    }
+    if !(2..=MAX_TOKENS).contains(&args.longest) || args.tokens < 2 * args.longest {
+        anyhow::bail!(
+            "--longest {} and --tokens {} do not fit: a text has 2 to {MAX_TOKENS} tokens, and a step holds two of the longest",
+            args.longest,
+            args.tokens
+        );
+    }
+    let tokenizer = Tokenizer::from_json(&teacher.parts().tokenizer)
+        .with_context(|| format!("the tokenizer of {}", args.teacher.display()))?;
+    let corpus = Corpus::read(&args.text, &tokenizer, args.longest)?;
+    tracing::info!("{} texts", corpus.len());
+    let checkpoint = args.checkpoint.clone().unwrap_or_else(|| {
+        let mut name = args.out.clone().into_os_string();
+        name.push(".checkpoint");
+        name.into()
+    });
+
+    let bar = ProgressBar::new(args.steps as u64);
+    bar.set_style(ProgressStyle::with_template("distilling {wide_bar} {pos}/{len} {eta} {msg}")?);
+    let mut mean = Smoothed::default();
+    let student = distil(&teacher, &corpus, &options, Some(&checkpoint), &mut |progress| {
+        mean.add(progress);
+        bar.set_position(progress.step as u64);
+        bar.set_message(mean.describe());
+        if progress.step.is_multiple_of(50) {
+            tracing::info!(step = progress.step, "{}", mean.describe());
+        }
+    });
+    bar.finish_and_clear();
+    let student = student.context("could not train the student")?;
+    let mut parts = student.into_parts();
+    let source = args.source.split_whitespace().collect::<Vec<_>>().join(" ");
+    let shape =
+        format!("{} layers, {} attention, {}", parts.encoder.layers, parts.encoder.attention, parts.encoder.activation);
+    parts.origin = format!("{}\nstudent ({shape}): distilled on {source}", teacher.parts().origin);
+    let student = blindroute_routing::bundle::Bundle::new(parts)?;
+    let bytes = write_bundle(&student, &args.out)?;
+    let digest = student.digest();
+    print(&if args.json {
+        serde_json::json!({
+            "out": args.out, "bytes": bytes, "digest": digest.to_string(), "steps": args.steps, "texts": corpus.len(),
+            "loss": {"hidden": mean.hidden, "embedding": mean.embedding, "similarity": mean.similarity},
+        })
+        .to_string()
+    } else {
+        format!("{}: {bytes} bytes, digest {digest}\n{}", args.out.display(), mean.describe())
+    })
+}
+
+/// The loss, smoothed over about the last fifty steps: one step's texts are few.
+#[derive(Default)]
+struct Smoothed {
+    weight: f64,
+    hidden: f64,
+    embedding: f64,
+    similarity: f64,
+}
+
+impl Smoothed {
+    fn add(&mut self, progress: &Progress) {
+        self.weight = self.weight.mul_add(0.98, 1.0);
+        let share = 1.0 / self.weight;
+        self.hidden += (progress.hidden - self.hidden) * share;
+        self.embedding += (progress.embedding - self.embedding) * share;
+        self.similarity += (progress.similarity - self.similarity) * share;
+    }
+
+    fn describe(&self) -> String {
+        format!("hidden {:.4}, 1 − cosine {:.4}, similarities {:.5}", self.hidden, self.embedding, self.similarity)
+    }
+}

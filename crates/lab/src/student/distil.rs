@@ -1,0 +1,270 @@
+//! The training loop.
+
+use std::path::Path;
+
+use blindroute_routing::{
+    bundle::{Axis, Bundle, BundleError, EncoderConfig, Layer, Linear, Matrix, Precision},
+    embedding::{EmbeddingError, embed},
+};
+use candle_core::{DType, Device, Result as Candle, Tensor};
+use sha2::{Digest, Sha256};
+
+use crate::optimiser::{AdamW, rate};
+
+use super::{
+    checkpoint::{self, CheckpointError},
+    corpus::Corpus,
+    loss::{Distance, States, distance},
+    network::{Batch, Form, Network},
+};
+
+/// How a student is made and trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The student's program. Its layers and its feed-forward width may be smaller than the teacher's; the other sizes
+    /// are the teacher's.
+    pub encoder: EncoderConfig,
+    /// Steps in all.
+    pub steps: usize,
+    /// Tokens of a batch, with padding.
+    pub tokens: usize,
+    /// The most texts of a batch.
+    pub texts: usize,
+    /// The largest learning rate.
+    pub rate: f64,
+    /// AdamW's weight decay.
+    pub decay: f64,
+    /// The order of texts follows from it.
+    pub seed: u64,
+    /// How the student's layers are stored.
+    pub precision: Precision,
+}
+
+impl Options {
+    /// The defaults for a student of this program.
+    pub fn new(encoder: EncoderConfig) -> Self {
+        Self {
+            encoder,
+            steps: 2000,
+            tokens: 2048,
+            texts: 64,
+            rate: 3e-4,
+            decay: 0.01,
+            seed: 0,
+            precision: Precision::default(),
+        }
+    }
+}
+
+/// How a training stands after a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Of so many.
+    pub steps: usize,
+    /// Relative mean square error of the hidden states, on this step's texts.
+    pub hidden: f64,
+    /// 1 − cosine of the embeddings, on this step's texts.
+    pub embedding: f64,
+    /// Mean square error of the similarities among this step's texts.
+    pub similarity: f64,
+}
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DistilError {
+    /// The student cannot be made of this teacher.
+    #[error("the student's {what} is {found}, it must be {expected}")]
+    Shape {
+        /// Which size.
+        what: &'static str,
+        /// What was asked for.
+        found: usize,
+        /// What is possible.
+        expected: String,
+    },
+    /// A text does not fit the teacher's tables.
+    #[error(transparent)]
+    Text(#[from] EmbeddingError),
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The student is no bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// Tensors failed.
+    #[error("the training failed: {0}; please report this")]
+    Tensor(#[from] candle_core::Error),
+    /// The loss is no number.
+    #[error("the loss at step {step} is not finite; train with a smaller --rate")]
+    Diverged {
+        /// When.
+        step: usize,
+    },
+}
+
+/// How often a checkpoint is written, in steps.
+const CHECKPOINT_EVERY: usize = 50;
+
+/// Trains a student of `teacher` and gives it as a bundle without routers. With a checkpoint file, goes on from it and
+/// keeps it up to date. Progress is told after every step.
+pub fn distil(
+    teacher: &Bundle,
+    corpus: &Corpus,
+    options: &Options,
+    checkpoint: Option<&Path>,
+    on_step: &mut dyn FnMut(&Progress),
+) -> Result<Bundle, DistilError> {
+    let parts = teacher.parts();
+    let chosen = chosen_layers(&parts.encoder, &options.encoder)?;
+    let device = Device::Cpu;
+    let form = |trained| Form { trained, dtype: DType::F32, device: device.clone() };
+    let theirs = Network::new(&parts.encoder, &parts.layers, &form(false))?;
+    let layers: Vec<Layer> = chosen.iter().map(|index| narrowed(&parts.layers[*index], options.encoder.ffn)).collect();
+    let mine = Network::new(&options.encoder, &layers, &form(true))?;
+    let mut optimiser = AdamW::new(mine.parameters(), options.decay)?;
+    let identity = identity(teacher, corpus, options);
+    if let Some(path) = checkpoint {
+        checkpoint::load(path, &mut optimiser, &identity)?;
+    }
+
+    let mut epoch = 0;
+    let mut batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
+    // Where the step's batch lies: passes over the corpus have different numbers of batches.
+    let mut first = 0;
+    while optimiser.steps < options.steps {
+        while optimiser.steps >= first + batches.len() {
+            first += batches.len();
+            epoch += 1;
+            batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
+        }
+        let step = optimiser.steps;
+        let batch = batch_of(teacher, &batches[step - first], &device)?;
+        let target = states(&theirs, &batch, &chosen)?;
+        let every: Vec<usize> = (0..chosen.len()).collect();
+        let found = distance(&states(&mine, &batch, &every)?, &target, &batch)?;
+        let progress = progress(&found, step + 1, options.steps)?;
+        if !(progress.hidden + progress.embedding + progress.similarity).is_finite() {
+            return Err(DistilError::Diverged { step });
+        }
+        optimiser.step(&found.total()?.backward()?, rate(step, options.steps, options.rate))?;
+        if let Some(path) = checkpoint
+            && (optimiser.steps.is_multiple_of(CHECKPOINT_EVERY) || optimiser.steps == options.steps)
+        {
+            checkpoint::save(path, &optimiser, &identity)?;
+        }
+        on_step(&progress);
+    }
+    bundle(teacher, options, mine.layers()?)
+}
+
+/// The teacher's layers that a student with fewer starts from and is compared with: the last, and the others at even
+/// distances before it.
+fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec<usize>, DistilError> {
+    let wrong = |what, found, expected| Err(DistilError::Shape { what, found, expected });
+    if student.layers == 0 || student.layers > teacher.layers {
+        return wrong("number of layers", student.layers, format!("from 1 to {}", teacher.layers));
+    }
+    if student.ffn == 0 || student.ffn > teacher.ffn {
+        return wrong("feed-forward width", student.ffn, format!("from 1 to {}", teacher.ffn));
+    }
+    let sizes = [
+        ("width", student.hidden, teacher.hidden),
+        ("number of heads", student.heads, teacher.heads),
+        ("vocabulary", student.vocabulary, teacher.vocabulary),
+        ("number of positions", student.max_tokens, teacher.max_tokens),
+    ];
+    for (what, found, expected) in sizes {
+        if found != expected {
+            return wrong(what, found, format!("the teacher's, {expected}"));
+        }
+    }
+    Ok((1..=student.layers).map(|layer| (layer * teacher.layers).div_ceil(student.layers) - 1).collect())
+}
+
+/// A layer with the inner units of its feed-forward network that weigh most, in their order.
+fn narrowed(layer: &Layer, ffn: usize) -> Layer {
+    let mut layer = layer.clone();
+    let width = layer.up.weight.columns();
+    if ffn == width {
+        return layer;
+    }
+    let weight = |unit: usize| {
+        let square = |x: &f32| f64::from(*x).powi(2);
+        let incoming: f64 = layer.up.weight.iter_rows().map(|row| square(&row[unit])).sum();
+        incoming * layer.down.weight.row(unit).iter().map(square).sum::<f64>()
+    };
+    let weights: Vec<f64> = (0..width).map(weight).collect();
+    let mut kept: Vec<usize> = (0..width).collect();
+    kept.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
+    kept.truncate(ffn);
+    kept.sort_unstable();
+    let pick = |matrix: &Matrix| Matrix::from_fn(matrix.rows(), ffn, |row, unit| matrix.row(row)[kept[unit]]);
+    layer.up = Linear { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
+    layer.down.weight = pick(&layer.down.weight.transposed()).transposed();
+    layer
+}
+
+pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {
+    let parts = teacher.parts();
+    let hidden = parts.encoder.hidden;
+    let length = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    let mut input = vec![0.0f32; texts.len() * length * hidden];
+    let mut mask = vec![0.0f32; texts.len() * length];
+    for (index, text) in texts.iter().enumerate() {
+        let embedded = embed(&parts.embedding, &parts.encoder, text)?;
+        input[index * length * hidden..][..embedded.data().len()].copy_from_slice(embedded.data());
+        mask[index * length..][..text.len()].fill(1.0);
+    }
+    Ok(Batch {
+        input: Tensor::from_vec(input, (texts.len() * length, hidden), device)?,
+        mask: Tensor::from_vec(mask, (texts.len(), length), device)?,
+    })
+}
+
+pub(super) fn states(network: &Network, batch: &Batch, chosen: &[usize]) -> Candle<States> {
+    let hidden = network.hidden(batch)?;
+    let chosen: Vec<Tensor> = chosen.iter().map(|layer| hidden[*layer].clone()).collect();
+    let last = chosen.last().ok_or_else(|| candle_core::Error::Msg("there is no layer".to_owned()))?;
+    Ok(States { pooled: network.pool(last, batch)?, hidden: chosen })
+}
+
+fn progress(distance: &Distance, step: usize, steps: usize) -> Candle<Progress> {
+    let number = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.to_scalar::<f64>();
+    Ok(Progress {
+        step,
+        steps,
+        hidden: number(&distance.hidden)?,
+        embedding: number(&distance.embedding)?,
+        similarity: number(&distance.similarity)?,
+    })
+}
+
+/// What a checkpoint belongs to.
+fn identity(teacher: &Bundle, corpus: &Corpus, options: &Options) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(teacher.digest().as_bytes());
+    hash.update(corpus.digest());
+    hash.update(format!("{options:?}").as_bytes());
+    hash.finalize().into()
+}
+
+fn bundle(teacher: &Bundle, options: &Options, layers: Vec<Layer>) -> Result<Bundle, DistilError> {
+    let mut parts = teacher.parts().clone();
+    parts.encoder = options.encoder.clone();
+    parts.layers = layers;
+    if let Precision::Bits { table, layers } = options.precision {
+        parts.embedding.token = parts.embedding.token.quantised(Axis::Rows, table);
+        for layer in &mut parts.layers {
+            for linear in
+                [&mut layer.query, &mut layer.key, &mut layer.value, &mut layer.output, &mut layer.up, &mut layer.down]
+            {
+                linear.weight = linear.weight.quantised(Axis::Columns, layers);
+            }
+        }
+    }
+    (parts.models, parts.routers) = (Vec::new(), Vec::new());
+    Ok(Bundle::new(parts)?)
+}

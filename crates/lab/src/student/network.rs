@@ -1,0 +1,256 @@
+//! The encoder with gradients: the same function as the secure program's, on candle tensors.
+//!
+//! Tokens of a batch lie one below the other, `[batch · length, hidden]`; shorter texts are padded and masked. candle's
+//! fused LayerNorm and softmax have no backward pass and would silently stop gradients, so both are composed here.
+
+use blindroute_routing::{
+    bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Pooling},
+    program::ROW_OFFSET,
+};
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+
+/// Added to a padded key's score: its weight is zero in every kind of attention.
+const MASKED: f64 = -1e4;
+
+/// A batch of texts as the encoder takes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    /// `[batch · length, hidden]`: embedded tokens, zero where padded.
+    pub(crate) input: Tensor,
+    /// `[batch, length]`: 1 for tokens, 0 for padding.
+    pub(crate) mask: Tensor,
+}
+
+impl Batch {
+    fn shape(&self) -> Result<(usize, usize)> {
+        self.mask.dims2()
+    }
+}
+
+/// How a network's weights are held.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    /// Whether they are variables: states then carry gradients.
+    pub(crate) trained: bool,
+    /// f32, or f64 for checks of gradients.
+    pub(crate) dtype: DType,
+    /// Where.
+    pub(crate) device: Device,
+}
+
+/// A weight or bias.
+#[derive(Clone, Debug)]
+struct Parameter {
+    name: String,
+    value: Tensor,
+    /// Of the same storage, where training may change it.
+    variable: Option<Var>,
+}
+
+impl Parameter {
+    fn new(name: String, matrix: &Matrix, form: &Form) -> Result<Self> {
+        let value = Tensor::from_slice(matrix.data(), matrix.shape(), &form.device)?.to_dtype(form.dtype)?;
+        if !form.trained {
+            return Ok(Self { name, value, variable: None });
+        }
+        let variable = Var::from_tensor(&value)?;
+        Ok(Self { name, value: variable.as_tensor().clone(), variable: Some(variable) })
+    }
+
+    fn matrix(&self) -> Result<Matrix> {
+        let (rows, columns) = self.value.dims2()?;
+        let data = self.value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+        Matrix::new(rows, columns, data).ok_or_else(|| candle_core::Error::Msg("a parameter lost its shape".to_owned()))
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Affine {
+    weight: Parameter,
+    bias: Parameter,
+}
+
+impl Affine {
+    fn new(name: &str, linear: &Linear, form: &Form) -> Result<Self> {
+        Ok(Self {
+            weight: Parameter::new(format!("{name}.weight"), &linear.weight, form)?,
+            bias: Parameter::new(format!("{name}.bias"), &linear.bias, form)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.matmul(&self.weight.value)? + rows(x, &self.bias.value)?
+    }
+
+    fn linear(&self) -> Result<Linear> {
+        Ok(Linear { weight: self.weight.matrix()?, bias: self.bias.matrix()? })
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Norm {
+    gain: Parameter,
+    bias: Parameter,
+    epsilon: f64,
+}
+
+impl Norm {
+    fn new(name: &str, norm: &LayerNorm, epsilon: f32, form: &Form) -> Result<Self> {
+        Ok(Self {
+            gain: Parameter::new(format!("{name}.gain"), &norm.gain, form)?,
+            bias: Parameter::new(format!("{name}.bias"), &norm.bias, form)?,
+            epsilon: f64::from(epsilon),
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?.sqrt()?;
+        let normal = centred.broadcast_div(&deviation)?;
+        normal.broadcast_mul(&self.gain.value)? + rows(x, &self.bias.value)?
+    }
+
+    fn layer_norm(&self) -> Result<LayerNorm> {
+        Ok(LayerNorm { gain: self.gain.matrix()?, bias: self.bias.matrix()? })
+    }
+}
+
+/// A row repeated for every row of `x`, as a product with ones: its gradient is then a product too, where that of a
+/// broadcast is a slow sum over rows.
+fn rows(x: &Tensor, row: &Tensor) -> Result<Tensor> {
+    Tensor::ones((x.dim(0)?, 1), x.dtype(), x.device())?.matmul(row)
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    query: Affine,
+    key: Affine,
+    value: Affine,
+    output: Affine,
+    attention_norm: Norm,
+    up: Affine,
+    down: Affine,
+    output_norm: Norm,
+}
+
+/// An encoder on tensors.
+#[derive(Clone, Debug)]
+pub(crate) struct Network {
+    config: EncoderConfig,
+    blocks: Vec<Block>,
+}
+
+impl Network {
+    /// An encoder with these layers.
+    pub(crate) fn new(config: &EncoderConfig, layers: &[Layer], form: &Form) -> Result<Self> {
+        let block = |(index, layer): (usize, &Layer)| {
+            let affine = |part: &str, linear: &Linear| Affine::new(&format!("layer.{index}.{part}"), linear, form);
+            let norm = |part: &str, norm: &LayerNorm| {
+                Norm::new(&format!("layer.{index}.{part}"), norm, config.layer_norm_epsilon, form)
+            };
+            Ok(Block {
+                query: affine("query", &layer.query)?,
+                key: affine("key", &layer.key)?,
+                value: affine("value", &layer.value)?,
+                output: affine("output", &layer.output)?,
+                attention_norm: norm("attention_norm", &layer.attention_norm)?,
+                up: affine("up", &layer.up)?,
+                down: affine("down", &layer.down)?,
+                output_norm: norm("output_norm", &layer.output_norm)?,
+            })
+        };
+        let blocks = layers.iter().enumerate().map(block).collect::<Result<_>>()?;
+        Ok(Self { config: config.clone(), blocks })
+    }
+
+    /// The layers as a bundle holds them.
+    pub(crate) fn layers(&self) -> Result<Vec<Layer>> {
+        let layer = |block: &Block| {
+            Ok(Layer {
+                query: block.query.linear()?,
+                key: block.key.linear()?,
+                value: block.value.linear()?,
+                output: block.output.linear()?,
+                attention_norm: block.attention_norm.layer_norm()?,
+                up: block.up.linear()?,
+                down: block.down.linear()?,
+                output_norm: block.output_norm.layer_norm()?,
+            })
+        };
+        self.blocks.iter().map(layer).collect()
+    }
+
+    /// Every variable with its name, in one fixed order; none if the weights are fixed.
+    pub(crate) fn parameters(&self) -> Vec<(String, Var)> {
+        let parameters = self.blocks.iter().flat_map(|block| {
+            let affine = [&block.query, &block.key, &block.value, &block.output, &block.up, &block.down];
+            let norms = [&block.attention_norm, &block.output_norm];
+            let affine = affine.into_iter().flat_map(|affine| [&affine.weight, &affine.bias]);
+            affine.chain(norms.into_iter().flat_map(|norm| [&norm.gain, &norm.bias]))
+        });
+        let variable = |parameter: &Parameter| Some((parameter.name.clone(), parameter.variable.clone()?));
+        parameters.filter_map(variable).collect()
+    }
+
+    /// The hidden states after every layer, each `[batch · length, hidden]`.
+    pub(crate) fn hidden(&self, batch: &Batch) -> Result<Vec<Tensor>> {
+        let (count, length) = batch.shape()?;
+        let bias = ((1.0 - &batch.mask)? * MASKED)?.reshape((count, 1, 1, length))?;
+        let mut x = batch.input.clone();
+        let mut states = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let attended = block.output.forward(&self.attention(block, &x, &bias, (count, length))?)?;
+            let inner = block.attention_norm.forward(&(attended + &x)?)?;
+            let activated = self.activation(&block.up.forward(&inner)?)?;
+            x = block.output_norm.forward(&(block.down.forward(&activated)? + &inner)?)?;
+            states.push(x.clone());
+        }
+        Ok(states)
+    }
+
+    fn attention(&self, block: &Block, x: &Tensor, bias: &Tensor, shape: (usize, usize)) -> Result<Tensor> {
+        let (count, length) = shape;
+        let (hidden, heads) = (self.config.hidden, self.config.heads);
+        let split =
+            |tensor: Tensor| tensor.reshape((count, length, heads, hidden / heads))?.transpose(1, 2)?.contiguous();
+        let queries = split((block.query.forward(x)? * (heads as f64 / hidden as f64).sqrt())?)?;
+        let keys = split(block.key.forward(x)?)?;
+        let values = split(block.value.forward(x)?)?;
+        let scores = queries.matmul(&keys.t()?)?.broadcast_add(bias)?;
+        let (weights, sums) = match self.config.attention {
+            Attention::Softmax => {
+                let powers = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
+                let sums = powers.sum_keepdim(D::Minus1)?;
+                (powers, sums)
+            }
+            Attention::TwoRelu => {
+                let positive = scores.relu()?;
+                let sums = (positive.sum_keepdim(D::Minus1)? + ROW_OFFSET)?;
+                (positive, sums)
+            }
+        };
+        // Normalised after the product, as the secure program does: fewer numbers to divide.
+        let context = weights.matmul(&values)?.broadcast_div(&sums)?;
+        context.transpose(1, 2)?.contiguous()?.reshape((count * length, hidden))
+    }
+
+    fn activation(&self, x: &Tensor) -> Result<Tensor> {
+        match self.config.activation {
+            Activation::Gelu => x.gelu_erf(),
+            Activation::Relu => x.relu(),
+        }
+    }
+
+    /// One embedding a text from the last hidden states, `[batch, hidden]`.
+    pub(crate) fn pool(&self, last: &Tensor, batch: &Batch) -> Result<Tensor> {
+        let (count, length) = batch.shape()?;
+        let states = last.reshape((count, length, self.config.hidden))?;
+        match self.config.pooling {
+            Pooling::Cls => states.narrow(1, 0, 1)?.squeeze(1),
+            Pooling::Mean => {
+                let weights = batch.mask.broadcast_div(&batch.mask.sum_keepdim(1)?)?;
+                weights.unsqueeze(1)?.matmul(&states)?.squeeze(1)
+            }
+        }
+    }
+}
