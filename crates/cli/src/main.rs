@@ -39,6 +39,8 @@ enum Command {
     Train(commands::train::TrainArgs),
     /// Teach a cheaper encoder to give a teacher's embeddings
     Distil(commands::distil::DistilArgs),
+    /// Compare an encoder's similarities with people's
+    Similarity(commands::similarity::SimilarityArgs),
     /// Make certificates for a deployment
     Certificates(commands::certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Train(args) => commands::train::run(args),
         Command::Distil(args) => commands::distil::run(&args),
+        Command::Similarity(args) => commands::similarity::run(&args),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),
     };

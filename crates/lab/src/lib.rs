@@ -25,6 +25,7 @@ pub mod direct;
 pub mod embedder;
 pub mod report;
 pub mod rule;
+pub mod similarity;
 pub mod student;
 pub mod uniroute;
 

@@ -8,4 +8,5 @@ pub(crate) mod distil;
 pub(crate) mod route;
 pub(crate) mod route_many;
 pub(crate) mod serve;
+pub(crate) mod similarity;
 pub(crate) mod train;

@@ -1,0 +1,42 @@
+//! `blindroute similarity`: an encoder against people's judgement.
+
+use std::path::PathBuf;
+
+use blindroute_lab::similarity::{correlation, read_pairs};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::bundle_import::print;
+
+/// Compare an encoder's similarities with people's, as on STS-B: Spearman's correlation.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SimilarityArgs {
+    /// The bundle whose encoder is measured [default: the default bundle].
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Pairs of texts: JSON lines with text, text2 and label.
+    #[arg(long, value_name = "FILE")]
+    pairs: PathBuf,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Embeds all texts and prints the correlation.
+pub(crate) fn run(args: &SimilarityArgs) -> anyhow::Result<()> {
+    let pairs = read_pairs(&args.pairs)?;
+    let bundle = crate::bundles::open(args.bundle.as_deref())?;
+    let bar = ProgressBar::new(0);
+    bar.set_style(ProgressStyle::with_template("embedding texts {wide_bar} {pos}/{len} {eta}")?);
+    let found = correlation(&bundle, &pairs, &mut |done, of| {
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    let spearman = found?;
+    print(&if args.json {
+        serde_json::json!({"pairs": pairs.len(), "spearman": spearman, "bundle": bundle.digest().to_string()})
+            .to_string()
+    } else {
+        format!("Spearman's correlation over {} pairs: {spearman:.4}", pairs.len())
+    })
+}
