@@ -95,7 +95,7 @@ fn descriptors(factors: &DMatrix<f64>) -> Matrix {
 mod tests {
     use super::*;
     use crate::{
-        report,
+        evaluation,
         rule::{choose, utilities},
         synthetic::synthetic,
         vector::dot,
@@ -112,7 +112,7 @@ mod tests {
         let rule = Rule::Cscr(router);
         let kept = utilities(&rule, test.embeddings().row(0)).iter().filter(|utility| utility.is_finite()).count();
         assert_eq!(kept, 4);
-        let point = report::operate(&rule, &test, 0.0);
+        let point = evaluation::operate(&rule, &test, 0.0);
         let chance = test.mean_scores().iter().sum::<f64>() / 6.0;
         assert!(point.score > chance + 0.15, "{point:?} against {chance}");
         assert!((0..200).any(

@@ -7,7 +7,7 @@ use crate::{
     LambdaRule, TrainError, choose_lambda, cscr,
     data::{Dataset, Split},
     direct,
-    report::{self, Report},
+    evaluation::{self, Report},
     uniroute,
 };
 
@@ -116,7 +116,7 @@ pub fn train_router(
             (rule, lambda, Chosen::Cscr { keep })
         }
     };
-    let report = |samples| report::evaluate(&rule, lambda, samples, dataset.models());
+    let report = |samples| evaluation::report(&rule, lambda, samples, dataset.models());
     let (valid, test) = (report(&valid), report(&test));
 
     let mut parts = bundle.into_parts();
