@@ -1,6 +1,6 @@
 //! Training the direct router: each model's score predicted from the embedding by ridge regression.
 //!
-//! The penalty is the one with the largest [`report::area`] on the validation split. The products run on `nalgebra`'s
+//! The penalty is the one with the largest [`evaluation::hull_area`] on the validation split. The products run on `nalgebra`'s
 //! kernels, which differ between processors in the last bits of f64; the stored f32 seldom do.
 
 use blindroute_routing::bundle::{Direct, Matrix, Rule};
@@ -8,7 +8,7 @@ use nalgebra::DMatrix;
 
 use crate::{
     LambdaRule, Samples, TrainError, choose_lambda,
-    report::{self, Point},
+    evaluation::{self, Point},
     ridge::Normal,
     samples::cost_row,
 };
@@ -66,7 +66,8 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
             bias: Matrix::from_fn(1, fit.bias.len(), |_, column| fit.bias[column] as f32),
             cost: cost_row(cost),
         };
-        let area = report::area(&report::sweep(&Rule::Direct(router.clone()), valid, &report::lambdas()));
+        let area =
+            evaluation::hull_area(&evaluation::sweep(&Rule::Direct(router.clone()), valid, &evaluation::lambdas()));
         if best.as_ref().is_none_or(|(best, ..)| area > *best) {
             best = Some((area, penalty, router));
         }
@@ -86,7 +87,7 @@ mod tests {
     fn it_beats_every_single_model() {
         let (train_split, valid, test, cost) = synthetic(8, 5);
         let fitted = train(&train_split, &valid, &cost, &Options::default()).unwrap();
-        let point = report::operate(&Rule::Direct(fitted.router), &test, 0.0);
+        let point = evaluation::operate(&Rule::Direct(fitted.router), &test, 0.0);
         let best_single = test.mean_scores().into_iter().fold(0.0, f64::max);
         assert!(point.score > best_single + 0.2, "{point:?} against {best_single}");
         assert!(train(&train_split, &valid, &cost, &Options { penalties: vec![], ..Default::default() }).is_err());

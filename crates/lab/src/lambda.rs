@@ -4,7 +4,7 @@ use blindroute_routing::bundle::Rule;
 
 use crate::{
     Samples,
-    report::{Point, lambdas, singles, sweep},
+    evaluation::{Point, lambdas, singles, sweep},
     rule,
 };
 

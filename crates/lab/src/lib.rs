@@ -4,7 +4,7 @@
 //! own encoder ([`embed_dataset`]). [`train_router`] puts what was trained into the bundle. Everything is seeded, and nothing reads the clock: the same data give the same router.
 //!
 //! ```
-//! use blindroute_lab::{Samples, report, uniroute};
+//! use blindroute_lab::{Samples, evaluation, uniroute};
 //! use blindroute_routing::bundle::{Matrix, Rule};
 //!
 //! // Two kinds of prompt; the cheap model 0 fails on the second kind.
@@ -14,16 +14,17 @@
 //! let options = uniroute::Options { clusters: vec![2], ..Default::default() };
 //! let fitted = uniroute::train(&samples, &samples, &[0.25, 1.0], &options, &mut |_| ())?;
 //! let rule = Rule::UniRoute(fitted.router);
-//! let point = report::operate(&rule, &samples, fitted.lambda);
+//! let point = evaluation::operate(&rule, &samples, fitted.lambda);
 //! assert_eq!((point.score, point.cost), (1.0, 0.625));
 //! # Ok::<(), blindroute_lab::TrainError>(())
 //! ```
 
+pub mod baselines;
 pub mod cscr;
 pub mod data;
 pub mod direct;
 pub mod embedder;
-pub mod report;
+pub mod evaluation;
 pub mod rule;
 pub mod similarity;
 pub mod student;

@@ -7,7 +7,7 @@ use crate::{
     TrainError, cscr,
     data::{Dataset, Split},
     direct,
-    report::{self, Report},
+    evaluation::{self, Report},
     uniroute,
 };
 
@@ -112,7 +112,7 @@ pub fn train_router(
             (Rule::Cscr(fitted.router), fitted.lambda, chosen)
         }
     };
-    let report = |samples| report::evaluate(&rule, lambda, samples, dataset.models());
+    let report = |samples| evaluation::report(&rule, lambda, samples, dataset.models());
     let (valid, test) = (report(&valid), report(&test));
 
     let mut parts = bundle.into_parts();

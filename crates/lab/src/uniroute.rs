@@ -4,7 +4,7 @@
 //! 1 − its mean score there, drawn towards its error over the whole split as if `smoothing` further prompts of average
 //! kind were in the cluster: small clusters know little.
 //!
-//! The number of clusters and the smoothing are those with the largest [`report::area`] on the validation split: the area
+//! The number of clusters and the smoothing are those with the largest [`evaluation::hull_area`] on the validation split: the area
 //! looks at every weight of cost, so the choice does not hang on one. Of equals, fewer clusters and more smoothing. The
 //! default weight of cost is chosen last, by [`LambdaRule`].
 
@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use crate::{
     LambdaRule, Samples, TrainError, choose_lambda,
+    evaluation::{self, Point},
     kmeans::{Effort, cluster},
-    report::{self, Point},
     samples::cost_row,
     vector::{argmax, dot, unit},
 };
@@ -101,8 +101,11 @@ pub fn train(
             let errors = errors(train, &places, clusters, smoothing);
             let router = UniRoute { centroids: centroids.clone(), errors, cost: cost_row(cost) };
             let rule = Rule::UniRoute(router.clone());
-            let trial =
-                Trial { clusters, smoothing, area: report::area(&report::sweep(&rule, valid, &report::lambdas())) };
+            let trial = Trial {
+                clusters,
+                smoothing,
+                area: evaluation::hull_area(&evaluation::sweep(&rule, valid, &evaluation::lambdas())),
+            };
             on_trial(&trial);
             tried.push(trial);
             let better = |best: &Trial| {
@@ -161,11 +164,11 @@ mod tests {
         let fitted = train(&train_split, &valid, &cost, &Options::default(), &mut |_| ()).unwrap();
         assert_eq!(fitted.tried.len(), 35);
         let rule = Rule::UniRoute(fitted.router.clone());
-        let point = report::operate(&rule, &test, 0.0);
+        let point = evaluation::operate(&rule, &test, 0.0);
         let best_single = test.mean_scores().into_iter().fold(0.0, f64::max);
         assert!(point.score > best_single + 0.2, "{point:?} against {best_single}");
-        let area = report::area(&report::sweep(&rule, &test, &report::lambdas()));
-        assert!(area > report::area(&report::singles(&test, &cost)) + 0.1);
+        let area = evaluation::hull_area(&evaluation::sweep(&rule, &test, &evaluation::lambdas()));
+        assert!(area > evaluation::hull_area(&evaluation::singles(&test, &cost)) + 0.1);
         let again = train(&train_split, &valid, &cost, &Options::default(), &mut |_| ()).unwrap();
         assert_eq!(again, fitted);
     }

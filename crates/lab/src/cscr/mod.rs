@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::{
     LambdaRule, Samples, TrainError, choose_lambda,
     optimiser::{AdamW, rate},
-    report::{self, Point},
+    evaluation::{self, Point},
     samples::cost_row,
     vector::unit,
 };
@@ -175,7 +175,7 @@ fn fit(
         head.pass(pass)?;
         for keep in &keeps {
             let router = Cscr { keep: *keep, ..head.router(train, descriptors, cost)? };
-            let area = report::area(&report::sweep(&Rule::Cscr(router.clone()), valid, &report::lambdas()));
+            let area = evaluation::hull_area(&evaluation::sweep(&Rule::Cscr(router.clone()), valid, &evaluation::lambdas()));
             if best.as_ref().is_none_or(|(best, _)| area > best.area) {
                 let descriptor = descriptors.columns();
                 best = Some((Trial { spectrum: *spectrum, descriptor, keep: *keep, passes: pass, area }, router));
@@ -309,8 +309,8 @@ mod tests {
         assert_eq!((router.w1.shape(), router.w2.shape(), router.descriptors.shape()), ((32, 32), (32, 8), (6, 8)));
         assert!(router.descriptors.iter_rows().all(|row| (dot(row, row) - 1.0).abs() < 1e-5));
         let rule = Rule::Cscr(router.clone());
-        let area = report::area(&report::sweep(&rule, &test, &report::lambdas()));
-        let hull = report::area(&report::singles(&test, &cost));
+        let area = evaluation::hull_area(&evaluation::sweep(&rule, &test, &evaluation::lambdas()));
+        let hull = evaluation::hull_area(&evaluation::singles(&test, &cost));
         assert!(area > hull + 0.1, "{area} against {hull}");
         let differs = |row| {
             let embedding = test.embeddings().row(row);

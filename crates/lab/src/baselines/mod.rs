@@ -1,0 +1,3 @@
+//! Routers that only evaluation needs: what ours are compared with.
+
+pub mod knn;

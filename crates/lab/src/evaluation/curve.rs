@@ -1,0 +1,259 @@
+//! A router's choices for each weight of cost, and what they come to.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{
+    EvaluationError, Outcomes, Point, hull,
+    outcomes::{Sum, total},
+};
+
+/// Where a curve stands in the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Group {
+    /// A router on the encoder as published, in the clear.
+    Original,
+    /// A router on the encoder that runs under MPC.
+    Private,
+    /// What routers are compared with.
+    Baseline,
+}
+
+impl Group {
+    /// All, in the tables' order.
+    pub const ALL: [Self; 3] = [Self::Original, Self::Private, Self::Baseline];
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Original => "original",
+            Self::Private => "private",
+            Self::Baseline => "baseline",
+        })
+    }
+}
+
+/// Something that answers a split with some weight on cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// For people; unique in its group.
+    pub name: String,
+    /// Where it stands in the tables.
+    pub group: Group,
+    /// The weight of cost that it is used with unless one asks for another; one of those of its choices.
+    pub lambda: Option<f32>,
+    /// What it does; several where the same router was trained with several seeds, the first for the charts.
+    pub runs: Vec<Run>,
+}
+
+/// What one router, or one rule that does not look at prompts, does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Run {
+    /// For each weight of cost a model for each prompt.
+    Choices(Vec<Choices>),
+    /// A model by lot, whatever the prompt: each entry has the odds of each model.
+    Odds(Vec<Vec<f64>>),
+    /// The best that lots can do without seeing a prompt: the upper hull of the single models, of these very prompts.
+    /// It is recomputed wherever the prompts are drawn anew, so it knows each draw's means: a strict opponent.
+    Hull,
+}
+
+/// The model that each prompt gets with one weight of cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choices {
+    /// The weight of cost.
+    pub lambda: f32,
+    /// The model of each prompt, in the split's order.
+    pub models: Vec<usize>,
+}
+
+impl Run {
+    /// Is this a single way to answer, so that there is no curve to measure?
+    pub fn is_one_point(&self) -> bool {
+        match self {
+            Self::Choices(choices) => choices.len() < 2,
+            Self::Odds(odds) => odds.len() < 2,
+            Self::Hull => false,
+        }
+    }
+
+    /// The weights of cost of the points, where there are any.
+    pub(super) fn lambdas(&self) -> Vec<f32> {
+        match self {
+            Self::Choices(choices) => choices.iter().map(|choices| choices.lambda).collect(),
+            Self::Odds(_) | Self::Hull => Vec::new(),
+        }
+    }
+
+    /// The same on some of the prompts.
+    pub(super) fn only(&self, places: &[usize]) -> Self {
+        match self {
+            Self::Choices(choices) => Self::Choices(
+                (choices.iter())
+                    .map(|choices| Choices {
+                        lambda: choices.lambda,
+                        models: places.iter().map(|place| choices.models[*place]).collect(),
+                    })
+                    .collect(),
+            ),
+            other => other.clone(),
+        }
+    }
+
+    /// An error unless it fits the outcomes.
+    pub(super) fn check(&self, name: &str, outcomes: &Outcomes) -> Result<(), EvaluationError> {
+        let shape = |what, found, expected| {
+            if found == expected {
+                return Ok(());
+            }
+            Err(EvaluationError::Curve { name: name.to_owned(), what, found, expected })
+        };
+        match self {
+            Self::Choices(all) => {
+                shape("curves without a point", usize::from(all.is_empty()), 0)?;
+                for choices in all {
+                    shape("choices", choices.models.len(), outcomes.prompts())?;
+                    let beyond = choices.models.iter().filter(|model| **model >= outcomes.models()).count();
+                    shape("choices that are no model", beyond, 0)?;
+                }
+                Ok(())
+            }
+            Self::Odds(all) => {
+                shape("curves without a point", usize::from(all.is_empty()), 0)?;
+                all.iter().try_for_each(|odds| shape("odds", odds.len(), outcomes.models()))
+            }
+            Self::Hull => Ok(()),
+        }
+    }
+}
+
+/// A run with its outcomes looked up, for counting many draws of the same prompts.
+pub(super) enum Tally<'a> {
+    /// The first point's outcomes, and for each further point what changes: few prompts change their model from one
+    /// weight of cost to the next.
+    Choices {
+        first: Vec<Sum>,
+        changes: Vec<Vec<(usize, Sum)>>,
+    },
+    Odds(&'a [Vec<f64>]),
+    Hull,
+}
+
+impl<'a> Tally<'a> {
+    pub(super) fn new(run: &'a Run, outcomes: &Outcomes) -> Self {
+        let choices = match run {
+            Run::Choices(choices) => choices,
+            Run::Odds(odds) => return Self::Odds(odds),
+            Run::Hull => return Self::Hull,
+        };
+        let looked_up = |choices: &Choices| -> Vec<Sum> {
+            choices.models.iter().enumerate().map(|(prompt, model)| outcomes.outcome(prompt, *model)).collect()
+        };
+        let first = choices.first().map(looked_up).unwrap_or_default();
+        let mut now = first.clone();
+        let changes = (choices.iter().skip(1))
+            .map(|choices| {
+                let mut changed = Vec::new();
+                for (prompt, next) in looked_up(choices).into_iter().enumerate() {
+                    let last = std::mem::replace(&mut now[prompt], next);
+                    let change = Sum { score: next.score - last.score, cost: next.cost - last.cost };
+                    if change != Sum::default() {
+                        changed.push((prompt, change));
+                    }
+                }
+                changed
+            })
+            .collect();
+        Self::Choices { first, changes }
+    }
+
+    /// The points, with each prompt as often as `times` says, once without it; `singles` are the models' own, counted so.
+    pub(super) fn points(&self, outcomes: &Outcomes, singles: &[Point], times: Option<&[u32]>) -> Vec<Point> {
+        match self {
+            Self::Choices { first, changes } => {
+                let count = |prompt: usize| times.map_or(1.0, |times| f64::from(times[prompt]));
+                let total = total(outcomes.prompts(), times);
+                let mut sum = Sum::default();
+                first.iter().enumerate().for_each(|(prompt, outcome)| sum.add(*outcome, count(prompt)));
+                let mut points = vec![outcomes.mean(&sum, total)];
+                for changes in changes {
+                    changes.iter().for_each(|(prompt, change)| sum.add(*change, count(*prompt)));
+                    points.push(outcomes.mean(&sum, total));
+                }
+                points
+            }
+            Self::Odds(all) => all.iter().map(|odds| mixed(singles, odds)).collect(),
+            Self::Hull => hull(singles),
+        }
+    }
+}
+
+fn mixed(singles: &[Point], odds: &[f64]) -> Point {
+    let mean = |of: fn(&Point) -> f64| singles.iter().zip(odds).map(|(point, odds)| odds * of(point)).sum();
+    Point { score: mean(|point| point.score), cost: mean(|point| point.cost) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindroute_routing::bundle::Matrix;
+
+    fn outcomes() -> Outcomes {
+        let scores = Matrix::new(3, 2, vec![0.0, 1.0, 1.0, 1.0, 0.0, 0.5]).unwrap();
+        Outcomes::by_price(scores, &[0.25, 1.0]).unwrap()
+    }
+
+    fn points(run: &Run, times: Option<&[u32]>) -> Vec<Point> {
+        let outcomes = outcomes();
+        Tally::new(run, &outcomes).points(&outcomes, &outcomes.singles(times), times)
+    }
+
+    #[test]
+    fn points_by_hand() {
+        let choices = |lambda, models: &[usize]| Choices { lambda, models: models.to_vec() };
+        let run = Run::Choices(vec![
+            choices(0.0, &[1, 1, 1]),
+            choices(0.1, &[1, 0, 1]),
+            choices(0.2, &[1, 0, 1]),
+            choices(1.0, &[0, 0, 0]),
+        ]);
+        let point = |score, cost| Point { score, cost };
+        assert_eq!(
+            points(&run, None),
+            [point(2.5 / 3.0, 1.0), point(2.5 / 3.0, 2.25 / 3.0), point(2.5 / 3.0, 2.25 / 3.0), point(1.0 / 3.0, 0.25)]
+        );
+        // The first prompt twice, the second not at all.
+        assert_eq!(points(&run, Some(&[2, 0, 1]))[1], point(2.5 / 3.0, 1.0));
+        assert_eq!(points(&run, Some(&[2, 0, 1]))[3], point(0.0, 0.25));
+        assert_eq!(
+            run.only(&[1]),
+            Run::Choices(
+                [1, 0, 0, 0]
+                    .map(|model| choices(0.0, &[model]))
+                    .into_iter()
+                    .zip([0.0, 0.1, 0.2, 1.0])
+                    .map(|(choice, lambda)| Choices { lambda, ..choice })
+                    .collect()
+            )
+        );
+        let lots = Run::Odds(vec![vec![0.5, 0.5], vec![1.0, 0.0]]);
+        assert_eq!(points(&lots, None), [point(3.5 / 6.0, 0.625), point(1.0 / 3.0, 0.25)]);
+        assert_eq!(points(&Run::Hull, None), [point(1.0 / 3.0, 0.25), point(2.5 / 3.0, 1.0)]);
+        // Where both models score alike the dearer one is no corner.
+        assert_eq!(points(&Run::Hull, Some(&[0, 3, 0])), [point(1.0, 0.25)]);
+    }
+
+    #[test]
+    fn what_does_not_fit_says_whose_it_is() {
+        let fault = |run: Run| run.check("mine", &outcomes()).unwrap_err().to_string();
+        let choices = |models: &[usize]| Run::Choices(vec![Choices { lambda: 0.0, models: models.to_vec() }]);
+        assert!(fault(choices(&[0, 1])).contains("\"mine\" has 2 choices, 3 were expected"));
+        assert!(fault(choices(&[0, 1, 2])).contains("\"mine\" has 1 choices that are no model"));
+        assert!(fault(Run::Choices(vec![])).contains("without a point"));
+        assert!(fault(Run::Odds(vec![vec![1.0]])).contains("1 odds, 2 were expected"));
+        assert!(choices(&[0, 1, 1]).check("mine", &outcomes()).is_ok() && choices(&[0, 1, 1]).is_one_point());
+    }
+}

@@ -1,0 +1,65 @@
+//! What can be wrong.
+
+use super::Group;
+
+/// What can be wrong with what is to be evaluated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluationError {
+    /// There is nothing to measure.
+    #[error(
+        "there are {prompts} prompts and {models} models: at least one prompt and two models are needed; check the data set's split"
+    )]
+    TooFew {
+        /// How many prompts.
+        prompts: usize,
+        /// How many models.
+        models: usize,
+    },
+    /// Two parts that must agree do not.
+    #[error("there are {found} {what}, {expected} were expected: give data that belong together")]
+    Shape {
+        /// What was counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// A number that cannot be measured.
+    #[error("{what} holds a number that is not finite, or out of its range: check the data")]
+    Number {
+        /// Where it stands.
+        what: &'static str,
+    },
+    /// A curve is not of this split.
+    #[error("the curve {name:?} has {found} {what}, {expected} were expected: give one of this split and pool")]
+    Curve {
+        /// Which.
+        name: String,
+        /// What was counted.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        expected: usize,
+    },
+    /// A pair names a curve that is not there.
+    #[error("there is no curve {index} to compare, there are {curves}: count from 0")]
+    Pair {
+        /// Which was named.
+        index: usize,
+        /// How many there are.
+        curves: usize,
+    },
+    /// A curve has no run, or two of a group have one name.
+    #[error("{group} curve {name:?}: {problem}")]
+    Name {
+        /// Its group.
+        group: Group,
+        /// Its name.
+        name: String,
+        /// What is wrong and what to do.
+        problem: &'static str,
+    },
+}

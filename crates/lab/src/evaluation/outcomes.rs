@@ -1,0 +1,192 @@
+//! What each model scores and costs on each prompt.
+
+use blindroute_routing::bundle::Matrix;
+
+use super::{EvaluationError, Point};
+
+/// How each model did on each prompt, and at what cost.
+///
+/// Costs are relative: 1 is what the largest model costs, always or on average, so the cost axis is \[0, 1\] for every pool.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcomes {
+    scores: Matrix,
+    costs: Costs,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Costs {
+    /// Each model's, whatever the prompt.
+    Models(Vec<f32>),
+    /// `[prompts, models]` in any unit, and the mean of the model whose mean is largest.
+    Queries(Matrix, f64),
+}
+
+impl Outcomes {
+    /// With a cost for each model, as [`crate::relative_costs`] gives it.
+    pub fn by_price(scores: Matrix, cost: &[f32]) -> Result<Self, EvaluationError> {
+        check(&scores)?;
+        if cost.len() != scores.columns() {
+            return Err(EvaluationError::Shape { what: "costs", found: cost.len(), expected: scores.columns() });
+        }
+        if cost.iter().any(|cost| !(0.0..=1.0).contains(cost)) {
+            return Err(EvaluationError::Number { what: "the list of relative costs" });
+        }
+        Ok(Self { scores, costs: Costs::Models(cost.to_vec()) })
+    }
+
+    /// With what each query cost with each model, `[prompts, models]`, in any unit.
+    pub fn by_query(scores: Matrix, costs: Matrix) -> Result<Self, EvaluationError> {
+        check(&scores)?;
+        if costs.shape() != scores.shape() {
+            let (found, expected) = (costs.data().len(), scores.data().len());
+            return Err(EvaluationError::Shape { what: "costs of queries", found, expected });
+        }
+        if costs.data().iter().any(|cost| !(cost.is_finite() && *cost >= 0.0)) {
+            return Err(EvaluationError::Number { what: "the table of costs" });
+        }
+        Ok(Self { scores, costs: with_largest(costs) })
+    }
+
+    /// The number of prompts.
+    pub fn prompts(&self) -> usize {
+        self.scores.rows()
+    }
+
+    /// The number of models.
+    pub fn models(&self) -> usize {
+        self.scores.columns()
+    }
+
+    /// Does a model's cost depend on the prompt?
+    pub fn is_by_query(&self) -> bool {
+        matches!(self.costs, Costs::Queries(..))
+    }
+
+    /// The outcomes of some of the prompts. Costs of queries are then relative to the largest model's on these.
+    pub fn only(&self, places: &[usize]) -> Self {
+        let pick = |matrix: &Matrix| {
+            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
+        };
+        let costs = match &self.costs {
+            Costs::Models(cost) => Costs::Models(cost.clone()),
+            Costs::Queries(costs, _) => with_largest(pick(costs)),
+        };
+        Self { scores: pick(&self.scores), costs }
+    }
+
+    /// What each model scores and costs alone, with each prompt as often as `times` says, once without it.
+    pub fn singles(&self, times: Option<&[u32]>) -> Vec<Point> {
+        let mut sums = vec![Sum::default(); self.models()];
+        for prompt in 0..self.prompts() {
+            let times = times.map_or(1.0, |times| f64::from(times[prompt]));
+            if times > 0.0 {
+                for (model, sum) in sums.iter_mut().enumerate() {
+                    sum.add(self.outcome(prompt, model), times);
+                }
+            }
+        }
+        let total = total(self.prompts(), times);
+        sums.iter().map(|sum| self.mean(sum, total)).collect()
+    }
+
+    /// The score, and the cost in its own unit, of one prompt with one model.
+    pub(super) fn outcome(&self, prompt: usize, model: usize) -> Sum {
+        let cost = match &self.costs {
+            Costs::Models(cost) => cost[model],
+            Costs::Queries(costs, _) => costs.row(prompt)[model],
+        };
+        Sum { score: f64::from(self.scores.row(prompt)[model]), cost: f64::from(cost) }
+    }
+
+    /// A sum over `total` prompts as a mean.
+    pub(super) fn mean(&self, sum: &Sum, total: f64) -> Point {
+        let unit = match &self.costs {
+            Costs::Models(_) => 1.0,
+            Costs::Queries(_, largest) if *largest > 0.0 => *largest,
+            // All is free.
+            Costs::Queries(..) => 1.0,
+        };
+        Point { score: sum.score / total, cost: sum.cost / total / unit }
+    }
+}
+
+/// A sum of scores and costs. Of stored outcomes, which are f32, it is exact but for huge tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Sum {
+    pub(super) score: f64,
+    pub(super) cost: f64,
+}
+
+impl Sum {
+    pub(super) fn add(&mut self, other: Self, times: f64) {
+        self.score += times * other.score;
+        self.cost += times * other.cost;
+    }
+}
+
+/// How many prompts a mean is over.
+pub(super) fn total(prompts: usize, times: Option<&[u32]>) -> f64 {
+    times.map_or(prompts as f64, |times| times.iter().map(|times| f64::from(*times)).sum())
+}
+
+fn check(scores: &Matrix) -> Result<(), EvaluationError> {
+    let (prompts, models) = scores.shape();
+    if prompts == 0 || models < 2 {
+        return Err(EvaluationError::TooFew { prompts, models });
+    }
+    if scores.data().iter().any(|score| !(0.0..=1.0).contains(score)) {
+        return Err(EvaluationError::Number { what: "the table of scores" });
+    }
+    Ok(())
+}
+
+fn with_largest(costs: Matrix) -> Costs {
+    let means = (0..costs.columns())
+        .map(|model| costs.iter_rows().map(|row| f64::from(row[model])).sum::<f64>() / costs.rows() as f64);
+    let largest = means.fold(0.0, f64::max);
+    Costs::Queries(costs, largest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matrix(rows: usize, columns: usize, data: &[f32]) -> Matrix {
+        Matrix::new(rows, columns, data.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn singles_by_hand() {
+        let scores = matrix(2, 2, &[1.0, 0.5, 0.0, 1.0]);
+        let by_price = Outcomes::by_price(scores.clone(), &[0.25, 1.0]).unwrap();
+        let point = |score, cost| Point { score, cost };
+        assert_eq!(by_price.singles(None), [point(0.5, 0.25), point(0.75, 1.0)]);
+        assert_eq!(by_price.singles(Some(&[0, 2])), [point(0.0, 0.25), point(1.0, 1.0)]);
+        // The dearest model costs 6 on average.
+        let by_query = Outcomes::by_query(scores, matrix(2, 2, &[3.0, 4.0, 0.0, 8.0])).unwrap();
+        assert_eq!(by_query.singles(None), [point(0.5, 0.25), point(0.75, 1.0)]);
+        assert_eq!(by_query.singles(Some(&[2, 0])), [point(1.0, 0.5), point(0.5, 4.0 / 6.0)]);
+        // Of one prompt alone, the largest is that prompt's.
+        assert_eq!(by_query.only(&[0]).singles(None), [point(1.0, 0.75), point(0.5, 1.0)]);
+        assert_eq!(by_price.only(&[1]).singles(None), [point(0.0, 0.25), point(1.0, 1.0)]);
+    }
+
+    #[test]
+    fn what_does_not_belong_together_says_so() {
+        let scores = matrix(1, 2, &[1.0, 0.5]);
+        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0]), Err(EvaluationError::Shape { .. })));
+        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0, 2.0]), Err(EvaluationError::Number { .. })));
+        assert!(matches!(
+            Outcomes::by_query(scores.clone(), matrix(2, 1, &[1.0, 1.0])),
+            Err(EvaluationError::Shape { .. })
+        ));
+        assert!(matches!(Outcomes::by_query(scores, matrix(1, 2, &[-1.0, 1.0])), Err(EvaluationError::Number { .. })));
+        let one_model = Outcomes::by_price(matrix(2, 1, &[1.0, 1.0]), &[1.0]);
+        assert!(one_model.unwrap_err().to_string().contains("2 prompts and 1 models"));
+        let no_prompt = Outcomes::by_price(matrix(0, 2, &[]), &[1.0, 1.0]);
+        assert!(no_prompt.unwrap_err().to_string().contains("0 prompts"));
+        assert!(Outcomes::by_price(matrix(1, 2, &[f32::NAN, 0.0]), &[1.0, 1.0]).is_err());
+        let free = Outcomes::by_query(matrix(1, 2, &[1.0, 0.0]), matrix(1, 2, &[0.0, 0.0])).unwrap();
+        assert_eq!(free.singles(None)[0], Point { score: 1.0, cost: 0.0 });
+    }
+}

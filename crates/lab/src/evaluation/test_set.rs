@@ -1,0 +1,85 @@
+//! The prompts that routers are evaluated on.
+
+use blindroute_routing::bundle::{Matrix, Model};
+use serde::Serialize;
+
+use super::{EvaluationError, Outcomes};
+use crate::data::{Dataset, Split};
+
+/// What stands above a report. Nothing here is computed: the lab reads no clock.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// The data set's name.
+    pub data: String,
+    /// Which part of it.
+    pub split: String,
+    /// The day of the report.
+    pub date: Option<String>,
+    /// What the data are and under which licence.
+    pub source: Option<String>,
+    /// What else a reader needs to know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// The prompts that routers are evaluated on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TestSet {
+    pub(super) about: About,
+    pub(super) models: Vec<Model>,
+    pub(super) tasks: Vec<String>,
+    pub(super) outcomes: Outcomes,
+}
+
+impl TestSet {
+    /// The models, each prompt's task, and the outcomes, in the outcomes' order.
+    pub fn new(
+        about: About,
+        models: Vec<Model>,
+        tasks: Vec<String>,
+        outcomes: Outcomes,
+    ) -> Result<Self, EvaluationError> {
+        for (what, found, expected) in
+            [("models", models.len(), outcomes.models()), ("tasks of prompts", tasks.len(), outcomes.prompts())]
+        {
+            if found != expected {
+                return Err(EvaluationError::Shape { what, found, expected });
+            }
+        }
+        Ok(Self { about, models, tasks, outcomes })
+    }
+
+    /// A split of a data set. With `query_costs`, what each query cost with each model of the pool (`[prompts, models]`, of
+    /// all prompts of the data set), these are counted instead of prices.
+    pub fn of_split(
+        about: About,
+        dataset: &Dataset,
+        split: Split,
+        query_costs: Option<&Matrix>,
+    ) -> Result<Self, EvaluationError> {
+        let places = dataset.places(split);
+        let pick = |matrix: &Matrix| {
+            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
+        };
+        let scores = pick(dataset.scores());
+        let outcomes = match query_costs {
+            None => Outcomes::by_price(scores, &dataset.relative_costs())?,
+            Some(costs) if costs.rows() != dataset.prompts().len() => {
+                let (found, expected) = (costs.rows(), dataset.prompts().len());
+                return Err(EvaluationError::Shape { what: "rows of costs", found, expected });
+            }
+            Some(costs) => Outcomes::by_query(scores, pick(costs))?,
+        };
+        let tasks = places.iter().map(|place| dataset.prompts()[*place].source.clone()).collect();
+        Self::new(about, dataset.models().to_vec(), tasks, outcomes)
+    }
+
+    /// The pool.
+    pub fn models(&self) -> &[Model] {
+        &self.models
+    }
+
+    /// What each model scores and costs on each prompt.
+    pub fn outcomes(&self) -> &Outcomes {
+        &self.outcomes
+    }
+}

@@ -1,0 +1,291 @@
+use blindroute_routing::bundle::Matrix;
+
+use super::*;
+
+/// Names as a hostile data set might give them.
+const HOSTILE: &str = "<script>alert('a & b')</script>\"\u{1b}[31m";
+
+fn choices(all: &[(f32, &[usize])]) -> Run {
+    Run::Choices(all.iter().map(|(lambda, models)| Choices { lambda: *lambda, models: models.to_vec() }).collect())
+}
+
+fn curve(group: Group, name: &str, runs: Vec<Run>) -> Curve {
+    Curve { name: name.to_owned(), group, lambda: None, runs }
+}
+
+fn model(name: &str, price: f64) -> Model {
+    Model { name: name.to_owned(), price, unit: "USD <per> 1M".to_owned() }
+}
+
+/// Four prompts of two tasks; model 0 at a quarter of the price of model 1.
+fn case() -> TestSet {
+    let scores = Matrix::new(4, 2, vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0]).unwrap();
+    let outcomes = Outcomes::by_price(scores, &[0.25, 1.0]).unwrap();
+    let about = About {
+        data: "made up".to_owned(),
+        split: "test".to_owned(),
+        date: Some("2026-01-02".to_owned()),
+        source: Some("nobody's, <free>".to_owned()),
+        notes: vec!["A note.".to_owned()],
+    };
+    let tasks = ["easy", "hard", "hard", "easy"].map(str::to_owned).to_vec();
+    TestSet::new(about, vec![model("small", 1.0), model(HOSTILE, 4.0)], tasks, outcomes).unwrap()
+}
+
+/// Sends the second, then the third prompt to the dear model as cost weighs less.
+fn good() -> Run {
+    choices(&[(0.0, &[0, 1, 1, 0]), (0.1, &[0, 1, 0, 0]), (1.0, &[0, 0, 0, 0])])
+}
+
+fn curves() -> Vec<Curve> {
+    let bad = choices(&[(0.0, &[1, 0, 0, 1]), (1.0, &[0, 0, 0, 0])]);
+    let mut all = references(case().outcomes(), case().models(), &[0.0, 0.5, 9.0]);
+    all.push(curve(Group::Private, "near", vec![good(), bad.clone()]));
+    all.push(Curve { lambda: Some(0.1), ..curve(Group::Original, "near", vec![good()]) });
+    all.push(curve(Group::Private, HOSTILE, vec![good()]));
+    all
+}
+
+fn evaluated() -> Evaluation {
+    let curves = curves();
+    evaluate(&case(), &curves, &pairs(&curves), Bootstrap { resamples: 200, seed: 1 }).unwrap()
+}
+
+fn row<'a>(found: &'a Evaluation, group: Group, name: &str) -> &'a Row {
+    found.rows.iter().find(|row| row.group == group && row.name.starts_with(name)).unwrap()
+}
+
+#[test]
+fn an_evaluation_by_hand() {
+    let found = evaluated();
+    assert_eq!((found.prompts, found.best_single), (4, 1));
+    assert_eq!(found.singles[1].point, Point { score: 0.75, cost: 1.0 });
+    let groups: Vec<Group> = found.rows.iter().map(|row| row.group).collect();
+    assert!(groups.is_sorted() && groups.len() == 8);
+
+    // (0.25, 0.375), (0.4375, 0.625), (0.625, 0.875): above the best single model's 0.75 at the last.
+    let original = row(&found, Group::Original, "near");
+    let audc = 0.25 * 0.375 + 0.375 * 0.625 + 0.375 * 0.875;
+    assert_eq!(original.measures.audc.value, Some(audc));
+    assert_eq!((original.measures.qnc.value, original.measures.peak.value), (Some(0.625), Some(0.875)));
+    assert_eq!(original.measures.peak_cost.value, Some(0.625));
+    assert_eq!(original.measures.scaled_audc.value, Some(0.625));
+    assert_eq!(original.default.unwrap().point, Point { score: 0.625, cost: 0.4375 });
+    assert_eq!((original.seeds, original.measures.audc.deviation), (1, None));
+
+    // The hull is the line between the two models.
+    let blind = row(&found, Group::Baseline, HULL);
+    assert_eq!(blind.measures.audc.value, Some(0.25 * 0.375 + 0.75 * (0.375 + 0.75) / 2.0));
+    assert_eq!((blind.measures.qnc.value, blind.measures.peak.value), (Some(1.0), Some(0.75)));
+
+    // Two seeds: mean and deviation. The second stays at the cheap model's score and never matches the best.
+    let private = row(&found, Group::Private, "near");
+    let (a, b) = (audc, 0.375);
+    assert_eq!(private.measures.audc.value, Some((a + b) / 2.0));
+    assert!((private.measures.audc.deviation.unwrap() - (a - b) / 2f64.sqrt()).abs() < 1e-12);
+    assert_eq!((private.measures.qnc.value, private.measures.qnc.deviation), (None, None));
+
+    // One way to answer has no area.
+    let single = row(&found, Group::Baseline, "best single");
+    assert!(single.one_point && single.measures.audc.value.is_none() && single.measures.audc.interval.is_none());
+    assert_eq!((single.measures.peak.value, single.measures.qnc.value), (Some(0.75), Some(1.0)));
+    assert_eq!(found.rows[found.best_private.unwrap()].name, HOSTILE);
+}
+
+#[test]
+fn tasks_by_hand() {
+    let found = evaluated();
+    let names: Vec<(&str, usize)> = found.tasks.iter().map(|task| (task.name.as_str(), task.prompts)).collect();
+    assert_eq!(names, [("easy", 2), ("hard", 2)]);
+    let near = found.rows.iter().position(|row| row.group == Group::Original).unwrap();
+    let hard = &found.tasks[1];
+    assert_eq!((hard.best_single.model.as_str(), hard.best_single.point.score), (HOSTILE, 1.0));
+    // (0.25, 0), (0.625, 0.5), (1, 1).
+    assert_eq!(hard.measures[near].peak, Some(1.0));
+    assert_eq!(hard.measures[near].audc, Some(0.375 * 0.25 + 0.375 * 0.75));
+    assert_eq!(found.tasks[0].measures[near].peak, Some(0.75));
+    // One task is no breakdown.
+    let TestSet { about, models, outcomes, .. } = case();
+    let set = TestSet::new(about, models, vec![String::new(); 4], outcomes).unwrap();
+    let alone = evaluate(&set, &curves(), &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
+    assert!(alone.tasks.is_empty() && alone.rows.iter().all(|row| row.measures.audc.interval.is_none()));
+}
+
+#[test]
+fn costs_of_queries_are_counted_where_given() {
+    let scores = Matrix::new(2, 2, vec![1.0, 1.0, 0.0, 1.0]).unwrap();
+    let costs = Matrix::new(2, 2, vec![1.0, 2.0, 1.0, 6.0]).unwrap();
+    let outcomes = Outcomes::by_query(scores, costs).unwrap();
+    let models = vec![model("small", 1.0), model("large", 4.0)];
+    let set = TestSet::new(About::default(), models, vec![String::new(); 2], outcomes).unwrap();
+    let run = choices(&[(0.0, &[1, 1]), (1.0, &[0, 1])]);
+    let found = evaluate(&set, &[curve(Group::Private, "a", vec![run])], &[], Bootstrap::default()).unwrap();
+    assert!(found.cost_by_query && found.to_html().contains("mean cost of the queries"));
+    assert_eq!(found.rows[0].points[1].point, Point { score: 1.0, cost: 7.0 / 2.0 / 4.0 });
+}
+
+#[test]
+fn a_curve_is_no_better_than_itself() {
+    let curves = [curve(Group::Private, "a", vec![good()]), curve(Group::Original, "a", vec![good()])];
+    let found = evaluate(&case(), &curves, &[(0, 1), (0, 0)], Bootstrap::default()).unwrap();
+    for difference in &found.differences {
+        for measure in [Measure::Audc, Measure::HullArea, Measure::Peak, Measure::ScaledAudc] {
+            let estimate = difference.measures.get(measure);
+            assert_eq!(estimate.value, Some(0.0));
+            assert_eq!(estimate.interval, Some(Interval { low: Some(0.0), high: Some(0.0) }));
+        }
+    }
+    assert_eq!(pairs(&curves), [(0, 1)]);
+}
+
+#[test]
+fn pairing_takes_out_what_prompts_have_in_common() {
+    // 300 prompts that vary much; one curve is better on every tenth.
+    let scores = Matrix::from_fn(300, 2, |row, model| if model == 1 && row % 10 == 0 { 1.0 } else { (row % 2) as f32 });
+    let outcomes = Outcomes::by_price(scores, &[1.0, 1.0]).unwrap();
+    let models = vec![model("a", 1.0), model("b", 1.0)];
+    let set = TestSet::new(About::default(), models, vec![String::new(); 300], outcomes).unwrap();
+    let always = |model: usize| choices(&[(0.0, &[model; 300]), (1.0, &[model; 300])]);
+    let curves = [curve(Group::Private, "b", vec![always(1)]), curve(Group::Private, "a", vec![always(0)])];
+    let found = evaluate(&set, &curves, &[(0, 1)], Bootstrap::default()).unwrap();
+    let width = |estimate: &Estimate| {
+        let interval = estimate.interval.unwrap();
+        interval.high.unwrap() - interval.low.unwrap()
+    };
+    let difference = &found.differences[0].measures.audc;
+    assert!((difference.value.unwrap() - 0.1).abs() < 1e-12);
+    // √(0.1 · 0.9) against √(0.5 · 0.5), or unpaired √2 times that.
+    assert!(width(difference) < 0.75 * width(&found.rows[0].measures.audc), "{difference:?}");
+    let interval = difference.interval.unwrap();
+    assert!(interval.low.unwrap() > 0.05 && interval.high.unwrap() < 0.15, "{interval:?}");
+    let cost = found.rows[0].measures.peak_cost.interval.unwrap();
+    assert_eq!(cost, Interval { low: Some(1.0), high: Some(1.0) });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_on_any_number_of_threads() {
+    let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    assert_eq!(alone.install(evaluated), evaluated());
+    let other = evaluate(&case(), &curves(), &[], Bootstrap { resamples: 200, seed: 2 }).unwrap();
+    assert_eq!(other.rows[0].measures.audc.value, evaluated().rows[0].measures.audc.value);
+    assert_ne!(other.rows, evaluated().rows);
+}
+
+#[test]
+fn what_does_not_belong_together_says_so() {
+    let fault = |curves: &[Curve], pairs: &[(usize, usize)]| {
+        evaluate(&case(), curves, pairs, Bootstrap::default()).unwrap_err().to_string()
+    };
+    let one = || curve(Group::Private, "near", vec![good()]);
+    assert!(fault(&[one(), one()], &[]).contains("private curve \"near\": another of this group has the same name"));
+    assert!(fault(&[curve(Group::Original, "near", vec![])], &[]).contains("it has no run"));
+    assert!(fault(&[one()], &[(0, 1)]).contains("no curve 1 to compare, there are 1"));
+    let short = curve(Group::Private, "short", vec![choices(&[(0.0, &[0, 0])])]);
+    assert!(fault(&[short], &[]).contains("\"short\" has 2 choices, 4 were expected"));
+    let TestSet { about, models, outcomes, tasks } = case();
+    let error = TestSet::new(about.clone(), models[..1].to_vec(), tasks, outcomes.clone()).unwrap_err();
+    assert!(error.to_string().contains("1 models, 2 were expected"));
+    assert!(TestSet::new(about, models, vec![], outcomes).is_err());
+}
+
+#[test]
+fn the_table_has_every_method_and_no_control_character() {
+    let text = evaluated().to_text();
+    for expected in [
+        "made up, test split, 4 prompts, 2 models, 2026-01-02",
+        "AUDC ↑",
+        "\noriginal\n  near",
+        "\nprivate\n  near (2 seeds)",
+        "\nbaseline\n  oracle",
+        "± ",
+        "near: private − original",
+        "private near − prompt-blind hull",
+        "200 paired bootstrap resamples of the prompts, seed 1",
+        "A note.",
+        "nobody's, <free>",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is not in {text}");
+    }
+    assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()));
+    let single = text.lines().find(|line| line.contains("best single (")).unwrap();
+    assert!(single.contains("–") && single.contains("0.7500 ["), "{single}");
+}
+
+#[test]
+fn the_values_are_a_line_a_method() {
+    let found = evaluated();
+    let text = found.to_csv();
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    assert_eq!(header.iter().skip(7).take(4).collect::<Vec<_>>(), ["audc", "audc_deviation", "audc_low", "audc_high"]);
+    let lines: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(lines.len(), found.rows.len());
+    assert_eq!((&lines[0][4], &lines[0][5]), ("original", "near"));
+    assert_eq!(lines[0][7].parse::<f64>().ok(), found.rows[0].measures.audc.value);
+    assert_eq!(&lines[0][8], "");
+    let json = serde_json::to_value(&found).unwrap();
+    assert_eq!(json["rows"][0]["measures"]["audc"]["value"], found.rows[0].measures.audc.value.unwrap());
+    assert_eq!(json["rows"][0]["points"][0]["cost"], 0.625);
+}
+
+/// Every tag of a page in order, with its attributes; an error where tags do not close each other.
+fn tags(html: &str) -> Result<Vec<String>, String> {
+    let mut open: Vec<String> = Vec::new();
+    let mut seen = Vec::new();
+    for (place, _) in html.match_indices('<') {
+        let inside = html[place + 1..].split('>').next().unwrap_or_default();
+        if inside.contains('<') {
+            return Err(format!("a tag in a tag: {inside}"));
+        }
+        let name = inside.trim_start_matches('/').split([' ', '/']).next().unwrap_or_default().to_owned();
+        if inside.starts_with('/') {
+            let last = open.pop();
+            if last.as_ref() != Some(&name) {
+                return Err(format!("</{name}> closes {last:?}"));
+            }
+        } else if !inside.ends_with('/') && !["!doctype", "meta"].contains(&name.as_str()) {
+            open.push(name.clone());
+        }
+        seen.push(inside.to_owned());
+    }
+    if open.is_empty() { Ok(seen) } else { Err(format!("left open: {open:?}")) }
+}
+
+#[test]
+fn the_page_stands_alone_and_trusts_no_name() {
+    assert!(tags("<a><b></a></b>").is_err() && tags("<a>").is_err());
+    let html = evaluated().to_html();
+    let tags = tags(&html).unwrap();
+    assert!(!html.contains("<script") && !html.contains("alert('") && !html.contains('\u{1b}'), "{html}");
+    assert!(html.contains("&lt;script&gt;alert(&#39;a &amp; b&#39;)&lt;/script&gt;"));
+    for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "//"] {
+        assert!(!html.contains(outside), "{outside}");
+    }
+    let count = |start: &str| tags.iter().filter(|tag| tag.starts_with(start)).count();
+    // Two charts, and one sample in the legend for each curve, for models, and for the default λ.
+    assert_eq!(count("svg"), 2 + 5 + 2);
+    assert_eq!(count("figure"), 2);
+    assert!(count("title") > 10 && count("table") == 5);
+    for text in
+        ["made up, test split", "2026-01-02", "nobody&#39;s, &lt;free&gt;", "A note.", "arXiv 2508.12491", "easy"]
+    {
+        assert!(html.contains(text), "{text}");
+    }
+    // No number was lost on the way.
+    for wrong in ["NaN", "inf", "-0.0\""] {
+        assert!(!html.contains(wrong), "{wrong}");
+    }
+}
+
+#[test]
+fn the_least_there_can_be_is_drawn() {
+    let scores = Matrix::new(1, 2, vec![0.5, 0.5]).unwrap();
+    let outcomes = Outcomes::by_price(scores, &[0.0, 0.0]).unwrap();
+    let models = vec![model("a", 0.0), model("b", 0.0)];
+    let set = TestSet::new(About::default(), models.clone(), vec![String::new()], outcomes).unwrap();
+    for curves in [Vec::new(), references(set.outcomes(), &models, &[0.0])] {
+        let html = evaluate(&set, &curves, &[], Bootstrap { resamples: 3, seed: 0 }).unwrap().to_html();
+        tags(&html).unwrap();
+        assert!(!html.contains("NaN") && !html.contains("inf\""), "{html}");
+    }
+}

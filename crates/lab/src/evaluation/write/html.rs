@@ -1,0 +1,234 @@
+//! One page that needs nothing beside it: no script, no font, no picture from elsewhere.
+
+use std::fmt::Write as _;
+
+use super::{
+    super::{Evaluation, Group, Measure, Measures, Task},
+    chart::View,
+    difference, estimate, number,
+};
+
+/// Colours, for light and dark; series differ in lightness too, and by marker and dashes.
+const STYLE: &str = include_str!("page.css");
+
+impl Evaluation {
+    /// The report as one page of HTML.
+    pub fn to_html(&self) -> String {
+        let about = &self.about;
+        let title = escape(&format!("{}, {} split", about.data, about.split));
+        let mut html = format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <title>Routing on {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Routing on {title}</h1>\n"
+        );
+        let date = about.date.as_ref().map(|date| format!(" {date}.")).unwrap_or_default();
+        let _ = writeln!(
+            html,
+            "<p>{} prompts, {} models.{} Score: the mean outcome, 0 to 1. Cost: {}.</p>",
+            self.prompts,
+            self.singles.len(),
+            escape(&date),
+            escape(&self.cost_axis())
+        );
+        let source = about.source.iter().map(|source| format!("Data and licence: {source}"));
+        for note in source.chain(about.notes.iter().cloned()) {
+            let _ = writeln!(html, "<p class=\"note\">{}</p>", escape(&note));
+        }
+        self.charts(&mut html);
+        self.measures(&mut html);
+        self.compared(&mut html);
+        self.by_task(&mut html);
+        self.pool(&mut html);
+        self.explained(&mut html);
+        html.push_str("</main>\n</body>\n</html>\n");
+        html
+    }
+
+    fn charts(&self, html: &mut String) {
+        html.push_str("<h2>Deferral curves</h2>\n");
+        html.push_str(&self.legend());
+        let caption = "Each point is one weight of cost λ; points that another beats are left out. Thin lines are the flat \
+                       ends that AUDC counts. The score axis does not begin at 0. Point at a mark for its numbers.";
+        let _ = writeln!(html, "<figure>{}<figcaption>{caption}</figcaption></figure>", self.chart(View::Close));
+        let caption = "The same with the oracle, which knows afterwards who answers best, and every model alone.";
+        let _ = writeln!(html, "<figure>{}<figcaption>{caption}</figcaption></figure>", self.chart(View::Whole));
+    }
+
+    fn measures(&self, html: &mut String) {
+        html.push_str("<h2>Measures</h2>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">method</th>");
+        for measure in Measure::ALL {
+            let _ = write!(html, "<th scope=\"col\">{}</th>", measure.heading());
+        }
+        html.push_str("</tr></thead>\n");
+        for group in Group::ALL {
+            if self.group(group).next().is_none() {
+                continue;
+            }
+            let columns = Measure::ALL.len() + 1;
+            let _ = writeln!(
+                html,
+                "<tbody>\n<tr class=\"group\"><th scope=\"rowgroup\" colspan=\"{columns}\">{group}</th></tr>"
+            );
+            for (index, row) in self.group(group) {
+                let best = if self.best_private == Some(index) { " class=\"best\"" } else { "" };
+                let seeds = if row.seeds > 1 { format!(" ({} seeds)", row.seeds) } else { String::new() };
+                let _ = write!(html, "<tr{best}><th scope=\"row\">{}{seeds}</th>", escape(&row.name));
+                for measure in Measure::ALL {
+                    let _ = write!(html, "<td>{}</td>", cell(&estimate(Measures::get(&row.measures, measure))));
+                }
+                html.push_str("</tr>\n");
+            }
+            html.push_str("</tbody>\n");
+        }
+        let best =
+            if self.best_private.is_some() { " Bold: the private router with the largest AUDC here." } else { "" };
+        let _ = writeln!(html, "</table></div>\n<p class=\"note\">{}{best}</p>", self.interval_note());
+    }
+
+    fn compared(&self, html: &mut String) {
+        if self.differences.is_empty() {
+            return;
+        }
+        html.push_str("<h2>Differences on the same prompts</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
+        for heading in ["", "less", "AUDC", "peak", "hull area"] {
+            let _ = write!(html, "<th scope=\"col\">{heading}</th>");
+        }
+        html.push_str("</tr></thead>\n<tbody>\n");
+        for found in &self.differences {
+            let best = if self.best_private == Some(found.of) { " class=\"best\"" } else { "" };
+            let name = |row: usize| escape(&format!("{} ({})", self.rows[row].name, self.rows[row].group));
+            let _ = write!(
+                html,
+                "<tr{best}><th scope=\"row\">{}</th><td class=\"text\">{}</td>",
+                name(found.of),
+                name(found.from)
+            );
+            for measure in [&found.measures.audc, &found.measures.peak, &found.measures.hull_area] {
+                let _ = write!(html, "<td>{}</td>", cell(&difference(measure)));
+            }
+            html.push_str("</tr>\n");
+        }
+        html.push_str(
+            "</tbody>\n</table></div>\n<p class=\"note\">An interval that does not hold 0 is a difference that other prompts of \
+             this kind would seldom turn. Picking the best of several on these prompts makes it look better than it is.</p>\n",
+        );
+    }
+
+    fn by_task(&self, html: &mut String) {
+        if self.tasks.is_empty() {
+            return;
+        }
+        html.push_str("<h2>By task</h2>\n");
+        self.task_table(html, Measure::Audc);
+        self.task_table(html, Measure::Peak);
+        html.push_str(
+            "<p class=\"note\">On the prompts of one task; the best single model is that task's own. Few prompts say little.</p>\n",
+        );
+    }
+
+    fn task_table(&self, html: &mut String, measure: Measure) {
+        let columns: Vec<usize> = (0..self.rows.len()).filter(|row| !self.rows[*row].one_point).collect();
+        let _ = write!(
+            html,
+            "<div class=\"wide\"><table>\n<caption>{}</caption>\n<thead><tr><th scope=\"col\">task</th><th scope=\"col\">prompts</th>\
+             <th scope=\"col\">best single</th>",
+            measure.heading()
+        );
+        for row in &columns {
+            let row = &self.rows[*row];
+            let group = if row.group == Group::Baseline { String::new() } else { format!(" ({})", row.group) };
+            let _ = write!(html, "<th scope=\"col\">{}{group}</th>", escape(&row.name));
+        }
+        html.push_str("</tr></thead>\n<tbody>\n");
+        for task in &self.tasks {
+            let Task { name, prompts, best_single, measures } = task;
+            let _ = write!(
+                html,
+                "<tr><th scope=\"row\">{}</th><td>{prompts}</td><td>{:.4}<small>{}</small></td>",
+                escape(name),
+                best_single.point.score,
+                escape(&best_single.model)
+            );
+            for row in &columns {
+                let _ = write!(html, "<td>{}</td>", number(*Measures::get(&measures[*row], measure)));
+            }
+            html.push_str("</tr>\n");
+        }
+        html.push_str("</tbody>\n</table></div>\n");
+    }
+
+    fn pool(&self, html: &mut String) {
+        html.push_str(
+            "<h2>Models alone</h2>\n<div class=\"wide\"><table>\n<thead><tr><th scope=\"col\">model</th><th scope=\"col\">score</th>\
+             <th scope=\"col\">cost</th></tr></thead>\n<tbody>\n",
+        );
+        let mut order: Vec<usize> = (0..self.singles.len()).collect();
+        order.sort_by(|a, b| self.singles[*b].point.score.total_cmp(&self.singles[*a].point.score));
+        for model in order {
+            let single = &self.singles[model];
+            let _ = writeln!(
+                html,
+                "<tr><th scope=\"row\">{}</th><td>{:.4}</td><td>{:.4}</td></tr>",
+                escape(&single.model),
+                single.point.score,
+                single.point.cost
+            );
+        }
+        html.push_str("</tbody>\n</table></div>\n");
+    }
+
+    fn explained(&self, html: &mut String) {
+        html.push_str("<h2>What the measures mean</h2>\n<dl>\n");
+        for measure in Measure::ALL {
+            let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", measure.heading(), escape(measure.meaning()));
+        }
+        let others = [
+            (
+                "prompt-blind hull",
+                "The best that lots can do without seeing a prompt (ZeroRouter): mixtures of single models, chosen knowing \
+                 their means on these very prompts, and on each resample that resample's. Its curve is the line through the \
+                 hull's corners, so AUDC counts the mixtures between them as the straight lines they are.",
+            ),
+            ("oracle", "For each prompt the model of largest score − λ·cost, known afterwards. No router does better."),
+            (
+                "best single, cheapest, random",
+                "One way to answer, without a weight of cost: there is no curve, so no area is given (flat ends would make it \
+                 the score). The best single model is the best on these prompts; in QNC, on each resample the best there.",
+            ),
+            (
+                "intervals and ±",
+                "The middle 95 % of a paired bootstrap over prompts: every method sees the same draws. Routers are not trained \
+                 anew. ± is the sample standard deviation over seeds; the numbers are then means over the seeds, and so is each draw's.",
+            ),
+        ];
+        for (what, meaning) in others {
+            let _ = writeln!(html, "<dt>{what}</dt><dd>{}</dd>", escape(meaning));
+        }
+        html.push_str("</dl>\n");
+    }
+}
+
+/// A number, with its interval on a line below.
+fn cell(text: &str) -> String {
+    match text.split_once(" [") {
+        Some((value, interval)) => format!("{value}<small>[{interval}</small>"),
+        None => text.to_owned(),
+    }
+}
+
+/// Text as it may stand between tags and in quoted attributes.
+pub(super) fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            control if control.is_control() => escaped.push('\u{fffd}'),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

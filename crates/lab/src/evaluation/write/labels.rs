@@ -1,0 +1,115 @@
+//! Where names of points stand, so that none covers another.
+
+/// The width of a letter and the height of a line, in the charts' type.
+const LETTER: f64 = 6.4;
+const LINE: f64 = 13.0;
+/// Half a dot, with room around it.
+const DOT: f64 = 6.0;
+/// The longest name that is shown whole.
+const LONGEST: usize = 30;
+
+/// A named dot.
+pub(super) struct Dot {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) name: String,
+}
+
+/// Where a name stands: `x` is its left end, `y` its middle.
+#[derive(Debug, PartialEq)]
+pub(super) struct Label {
+    pub(super) x: f64,
+    pub(super) y: f64,
+    pub(super) text: String,
+    /// Is it far enough from its dot that a line must join them?
+    pub(super) far: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Box {
+    left: f64,
+    right: f64,
+    top: f64,
+    bottom: f64,
+}
+
+impl Box {
+    fn meets(&self, other: &Self) -> bool {
+        self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
+    }
+}
+
+/// A name as it is shown: the middle of a long one is left out.
+pub(super) fn shortened(name: &str) -> String {
+    let letters: Vec<char> = name.chars().collect();
+    if letters.len() <= LONGEST {
+        return name.to_owned();
+    }
+    let half = LONGEST / 2;
+    letters[..half].iter().chain(['…'].iter()).chain(&letters[letters.len() - half + 1..]).collect()
+}
+
+/// A place for each dot's name within (left, right, top, bottom), where there is one: beside its dot, else further up or
+/// down. From the top, so that names of a column of dots keep their order.
+pub(super) fn place(dots: &[Dot], bounds: (f64, f64, f64, f64)) -> Vec<Option<Label>> {
+    let (left, right, top, bottom) = bounds;
+    let mut taken: Vec<Box> = dots
+        .iter()
+        .map(|dot| Box { left: dot.x - DOT, right: dot.x + DOT, top: dot.y - DOT, bottom: dot.y + DOT })
+        .collect();
+    let mut order: Vec<usize> = (0..dots.len()).collect();
+    order.sort_by(|a, b| dots[*a].y.total_cmp(&dots[*b].y));
+    let mut labels: Vec<Option<Label>> = dots.iter().map(|_| None).collect();
+    for index in order {
+        let dot = &dots[index];
+        let text = shortened(&dot.name);
+        let width = text.chars().count() as f64 * LETTER;
+        let shifts = (0..9).flat_map(|step| [f64::from(step) * LINE * 0.75, -f64::from(step) * LINE * 0.75]);
+        let beside = |shift: f64| [dot.x + DOT + 3.0, dot.x - DOT - 3.0 - width].map(|x| (x, dot.y + shift));
+        let found = shifts.flat_map(beside).find_map(|(x, y)| {
+            let own = Box { left: x, right: x + width, top: y - LINE / 2.0, bottom: y + LINE / 2.0 };
+            let inside = own.left >= left && own.right <= right && own.top >= top && own.bottom <= bottom;
+            (inside && !taken.iter().any(|other| other.meets(&own))).then_some((x, y, own))
+        });
+        if let Some((x, y, own)) = found {
+            taken.push(own);
+            labels[index] = Some(Label { x, y, text, far: (y - dot.y).abs() > LINE * 0.8 });
+        }
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dot(x: f64, y: f64, name: &str) -> Dot {
+        Dot { x, y, name: name.to_owned() }
+    }
+
+    #[test]
+    fn names_do_not_meet() {
+        let dots: Vec<Dot> = (0..6).map(|index| dot(100.0, 100.0 + f64::from(index), "a-model-of-7b")).collect();
+        let labels: Vec<Label> = place(&dots, (0.0, 400.0, 0.0, 300.0)).into_iter().flatten().collect();
+        assert_eq!(labels.len(), 6);
+        for (index, label) in labels.iter().enumerate() {
+            let alike = |other: &Label| (other.x - label.x).abs() < 80.0 && (other.y - label.y).abs() < LINE - 1e-9;
+            assert!(!labels[..index].iter().any(alike), "{labels:?}");
+        }
+        assert!(labels.iter().any(|label| label.far) && labels.iter().any(|label| !label.far));
+    }
+
+    #[test]
+    fn names_stay_inside_or_are_left_out() {
+        let labels = place(&[dot(390.0, 20.0, "at the right end"), dot(20.0, 20.0, "left")], (0.0, 400.0, 0.0, 300.0));
+        assert!(labels[0].as_ref().unwrap().x < 380.0 && labels[1].as_ref().unwrap().x > 20.0);
+        assert_eq!(place(&[dot(5.0, 5.0, "no room")], (0.0, 20.0, 0.0, 10.0)), [None]);
+    }
+
+    #[test]
+    fn long_names_lose_their_middle() {
+        assert_eq!(shortened("short"), "short");
+        let long = shortened("an-organisation/a-model-with-a-long-name-instruct");
+        assert_eq!((long.chars().count(), long.as_str()), (30, "an-organisation…-name-instruct"));
+    }
+}

@@ -1,0 +1,61 @@
+//! An evaluation as text, a table of values, and a page.
+
+mod chart;
+mod csv;
+mod html;
+mod labels;
+mod scale;
+mod text;
+
+use super::{Estimate, Evaluation, Group, Row};
+
+impl Evaluation {
+    /// The rows of a group.
+    fn group(&self, group: Group) -> impl Iterator<Item = (usize, &Row)> {
+        self.rows.iter().enumerate().filter(move |(_, row)| row.group == group)
+    }
+
+    /// What the cost axis counts.
+    fn cost_axis(&self) -> String {
+        let unit = if self.cost_unit.is_empty() { String::new() } else { format!(" ({})", self.cost_unit) };
+        match self.cost_by_query {
+            true => format!("mean cost of the queries, relative to the largest model's{unit}"),
+            false => format!("mean price, relative to the dearest model's{unit}"),
+        }
+    }
+
+    /// How intervals were made, in a sentence.
+    fn interval_note(&self) -> String {
+        match self.bootstrap.resamples {
+            0 => "No intervals were asked for.".to_owned(),
+            resamples => format!(
+                "In brackets: 95 % intervals by {resamples} paired bootstrap resamples of the prompts, seed {}; – is without bound.",
+                self.bootstrap.seed
+            ),
+        }
+    }
+}
+
+/// A number to four places, – for none.
+fn number(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
+}
+
+/// A number with its deviation and interval.
+fn estimate(estimate: &Estimate) -> String {
+    let mut text = number(estimate.value);
+    if let Some(deviation) = estimate.deviation {
+        text.push_str(&format!(" ± {deviation:.4}"));
+    }
+    if let Some(interval) = estimate.interval {
+        text.push_str(&format!(" [{}, {}]", number(interval.low), number(interval.high)));
+    }
+    text
+}
+
+/// As [`estimate`], with a sign: for differences.
+fn difference(estimate: &Estimate) -> String {
+    let signed = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.4}"));
+    let interval = estimate.interval.map(|interval| format!(" [{}, {}]", signed(interval.low), signed(interval.high)));
+    signed(estimate.value) + &interval.unwrap_or_default()
+}
