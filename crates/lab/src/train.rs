@@ -188,6 +188,7 @@ mod tests {
             models: (0..models).map(model).collect(),
             prompts: (0..90).map(prompt).collect(),
             scores: Matrix::from_fn(90, models, |row, model| if row / 3 % models == model { 1.0 } else { 0.0 }),
+            query_costs: None,
         };
         let embeddings = Matrix::from_fn(90, 384, |row, column| if row / 3 % models == column { 1.0 } else { 0.01 });
         (Bundle::new(parts).unwrap(), dataset, embeddings)

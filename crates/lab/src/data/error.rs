@@ -7,15 +7,17 @@ use std::{io, path::PathBuf};
 #[non_exhaustive]
 pub enum DataError {
     /// A file could not be read.
-    #[error("could not read {}: {source}; a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv", .path.display())]
+    #[error("could not read {}: {source}; {hint}", .path.display())]
     Io {
         /// Which file.
         path: PathBuf,
         /// Why.
         source: io::Error,
+        /// What should be there.
+        hint: &'static str,
     },
     /// A file is larger than any data set should be.
-    #[error("{} is larger than {limit} bytes: split the data set", .path.display())]
+    #[error("{} is larger than {limit} bytes; split the data set", .path.display())]
     TooLarge {
         /// Which file.
         path: PathBuf,
@@ -39,5 +41,19 @@ pub enum DataError {
         path: PathBuf,
         /// What is wrong and what to do.
         problem: String,
+    },
+    /// A folder to write to holds something.
+    #[error("{} is there and not empty; name a new folder", .path.display())]
+    Occupied {
+        /// Which folder.
+        path: PathBuf,
+    },
+    /// A folder could not be written.
+    #[error("could not write {}: {source}; name a folder in one that can be written, on a disk with room", .path.display())]
+    Write {
+        /// Which file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
     },
 }

@@ -5,6 +5,10 @@
 //! - `prompts.jsonl`: one object a line, `id`, `prompt`, `source`, `split` (`train`, `valid` or `test`);
 //! - `models.json`: a list of objects, `name`, `cost`, `cost_unit`, and whatever else;
 //! - `outcomes.csv`: a column `id` and one per model in any order; scores from 0 to 1. Every prompt has one row.
+//! - `costs.csv`, which may be left out: what each answer cost in USD, in the shape of `outcomes.csv`; numbers from 0.
+//!
+//! [`import`] makes such a folder of what the authors of public sets publish, [`check()`] says what to know of one before
+//! training on it.
 
 use std::{fmt, str::FromStr};
 
@@ -12,11 +16,17 @@ use blindroute_routing::bundle::{Matrix, Model};
 
 use crate::{Samples, TrainError, relative_costs};
 
+pub mod import;
+
+mod check;
 mod error;
+mod fingerprint;
 mod read;
+mod table;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
 
 /// What a prompt may be used for.
@@ -78,6 +88,7 @@ pub struct Dataset {
     pub(crate) models: Vec<Model>,
     pub(crate) prompts: Vec<Prompt>,
     pub(crate) scores: Matrix,
+    pub(crate) query_costs: Option<Matrix>,
 }
 
 impl Dataset {
@@ -94,6 +105,11 @@ impl Dataset {
     /// `[prompts, models]`.
     pub fn scores(&self) -> &Matrix {
         &self.scores
+    }
+
+    /// What each answer cost in USD, `[prompts, models]`, where the set says so.
+    pub fn query_costs(&self) -> Option<&Matrix> {
+        self.query_costs.as_ref()
     }
 
     /// Each model's price relative to the largest.

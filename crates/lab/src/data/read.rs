@@ -4,20 +4,24 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{BufRead, BufReader, Read},
+    ops::RangeInclusive,
     path::{Path, PathBuf},
 };
 
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Deserialize;
 
-use super::{DataError, Dataset, Prompt, Split};
+use super::{
+    DataError, Dataset, Prompt, Split,
+    table::{self, MAX_ROW_BYTES, Table},
+};
 
-/// The largest file that is read: data sets are held in memory.
+/// The largest file of a data set: it is held in memory.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// The largest line of `prompts.jsonl`: as much as the tokenizer takes, with room for escapes.
-const MAX_LINE_BYTES: u64 = 16 << 20;
 /// The most models.
-const MAX_MODELS: usize = 4096;
+pub(super) const MAX_MODELS: usize = 4096;
+const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv";
+const ALL_MISSING: &str = "`blindroute data check` lists all that are missing";
 
 #[derive(Deserialize)]
 struct PromptLine {
@@ -36,32 +40,57 @@ struct ModelEntry {
     cost_unit: String,
 }
 
+/// What a data set is read for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// It must have two models, a prompt in every split, and every score.
+    Training,
+    /// What is well-formed is read, so that the check can say what training would refuse.
+    Check,
+}
+
+/// A data set as its files say.
+pub(super) struct Contents {
+    pub(super) models: Vec<Model>,
+    pub(super) prompts: Vec<Prompt>,
+    /// Row by row; NaN is a score that is missing, which only a check sees.
+    pub(super) scores: Vec<f32>,
+    /// As the scores.
+    pub(super) query_costs: Option<Vec<f32>>,
+}
+
+impl Contents {
+    pub(super) fn read(folder: &Path, purpose: Purpose) -> Result<Self, DataError> {
+        let models = models(&folder.join("models.json"), purpose)?;
+        let prompts = prompts(&folder.join("prompts.jsonl"), purpose)?;
+        let scores = SCORES.read(&folder.join("outcomes.csv"), &models, &prompts, purpose)?;
+        let costs = folder.join("costs.csv");
+        let there = costs.try_exists().map_err(|source| DataError::Io { path: costs.clone(), source, hint: HINT })?;
+        let query_costs = there.then(|| COSTS.read(&costs, &models, &prompts, purpose)).transpose()?;
+        Ok(Self { models, prompts, scores, query_costs })
+    }
+}
+
 impl Dataset {
     /// Reads the folder of a data set in the native format. Every split must have a prompt.
     pub fn load(folder: &Path) -> Result<Self, DataError> {
-        let models = models(&folder.join("models.json"))?;
-        let prompts = prompts(&folder.join("prompts.jsonl"))?;
-        let scores = outcomes(&folder.join("outcomes.csv"), &models, &prompts)?;
-        Ok(Self { models, prompts, scores })
+        let Contents { models, prompts, scores, query_costs } = Contents::read(folder, Purpose::Training)?;
+        let matrix = |cells| {
+            Matrix::new(prompts.len(), models.len(), cells)
+                .ok_or_else(|| DataError::File { path: folder.to_owned(), problem: "it is too large".to_owned() })
+        };
+        let (scores, query_costs) = (matrix(scores)?, query_costs.map(matrix).transpose()?);
+        Ok(Self { models, prompts, scores, query_costs })
     }
 }
 
-fn open(path: &Path) -> Result<File, DataError> {
-    let io = |source| DataError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.len() > MAX_FILE_BYTES {
-        return Err(DataError::TooLarge { path: path.to_owned(), limit: MAX_FILE_BYTES });
-    }
-    Ok(file)
-}
-
-fn models(path: &Path) -> Result<Vec<Model>, DataError> {
+fn models(path: &Path, purpose: Purpose) -> Result<Vec<Model>, DataError> {
     let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
     // The limit holds even if the file grows meanwhile.
-    let reader = BufReader::new(open(path)?.take(MAX_FILE_BYTES));
+    let reader = BufReader::new(table::open(path, MAX_FILE_BYTES, HINT)?.take(MAX_FILE_BYTES));
     let entries: Vec<ModelEntry> = serde_json::from_reader(reader)
         .map_err(|error| wrong(format!("{error}; it must be a list of objects with name, cost and cost_unit")))?;
-    if entries.len() < 2 {
+    if entries.is_empty() || (entries.len() < 2 && purpose == Purpose::Training) {
         return Err(wrong(format!("it has {} models, routing needs at least two; add models", entries.len())));
     }
     if entries.len() > MAX_MODELS {
@@ -82,8 +111,8 @@ fn models(path: &Path) -> Result<Vec<Model>, DataError> {
     Ok(entries.into_iter().map(|entry| Model { name: entry.name, price: entry.cost, unit: entry.cost_unit }).collect())
 }
 
-fn prompts(path: &Path) -> Result<Vec<Prompt>, DataError> {
-    let mut lines = Lines { reader: BufReader::new(open(path)?), path: path.to_owned(), line: 0, text: Vec::new() };
+fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
+    let mut lines = Lines::open(path, MAX_FILE_BYTES, HINT)?;
     let mut prompts: Vec<Prompt> = Vec::new();
     let mut seen = HashMap::new();
     while let Some((line, text)) = lines.next()? {
@@ -105,37 +134,47 @@ fn prompts(path: &Path) -> Result<Vec<Prompt>, DataError> {
         }
         prompts.push(Prompt { id: entry.id, text: entry.prompt, source: entry.source, split });
     }
+    let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
     match Split::ALL.into_iter().find(|split| prompts.iter().all(|prompt| prompt.split != *split)) {
-        Some(split) => Err(DataError::File {
-            path: path.to_owned(),
-            problem: format!("the split {split} has no prompt; assign some to it"),
-        }),
-        None => Ok(prompts),
+        Some(split) if purpose == Purpose::Training => {
+            Err(wrong(format!("the split {split} has no prompt; assign some to it")))
+        }
+        _ if prompts.is_empty() => Err(wrong("it has no prompt; add some".to_owned())),
+        _ => Ok(prompts),
     }
 }
 
 /// Lines that are not blank, each bounded.
-struct Lines {
-    reader: BufReader<File>,
+pub(super) struct Lines {
+    reader: BufReader<std::io::Take<File>>,
     path: PathBuf,
+    hint: &'static str,
     line: u64,
     text: Vec<u8>,
 }
 
 impl Lines {
-    fn next(&mut self) -> Result<Option<(u64, &[u8])>, DataError> {
+    /// `limit` bounds the file, `hint` says what should be there.
+    pub(super) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
+        let reader = BufReader::new(table::open(path, limit, hint)?.take(limit));
+        Ok(Self { reader, path: path.to_owned(), hint, line: 0, text: Vec::new() })
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<(u64, &[u8])>, DataError> {
         loop {
             self.text.clear();
             self.line += 1;
-            let mut bounded = (&mut self.reader).take(MAX_LINE_BYTES + 1);
-            let read = bounded
-                .read_until(b'\n', &mut self.text)
-                .map_err(|source| DataError::Io { path: self.path.clone(), source })?;
+            let mut bounded = (&mut self.reader).take(MAX_ROW_BYTES + 1);
+            let read = bounded.read_until(b'\n', &mut self.text).map_err(|source| DataError::Io {
+                path: self.path.clone(),
+                source,
+                hint: self.hint,
+            })?;
             if read == 0 {
                 return Ok(None);
             }
-            if read as u64 > MAX_LINE_BYTES {
-                let problem = format!("the line is longer than {MAX_LINE_BYTES} bytes; shorten its prompt");
+            if read as u64 > MAX_ROW_BYTES {
+                let problem = format!("the line is longer than {MAX_ROW_BYTES} bytes; shorten its prompt");
                 return Err(DataError::Line { path: self.path.clone(), line: self.line, problem });
             }
             if !self.text.trim_ascii().is_empty() {
@@ -145,37 +184,55 @@ impl Lines {
     }
 }
 
-fn outcomes(path: &Path, models: &[Model], prompts: &[Prompt]) -> Result<Matrix, DataError> {
-    let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
-    let mut reader = csv::Reader::from_reader(BufReader::new(open(path)?.take(MAX_FILE_BYTES)));
-    let header = reader.headers().map_err(|error| csv_error(path, &error))?.clone();
-    let columns = columns(&header, models).map_err(wrong)?;
-    let places: HashMap<&str, usize> =
-        prompts.iter().enumerate().map(|(place, prompt)| (prompt.id.as_str(), place)).collect();
+/// A table with a row for each prompt and a column for each model.
+struct Cells {
+    /// What a cell is.
+    what: &'static str,
+    range: RangeInclusive<f32>,
+    /// The range in words.
+    must: &'static str,
+}
 
-    let mut scores = vec![f32::NAN; prompts.len() * models.len()];
-    let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(|error| csv_error(path, &error))? {
-        let line = record.position().map_or(0, csv::Position::line);
-        let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
-        let id = &record[columns.id];
-        let place = *places.get(id).ok_or_else(|| wrong(format!("there is no prompt {id:?}; remove the line")))?;
-        let row = &mut scores[place * models.len()..(place + 1) * models.len()];
-        if row.iter().any(|score| !score.is_nan()) {
-            return Err(wrong(format!("{id:?} has two rows; remove one")));
+const SCORES: Cells = Cells { what: "score", range: 0.0..=1.0, must: "a number from 0 to 1" };
+const COSTS: Cells = Cells { what: "cost", range: 0.0..=f32::MAX, must: "a number from 0" };
+
+impl Cells {
+    fn read(&self, path: &Path, models: &[Model], prompts: &[Prompt], purpose: Purpose) -> Result<Vec<f32>, DataError> {
+        let mut table = Table::open(path, MAX_FILE_BYTES, HINT)?;
+        let columns = Columns::find(&table, models)?;
+        let places: HashMap<&str, usize> =
+            prompts.iter().enumerate().map(|(place, prompt)| (prompt.id.as_str(), place)).collect();
+        let mut cells = vec![f32::NAN; prompts.len() * models.len()];
+        let mut seen = vec![false; prompts.len()];
+        while let Some(row) = table.next()? {
+            let wrong = |problem: String| DataError::Line { path: path.to_owned(), line: row.line, problem };
+            let id = row.field(columns.id);
+            let place = *places.get(id).ok_or_else(|| wrong(format!("there is no prompt {id:?}; remove the line")))?;
+            if std::mem::replace(&mut seen[place], true) {
+                return Err(wrong(format!("{id:?} has two rows; remove one")));
+            }
+            for (index, column) in columns.models.iter().enumerate() {
+                let field = row.field(*column).trim();
+                let missing = field.is_empty();
+                if missing && purpose == Purpose::Check {
+                    continue;
+                }
+                let value = field.parse::<f32>().ok().filter(|value| self.range.contains(value));
+                cells[place * models.len() + index] = value.ok_or_else(|| {
+                    let (Self { what, must, .. }, model) = (self, &models[index].name);
+                    let more = if missing { format!("; {ALL_MISSING}") } else { String::new() };
+                    wrong(format!("the {what} of {model:?} {}, it must be {must}{more}", table::describe(field)))
+                })?;
+            }
         }
-        for (index, column) in columns.models.iter().enumerate() {
-            let field = record[*column].trim();
-            row[index] = field.parse::<f32>().ok().filter(|score| (0.0..=1.0).contains(score)).ok_or_else(|| {
-                wrong(format!("the score of {:?} is {field:?}, it must be a number from 0 to 1", models[index].name))
-            })?;
+        match seen.iter().position(|seen| !seen) {
+            Some(place) if purpose == Purpose::Training => {
+                let id = &prompts[place].id;
+                Err(table.wrong(format!("the prompt {id:?} has no row; add one or remove the prompt; {ALL_MISSING}")))
+            }
+            _ => Ok(cells),
         }
     }
-    if let Some(place) = scores.iter().position(|score| score.is_nan()) {
-        let id = &prompts[place / models.len()].id;
-        return Err(wrong(format!("the prompt {id:?} has no row; add one or remove the prompt")));
-    }
-    Matrix::new(prompts.len(), models.len(), scores).ok_or_else(|| wrong("it is too large".to_owned()))
 }
 
 struct Columns {
@@ -184,33 +241,15 @@ struct Columns {
     models: Vec<usize>,
 }
 
-fn columns(header: &csv::StringRecord, models: &[Model]) -> Result<Columns, String> {
-    let find = |name: &str| {
-        let mut found = (0..header.len()).filter(|column| header[*column] == *name);
-        match (found.next(), found.next()) {
-            (Some(column), None) => Ok(column),
-            (None, _) => {
-                Err(format!("there is no column {name:?}; it needs id and one column for each of models.json"))
-            }
-            (Some(_), Some(_)) => Err(format!("there are two columns {name:?}; remove one")),
+impl Columns {
+    fn find(table: &Table, models: &[Model]) -> Result<Self, DataError> {
+        let mut header = table.header().iter();
+        if let Some(unknown) = header.find(|name| *name != "id" && models.iter().all(|model| model.name != **name)) {
+            return Err(table.wrong(format!(
+                "the column {unknown:?} is no model of models.json; add the model or remove the column"
+            )));
         }
-    };
-    if let Some(unknown) =
-        header.iter().find(|column| *column != "id" && models.iter().all(|model| model.name != **column))
-    {
-        return Err(format!("the column {unknown:?} is no model of models.json; add the model or remove the column"));
+        let find = |name| table.column(name, "it needs id and one column for each of models.json");
+        Ok(Self { id: find("id")?, models: models.iter().map(|model| find(&model.name)).collect::<Result<_, _>>()? })
     }
-    Ok(Columns { id: find("id")?, models: models.iter().map(|model| find(&model.name)).collect::<Result<_, _>>()? })
-}
-
-fn csv_error(path: &Path, error: &csv::Error) -> DataError {
-    let line = error.position().map_or(0, csv::Position::line);
-    let problem = match error.kind() {
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("the row has {len} fields, the header {expected_len}; complete it or remove it")
-        }
-        csv::ErrorKind::Utf8 { .. } => "the row is not UTF-8 text; save the file as UTF-8".to_owned(),
-        _ => format!("{error}; save the file as comma-separated values with a header"),
-    };
-    DataError::Line { path: path.to_owned(), line, problem }
 }

@@ -64,11 +64,12 @@ fn each_fault_names_its_file_line_and_remedy() {
         (outcomes("id,", "ID,"), "the column \"ID\" is no model"),
         (load(MODELS, PROMPTS, "id,small\na,1\nb,1\nc,1\n"), "there is no column \"big, large\""),
         (load(MODELS, PROMPTS, "id,small,small,\"big, large\"\n"), "there are two columns \"small\""),
-        (outcomes("0.5", "NaN"), "outcomes.csv, line 2: the score of \"big, large\" is \"NaN\""),
+        (outcomes("0.5", "NaN"), "outcomes.csv, line 2: the score of \"big, large\" is NaN"),
         (outcomes("0.5", "1.5"), "it must be a number from 0 to 1"),
-        (outcomes("0.5", ""), "it must be a number from 0 to 1"),
+        (outcomes("0.5", ""), "is missing, it must be a number from 0 to 1; `blindroute data check` lists all"),
         (outcomes("0.5,0", "0.5"), "line 2: the row has 2 fields, the header 3"),
-        (outcomes("c,1,1\n", ""), "the prompt \"c\" has no row"),
+        (outcomes("0.5", "Why?"), "the score of \"big, large\" is not a number"),
+        (outcomes("c,1,1\n", ""), "the prompt \"c\" has no row; add one or remove the prompt; `blindroute data check`"),
         (outcomes("c,1,1", "a,1,1"), "line 4: \"a\" has two rows"),
         (outcomes("c,1,1", "z,1,1"), "line 4: there is no prompt \"z\""),
         (load(MODELS, PROMPTS, ""), "there is no column \"id\""),
@@ -78,6 +79,38 @@ fn each_fault_names_its_file_line_and_remedy() {
         assert!(error.contains(expected), "{error:?} does not contain {expected:?}");
         assert!(!error.contains("Why?"), "an error holds a prompt: {error}");
     }
+}
+
+#[test]
+fn prices_per_query_may_be_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("models.json", MODELS);
+    write("prompts.jsonl", PROMPTS);
+    write("outcomes.csv", OUTCOMES);
+    assert_eq!(Dataset::load(folder.path()).unwrap().query_costs(), None);
+    write("costs.csv", "id,small,\"big, large\"\na,0.5,2e-3\nc,0,0\nb,0,100\n");
+    let set = Dataset::load(folder.path()).unwrap();
+    assert_eq!(set.query_costs().unwrap().data(), [0.5, 0.002, 0.0, 100.0, 0.0, 0.0]);
+    for (text, says) in [
+        ("id,small\na,1\nb,1\nc,1\n", "costs.csv: there is no column \"big, large\""),
+        ("id,small,\"big, large\"\na,0,0\nb,0,0\n", "costs.csv: the prompt \"c\" has no row"),
+        ("id,small,\"big, large\"\na,0,-1\n", "line 2: the cost of \"big, large\" is -1, it must be a number from 0"),
+        ("id,small,\"big, large\"\na,0,inf\n", "line 2: the cost of \"big, large\" is inf"),
+        ("id,small,\"big, large\"\na,,1\n", "line 2: the cost of \"small\" is missing"),
+        ("id,small,\"big, large\"\na,1,\"Why?\nb,1,1\n", "line 2: the cost of \"big, large\" is not a number"),
+    ] {
+        write("costs.csv", text);
+        let error = Dataset::load(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(says), "{error:?} does not contain {says:?}");
+    }
+}
+
+#[test]
+fn a_row_without_end_is_refused() {
+    let endless = format!("id,small,\"big, large\"\na,1,\"{}", "x".repeat(17 << 20));
+    let error = load(MODELS, PROMPTS, &endless).unwrap_err().to_string();
+    assert!(error.contains("outcomes.csv, line 2:") && error.contains("a quote that is not closed"), "{error}");
 }
 
 #[test]

@@ -1,0 +1,302 @@
+//! What to know of a data set before training on it: gaps, repetitions, and models that no router will need.
+//!
+//! Counts, gaps and repetitions are of the whole set. What is said of models' scores is of the train split alone, so
+//! that nobody chooses a pool by the split that is for the report.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use serde::Serialize;
+
+use super::{
+    DataError, Split,
+    fingerprint::fingerprint,
+    read::{Contents, Purpose},
+};
+
+#[cfg(test)]
+mod tests;
+
+/// How many groups of repeated prompts are listed.
+const LISTED: usize = 10;
+
+/// What [`check`] found.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Check {
+    /// How many prompts.
+    pub prompts: usize,
+    /// How many of them each split has.
+    pub splits: PerSplit,
+    /// The same for each source, by name.
+    pub sources: BTreeMap<String, PerSplit>,
+    /// The models, in the order of `models.json`.
+    pub models: Vec<ModelCheck>,
+    /// Whether there are prices per query, and how many cells of them are missing.
+    pub query_costs: Option<Missing>,
+    /// Prompts without a text.
+    pub blank: usize,
+    /// Prompts whose text occurs more than once, whatever their splits.
+    pub repeated: Repeated,
+    /// Those of them whose text occurs in more than one split: what is learnt on one is no surprise on the other.
+    pub across_splits: Repeated,
+    /// Train prompts on which every model scores the same: they teach nothing about whom to choose.
+    pub undecided: Undecided,
+    /// What is wrong or suspicious, a sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// A count for each split.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct PerSplit {
+    /// Of train.
+    pub train: usize,
+    /// Of valid.
+    pub valid: usize,
+    /// Of test.
+    pub test: usize,
+}
+
+impl PerSplit {
+    pub(super) fn of(&mut self, split: Split) -> &mut usize {
+        match split {
+            Split::Train => &mut self.train,
+            Split::Valid => &mut self.valid,
+            Split::Test => &mut self.test,
+        }
+    }
+}
+
+/// Cells that are missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Missing {
+    /// How many.
+    pub missing: usize,
+}
+
+/// One model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelCheck {
+    /// Its name.
+    pub name: String,
+    /// Its price.
+    pub cost: f64,
+    /// What the price counts.
+    pub cost_unit: String,
+    /// Its scores that are missing, in all splits.
+    pub missing: usize,
+    /// Its mean score on train; none if it has no score there.
+    pub mean_score: Option<f64>,
+    /// On how many train prompts it is the cheapest of those who score best; all of equally cheap ones are counted.
+    pub wins: usize,
+    /// Whether all its train scores are the same.
+    pub constant: bool,
+    /// A model that costs no more and scores at least as much on average, and is better in one of the two.
+    pub dominated_by: Option<String>,
+}
+
+/// Prompts whose text occurs more than once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Repeated {
+    /// How many texts.
+    pub texts: usize,
+    /// How many prompts have one of them.
+    pub prompts: usize,
+    /// The first groups' prompts.
+    pub groups: Vec<Vec<PromptRef>>,
+}
+
+/// A prompt by its id.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct PromptRef {
+    /// Its id.
+    pub id: String,
+    /// Its split.
+    pub split: String,
+}
+
+/// Prompts on which every model scores the same.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Undecided {
+    /// How many.
+    pub prompts: usize,
+    /// Their share of the prompts of which every score is there.
+    pub share: f64,
+}
+
+/// Reads a data set in the native format and says what to know of it. Scores may be missing, splits may be empty;
+/// what cannot be read at all is an error.
+pub fn check(folder: &Path) -> Result<Check, DataError> {
+    let contents = Contents::read(folder, Purpose::Check)?;
+    let mut splits = PerSplit::default();
+    let mut sources: BTreeMap<String, PerSplit> = BTreeMap::new();
+    for prompt in &contents.prompts {
+        *splits.of(prompt.split) += 1;
+        *sources.entry(prompt.source.clone()).or_default().of(prompt.split) += 1;
+    }
+    let gaps = |cells: &Vec<f32>| Missing { missing: cells.iter().filter(|cell| cell.is_nan()).count() };
+    let (models, undecided) = models(&contents);
+    let (repeated, across_splits) = repetitions(&contents);
+    let mut check = Check {
+        prompts: contents.prompts.len(),
+        splits,
+        sources,
+        models,
+        query_costs: contents.query_costs.as_ref().map(gaps),
+        blank: contents.prompts.iter().filter(|prompt| prompt.text.trim().is_empty()).count(),
+        repeated,
+        across_splits,
+        undecided,
+        warnings: Vec::new(),
+    };
+    check.warnings = warnings(&check);
+    Ok(check)
+}
+
+/// The rows of train, and what they say of each model.
+fn models(contents: &Contents) -> (Vec<ModelCheck>, Undecided) {
+    let count = contents.models.len();
+    let rows = || contents.scores.chunks_exact(count).zip(&contents.prompts);
+    let train: Vec<&[f32]> = rows().filter(|(_, prompt)| prompt.split == Split::Train).map(|(row, _)| row).collect();
+    // Who scores best among some only may not be best among all.
+    let complete: Vec<&[f32]> = train.iter().filter(|row| row.iter().all(|score| !score.is_nan())).copied().collect();
+    let mut models: Vec<ModelCheck> = (contents.models.iter().enumerate())
+        .map(|(index, model)| {
+            let scores = || train.iter().map(|row| row[index]).filter(|score| !score.is_nan());
+            let known = scores().count();
+            ModelCheck {
+                name: model.name.clone(),
+                cost: model.price,
+                cost_unit: model.unit.clone(),
+                missing: rows().filter(|(row, _)| row[index].is_nan()).count(),
+                mean_score: (known > 0).then(|| scores().map(f64::from).sum::<f64>() / known as f64),
+                wins: 0,
+                constant: known > 1 && scores().all(|score| Some(score) == scores().next()),
+                dominated_by: None,
+            }
+        })
+        .collect();
+    for row in &complete {
+        let best = row.iter().copied().fold(0.0, f32::max);
+        let prices = || (0..count).filter(|model| row[*model] == best).map(|model| contents.models[model].price);
+        let cheapest = prices().fold(f64::INFINITY, f64::min);
+        for model in 0..count {
+            if row[model] == best && contents.models[model].price == cheapest {
+                models[model].wins += 1;
+            }
+        }
+    }
+    for model in 0..count {
+        models[model].dominated_by = dominating(&models, &models[model]).map(|other| other.name.clone());
+    }
+    let same = complete.iter().filter(|row| row.iter().all(|score| score == &row[0])).count();
+    let share = if complete.is_empty() { 0.0 } else { same as f64 / complete.len() as f64 };
+    (models, Undecided { prompts: same, share })
+}
+
+/// The best-scoring model that dominates this one, the cheapest of equals.
+fn dominating<'a>(models: &'a [ModelCheck], model: &ModelCheck) -> Option<&'a ModelCheck> {
+    let mean = model.mean_score?;
+    let better = models.iter().filter(|other| {
+        other.mean_score.is_some_and(|theirs| {
+            other.cost <= model.cost && theirs >= mean && (other.cost < model.cost || theirs > mean)
+        })
+    });
+    better.max_by(|left, right| {
+        let by_score = left.mean_score.partial_cmp(&right.mean_score).unwrap_or(std::cmp::Ordering::Equal);
+        by_score.then(right.cost.total_cmp(&left.cost))
+    })
+}
+
+/// Texts that occur more than once, and those of them that occur in several splits, in the order of the file.
+fn repetitions(contents: &Contents) -> (Repeated, Repeated) {
+    let mut places: HashMap<[u8; 32], usize> = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (place, prompt) in contents.prompts.iter().enumerate() {
+        let group = *places.entry(fingerprint(&prompt.text, 0)).or_insert(groups.len());
+        match groups.get_mut(group) {
+            Some(group) => group.push(place),
+            None => groups.push(vec![place]),
+        }
+    }
+    let (mut all, mut across) = (Repeated::default(), Repeated::default());
+    for group in groups.iter().filter(|group| group.len() > 1) {
+        all.add(group, contents);
+        let split = contents.prompts[group[0]].split;
+        if group.iter().any(|place| contents.prompts[*place].split != split) {
+            across.add(group, contents);
+        }
+    }
+    (all, across)
+}
+
+impl Repeated {
+    fn add(&mut self, group: &[usize], contents: &Contents) {
+        self.texts += 1;
+        self.prompts += group.len();
+        if self.groups.len() < LISTED {
+            let reference = |place: &usize| {
+                let prompt = &contents.prompts[*place];
+                PromptRef { id: prompt.id.clone(), split: prompt.split.to_string() }
+            };
+            self.groups.push(group.iter().map(reference).collect());
+        }
+    }
+}
+
+fn warnings(check: &Check) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let counts =
+        [(Split::Train, check.splits.train), (Split::Valid, check.splits.valid), (Split::Test, check.splits.test)];
+    for (split, _) in counts.iter().filter(|(_, count)| *count == 0) {
+        warnings.push(format!("the split {split} has no prompt: training refuses the set; assign some to it"));
+    }
+    if check.models.len() < 2 {
+        warnings.push("there is one model: training refuses the set, there is nothing to choose".to_owned());
+    }
+    let missing: usize = check.models.iter().map(|model| model.missing).sum();
+    if missing > 0 {
+        warnings.push(format!(
+            "{missing} scores are missing: training refuses the set; add them, or remove their prompts or models"
+        ));
+    }
+    if let Some(Missing { missing: missing @ 1.. }) = check.query_costs {
+        warnings.push(format!(
+            "{missing} costs per query are missing: training refuses the set; add them or remove costs.csv"
+        ));
+    }
+    if check.blank > 0 {
+        warnings.push(format!("{} prompts have no text; remove them", check.blank));
+    }
+    if check.across_splits.texts > 0 {
+        warnings.push(format!(
+            "{} texts occur in more than one split ({} prompts): what is measured there is partly memory; move them to one",
+            check.across_splits.texts, check.across_splits.prompts
+        ));
+    }
+    let units: Vec<&str> = check.models.iter().map(|model| model.cost_unit.as_str()).collect();
+    if units.iter().any(|unit| *unit != units[0]) {
+        warnings.push("the models' cost_units differ: their costs cannot be compared".to_owned());
+    }
+    let name = |models: Vec<&ModelCheck>| models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+    let those = |which: &dyn Fn(&&ModelCheck) -> bool| check.models.iter().filter(which).collect::<Vec<_>>();
+    let groups = [
+        ("score the same on every train prompt", those(&|model| model.constant)),
+        (
+            "are dominated on train: another costs no more and scores as well",
+            those(&|model| model.dominated_by.is_some()),
+        ),
+        ("are never the cheapest of the best on train", those(&|model| model.mean_score.is_some() && model.wins == 0)),
+        (
+            "are the cheapest of the best on every train prompt: nothing is left to choose",
+            those(&|model| check.splits.train > 0 && model.wins == check.splits.train),
+        ),
+    ];
+    for (what, models) in groups {
+        if !models.is_empty() {
+            warnings.push(format!("{} of {} models {what}: {}", models.len(), check.models.len(), name(models)));
+        }
+    }
+    warnings
+}

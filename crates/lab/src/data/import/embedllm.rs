@@ -1,0 +1,75 @@
+//! EmbedLLM (Zhuang, Wu, Wen, Li, Jiao, Ramchandran, ICLR 2025): 112 models, 36,054 questions, right or wrong.
+//!
+//! Published as `train.csv` (2.7 GB), `val.csv` and `test.csv` of the data set `RZ412/EmbedLLM`, one row for each
+//! question and model. Read here: `prompt_id`, `model_name`, `category`, `label` (0 or 1) and `prompt`; left alone:
+//! `model_id`, `category_id` and whatever else, as the authors' `model_order.csv` and `question_order.csv`.
+//!
+//! Known from the authors' repository (`richardzhuang0412/EmbedLLM`, `algorithm/mf.py`), the listing of the data set,
+//! and those who read it: `rezashkv/cscr` (the code of CSCR's paper, `src/router/embedllm.py`), and a public script that
+//! counts 3,814,272, 383,488 and 388,528 rows. These are more than questions times models: a question stands under
+//! several task variants, at times with another label, and gets the mean of its labels. (CSCR takes the last.) Not
+//! seen by us: the files themselves.
+//!
+//! The authors' splits stand. An id is the split and the question's: a question may be in two splits. There are no
+//! prices; papers take the number of parameters.
+
+use std::collections::HashMap;
+
+use crate::data::{
+    DataError, Prompt, Split,
+    table::{Table, describe},
+};
+
+use super::{Imported, Job, MAX_PUBLISHED_BYTES, gather::Gathered, write::check_out};
+
+const HINT: &str = "EmbedLLM is a folder with train.csv, val.csv and test.csv";
+const NEEDS: &str = "it needs prompt_id, model_name, category, label and prompt";
+
+/// Reads the folder of EmbedLLM's `train.csv`, `val.csv` and `test.csv` and writes it in the native format.
+pub fn import(job: &Job) -> Result<Imported, DataError> {
+    check_out(&job.out)?;
+    let mut gathered = Gathered::default();
+    for (split, name) in [(Split::Train, "train.csv"), (Split::Valid, "val.csv"), (Split::Test, "test.csv")] {
+        let path = job.from.join(name);
+        let mut table = Table::open(&path, MAX_PUBLISHED_BYTES, HINT)?;
+        let column = |name| table.column(name, NEEDS);
+        let (id, model, category) = (column("prompt_id")?, column("model_name")?, column("category")?);
+        let (label, prompt) = (column("label")?, column("prompt")?);
+        let mut places: HashMap<String, usize> = HashMap::new();
+        while let Some(row) = table.next()? {
+            let wrong = |problem: String| DataError::Line { path: path.clone(), line: row.line, problem };
+            let [id, model, text] = [id, model, prompt].map(|column| row.field(column));
+            for (what, field) in [("prompt_id", id), ("model_name", model), ("prompt", text)] {
+                if field.trim().is_empty() {
+                    return Err(wrong(format!("the {what} is empty; complete the row or remove it")));
+                }
+            }
+            let field = row.field(label);
+            let value = field.trim().parse::<f64>().ok().filter(|value| (0.0..=1.0).contains(value));
+            let value = value.ok_or_else(|| {
+                wrong(format!("the label {}, it must be 0 or 1; correct the row or remove it", describe(field)))
+            })?;
+            let place = match places.get(id) {
+                Some(place) if gathered.text(*place) == text => *place,
+                Some(_) => {
+                    return Err(wrong(format!("the prompt_id {id:?} had another prompt before; give each its own id")));
+                }
+                None => {
+                    let prompt = Prompt {
+                        id: format!("{split}-{id}"),
+                        text: text.to_owned(),
+                        source: row.field(category).to_owned(),
+                        split,
+                    };
+                    let place = gathered.prompt(prompt);
+                    places.insert(id.to_owned(), place);
+                    place
+                }
+            };
+            gathered.score(place, model, value).map_err(wrong)?;
+        }
+    }
+    let complete = gathered.complete(job.drop_incomplete, &job.from)?;
+    let scores: Vec<f32> = complete.scores.iter().map(|score| *score as f32).collect();
+    complete.write(job, &scores)
+}
