@@ -39,6 +39,8 @@ enum Command {
     Train(commands::train::TrainArgs),
     /// Teach a cheaper encoder to give a teacher's embeddings
     Distil(commands::distil::DistilArgs),
+    /// Find the weight of cost that brings your own prompts to a target
+    Calibrate(commands::calibrate::CalibrateArgs),
     /// Compare an encoder's similarities with people's
     Similarity(commands::similarity::SimilarityArgs),
     /// Make certificates for a deployment
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Train(args) => commands::train::run(args),
         Command::Distil(args) => commands::distil::run(&args),
+        Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),

@@ -20,6 +20,7 @@
 //! ```
 
 pub mod baselines;
+pub mod calibrate;
 pub mod cscr;
 pub mod data;
 pub mod direct;

@@ -97,10 +97,16 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// Writes a bundle through a file beside it, so that no half-written bundle is ever found under its name.
+/// Writes a bundle, see [`write_file`].
 pub(super) fn write_bundle(bundle: &Bundle, path: &Path) -> anyhow::Result<usize> {
-    use std::io::Write as _;
     let bytes = bundle.write()?;
+    write_file(&bytes, path)?;
+    Ok(bytes.len())
+}
+
+/// Writes a file through one beside it, so that none is ever found half-written under its name.
+pub(super) fn write_file(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
+    use std::io::Write as _;
     let folder = folder_of(path);
     let context = || format!("could not write {}; name a file in a folder that can be written", path.display());
     let mut builder = tempfile::Builder::new();
@@ -108,7 +114,7 @@ pub(super) fn write_bundle(bundle: &Bundle, path: &Path) -> anyhow::Result<usize
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.tempfile_in(folder).with_context(context)?;
-    file.write_all(&bytes).with_context(context)?;
+    file.write_all(bytes).with_context(context)?;
     file.persist(path).with_context(context)?;
-    Ok(bytes.len())
+    Ok(())
 }

@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod bundle_import;
+pub(crate) mod calibrate;
 pub(crate) mod certificates;
 pub(crate) mod distil;
 pub(crate) mod route;

@@ -3,6 +3,7 @@
 use super::route_many::{self, Form, Many};
 use crate::bundles;
 use anyhow::Context;
+use blindroute_lab::calibrate::Calibration;
 use blindroute_placement::{
     Placement, PlacementError, PrivateRouter, Programs, Request, RouteReport, check_lambda, remove_files,
 };
@@ -31,6 +32,9 @@ pub(crate) struct RouteArgs {
     /// Weight of cost, 0 to 15; the router's own if none is given
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     lambda: Option<f32>,
+    /// Weight of cost of this calibration (see `blindroute calibrate`), for its router
+    #[arg(long, value_name = "FILE.json", conflicts_with = "lambda")]
+    calibration: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -111,11 +115,20 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     if let Some(many) = &many {
         route_many::open(many.path, many.form)?;
     }
+    let calibration = args.calibration.as_deref().map(Calibration::open).transpose()?;
+    if let Some(calibration) = &calibration {
+        check_lambda(calibration.weight())?;
+    }
     clean_up_on_signals()?;
     let bar = spinner();
     let router = open(args, &bar)?;
-    let request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
-    router.router_index(request.router.as_deref())?;
+    let mut request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
+    let index = router.router_index(request.router.as_deref())?;
+    if let Some(calibration) = &calibration {
+        let public = router.public();
+        calibration.check(&public.plan.routers[index].name, &public.models)?;
+        request.lambda = Some(calibration.weight());
+    }
     match many {
         Some(many) => many.route(&router, &request, &bar),
         None => {

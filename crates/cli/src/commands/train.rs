@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use anyhow::{Context, bail};
 use blindroute_lab::{
-    Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, report::Report, train_router,
+    Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report, train_router,
     uniroute,
 };
 use blindroute_routing::bundle::{Bundle, Model};

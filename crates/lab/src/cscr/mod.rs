@@ -18,8 +18,8 @@ use serde::Serialize;
 
 use crate::{
     LambdaRule, Samples, TrainError, choose_lambda,
-    optimiser::{AdamW, rate},
     evaluation::{self, Point},
+    optimiser::{AdamW, rate},
     samples::cost_row,
     vector::unit,
 };
@@ -175,7 +175,8 @@ fn fit(
         head.pass(pass)?;
         for keep in &keeps {
             let router = Cscr { keep: *keep, ..head.router(train, descriptors, cost)? };
-            let area = evaluation::hull_area(&evaluation::sweep(&Rule::Cscr(router.clone()), valid, &evaluation::lambdas()));
+            let area =
+                evaluation::hull_area(&evaluation::sweep(&Rule::Cscr(router.clone()), valid, &evaluation::lambdas()));
             if best.as_ref().is_none_or(|(best, _)| area > best.area) {
                 let descriptor = descriptors.columns();
                 best = Some((Trial { spectrum: *spectrum, descriptor, keep: *keep, passes: pass, area }, router));

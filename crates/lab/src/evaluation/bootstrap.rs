@@ -34,7 +34,7 @@ pub struct Interval {
 impl Bootstrap {
     /// What `measure` says of each resample, given how often each prompt was drawn. Draws depend on the seed and the
     /// resample's number only, so the answer is the same on any number of threads.
-    pub(super) fn run<T: Send>(&self, prompts: usize, measure: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
+    pub(crate) fn run<T: Send>(&self, prompts: usize, measure: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
         (0..self.resamples).into_par_iter().map(|resample| measure(&self.draw(prompts, resample as u64))).collect()
     }
 
@@ -53,7 +53,7 @@ impl Bootstrap {
 
 impl Interval {
     /// Of the values of all resamples; nothing where there are none, or one of them is no number.
-    pub(super) fn of(mut values: Vec<f64>) -> Option<Self> {
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         if values.is_empty() || values.iter().any(|value| value.is_nan()) {
             return None;
         }
