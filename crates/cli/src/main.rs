@@ -37,6 +37,8 @@ enum Command {
     Bundle(commands::bundle::BundleCommand),
     /// Train a router from a table of who answered what how well, and put it into a bundle
     Train(commands::train::TrainArgs),
+    /// Measure a bundle's routers on a data set, beside baselines and with intervals
+    Eval(commands::eval::EvalArgs),
     /// Make certificates for a deployment
     Certificates(commands::certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
         Command::Dealer(args) => commands::serve::dealer(&args),
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Train(args) => commands::train::run(args),
+        Command::Eval(args) => commands::eval::run(&args),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),
     };
