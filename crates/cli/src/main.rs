@@ -43,6 +43,8 @@ enum Command {
     Calibrate(commands::calibrate::CalibrateArgs),
     /// Compare an encoder's similarities with people's
     Similarity(commands::similarity::SimilarityArgs),
+    /// Measure a bundle's routers on a data set, beside baselines and with intervals
+    Eval(commands::eval::EvalArgs),
     /// Make certificates for a deployment
     Certificates(commands::certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Distil(args) => commands::distil::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
+        Command::Eval(args) => commands::eval::run(&args),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),
     };

@@ -6,6 +6,7 @@ pub(crate) mod bundle_import;
 pub(crate) mod calibrate;
 pub(crate) mod certificates;
 pub(crate) mod distil;
+pub(crate) mod eval;
 pub(crate) mod route;
 pub(crate) mod route_many;
 pub(crate) mod serve;

@@ -1,13 +1,16 @@
 //! `blindroute train`: routers from outcomes.
 
-use std::{fmt::Write as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, bail};
 use blindroute_lab::{
     Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report, train_router,
     uniroute,
 };
-use blindroute_routing::bundle::{Bundle, Model};
+use blindroute_routing::bundle::{Bundle, Matrix, Model};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -157,22 +160,14 @@ fn train(kind: &str, common: CommonArgs, method: &Method) -> anyhow::Result<()> 
     for name in &read.unknown {
         tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
     }
-    let bar = ProgressBar::new(dataset.prompts().len() as u64);
-    bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
-    let embeddings = embed_dataset(&read.bundle, &dataset, common.embeddings.as_deref(), &mut |done| {
-        bar.set_position(done as u64);
-    });
-    bar.finish_and_clear();
-    let embeddings = embeddings?;
+    let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
 
-    let spinner = ProgressBar::new_spinner();
-    spinner.set_message(format!("training {kind}"));
-    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
+    let working = spinner(&format!("training {kind}"));
     let name = common.name.as_deref().unwrap_or(kind);
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
     let trained = train_router(read.bundle, &dataset, &embeddings, method, name, &source);
-    spinner.finish_and_clear();
+    working.finish_and_clear();
     let trained = trained?;
     for router in &trained.dropped {
         tracing::warn!("the router {router} was for other models and is left out");
@@ -186,6 +181,23 @@ fn train(kind: &str, common: CommonArgs, method: &Method) -> anyhow::Result<()> 
     } else {
         describe(name, &trained, dataset.models())
     })
+}
+
+/// The data set's embeddings by the bundle's encoder, with a progress bar.
+pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Matrix> {
+    let bar = ProgressBar::new(dataset.prompts().len() as u64);
+    bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
+    let embeddings = embed_dataset(bundle, dataset, cache, &mut |done| bar.set_position(done as u64));
+    bar.finish_and_clear();
+    Ok(embeddings?)
+}
+
+/// Something that moves while work of unknown length is done.
+pub(super) fn spinner(message: &str) -> ProgressBar {
+    let spinner = ProgressBar::new_spinner();
+    spinner.set_message(message.to_owned());
+    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
+    spinner
 }
 
 #[derive(Serialize)]

@@ -88,6 +88,7 @@ pub fn evaluate(
     let mut order: Vec<usize> = (0..curves.len()).collect();
     order.sort_by_key(|place| curves[*place].group);
     let singles = outcomes.singles(None);
+    let cheapest = singles[measures::cheapest(&singles)];
     let rows: Vec<Row> = (order.iter())
         .map(|place| {
             let curve = &curves[*place];
@@ -97,6 +98,7 @@ pub fn evaluate(
                 interval: Interval::of(drawn.iter().map(|all| *all[*place].get(measure)).collect()),
             };
             let points = tallies[*place][0].points(outcomes, &singles, None);
+            let begins = pareto(&points).first().map_or(0.0, |first| first.cost);
             let points = with_lambdas(&points, &curve.runs[0]);
             Row {
                 name: curve.name.clone(),
@@ -106,6 +108,7 @@ pub fn evaluate(
                 measures: Measures::from_fn(estimate),
                 default: points.iter().find(|point| curve.lambda.is_some() && point.lambda == curve.lambda).copied(),
                 points,
+                begins_late: begins > cheapest.cost + 1e-9,
             }
         })
         .collect();
@@ -122,8 +125,8 @@ pub fn evaluate(
             }
         }),
     };
-    let audc = |row: &usize| rows[*row].measures.audc.value;
-    let private = (0..rows.len()).filter(|row| rows[*row].group == Group::Private && audc(row).is_some());
+    let area = |row: &usize| rows[*row].measures.hull_area.value;
+    let private = (0..rows.len()).filter(|row| rows[*row].group == Group::Private && area(row).is_some());
     let single = |(model, point): (&Model, &Point)| Single { model: model.name.clone(), point: *point };
     Ok(Evaluation {
         about: set.about.clone(),
@@ -133,7 +136,7 @@ pub fn evaluate(
         bootstrap,
         best_single: measures::best_single(&singles),
         singles: set.models.iter().zip(&singles).map(single).collect(),
-        best_private: private.reduce(|best, row| if audc(&row) > audc(&best) { row } else { best }),
+        best_private: private.reduce(|best, row| if area(&row) > area(&best) { row } else { best }),
         differences: pairs.iter().map(difference).collect(),
         tasks: tasks(set, curves, &order),
         rows,

@@ -42,6 +42,8 @@ pub struct Row {
     pub points: Vec<CurvePoint>,
     /// The first run's point at its default weight of cost.
     pub default: Option<CurvePoint>,
+    /// Does the curve begin above the cheapest model's cost? Then the flat left end of [`crate::evaluation::audc`] flatters it.
+    pub begins_late: bool,
 }
 
 /// The first curve's measures less the second's, on the same prompts.
@@ -87,7 +89,7 @@ pub struct Evaluation {
     pub best_single: usize,
     /// The curves, by group, then in the given order.
     pub rows: Vec<Row>,
-    /// The private router with the largest AUDC, by its row.
+    /// The private router with the largest hull area, which no flat end flatters, by its row.
     pub best_private: Option<usize>,
     /// The pairs that were compared.
     pub differences: Vec<Difference>,

@@ -54,7 +54,7 @@ pub(super) fn commit() -> String {
 }
 
 /// Today, in UTC.
-pub(super) fn today() -> String {
+pub(in crate::commands) fn today() -> String {
     time::OffsetDateTime::now_utc().date().to_string()
 }
 

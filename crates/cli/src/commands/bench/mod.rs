@@ -16,6 +16,8 @@ mod tables;
 mod throughput;
 mod throughputs;
 
+pub(super) use machine::today;
+
 use blindroute_runtime::SceneName;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;

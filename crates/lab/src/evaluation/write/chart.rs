@@ -52,10 +52,15 @@ impl Evaluation {
         };
         let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{what}\">\n");
         self.axes(&mut svg, &x, &y);
-        for row in rows() {
+        let mut lines = Vec::new();
+        // Routers above baselines.
+        for row in rows().rev() {
             self.curve(&mut svg, row, &x, &y);
+            let corner = |point: &Point| (x.at(point.cost), y.at(point.score));
+            let corners: Vec<(f64, f64)> = pareto(&of(row)).iter().map(corner).collect();
+            corners.windows(2).for_each(|pair| lines.extend(between(pair[0], pair[1])));
         }
-        self.models(&mut svg, &x, &y);
+        self.models(&mut svg, &x, &y, &lines);
         svg.push_str("</svg>\n");
         svg
     }
@@ -82,7 +87,7 @@ impl Evaluation {
         }
         let _ = writeln!(svg, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\"/>");
         let middle = (LEFT + RIGHT) / 2.0;
-        let axis = escape(&self.cost_axis());
+        let axis = escape(self.cost_axis());
         let _ = writeln!(
             svg,
             "<text class=\"name\" x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{axis}</text>",
@@ -148,8 +153,8 @@ impl Evaluation {
         svg.push_str("</g>\n");
     }
 
-    /// The single models, and the model by lot.
-    fn models(&self, svg: &mut String, x: &Scale, y: &Scale) {
+    /// The single models, and the model by lot, with names that keep off the places of `lines`.
+    fn models(&self, svg: &mut String, x: &Scale, y: &Scale, lines: &[(f64, f64)]) {
         let points: Vec<Point> = self.singles.iter().map(|single| single.point).collect();
         let corners = hull(&points);
         let by_lot = self.rows.iter().filter(|row| row.one_point && row.name == "random");
@@ -164,7 +169,7 @@ impl Evaluation {
             name: if *named { (*name).to_owned() } else { String::new() },
         };
         let dots: Vec<Dot> = visible.iter().map(dot).collect();
-        let labels = place(&dots, (LEFT + 2.0, RIGHT, TOP, BOTTOM - 2.0));
+        let labels = place(&dots, lines, (LEFT + 2.0, RIGHT, TOP, BOTTOM - 2.0));
         svg.push_str("<g class=\"models\">\n");
         for ((dot, label), (name, point, _)) in dots.iter().zip(&labels).zip(&visible) {
             let title = escape(&format!("{name}: score {:.4}, cost {:.4}", point.score, point.cost));
@@ -249,6 +254,15 @@ struct Style {
 
 fn of(row: &Row) -> Vec<Point> {
     row.points.iter().map(|point| point.point).collect()
+}
+
+/// Places along a straight line, a few units apart.
+fn between(from: (f64, f64), to: (f64, f64)) -> impl Iterator<Item = (f64, f64)> {
+    let steps = ((to.0 - from.0).hypot(to.1 - from.1) / 4.0).ceil().max(1.0);
+    (0..=steps as u32).map(move |step| {
+        let part = f64::from(step) / steps;
+        (from.0 + part * (to.0 - from.0), from.1 + part * (to.1 - from.1))
+    })
 }
 
 /// A marker of one of [`STYLES`] shapes.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     super::{Evaluation, Group, Measure, Measures, Task},
     chart::View,
-    difference, estimate, number,
+    difference, number,
 };
 
 /// Colours, for light and dark; series differ in lightness too, and by marker and dashes.
@@ -28,7 +28,7 @@ impl Evaluation {
             self.prompts,
             self.singles.len(),
             escape(&date),
-            escape(&self.cost_axis())
+            escape(&self.cost_meaning())
         );
         let source = about.source.iter().map(|source| format!("Data and licence: {source}"));
         for note in source.chain(about.notes.iter().cloned()) {
@@ -74,15 +74,17 @@ impl Evaluation {
                 let seeds = if row.seeds > 1 { format!(" ({} seeds)", row.seeds) } else { String::new() };
                 let _ = write!(html, "<tr{best}><th scope=\"row\">{}{seeds}</th>", escape(&row.name));
                 for measure in Measure::ALL {
-                    let _ = write!(html, "<td>{}</td>", cell(&estimate(Measures::get(&row.measures, measure))));
+                    let _ = write!(html, "<td>{}</td>", cell(&self.measured(row, measure)));
                 }
                 html.push_str("</tr>\n");
             }
             html.push_str("</tbody>\n");
         }
-        let best =
-            if self.best_private.is_some() { " Bold: the private router with the largest AUDC here." } else { "" };
-        let _ = writeln!(html, "</table></div>\n<p class=\"note\">{}{best}</p>", self.interval_note());
+        let _ = writeln!(html, "</table></div>\n<p class=\"note\">{}</p>", self.interval_note());
+        let best = self.best_private.map(|_| "Bold: the private router with the largest hull area here.");
+        for note in self.mark_note().into_iter().chain(best) {
+            let _ = writeln!(html, "<p class=\"note\">{note}</p>");
+        }
     }
 
     fn compared(&self, html: &mut String) {
@@ -90,8 +92,10 @@ impl Evaluation {
             return;
         }
         html.push_str("<h2>Differences on the same prompts</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
-        for heading in ["", "less", "AUDC", "peak", "hull area"] {
-            let _ = write!(html, "<th scope=\"col\">{heading}</th>");
+        for (heading, class) in
+            [("router", "text"), ("less", "text"), ("AUDC", "number"), ("peak", "number"), ("hull area", "number")]
+        {
+            let _ = write!(html, "<th scope=\"col\" class=\"{class}\">{heading}</th>");
         }
         html.push_str("</tr></thead>\n<tbody>\n");
         for found in &self.differences {
@@ -122,7 +126,7 @@ impl Evaluation {
         self.task_table(html, Measure::Audc);
         self.task_table(html, Measure::Peak);
         html.push_str(
-            "<p class=\"note\">On the prompts of one task; the best single model is that task's own. Few prompts say little.</p>\n",
+            "<p class=\"note\">On the prompts of one task; the best single model and the hull are that task's own. Few prompts say little.</p>\n",
         );
     }
 

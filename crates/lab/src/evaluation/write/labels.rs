@@ -37,6 +37,10 @@ impl Box {
     fn meets(&self, other: &Self) -> bool {
         self.left < other.right && other.left < self.right && self.top < other.bottom && other.top < self.bottom
     }
+
+    fn holds(&self, x: f64, y: f64) -> bool {
+        (self.left..=self.right).contains(&x) && (self.top..=self.bottom).contains(&y)
+    }
 }
 
 /// A name as it is shown: the middle of a long one is left out.
@@ -50,8 +54,8 @@ pub(super) fn shortened(name: &str) -> String {
 }
 
 /// A place for each dot's name within (left, right, top, bottom), where there is one: beside its dot, else further up or
-/// down. From the top, so that names of a column of dots keep their order.
-pub(super) fn place(dots: &[Dot], bounds: (f64, f64, f64, f64)) -> Vec<Option<Label>> {
+/// down; off the places of `lines` if that can be. From the top, so that names of a column of dots keep their order.
+pub(super) fn place(dots: &[Dot], lines: &[(f64, f64)], bounds: (f64, f64, f64, f64)) -> Vec<Option<Label>> {
     let (left, right, top, bottom) = bounds;
     let mut taken: Vec<Box> = dots
         .iter()
@@ -66,12 +70,15 @@ pub(super) fn place(dots: &[Dot], bounds: (f64, f64, f64, f64)) -> Vec<Option<La
         let width = text.chars().count() as f64 * LETTER;
         let shifts = (0..9).flat_map(|step| [f64::from(step) * LINE * 0.75, -f64::from(step) * LINE * 0.75]);
         let beside = |shift: f64| [dot.x + DOT + 3.0, dot.x - DOT - 3.0 - width].map(|x| (x, dot.y + shift));
-        let found = shifts.flat_map(beside).find_map(|(x, y)| {
-            let own = Box { left: x, right: x + width, top: y - LINE / 2.0, bottom: y + LINE / 2.0 };
-            let inside = own.left >= left && own.right <= right && own.top >= top && own.bottom <= bottom;
-            (inside && !taken.iter().any(|other| other.meets(&own))).then_some((x, y, own))
-        });
-        if let Some((x, y, own)) = found {
+        let free: Vec<(f64, f64, Box)> = (shifts.flat_map(beside))
+            .map(|(x, y)| (x, y, Box { left: x, right: x + width, top: y - LINE / 2.0, bottom: y + LINE / 2.0 }))
+            .filter(|(.., own)| {
+                let inside = own.left >= left && own.right <= right && own.top >= top && own.bottom <= bottom;
+                inside && !taken.iter().any(|other| other.meets(own))
+            })
+            .collect();
+        let crossed = |own: &Box| lines.iter().filter(|(x, y)| own.holds(*x, *y)).count();
+        if let Some((x, y, own)) = free.into_iter().min_by_key(|(.., own)| crossed(own)) {
             taken.push(own);
             labels[index] = Some(Label { x, y, text, far: (y - dot.y).abs() > LINE * 0.8 });
         }
@@ -90,7 +97,7 @@ mod tests {
     #[test]
     fn names_do_not_meet() {
         let dots: Vec<Dot> = (0..6).map(|index| dot(100.0, 100.0 + f64::from(index), "a-model-of-7b")).collect();
-        let labels: Vec<Label> = place(&dots, (0.0, 400.0, 0.0, 300.0)).into_iter().flatten().collect();
+        let labels: Vec<Label> = place(&dots, &[], (0.0, 400.0, 0.0, 300.0)).into_iter().flatten().collect();
         assert_eq!(labels.len(), 6);
         for (index, label) in labels.iter().enumerate() {
             let alike = |other: &Label| (other.x - label.x).abs() < 80.0 && (other.y - label.y).abs() < LINE - 1e-9;
@@ -100,10 +107,22 @@ mod tests {
     }
 
     #[test]
+    fn names_keep_off_lines_if_they_can() {
+        let dots = [dot(100.0, 100.0, "a model")];
+        let line: Vec<(f64, f64)> = (100..200).map(|x| (f64::from(x), 100.0)).collect();
+        let bounds = (0.0, 400.0, 0.0, 300.0);
+        assert!(place(&dots, &line, bounds)[0].as_ref().unwrap().x < 100.0);
+        let both: Vec<(f64, f64)> = (0..400).map(|x| (f64::from(x), 100.0)).collect();
+        let beside = place(&dots, &both, bounds)[0].as_ref().unwrap().y;
+        assert!((beside - 100.0).abs() > LINE / 2.0, "{beside}");
+    }
+
+    #[test]
     fn names_stay_inside_or_are_left_out() {
-        let labels = place(&[dot(390.0, 20.0, "at the right end"), dot(20.0, 20.0, "left")], (0.0, 400.0, 0.0, 300.0));
+        let labels =
+            place(&[dot(390.0, 20.0, "at the right end"), dot(20.0, 20.0, "left")], &[], (0.0, 400.0, 0.0, 300.0));
         assert!(labels[0].as_ref().unwrap().x < 380.0 && labels[1].as_ref().unwrap().x > 20.0);
-        assert_eq!(place(&[dot(5.0, 5.0, "no room")], (0.0, 20.0, 0.0, 10.0)), [None]);
+        assert_eq!(place(&[dot(5.0, 5.0, "no room")], &[], (0.0, 20.0, 0.0, 10.0)), [None]);
     }
 
     #[test]

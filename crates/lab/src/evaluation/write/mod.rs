@@ -7,7 +7,7 @@ mod labels;
 mod scale;
 mod text;
 
-use super::{Estimate, Evaluation, Group, Row};
+use super::{Estimate, Evaluation, Group, Measure, Measures, Row};
 
 impl Evaluation {
     /// The rows of a group.
@@ -16,12 +16,38 @@ impl Evaluation {
     }
 
     /// What the cost axis counts.
-    fn cost_axis(&self) -> String {
-        let unit = if self.cost_unit.is_empty() { String::new() } else { format!(" ({})", self.cost_unit) };
+    fn cost_axis(&self) -> &'static str {
         match self.cost_by_query {
-            true => format!("mean cost of the queries, relative to the largest model's{unit}"),
-            false => format!("mean price, relative to the dearest model's{unit}"),
+            true => "mean cost of the queries, relative to the largest model's mean",
+            false => "mean price, relative to the dearest model's",
         }
+    }
+
+    /// The same, with the unit of prices.
+    fn cost_meaning(&self) -> String {
+        match self.cost_unit.as_str() {
+            "" => self.cost_axis().to_owned(),
+            unit => format!("{}; prices in {unit}", self.cost_axis()),
+        }
+    }
+
+    /// A measure of a row, marked where its flat end flatters.
+    fn measured(&self, row: &Row, measure: Measure) -> String {
+        let text = estimate(Measures::get(&row.measures, measure));
+        if measure != Measure::Audc || row.one_point || !row.begins_late {
+            return text;
+        }
+        match text.split_once(' ') {
+            Some((value, rest)) => format!("{value}† {rest}"),
+            None => text + "†",
+        }
+    }
+
+    /// What the mark of [`Self::measured`] means, if it is used.
+    fn mark_note(&self) -> Option<&'static str> {
+        self.rows.iter().any(|row| row.begins_late && !row.one_point).then_some(
+            "† The curve begins above the cheapest model's cost, so the flat left end flatters its AUDC; compare by hull area.",
+        )
     }
 
     /// How intervals were made, in a sentence.
@@ -47,7 +73,7 @@ fn estimate(estimate: &Estimate) -> String {
     if let Some(deviation) = estimate.deviation {
         text.push_str(&format!(" ± {deviation:.4}"));
     }
-    if let Some(interval) = estimate.interval {
+    if let Some(interval) = estimate.interval.filter(|ends| ends.low.is_some() || ends.high.is_some()) {
         text.push_str(&format!(" [{}, {}]", number(interval.low), number(interval.high)));
     }
     text

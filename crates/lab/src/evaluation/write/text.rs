@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{
-    super::{Evaluation, Group, Measure, Measures},
-    difference, estimate,
+    super::{Evaluation, Group, Measure},
+    difference,
 };
 
 /// The columns: those of PPRoute's Table 5, and the area that has no flat left end.
@@ -23,7 +23,7 @@ impl Evaluation {
             self.prompts,
             self.singles.len()
         );
-        let _ = writeln!(text, "score: mean, 0 to 1; cost: {}", line(&self.cost_axis()));
+        let _ = writeln!(text, "score: mean, 0 to 1; cost: {}", line(&self.cost_meaning()));
         let mut table = vec![std::iter::once(String::new()).chain(COLUMNS.map(|m| m.heading().to_owned())).collect()];
         for group in Group::ALL {
             if self.group(group).next().is_some() {
@@ -35,7 +35,7 @@ impl Evaluation {
                 } else {
                     format!("  {}", row.name)
                 };
-                let cells = COLUMNS.map(|measure| estimate(Measures::get(&row.measures, measure)));
+                let cells = COLUMNS.map(|measure| self.measured(row, measure));
                 table.push(std::iter::once(line(&name)).chain(cells).collect());
             }
         }
@@ -56,8 +56,11 @@ impl Evaluation {
             text.push_str(&aligned(&table));
         }
         let _ = write!(text, "\n{}", self.interval_note());
+        if let Some(note) = self.mark_note() {
+            let _ = write!(text, "\n{note}");
+        }
         if let Some(best) = self.best_private {
-            let _ = write!(text, "\nBest private router here by AUDC: {}.", line(&self.rows[best].name));
+            let _ = write!(text, "\nBest private router here by hull area: {}.", line(&self.rows[best].name));
         }
         let source = about.source.iter().map(|source| format!("Data and licence: {source}"));
         for note in source.chain(about.notes.iter().cloned()) {

@@ -1,0 +1,223 @@
+//! `blindroute eval`: what routers are worth on a data set.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use blindroute_lab::{
+    baselines::knn,
+    data::{Dataset, Split},
+    direct,
+    evaluation::{
+        About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
+    },
+};
+use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
+use clap::Args;
+
+use super::{
+    bench::today,
+    bundle_import::{check_out, print},
+    train::{embed, spinner},
+};
+use crate::bundles;
+
+/// Measure a bundle's routers on a routing data set, beside baselines and with intervals.
+#[derive(Args, Debug)]
+pub(crate) struct EvalArgs {
+    /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The bundle whose routers are measured; the default one if none is named.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// A bundle on the encoder as published (softmax, gelu), to compare routers of the same name with.
+    #[arg(long, value_name = "FILE")]
+    bundle_original: Option<PathBuf>,
+    /// The prompts to measure on: train, valid or test.
+    #[arg(long, default_value_t = Split::Test, value_parser = parse_split)]
+    split: Split,
+    /// A router to measure; may be given several times [default: all].
+    #[arg(long, value_name = "NAME")]
+    router: Vec<String>,
+    /// A file that keeps the prompts' embeddings, so that the next run on the same data and encoder is quick.
+    #[arg(long, value_name = "FILE")]
+    embeddings: Option<PathBuf>,
+    /// The same for the original bundle's encoder.
+    #[arg(long, value_name = "FILE", requires = "bundle_original")]
+    embeddings_original: Option<PathBuf>,
+    /// How many bootstrap resamples of the prompts the intervals come from; 0 for none.
+    #[arg(long, value_name = "N", default_value_t = Bootstrap::default().resamples, value_parser = parse_resamples)]
+    bootstrap: usize,
+    /// What every draw follows from.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// What the data are and under which licence, for the reader of the report.
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// Write the report with its charts as one page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write one line a method as comma-separated values.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Print everything as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+fn parse_split(name: &str) -> Result<Split, String> {
+    name.parse().map_err(|()| "it is train, valid or test".to_owned())
+}
+
+fn parse_resamples(number: &str) -> Result<usize, String> {
+    let parsed = number.parse().ok().filter(|number| *number <= 100_000);
+    parsed.ok_or_else(|| "it is a number from 0 to 100000".to_owned())
+}
+
+/// A bundle with the data set as its encoder sees it.
+struct Side {
+    group: Group,
+    bundle: Bundle,
+    embeddings: Matrix,
+}
+
+/// Measures, writes the files that were asked for, and prints the table.
+pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
+    [&args.html, &args.csv].into_iter().flatten().try_for_each(|path| check_out(path))?;
+    let dataset = Dataset::load(&args.data)?;
+    let open = |group: Group, path: Option<&Path>| -> anyhow::Result<(Group, Bundle)> {
+        let bundle = bundles::open(path)?;
+        check_pool(&bundle, dataset.models(), path)?;
+        Ok((group, bundle))
+    };
+    let mut opened = vec![open(Group::Private, args.bundle.as_deref())?];
+    if let Some(path) = &args.bundle_original {
+        opened.push(open(Group::Original, Some(path))?);
+    }
+    // Before minutes are spent on embeddings.
+    check_names(&args.router, opened.iter().map(|(_, bundle)| bundle))?;
+    let mut sides = Vec::new();
+    for (group, bundle) in opened {
+        let cache = if group == Group::Private { &args.embeddings } else { &args.embeddings_original };
+        let embeddings = embed(&bundle, &dataset, cache.as_deref())?;
+        sides.push(Side { group, bundle, embeddings });
+    }
+
+    let working = spinner("measuring routers and baselines");
+    let evaluation = measure(args, &dataset, &sides);
+    working.finish_and_clear();
+    let evaluation = evaluation?;
+    let files = [(&args.html, Evaluation::to_html as fn(&Evaluation) -> String), (&args.csv, Evaluation::to_csv)];
+    for (path, text) in files {
+        let Some(path) = path else { continue };
+        std::fs::write(path, text(&evaluation)).with_context(|| {
+            format!("could not write {}; name a file in a folder that can be written", path.display())
+        })?;
+        tracing::info!("wrote {}", path.display());
+    }
+    print(&if args.json { serde_json::to_string(&evaluation)? } else { evaluation.to_text() })
+}
+
+/// An error unless the bundle has routers for the data set's models.
+fn check_pool(bundle: &Bundle, models: &[Model], path: Option<&Path>) -> anyhow::Result<()> {
+    let parts = bundle.parts();
+    let name = path.map_or_else(|| "the default bundle".to_owned(), |path| path.display().to_string());
+    if parts.routers.is_empty() {
+        bail!("{name} has no router; put one into it with `blindroute train`");
+    }
+    if parts.models != models {
+        let names = |models: &[Model]| {
+            let first: Vec<&str> = models.iter().take(3).map(|model| model.name.as_str()).collect();
+            format!("{} models ({}, …)", models.len(), first.join(", "))
+        };
+        bail!(
+            "the routers of {name} choose among {}, the data set has {}: names, order and prices must agree; \
+             train routers on this data set with `blindroute train`, or name the one they were trained on",
+            names(&parts.models),
+            names(models)
+        );
+    }
+    Ok(())
+}
+
+/// An error if a router is named that no bundle has.
+fn check_names<'a>(named: &[String], bundles: impl Iterator<Item = &'a Bundle>) -> anyhow::Result<()> {
+    let mut known: Vec<&str> = Vec::new();
+    for router in bundles.flat_map(|bundle| &bundle.parts().routers) {
+        if !known.contains(&router.name.as_str()) {
+            known.push(&router.name);
+        }
+    }
+    match named.iter().find(|name| !known.contains(&name.as_str())) {
+        Some(name) => bail!("there is no router {name:?}; there are {}", known.join(", ")),
+        None => Ok(()),
+    }
+}
+
+fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result<Evaluation> {
+    let mut curves = Vec::new();
+    for side in sides {
+        let samples = dataset.samples(args.split, &side.embeddings)?;
+        let routers = side.bundle.parts().routers.iter();
+        for router in routers.filter(|router| args.router.is_empty() || args.router.contains(&router.name)) {
+            let run = run_of(&router.rule, &samples, &with_default(router));
+            let Router { name, lambda, .. } = router;
+            curves.push(Curve { name: name.clone(), group: side.group, lambda: Some(*lambda), runs: vec![run] });
+        }
+    }
+    let mut notes = Vec::new();
+    match args.split {
+        Split::Train => notes.push("Routers and baselines were trained on these very prompts: this flatters them."),
+        Split::Valid => notes.push("Settings of routers and baselines were chosen on these very prompts."),
+        Split::Test => (),
+    }
+    // In the clear one would use the encoder as published.
+    let plain = sides.iter().find(|side| side.group == Group::Original).or(sides.first());
+    let plain = plain.context("no bundle was opened; please report this")?;
+    notes.push(if plain.group == Group::Original {
+        "k-NN and ridge read the original encoder's embeddings."
+    } else {
+        "k-NN and ridge read the same encoder's embeddings as the private routers."
+    });
+    let about = About {
+        data: args.data.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned()),
+        split: args.split.to_string(),
+        date: Some(today()),
+        source: args.source.clone(),
+        notes: notes.into_iter().map(str::to_owned).collect(),
+    };
+    let set = TestSet::of_split(about, dataset, args.split, None)?;
+    let mut blind = references(set.outcomes(), set.models(), &lambdas());
+    // The oracle and the hull first, then what reads prompts.
+    let rest = blind.split_off(2);
+    curves.extend(blind);
+    curves.extend(trained(args, dataset, &plain.embeddings)?);
+    curves.extend(rest);
+    let bootstrap = Bootstrap { resamples: args.bootstrap, seed: args.seed };
+    Ok(evaluate(&set, &curves, &pairs(&curves), bootstrap)?)
+}
+
+/// The baselines that are trained as routers are.
+fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::Result<[Curve; 2]> {
+    let [train, valid] = [Split::Train, Split::Valid].map(|split| dataset.samples(split, embeddings));
+    let (train, valid) = (train?, valid?);
+    let samples = dataset.samples(args.split, embeddings)?;
+    let cost = dataset.relative_costs();
+    let near = knn::train(&train, &valid, &cost, &knn::Options::default())?;
+    let ridge = direct::train(&train, &valid, &cost, &direct::Options::default())?;
+    let curve = |name: String, run: Run| Curve { name, group: Group::Baseline, lambda: None, runs: vec![run] };
+    Ok([
+        curve(format!("k-NN (k = {})", near.neighbours), near.run(&samples, &lambdas())),
+        curve(format!("ridge (penalty {})", ridge.penalty), run_of(&Rule::Direct(ridge.router), &samples, &lambdas())),
+    ])
+}
+
+/// The weights of cost of every curve, and the router's own among them.
+fn with_default(router: &Router) -> Vec<f32> {
+    let mut all = lambdas();
+    if !all.contains(&router.lambda) {
+        all.push(router.lambda);
+        all.sort_by(f32::total_cmp);
+    }
+    all
+}
