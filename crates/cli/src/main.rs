@@ -37,6 +37,9 @@ enum Command {
     Bundle(commands::bundle::BundleCommand),
     /// Train a router from a table of who answered what how well, and put it into a bundle
     Train(commands::train::TrainArgs),
+    /// Make and check the data sets that routers are trained on
+    #[command(subcommand)]
+    Data(commands::data::DataCommand),
     /// Make certificates for a deployment
     Certificates(commands::certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Dealer(args) => commands::serve::dealer(&args),
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Train(args) => commands::train::run(args),
+        Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),
     };

@@ -4,6 +4,7 @@ pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod bundle_import;
 pub(crate) mod certificates;
+pub(crate) mod data;
 pub(crate) mod route;
 pub(crate) mod route_many;
 pub(crate) mod serve;
