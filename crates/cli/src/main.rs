@@ -35,16 +35,19 @@ enum Command {
     /// Make, inspect and split router bundles
     #[command(subcommand)]
     Bundle(commands::bundle::BundleCommand),
+    /// Make and check the data sets that routers are trained on
+    #[command(subcommand)]
+    Data(commands::data::DataCommand),
     /// Train a router from a table of who answered what how well, and put it into a bundle
     Train(commands::train::TrainArgs),
     /// Teach a cheaper encoder to give a teacher's embeddings
     Distil(commands::distil::DistilArgs),
+    /// Measure a bundle's routers on a data set, beside baselines and with intervals
+    Eval(commands::eval::EvalArgs),
     /// Find the weight of cost that brings your own prompts to a target
     Calibrate(commands::calibrate::CalibrateArgs),
     /// Compare an encoder's similarities with people's
     Similarity(commands::similarity::SimilarityArgs),
-    /// Measure a bundle's routers on a data set, beside baselines and with intervals
-    Eval(commands::eval::EvalArgs),
     /// Make certificates for a deployment
     Certificates(commands::certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -68,6 +71,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),
     };

@@ -46,9 +46,17 @@ fn every_help_is_as_written_down() {
         snapshot(&format!("help-{name}.txt"), &ran.stdout);
         seen.push(name);
     }
-    for name in
-        ["route", "server", "dealer", "bundle-split", "bundle-show", "certificates", "bench-route", "bench-select"]
-    {
+    for name in [
+        "route",
+        "server",
+        "dealer",
+        "bundle-split",
+        "bundle-show",
+        "certificates",
+        "data-check",
+        "bench-route",
+        "bench-select",
+    ] {
         assert!(seen.iter().any(|seen| seen == name), "no {name} in {seen:?}");
     }
 }
@@ -81,6 +89,11 @@ fn the_errors_people_meet_first_are_as_written_down() {
         &["server", "--party", "0", "--config", "nowhere.toml"],
         &["dealer"],
         &["bundle", "show", "--bundle", "nowhere"],
+        &["data", "check", "--data", "nowhere"],
+        &["data", "import", "embedllm", "--from", "nowhere", "--out", "new"],
+        &["data", "import", "mixinstruct", "--from", "nowhere", "--out", "new", "--scale", "log"],
+        &["data", "import", "routerbench", "--from", "routerbench_0shot.pkl", "--out", "new"],
+        &["data", "import", "routerbench", "--from", "routerbench.csv", "--out", "."],
         &["fly"],
     ];
     let mut text = String::new();

@@ -5,6 +5,7 @@ pub(crate) mod bundle;
 pub(crate) mod bundle_import;
 pub(crate) mod calibrate;
 pub(crate) mod certificates;
+pub(crate) mod data;
 pub(crate) mod distil;
 pub(crate) mod eval;
 pub(crate) mod route;

@@ -19,7 +19,7 @@ use super::{
 #[cfg(test)]
 mod tests;
 
-/// How many groups of repeated prompts are listed.
+/// How many groups of repeated prompts, and how many models in a warning, are listed.
 const LISTED: usize = 10;
 
 /// What [`check`] found.
@@ -279,7 +279,10 @@ fn warnings(check: &Check) -> Vec<String> {
     if units.iter().any(|unit| *unit != units[0]) {
         warnings.push("the models' cost_units differ: their costs cannot be compared".to_owned());
     }
-    let name = |models: Vec<&ModelCheck>| models.iter().map(|model| model.name.as_str()).collect::<Vec<_>>().join(", ");
+    let name = |models: &[&ModelCheck]| {
+        let names: Vec<&str> = models.iter().take(LISTED).map(|model| model.name.as_str()).collect();
+        names.join(", ") + if models.len() > LISTED { ", …" } else { "" }
+    };
     let those = |which: &dyn Fn(&&ModelCheck) -> bool| check.models.iter().filter(which).collect::<Vec<_>>();
     let groups = [
         ("score the same on every train prompt", those(&|model| model.constant)),
@@ -295,7 +298,7 @@ fn warnings(check: &Check) -> Vec<String> {
     ];
     for (what, models) in groups {
         if !models.is_empty() {
-            warnings.push(format!("{} of {} models {what}: {}", models.len(), check.models.len(), name(models)));
+            warnings.push(format!("{} of {} models {what}: {}", models.len(), check.models.len(), name(&models)));
         }
     }
     warnings

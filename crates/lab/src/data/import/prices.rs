@@ -147,4 +147,13 @@ mod tests {
             assert_eq!(billions(name), size, "{name}");
         }
     }
+
+    #[test]
+    fn sizes_in_real_names_are_about_right() {
+        let Some(data) = blindroute_testkit::shared_data() else { return };
+        let set = crate::data::Dataset::load(&data.join("routing/metabench")).unwrap();
+        let sizes: Vec<_> = set.models().iter().filter_map(|model| Some((model, billions(&model.name)?))).collect();
+        let wrong: Vec<_> = sizes.iter().filter(|(model, size)| (size / model.price).log2().abs() > 0.5).collect();
+        assert!(sizes.len() > 60 && wrong.len() * 20 < sizes.len(), "{} of {}: {wrong:?}", wrong.len(), sizes.len());
+    }
 }

@@ -1,0 +1,141 @@
+//! `blindroute data check`: what to know of a data set.
+
+use std::{fmt::Write as _, path::PathBuf};
+
+use blindroute_lab::data::{Check, Missing, ModelCheck, PerSplit, Repeated, check};
+
+use super::super::bundle_import::print;
+
+/// How many sources, and how many repeated prompts, the table lists; JSON has more.
+const LISTED: usize = 20;
+const GROUPS: usize = 3;
+
+/// Say what to know of a data set.
+#[derive(clap::Args, Debug)]
+pub(crate) struct CheckArgs {
+    /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// Print all that was found as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Checks, and says what was found. Warnings are no failure; a set that cannot be read is.
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
+    let check = check(&args.data)?;
+    print(&if args.json { serde_json::to_string(&check)? } else { describe(&check) })
+}
+
+fn describe(check: &Check) -> String {
+    let mut text = format!("{} prompts, {} models\n", check.prompts, check.models.len());
+    sources(&mut text, check);
+    models(&mut text, &check.models);
+    let _ = writeln!(
+        text,
+        "every model scores the same: {} of the train prompts ({:.1} %)",
+        check.undecided.prompts,
+        100.0 * check.undecided.share
+    );
+    match check.query_costs {
+        None => text.push_str("costs per query: none\n"),
+        Some(Missing { missing }) => {
+            let _ = writeln!(text, "costs per query: yes, {missing} missing");
+        }
+    }
+    repeated(&mut text, "texts that occur again", &check.repeated);
+    repeated(&mut text, "of these, in more than one split", &check.across_splits);
+    for warning in &check.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    if check.warnings.is_empty() {
+        text.push_str("no warnings\n");
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+fn sources(text: &mut String, check: &Check) {
+    let names = check.sources.keys().take(LISTED).map(|name| name.chars().count());
+    let width = names.max().unwrap_or(0).max("source".len());
+    let _ = writeln!(text, "\n{:width$}  {:>6}  {:>6}  {:>6}", "source", "train", "valid", "test");
+    let mut row = |name: &str, counts: &PerSplit| {
+        let _ = writeln!(text, "{name:width$}  {:>6}  {:>6}  {:>6}", counts.train, counts.valid, counts.test);
+    };
+    for (name, counts) in check.sources.iter().take(LISTED) {
+        row(name, counts);
+    }
+    row("all", &check.splits);
+    if check.sources.len() > LISTED {
+        let _ = writeln!(text, "({} more sources; --json lists all)", check.sources.len() - LISTED);
+    }
+}
+
+fn models(text: &mut String, models: &[ModelCheck]) {
+    let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0).max("model".len());
+    let unit = models.first().map_or("", |model| model.cost_unit.as_str());
+    let unit = if unit.is_empty() { "no unit given" } else { unit };
+    let _ = writeln!(text, "\nscores and wins on train; a win is to be the cheapest of the best; costs: {unit}");
+    let _ = writeln!(text, "{:width$}  {:>10}  {:>6}  {:>6}  {:>7}", "model", "cost", "score", "wins", "missing");
+    for model in models {
+        let score = model.mean_score.map_or("-".to_owned(), |score| format!("{score:.4}"));
+        let cost = cost(model.cost);
+        let _ = write!(text, "{:width$}  {cost:>10}  {score:>6}  {:>6}  {:>7}", model.name, model.wins, model.missing);
+        if model.constant {
+            text.push_str("  always the same score");
+        }
+        if let Some(other) = &model.dominated_by {
+            let _ = write!(text, "  dominated by {other}");
+        }
+        text.push('\n');
+    }
+    text.push('\n');
+}
+
+/// Four significant digits.
+fn cost(cost: f64) -> String {
+    if cost == 0.0 || (0.001..100_000.0).contains(&cost) {
+        let digits = if cost > 0.0 { (3 - cost.log10().floor() as i32).max(0) as usize } else { 0 };
+        let text = format!("{cost:.digits$}");
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    } else {
+        format!("{cost:.3e}")
+    }
+}
+
+fn repeated(text: &mut String, what: &str, repeated: &Repeated) {
+    let _ = write!(text, "{what}: {}", repeated.texts);
+    if repeated.texts > 0 {
+        let group = |group: &Vec<_>| {
+            let ids = |prompt: &blindroute_lab::data::PromptRef| format!("{} ({})", prompt.id, prompt.split);
+            let more = if group.len() > 4 { " = …" } else { "" };
+            group.iter().take(4).map(ids).collect::<Vec<_>>().join(" = ") + more
+        };
+        let groups: Vec<String> = repeated.groups.iter().take(GROUPS).map(group).collect();
+        let more = if repeated.texts > GROUPS { "; …" } else { "" };
+        let _ = write!(text, ", {} prompts: {}{more}", repeated.prompts, groups.join("; "));
+    }
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn costs_have_four_digits() {
+        for (number, text) in [
+            (0.0, "0"),
+            (0.2, "0.2"),
+            (0.00502429, "0.005024"),
+            (0.000123233, "1.232e-4"),
+            (46.7, "46.7"),
+            (13.0, "13"),
+            (100.0, "100"),
+            (12345.6, "12346"),
+            (1e6, "1.000e6"),
+        ] {
+            assert_eq!(cost(number), text);
+        }
+    }
+}
