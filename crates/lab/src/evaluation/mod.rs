@@ -68,10 +68,13 @@ pub fn evaluate(
     let outcomes = &set.outcomes;
     let tallies: Vec<Vec<Tally<'_>>> =
         curves.iter().map(|curve| curve.runs.iter().map(|run| Tally::new(run, outcomes)).collect()).collect();
+    let singles = outcomes.singles(None);
+    let best_single = measures::best_single(&singles);
     // For each curve each run's measures, of the split as it is or as drawn.
     let measure = |times: Option<&[u32]>| -> Vec<Vec<Measures<f64>>> {
         let singles = outcomes.singles(times);
-        let best = singles[measures::best_single(&singles)];
+        // The same model in every draw: else a near tie of two of different prices would decide what costs are relative to.
+        let best = singles[best_single];
         let of = |tally: &Tally<'_>, run: &Run| {
             Measures::of(&tally.points(outcomes, &singles, times), best, run.is_one_point())
         };
@@ -87,7 +90,6 @@ pub fn evaluate(
 
     let mut order: Vec<usize> = (0..curves.len()).collect();
     order.sort_by_key(|place| curves[*place].group);
-    let singles = outcomes.singles(None);
     let cheapest = singles[measures::cheapest(&singles)];
     let rows: Vec<Row> = (order.iter())
         .map(|place| {
@@ -134,7 +136,7 @@ pub fn evaluate(
         cost_by_query: outcomes.is_by_query(),
         cost_unit: set.models.first().map(|model| model.unit.clone()).unwrap_or_default(),
         bootstrap,
-        best_single: measures::best_single(&singles),
+        best_single,
         singles: set.models.iter().zip(&singles).map(single).collect(),
         best_private: private.reduce(|best, row| if area(&row) > area(&best) { row } else { best }),
         differences: pairs.iter().map(difference).collect(),

@@ -180,6 +180,23 @@ fn pairing_takes_out_what_prompts_have_in_common() {
 }
 
 #[test]
+fn a_near_tie_does_not_move_what_costs_are_relative_to() {
+    // Model 1 leads by one prompt of 40, so many draws have model 0 in front.
+    let scores = Matrix::from_fn(40, 2, |row, model| if (row + 20 * model) % 40 < 20 + model { 1.0 } else { 0.0 });
+    let outcomes = Outcomes::by_price(scores, &[0.25, 1.0]).unwrap();
+    let models = vec![model("a", 1.0), model("b", 4.0)];
+    let set = TestSet::new(About::default(), models, vec![String::new(); 40], outcomes).unwrap();
+    let curves = references(set.outcomes(), set.models(), &[0.0, 1.0]);
+    let found = evaluate(&set, &curves, &[], Bootstrap::default()).unwrap();
+    let best = row(&found, Group::Baseline, "best single (b)").measures;
+    let one = Some(Interval { low: Some(1.0), high: Some(1.0) });
+    assert_eq!((best.qnc.interval, best.peak_cost.interval), (one, one));
+    // Where the other leads, the hull is cheaper.
+    let hull = row(&found, Group::Baseline, HULL).measures.peak_cost.interval.unwrap();
+    assert_eq!((hull.low, hull.high), (Some(0.25), Some(1.0)));
+}
+
+#[test]
 fn the_same_seed_gives_the_same_on_any_number_of_threads() {
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(alone.install(evaluated), evaluated());

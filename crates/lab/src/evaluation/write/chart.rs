@@ -53,8 +53,9 @@ impl Evaluation {
         let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{what}\">\n");
         self.axes(&mut svg, &x, &y);
         let mut lines = Vec::new();
-        // Routers above baselines.
-        for row in rows().rev() {
+        // What matters most is drawn last.
+        let drawn = [Group::Baseline, Group::Original, Group::Private];
+        for row in drawn.into_iter().flat_map(|group| rows().filter(move |row| row.group == group)) {
             self.curve(&mut svg, row, &x, &y);
             let corner = |point: &Point| (x.at(point.cost), y.at(point.score));
             let corners: Vec<(f64, f64)> = pareto(&of(row)).iter().map(corner).collect();
@@ -184,7 +185,7 @@ impl Evaluation {
                 "<circle class=\"dot\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"3.5\"><title>{title}</title></circle>",
                 dot.x, dot.y
             );
-            if let Some(label) = label.as_ref().filter(|label| !label.text.is_empty()) {
+            if let Some(label) = label {
                 let _ = writeln!(
                     svg,
                     "<text class=\"label\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",

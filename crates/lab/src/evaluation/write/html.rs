@@ -197,7 +197,7 @@ impl Evaluation {
             (
                 "best single, cheapest, random",
                 "One way to answer, without a weight of cost: there is no curve, so no area is given (flat ends would make it \
-                 the score). The best single model is the best on these prompts; in QNC, on each resample the best there.",
+                 the score). The best single model is the best on these prompts, and the same in each resample.",
             ),
             (
                 "intervals and ±",

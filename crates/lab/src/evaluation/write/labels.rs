@@ -8,7 +8,7 @@ const DOT: f64 = 6.0;
 /// The longest name that is shown whole.
 const LONGEST: usize = 30;
 
-/// A named dot.
+/// A dot; without a name it is only kept free.
 pub(super) struct Dot {
     pub(super) x: f64,
     pub(super) y: f64,
@@ -64,7 +64,7 @@ pub(super) fn place(dots: &[Dot], lines: &[(f64, f64)], bounds: (f64, f64, f64, 
     let mut order: Vec<usize> = (0..dots.len()).collect();
     order.sort_by(|a, b| dots[*a].y.total_cmp(&dots[*b].y));
     let mut labels: Vec<Option<Label>> = dots.iter().map(|_| None).collect();
-    for index in order {
+    for index in order.into_iter().filter(|index| !dots[*index].name.is_empty()) {
         let dot = &dots[index];
         let text = shortened(&dot.name);
         let width = text.chars().count() as f64 * LETTER;
@@ -122,6 +122,7 @@ mod tests {
         let labels =
             place(&[dot(390.0, 20.0, "at the right end"), dot(20.0, 20.0, "left")], &[], (0.0, 400.0, 0.0, 300.0));
         assert!(labels[0].as_ref().unwrap().x < 380.0 && labels[1].as_ref().unwrap().x > 20.0);
+        assert_eq!(place(&[dot(50.0, 50.0, "")], &[], (0.0, 400.0, 0.0, 300.0)), [None]);
         assert_eq!(place(&[dot(5.0, 5.0, "no room")], &[], (0.0, 20.0, 0.0, 10.0)), [None]);
     }
 
