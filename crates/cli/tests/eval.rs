@@ -48,8 +48,8 @@ fn a_report_in_every_form() {
     let found = run(&arguments).json();
     assert_eq!((&found["prompts"], &found["about"]["data"]), (&10.into(), &"made <up>".into()));
     let rows = found["rows"].as_array().unwrap();
-    // Three routers twice; oracle, hull, k-NN, ridge, best single, cheapest, random.
-    assert_eq!(rows.len(), 6 + 7);
+    // Three routers twice; oracle, hull, k-NN, MLP, ridge, best single, cheapest, random.
+    assert_eq!(rows.len(), 6 + 8);
     assert!(rows.iter().filter(|row| row["group"] == "private").all(|row| row["default"]["score"].is_number()));
     // The same bundle on both sides: no difference.
     let differences = found["differences"].as_array().unwrap();
@@ -60,6 +60,11 @@ fn a_report_in_every_form() {
     let page = std::fs::read_to_string(html).unwrap();
     assert!(page.contains("made &lt;up&gt;") && page.contains("ours &amp; free") && page.ends_with("</html>\n"));
     assert_eq!(std::fs::read_to_string(csv).unwrap().lines().count(), 1 + rows.len());
+
+    // A second bundle is another seed of the same routers.
+    let seeds = run(&[&common[..], &["--bundle", bundle, "--router", "direct", "--json"]].concat()).json();
+    let row = seeds["rows"].as_array().unwrap().iter().find(|row| row["name"] == "direct").unwrap().clone();
+    assert_eq!(row["measures"]["peak"]["deviation"], 0.0, "{row}");
 
     let one = run(&[&common[..], &["--router", "direct", "--split", "valid"]].concat());
     assert_eq!(one.code, Some(0), "{}", one.stderr);

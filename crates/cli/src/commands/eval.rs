@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use blindroute_lab::{
-    baselines::knn,
+    baselines::{knn, mlp},
     data::{Dataset, Split},
     direct,
     evaluation::{
@@ -27,12 +27,14 @@ pub(crate) struct EvalArgs {
     /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// The bundle whose routers are measured; the default one if none is named.
+    /// The bundle whose routers are measured; the default one if none is named. May be given several times, for routers of
+    /// the same names that were trained with other seeds.
     #[arg(long, value_name = "FILE")]
-    bundle: Option<PathBuf>,
-    /// A bundle on the encoder as published (softmax, gelu), to compare routers of the same name with.
+    bundle: Vec<PathBuf>,
+    /// A bundle on the encoder as published (softmax, gelu), to compare routers of the same name with; may be given several
+    /// times.
     #[arg(long, value_name = "FILE")]
-    bundle_original: Option<PathBuf>,
+    bundle_original: Vec<PathBuf>,
     /// The prompts to measure on: train, valid or test.
     #[arg(long, default_value_t = Split::Test, value_parser = parse_split)]
     split: Split,
@@ -93,9 +95,14 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         check_pool(&bundle, dataset.models(), path)?;
         Ok((group, bundle))
     };
-    let mut opened = vec![open(Group::Private, args.bundle.as_deref())?];
-    if let Some(path) = &args.bundle_original {
-        opened.push(open(Group::Original, Some(path))?);
+    let mut opened = Vec::new();
+    if args.bundle.is_empty() {
+        opened.push(open(Group::Private, None)?);
+    }
+    for (group, paths) in [(Group::Private, &args.bundle), (Group::Original, &args.bundle_original)] {
+        for path in paths {
+            opened.push(open(group, Some(path))?);
+        }
     }
     // Before minutes are spent on embeddings.
     check_names(&args.router, opened.iter().map(|(_, bundle)| bundle))?;
@@ -158,14 +165,24 @@ fn check_names<'a>(named: &[String], bundles: impl Iterator<Item = &'a Bundle>) 
 }
 
 fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result<Evaluation> {
-    let mut curves = Vec::new();
+    let mut curves: Vec<Curve> = Vec::new();
     for side in sides {
         let samples = dataset.samples(args.split, &side.embeddings)?;
         let routers = side.bundle.parts().routers.iter();
         for router in routers.filter(|router| args.router.is_empty() || args.router.contains(&router.name)) {
-            let run = run_of(&router.rule, &samples, &with_default(router));
-            let Router { name, lambda, .. } = router;
-            curves.push(Curve { name: name.clone(), group: side.group, lambda: Some(*lambda), runs: vec![run] });
+            let Router { name, lambda, rule } = router;
+            let known = curves.iter_mut().find(|curve| curve.group == side.group && curve.name == *name);
+            match known {
+                // Another bundle's router of this name: another seed. Its curve has the first one's weights of cost.
+                Some(curve) => {
+                    let grid = with_default(curve.lambda.unwrap_or(*lambda));
+                    curve.runs.push(run_of(rule, &samples, &grid));
+                }
+                None => {
+                    let runs = vec![run_of(rule, &samples, &with_default(*lambda))];
+                    curves.push(Curve { name: name.clone(), group: side.group, lambda: Some(*lambda), runs });
+                }
+            }
         }
     }
     let mut notes = Vec::new();
@@ -178,9 +195,9 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
     let plain = sides.iter().find(|side| side.group == Group::Original).or(sides.first());
     let plain = plain.context("no bundle was opened; please report this")?;
     notes.push(if plain.group == Group::Original {
-        "k-NN and ridge read the original encoder's embeddings."
+        "k-NN, MLP and ridge read the original encoder's embeddings."
     } else {
-        "k-NN and ridge read the same encoder's embeddings as the private routers."
+        "k-NN, MLP and ridge read the same encoder's embeddings as the private routers."
     });
     let about = About {
         data: args.data.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned()),
@@ -207,25 +224,27 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
 }
 
 /// The baselines that are trained as routers are.
-fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::Result<[Curve; 2]> {
+fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::Result<[Curve; 3]> {
     let [train, valid] = [Split::Train, Split::Valid].map(|split| dataset.samples(split, embeddings));
     let (train, valid) = (train?, valid?);
     let samples = dataset.samples(args.split, embeddings)?;
     let cost = dataset.relative_costs();
     let near = knn::train(&train, &valid, &cost, &knn::Options::default())?;
     let ridge = direct::train(&train, &valid, &cost, &direct::Options::default())?;
+    let network = mlp::train(&train, &valid, &cost, &mlp::Options { seed: args.seed, ..Default::default() })?;
     let curve = |name: String, run: Run| Curve { name, group: Group::Baseline, lambda: None, runs: vec![run] };
     Ok([
         curve(format!("k-NN (k = {})", near.neighbours), near.run(&samples, &lambdas())),
+        curve(format!("MLP ({} passes)", network.passes), network.run(&samples, &lambdas())?),
         curve(format!("ridge (penalty {})", ridge.penalty), run_of(&Rule::Direct(ridge.router), &samples, &lambdas())),
     ])
 }
 
-/// The weights of cost of every curve, and the router's own among them.
-fn with_default(router: &Router) -> Vec<f32> {
+/// The weights of cost of every curve, and a router's own among them.
+fn with_default(lambda: f32) -> Vec<f32> {
     let mut all = lambdas();
-    if !all.contains(&router.lambda) {
-        all.push(router.lambda);
+    if !all.contains(&lambda) {
+        all.push(lambda);
         all.sort_by(f32::total_cmp);
     }
     all

@@ -1,3 +1,4 @@
 //! Routers that only evaluation needs: what ours are compared with.
 
 pub mod knn;
+pub mod mlp;

@@ -1,0 +1,123 @@
+//! The provider's commands beside training and evaluation: a student, an encoder's worth, a calibration.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+
+use harness::{command, run, run_within, small_bundle};
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+fn write(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+fn texts() -> String {
+    let mut texts = String::new();
+    for index in 0..40 {
+        let line = serde_json::json!({"text": format!("what is {index} plus {}", index * 3), "split": "train"});
+        writeln!(texts, "{line}").unwrap();
+    }
+    writeln!(texts, "{}", serde_json::json!({"text": "canary of the test split", "split": "test"})).unwrap();
+    texts
+}
+
+#[test]
+fn a_student_is_taught_resumed_and_measured() {
+    let home = tempfile::tempdir().unwrap();
+    let teacher = small_bundle(home.path()).to_str().unwrap().to_owned();
+    let texts = write(home.path(), "texts.jsonl", &texts());
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let student = |out: &str, checkpoint: &str, steps: &str| {
+        let mut distil = command(&["distil", "--teacher", &teacher, "--text", &texts, "--ffn-width", "96"]);
+        distil.args(["--tokens", "128", "--longest", "16", "--steps", steps, "--out", out]);
+        distil.args(["--checkpoint", checkpoint, "--source", "our own", "--json"]);
+        run_within(Duration::from_secs(120), distil, b"")
+    };
+    let (out, checkpoint) = (path("student.blindroute"), path("state"));
+    let first = student(&out, &checkpoint, "3").json();
+    assert_eq!((&first["texts"], &first["steps"]), (&40.into(), &3.into()));
+    assert!(first["loss"]["embedding"].as_f64().unwrap() > 0.0);
+    // A finished training has nothing left to do and gives the same bundle again.
+    let again = student(&out, &checkpoint, "3").json();
+    assert_eq!(again["digest"], first["digest"]);
+    let other = student(&out, &checkpoint, "4");
+    assert!(other.error().contains("of a training with other options or texts"), "{}", other.stderr);
+    let shown = run(&["bundle", "show", "--bundle", &out]);
+    assert!(shown.stdout.contains("distilled on our own"), "{}", shown.stdout);
+
+    let pairs = "{\"text\": \"a cat\", \"text2\": \"a cat\", \"label\": 5}\n{\"text\": \"a cat\", \"text2\": \"the law\", \"label\": 0}\n{\"text\": \"a cat\", \"text2\": \"cats\", \"label\": 3}\n";
+    let pairs = write(home.path(), "pairs.jsonl", pairs);
+    let found = run(&["similarity", "--bundle", &out, "--pairs", &pairs, "--json"]).json();
+    assert_eq!((&found["pairs"], &found["bundle"]), (&3.into(), &first["digest"]));
+    assert!(found["spearman"].as_f64().unwrap() > 0.4);
+}
+
+#[test]
+fn a_calibration_is_made_and_used() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(home.path()).to_str().unwrap().to_owned();
+    let mut lines = String::new();
+    for index in 0..40 {
+        let prompt = ["prove that", "who wrote", "translate", "write code for"][index % 4];
+        writeln!(lines, "{}", serde_json::json!({"prompt": format!("{prompt} number {index}")})).unwrap();
+    }
+    let prompts = write(home.path(), "prompts.jsonl", &lines);
+    let out = home.path().join("calibration.json").to_str().unwrap().to_owned();
+    let calibrate = |rest: &[&str]| {
+        let common = ["calibrate", "--bundle", &bundle, "--prompts", &prompts, "--router", "direct", "--out", &out];
+        run(&[&common[..], rest].concat())
+    };
+    let found = calibrate(&["--cost", "0.6", "--tolerance", "0.5", "--json"]).json();
+    assert_eq!((&found["version"], &found["prompts"], &found["router"]), (&1.into(), &40.into(), &"direct".into()));
+    assert!(found["cost"]["value"].as_f64().unwrap() <= 0.6);
+    let lambda = found["lambda"]["value"].as_f64().unwrap();
+
+    let route = |router: &str| {
+        run(&[
+            "route",
+            "--placement",
+            "local",
+            "--bundle",
+            &bundle,
+            "--router",
+            router,
+            "--calibration",
+            &out,
+            "--json",
+            "hi",
+        ])
+    };
+    assert!((route("direct").json()["lambda"].as_f64().unwrap() - lambda).abs() < 1e-6);
+    assert!(route("uniroute").error().contains("the calibration is for the router \"direct\", this is \"uniroute\""));
+
+    std::fs::remove_file(&out).unwrap();
+    let narrow = calibrate(&["--cost", "0.6", "--tolerance", "0.0001"]);
+    assert!(narrow.error().contains("not enough data: 40 prompts"), "{}", narrow.stderr);
+    assert!(calibrate(&["--score", "0.5"]).error().contains("needs to know how each model did"));
+    assert!(calibrate(&["--cost", "2"]).error().contains("the target cost is 2, it must be a number from 0 to 1"));
+    assert!(!Path::new(&out).exists(), "a refusal writes nothing");
+}
+
+#[test]
+fn bad_texts_and_options_are_refused_before_any_training() {
+    let home = tempfile::tempdir().unwrap();
+    let teacher = small_bundle(home.path()).to_str().unwrap().to_owned();
+    let out = home.path().join("student.blindroute").to_str().unwrap().to_owned();
+    let good = write(home.path(), "texts.jsonl", &texts());
+    let broken = write(home.path(), "broken.jsonl", "{\"text\": \"a\"}\nsecret canary\n");
+    let few = write(home.path(), "few.jsonl", "{\"text\": \"a\"}\n");
+    let refused = |text: &str, rest: &[&str]| {
+        let common = ["distil", "--teacher", &teacher, "--out", &out, "--text", text];
+        let ran = run(&[&common[..], rest].concat());
+        assert!(!ran.stderr.contains("canary"), "{}", ran.stderr);
+        ran.error().to_owned()
+    };
+    assert!(refused(&broken, &[]).contains("line 2: it is not a JSON object"));
+    assert!(refused(&few, &[]).contains("there are 1 different texts"));
+    assert!(refused(&good, &["--layers", "2"]).contains("number of layers is 2, it must be from 1 to 1"));
+    assert!(refused(&good, &["--rate", "0"]).contains("--rate 0 cannot be used"));
+    assert!(refused(&good, &["--longest", "100", "--tokens", "100"]).contains("a step holds two of the longest"));
+}
