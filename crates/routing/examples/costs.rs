@@ -3,7 +3,7 @@
 #![allow(clippy::print_stdout)]
 
 use blindroute_protocol::{Error, Meter, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Norms, Pooling};
 use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, Network, RouterPlan, Task, TunedTask};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ fn main() -> Result<(), Error> {
         ffn: 1536,
         attention: Attention::TwoRelu,
         activation: Activation::Relu,
+        norms: Norms::Both,
         pooling: Pooling::Mean,
     };
     let routers = vec![

@@ -5,7 +5,7 @@
 mod common;
 
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
 use blindroute_routing::program::{
     EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, SelectMethod, Task, TunedTask, head_inputs,
     split_output, stack_inputs,
@@ -157,6 +157,7 @@ fn real_plan() -> Arc<ModelPlan> {
         ffn: 1536,
         attention: Attention::TwoRelu,
         activation: Activation::Relu,
+        norms: Norms::Both,
         pooling: Pooling::Mean,
     };
     let router = |name: &str, head| RouterPlan { name: name.to_owned(), head };

@@ -6,7 +6,7 @@
 mod common;
 
 use blindroute_protocol::{Clear, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
 use blindroute_routing::program::{
     EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, SelectMethod, SelectProgram, Task, head_inputs,
 };
@@ -116,6 +116,7 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
             ffn: 1536,
             attention: Attention::TwoRelu,
             activation: Activation::Relu,
+            norms: Norms::Both,
             pooling: Pooling::Mean,
         },
         models: 112,
@@ -155,6 +156,30 @@ fn a_tuning_changes_openings_and_material_but_no_embedding() {
         }
         assert!(costs.windows(2).all(|pair| pair[0].openings >= pair[1].openings), "{costs:?}");
         assert!(costs.windows(2).all(|pair| pair[0].material_bytes <= pair[1].material_bytes), "{costs:?}");
+    }
+}
+
+#[test]
+fn a_norm_left_out_saves_its_openings() {
+    let both = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let fewer = World::with_fewer_norms();
+    let task = Task::Embed { bucket: 32 };
+    for tuning in Tuning::ALL {
+        let cost = |world: &World| Meter::cost(&world.program(task).with_tuning(tuning)).unwrap();
+        let (both, fewer) = (cost(&both), cost(&fewer));
+        // Two layers, and two openings in place of the norm's six, or four where comparisons take none.
+        let saved = if tuning == Tuning::Near { 8 } else { 4 };
+        assert_eq!(both.openings - fewer.openings, saved, "{tuning:?}");
+        assert!(fewer.material_bytes < both.material_bytes, "{tuning:?}: {both:?}, {fewer:?}");
+    }
+    let inputs = fewer.inputs(&prompt(9, 4), 32).tensors;
+    let clear = fewer.clear(task, inputs.clone());
+    for tuning in Tuning::ALL {
+        let program = fewer.program(task).with_tuning(tuning);
+        let run = TestWorld::seeded(2).run(&program, &fewer.weights, &inputs).unwrap();
+        let cosine = cosine(&run.output.values[0], &clear.values[0]);
+        assert!(cosine >= 0.999, "{tuning:?}: cosine {cosine}");
+        assert_eq!(run.servers[0].openings, run.forecast.openings);
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use blindroute_lab::student::{Corpus, Options, Progress, distil};
 use blindroute_routing::{
-    bundle::{Activation, Attention, EncoderConfig, Precision},
+    bundle::{Activation, Attention, EncoderConfig, Norms, Precision},
     tokenizer::{MAX_TOKENS, Tokenizer},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -27,6 +27,9 @@ pub(crate) struct DistilArgs {
     /// The non-linearity of the student's feed-forward network.
     #[arg(long, default_value = "relu", value_parser = one_of::<Activation>(&["gelu", "relu"]))]
     ffn: Activation,
+    /// Where the student's layers divide rows by their deviation: after attention too, or after the feed-forward network only.
+    #[arg(long, default_value = "both", value_parser = one_of::<Norms>(&["both", "output"]))]
+    norms: Norms,
     /// The student's layers [default: the teacher's].
     #[arg(long)]
     layers: Option<usize>,
@@ -73,6 +76,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     let encoder = EncoderConfig {
         attention: args.attention,
         activation: args.ffn,
+        norms: args.norms,
         layers: args.layers.unwrap_or(theirs.layers),
         ffn: args.ffn_width.unwrap_or(theirs.ffn),
         ..theirs.clone()

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use blindroute_routing::{
-    bundle::{Axis, Bundle, BundleError, EncoderConfig, Layer, Linear, Matrix, Precision},
+    bundle::{Axis, Bundle, BundleError, EncoderConfig, Layer, Linear, Matrix, Norms, Precision},
     embedding::{EmbeddingError, embed},
 };
 use candle_core::{DType, Device, Result as Candle, Tensor};
@@ -122,7 +122,19 @@ pub fn distil(
     let device = Device::Cpu;
     let form = |trained| Form { trained, dtype: DType::F32, device: device.clone() };
     let theirs = Network::new(&parts.encoder, &parts.layers, &form(false))?;
-    let layers: Vec<Layer> = chosen.iter().map(|index| narrowed(&parts.layers[*index], options.encoder.ffn)).collect();
+    let mut layers: Vec<Layer> =
+        chosen.iter().map(|index| narrowed(&parts.layers[*index], options.encoder.ffn)).collect();
+    let mut epoch = 0;
+    let mut batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
+    if (parts.encoder.norms, options.encoder.norms) == (Norms::Both, Norms::Output) {
+        // What the teacher divides by, the student starts with as a constant.
+        let deviations = theirs.deviations(&batch_of(teacher, &batches[0], &device)?)?;
+        for (layer, index) in layers.iter_mut().zip(&chosen) {
+            let gain = &layer.attention_norm.gain;
+            let by = deviations[*index] as f32;
+            layer.attention_norm.gain = Matrix::from_fn(1, gain.columns(), |_, column| gain.data()[column] / by);
+        }
+    }
     let mine = Network::new(&options.encoder, &layers, &form(true))?;
     let mut optimiser = AdamW::new(mine.parameters(), options.decay)?;
     let identity = identity(teacher, corpus, options);
@@ -130,8 +142,6 @@ pub fn distil(
         checkpoint::load(path, &mut optimiser, &identity)?;
     }
 
-    let mut epoch = 0;
-    let mut batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
     // Where the step's batch lies: passes over the corpus have different numbers of batches.
     let mut first = 0;
     while optimiser.steps < options.steps {

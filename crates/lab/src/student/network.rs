@@ -4,7 +4,7 @@
 //! fused LayerNorm and softmax have no backward pass and would silently stop gradients, so both are composed here.
 
 use blindroute_routing::{
-    bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Pooling},
+    bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Norms, Pooling},
     program::ROW_OFFSET,
 };
 use candle_core::{D, DType, Device, Result, Tensor, Var};
@@ -105,9 +105,21 @@ impl Norm {
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?.sqrt()?;
-        let normal = centred.broadcast_div(&deviation)?;
-        normal.broadcast_mul(&self.gain.value)? + rows(x, &self.bias.value)?
+        self.scaled(&centred.broadcast_div(&self.deviations(&centred)?)?)
+    }
+
+    /// Without the division by the deviation.
+    fn forward_undivided(&self, x: &Tensor) -> Result<Tensor> {
+        self.scaled(&x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?)
+    }
+
+    /// Of rows whose mean is zero.
+    fn deviations(&self, centred: &Tensor) -> Result<Tensor> {
+        (centred.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?.sqrt()
+    }
+
+    fn scaled(&self, x: &Tensor) -> Result<Tensor> {
+        x.broadcast_mul(&self.gain.value)? + rows(x, &self.bias.value)?
     }
 
     fn layer_norm(&self) -> Result<LayerNorm> {
@@ -194,13 +206,37 @@ impl Network {
 
     /// The hidden states after every layer, each `[batch · length, hidden]`.
     pub(crate) fn hidden(&self, batch: &Batch) -> Result<Vec<Tensor>> {
+        self.run(batch, &mut |_, _| Ok(()))
+    }
+
+    /// The mean deviation of the rows that each layer's norm after attention gets, padding left out.
+    pub(crate) fn deviations(&self, batch: &Batch) -> Result<Vec<f64>> {
+        let mask = batch.mask.reshape(((), 1))?;
+        let tokens = mask.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        let mut found = Vec::with_capacity(self.blocks.len());
+        self.run(batch, &mut |norm, sum| {
+            let centred = sum.broadcast_sub(&sum.mean_keepdim(D::Minus1)?)?;
+            let all = norm.deviations(&centred)?.broadcast_mul(&mask)?.sum_all()?;
+            found.push(all.to_dtype(DType::F64)?.to_scalar::<f64>()? / tokens);
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// As [`Self::hidden`]; `observe` sees what each layer's norm after attention gets.
+    fn run(&self, batch: &Batch, observe: &mut dyn FnMut(&Norm, &Tensor) -> Result<()>) -> Result<Vec<Tensor>> {
         let (count, length) = batch.shape()?;
         let bias = ((1.0 - &batch.mask)? * MASKED)?.reshape((count, 1, 1, length))?;
         let mut x = batch.input.clone();
         let mut states = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
             let attended = block.output.forward(&self.attention(block, &x, &bias, (count, length))?)?;
-            let inner = block.attention_norm.forward(&(attended + &x)?)?;
+            let sum = (attended + &x)?;
+            observe(&block.attention_norm, &sum)?;
+            let inner = match self.config.norms {
+                Norms::Both => block.attention_norm.forward(&sum)?,
+                Norms::Output => block.attention_norm.forward_undivided(&sum)?,
+            };
             let activated = self.activation(&block.up.forward(&inner)?)?;
             x = block.output_norm.forward(&(block.down.forward(&activated)? + &inner)?)?;
             states.push(x.clone());

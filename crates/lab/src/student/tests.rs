@@ -1,4 +1,4 @@
-use blindroute_routing::bundle::{Activation, Attention, Bundle, EncoderConfig, Precision};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, EncoderConfig, Norms, Precision};
 use candle_core::{DType, Device, Tensor};
 
 use super::{
@@ -16,6 +16,15 @@ const VARIANTS: [(Attention, Activation); 4] = [
     (Attention::TwoRelu, Activation::Relu),
 ];
 
+/// Made-up encoders of every kind.
+fn encoders() -> Vec<Bundle> {
+    let mut all: Vec<Bundle> = VARIANTS.iter().map(|(attention, ffn)| small_encoder(*attention, *ffn)).collect();
+    let mut parts = small_encoder(Attention::TwoRelu, Activation::Relu).into_parts();
+    parts.encoder.norms = Norms::Output;
+    all.push(Bundle::new(parts).unwrap());
+    all
+}
+
 fn texts() -> Vec<Vec<u32>> {
     (0..24u32).map(|text| (0..3 + text % 6).map(|place| (text * 7 + place * place * 3) % 24).collect()).collect()
 }
@@ -32,8 +41,7 @@ fn options(encoder: EncoderConfig, steps: usize) -> Options {
 /// What training computes is what the secure program's clear interpreter computes.
 #[test]
 fn the_forward_pass_is_the_programs() {
-    for (attention, activation) in VARIANTS {
-        let bundle = small_encoder(attention, activation);
+    for bundle in encoders() {
         let texts = texts();
         let clear = ClearEmbedder::new(&bundle).unwrap().embed(&texts).unwrap();
         let views: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
@@ -42,7 +50,7 @@ fn the_forward_pass_is_the_programs() {
         let found: Vec<Vec<f32>> = found.to_vec2().unwrap();
         let largest = clear.iter().flatten().fold(0.0f32, |largest, x| largest.max(x.abs()));
         for (found, clear) in found.iter().flatten().zip(clear.iter().flatten()) {
-            assert!((found - clear).abs() < 2e-4 * largest, "{attention} {activation}: {found} and {clear}");
+            assert!((found - clear).abs() < 2e-4 * largest, "{:?}: {found} and {clear}", bundle.parts().encoder);
         }
     }
 }
@@ -59,8 +67,8 @@ fn gradients_are_the_slopes() {
     let views: Vec<&[u32]> = texts.iter().take(4).map(Vec::as_slice).collect();
     let batch = double(batch_of(&teacher, &views, &Device::Cpu).unwrap());
     let target = states(&network(&teacher, false, DType::F64), &batch, &[0, 1]).unwrap();
-    for (attention, activation) in VARIANTS {
-        let student = network(&small_encoder(attention, activation), true, DType::F64);
+    for bundle in encoders() {
+        let student = network(&bundle, true, DType::F64);
         let parameters = student.parameters();
         // The student differs from its teacher everywhere.
         for (index, (_, variable)) in parameters.iter().enumerate() {
@@ -89,7 +97,8 @@ fn gradients_are_the_slopes() {
                 let error = (slope - gradient[index]).abs();
                 assert!(
                     error < 1e-7 + 1e-5 * slope.abs(),
-                    "{attention} {activation} {name}[{index}]: slope {slope}, gradient {}",
+                    "{:?} {name}[{index}]: slope {slope}, gradient {}",
+                    bundle.parts().encoder,
                     gradient[index]
                 );
             }
@@ -106,16 +115,19 @@ fn a_student_comes_near_its_teacher_and_is_a_bundle() {
         activation: Activation::Relu,
         ..teacher.parts().encoder.clone()
     };
-    let mut losses = Vec::new();
-    let student =
-        distil(&teacher, &corpus, &options(encoder.clone(), 200), None, &mut |p| losses.push(p.embedding)).unwrap();
-    assert_eq!(losses.len(), 200);
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    let (before, after) = (mean(&losses[..10]), mean(&losses[190..]));
-    assert!(after < 0.3 * before, "{before} before, {after} after");
-    assert_eq!(student.parts().encoder, encoder);
-    assert!(student.parts().routers.is_empty());
-    assert_eq!(student.parts().embedding, teacher.parts().embedding);
+    for norms in [Norms::Both, Norms::Output] {
+        let encoder = EncoderConfig { norms, ..encoder.clone() };
+        let mut losses = Vec::new();
+        let student =
+            distil(&teacher, &corpus, &options(encoder.clone(), 200), None, &mut |p| losses.push(p.embedding)).unwrap();
+        assert_eq!(losses.len(), 200);
+        let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+        let (before, after) = (mean(&losses[..10]), mean(&losses[190..]));
+        assert!(after < 0.3 * before, "{norms}: {before} before, {after} after");
+        assert_eq!(student.parts().encoder, encoder);
+        assert!(student.parts().routers.is_empty());
+        assert_eq!(student.parts().embedding, teacher.parts().embedding);
+    }
 }
 
 #[test]

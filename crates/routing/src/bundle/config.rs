@@ -28,6 +28,25 @@ pub enum Activation {
     Relu,
 }
 
+/// Where a layer divides its rows by their deviation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Norms {
+    /// After attention and after the feed-forward network: the real model's.
+    #[default]
+    #[serde(rename = "both")]
+    Both,
+    /// After the feed-forward network only. After attention rows are centred, which the weights before do, and scaled by
+    /// gain and bias, which those behind do: no division, no square.
+    #[serde(rename = "output")]
+    Output,
+}
+
+impl Norms {
+    pub(crate) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// How the last hidden states become one embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Pooling {
@@ -62,6 +81,7 @@ macro_rules! named {
 
 named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRelu => "2relu");
 named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu => "relu");
+named!(Norms, "norms", Norms::Both => "both", Norms::Output => "output");
 named!(Pooling, "pooling", Pooling::Mean => "mean", Pooling::Cls => "cls");
 
 /// The encoder's program: a BERT of this shape.
@@ -87,6 +107,9 @@ pub struct EncoderConfig {
     pub attention: Attention,
     /// The non-linearity of the feed-forward network.
     pub activation: Activation,
+    /// Where rows are normalised.
+    #[serde(default, skip_serializing_if = "Norms::is_default")]
+    pub norms: Norms,
     /// How hidden states become one embedding.
     pub pooling: Pooling,
 }
@@ -105,6 +128,7 @@ impl EncoderConfig {
             layer_norm_epsilon: 1e-12,
             attention: Attention::Softmax,
             activation: Activation::Gelu,
+            norms: Norms::Both,
             pooling: Pooling::Mean,
         }
     }

@@ -5,13 +5,13 @@
 //! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
 //!
 //! **Openings** a layer: 2relu attention 10, feed-forward network with ReLU 4, two LayerNorms 6 each: 26. GELU takes one
-//! more, softmax 3·⌈log₂ T⌉ + 1 more. Tuned lean, attention 7, feed-forward 3, LayerNorms 4 each: 18; to the middle, 6, 3
+//! more, softmax 3·⌈log₂ T⌉ + 1 more; without the norm after attention four fewer. Tuned lean, attention 7, feed-forward 3, LayerNorms 4 each: 18; to the middle, 6, 3
 //! and 4 each: 17; to far servers, 5, 2 and 4 each: 15.
 
 use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, INPUT, LAST, NARROW, PRODUCT, SCORE_RANGE, SCORES, find,
 };
-use crate::bundle::{Activation, Attention, Pooling};
+use crate::bundle::{Activation, Attention, Norms, Pooling};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
 use blindroute_protocol::{
     Error, Interpreter, Machine, Masked, RingWord, Share, Structure, Tuning, WeightId, WeightSpec,
@@ -56,6 +56,14 @@ pub(super) struct Encoder<'a> {
 /// Whether queries, keys and values take another opening for narrow words, see [`Encoder::heads`].
 fn lifts_heads<I: Interpreter>(machine: &Machine<I>) -> bool {
     machine.tuning() == Tuning::Near
+}
+
+/// A product in the form of a layer's input, opened. Two openings.
+fn reopened<I: Interpreter>(machine: &mut Machine<I>, product: Share<I, u32>) -> Result<Masked<I, u32>, Error> {
+    let product = machine.cut(product, FRACTION)?;
+    let product = machine.open(product)?;
+    let lifted = machine.extend::<u32, u32>(&product, 0, NARROW)?;
+    machine.open(lifted)
 }
 
 impl Encoder<'_> {
@@ -116,8 +124,13 @@ impl Encoder<'_> {
                 }
             };
             let sum = self.affine(machine, &context, layer, "out")?.add(&residual)?;
-            let inner = gates::layer_norm::<I, u32, u64>(machine, sum, LAYER)?;
-            let inner = machine.to_word::<u64, u32>(&inner)?;
+            let inner = match self.plan.norms {
+                Norms::Both => {
+                    let inner = gates::layer_norm::<I, u32, u64>(machine, sum, LAYER)?;
+                    machine.to_word::<u64, u32>(&inner)?
+                }
+                Norms::Output => reopened(machine, sum)?,
+            };
             let activated = self.feed_forward(machine, &inner, layer)?;
             let residual = self.residual(machine, &inner, layer, "ffn")?;
             let sum = self.affine(machine, &activated, layer, "down")?.add(&residual)?;

@@ -1,6 +1,6 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
-use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Pooling, Rule};
+use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, Rule};
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,9 @@ pub struct EncoderPlan {
     pub attention: Attention,
     /// The feed-forward network's activation.
     pub activation: Activation,
+    /// Where rows are normalised.
+    #[serde(default, skip_serializing_if = "Norms::is_default")]
+    pub norms: Norms,
     /// How tokens become one embedding.
     pub pooling: Pooling,
 }
@@ -170,6 +173,7 @@ impl EncoderPlan {
             ffn: config.ffn,
             attention: config.attention,
             activation: config.activation,
+            norms: config.norms,
             pooling: config.pooling,
         }
     }

@@ -5,7 +5,7 @@
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear,
-    Matrix, Model, Pooling, Router, Rule, UniRoute,
+    Matrix, Model, Norms, Pooling, Router, Rule, UniRoute,
 };
 use blindroute_routing::program::{ModelPlan, RouteInputs, RouteProgram, Task, weight_tensors};
 use blindroute_testkit::{TestWorld, generator};
@@ -123,7 +123,17 @@ pub struct World {
 
 impl World {
     pub fn new(attention: Attention, activation: Activation, pooling: Pooling) -> Self {
-        let bundle = bundle(attention, activation, pooling);
+        Self::of(bundle(attention, activation, pooling))
+    }
+
+    /// The papers' cheap program without the norm after attention.
+    pub fn with_fewer_norms() -> Self {
+        let mut parts = bundle(Attention::TwoRelu, Activation::Relu, Pooling::Mean).into_parts();
+        parts.encoder.norms = Norms::Output;
+        Self::of(Bundle::new(parts).unwrap())
+    }
+
+    fn of(bundle: Bundle) -> Self {
         let plan = Arc::new(ModelPlan::of(&bundle));
         let weights = weight_tensors(&bundle, &plan).unwrap();
         Self { bundle, plan, weights }
