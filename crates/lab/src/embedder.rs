@@ -82,18 +82,11 @@ pub fn embed_all<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::synthetic::tokenizer_json;
 
     fn tokenizer() -> Tokenizer {
-        let json = serde_json::json!({
-            "version": "1.0", "added_tokens": [], "post_processor": null, "decoder": null,
-            "truncation": null, "padding": null,
-            "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-                "strip_accents": null, "lowercase": true},
-            "pre_tokenizer": {"type": "BertPreTokenizer"},
-            "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-                "max_input_chars_per_word": 100, "vocab": {"[UNK]": 0, "[CLS]": 1, "[SEP]": 2, "a": 3}},
-        });
-        Tokenizer::from_json(json.to_string().as_bytes()).unwrap()
+        let json = tokenizer_json(["[UNK]", "[CLS]", "[SEP]", "a"]);
+        Tokenizer::from_json(&json).unwrap()
     }
 
     type Answer = Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>;

@@ -32,6 +32,7 @@ pub mod student;
 pub mod uniroute;
 
 mod cache;
+mod draws;
 mod encoder;
 mod kmeans;
 mod lambda;

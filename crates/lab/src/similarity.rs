@@ -1,12 +1,7 @@
 //! How well an encoder's embeddings say which texts mean the same: Spearman's correlation of their cosine with people's
 //! judgement, as on STS-B. It looks at the encoder alone, without any router.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
 use blindroute_routing::{
     bundle::{Bundle, BundleError},
@@ -16,6 +11,10 @@ use serde::Deserialize;
 
 use crate::{
     ClearEmbedder,
+    data::{
+        DataError,
+        lines::{Lines, MAX_FILE_BYTES},
+    },
     embedder::{EmbedError, embed_all},
     vector::{dot, unit},
 };
@@ -40,22 +39,9 @@ impl std::fmt::Debug for Pair {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimilarityError {
-    /// A file could not be read.
-    #[error("could not read {}: {source}; give JSON lines with text, text2 and label", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line is not what it should be.
-    #[error("{}, line {line}: it is no JSON object with the texts text and text2 and a number label; correct it or remove it", .path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, counted from 1.
-        line: usize,
-    },
+    /// A file could not be read, or one of its lines.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// There is nothing to correlate.
     #[error("{found} pairs with {labels} different labels say nothing: at least 3 pairs and 2 labels are needed")]
     TooFew {
@@ -74,16 +60,13 @@ pub enum SimilarityError {
 
 /// Reads pairs from JSON lines with the fields `text`, `text2` and `label`.
 pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, SimilarityError> {
-    let io = |source| SimilarityError::Io { path: path.to_owned(), source };
-    let mut pairs = Vec::new();
-    for (index, line) in BufReader::new(File::open(path).map_err(io)?).lines().enumerate() {
-        let line = line.map_err(io)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let pair: Pair = serde_json::from_str(&line)
-            .map_err(|_| SimilarityError::Line { path: path.to_owned(), line: index + 1 })?;
-        pairs.push(pair);
+    let mut lines = Lines::open(path, MAX_FILE_BYTES, "give JSON lines with text, text2 and label")?;
+    let mut pairs: Vec<Pair> = Vec::new();
+    while let Some((line, text)) = lines.next()? {
+        let problem =
+            "it is no JSON object with the texts text and text2 and a number label; correct it or remove it".to_owned();
+        let pair = serde_json::from_slice(text);
+        pairs.push(pair.map_err(|_| DataError::Line { path: path.to_owned(), line, problem })?);
     }
     let mut labels: Vec<f64> = pairs.iter().map(|pair| pair.label).collect();
     labels.sort_by(f64::total_cmp);

@@ -70,14 +70,24 @@ pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bun
         output_norm: norms[2 * index + 1].clone(),
     });
     let layers = layers.collect();
-    let vocab: serde_json::Map<String, serde_json::Value> = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"]
-        .into_iter()
-        .map(str::to_owned)
-        .chain((b'a'..b'u').map(|letter| char::from(letter).to_string()))
-        .enumerate()
-        .map(|(id, word)| (word, id.into()))
-        .collect();
-    let tokenizer = serde_json::json!({
+    let letters: Vec<String> = (b'a'..b'u').map(|letter| char::from(letter).to_string()).collect();
+    let special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"];
+    let tokenizer = tokenizer_json(special.into_iter().chain(letters.iter().map(String::as_str)));
+    let embedding = EmbeddingTables {
+        token: matrix(24, 8, 0.0, 2.0),
+        position: matrix(32, 8, 0.0, 1.0),
+        segment: matrix(1, 8, 0.0, 1.0),
+        norm: norms[4].clone(),
+    };
+    let (models, routers, origin) = (Vec::new(), Vec::new(), "encoder: made up".to_owned());
+    Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, origin }).unwrap()
+}
+
+/// A tokenizer of these words alone, in the order of their ids.
+pub(crate) fn tokenizer_json<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
+    let vocab: serde_json::Map<String, serde_json::Value> =
+        words.into_iter().enumerate().map(|(id, word)| (word.to_owned(), id.into())).collect();
+    serde_json::json!({
         "version": "1.0", "added_tokens": [], "post_processor": null, "decoder": null,
         "truncation": null, "padding": null,
         "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
@@ -85,14 +95,7 @@ pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bun
         "pre_tokenizer": {"type": "BertPreTokenizer"},
         "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
             "max_input_chars_per_word": 100, "vocab": vocab},
-    });
-    let embedding = EmbeddingTables {
-        token: matrix(24, 8, 0.0, 2.0),
-        position: matrix(32, 8, 0.0, 1.0),
-        segment: matrix(1, 8, 0.0, 1.0),
-        norm: norms[4].clone(),
-    };
-    let tokenizer = tokenizer.to_string().into_bytes();
-    let (models, routers, origin) = (Vec::new(), Vec::new(), "encoder: made up".to_owned());
-    Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, origin }).unwrap()
+    })
+    .to_string()
+    .into_bytes()
 }

@@ -16,7 +16,7 @@ use clap::Args;
 
 use super::{
     bench::today,
-    bundle_import::{check_out, print},
+    bundle_import::{check_out, print, write_file},
     train::{embed, spinner},
 };
 use crate::bundles;
@@ -120,9 +120,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let files = [(&args.html, Evaluation::to_html as fn(&Evaluation) -> String), (&args.csv, Evaluation::to_csv)];
     for (path, text) in files {
         let Some(path) = path else { continue };
-        std::fs::write(path, text(&evaluation)).with_context(|| {
-            format!("could not write {}; name a file in a folder that can be written", path.display())
-        })?;
+        write_file(text(&evaluation).as_bytes(), path)?;
         tracing::info!("wrote {}", path.display());
     }
     print(&if args.json { serde_json::to_string(&evaluation)? } else { evaluation.to_text() })

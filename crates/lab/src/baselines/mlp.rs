@@ -2,14 +2,11 @@
 //!
 //! The loss is the mean square error; the pass with the largest [`evaluation::hull_area`] on the validation split is kept.
 
-use candle_core::{Device, Tensor, Var};
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
+use candle_core::{Device, Tensor};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
 use crate::{
-    Samples, TrainError,
+    Samples, TrainError, draws,
     evaluation::{self, Outcomes, Run},
     optimiser::{AdamW, rate},
     vector::unit,
@@ -58,11 +55,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
     let device = Device::Cpu;
     let (hidden, models) = (train.embeddings().columns(), train.models());
     let mut draws = ChaCha8Rng::seed_from_u64(options.seed);
-    let mut uniform = |rows: usize, columns: usize, inputs: usize| {
-        let most = 1.0 / (inputs as f32).sqrt();
-        let data = (0..rows * columns).map(|_| most * (draws.next_u32() as f32 / (u32::MAX as f32) * 2.0 - 1.0));
-        Var::from_tensor(&Tensor::from_vec(data.collect::<Vec<_>>(), (rows, columns), &device)?)
-    };
+    let mut uniform = |rows, columns, inputs| draws::weight(rows, columns, inputs, &mut draws);
     let variables = [
         ("w1", uniform(hidden, options.width, hidden)?),
         ("b1", uniform(1, options.width, hidden)?),
@@ -80,9 +73,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
     let mut order: Vec<u32> = (0..train.prompts() as u32).collect();
     let mut best: Option<Fitted> = None;
     for pass in 1..=options.passes {
-        for last in (1..order.len()).rev() {
-            order.swap(last, (draws.next_u64() % (last as u64 + 1)) as usize);
-        }
+        draws::shuffle(&mut order, &mut draws);
         for batch in order.chunks(options.batch) {
             let places = Tensor::new(batch, &device)?;
             let found = forward(&layers, &inputs.index_select(&places, 0)?)?;

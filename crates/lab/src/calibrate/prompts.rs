@@ -2,13 +2,18 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Deserialize;
+
+use crate::data::{
+    DataError,
+    lines::{Lines, MAX_FILE_BYTES},
+};
+
+const HINT: &str = "give JSON lines with prompt and, if they are known, scores by model";
 
 /// Prompts, and how each model of the pool did on each, for all or for none. `Debug` shows no prompt.
 #[derive(Clone, PartialEq)]
@@ -29,26 +34,11 @@ impl std::fmt::Debug for UserPrompts {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptsError {
-    /// It could not be read.
-    #[error("could not read {}: {source}; give JSON lines with prompt and, if they are known, scores by model", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line is not what it should be.
-    #[error("{}, line {line}: {problem}", .path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, counted from 1.
-        line: usize,
-        /// What is wrong and what to do.
-        problem: String,
-    },
+    /// It could not be read, or one of its lines.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// There is none.
-    #[error("{} has no prompt; give JSON lines with prompt and, if they are known, scores by model", .path.display())]
+    #[error("{} has no prompt; {HINT}", .path.display())]
     Empty {
         /// Which file.
         path: PathBuf,
@@ -65,33 +55,29 @@ struct Line {
 impl UserPrompts {
     /// Reads prompts for this pool.
     pub fn read(path: &Path, models: &[Model]) -> Result<Self, PromptsError> {
-        let io = |source| PromptsError::Io { path: path.to_owned(), source };
+        let mut lines = Lines::open(path, MAX_FILE_BYTES, HINT)?;
         let mut prompts = Vec::new();
         let mut scores: Vec<f32> = Vec::new();
         let mut with_scores = None;
-        for (index, line) in BufReader::new(File::open(path).map_err(io)?).lines().enumerate() {
-            let text = line.map_err(io)?;
-            if text.trim().is_empty() {
-                continue;
-            }
-            let wrong = |problem: String| PromptsError::Line { path: path.to_owned(), line: index + 1, problem };
-            let line: Line = serde_json::from_str(&text).map_err(|_| {
+        while let Some((line, text)) = lines.next()? {
+            let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
+            let entry: Line = serde_json::from_slice(text).map_err(|_| {
                 wrong(
                     "it is no JSON object with the text prompt (and numbers in scores); correct it or remove it"
                         .to_owned(),
                 )
             })?;
-            if line.prompt.trim().is_empty() {
-                return Err(wrong("its prompt is empty; remove the line".to_owned()));
+            if entry.prompt.trim().is_empty() {
+                return Err(wrong("its prompt is empty; remove the line".to_owned()).into());
             }
-            if *with_scores.get_or_insert(line.scores.is_some()) != line.scores.is_some() {
+            if *with_scores.get_or_insert(entry.scores.is_some()) != entry.scores.is_some() {
                 let problem = "either every line has scores or none has; complete them or remove them";
-                return Err(wrong(problem.to_owned()));
+                return Err(wrong(problem.to_owned()).into());
             }
-            if let Some(given) = line.scores {
+            if let Some(given) = entry.scores {
                 scores.extend(row(given, models).map_err(wrong)?);
             }
-            prompts.push(line.prompt);
+            prompts.push(entry.prompt);
         }
         if prompts.is_empty() {
             return Err(PromptsError::Empty { path: path.to_owned() });

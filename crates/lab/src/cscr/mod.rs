@@ -10,14 +10,11 @@
 
 use blindroute_routing::bundle::{Cscr, Matrix, Rule};
 use candle_core::{DType, Device, Tensor, Var};
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::Serialize;
 
 use crate::{
-    LambdaRule, Samples, TrainError, choose_lambda,
+    LambdaRule, Samples, TrainError, choose_lambda, draws,
     evaluation::{self, Point},
     optimiser::{AdamW, rate},
     samples::cost_row,
@@ -213,13 +210,8 @@ impl<'a> HeadTraining<'a> {
     ) -> Result<Self, TrainError> {
         let (device, hidden, width) = (Device::Cpu, train.embeddings().columns(), descriptors.columns());
         let mut draws = ChaCha8Rng::seed_from_u64(options.seed);
-        // As linear layers of its authors' framework start: uniform within one over the root of the inputs.
-        let mut uniform = |rows: usize, columns: usize| {
-            let most = 1.0 / (rows as f32).sqrt();
-            let data = (0..rows * columns).map(|_| most * (draws.next_u32() as f32 / (u32::MAX as f32) * 2.0 - 1.0));
-            Var::from_tensor(&Tensor::from_vec(data.collect::<Vec<_>>(), (rows, columns), &device)?)
-        };
-        let (w1, w2) = (uniform(hidden, hidden)?, uniform(hidden, width)?);
+        let w1 = draws::weight(hidden, hidden, hidden, &mut draws)?;
+        let w2 = draws::weight(hidden, width, hidden, &mut draws)?;
         let tensor = |matrix: &Matrix| Tensor::from_slice(matrix.data(), matrix.shape(), &device);
         // The rule looks at directions only; at unit length no prompt weighs more than another.
         let inputs = unit_rows(train.embeddings());
@@ -241,9 +233,7 @@ impl<'a> HeadTraining<'a> {
         let mut draws = ChaCha8Rng::seed_from_u64(self.options.seed);
         draws.set_stream(pass as u64);
         let mut order: Vec<u32> = (0..self.prompts as u32).collect();
-        for last in (1..order.len()).rev() {
-            order.swap(last, (draws.next_u64() % (last as u64 + 1)) as usize);
-        }
+        draws::shuffle(&mut order, &mut draws);
         let steps = self.prompts.div_ceil(self.options.batch) * self.options.passes;
         for batch in order.chunks(self.options.batch) {
             let places = Tensor::new(batch, self.inputs.device())?;

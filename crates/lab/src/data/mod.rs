@@ -21,6 +21,7 @@ pub mod import;
 mod check;
 mod error;
 mod fingerprint;
+pub(crate) mod lines;
 mod read;
 mod table;
 #[cfg(test)]

@@ -2,10 +2,9 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
-    io::{BufRead, BufReader, Read},
+    io::{BufReader, Read},
     ops::RangeInclusive,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use blindroute_routing::bundle::{Matrix, Model};
@@ -13,11 +12,10 @@ use serde::Deserialize;
 
 use super::{
     DataError, Dataset, Prompt, Split,
-    table::{self, MAX_ROW_BYTES, Table},
+    lines::{Lines, MAX_FILE_BYTES},
+    table::{self, Table},
 };
 
-/// The largest file of a data set: it is held in memory.
-const MAX_FILE_BYTES: u64 = 1 << 30;
 /// The most models.
 pub(super) const MAX_MODELS: usize = 4096;
 const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv";
@@ -141,46 +139,6 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
         }
         _ if prompts.is_empty() => Err(wrong("it has no prompt; add some".to_owned())),
         _ => Ok(prompts),
-    }
-}
-
-/// Lines that are not blank, each bounded.
-pub(super) struct Lines {
-    reader: BufReader<std::io::Take<File>>,
-    path: PathBuf,
-    hint: &'static str,
-    line: u64,
-    text: Vec<u8>,
-}
-
-impl Lines {
-    /// `limit` bounds the file, `hint` says what should be there.
-    pub(super) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
-        let reader = BufReader::new(table::open(path, limit, hint)?.take(limit));
-        Ok(Self { reader, path: path.to_owned(), hint, line: 0, text: Vec::new() })
-    }
-
-    pub(super) fn next(&mut self) -> Result<Option<(u64, &[u8])>, DataError> {
-        loop {
-            self.text.clear();
-            self.line += 1;
-            let mut bounded = (&mut self.reader).take(MAX_ROW_BYTES + 1);
-            let read = bounded.read_until(b'\n', &mut self.text).map_err(|source| DataError::Io {
-                path: self.path.clone(),
-                source,
-                hint: self.hint,
-            })?;
-            if read == 0 {
-                return Ok(None);
-            }
-            if read as u64 > MAX_ROW_BYTES {
-                let problem = format!("the line is longer than {MAX_ROW_BYTES} bytes; shorten its prompt");
-                return Err(DataError::Line { path: self.path.clone(), line: self.line, problem });
-            }
-            if !self.text.trim_ascii().is_empty() {
-                return Ok(Some((self.line, self.text.trim_ascii())));
-            }
-        }
     }
 }
 

@@ -6,43 +6,29 @@
 //! Batches hold about as many tokens each, of texts of similar length, so that little is padding and every step takes
 //! about as long. Everything follows from the seed and the number of the step: a resumed training needs no more.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use blindroute_routing::tokenizer::Tokenizer;
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rayon::prelude::*;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+use crate::{
+    data::{
+        DataError,
+        lines::{Lines, MAX_FILE_BYTES},
+    },
+    draws::shuffle,
+};
 
 /// What can be wrong with a file of texts. No variant holds a text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CorpusError {
-    /// A file could not be read.
-    #[error("could not read {}: {source}; give a file of JSON lines with the field text or prompt", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A line is not what it should be.
-    #[error("{}, line {line}: {problem}", .path.display())]
-    Line {
-        /// Which file.
-        path: PathBuf,
-        /// Which line, counted from 1.
-        line: usize,
-        /// What is wrong and what to do.
-        problem: String,
-    },
+    /// A file could not be read, or one of its lines.
+    #[error(transparent)]
+    Data(#[from] DataError),
     /// There are too few texts to compare with each other.
     #[error(
         "there are {found} different texts to learn from, at least {least} are needed; give more files with --text"
@@ -62,6 +48,7 @@ struct Line {
     split: Option<String>,
 }
 
+const HINT: &str = "give a file of JSON lines with the field text or prompt";
 /// The fewest texts that make a corpus.
 const LEAST: usize = 16;
 /// Texts that are sorted by length together: enough for batches without padding, few enough to stay mixed.
@@ -157,24 +144,13 @@ impl Corpus {
     }
 }
 
-fn shuffle<T>(items: &mut [T], draws: &mut ChaCha8Rng) {
-    for last in (1..items.len()).rev() {
-        items.swap(last, (draws.next_u64() % (last as u64 + 1)) as usize);
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<String>, CorpusError> {
-    let io = |source| CorpusError::Io { path: path.to_owned(), source };
+fn read(path: &Path) -> Result<Vec<String>, DataError> {
+    let mut lines = Lines::open(path, MAX_FILE_BYTES, HINT)?;
     let mut texts = Vec::new();
-    for (index, line) in BufReader::new(File::open(path).map_err(io)?).lines().enumerate() {
-        let line = line.map_err(io)?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let wrong =
-            |problem: &str| CorpusError::Line { path: path.to_owned(), line: index + 1, problem: problem.to_owned() };
+    while let Some((line, text)) = lines.next()? {
+        let wrong = |problem: &str| DataError::Line { path: path.to_owned(), line, problem: problem.to_owned() };
         let entry: Line =
-            serde_json::from_str(&line).map_err(|_| wrong("it is not a JSON object; correct it or remove it"))?;
+            serde_json::from_slice(text).map_err(|_| wrong("it is not a JSON object; correct it or remove it"))?;
         if entry.split.is_some_and(|split| split != "train") {
             continue;
         }

@@ -127,13 +127,8 @@ pub fn distil(
     let mut epoch = 0;
     let mut batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
     if (parts.encoder.norms, options.encoder.norms) == (Norms::Both, Norms::Output) {
-        // What the teacher divides by, the student starts with as a constant.
         let deviations = theirs.deviations(&batch_of(teacher, &batches[0], &device)?)?;
-        for (layer, index) in layers.iter_mut().zip(&chosen) {
-            let gain = &layer.attention_norm.gain;
-            let by = deviations[*index] as f32;
-            layer.attention_norm.gain = Matrix::from_fn(1, gain.columns(), |_, column| gain.data()[column] / by);
-        }
+        layers.iter_mut().zip(&chosen).for_each(|(layer, index)| divide_gain(layer, deviations[*index]));
     }
     let mine = Network::new(&options.encoder, &layers, &form(true))?;
     let mut optimiser = AdamW::new(mine.parameters(), options.decay)?;
@@ -215,6 +210,13 @@ fn narrowed(layer: &Layer, ffn: usize) -> Layer {
     layer.up = Linear { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
     layer.down.weight = pick(&layer.down.weight.transposed()).transposed();
     layer
+}
+
+/// What the teacher's norm after attention divides by, row by row, the student starts with as a constant.
+fn divide_gain(layer: &mut Layer, deviation: f64) {
+    let gain = &layer.attention_norm.gain;
+    let divided = Matrix::from_fn(1, gain.columns(), |_, column| gain.data()[column] / deviation as f32);
+    layer.attention_norm.gain = divided;
 }
 
 pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {

@@ -58,7 +58,8 @@ fn lifts_heads<I: Interpreter>(machine: &Machine<I>) -> bool {
     machine.tuning() == Tuning::Near
 }
 
-/// A product in the form of a layer's input, opened. Two openings.
+/// A product `[B, T, hidden]` of [`PRODUCT`] fraction bits in the form of a layer's input, masked in [`NARROW`]. Two openings;
+/// |x| below 2^9.
 fn reopened<I: Interpreter>(machine: &mut Machine<I>, product: Share<I, u32>) -> Result<Masked<I, u32>, Error> {
     let product = machine.cut(product, FRACTION)?;
     let product = machine.open(product)?;

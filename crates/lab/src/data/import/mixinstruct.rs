@@ -19,7 +19,7 @@ use std::{fmt, str::FromStr};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::data::{DataError, Prompt, Split, read::Lines, table::describe};
+use crate::data::{DataError, Prompt, Split, lines::Lines, table::describe};
 
 use super::{
     Imported, Job, MAX_PUBLISHED_BYTES,
