@@ -20,6 +20,7 @@ struct Gate<F> {
 #[derive(Clone, Copy, Debug)]
 enum Body {
     Relu(Window),
+    Square,
     Gelu,
     Softmax,
     RowMaximum,
@@ -57,6 +58,12 @@ impl Program for Gate<Body> {
             Body::Relu(window) => {
                 let x = machine.open(x)?;
                 let y = gates::relu::<I, u64, u64>(machine, &x, window, TARGET)?;
+                machine.reveal(y, "a test")
+            }
+            Body::Square => {
+                let x = machine.open(x)?;
+                let y = gates::square::<I, u64, u64>(machine, &x, TARGET)?;
+                let y = machine.share_of(&y)?;
                 machine.reveal(y, "a test")
             }
             Body::Gelu => {
@@ -209,6 +216,17 @@ fn relu_is_the_positive_part() {
     let mut x = random(shape, 1, 30.0);
     x.data_mut()[..6].copy_from_slice(&[0.0, 1.0, -1.0, 255.0, -255.0, 1.0 / 4096.0]);
     check(&program, &[], &[x], 3, UNIT);
+}
+
+#[test]
+fn a_square_is_exact_to_rounding() {
+    let shape = Shape::new(2, 7, 11);
+    for (bits, fraction, size) in [(40, 12, 100.0), (20, 9, 500.0), (36, 6, 7.0)] {
+        // The input's own rounding is half a unit, and a square's slope twice its argument.
+        let rounding = 2.0 * size * 0.5 / f64::from(1 << fraction);
+        let program = gate(Body::Square, vec![Form::new(shape, bits, fraction)]);
+        check(&program, &[], &[random(shape, 21, size)], 2, rounding + 2.0 * UNIT);
+    }
 }
 
 #[test]

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 #[test]
 fn every_variant_gives_the_clear_embedding() {
-    for attention in [Attention::Softmax, Attention::TwoRelu] {
-        for activation in [Activation::Gelu, Activation::Relu] {
+    for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Relu] {
+        for activation in [Activation::Gelu, Activation::Relu, Activation::Square] {
             for pooling in [Pooling::Mean, Pooling::Cls] {
                 let world = World::new(attention, activation, pooling);
                 for length in [1, 5, 32] {
@@ -36,7 +36,7 @@ fn every_variant_gives_the_clear_embedding() {
 
 #[test]
 fn padding_and_bucket_make_no_difference() {
-    for attention in [Attention::Softmax, Attention::TwoRelu] {
+    for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Relu] {
         let world = World::new(attention, Activation::Relu, Pooling::Mean);
         let ids = prompt(7, 3);
         let task = Task::Embed { bucket: 32 };
@@ -159,27 +159,37 @@ fn a_tuning_changes_openings_and_material_but_no_embedding() {
     }
 }
 
+/// What each simpler part saves of two layers' openings: near servers, and far ones, whose comparisons take none.
 #[test]
-fn a_norm_left_out_saves_its_openings() {
-    let both = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
-    let fewer = World::with_fewer_norms();
+fn simpler_parts_save_their_openings() {
+    let paper = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let (two_relu, relu) = (Attention::TwoRelu, Activation::Relu);
+    let worlds = [
+        ("no norm after attention", World::with_fewer_norms(two_relu, relu), 4, 2),
+        ("a constant divisor", World::new(Attention::Relu, relu, Pooling::Mean), 2, 0),
+        ("squares", World::new(two_relu, Activation::Square, Pooling::Mean), 2, 0),
+        ("all of them", World::with_fewer_norms(Attention::Relu, Activation::Square), 8, 2),
+    ];
     let task = Task::Embed { bucket: 32 };
-    for tuning in Tuning::ALL {
-        let cost = |world: &World| Meter::cost(&world.program(task).with_tuning(tuning)).unwrap();
-        let (both, fewer) = (cost(&both), cost(&fewer));
-        // Two layers, and two openings in place of the norm's six, or four where comparisons take none.
-        let saved = if tuning == Tuning::Near { 8 } else { 4 };
-        assert_eq!(both.openings - fewer.openings, saved, "{tuning:?}");
-        assert!(fewer.material_bytes < both.material_bytes, "{tuning:?}: {both:?}, {fewer:?}");
-    }
-    let inputs = fewer.inputs(&prompt(9, 4), 32).tensors;
-    let clear = fewer.clear(task, inputs.clone());
-    for tuning in Tuning::ALL {
-        let program = fewer.program(task).with_tuning(tuning);
-        let run = TestWorld::seeded(2).run(&program, &fewer.weights, &inputs).unwrap();
-        let cosine = cosine(&run.output.values[0], &clear.values[0]);
-        assert!(cosine >= 0.999, "{tuning:?}: cosine {cosine}");
-        assert_eq!(run.servers[0].openings, run.forecast.openings);
+    for (name, world, near, far) in &worlds {
+        let inputs = world.inputs(&prompt(9, 4), 32).tensors;
+        let clear = world.clear(task, inputs.clone());
+        for tuning in Tuning::ALL {
+            let cost = |world: &World| Meter::cost(&world.program(task).with_tuning(tuning)).unwrap();
+            let (before, after) = (cost(&paper), cost(world));
+            let saved = before.openings - after.openings;
+            match tuning {
+                Tuning::Near => assert_eq!(saved, 2 * near, "{name}"),
+                Tuning::Far => assert_eq!(saved, 2 * far, "{name}"),
+                _ => assert!((2 * far..=2 * near).contains(&saved), "{name}, {tuning:?}: {saved}"),
+            }
+            assert!(after.material_bytes < before.material_bytes, "{name}, {tuning:?}: {before:?}, {after:?}");
+            let program = world.program(task).with_tuning(tuning);
+            let run = TestWorld::seeded(2).run(&program, &world.weights, &inputs).unwrap();
+            let cosine = cosine(&run.output.values[0], &clear.values[0]);
+            assert!(cosine >= 0.999, "{name}, {tuning:?}: cosine {cosine}");
+            assert_eq!(run.servers[0].openings, run.forecast.openings);
+        }
     }
 }
 

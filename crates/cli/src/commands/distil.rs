@@ -21,11 +21,11 @@ pub(crate) struct DistilArgs {
     /// Texts to learn on: JSON lines with the field text or prompt; lines of a split other than train are passed over.
     #[arg(long, value_name = "FILE", required = true)]
     text: Vec<PathBuf>,
-    /// The student's attention.
-    #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu"]))]
+    /// The student's attention: 2relu divides rows by their sum, relu by a constant.
+    #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu", "relu"]))]
     attention: Attention,
     /// The non-linearity of the student's feed-forward network.
-    #[arg(long, default_value = "relu", value_parser = one_of::<Activation>(&["gelu", "relu"]))]
+    #[arg(long, default_value = "relu", value_parser = one_of::<Activation>(&["gelu", "relu", "square"]))]
     ffn: Activation,
     /// Where the student's layers divide rows by their deviation: after attention too, or after the feed-forward network only.
     #[arg(long, default_value = "both", value_parser = one_of::<Norms>(&["both", "output"]))]

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use blindroute_routing::{
-    bundle::{Axis, Bundle, BundleError, EncoderConfig, Layer, Linear, Matrix, Norms, Precision},
+    bundle::{Axis, Bundle, BundleError, EncoderConfig, Layer, Precision},
     embedding::{EmbeddingError, embed},
 };
 use candle_core::{DType, Device, Result as Candle, Tensor};
@@ -16,6 +16,7 @@ use super::{
     corpus::Corpus,
     loss::{Distance, States, distance},
     network::{Batch, Form, Network},
+    start::{adapt, narrowed},
 };
 
 /// How a student is made and trained.
@@ -126,9 +127,9 @@ pub fn distil(
         chosen.iter().map(|index| narrowed(&parts.layers[*index], options.encoder.ffn)).collect();
     let mut epoch = 0;
     let mut batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
-    if (parts.encoder.norms, options.encoder.norms) == (Norms::Both, Norms::Output) {
-        let deviations = theirs.deviations(&batch_of(teacher, &batches[0], &device)?)?;
-        layers.iter_mut().zip(&chosen).for_each(|(layer, index)| divide_gain(layer, deviations[*index]));
+    let divisors = theirs.divisors(&batch_of(teacher, &batches[0], &device)?)?;
+    for (layer, index) in layers.iter_mut().zip(&chosen) {
+        adapt(layer, &parts.encoder, &options.encoder, divisors[*index]);
     }
     let mine = Network::new(&options.encoder, &layers, &form(true))?;
     let mut optimiser = AdamW::new(mine.parameters(), options.decay)?;
@@ -187,36 +188,6 @@ fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec
         }
     }
     Ok((1..=student.layers).map(|layer| (layer * teacher.layers).div_ceil(student.layers) - 1).collect())
-}
-
-/// A layer with the inner units of its feed-forward network that weigh most, in their order.
-fn narrowed(layer: &Layer, ffn: usize) -> Layer {
-    let mut layer = layer.clone();
-    let width = layer.up.weight.columns();
-    if ffn == width {
-        return layer;
-    }
-    let weight = |unit: usize| {
-        let square = |x: &f32| f64::from(*x).powi(2);
-        let incoming: f64 = layer.up.weight.iter_rows().map(|row| square(&row[unit])).sum();
-        incoming * layer.down.weight.row(unit).iter().map(square).sum::<f64>()
-    };
-    let weights: Vec<f64> = (0..width).map(weight).collect();
-    let mut kept: Vec<usize> = (0..width).collect();
-    kept.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
-    kept.truncate(ffn);
-    kept.sort_unstable();
-    let pick = |matrix: &Matrix| Matrix::from_fn(matrix.rows(), ffn, |row, unit| matrix.row(row)[kept[unit]]);
-    layer.up = Linear { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
-    layer.down.weight = pick(&layer.down.weight.transposed()).transposed();
-    layer
-}
-
-/// What the teacher's norm after attention divides by, row by row, the student starts with as a constant.
-fn divide_gain(layer: &mut Layer, deviation: f64) {
-    let gain = &layer.attention_norm.gain;
-    let divided = Matrix::from_fn(1, gain.columns(), |_, column| gain.data()[column] / deviation as f32);
-    layer.attention_norm.gain = divided;
 }
 
 pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {

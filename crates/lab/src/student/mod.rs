@@ -10,6 +10,7 @@ mod corpus;
 mod distil;
 mod loss;
 mod network;
+mod start;
 #[cfg(test)]
 mod tests;
 

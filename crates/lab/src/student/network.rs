@@ -5,7 +5,7 @@
 
 use blindroute_routing::{
     bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Norms, Pooling},
-    program::ROW_OFFSET,
+    program::{RELU_DIVISOR, ROW_OFFSET},
 };
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
@@ -145,6 +145,18 @@ struct Block {
     output_norm: Norm,
 }
 
+/// Sees a layer's norm after attention, its scores, and what the norm gets.
+type Observe<'a> = dyn FnMut(&Norm, &Tensor, &Tensor) -> Result<()> + 'a;
+
+/// What a layer divides by, on average.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Divisors {
+    /// A row's sum of positive scores.
+    pub(crate) row_sum: f64,
+    /// A row's deviation at the norm after attention.
+    pub(crate) deviation: f64,
+}
+
 /// An encoder on tensors.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
@@ -206,33 +218,43 @@ impl Network {
 
     /// The hidden states after every layer, each `[batch · length, hidden]`.
     pub(crate) fn hidden(&self, batch: &Batch) -> Result<Vec<Tensor>> {
-        self.run(batch, &mut |_, _| Ok(()))
+        self.run(batch, None)
     }
 
-    /// The mean deviation of the rows that each layer's norm after attention gets, padding left out.
-    pub(crate) fn deviations(&self, batch: &Batch) -> Result<Vec<f64>> {
+    /// What each layer divides by, on average over real tokens.
+    pub(crate) fn divisors(&self, batch: &Batch) -> Result<Vec<Divisors>> {
+        let (count, length) = batch.shape()?;
         let mask = batch.mask.reshape(((), 1))?;
-        let tokens = mask.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        let rows = batch.mask.reshape((count, 1, length, 1))?;
+        let sum = |tensor: &Tensor| tensor.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
+        let tokens = sum(&mask)?;
         let mut found = Vec::with_capacity(self.blocks.len());
-        self.run(batch, &mut |norm, sum| {
-            let centred = sum.broadcast_sub(&sum.mean_keepdim(D::Minus1)?)?;
-            let all = norm.deviations(&centred)?.broadcast_mul(&mask)?.sum_all()?;
-            found.push(all.to_dtype(DType::F64)?.to_scalar::<f64>()? / tokens);
-            Ok(())
-        })?;
+        self.run(
+            batch,
+            Some(&mut |norm, scores, added| {
+                let positive = scores.relu()?.sum_keepdim(D::Minus1)?;
+                let centred = added.broadcast_sub(&added.mean_keepdim(D::Minus1)?)?;
+                found.push(Divisors {
+                    row_sum: sum(&positive.broadcast_mul(&rows)?)? / (tokens * self.config.heads as f64),
+                    deviation: sum(&norm.deviations(&centred)?.broadcast_mul(&mask)?)? / tokens,
+                });
+                Ok(())
+            }),
+        )?;
         Ok(found)
     }
 
-    /// As [`Self::hidden`]; `observe` sees what each layer's norm after attention gets.
-    fn run(&self, batch: &Batch, observe: &mut dyn FnMut(&Norm, &Tensor) -> Result<()>) -> Result<Vec<Tensor>> {
+    fn run(&self, batch: &Batch, mut observe: Option<&mut Observe>) -> Result<Vec<Tensor>> {
         let (count, length) = batch.shape()?;
         let bias = ((1.0 - &batch.mask)? * MASKED)?.reshape((count, 1, 1, length))?;
         let mut x = batch.input.clone();
         let mut states = Vec::with_capacity(self.blocks.len());
         for block in &self.blocks {
-            let attended = block.output.forward(&self.attention(block, &x, &bias, (count, length))?)?;
-            let sum = (attended + &x)?;
-            observe(&block.attention_norm, &sum)?;
+            let (context, scores) = self.attention(block, &x, &bias, (count, length))?;
+            let sum = (block.output.forward(&context)? + &x)?;
+            if let Some(observe) = observe.as_mut() {
+                observe(&block.attention_norm, &scores, &sum)?;
+            }
             let inner = match self.config.norms {
                 Norms::Both => block.attention_norm.forward(&sum)?,
                 Norms::Output => block.attention_norm.forward_undivided(&sum)?,
@@ -244,7 +266,8 @@ impl Network {
         Ok(states)
     }
 
-    fn attention(&self, block: &Block, x: &Tensor, bias: &Tensor, shape: (usize, usize)) -> Result<Tensor> {
+    /// The context and the scores.
+    fn attention(&self, block: &Block, x: &Tensor, bias: &Tensor, shape: (usize, usize)) -> Result<(Tensor, Tensor)> {
         let (count, length) = shape;
         let (hidden, heads) = (self.config.hidden, self.config.heads);
         let split =
@@ -253,27 +276,26 @@ impl Network {
         let keys = split(block.key.forward(x)?)?;
         let values = split(block.value.forward(x)?)?;
         let scores = queries.matmul(&keys.t()?)?.broadcast_add(bias)?;
-        let (weights, sums) = match self.config.attention {
+        // Normalised after the product, as the secure program does: fewer numbers to divide.
+        let context = match self.config.attention {
             Attention::Softmax => {
                 let powers = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
-                let sums = powers.sum_keepdim(D::Minus1)?;
-                (powers, sums)
+                powers.matmul(&values)?.broadcast_div(&powers.sum_keepdim(D::Minus1)?)?
             }
             Attention::TwoRelu => {
                 let positive = scores.relu()?;
-                let sums = (positive.sum_keepdim(D::Minus1)? + ROW_OFFSET)?;
-                (positive, sums)
+                positive.matmul(&values)?.broadcast_div(&(positive.sum_keepdim(D::Minus1)? + ROW_OFFSET)?)?
             }
+            Attention::Relu => (scores.relu()?.matmul(&values)? / RELU_DIVISOR)?,
         };
-        // Normalised after the product, as the secure program does: fewer numbers to divide.
-        let context = weights.matmul(&values)?.broadcast_div(&sums)?;
-        context.transpose(1, 2)?.contiguous()?.reshape((count * length, hidden))
+        Ok((context.transpose(1, 2)?.contiguous()?.reshape((count * length, hidden))?, scores))
     }
 
     fn activation(&self, x: &Tensor) -> Result<Tensor> {
         match self.config.activation {
             Activation::Gelu => x.gelu_erf(),
             Activation::Relu => x.relu(),
+            Activation::Square => x.sqr(),
         }
     }
 

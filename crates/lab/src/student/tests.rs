@@ -22,6 +22,7 @@ fn encoders() -> Vec<Bundle> {
     let mut parts = small_encoder(Attention::TwoRelu, Activation::Relu).into_parts();
     parts.encoder.norms = Norms::Output;
     all.push(Bundle::new(parts).unwrap());
+    all.push(small_encoder(Attention::Relu, Activation::Square));
     all
 }
 
@@ -110,20 +111,21 @@ fn gradients_are_the_slopes() {
 fn a_student_comes_near_its_teacher_and_is_a_bundle() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
     let corpus = Corpus::new(texts()).unwrap();
-    let encoder = EncoderConfig {
-        attention: Attention::TwoRelu,
-        activation: Activation::Relu,
-        ..teacher.parts().encoder.clone()
-    };
-    for norms in [Norms::Both, Norms::Output] {
-        let encoder = EncoderConfig { norms, ..encoder.clone() };
+    let programs = [
+        (Attention::TwoRelu, Activation::Relu, Norms::Both),
+        (Attention::TwoRelu, Activation::Relu, Norms::Output),
+        (Attention::Relu, Activation::Relu, Norms::Both),
+        (Attention::TwoRelu, Activation::Square, Norms::Both),
+    ];
+    for (attention, activation, norms) in programs {
+        let encoder = EncoderConfig { attention, activation, norms, ..teacher.parts().encoder.clone() };
         let mut losses = Vec::new();
         let student =
             distil(&teacher, &corpus, &options(encoder.clone(), 200), None, &mut |p| losses.push(p.embedding)).unwrap();
         assert_eq!(losses.len(), 200);
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
         let (before, after) = (mean(&losses[..10]), mean(&losses[190..]));
-        assert!(after < 0.3 * before, "{norms}: {before} before, {after} after");
+        assert!(after < 0.3 * before, "{attention} {activation} {norms}: {before} before, {after} after");
         assert_eq!(student.parts().encoder, encoder);
         assert!(student.parts().routers.is_empty());
         assert_eq!(student.parts().embedding, teacher.parts().embedding);

@@ -1,11 +1,14 @@
-//! ReLU and GELU.
+//! ReLU, squares and GELU.
 
 use crate::error::Error;
+use crate::form::Form;
 use crate::interpreters::Interpreter;
+use crate::linear::Structure;
 use crate::machine::{Machine, Masked, Share};
 use crate::protocols::comparison::Comparison;
 use crate::record::RingWord;
 use crate::spline::{Function, Spline};
+use blindroute_ring::Shape;
 
 /// Where a result lives: its ring and binary point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +62,26 @@ pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     let fraction = x.form().fraction;
     let comparison = window.comparison(vec![0], fraction)?;
     machine.rectify(x, &comparison, lost(fraction, target.fraction)?, target.bits)
+}
+
+/// **Computes** x², cut to the target's fraction bits. **Shapes** any, masked, to masked in the target's ring; before the
+/// cut the product takes that ring and twice x's fraction bits less the target's, which word `V` must hold. **Cost** one
+/// opening: the product. **Security** see [`extension`](crate::protocols::extension). **Error** one unit of the last place.
+/// Needs |x| < 2^(bits of x − 2), and x² in the target's ring. **Source** a row's sum of squares, of rows of one element.
+///
+/// # Errors
+/// If the forms do not fit.
+pub fn square<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    x: &Masked<I, W>,
+    target: Target,
+) -> Result<Masked<I, V>, Error> {
+    let Form { shape, fraction, .. } = *x.form();
+    let cut = lost(2 * fraction, target.fraction)?;
+    let column = Structure::Reshape(Shape::matrix(shape.len(), 1));
+    let squared = machine.square_sum::<W, V>(&x.restructure(&column), 0, target.bits + cut)?;
+    let squared = machine.cut(squared, cut)?;
+    Ok(machine.open(squared)?.restructure(&Structure::Reshape(shape)))
 }
 
 /// Where one parabola of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which they are

@@ -26,6 +26,11 @@ body!(Relu { window: Window, target: Target }, |this, machine| {
         gates::relu::<I, u64, u64>(machine, &x, this.window, this.target).map(|_| ())
     }
 });
+body!(Square { target: Target }, |this, machine| {
+    let x = machine.input::<u64>(0)?;
+    let x = machine.open(x)?;
+    gates::square::<I, u64, u64>(machine, &x, this.target).map(|_| ())
+});
 body!(Gelu { target: Target }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
@@ -176,6 +181,18 @@ fn wide_functions() {
         for (offset, knots) in [(None, 12), (Some(0.0), 12), (Some(1.0), 15)] {
             let (sent, material) = wide(n, 37 - (12 - 8), knots);
             check(&gate(Wider { offset }, vec![form]), cost(3, words(n, 37) + sent, material));
+        }
+    }
+}
+
+#[test]
+fn squares() {
+    for n in SIZES {
+        let form = Form::new(Shape::matrix(1, n), 20, 9);
+        for target in TARGETS {
+            let (ring, cut) = (target.bits as usize, 18 - target.fraction as usize);
+            let material = square_sum(n, n, 20, ring + cut);
+            check(&gate(Square { target }, vec![form]), cost(2, words(n, 20) + words(n, ring), material));
         }
     }
 }

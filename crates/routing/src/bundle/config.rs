@@ -15,6 +15,10 @@ pub enum Attention {
     /// ReLU of the scores, divided by their sum.
     #[serde(rename = "2relu")]
     TwoRelu,
+    /// ReLU of the scores, divided by the constant [`RELU_DIVISOR`](crate::program::RELU_DIVISOR): no row is divided by
+    /// what depends on it.
+    #[serde(rename = "relu")]
+    Relu,
 }
 
 /// The non-linearity of the feed-forward network.
@@ -26,6 +30,9 @@ pub enum Activation {
     /// max(x, 0).
     #[serde(rename = "relu")]
     Relu,
+    /// x²: a parabola whose scale and place are in the weights around it, and no comparison.
+    #[serde(rename = "square")]
+    Square,
 }
 
 /// Where a layer divides its rows by their deviation.
@@ -79,8 +86,8 @@ macro_rules! named {
     };
 }
 
-named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRelu => "2relu");
-named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu => "relu");
+named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRelu => "2relu", Attention::Relu => "relu");
+named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu => "relu", Activation::Square => "square");
 named!(Norms, "norms", Norms::Both => "both", Norms::Output => "output");
 named!(Pooling, "pooling", Pooling::Mean => "mean", Pooling::Cls => "cls");
 

@@ -5,8 +5,9 @@
 //! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
 //!
 //! **Openings** a layer: 2relu attention 10, feed-forward network with ReLU 4, two LayerNorms 6 each: 26. GELU takes one
-//! more, softmax 3·⌈log₂ T⌉ + 1 more; without the norm after attention four fewer. Tuned lean, attention 7, feed-forward 3, LayerNorms 4 each: 18; to the middle, 6, 3
-//! and 4 each: 17; to far servers, 5, 2 and 4 each: 15.
+//! more, softmax 3·⌈log₂ T⌉ + 1 more; attention by ReLU alone two fewer, squares two fewer, and without the norm after
+//! attention four fewer. Tuned lean, attention 7, feed-forward 3, LayerNorms 4 each: 18; to the middle, 6, 3 and 4 each: 17; to
+//! far servers, 5, 2 and 4 each: 15; there attention by ReLU alone saves none, squares one or none, and the norm two.
 
 use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, INPUT, LAST, NARROW, PRODUCT, SCORE_RANGE, SCORES, find,
@@ -33,6 +34,9 @@ const RECIPROCAL_FRACTION: u32 = 20;
 const CONTEXT_FRACTION: u32 = 13;
 /// Added to 2ReLU's row sum, so that a row without a positive score is defined. Training must add the same.
 pub const ROW_OFFSET: f64 = 0.01;
+/// What attention by ReLU alone is divided by: about a row's sum, so that weights of an encoder that divides by the sum
+/// itself are a start. Folded into the weights.
+pub const RELU_DIVISOR: f64 = 16.0;
 /// Activations on their way into a layer.
 const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 
@@ -58,10 +62,14 @@ fn lifts_heads<I: Interpreter>(machine: &Machine<I>) -> bool {
     machine.tuning() == Tuning::Near
 }
 
-/// A product `[B, T, hidden]` of [`PRODUCT`] fraction bits in the form of a layer's input, masked in [`NARROW`]. Two openings;
-/// |x| below 2^9.
-fn reopened<I: Interpreter>(machine: &mut Machine<I>, product: Share<I, u32>) -> Result<Masked<I, u32>, Error> {
-    let product = machine.cut(product, FRACTION)?;
+/// A product in [`NARROW`], cut by `shift` to a layer's input, masked in [`NARROW`] again. Two openings; its integers are
+/// below 2^30.
+fn reopened<I: Interpreter>(
+    machine: &mut Machine<I>,
+    product: Share<I, u32>,
+    shift: u32,
+) -> Result<Masked<I, u32>, Error> {
+    let product = machine.cut(product, shift)?;
     let product = machine.open(product)?;
     let lifted = machine.extend::<u32, u32>(&product, 0, NARROW)?;
     machine.open(lifted)
@@ -130,7 +138,7 @@ impl Encoder<'_> {
                     let inner = gates::layer_norm::<I, u32, u64>(machine, sum, LAYER)?;
                     machine.to_word::<u64, u32>(&inner)?
                 }
-                Norms::Output => reopened(machine, sum)?,
+                Norms::Output => reopened(machine, sum, FRACTION)?,
             };
             let activated = self.feed_forward(machine, &inner, layer)?;
             let residual = self.residual(machine, &inner, layer, "ffn")?;
@@ -159,7 +167,7 @@ impl Encoder<'_> {
         scaled.add(&bias)
     }
 
-    /// softmax or 2ReLU of (QKᵀ/√d + padding), times V, for all heads of all prompts at once; normalised after the
+    /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all heads of all prompts at once; normalised after the
     /// product. The padding is `[B · heads, 1, T]`.
     fn attention<I: Interpreter>(
         &self,
@@ -174,18 +182,27 @@ impl Encoder<'_> {
         let scores = machine.cut(scores, 2 * ACTIVATION - SCORE_FRACTION)?;
         let scores = machine.open(scores)?;
         // The T×T matrices are the largest tensors.
-        let (weights, offset, range) = machine.with_large(|machine| match self.plan.attention {
-            Attention::TwoRelu => {
+        let weights = machine.with_large(|machine| match self.plan.attention {
+            Attention::TwoRelu | Attention::Relu => {
                 let target = Target { bits: NARROW, fraction: SCORE_FRACTION };
-                let weights = gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)?;
-                Ok((weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION }))
+                gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)
             }
             Attention::Softmax => {
                 let target = Target { bits: NARROW, fraction: SOFTMAX_FRACTION };
-                let weights = gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)?;
-                Ok((weights, 0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION }))
+                gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)
             }
         })?;
+        let (offset, range) = match self.plan.attention {
+            Attention::TwoRelu => (ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION }),
+            Attention::Softmax => (0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION }),
+            Attention::Relu => {
+                let weights = machine.open(weights)?;
+                let product = machine.matmul(&weights, &values)?;
+                let shift = product.form().fraction - ACTIVATION;
+                let context = reopened(machine, product, shift)?;
+                return Ok(context.restructure(&Structure::MergeHeads(heads)));
+            }
+        };
         let sums = weights.restructure(&Structure::SumColumns);
         let sums = sums.raise(SUM_FRACTION - weights.form().fraction);
         let weights = machine.defer(weights)?;
@@ -249,6 +266,10 @@ impl Encoder<'_> {
         let activated = match self.plan.activation {
             Activation::Relu => gates::relu(machine, &inner, INNER, LAYER)?,
             Activation::Gelu => gates::gelu(machine, &inner, LAYER)?,
+            Activation::Square => {
+                let squared = gates::square::<I, u32, u64>(machine, &inner, LAYER)?;
+                return machine.to_word(&squared);
+            }
         };
         machine.open(activated)
     }

@@ -15,7 +15,7 @@ mod select;
 mod weights;
 
 pub use batch::{split_output, stack_inputs};
-pub use encoder::ROW_OFFSET;
+pub use encoder::{RELU_DIVISOR, ROW_OFFSET};
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
 pub use request::{Network, TunedTask};

@@ -4,6 +4,7 @@
 //! queries and keys, half each, so that rounding costs both alike, and for softmax log₂e beside it, for its powers are of
 //! two; and the row mean out of every layer before a LayerNorm, by centring its columns.
 
+use super::encoder::RELU_DIVISOR;
 use super::plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
 use crate::bundle::{Attention, Bundle, Layer, LayerNorm, Linear, Matrix, Rule};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
@@ -79,6 +80,12 @@ impl Folded {
         self
     }
 
+    /// For inputs that are larger by 1/`factor`.
+    fn times(mut self, factor: f64) -> Self {
+        self.weight.iter_mut().for_each(|x| *x *= factor);
+        self
+    }
+
     /// Adds the residual's bias to its own.
     fn with_residual(mut self, norm: Option<&LayerNorm>) -> Self {
         if let Some(norm) = norm {
@@ -127,8 +134,11 @@ fn fold_layer(
     let width = layer.query.weight.columns() / encoder.heads;
     let base = match encoder.attention {
         Attention::TwoRelu => 1.0,
+        // Half of the divisor, so that rounding costs scores and the layer after alike.
+        Attention::Relu => 1.0 / RELU_DIVISOR.sqrt(),
         Attention::Softmax => std::f64::consts::LOG2_E,
     };
+    let other = if encoder.attention == Attention::Relu { 1.0 / RELU_DIVISOR.sqrt() } else { 1.0 };
     let scale = (base / (width as f64).sqrt()).sqrt();
     let queries = Folded::of(&layer.query).after(before).scaled(scale);
     let keys = Folded::of(&layer.key).after(before).scaled(scale);
@@ -136,7 +146,7 @@ fn fold_layer(
     let qkv = beside([queries, keys, values]);
     qkv.clone().insert(named, name("qkv.narrow"));
     qkv.insert(named, name("qkv"));
-    Folded::of(&layer.output).with_residual(before).centred().insert(named, name("out"));
+    Folded::of(&layer.output).times(other).with_residual(before).centred().insert(named, name("out"));
     let inner = Some(&layer.attention_norm);
     Folded::of(&layer.up).after(inner).insert(named, name("up"));
     Folded::of(&layer.down).with_residual(inner).centred().insert(named, name("down"));

@@ -126,9 +126,9 @@ impl World {
         Self::of(bundle(attention, activation, pooling))
     }
 
-    /// The papers' cheap program without the norm after attention.
-    pub fn with_fewer_norms() -> Self {
-        let mut parts = bundle(Attention::TwoRelu, Activation::Relu, Pooling::Mean).into_parts();
+    /// A cheaper program: without the norm after attention.
+    pub fn with_fewer_norms(attention: Attention, activation: Activation) -> Self {
+        let mut parts = bundle(attention, activation, Pooling::Mean).into_parts();
         parts.encoder.norms = Norms::Output;
         Self::of(Bundle::new(parts).unwrap())
     }
