@@ -51,7 +51,7 @@ pub(crate) struct DistilArgs {
     /// What the order of texts follows from.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Bits of a stored weight of the student's layers.
+    /// Bits of a stored weight of the student's layers; training rounds to them at every step.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=16))]
     bits: u8,
     /// Where the training's state is kept; a training that was cut goes on from it [default: OUT.checkpoint].

@@ -37,7 +37,7 @@ pub struct Options {
     pub decay: f64,
     /// The order of texts follows from it.
     pub seed: u64,
-    /// How the student's layers are stored.
+    /// How the student's layers are stored; training rounds them alike at every step.
     pub precision: Precision,
 }
 
@@ -121,8 +121,12 @@ pub fn distil(
     let parts = teacher.parts();
     let chosen = chosen_layers(&parts.encoder, &options.encoder)?;
     let device = Device::Cpu;
-    let form = |trained| Form { trained, dtype: DType::F32, device: device.clone() };
-    let theirs = Network::new(&parts.encoder, &parts.layers, &form(false))?;
+    let bits = match options.precision {
+        Precision::Bits { layers, .. } => Some(layers),
+        Precision::Exact => None,
+    };
+    let form = |trained, bits| Form { trained, dtype: DType::F32, device: device.clone(), bits };
+    let theirs = Network::new(&parts.encoder, &parts.layers, &form(false, None))?;
     let mut layers: Vec<Layer> =
         chosen.iter().map(|index| narrowed(&parts.layers[*index], options.encoder.ffn)).collect();
     let mut epoch = 0;
@@ -131,7 +135,7 @@ pub fn distil(
     for (layer, index) in layers.iter_mut().zip(&chosen) {
         adapt(layer, &parts.encoder, &options.encoder, divisors[*index]);
     }
-    let mine = Network::new(&options.encoder, &layers, &form(true))?;
+    let mine = Network::new(&options.encoder, &layers, &form(true, bits))?;
     let mut optimiser = AdamW::new(mine.parameters(), options.decay)?;
     let identity = identity(teacher, corpus, options);
     if let Some(path) = checkpoint {

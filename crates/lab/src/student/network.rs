@@ -36,6 +36,9 @@ pub(crate) struct Form {
     pub(crate) dtype: DType,
     /// Where.
     pub(crate) device: Device,
+    /// The matrices are used as they will be stored, in steps of so many bits with one scale a column; gradients pass as if
+    /// they were not rounded (the straight-through estimator), so that training sees what rounding does.
+    pub(crate) bits: Option<u8>,
 }
 
 /// A weight or bias.
@@ -68,6 +71,7 @@ impl Parameter {
 struct Affine {
     weight: Parameter,
     bias: Parameter,
+    bits: Option<u8>,
 }
 
 impl Affine {
@@ -75,11 +79,22 @@ impl Affine {
         Ok(Self {
             weight: Parameter::new(format!("{name}.weight"), &linear.weight, form)?,
             bias: Parameter::new(format!("{name}.bias"), &linear.bias, form)?,
+            bits: form.bits,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.weight.value)? + rows(x, &self.bias.value)?
+        x.matmul(&self.used()?)? + rows(x, &self.bias.value)?
+    }
+
+    /// The weight as it is used, see [`Form::bits`]; rounded as [`Matrix::quantised`] does.
+    fn used(&self) -> Result<Tensor> {
+        let Some(bits) = self.bits else { return Ok(self.weight.value.clone()) };
+        let exact = self.weight.value.detach();
+        let most = f64::from((1u32 << (bits - 1)) - 1);
+        let scale = (exact.abs()?.max_keepdim(0)? / most)?.maximum(f64::from(f32::MIN_POSITIVE))?;
+        let rounded = exact.broadcast_div(&scale)?.round()?.broadcast_mul(&scale)?;
+        &self.weight.value + (rounded - exact)?
     }
 
     fn linear(&self) -> Result<Linear> {

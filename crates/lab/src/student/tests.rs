@@ -1,4 +1,4 @@
-use blindroute_routing::bundle::{Activation, Attention, Bundle, EncoderConfig, Norms, Precision};
+use blindroute_routing::bundle::{Activation, Attention, Axis, Bundle, EncoderConfig, Norms, Precision};
 use candle_core::{DType, Device, Tensor};
 
 use super::{
@@ -7,7 +7,12 @@ use super::{
     network::{Batch, Form, Network},
     *,
 };
-use crate::{ClearEmbedder, embedder::Embedder, synthetic::small_encoder};
+use crate::{
+    ClearEmbedder,
+    embedder::Embedder,
+    synthetic::small_encoder,
+    vector::{dot, unit},
+};
 
 const VARIANTS: [(Attention, Activation); 4] = [
     (Attention::Softmax, Activation::Gelu),
@@ -32,7 +37,7 @@ fn texts() -> Vec<Vec<u32>> {
 
 fn network(bundle: &Bundle, trained: bool, dtype: DType) -> Network {
     let parts = bundle.parts();
-    Network::new(&parts.encoder, &parts.layers, &Form { trained, dtype, device: Device::Cpu }).unwrap()
+    Network::new(&parts.encoder, &parts.layers, &Form { trained, dtype, device: Device::Cpu, bits: None }).unwrap()
 }
 
 fn options(encoder: EncoderConfig, steps: usize) -> Options {
@@ -130,6 +135,53 @@ fn a_student_comes_near_its_teacher_and_is_a_bundle() {
         assert!(student.parts().routers.is_empty());
         assert_eq!(student.parts().embedding, teacher.parts().embedding);
     }
+}
+
+/// A student of few bits: what is stored is what was trained, and better than rounding a student that knew nothing of it.
+#[test]
+fn few_bits_are_trained_for() {
+    let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
+    let corpus = Corpus::new(texts()).unwrap();
+    let encoder = EncoderConfig { attention: Attention::TwoRelu, ..teacher.parts().encoder.clone() };
+    let few = Precision::Bits { table: 16, layers: 3 };
+    let distance_of = |bundle: &Bundle| {
+        let embed = |bundle: &Bundle| ClearEmbedder::new(bundle).unwrap().embed(&texts()).unwrap();
+        let pairs = embed(bundle).into_iter().zip(embed(&teacher));
+        pairs.map(|(a, b)| 1.0 - dot(&unit(&a), &unit(&b))).sum::<f32>()
+    };
+    let trained = |precision| {
+        let mut last = 0.0;
+        let options = Options { precision, ..options(encoder.clone(), 200) };
+        let student = distil(&teacher, &corpus, &options, None, &mut |p| last = p.embedding).unwrap();
+        (distance_of(&student), student, last)
+    };
+    let (aware, student, _) = trained(few);
+    let (_, exact, _) = trained(Precision::Exact);
+    let layers = |bundle: &Bundle| bundle.parts().layers.clone();
+    assert!(layers(&student).iter().all(|layer| layer.up.weight.is_quantised()));
+    let mut parts = exact.into_parts();
+    for layer in &mut parts.layers {
+        for linear in
+            [&mut layer.query, &mut layer.key, &mut layer.value, &mut layer.output, &mut layer.up, &mut layer.down]
+        {
+            linear.weight = linear.weight.quantised(Axis::Columns, 3);
+        }
+    }
+    let rounded = distance_of(&Bundle::new(parts).unwrap());
+    assert!(aware < 0.7 * rounded, "{aware} trained for it, {rounded} rounded afterwards");
+
+    // The network's forward pass with rounding is that of the stored weights without.
+    let parts = student.parts();
+    let views: Vec<Vec<u32>> = texts();
+    let views: Vec<&[u32]> = views.iter().map(Vec::as_slice).collect();
+    let batch = batch_of(&student, &views, &Device::Cpu).unwrap();
+    let pooled = |bits| {
+        let form = Form { trained: true, dtype: DType::F32, device: Device::Cpu, bits };
+        let network = Network::new(&parts.encoder, &parts.layers, &form).unwrap();
+        states(&network, &batch, &[1]).unwrap().pooled.to_vec2::<f32>().unwrap().concat()
+    };
+    let worst = pooled(Some(3)).iter().zip(pooled(None)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-5, "{worst}");
 }
 
 #[test]
