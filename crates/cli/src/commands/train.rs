@@ -29,6 +29,10 @@ enum RouterArgs {
     Uniroute {
         #[command(flatten)]
         common: CommonArgs,
+        /// How prompts find their cluster: the nearest of K-means, or, where that is better on the valid split, centroids
+        /// trained on the outcomes (UniRoute's LearnedMap).
+        #[arg(long, value_enum, default_value = "kmeans")]
+        map: MapArg,
         /// Numbers of clusters to try.
         #[arg(long, value_delimiter = ',', value_name = "K,...")]
         k: Option<Vec<usize>>,
@@ -67,6 +71,12 @@ enum RouterArgs {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum MapArg {
+    Kmeans,
+    Learned,
 }
 
 #[derive(clap::Args, Debug)]
@@ -117,8 +127,12 @@ impl CommonArgs {
 /// Trains, writes the bundle, and prints what the router is worth on the test split.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let (kind, common, method) = match args.router {
-        RouterArgs::Uniroute { common, k, smoothing, seed } => {
-            let mut options = uniroute::Options { seed, lambda: common.lambda()?, ..Default::default() };
+        RouterArgs::Uniroute { common, map, k, smoothing, seed } => {
+            let map = match map {
+                MapArg::Kmeans => uniroute::Map::KMeans,
+                MapArg::Learned => uniroute::Map::Learned,
+            };
+            let mut options = uniroute::Options { map, seed, lambda: common.lambda()?, ..Default::default() };
             options.clusters = k.unwrap_or(options.clusters);
             options.smoothing = smoothing.unwrap_or(options.smoothing);
             if let Some(few) = options.clusters.iter().find(|clusters| **clusters < 2) {
@@ -214,7 +228,10 @@ struct Summary<'a> {
 fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
     let test = &trained.test;
     let settings = match &trained.chosen {
-        Chosen::UniRoute { best, .. } => format!("{} clusters, smoothing {}", best.clusters, best.smoothing),
+        Chosen::UniRoute { best, .. } => {
+            let map = if best.passes > 0 { format!("a map of {} passes, ", best.passes) } else { String::new() };
+            format!("{map}{} clusters, smoothing {}", best.clusters, best.smoothing)
+        }
         Chosen::Direct { penalty, .. } => format!("penalty {penalty}"),
         Chosen::Cscr { best, .. } => {
             format!("descriptors of width {}, {} models survive the search", best.descriptor, best.keep)

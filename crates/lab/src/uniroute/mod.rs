@@ -4,6 +4,8 @@
 //! 1 − its mean score there, drawn towards its error over the whole split as if `smoothing` further prompts of average
 //! kind were in the cluster: small clusters know little.
 //!
+//! [`Map::Learned`] moves the centroids afterwards, so that prompts fall where the errors predict their outcomes best.
+//!
 //! The number of clusters and the smoothing are those with the largest [`evaluation::hull_area`] on the validation split: the area
 //! looks at every weight of cost, so the choice does not hang on one. Of equals, fewer clusters and more smoothing. The
 //! default weight of cost is chosen last, by [`LambdaRule`].
@@ -19,9 +21,24 @@ use crate::{
     vector::{argmax, dot, unit},
 };
 
+mod learned;
+
+/// How prompts find their cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Map {
+    /// The nearest centroid of K-means.
+    #[default]
+    KMeans,
+    /// The paper's LearnedMap: centroids that are trained on the outcomes. Training mixes clusters by a softmax, as the
+    /// paper does; the router takes the nearest, so that the same secure program serves both maps.
+    Learned,
+}
+
 /// What to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
+    /// How prompts find their cluster. A learned map is tried beside K-means, and kept where it is better.
+    pub map: Map,
     /// Numbers of clusters; those above the number of train prompts are passed over.
     pub clusters: Vec<usize>,
     /// Weights of the whole split's error, in prompts.
@@ -39,6 +56,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            map: Map::default(),
             clusters: vec![4, 8, 16, 24, 32, 48, 64],
             smoothing: vec![1.0, 3.0, 10.0, 30.0, 100.0],
             lambda: LambdaRule::default(),
@@ -56,6 +74,8 @@ pub struct Trial {
     pub clusters: usize,
     /// The weight of the whole split's error.
     pub smoothing: f32,
+    /// For how many passes over the train split the map was trained; 0 for K-means.
+    pub passes: usize,
     /// The area on the validation split.
     pub area: f64,
 }
@@ -94,26 +114,34 @@ pub fn train(
     for &clusters in options.clusters.iter().filter(|clusters| (1..=points.len()).contains(*clusters)) {
         let centroids = cluster(&points, clusters, effort).centroids;
         let centroids = Matrix::from_fn(clusters, train.embeddings().columns(), |row, column| centroids[row][column]);
-        let places: Vec<usize> = (train.embeddings().iter_rows())
-            .map(|point| argmax(centroids.iter_rows().map(|centroid| dot(centroid, point))))
-            .collect();
-        for &smoothing in &options.smoothing {
-            let errors = errors(train, &places, clusters, smoothing);
-            let router = UniRoute { centroids: centroids.clone(), errors, cost: cost_row(cost) };
-            let rule = Rule::UniRoute(router.clone());
-            let trial = Trial {
-                clusters,
-                smoothing,
-                area: evaluation::hull_area(&evaluation::sweep(&rule, valid, &evaluation::lambdas())),
-            };
-            on_trial(&trial);
-            tried.push(trial);
-            let better = |best: &Trial| {
-                let simpler = |trial: &Trial| (std::cmp::Reverse(trial.clusters), trial.smoothing);
-                trial.area > best.area || (trial.area == best.area && simpler(&trial) > simpler(best))
-            };
-            if best.as_ref().is_none_or(|(best, _)| better(best)) {
-                best = Some((trial, router));
+        let mut maps = vec![(0, centroids)];
+        if options.map == Map::Learned && clusters > 1 {
+            let first = errors(train, &places(train, &maps[0].1), clusters, learned::SMOOTHING);
+            maps.extend(learned::maps(train, &maps[0].1, &first, options.seed)?);
+        }
+        for (passes, centroids) in maps {
+            let places = places(train, &centroids);
+            for &smoothing in &options.smoothing {
+                let errors = errors(train, &places, clusters, smoothing);
+                let router = UniRoute { centroids: centroids.clone(), errors, cost: cost_row(cost) };
+                let rule = Rule::UniRoute(router.clone());
+                let trial = Trial {
+                    clusters,
+                    smoothing,
+                    passes,
+                    area: evaluation::hull_area(&evaluation::sweep(&rule, valid, &evaluation::lambdas())),
+                };
+                on_trial(&trial);
+                tried.push(trial);
+                let better = |best: &Trial| {
+                    let simpler = |trial: &Trial| {
+                        (std::cmp::Reverse(trial.clusters), std::cmp::Reverse(trial.passes), trial.smoothing)
+                    };
+                    trial.area > best.area || (trial.area == best.area && simpler(&trial) > simpler(best))
+                };
+                if best.as_ref().is_none_or(|(best, _)| better(best)) {
+                    best = Some((trial, router));
+                }
             }
         }
     }
@@ -121,6 +149,12 @@ pub fn train(
     let (chosen, router) = best.ok_or(TrainError::Options { what: "number of clusters", hint })?;
     let (lambda, valid) = choose_lambda(&Rule::UniRoute(router.clone()), valid, options.lambda);
     Ok(Fitted { router, lambda, valid, chosen, tried })
+}
+
+/// The nearest centroid of every prompt.
+fn places(samples: &Samples, centroids: &Matrix) -> Vec<usize> {
+    let nearest = |point| argmax(centroids.iter_rows().map(|centroid| dot(centroid, point)));
+    samples.embeddings().iter_rows().map(nearest).collect()
 }
 
 fn errors(samples: &Samples, places: &[usize], clusters: usize, smoothing: f32) -> Matrix {
@@ -171,6 +205,31 @@ mod tests {
         assert!(area > evaluation::hull_area(&evaluation::singles(&test, &cost)) + 0.1);
         let again = train(&train_split, &valid, &cost, &Options::default(), &mut |_| ()).unwrap();
         assert_eq!(again, fitted);
+    }
+
+    /// Three kinds of prompts in two clusters: the third lies nearer to the first, but its outcomes are the second's.
+    #[test]
+    fn a_learned_map_looks_at_outcomes() {
+        let kinds = [[1.0, 0.0], [0.0, 1.0], [0.8, 0.6]];
+        let split = |prompts: usize, phase: usize| {
+            let embeddings = Matrix::from_fn(prompts, 8, |row, column| {
+                let noise = ((row * 31 + column * 17 + phase) % 23) as f32 / 23.0 - 0.5;
+                kinds[row % 3].get(column).copied().unwrap_or(0.0) + 0.1 * noise
+            });
+            let scores = Matrix::from_fn(prompts, 2, |row, model| f32::from(u8::from((row % 3 != 0) == (model == 1))));
+            Samples::new(embeddings, scores).unwrap()
+        };
+        let (train_split, valid, test) = (split(300, 0), split(150, 5), split(150, 9));
+        let of = |map| {
+            let options = Options { map, clusters: vec![2], ..Default::default() };
+            train(&train_split, &valid, &[1.0, 1.0], &options, &mut |_| ()).unwrap()
+        };
+        let score = |fitted: &Fitted| evaluation::operate(&Rule::UniRoute(fitted.router.clone()), &test, 0.0).score;
+        let (kmeans, learned) = (of(Map::KMeans), of(Map::Learned));
+        assert!(score(&kmeans) < 0.7, "{}", score(&kmeans));
+        assert!(score(&learned) > 0.95 && learned.chosen.passes > 0, "{}, {:?}", score(&learned), learned.chosen);
+        assert_eq!(learned.tried.iter().filter(|trial| trial.passes == 0).count(), kmeans.tried.len());
+        assert_eq!(of(Map::Learned), learned);
     }
 
     #[test]
