@@ -40,6 +40,8 @@ enum Command {
     Data(commands::data::DataCommand),
     /// Train a router from a table of who answered what how well, and put it into a bundle
     Train(commands::train::TrainArgs),
+    /// Measure models' descriptors through an endpoint, for CSCR
+    Fingerprint(commands::fingerprint::FingerprintArgs),
     /// Teach a cheaper encoder to give a teacher's embeddings
     Distil(commands::distil::DistilArgs),
     /// Measure a bundle's routers on a data set, beside baselines and with intervals
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Dealer(args) => commands::serve::dealer(&args),
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Train(args) => commands::train::run(args),
+        Command::Fingerprint(args) => commands::fingerprint::run(&args),
         Command::Distil(args) => commands::distil::run(&args),
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),

@@ -26,6 +26,8 @@ pub mod data;
 pub mod direct;
 pub mod embedder;
 pub mod evaluation;
+pub mod fingerprint;
+pub mod join;
 pub mod rule;
 pub mod similarity;
 pub mod student;

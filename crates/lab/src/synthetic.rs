@@ -1,14 +1,17 @@
 //! Made-up samples and encoders, for tests.
 
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear, Matrix,
+    Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Model,
 };
 use rand_chacha::{
     ChaCha8Rng,
     rand_core::{RngCore, SeedableRng},
 };
 
-use crate::Samples;
+use crate::{
+    Samples,
+    data::{Dataset, Prompt, Split},
+};
 
 /// Train, validation and test samples of `topics` topics in 32 dimensions, and the costs of `models` models. Model m
 /// answers the topics that leave m when divided by the number of models, and one other topic in four.
@@ -34,12 +37,48 @@ pub(crate) fn synthetic(topics: usize, models: usize) -> (Samples, Samples, Samp
     (split(400), split(160), split(200), cost)
 }
 
+/// A bundle of a made-up encoder without routers, a table of [`synthetic`]'s prompts and models, and the prompts' embeddings.
+pub(crate) fn synthetic_pool(topics: usize, models: usize) -> (Bundle, Dataset, Matrix) {
+    let (train, valid, test, cost) = synthetic(topics, models);
+    let splits = [(Split::Train, &train), (Split::Valid, &valid), (Split::Test, &test)];
+    let prompts = splits.iter().flat_map(|(split, samples)| {
+        (0..samples.prompts()).map(move |index| Prompt {
+            id: format!("{split} {index}"),
+            text: "a".to_owned(),
+            source: String::new(),
+            split: *split,
+        })
+    });
+    let joined = |of: fn(&Samples) -> &Matrix| {
+        let data: Vec<f32> = splits.iter().flat_map(|(_, samples)| of(samples).data().to_vec()).collect();
+        let columns = of(&train).columns();
+        Matrix::new(data.len() / columns, columns, data).unwrap()
+    };
+    let model = |(index, cost): (usize, &f32)| Model {
+        name: format!("model {index}"),
+        price: f64::from(*cost),
+        unit: "USD per 1M tokens".to_owned(),
+    };
+    let dataset = Dataset {
+        models: cost.iter().enumerate().map(model).collect(),
+        prompts: prompts.collect(),
+        scores: joined(Samples::scores),
+        query_costs: None,
+    };
+    (small_encoder_of(32, Attention::TwoRelu, Activation::Relu), dataset, joined(Samples::embeddings))
+}
+
 /// A made-up encoder of two layers of width 8, with a vocabulary of 24 tokens and no routers.
 pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bundle {
+    small_encoder_of(8, attention, activation)
+}
+
+/// The same of another width.
+pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: Activation) -> Bundle {
     let mut draws = ChaCha8Rng::seed_from_u64(5);
     let config = EncoderConfig {
         layers: 2,
-        hidden: 8,
+        hidden,
         heads: 2,
         ffn: 16,
         vocabulary: 24,
@@ -53,20 +92,20 @@ pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bun
         let data = (0..rows * columns).map(|_| around + size * (draws.next_u32() as f32 / u32::MAX as f32 - 0.5));
         Matrix::new(rows, columns, data.collect()).unwrap()
     };
-    let mut norm = || LayerNorm { gain: matrix(1, 8, 1.0, 0.6), bias: matrix(1, 8, 0.0, 0.6) };
+    let mut norm = || LayerNorm { gain: matrix(1, hidden, 1.0, 0.6), bias: matrix(1, hidden, 0.0, 0.6) };
     let norms: Vec<LayerNorm> = (0..5).map(|_| norm()).collect();
     let mut linear = |inputs: usize, outputs: usize| Linear {
         weight: matrix(inputs, outputs, 0.0, 2.0),
         bias: matrix(1, outputs, 0.0, 0.5),
     };
     let layers = (0..2).map(|index| Layer {
-        query: linear(8, 8),
-        key: linear(8, 8),
-        value: linear(8, 8),
-        output: linear(8, 8),
+        query: linear(hidden, hidden),
+        key: linear(hidden, hidden),
+        value: linear(hidden, hidden),
+        output: linear(hidden, hidden),
         attention_norm: norms[2 * index].clone(),
-        up: linear(8, 16),
-        down: linear(16, 8),
+        up: linear(hidden, 16),
+        down: linear(16, hidden),
         output_norm: norms[2 * index + 1].clone(),
     });
     let layers = layers.collect();
@@ -74,9 +113,9 @@ pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bun
     let special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"];
     let tokenizer = tokenizer_json(special.into_iter().chain(letters.iter().map(String::as_str)));
     let embedding = EmbeddingTables {
-        token: matrix(24, 8, 0.0, 2.0),
-        position: matrix(32, 8, 0.0, 1.0),
-        segment: matrix(1, 8, 0.0, 1.0),
+        token: matrix(24, hidden, 0.0, 2.0),
+        position: matrix(32, hidden, 0.0, 1.0),
+        segment: matrix(1, hidden, 0.0, 1.0),
         norm: norms[4].clone(),
     };
     let (models, routers, origin) = (Vec::new(), Vec::new(), "encoder: made up".to_owned());

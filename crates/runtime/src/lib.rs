@@ -53,7 +53,7 @@ pub mod shutdown;
 pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
 pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
-pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles};
+pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles, choose_cryptography};
 pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};

@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 pub(crate) enum BundleCommand {
     /// Make a bundle from the published weights of an encoder
     Import(super::bundle_import::ImportArgs),
+    /// Let models join the pool of a bundle's routers, without training
+    Add(super::bundle_add::AddArgs),
     /// Split a bundle into its public part and one share for each server
     Split(SplitArgs),
     /// Take the routers and the pool out of a bundle: the encoder that clients of placement head need
@@ -55,6 +57,7 @@ pub(crate) struct ShowArgs {
 pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
     match command {
         BundleCommand::Import(args) => super::bundle_import::run(args),
+        BundleCommand::Add(args) => super::bundle_add::run(&args),
         BundleCommand::Split(args) => run_split(&args),
         BundleCommand::Encoder(args) => encoder(&args),
         BundleCommand::Show(args) => show(&args),

@@ -7,8 +7,8 @@ use std::{
 
 use anyhow::{Context, bail};
 use blindroute_lab::{
-    Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report, train_router,
-    uniroute,
+    Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report,
+    fingerprint::Fingerprints, train_router, uniroute,
 };
 use blindroute_routing::bundle::{Bundle, Matrix, Model};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -61,6 +61,9 @@ enum RouterArgs {
         /// Widths of the models' outcome fingerprints to try.
         #[arg(long, value_delimiter = ',', value_name = "D,...")]
         descriptor: Option<Vec<usize>>,
+        /// The models' fingerprints, from `blindroute fingerprint`, instead of outcome fingerprints.
+        #[arg(long, value_name = "FILE.json", conflicts_with = "descriptor")]
+        descriptors: Option<PathBuf>,
         /// The most passes over the train split.
         #[arg(long, default_value_t = cscr::Options::default().passes)]
         passes: usize,
@@ -126,6 +129,7 @@ impl CommonArgs {
 
 /// Trains, writes the bundle, and prints what the router is worth on the test split.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
+    let mut fingerprints = None;
     let (kind, common, method) = match args.router {
         RouterArgs::Uniroute { common, map, k, smoothing, seed } => {
             let map = match map {
@@ -146,7 +150,8 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             check_penalties(&options.penalties)?;
             ("direct", common, Method::Direct(options))
         }
-        RouterArgs::Cscr { common, k, descriptor, passes, rate, seed } => {
+        RouterArgs::Cscr { common, k, descriptor, descriptors, passes, rate, seed } => {
+            fingerprints = descriptors.as_deref().map(Fingerprints::read).transpose()?;
             let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
             options.keep = k.unwrap_or(options.keep);
             options.clusters = descriptor.unwrap_or(options.clusters);
@@ -156,7 +161,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             ("cscr", common, Method::Cscr(options))
         }
     };
-    train(kind, common, &method)
+    train(kind, common, method, fingerprints.as_ref())
 }
 
 fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
@@ -166,9 +171,17 @@ fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
     }
 }
 
-fn train(kind: &str, common: CommonArgs, method: &Method) -> anyhow::Result<()> {
+fn train(
+    kind: &str,
+    common: CommonArgs,
+    mut method: Method,
+    fingerprints: Option<&Fingerprints>,
+) -> anyhow::Result<()> {
     check_out(&common.out)?;
     let dataset = Dataset::load(&common.data)?;
+    if let (Method::Cscr(options), Some(fingerprints)) = (&mut method, fingerprints) {
+        options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
+    }
     let read = Bundle::open(&common.bundle)
         .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
     for name in &read.unknown {
@@ -180,7 +193,7 @@ fn train(kind: &str, common: CommonArgs, method: &Method) -> anyhow::Result<()> 
     let name = common.name.as_deref().unwrap_or(kind);
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
-    let trained = train_router(read.bundle, &dataset, &embeddings, method, name, &source);
+    let trained = train_router(read.bundle, &dataset, &embeddings, &method, name, &source);
     working.finish_and_clear();
     let trained = trained?;
     for router in &trained.dropped {

@@ -276,7 +276,7 @@ impl<'a> HeadTraining<'a> {
     }
 }
 
-fn unit_rows(matrix: &Matrix) -> Matrix {
+pub(crate) fn unit_rows(matrix: &Matrix) -> Matrix {
     let rows: Vec<Vec<f32>> = matrix.iter_rows().map(unit).collect();
     Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| rows[row][column])
 }

@@ -1,10 +1,12 @@
-//! Reading text files a line at a time, in bounded memory.
+//! Reading text files a line at a time, in bounded memory, and texts to learn from.
 
 use std::{
     fs::File,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
+
+use serde::Deserialize;
 
 use super::{
     DataError,
@@ -52,5 +54,51 @@ impl Lines {
                 return Ok(Some((self.line, self.text.trim_ascii())));
             }
         }
+    }
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    text: Option<String>,
+    prompt: Option<String>,
+    split: Option<String>,
+}
+
+/// The texts of a file of JSON objects, a line each, in the field `text` or `prompt`. A line whose `split` is not `train` is
+/// passed over: a data set's `prompts.jsonl` can be given as it is.
+pub(crate) fn texts(path: &Path, hint: &'static str) -> Result<Vec<String>, DataError> {
+    let mut lines = Lines::open(path, MAX_FILE_BYTES, hint)?;
+    let mut texts = Vec::new();
+    while let Some((line, text)) = lines.next()? {
+        let wrong = |problem: &str| DataError::Line { path: path.to_owned(), line, problem: problem.to_owned() };
+        let entry: Entry =
+            serde_json::from_slice(text).map_err(|_| wrong("it is not a JSON object; correct it or remove it"))?;
+        if entry.split.is_some_and(|split| split != "train") {
+            continue;
+        }
+        let text = entry.text.or(entry.prompt);
+        texts.push(text.ok_or_else(|| wrong("it has neither the field text nor prompt; add one"))?);
+    }
+    Ok(texts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_or_refused_without_being_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("texts.jsonl");
+        let read = |content: &str| {
+            std::fs::write(&path, content).unwrap();
+            texts(&path, "")
+        };
+        let content = "{\"text\": \"a\", \"label\": 1}\n\n{\"prompt\": \"b\", \"split\": \"train\"}\n{\"prompt\": \"c\", \"split\": \"test\"}\n";
+        assert_eq!(read(content).unwrap(), ["a", "b"]);
+        let error = read("{\"text\": \"a\"}\nsecret words\n").unwrap_err().to_string();
+        assert!(error.contains("line 2: it is not a JSON object") && !error.contains("secret"), "{error}");
+        let error = read("{\"words\": \"secret\"}\n").unwrap_err().to_string();
+        assert!(error.contains("neither the field text nor prompt") && !error.contains("secret"), "{error}");
     }
 }

@@ -113,6 +113,31 @@ impl Dataset {
         self.query_costs.as_ref()
     }
 
+    /// The same prompts with these models, in this order.
+    ///
+    /// # Panics
+    /// If there is no such place.
+    pub fn with_models(&self, places: &[usize]) -> Self {
+        let pick = |matrix: &Matrix| {
+            Matrix::from_fn(matrix.rows(), places.len(), |row, column| matrix.row(row)[places[column]])
+        };
+        Self {
+            models: places.iter().map(|place| self.models[*place].clone()).collect(),
+            prompts: self.prompts.clone(),
+            scores: pick(&self.scores),
+            query_costs: self.query_costs.as_ref().map(pick),
+        }
+    }
+
+    /// The same without one model.
+    ///
+    /// # Panics
+    /// If there is no such place.
+    pub fn without_model(&self, place: usize) -> Self {
+        let others: Vec<usize> = (0..self.models.len()).filter(|other| *other != place).collect();
+        self.with_models(&others)
+    }
+
     /// Each model's price relative to the largest.
     pub fn relative_costs(&self) -> Vec<f32> {
         relative_costs(&self.models)

@@ -6,19 +6,15 @@
 //! Batches hold about as many tokens each, of texts of similar length, so that little is padding and every step takes
 //! about as long. Everything follows from the seed and the number of the step: a resumed training needs no more.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use blindroute_routing::tokenizer::Tokenizer;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rayon::prelude::*;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    data::{
-        DataError,
-        lines::{Lines, MAX_FILE_BYTES},
-    },
+    data::{DataError, lines},
     draws::shuffle,
 };
 
@@ -39,13 +35,6 @@ pub enum CorpusError {
         /// How many there must be.
         least: usize,
     },
-}
-
-#[derive(Deserialize)]
-struct Line {
-    text: Option<String>,
-    prompt: Option<String>,
-    split: Option<String>,
 }
 
 const HINT: &str = "give a file of JSON lines with the field text or prompt";
@@ -70,7 +59,7 @@ impl Corpus {
     pub fn read(paths: &[PathBuf], tokenizer: &Tokenizer, most_tokens: usize) -> Result<Self, CorpusError> {
         let mut texts = Vec::new();
         for path in paths {
-            texts.extend(read(path)?);
+            texts.extend(lines::texts(path, HINT)?);
         }
         texts.sort_unstable();
         texts.dedup();
@@ -144,22 +133,6 @@ impl Corpus {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<String>, DataError> {
-    let mut lines = Lines::open(path, MAX_FILE_BYTES, HINT)?;
-    let mut texts = Vec::new();
-    while let Some((line, text)) = lines.next()? {
-        let wrong = |problem: &str| DataError::Line { path: path.to_owned(), line, problem: problem.to_owned() };
-        let entry: Line =
-            serde_json::from_slice(text).map_err(|_| wrong("it is not a JSON object; correct it or remove it"))?;
-        if entry.split.is_some_and(|split| split != "train") {
-            continue;
-        }
-        let text = entry.text.or(entry.prompt);
-        texts.push(text.ok_or_else(|| wrong("it has neither the field text nor prompt; add one"))?);
-    }
-    Ok(texts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,19 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_read_or_refused_without_being_quoted() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("texts.jsonl");
-        let read = |content: &str| {
-            std::fs::write(&path, content).unwrap();
-            read(&path)
-        };
-        let content = "{\"text\": \"a\", \"label\": 1}\n\n{\"prompt\": \"b\", \"split\": \"train\"}\n{\"prompt\": \"c\", \"split\": \"test\"}\n";
-        assert_eq!(read(content).unwrap(), ["a", "b"]);
-        let error = read("{\"text\": \"a\"}\nsecret words\n").unwrap_err().to_string();
-        assert!(error.contains("line 2: it is not a JSON object") && !error.contains("secret"), "{error}");
-        let error = read("{\"words\": \"secret\"}\n").unwrap_err().to_string();
-        assert!(error.contains("neither the field text nor prompt") && !error.contains("secret"), "{error}");
+    fn a_few_texts_are_no_corpus() {
         assert!(matches!(Corpus::new(vec![vec![1]; 3]), Err(CorpusError::TooFew { found: 3, .. })));
     }
 }

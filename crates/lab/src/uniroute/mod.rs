@@ -157,6 +157,11 @@ fn places(samples: &Samples, centroids: &Matrix) -> Vec<usize> {
     samples.embeddings().iter_rows().map(nearest).collect()
 }
 
+/// Each model's error in each cluster, `[K, M]`: what a model needs to join.
+pub(crate) fn cluster_errors(samples: &Samples, centroids: &Matrix, smoothing: f32) -> Matrix {
+    errors(samples, &places(samples, centroids), centroids.rows(), smoothing)
+}
+
 fn errors(samples: &Samples, places: &[usize], clusters: usize, smoothing: f32) -> Matrix {
     let models = samples.models();
     let overall: Vec<f64> = samples.mean_scores().iter().map(|score| 1.0 - score).collect();

@@ -28,6 +28,13 @@ pub(crate) use generate::create_private_directory;
 use crate::role::Role;
 use crate::scene::{Network, Path as ScenePath, Scene};
 
+/// Makes the cryptography of our own connections that of every TLS connection of this process, as of HTTP clients that leave
+/// the choice to the program. Calling it again changes nothing.
+pub fn choose_cryptography() {
+    // An error only says that it was chosen before.
+    provider::default_provider().install_default().ok();
+}
+
 /// Where one role's certificate, key and authority are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {

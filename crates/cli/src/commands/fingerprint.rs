@@ -1,0 +1,120 @@
+//! `blindroute fingerprint`: models' descriptors from what they answer.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, Options, Probes, fingerprint};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::bundle_import::{check_out, print, write_file};
+
+/// Measure models' descriptors through an endpoint that speaks OpenAI's protocol, for CSCR. Models that the file has already
+/// are left as they are: a measurement that was cut goes on, and a model can be added later.
+#[derive(clap::Args, Debug)]
+pub(crate) struct FingerprintArgs {
+    /// The endpoint, as https://api.example.com/v1.
+    #[arg(long, value_name = "URL")]
+    base_url: String,
+    /// A model's name at the endpoint; may be given several times.
+    #[arg(long, value_name = "NAME", required = true)]
+    model: Vec<String>,
+    /// The probes: JSON lines with prompt or text; lines of a split other than train are passed over.
+    #[arg(long, value_name = "FILE.jsonl")]
+    probes: PathBuf,
+    /// How many of them are asked, from the first.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    most: usize,
+    /// footprint: which tokens a model thinks of; needs top_logprobs. perplexity: how surprising its answers are.
+    #[arg(long, value_enum, default_value = "footprint")]
+    kind: KindArg,
+    /// The most tokens of an answer [default: 10 for a footprint, 64 for perplexity].
+    #[arg(long)]
+    tokens: Option<usize>,
+    /// The width of a footprint.
+    #[arg(long, default_value_t = 128)]
+    width: usize,
+    /// Who judges perplexity: an endpoint whose completions can echo a prompt with its log-probabilities [default: each
+    /// model judges its own answers].
+    #[arg(long, value_name = "URL", requires = "scorer_model")]
+    scorer_url: Option<String>,
+    /// The judge's name there.
+    #[arg(long, value_name = "NAME", requires = "scorer_url")]
+    scorer_model: Option<String>,
+    /// The environment variable with the endpoint's API key; none is sent if it is not set.
+    #[arg(long, default_value = "OPENAI_API_KEY", value_name = "VARIABLE")]
+    api_key_env: String,
+    /// Where to keep the fingerprints; a file that is there is added to.
+    #[arg(long, value_name = "FILE.json")]
+    out: PathBuf,
+    /// Print what was measured as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, Debug)]
+enum KindArg {
+    Footprint,
+    Perplexity,
+}
+
+/// Asks every model every probe, and writes the file after each model.
+pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
+    check_out(&args.out)?;
+    let (kind, tokens) = match args.kind {
+        KindArg::Footprint => (Kind::Footprint, 10),
+        KindArg::Perplexity => (Kind::Perplexity, 64),
+    };
+    let options = Options { kind, tokens: args.tokens.unwrap_or(tokens), width: args.width };
+    if options.tokens == 0 || !(2..=65536).contains(&options.width) {
+        bail!("--tokens must be at least 1 and --width from 2 to 65536");
+    }
+    let probes = Probes::read(&args.probes, args.most)?;
+    blindroute_runtime::choose_cryptography();
+    let key = std::env::var(&args.api_key_env).ok();
+    let endpoint = Endpoint::new(&args.base_url, key.as_deref())?;
+    let scorer = args.scorer_url.as_deref().map(|url| Endpoint::new(url, key.as_deref())).transpose()?;
+    let scorer = scorer.as_ref().zip(args.scorer_model.as_deref());
+
+    let empty = Fingerprints::new(&options, &probes, scorer.map(|(_, model)| model));
+    let mut all = match args.out.try_exists() {
+        Ok(true) => Fingerprints::read(&args.out)?,
+        _ => empty.clone(),
+    };
+    if !all.compares_with(&empty) {
+        bail!(
+            "{} was measured by other probes, tokens, kind or scorer; measure alike, or name another --out",
+            args.out.display()
+        );
+    }
+    let mut measured = Vec::new();
+    for model in &args.model {
+        if all.has(model) {
+            tracing::info!("{model} is in {} already", args.out.display());
+            continue;
+        }
+        let bar = ProgressBar::new(probes.len() as u64);
+        bar.set_style(ProgressStyle::with_template("asking {msg} {wide_bar} {pos}/{len} {eta}")?);
+        bar.set_message(model.clone());
+        let found = fingerprint(&endpoint, model, scorer, &probes, &options, &mut |done| bar.set_position(done as u64));
+        bar.finish_and_clear();
+        let found = found.with_context(|| format!("could not measure {model}"))?;
+        all.insert(model, found);
+        if !all.is_one_width() {
+            bail!("{} has descriptors of another width; give its --width, or name another --out", args.out.display());
+        }
+        write_file(all.to_json()?.as_bytes(), &args.out)?;
+        measured.push(model);
+    }
+    print(&if args.json {
+        serde_json::json!({"out": args.out, "models": all.len(), "measured": measured, "probes": probes.len()})
+            .to_string()
+    } else {
+        format!(
+            "{}: {} models, {} measured now by {} probes",
+            args.out.display(),
+            all.len(),
+            measured.len(),
+            probes.len()
+        )
+    })
+}
