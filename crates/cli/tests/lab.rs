@@ -55,6 +55,58 @@ fn a_student_is_taught_resumed_and_measured() {
     assert!(found["spearman"].as_f64().unwrap() > 0.4);
 }
 
+/// A table in which the prompt's kind decides which of two models is right.
+fn table(folder: &Path) -> String {
+    let folder = folder.join("table");
+    std::fs::create_dir(&folder).unwrap();
+    let (mut prompts, mut outcomes) = (String::new(), "id,small,large\n".to_owned());
+    for index in 0..60 {
+        let text = [format!("what is {index} plus {index}"), format!("translate the word number {index}")];
+        let split = ["train", "valid", "test"][index / 2 % 3];
+        let line =
+            serde_json::json!({"id": index.to_string(), "prompt": text[index % 2], "source": "", "split": split});
+        writeln!(prompts, "{line}").unwrap();
+        writeln!(outcomes, "{index},{},{}", 1 - index % 2, index % 2).unwrap();
+    }
+    write(&folder, "prompts.jsonl", &prompts);
+    write(&folder, "outcomes.csv", &outcomes);
+    let models = [("small", 1), ("large", 4)]
+        .map(|(name, cost)| serde_json::json!({"name": name, "cost": cost, "cost_unit": "USD"}));
+    write(&folder, "models.json", &serde_json::Value::from(models.to_vec()).to_string());
+    folder.to_str().unwrap().to_owned()
+}
+
+/// PPRoute's three stages: a head on the teacher, the student with it, and the head on the student.
+#[test]
+fn a_student_is_taught_to_route_in_three_stages() {
+    let home = tempfile::tempdir().unwrap();
+    let encoder = small_bundle(home.path()).to_str().unwrap().to_owned();
+    let (texts, table) = (write(home.path(), "texts.jsonl", &texts()), table(home.path()));
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (teacher, student, tuned) = (path("teacher.blindroute"), path("student.blindroute"), path("tuned.blindroute"));
+    let train = |bundle: &str, out: &str, rest: &[&str]| {
+        let common = ["train", "cscr", "--data", &table, "--bundle", bundle, "--out", out, "--passes", "2", "--json"];
+        run_within(Duration::from_secs(120), command(&[&common[..], rest].concat()), b"")
+    };
+    train(&encoder, &teacher, &["--descriptor", "2"]).json();
+    let distil = |teacher: &str, rest: &[&str]| {
+        let common = ["distil", "--teacher", teacher, "--text", &texts, "--ffn-width", "96", "--tokens", "128"];
+        let common = [&common[..], &["--longest", "16", "--steps", "3", "--out", &student, "--json"]].concat();
+        run_within(Duration::from_secs(120), command(&[&common[..], rest].concat()), b"")
+    };
+    let taught = distil(&teacher, &["--routing", &table, "--trust", "0.5"]).json();
+    // It may be below 0: the cheap models' part of the sum counts more above the line than below.
+    assert!(taught["loss"]["routing"].is_f64(), "{taught}");
+    let found = train(&student, &tuned, &["--fine-tune", "cscr"]).json();
+    assert_eq!((&found["router"], &found["chosen"]["descriptor"]), (&"cscr".into(), &2.into()));
+
+    assert!(distil(&encoder, &["--routing", &table]).error().contains("is for other models than the data set"));
+    let other = distil(&teacher, &["--routing", &table, "--start", &encoder, "--checkpoint", &path("other")]);
+    assert!(other.error().contains("the student to start from has another program"), "{}", other.stderr);
+    assert!(distil(&teacher, &["--routing", &table, "--beta", "0"]).error().contains("above 0"));
+    assert!(train(&student, &tuned, &["--fine-tune", "none"]).error().contains("no router \"none\""));
+}
+
 #[test]
 fn a_calibration_is_made_and_used() {
     let home = tempfile::tempdir().unwrap();

@@ -1,18 +1,25 @@
 //! `blindroute distil`: an encoder that MPC likes, from one that it does not.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use blindroute_lab::student::{Corpus, Options, Progress, distil};
+use blindroute_lab::{
+    data::{Dataset, Split},
+    student::{Corpus, Course, Lessons, Options, Progress, Tie, distil},
+};
 use blindroute_routing::{
-    bundle::{Activation, Attention, EncoderConfig, Norms, Precision},
+    bundle::{Activation, Attention, Bundle, EncoderConfig, Matrix, Norms, Precision},
     tokenizer::{MAX_TOKENS, Tokenizer},
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::bundle_import::{check_out, one_of, print, write_bundle};
+use super::{
+    bundle_import::{check_out, one_of, print, write_bundle},
+    train::head,
+};
 
-/// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers.
+/// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers, or, with
+/// --routing, with the router whose head was taught too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DistilArgs {
     /// The bundle of the teacher (`bundle import --exact --attention softmax --ffn gelu`), from whose weights the student starts.
@@ -21,6 +28,21 @@ pub(crate) struct DistilArgs {
     /// Texts to learn on: JSON lines with the field text or prompt; lines of a split other than train are passed over.
     #[arg(long, value_name = "FILE", required = true)]
     text: Vec<PathBuf>,
+    /// A student of the same program to start from [default: the teacher's weights].
+    #[arg(long, value_name = "FILE")]
+    start: Option<PathBuf>,
+    /// A routing data set that the student learns from as well, with the head of a CSCR router of the teacher's bundle.
+    #[arg(long, value_name = "DIR")]
+    routing: Option<PathBuf>,
+    /// That router's name.
+    #[arg(long, default_value = "cscr", value_name = "NAME", requires = "routing")]
+    router: String,
+    /// How much staying near the teacher counts beside routing.
+    #[arg(long, default_value_t = 1.0, value_name = "NUMBER", requires = "routing", conflicts_with = "trust")]
+    beta: f64,
+    /// How far from the teacher the student may go, as the whole loss without routing; what it counts follows from that.
+    #[arg(long, value_name = "NUMBER", requires = "routing")]
+    trust: Option<f64>,
     /// The student's attention: 2relu divides rows by their sum, relu by a constant.
     #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu", "relu"]))]
     attention: Attention,
@@ -100,6 +122,9 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
         .with_context(|| format!("the tokenizer of {}", args.teacher.display()))?;
     let corpus = Corpus::read(&args.text, &tokenizer, args.longest)?;
     tracing::info!("{} texts", corpus.len());
+    let start = args.start.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;
+    let lessons = args.routing.as_deref().map(|folder| lessons(args, folder, &teacher, &tokenizer)).transpose()?;
+    let course = Course { teacher: &teacher, corpus: &corpus, start: start.as_ref(), lessons: lessons.as_ref() };
     let checkpoint = args.checkpoint.clone().unwrap_or_else(|| {
         let mut name = args.out.clone().into_os_string();
         name.push(".checkpoint");
@@ -109,7 +134,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     let bar = ProgressBar::new(args.steps as u64);
     bar.set_style(ProgressStyle::with_template("distilling {wide_bar} {pos}/{len} {eta} {msg}")?);
     let mut mean = Smoothed::default();
-    let student = distil(&teacher, &corpus, &options, Some(&checkpoint), &mut |progress| {
+    let student = distil(&course, &options, Some(&checkpoint), &mut |progress| {
         mean.add(progress);
         bar.set_position(progress.step as u64);
         bar.set_message(mean.describe());
@@ -130,12 +155,26 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     print(&if args.json {
         serde_json::json!({
             "out": args.out, "bytes": bytes, "digest": digest.to_string(), "steps": args.steps, "texts": corpus.len(),
-            "loss": {"hidden": mean.hidden, "embedding": mean.embedding, "similarity": mean.similarity},
+            "loss": {"hidden": mean.hidden, "embedding": mean.embedding, "similarity": mean.similarity, "routing": mean.routing},
         })
         .to_string()
     } else {
         format!("{}: {bytes} bytes, digest {digest}\n{}", args.out.display(), mean.describe())
     })
+}
+
+/// The routing table's train split as lessons.
+fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Tokenizer) -> anyhow::Result<Lessons> {
+    let dataset = Dataset::load(folder)?;
+    // Checks that the router has a head, and is for these models.
+    head(teacher, &dataset, &args.router)?;
+    let places = dataset.places(Split::Train);
+    let scores = dataset.scores();
+    let scores = Matrix::from_fn(places.len(), scores.columns(), |row, model| scores.row(places[row])[model]);
+    let texts: Vec<&str> = places.iter().map(|place| dataset.prompts()[*place].text.as_str()).collect();
+    let corpus = Corpus::tokenised(&texts, tokenizer, args.longest)?;
+    let tie = args.trust.map_or(Tie::Weight(args.beta), Tie::Trust);
+    Ok(Lessons::new(corpus, scores, teacher.router(Some(&args.router))?, tie)?)
 }
 
 /// The loss, smoothed over about the last fifty steps: one step's texts are few.
@@ -145,6 +184,8 @@ struct Smoothed {
     hidden: f64,
     embedding: f64,
     similarity: f64,
+    routing: Option<f64>,
+    beta: f64,
 }
 
 impl Smoothed {
@@ -154,9 +195,19 @@ impl Smoothed {
         self.hidden += (progress.hidden - self.hidden) * share;
         self.embedding += (progress.embedding - self.embedding) * share;
         self.similarity += (progress.similarity - self.similarity) * share;
+        if let Some((routing, beta)) = progress.routing {
+            let mean = self.routing.get_or_insert(0.0);
+            *mean += (routing - *mean) * share;
+            self.beta = beta;
+        }
     }
 
     fn describe(&self) -> String {
-        format!("hidden {:.4}, 1 − cosine {:.4}, similarities {:.5}", self.hidden, self.embedding, self.similarity)
+        let near =
+            format!("hidden {:.4}, 1 − cosine {:.4}, similarities {:.5}", self.hidden, self.embedding, self.similarity);
+        match self.routing {
+            Some(routing) => format!("{near}, routing {routing:.4}, β {:.3}", self.beta),
+            None => near,
+        }
     }
 }

@@ -10,7 +10,7 @@ use blindroute_lab::{
     Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report,
     fingerprint::Fingerprints, train_router, uniroute,
 };
-use blindroute_routing::bundle::{Bundle, Matrix, Model};
+use blindroute_routing::bundle::{Bundle, Cscr, Matrix, Model, Rule};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -64,6 +64,9 @@ enum RouterArgs {
         /// The models' fingerprints, from `blindroute fingerprint`, instead of outcome fingerprints.
         #[arg(long, value_name = "FILE.json", conflicts_with = "descriptor")]
         descriptors: Option<PathBuf>,
+        /// A CSCR router of the bundle whose head and descriptors to go on from, as after `distil --routing`.
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["descriptor", "descriptors"])]
+        fine_tune: Option<String>,
         /// The most passes over the train split.
         #[arg(long, default_value_t = cscr::Options::default().passes)]
         passes: usize,
@@ -129,7 +132,7 @@ impl CommonArgs {
 
 /// Trains, writes the bundle, and prints what the router is worth on the test split.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
-    let mut fingerprints = None;
+    let mut given = Given::default();
     let (kind, common, method) = match args.router {
         RouterArgs::Uniroute { common, map, k, smoothing, seed } => {
             let map = match map {
@@ -150,8 +153,9 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             check_penalties(&options.penalties)?;
             ("direct", common, Method::Direct(options))
         }
-        RouterArgs::Cscr { common, k, descriptor, descriptors, passes, rate, seed } => {
-            fingerprints = descriptors.as_deref().map(Fingerprints::read).transpose()?;
+        RouterArgs::Cscr { common, k, descriptor, descriptors, fine_tune, passes, rate, seed } => {
+            given.fingerprints = descriptors.as_deref().map(Fingerprints::read).transpose()?;
+            given.fine_tune = fine_tune;
             let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
             options.keep = k.unwrap_or(options.keep);
             options.clusters = descriptor.unwrap_or(options.clusters);
@@ -161,7 +165,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             ("cscr", common, Method::Cscr(options))
         }
     };
-    train(kind, common, method, fingerprints.as_ref())
+    train(kind, common, method, &given)
 }
 
 fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
@@ -171,21 +175,21 @@ fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
     }
 }
 
-fn train(
-    kind: &str,
-    common: CommonArgs,
-    mut method: Method,
-    fingerprints: Option<&Fingerprints>,
-) -> anyhow::Result<()> {
+fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> anyhow::Result<()> {
     check_out(&common.out)?;
     let dataset = Dataset::load(&common.data)?;
-    if let (Method::Cscr(options), Some(fingerprints)) = (&mut method, fingerprints) {
-        options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
-    }
     let read = Bundle::open(&common.bundle)
         .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
     for name in &read.unknown {
         tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
+    }
+    if let Method::Cscr(options) = &mut method {
+        if let Some(fingerprints) = &given.fingerprints {
+            options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
+        }
+        if let Some(name) = &given.fine_tune {
+            options.start = Some(Box::new(head(&read.bundle, &dataset, name)?));
+        }
     }
     let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
 
@@ -208,6 +212,25 @@ fn train(
     } else {
         describe(name, &trained, dataset.models())
     })
+}
+
+/// What a CSCR router is trained with that is read from files.
+#[derive(Default)]
+struct Given {
+    fingerprints: Option<Fingerprints>,
+    fine_tune: Option<String>,
+}
+
+/// The CSCR router of this name, for the data set's models.
+pub(super) fn head(bundle: &Bundle, dataset: &Dataset, name: &str) -> anyhow::Result<Cscr> {
+    let router = bundle.router(Some(name))?;
+    let Rule::Cscr(rule) = &router.rule else {
+        bail!("the router {name:?} is of kind {}: name one that `train cscr` made", router.kind());
+    };
+    if bundle.parts().models != dataset.models() {
+        bail!("the router {name:?} is for other models than the data set's: give the data set that it was trained on");
+    }
+    Ok(rule.clone())
 }
 
 /// The data set's embeddings by the bundle's encoder, with a progress bar.

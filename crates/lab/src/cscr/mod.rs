@@ -2,7 +2,7 @@
 //!
 //! The encoder is frozen; the head, two matrices with a ReLU between and no bias, is trained by Cost-Spectrum InfoNCE
 //! ([`Spectrum`]) on embeddings. This is stage (a) of PPRoute's Algorithm 1 on a teacher's embeddings and stage (c) on a
-//! student's. The authors train for two passes over 10^5 prompts; our tables have 10^3 to 10^4, so passes go on while the
+//! student's, which may go on from the teacher's head ([`Options::start`]). The authors train for two passes over 10^5 prompts; our tables have 10^3 to 10^4, so passes go on while the
 //! validation split's area grows, and the best head is kept.
 //!
 //! Descriptors are [outcome fingerprints](Probe), for our tables come without access to the models; descriptors from the
@@ -25,6 +25,7 @@ mod descriptors;
 mod loss;
 
 pub use descriptors::Probe;
+pub(crate) use loss::Bands;
 pub use loss::Spectrum;
 
 /// What to try, and how to train.
@@ -38,6 +39,9 @@ pub struct Options {
     pub keep: Vec<usize>,
     /// Descriptors to use instead, `[M, D]`; then `clusters` is not used.
     pub descriptors: Option<Matrix>,
+    /// A router whose head to go on from, with its descriptors: stage (c) of PPRoute's Algorithm 1. Then neither `clusters`
+    /// nor `descriptors` is used.
+    pub start: Option<Box<Cscr>>,
     /// The most passes over the train split.
     pub passes: usize,
     /// Prompts of a step.
@@ -64,6 +68,7 @@ impl Default for Options {
             clusters: vec![16, 64],
             keep: vec![4, 8, usize::MAX],
             descriptors: None,
+            start: None,
             passes: 24,
             batch: 64,
             rate: 5e-4,
@@ -124,7 +129,8 @@ pub fn train(
         let hint = "keep, passes and batch are at least 1";
         return Err(TrainError::Options { what: "size of zero", hint });
     }
-    let fingerprints: Vec<(Matrix, Option<Probe>)> = match &options.descriptors {
+    let given = options.start.as_ref().map(|start| &start.descriptors).or(options.descriptors.as_ref());
+    let fingerprints: Vec<(Matrix, Option<Probe>)> = match given {
         Some(given) if given.rows() == train.models() => vec![(unit_rows(given), None)],
         Some(given) => {
             let (found, expected) = (given.rows(), train.models());
@@ -192,7 +198,7 @@ struct HeadTraining<'a> {
     inputs: Tensor,
     scores: Tensor,
     descriptors: Tensor,
-    bands: loss::Bands,
+    bands: Bands,
     w1: Var,
     w2: Var,
     optimiser: AdamW,
@@ -210,8 +216,16 @@ impl<'a> HeadTraining<'a> {
     ) -> Result<Self, TrainError> {
         let (device, hidden, width) = (Device::Cpu, train.embeddings().columns(), descriptors.columns());
         let mut draws = ChaCha8Rng::seed_from_u64(options.seed);
-        let w1 = draws::weight(hidden, hidden, hidden, &mut draws)?;
-        let w2 = draws::weight(hidden, width, hidden, &mut draws)?;
+        let (w1, w2) = match &options.start {
+            Some(start) if start.w1.rows() == hidden => (resumed(&start.w1)?, resumed(&start.w2)?),
+            Some(start) => {
+                let (found, expected) = (start.w1.rows(), hidden);
+                return Err(TrainError::Shape { what: "the width of the head to start from", found, expected });
+            }
+            None => {
+                (draws::weight(hidden, hidden, hidden, &mut draws)?, draws::weight(hidden, width, hidden, &mut draws)?)
+            }
+        };
         let tensor = |matrix: &Matrix| Tensor::from_slice(matrix.data(), matrix.shape(), &device);
         // The rule looks at directions only; at unit length no prompt weighs more than another.
         let inputs = unit_rows(train.embeddings());
@@ -219,7 +233,7 @@ impl<'a> HeadTraining<'a> {
             inputs: (tensor(&inputs)? * f64::from(hidden as u32).sqrt())?,
             scores: tensor(train.scores())?,
             descriptors: tensor(descriptors)?.t()?.contiguous()?,
-            bands: loss::Bands::new(cost, spectrum, DType::F32, &device)?,
+            bands: Bands::new(cost, spectrum, DType::F32, &device)?,
             optimiser: AdamW::new(vec![("w1".to_owned(), w1.clone()), ("w2".to_owned(), w2.clone())], 0.01)?,
             w1,
             w2,
@@ -274,6 +288,17 @@ impl<'a> HeadTraining<'a> {
             keep: descriptors.rows(),
         })
     }
+}
+
+/// A weight to go on from, as large as one that training starts with: the secure head's scale is another, and changes no
+/// direction, but steps would be too large or too small for it.
+fn resumed(weight: &Matrix) -> candle_core::Result<Var> {
+    let (rows, columns) = weight.shape();
+    let square = weight.data().iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / (rows * columns) as f64;
+    // The deviation of what is uniform within 1/√rows.
+    let usual = 1.0 / (3.0 * rows as f64).sqrt();
+    let scale = if square > 0.0 { usual / square.sqrt() } else { 1.0 };
+    Var::from_tensor(&(Tensor::from_slice(weight.data(), (rows, columns), &Device::Cpu)? * scale)?)
 }
 
 pub(crate) fn unit_rows(matrix: &Matrix) -> Matrix {
@@ -354,6 +379,24 @@ mod tests {
         fn mean(&self) -> f64 {
             self.0 / self.1
         }
+    }
+
+    /// Stage (c): the head of another encoder is a better start than none.
+    #[test]
+    fn a_head_goes_on_where_it_was() {
+        let (train_split, valid, _, cost) = synthetic(8, 6);
+        let first = train(&train_split, &valid, &cost, &quick(), &mut |_| ()).unwrap();
+        let few = Options { passes: 1, rate: 1e-4, ..quick() };
+        let fresh = train(&train_split, &valid, &cost, &few, &mut |_| ()).unwrap();
+        let on = Options { start: Some(Box::new(first.router.clone())), ..few };
+        let tuned = train(&train_split, &valid, &cost, &on, &mut |_| ()).unwrap();
+        assert!(tuned.chosen.area > fresh.chosen.area + 0.05, "{:?}, {:?}", tuned.chosen, fresh.chosen);
+        assert!(tuned.chosen.area > first.chosen.area - 0.01, "{:?}, {:?}", tuned.chosen, first.chosen);
+        assert_eq!((tuned.router.descriptors.clone(), tuned.probe), (first.router.descriptors, None));
+        let narrow = Cscr { w1: Matrix::from_fn(16, 16, |_, _| 1.0), ..tuned.router };
+        let fault = train(&train_split, &valid, &cost, &Options { start: Some(Box::new(narrow)), ..on }, &mut |_| ())
+            .unwrap_err();
+        assert!(fault.to_string().contains("head to start from is 16 and must be 32"), "{fault}");
     }
 
     #[test]

@@ -8,7 +8,7 @@
 
 use std::path::PathBuf;
 
-use blindroute_routing::tokenizer::Tokenizer;
+use blindroute_routing::tokenizer::{Tokenizer, TokenizerError};
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -25,6 +25,14 @@ pub enum CorpusError {
     /// A file could not be read, or one of its lines.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A text has no tokens.
+    #[error("text {number} cannot be used: {source}")]
+    Text {
+        /// Which one, counted from 1.
+        number: usize,
+        /// Why.
+        source: TokenizerError,
+    },
     /// There are too few texts to compare with each other.
     #[error(
         "there are {found} different texts to learn from, at least {least} are needed; give more files with --text"
@@ -63,18 +71,15 @@ impl Corpus {
         }
         texts.sort_unstable();
         texts.dedup();
-        let tokens = texts.par_iter().filter_map(|text| {
-            let mut ids = tokenizer.encode(text).ok()?.ids;
-            if ids.len() > most_tokens
-                && let Some(last) = ids.last().copied()
-            {
-                // The last token closes a text wherever it is cut.
-                ids.truncate(most_tokens.max(2) - 1);
-                ids.push(last);
-            }
-            Some(ids)
+        Self::new(texts.par_iter().filter_map(|text| ids(text, tokenizer, most_tokens).ok()).collect())
+    }
+
+    /// Tokenises texts in their order, repeated ones too.
+    pub fn tokenised(texts: &[&str], tokenizer: &Tokenizer, most_tokens: usize) -> Result<Self, CorpusError> {
+        let ids = texts.par_iter().enumerate().map(|(index, text)| {
+            ids(text, tokenizer, most_tokens).map_err(|source| CorpusError::Text { number: index + 1, source })
         });
-        Self::new(tokens.collect())
+        Self::new(ids.collect::<Result<_, _>>()?)
     }
 
     /// A corpus of these texts, each a list of token ids.
@@ -105,23 +110,29 @@ impl Corpus {
         hash.finalize().into()
     }
 
-    /// The batches of one pass over all texts: at most `tokens` tokens with padding and `most` texts each.
-    pub(crate) fn batches(&self, seed: u64, epoch: u64, tokens: usize, most: usize) -> Vec<Vec<&[u32]>> {
+    /// The text at a place.
+    pub(crate) fn text(&self, place: usize) -> &[u32] {
+        &self.texts[place]
+    }
+
+    /// The batches of one pass over all texts, as their places: at most `tokens` tokens with padding and `most` texts each.
+    fn batches(&self, size: BatchSize, pass: u64) -> Vec<Vec<usize>> {
+        let BatchSize { seed, tokens, most } = size;
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
-        draws.set_stream(epoch);
+        draws.set_stream(pass);
         let mut order: Vec<usize> = (0..self.texts.len()).collect();
         shuffle(&mut order, &mut draws);
         let mut batches = Vec::new();
         for window in order.chunks_mut(WINDOW) {
             window.sort_by_key(|place| self.texts[*place].len());
-            let mut batch: Vec<&[u32]> = Vec::new();
+            let mut batch = Vec::new();
             for place in window.iter() {
-                let text = self.texts[*place].as_slice();
                 // Sorted: this text is the longest of its batch.
-                if !batch.is_empty() && ((batch.len() + 1) * text.len() > tokens || batch.len() == most) {
+                let length = self.texts[*place].len();
+                if !batch.is_empty() && ((batch.len() + 1) * length > tokens || batch.len() == most) {
                     batches.push(std::mem::take(&mut batch));
                 }
-                batch.push(text);
+                batch.push(*place);
             }
             // One text has no neighbour to be compared with.
             if batch.len() > 1 {
@@ -133,9 +144,62 @@ impl Corpus {
     }
 }
 
+fn ids(text: &str, tokenizer: &Tokenizer, most_tokens: usize) -> Result<Vec<u32>, TokenizerError> {
+    let mut ids = tokenizer.encode(text)?.ids;
+    if ids.len() > most_tokens
+        && let Some(last) = ids.last().copied()
+    {
+        // The last token closes a text wherever it is cut.
+        ids.truncate(most_tokens.max(2) - 1);
+        ids.push(last);
+    }
+    Ok(ids)
+}
+
+/// How a pass is divided, and what its order follows from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BatchSize {
+    /// The order's.
+    pub(crate) seed: u64,
+    /// Tokens of a batch, with padding.
+    pub(crate) tokens: usize,
+    /// The most texts of a batch.
+    pub(crate) most: usize,
+}
+
+/// Which texts each step sees: pass after pass, which have different numbers of batches.
+#[derive(Debug)]
+pub(crate) struct Schedule<'a> {
+    corpus: &'a Corpus,
+    size: BatchSize,
+    pass: u64,
+    /// The step of the pass's first batch.
+    first: usize,
+    batches: Vec<Vec<usize>>,
+}
+
+impl<'a> Schedule<'a> {
+    pub(crate) fn new(corpus: &'a Corpus, size: BatchSize) -> Self {
+        Self { corpus, size, pass: 0, first: 0, batches: corpus.batches(size, 0) }
+    }
+
+    /// The places of a step's texts, and the texts. Steps are asked for in order, from any one.
+    pub(crate) fn batch(&mut self, step: usize) -> (&[usize], Vec<&'a [u32]>) {
+        while step >= self.first + self.batches.len() {
+            self.first += self.batches.len();
+            self.pass += 1;
+            self.batches = self.corpus.batches(self.size, self.pass);
+        }
+        let places = &self.batches[step - self.first];
+        (places, places.iter().map(|place| self.corpus.text(*place)).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SIZE: BatchSize = BatchSize { seed: 1, tokens: 512, most: 32 };
 
     fn corpus() -> Corpus {
         Corpus::new((0..3000u32).map(|text| vec![text; 3 + (text as usize * 7) % 60]).collect()).unwrap()
@@ -144,7 +208,11 @@ mod tests {
     #[test]
     fn a_pass_sees_every_text_once_within_the_limits() {
         let corpus = corpus();
-        let batches = corpus.batches(1, 0, 512, 32);
+        let batches: Vec<Vec<&[u32]>> = corpus
+            .batches(SIZE, 0)
+            .iter()
+            .map(|batch| batch.iter().map(|place| corpus.text(*place)).collect())
+            .collect();
         let mut seen: Vec<u32> = batches.iter().flatten().map(|text| text[0]).collect();
         seen.sort_unstable();
         seen.dedup();
@@ -162,9 +230,16 @@ mod tests {
     #[test]
     fn the_order_follows_from_seed_and_pass() {
         let corpus = corpus();
-        assert_eq!(corpus.batches(1, 0, 512, 32), corpus.batches(1, 0, 512, 32));
-        assert_ne!(corpus.batches(1, 0, 512, 32), corpus.batches(1, 1, 512, 32));
-        assert_ne!(corpus.batches(1, 0, 512, 32), corpus.batches(2, 0, 512, 32));
+        assert_eq!(corpus.batches(SIZE, 0), corpus.batches(SIZE, 0));
+        assert_ne!(corpus.batches(SIZE, 0), corpus.batches(SIZE, 1));
+        assert_ne!(corpus.batches(SIZE, 0), corpus.batches(BatchSize { seed: 2, ..SIZE }, 0));
+        let count = corpus.batches(SIZE, 0).len();
+        let mut schedule = Schedule::new(&corpus, SIZE);
+        for step in [0, count - 1, count, count + 1] {
+            let places = schedule.batch(step).0.to_vec();
+            // One that begins here sees the same.
+            assert_eq!(Schedule::new(&corpus, SIZE).batch(step).0, places, "step {step} of {count} a pass");
+        }
     }
 
     #[test]

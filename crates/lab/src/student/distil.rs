@@ -9,11 +9,15 @@ use blindroute_routing::{
 use candle_core::{DType, Device, Result as Candle, Tensor};
 use sha2::{Digest, Sha256};
 
-use crate::optimiser::{AdamW, rate};
+use crate::{
+    TrainError,
+    optimiser::{AdamW, rate},
+};
 
 use super::{
     checkpoint::{self, CheckpointError},
-    corpus::Corpus,
+    corpus::{BatchSize, Corpus, Schedule},
+    lessons::{Head, Lessons},
     loss::{Distance, States, distance},
     network::{Batch, Form, Network},
     start::{adapt, narrowed},
@@ -57,6 +61,19 @@ impl Options {
     }
 }
 
+/// From what a student learns.
+#[derive(Clone, Copy, Debug)]
+pub struct Course<'a> {
+    /// Whose embeddings it is to give.
+    pub teacher: &'a Bundle,
+    /// Texts on which it is compared with the teacher.
+    pub corpus: &'a Corpus,
+    /// A student of the same program to start from; the teacher's weights if there is none.
+    pub start: Option<&'a Bundle>,
+    /// A routing table that it learns from as well.
+    pub lessons: Option<&'a Lessons>,
+}
+
 /// How a training stands after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
@@ -70,6 +87,8 @@ pub struct Progress {
     pub embedding: f64,
     /// Mean square error of the similarities among this step's texts.
     pub similarity: f64,
+    /// L_routing on this step's prompts of the routing table, and β.
+    pub routing: Option<(f64, f64)>,
 }
 
 /// What can go wrong.
@@ -86,6 +105,14 @@ pub enum DistilError {
         /// What is possible.
         expected: String,
     },
+    /// The student to start from has another program.
+    #[error(
+        "the student to start from has another program or other sizes; give one that was distilled with the same options"
+    )]
+    Start,
+    /// The routing table cannot be used.
+    #[error(transparent)]
+    Lessons(#[from] TrainError),
     /// A text does not fit the teacher's tables.
     #[error(transparent)]
     Text(#[from] EmbeddingError),
@@ -109,15 +136,15 @@ pub enum DistilError {
 /// How often a checkpoint is written, in steps.
 const CHECKPOINT_EVERY: usize = 50;
 
-/// Trains a student of `teacher` and gives it as a bundle without routers. With a checkpoint file, goes on from it and
-/// keeps it up to date. Progress is told after every step.
+/// Trains a student and gives it as a bundle: without routers, or with lessons, with the teacher's pool and the router whose
+/// head was trained too. With a checkpoint file, goes on from it and keeps it up to date. Progress is told after every step.
 pub fn distil(
-    teacher: &Bundle,
-    corpus: &Corpus,
+    course: &Course<'_>,
     options: &Options,
     checkpoint: Option<&Path>,
     on_step: &mut dyn FnMut(&Progress),
 ) -> Result<Bundle, DistilError> {
+    let teacher = course.teacher;
     let parts = teacher.parts();
     let chosen = chosen_layers(&parts.encoder, &options.encoder)?;
     let device = Device::Cpu;
@@ -127,39 +154,53 @@ pub fn distil(
     };
     let form = |trained, bits| Form { trained, dtype: DType::F32, device: device.clone(), bits };
     let theirs = Network::new(&parts.encoder, &parts.layers, &form(false, None))?;
-    let mut layers: Vec<Layer> =
-        chosen.iter().map(|index| narrowed(&parts.layers[*index], options.encoder.ffn)).collect();
-    let mut epoch = 0;
-    let mut batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
-    let divisors = theirs.divisors(&batch_of(teacher, &batches[0], &device)?)?;
-    for (layer, index) in layers.iter_mut().zip(&chosen) {
-        adapt(layer, &parts.encoder, &options.encoder, divisors[*index]);
-    }
+    let size = BatchSize { seed: options.seed, tokens: options.tokens, most: options.texts };
+    let mut schedule = Schedule::new(course.corpus, size);
+    let layers = match course.start {
+        Some(start) if start.parts().encoder == options.encoder => start.parts().layers.clone(),
+        Some(_) => return Err(DistilError::Start),
+        None => {
+            let divisors = theirs.divisors(&batch_of(teacher, &schedule.batch(0).1, &device)?)?;
+            let layer = |index: &usize| {
+                let mut layer = narrowed(&parts.layers[*index], options.encoder.ffn);
+                adapt(&mut layer, &parts.encoder, &options.encoder, divisors[*index]);
+                layer
+            };
+            chosen.iter().map(layer).collect()
+        }
+    };
     let mine = Network::new(&options.encoder, &layers, &form(true, bits))?;
-    let mut optimiser = AdamW::new(mine.parameters(), options.decay)?;
-    let identity = identity(teacher, corpus, options);
+    let head = course.lessons.map(|lessons| Head::new(lessons, &device)).transpose()?;
+    let mut prompts = head.as_ref().map(|head| head.schedule(size));
+    let mut parameters = mine.parameters();
+    parameters.extend(head.iter().flat_map(Head::parameters));
+    let mut optimiser = AdamW::new(parameters, options.decay)?;
+    let identity = identity(course, options);
     if let Some(path) = checkpoint {
         checkpoint::load(path, &mut optimiser, &identity)?;
     }
 
-    // Where the step's batch lies: passes over the corpus have different numbers of batches.
-    let mut first = 0;
+    let every: Vec<usize> = (0..chosen.len()).collect();
     while optimiser.steps < options.steps {
-        while optimiser.steps >= first + batches.len() {
-            first += batches.len();
-            epoch += 1;
-            batches = corpus.batches(options.seed, epoch, options.tokens, options.texts);
-        }
         let step = optimiser.steps;
-        let batch = batch_of(teacher, &batches[step - first], &device)?;
+        let batch = batch_of(teacher, &schedule.batch(step).1, &device)?;
         let target = states(&theirs, &batch, &chosen)?;
-        let every: Vec<usize> = (0..chosen.len()).collect();
         let found = distance(&states(&mine, &batch, &every)?, &target, &batch)?;
-        let progress = progress(&found, step + 1, options.steps)?;
-        if !(progress.hidden + progress.embedding + progress.similarity).is_finite() {
+        let mut loss = found.total()?;
+        let mut progress = progress(&found, step + 1, options.steps)?;
+        if let (Some(head), Some(prompts)) = (&head, &mut prompts) {
+            let (places, texts) = prompts.batch(step);
+            let pooled = states(&mine, &batch_of(teacher, &texts, &device)?, &every)?.pooled;
+            let routing = head.loss(&pooled, places)?;
+            let (beta, distill) = (head.beta()?, number(&loss)?);
+            progress.routing = Some((number(&routing)?, beta));
+            loss = (routing + (loss * beta)?)?;
+            head.tighten(distill)?;
+        }
+        if !number(&loss)?.is_finite() {
             return Err(DistilError::Diverged { step });
         }
-        optimiser.step(&found.total()?.backward()?, rate(step, options.steps, options.rate))?;
+        optimiser.step(&loss.backward()?, rate(step, options.steps, options.rate))?;
         if let Some(path) = checkpoint
             && (optimiser.steps.is_multiple_of(CHECKPOINT_EVERY) || optimiser.steps == options.steps)
         {
@@ -167,7 +208,7 @@ pub fn distil(
         }
         on_step(&progress);
     }
-    bundle(teacher, options, mine.layers()?)
+    bundle(course, options, mine.layers()?, head.as_ref())
 }
 
 /// The teacher's layers that a student with fewer starts from and is compared with: the last, and the others at even
@@ -218,28 +259,39 @@ pub(super) fn states(network: &Network, batch: &Batch, chosen: &[usize]) -> Cand
     Ok(States { pooled: network.pool(last, batch)?, hidden: chosen })
 }
 
+fn number(tensor: &Tensor) -> Candle<f64> {
+    tensor.to_dtype(DType::F64)?.to_scalar()
+}
+
 fn progress(distance: &Distance, step: usize, steps: usize) -> Candle<Progress> {
-    let number = |tensor: &Tensor| tensor.to_dtype(DType::F64)?.to_scalar::<f64>();
     Ok(Progress {
         step,
         steps,
         hidden: number(&distance.hidden)?,
         embedding: number(&distance.embedding)?,
         similarity: number(&distance.similarity)?,
+        routing: None,
     })
 }
 
 /// What a checkpoint belongs to.
-fn identity(teacher: &Bundle, corpus: &Corpus, options: &Options) -> [u8; 32] {
+fn identity(course: &Course<'_>, options: &Options) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(teacher.digest().as_bytes());
-    hash.update(corpus.digest());
+    hash.update(course.teacher.digest().as_bytes());
+    hash.update(course.corpus.digest());
     hash.update(format!("{options:?}").as_bytes());
+    course.start.iter().for_each(|start| hash.update(start.digest().as_bytes()));
+    course.lessons.iter().for_each(|lessons| hash.update(lessons.digest()));
     hash.finalize().into()
 }
 
-fn bundle(teacher: &Bundle, options: &Options, layers: Vec<Layer>) -> Result<Bundle, DistilError> {
-    let mut parts = teacher.parts().clone();
+fn bundle(
+    course: &Course<'_>,
+    options: &Options,
+    layers: Vec<Layer>,
+    head: Option<&Head<'_>>,
+) -> Result<Bundle, DistilError> {
+    let mut parts = course.teacher.parts().clone();
     parts.encoder = options.encoder.clone();
     parts.layers = layers;
     if let Precision::Bits { table, layers } = options.precision {
@@ -252,6 +304,10 @@ fn bundle(teacher: &Bundle, options: &Options, layers: Vec<Layer>) -> Result<Bun
             }
         }
     }
-    (parts.models, parts.routers) = (Vec::new(), Vec::new());
+    parts.routers.clear();
+    match head {
+        Some(head) => parts.routers.push(head.router()?),
+        None => parts.models.clear(),
+    }
     Ok(Bundle::new(parts)?)
 }

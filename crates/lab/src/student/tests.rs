@@ -1,4 +1,6 @@
-use blindroute_routing::bundle::{Activation, Attention, Axis, Bundle, EncoderConfig, Norms, Precision};
+use blindroute_routing::bundle::{
+    Activation, Attention, Axis, Bundle, Cscr, Direct, EncoderConfig, Matrix, Model, Norms, Precision, Router, Rule,
+};
 use candle_core::{DType, Device, Tensor};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
 use crate::{
     ClearEmbedder,
     embedder::Embedder,
+    rule::choose,
     synthetic::small_encoder,
     vector::{dot, unit},
 };
@@ -38,6 +41,10 @@ fn texts() -> Vec<Vec<u32>> {
 fn network(bundle: &Bundle, trained: bool, dtype: DType) -> Network {
     let parts = bundle.parts();
     Network::new(&parts.encoder, &parts.layers, &Form { trained, dtype, device: Device::Cpu, bits: None }).unwrap()
+}
+
+fn course<'a>(teacher: &'a Bundle, corpus: &'a Corpus) -> Course<'a> {
+    Course { teacher, corpus, start: None, lessons: None }
 }
 
 fn options(encoder: EncoderConfig, steps: usize) -> Options {
@@ -126,7 +133,8 @@ fn a_student_comes_near_its_teacher_and_is_a_bundle() {
         let encoder = EncoderConfig { attention, activation, norms, ..teacher.parts().encoder.clone() };
         let mut losses = Vec::new();
         let student =
-            distil(&teacher, &corpus, &options(encoder.clone(), 200), None, &mut |p| losses.push(p.embedding)).unwrap();
+            distil(&course(&teacher, &corpus), &options(encoder.clone(), 200), None, &mut |p| losses.push(p.embedding))
+                .unwrap();
         assert_eq!(losses.len(), 200);
         let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
         let (before, after) = (mean(&losses[..10]), mean(&losses[190..]));
@@ -152,7 +160,7 @@ fn few_bits_are_trained_for() {
     let trained = |precision| {
         let mut last = 0.0;
         let options = Options { precision, ..options(encoder.clone(), 200) };
-        let student = distil(&teacher, &corpus, &options, None, &mut |p| last = p.embedding).unwrap();
+        let student = distil(&course(&teacher, &corpus), &options, None, &mut |p| last = p.embedding).unwrap();
         (distance_of(&student), student, last)
     };
     let (aware, student, _) = trained(few);
@@ -190,26 +198,126 @@ fn a_cut_training_ends_as_an_uninterrupted_one() {
     let corpus = Corpus::new(texts()).unwrap();
     let mut options = options(teacher.parts().encoder.clone(), 120);
     options.encoder.attention = Attention::TwoRelu;
-    let whole = distil(&teacher, &corpus, &options, None, &mut |_| ()).unwrap();
+    let whole = distil(&course(&teacher, &corpus), &options, None, &mut |_| ()).unwrap();
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
     // Cut by a panic between two checkpoints: the steps since the last one are done again.
     let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        distil(&teacher, &corpus, &options, Some(&path), &mut |progress| assert!(progress.step < 73)).unwrap()
+        distil(&course(&teacher, &corpus), &options, Some(&path), &mut |progress| assert!(progress.step < 73)).unwrap()
     }));
     assert!(cut.is_err());
     let mut steps = Vec::new();
-    let resumed = distil(&teacher, &corpus, &options, Some(&path), &mut |p| steps.push(p.step)).unwrap();
+    let resumed = distil(&course(&teacher, &corpus), &options, Some(&path), &mut |p| steps.push(p.step)).unwrap();
     assert_eq!((steps.first(), steps.last()), (Some(&51), Some(&120)));
     assert_eq!(resumed.digest(), whole.digest());
 
     let other = Options { seed: 1, ..options.clone() };
-    let error = distil(&teacher, &corpus, &other, Some(&path), &mut |_| ()).unwrap_err().to_string();
+    let error = distil(&course(&teacher, &corpus), &other, Some(&path), &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("of a training with other options or texts"), "{error}");
     std::fs::write(&path, b"nonsense").unwrap();
-    let error = distil(&teacher, &corpus, &options, Some(&path), &mut |_| ()).unwrap_err().to_string();
+    let error = distil(&course(&teacher, &corpus), &options, Some(&path), &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("could not use the checkpoint"), "{error}");
+}
+
+/// A teacher with a router, and a table in which the first letter of a prompt decides which of two models is right.
+fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::TrainError> {
+    let texts = texts();
+    let scores = Matrix::from_fn(texts.len(), 2, |row, model| f32::from(u8::from(texts[row][0] as usize % 2 == model)));
+    let mut draws = (0u32..).map(|x| (x.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5);
+    let mut matrix = |rows, columns| Matrix::new(rows, columns, draws.by_ref().take(rows * columns).collect()).unwrap();
+    let rule = Rule::Cscr(Cscr {
+        w1: matrix(8, 8),
+        w2: matrix(8, 2),
+        descriptors: Matrix::new(2, 2, vec![1.0, 0.0, 0.0, 1.0]).unwrap(),
+        cost: Matrix::new(1, 2, vec![0.5, 1.0]).unwrap(),
+        keep: 2,
+    });
+    let router = Router { name: "cscr".to_owned(), lambda: 0.1, rule };
+    let mut parts = teacher.parts().clone();
+    parts.models = (0..2)
+        .map(|model| Model { name: format!("model {model}"), price: f64::from(model) + 1.0, unit: String::new() })
+        .collect();
+    parts.routers = vec![router.clone()];
+    let lessons = Lessons::new(Corpus::new(texts).unwrap(), scores, &router, tie)?;
+    Ok((Bundle::new(parts).unwrap(), lessons))
+}
+
+#[test]
+fn lessons_teach_routing_without_leaving_the_teacher() {
+    let plain = small_encoder(Attention::Softmax, Activation::Gelu);
+    let corpus = Corpus::new(texts()).unwrap();
+    let mut options = options(plain.parts().encoder.clone(), 150);
+    (options.encoder.attention, options.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
+    let learn = |tie| {
+        let (teacher, lessons) = lessons(&plain, tie).unwrap();
+        let course = Course { lessons: Some(&lessons), ..course(&teacher, &corpus) };
+        let mut steps = Vec::new();
+        let student = distil(&course, &options, None, &mut |progress| steps.push(*progress)).unwrap();
+        assert_eq!((student.parts().models.len(), student.parts().routers[0].kind()), (2, "cscr"));
+        assert_ne!(student.parts().routers, teacher.parts().routers);
+        (student, steps)
+    };
+    let mean = |steps: &[Progress], of: fn(&Progress) -> f64| steps.iter().map(of).sum::<f64>() / steps.len() as f64;
+    let routing = |progress: &Progress| progress.routing.unwrap().0;
+    let (student, steps) = learn(Tie::Weight(1.0));
+    assert!(mean(&steps[130..], routing) < 0.5 * mean(&steps[..20], routing));
+    assert!(mean(&steps[130..], |p| p.embedding) < mean(&steps[..20], |p| p.embedding));
+    assert!(steps.iter().all(|progress| progress.routing.unwrap().1 == 1.0));
+    let texts = texts();
+    let embeddings = ClearEmbedder::new(&student).unwrap().embed(&texts).unwrap();
+    let rule = &student.parts().routers[0].rule;
+    let right = texts.iter().zip(&embeddings).filter(|(text, e)| choose(rule, e, 0.0) == text[0] as usize % 2);
+    assert!(right.count() >= 21, "of 24");
+
+    // A bound that holds from the first lets β shrink, one that cannot hold makes it grow.
+    let beta = |bound| learn(Tie::Trust(bound)).1.last().unwrap().routing.unwrap().1;
+    let (loose, tight) = (beta(1e3), beta(1e-6));
+    assert!(loose < 0.1 && tight > 10.0, "{loose}, {tight}");
+}
+
+#[test]
+fn lessons_resume_and_start_from_a_student() {
+    let plain = small_encoder(Attention::Softmax, Activation::Gelu);
+    let (teacher, lessons) = lessons(&plain, Tie::Trust(0.5)).unwrap();
+    let corpus = Corpus::new(texts()).unwrap();
+    let mut options = options(plain.parts().encoder.clone(), 60);
+    options.encoder.attention = Attention::TwoRelu;
+    let first = distil(&course(&plain, &corpus), &options, None, &mut |_| ()).unwrap();
+    let course = Course { start: Some(&first), lessons: Some(&lessons), ..course(&teacher, &corpus) };
+    let mut start = f64::INFINITY;
+    let whole = distil(&course, &options, None, &mut |p| start = start.min(p.embedding)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        distil(&course, &options, Some(&path), &mut |progress| assert!(progress.step < 55)).unwrap()
+    }));
+    assert!(cut.is_err());
+    let resumed = distil(&course, &options, Some(&path), &mut |_| ()).unwrap();
+    assert_eq!(resumed.digest(), whole.digest());
+    let error = distil(&Course { lessons: None, ..course }, &options, Some(&path), &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("other options or texts"), "{error}");
+    let error = distil(&Course { start: Some(&plain), ..course }, &options, None, &mut |_| ()).unwrap_err();
+    assert!(error.to_string().contains("has another program"), "{error}");
+}
+
+#[test]
+fn impossible_lessons_say_so() {
+    let plain = small_encoder(Attention::Softmax, Activation::Gelu);
+    let fault = |tie| lessons(&plain, tie).unwrap_err().to_string();
+    assert!(fault(Tie::Weight(0.0)).contains("above 0"));
+    assert!(fault(Tie::Trust(f64::NAN)).contains("above 0"));
+    let (teacher, _) = lessons(&plain, Tie::Weight(1.0)).unwrap();
+    let router = &teacher.parts().routers[0];
+    let new = |rows, router: &Router| {
+        let scores = Matrix::from_fn(rows, 2, |_, _| 1.0);
+        Lessons::new(Corpus::new(texts()).unwrap(), scores, router, Tie::Weight(1.0)).unwrap_err().to_string()
+    };
+    assert!(new(7, router).contains("the number of tokenised prompts is 24 and must be 7"));
+    let cost = Matrix::new(1, 2, vec![0.5, 1.0]).unwrap();
+    let direct = Direct { weight: Matrix::from_fn(8, 2, |_, _| 0.0), bias: cost.clone(), cost };
+    let direct = Router { name: "direct".to_owned(), lambda: 0.0, rule: Rule::Direct(direct) };
+    assert!(new(24, &direct).contains("router without a head"));
 }
 
 #[test]
@@ -217,7 +325,7 @@ fn a_smaller_student_starts_from_the_teachers_best_parts() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
     let corpus = Corpus::new(texts()).unwrap();
     let encoder = EncoderConfig { layers: 1, ffn: 5, ..teacher.parts().encoder.clone() };
-    let student = distil(&teacher, &corpus, &options(encoder, 1), None, &mut |_| ()).unwrap();
+    let student = distil(&course(&teacher, &corpus), &options(encoder, 1), None, &mut |_| ()).unwrap();
     let layer = &student.parts().layers[0];
     assert_eq!((student.parts().layers.len(), layer.up.weight.shape(), layer.down.weight.shape()), (1, (8, 5), (5, 8)));
     // One step moves every weight by no more than the rate.
@@ -230,7 +338,7 @@ fn a_smaller_student_starts_from_the_teachers_best_parts() {
     let refused = |change: fn(&mut EncoderConfig)| {
         let mut encoder = teacher.parts().encoder.clone();
         change(&mut encoder);
-        distil(&teacher, &corpus, &options(encoder, 1), None, &mut |_| ()).unwrap_err().to_string()
+        distil(&course(&teacher, &corpus), &options(encoder, 1), None, &mut |_| ()).unwrap_err().to_string()
     };
     assert!(refused(|encoder| encoder.layers = 3).contains("number of layers is 3, it must be from 1 to 2"));
     assert!(refused(|encoder| encoder.ffn = 17).contains("feed-forward width is 17"));
