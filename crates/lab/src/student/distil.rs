@@ -160,11 +160,11 @@ pub fn distil(
         Some(start) if start.parts().encoder == options.encoder => start.parts().layers.clone(),
         Some(_) => return Err(DistilError::Start),
         None => {
-            let divisors = theirs.divisors(&batch_of(teacher, &schedule.batch(0).1, &device)?)?;
+            let observed = theirs.observed(&batch_of(teacher, &schedule.batch(0).1, &device)?)?;
             let layer = |index: &usize| {
-                let mut layer = narrowed(&parts.layers[*index], options.encoder.ffn);
-                adapt(&mut layer, &parts.encoder, &options.encoder, divisors[*index]);
-                layer
+                let mut layer = parts.layers[*index].clone();
+                adapt(&mut layer, &parts.encoder, &options.encoder, &observed[*index]);
+                narrowed(layer, options.encoder.ffn)
             };
             chosen.iter().map(layer).collect()
         }

@@ -160,16 +160,18 @@ struct Block {
     output_norm: Norm,
 }
 
-/// Sees a layer's norm after attention, its scores, and what the norm gets.
-type Observe<'a> = dyn FnMut(&Norm, &Tensor, &Tensor) -> Result<()> + 'a;
+/// Sees a layer's norm after attention, its scores, what the norm gets, and what the non-linearity gets.
+type Observe<'a> = dyn FnMut(&Norm, &Tensor, &Tensor, &Tensor) -> Result<()> + 'a;
 
-/// What a layer divides by, on average.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Divisors {
-    /// A row's sum of positive scores.
+/// What a layer does with a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    /// A row's sum of positive scores, on average.
     pub(crate) row_sum: f64,
-    /// A row's deviation at the norm after attention.
+    /// A row's deviation at the norm after attention, on average.
     pub(crate) deviation: f64,
+    /// What the non-linearity gets, a row a token.
+    pub(crate) inner: Vec<Vec<f32>>,
 }
 
 /// An encoder on tensors.
@@ -236,22 +238,26 @@ impl Network {
         self.run(batch, None)
     }
 
-    /// What each layer divides by, on average over real tokens.
-    pub(crate) fn divisors(&self, batch: &Batch) -> Result<Vec<Divisors>> {
+    /// What students that do without need to know of each layer, over real tokens.
+    pub(crate) fn observed(&self, batch: &Batch) -> Result<Vec<Observed>> {
         let (count, length) = batch.shape()?;
         let mask = batch.mask.reshape(((), 1))?;
         let rows = batch.mask.reshape((count, 1, length, 1))?;
         let sum = |tensor: &Tensor| tensor.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
         let tokens = sum(&mask)?;
+        let real: Vec<bool> =
+            mask.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?.iter().map(|m: &f32| *m > 0.0).collect();
         let mut found = Vec::with_capacity(self.blocks.len());
         self.run(
             batch,
-            Some(&mut |norm, scores, added| {
+            Some(&mut |norm, scores, added, inner| {
                 let positive = scores.relu()?.sum_keepdim(D::Minus1)?;
                 let centred = added.broadcast_sub(&added.mean_keepdim(D::Minus1)?)?;
-                found.push(Divisors {
+                let inner = inner.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+                found.push(Observed {
                     row_sum: sum(&positive.broadcast_mul(&rows)?)? / (tokens * self.config.heads as f64),
                     deviation: sum(&norm.deviations(&centred)?.broadcast_mul(&mask)?)? / tokens,
+                    inner: inner.into_iter().zip(&real).filter_map(|(row, real)| real.then_some(row)).collect(),
                 });
                 Ok(())
             }),
@@ -267,14 +273,15 @@ impl Network {
         for block in &self.blocks {
             let (context, scores) = self.attention(block, &x, &bias, (count, length))?;
             let sum = (block.output.forward(&context)? + &x)?;
-            if let Some(observe) = observe.as_mut() {
-                observe(&block.attention_norm, &scores, &sum)?;
-            }
             let inner = match self.config.norms {
                 Norms::Both => block.attention_norm.forward(&sum)?,
                 Norms::Output => block.attention_norm.forward_undivided(&sum)?,
             };
-            let activated = self.activation(&block.up.forward(&inner)?)?;
+            let widened = block.up.forward(&inner)?;
+            if let Some(observe) = observe.as_mut() {
+                observe(&block.attention_norm, &scores, &sum, &widened)?;
+            }
+            let activated = self.activation(&widened)?;
             x = block.output_norm.forward(&(block.down.forward(&activated)? + &inner)?)?;
             states.push(x.clone());
         }
