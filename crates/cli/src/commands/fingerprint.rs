@@ -12,7 +12,7 @@ use super::bundle_import::{check_out, print, write_file};
 /// are left as they are: a measurement that was cut goes on, and a model can be added later.
 #[derive(clap::Args, Debug)]
 pub(crate) struct FingerprintArgs {
-    /// The endpoint, as https://api.example.com/v1.
+    /// The endpoint, as `https://api.example.com/v1`.
     #[arg(long, value_name = "URL")]
     base_url: String,
     /// A model's name at the endpoint; may be given several times.
