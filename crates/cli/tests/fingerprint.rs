@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{command, run, run_within, small_bundle};
+use harness::{command, run, run_within, small_bundle, write};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -100,12 +100,6 @@ fn answer(path: &str, body: &Value) -> (u16, Value) {
     let text = body["prompt"].as_str().unwrap();
     assert_eq!((&body["echo"], &body["max_tokens"]), (&json!(true), &json!(0)));
     (200, json!({"choices": [{"logprobs": {"token_logprobs": [null, -words(text)]}}]}))
-}
-
-fn write(folder: &Path, name: &str, content: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, content).unwrap();
-    path.to_str().unwrap().to_owned()
 }
 
 #[test]

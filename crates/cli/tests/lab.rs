@@ -3,16 +3,10 @@
 
 mod harness;
 
-use harness::{command, run, run_within, small_bundle};
+use harness::{command, run, run_within, small_bundle, write};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
-
-fn write(folder: &Path, name: &str, content: &str) -> String {
-    let path = folder.join(name);
-    std::fs::write(&path, content).unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 fn texts() -> String {
     let mut texts = String::new();
@@ -101,8 +95,6 @@ fn a_student_is_taught_to_route_in_three_stages() {
     assert_eq!((&found["router"], &found["chosen"]["descriptor"]), (&"cscr".into(), &2.into()));
 
     assert!(distil(&encoder, &["--routing", &table]).error().contains("is for other models than the data set"));
-    let other = distil(&teacher, &["--routing", &table, "--start", &encoder, "--checkpoint", &path("other")]);
-    assert!(other.error().contains("the student to start from has another program"), "{}", other.stderr);
     assert!(distil(&teacher, &["--routing", &table, "--beta", "0"]).error().contains("above 0"));
     assert!(train(&student, &tuned, &["--fine-tune", "none"]).error().contains("no router \"none\""));
 }

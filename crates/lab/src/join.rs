@@ -10,7 +10,7 @@
 use blindroute_routing::bundle::{Bundle, BundleError, Cscr, Matrix, Model, Rule, UniRoute};
 
 use crate::{
-    Samples, TrainError,
+    TrainError,
     cscr::{Probe, unit_rows},
     data::{Dataset, Split},
     fingerprint::{Fingerprints, FingerprintsError},
@@ -97,21 +97,15 @@ pub fn join(
     let stretch = if before > 0.0 { (largest(&parts.models) / before) as f32 } else { 1.0 };
     let cost = cost_row(&relative_costs(&parts.models));
 
-    let train = dataset.samples(Split::Train, embeddings)?;
-    let models = |range: std::ops::Range<usize>| {
-        let scores = train.scores();
-        let picked =
-            Matrix::from_fn(scores.rows(), range.len(), |row, model| scores.row(row)[order[range.start + model]]);
-        Samples::new(train.embeddings().clone(), picked)
-    };
-    let all = models(0..order.len())?;
+    let table = |order: &[usize]| dataset.with_models(order).samples(Split::Train, embeddings);
+    let all = table(&order)?;
     let mut left_out = Vec::new();
     let mut routers = Vec::new();
     for mut router in std::mem::take(&mut parts.routers) {
         router.rule = match router.rule {
             Rule::UniRoute(rule) => {
                 let found = uniroute::cluster_errors(&all, &rule.centroids, options.smoothing);
-                let errors = beside(&rule.errors, &found);
+                let errors = extended(&rule.errors, &found);
                 Rule::UniRoute(UniRoute { errors, cost: cost.clone(), ..rule })
             }
             Rule::Cscr(rule) => {
@@ -119,7 +113,7 @@ pub fn join(
                 let (found, from) = match options.fingerprints {
                     Some(fingerprints) => (unit_rows(&fingerprints.descriptors(&parts.models)?), "these fingerprints"),
                     None => {
-                        let probe = Probe::new(&models(0..old)?, rule.descriptors.columns(), options.seed);
+                        let probe = Probe::new(&table(&order[..old])?, rule.descriptors.columns(), options.seed);
                         (probe.descriptors(&all)?, "the outcomes of this table and this seed")
                     }
                 };
@@ -131,7 +125,7 @@ pub fn join(
                     return Err(wrong(from));
                 }
                 let keep = if rule.keep == old { order.len() } else { rule.keep };
-                let descriptors = beneath(&rule.descriptors, &found);
+                let descriptors = extended(&rule.descriptors, &found);
                 Rule::Cscr(Cscr { descriptors, cost: cost.clone(), keep, ..rule })
             }
             Rule::Direct(_) => {
@@ -164,28 +158,12 @@ fn order(bundle: &[Model], table: &[Model]) -> Result<Vec<usize>, JoinError> {
     Ok(order)
 }
 
-/// The columns of `old`, then those of `all` that it does not have.
-fn beside(old: &Matrix, all: &Matrix) -> Matrix {
-    let known = old.columns();
-    Matrix::from_fn(
-        all.rows(),
-        all.columns(),
-        |row, column| {
-            if column < known { old.row(row)[column] } else { all.row(row)[column] }
-        },
-    )
-}
-
-/// The rows of `old`, then those of `all` that it does not have.
-fn beneath(old: &Matrix, all: &Matrix) -> Matrix {
-    let known = old.rows();
-    Matrix::from_fn(
-        all.rows(),
-        all.columns(),
-        |row, column| {
-            if row < known { old.row(row)[column] } else { all.row(row)[column] }
-        },
-    )
+/// `all`, with what `old` holds of it as it was.
+fn extended(old: &Matrix, all: &Matrix) -> Matrix {
+    let known = |row, column| row < old.rows() && column < old.columns();
+    Matrix::from_fn(all.rows(), all.columns(), |row, column| {
+        if known(row, column) { old.row(row)[column] } else { all.row(row)[column] }
+    })
 }
 
 #[cfg(test)]

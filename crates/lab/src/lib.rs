@@ -43,6 +43,7 @@ mod ridge;
 mod samples;
 #[cfg(test)]
 mod synthetic;
+mod tensors;
 mod train;
 mod vector;
 

@@ -28,7 +28,7 @@ pub(crate) struct DistilArgs {
     /// Texts to learn on: JSON lines with the field text or prompt; lines of a split other than train are passed over.
     #[arg(long, value_name = "FILE", required = true)]
     text: Vec<PathBuf>,
-    /// A student of the same program to start from [default: the teacher's weights].
+    /// A bundle whose encoder the student starts from, as an earlier student's [default: the teacher's].
     #[arg(long, value_name = "FILE")]
     start: Option<PathBuf>,
     /// A routing data set that the student learns from as well, with the head of a CSCR router of the teacher's bundle.

@@ -26,6 +26,13 @@ pub fn small_bundle(folder: &Path) -> PathBuf {
     path
 }
 
+/// Writes a file and gives its path.
+pub fn write(folder: &Path, name: &str, content: &str) -> String {
+    let path = folder.join(name);
+    std::fs::write(&path, content).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
 /// What a run came to.
 #[derive(Debug)]
 pub struct Ran {

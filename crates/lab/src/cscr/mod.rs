@@ -18,6 +18,7 @@ use crate::{
     evaluation::{self, Point},
     optimiser::{AdamW, rate},
     samples::cost_row,
+    tensors,
     vector::unit,
 };
 
@@ -226,7 +227,7 @@ impl<'a> HeadTraining<'a> {
                 (draws::weight(hidden, hidden, hidden, &mut draws)?, draws::weight(hidden, width, hidden, &mut draws)?)
             }
         };
-        let tensor = |matrix: &Matrix| Tensor::from_slice(matrix.data(), matrix.shape(), &device);
+        let tensor = |matrix: &Matrix| tensors::tensor(matrix, &device);
         // The rule looks at directions only; at unit length no prompt weighs more than another.
         let inputs = unit_rows(train.embeddings());
         Ok(Self {
@@ -260,8 +261,7 @@ impl<'a> HeadTraining<'a> {
     }
 
     fn query(&self, inputs: &Tensor) -> candle_core::Result<Tensor> {
-        let inner = inputs.matmul(self.w1.as_tensor())?.relu()?;
-        crate::student::unit_rows(&inner.matmul(self.w2.as_tensor())?)
+        query(inputs, self.w1.as_tensor(), self.w2.as_tensor())
     }
 
     /// The head as it is, scaled to the secure head's ranges on the train split: scaling changes no direction.
@@ -275,11 +275,7 @@ impl<'a> HeadTraining<'a> {
         let query = (inner.relu()? * f64::from(first))?.matmul(self.w2.as_tensor())?;
         let square = query.sqr()?.sum_all()?.to_scalar::<f32>()? / embeddings.rows() as f32;
         let second = if square > 0.0 { QUERY / square.sqrt() } else { 1.0 };
-        let matrix = |variable: &Var, scale: f32| -> Result<Matrix, TrainError> {
-            let (rows, columns) = variable.dims2()?;
-            let data = (variable.as_tensor() * f64::from(scale))?.flatten_all()?.to_vec1::<f32>()?;
-            Matrix::new(rows, columns, data).ok_or(TrainError::Number { what: "the head" })
-        };
+        let matrix = |variable: &Var, scale: f32| tensors::matrix(&(variable.as_tensor() * f64::from(scale))?);
         Ok(Cscr {
             w1: matrix(&self.w1, first)?,
             w2: matrix(&self.w2, second)?,
@@ -290,6 +286,11 @@ impl<'a> HeadTraining<'a> {
     }
 }
 
+/// The head: unit rows of relu(x·W1)·W2.
+pub(crate) fn query(inputs: &Tensor, w1: &Tensor, w2: &Tensor) -> candle_core::Result<Tensor> {
+    crate::student::unit_rows(&inputs.matmul(w1)?.relu()?.matmul(w2)?)
+}
+
 /// A weight to go on from, as large as one that training starts with: the secure head's scale is another, and changes no
 /// direction, but steps would be too large or too small for it.
 fn resumed(weight: &Matrix) -> candle_core::Result<Var> {
@@ -298,7 +299,7 @@ fn resumed(weight: &Matrix) -> candle_core::Result<Var> {
     // The deviation of what is uniform within 1/√rows.
     let usual = 1.0 / (3.0 * rows as f64).sqrt();
     let scale = if square > 0.0 { usual / square.sqrt() } else { 1.0 };
-    Var::from_tensor(&(Tensor::from_slice(weight.data(), (rows, columns), &Device::Cpu)? * scale)?)
+    Var::from_tensor(&(tensors::tensor(weight, &Device::Cpu)? * scale)?)
 }
 
 pub(crate) fn unit_rows(matrix: &Matrix) -> Matrix {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use blindroute_routing::{
-    bundle::{Axis, Bundle, BundleError, EncoderConfig, Layer, Precision},
+    bundle::{Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision},
     embedding::{EmbeddingError, embed},
 };
 use candle_core::{DType, Device, Result as Candle, Tensor};
@@ -68,7 +68,7 @@ pub struct Course<'a> {
     pub teacher: &'a Bundle,
     /// Texts on which it is compared with the teacher.
     pub corpus: &'a Corpus,
-    /// A student of the same program to start from; the teacher's weights if there is none.
+    /// Whose weights the student starts from, as an earlier student; the teacher's if there is none.
     pub start: Option<&'a Bundle>,
     /// A routing table that it learns from as well.
     pub lessons: Option<&'a Lessons>,
@@ -105,11 +105,6 @@ pub enum DistilError {
         /// What is possible.
         expected: String,
     },
-    /// The student to start from has another program.
-    #[error(
-        "the student to start from has another program or other sizes; give one that was distilled with the same options"
-    )]
-    Start,
     /// The routing table cannot be used.
     #[error(transparent)]
     Lessons(#[from] TrainError),
@@ -156,20 +151,8 @@ pub fn distil(
     let theirs = Network::new(&parts.encoder, &parts.layers, &form(false, None))?;
     let size = BatchSize { seed: options.seed, tokens: options.tokens, most: options.texts };
     let mut schedule = Schedule::new(course.corpus, size);
-    let layers = match course.start {
-        Some(start) if start.parts().encoder == options.encoder => start.parts().layers.clone(),
-        Some(_) => return Err(DistilError::Start),
-        None => {
-            let observed = theirs.observed(&batch_of(teacher, &schedule.batch(0).1, &device)?)?;
-            let layer = |index: &usize| {
-                let mut layer = parts.layers[*index].clone();
-                adapt(&mut layer, &parts.encoder, &options.encoder, &observed[*index]);
-                narrowed(layer, options.encoder.ffn)
-            };
-            chosen.iter().map(layer).collect()
-        }
-    };
-    let mine = Network::new(&options.encoder, &layers, &form(true, bits))?;
+    let first = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
+    let mine = Network::new(&options.encoder, &first, &form(true, bits))?;
     let head = course.lessons.map(|lessons| Head::new(lessons, &device)).transpose()?;
     let mut prompts = head.as_ref().map(|head| head.schedule(size));
     let mut parameters = mine.parameters();
@@ -211,7 +194,23 @@ pub fn distil(
     bundle(course, options, mine.layers()?, head.as_ref())
 }
 
-/// The teacher's layers that a student with fewer starts from and is compared with: the last, and the others at even
+/// The layers of this bundle's encoder, made to fit the student's program by what they do with these texts.
+fn first_layers(from: &Bundle, student: &EncoderConfig, texts: &[&[u32]]) -> Result<Vec<Layer>, DistilError> {
+    let BundleParts { encoder, layers, .. } = from.parts();
+    let chosen = chosen_layers(encoder, student)?;
+    let device = Device::Cpu;
+    let network =
+        Network::new(encoder, layers, &Form { trained: false, dtype: DType::F32, device: device.clone(), bits: None })?;
+    let observed = network.observed(&batch_of(from, texts, &device)?)?;
+    let layer = |index: &usize| {
+        let mut layer = layers[*index].clone();
+        adapt(&mut layer, encoder, student, &observed[*index]);
+        narrowed(layer, student.ffn)
+    };
+    Ok(chosen.iter().map(layer).collect())
+}
+
+/// The layers of a larger encoder that a student with fewer starts from and is compared with: the last, and the others at even
 /// distances before it.
 fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec<usize>, DistilError> {
     let wrong = |what, found, expected| Err(DistilError::Shape { what, found, expected });
@@ -296,13 +295,7 @@ fn bundle(
     parts.layers = layers;
     if let Precision::Bits { table, layers } = options.precision {
         parts.embedding.token = parts.embedding.token.quantised(Axis::Rows, table);
-        for layer in &mut parts.layers {
-            for linear in
-                [&mut layer.query, &mut layer.key, &mut layer.value, &mut layer.output, &mut layer.up, &mut layer.down]
-            {
-                linear.weight = linear.weight.quantised(Axis::Columns, layers);
-            }
-        }
+        parts.layers.iter_mut().for_each(|layer| quantise(layer, layers));
     }
     parts.routers.clear();
     match head {
@@ -310,4 +303,12 @@ fn bundle(
         None => parts.models.clear(),
     }
     Ok(Bundle::new(parts)?)
+}
+
+/// A layer's matrices in steps of so many bits, one scale an output.
+pub(super) fn quantise(layer: &mut Layer, bits: u8) {
+    let Layer { query, key, value, output, up, down, .. } = layer;
+    for linear in [query, key, value, output, up, down] {
+        linear.weight = linear.weight.quantised(Axis::Columns, bits);
+    }
 }

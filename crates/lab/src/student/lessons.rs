@@ -11,13 +11,11 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     TrainError,
-    cscr::{Bands, Spectrum},
+    cscr::{Bands, Spectrum, query},
+    tensors::{matrix, tensor},
 };
 
-use super::{
-    corpus::{BatchSize, Corpus, Schedule},
-    loss::unit_rows,
-};
+use super::corpus::{BatchSize, Corpus, Schedule};
 
 /// What keeps the student near its teacher.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,7 +93,6 @@ pub(super) struct Head<'a> {
 
 impl<'a> Head<'a> {
     pub(super) fn new(lessons: &'a Lessons, device: &Device) -> Candle<Self> {
-        let tensor = |matrix: &Matrix| Tensor::from_slice(matrix.data(), matrix.shape(), device);
         let Cscr { w1, w2, descriptors, .. } = &lessons.head;
         let beta = match lessons.tie {
             Tie::Weight(beta) => beta,
@@ -103,9 +100,9 @@ impl<'a> Head<'a> {
         };
         Ok(Self {
             lessons,
-            w1: Var::from_tensor(&tensor(w1)?)?,
-            w2: Var::from_tensor(&tensor(w2)?)?,
-            descriptors: tensor(descriptors)?.t()?.contiguous()?,
+            w1: Var::from_tensor(&tensor(w1, device)?)?,
+            w2: Var::from_tensor(&tensor(w2, device)?)?,
+            descriptors: tensor(descriptors, device)?.t()?.contiguous()?,
             bands: Bands::new(&lessons.cost, &Spectrum::default(), DType::F32, device)?,
             beta: Var::from_tensor(&Tensor::new(&[[beta as f32]], device)?)?,
         })
@@ -126,7 +123,7 @@ impl<'a> Head<'a> {
     pub(super) fn loss(&self, pooled: &Tensor, places: &[usize]) -> Candle<Tensor> {
         let scores: Vec<f32> = places.iter().flat_map(|place| self.lessons.scores.row(*place).to_vec()).collect();
         let scores = Tensor::from_vec(scores, (places.len(), self.lessons.scores.columns()), pooled.device())?;
-        let query = unit_rows(&pooled.matmul(self.w1.as_tensor())?.relu()?.matmul(self.w2.as_tensor())?)?;
+        let query = query(pooled, self.w1.as_tensor(), self.w2.as_tensor())?;
         self.bands.loss(&query.matmul(&self.descriptors)?, &scores)
     }
 
@@ -142,13 +139,9 @@ impl<'a> Head<'a> {
     }
 
     /// The router with the head as it is.
-    pub(super) fn router(&self) -> Result<Router, TrainError> {
-        let matrix = |variable: &Var| -> Result<Matrix, TrainError> {
-            let (rows, columns) = variable.dims2()?;
-            let data = variable.as_tensor().flatten_all()?.to_vec1::<f32>()?;
-            Matrix::new(rows, columns, data).ok_or(TrainError::Number { what: "the head" })
-        };
-        let rule = Cscr { w1: matrix(&self.w1)?, w2: matrix(&self.w2)?, ..self.lessons.head.clone() };
+    pub(super) fn router(&self) -> Candle<Router> {
+        let rule =
+            Cscr { w1: matrix(self.w1.as_tensor())?, w2: matrix(self.w2.as_tensor())?, ..self.lessons.head.clone() };
         Ok(Router { rule: Rule::Cscr(rule), ..self.lessons.router.clone() })
     }
 }

@@ -9,6 +9,8 @@ use blindroute_routing::{
 };
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
+use crate::tensors;
+
 /// Added to a padded key's score: its weight is zero in every kind of attention.
 const MASKED: f64 = -1e4;
 
@@ -52,7 +54,7 @@ struct Parameter {
 
 impl Parameter {
     fn new(name: String, matrix: &Matrix, form: &Form) -> Result<Self> {
-        let value = Tensor::from_slice(matrix.data(), matrix.shape(), &form.device)?.to_dtype(form.dtype)?;
+        let value = tensors::tensor(matrix, &form.device)?.to_dtype(form.dtype)?;
         if !form.trained {
             return Ok(Self { name, value, variable: None });
         }
@@ -61,9 +63,7 @@ impl Parameter {
     }
 
     fn matrix(&self) -> Result<Matrix> {
-        let (rows, columns) = self.value.dims2()?;
-        let data = self.value.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
-        Matrix::new(rows, columns, data).ok_or_else(|| candle_core::Error::Msg("a parameter lost its shape".to_owned()))
+        tensors::matrix(&self.value)
     }
 }
 

@@ -1,10 +1,10 @@
 use blindroute_routing::bundle::{
-    Activation, Attention, Axis, Bundle, Cscr, Direct, EncoderConfig, Matrix, Model, Norms, Precision, Router, Rule,
+    Activation, Attention, Bundle, Cscr, Direct, EncoderConfig, Matrix, Model, Norms, Precision, Router, Rule,
 };
 use candle_core::{DType, Device, Tensor};
 
 use super::{
-    distil::{batch_of, states},
+    distil::{batch_of, quantise, states},
     loss::distance,
     network::{Batch, Form, Network},
     *,
@@ -168,13 +168,7 @@ fn few_bits_are_trained_for() {
     let layers = |bundle: &Bundle| bundle.parts().layers.clone();
     assert!(layers(&student).iter().all(|layer| layer.up.weight.is_quantised()));
     let mut parts = exact.into_parts();
-    for layer in &mut parts.layers {
-        for linear in
-            [&mut layer.query, &mut layer.key, &mut layer.value, &mut layer.output, &mut layer.up, &mut layer.down]
-        {
-            linear.weight = linear.weight.quantised(Axis::Columns, 3);
-        }
-    }
+    parts.layers.iter_mut().for_each(|layer| quantise(layer, 3));
     let rounded = distance_of(&Bundle::new(parts).unwrap());
     assert!(aware < 0.7 * rounded, "{aware} trained for it, {rounded} rounded afterwards");
 
@@ -297,8 +291,24 @@ fn lessons_resume_and_start_from_a_student() {
     assert_eq!(resumed.digest(), whole.digest());
     let error = distil(&Course { lessons: None, ..course }, &options, Some(&path), &mut |_| ()).unwrap_err();
     assert!(error.to_string().contains("other options or texts"), "{error}");
-    let error = distil(&Course { start: Some(&plain), ..course }, &options, None, &mut |_| ()).unwrap_err();
-    assert!(error.to_string().contains("has another program"), "{error}");
+}
+
+/// A student of another program starts nearer when it starts from an earlier student than from the teacher.
+#[test]
+fn a_cheaper_student_starts_from_an_earlier_one() {
+    let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
+    let corpus = Corpus::new(texts()).unwrap();
+    let mut options = options(teacher.parts().encoder.clone(), 120);
+    (options.encoder.attention, options.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
+    let earlier = distil(&course(&teacher, &corpus), &options, None, &mut |_| ()).unwrap();
+    (options.steps, options.encoder.activation) = (20, Activation::Square);
+    let hidden = |start| {
+        let mut hidden = Vec::new();
+        distil(&Course { start, ..course(&teacher, &corpus) }, &options, None, &mut |p| hidden.push(p.hidden)).unwrap();
+        hidden.iter().sum::<f64>() / hidden.len() as f64
+    };
+    let (later, anew) = (hidden(Some(&earlier)), hidden(None));
+    assert!(later < 0.8 * anew, "{later} from the earlier student, {anew} from the teacher");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use crate::{
     Samples, TrainError, draws,
     optimiser::{AdamW, rate},
+    tensors,
     vector::unit,
 };
 
@@ -31,7 +32,7 @@ pub(super) fn maps(
     seed: u64,
 ) -> Result<Vec<(usize, Matrix)>, TrainError> {
     let device = Device::Cpu;
-    let tensor = |matrix: &Matrix| Tensor::from_slice(matrix.data(), matrix.shape(), &device);
+    let tensor = |matrix: &Matrix| tensors::tensor(matrix, &device);
     let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
     let points = Tensor::from_vec(points.concat(), train.embeddings().shape(), &device)?;
     let (scores, errors) = (tensor(train.scores())?, tensor(errors)?);
@@ -51,7 +52,7 @@ pub(super) fn maps(
             optimiser.step(&loss.backward()?, rate(optimiser.steps, steps, RATE))?;
         }
         if pass.is_multiple_of(OFFERED_EVERY) {
-            offered.push((pass, matrix(&map)?));
+            offered.push((pass, scaled(&map)?));
         }
     }
     Ok(offered)
@@ -69,14 +70,12 @@ fn loss(points: &Tensor, scores: &Tensor, map: &Tensor, errors: &Tensor) -> cand
     ((scores * right.log()?)? + missed)?.mean_all()?.neg()
 }
 
-fn matrix(map: &Var) -> Result<Matrix, TrainError> {
-    let (rows, columns) = map.dims2()?;
-    let data = map.as_tensor().flatten_all()?.to_vec1::<f32>()?;
-    // The nearest centroid is the same at any common scale; the secure head expects lengths up to 1.
+/// At a scale that makes the longest centroid 1: the nearest is the same at any, and the secure head expects no longer ones.
+fn scaled(map: &Var) -> candle_core::Result<Matrix> {
+    let map = tensors::matrix(map.as_tensor())?;
     let square = |row: &[f32]| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-    let longest = data.chunks(columns).map(square).fold(0.0, f64::max).sqrt();
-    let scaled = data.iter().map(|x| (f64::from(*x) / longest.max(f64::MIN_POSITIVE)) as f32).collect();
-    Matrix::new(rows, columns, scaled).ok_or(TrainError::Number { what: "the learned map" })
+    let longest = map.iter_rows().map(square).fold(0.0, f64::max).sqrt().max(f64::MIN_POSITIVE);
+    Ok(Matrix::from_fn(map.rows(), map.columns(), |row, column| (f64::from(map.row(row)[column]) / longest) as f32))
 }
 
 #[cfg(test)]

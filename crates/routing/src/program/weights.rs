@@ -132,13 +132,13 @@ fn fold_layer(
 ) {
     let name = |part: &str| format!("layer.{index}.{part}");
     let width = layer.query.weight.columns() / encoder.heads;
-    let base = match encoder.attention {
-        Attention::TwoRelu => 1.0,
-        // Half of the divisor, so that rounding costs scores and the layer after alike.
-        Attention::Relu => 1.0 / RELU_DIVISOR.sqrt(),
-        Attention::Softmax => std::f64::consts::LOG2_E,
+    // Of scores, and of the layer that takes the context.
+    let (base, taken) = match encoder.attention {
+        Attention::TwoRelu => (1.0, 1.0),
+        // The divisor's root each, so that rounding costs both alike.
+        Attention::Relu => (1.0 / RELU_DIVISOR.sqrt(), 1.0 / RELU_DIVISOR.sqrt()),
+        Attention::Softmax => (std::f64::consts::LOG2_E, 1.0),
     };
-    let other = if encoder.attention == Attention::Relu { 1.0 / RELU_DIVISOR.sqrt() } else { 1.0 };
     let scale = (base / (width as f64).sqrt()).sqrt();
     let queries = Folded::of(&layer.query).after(before).scaled(scale);
     let keys = Folded::of(&layer.key).after(before).scaled(scale);
@@ -146,7 +146,7 @@ fn fold_layer(
     let qkv = beside([queries, keys, values]);
     qkv.clone().insert(named, name("qkv.narrow"));
     qkv.insert(named, name("qkv"));
-    Folded::of(&layer.output).times(other).with_residual(before).centred().insert(named, name("out"));
+    Folded::of(&layer.output).times(taken).with_residual(before).centred().insert(named, name("out"));
     let inner = Some(&layer.attention_norm);
     Folded::of(&layer.up).after(inner).insert(named, name("up"));
     Folded::of(&layer.down).with_residual(inner).centred().insert(named, name("down"));
