@@ -3,6 +3,7 @@
 
 mod harness;
 
+use blindroute_routing::bundle::{Bundle, Rule};
 use harness::{command, run, run_within, small_bundle, write};
 use std::fmt::Write as _;
 use std::path::Path;
@@ -78,10 +79,12 @@ fn a_student_is_taught_to_route_in_three_stages() {
     let (texts, table) = (write(home.path(), "texts.jsonl", &texts()), table(home.path()));
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let (teacher, student, tuned) = (path("teacher.blindroute"), path("student.blindroute"), path("tuned.blindroute"));
-    let train = |bundle: &str, out: &str, rest: &[&str]| {
-        let common = ["train", "cscr", "--data", &table, "--bundle", bundle, "--out", out, "--passes", "2", "--json"];
+    let train_of = |kind: &str, bundle: &str, out: &str, rest: &[&str]| {
+        let common = ["train", kind, "--data", &table, "--bundle", bundle, "--out", out, "--json"];
         run_within(Duration::from_secs(120), command(&[&common[..], rest].concat()), b"")
     };
+    let train =
+        |bundle: &str, out: &str, rest: &[&str]| train_of("cscr", bundle, out, &[&["--passes", "2"], rest].concat());
     train(&encoder, &teacher, &["--descriptor", "2"]).json();
     let distil = |teacher: &str, rest: &[&str]| {
         let common = ["distil", "--teacher", teacher, "--text", &texts, "--ffn-width", "96", "--tokens", "128"];
@@ -97,6 +100,21 @@ fn a_student_is_taught_to_route_in_three_stages() {
     assert!(distil(&encoder, &["--routing", &table]).error().contains("is for other models than the data set"));
     assert!(distil(&teacher, &["--routing", &table, "--beta", "0"]).error().contains("above 0"));
     assert!(train(&student, &tuned, &["--fine-tune", "none"]).error().contains("no router \"none\""));
+
+    // A UniRoute router keeps the clusters of the teacher's.
+    train_of("uniroute", &encoder, &teacher, &["--k", "3"]).json();
+    let kept = train_of("uniroute", &student, &tuned, &["--fine-tune", "uniroute", "--from", &teacher]).json();
+    assert_eq!(kept["chosen"]["clusters"], 3, "{kept}");
+    let centroids = |file: &str| {
+        let bundle = Bundle::open(Path::new(file)).unwrap().bundle;
+        match &bundle.router(Some("uniroute")).unwrap().rule {
+            Rule::UniRoute(rule) => rule.centroids.clone(),
+            _ => panic!("it is another kind"),
+        }
+    };
+    assert_eq!(centroids(&tuned), centroids(&teacher));
+    let other = train(&tuned, &tuned, &["--fine-tune", "uniroute"]);
+    assert!(other.error().contains("is of kind uniroute: name one of the kind that is trained"), "{}", other.stderr);
 }
 
 #[test]

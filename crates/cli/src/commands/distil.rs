@@ -15,7 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
     bundle_import::{check_out, one_of, print, write_bundle},
-    train::head,
+    train::router,
 };
 
 /// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers, or, with
@@ -166,15 +166,14 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
 /// The routing table's train split as lessons.
 fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Tokenizer) -> anyhow::Result<Lessons> {
     let dataset = Dataset::load(folder)?;
-    // Checks that the router has a head, and is for these models.
-    head(teacher, &dataset, &args.router)?;
+    let router = router(teacher, &dataset, &args.router)?;
     let places = dataset.places(Split::Train);
     let scores = dataset.scores();
     let scores = Matrix::from_fn(places.len(), scores.columns(), |row, model| scores.row(places[row])[model]);
     let texts: Vec<&str> = places.iter().map(|place| dataset.prompts()[*place].text.as_str()).collect();
     let corpus = Corpus::tokenised(&texts, tokenizer, args.longest)?;
     let tie = args.trust.map_or(Tie::Weight(args.beta), Tie::Trust);
-    Ok(Lessons::new(corpus, scores, teacher.router(Some(&args.router))?, tie)?)
+    Ok(Lessons::new(corpus, scores, router, tie)?)
 }
 
 /// The loss, smoothed over about the last fifty steps: one step's texts are few.

@@ -10,7 +10,7 @@ use blindroute_lab::{
     Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report,
     fingerprint::Fingerprints, train_router, uniroute,
 };
-use blindroute_routing::bundle::{Bundle, Cscr, Matrix, Model, Rule};
+use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -39,6 +39,12 @@ enum RouterArgs {
         /// Weights of a model's overall error in each cluster, in prompts, to try.
         #[arg(long, value_delimiter = ',', value_name = "N,...")]
         smoothing: Option<Vec<f32>>,
+        /// A UniRoute router whose centroids to keep, as that of the encoder's teacher: only errors are counted anew.
+        #[arg(long, value_name = "NAME", conflicts_with = "k")]
+        fine_tune: Option<String>,
+        /// The bundle that holds it [default: that of --bundle].
+        #[arg(long, value_name = "FILE", requires = "fine_tune")]
+        from: Option<PathBuf>,
         /// What every draw follows from.
         #[arg(long, default_value_t = 0)]
         seed: u64,
@@ -64,9 +70,12 @@ enum RouterArgs {
         /// The models' fingerprints, from `blindroute fingerprint`, instead of outcome fingerprints.
         #[arg(long, value_name = "FILE.json", conflicts_with = "descriptor")]
         descriptors: Option<PathBuf>,
-        /// A CSCR router of the bundle whose head and descriptors to go on from, as after `distil --routing`.
+        /// A CSCR router whose head and descriptors to go on from, as after `distil --routing`.
         #[arg(long, value_name = "NAME", conflicts_with_all = ["descriptor", "descriptors"])]
         fine_tune: Option<String>,
+        /// The bundle that holds it [default: that of --bundle].
+        #[arg(long, value_name = "FILE", requires = "fine_tune")]
+        from: Option<PathBuf>,
         /// The most passes over the train split.
         #[arg(long, default_value_t = cscr::Options::default().passes)]
         passes: usize,
@@ -134,7 +143,8 @@ impl CommonArgs {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let mut given = Given::default();
     let (kind, common, method) = match args.router {
-        RouterArgs::Uniroute { common, map, k, smoothing, seed } => {
+        RouterArgs::Uniroute { common, map, k, smoothing, fine_tune, from, seed } => {
+            (given.fine_tune, given.from) = (fine_tune, from);
             let map = match map {
                 MapArg::Kmeans => uniroute::Map::KMeans,
                 MapArg::Learned => uniroute::Map::Learned,
@@ -153,9 +163,9 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             check_penalties(&options.penalties)?;
             ("direct", common, Method::Direct(options))
         }
-        RouterArgs::Cscr { common, k, descriptor, descriptors, fine_tune, passes, rate, seed } => {
+        RouterArgs::Cscr { common, k, descriptor, descriptors, fine_tune, from, passes, rate, seed } => {
             given.fingerprints = descriptors.as_deref().map(Fingerprints::read).transpose()?;
-            given.fine_tune = fine_tune;
+            (given.fine_tune, given.from) = (fine_tune, from);
             let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
             options.keep = k.unwrap_or(options.keep);
             options.clusters = descriptor.unwrap_or(options.clusters);
@@ -183,14 +193,7 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     for name in &read.unknown {
         tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
     }
-    if let Method::Cscr(options) = &mut method {
-        if let Some(fingerprints) = &given.fingerprints {
-            options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
-        }
-        if let Some(name) = &given.fine_tune {
-            options.start = Some(Box::new(head(&read.bundle, &dataset, name)?));
-        }
-    }
+    given.apply(&mut method, &read.bundle, &dataset)?;
     let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
 
     let working = spinner(&format!("training {kind}"));
@@ -214,23 +217,38 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     })
 }
 
-/// What a CSCR router is trained with that is read from files.
+/// What a router is trained with that is read from files.
 #[derive(Default)]
 struct Given {
     fingerprints: Option<Fingerprints>,
     fine_tune: Option<String>,
+    from: Option<PathBuf>,
 }
 
-/// The CSCR router of this name, for the data set's models.
-pub(super) fn head(bundle: &Bundle, dataset: &Dataset, name: &str) -> anyhow::Result<Cscr> {
+impl Given {
+    fn apply(&self, method: &mut Method, bundle: &Bundle, dataset: &Dataset) -> anyhow::Result<()> {
+        if let (Some(fingerprints), Method::Cscr(options)) = (&self.fingerprints, &mut *method) {
+            options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
+        }
+        let Some(name) = &self.fine_tune else { return Ok(()) };
+        let other = self.from.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;
+        let router = router(other.as_ref().unwrap_or(bundle), dataset, name)?;
+        match (method, &router.rule) {
+            (Method::UniRoute(options), Rule::UniRoute(rule)) => options.start = Some(rule.centroids.clone()),
+            (Method::Cscr(options), Rule::Cscr(rule)) => options.start = Some(Box::new(rule.clone())),
+            _ => bail!("the router {name:?} is of kind {}: name one of the kind that is trained", router.kind()),
+        }
+        Ok(())
+    }
+}
+
+/// The router of this name, for the data set's models.
+pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> anyhow::Result<&'a Router> {
     let router = bundle.router(Some(name))?;
-    let Rule::Cscr(rule) = &router.rule else {
-        bail!("the router {name:?} is of kind {}: name one that `train cscr` made", router.kind());
-    };
     if bundle.parts().models != dataset.models() {
         bail!("the router {name:?} is for other models than the data set's: give the data set that it was trained on");
     }
-    Ok(rule.clone())
+    Ok(router)
 }
 
 /// The data set's embeddings by the bundle's encoder, with a progress bar.

@@ -41,6 +41,9 @@ pub struct Options {
     pub map: Map,
     /// Numbers of clusters; those above the number of train prompts are passed over.
     pub clusters: Vec<usize>,
+    /// Centroids to keep instead of clustering, `[K, hidden]`: those of the encoder's teacher, whose clusters the student sees
+    /// nearly as the teacher does. Errors are counted anew.
+    pub start: Option<Matrix>,
     /// Weights of the whole split's error, in prompts.
     pub smoothing: Vec<f32>,
     /// How the default weight of cost is chosen.
@@ -58,6 +61,7 @@ impl Default for Options {
         Self {
             map: Map::default(),
             clusters: vec![4, 8, 16, 24, 32, 48, 64],
+            start: None,
             smoothing: vec![1.0, 3.0, 10.0, 30.0, 100.0],
             lambda: LambdaRule::default(),
             seed: 0,
@@ -107,13 +111,11 @@ pub fn train(
     if options.smoothing.iter().any(|smoothing| !(smoothing.is_finite() && *smoothing >= 0.0)) {
         return Err(TrainError::Options { what: "smoothing below 0", hint: "give numbers from 0" });
     }
-    let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
-    let effort = Effort { seed: options.seed, restarts: options.restarts, rounds: options.rounds };
+    let starts = starts(train, options)?;
     let mut best: Option<(Trial, UniRoute)> = None;
     let mut tried = Vec::new();
-    for &clusters in options.clusters.iter().filter(|clusters| (1..=points.len()).contains(*clusters)) {
-        let centroids = cluster(&points, clusters, effort).centroids;
-        let centroids = Matrix::from_fn(clusters, train.embeddings().columns(), |row, column| centroids[row][column]);
+    for centroids in starts {
+        let clusters = centroids.rows();
         let mut maps = vec![(0, centroids)];
         if options.map == Map::Learned && clusters > 1 {
             let first = errors(train, &places(train, &maps[0].1), clusters, learned::SMOOTHING);
@@ -149,6 +151,24 @@ pub fn train(
     let (chosen, router) = best.ok_or(TrainError::Options { what: "number of clusters", hint })?;
     let (lambda, valid) = choose_lambda(&Rule::UniRoute(router.clone()), valid, options.lambda);
     Ok(Fitted { router, lambda, valid, chosen, tried })
+}
+
+/// The centroids to try before any of them is trained: those given, or each number's by K-means.
+fn starts(train: &Samples, options: &Options) -> Result<Vec<Matrix>, TrainError> {
+    let width = train.embeddings().columns();
+    if let Some(given) = &options.start {
+        let found = given.columns();
+        let wrong = TrainError::Shape { what: "the width of the centroids to start from", found, expected: width };
+        return if found == width { Ok(vec![given.clone()]) } else { Err(wrong) };
+    }
+    let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
+    let effort = Effort { seed: options.seed, restarts: options.restarts, rounds: options.rounds };
+    let possible = options.clusters.iter().filter(|clusters| (1..=points.len()).contains(*clusters));
+    let start = |clusters: &usize| {
+        let found = cluster(&points, *clusters, effort).centroids;
+        Matrix::from_fn(*clusters, width, |row, column| found[row][column])
+    };
+    Ok(possible.map(start).collect())
 }
 
 /// The nearest centroid of every prompt.
@@ -235,6 +255,36 @@ mod tests {
         assert!(score(&learned) > 0.95 && learned.chosen.passes > 0, "{}, {:?}", score(&learned), learned.chosen);
         assert_eq!(learned.tried.iter().filter(|trial| trial.passes == 0).count(), kmeans.tried.len());
         assert_eq!(of(Map::Learned), learned);
+    }
+
+    /// A student that sees the teacher's space turned a little: the teacher's centroids serve, and its errors are counted anew.
+    #[test]
+    fn a_students_router_keeps_the_teachers_centroids() {
+        let (train_split, valid, _, cost) = synthetic(8, 5);
+        let of = |train_split: &Samples, valid: &Samples, start| {
+            train(train_split, valid, &cost, &Options { start, ..Default::default() }, &mut |_| ()).unwrap()
+        };
+        let theirs = of(&train_split, &valid, None);
+        let seen = |samples: &Samples| {
+            let turned = |row: usize, column: usize| {
+                let next = (column + 1) % samples.embeddings().columns();
+                samples.embeddings().row(row)[column] + 0.1 * samples.embeddings().row(row)[next]
+            };
+            let (rows, columns) = samples.embeddings().shape();
+            Samples::new(Matrix::from_fn(rows, columns, turned), samples.scores().clone()).unwrap()
+        };
+        let start = Some(theirs.router.centroids.clone());
+        let mine = of(&seen(&train_split), &seen(&valid), start.clone());
+        assert_eq!(mine.router.centroids, theirs.router.centroids);
+        assert_eq!(mine.tried.len(), Options::default().smoothing.len());
+        let places = places(&seen(&train_split), &mine.router.centroids);
+        let smoothing = mine.chosen.smoothing;
+        assert_eq!(mine.router.errors, errors(&train_split, &places, mine.chosen.clusters, smoothing));
+        assert!(mine.chosen.area > theirs.chosen.area - 0.02, "{:?}, {:?}", mine.chosen, theirs.chosen);
+
+        let narrow = Options { start: Some(Matrix::from_fn(2, 3, |_, _| 0.5)), ..Default::default() };
+        let fault = train(&train_split, &valid, &cost, &narrow, &mut |_| ()).unwrap_err().to_string();
+        assert!(fault.contains("the width of the centroids to start from is 3"), "{fault}");
     }
 
     #[test]
