@@ -46,6 +46,8 @@ enum Command {
     Distil(commands::distil::DistilArgs),
     /// Measure a bundle's routers on a data set, beside baselines and with intervals
     Eval(commands::eval::EvalArgs),
+    /// Route a data set privately, and compare with the clear interpreter
+    Agreement(commands::agreement::AgreementArgs),
     /// Find the weight of cost that brings your own prompts to a target
     Calibrate(commands::calibrate::CalibrateArgs),
     /// Compare an encoder's similarities with people's
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::Agreement(args) => commands::agreement::run(&args),
         Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => commands::certificates::run(&args),
         Command::Bench(command) => commands::bench::run(command),

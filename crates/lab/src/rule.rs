@@ -38,6 +38,39 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> usize {
     best(&utilities(rule, embedding), costs(rule), lambda)
 }
 
+/// By how much this embedding is decided against another model: 0 at the border, in the units of what is compared there. For
+/// UniRoute that is an embedding's cosine with the nearest centroid less that with the nearest one whose cluster chooses the
+/// other model; where CSCR's search leaves the other model out, its similarity; else utility − λ·cost.
+pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
+    let worth = |utilities: &[f32], model: usize| utilities[model] - lambda * costs(rule)[model];
+    let utilities = utilities(rule, embedding);
+    match rule {
+        Rule::UniRoute(of) => {
+            let chooses = |errors: &[f32]| {
+                let utilities: Vec<f32> = errors.iter().map(|error| -error).collect();
+                best(&utilities, of.cost.data(), lambda)
+            };
+            let direction = unit(embedding);
+            let products = of.centroids.iter_rows().map(|centroid| dot(centroid, &direction));
+            let all: Vec<(f32, usize)> = products.zip(of.errors.iter_rows().map(chooses)).collect();
+            let nearest = |kept: &dyn Fn(usize) -> bool| {
+                all.iter()
+                    .filter(|(_, model)| kept(*model))
+                    .map(|(product, _)| *product)
+                    .fold(f32::NEG_INFINITY, f32::max)
+            };
+            nearest(&|_| true) - nearest(&|model| model == other)
+        }
+        Rule::Cscr(of) if utilities[other] == f32::NEG_INFINITY => {
+            let all = cscr(&Cscr { keep: usize::MAX, ..of.clone() }, embedding);
+            utilities.iter().copied().filter(|kept| kept.is_finite()).fold(f32::INFINITY, f32::min) - all[other]
+        }
+        Rule::Cscr(_) | Rule::Direct(_) => {
+            worth(&utilities, best(&utilities, costs(rule), lambda)) - worth(&utilities, other)
+        }
+    }
+}
+
 fn uniroute(rule: &UniRoute, embedding: &[f32]) -> Vec<f32> {
     assert_eq!(embedding.len(), rule.centroids.columns());
     let nearest = argmax(rule.centroids.iter_rows().map(|centroid| dot(centroid, embedding)));
@@ -93,6 +126,37 @@ mod tests {
         assert_eq!(choose(&rule, &[1.0, 5.0], 0.76), 0);
         // Equally near: the lower cluster.
         assert_eq!(utilities(&rule, &[1.0, 1.0]), [-0.1, -0.2]);
+    }
+
+    #[test]
+    fn leads_by_hand() {
+        let uniroute = Rule::UniRoute(UniRoute {
+            centroids: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
+            errors: matrix(3, 2, &[0.1, 0.2, 0.9, 0.3, 0.5, 0.6]),
+            cost: matrix(1, 2, &[0.2, 1.0]),
+        });
+        let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
+        // Clusters 0 and 2 choose model 0: the border to model 1 is that to cluster 1.
+        near(lead(&uniroute, &[8.0, 6.0], 0.0, 1), 0.96 - 0.6);
+        near(lead(&uniroute, &[8.0, 6.0], 0.0, 0), 0.0);
+        // No cluster chooses model 1 with such a weight of cost.
+        assert_eq!(lead(&uniroute, &[8.0, 6.0], 9.0, 1), f32::INFINITY);
+        let cscr = Rule::Cscr(Cscr {
+            w1: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+            w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+            descriptors: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
+            keep: 2,
+            cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
+        });
+        near(lead(&cscr, &[4.0, 3.0], 0.0, 0), 0.96 - 0.8);
+        // Model 1 is left out: 0.6 against the last that is kept, 0.8.
+        near(lead(&cscr, &[4.0, 3.0], 0.0, 1), 0.8 - 0.6);
+        let direct = Rule::Direct(Direct {
+            weight: matrix(1, 2, &[1.0, 2.0]),
+            bias: matrix(1, 2, &[0.5, 0.0]),
+            cost: matrix(1, 2, &[0.2, 1.0]),
+        });
+        near(lead(&direct, &[1.0], 0.5, 0), 0.1);
     }
 
     #[test]

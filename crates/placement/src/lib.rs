@@ -20,7 +20,7 @@ pub use deployment::{Deployment, Programs, peak_memory};
 pub use error::PlacementError;
 pub use home::remove_files;
 pub use report::{Bytes, Milliseconds, PeakMemory, RouteReport};
-pub use route::TaskBatch;
+pub use route::{TaskBatch, choice};
 pub use router::{PrivateRouter, Request, check_lambda};
 
 pub use blindroute_routing::program::Placement;

@@ -239,8 +239,11 @@ impl From<Route> for Ran {
     }
 }
 
-/// The one model of a one-hot answer.
-fn choice(output: &Output) -> Result<usize, PlacementError> {
+/// The place in the pool of the one model that an answer to one prompt names.
+///
+/// # Errors
+/// If it names none, or several.
+pub fn choice(output: &Output) -> Result<usize, PlacementError> {
     let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
     let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
     match chosen.as_slice() {

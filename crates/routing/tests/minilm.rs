@@ -1,4 +1,5 @@
-//! The real encoder of the default bundle under MPC, parties in memory, on real prompts.
+//! The shipped encoders under MPC, parties in memory, on real prompts: the published weights in each program, and the default
+//! bundle's student.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -35,23 +36,32 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
-/// The default bundle's encoder as one of the variants.
+/// An encoder that is compared with itself in the clear.
 struct Variant {
+    name: String,
     bundle: Bundle,
     plan: Arc<ModelPlan>,
     weights: Vec<Tensor<f32>>,
 }
 
 impl Variant {
-    fn new(attention: Attention, activation: Activation, pooling: Pooling) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
-        let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();
+    /// The published weights in one of the programs.
+    fn published((attention, activation): (Attention, Activation), pooling: Pooling) -> Self {
+        let mut parts = shipped("minilm").into_parts();
         (parts.encoder.attention, parts.encoder.activation) = (attention, activation);
         parts.encoder.pooling = pooling;
-        let bundle = Bundle::new(parts).unwrap();
+        Self::new(format!("{attention} + {activation}, {pooling}"), Bundle::new(parts).unwrap())
+    }
+
+    /// The default bundle's student.
+    fn student() -> Self {
+        Self::new("student".to_owned(), shipped("default"))
+    }
+
+    fn new(name: String, bundle: Bundle) -> Self {
         let plan = Arc::new(ModelPlan::of(&bundle));
         let weights = weight_tensors(&bundle, &plan).unwrap();
-        Self { bundle, plan, weights }
+        Self { name, bundle, plan, weights }
     }
 
     fn program(&self, ids: &[u32]) -> (RouteProgram, Vec<Tensor<f32>>) {
@@ -83,6 +93,11 @@ impl Variant {
     }
 }
 
+fn shipped(name: &str) -> Bundle {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../bundles/{name}.blindroute"));
+    Bundle::open(&path).unwrap().bundle
+}
+
 const VARIANTS: [(Attention, Activation); 4] = [
     (Attention::Softmax, Activation::Gelu),
     (Attention::Softmax, Activation::Relu),
@@ -94,16 +109,21 @@ const VARIANTS: [(Attention, Activation); 4] = [
 fn every_variant_equals_its_clear_interpreter() {
     let Some(references) = references() else { return println!("skipped: shared data is absent") };
     let short = references.iter().find(|reference| (12..=32).contains(&reference.ids.len())).unwrap();
-    for (attention, activation) in VARIANTS {
+    let private = |variant: &Variant| {
+        let (clear, private) = (variant.clear(&short.ids), variant.private(&short.ids));
+        let near = cosine(&clear, &private);
+        assert!(near >= 0.999, "{}: cosine {near} to clear", variant.name);
+        private
+    };
+    private(&Variant::student());
+    for program in VARIANTS {
         for pooling in [Pooling::Mean, Pooling::Cls] {
-            let variant = Variant::new(attention, activation, pooling);
-            let (clear, private) = (variant.clear(&short.ids), variant.private(&short.ids));
-            let near = cosine(&clear, &private);
-            assert!(near >= 0.999, "{attention} {activation} {pooling}: cosine {near} to clear");
-            if (attention, activation) == VARIANTS[0] {
+            let variant = Variant::published(program, pooling);
+            let private = private(&variant);
+            if program == VARIANTS[0] {
                 let published = if pooling == Pooling::Mean { &short.mean } else { &short.cls };
                 let near = cosine(published, &private);
-                assert!(near >= 0.999, "{pooling}: cosine {near} to the published model");
+                assert!(near >= 0.999, "{}: cosine {near} to the published model", variant.name);
             }
         }
     }
@@ -145,14 +165,15 @@ fn no_value_leaves_its_ring_on_real_prompts() {
     // The longest prompts have the largest sums.
     let mut by_length: Vec<&Reference> = references.iter().collect();
     by_length.sort_by_key(|reference| std::cmp::Reverse(reference.ids.len()));
-    for (attention, activation) in [VARIANTS[3], VARIANTS[0]] {
-        let variant = Variant::new(attention, activation, Pooling::Mean);
+    let published = |program| Variant::published(program, Pooling::Mean);
+    for variant in [published(VARIANTS[3]), published(VARIANTS[0]), Variant::student()] {
         for reference in by_length.iter().take(2).chain(by_length.iter().rev().take(2)) {
             let (fixed, headroom) = variant.fixed(&reference.ids);
             assert!(cosine(&fixed, &variant.clear(&reference.ids)) >= 0.999);
             for (kind, (room, check)) in least_room(&headroom) {
                 println!(
-                    "{attention} {activation}, {} tokens: {kind} leaves {room} of {} bits at {}",
+                    "{}, {} tokens: {kind} leaves {room} of {} bits at {}",
+                    variant.name,
                     reference.ids.len(),
                     check.bits_allowed,
                     check.step
@@ -166,9 +187,8 @@ fn no_value_leaves_its_ring_on_real_prompts() {
 
 /// Minutes long, apart for each variant:
 /// `cargo test --release -p blindroute-routing --test minilm -- --ignored --nocapture`.
-fn fifty_prompts(attention: Attention, activation: Activation) {
+fn fifty_prompts(variant: &Variant) {
     let Some(references) = references() else { return println!("skipped: shared data is absent") };
-    let variant = Variant::new(attention, activation, Pooling::Mean);
     let (mut to_clear, mut to_published, mut fixed_to_clear) = (Vec::new(), Vec::new(), Vec::new());
     for reference in references.iter().take(50) {
         let (clear, private) = (variant.clear(&reference.ids), variant.private(&reference.ids));
@@ -178,33 +198,38 @@ fn fifty_prompts(attention: Attention, activation: Activation) {
     }
     let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
     let (clear, published, fixed) = (least(&to_clear), least(&to_published), least(&fixed_to_clear));
-    println!(
-        "{attention} + {activation}: least cosine to clear {clear:.6} (fixed {fixed:.6}), to published {published:.6}"
-    );
+    println!("{}: least cosine to clear {clear:.6} (fixed {fixed:.6}), to published {published:.6}", variant.name);
     assert!(clear >= 0.999);
-    assert!((attention, activation) != VARIANTS[0] || published >= 0.999);
+    let encoder = &variant.bundle.parts().encoder;
+    assert!((encoder.attention, encoder.activation) != VARIANTS[0] || published >= 0.999);
 }
 
 #[test]
 #[ignore = "minutes: 50 real prompts"]
 fn fifty_prompts_with_softmax_and_gelu() {
-    fifty_prompts(Attention::Softmax, Activation::Gelu);
+    fifty_prompts(&Variant::published(VARIANTS[0], Pooling::Mean));
 }
 
 #[test]
 #[ignore = "minutes: 50 real prompts"]
 fn fifty_prompts_with_softmax_and_relu() {
-    fifty_prompts(Attention::Softmax, Activation::Relu);
+    fifty_prompts(&Variant::published(VARIANTS[1], Pooling::Mean));
 }
 
 #[test]
 #[ignore = "minutes: 50 real prompts"]
 fn fifty_prompts_with_2relu_and_gelu() {
-    fifty_prompts(Attention::TwoRelu, Activation::Gelu);
+    fifty_prompts(&Variant::published(VARIANTS[2], Pooling::Mean));
 }
 
 #[test]
 #[ignore = "minutes: 50 real prompts"]
 fn fifty_prompts_with_2relu_and_relu() {
-    fifty_prompts(Attention::TwoRelu, Activation::Relu);
+    fifty_prompts(&Variant::published(VARIANTS[3], Pooling::Mean));
+}
+
+#[test]
+#[ignore = "minutes: 50 real prompts"]
+fn fifty_prompts_of_the_student() {
+    fifty_prompts(&Variant::student());
 }

@@ -13,6 +13,8 @@ use blindroute_routing::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::bundles::Shipped;
+
 use super::{
     bundle_import::{check_out, one_of, print, write_bundle},
     train::router,
@@ -22,9 +24,10 @@ use super::{
 /// --routing, with the router whose head was taught too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DistilArgs {
-    /// The bundle of the teacher (`bundle import --exact --attention softmax --ffn gelu`), from whose weights the student starts.
+    /// The bundle of the teacher (`bundle import --exact --attention softmax --ffn gelu`), from whose weights the student starts
+    /// [default: the shipped bundles/minilm.blindroute].
     #[arg(long, value_name = "FILE")]
-    teacher: PathBuf,
+    teacher: Option<PathBuf>,
     /// Texts to learn on: JSON lines with the field text or prompt; lines of a split other than train are passed over.
     #[arg(long, value_name = "FILE", required = true)]
     text: Vec<PathBuf>,
@@ -93,7 +96,7 @@ pub(crate) struct DistilArgs {
 /// Trains, writes the bundle, and says how near the student has come.
 pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
-    let teacher = crate::bundles::open(Some(&args.teacher))?;
+    let teacher = crate::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
     let theirs = &teacher.parts().encoder;
     let encoder = EncoderConfig {
         attention: args.attention,
@@ -118,8 +121,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
             args.tokens
         );
     }
-    let tokenizer = Tokenizer::from_json(&teacher.parts().tokenizer)
-        .with_context(|| format!("the tokenizer of {}", args.teacher.display()))?;
+    let tokenizer = Tokenizer::from_json(&teacher.parts().tokenizer).context("the tokenizer of the teacher")?;
     let corpus = Corpus::read(&args.text, &tokenizer, args.longest)?;
     tracing::info!("{} texts", corpus.len());
     let start = args.start.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;

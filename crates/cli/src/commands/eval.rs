@@ -70,7 +70,7 @@ pub(crate) struct EvalArgs {
     json: bool,
 }
 
-fn parse_split(name: &str) -> Result<Split, String> {
+pub(super) fn parse_split(name: &str) -> Result<Split, String> {
     name.parse().map_err(|()| "it is train, valid or test".to_owned())
 }
 
@@ -127,7 +127,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
 }
 
 /// An error unless the bundle has routers for the data set's models.
-fn check_pool(bundle: &Bundle, models: &[Model], path: Option<&Path>) -> anyhow::Result<()> {
+pub(super) fn check_pool(bundle: &Bundle, models: &[Model], path: Option<&Path>) -> anyhow::Result<()> {
     let parts = bundle.parts();
     let name = path.map_or_else(|| "the default bundle".to_owned(), |path| path.display().to_string());
     if parts.routers.is_empty() {
@@ -149,7 +149,7 @@ fn check_pool(bundle: &Bundle, models: &[Model], path: Option<&Path>) -> anyhow:
 }
 
 /// An error if a router is named that no bundle has.
-fn check_names<'a>(named: &[String], bundles: impl Iterator<Item = &'a Bundle>) -> anyhow::Result<()> {
+pub(super) fn check_names<'a>(named: &[String], bundles: impl Iterator<Item = &'a Bundle>) -> anyhow::Result<()> {
     let mut known: Vec<&str> = Vec::new();
     for router in bundles.flat_map(|bundle| &bundle.parts().routers) {
         if !known.contains(&router.name.as_str()) {

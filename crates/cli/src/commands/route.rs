@@ -174,7 +174,7 @@ fn open(args: &RouteArgs, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
 }
 
 /// A signal ends this process at once, but not before its files are gone. The children end with it.
-fn clean_up_on_signals() -> anyhow::Result<()> {
+pub(super) fn clean_up_on_signals() -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("signals cannot be handled")?;
     let told = shutdown.clone();

@@ -148,6 +148,12 @@ impl Dataset {
         (0..self.prompts.len()).filter(|place| self.prompts[*place].split == split).collect()
     }
 
+    /// Whether some prompt of a split has different scores of different models.
+    pub fn tells_apart(&self, split: Split) -> bool {
+        let differs = |row: &[f32]| row.iter().any(|score| *score != row[0]);
+        self.places(split).into_iter().any(|place| differs(self.scores.row(place)))
+    }
+
     /// A split as samples; `embeddings` are those of all prompts, `[prompts, hidden]`.
     pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TrainError> {
         if embeddings.rows() != self.prompts.len() {

@@ -70,7 +70,8 @@ impl Contents {
 }
 
 impl Dataset {
-    /// Reads the folder of a data set in the native format. Every split must have a prompt.
+    /// Reads the folder of a data set in the native format. Every split must have a prompt, and those of train must tell
+    /// models apart.
     pub fn load(folder: &Path) -> Result<Self, DataError> {
         let Contents { models, prompts, scores, query_costs } = Contents::read(folder, Purpose::Training)?;
         let matrix = |cells| {
@@ -78,7 +79,13 @@ impl Dataset {
                 .ok_or_else(|| DataError::File { path: folder.to_owned(), problem: "it is too large".to_owned() })
         };
         let (scores, query_costs) = (matrix(scores)?, query_costs.map(matrix).transpose()?);
-        Ok(Self { models, prompts, scores, query_costs })
+        let read = Self { models, prompts, scores, query_costs };
+        if !read.tells_apart(Split::Train) {
+            let problem = "every model scores the same on every prompt of the split train: there is nothing to choose by; \
+                           `blindroute data check` shows what the table holds";
+            return Err(DataError::File { path: folder.join("outcomes.csv"), problem: problem.to_owned() });
+        }
+        Ok(read)
     }
 }
 

@@ -72,6 +72,7 @@ fn each_fault_names_its_file_line_and_remedy() {
         (outcomes("c,1,1\n", ""), "the prompt \"c\" has no row; add one or remove the prompt; `blindroute data check`"),
         (outcomes("c,1,1", "a,1,1"), "line 4: \"a\" has two rows"),
         (outcomes("c,1,1", "z,1,1"), "line 4: there is no prompt \"z\""),
+        (outcomes("1,0.25", "1,1"), "every model scores the same on every prompt of the split train"),
         (load(MODELS, PROMPTS, ""), "there is no column \"id\""),
     ];
     for (answer, expected) in cases {

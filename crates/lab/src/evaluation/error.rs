@@ -26,6 +26,15 @@ pub enum EvaluationError {
         /// How many there must be.
         expected: usize,
     },
+    /// All models are alike.
+    #[error(
+        "every model scores the same on every prompt of the split {split}: no router can be told from another; measure on another \
+         split, or check outcomes.csv"
+    )]
+    AllEqual {
+        /// Which split.
+        split: String,
+    },
     /// A number that cannot be measured.
     #[error("{what} holds a number that is not finite, or out of its range: check the data")]
     Number {

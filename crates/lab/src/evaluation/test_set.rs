@@ -56,6 +56,9 @@ impl TestSet {
         split: Split,
         query_costs: Option<&Matrix>,
     ) -> Result<Self, EvaluationError> {
+        if !dataset.tells_apart(split) {
+            return Err(EvaluationError::AllEqual { split: split.to_string() });
+        }
         let places = dataset.places(split);
         let pick = |matrix: &Matrix| {
             Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])

@@ -3,7 +3,7 @@
 use super::Common;
 use super::measure::{Figures, check_tokens, ids, measure, start, variant};
 use super::tables;
-use crate::bundles;
+use crate::bundles::{self, Shipped};
 use crate::commands::route::spinner;
 use anyhow::Context;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
@@ -38,7 +38,7 @@ pub(super) struct EncoderMeasurement {
 pub(super) fn run(args: &BenchEncoderArgs) -> anyhow::Result<()> {
     let Common { runs, scene, json, bundle } = &args.common;
     check_tokens(&args.tokens)?;
-    let bundle = bundles::open(bundle.as_deref())?;
+    let bundle = bundles::open_or(bundle.as_deref(), Shipped::MiniLm)?;
     tables::encoders(&bundle, &args.tokens, *scene, *runs, *json)
 }
 

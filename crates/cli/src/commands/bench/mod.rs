@@ -55,7 +55,7 @@ pub(crate) struct Common {
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
-    /// The router bundle; the default one if none is named
+    /// The router bundle; the default one if none is named, and for the papers' programs minilm.blindroute
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 }

@@ -6,8 +6,8 @@ use super::measure::{Figures, check_tokens, print, variant};
 use super::records::{self, Record, Subject};
 use super::route::measure_route;
 use super::select::measure_select;
-use crate::bundles;
-use blindroute_routing::bundle::{Activation, Attention, Bundle};
+use crate::bundles::Shipped;
+use blindroute_routing::bundle::{Activation, Attention};
 use blindroute_runtime::SceneName;
 use clap::Args;
 use std::path::PathBuf;
@@ -25,7 +25,8 @@ pub(crate) struct BenchRecordArgs {
     json: bool,
 }
 
-/// What is measured: routes of each length (2relu + relu, and softmax + gelu), a head, and a selection, in each scene.
+/// What is measured: routes of each length (the published weights with 2relu + relu and with softmax + gelu, and the default
+/// bundle), a head, and a selection, in each scene.
 #[derive(Debug, Args)]
 pub(super) struct StandardSet {
     /// Measured runs of each after one to warm up; medians are recorded
@@ -39,9 +40,11 @@ pub(super) struct StandardSet {
     scene: Vec<SceneName>,
 }
 
-/// The programs of the standard set: the fast one and the real model.
-const PROGRAMS: [(Attention, Activation); 2] =
-    [(Attention::TwoRelu, Activation::Relu), (Attention::Softmax, Activation::Gelu)];
+/// The shipped bundles' names in the record, and the programs that each is measured in: those of the published weights that are
+/// the papers' fast one and the real model, and the student's own.
+const MINILM: (&str, [Option<(Attention, Activation)>; 2]) =
+    ("minilm", [Some((Attention::TwoRelu, Activation::Relu)), Some((Attention::Softmax, Activation::Gelu))]);
+const DEFAULT: (&str, [Option<(Attention, Activation)>; 1]) = ("default", [None]);
 
 /// Runs the measurement.
 pub(super) fn run(args: &BenchRecordArgs) -> anyhow::Result<()> {
@@ -76,30 +79,37 @@ impl StandardSet {
             figures.confirm(&record.name())?;
             done(&record)
         };
-        // The record is of the default bundle: its numbers say nothing of another.
-        let default: Bundle = bundles::open(None)?;
+        // The record is of the shipped bundles: its numbers say nothing of another.
+        let shipped =
+            [(MINILM.0, Shipped::MiniLm.open()?, &MINILM.1[..]), (DEFAULT.0, Shipped::Default.open()?, &DEFAULT.1[..])];
         let runs = self.runs;
         for &scene in &self.scene {
-            for (attention, activation) in PROGRAMS {
-                let bundle = variant(default.clone(), Some(attention), Some(activation))?;
-                for &tokens in &self.tokens {
-                    let measured = measure_route(&bundle, None, tokens, scene, runs)?;
-                    let command = format!("route --tokens {tokens} --attention {attention} --ffn {activation}");
-                    let subject = Subject {
-                        task: "route",
-                        tokens: Some(tokens),
-                        attention: Some(measured.attention),
-                        ffn: Some(measured.ffn),
-                        router: Some(measured.router),
-                    };
-                    done(command, subject, &measured.figures)?;
+            for (name, bundle, programs) in &shipped {
+                for program in *programs {
+                    let (attention, activation) = program.unzip();
+                    let bundle = variant(bundle.clone(), attention, activation)?;
+                    for &tokens in &self.tokens {
+                        let measured = measure_route(&bundle, None, tokens, scene, runs)?;
+                        let flags = program.map(|(attention, ffn)| format!(" --attention {attention} --ffn {ffn}"));
+                        let command = format!("route --tokens {tokens}{}", flags.unwrap_or_default());
+                        let subject = Subject {
+                            bundle: name,
+                            task: "route",
+                            tokens: Some(tokens),
+                            attention: Some(measured.attention),
+                            ffn: Some(measured.ffn),
+                            router: Some(measured.router),
+                        };
+                        done(command, subject, &measured.figures)?;
+                    }
                 }
             }
-            let measured = measure_head(&default, None, scene, runs)?;
-            let subject = Subject { task: "head", router: Some(measured.router), ..Subject::default() };
+            let (name, default, _) = &shipped[1];
+            let measured = measure_head(default, None, scene, runs)?;
+            let subject = Subject { bundle: name, task: "head", router: Some(measured.router), ..Subject::default() };
             done("head".to_owned(), subject, &measured.figures)?;
-            let measured = measure_select(&default, 112, 4, scene, runs)?;
-            let subject = Subject { task: "select", ..Subject::default() };
+            let measured = measure_select(default, 112, 4, scene, runs)?;
+            let subject = Subject { bundle: name, task: "select", ..Subject::default() };
             done("select --candidates 112 --k 4".to_owned(), subject, &measured.figures)?;
         }
         Ok(())

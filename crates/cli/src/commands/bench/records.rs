@@ -20,6 +20,8 @@ pub(super) struct Record {
     pub(super) commit: String,
     /// What measures it again.
     pub(super) command: String,
+    /// Of which of the shipped bundles.
+    pub(super) bundle: String,
     /// `route`, `head` or `select`; with the following ones it says what was measured.
     pub(super) task: String,
     pub(super) tokens: Option<usize>,
@@ -45,6 +47,7 @@ pub(super) struct Record {
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Subject {
+    pub(super) bundle: &'static str,
     pub(super) task: &'static str,
     pub(super) tokens: Option<usize>,
     pub(super) attention: Option<String>,
@@ -65,6 +68,7 @@ impl Record {
             cores: machine.cores,
             commit: commit.to_owned(),
             command,
+            bundle: subject.bundle.to_owned(),
             task: subject.task.to_owned(),
             tokens: subject.tokens,
             attention: subject.attention,
@@ -90,7 +94,7 @@ impl Record {
     pub(super) fn same_subject(&self, other: &Record) -> bool {
         let subject = |r: &Record| {
             let text = [&r.attention, &r.ffn, &r.router].map(Clone::clone);
-            (r.task.clone(), r.tokens, text, r.scene.clone())
+            (r.bundle.clone(), r.task.clone(), r.tokens, text, r.scene.clone())
         };
         subject(self) == subject(other)
     }
@@ -103,7 +107,7 @@ impl Record {
             _ => String::new(),
         };
         let router = self.router.as_ref().map(|router| format!(", {router}")).unwrap_or_default();
-        format!("{}{tokens}{program}{router}, {}", self.task, self.scene)
+        format!("{}{tokens} of {}{program}{router}, {}", self.task, self.bundle, self.scene)
     }
 
     fn check(&self) -> Result<(), &'static str> {
@@ -111,8 +115,8 @@ impl Record {
         if !times.iter().all(|time| time.is_finite() && *time > 0.0) {
             return Err("times and ratios must be numbers above 0");
         }
-        if self.scene.is_empty() || self.task.is_empty() {
-            return Err("task and scene must be there");
+        if self.scene.is_empty() || self.task.is_empty() || self.bundle.is_empty() {
+            return Err("bundle, task and scene must be there");
         }
         Ok(())
     }
@@ -195,6 +199,7 @@ pub(super) mod tests {
             cores: 2,
             commit: "0123456789+".to_owned(),
             command: "bench route --tokens 32".to_owned(),
+            bundle: "minilm".to_owned(),
             task: "route".to_owned(),
             tokens: Some(32),
             attention: Some("2relu".to_owned()),
@@ -239,7 +244,7 @@ pub(super) mod tests {
             ("93.125", "-1", "above 0"),
             ("93.125", "NaN", "above 0"),
             ("openings,", "opened,", "missing field `openings`"),
-            (",2relu", "", "24 fields, the heading 25"),
+            (",2relu", "", "25 fields, the heading 26"),
         ] {
             std::fs::write(&path, good.replace(from, to)).unwrap();
             let error = format!("{:#}", read(&path).unwrap_err());

@@ -3,7 +3,7 @@
 use super::Common;
 use super::measure::{Figures, SAME, check_tokens, cosine, ids, measure, print, start, variant};
 use super::tables;
-use crate::bundles;
+use crate::bundles::{self, Shipped};
 use crate::commands::route::spinner;
 use anyhow::Context;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
@@ -19,10 +19,10 @@ pub(crate) struct BenchRouteArgs {
     /// Prompt lengths in tokens, 3 to 256; 32, 128 and 256 if not given, with --table 256
     #[arg(long, value_delimiter = ',')]
     tokens: Vec<usize>,
-    /// Attention: softmax or 2relu; the bundle's if not given
+    /// Attention, of the shipped minilm.blindroute if no bundle is named: softmax or 2relu; the bundle's if not given
     #[arg(long)]
     attention: Option<String>,
-    /// Feed-forward activation: gelu or relu; the bundle's if not given
+    /// Feed-forward activation, likewise: gelu or relu; the bundle's if not given
     #[arg(long)]
     ffn: Option<String>,
     /// Router of the bundle; the first if none is named
@@ -50,7 +50,9 @@ pub(super) struct RouteMeasurement {
 pub(super) fn run(args: &BenchRouteArgs) -> anyhow::Result<()> {
     let Common { runs, scene, json, bundle } = &args.common;
     check_tokens(&args.tokens)?;
-    let bundle = bundles::open(bundle.as_deref())?;
+    // The papers' programs are of the published weights; a student's weights are for its own program.
+    let other = args.table || args.attention.is_some() || args.ffn.is_some();
+    let bundle = bundles::open_or(bundle.as_deref(), if other { Shipped::MiniLm } else { Shipped::Default })?;
     if args.table {
         let tokens = if args.tokens.is_empty() { vec![256] } else { args.tokens.clone() };
         return tables::routes(&bundle, &tokens, *scene, *runs, *json);

@@ -1,0 +1,161 @@
+//! `blindroute agreement`: does a private route choose what the clear one does, on a whole split?
+
+mod journal;
+mod report;
+
+use super::bundle_import::{check_out, print};
+use super::eval::{check_names, check_pool, parse_split};
+use super::route::clean_up_on_signals;
+use crate::bundles;
+use anyhow::{Context, bail};
+use blindroute_lab::ClearEmbedder;
+use blindroute_lab::data::{Dataset, Split};
+use blindroute_lab::embedder::embed_all;
+use blindroute_lab::evaluation::lambdas;
+use blindroute_placement::{PlacementError, PrivateRouter, Programs, TaskBatch, check_lambda, choice};
+use blindroute_routing::bundle::{Bundle, Matrix};
+use blindroute_routing::program::{Task, head_inputs, split_output, stack_inputs};
+use blindroute_routing::tokenizer::Tokenizer;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use journal::{Answer, Choices, Journal, Subject};
+use report::Agreement;
+use std::path::PathBuf;
+
+/// Route a data set's prompts by a dealer and two servers of its own, and compare with the clear interpreter.
+///
+/// Each prompt is routed in full by each router at its default weight of cost; for the areas under the curves, its embedding is
+/// made under MPC too, and the head chooses from it under MPC with every weight of cost of the curve up to 15, the
+/// most that a router takes.
+#[derive(Args, Debug)]
+pub(crate) struct AgreementArgs {
+    /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The router bundle [default: the default bundle].
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// The prompts: train, valid or test.
+    #[arg(long, default_value_t = Split::Test, value_parser = parse_split)]
+    split: Split,
+    /// A router to look at; may be given several times [default: all].
+    #[arg(long, value_name = "NAME")]
+    router: Vec<String>,
+    /// Only every N-th prompt.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    every: u32,
+    /// Keep each prompt's choices in this file, by id, and go on from it.
+    #[arg(long, value_name = "FILE")]
+    journal: Option<PathBuf>,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+/// The prompts that are compared, and by which routers.
+struct Work {
+    dataset: Dataset,
+    bundle: Bundle,
+    /// Of the data set.
+    places: Vec<usize>,
+    /// Of the bundle.
+    routers: Vec<usize>,
+}
+
+impl Work {
+    fn new(args: &AgreementArgs) -> anyhow::Result<Self> {
+        let dataset = Dataset::load(&args.data)?;
+        let bundle = bundles::open(args.bundle.as_deref())?;
+        check_pool(&bundle, dataset.models(), args.bundle.as_deref())?;
+        check_names(&args.router, std::iter::once(&bundle))?;
+        let named = |name: &String| args.router.is_empty() || args.router.contains(name);
+        let routers = bundle.parts().routers.iter().enumerate();
+        let routers = routers.filter(|(_, router)| named(&router.name)).map(|(index, _)| index).collect();
+        let places: Vec<usize> = dataset.places(args.split).into_iter().step_by(args.every as usize).collect();
+        if places.is_empty() {
+            bail!("the split {} has no prompt; name another with --split", args.split);
+        }
+        Ok(Self { dataset, bundle, places, routers })
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.places.iter().map(|place| self.dataset.prompts()[*place].text.as_str())
+    }
+
+    /// The weights of cost of a router's curve, its own first.
+    fn grid(&self, router: usize) -> Vec<f32> {
+        let own = self.bundle.parts().routers[router].lambda;
+        let others = lambdas().into_iter().filter(|lambda| check_lambda(*lambda).is_ok() && *lambda != own);
+        std::iter::once(own).chain(others).collect()
+    }
+
+    fn subject(&self) -> Subject {
+        let routers = self.routers.iter().map(|index| self.bundle.parts().routers[*index].name.clone()).collect();
+        Subject { bundle: self.bundle.digest().to_string(), routers }
+    }
+}
+
+/// Routes all prompts, or what a journal leaves of them, and prints how far the choices agree.
+pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
+    let work = Work::new(args)?;
+    if let Some(path) = &args.journal {
+        check_out(path)?;
+    }
+    let mut journal = Journal::open(args.journal.as_deref(), &work.subject())?;
+    let bar = ProgressBar::new(work.places.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
+    bar.set_message("embedding in the clear");
+    let tokenizer = Tokenizer::from_json(&work.bundle.parts().tokenizer)?;
+    let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
+    let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
+
+    clean_up_on_signals()?;
+    let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
+    let router = PrivateRouter::with_children(&work.bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
+    bar.reset();
+    bar.set_message("routing privately");
+    for (index, text) in work.texts().enumerate() {
+        let id = &work.dataset.prompts()[work.places[index]].id;
+        if !journal.has(id) {
+            let answer = answer(&router, &work, id, text, clear.row(index));
+            journal.keep(answer.with_context(|| format!("the prompt {id:?}"))?)?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    let agreement = Agreement::new(args.split, &work, &clear, &journal)?;
+    print(&if args.json { serde_json::to_string(&agreement)? } else { agreement.to_text() })
+}
+
+/// What a prompt's private routes choose.
+fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f32]) -> Result<Answer, PlacementError> {
+    let tokens = router.tokens(text)?;
+    let bucket = tokens.bucket();
+    let inputs = || router.encoder_inputs(&tokens.ids, bucket);
+    let embedded = router.private(Task::Embed { bucket }, &inputs()?.tensors)?;
+    let values = embedded.output.values.concat();
+    let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column] as f32);
+    let mut routers = Vec::new();
+    for &index in &work.routers {
+        let grid = work.grid(index);
+        let whole = router.private(Task::Route { router: index, bucket }, &inputs()?.with_lambda(grid[0]))?;
+        let task = Task::Head { router: index };
+        let mut head = Vec::with_capacity(grid.len());
+        for lambdas in grid.chunks(task.most_prompts()) {
+            let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&embedding, *lambda)).collect();
+            let batch = inputs.len();
+            let found = router.private(TaskBatch { task, batch }, &stack_inputs(&inputs)?)?;
+            for output in split_output(&found.output, batch)? {
+                head.push(choice(&output)?);
+            }
+        }
+        routers.push(Choices { whole: choice(&whole.output)?, head });
+    }
+    Ok(Answer { id: id.to_owned(), bucket, cosine: cosine(&values, clear), routers })
+}
+
+fn cosine(private: &[f64], clear: &[f32]) -> f64 {
+    let clear: Vec<f64> = clear.iter().map(|x| f64::from(*x)).collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(private, &clear) / (dot(private, private) * dot(&clear, &clear)).sqrt()
+}

@@ -1,0 +1,181 @@
+//! How far private and clear choices agree.
+
+use super::Work;
+use super::journal::Journal;
+use blindroute_lab::data::Split;
+use blindroute_lab::evaluation::{Choices, Outcomes, Point, Run, audc, points, run_of_utilities};
+use blindroute_lab::rule;
+use blindroute_routing::bundle::{Matrix, Router};
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// The comparison of a split.
+#[derive(Debug, Serialize)]
+pub(super) struct Agreement {
+    split: String,
+    prompts: usize,
+    /// The bundle's digest.
+    bundle: String,
+    /// Of the embeddings made under MPC with the clear ones.
+    cosine: Cosines,
+    routers: Vec<RouterAgreement>,
+}
+
+#[derive(Debug, Serialize)]
+struct Cosines {
+    mean: f64,
+    least: f64,
+}
+
+/// Of one router.
+#[derive(Debug, Serialize)]
+struct RouterAgreement {
+    router: String,
+    /// Its own weight of cost.
+    lambda: f32,
+    /// Full routes that chose the same model, of all.
+    equal: usize,
+    clear: Side,
+    private: Side,
+    /// Of the head's choices with all weights of cost, how many are the same.
+    equal_over_curve: f64,
+    /// How many prompts the clear interpreter decides by a lead below [`CLOSE`]: with rounding, these may go either way.
+    close: usize,
+    /// Full routes that chose another model.
+    differences: Vec<Difference>,
+}
+
+/// A lead that is close, see [`rule::lead`].
+const CLOSE: f32 = 0.001;
+
+/// One side's worth.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Side {
+    /// With the router's own weight of cost.
+    #[serde(flatten)]
+    point: Point,
+    /// Over weights of cost up to 15.
+    audc: f64,
+}
+
+/// A prompt that went elsewhere.
+#[derive(Debug, Serialize)]
+struct Difference {
+    id: String,
+    clear: String,
+    private: String,
+    /// By how much the clear interpreter had decided against the private choice, see [`rule::lead`].
+    lead: f32,
+}
+
+impl Agreement {
+    pub(super) fn new(split: Split, work: &Work, clear: &Matrix, journal: &Journal) -> anyhow::Result<Self> {
+        let scores = work.dataset.scores();
+        let chosen = |row: usize, model: usize| scores.row(work.places[row])[model];
+        let scores = Matrix::from_fn(work.places.len(), scores.columns(), chosen);
+        let outcomes = Outcomes::by_price(scores, &work.dataset.relative_costs())?;
+        let ids = work.places.iter().map(|place| &work.dataset.prompts()[*place].id);
+        let answers = ids.map(|id| journal.answer(id)).collect::<anyhow::Result<Vec<_>>>()?;
+        let cosine = Cosines {
+            mean: answers.iter().map(|answer| answer.cosine).sum::<f64>() / answers.len() as f64,
+            least: answers.iter().map(|answer| answer.cosine).fold(f64::INFINITY, f64::min),
+        };
+        let mut routers = Vec::new();
+        for (place, &index) in work.routers.iter().enumerate() {
+            let router = &work.bundle.parts().routers[index];
+            let whole: Vec<usize> = answers.iter().map(|answer| answer.routers[place].whole).collect();
+            let head: Vec<&[usize]> = answers.iter().map(|answer| answer.routers[place].head.as_slice()).collect();
+            let case = Case { work, router, grid: work.grid(index), clear, outcomes: &outcomes };
+            routers.push(case.compare(&whole, &head));
+        }
+        let bundle = work.bundle.digest().to_string();
+        Ok(Self { split: split.to_string(), prompts: answers.len(), bundle, cosine, routers })
+    }
+
+    /// For people.
+    pub(super) fn to_text(&self) -> String {
+        let mut text = format!(
+            "{} prompts of the {} split; cosine of private and clear embeddings: mean {:.6}, least {:.6}\n",
+            self.prompts, self.split, self.cosine.mean, self.cosine.least
+        );
+        for of in &self.routers {
+            let share = 100.0 * of.equal as f64 / self.prompts as f64;
+            let _ = writeln!(
+                text,
+                "router {}, λ {:.4}: {} of {} full routes chose the same model ({share:.2}%)",
+                of.router, of.lambda, of.equal, self.prompts
+            );
+            for (name, side) in [("clear", of.clear), ("private", of.private)] {
+                let Side { point, audc } = side;
+                let _ = writeln!(text, "  {name:<8} score {:.4}  cost {:.4}  AUDC {audc:.5}", point.score, point.cost);
+            }
+            let _ = writeln!(text, "  {} prompts are decided by a lead below {CLOSE}", of.close);
+            let _ = writeln!(text, "  over the curve {:.3}% of choices are the same", 100.0 * of.equal_over_curve);
+            for Difference { id, clear, private, lead } in &of.differences {
+                let _ = writeln!(text, "  {id}: {clear} in the clear by a lead of {lead:.6}, privately {private}");
+            }
+        }
+        text.truncate(text.trim_end().len());
+        text
+    }
+}
+
+/// One router's numbers.
+struct Case<'a> {
+    work: &'a Work,
+    router: &'a Router,
+    grid: Vec<f32>,
+    clear: &'a Matrix,
+    outcomes: &'a Outcomes,
+}
+
+impl Case<'_> {
+    /// `whole`: the model of each prompt's full route; `head`: for each prompt the model of each weight of cost.
+    fn compare(&self, whole: &[usize], head: &[&[usize]]) -> RouterAgreement {
+        let Router { name, lambda, rule } = self.router;
+        let utilities: Vec<Vec<f32>> = self.clear.iter_rows().map(|row| rule::utilities(rule, row)).collect();
+        let clear = run_of_utilities(&utilities, rule::costs(rule), &self.grid);
+        let private = Run::Choices(
+            (self.grid.iter().enumerate())
+                .map(|(at, lambda)| Choices { lambda: *lambda, models: head.iter().map(|models| models[at]).collect() })
+                .collect(),
+        );
+        let own = Run::Choices(vec![Choices { lambda: *lambda, models: whole.to_vec() }]);
+        let chosen: Vec<usize> =
+            utilities.iter().map(|utilities| rule::best(utilities, rule::costs(rule), *lambda)).collect();
+        let model = |index: usize| self.work.dataset.models()[index].name.clone();
+        let differ = (0..whole.len()).filter(|place| whole[*place] != chosen[*place]);
+        let differences: Vec<Difference> = differ
+            .map(|place| Difference {
+                id: self.work.dataset.prompts()[self.work.places[place]].id.clone(),
+                clear: model(chosen[place]),
+                private: model(whole[place]),
+                lead: rule::lead(rule, self.clear.row(place), *lambda, whole[place]),
+            })
+            .collect();
+        let closest = |place: usize| {
+            let others = (0..self.outcomes.models()).filter(|model| *model != chosen[place]);
+            others.map(|other| rule::lead(rule, self.clear.row(place), *lambda, other)).fold(f32::INFINITY, f32::min)
+        };
+        let point = |run: &Run| points(run, self.outcomes)[0];
+        let area = |run: &Run| audc(&points(run, self.outcomes));
+        RouterAgreement {
+            router: name.clone(),
+            lambda: *lambda,
+            equal: whole.len() - differences.len(),
+            // The grid begins with the router's own weight of cost.
+            clear: Side { point: point(&clear), audc: area(&clear) },
+            private: Side { point: point(&own), audc: area(&private) },
+            close: (0..chosen.len()).filter(|place| closest(*place) < CLOSE).count(),
+            equal_over_curve: equal_share(&clear, &private),
+            differences,
+        }
+    }
+}
+
+/// Of all choices of two runs with the same weights of cost, how many are the same.
+fn equal_share(a: &Run, b: &Run) -> f64 {
+    let (Run::Choices(a), Run::Choices(b)) = (a, b) else { return f64::NAN };
+    let pairs = || a.iter().zip(b).flat_map(|(a, b)| a.models.iter().zip(&b.models));
+    pairs().filter(|(a, b)| a == b).count() as f64 / pairs().count() as f64
+}
