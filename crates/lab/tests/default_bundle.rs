@@ -1,4 +1,5 @@
-//! The bundle that the repository ships: that it reads, and that its encoder is the real one.
+//! The bundles that the repository ships: that they read, that minilm's encoder is the real one, and that the default's is a
+//! good student of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -9,6 +10,7 @@ use blindroute_lab::{
     data::Dataset,
     embedder::{Embedder, embed_all},
     relative_costs, rule,
+    similarity::{correlation, read_pairs},
 };
 use blindroute_routing::{
     bundle::{Activation, Attention, Bundle, Pooling},
@@ -16,22 +18,35 @@ use blindroute_routing::{
 };
 use blindroute_testkit::shared_data;
 
-fn bundle() -> Bundle {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
-    let read = Bundle::open(&path).expect("the default bundle reads");
+fn shipped(name: &str) -> Bundle {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../bundles/{name}.blindroute"));
+    let read = Bundle::open(&path).expect("the shipped bundle reads");
     assert!(read.unknown.is_empty(), "{:?}", read.unknown);
     read.bundle
 }
 
+fn bundle() -> Bundle {
+    shipped("default")
+}
+
 #[test]
-fn it_holds_what_its_page_says() {
-    let bundle = bundle();
+fn they_hold_what_their_page_says() {
+    let program = |bundle: &Bundle| {
+        let encoder = &bundle.parts().encoder;
+        (encoder.attention, encoder.activation, encoder.pooling, encoder.layers)
+    };
+    let (student, teacher) = (bundle(), shipped("minilm"));
+    assert_eq!(program(&teacher), (Attention::Softmax, Activation::Gelu, Pooling::Mean, 6));
+    assert_eq!(program(&student), (Attention::TwoRelu, Activation::Relu, Pooling::Mean, LAYERS));
+    holds_what_its_page_says(&student);
+    holds_what_its_page_says(&teacher);
+}
+
+/// Of the default bundle.
+const LAYERS: usize = 4;
+
+fn holds_what_its_page_says(bundle: &Bundle) {
     let parts = bundle.parts();
-    let encoder = &parts.encoder;
-    assert_eq!(
-        (encoder.attention, encoder.activation, encoder.pooling),
-        (Attention::TwoRelu, Activation::Relu, Pooling::Mean)
-    );
     assert!(parts.embedding.token.is_quantised() && parts.layers.iter().all(|layer| layer.up.weight.is_quantised()));
     assert_eq!(parts.models.len(), 9);
     assert_eq!(parts.routers.iter().map(|router| router.kind()).collect::<Vec<_>>(), ["uniroute", "direct", "cscr"]);
@@ -77,30 +92,49 @@ fn its_models_are_the_data_sets() {
     let Some(data) = shared_data() else { return };
     let dataset = Dataset::load(&data.join("routing/ulab_llmrouter")).unwrap();
     assert_eq!(bundle().parts().models, dataset.models());
+    assert_eq!(shipped("minilm").parts().models, dataset.models());
 }
 
-/// The stored weights in the real model's program, against what the real model answers.
-#[test]
-fn its_weights_are_those_of_the_real_encoder() {
-    let Some(data) = shared_data() else { return };
-    let mut parts = bundle().into_parts();
-    parts.encoder.attention = Attention::Softmax;
-    parts.encoder.activation = Activation::Gelu;
-    let embedder = ClearEmbedder::new(&Bundle::new(parts).unwrap()).unwrap();
+/// Prompts as the real model sees them, and its embeddings of them.
+fn reference(data: &Path) -> (Vec<Vec<u32>>, Vec<Vec<f32>>) {
     let reference = std::fs::read_to_string(data.join("reference/minilm.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
         reference.lines().take(50).map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 50);
-    let tokens: Vec<Vec<u32>> =
-        lines.iter().map(|line| serde_json::from_value(line["token_ids"].clone()).unwrap()).collect();
-    let found = embedder.embed(&tokens).unwrap();
-    let mut least: f64 = 1.0;
-    for (found, line) in found.iter().zip(&lines) {
-        let expected: Vec<f32> = serde_json::from_value(line["mean"].clone()).unwrap();
-        least = least.min(cosine(found, &expected));
-    }
+    let tokens = lines.iter().map(|line| serde_json::from_value(line["token_ids"].clone()).unwrap()).collect();
+    let means = lines.iter().map(|line| serde_json::from_value(line["mean"].clone()).unwrap()).collect();
+    (tokens, means)
+}
+
+/// The stored weights, against what the real model answers.
+#[test]
+fn minilms_weights_are_those_of_the_real_encoder() {
+    let Some(data) = shared_data() else { return };
+    let (tokens, expected) = reference(&data);
+    let found = ClearEmbedder::new(&shipped("minilm")).unwrap().embed(&tokens).unwrap();
+    let least = found.iter().zip(&expected).map(|(found, expected)| cosine(found, expected)).fold(1.0, f64::min);
     println!("least cosine {least:.6}");
     assert!(least >= 0.999, "{least}");
+}
+
+/// The student's embeddings are nearer to the real model's than its program makes of the real weights, and say well which texts
+/// mean the same. It has seen neither these prompts nor these texts.
+#[test]
+fn the_student_is_a_good_one() {
+    let Some(data) = shared_data() else { return };
+    let (tokens, expected) = reference(&data);
+    let nearness = |bundle: &Bundle| {
+        let found = ClearEmbedder::new(bundle).unwrap().embed(&tokens).unwrap();
+        found.iter().zip(&expected).map(|(found, expected)| cosine(found, expected)).sum::<f64>() / 50.0
+    };
+    let mut untrained = shipped("minilm").into_parts();
+    (untrained.encoder.attention, untrained.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
+    let (mean, untrained) = (nearness(&bundle()), nearness(&Bundle::new(untrained).unwrap()));
+    let pairs = read_pairs(&data.join("classification/stsb.test.jsonl")).unwrap();
+    let spearman = correlation(&bundle(), &pairs, &mut |_, _| ()).unwrap();
+    println!("mean cosine {mean:.6}, of the untrained program {untrained:.6}; STS-B test {spearman:.4}");
+    assert!(1.0 - mean < 0.5 * (1.0 - untrained), "{mean}, {untrained}");
+    assert!(spearman >= 0.80, "{spearman}");
 }
 
 fn cosine(a: &[f32], b: &[f32]) -> f64 {
