@@ -14,11 +14,11 @@ pub(crate) enum Shipped {
 }
 
 impl Shipped {
-    /// Its place in the repository.
-    fn place(self) -> &'static str {
+    /// Its file's name, without the ending.
+    pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Default => "bundles/default.blindroute",
-            Self::MiniLm => "bundles/minilm.blindroute",
+            Self::Default => "default",
+            Self::MiniLm => "minilm",
         }
     }
 
@@ -28,7 +28,7 @@ impl Shipped {
     }
 
     fn find(self) -> anyhow::Result<PathBuf> {
-        let place = self.place();
+        let place = format!("bundles/{}.blindroute", self.name());
         let executable = std::env::current_exe().ok();
         let beside = executable
             .as_deref()
@@ -36,9 +36,9 @@ impl Shipped {
             .flat_map(Path::ancestors)
             .skip(1)
             .take(5)
-            .map(|folder| folder.join(place));
-        let here = std::env::current_dir().ok().map(|folder| folder.join(place));
-        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(place);
+            .map(|folder| folder.join(&place));
+        let here = std::env::current_dir().ok().map(|folder| folder.join(&place));
+        let built_from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(&place);
         let mut places = here.into_iter().chain(beside).chain([built_from]);
         places.find(|place| place.is_file()).with_context(|| {
             format!(

@@ -45,6 +45,6 @@ fn private_and_clear_choose_alike_and_a_journal_goes_on() {
         "{text}"
     );
     let other = agreement(&["--router", "direct"]);
-    assert!(other.error().contains("it is of another bundle or other routers"), "{}", other.stderr);
+    assert!(other.error().contains("it is of another bundle, other prompts or other routers"), "{}", other.stderr);
     assert!(agreement(&["--router", "oracle"]).error().contains("there is no router \"oracle\""));
 }

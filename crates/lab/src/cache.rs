@@ -12,7 +12,6 @@ use blindroute_routing::{
     },
     tokenizer::Tokenizer,
 };
-use sha2::{Digest, Sha256};
 
 use crate::{
     ClearEmbedder,
@@ -78,14 +77,8 @@ fn key(bundle: &Bundle, dataset: &Dataset) -> Result<Vec<u8>, BundleError> {
     parts.models.clear();
     parts.routers.clear();
     parts.origin.clear();
-    let mut hash = Sha256::new();
-    for prompt in dataset.prompts() {
-        hash.update((prompt.text.len() as u64).to_le_bytes());
-        hash.update(prompt.text.as_bytes());
-    }
-    let prompts = hash.finalize();
     let encoder = Bundle::new(parts)?.digest();
-    Ok(format!("{encoder} {}", prompts.iter().map(|byte| format!("{byte:02x}")).collect::<String>()).into_bytes())
+    Ok(format!("{encoder} {}", dataset.prompts_digest()).into_bytes())
 }
 
 /// The embeddings of this key, if that is what the file holds.

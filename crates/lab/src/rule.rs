@@ -40,7 +40,8 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> usize {
 
 /// By how much this embedding is decided against another model: 0 at the border, in the units of what is compared there. For
 /// UniRoute that is an embedding's cosine with the nearest centroid less that with the nearest one whose cluster chooses the
-/// other model; where CSCR's search leaves the other model out, its similarity; else utility − λ·cost.
+/// other model; else utility − λ·cost, and where CSCR's search leaves the other model out, the search's lead in similarity if
+/// that is larger, for the model would have to be found as well as to be best.
 pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
     let worth = |utilities: &[f32], model: usize| utilities[model] - lambda * costs(rule)[model];
     let utilities = utilities(rule, embedding);
@@ -61,13 +62,14 @@ pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
             };
             nearest(&|_| true) - nearest(&|model| model == other)
         }
-        Rule::Cscr(of) if utilities[other] == f32::NEG_INFINITY => {
+        Rule::Cscr(of) => {
+            let chosen = worth(&utilities, best(&utilities, costs(rule), lambda));
             let all = cscr(&Cscr { keep: usize::MAX, ..of.clone() }, embedding);
-            utilities.iter().copied().filter(|kept| kept.is_finite()).fold(f32::INFINITY, f32::min) - all[other]
+            let last = utilities.iter().copied().filter(|kept| kept.is_finite()).fold(f32::INFINITY, f32::min);
+            // Of a model that is found the second is 0 or less.
+            (chosen - worth(&all, other)).max(last - all[other])
         }
-        Rule::Cscr(_) | Rule::Direct(_) => {
-            worth(&utilities, best(&utilities, costs(rule), lambda)) - worth(&utilities, other)
-        }
+        Rule::Direct(_) => worth(&utilities, best(&utilities, costs(rule), lambda)) - worth(&utilities, other),
     }
 }
 
@@ -141,16 +143,20 @@ mod tests {
         near(lead(&uniroute, &[8.0, 6.0], 0.0, 0), 0.0);
         // No cluster chooses model 1 with such a weight of cost.
         assert_eq!(lead(&uniroute, &[8.0, 6.0], 9.0, 1), f32::INFINITY);
-        let cscr = Rule::Cscr(Cscr {
-            w1: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
-            w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
-            descriptors: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
-            keep: 2,
-            cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
-        });
-        near(lead(&cscr, &[4.0, 3.0], 0.0, 0), 0.96 - 0.8);
-        // Model 1 is left out: 0.6 against the last that is kept, 0.8.
-        near(lead(&cscr, &[4.0, 3.0], 0.0, 1), 0.8 - 0.6);
+        let cscr = |keep| {
+            Rule::Cscr(Cscr {
+                w1: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+                w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+                descriptors: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
+                keep,
+                cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
+            })
+        };
+        near(lead(&cscr(2), &[4.0, 3.0], 0.0, 0), 0.96 - 0.8);
+        // Model 1 is left out: 0.6 against the last that is kept, 0.8, and further below the best.
+        near(lead(&cscr(2), &[4.0, 3.0], 0.0, 1), 0.96 - 0.6);
+        // Model 2 would be the best if the search found it.
+        near(lead(&cscr(1), &[1.0, 0.0], 1.0, 2), 1.0 - 0.6);
         let direct = Rule::Direct(Direct {
             weight: matrix(1, 2, &[1.0, 2.0]),
             bias: matrix(1, 2, &[0.5, 0.0]),

@@ -12,7 +12,8 @@
 
 use std::{fmt, str::FromStr};
 
-use blindroute_routing::bundle::{Matrix, Model};
+use blindroute_routing::bundle::{Digest, Matrix, Model};
+use sha2::{Digest as _, Sha256};
 
 use crate::{Samples, TrainError, relative_costs};
 
@@ -101,6 +102,16 @@ impl Dataset {
     /// The prompts, in file order.
     pub fn prompts(&self) -> &[Prompt] {
         &self.prompts
+    }
+
+    /// The digest of the prompts' texts, in file order.
+    pub fn prompts_digest(&self) -> Digest {
+        let mut hash = Sha256::new();
+        for prompt in &self.prompts {
+            hash.update((prompt.text.len() as u64).to_le_bytes());
+            hash.update(prompt.text.as_bytes());
+        }
+        <[u8; 32]>::from(hash.finalize()).into()
     }
 
     /// `[prompts, models]`.

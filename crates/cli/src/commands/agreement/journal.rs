@@ -9,13 +9,37 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-/// By what prompts were routed: the first line.
+/// Which prompts were routed, and by what: the first line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Subject {
     /// The bundle's digest.
     pub(super) bundle: String,
-    /// The routers' names, in the order of the choices.
-    pub(super) routers: Vec<String>,
+    /// The digest of the data set's prompts: another set may have the same ids.
+    pub(super) prompts: String,
+    /// How many models there are to choose from.
+    pub(super) models: usize,
+    /// In the order of the choices.
+    pub(super) routers: Vec<RouterSubject>,
+}
+
+/// A router of the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct RouterSubject {
+    /// Its name.
+    pub(super) name: String,
+    /// How many weights of cost its head chooses with.
+    pub(super) lambdas: usize,
+}
+
+impl Subject {
+    /// Whether an answer has a model of the pool for everything that was asked.
+    fn fits(&self, answer: &Answer) -> bool {
+        let fits = |(asked, found): (&RouterSubject, &Choices)| {
+            let mut models = std::iter::once(&found.whole).chain(&found.head);
+            found.head.len() == asked.lambdas && models.all(|model| *model < self.models)
+        };
+        answer.routers.len() == self.routers.len() && self.routers.iter().zip(&answer.routers).all(fits)
+    }
 }
 
 /// One prompt's line.
@@ -112,13 +136,13 @@ fn read(file: &File, subject: &Subject) -> anyhow::Result<Option<HashMap<String,
                 let found: Subject =
                     serde_json::from_str(&line).map_err(|_| anyhow::anyhow!("it is no journal; {hint}"))?;
                 if found != *subject {
-                    bail!("it is of another bundle or other routers; {hint}");
+                    bail!("it is of another bundle, other prompts or other routers; {hint}");
                 }
                 answers = Some(HashMap::new());
             }
             Some(answers) => {
                 let answer = serde_json::from_str::<Answer>(&line).ok();
-                let answer = answer.filter(|answer| answer.routers.len() == subject.routers.len());
+                let answer = answer.filter(|answer| subject.fits(answer));
                 let answer = answer.with_context(|| format!("line {number} is no answer; {hint}"))?;
                 answers.insert(answer.id.clone(), answer);
             }
@@ -135,11 +159,16 @@ mod tests {
         Answer { id: id.to_owned(), bucket: 32, cosine: 0.9999, routers }
     }
 
+    fn subject() -> Subject {
+        let routers = vec![RouterSubject { name: "uniroute".to_owned(), lambdas: 2 }];
+        Subject { bundle: "ab".to_owned(), prompts: "01".to_owned(), models: 2, routers }
+    }
+
     #[test]
     fn a_cut_journal_goes_on_from_its_last_whole_line() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal");
-        let subject = Subject { bundle: "ab".to_owned(), routers: vec!["uniroute".to_owned()] };
+        let subject = subject();
         let open = |subject: &Subject| Journal::open(Some(&path), subject);
         let mut journal = open(&subject).unwrap();
         journal.keep(answer("a")).unwrap();
@@ -160,16 +189,22 @@ mod tests {
 
         let other = Subject { bundle: "cd".to_owned(), ..subject.clone() };
         assert!(format!("{:#}", open(&other).unwrap_err()).contains("of another bundle"));
-        std::fs::write(&path, text.replace("\"whole\":1", "\"whole\":\"x\"")).unwrap();
-        assert!(format!("{:#}", open(&subject).unwrap_err()).contains("line 2 is no answer"));
+        let other = Subject { prompts: "02".to_owned(), ..subject.clone() };
+        assert!(format!("{:#}", open(&other).unwrap_err()).contains("other prompts"));
+        for (from, to) in
+            [("\"whole\":1", "\"whole\":\"x\""), ("\"whole\":1", "\"whole\":2"), ("\"head\":[1,0]", "\"head\":[1]")]
+        {
+            assert!(text.contains(from));
+            std::fs::write(&path, text.replace(from, to)).unwrap();
+            assert!(format!("{:#}", open(&subject).unwrap_err()).contains("line 2 is no answer"));
+        }
         std::fs::write(&path, "a diary\n").unwrap();
         assert!(format!("{:#}", open(&subject).unwrap_err()).contains("it is no journal"));
     }
 
     #[test]
     fn without_a_file_answers_are_kept_in_memory() {
-        let subject = Subject { bundle: "ab".to_owned(), routers: vec!["uniroute".to_owned()] };
-        let mut journal = Journal::open(None, &subject).unwrap();
+        let mut journal = Journal::open(None, &subject()).unwrap();
         journal.keep(answer("a")).unwrap();
         assert!(journal.has("a") && journal.answer("b").is_err());
     }

@@ -3,6 +3,7 @@
 mod journal;
 mod report;
 
+use super::bench::cosine;
 use super::bundle_import::{check_out, print};
 use super::eval::{check_names, check_pool, parse_split};
 use super::route::clean_up_on_signals;
@@ -13,12 +14,13 @@ use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::embedder::embed_all;
 use blindroute_lab::evaluation::lambdas;
 use blindroute_placement::{PlacementError, PrivateRouter, Programs, TaskBatch, check_lambda, choice};
+use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_routing::program::{Task, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use journal::{Answer, Choices, Journal, Subject};
+use journal::{Answer, Choices, Journal, RouterSubject, Subject};
 use report::Agreement;
 use std::path::PathBuf;
 
@@ -90,8 +92,16 @@ impl Work {
     }
 
     fn subject(&self) -> Subject {
-        let routers = self.routers.iter().map(|index| self.bundle.parts().routers[*index].name.clone()).collect();
-        Subject { bundle: self.bundle.digest().to_string(), routers }
+        let routers = self.routers.iter().map(|index| RouterSubject {
+            name: self.bundle.parts().routers[*index].name.clone(),
+            lambdas: self.grid(*index).len(),
+        });
+        Subject {
+            bundle: self.bundle.digest().to_string(),
+            prompts: self.dataset.prompts_digest().to_string(),
+            models: self.dataset.models().len(),
+            routers: routers.collect(),
+        }
     }
 }
 
@@ -151,11 +161,6 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
         }
         routers.push(Choices { whole: choice(&whole.output)?, head });
     }
-    Ok(Answer { id: id.to_owned(), bucket, cosine: cosine(&values, clear), routers })
-}
-
-fn cosine(private: &[f64], clear: &[f32]) -> f64 {
-    let clear: Vec<f64> = clear.iter().map(|x| f64::from(*x)).collect();
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    dot(private, &clear) / (dot(private, private) * dot(&clear, &clear)).sqrt()
+    let clear = Output { values: vec![clear.iter().map(|x| f64::from(*x)).collect()], bits: Vec::new() };
+    Ok(Answer { id: id.to_owned(), bucket, cosine: cosine(&embedded.output, &clear), routers })
 }

@@ -176,7 +176,7 @@ pub(super) fn measure(
 }
 
 /// How alike two embeddings are.
-pub(super) fn cosine(a: &Output, b: &Output) -> f64 {
+pub(in crate::commands) fn cosine(a: &Output, b: &Output) -> f64 {
     let (a, b) = (a.values.concat(), b.values.concat());
     let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
     let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();

@@ -17,6 +17,7 @@ mod throughput;
 mod throughputs;
 
 pub(super) use machine::today;
+pub(super) use measure::cosine;
 
 use blindroute_runtime::SceneName;
 use clap::{Args, Subcommand};

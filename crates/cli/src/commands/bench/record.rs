@@ -40,11 +40,13 @@ pub(super) struct StandardSet {
     scene: Vec<SceneName>,
 }
 
-/// The shipped bundles' names in the record, and the programs that each is measured in: those of the published weights that are
-/// the papers' fast one and the real model, and the student's own.
-const MINILM: (&str, [Option<(Attention, Activation)>; 2]) =
-    ("minilm", [Some((Attention::TwoRelu, Activation::Relu)), Some((Attention::Softmax, Activation::Gelu))]);
-const DEFAULT: (&str, [Option<(Attention, Activation)>; 1]) = ("default", [None]);
+/// The encoders of the standard set: the published weights in the papers' fast program and in the real model's, and the
+/// student in its own.
+const ENCODERS: [(Shipped, Option<(Attention, Activation)>); 3] = [
+    (Shipped::MiniLm, Some((Attention::TwoRelu, Activation::Relu))),
+    (Shipped::MiniLm, Some((Attention::Softmax, Activation::Gelu))),
+    (Shipped::Default, None),
+];
 
 /// Runs the measurement.
 pub(super) fn run(args: &BenchRecordArgs) -> anyhow::Result<()> {
@@ -79,37 +81,33 @@ impl StandardSet {
             figures.confirm(&record.name())?;
             done(&record)
         };
-        // The record is of the shipped bundles: its numbers say nothing of another.
-        let shipped =
-            [(MINILM.0, Shipped::MiniLm.open()?, &MINILM.1[..]), (DEFAULT.0, Shipped::Default.open()?, &DEFAULT.1[..])];
         let runs = self.runs;
         for &scene in &self.scene {
-            for (name, bundle, programs) in &shipped {
-                for program in *programs {
-                    let (attention, activation) = program.unzip();
-                    let bundle = variant(bundle.clone(), attention, activation)?;
-                    for &tokens in &self.tokens {
-                        let measured = measure_route(&bundle, None, tokens, scene, runs)?;
-                        let flags = program.map(|(attention, ffn)| format!(" --attention {attention} --ffn {ffn}"));
-                        let command = format!("route --tokens {tokens}{}", flags.unwrap_or_default());
-                        let subject = Subject {
-                            bundle: name,
-                            task: "route",
-                            tokens: Some(tokens),
-                            attention: Some(measured.attention),
-                            ffn: Some(measured.ffn),
-                            router: Some(measured.router),
-                        };
-                        done(command, subject, &measured.figures)?;
-                    }
+            for (shipped, program) in ENCODERS {
+                let (attention, activation) = program.unzip();
+                let bundle = variant(shipped.open()?, attention, activation)?;
+                for &tokens in &self.tokens {
+                    let measured = measure_route(&bundle, None, tokens, scene, runs)?;
+                    let flags = program.map(|(attention, ffn)| format!(" --attention {attention} --ffn {ffn}"));
+                    let command = format!("route --tokens {tokens}{}", flags.unwrap_or_default());
+                    let subject = Subject {
+                        bundle: shipped.name(),
+                        task: "route",
+                        tokens: Some(tokens),
+                        attention: Some(measured.attention),
+                        ffn: Some(measured.ffn),
+                        router: Some(measured.router),
+                    };
+                    done(command, subject, &measured.figures)?;
                 }
             }
-            let (name, default, _) = &shipped[1];
-            let measured = measure_head(default, None, scene, runs)?;
-            let subject = Subject { bundle: name, task: "head", router: Some(measured.router), ..Subject::default() };
+            let bundle = Shipped::Default.name();
+            let default = Shipped::Default.open()?;
+            let measured = measure_head(&default, None, scene, runs)?;
+            let subject = Subject { bundle, task: "head", router: Some(measured.router), ..Subject::default() };
             done("head".to_owned(), subject, &measured.figures)?;
-            let measured = measure_select(default, 112, 4, scene, runs)?;
-            let subject = Subject { bundle: name, task: "select", ..Subject::default() };
+            let measured = measure_select(&default, 112, 4, scene, runs)?;
+            let subject = Subject { bundle, task: "select", ..Subject::default() };
             done("select --candidates 112 --k 4".to_owned(), subject, &measured.figures)?;
         }
         Ok(())
