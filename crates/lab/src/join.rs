@@ -113,7 +113,7 @@ pub fn join(
                 let (found, from) = match options.fingerprints {
                     Some(fingerprints) => (unit_rows(&fingerprints.descriptors(&parts.models)?), "these fingerprints"),
                     None => {
-                        let probe = Probe::new(&table(&order[..old])?, rule.descriptors.columns(), options.seed);
+                        let probe = Probe::new(&table(&order[..old])?, rule.descriptors.columns(), options.seed)?;
                         (probe.descriptors(&all)?, "the outcomes of this table and this seed")
                     }
                 };
@@ -175,7 +175,7 @@ mod tests {
         let without = dataset.without_model(model);
         let cscr = cscr::Options {
             spectra: vec![cscr::Spectrum::default()],
-            clusters: vec![8],
+            widths: vec![8],
             passes: 12,
             rate: 3e-3,
             ..Default::default()

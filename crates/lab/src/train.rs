@@ -204,7 +204,7 @@ mod tests {
         let direct = Method::Direct(direct::Options::default());
         let uniroute = Method::UniRoute(uniroute::Options { clusters: vec![3], ..Default::default() });
         let spectra = vec![cscr::Spectrum::default()];
-        let cscr = Method::Cscr(cscr::Options { spectra, clusters: vec![3], passes: 2, ..Default::default() });
+        let cscr = Method::Cscr(cscr::Options { spectra, widths: vec![3], passes: 2, ..Default::default() });
         let trained = train_router(bundle, &dataset, &embeddings, &direct, "direct", "made up").unwrap();
         assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
         let trained = train_router(trained.bundle, &dataset, &embeddings, &uniroute, "near", "made up").unwrap();

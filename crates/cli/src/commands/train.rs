@@ -168,7 +168,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             (given.fine_tune, given.from) = (fine_tune, from);
             let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
             options.keep = k.unwrap_or(options.keep);
-            options.clusters = descriptor.unwrap_or(options.clusters);
+            options.widths = descriptor.unwrap_or(options.widths);
             if !(rate.is_finite() && rate > 0.0) {
                 bail!("--rate {rate} cannot be used: give a number above 0, as 0.0005");
             }
