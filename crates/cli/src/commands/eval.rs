@@ -171,13 +171,10 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
             let Router { name, lambda, rule } = router;
             let known = curves.iter_mut().find(|curve| curve.group == side.group && curve.name == *name);
             match known {
-                // Another bundle's router of this name: another seed. Its curve has the first one's weights of cost.
-                Some(curve) => {
-                    let grid = with_default(curve.lambda.unwrap_or(*lambda));
-                    curve.runs.push(run_of(rule, &samples, &grid));
-                }
+                // Another bundle's router of this name: another seed.
+                Some(curve) => curve.runs.push(run_of(rule, &samples, &weights(sides, name))),
                 None => {
-                    let runs = vec![run_of(rule, &samples, &with_default(*lambda))];
+                    let runs = vec![run_of(rule, &samples, &weights(sides, name))];
                     curves.push(Curve { name: name.clone(), group: side.group, lambda: Some(*lambda), runs });
                 }
             }
@@ -238,12 +235,11 @@ fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::R
     ])
 }
 
-/// The weights of cost of every curve, and a router's own among them.
-fn with_default(lambda: f32) -> Vec<f32> {
-    let mut all = lambdas();
-    if !all.contains(&lambda) {
-        all.push(lambda);
-        all.sort_by(f32::total_cmp);
-    }
+/// The weights of cost of every curve, and those that routers of this name are used with: each is asked at all of them.
+fn weights(sides: &[Side], name: &str) -> Vec<f32> {
+    let routers = sides.iter().flat_map(|side| &side.bundle.parts().routers).filter(|router| router.name == name);
+    let mut all: Vec<f32> = lambdas().into_iter().chain(routers.map(|router| router.lambda)).collect();
+    all.sort_by(f32::total_cmp);
+    all.dedup();
     all
 }

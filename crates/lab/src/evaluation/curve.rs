@@ -49,6 +49,21 @@ pub struct Curve {
     pub runs: Vec<Run>,
 }
 
+impl Curve {
+    /// The share of prompts to which both give the same model, at the other's default weight of cost: the mean over their
+    /// runs, one by one. None where either has no choices with that weight.
+    pub(super) fn same_choices(&self, other: &Self) -> Option<f64> {
+        let lambda = other.lambda?;
+        let shares = self.runs.iter().zip(&other.runs).map(|(own, other)| {
+            let (own, other) = (own.choices(lambda)?, other.choices(lambda)?);
+            let same = own.iter().zip(other).filter(|(own, other)| own == other).count();
+            Some(same as f64 / own.len() as f64)
+        });
+        let shares = shares.collect::<Option<Vec<f64>>>()?;
+        Some(shares.iter().sum::<f64>() / shares.len() as f64)
+    }
+}
+
 /// What one router, or one rule that does not look at prompts, does.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Run {
@@ -78,6 +93,12 @@ impl Run {
             Self::Odds(odds) => odds.len() < 2,
             Self::Hull => false,
         }
+    }
+
+    /// The model of each prompt with this weight of cost.
+    fn choices(&self, lambda: f32) -> Option<&[usize]> {
+        let Self::Choices(choices) = self else { return None };
+        choices.iter().find(|choices| choices.lambda == lambda).map(|choices| choices.models.as_slice())
     }
 
     /// The weights of cost of the points, where there are any.

@@ -118,6 +118,7 @@ pub fn evaluate(
     let difference = |(of, from): &(usize, usize)| Difference {
         of: row_of(*of),
         from: row_of(*from),
+        same_choices: curves[*of].same_choices(&curves[*from]),
         measures: Measures::from_fn(|measure| {
             let less = |all: &[Measures<f64>]| all[*of].get(measure) - all[*from].get(measure);
             Estimate {

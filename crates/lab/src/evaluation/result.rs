@@ -55,6 +55,8 @@ pub struct Difference {
     pub from: usize,
     /// The differences.
     pub measures: Measures<Estimate>,
+    /// The share of prompts to which both give the same model, at the second's default weight of cost; of two routers.
+    pub same_choices: Option<f64>,
 }
 
 /// The measures on the prompts of one task.

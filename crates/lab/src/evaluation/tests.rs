@@ -156,6 +156,26 @@ fn a_curve_is_no_better_than_itself() {
 }
 
 #[test]
+fn same_choices_are_those_at_the_other_ones_weight_of_cost() {
+    let at = |lambda, of: &[usize], other: &[usize]| {
+        let run = |models: &[usize]| choices(&[(0.0, models), (0.1, &[0, 0, 0, 0])]);
+        let original = Curve { lambda: Some(lambda), ..curve(Group::Original, "a", vec![run(other)]) };
+        let curves = [Curve { lambda: Some(0.1), ..curve(Group::Private, "a", vec![run(of)]) }, original];
+        evaluate(&case(), &curves, &[(0, 1)], Bootstrap::default()).unwrap()
+    };
+    let (of, other) = (&[0, 1, 1, 0], &[0, 1, 0, 0]);
+    let found = at(0.0, of, other);
+    assert_eq!(found.differences[0].same_choices, Some(0.75));
+    assert!(found.to_text().contains("same choices") && found.to_text().contains("75.0 %"), "{}", found.to_text());
+    assert!(found.to_html().contains("<td>75.0 %</td>"));
+    assert_eq!(at(0.1, of, other).differences[0].same_choices, Some(1.0));
+    // Asked for a weight that neither run has.
+    let none = at(0.5, of, other);
+    assert_eq!(none.differences[0].same_choices, None);
+    assert!(!none.to_text().contains("same choices"));
+}
+
+#[test]
 fn pairing_takes_out_what_prompts_have_in_common() {
     // 300 prompts that vary much; one curve is better on every tenth.
     let scores = Matrix::from_fn(300, 2, |row, model| if model == 1 && row % 10 == 0 { 1.0 } else { (row % 2) as f32 });

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     super::{Evaluation, Group, Measure, Measures, Task},
     chart::View,
-    difference, number,
+    difference, number, percent,
 };
 
 /// Colours, for light and dark; series differ in lightness too, and by marker and dashes.
@@ -92,9 +92,14 @@ impl Evaluation {
             return;
         }
         html.push_str("<h2>Differences on the same prompts</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
-        for (heading, class) in
-            [("router", "text"), ("less", "text"), ("AUDC", "number"), ("peak", "number"), ("hull area", "number")]
-        {
+        for (heading, class) in [
+            ("router", "text"),
+            ("less", "text"),
+            ("AUDC", "number"),
+            ("peak", "number"),
+            ("hull area", "number"),
+            ("same choices", "number"),
+        ] {
             let _ = write!(html, "<th scope=\"col\" class=\"{class}\">{heading}</th>");
         }
         html.push_str("</tr></thead>\n<tbody>\n");
@@ -110,10 +115,11 @@ impl Evaluation {
             for measure in [&found.measures.audc, &found.measures.peak, &found.measures.hull_area] {
                 let _ = write!(html, "<td>{}</td>", cell(&difference(measure)));
             }
-            html.push_str("</tr>\n");
+            let _ = writeln!(html, "<td>{}</td></tr>", found.same_choices.map(percent).unwrap_or_default());
         }
         html.push_str(
-            "</tbody>\n</table></div>\n<p class=\"note\">An interval that does not hold 0 is a difference that other prompts of \
+            "</tbody>\n</table></div>\n<p class=\"note\">Same choices: the share of prompts to which both routers give the same \
+             model, at the weight of cost that the second is used with. An interval that does not hold 0 is a difference that other prompts of \
              this kind would seldom turn. Picking the best of several on these prompts makes it look better than it is.</p>\n",
         );
     }

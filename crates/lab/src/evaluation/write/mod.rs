@@ -67,6 +67,11 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
 }
 
+/// A share of prompts.
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
 /// A number with its deviation and interval.
 fn estimate(estimate: &Estimate) -> String {
     let mut text = number(estimate.value);

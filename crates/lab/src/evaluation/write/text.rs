@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{
     super::{Evaluation, Group, Measure},
-    difference,
+    difference, percent,
 };
 
 /// The columns: those of PPRoute's Table 5, and the area that has no flat left end.
@@ -41,8 +41,9 @@ impl Evaluation {
         }
         text.push_str(&aligned(&table));
         if !self.differences.is_empty() {
-            let mut table =
-                vec![vec!["difference".to_owned(), "AUDC".to_owned(), "peak".to_owned(), "hull area".to_owned()]];
+            let same = self.differences.iter().any(|found| found.same_choices.is_some()).then_some("same choices");
+            let headings = ["difference", "AUDC", "peak", "hull area"].into_iter().chain(same);
+            let mut table = vec![headings.map(str::to_owned).collect()];
             for found in &self.differences {
                 let (of, from) = (&self.rows[found.of], &self.rows[found.from]);
                 let what = match from.group {
@@ -50,7 +51,8 @@ impl Evaluation {
                     _ => format!("  {}: {} − {}", of.name, of.group, from.group),
                 };
                 let measures = [&found.measures.audc, &found.measures.peak, &found.measures.hull_area];
-                table.push(std::iter::once(line(&what)).chain(measures.map(difference)).collect());
+                let cells = std::iter::once(line(&what)).chain(measures.map(difference));
+                table.push(cells.chain(found.same_choices.map(percent)).collect());
             }
             text.push('\n');
             text.push_str(&aligned(&table));
