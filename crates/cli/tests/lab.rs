@@ -42,6 +42,8 @@ fn a_student_is_taught_resumed_and_measured() {
     assert!(other.error().contains("of a training with other options or texts"), "{}", other.stderr);
     let shown = run(&["bundle", "show", "--bundle", &out]);
     assert!(shown.stdout.contains("distilled on our own"), "{}", shown.stdout);
+    assert!(shown.stdout.contains(&format!("digest    {}", first["digest"].as_str().unwrap())), "{}", shown.stdout);
+    assert_eq!(run(&["bundle", "show", "--bundle", &out, "--json"]).json()["digest"], first["digest"]);
 
     let pairs = "{\"text\": \"a cat\", \"text2\": \"a cat\", \"label\": 5}\n{\"text\": \"a cat\", \"text2\": \"the law\", \"label\": 0}\n{\"text\": \"a cat\", \"text2\": \"cats\", \"label\": 3}\n";
     let pairs = write(home.path(), "pairs.jsonl", pairs);

@@ -1,5 +1,6 @@
 //! `blindroute bundle`: show and split.
 
+use super::bundle_import::print;
 use crate::bundles;
 use anyhow::Context;
 use blindroute_protocol::Seed;
@@ -51,6 +52,9 @@ pub(crate) struct ShowArgs {
     /// The bundle; the default one if none is named
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// Runs a bundle command.
@@ -103,6 +107,9 @@ fn encoder(args: &EncoderArgs) -> anyhow::Result<()> {
 fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let bundle = bundles::open(args.bundle.as_deref())?;
     let parts = bundle.parts();
+    if !args.json {
+        return print(&described(&bundle));
+    }
     let routers: Vec<_> = parts
         .routers
         .iter()
@@ -115,5 +122,37 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
         "routers": routers,
         "origin": parts.origin,
     });
-    Ok(writeln!(std::io::stdout(), "{}", serde_json::to_string_pretty(&summary)?)?)
+    print(&serde_json::to_string(&summary)?)
+}
+
+/// What a bundle holds, for people.
+fn described(bundle: &Bundle) -> String {
+    let parts = bundle.parts();
+    let encoder = &parts.encoder;
+    let mut lines = vec![
+        format!("digest    {}", bundle.digest()),
+        format!(
+            "encoder   {} layers, hidden {}, feed-forward {}; {} attention, {}, norms {}, {} pooling; up to {} tokens",
+            encoder.layers,
+            encoder.hidden,
+            encoder.ffn,
+            encoder.attention,
+            encoder.activation,
+            encoder.norms,
+            encoder.pooling,
+            encoder.max_tokens
+        ),
+        format!("routers   {}", parts.routers.len()),
+    ];
+    for (place, router) in parts.routers.iter().enumerate() {
+        let default = if place == 0 { ", the default" } else { "" };
+        lines.push(format!("  {} ({}{default}), λ {}", router.name, router.kind(), router.lambda));
+    }
+    lines.push(format!("models    {}", parts.models.len()));
+    lines.extend(parts.models.iter().map(|model| format!("  {}  {} {}", model.name, model.price, model.unit)));
+    lines.push("origin".to_owned());
+    lines.extend(parts.origin.lines().map(|line| format!("  {line}")));
+    // Names come from files: no control character of theirs reaches the terminal.
+    let plain = |line: &String| line.replace(char::is_control, "\u{fffd}");
+    lines.iter().map(plain).collect::<Vec<_>>().join("\n")
 }
