@@ -32,7 +32,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "FILE")]
     bundle: Vec<PathBuf>,
     /// A bundle on the encoder as published (softmax, gelu), to compare routers of the same name with; may be given several
-    /// times.
+    /// times, in the order of the private ones: choices are compared seed by seed.
     #[arg(long, value_name = "FILE")]
     bundle_original: Vec<PathBuf>,
     /// The prompts to measure on: train, valid or test.

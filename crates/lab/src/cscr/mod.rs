@@ -131,7 +131,7 @@ pub fn train(
         return Err(TrainError::Options { what: "size of zero", hint });
     }
     if options.widths.iter().any(|width| *width < 2) {
-        let hint = "an outcome fingerprint has one coordinate and at least one cluster's, 2 together";
+        let hint = "an outcome fingerprint has a coordinate for strength and at least one for a cluster";
         return Err(TrainError::Options { what: "width below 2", hint });
     }
     let given = options.start.as_ref().map(|start| &start.descriptors).or(options.descriptors.as_ref());
@@ -185,8 +185,9 @@ fn fit(
         if pass > 0 {
             head.pass(pass)?;
         }
+        let whole = head.router(train, descriptors, cost)?;
         for keep in &keeps {
-            let router = Cscr { keep: *keep, ..head.router(train, descriptors, cost)? };
+            let router = Cscr { keep: *keep, ..whole.clone() };
             let area =
                 evaluation::hull_area(&evaluation::sweep(&Rule::Cscr(router.clone()), valid, &evaluation::lambdas()));
             if best.as_ref().is_none_or(|(best, _)| area > best.area) {

@@ -55,7 +55,8 @@ pub struct Difference {
     pub from: usize,
     /// The differences.
     pub measures: Measures<Estimate>,
-    /// The share of prompts to which both give the same model, at the second's default weight of cost; of two routers.
+    /// The share of prompts to which both give the same model, at the second's default weight of cost, mean over their runs one by
+    /// one; of two routers.
     pub same_choices: Option<f64>,
 }
 
