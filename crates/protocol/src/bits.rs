@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::linear::Structure;
-use blindroute_ring::wipe;
+use blindroute_ring::{reserve_wiped, wipe};
 
 /// `planes` bit vectors of `len` bits each. Wiped on drop, for it mostly holds shares; `Debug` prints the size only.
 #[derive(Clone, PartialEq, Eq)]
@@ -146,6 +146,7 @@ impl BitTensor {
 
     /// The bytes of an exchange: whole words, little-endian.
     pub fn to_bytes(&self, bytes: &mut Vec<u8>) {
+        reserve_wiped(bytes, self.words.len() * 8);
         bytes.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
@@ -159,10 +160,10 @@ impl BitTensor {
     /// # Errors
     /// If the length is not that of the planes.
     pub fn from_bytes(planes: usize, len: usize, bytes: &[u8]) -> Result<Self, Error> {
-        let words = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         if bytes.len() != Self::byte_len(planes, len) {
             return Err(Error::MaterialMismatch { expected: "whole planes of bits" });
         }
+        let words = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
         Self::from_words(planes, len, words)
     }
 }

@@ -56,7 +56,7 @@ mod spline;
 mod tuning;
 
 pub use bits::BitTensor;
-pub use blindroute_ring::{Seed, Shape, Tensor, Word};
+pub use blindroute_ring::{Seed, Shape, Tensor, Word, reserve_wiped, wipe, wipe_vec};
 pub use channel::{Channel, ChannelError};
 pub use error::Error;
 pub use form::Form;

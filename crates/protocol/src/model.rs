@@ -38,9 +38,9 @@ impl WeightShares {
             .iter()
             .zip(weights)
             .map(|(spec, weight)| {
-                let encoded = weight.map(|value| fixed::encode::<u64>(f64::from(value), spec.fraction));
+                let encoded = Secret::new(weight.map(|value| fixed::encode::<u64>(f64::from(value), spec.fraction)));
                 let other = Secret::new(random::<u64>(&mut prg, spec.shape()));
-                Secret::new(encoded.zip(other.expose(), u64::wrapping_sub))
+                Secret::new(encoded.expose().zip(other.expose(), u64::wrapping_sub))
             })
             .collect();
         Ok(Self { party: Party::One, tensors })
@@ -48,7 +48,7 @@ impl WeightShares {
 
     /// Party one's shares as bytes for its share file, each weight in as many bits as its ring has.
     pub fn to_bytes(&self, specs: &[WeightSpec]) -> Vec<u8> {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(specs.iter().map(packed_len).sum());
         for (spec, tensor) in specs.iter().zip(&self.tensors) {
             pack::pack(tensor.expose().data(), spec.bits, &mut bytes);
         }
@@ -174,11 +174,11 @@ impl ServerModel {
         let mut outgoing = Vec::with_capacity(specs.iter().map(packed_len).sum());
         let masked_share = |share: &Secret<u64>, mask: Tensor<u64>| {
             let mask = Secret::new(mask);
-            share.expose().zip(mask.expose(), u64::wrapping_sub)
+            Secret::new(share.expose().zip(mask.expose(), u64::wrapping_sub))
         };
         for (spec, share) in specs.iter().zip(&shares.tensors).filter(|(spec, _)| spec.multiplies()) {
             let own = masked_share(share, random(&mut prg, spec.shape()));
-            pack::pack(own.data(), spec.bits, &mut outgoing);
+            pack::pack(own.expose().data(), spec.bits, &mut outgoing);
         }
         let incoming = outgoing.len();
         let theirs = channel.exchange(outgoing, incoming)?;
@@ -194,8 +194,8 @@ impl ServerModel {
                 let mut opened = masked_share(&share, random(&mut prg, spec.shape()));
                 let (now, later) = rest.split_at(packed_len(spec));
                 rest = later;
-                pack::unpack_add(now, spec.bits, opened.data_mut());
-                Some(AnyFactor::new(spec, opened))
+                pack::unpack_add(now, spec.bits, opened.expose_mut().data_mut());
+                Some(AnyFactor::new(spec, opened.into_inner()))
             } else {
                 None
             });

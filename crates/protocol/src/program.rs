@@ -7,7 +7,7 @@ use crate::interpreters::Interpreter;
 use crate::machine::Machine;
 use crate::secret::Secret;
 use blindroute_ring::{Prg, Seed, Shape, Tensor, fixed, pack};
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A secure program, written once.
 ///
@@ -121,7 +121,7 @@ impl Inputs {
     /// If the values do not fit the forms.
     pub fn share(forms: &[Form], values: &[Tensor<f32>], seed: &Seed) -> Result<Vec<u8>, Error> {
         let mut prg = Prg::new(seed);
-        let mut bytes = Vec::with_capacity(Self::byte_len(forms));
+        let mut bytes = Zeroizing::new(Vec::with_capacity(Self::byte_len(forms)));
         if forms.len() != values.len() {
             return Err(Error::Program(format!("{} inputs were given, the program has {}", values.len(), forms.len())));
         }
@@ -129,16 +129,13 @@ impl Inputs {
             if form.shape != value.shape() {
                 return Err(Error::Shape { what: "input", expected: form.shape, found: value.shape() });
             }
-            let random = prg.words::<u64>(form.shape.len());
-            let share: Vec<u64> = value
-                .data()
-                .iter()
-                .zip(random)
-                .map(|(&x, r)| fixed::encode::<u64>(f64::from(x), form.fraction).wrapping_sub(r))
-                .collect();
-            pack::pack(&share, form.bits, &mut bytes);
+            let mut share = Secret::new(Tensor::new(form.shape, prg.words::<u64>(form.shape.len())));
+            for (word, &x) in share.expose_mut().data_mut().iter_mut().zip(value.data()) {
+                *word = fixed::encode::<u64>(f64::from(x), form.fraction).wrapping_sub(*word);
+            }
+            pack::pack(share.expose().data(), form.bits, &mut bytes);
         }
-        Ok(bytes)
+        Ok(std::mem::take(&mut *bytes))
     }
 
     /// Party zero's shares.
@@ -256,10 +253,11 @@ impl Output {
                 OutputSize::Words(form) => {
                     let range = at..at + form.packed_len();
                     at = range.end;
-                    let a = pack::unpack::<u128>(&zero[range.clone()], form.shape.len(), form.bits);
-                    let b = pack::unpack::<u128>(&one[range], form.shape.len(), form.bits);
-                    let decode = |(a, b): (u128, u128)| fixed::decode(a.wrapping_add(b), form.bits, form.fraction);
-                    output.values.push(a.into_iter().zip(b).map(decode).collect());
+                    let words = pack::unpack::<u128>(&zero[range.clone()], form.shape.len(), form.bits);
+                    let mut words = Secret::new(Tensor::new(form.shape, words));
+                    pack::unpack_add(&one[range], form.bits, words.expose_mut().data_mut());
+                    let decode = |&word: &u128| fixed::decode(word, form.bits, form.fraction);
+                    output.values.push(words.expose().data().iter().map(decode).collect());
                 }
                 OutputSize::Bits(len) => {
                     let range = at..at + BitTensor::byte_len(1, *len);

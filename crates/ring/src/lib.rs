@@ -27,5 +27,5 @@ mod word;
 pub use matmul::{Kernel, Matrix, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};
-pub use wipe::{wipe, wipe_vec};
+pub use wipe::{reserve_wiped, wipe, wipe_vec};
 pub use word::Word;

@@ -11,7 +11,7 @@ mod avx2;
 mod tests;
 
 use crate::lanes::combine_with;
-use crate::{Kernel, Word, matmul};
+use crate::{Kernel, Word, matmul, reserve_wiped};
 
 /// Bytes that `count` words of `bits` bits take.
 pub const fn packed_len(count: usize, bits: u32) -> usize {
@@ -47,7 +47,7 @@ macro_rules! by_width {
 /// first-level cache. A multiple of 8, so that a part ends with a byte.
 const PART: usize = 2048;
 
-/// Appends the low `bits` bits of each word to `bytes`; `bits <= 128`.
+/// Appends the low `bits` bits of each word to `bytes`; `bits <= 128`. If these have to grow, nothing of them stays behind.
 pub fn pack<W: Word>(words: &[W], bits: u32, bytes: &mut Vec<u8>) {
     pack_with(matmul::kernel(), words, bits, bytes);
 }
@@ -55,7 +55,7 @@ pub fn pack<W: Word>(words: &[W], bits: u32, bytes: &mut Vec<u8>) {
 /// [`pack`] by a kernel, or by the portable one where the machine has not that kernel.
 pub fn pack_with<W: Word>(kernel: Kernel, words: &[W], bits: u32, bytes: &mut Vec<u8>) {
     assert!(bits <= 128, "a word has no {bits} bits");
-    bytes.reserve(packed_len(words.len(), bits));
+    reserve_wiped(bytes, packed_len(words.len(), bits));
     for part in words.chunks(PART) {
         append(kernel, part, bits, bytes);
     }
@@ -79,7 +79,7 @@ pub fn pack_sum<W: Word>(words: &mut [W], masks: &[W], bits: u32, bytes: &mut Ve
 pub fn pack_sum_with<W: Word>(kernel: Kernel, words: &mut [W], masks: &[W], bits: u32, bytes: &mut Vec<u8>) {
     assert!(bits <= 128, "a word has no {bits} bits");
     assert_eq!(masks.len(), words.len(), "masks of the words");
-    bytes.reserve(packed_len(words.len(), bits));
+    reserve_wiped(bytes, packed_len(words.len(), bits));
     let low = W::MAX.low_bits(bits);
     for (part, masks) in words.chunks_mut(PART).zip(masks.chunks(PART)) {
         combine_with(kernel, part, [masks], [] as [&[W]; 0], |word, [mask], []| word.plus(mask).bit_and(low));

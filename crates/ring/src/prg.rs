@@ -7,24 +7,32 @@
 use crate::{Word, wipe};
 use aes::Aes128;
 use ctr::cipher::{KeyIvInit, StreamCipher};
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::Zeroize;
 
 /// Bytes of the buffer between a stream and the words: whole batches of the cipher, which does 8, 30 or 64 blocks at a time
 /// as the processor's instructions are, and what is left one by one.
 const BUFFER: usize = 960 * 16;
 
 /// The seed of one stream: 128 uniform bits. Use a seed for one stream only.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
-pub struct Seed([u8; 16]);
+///
+/// Its bytes have one place on the heap, wiped on drop: moving a seed, into a thread for instance, leaves no copy behind.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Seed(Box<[u8; 16]>);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl Seed {
     /// A seed from bytes that came from the operating system, a key derivation or a test.
-    pub const fn new(bytes: [u8; 16]) -> Self {
-        Self(bytes)
+    pub fn new(bytes: [u8; 16]) -> Self {
+        Self(Box::new(bytes))
     }
 
     /// The bytes, to be sent to the party that shares the stream.
-    pub const fn expose(&self) -> &[u8; 16] {
+    pub fn expose(&self) -> &[u8; 16] {
         &self.0
     }
 }
@@ -35,9 +43,10 @@ impl std::fmt::Debug for Seed {
     }
 }
 
-/// A stream of pseudorandom words. Its key schedule is wiped on drop by the cipher.
+/// A stream of pseudorandom words. Its key schedule is wiped on drop by the cipher, and on the heap, as a seed is: moving
+/// a stream leaves no copy behind.
 pub struct Prg {
-    cipher: ctr::Ctr128LE<Aes128>,
+    cipher: Box<ctr::Ctr128LE<Aes128>>,
 }
 
 impl std::fmt::Debug for Prg {
@@ -49,7 +58,7 @@ impl std::fmt::Debug for Prg {
 impl Prg {
     /// The stream of `seed`.
     pub fn new(seed: &Seed) -> Self {
-        Self { cipher: ctr::Ctr128LE::<Aes128>::new(seed.expose().into(), &[0u8; 16].into()) }
+        Self { cipher: Box::new(ctr::Ctr128LE::<Aes128>::new(seed.expose().into(), &[0u8; 16].into())) }
     }
 
     /// The next bytes of the stream.
@@ -119,9 +128,9 @@ impl Prg {
 
     /// A fresh seed from the stream, for a stream of its own.
     pub fn seed(&mut self) -> Seed {
-        let mut bytes = [0u8; 16];
-        self.fill_bytes(&mut bytes);
-        Seed(bytes)
+        let mut seed = Seed::new([0; 16]);
+        self.fill_bytes(&mut seed.0[..]);
+        seed
     }
 }
 

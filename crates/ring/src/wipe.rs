@@ -32,9 +32,40 @@ pub fn wipe_vec<T: DefaultIsZeroes>(elements: &mut Vec<T>) {
     elements.clear();
 }
 
+/// Makes room for `more` elements. Growth moves a vector and leaves what it held behind: here it is wiped.
+///
+/// ```
+/// let mut secret = vec![1u8, 2, 3];
+/// blindroute_ring::reserve_wiped(&mut secret, 1000);
+/// assert!(secret == [1, 2, 3] && secret.capacity() >= 1003);
+/// ```
+pub fn reserve_wiped<T: DefaultIsZeroes>(elements: &mut Vec<T>, more: usize) {
+    let needed = elements.len().saturating_add(more);
+    if needed <= elements.capacity() {
+        return;
+    }
+    // At least twice the room, as a vector grows by itself: what is appended is moved a bounded number of times.
+    let mut larger = Vec::with_capacity(needed.max(2 * elements.capacity()));
+    larger.extend_from_slice(elements);
+    wipe_vec(elements);
+    *elements = larger;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn growing_keeps_the_elements_and_makes_room_in_few_steps() {
+        let (mut secret, mut moves) = (Vec::new(), 0);
+        for element in 0..10_000u32 {
+            let place = secret.as_ptr();
+            reserve_wiped(&mut secret, 1);
+            moves += u32::from(place != secret.as_ptr());
+            secret.push(element);
+        }
+        assert!(secret.iter().copied().eq(0..10_000) && moves < 20, "{moves} moves");
+    }
 
     #[test]
     fn a_wiped_vector_keeps_its_place_and_is_empty() {

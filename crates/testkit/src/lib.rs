@@ -3,6 +3,7 @@
 //! Only tests depend on this crate.
 
 mod channel;
+pub mod freed;
 mod shared_data;
 mod world;
 

@@ -1,6 +1,7 @@
 //! All parties in one process, seeded.
 
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
+use crate::freed::call_this_thread;
 use blindroute_protocol::{
     Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
     OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
@@ -9,6 +10,7 @@ use std::io::{Read, Write};
 use std::sync::PoisonError;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
+use zeroize::Zeroizing;
 
 /// A seeded world. Every run prints its seed if it fails.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +183,7 @@ impl TestWorld {
         let mask_seeds = [self.secret(2), self.secret(3)];
         let dealer_model = DealerModel::new(&specs, &mask_seeds);
         let input_seed = self.secret(4);
-        let input_bytes = Inputs::share(&forms, inputs, &input_seed)?;
+        let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
         let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
         let material_seeds = [self.secret(5), self.secret(6)];
         let (zero, one) = memory_channels(self.patience);
@@ -202,6 +204,7 @@ impl TestWorld {
                 let seeds = DealerSeeds(material_seeds.clone());
                 let dealer_model = &dealer_model;
                 move || {
+                    call_this_thread("dealer");
                     let (mut zero, mut one) = (sink_zero, sink);
                     let result = Dealer::run(program, dealer_model, seeds, [&mut zero, &mut one]);
                     (result.map(|()| zero.sent + one.sent), [zero.kept, one.kept])
@@ -217,6 +220,7 @@ impl TestWorld {
                     let source = sources[shares.party().index()].take();
                     let specs = &specs;
                     scope.spawn(move || {
+                        call_this_thread(["server 0 online", "server 1 online"][shares.party().index()]);
                         server(program, specs, shares, inputs, channel, mask_seed, material_seed, source)
                     })
                 })
@@ -257,6 +261,7 @@ fn server<P: Program>(
     std::thread::scope(|scope| {
         let model = &model;
         scope.spawn(move || {
+            call_this_thread(["server 0 preparing", "server 1 preparing"][model.party().index()]);
             let mut source: Box<dyn Read> = match source {
                 Some(source) => Box::new(source),
                 None => Box::new(std::io::empty()),
@@ -273,7 +278,7 @@ fn server<P: Program>(
 
 /// A byte pipe between threads.
 struct PipeSink {
-    sender: SyncSender<Vec<u8>>,
+    sender: SyncSender<Zeroizing<Vec<u8>>>,
     sent: usize,
     limit: usize,
     recorded: bool,
@@ -281,14 +286,17 @@ struct PipeSink {
 }
 
 struct PipeSource {
-    receiver: Receiver<Vec<u8>>,
-    chunk: Vec<u8>,
+    receiver: Receiver<Zeroizing<Vec<u8>>>,
+    chunk: Zeroizing<Vec<u8>>,
     at: usize,
 }
 
 fn pipe(limit: usize, recorded: bool) -> (PipeSink, PipeSource) {
     let (sender, receiver) = sync_channel(64);
-    (PipeSink { sender, sent: 0, limit, recorded, kept: Vec::new() }, PipeSource { receiver, chunk: Vec::new(), at: 0 })
+    (
+        PipeSink { sender, sent: 0, limit, recorded, kept: Vec::new() },
+        PipeSource { receiver, chunk: Zeroizing::default(), at: 0 },
+    )
 }
 
 impl Write for PipeSink {
@@ -299,7 +307,7 @@ impl Write for PipeSink {
         if bytes.is_empty() {
             return Err(closed());
         }
-        self.sender.send(bytes.to_vec()).map_err(|_| closed())?;
+        self.sender.send(Zeroizing::new(bytes.to_vec())).map_err(|_| closed())?;
         if self.recorded {
             self.kept.push(bytes.to_vec());
         }

@@ -22,7 +22,7 @@ use crate::record::{Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
 use blindroute_ring::lanes::combine;
-use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, pack};
+use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, pack, reserve_wiped};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
@@ -35,7 +35,7 @@ struct DealerRole<'a> {
     streams: [Prg; 2],
     /// To party zero, who needs the corrections of keys only, and to party one.
     sinks: [&'a mut dyn Write; 2],
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 impl DealerRole<'_> {
@@ -68,10 +68,10 @@ impl Role for DealerRole<'_> {
     fn fresh_bits(&mut self, planes: usize, len: usize) -> BitTensor {
         let mut bits = BitTensor::zeros(planes, len);
         let [zero, one] = &mut self.streams;
-        let count = bits.words().len();
-        let both = zero.words::<u64>(count).into_iter().zip(one.words::<u64>(count));
-        for (word, (a, b)) in bits.words_mut().iter_mut().zip(both) {
-            *word = a ^ b;
+        zero.fill_words(bits.words_mut());
+        let other = random_bits(one, planes, len);
+        for (word, other) in bits.words_mut().iter_mut().zip(other.words()) {
+            *word ^= other;
         }
         bits
     }
@@ -133,11 +133,13 @@ struct PrepareRole<'a> {
     stream: Prg,
     source: &'a mut dyn Read,
     queue: &'a QueueWriter,
-    buffer: Vec<u8>,
+    buffer: Zeroizing<Vec<u8>>,
 }
 
 impl PrepareRole<'_> {
     fn receive(&mut self, len: usize) -> Result<(), Error> {
+        let more = len.saturating_sub(self.buffer.len());
+        reserve_wiped(&mut self.buffer, more);
         self.buffer.resize(len, 0);
         self.source.read_exact(&mut self.buffer).map_err(Error::Material)
     }
@@ -234,7 +236,7 @@ impl Dealer {
         seeds: DealerSeeds,
         sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
-        let role = DealerRole { streams: seeds.0.each_ref().map(Prg::new), sinks, buffer: Vec::new() };
+        let role = DealerRole { streams: seeds.0.each_ref().map(Prg::new), sinks, buffer: Zeroizing::default() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Dealer(model) }, &weights, &inputs);
         program.run(&mut machine)?;
@@ -258,7 +260,8 @@ impl Prepare {
         source: &mut dyn Read,
         queue: &QueueWriter,
     ) -> Result<(), Error> {
-        let role = PrepareRole { party: model.party(), stream: Prg::new(seed), source, queue, buffer: Vec::new() };
+        let role =
+            PrepareRole { party: model.party(), stream: Prg::new(seed), source, queue, buffer: Zeroizing::default() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Server(model) }, &weights, &inputs);
         program.run(&mut machine)

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::{Tensor, Word, digits};
+use blindroute_ring::{Tensor, Word, digits, wipe};
 
 /// Thresholds, and the bits of the difference that are looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -246,6 +246,8 @@ pub(crate) fn online_digits<W: RingWord>(
         }
         tops.push(top);
     }
+    // What was looked up is shares.
+    scratch.iter_mut().for_each(|plane| wipe(plane));
     Ok(Lookups { masked, tops, mask_top })
 }
 

@@ -7,6 +7,7 @@
 //! that the monomials need are dealt, once for all outputs.
 
 use crate::bits::BitTensor;
+use blindroute_ring::wipe;
 use std::collections::BTreeSet;
 
 /// A set of planes: bit i stands for plane i.
@@ -124,6 +125,8 @@ impl Conjunctions {
                 }
             }
         }
+        // Of the masks it was a product of shares.
+        wipe(&mut product);
     }
 }
 

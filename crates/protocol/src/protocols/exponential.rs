@@ -19,7 +19,7 @@ use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
 use blindroute_ring::lanes::{combine, combine_bits};
-use blindroute_ring::{Tensor, Word};
+use blindroute_ring::{Tensor, Word, wipe};
 use std::sync::{Arc, LazyLock};
 
 /// Fraction bits of the public factor.
@@ -151,8 +151,9 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     let factor = role.correlated::<V>(out.shape, out.bits, || factors(mask.expose(), layout))?;
     role.hand(&factor)?;
     for plane in 0..2 {
-        let product = role
-            .correlated(out.shape, out.bits, || factor.expose().zip(&mask_words::<V>(&bits, plane, out), V::times))?;
+        let product = role.correlated(out.shape, out.bits, || {
+            factor.expose().zip(mask_words::<V>(&bits, plane, out).expose(), V::times)
+        })?;
         role.hand(&product)?;
     }
     role.hand_bits(bits)
@@ -185,6 +186,8 @@ pub(crate) fn online_first<W: RingWord>(
     for (index, plane) in planes.iter().enumerate() {
         masked.plane_mut(index).copy_from_slice(plane);
     }
+    // What was looked up is shares.
+    planes.iter_mut().for_each(|plane| wipe(plane));
     // t = −1 where t_ν is t_μ after a borrow, and t_μ + 1 without.
     let is = |index: usize, offset: usize| {
         let t = (layout.top(words[index]) + offset) % layout.hot();

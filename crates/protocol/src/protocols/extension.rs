@@ -221,7 +221,9 @@ pub(crate) fn offline_square_sum<W: RingWord, V: RingWord>(
 ) -> Result<(), Error> {
     let lifted = offline_lift::<W, V>(role, mask, lift, out.bits)?;
     let (low, top) = (&lifted.low, &lifted.top);
-    let squares = role.correlated(out.shape, out.bits, || low.expose().zip(low.expose(), V::times).sum_columns())?;
+    let squares = role.correlated(out.shape, out.bits, || {
+        Secret::new(low.expose().zip(low.expose(), V::times)).expose().sum_columns()
+    })?;
     let crossed = role.correlated(mask.shape(), out.bits.saturating_sub(lift.width() + 1), || {
         low.expose().zip(top.expose(), V::times)
     })?;

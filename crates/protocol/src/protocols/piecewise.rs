@@ -43,7 +43,7 @@ pub(crate) fn offline<W: RingWord>(
     }
     for knot in 0..spline.knots().len() {
         for q in 0..=spline.degree() {
-            let value = || power(q).zip(&mask_words::<W>(bits, knot, form), W::times);
+            let value = || power(q).zip(mask_words::<W>(bits, knot, form).expose(), W::times);
             let product = role.correlated(form.shape, form.bits, value)?;
             role.hand(&product)?;
         }

@@ -83,7 +83,8 @@ pub(crate) fn online<W: RingWord>(
             let inputs = [a.data(), mask_a.expose().data()];
             combine(left.expose_mut().data_mut(), inputs, [], |_, [m, mask], []: [W; 0]| leads.times(m).minus(mask));
             let crossed = Secret::new(a.zip(mask_b.expose(), W::times));
-            Secret::new(left.expose().zip(b, W::times).zip(crossed.expose(), W::minus))
+            let scaled = Secret::new(left.expose().zip(b, W::times));
+            Secret::new(scaled.expose().zip(crossed.expose(), W::minus))
         }
         Kind::Matmul | Kind::MatmulTransposed => {
             // One product of twice the inner dimension: [leads·m_a − λ_a, −m_a] · [m_b; λ_b].

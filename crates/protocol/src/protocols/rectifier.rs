@@ -42,10 +42,13 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     let Lifted { low, top } = extension::offline_lift::<W, V>(role, mask, lift, out.bits)?;
     let words = mask.expose().data();
     let bit = top_bit(comparison);
-    let tau = || mask.expose().map(|word| V::from_i64(word.bit(bit) as i64));
+    let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
     let parts: [Option<&Arc<Secret<V>>>; 3] = [None, Some(&low), Some(&top)];
     for (part, bits) in parts.into_iter().zip(rings(lift, out)) {
-        let value = || part.map_or_else(tau, |part| tau().zip(part.expose(), V::times));
+        let value = || match part {
+            Some(part) => tau().expose().zip(part.expose(), V::times),
+            None => tau().into_inner(),
+        };
         let shared = role.correlated(out.shape, bits, value)?;
         role.hand(&shared)?;
     }

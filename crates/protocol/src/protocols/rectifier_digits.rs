@@ -50,16 +50,21 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     role.hand_bits(masks.clone())?;
     let Lifted { low, top } = extension::offline_lift::<W, V>(role, mask, lift, out.bits)?;
     let bit = super::point::top_bit(comparison);
-    let tau = || mask.expose().map(|word| V::from_i64(word.bit(bit) as i64));
+    let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
     let parts: [Option<&Arc<Secret<V>>>; 3] = [None, Some(&low), Some(&top)];
     for (part, bits) in parts.into_iter().zip(rings(lift, out)) {
-        let times = |words: Tensor<V>| part.map_or_else(|| words.clone(), |part| words.zip(part.expose(), V::times));
+        let times = |words: Secret<V>| match part {
+            Some(part) => words.expose().zip(part.expose(), V::times),
+            None => words.into_inner(),
+        };
         let with_top = role.correlated(out.shape, bits, || times(tau()))?;
         role.hand(&with_top)?;
         for planes in [&[1][..], &[2], &[0], &[2, 0]] {
             let product = role.correlated(out.shape, bits, || {
-                let signs = tau().map(|tau| V::from_i64(1).minus(tau.raise(1)));
-                let mask = |words: Tensor<V>, &plane: &usize| words.zip(&mask_words(&masks, plane, out), V::times);
+                let signs = Secret::new(tau().expose().map(|tau| V::from_i64(1).minus(tau.raise(1))));
+                let mask = |words: Secret<V>, &plane: &usize| {
+                    Secret::new(words.expose().zip(mask_words(&masks, plane, out).expose(), V::times))
+                };
                 times(planes.iter().fold(signs, mask))
             })?;
             role.hand(&product)?;

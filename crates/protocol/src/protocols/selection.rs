@@ -20,10 +20,12 @@ use blindroute_ring::{Tensor, Word};
 use std::sync::Arc;
 
 /// Plane `plane` of mask bits as words 0 and 1.
-pub(crate) fn mask_words<W: RingWord>(mask: &BitTensor, plane: usize, form: &Form) -> Tensor<W> {
-    let mut words = Tensor::zeros(form.shape);
+pub(crate) fn mask_words<W: RingWord>(mask: &BitTensor, plane: usize, form: &Form) -> Secret<W> {
+    let mut words = Secret::new(Tensor::zeros(form.shape));
     let one = W::from_i64(1);
-    combine_bits(words.data_mut(), mask.plane(plane), [], [], |_: W, bit: W, [], []: [W; 0]| bit.bit_and(one));
+    combine_bits(words.expose_mut().data_mut(), mask.plane(plane), [], [], |_: W, bit: W, [], []: [W; 0]| {
+        bit.bit_and(one)
+    });
     words
 }
 
@@ -39,8 +41,9 @@ pub(crate) fn offline_select<W: RingWord>(
     x: &Arc<Secret<W>>,
     form: &Form,
 ) -> Result<(), Error> {
-    let rho = role.correlated::<W>(form.shape, form.bits, || mask_words(bits, 0, form))?;
-    let product = role.correlated(form.shape, form.bits, || x.expose().zip(&mask_words(bits, 0, form), W::times))?;
+    let rho = role.correlated::<W>(form.shape, form.bits, || mask_words(bits, 0, form).into_inner())?;
+    let product =
+        role.correlated(form.shape, form.bits, || x.expose().zip(mask_words(bits, 0, form).expose(), W::times))?;
     role.hand(&rho)?;
     role.hand(&product)?;
     role.hand(x)
@@ -81,7 +84,7 @@ pub(crate) fn offline_select_extended<W: RingWord, V: RingWord>(
     out: &Form,
 ) -> Result<(), Error> {
     let lifted = extension::offline_lift::<W, V>(role, x, lift, out.bits)?;
-    let rho = role.correlated::<V>(out.shape, out.bits, || mask_words(bits, 0, out))?;
+    let rho = role.correlated::<V>(out.shape, out.bits, || mask_words(bits, 0, out).into_inner())?;
     role.hand(&rho)?;
     let ring = [out.bits, out.bits.saturating_sub(lift.width())];
     for (part, bits) in [&lifted.low, &lifted.top].into_iter().zip(ring) {
@@ -121,7 +124,7 @@ pub(crate) fn online_select_extended<W: RingWord, V: RingWord>(
 }
 
 pub(crate) fn offline_bits<W: RingWord>(role: &mut impl Role, bits: &BitTensor, out: &Form) -> Result<(), Error> {
-    let rho = role.correlated::<W>(out.shape, out.bits, || mask_words(bits, 0, out))?;
+    let rho = role.correlated::<W>(out.shape, out.bits, || mask_words(bits, 0, out).into_inner())?;
     role.hand(&rho)
 }
 
@@ -143,10 +146,11 @@ pub(crate) fn offline_product<W: RingWord>(
     b: &BitTensor,
     out: &Form,
 ) -> Result<(), Error> {
-    let rho_a = role.correlated::<W>(out.shape, out.bits, || mask_words(a, 0, out))?;
-    let rho_b = role.correlated::<W>(out.shape, out.bits, || mask_words(b, 0, out))?;
-    let both =
-        role.correlated::<W>(out.shape, out.bits, || mask_words::<W>(a, 0, out).zip(&mask_words(b, 0, out), W::times))?;
+    let rho_a = role.correlated::<W>(out.shape, out.bits, || mask_words(a, 0, out).into_inner())?;
+    let rho_b = role.correlated::<W>(out.shape, out.bits, || mask_words(b, 0, out).into_inner())?;
+    let both = role.correlated::<W>(out.shape, out.bits, || {
+        mask_words::<W>(a, 0, out).expose().zip(mask_words(b, 0, out).expose(), W::times)
+    })?;
     for words in [&rho_a, &rho_b, &both] {
         role.hand(words)?;
     }

@@ -53,13 +53,13 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     // Servers never look at them: only the dealer's closures below do.
     let powers = std::cell::OnceCell::new();
     let power = |index: usize| powers.get_or_init(|| self::powers::<W, V>(mask.expose(), lift))[index].expose();
-    let tau = || mask.expose().map(|word| V::from_i64(word.bit(bit) as i64));
+    let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
     for index in 1..=2 * DEGREE {
         let shared = role.correlated(out.shape, out.bits, || power(index).clone())?;
         role.hand(&shared)?;
     }
     for index in 0..=2 * DEGREE {
-        let shared = role.correlated(out.shape, out.bits, || tau().zip(power(index), V::times))?;
+        let shared = role.correlated(out.shape, out.bits, || tau().expose().zip(power(index), V::times))?;
         role.hand(&shared)?;
     }
     let shape = shape(comparison, out);

@@ -117,6 +117,7 @@ impl BitKeys {
 
     /// Appends the corrections to `bytes`.
     pub fn to_bytes(&self, bytes: &mut Vec<u8>) {
+        crate::reserve_wiped(bytes, self.words.len() * 16);
         bytes.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
     }
 

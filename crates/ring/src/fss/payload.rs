@@ -327,6 +327,7 @@ impl<V: Word> PayloadKeys<V> {
 
     /// Appends the corrections to `bytes`, each value in the bits of its ring.
     pub fn to_bytes(&self, bytes: &mut Vec<u8>) {
+        crate::reserve_wiped(bytes, self.shape.byte_len(self.len));
         bytes.extend(self.seeds.iter().flat_map(|word| word.to_le_bytes()));
         for (values, &bits) in self.values.iter().zip(&self.shape.rings) {
             pack::pack(values, bits, bytes);

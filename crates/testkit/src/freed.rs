@@ -1,0 +1,154 @@
+//! What freed memory still holds: an allocator that keeps a copy of every block as its owner left it, for tests that look
+//! for secrets in them.
+//!
+//! A test program installs [`Watcher`] as its global allocator, and looks at what [`watched`] returns. Blocks are zero when
+//! they are handed out, so that all that is in one was written by its owner, and a block that grows always moves, so
+//! that what growth leaves behind shows every time. Stacks and registers are not looked at.
+//!
+//! This is the only file outside crate `ring` with `unsafe`, which an allocator cannot do without; no shipped crate
+//! depends on this one.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::backtrace::Backtrace;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The system's allocator, watched.
+#[derive(Debug)]
+pub struct Watcher;
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static FREED: Mutex<Vec<Freed>> = Mutex::new(Vec::new());
+static TURN: Mutex<()> = Mutex::new(());
+
+thread_local! {
+    /// Whether this thread is inside the watcher, whose own blocks are not kept.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+    static OWNER: Cell<&'static str> = const { Cell::new("") };
+}
+
+/// A block as it was when it was freed, or left by growth: without the zeros at its end.
+#[derive(Debug)]
+pub struct Freed {
+    /// What the thread that freed it is called, see [`call_this_thread`].
+    pub owner: &'static str,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    place: Option<Backtrace>,
+}
+
+impl Freed {
+    /// Where it was freed, if `FREED_BACKTRACE` is set in the environment.
+    pub fn place(&self) -> String {
+        self.place.as_ref().map_or_else(|| "set FREED_BACKTRACE=1 to see where".to_owned(), ToString::to_string)
+    }
+}
+
+/// Names the blocks that this thread frees.
+pub fn call_this_thread(name: &'static str) {
+    OWNER.set(name);
+}
+
+/// Waits until no other test of this program watches: hold it from a test's first line.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `work`, and returns what was freed meanwhile, by any thread.
+pub fn watched<T>(work: impl FnOnce() -> T) -> (T, Vec<Freed>) {
+    let kept = || std::mem::take(&mut *FREED.lock().unwrap_or_else(PoisonError::into_inner));
+    drop(kept());
+    WATCHING.store(true, Ordering::SeqCst);
+    let result = work();
+    WATCHING.store(false, Ordering::SeqCst);
+    (result, kept())
+}
+
+/// Keeps a copy of a block that ends.
+fn look(bytes: &[u8]) {
+    if !WATCHING.load(Ordering::Relaxed) || INSIDE.replace(true) {
+        return;
+    }
+    if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
+        let place = std::env::var_os("FREED_BACKTRACE").map(|_| Backtrace::force_capture());
+        let freed = Freed { owner: OWNER.get(), bytes: bytes[..=last].to_vec(), place };
+        FREED.lock().unwrap_or_else(PoisonError::into_inner).push(freed);
+    }
+    INSIDE.set(false);
+}
+
+// SAFETY: all memory is the system allocator's, under the layouts given; blocks are only read, while they are still
+// allocated, and every byte of them is initialised, because they were handed out as zeros.
+unsafe impl GlobalAlloc for Watcher {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promise about the layout is passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: the caller owns the block, of this layout.
+        look(unsafe { std::slice::from_raw_parts(block, layout.size()) });
+        // SAFETY: as above, and nothing points to the block any more.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that `size` with this alignment is a layout.
+        let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
+        if !moved.is_null() {
+            // SAFETY: both blocks are at least as long as what is copied, and distinct.
+            unsafe { std::ptr::copy_nonoverlapping(block, moved, layout.size().min(size)) };
+            // SAFETY: the caller gave the block up.
+            unsafe { self.dealloc(block, layout) };
+        }
+        moved
+    }
+}
+
+/// Bytes that must not be found.
+#[derive(Debug, Default)]
+pub struct Secrets(HashMap<[u8; WINDOW], &'static str>);
+
+/// Bytes that are compared at once.
+const WINDOW: usize = 16;
+
+impl Secrets {
+    /// Adds a secret: every 16 bytes of it, from its start on. What has fewer than six different bytes could be there by
+    /// chance, and is left out.
+    pub fn add(&mut self, name: &'static str, bytes: &[u8]) {
+        for window in bytes.as_chunks::<WINDOW>().0 {
+            let different = window.iter().enumerate().filter(|(at, byte)| !window[..*at].contains(byte)).count();
+            if different >= 6 {
+                self.0.insert(*window, name);
+            }
+        }
+    }
+
+    /// How many windows there are to find.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing to find.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Which secrets are in which owners' blocks, at any offset, with the place of the first block of each.
+    pub fn found_in(&self, freed: &[Freed]) -> BTreeMap<(&'static str, &'static str), String> {
+        let mut found = BTreeMap::new();
+        for block in freed {
+            // What ends in zeros was kept without them.
+            let padded = [block.bytes.as_slice(), &[0; WINDOW - 1]].concat();
+            for window in padded.windows(WINDOW) {
+                if let Some(name) = window.first_chunk().and_then(|window| self.0.get(window)) {
+                    found.entry((*name, block.owner)).or_insert_with(|| block.place());
+                }
+            }
+        }
+        found
+    }
+}
