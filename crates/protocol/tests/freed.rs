@@ -6,6 +6,7 @@
 
 mod common;
 
+use blindroute_protocol::gates::{self, Target, Window};
 use blindroute_protocol::{Seed, Tuning, WeightShares};
 use blindroute_testkit::freed::{Freed, Secrets, Watcher, call_this_thread, turn, watched};
 use blindroute_testkit::{Run, TestWorld, generator};
@@ -18,22 +19,29 @@ static WATCHER: Watcher = Watcher;
 /// Of the world: eight different bytes.
 const SEED: u64 = 0xA1B2_C3D4_E5F6_0718;
 
-/// Elements: one more than a word of bits has.
-const SIZE: usize = 65;
+/// Elements: a plane of bits takes more than [`FEW`] bytes.
+const SIZE: usize = 130;
 
 /// Fewer bytes than this that are not zero may be left by chance or by a counter.
 const FEW: usize = 12;
 
 body!(Tuned { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
+    let x = machine.input::<u32>(5)?;
+    let x = machine.open(x)?;
+    let window = Window { range: 8, digits: 3 };
+    let positive = gates::relu::<I, u32, u32>(machine, &x, window, Target { bits: 28, fraction: 4 })?;
+    machine.reveal(positive, "a test")?;
     Everything.run(machine)
 });
 
 fn session(tuning: Tuning, seed: u64) -> (Run, Vec<Freed>) {
     call_this_thread("client");
-    let all = everything(SIZE);
+    let mut all = everything(SIZE);
+    all.inputs.push(all.inputs[4]);
     let program = common::Gate { weights: all.weights, inputs: all.inputs, body: Tuned { tuning } };
-    let (weights, inputs) = (everything_weights(SIZE), everything_inputs(SIZE, generator(3)));
+    let (weights, mut inputs) = (everything_weights(SIZE), everything_inputs(SIZE, generator(3)));
+    inputs.push(inputs[4].clone());
     watched(|| TestWorld::seeded(seed).recorded().run(&program, &weights, &inputs).unwrap())
 }
 
