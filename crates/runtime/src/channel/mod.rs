@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use blindroute_protocol::wipe_vec;
 pub use blindroute_protocol::{Channel, ChannelError};
 pub use memory::MemoryChannel;
 
@@ -170,9 +171,12 @@ impl PeerChannel {
         Ok(())
     }
 
-    /// Keeps the memory of a message that was sent, if it is the largest.
-    fn keep(&mut self, payload: Vec<u8>) {
-        if payload.capacity() > self.spare.capacity() {
+    /// Keeps the memory of a long message that was sent, if it is the largest. Long messages are masked values; a short
+    /// one is wiped, whatever it was.
+    fn keep(&mut self, mut payload: Vec<u8>) {
+        if payload.capacity() <= LONG {
+            wipe_vec(&mut payload);
+        } else if payload.capacity() > self.spare.capacity() {
             self.spare = payload;
         }
     }

@@ -79,6 +79,12 @@ impl Kind {
         }
     }
 
+    /// Whether its payload is secret from all but the two ends, and the link may rest after it. Material is secret too,
+    /// but ends its link; what the servers exchange is masked.
+    pub(crate) const fn is_secret(self) -> bool {
+        matches!(self, Kind::Input | Kind::Output | Kind::MaterialGrant)
+    }
+
     /// The name used in messages.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -1,8 +1,9 @@
 //! Long messages: a sequence number, a total length, and frames of up to 1 MiB.
 
-use super::frame::{CHUNK, Header, Kind, LONG_PREFIX};
+use super::frame::{CHUNK, HEADER, Header, Kind, LONG_PREFIX};
 use super::tls::PIECE;
 use super::{Link, LinkError};
+use blindroute_protocol::reserve_wiped;
 
 /// Bytes of a long message that travel in the same TLS record as its headers: with them, under one record.
 const FIRST: usize = 16 << 10;
@@ -54,6 +55,7 @@ impl Link {
             return Ok(false);
         }
         self.stream.traffic.add_payload_sent(payload.len());
+        self.forget(sending.kind);
         Ok(true)
     }
 
@@ -68,6 +70,7 @@ impl Link {
         sending.at = chunk.min(FIRST);
         sending.begun = true;
         self.scratch.clear();
+        reserve_wiped(&mut self.scratch, HEADER + LONG_PREFIX + sending.at);
         self.scratch.extend_from_slice(&Header::encode(sending.kind, frame_length(LONG_PREFIX + chunk)?));
         self.scratch.extend_from_slice(&sending.sequence.to_le_bytes());
         self.scratch.extend_from_slice(&(payload.len() as u64).to_le_bytes());
@@ -132,6 +135,7 @@ impl Link {
             self.receive_into(&mut payload, piece, kind)?;
         }
         self.stream.traffic.add_payload_received(expected);
+        self.forget(kind);
         Ok(payload)
     }
 

@@ -1,5 +1,6 @@
 //! Steps of rustls's unbuffered state machine, for either side of a connection.
 
+use blindroute_protocol::reserve_wiped;
 use rustls::CommonState;
 use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
@@ -38,6 +39,7 @@ impl Destination<'_> {
         let (now, later) = payload.split_at(self.wanted.min(payload.len()));
         self.sink.extend_from_slice(now);
         self.wanted -= now.len();
+        reserve_wiped(self.rest, later.len());
         self.rest.extend_from_slice(later);
     }
 }

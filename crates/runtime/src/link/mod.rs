@@ -17,7 +17,9 @@ mod traffic;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
+use blindroute_protocol::{reserve_wiped, wipe_vec};
 use rustls::pki_types::ServerName;
+use zeroize::Zeroizing;
 
 pub use error::{Fault, LinkError};
 pub use frame::{CHUNK, HEADER, Kind, LONG_PREFIX, REQUEST_MAX};
@@ -63,7 +65,8 @@ pub struct Link {
     stream: TlsStream,
     peer: Role,
     timeouts: Timeouts,
-    scratch: Vec<u8>,
+    /// Headers, and the beginnings of messages, which may be secret.
+    scratch: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for Link {
@@ -126,7 +129,7 @@ impl Link {
         stream.peer = peer.name();
         stream.keep_alive();
         stream.set_stall(timeouts.stall)?;
-        Ok(Link { stream, peer, timeouts: *timeouts, scratch: Vec::new() })
+        Ok(Link { stream, peer, timeouts: *timeouts, scratch: Zeroizing::default() })
     }
 
     /// Who is at the other end.
@@ -192,14 +195,16 @@ impl Link {
             .filter(|_| payload.len() <= kind.limit())
             .ok_or(LinkError::Internal("a frame longer than its kind allows"))?;
         self.begin();
-        self.scratch.clear();
-        self.scratch.extend_from_slice(&Header::encode(kind, length));
         let inline = payload.len().min(frame::HEADER + (16 << 10));
+        self.scratch.clear();
+        reserve_wiped(&mut self.scratch, HEADER + inline);
+        self.scratch.extend_from_slice(&Header::encode(kind, length));
         self.scratch.extend_from_slice(&payload[..inline]);
         self.stream.write(&self.scratch, kind.name())?;
         self.stream.write(&payload[inline..], kind.name())?;
         self.stream.flush(kind.name())?;
         self.stream.traffic.add_payload_sent(payload.len());
+        self.forget(kind);
         Ok(())
     }
 
@@ -233,7 +238,7 @@ impl Link {
     /// # Errors
     /// As [`Link::send`].
     pub fn send_message<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
-        self.send(M::KIND, &message.encode())
+        self.send(M::KIND, &Zeroizing::new(message.encode()))
     }
 
     /// Receives a typed message.
@@ -241,7 +246,7 @@ impl Link {
     /// # Errors
     /// As [`Link::receive`], or a payload that does not decode.
     pub fn receive_message<M: Message>(&mut self) -> Result<M, LinkError> {
-        let payload = zeroize::Zeroizing::new(self.receive(M::KIND)?);
+        let payload = Zeroizing::new(self.receive(M::KIND)?);
         self.decode(&payload)
     }
 
@@ -252,7 +257,7 @@ impl Link {
     pub fn receive_message_or_end<M: Message>(&mut self) -> Result<Option<M>, LinkError> {
         match self.receive_or_end(M::KIND)? {
             None => Ok(None),
-            Some(payload) => self.decode(&zeroize::Zeroizing::new(payload)).map(Some),
+            Some(payload) => self.decode(&Zeroizing::new(payload)).map(Some),
         }
     }
 
@@ -342,7 +347,6 @@ impl Link {
 
     /// Appends the next `count` bytes of a payload whose header was read.
     pub(crate) fn receive_part(&mut self, sink: &mut Vec<u8>, count: usize, kind: Kind) -> Result<(), LinkError> {
-        sink.reserve(count);
         self.receive_into(sink, count, kind)?;
         self.stream.traffic.add_payload_received(count);
         Ok(())
@@ -352,7 +356,16 @@ impl Link {
         let mut payload = Vec::with_capacity(length);
         self.receive_into(&mut payload, length, kind)?;
         self.stream.traffic.add_payload_received(length);
+        self.forget(kind);
         Ok(payload)
+    }
+
+    /// After a secret message: wipes what this link still holds of it, for a link may rest long before its next message.
+    fn forget(&mut self, kind: Kind) {
+        if kind.is_secret() {
+            wipe_vec(&mut self.scratch);
+            self.stream.forget();
+        }
     }
 
     fn receive_into(&mut self, sink: &mut Vec<u8>, count: usize, kind: Kind) -> Result<(), LinkError> {

@@ -8,11 +8,11 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use blindroute_protocol::{reserve_wiped, wipe, wipe_vec};
 use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, ServerConfig};
-use zeroize::Zeroize;
 
 use super::error::LinkError;
 use super::machine::{Destination, Outgoing, Session, Step};
@@ -181,6 +181,7 @@ impl TlsStream {
         count: usize,
         during: &'static str,
     ) -> Result<bool, LinkError> {
+        reserve_wiped(sink, count);
         let goal = sink.len() + count;
         let before = sink.len();
         if self.rest_at < self.rest.len() {
@@ -226,6 +227,17 @@ impl TlsStream {
             }
         }
         Ok(true)
+    }
+
+    /// Wipes the bytes that were read already: decrypted in place, they stay until others come.
+    pub(super) fn forget(&mut self) {
+        wipe(&mut self.incoming[..self.start]);
+        wipe(&mut self.incoming[self.end..]);
+        if self.rest.is_empty() {
+            wipe_vec(&mut self.rest);
+        } else {
+            wipe(&mut self.rest[..self.rest_at]);
+        }
     }
 
     /// Whether nothing waits to be read, here or in the socket: no bytes, and no end.
@@ -434,7 +446,7 @@ impl TlsStream {
 
 impl Drop for TlsStream {
     fn drop(&mut self) {
-        self.incoming.zeroize();
-        self.rest.zeroize();
+        wipe(&mut self.incoming);
+        wipe_vec(&mut self.rest);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 /// The system's source of randomness failed.
 #[derive(Debug, thiserror::Error)]
@@ -72,14 +72,21 @@ impl EpochId {
     }
 }
 
-/// A secret seed on its way from the dealer to one server. Wiped on drop, never printed, not cloneable.
-pub struct Seed(Zeroizing<[u8; 32]>);
+/// A secret seed on its way from the dealer to one server. Wiped on drop, never printed, not cloneable. Its bytes have
+/// one place on the heap: moving a seed leaves no copy behind.
+pub struct Seed(Box<[u8; 32]>);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl Seed {
     /// Wraps the bytes of a seed.
     #[must_use]
     pub fn new(bytes: [u8; 32]) -> Seed {
-        Seed(Zeroizing::new(bytes))
+        Seed(Box::new(bytes))
     }
 
     /// A fresh one from the operating system.
@@ -87,7 +94,9 @@ impl Seed {
     /// # Errors
     /// The system has no randomness to give.
     pub fn generate() -> Result<Seed, NoRandomness> {
-        random().map(Seed::new)
+        let mut seed = Seed::new([0; 32]);
+        getrandom::fill(&mut seed.0[..]).map_err(NoRandomness)?;
+        Ok(seed)
     }
 
     /// The one way out: for keying a generator.

@@ -24,6 +24,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// Where a server finds the others.
 #[derive(Clone, Debug)]
@@ -197,13 +198,12 @@ impl<C: Catalogue> ServerService<C> {
     fn inputs(&self, client: &mut Link, forms: &[blindroute_protocol::Form]) -> Result<Inputs, SessionError> {
         match self.party {
             Party::Zero => {
-                let bytes = client.receive_long(Kind::Input, 0, 16)?;
-                let mut seed = [0u8; 16];
-                seed.copy_from_slice(&bytes);
-                Ok(Inputs::from_seed(forms, &Seed::new(seed)))
+                let bytes = Zeroizing::new(client.receive_long(Kind::Input, 0, 16)?);
+                let seed = bytes.first_chunk().ok_or(LinkError::Internal("a seed of another length"))?;
+                Ok(Inputs::from_seed(forms, &Seed::new(*seed)))
             }
             Party::One => {
-                let bytes = zeroize::Zeroizing::new(client.receive_long(Kind::Input, 0, Inputs::byte_len(forms))?);
+                let bytes = Zeroizing::new(client.receive_long(Kind::Input, 0, Inputs::byte_len(forms))?);
                 Ok(Inputs::from_bytes(forms, &bytes)?)
             }
         }
