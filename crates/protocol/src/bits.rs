@@ -102,6 +102,14 @@ impl BitTensor {
         &mut self.words
     }
 
+    /// Sets what lies beyond the last bit of each plane to zero.
+    pub(crate) fn clear_padding(&mut self) {
+        let (stride, used) = (Self::stride(self.len), self.len % 64);
+        if used > 0 {
+            self.words.chunks_exact_mut(stride).for_each(|plane| plane[stride - 1] &= (1 << used) - 1);
+        }
+    }
+
     /// Bit `index` of plane `plane`, 0 or 1.
     #[inline(always)]
     pub fn get(&self, plane: usize, index: usize) -> u64 {

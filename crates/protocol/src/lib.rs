@@ -72,6 +72,7 @@ pub use model::{DealerModel, ServerModel, WeightShares};
 pub use program::{Inputs, Output, OutputShare, Program, WeightId, WeightKind, WeightSpec};
 pub use program::{OutputSize, OutputSpec};
 pub use protocols::comparison::Comparison;
+pub use protocols::reveal::ZeroSeed;
 pub use record::{Keys, MaterialQueue, QueueReader, QueueWriter, RingWord};
 pub use secret::Secret;
 pub use spline::{Function, Spline};

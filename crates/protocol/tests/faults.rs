@@ -8,6 +8,7 @@ mod common;
 use blindroute_protocol::{
     Channel, ChannelError, Comparison, Dealer, DealerModel, DealerSeeds, Error, Form, Inputs, MaterialQueue, Meter,
     Online, Output, Party, Prepare, Seed, ServerModel, Shape, Tensor, WeightId, WeightKind, WeightShares, WeightSpec,
+    ZeroSeed,
 };
 use blindroute_testkit::{Fault, Parties, TestWorld};
 use common::{Gate, body, gate, row};
@@ -190,6 +191,10 @@ fn model(specs: &[WeightSpec]) -> ServerModel {
     ServerModel::set_up(specs, shares, &Seed::new([2; 16]), &mut Zeros { extra: 0 }).unwrap()
 }
 
+fn zero_seed() -> ZeroSeed {
+    ZeroSeed::from_halves(&Seed::new([7; 16]), &Seed::new([8; 16]))
+}
+
 #[test]
 fn a_channel_that_breaks_its_word_is_an_error() {
     let (program, ..) = small();
@@ -202,7 +207,7 @@ fn a_channel_that_breaks_its_word_is_an_error() {
         Prepare::run(&program, &model, &Seed::new([3; 16]), &mut std::io::empty(), &writer).unwrap();
         writer.finish(Ok(()));
         let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
-        let found = Online::run(&program, &model, inputs, &reader, &mut Zeros { extra });
+        let found = Online::run(&program, &model, inputs, &reader, zero_seed(), &mut Zeros { extra });
         assert!(matches!(found, Err(Error::Program(_))), "{found:?}");
     }
 }
@@ -213,7 +218,7 @@ fn a_queue_that_closes_ends_both_phases() {
     let model = model(&program.weights);
     let run = |queue| {
         let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
-        Online::run(&program, &model, inputs, queue, &mut Zeros { extra: 0 }).map(|_| ())
+        Online::run(&program, &model, inputs, queue, zero_seed(), &mut Zeros { extra: 0 }).map(|_| ())
     };
     // Nothing prepared.
     let (writer, reader) = MaterialQueue::bounded(1 << 20);
@@ -254,7 +259,7 @@ fn material_of_another_program_is_an_error() {
     Prepare::run(&other, &model, &Seed::new([3; 16]), &mut std::io::empty(), &writer).unwrap();
     writer.finish(Ok(()));
     let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
-    let found = Online::run(&program, &model, inputs, &reader, &mut Zeros { extra: 0 });
+    let found = Online::run(&program, &model, inputs, &reader, zero_seed(), &mut Zeros { extra: 0 });
     assert!(matches!(found, Err(Error::MaterialMismatch { .. } | Error::MaterialEnded)), "{found:?}");
     // A sink that takes nothing.
     struct Closed;

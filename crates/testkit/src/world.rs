@@ -4,7 +4,7 @@ use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed::call_this_thread;
 use blindroute_protocol::{
     Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
-    OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares,
+    OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares, ZeroSeed,
 };
 use std::io::{Read, Write};
 use std::sync::PoisonError;
@@ -16,6 +16,8 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug)]
 pub struct TestWorld {
     seed: u64,
+    /// Of the servers' seed of zeros alone.
+    zeros: u64,
     patience: Duration,
     fault: Option<(Party, usize, Fault)>,
     cut_material: Option<usize>,
@@ -106,12 +108,17 @@ pub fn generator(seed: u64) -> impl FnMut() -> f64 {
 impl TestWorld {
     /// A world whose every secret follows from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self { seed, patience: Duration::from_secs(60), fault: None, cut_material: None, recorded: false }
+        Self { seed, zeros: seed, patience: Duration::from_secs(60), fault: None, cut_material: None, recorded: false }
     }
 
     /// How long a party waits for a message.
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
+    }
+
+    /// Draws what the servers re-randomise the answer with from another seed; all else stays the same.
+    pub fn with_zeros(self, zeros: u64) -> Self {
+        Self { zeros, ..self }
     }
 
     /// Puts a fault on the `message`-th message (0 is the model's set-up) that `party` sends.
@@ -130,9 +137,14 @@ impl TestWorld {
     }
 
     fn secret(&self, purpose: u8) -> Seed {
-        let mut bytes = [purpose; 16];
-        bytes[..8].copy_from_slice(&self.seed.to_le_bytes());
-        Seed::new(bytes)
+        seed_of(self.seed, purpose)
+    }
+
+    /// The seed of zeros as `party` makes it.
+    fn zero_seed(&self, party: Party) -> ZeroSeed {
+        // The exclusive or of two halves that hold the same number would not hold it.
+        let half = |party: usize| if party == 0 { seed_of(self.zeros, 7) } else { Seed::new([8; 16]) };
+        ZeroSeed::from_halves(&half(party.index()), &half(1 - party.index()))
     }
 
     /// Runs a program with two servers and a dealer in threads.
@@ -219,9 +231,10 @@ impl TestWorld {
                 .map(|(((shares, inputs), channel), (mask_seed, material_seed))| {
                     let source = sources[shares.party().index()].take();
                     let specs = &specs;
+                    let zeros = self.zero_seed(shares.party());
                     scope.spawn(move || {
                         call_this_thread(["server 0 online", "server 1 online"][shares.party().index()]);
-                        server(program, specs, shares, inputs, channel, mask_seed, material_seed, source)
+                        server(program, specs, shares, inputs, channel, mask_seed, material_seed, source, zeros)
                     })
                 })
                 .collect();
@@ -241,6 +254,12 @@ impl TestWorld {
     }
 }
 
+fn seed_of(seed: u64, purpose: u8) -> Seed {
+    let mut bytes = [purpose; 16];
+    bytes[..8].copy_from_slice(&seed.to_le_bytes());
+    Seed::new(bytes)
+}
+
 fn join<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
@@ -255,6 +274,7 @@ fn server<P: Program>(
     mask_seed: &Seed,
     material_seed: &Seed,
     source: Option<PipeSource>,
+    zeros: ZeroSeed,
 ) -> Result<(OutputShare, Cost), Error> {
     let model = ServerModel::set_up(specs, shares, mask_seed, &mut channel)?;
     let (writer, reader) = MaterialQueue::bounded(1 << 30);
@@ -270,7 +290,7 @@ fn server<P: Program>(
             writer.finish(result);
         });
         reader.wait_ready()?;
-        let result = Online::run(program, model, inputs, &reader, &mut channel);
+        let result = Online::run(program, model, inputs, &reader, zeros, &mut channel);
         drop(reader);
         result
     })

@@ -14,6 +14,7 @@ use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::linear;
 use crate::protocols::product::{self, Kind};
+use crate::protocols::reveal::{ZeroSeed, Zeros};
 use crate::protocols::{
     Server, cut, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
 };
@@ -40,6 +41,8 @@ pub struct Online<'a> {
     /// The last exchanges' messages, newest last.
     incoming: VecDeque<Vec<u8>>,
     sent: usize,
+    /// What the answer is re-randomised with.
+    zeros: Zeros,
     output: OutputShare,
 }
 
@@ -90,7 +93,8 @@ pub struct Outgoing<T> {
 }
 
 impl<'a> Online<'a> {
-    /// Runs a program and returns what goes to the client, with the openings and bytes it took.
+    /// Runs a program and returns what goes to the client, with the openings and bytes it took. `zeros` is what the two
+    /// servers agreed on for this run alone.
     ///
     /// # Errors
     /// If the peer, the material or the inputs fail.
@@ -99,6 +103,7 @@ impl<'a> Online<'a> {
         model: &'a ServerModel,
         inputs: Inputs,
         queue: &'a QueueReader,
+        zeros: ZeroSeed,
         channel: &'a mut dyn Channel,
     ) -> Result<(OutputShare, Cost), Error> {
         let interpreter = Self {
@@ -110,6 +115,7 @@ impl<'a> Online<'a> {
             exchanges: 0,
             incoming: VecDeque::new(),
             sent: 0,
+            zeros: Zeros::new(model.party(), zeros),
             output: OutputShare::default(),
         };
         let (weights, forms) = (program.weights(), program.inputs());
@@ -158,11 +164,13 @@ impl Interpreter for Online<'_> {
         let share = share.ok_or_else(|| Error::Program(format!("input {index} is used twice")))?;
         Ok(Secret::new(Tensor::new(out.shape, share.expose().data().iter().map(|&x| x.cast()).collect())))
     }
-    fn reveal<W: RingWord>(&mut self, share: Secret<W>, form: &Form, _reason: &'static str) -> Result<(), Error> {
+    fn reveal<W: RingWord>(&mut self, mut share: Secret<W>, form: &Form, _reason: &'static str) -> Result<(), Error> {
+        self.zeros.add(&mut share);
         pack::pack(share.expose().data(), form.bits, &mut self.output.bytes);
         Ok(())
     }
-    fn reveal_bits(&mut self, bits: BitTensor, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
+    fn reveal_bits(&mut self, mut bits: BitTensor, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
+        self.zeros.add_bits(&mut bits);
         bits.to_bytes(&mut self.output.bytes);
         Ok(())
     }

@@ -22,6 +22,7 @@ pub mod point;
 pub mod product;
 pub mod rectifier;
 pub mod rectifier_digits;
+pub mod reveal;
 pub mod selection;
 pub mod spline_keys;
 pub mod table;

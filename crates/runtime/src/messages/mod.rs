@@ -20,7 +20,7 @@ pub use session::{ClientHello, Lane, MaterialGrant, MaterialRequest, ServerReady
 pub use crate::link::Kind;
 
 /// The version of the messages and their order, and of what the programs send and the dealer deals.
-pub const VERSION: u16 = 4;
+pub const VERSION: u16 = 5;
 
 /// A message that travels in one frame.
 pub trait Message: Sized {

@@ -17,6 +17,7 @@ mod client;
 mod dealer;
 mod error;
 mod lanes;
+mod opening;
 mod ready;
 mod server;
 mod spares;

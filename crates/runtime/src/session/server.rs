@@ -1,6 +1,7 @@
 //! A server's side of a session.
 
 use super::lanes::LaneKey;
+use super::opening;
 use super::{Catalogue, SessionError, generator_seed};
 use crate::channel::PeerChannel;
 use crate::identity::Endpoint;
@@ -16,8 +17,8 @@ use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 use crate::service::{Connection, Resting};
 use blindroute_protocol::{
-    Channel, Cost, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
-    ServerModel, WeightShares, WeightSpec,
+    Cost, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
+    ServerModel, WeightShares, WeightSpec, ZeroSeed,
 };
 use std::io::Read;
 use std::net::TcpStream;
@@ -139,7 +140,7 @@ impl<C: Catalogue> ServerService<C> {
         let program = self.catalogue.program(&hello.request).map_err(SessionError::Request)?;
         // Burnt before anything of the session is used: a crash from here on costs the session, never secrecy.
         self.ledger.consume(hello.session)?;
-        let (mut session, material) = self.open(hello)?;
+        let (mut session, zeros, material) = self.open(hello)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (model, seed) = (Arc::clone(&session.model), session.seed.clone());
         let progress = Arc::new(Progress::default());
@@ -151,7 +152,7 @@ impl<C: Catalogue> ServerService<C> {
                 .name("prepare".into())
                 .spawn_scoped(scope, prepare)
                 .map_err(SessionError::Thread)?;
-            let result = self.serve((client, resting), &mut session, program, &reader, &progress, started);
+            let result = self.serve((client, resting), (&mut session, zeros), program, &reader, &progress, started);
             // The preparing thread ends when its queue has no reader, or when the dealer it waits for is cut off.
             drop(reader);
             if result.is_err() {
@@ -166,7 +167,7 @@ impl<C: Catalogue> ServerService<C> {
     fn serve(
         &self,
         (client, resting): (&mut Link, &Resting),
-        session: &mut Session,
+        (session, zeros): (&mut Session, ZeroSeed),
         program: &C::Program,
         reader: &QueueReader,
         progress: &Progress,
@@ -184,7 +185,7 @@ impl<C: Catalogue> ServerService<C> {
         await_input(client, resting, waits)?;
         let inputs = self.inputs(client, &program.inputs())?;
         let (started, exchanged) = (Instant::now(), session.channel.exchanging());
-        let (output, cost) = Online::run(program, &session.model, inputs, reader, &mut session.channel)?;
+        let (output, cost) = Online::run(program, &session.model, inputs, reader, zeros, &mut session.channel)?;
         let spent = Spent { online: started.elapsed(), exchanging: session.channel.exchanging() - exchanged };
         self.report(
             client,
@@ -235,8 +236,8 @@ impl<C: Catalogue> ServerService<C> {
         Ok(())
     }
 
-    /// Dealer, peer and model of a session.
-    fn open(&self, hello: &ClientHello) -> Result<(Session, MaterialReader), SessionError> {
+    /// Dealer, peer and model of a session, and the seed that the two servers agree on.
+    fn open(&self, hello: &ClientHello) -> Result<(Session, ZeroSeed, MaterialReader), SessionError> {
         let timeouts = &self.options.timeouts;
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
         dealer.send_message(&MaterialRequest {
@@ -270,29 +271,35 @@ impl<C: Catalogue> ServerService<C> {
                 PeerChannel::new(outgoing, self.call_lane(&open(Lane::ToServer1))?)?
             }
         };
-        let model = self.model(grant.epoch, &generator_seed(mask), &mut channel)?;
+        let (model, zeros) = self.model(grant.epoch, &generator_seed(mask), &mut channel)?;
         let socket = dealer.socket()?;
         let seed = generator_seed(material);
         let session = Session { id: hello.session, channel, dealer: socket, seed, model, epoch: grant.epoch };
-        Ok((session, MaterialReader::new(dealer)))
+        Ok((session, zeros, MaterialReader::new(dealer)))
     }
 
-    /// The model in the dealer's epoch: set up with the peer unless both have it.
-    fn model(&self, epoch: EpochId, mask: &Seed, channel: &mut PeerChannel) -> Result<Arc<ServerModel>, SessionError> {
+    /// The model in the dealer's epoch, set up with the peer unless both have it, and this session's seed of zeros. The
+    /// halves of the seed travel with what the servers ask each other anyway, so they take no time of their own.
+    fn model(
+        &self,
+        epoch: EpochId,
+        mask: &Seed,
+        channel: &mut PeerChannel,
+    ) -> Result<(Arc<ServerModel>, ZeroSeed), SessionError> {
         let held = {
             let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
             model.as_ref().filter(|(id, _)| *id == epoch).map(|(_, model)| Arc::clone(model))
         };
-        let answer = channel.exchange(vec![u8::from(held.is_some())], 1).map_err(blindroute_protocol::Error::from)?;
-        if let (Some(held), [1]) = (held, answer.as_slice()) {
-            return Ok(held);
+        let (theirs, zeros) = opening::exchange(channel, held.is_some())?;
+        if let (Some(held), true) = (held, theirs) {
+            return Ok((held, zeros));
         }
         let started = Instant::now();
         let shares = (self.shares.lock().unwrap_or_else(PoisonError::into_inner))()?;
         let model = Arc::new(ServerModel::set_up(&self.weights, shares, mask, channel)?);
         tracing::info!(%epoch, ms = started.elapsed().as_millis() as u64, "model set up with the other server");
         *self.model.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(&model)));
-        Ok(model)
+        Ok((model, zeros))
     }
 }
 
