@@ -65,7 +65,8 @@ pub use role::Role;
 pub use scene::{Scene, SceneName};
 pub use service::{Connection, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
-    Catalogue, Client, DealerService, ReadySession, ServerOptions, ServerService, SessionError, SharedInputs,
+    Catalogue, Client, DealerService, ReadySession, Retry, ServerOptions, ServerService, SessionError, SharedInputs,
+    Waiting,
 };
 pub use shutdown::Shutdown;
 

@@ -7,7 +7,7 @@ use zeroize::Zeroize;
 /// The system's source of randomness failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system gave no randomness ({0}); nothing can be done safely without it")]
-pub struct NoRandomness(getrandom::Error);
+pub struct NoRandomness(#[from] getrandom::Error);
 
 fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];

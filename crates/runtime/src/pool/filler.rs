@@ -1,12 +1,15 @@
 //! A thread that fills a pool.
 
 use super::{Shared, State};
-use crate::session::Catalogue;
-use std::sync::PoisonError;
+use crate::session::{Catalogue, Place, Places};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often sessions that rest are looked at: one that a server gave up is replaced before somebody wants it.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How often a pool without room looks for some.
+const ROOM: Duration = Duration::from_millis(100);
 
 /// Fills until the pool ends.
 pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
@@ -19,12 +22,19 @@ pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
             state = shared.lock();
             continue;
         }
-        let Some(request) = next(&mut state) else {
-            state = sleep(shared, state);
-            continue;
+        let (request, place) = match next(&mut state, shared.client.places()) {
+            Next::Fill(request, place) => (request, place),
+            Next::NoRoom => {
+                state = shared.changed.wait_timeout(state, ROOM).unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            Next::Nothing => {
+                state = sleep(shared, state);
+                continue;
+            }
         };
         drop(state);
-        let prepared = shared.client.prepare_under(&request, &shared.cancels[index]);
+        let prepared = shared.client.prepare_in(&request, &shared.cancels[index], Some(place));
         state = shared.lock();
         // The pool may have ended meanwhile: then the session is dropped with its links.
         let left = match state.shelves.get_mut(&request) {
@@ -38,18 +48,30 @@ pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
     }
 }
 
+/// What to do next.
+enum Next {
+    /// Prepare a session of this request, in this place.
+    Fill(Vec<u8>, Place),
+    /// The servers' room is needed by those who wait for an answer.
+    NoRoom,
+    Nothing,
+}
+
 /// The request that lacks most, marked as being filled.
-fn next(state: &mut State) -> Option<Vec<u8>> {
+fn next(state: &mut State, places: &Arc<Places>) -> Next {
     if state.paused {
-        return None;
+        return Next::Nothing;
     }
     let now = Instant::now();
-    let (request, shelf) = state.shelves.iter_mut().max_by_key(|(_, shelf)| shelf.missing(now))?;
+    let Some((request, shelf)) = state.shelves.iter_mut().max_by_key(|(_, shelf)| shelf.missing(now)) else {
+        return Next::Nothing;
+    };
     if shelf.missing(now) == 0 {
-        return None;
+        return Next::Nothing;
     }
+    let Some(place) = places.spare() else { return Next::NoRoom };
     shelf.begin();
-    Some(request.clone())
+    Next::Fill(request.clone(), place)
 }
 
 /// Waits until something changes.

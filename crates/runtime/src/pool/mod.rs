@@ -8,12 +8,12 @@
 mod filler;
 mod shelf;
 
-use crate::session::{Cancel, Catalogue, Client, ReadySession, Route, SessionError};
+use crate::session::{Cancel, Catalogue, Client, ReadySession, Retry, Route, SessionError, Waiting, run_retrying};
 use blindroute_protocol::Tensor;
 use shelf::{Next, Shelf};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How a pool fills itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -188,26 +188,33 @@ impl<C: Catalogue> Pool<C> {
     /// # Errors
     /// If a party fails otherwise, or the inputs do not fit the request's program.
     pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
-        let client = &self.shared.client;
-        let shares = client.share(request, inputs)?;
-        let started = Instant::now();
-        let (session, kept) = match self.shelved(request) {
-            Some(session) => (session, true),
-            None => (client.prepare(request)?, false),
-        };
-        let waited = started.elapsed();
-        match session.run(shares) {
-            Ok(route) => Ok(Route { waited, ..route }),
-            Err(error) if kept && error.is_dead_session() => {
-                tracing::info!(%error, "a ready session was dead; its route takes another");
-                let shares = client.share(request, inputs)?;
-                // Not from the pool: what ended this one may have ended its neighbours.
-                let session = client.prepare(request)?;
-                let waited = started.elapsed();
-                Ok(Route { waited, ..session.run(shares)? })
-            }
-            Err(error) => Err(error),
-        }
+        self.run_retrying(request, inputs, &Retry::NEVER, &|_| false)
+    }
+
+    /// As [`Pool::run`] and [`Client::run_retrying`]. Where the servers are full of ready sessions of other requests, one of
+    /// these gives way.
+    ///
+    /// # Errors
+    /// As theirs.
+    pub fn run_retrying(
+        &self,
+        request: &[u8],
+        inputs: &[Tensor<f32>],
+        retry: &Retry,
+        go_on: &dyn Fn(&Waiting<'_>) -> bool,
+    ) -> Result<Route, SessionError> {
+        let (ready, relieve) = (|| self.shelved(request), || self.give_way(request));
+        run_retrying(&self.shared.client, (request, inputs), retry, go_on, &ready, &relieve)
+    }
+
+    /// Drops the oldest ready session of the request, other than this one, that has most of them.
+    fn give_way(&self, request: &[u8]) {
+        let mut state = self.shared.lock();
+        let others = state.shelves.iter_mut().filter(|(other, _)| other.as_slice() != request);
+        let most = others.max_by_key(|(_, shelf)| shelf.status().ready);
+        let session = most.and_then(|(_, shelf)| shelf.give_way(&self.shared.options));
+        drop(state);
+        drop(session);
     }
 }
 

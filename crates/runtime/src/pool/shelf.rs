@@ -66,6 +66,17 @@ impl Shelf {
         }
     }
 
+    /// Gives up the oldest that nobody waits for, for another request that needs its place; none is prepared in its stead
+    /// for a while.
+    pub(super) fn give_way(&mut self, options: &PoolOptions) -> Option<ReadySession> {
+        let session = if self.sessions.len() > self.waiting { self.sessions.pop_front() } else { None };
+        if session.is_some() {
+            self.status.discarded += 1;
+            self.retry = Some(Instant::now() + options.backoff_limit);
+        }
+        session
+    }
+
     /// Takes out what is dead, too old, or more than is wanted.
     pub(super) fn sweep(&mut self) -> Vec<ReadySession> {
         let (mut alive, mut gone): (Vec<_>, Vec<_>) = self.sessions.drain(..).partition(ReadySession::is_alive);
@@ -118,7 +129,11 @@ impl Shelf {
             }
             Err(error) => {
                 let backoff = (2 * self.backoff).clamp(options.backoff, options.backoff_limit.max(options.backoff));
-                tracing::warn!(%error, ?backoff, "a session could not be prepared in advance; trying again later");
+                if error.is_busy() {
+                    tracing::debug!(%error, ?backoff, "no room for a session in advance; trying again later");
+                } else {
+                    tracing::warn!(%error, ?backoff, "a session could not be prepared in advance; trying again later");
+                }
                 self.status.failure = Some(error.to_string());
                 self.backoff = backoff;
                 self.retry = Some(Instant::now() + backoff);

@@ -1,7 +1,9 @@
 //! The client's side of a session until it is ready.
 
 use super::cancel::Cancel;
+use super::places::{Place, Places};
 use super::ready::{ReadySession, Route, SharedInputs, both, last_words};
+use super::retry::{self, Retry, Waiting};
 use super::spares::Spares;
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
@@ -23,6 +25,7 @@ struct Inner<C> {
     endpoint: Endpoint,
     timeouts: Timeouts,
     spares: Arc<Spares>,
+    places: Arc<Places>,
     /// Whether a session was ever ready.
     begun: AtomicBool,
     /// Held by the first session until it is ready.
@@ -44,9 +47,17 @@ impl<C> std::fmt::Debug for Client<C> {
 impl<C: Catalogue> Client<C> {
     /// A client of the servers at these addresses.
     pub fn new(catalogue: Arc<C>, addresses: [String; 2], endpoint: Endpoint, timeouts: Timeouts) -> Self {
-        let spares = Arc::new(Spares::default());
+        let (spares, places) = (Arc::new(Spares::default()), Arc::new(Places::default()));
         let (begun, first) = (AtomicBool::new(false), Mutex::new(()));
-        Self(Arc::new(Inner { catalogue, addresses, endpoint, timeouts, spares, begun, first }))
+        Self(Arc::new(Inner { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
+    }
+
+    /// Begins with the servers' limit of sessions at once, where the caller knows it. Otherwise the client finds it out: it
+    /// begins with 8, the servers' default, and has more only as long as they are taken.
+    #[must_use]
+    pub fn with_places(self, limit: usize) -> Self {
+        self.0.places.allow(limit);
+        self
     }
 
     /// Runs one session: prepares it, and sends the inputs as soon as it is ready. After an error its links are dropped,
@@ -62,13 +73,34 @@ impl<C: Catalogue> Client<C> {
         Ok(Route { waited, ..session.run(inputs)? })
     }
 
+    /// As [`Client::run`], but a session that cannot be prepared for a reason that passes is tried again: an unreachable,
+    /// restarting or full server. Nothing of the inputs has left by then. A session that dies after they left, as with a
+    /// server's restart, costs one other session, for which they are shared anew: see [`Pool::run`] for why this is safe.
+    ///
+    /// Callers wait for each other where the servers do not take as many sessions as they are. `go_on` is asked before each
+    /// pause, and ends the trying with `false`.
+    ///
+    /// # Errors
+    /// As [`Client::run`]; [`SessionError::Unprepared`] if time is up.
+    ///
+    /// [`Pool::run`]: crate::Pool::run
+    pub fn run_retrying(
+        &self,
+        request: &[u8],
+        inputs: &[Tensor<f32>],
+        retry: &Retry,
+        go_on: &dyn Fn(&Waiting<'_>) -> bool,
+    ) -> Result<Route, SessionError> {
+        retry::run(self, (request, inputs), retry, go_on, &|| None, &|| ())
+    }
+
     /// Begins a session and waits until both servers have prepared it. Nothing of an input is needed or sent: whoever
     /// prepares in advance has its answer later within the online time.
     ///
     /// # Errors
     /// If a party fails, or the request makes no sense.
     pub fn prepare(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
-        self.prepare_under(request, &Cancel::default())
+        self.prepare_in(request, &Cancel::default(), None)
     }
 
     /// Shares inputs for one session of this request. The shares are fresh, and are used once.
@@ -80,10 +112,20 @@ impl<C: Catalogue> Client<C> {
         SharedInputs::new(&program.inputs(), inputs)
     }
 
-    /// As [`Client::prepare`], until it is cancelled.
-    pub(crate) fn prepare_under(&self, request: &[u8], cancel: &Cancel) -> Result<ReadySession, SessionError> {
+    pub(crate) fn places(&self) -> &Arc<Places> {
+        &self.0.places
+    }
+
+    /// As [`Client::prepare`], until it is cancelled, in a place that was taken for it or in one whatever the limit.
+    pub(crate) fn prepare_in(
+        &self,
+        request: &[u8],
+        cancel: &Cancel,
+        place: Option<Place>,
+    ) -> Result<ReadySession, SessionError> {
         let started = Instant::now();
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
+        let mut place = place.unwrap_or_else(|| self.0.places.take());
         let _first = self.first();
         let prepared = match self.0.spares.take() {
             None => self.begin_anew(request, &program, started, cancel),
@@ -97,7 +139,18 @@ impl<C: Catalogue> Client<C> {
         };
         cancel.release();
         self.0.begun.fetch_or(prepared.is_ok(), Ordering::Relaxed);
-        prepared
+        match prepared {
+            Ok(session) => {
+                place.ready();
+                Ok(session.in_place(place))
+            }
+            Err(error) => {
+                if error.is_busy() {
+                    place.refused();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// The servers set the model up in their first session. Of sessions that begin at once, one goes ahead until it is

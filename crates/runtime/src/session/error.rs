@@ -1,7 +1,7 @@
 //! Errors of sessions, and what of them another party may be told.
 
 use crate::ledger::LedgerError;
-use crate::link::LinkError;
+use crate::link::{Fault, LinkError};
 use crate::messages::{Failure, FailureKind, NoRandomness};
 use crate::rendezvous::RendezvousError;
 use std::time::Duration;
@@ -79,6 +79,17 @@ pub enum SessionError {
     /// Whoever wanted the session no longer does.
     #[error("the session was given up while it was being prepared; start a new one")]
     Cancelled,
+    /// No session could be prepared, for a reason that may pass, and trying again has not helped in the time given. Nothing
+    /// of the input has left for the session that was tried.
+    #[error("{source}{}", tried(*after, *tries))]
+    Unprepared {
+        /// Why the last try failed.
+        source: Box<SessionError>,
+        /// From the first failure.
+        after: Duration,
+        /// How often it was tried.
+        tries: u32,
+    },
     /// A party did not come to the session.
     #[error("{party} did not come to the session within {after:?}; check that it runs, and look at its log")]
     Silent {
@@ -103,10 +114,44 @@ impl SessionError {
         }
     }
 
+    /// Whether a session that could not be prepared for this reason may be prepared a moment later: a server is away,
+    /// restarts, or is full. Says nothing about a session that ran.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Link(link) => match link {
+                LinkError::Failed { failure, .. } => matches!(
+                    failure.kind,
+                    FailureKind::Busy
+                        | FailureKind::OtherParty
+                        | FailureKind::TimedOut
+                        | FailureKind::Stopping
+                        | FailureKind::Expired
+                ),
+                _ => link.fault() == Fault::Transport,
+            },
+            // A dealer that restarted between its two grants.
+            Self::Disagreement(_) => true,
+            _ => false,
+        }
+    }
+
+    /// Whether a server refused the session because it has as many as it takes.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy)
+    }
+
     /// What another party is told.
     pub(crate) fn failure(&self) -> Failure {
         let kind = match self {
             Self::Link(LinkError::TimedOut { .. }) | Self::Rendezvous(_) | Self::Silent { .. } => FailureKind::TimedOut,
+            // Passed on, for it says what to do.
+            Self::Link(LinkError::Failed { failure, .. })
+                if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping) =>
+            {
+                failure.kind
+            }
             Self::Link(_) => FailureKind::OtherParty,
             Self::Protocol(blindroute_protocol::Error::Channel(_) | blindroute_protocol::Error::Material(_)) => {
                 FailureKind::OtherParty
@@ -114,7 +159,7 @@ impl SessionError {
             Self::Protocol(blindroute_protocol::Error::Input { .. }) | Self::Request(_) => FailureKind::BadRequest,
             Self::Expired { .. } => FailureKind::Expired,
             Self::Stopping => FailureKind::Stopping,
-            Self::Unused | Self::Cancelled | Self::CannotRest => FailureKind::OtherParty,
+            Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => FailureKind::OtherParty,
             Self::Ledger(LedgerError::AlreadyUsed(_)) => FailureKind::SessionReused,
             Self::DigestMismatch { .. } => FailureKind::DigestMismatch,
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => FailureKind::Protocol,
@@ -122,6 +167,14 @@ impl SessionError {
         };
         Failure::new(kind, &self.to_string())
     }
+}
+
+/// How long something was tried, if it was more than once.
+fn tried(after: Duration, tries: u32) -> String {
+    if tries < 2 {
+        return String::new();
+    }
+    format!("; {tries} tries in {:.1} s did not help", after.as_secs_f64())
 }
 
 /// Of several servers' failures, the one that says most: a server's own reason, then a broken connection, then a

@@ -18,7 +18,9 @@ mod dealer;
 mod error;
 mod lanes;
 mod opening;
+mod places;
 mod ready;
+mod retry;
 mod server;
 mod spares;
 
@@ -26,7 +28,10 @@ pub(crate) use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::SessionError;
+pub(crate) use places::{Place, Places};
 pub use ready::{ReadySession, Route, ServerReport, SharedInputs};
+pub(crate) use retry::run as run_retrying;
+pub use retry::{Retry, Waiting};
 pub use server::{ServerOptions, ServerService};
 
 use crate::messages::Digest;

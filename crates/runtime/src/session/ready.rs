@@ -1,6 +1,7 @@
 //! The client's side of a session from ready to the answer.
 
 use super::SessionError;
+use super::places::Place;
 use super::spares::{Spares, close, quiet};
 use crate::link::{Kind, Link, LinkError};
 use crate::messages::{Seed as WireSeed, SessionId, SessionReport};
@@ -23,6 +24,8 @@ pub struct ReadySession {
     ready: Instant,
     waits: Duration,
     rests: bool,
+    /// Last, so that it is free when the links are.
+    place: Option<Place>,
 }
 
 impl std::fmt::Debug for ReadySession {
@@ -103,7 +106,13 @@ impl ReadySession {
         offline: Duration,
         (waits, rests): (Duration, bool),
     ) -> Self {
-        Self { links: Some(links), spares, session, specs, offline, ready: Instant::now(), waits, rests }
+        Self { links: Some(links), spares, session, specs, offline, ready: Instant::now(), waits, rests, place: None }
+    }
+
+    pub(super) fn in_place(self, place: Place) -> Self {
+        let mut session = self;
+        session.place = Some(place);
+        session
     }
 
     /// What preparing took: from the hello until both servers were ready.

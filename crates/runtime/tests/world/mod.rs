@@ -95,6 +95,7 @@ pub struct World {
     deployment: Deployment,
     timeouts: Timeouts,
     budget: usize,
+    max_sessions: usize,
     /// Server 0, server 1, dealer.
     pub catalogues: [Arc<Numbers>; 3],
     addresses: [String; 3],
@@ -112,6 +113,11 @@ impl World {
 
     /// Servers that hold so many bytes of a session's material.
     pub fn with_budget(timeouts: Timeouts, budget: usize) -> Self {
+        Self::with_limits(timeouts, budget, 32)
+    }
+
+    /// Servers that hold so many bytes of a session's material, and so many sessions.
+    pub fn with_limits(timeouts: Timeouts, budget: usize, max_sessions: usize) -> Self {
         let home = tempfile::tempdir().unwrap();
         let deployment = Deployment::generate(&home.path().join("certificates")).unwrap();
         let mut world = Self {
@@ -119,6 +125,7 @@ impl World {
             deployment,
             timeouts,
             budget,
+            max_sessions,
             catalogues: Default::default(),
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
@@ -142,7 +149,7 @@ impl World {
             _ => &[Role::Server0, Role::Server1],
         };
         let mut options = ServiceOptions::new(callers);
-        (options.timeouts, options.max_sessions) = (self.timeouts, 32);
+        (options.timeouts, options.max_sessions) = (self.timeouts, self.max_sessions);
         // Whatever waits for it to pass is far from prompt.
         options.grace = Duration::from_secs(50);
         let service = Service::bind(&self.addresses[index], endpoint.clone(), options).unwrap();
