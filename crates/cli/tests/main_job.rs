@@ -226,8 +226,9 @@ fn no_process_outlives_the_job_however_it_ends() {
     assert_eq!(entries(home.path()), ["small.blindroute"]);
 
     // Ctrl-C and a polite stop: the files go too.
-    for (name, code) in [("INT", 130), ("TERM", 143)] {
+    for (name, code) in [("INT", 130), ("TERM", 143), ("HUP", 129), ("QUIT", 131)] {
         let (mut route, processes, pipes) = waiting(home.path());
+        nothing_secret_is_on_disk(home.path());
         route.signal(name);
         assert_eq!(route.ended(Duration::from_secs(5)).unwrap().code(), Some(code));
         all_gone(&processes, Duration::from_secs(5));
@@ -242,11 +243,21 @@ fn no_process_outlives_the_job_however_it_ends() {
     all_gone(&processes, Duration::from_secs(10));
     pipes.take();
     assert_eq!(entries(home.path()).len(), 2);
+    nothing_secret_is_on_disk(home.path());
     let (mut route, processes, pipes) = waiting(home.path());
     drop(pipes);
     assert!(route.ended(MINUTE).unwrap().success());
     all_gone(&processes, Duration::ZERO);
     assert_eq!(entries(home.path()), ["small.blindroute"]);
+}
+
+/// Of a deployment's files, only the ledgers and the owner's lock are there once it runs.
+#[track_caller]
+fn nothing_secret_is_on_disk(home: &std::path::Path) {
+    let deployment = entries(home).into_iter().find(|name| name.starts_with("blindroute-")).expect("a deployment's folder");
+    let mut left = entries(&home.join(deployment));
+    left.sort();
+    assert_eq!(left, ["owner.lock", "state-dealer", "state-server0", "state-server1"]);
 }
 
 fn waiting_in_a_long_session(home: &std::path::Path) -> (Process, Vec<u32>, Option<ChildStdin>) {

@@ -2,7 +2,7 @@
 
 use crate::catalogue::ModelCatalogue;
 use crate::error::PlacementError;
-use crate::home::Home;
+use crate::home::{Home, STATE};
 use crate::report::PeakMemory;
 use blindroute_protocol::Seed;
 use blindroute_routing::bundle::{Bundle, PublicPart, split};
@@ -82,6 +82,8 @@ impl Deployment {
         let dealer_line = format!("dealer = \"{dealer_address}\"\n");
         let (zero, zero_address) = spawn(Role::Server0, &dealer_line)?;
         let (one, one_address) = spawn(Role::Server1, &format!("{dealer_line}peer = \"{zero_address}\"\n"))?;
+        // Each has read its files when it listens.
+        home.forget_secrets().map_err(|source| PlacementError::Write { path: home.path().to_owned(), source })?;
         let addresses = [zero_address.to_string(), one_address.to_string()];
         let children = Mutex::new([zero, one, dealer]);
         Ok(Self { public, client, addresses, children, _home: home })
@@ -95,7 +97,7 @@ impl Deployment {
     /// A client of these servers.
     pub fn client(&self) -> Client<ModelCatalogue> {
         let catalogue = Arc::new(ModelCatalogue::of(&self.public));
-        Client::new(catalogue, self.addresses.clone(), self.client.clone(), Timeouts::default())
+        Client::new(catalogue, self.addresses.clone(), self.client.clone(), Timeouts::default()).with_places(SESSIONS)
     }
 
     /// Fails with the child's last words if one has ended, or does within `grace`: a dying process closes its
@@ -145,7 +147,7 @@ fn configuration(role: Role, extra: &str, scene: Option<Scene>) -> String {
         .map(|party| format!("party = {party}\nmeasurements = true\nshare = \"share{party}.bin\"\n"))
         .unwrap_or_default();
     format!(
-        "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"state-{role}\"\nexit_with_parent = true\n\
+        "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"{STATE}{role}\"\nexit_with_parent = true\n\
          max_sessions = {SESSIONS}\n{party}{extra}\n[identity]\nauthority = \"certificates/authority.pem\"\n\
          certificate = \"certificates/{role}.pem\"\nkey = \"certificates/{role}.key\"\n{network}"
     )

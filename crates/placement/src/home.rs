@@ -1,8 +1,9 @@
 //! The folder of a deployment's files: gone with the deployment, however its process ends.
 //!
-//! Dropping a [`Home`] removes it. A process that is told to stop by a signal calls [`remove_files`] first. What a killed
-//! process leaves is removed by the next start: every home holds a file that its owner keeps locked, and the system
-//! lets go of the lock when the owner dies.
+//! Shares and keys are in it only until the processes that use them have read them: see [`Home::forget_secrets`]. Dropping
+//! a [`Home`] removes the rest. A process that is told to stop by a signal calls [`remove_files`] first. What a killed process
+//! leaves is removed by the next start: every home holds a file that its owner keeps locked, and the system lets go of the
+//! lock when the owner dies.
 
 use std::fs::File;
 use std::io;
@@ -11,6 +12,8 @@ use std::sync::{Mutex, PoisonError};
 
 const PREFIX: &str = "blindroute-";
 const LOCK: &str = "owner.lock";
+/// What the names of ledgers' folders begin with; they are in use for as long as their processes live, and not secret.
+pub(crate) const STATE: &str = "state-";
 
 /// The homes of this process.
 static HOMES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
@@ -42,6 +45,24 @@ impl Home {
 
     pub(crate) fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Removes everything but the ledgers and the lock, once all processes have read it: shares, keys, configurations. A
+    /// parent that is killed later leaves nothing secret behind.
+    pub(crate) fn forget_secrets(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.path())? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if name == LOCK || name.to_str().is_some_and(|name| name.starts_with(STATE)) {
+                continue;
+            }
+            if entry.file_type()?.is_dir() {
+                std::fs::remove_dir_all(entry.path())?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -93,6 +114,17 @@ mod tests {
         std::fs::create_dir(&stranger).unwrap();
         let next = Home::new_in(place.path()).unwrap();
         assert!(living.path().is_dir() && next.path().is_dir() && stranger.is_dir() && !dead.exists());
+        for name in ["share0.bin", "server0.toml"] {
+            std::fs::write(living.path().join(name), b"x").unwrap();
+        }
+        for name in ["certificates", "state-dealer"] {
+            std::fs::create_dir(living.path().join(name)).unwrap();
+            std::fs::write(living.path().join(name).join("file"), b"x").unwrap();
+        }
+        living.forget_secrets().unwrap();
+        let mut left: Vec<_> = std::fs::read_dir(living.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [LOCK, "state-dealer"]);
         let path = living.path().to_owned();
         drop(living);
         assert!(!path.exists());

@@ -4,6 +4,27 @@ use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+/// What ends a process in the ordinary course of things, and its name.
+#[cfg(unix)]
+const SIGNALS: [(i32, &str); 4] = {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT"), (SIGHUP, "SIGHUP"), (SIGQUIT, "SIGQUIT")]
+};
+#[cfg(not(unix))]
+const SIGNALS: [(i32, &str); 2] = {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")]
+};
+
+/// Whether this process was started with SIGHUP ignored, as by `nohup`: it is to outlive its terminal. Where the system
+/// does not tell, it counts as not ignored.
+fn outlives_its_terminal() -> bool {
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    // Bit 0 is signal 1, SIGHUP.
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 type Callback = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
@@ -85,20 +106,32 @@ impl Shutdown {
         }
     }
 
-    /// Sets the flag on SIGTERM and SIGINT.
+    /// Sets the flag on the signals by which people and systems end a process: SIGTERM, SIGINT, SIGHUP and SIGQUIT. The
+    /// reason is the signal's name. SIGHUP that is ignored when this is called, as under `nohup`, stays ignored.
     ///
     /// # Errors
     /// The system refused the handler or the thread.
     pub fn on_signals(&self) -> io::Result<()> {
-        use signal_hook::consts::{SIGINT, SIGTERM};
-        let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT])?;
+        let ignored = outlives_its_terminal();
+        let wanted = SIGNALS.iter().filter(|(_, name)| !(ignored && *name == "SIGHUP"));
+        let mut signals = signal_hook::iterator::Signals::new(wanted.map(|(number, _)| *number))?;
         let shutdown = self.clone();
         std::thread::Builder::new().name("signals".into()).spawn(move || {
             for signal in signals.forever() {
-                shutdown.trigger(if signal == SIGTERM { "SIGTERM" } else { "SIGINT" });
+                let name = SIGNALS.iter().find(|(number, _)| *number == signal).map_or("a signal", |(_, name)| name);
+                shutdown.trigger(name);
             }
         })?;
         Ok(())
+    }
+
+    /// The status that a shell reports of a process that this flag's signal ended: 128 and the signal's number. Nothing
+    /// if it was set otherwise.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<u8> {
+        let reason = self.reason()?;
+        let (number, _) = SIGNALS.iter().find(|(_, name)| *name == reason)?;
+        u8::try_from(128 + number).ok()
     }
 
     /// Sets the flag when `parent` (standard input, held open by the parent process) ends: however the parent dies,

@@ -24,6 +24,7 @@ fn main() {
             let deployment = Deployment::generate(home.path()).unwrap();
             ends_with_its_input(&deployment, home.path());
             ends_on_a_signal(home.path());
+            stays_when_told_to_ignore_a_hangup(home.path());
             follows_a_killed_parent(home.path());
             println!("process: ok");
         }
@@ -80,7 +81,7 @@ fn ends_with_its_input(deployment: &Deployment, home: &Path) {
 }
 
 fn ends_on_a_signal(home: &Path) {
-    for signal in ["TERM", "INT"] {
+    for signal in ["TERM", "INT", "HUP", "QUIT"] {
         let (mut child, _) = ChildProcess::spawn(&specification(home), LIMIT).unwrap();
         send(signal, child.process());
         let start = Instant::now();
@@ -91,8 +92,27 @@ fn ends_on_a_signal(home: &Path) {
             }
             std::thread::sleep(Duration::from_millis(5));
         };
-        assert!(error.contains("exit status: 0"), "{error}");
+        assert!(error.contains("exit status: 0"), "SIG{signal}: {error}");
     }
+}
+
+/// Under `nohup`, whoever started it wants it to outlive its terminal.
+fn stays_when_told_to_ignore_a_hangup(home: &Path) {
+    let (program, mut specification) = (std::env::current_exe().unwrap(), specification(home));
+    specification.executable = "/bin/sh".into();
+    let script = "trap '' HUP; exec \"$0\" --serve \"$1\"";
+    specification.arguments = vec!["-c".into(), script.into(), program.into(), home.into()];
+    let (mut child, _) = ChildProcess::spawn(&specification, LIMIT).unwrap();
+    if Path::new("/proc/self/status").exists() {
+        send("HUP", child.process());
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_millis(300) {
+            child.check().unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    // It listens still: to its input's end.
+    assert!(child.stop(LIMIT), "the service had to be killed");
 }
 
 fn follows_a_killed_parent(home: &Path) {

@@ -181,8 +181,7 @@ pub(super) fn clean_up_on_signals() -> anyhow::Result<()> {
     shutdown.on_trigger(move || {
         remove_files();
         eprintln!("error: stopped by {}; nothing is left running", told.reason().unwrap_or("a signal"));
-        // As a shell reports it: 128 and the signal's number.
-        std::process::exit(if told.reason() == Some("SIGTERM") { 143 } else { 130 });
+        std::process::exit(told.exit_status().map_or(1, i32::from));
     });
     Ok(())
 }

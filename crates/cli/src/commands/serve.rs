@@ -3,7 +3,7 @@
 use anyhow::Context;
 use blindroute_placement::ModelCatalogue;
 use blindroute_protocol::Party;
-use blindroute_routing::bundle::{PublicPart, ShareFile};
+use blindroute_routing::bundle::{BundleError, PublicPart, ShareFile};
 use blindroute_runtime::config::{
     Configuration, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
 };
@@ -90,7 +90,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
     }
     let public =
         PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
-    let share = ShareFile::open(&config.share).with_context(|| format!("share {}", config.share.display()))?;
+    let (share, file) = ShareFile::hold(&config.share).with_context(|| format!("share {}", config.share.display()))?;
     let party = Party::from_index(usize::from(config.party)).context("party")?;
     if share.party() != party {
         anyhow::bail!(
@@ -130,15 +130,15 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
     };
     let specs = catalogue.weights();
     share.weights(&specs).context("the share file")?;
-    let path = config.share.clone();
-    // The file is read again for each set-up of the model: the packed weights are the only copy held.
+    // The file is read again for each set-up of the model: the packed weights are the only copy held. It is the file that
+    // was checked here, whatever its name stands for by then: the parent of a child removes the name after the start.
     drop(share);
     let shares = move || {
-        let unreadable = |error: blindroute_routing::bundle::BundleError| blindroute_protocol::Error::Weight {
+        let unreadable = |error: BundleError| blindroute_protocol::Error::Weight {
             name: "(all)".to_owned(),
             problem: error.to_string(),
         };
-        ShareFile::open(&path).map_err(unreadable)?.weights(&specs)
+        ShareFile::read_from(&file).map_err(unreadable)?.weights(&specs)
     };
     let service = ServerService::new(catalogue, party, shares, endpoint.clone(), ledger, options);
     let callers: &[Role] = if party == Party::Zero { &[Role::Client, Role::Server1] } else { &[Role::Client] };

@@ -286,8 +286,13 @@ pub fn read<'a>(bytes: &'a [u8], kind: &str) -> Result<Container<'a>, ContainerE
 
 /// The bytes of a file, never more than [`MAX_FILE_BYTES`] of them.
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ContainerError> {
+    read_bytes(&File::open(path)?)
+}
+
+/// The bytes of an open file from where it stands, never more than [`MAX_FILE_BYTES`] of them.
+pub fn read_bytes(file: &File) -> Result<Vec<u8>, ContainerError> {
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     limit("the file's bytes", bytes.len() as u64, MAX_FILE_BYTES)?;
     Ok(bytes)
 }

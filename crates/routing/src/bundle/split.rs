@@ -180,6 +180,25 @@ impl ShareFile {
         Self::read(&Zeroizing::new(container::read_file(path)?))
     }
 
+    /// As [`ShareFile::open`], with the file, to read it again by [`ShareFile::read_from`] whatever its name stands for by
+    /// then.
+    ///
+    /// # Errors
+    /// As [`ShareFile::open`].
+    pub fn hold(path: &Path) -> Result<(Self, std::fs::File), BundleError> {
+        let file = std::fs::File::open(path).map_err(container::ContainerError::from)?;
+        Ok((Self::read_from(&file)?, file))
+    }
+
+    /// Reads a share from an open file, from its beginning.
+    ///
+    /// # Errors
+    /// As [`ShareFile::open`].
+    pub fn read_from(mut file: &std::fs::File) -> Result<Self, BundleError> {
+        std::io::Seek::rewind(&mut file).map_err(container::ContainerError::from)?;
+        Self::read(&Zeroizing::new(container::read_bytes(file)?))
+    }
+
     /// Whose share it is.
     pub fn party(&self) -> Party {
         self.party

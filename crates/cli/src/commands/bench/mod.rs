@@ -63,6 +63,7 @@ pub(crate) struct Common {
 
 /// Runs a measurement.
 pub(crate) fn run(command: BenchCommand) -> anyhow::Result<()> {
+    super::route::clean_up_on_signals()?;
     match command {
         BenchCommand::Route(args) => route::run(&args),
         BenchCommand::Encoder(args) => encoder::run(&args),
