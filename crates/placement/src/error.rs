@@ -41,7 +41,7 @@ pub enum PlacementError {
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// There is no such router in the bundle.
-    #[error("there is no router {name:?} in this bundle; it has: {}", known.join(", "))]
+    #[error("{}", no_router(name, known))]
     UnknownRouter {
         /// The name asked for.
         name: String,
@@ -72,6 +72,17 @@ pub enum PlacementError {
     /// λ is out of range.
     #[error("lambda is {0}, expected a number from 0 to 15: 0 ignores cost, larger values prefer cheaper models")]
     Lambda(f32),
+    /// The share of unknown text is no share.
+    #[error("the share of unknown text is {0}, expected a number from 0 to 1: the part of a prompt's characters")]
+    UnknownShare(f64),
+    /// The model for unknown text is not in the pool.
+    #[error("the model for unknown text, {name:?}, is not in this bundle's pool; it has: {}", known.join(", "))]
+    UnknownModel {
+        /// The name asked for.
+        name: String,
+        /// The names there are.
+        known: Vec<String>,
+    },
     /// The servers chose none or several: scores too close to order, or broken shares.
     #[error(
         "the servers' answer names {0} models instead of one: if none, scores lie closer together than comparisons \
@@ -93,4 +104,15 @@ pub enum PlacementError {
     /// The system has no randomness.
     #[error("the operating system gave no randomness ({0}); nothing can be done safely without it")]
     Randomness(getrandom::Error),
+}
+
+/// An encoder without routers is a bundle as well, and then no name would help.
+fn no_router(name: &str, known: &[String]) -> String {
+    if known.is_empty() {
+        "this bundle has an encoder and no router: put one into it with `blindroute train`, or name a bundle that has one \
+         with --bundle FILE"
+            .to_owned()
+    } else {
+        format!("there is no router {name:?} in this bundle; it has: {}", known.join(", "))
+    }
 }

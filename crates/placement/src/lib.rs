@@ -14,6 +14,7 @@ mod ready;
 mod report;
 mod route;
 mod router;
+mod unknown;
 
 pub use catalogue::ModelCatalogue;
 pub use deployment::{Deployment, Programs, peak_memory};
@@ -22,5 +23,6 @@ pub use home::remove_files;
 pub use report::{Bytes, Milliseconds, PeakMemory, RouteReport};
 pub use route::{TaskBatch, choice};
 pub use router::{PrivateRouter, Request, check_lambda};
+pub use unknown::UnknownText;
 
 pub use blindroute_routing::program::Placement;

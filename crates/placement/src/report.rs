@@ -63,9 +63,18 @@ pub struct RouteReport {
     pub lambda: f32,
     /// Tokens used.
     pub tokens: usize,
+    /// How many of them stand for words that are not in the vocabulary: the router reads nothing of these.
+    pub unknown: usize,
     /// Tokens of the whole prompt, if it was cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_from: Option<String>,
+    /// What the router could not read, if that is much of the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unknown_note: Option<String>,
+    /// Whether the caller's [`UnknownText`](crate::UnknownText) named the model, not the router; left out of JSON where it
+    /// did not.
+    #[serde(skip_serializing_if = "is_false")]
+    pub by_unknown_text: bool,
     /// The size class that servers and dealer see; absent where they see none.
     pub bucket: Option<usize>,
     /// How many prompts shared the session, this one included; left out of JSON where it was alone. The figures below are
@@ -99,6 +108,10 @@ pub(crate) fn seen(placement: Placement, batch: usize) -> &'static str {
     }
 }
 
+fn is_false(flag: &bool) -> bool {
+    !flag
+}
+
 fn is_one(batch: &usize) -> bool {
     *batch == 1
 }
@@ -117,7 +130,10 @@ mod tests {
             router: "r".into(),
             lambda: 0.5,
             tokens: 9,
+            unknown: 0,
             cut_from: None,
+            unknown_note: None,
+            by_unknown_text: false,
             bucket: Some(32),
             batch,
             ms: Milliseconds::default(),
@@ -127,6 +143,7 @@ mod tests {
         };
         let json = |batch| serde_json::to_value(report(batch)).unwrap();
         assert_eq!((json(1).get("batch"), &json(8)["batch"]), (None, &8.into()));
+        assert!(json(1).get("unknown_note").is_none() && json(1).get("by_unknown_text").is_none());
         assert!(json(8)["seen"].as_str().unwrap().contains("number of prompts"));
         assert!(!json(1)["seen"].as_str().unwrap().contains("number"));
     }

@@ -3,6 +3,7 @@
 use crate::error::PlacementError;
 use crate::report::{Bytes, Milliseconds, RouteReport, seen};
 use crate::router::{PrivateRouter, Request, check_lambda};
+use crate::unknown;
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::bundle::Matrix;
 use blindroute_routing::program::{Placement, Task, head_inputs, split_output, stack_inputs};
@@ -161,8 +162,11 @@ impl PrivateRouter {
 
     fn report(&self, asked: &Asked, prompt: &Read, output: &Output, ran: &Ran, of: (usize, Duration)) -> Answer {
         let (batch, total) = of;
-        let model = self.public.models.get(choice(output)?).ok_or(PlacementError::NoChoice(0))?;
         let tokens = &prompt.tokens;
+        let fallback = self.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
+        // An answer that names no model is an error whatever the text: something is wrong with the session.
+        let chosen = choice(output)?;
+        let model = self.public.models.get(fallback.unwrap_or(chosen)).ok_or(PlacementError::NoChoice(0))?;
         Ok(RouteReport {
             model: model.name.clone(),
             price: model.price,
@@ -171,7 +175,10 @@ impl PrivateRouter {
             router: self.plan.routers[asked.router].name.clone(),
             lambda: asked.lambda,
             tokens: tokens.ids.len(),
+            unknown: tokens.unknown.tokens,
             cut_from: tokens.truncated.as_ref().map(ToString::to_string),
+            unknown_note: unknown::note(&tokens.unknown, fallback.is_some()),
+            by_unknown_text: fallback.is_some(),
             bucket: (asked.placement == Placement::Full).then(|| tokens.bucket()),
             batch,
             ms: Milliseconds {

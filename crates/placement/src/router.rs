@@ -5,6 +5,7 @@ use crate::deployment::{Deployment, Programs, peak_memory};
 use crate::error::PlacementError;
 use crate::report::PeakMemory;
 use crate::route::TaskBatch;
+use crate::unknown::{Fallback, UnknownText};
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_routing::program::{
@@ -44,6 +45,8 @@ pub struct PrivateRouter {
     pub(crate) network: Option<Network>,
     /// Tasks and what was chosen for them.
     pub(crate) tuned: Mutex<Vec<TunedTask>>,
+    /// The model of prompts that the router can hardly read.
+    pub(crate) fallback: Option<Fallback>,
 }
 
 impl PrivateRouter {
@@ -102,6 +105,16 @@ impl PrivateRouter {
         Self { network, tuned: Mutex::default(), ..self }
     }
 
+    /// Answers prompts with much unknown text by this model, whatever the router chooses. Their sessions run all the same, so
+    /// that servers and dealer see no difference.
+    ///
+    /// # Errors
+    /// If the share is none, or the pool has no such model.
+    pub fn with_unknown_text(self, unknown: &UnknownText) -> Result<Self, PlacementError> {
+        let fallback = Some(Fallback { share: unknown.share, model: unknown.place(&self.public.models)? });
+        Ok(Self { fallback, ..self })
+    }
+
     fn assemble(
         public: PublicPart,
         bundle: Option<&Bundle>,
@@ -115,7 +128,7 @@ impl PrivateRouter {
         }
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
         let (pool, tuned) = (Mutex::default(), Mutex::default());
-        Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, network: None, tuned })
+        Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, network: None, tuned, fallback: None })
     }
 
     /// The public part of the model.

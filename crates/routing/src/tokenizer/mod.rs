@@ -20,8 +20,10 @@ use serde_json::Value;
 mod minimise;
 #[cfg(test)]
 pub(crate) mod tests;
+mod unknown;
 
 pub(crate) use minimise::minimised;
+pub use unknown::Unknown;
 
 /// The most tokens of a prompt, with `[CLS]` and `[SEP]`.
 pub const MAX_TOKENS: usize = 256;
@@ -75,6 +77,8 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// Set if the prompt had more.
     pub truncated: Option<Truncated>,
+    /// What of the text that was read is not in the vocabulary.
+    pub unknown: Unknown,
 }
 
 impl Tokens {
@@ -111,6 +115,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     cls: u32,
     sep: u32,
+    /// The token of words that cannot be built.
+    unknown: Option<u32>,
     /// How many words before a cut may change with what follows it.
     open_words: u32,
 }
@@ -139,9 +145,10 @@ impl Tokenizer {
         inner.with_truncation(None).map_err(|error| unusable(error.to_string()))?;
         let id = |token| inner.token_to_id(token).ok_or_else(|| unusable(format!("it has no {token}")));
         let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
+        let unknown = inner.token_to_id(value["model"]["unk_token"].as_str().unwrap_or("[UNK]"));
         let longest = inner.get_added_tokens_decoder().values().map(|token| token.content.chars().count()).max();
         let open_words = 1 + u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX - 1);
-        Ok(Self { inner, cls, sep, open_words })
+        Ok(Self { inner, cls, sep, unknown, open_words })
     }
 
     /// The number of token ids: every id that [`Self::encode`] gives is below it.
@@ -178,12 +185,15 @@ impl Tokenizer {
                 return Err(TokenizerError::Blank);
             }
             if whole || decided > room {
-                let mut ids = Vec::with_capacity(2 + decided.min(room));
+                let read = decided.min(room);
+                let mut ids = Vec::with_capacity(2 + read);
                 ids.push(self.cls);
-                ids.extend(encoding.get_ids().iter().take(decided.min(room)));
+                ids.extend(encoding.get_ids().iter().take(read));
                 ids.push(self.sep);
+                let is_unknown = encoding.get_ids().iter().map(|id| Some(*id) == self.unknown);
+                let unknown = Unknown::of(prefix, is_unknown.zip(encoding.get_offsets()).take(read));
                 let truncated = (decided > room).then_some(Truncated { tokens: decided + 2, exact: whole });
-                return Ok(Tokens { ids, truncated });
+                return Ok(Tokens { ids, truncated, unknown });
             }
             bytes = bytes.saturating_mul(2);
         }

@@ -62,6 +62,22 @@ fn a_cut_prompt_says_so() {
 }
 
 #[test]
+fn what_the_vocabulary_does_not_cover_is_counted_in_characters() {
+    let of = |prompt: &str| sample().encode(prompt).unwrap().unknown;
+    assert_eq!((of("ab aba!").tokens, of("ab aba!").share()), (0, 0.0));
+    // One word of 5,000 letters is one token, as is a word of Thai, and each rare kanji.
+    for (prompt, tokens) in [("a".repeat(5000), 1), ("ประเทศไทย".to_owned(), 1), ("鑫驫".to_owned(), 2)]
+    {
+        assert_eq!((of(&prompt).tokens, of(&prompt).share()), (tokens, 1.0), "{prompt}");
+    }
+    // Of ten characters eight are unknown, though of three tokens only one is.
+    let mixed = of("a czczczcz b");
+    assert_eq!((mixed.tokens, mixed.share()), (1, 0.8));
+    // Only what is read counts.
+    assert_eq!(of(&("a ".repeat(300) + "ไทย")).tokens, 0);
+}
+
+#[test]
 fn a_megabyte_of_anything_ends_in_bounded_time() {
     let tokenizer = sample();
     for piece in ["a", "!", "a ", "[", "[SE", "漢", "\u{301}", "\0", "é", "🦀", "[MASK]"] {
