@@ -185,6 +185,40 @@ pub struct Model {
     pub unit: String,
 }
 
+/// The longest name of a model, and the longest unit of a price, in bytes.
+const MAX_NAME_BYTES: usize = 256;
+
+impl Model {
+    /// What is wrong with a model's name, and what a name may be. Names come from files and are printed, one a line: control
+    /// characters would break lines, or command the terminal.
+    pub fn check_name(name: &str) -> Result<(), String> {
+        if name.trim().is_empty() {
+            return Err("is empty; give each model a name".to_owned());
+        }
+        check_text(name)
+    }
+
+    /// The same for the unit of a price, which may be empty.
+    pub fn check_unit(unit: &str) -> Result<(), String> {
+        check_text(unit)
+    }
+}
+
+fn check_text(text: &str) -> Result<(), String> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(format!("has {} bytes, at most {MAX_NAME_BYTES} are allowed; shorten it", text.len()));
+    }
+    match text.chars().find(|c| is_unprintable(*c)) {
+        Some(found) => Err(format!("holds the control character U+{:04X}; remove it", u32::from(found))),
+        None => Ok(()),
+    }
+}
+
+/// Whether a character would end a line, command a terminal, or change the order of what stands beside it.
+pub fn is_unprintable(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// What the routers of a bundle share: the pool, in the order of every router's columns.
 pub(super) fn check_models(models: &[Model]) -> Result<(), BundleError> {
     if models.len() > 1 << 16 {
@@ -196,9 +230,16 @@ pub(super) fn check_models(models: &[Model]) -> Result<(), BundleError> {
         return Err(setting("list of models", format!("one with {:?} twice", pair[0]), "one with different names"));
     }
     for model in models {
-        if model.name.is_empty() {
-            return Err(setting("list of models", "one with an empty name", "one with a name for each"));
-        }
+        let Model { name, unit, .. } = model;
+        let refused = |what: &str, text: &str, problem: String| {
+            // Cut, for a name may be of any length; what to do about it is not the same in a bundle.
+            let (short, problem) =
+                (text.chars().take(64).collect::<String>(), problem.split(';').next().unwrap_or_default());
+            let found = format!("one in which the {what} {short:?} {problem}");
+            setting("list of models", found, "one of names and units that can be printed")
+        };
+        Model::check_name(name).map_err(|problem| refused("name", name, problem))?;
+        Model::check_unit(unit).map_err(|problem| refused("unit", unit, problem))?;
         if !(model.price.is_finite() && model.price >= 0.0) {
             return Err(setting(&format!("price of {:?}", model.name), model.price, "a number from 0"));
         }

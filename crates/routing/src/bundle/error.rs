@@ -59,7 +59,14 @@ pub enum BundleError {
         name: String,
     },
     /// There is no router of this name.
-    #[error("the bundle has no router {name:?}; it has: {}", if .known.is_empty() { "none".to_owned() } else { .known.join(", ") })]
+    #[error(
+        "the bundle has no router {name:?}; {}",
+        if .known.is_empty() {
+            "it has none at all: put one into it with `blindroute train`, or name another bundle with --bundle".to_owned()
+        } else {
+            format!("it has: {}", .known.join(", "))
+        }
+    )]
     UnknownRouter {
         /// The name asked for.
         name: String,

@@ -26,7 +26,7 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling};
+pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling, is_unprintable};
 pub use digest::{Digest, ModelDigest};
 pub use encoder::{EmbeddingTables, Layer, LayerNorm, Linear};
 pub use error::BundleError;

@@ -152,7 +152,7 @@ fn what_is_not_known_is_named_and_not_shown() {
 #[test]
 fn hostile_headers_are_clear_errors() {
     type Change = fn(&mut serde_json::Value);
-    let cases: [(Change, &str); 14] = [
+    let cases: [(Change, &str); 19] = [
         (|h| *h = 3.into(), "header cannot be read"),
         (|h| h["encoder"]["hidden"] = 0.into(), "encoder.hidden is 0"),
         (|h| h["encoder"]["hidden"] = u64::MAX.into(), "encoder.hidden is 18446744073709551615"),
@@ -162,6 +162,14 @@ fn hostile_headers_are_clear_errors() {
         (|h| h["encoder"]["attention"] = "linear".into(), "unknown variant `linear`"),
         (|h| h["encoder"]["layer_norm_epsilon"] = (-1.0).into(), "layer_norm_epsilon is -1"),
         (|h| h["models"][1]["name"] = "small".into(), "\"small\" twice"),
+        (|h| h["models"][1]["name"] = " ".into(), "in which the name \" \" is empty"),
+        (|h| h["models"][1]["name"] = "a\nb".into(), "the name \"a\\nb\" holds the control character U+000A"),
+        (
+            |h| h["models"][1]["name"] = "\u{1b}[2J".into(),
+            "holds the control character U+001B, it must be one of names",
+        ),
+        (|h| h["models"][1]["name"] = "x".repeat(300).into(), "has 300 bytes, at most 256 are allowed"),
+        (|h| h["models"][1]["unit"] = "\u{9b}2J".into(), "the unit \"\\u{9b}2J\" holds the control character U+009B"),
         (|h| h["models"][0]["price"] = (-1).into(), "price of \"small\" is -1"),
         (|h| h["routers"][0]["name"] = "../x".into(), "router name is \"../x\""),
         (|h| h["routers"][0]["lambda"] = (-0.5).into(), "lambda of router \"near\" is -0.5"),
