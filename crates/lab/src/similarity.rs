@@ -14,6 +14,7 @@ use crate::{
     data::{
         DataError,
         lines::{Lines, MAX_FILE_BYTES},
+        text::not_json,
     },
     embedder::{EmbedError, embed_all},
     vector::{dot, unit},
@@ -63,10 +64,18 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, SimilarityError> {
     let mut lines = Lines::open(path, MAX_FILE_BYTES, "give JSON lines with text, text2 and label")?;
     let mut pairs: Vec<Pair> = Vec::new();
     while let Some((line, text)) = lines.next()? {
-        let problem =
-            "it is no JSON object with the texts text and text2 and a number label; correct it or remove it".to_owned();
-        let pair = serde_json::from_slice(text);
-        pairs.push(pair.map_err(|_| DataError::Line { path: path.to_owned(), line, problem })?);
+        let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
+        let pair: Pair = serde_json::from_slice(text).map_err(|_| {
+            let otherwise =
+                "is no JSON object with the texts text and text2 and a number label; correct it or remove it";
+            wrong(format!("it {}", not_json(text, otherwise)))
+        })?;
+        for (field, text) in [("text", &pair.first), ("text2", &pair.second)] {
+            if text.trim().is_empty() {
+                return Err(wrong(format!("its {field} is blank; remove the line")).into());
+            }
+        }
+        pairs.push(pair);
     }
     let mut labels: Vec<f64> = pairs.iter().map(|pair| pair.label).collect();
     labels.sort_by(f64::total_cmp);
@@ -157,6 +166,10 @@ mod tests {
         std::fs::write(&path, "{\"text\": \"secret\"}\n").unwrap();
         let error = read_pairs(&path).unwrap_err().to_string();
         assert!(error.contains("line 1") && !error.contains("secret"), "{error}");
+        std::fs::write(&path, format!("\u{feff}{}", lines.replace("\"c t t\"", "\" \""))).unwrap();
+        assert!(read_pairs(&path).unwrap_err().to_string().contains("line 2: its text2 is blank"));
+        std::fs::write(&path, format!("\u{feff}{lines}")).unwrap();
+        assert_eq!(read_pairs(&path).unwrap().len(), 3);
         std::fs::write(&path, lines.replace("0.5", "5")).unwrap();
         assert!(read_pairs(&path).unwrap_err().to_string().contains("3 pairs with 1 different labels"));
     }

@@ -6,11 +6,13 @@ use blindroute_routing::bundle::Model;
 use serde::{Deserialize, Serialize};
 
 use super::{Estimate, Target};
+use crate::data::{DataError, text::Text};
 
 const FORMAT: &str = "blindroute-calibration";
 const VERSION: u32 = 1;
 /// Far more than a pool of thousands needs.
 const MAX_BYTES: u64 = 16 << 20;
+const HINT: &str = "make a calibration with `blindroute calibrate`";
 
 /// A λ for one router over one pool, and why it is this one. It holds no prompt and nothing of the router but its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,13 +40,8 @@ pub struct Calibration {
 #[non_exhaustive]
 pub enum ArtefactError {
     /// It could not be read.
-    #[error("could not read the calibration {}: {source}; make one with `blindroute calibrate`", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] DataError),
     /// It is none.
     #[error("{} is no calibration ({problem}); make one with `blindroute calibrate`", .path.display())]
     Content {
@@ -105,13 +102,9 @@ impl Calibration {
 
     /// Reads a calibration from its file.
     pub fn open(path: &Path) -> Result<Self, ArtefactError> {
-        let io = |source| ArtefactError::Io { path: path.to_owned(), source };
         let content = |problem: String| ArtefactError::Content { path: path.to_owned(), problem };
-        if std::fs::metadata(path).map_err(io)?.len() > MAX_BYTES {
-            return Err(content(format!("it is larger than {MAX_BYTES} bytes")));
-        }
-        let value: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(path).map_err(io)?).map_err(|error| content(error.to_string()))?;
+        let bytes = Text::read(path, MAX_BYTES, HINT)?;
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(|error| content(error.to_string()))?;
         if value.get("format").and_then(serde_json::Value::as_str) != Some(FORMAT) {
             return Err(content(format!("its format is not {FORMAT:?}")));
         }
@@ -123,6 +116,9 @@ impl Calibration {
             }
         }
         let calibration: Self = serde_json::from_value(value).map_err(|error| content(error.to_string()))?;
+        for name in &calibration.models {
+            Model::check_name(name).map_err(|problem| content(format!("a model's name {problem}")))?;
+        }
         let weight = calibration.weight();
         if !(weight.is_finite() && weight >= 0.0) {
             return Err(content(format!("its weight of cost is {weight}")));

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::data::{
     DataError,
     lines::{Lines, MAX_FILE_BYTES},
+    text::not_json,
 };
 
 const HINT: &str = "give JSON lines with prompt and, if they are known, scores by model";
@@ -62,10 +63,9 @@ impl UserPrompts {
         while let Some((line, text)) = lines.next()? {
             let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
             let entry: Line = serde_json::from_slice(text).map_err(|_| {
-                wrong(
-                    "it is no JSON object with the text prompt (and numbers in scores); correct it or remove it"
-                        .to_owned(),
-                )
+                let otherwise =
+                    "is no JSON object with the text prompt (and numbers in scores); correct it or remove it";
+                wrong(format!("it {}", not_json(text, otherwise)))
             })?;
             if entry.prompt.trim().is_empty() {
                 return Err(wrong("its prompt is empty; remove the line".to_owned()).into());

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::{
     DataError, Split,
     fingerprint::fingerprint,
+    models::units_warning,
     read::{Contents, Purpose},
 };
 
@@ -150,7 +151,7 @@ pub fn check(folder: &Path) -> Result<Check, DataError> {
         undecided,
         warnings: Vec::new(),
     };
-    check.warnings = warnings(&check);
+    check.warnings = warnings(&check, units_warning(&contents.models));
     Ok(check)
 }
 
@@ -245,7 +246,7 @@ impl Repeated {
     }
 }
 
-fn warnings(check: &Check) -> Vec<String> {
+fn warnings(check: &Check, units: Option<String>) -> Vec<String> {
     let mut warnings = Vec::new();
     let counts =
         [(Split::Train, check.splits.train), (Split::Valid, check.splits.valid), (Split::Test, check.splits.test)];
@@ -275,10 +276,7 @@ fn warnings(check: &Check) -> Vec<String> {
             check.across_splits.texts, check.across_splits.prompts
         ));
     }
-    let units: Vec<&str> = check.models.iter().map(|model| model.cost_unit.as_str()).collect();
-    if units.iter().any(|unit| *unit != units[0]) {
-        warnings.push("the models' cost_units differ: their costs cannot be compared".to_owned());
-    }
+    warnings.extend(units);
     let name = |models: &[&ModelCheck]| {
         let names: Vec<&str> = models.iter().take(LISTED).map(|model| model.name.as_str()).collect();
         names.join(", ") + if models.len() > LISTED { ", …" } else { "" }

@@ -1,7 +1,6 @@
 //! Reading text files a line at a time, in bounded memory, and texts to learn from.
 
 use std::{
-    fs::File,
     io::{BufRead, BufReader, Read},
     path::{Path, PathBuf},
 };
@@ -10,7 +9,8 @@ use serde::Deserialize;
 
 use super::{
     DataError,
-    table::{self, MAX_ROW_BYTES},
+    table::MAX_ROW_BYTES,
+    text::{Text, not_json},
 };
 
 /// The largest file that is read whole: what is in it is held in memory.
@@ -18,7 +18,7 @@ pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
 /// Lines that are not blank, each bounded.
 pub(crate) struct Lines {
-    reader: BufReader<std::io::Take<File>>,
+    reader: BufReader<Text>,
     path: PathBuf,
     hint: &'static str,
     line: u64,
@@ -28,7 +28,7 @@ pub(crate) struct Lines {
 impl Lines {
     /// `limit` bounds the file, `hint` says what should be there.
     pub(crate) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
-        let reader = BufReader::new(table::open(path, limit, hint)?.take(limit));
+        let reader = BufReader::new(Text::open(path, limit, hint)?);
         Ok(Self { reader, path: path.to_owned(), hint, line: 0, text: Vec::new() })
     }
 
@@ -70,14 +70,14 @@ pub(crate) fn texts(path: &Path, hint: &'static str) -> Result<Vec<String>, Data
     let mut lines = Lines::open(path, MAX_FILE_BYTES, hint)?;
     let mut texts = Vec::new();
     while let Some((line, text)) = lines.next()? {
-        let wrong = |problem: &str| DataError::Line { path: path.to_owned(), line, problem: problem.to_owned() };
-        let entry: Entry =
-            serde_json::from_slice(text).map_err(|_| wrong("it is not a JSON object; correct it or remove it"))?;
+        let wrong = |problem: &str| DataError::Line { path: path.to_owned(), line, problem: format!("it {problem}") };
+        let entry: Entry = serde_json::from_slice(text)
+            .map_err(|_| wrong(&not_json(text, "is not a JSON object; correct it or remove it")))?;
         if entry.split.is_some_and(|split| split != "train") {
             continue;
         }
         let text = entry.text.or(entry.prompt);
-        texts.push(text.ok_or_else(|| wrong("it has neither the field text nor prompt; add one"))?);
+        texts.push(text.ok_or_else(|| wrong("has neither the field text nor prompt; add one"))?);
     }
     Ok(texts)
 }

@@ -3,7 +3,9 @@
 //! The native format is a folder of three files:
 //!
 //! - `prompts.jsonl`: one object a line, `id`, `prompt`, `source`, `split` (`train`, `valid` or `test`);
-//! - `models.json`: a list of objects, `name`, `cost`, `cost_unit`, and whatever else;
+//! - `models.json`: a list of objects, `name`, `cost` (a number, or text that is one), `cost_unit`, and whatever else; or
+//!   OpenRouter's list of what it offers (`{"data": [{"id", "pricing": {"prompt"}}]}`), of which the models count that
+//!   `outcomes.csv` has a column for;
 //! - `outcomes.csv`: a column `id` and one per model in any order; scores from 0 to 1. Every prompt has one row.
 //! - `costs.csv`, which may be left out: what each answer cost in USD, in the shape of `outcomes.csv`; numbers from 0.
 //!
@@ -23,13 +25,16 @@ mod check;
 mod error;
 mod fingerprint;
 pub(crate) mod lines;
+mod models;
 mod read;
 mod table;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
+pub use models::units_warning;
 
 /// What a prompt may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

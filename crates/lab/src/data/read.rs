@@ -1,11 +1,6 @@
 //! Reading the native format.
 
-use std::{
-    collections::HashMap,
-    io::{BufReader, Read},
-    ops::RangeInclusive,
-    path::Path,
-};
+use std::{collections::HashMap, ops::RangeInclusive, path::Path};
 
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Deserialize;
@@ -13,12 +8,15 @@ use serde::Deserialize;
 use super::{
     DataError, Dataset, Prompt, Split,
     lines::{Lines, MAX_FILE_BYTES},
+    models::Models,
     table::{self, Table},
+    text::not_json,
 };
 
 /// The most models.
 pub(super) const MAX_MODELS: usize = 4096;
-const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv";
+pub(super) const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv \
+                               (`blindroute data import` makes one of a public set's files)";
 const ALL_MISSING: &str = "`blindroute data check` lists all that are missing";
 
 #[derive(Deserialize)]
@@ -28,14 +26,6 @@ struct PromptLine {
     #[serde(default)]
     source: String,
     split: String,
-}
-
-#[derive(Deserialize)]
-struct ModelEntry {
-    name: String,
-    cost: f64,
-    #[serde(default)]
-    cost_unit: String,
 }
 
 /// What a data set is read for.
@@ -59,9 +49,17 @@ pub(super) struct Contents {
 
 impl Contents {
     pub(super) fn read(folder: &Path, purpose: Purpose) -> Result<Self, DataError> {
-        let models = models(&folder.join("models.json"), purpose)?;
+        let listed = folder.join("models.json");
+        let models = Models::read(&listed)?;
+        let outcomes = folder.join("outcomes.csv");
+        let models = if models.is_catalogue {
+            let table = Table::open(&outcomes, MAX_FILE_BYTES, HINT)?;
+            models.pool(&listed, table.header(), purpose)?
+        } else {
+            models.pool(&listed, &csv::StringRecord::new(), purpose)?
+        };
         let prompts = prompts(&folder.join("prompts.jsonl"), purpose)?;
-        let scores = SCORES.read(&folder.join("outcomes.csv"), &models, &prompts, purpose)?;
+        let scores = SCORES.read(&outcomes, &models, &prompts, purpose)?;
         let costs = folder.join("costs.csv");
         let there = costs.try_exists().map_err(|source| DataError::Io { path: costs.clone(), source, hint: HINT })?;
         let query_costs = there.then(|| COSTS.read(&costs, &models, &prompts, purpose)).transpose()?;
@@ -89,33 +87,6 @@ impl Dataset {
     }
 }
 
-fn models(path: &Path, purpose: Purpose) -> Result<Vec<Model>, DataError> {
-    let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
-    // The limit holds even if the file grows meanwhile.
-    let reader = BufReader::new(table::open(path, MAX_FILE_BYTES, HINT)?.take(MAX_FILE_BYTES));
-    let entries: Vec<ModelEntry> = serde_json::from_reader(reader)
-        .map_err(|error| wrong(format!("{error}; it must be a list of objects with name, cost and cost_unit")))?;
-    if entries.is_empty() || (entries.len() < 2 && purpose == Purpose::Training) {
-        return Err(wrong(format!("it has {} models, routing needs at least two; add models", entries.len())));
-    }
-    if entries.len() > MAX_MODELS {
-        return Err(wrong(format!(
-            "it has {} models, at most {MAX_MODELS} can be read; leave some out",
-            entries.len()
-        )));
-    }
-    let mut seen = HashMap::new();
-    for (index, entry) in entries.iter().enumerate() {
-        if seen.insert(entry.name.as_str(), index).is_some() {
-            return Err(wrong(format!("the model {:?} appears twice; give each its own name", entry.name)));
-        }
-        if !(entry.cost.is_finite() && entry.cost >= 0.0) {
-            return Err(wrong(format!("the cost of {:?} is {}, it must be from 0", entry.name, entry.cost)));
-        }
-    }
-    Ok(entries.into_iter().map(|entry| Model { name: entry.name, price: entry.cost, unit: entry.cost_unit }).collect())
-}
-
 fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
     let mut lines = Lines::open(path, MAX_FILE_BYTES, HINT)?;
     let mut prompts: Vec<Prompt> = Vec::new();
@@ -128,7 +99,8 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
                 serde_json::error::Category::Data => "does not have the fields id, prompt and split as text",
                 _ => "is not valid JSON",
             };
-            wrong(format!("the line {kind} (column {}); correct it or remove it", error.column()))
+            let otherwise = format!("{kind} (column {}); correct it or remove it", error.column());
+            wrong(format!("the line {}", not_json(text, &otherwise)))
         })?;
         let split = entry
             .split
@@ -210,9 +182,13 @@ impl Columns {
     fn find(table: &Table, models: &[Model]) -> Result<Self, DataError> {
         let mut header = table.header().iter();
         if let Some(unknown) = header.find(|name| *name != "id" && models.iter().all(|model| model.name != **name)) {
-            return Err(table.wrong(format!(
-                "the column {unknown:?} is no model of models.json; add the model or remove the column"
-            )));
+            let raw = table.header().iter().any(|name| name.ends_with("|total_cost") || name == "eval_name");
+            return Err(table.wrong(if raw {
+                "it is RouterBench's table as published; make a data set of it with `blindroute data import routerbench`"
+                    .to_owned()
+            } else {
+                format!("the column {unknown:?} is no model of models.json; add the model or remove the column")
+            }));
         }
         let find = |name| table.column(name, "it needs id and one column for each of models.json");
         Ok(Self { id: find("id")?, models: models.iter().map(|model| find(&model.name)).collect::<Result<_, _>>()? })

@@ -1,33 +1,23 @@
 //! Tables of comma-separated values, read row by row, none of them longer than a bound.
 
 use std::{
-    cell::Cell,
-    fs::File,
+    cell::RefCell,
+    collections::VecDeque,
     io::{self, Read},
     path::{Path, PathBuf},
     rc::Rc,
 };
 
-use super::DataError;
+use super::{DataError, text::Text};
 
 /// The largest row, and the largest line of text: as much as the tokenizer takes, with room for escapes.
 pub(super) const MAX_ROW_BYTES: u64 = 16 << 20;
-
-/// A file that is there and no larger than `limit`.
-pub(super) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<File, DataError> {
-    let io = |source| DataError::Io { path: path.to_owned(), source, hint };
-    let file = File::open(path).map_err(io)?;
-    if file.metadata().map_err(io)?.len() > limit {
-        return Err(DataError::TooLarge { path: path.to_owned(), limit });
-    }
-    Ok(file)
-}
 
 /// A table with a header.
 pub(super) struct Table {
     path: PathBuf,
     reader: csv::Reader<Bounded>,
-    row_bytes: Rc<Cell<u64>>,
+    read: Rc<RefCell<Lines>>,
     header: csv::StringRecord,
     row: csv::StringRecord,
 }
@@ -47,12 +37,18 @@ impl Row<'_> {
 impl Table {
     /// `limit` bounds the file, `hint` says what should be there.
     pub(super) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
-        let row_bytes = Rc::new(Cell::new(0));
-        // The limit holds even if the file grows meanwhile.
-        let file = open(path, limit, hint)?.take(limit);
-        let mut reader = csv::Reader::from_reader(Bounded { file, row_bytes: Rc::clone(&row_bytes) });
+        let read = Rc::new(RefCell::new(Lines::default()));
+        let file = Text::open(path, limit, hint)?;
+        let mut reader = csv::Reader::from_reader(Bounded { file, read: Rc::clone(&read) });
         let header = reader.headers().map_err(|error| csv_error(path, 1, &error))?.clone();
-        Ok(Self { path: path.to_owned(), reader, row_bytes, header, row: csv::StringRecord::new() })
+        let table = Self { path: path.to_owned(), reader, read, header, row: csv::StringRecord::new() };
+        for (separator, name) in [(';', "semicolons"), ('\t', "tabs")] {
+            if table.header.len() == 1 && table.header[0].contains(separator) {
+                let problem = format!("its columns are separated by {name}; save it with commas between them");
+                return Err(table.wrong(problem));
+            }
+        }
+        Ok(table)
     }
 
     pub(super) fn header(&self) -> &csv::StringRecord {
@@ -70,9 +66,10 @@ impl Table {
     }
 
     pub(super) fn next(&mut self) -> Result<Option<Row<'_>>, DataError> {
-        self.row_bytes.set(0);
+        self.read.borrow_mut().row_bytes = 0;
+        let start = self.reader.position().byte();
         let read = self.reader.read_record(&mut self.row);
-        let line = self.row.position().map_or(0, csv::Position::line);
+        let line = self.read.borrow_mut().line_at(start);
         let more = read.map_err(|error| csv_error(&self.path, line, &error))?;
         Ok(more.then_some(Row { line, fields: &self.row }))
     }
@@ -92,28 +89,73 @@ pub(super) fn describe(field: &str) -> String {
     }
 }
 
+/// The lines of what was read, that rows can be found in. The parser's own count is wrong by one where lines end with a
+/// carriage return too, and where blank lines were skipped.
+#[derive(Default)]
+struct Lines {
+    /// Read since the row began.
+    row_bytes: u64,
+    /// Read in all.
+    bytes: u64,
+    /// Line breaks among them.
+    breaks: u64,
+    /// Whether the line so far holds something.
+    begun: bool,
+    /// Where lines that are not blank begin, and their numbers from 1, from the row on.
+    starts: VecDeque<(u64, u64)>,
+    /// The last number that was asked for.
+    last: u64,
+}
+
+impl Lines {
+    fn add(&mut self, bytes: &[u8]) {
+        self.row_bytes += bytes.len() as u64;
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            if !self.begun && !matches!(line[0], b'\n' | b'\r') {
+                self.starts.push_back((self.bytes, self.breaks + 1));
+                self.begun = true;
+            }
+            self.bytes += line.len() as u64;
+            if line.last() == Some(&b'\n') {
+                self.breaks += 1;
+                self.begun = false;
+            }
+        }
+    }
+
+    /// The number of the first line with something in it that begins at this place or behind it: the parser's place may
+    /// still be before the end of the line before.
+    fn line_at(&mut self, place: u64) -> u64 {
+        while self.starts.front().is_some_and(|(start, _)| *start < place) {
+            self.starts.pop_front();
+        }
+        self.last = self.starts.front().map_or(self.last, |(_, line)| *line);
+        self.last
+    }
+}
+
 /// Ends a row that never ends, as one with an open quote, before it fills the memory.
 struct Bounded {
-    file: io::Take<File>,
-    row_bytes: Rc<Cell<u64>>,
+    file: Text,
+    read: Rc<RefCell<Lines>>,
 }
 
 impl Read for Bounded {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.row_bytes.get() > MAX_ROW_BYTES {
+        let mut lines = self.read.borrow_mut();
+        if lines.row_bytes > MAX_ROW_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 format!("a row is longer than {MAX_ROW_BYTES} bytes, perhaps for a quote that is not closed"),
             ));
         }
         let read = self.file.read(buffer)?;
-        self.row_bytes.set(self.row_bytes.get() + read as u64);
+        lines.add(&buffer[..read]);
         Ok(read)
     }
 }
 
 fn csv_error(path: &Path, line: u64, error: &csv::Error) -> DataError {
-    let line = error.position().map_or(line, csv::Position::line);
     let problem = match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("the row has {len} fields, the header {expected_len}; complete it or remove it")
@@ -122,4 +164,56 @@ fn csv_error(path: &Path, line: u64, error: &csv::Error) -> DataError {
         _ => format!("{error}; save the file as comma-separated values with a header"),
     };
     DataError::Line { path: path.to_owned(), line, problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_on_the_lines_that_an_editor_shows() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let lines = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let mut table = Table::open(&path, 1 << 20, "").unwrap();
+            let mut lines = Vec::new();
+            while let Some(row) = table.next().unwrap() {
+                lines.push((row.line, row.field(0).to_owned()));
+            }
+            lines
+        };
+        let text = "\u{feff}id,text\na,1\nb,\"x\ny\"\n\nc,2\nd,3";
+        let expected: Vec<(u64, String)> =
+            [(2, "a"), (3, "b"), (6, "c"), (7, "d")].map(|(line, id)| (line, id.to_owned())).into();
+        assert_eq!(lines(text), expected);
+        assert_eq!(lines(&text.replace('\n', "\r\n")), expected);
+        // Longer than what is read at once.
+        let long: String = (0..20_000).map(|row| format!("{row},1\r\n")).collect();
+        let found = lines(&("id,text\r\n".to_owned() + &long));
+        assert!(found.len() == 20_000 && found.iter().all(|(line, id)| (line - 2).to_string() == *id));
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_other_separators_their_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("table.csv");
+        let error = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let mut table = match Table::open(&path, 1 << 20, "") {
+                Ok(table) => table,
+                Err(error) => return error.to_string(),
+            };
+            loop {
+                match table.next() {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return String::new(),
+                    Err(error) => return error.to_string(),
+                }
+            }
+        };
+        assert!(error("id,a\r\nx,1\r\ny\r\n").contains("line 3: the row has 1 fields, the header 2"));
+        assert!(error("id;a;b\nx;1;0\n").contains("its columns are separated by semicolons; save it with commas"));
+        assert!(error("id\ta\nx\t1\n").contains("separated by tabs"));
+    }
 }

@@ -46,7 +46,7 @@ fn each_fault_names_its_file_line_and_remedy() {
     let prompts = |from, to| load(MODELS, &edit(PROMPTS, from, to), OUTCOMES);
     let outcomes = |from, to| load(MODELS, PROMPTS, &edit(OUTCOMES, from, to));
     let cases = [
-        (models("[", ""), "models.json: invalid type: map, expected a sequence"),
+        (models("[", ""), "models.json: trailing characters"),
         (models("0.1", "-0.1"), "the cost of \"small\" is -0.1"),
         (models("0.1", "\"free\""), "models.json: invalid type"),
         (models("big, large", "small"), "\"small\" appears twice"),
@@ -80,6 +80,79 @@ fn each_fault_names_its_file_line_and_remedy() {
         assert!(error.contains(expected), "{error:?} does not contain {expected:?}");
         assert!(!error.contains("Why?"), "an error holds a prompt: {error}");
     }
+}
+
+/// Windows' editors and spreadsheets write a mark at the beginning of UTF-8, and lines that end with a carriage return too.
+#[test]
+fn files_of_other_editors_are_read_and_their_lines_named_right() {
+    let marked = |text: &str| "\u{feff}".to_owned() + text;
+    let set = load(&marked(MODELS), &marked(PROMPTS), &marked(OUTCOMES)).unwrap();
+    assert_eq!((set.prompts()[0].id.as_str(), set.models()[0].name.as_str()), ("a", "small"));
+    let windows = |text: &str| text.replace('\n', "\r\n");
+    let set = load(&windows(MODELS), &windows(PROMPTS), &windows(OUTCOMES)).unwrap();
+    assert_eq!(set.scores().data(), [0.25, 1.0, 0.0, 0.5, 1.0, 1.0]);
+    let error = load(MODELS, PROMPTS, &windows(&OUTCOMES.replace("c,1,1", "c,1,7"))).unwrap_err().to_string();
+    assert!(error.contains("outcomes.csv, line 4: the score of \"small\" is 7"), "{error}");
+    let error = load(MODELS, PROMPTS, &OUTCOMES.replace(',', ";")).unwrap_err().to_string();
+    assert!(error.contains("its columns are separated by semicolons"), "{error}");
+    let error = load(MODELS, PROMPTS, &OUTCOMES.replace("0.25", "-Infinity")).unwrap_err().to_string();
+    assert!(error.contains("line 3: the score of \"small\" is -inf, it must be a number from 0 to 1"), "{error}");
+    let error = load(&MODELS.replace("0.1", "Infinity"), PROMPTS, OUTCOMES).unwrap_err().to_string();
+    assert!(error.contains("models.json: it holds NaN or Infinity, which JSON has not"), "{error}");
+}
+
+#[test]
+fn prices_may_be_text_and_models_those_of_a_catalogue() {
+    let set = load(&MODELS.replace("0.1", "\" 0.1 \""), PROMPTS, OUTCOMES).unwrap();
+    assert_eq!(set.models()[0].price, 0.1);
+    let offer = |id: &str, prompt: &str| serde_json::json!({"id": id, "name": "shown", "pricing": {"prompt": prompt, "completion": "0.1", "image": "0"}});
+    let catalogue = |offers: &[serde_json::Value]| serde_json::json!({"data": offers}).to_string();
+    let offers =
+        [offer("auto", "-1"), offer("big, large", "0.0000025"), offer("small", "0.00000015"), offer("other", "0")];
+    let set = load(&catalogue(&offers), PROMPTS, OUTCOMES).unwrap();
+    let found: Vec<_> =
+        set.models().iter().map(|model| (model.name.as_str(), model.price, model.unit.as_str())).collect();
+    let unit = "USD per 1M prompt tokens";
+    assert_eq!(found, [("big, large", 2.5, unit), ("small", 0.15, unit)]);
+    assert_eq!(set.scores().row(0), [1.0, 0.25]);
+    let error = load(&catalogue(&offers[..2]), PROMPTS, OUTCOMES).unwrap_err().to_string();
+    assert!(error.contains("it has 1 models"), "{error}");
+    let offers = [offer("big, large", "-1"), offer("small", "0")];
+    let error = load(&catalogue(&offers), PROMPTS, OUTCOMES).unwrap_err().to_string();
+    assert!(error.contains("the cost of \"big, large\" is -1000000, it must be from 0"), "{error}");
+    let error = load("{\"models\": []}", PROMPTS, OUTCOMES).unwrap_err().to_string();
+    assert!(error.contains("OpenRouter's {\"data\": […]}"), "{error}");
+}
+
+/// Names are printed one a line, and to terminals.
+#[test]
+fn names_that_cannot_be_printed_are_refused() {
+    for (from, to, says) in [
+        ("small", "", "the name of model 1 is empty"),
+        ("small", "\\u001b[2Jsmall", "the name of model 1 holds the control character U+001B; remove it"),
+        ("big, large", "big\\nlarge", "the name of model 2 holds the control character U+000A"),
+        ("big, large", "big\u{202e}large", "the name of model 2 holds the control character U+202E"),
+        ("big, large", &"x".repeat(257), "the name of model 2 has 257 bytes, at most 256 are allowed"),
+        ("USD", "\\u0007", "the cost_unit of model 1 holds the control character U+0007"),
+    ] {
+        let error = load(&MODELS.replace(from, to), PROMPTS, OUTCOMES).unwrap_err().to_string();
+        assert!(error.contains(says) && !error.chars().any(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
+fn prices_in_several_units_are_warned_about() {
+    let set = load(MODELS, PROMPTS, OUTCOMES).unwrap();
+    assert!(units_warning(set.models()).unwrap().starts_with("the models' prices are in 2 units (\"\", \"USD\")"));
+    let one = load(&MODELS.replace(", \"cost_unit\": \"USD\"", ""), PROMPTS, OUTCOMES).unwrap();
+    assert_eq!(units_warning(one.models()), None);
+}
+
+#[test]
+fn routerbenchs_own_table_says_what_makes_a_data_set_of_it() {
+    let table = "sample_id,prompt,eval_name,small,small|total_cost\n1,Why?,qa,1,0.1\n";
+    let error = load(MODELS, PROMPTS, table).unwrap_err().to_string();
+    assert!(error.contains("`blindroute data import routerbench`") && !error.contains("Why?"), "{error}");
 }
 
 #[test]

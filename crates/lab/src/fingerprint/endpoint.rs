@@ -42,6 +42,16 @@ pub enum EndpointError {
         /// What the endpoint says.
         reason: String,
     },
+    /// It refused because it tells of fewer likely tokens than were asked for.
+    #[error(
+        "{url} allows fewer than {asked} top_logprobs; give --top-logprobs N, with another --out where the file has others"
+    )]
+    TopLogprobs {
+        /// Where.
+        url: String,
+        /// How many were asked for.
+        asked: u64,
+    },
     /// It answered something else.
     #[error("{url} answered {problem}; use an endpoint that speaks OpenAI's protocol and tells log-probabilities")]
     Answer {
@@ -77,8 +87,6 @@ const TRIES: u32 = 5;
 /// The longest rest between two tries.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// The most that OpenAI's endpoint tells of a token's rivals.
-const RIVALS: u32 = 20;
 /// The longest reason that is quoted.
 const REASON: usize = 200;
 
@@ -106,12 +114,22 @@ impl Endpoint {
         Self { pause, ..self }
     }
 
-    /// A model's answer to a prompt of at most so many tokens, as likely as can be.
-    pub(super) fn answer(&self, model: &str, prompt: &str, tokens: usize) -> Result<Answer, EndpointError> {
-        let body = json!({
+    /// A model's answer to a prompt of at most so many tokens, as likely as can be, with so many of the likeliest tokens at
+    /// each place if they are wanted.
+    pub(super) fn answer(
+        &self,
+        model: &str,
+        prompt: &str,
+        tokens: usize,
+        top: Option<u32>,
+    ) -> Result<Answer, EndpointError> {
+        let mut body = json!({
             "model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens,
-            "temperature": 0, "logprobs": true, "top_logprobs": RIVALS,
+            "temperature": 0, "logprobs": true,
         });
+        if let Some(top) = top {
+            body["top_logprobs"] = top.into();
+        }
         let answer: Chat = self.post("chat/completions", &body, prompt)?;
         let choice = answer.choices.into_iter().next().ok_or_else(|| self.wrong("chat/completions", "no choice"))?;
         let told = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
@@ -168,7 +186,8 @@ impl Endpoint {
         let status = answer.status();
         if !status.is_success() {
             let passing = is_passing(status).then(|| retry_after(&answer));
-            return Err(Failure { error: refused(url, answer, secret), passing });
+            let asked = body["top_logprobs"].as_u64();
+            return Err(Failure { error: refused(url, answer, secret, asked), passing });
         }
         answer.json().map_err(|_| Failure { error: self.wrong(path, "something else"), passing: None })
     }
@@ -190,9 +209,14 @@ fn retry_after(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn refused(url: String, answer: Response, secret: &str) -> EndpointError {
+fn refused(url: String, answer: Response, secret: &str, top_logprobs: Option<u64>) -> EndpointError {
     let status = answer.status().as_u16();
-    let told: Option<Refusal> = answer.json().ok();
+    let told = answer.text().unwrap_or_default();
+    // Whatever the refusal's form: some endpoints have their own.
+    if let (400 | 422, Some(asked), true) = (status, top_logprobs, told.contains("top_logprobs")) {
+        return EndpointError::TopLogprobs { url, asked };
+    }
+    let told: Option<Refusal> = serde_json::from_str(&told).ok();
     // An endpoint may quote what it was asked.
     let told = told.map(|refusal| refusal.error.message).filter(|reason| !reason.contains(secret));
     let reason = told.map(|reason| {

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::{Deserialize, Serialize};
 
-use super::{Kind, Options, Probes, rows};
+use super::{Kind, MOST_TOP_LOGPROBS, Options, Probes, rows};
+use crate::data::{DataError, text::Text};
 
 const FORMAT: &str = "blindroute-fingerprints";
 const VERSION: u32 = 1;
 /// Far more than thousands of models need.
 const MAX_BYTES: u64 = 256 << 20;
+const HINT: &str = "make fingerprints with `blindroute fingerprint`";
 
 /// Models' descriptors, and what they were measured by. It holds no probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +24,9 @@ pub struct Fingerprints {
     probes: String,
     /// The most tokens of an answer.
     tokens: usize,
+    /// How many of the likeliest tokens at each place a footprint was made of. Files of before it was told have OpenAI's.
+    #[serde(default = "most_top_logprobs")]
+    top_logprobs: u32,
     /// Who judged perplexity; each model itself if nobody is named.
     scorer: Option<String>,
     models: Vec<Fingerprint>,
@@ -39,13 +44,8 @@ struct Fingerprint {
 #[non_exhaustive]
 pub enum FingerprintsError {
     /// It could not be read.
-    #[error("could not read the fingerprints {}: {source}; make them with `blindroute fingerprint`", .path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] DataError),
     /// It holds something else.
     #[error("{} holds no fingerprints ({problem}); make them with `blindroute fingerprint`", .path.display())]
     Content {
@@ -72,6 +72,8 @@ impl Fingerprints {
             kind: options.kind,
             probes: probes.digest(),
             tokens: options.tokens,
+            // Perplexity does not look at them.
+            top_logprobs: if options.kind == Kind::Footprint { options.top_logprobs } else { MOST_TOP_LOGPROBS },
             scorer,
             models: Vec::new(),
         }
@@ -80,14 +82,13 @@ impl Fingerprints {
     /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, FingerprintsError> {
         let content = |problem: &str| FingerprintsError::Content { path: path.to_owned(), problem: problem.to_owned() };
-        let io = |source| FingerprintsError::Io { path: path.to_owned(), source };
-        if std::fs::metadata(path).map_err(io)?.len() > MAX_BYTES {
-            return Err(content("it is too large"));
-        }
-        let bytes = std::fs::read(path).map_err(io)?;
+        let bytes = Text::read(path, MAX_BYTES, HINT)?;
         let read: Self = serde_json::from_slice(&bytes).map_err(|_| content("it is not JSON of their shape"))?;
         if read.format != FORMAT || read.version != VERSION {
             return Err(content("they are of another version"));
+        }
+        for model in &read.models {
+            Model::check_name(&model.name).map_err(|problem| content(&format!("a model's name {problem}")))?;
         }
         let good = |model: &Fingerprint| {
             !model.descriptor.is_empty() && model.descriptor.iter().all(|entry| entry.is_finite())
@@ -120,6 +121,11 @@ impl Fingerprints {
         self.models.windows(2).all(|pair| pair[0].descriptor.len() == pair[1].descriptor.len())
     }
 
+    /// How many of the likeliest tokens at each place were asked for.
+    pub fn top_logprobs(&self) -> u32 {
+        self.top_logprobs
+    }
+
     /// How many models.
     pub fn len(&self) -> usize {
         self.models.len()
@@ -148,12 +154,16 @@ impl Fingerprints {
     }
 }
 
+fn most_top_logprobs() -> u32 {
+    MOST_TOP_LOGPROBS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn options(tokens: usize) -> Options {
-        Options { kind: Kind::Footprint, tokens, width: 2 }
+        Options { kind: Kind::Footprint, tokens, width: 2, top_logprobs: 20 }
     }
 
     #[test]
@@ -175,6 +185,15 @@ mod tests {
         assert!(!all.compares_with(&Fingerprints::new(&options(9), &probes, None)));
         let other = Probes::read(&texts, 3).unwrap();
         assert!(!all.compares_with(&Fingerprints::new(&options(8), &other, None)));
+
+        // A file of before the number was told was measured with OpenAI's.
+        let told = all.to_json().unwrap();
+        std::fs::write(&path, format!("\u{feff}{}", told.replace("\"top_logprobs\":20,", ""))).unwrap();
+        assert_eq!(Fingerprints::read(&path).unwrap(), all);
+        let fewer = Options { top_logprobs: 5, ..options(8) };
+        assert!(!all.compares_with(&Fingerprints::new(&fewer, &probes, None)));
+        std::fs::write(&path, told.replace("\"one\"", "\"o\\u001bne\"")).unwrap();
+        assert!(Fingerprints::read(&path).unwrap_err().to_string().contains("control character U+001B; remove it"));
 
         let model = |name: &str| Model { name: name.to_owned(), price: 1.0, unit: String::new() };
         let found = all.descriptors(&[model("two"), model("one")]).unwrap();

@@ -45,7 +45,12 @@ pub struct Options {
     pub tokens: usize,
     /// The width of a footprint; a perplexity fingerprint has one number a probe.
     pub width: usize,
+    /// How many of the likeliest tokens at each place are asked for.
+    pub top_logprobs: u32,
 }
+
+/// The most that OpenAI's endpoint tells of the likeliest tokens at a place.
+pub const MOST_TOP_LOGPROBS: u32 = 20;
 
 /// Prompts whose answers are compared. `Debug` shows their number only.
 pub struct Probes {
@@ -73,6 +78,13 @@ pub enum FingerprintError {
         /// What is wrong and what to do.
         problem: &'static str,
     },
+}
+
+impl FingerprintError {
+    /// Whether the endpoint would answer if it were asked for fewer of the likeliest tokens.
+    pub fn is_of_top_logprobs(&self) -> bool {
+        matches!(self, Self::Endpoint(EndpointError::TopLogprobs { .. }))
+    }
 }
 
 /// The fewest probes that tell models apart at all.
@@ -131,10 +143,11 @@ pub fn fingerprint(
     options: &Options,
     on_probe: &mut dyn FnMut(usize),
 ) -> Result<Vec<f32>, FingerprintError> {
+    let top = (options.kind == Kind::Footprint).then_some(options.top_logprobs);
     let mut steps = Vec::new();
     let mut surprise = Vec::with_capacity(probes.len());
     for (index, probe) in probes.texts.iter().enumerate() {
-        let answer = endpoint.answer(model, probe, options.tokens)?;
+        let answer = endpoint.answer(model, probe, options.tokens, top)?;
         match (options.kind, scorer) {
             (Kind::Perplexity, Some((scorer, judge))) => {
                 surprise.push(mean_surprise(&scorer.score(judge, &answer.text)?))

@@ -124,7 +124,9 @@ fn among_equals_nobody_is_dominated() {
     let models = r#"[{"name": "one", "cost": 1, "cost_unit": "USD"}, {"name": "two", "cost": 1, "cost_unit": "EUR"}]"#;
     let check = run(models, PROMPTS, "id,one,two\na1,1,0\na2,0,1\nb1,0,0\nb2,0,0\n", None).unwrap();
     assert!(check.models.iter().all(|model| model.dominated_by.is_none() && model.wins == 1));
-    assert_eq!(check.warnings, ["the models' cost_units differ: their costs cannot be compared"]);
+    assert_eq!(check.warnings.len(), 1);
+    let expected = "the models' prices are in 2 units (\"EUR\", \"USD\"): their costs cannot be compared";
+    assert!(check.warnings[0].starts_with(expected), "{:?}", check.warnings);
 }
 
 #[test]

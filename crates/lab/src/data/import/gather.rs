@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, path::Path};
 
+use blindroute_routing::bundle::Model;
+
 use crate::data::{DataError, Prompt, Split, read::MAX_MODELS};
 
 use super::{
@@ -62,6 +64,7 @@ impl Gathered {
                 return Err(format!("there are more than {MAX_MODELS} models; leave some out"));
             }
             None => {
+                Model::check_name(model).map_err(|problem| format!("the model's name {problem}"))?;
                 self.columns.insert(model.to_owned(), self.models.len());
                 self.models.push(model.to_owned());
                 self.models.len() - 1

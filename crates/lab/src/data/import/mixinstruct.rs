@@ -19,7 +19,7 @@ use std::{fmt, str::FromStr};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::data::{DataError, Prompt, Split, lines::Lines, table::describe};
+use crate::data::{DataError, Prompt, Split, lines::Lines, table::describe, text::not_json};
 
 use super::{
     Imported, Job, MAX_PUBLISHED_BYTES,
@@ -92,7 +92,8 @@ pub fn import(job: &Job, metric: &str, scale: Scale) -> Result<Imported, DataErr
                     serde_json::error::Category::Data => "does not have id, and candidates with model and scores",
                     _ => "is not valid JSON (a list of all examples is not read: one object a line)",
                 };
-                wrong(format!("the line {kind} (column {}); correct it or remove it", error.column()))
+                let otherwise = format!("{kind} (column {}); correct it or remove it", error.column());
+                wrong(format!("the line {}", not_json(text, &otherwise)))
             })?;
             if !seen.insert(example.id.clone()) {
                 return Err(wrong(format!("the id {:?} was there before; remove one of the lines", example.id)));

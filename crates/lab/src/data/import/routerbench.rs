@@ -11,8 +11,9 @@
 //!
 //! The columns are `sample_id`, `prompt`, `eval_name`, `oracle_model_to_route_to`, and for each model `MODEL` (its score),
 //! `MODEL|total_cost` (USD) and `MODEL|model_response`. A prompt is mostly the text of a Python list of turns,
-//! `['…', '…']`: its turns are joined by line breaks. Read are all but the oracle's and the responses' columns; any other
-//! column must be a model's.
+//! `['…', '…']`, in some exports that of a NumPy array, `['…' '…']`, or of messages, `[{'role': …, 'content': …}]`: its
+//! turns are joined by line breaks. A list that is none of these is an error, and all else stands as it is. Read are all
+//! but the oracle's and the responses' columns; any other column must be a model's.
 //!
 //! Known from the authors' repository (`withmartian/routerbench`, `evaluate_routers.py`), a public description of the
 //! pickle's columns and most frequent values, a public excerpt of its CSV, and `rezashkv/cscr` (the code of CSCR's paper,
@@ -78,7 +79,13 @@ pub fn import(from: &Path, out: &Path, seed: u64) -> Result<Imported, DataError>
         if !seen.insert(id.to_owned()) {
             return Err(wrong(format!("the sample_id {id:?} was there before; remove one of the rows")));
         }
-        let text = turns::joined(row.field(text));
+        let text = turns::joined(row.field(text)).ok_or_else(|| {
+            wrong(
+                "the prompt is a list that cannot be read (of texts, or of messages with content); correct the row or \
+                   remove it"
+                    .to_owned(),
+            )
+        })?;
         let split = split(&text, seed);
         prompts.push(Prompt { id: id.to_owned(), text, source: row.field(source).to_owned(), split });
         for Columns { model, score, cost } in &models {
@@ -123,6 +130,8 @@ fn models(table: &Table, known: [usize; 3]) -> Result<Vec<Columns>, DataError> {
             Some(model) => (model, model.to_owned()),
             None => (name, format!("{name}{COST}")),
         };
+        Model::check_name(model)
+            .map_err(|problem| table.wrong(format!("the model's name in column {} {problem}", place + 1)))?;
         if header.iter().all(|other| other != partner) {
             return Err(table.wrong(format!(
                 "the column {name:?} has no column {partner:?} beside it; add it or remove the column"

@@ -72,9 +72,9 @@ fn each_fault_names_its_file_line_and_remedy() {
         files.refused(mixinstruct::import(&files.job(), "bartscore", Scale::MinMax), says);
     };
     let with = |from: &str, to: &str, says: &str| refused(case(&edit(&train(), from, to)), says);
-    with("{", "[", "train_data_prepared.jsonl, line 1: the line is not valid JSON");
+    with("{", "[", "train_data_prepared.jsonl, line 1: the line is a list; write one object a line");
     with("\"id\"", "\"name\"", "line 1: the line does not have id, and candidates with model and scores");
-    with("\"scores\": {", "\"scores\": {\"x\": NaN, ", "line 1: the line is not valid JSON");
+    with("\"scores\": {", "\"scores\": {\"x\": NaN, ", "line 1: the line holds NaN or Infinity, which JSON has not");
     with("-3.5", "\"NaN\"", "line 3: the bartscore of \"vicuna-13b-1.1\" is not finite; correct it");
     with("-3.5", "\"a secret question\"", "the bartscore of \"vicuna-13b-1.1\" is not a number");
     with("-3.5", "[1]", "the bartscore of \"vicuna-13b-1.1\" is not a number");

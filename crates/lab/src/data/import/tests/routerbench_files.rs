@@ -49,6 +49,22 @@ fn a_good_table_is_imported() {
     assert_eq!((found.repeated.texts, found.across_splits.texts), (1, 0));
 }
 
+/// As a table has them that was written from arrays, or from conversations.
+#[test]
+fn arrays_and_messages_become_their_turns() {
+    let array = edit(&table(), "['a secret question 1', ", "['a secret question 1' ");
+    let both = edit(
+        &array,
+        "['a secret question 2', \"\"it's turn two\"\"]",
+        "[{'role': 'user', 'content': 'a secret question 2'}]",
+    );
+    let files = case(&both);
+    run(&files).unwrap();
+    let set = files.set();
+    assert_eq!(set.prompts()[1].text, "a secret question 1\nit's turn two");
+    assert_eq!(set.prompts()[2].text, "a secret question 2");
+}
+
 #[test]
 fn the_seed_draws_the_splits_and_nothing_else_does() {
     let splits = |seed: u64, table: &str| {
@@ -81,6 +97,12 @@ fn each_fault_names_its_file_line_and_remedy() {
     with(",mmlu,0,1.0", ",mmlu,nan,1.0", "the score of \"claude-v1\" is NaN");
     with(",mmlu,0,1.0", ",mmlu,a secret question,1.0", "the score of \"claude-v1\" is not a number");
     with(",0.5,0,", ",-0.5,0,", "line 2: the total_cost of \"org/small\" is -0.5, it must be a number from 0");
+    with("['a secret question 1',", "['a secret question 1' or", "line 3: the prompt is a list that cannot be read");
+    with(
+        "claude-v1,org/small,",
+        "claude-v1,\u{1b}[2J,",
+        "the model's name in column 5 holds the control character U+001B",
+    );
     with("mmlu.1,", "mmlu.0,", "line 3: the sample_id \"mmlu.0\" was there before");
     with("mmlu.1,", ",", "line 3: the sample_id or the prompt is empty");
     with("oracle_model_to_route_to", "gpt-4", "the column \"gpt-4\" has no column \"gpt-4|total_cost\" beside it");

@@ -1,0 +1,153 @@
+//! Reading `models.json`: a list of models with their prices, or the list that OpenRouter gives out.
+
+use std::{collections::HashSet, path::Path};
+
+use blindroute_routing::bundle::Model;
+use serde::{Deserialize, Deserializer, de::Error as _};
+use serde_json::Value;
+
+use super::{
+    DataError,
+    lines::MAX_FILE_BYTES,
+    read::{HINT, MAX_MODELS, Purpose},
+    text::{Text, not_json},
+};
+
+/// What OpenRouter's prices become: tokens of the prompt alone, since nobody knows an answer's length beforehand.
+const OPEN_ROUTER_UNIT: &str = "USD per 1M prompt tokens";
+const SHAPE: &str = "it must be a list of objects with name, cost and cost_unit, or OpenRouter's {\"data\": […]} with id and \
+                     pricing.prompt";
+
+#[derive(Deserialize)]
+struct Entry {
+    name: String,
+    #[serde(deserialize_with = "price")]
+    cost: f64,
+    #[serde(default)]
+    cost_unit: String,
+}
+
+/// OpenRouter's list of all it offers.
+#[derive(Deserialize)]
+struct Catalogue {
+    data: Vec<Offer>,
+}
+
+#[derive(Deserialize)]
+struct Offer {
+    id: String,
+    pricing: Pricing,
+}
+
+#[derive(Deserialize)]
+struct Pricing {
+    /// USD per token.
+    #[serde(deserialize_with = "price")]
+    prompt: f64,
+}
+
+/// The models of `models.json`.
+pub(super) struct Models {
+    pub(super) models: Vec<Model>,
+    /// Whether they are all that a provider offers, so that those without a column are simply not in the pool.
+    pub(super) is_catalogue: bool,
+}
+
+impl Models {
+    pub(super) fn read(path: &Path) -> Result<Self, DataError> {
+        let bytes = Text::read(path, MAX_FILE_BYTES, HINT)?;
+        let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
+        let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
+            // That a list is no object is of no interest here: a list is right.
+            let problem = not_json(bytes.trim_ascii_start().strip_prefix(b"[").unwrap_or(&bytes), "");
+            wrong(if problem.is_empty() { format!("{error}; {SHAPE}") } else { format!("it {problem}") })
+        })?;
+        let shape = |error: serde_json::Error| wrong(format!("{error}; {SHAPE}"));
+        if value.get("data").is_some() {
+            let Catalogue { data } = serde_json::from_value(value).map_err(shape)?;
+            let model = |offer: Offer| Model {
+                name: offer.id,
+                // 0.0000025 USD a token are 2.5 USD a million, not 2.4999999999999996.
+                price: (offer.pricing.prompt * 1e12).round() / 1e6,
+                unit: OPEN_ROUTER_UNIT.to_owned(),
+            };
+            return Ok(Self { models: data.into_iter().map(model).collect(), is_catalogue: true });
+        }
+        let entries: Vec<Entry> = serde_json::from_value(value).map_err(shape)?;
+        let model = |entry: Entry| Model { name: entry.name, price: entry.cost, unit: entry.cost_unit };
+        Ok(Self { models: entries.into_iter().map(model).collect(), is_catalogue: false })
+    }
+
+    /// The pool: of a catalogue, the models that the table has a column for.
+    pub(super) fn pool(
+        self,
+        path: &Path,
+        columns: &csv::StringRecord,
+        purpose: Purpose,
+    ) -> Result<Vec<Model>, DataError> {
+        let Self { mut models, is_catalogue } = self;
+        if is_catalogue {
+            models.retain(|model| columns.iter().any(|column| column == model.name));
+        }
+        check(&models, purpose).map_err(|problem| DataError::File { path: path.to_owned(), problem })?;
+        Ok(models)
+    }
+}
+
+/// What is wrong with a pool.
+fn check(models: &[Model], purpose: Purpose) -> Result<(), String> {
+    if models.is_empty() || (models.len() < 2 && purpose == Purpose::Training) {
+        return Err(format!("it has {} models, routing needs at least two; add models", models.len()));
+    }
+    if models.len() > MAX_MODELS {
+        return Err(format!("it has {} models, at most {MAX_MODELS} can be read; leave some out", models.len()));
+    }
+    let mut seen = HashSet::new();
+    for (index, Model { name, price, unit }) in models.iter().enumerate() {
+        let number = index + 1;
+        Model::check_name(name).map_err(|problem| format!("the name of model {number} {problem}"))?;
+        Model::check_unit(unit).map_err(|problem| format!("the cost_unit of model {number} {problem}"))?;
+        if !seen.insert(name) {
+            return Err(format!("the model {name:?} appears twice; give each its own name"));
+        }
+        if !(price.is_finite() && *price >= 0.0) {
+            return Err(format!("the cost of {name:?} is {price}, it must be from 0"));
+        }
+    }
+    Ok(())
+}
+
+/// A number, or text that is one: some price lists write their prices so.
+fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Price {
+        Number(f64),
+        Text(String),
+    }
+    match Price::deserialize(deserializer) {
+        Ok(Price::Number(number)) => Ok(number),
+        Ok(Price::Text(text)) => {
+            text.trim().parse().map_err(|_| D::Error::custom("invalid type: a price that is text and no number"))
+        }
+        Err(_) => Err(D::Error::custom("invalid type: a price that is no number")),
+    }
+}
+
+/// What there is to say of prices in several units, before anything is learnt or chosen by them.
+pub fn units_warning(models: &[Model]) -> Option<String> {
+    let mut units: Vec<&str> = models.iter().map(|model| model.unit.as_str()).collect();
+    units.sort_unstable();
+    units.dedup();
+    if units.len() < 2 {
+        return None;
+    }
+    let shown: Vec<String> = units.iter().take(4).map(|unit| format!("{unit:?}")).collect();
+    let more = if units.len() > shown.len() { ", …" } else { "" };
+    Some(format!(
+        "the models' prices are in {} units ({}{more}): their costs cannot be compared, and routers choose by them; give all \
+         in one",
+        units.len(),
+        shown.join(", ")
+    ))
+}

@@ -1,0 +1,122 @@
+//! Opening text files: no larger than a bound, without the mark that some editors put at their beginning.
+
+use std::{
+    fs::File,
+    io::{self, Cursor, Read},
+    path::Path,
+};
+
+use super::DataError;
+
+/// The mark of UTF-8 at a file's beginning, which Windows' editors and spreadsheets write.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+const UTF_16: &str = "it is UTF-16 text; save it as UTF-8, for instance with iconv -f UTF-16 -t UTF-8";
+
+/// A text file from its first character on. Reads no more than its limit, also if the file grows meanwhile.
+pub(crate) struct Text {
+    /// What was read to look for a mark, and is text.
+    beginning: Cursor<Vec<u8>>,
+    rest: io::Take<File>,
+}
+
+impl Text {
+    /// `limit` bounds the file, `hint` says what should be there.
+    pub(crate) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
+        let io = |source| DataError::Io { path: path.to_owned(), source, hint };
+        let file = File::open(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
+            return Err(io(io::ErrorKind::IsADirectory.into()));
+        }
+        if metadata.len() > limit {
+            return Err(DataError::TooLarge { path: path.to_owned(), limit });
+        }
+        let mut rest = file.take(limit);
+        let mut beginning = Vec::new();
+        rest.by_ref().take(BYTE_ORDER_MARK.len() as u64).read_to_end(&mut beginning).map_err(io)?;
+        if beginning == BYTE_ORDER_MARK {
+            beginning.clear();
+        }
+        if beginning.starts_with(b"\xff\xfe") || beginning.starts_with(b"\xfe\xff") {
+            return Err(DataError::File { path: path.to_owned(), problem: UTF_16.to_owned() });
+        }
+        Ok(Self { beginning: Cursor::new(beginning), rest })
+    }
+
+    /// The whole of a small file.
+    pub(crate) fn read(path: &Path, limit: u64, hint: &'static str) -> Result<Vec<u8>, DataError> {
+        let mut bytes = Vec::new();
+        let read = Self::open(path, limit, hint)?.read_to_end(&mut bytes);
+        read.map_err(|source| DataError::Io { path: path.to_owned(), source, hint })?;
+        Ok(bytes)
+    }
+}
+
+impl Read for Text {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.beginning.read(buffer)? {
+            0 => self.rest.read(buffer),
+            read => Ok(read),
+        }
+    }
+}
+
+/// What is wrong with a line or file that is not JSON, where the reason is one that people meet; `otherwise` if it is none
+/// of these. No text is quoted.
+pub(crate) fn not_json(text: &[u8], otherwise: &str) -> String {
+    if has_bare(text, &[b"NaN", b"Infinity"]) {
+        return "holds NaN or Infinity, which JSON has not; leave the entry out, or correct it".to_owned();
+    }
+    if text.trim_ascii_start().starts_with(b"[") {
+        return "is a list; write one object a line (jq -c '.[]' FILE makes such lines)".to_owned();
+    }
+    otherwise.to_owned()
+}
+
+/// Whether one of these words stands outside of every string.
+fn has_bare(text: &[u8], words: &[&[u8]]) -> bool {
+    let (mut in_string, mut place) = (false, 0);
+    while place < text.len() {
+        match text[place] {
+            b'\\' if in_string => place += 1,
+            b'"' => in_string = !in_string,
+            _ if !in_string && words.iter().any(|word| text[place..].starts_with(word)) => return true,
+            _ => {}
+        }
+        place += 1;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_no_text_and_utf_16_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            Text::read(&path, 100, "a hint").map_err(|error| error.to_string())
+        };
+        assert_eq!(read(b"\xef\xbb\xbfid,a\n").as_deref(), Ok(&b"id,a\n"[..]));
+        for short in [&b""[..], b"a", b"ab", b"\xef\xbb", b"a long text"] {
+            assert_eq!(read(short).as_deref(), Ok(short));
+        }
+        for marked in [&b"\xff\xfei\0d\0"[..], b"\xfe\xff\0i\0d"] {
+            assert!(read(marked).unwrap_err().contains("it is UTF-16 text; save it as UTF-8"));
+        }
+        assert!(read(&[b'a'; 101]).unwrap_err().contains("larger than 100 bytes"));
+        let error = Text::read(folder.path(), 100, "a hint").unwrap_err().to_string();
+        assert!(error.contains("is a directory") && error.contains("a hint"), "{error}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_apart_without_being_quoted() {
+        assert!(not_json(br#"{"score": -Infinity}"#, "x").contains("NaN or Infinity"));
+        assert!(not_json(br#"{"score": NaN}"#, "x").contains("NaN or Infinity"));
+        assert_eq!(not_json(br#"{"prompt": "is \"NaN a number"#, "x"), "x");
+        assert!(not_json(br#"[{"prompt": "a"}]"#, "x").contains("is a list"));
+    }
+}
