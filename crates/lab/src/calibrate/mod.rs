@@ -58,12 +58,12 @@ pub struct Estimate {
 pub enum CalibrateError {
     /// The prompts are too few for an answer.
     #[error(
-        "not enough data: {prompts} prompts leave the mean {what} uncertain by ±{width:.3}, more than ±{tolerance}; give about {needed} prompts, or a larger --tolerance"
+        "not enough data: {prompts} prompts (copies of one count once) leave the mean {what} uncertain by ±{width:.3}, more than ±{tolerance}; give about {needed} prompts, or a larger --tolerance"
     )]
     NotEnough {
         /// What was asked for.
         what: &'static str,
-        /// How many prompts there are.
+        /// How many different prompts there are.
         prompts: usize,
         /// How far the interval reaches.
         width: f64,
@@ -73,9 +73,12 @@ pub enum CalibrateError {
         needed: usize,
     },
     /// Fewer prompts than any interval can be trusted with.
-    #[error("not enough data: {prompts} prompts; an interval needs {LEAST} at least, and often some hundreds")]
+    #[error(
+        "not enough data: {prompts} prompts (copies of one count once); an interval needs {LEAST} at least, and often some \
+         hundreds"
+    )]
     TooFew {
-        /// How many prompts there are.
+        /// How many different prompts there are.
         prompts: usize,
     },
     /// No λ reaches the target.
@@ -161,8 +164,15 @@ pub fn calibrate(
         return Err(CalibrateError::OutOfReach { what, target: asked, low, high });
     };
     let prompts = embeddings.rows();
+    // Copies of a prompt are drawn together: they say no more of other prompts than one of them does.
+    let (groups, different) = groups(embeddings);
+    if different < LEAST {
+        return Err(CalibrateError::TooFew { prompts: different });
+    }
     // Each resample says what it would have chosen, and what the choice made here is worth on it.
-    let resamples = options.bootstrap.run(prompts, |times| {
+    let resamples = options.bootstrap.run(different, |drawn| {
+        let times: Vec<u32> = groups.iter().map(|group| drawn[*group]).collect();
+        let times = times.as_slice();
         let chosen = choose(options.target, &means(Some(times)), &costs_of(Some(times)));
         let score = scored.as_ref().map(|scored| mean(&scored[at], Some(times)));
         (chosen.map(|place| f64::from(grid[place])), mean(&costs[at], Some(times)), score)
@@ -182,9 +192,9 @@ pub fn calibrate(
     let width = (subject.high - subject.value).max(subject.value - subject.low);
     if width > options.tolerance {
         // The interval narrows as the root of the number of prompts.
-        let needed = (prompts as f64 * (width / options.tolerance).powi(2)).ceil() as usize;
+        let needed = (different as f64 * (width / options.tolerance).powi(2)).ceil() as usize;
         let tolerance = options.tolerance;
-        return Err(CalibrateError::NotEnough { what, prompts, width, tolerance, needed });
+        return Err(CalibrateError::NotEnough { what, prompts: different, width, tolerance, needed });
     }
     let lambda = estimate(f64::from(grid[at]), resamples.iter().filter_map(|resample| resample.0).collect());
     Ok(Calibration::new(name, models, options.target, lambda, prompts, cost, score))
@@ -204,11 +214,24 @@ fn choose(target: Target, values: &[f64], costs: &[f64]) -> Option<usize> {
 
 /// The mean, each value counted so many times.
 fn mean(values: &[f64], times: Option<&[u32]>) -> f64 {
-    let sum: f64 = match times {
-        Some(times) => values.iter().zip(times).map(|(value, times)| value * f64::from(*times)).sum(),
-        None => values.iter().sum(),
-    };
-    sum / values.len() as f64
+    match times {
+        Some(times) => {
+            let sum: f64 = values.iter().zip(times).map(|(value, times)| value * f64::from(*times)).sum();
+            sum / times.iter().map(|times| f64::from(*times)).sum::<f64>()
+        }
+        None => values.iter().sum::<f64>() / values.len() as f64,
+    }
+}
+
+/// For each prompt the number of its embedding among the different ones, and how many these are.
+fn groups(embeddings: &Matrix) -> (Vec<usize>, usize) {
+    let mut known = std::collections::HashMap::new();
+    let bits = |row: &[f32]| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+    let groups = embeddings.iter_rows().map(|row| {
+        let next = known.len();
+        *known.entry(bits(row)).or_insert(next)
+    });
+    (groups.collect(), known.len())
 }
 
 fn check(

@@ -74,6 +74,25 @@ fn what_cannot_be_said_is_not_said() {
     assert!(error.unwrap_err().to_string().contains("99 and must be 100"));
 }
 
+/// Copies of a prompt are no further evidence: they do not make an interval narrower.
+#[test]
+fn copies_of_a_prompt_count_once() {
+    let (router, models, embeddings, _) = case(1000);
+    let of = |prompts: usize, copies: usize| {
+        // Every so-many-th, so that they are spread as all are.
+        let row = |index: usize| embeddings.row(index / copies * (1000 / prompts))[0];
+        let some = Matrix::from_fn(prompts * copies, 1, |index, _| row(index));
+        let wide = Options { tolerance: 0.9, ..options(Target::Cost(0.4)) };
+        calibrate("direct", &router, &models, &some, None, &wide)
+    };
+    let copied = of(1, 80).unwrap_err();
+    assert!(matches!(copied, CalibrateError::TooFew { prompts: 1 }), "{copied}");
+    let width = |found: &Estimate| found.high - found.low;
+    let (once, copied, more) = (of(50, 1).unwrap().cost, of(50, 10).unwrap().cost, of(500, 1).unwrap().cost);
+    assert_eq!(once, copied);
+    assert!(width(&more) < 0.6 * width(&copied), "{more:?} {copied:?}");
+}
+
 #[test]
 fn the_artefact_is_for_its_router_and_pool() {
     let (router, models, embeddings, _) = case(1000);
