@@ -3,9 +3,10 @@
 mod bundles;
 mod commands;
 mod logging;
+mod terminal;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Prepared material is allocated in one thread and freed in another, in pieces of megabytes: the system's allocator
@@ -87,7 +88,7 @@ fn main() -> ExitCode {
         Err(error) if broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             // The whole chain in one line; none of our errors holds a prompt, a share or a key.
-            eprintln!("error: {}", chain(&error));
+            terminal::say(&format!("error: {}", chain(&error)));
             ExitCode::FAILURE
         }
     }
@@ -100,12 +101,20 @@ fn refuse(error: &clap::Error) -> ExitCode {
         Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
         _ => None,
     };
+    let command = commands_of(std::env::args_os().skip(1));
+    let routes = command == "route";
     let hint = match word {
-        Some(word) if word.starts_with('-') && word.contains(char::is_whitespace) => {
-            "a prompt that begins with a dash would be taken for an option; put -- before it"
+        Some(word) if routes && word.starts_with('-') && word.contains(char::is_whitespace) => {
+            "a prompt that begins with a dash would be taken for an option; put -- before it".to_owned()
         }
-        Some(word) if !word.starts_with('-') => {
+        Some(word) if routes && !word.starts_with('-') => {
             "there are more words than one prompt; put the prompt in quotes, one prompt a call, or use --input"
+                .to_owned()
+        }
+        Some(word) if !command.is_empty() && !word.starts_with('-') => {
+            format!(
+                "{command} takes no word without an option: name files by their options, as a bundle by --bundle FILE"
+            )
         }
         _ => {
             // Help goes to stdout, errors to stderr; a failure to print either has nowhere to go.
@@ -113,8 +122,26 @@ fn refuse(error: &clap::Error) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    eprintln!("error: {hint}; see `blindroute route --help`");
+    terminal::say(&format!("error: {hint}; see `blindroute {command} --help`"));
     ExitCode::from(2)
+}
+
+/// The command among the arguments, as `bundle show`.
+fn commands_of(arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
+    let mut command = Cli::command();
+    let mut path: Vec<String> = Vec::new();
+    for argument in arguments {
+        let name = argument.to_string_lossy();
+        match command.find_subcommand(name.as_ref()).cloned() {
+            Some(found) => {
+                path.push(found.get_name().to_owned());
+                command = found;
+            }
+            None if name.starts_with('-') && path.is_empty() => {}
+            None => break,
+        }
+    }
+    path.join(" ")
 }
 
 /// Did writing our output fail because its reader is gone?
@@ -144,7 +171,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        use clap::CommandFactory;
         Cli::command().debug_assert();
     }
 

@@ -80,7 +80,13 @@ fn answer(path: &str, body: &Value) -> (u16, Value) {
     let words = |text: &str| text.split(' ').count() as f64;
     if path.ends_with("/chat/completions") {
         let prompt = body["messages"][0]["content"].as_str().unwrap();
+        let few = body["model"].as_str().unwrap().starts_with("few");
+        if few && body["top_logprobs"].as_u64() > Some(5) {
+            let detail = "top_logprobs must be between 0 and 5";
+            return (400, json!({"error": {"message": detail, "type": "invalid_request_error"}}));
+        }
         let (token, logprob) = match body["model"].as_str().unwrap() {
+            "few" | "few too" => ("no", -0.3),
             "gruff" => ("no", -0.1 * words(prompt)),
             "kind" => ("yes", -0.2),
             "mute" => return (200, json!({"choices": [{"message": {"content": "hm"}, "logprobs": null}]})),
@@ -163,6 +169,43 @@ fn fingerprints_are_measured_resumed_and_refused() {
     assert_eq!(read(&out)["models"].as_array().unwrap().len(), 2, "a refusal loses nothing");
     let address = ["fingerprint", "--base-url", "ftp://x", "--model", "a", "--probes", &probes, "--out", &out];
     assert!(run(&address).error().contains("begins with https://"));
+}
+
+/// Some endpoints tell of five likely tokens at each place, where OpenAI's tells of twenty.
+#[test]
+fn an_endpoint_that_tells_of_fewer_tokens_is_asked_for_fewer() {
+    let home = tempfile::tempdir().unwrap();
+    let mock = Mock::start();
+    let probes = write(home.path(), "probes.jsonl", "\u{feff}{\"prompt\": \"one\"}\n{\"prompt\": \"two words\"}\n");
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let fingerprint = |out: &str, rest: &[&str]| {
+        let common = ["fingerprint", "--base-url", &mock.address, "--probes", &probes, "--out", out, "--json"];
+        run_within(Duration::from_secs(60), command(&[&common[..], rest].concat()), b"")
+    };
+    let used = |ran: &harness::Ran| ran.json()["top_logprobs"].clone();
+    let (few, many) = (path("few.json"), path("many.json"));
+    let ran = fingerprint(&few, &["--model", "few"]);
+    assert!(used(&ran) == json!(5) && ran.stderr.contains("allows fewer than 20 top_logprobs"), "{}", ran.stderr);
+    let kept: Value = serde_json::from_slice(&std::fs::read(&few).unwrap()).unwrap();
+    assert_eq!(kept["top_logprobs"], json!(5));
+    // The file says how its other models are asked.
+    assert_eq!(used(&fingerprint(&few, &["--model", "few too", "--model", "kind"])), json!(5));
+    let asked = mock.asked.lock().unwrap().last().unwrap()["body"]["top_logprobs"].clone();
+    assert_eq!(asked, json!(5));
+    // What was measured with twenty does not go together with five.
+    assert_eq!(used(&fingerprint(&many, &["--model", "kind"])), json!(20));
+    let ran = fingerprint(&many, &["--model", "few"]);
+    assert!(ran.error().contains("allows fewer than 20 top_logprobs; give --top-logprobs N"), "{}", ran.stderr);
+    let ran = fingerprint(&many, &["--model", "few", "--top-logprobs", "5"]);
+    assert!(
+        ran.error().contains("was measured by other probes, tokens, kind, scorer or top_logprobs"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(used(&fingerprint(&path("three.json"), &["--model", "few", "--top-logprobs", "3"])), json!(3));
+    let own = fingerprint(&path("own.json"), &["--model", "gruff", "--kind", "perplexity"]);
+    assert_eq!(used(&own), Value::Null);
+    assert!(fingerprint(&few, &["--model", "a\u{1b}b"]).error().contains("the name of a --model holds the control"));
 }
 
 /// A table of three models, of which the second answers what holds a letter, the third the rest.

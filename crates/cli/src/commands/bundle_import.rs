@@ -79,7 +79,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 /// One answer on stdout.
 pub(super) fn print(text: &str) -> anyhow::Result<()> {
     use std::io::Write as _;
-    writeln!(std::io::stdout().lock(), "{text}").context("could not write to stdout")
+    writeln!(std::io::stdout().lock(), "{}", crate::terminal::plain(text)).context("could not write to stdout")
 }
 
 /// An error if this file surely cannot be written: better now than after the work.

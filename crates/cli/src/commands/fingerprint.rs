@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, Options, Probes, fingerprint};
-use indicatif::{ProgressBar, ProgressStyle};
+use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint};
+use blindroute_routing::bundle::Model;
+use indicatif::ProgressStyle;
 
 use super::bundle_import::{check_out, print, write_file};
+
+/// What endpoints allow that allow fewer than OpenAI's.
+const FEW_TOP_LOGPROBS: u32 = 5;
 
 /// Measure models' descriptors through an endpoint that speaks OpenAI's protocol, for CSCR. Models that the file has already
 /// are left as they are: a measurement that was cut goes on, and a model can be added later.
@@ -33,6 +37,10 @@ pub(crate) struct FingerprintArgs {
     /// The width of a footprint.
     #[arg(long, default_value_t = 128)]
     width: usize,
+    /// How many of each place's likeliest tokens a footprint asks for, 1 to 20 [default: 20, or 5 where the endpoint allows no
+    /// more; what a file was measured with].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    top_logprobs: Option<u32>,
     /// Who judges perplexity: an endpoint whose completions can echo a prompt with its log-probabilities [default: each
     /// model judges its own answers].
     #[arg(long, value_name = "URL", requires = "scorer_model")]
@@ -64,9 +72,17 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
         KindArg::Footprint => (Kind::Footprint, 10),
         KindArg::Perplexity => (Kind::Perplexity, 64),
     };
-    let options = Options { kind, tokens: args.tokens.unwrap_or(tokens), width: args.width };
+    let there = match args.out.try_exists() {
+        Ok(true) => Some(Fingerprints::read(&args.out)?),
+        _ => None,
+    };
+    let asked = args.top_logprobs.or(there.as_ref().map(Fingerprints::top_logprobs)).unwrap_or(MOST_TOP_LOGPROBS);
+    let mut options = Options { kind, tokens: args.tokens.unwrap_or(tokens), width: args.width, top_logprobs: asked };
     if options.tokens == 0 || !(2..=65536).contains(&options.width) {
         bail!("--tokens must be at least 1 and --width from 2 to 65536");
+    }
+    for name in &args.model {
+        Model::check_name(name).map_err(|problem| anyhow::anyhow!("the name of a --model {problem}"))?;
     }
     let probes = Probes::read(&args.probes, args.most)?;
     blindroute_runtime::choose_cryptography();
@@ -75,14 +91,12 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
     let scorer = args.scorer_url.as_deref().map(|url| Endpoint::new(url, key.as_deref())).transpose()?;
     let scorer = scorer.as_ref().zip(args.scorer_model.as_deref());
 
-    let empty = Fingerprints::new(&options, &probes, scorer.map(|(_, model)| model));
-    let mut all = match args.out.try_exists() {
-        Ok(true) => Fingerprints::read(&args.out)?,
-        _ => empty.clone(),
-    };
+    let judge = scorer.map(|(_, model)| model);
+    let empty = Fingerprints::new(&options, &probes, judge);
+    let mut all = there.unwrap_or_else(|| empty.clone());
     if !all.compares_with(&empty) {
         bail!(
-            "{} was measured by other probes, tokens, kind or scorer; measure alike, or name another --out",
+            "{} was measured by other probes, tokens, kind, scorer or top_logprobs; measure alike, or name another --out",
             args.out.display()
         );
     }
@@ -92,10 +106,22 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
             tracing::info!("{model} is in {} already", args.out.display());
             continue;
         }
-        let bar = ProgressBar::new(probes.len() as u64);
+        let bar = crate::terminal::bar(probes.len() as u64);
         bar.set_style(ProgressStyle::with_template("asking {msg} {wide_bar} {pos}/{len} {eta}")?);
         bar.set_message(model.clone());
-        let found = fingerprint(&endpoint, model, scorer, &probes, &options, &mut |done| bar.set_position(done as u64));
+        let measure = |options: &Options| {
+            fingerprint(&endpoint, model, scorer, &probes, options, &mut |done| bar.set_position(done as u64))
+        };
+        let mut found = measure(&options);
+        // All models of a file are asked alike, so only the first can be asked for less.
+        if matches!(&found, Err(error) if error.is_of_top_logprobs()) && args.top_logprobs.is_none() && all.is_empty() {
+            options.top_logprobs = FEW_TOP_LOGPROBS;
+            all = Fingerprints::new(&options, &probes, judge);
+            tracing::warn!(
+                "the endpoint allows fewer than {asked} top_logprobs; all models of this file are measured with {FEW_TOP_LOGPROBS}"
+            );
+            found = measure(&options);
+        }
         bar.finish_and_clear();
         let found = found.with_context(|| format!("could not measure {model}"))?;
         all.insert(model, found);
@@ -105,9 +131,14 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
         write_file(all.to_json()?.as_bytes(), &args.out)?;
         measured.push(model);
     }
+    let asked = (kind == Kind::Footprint).then(|| all.top_logprobs());
+    let top = asked.map(|asked| format!(" with {asked} top_logprobs")).unwrap_or_default();
     print(&if args.json {
-        serde_json::json!({"out": args.out, "models": all.len(), "measured": measured, "probes": probes.len()})
-            .to_string()
+        let (models, probes) = (all.len(), probes.len());
+        serde_json::json!({
+            "out": args.out, "models": models, "measured": measured, "probes": probes, "top_logprobs": asked,
+        })
+        .to_string()
     } else {
         format!(
             "{}: {} models, {} measured now by {} probes",
@@ -115,6 +146,6 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
             all.len(),
             measured.len(),
             probes.len()
-        )
+        ) + &top
     })
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use blindroute_lab::similarity::{correlation, read_pairs};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use super::bundle_import::print;
 
@@ -25,7 +25,7 @@ pub(crate) struct SimilarityArgs {
 pub(crate) fn run(args: &SimilarityArgs) -> anyhow::Result<()> {
     let pairs = read_pairs(&args.pairs)?;
     let bundle = crate::bundles::open(args.bundle.as_deref())?;
-    let bar = ProgressBar::new(0);
+    let bar = crate::terminal::bar(0);
     bar.set_style(ProgressStyle::with_template("embedding texts {wide_bar} {pos}/{len} {eta}")?);
     let found = correlation(&bundle, &pairs, &mut |done, of| {
         bar.set_length(of as u64);

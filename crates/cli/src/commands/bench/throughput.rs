@@ -104,7 +104,9 @@ fn measure_batch(
     let filling = work.fill(&route, tokens, args.scene, most)?;
     if filling.is_none() {
         bar.suspend(|| {
-            eprintln!("{batch} x {tokens} tokens: too much material to wait prepared, so only as needed");
+            crate::terminal::say(&format!(
+                "{batch} x {tokens} tokens: too much material to wait prepared, so only as needed"
+            ));
         });
     }
     for &at_once in &args.concurrency {

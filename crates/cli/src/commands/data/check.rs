@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::PathBuf};
 use blindroute_lab::data::{Check, Missing, ModelCheck, PerSplit, Repeated, check};
 
 use super::super::bundle_import::print;
+use crate::terminal::plain_line;
 
 /// How many sources, and how many repeated prompts, the table lists; JSON has more.
 const LISTED: usize = 20;
@@ -46,7 +47,7 @@ fn describe(check: &Check) -> String {
     repeated(&mut text, "texts that occur again", &check.repeated);
     repeated(&mut text, "of these, in more than one split", &check.across_splits);
     for warning in &check.warnings {
-        let _ = writeln!(text, "warning: {warning}");
+        let _ = writeln!(text, "warning: {}", plain_line(warning));
     }
     if check.warnings.is_empty() {
         text.push_str("no warnings\n");
@@ -56,10 +57,11 @@ fn describe(check: &Check) -> String {
 }
 
 fn sources(text: &mut String, check: &Check) {
-    let names = check.sources.keys().take(LISTED).map(|name| name.chars().count());
+    let names = check.sources.keys().take(LISTED).map(|name| plain_line(name).chars().count());
     let width = names.max().unwrap_or(0).max("source".len());
     let _ = writeln!(text, "\n{:width$}  {:>6}  {:>6}  {:>6}", "source", "train", "valid", "test");
     let mut row = |name: &str, counts: &PerSplit| {
+        let name = plain_line(name);
         let _ = writeln!(text, "{name:width$}  {:>6}  {:>6}  {:>6}", counts.train, counts.valid, counts.test);
     };
     for (name, counts) in check.sources.iter().take(LISTED) {
@@ -74,7 +76,11 @@ fn sources(text: &mut String, check: &Check) {
 fn models(text: &mut String, models: &[ModelCheck]) {
     let width = models.iter().map(|model| model.name.chars().count()).max().unwrap_or(0).max("model".len());
     let unit = models.first().map_or("", |model| model.cost_unit.as_str());
-    let unit = if unit.is_empty() { "no unit given" } else { unit };
+    let unit = match unit {
+        _ if models.iter().any(|model| model.cost_unit != unit) => "in several units",
+        "" => "no unit given",
+        unit => unit,
+    };
     let _ = writeln!(text, "\nscores and wins on train; a win is to be the cheapest of the best; costs: {unit}");
     let _ = writeln!(text, "{:width$}  {:>10}  {:>6}  {:>6}  {:>7}", "model", "cost", "score", "wins", "missing");
     for model in models {
@@ -107,7 +113,8 @@ fn repeated(text: &mut String, what: &str, repeated: &Repeated) {
     let _ = write!(text, "{what}: {}", repeated.texts);
     if repeated.texts > 0 {
         let group = |group: &Vec<_>| {
-            let ids = |prompt: &blindroute_lab::data::PromptRef| format!("{} ({})", prompt.id, prompt.split);
+            let ids =
+                |prompt: &blindroute_lab::data::PromptRef| format!("{} ({})", plain_line(&prompt.id), prompt.split);
             let more = if group.len() > 4 { " = …" } else { "" };
             group.iter().take(4).map(ids).collect::<Vec<_>>().join(" = ") + more
         };

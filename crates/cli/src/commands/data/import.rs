@@ -11,7 +11,6 @@ use blindroute_lab::data::{
     },
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
-use indicatif::ProgressBar;
 
 use super::super::bundle_import::print;
 
@@ -94,7 +93,7 @@ pub(crate) fn run(command: ImportCommand) -> anyhow::Result<()> {
 }
 
 fn report(common: &CommonArgs, import: impl FnOnce() -> Result<Imported, DataError>) -> anyhow::Result<()> {
-    let spinner = ProgressBar::new_spinner();
+    let spinner = crate::terminal::spinner();
     spinner.set_message(format!("reading {}", common.from.display()));
     spinner.enable_steady_tick(std::time::Duration::from_millis(200));
     let imported = import();
