@@ -96,9 +96,19 @@ fn names_and_numbers_that_are_none() {
     }
     refused(&["route", "x", "--lambda", "cheap"], &["invalid value", "--lambda"]);
     refused(&["route", "x", "--config"], &["--config"]);
+    refused(&["route", "x", "--unknown-model", "nobody"], &["\"nobody\", is not in this bundle's pool; it has: "]);
+    refused(&["route", "x", "--unknown-share", "0.3"], &["--unknown-model"]);
+    let of_pool = ["route", "x", "--unknown-model", "qwen2.5-7b-instruct", "--unknown-share"];
+    refused(&[&of_pool[..], &["1.5"]].concat(), &["the share of unknown text is 1.5", "from 0 to 1"]);
     refused(&["route", "--input", "/nowhere/at/all.jsonl"], &["cannot open /nowhere/at/all.jsonl", "standard input"]);
-    let folder = run_within(SOON, command(&["route", "--placement", "local", "--input", "/tmp"]), b"");
-    assert!(folder.error().contains("/tmp"), "{}", folder.stderr);
+    for (option, placement) in [("--input", "local"), ("--input", "full"), ("--lines", "full")] {
+        refused(
+            &["route", "--placement", placement, option, "/tmp"],
+            &["cannot read /tmp: it is a directory; give a file"],
+        );
+    }
+    refused(&["bundle", "show", "mine.blindroute"], &["bundle show takes no word", "a bundle by --bundle FILE"]);
+    refused(&["-v", "data", "check", "DATA"], &["data check takes no word", "`blindroute data check --help`"]);
 }
 
 #[test]
@@ -130,6 +140,16 @@ fn bundles_that_cannot_be_used() {
     }
     with(&|bytes| bytes[8] = 99, &["format version 99", "this program"]);
     with(&|bytes| bytes[0] = b'B', &["not a blindroute file"]);
+    // An encoder alone is a good bundle, but no router.
+    let encoder = home.path().join("encoder.blindroute").into_os_string();
+    let small = small_bundle(home.path()).into_os_string();
+    let made = run(&["bundle".into(), "encoder".into(), "--bundle".into(), small, "--out".into(), encoder.clone()]);
+    assert_eq!(made.code, Some(0), "{}", made.stderr);
+    for placement in ["full", "local"] {
+        let arguments: [OsString; 6] =
+            ["route".into(), "x".into(), "--placement".into(), placement.into(), "--bundle".into(), encoder.clone()];
+        refused(&arguments, &["has an encoder and no router: put one into it with `blindroute train`"]);
+    }
 }
 
 #[test]

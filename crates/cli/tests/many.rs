@@ -104,6 +104,118 @@ fn lines_that_share_sessions_are_answered_as_if_alone() {
     assert!(answers[3]["error"].as_str().unwrap().contains("not UTF-8"));
 }
 
+/// Routes lines in the clear: what is tested is how they are read and answered.
+fn local(home: &std::path::Path, form: &str, more: &[&str], text: &[u8]) -> harness::Ran {
+    let bundle = small_bundle(home);
+    let bundle = bundle.to_str().unwrap();
+    let arguments = [&["route", form, "-", "--placement", "local", "--bundle", bundle], more].concat();
+    run_within(LIMIT, command(&arguments), text)
+}
+
+#[test]
+fn ids_come_back_as_they_were_and_prompts_in_openais_forms() {
+    let home = tempfile::tempdir().unwrap();
+    let prompt = "What is the capital of France?";
+    let cases = [
+        (
+            format!(r#"{{"id": 123456789012345678901234567890, "prompt": "{prompt}"}}"#),
+            "123456789012345678901234567890",
+        ),
+        (format!(r#"{{"prompt": "{prompt}", "id": {{"b": 1, "a": 1.50}}}}"#), r#"{"b": 1, "a": 1.50}"#),
+        (format!(r#"{{"id": "\ud800x", "messages": [{{"role": "user", "content": "{prompt}"}}]}}"#), r#""\ud800x""#),
+        (
+            format!(
+                r#"{{"custom_id": "r-1", "method": "POST", "url": "/v1/chat/completions",
+                "body": {{"messages": [{{"role": "user", "content": [{{"type": "text", "text": "{prompt}"}}]}}]}}}}"#
+            )
+            .replace('\n', " "),
+            r#""r-1""#,
+        ),
+    ];
+    // With a mark at the beginning, and lines as Windows ends them.
+    let lines: String = cases.iter().map(|(line, _)| format!("{line}\r\n")).collect();
+    let ran = local(home.path(), "--input", &[], format!("\u{feff}{lines}").as_bytes());
+    assert_eq!(ran.code, Some(0), "{} {}", ran.stdout, ran.stderr);
+    let answers: Vec<&str> = ran.stdout.lines().collect();
+    assert_eq!(answers.len(), 4);
+    let model = |answer: &str| answer.split_once("\"model\":\"").unwrap().1.split('"').next().unwrap().to_owned();
+    for (answer, (_, id)) in answers.iter().zip(&cases) {
+        assert!(answer.starts_with(&format!("{{\"id\":{id},")), "{answer}");
+        assert_eq!(model(answer), model(answers[0]));
+    }
+    // Half an emoji: routed, and said; a line without a prompt keeps its id.
+    let odd = "{\"id\": 1e400, \"prompt\": \"capital \\ud83d city\"}\n{\"id\": {\"z\": 1, \"a\": 2}, \"prompt\": 7}\n";
+    let ran = local(home.path(), "--input", &[], odd.as_bytes());
+    let answers: Vec<&str> = ran.stdout.lines().collect();
+    assert!(answers[0].starts_with("{\"id\":1e400,\"note\":\"1 escapes of lone surrogates"), "{}", answers[0]);
+    assert!(answers[1].starts_with("{\"id\":{\"z\": 1, \"a\": 2},\"line\":2,\"error\":"), "{}", answers[1]);
+}
+
+#[test]
+fn text_outside_the_vocabulary_is_said_and_may_have_a_model_of_its_own() {
+    let home = tempfile::tempdir().unwrap();
+    let thai = "ประเทศไทยมีกี่จังหวัดและเมืองหลวงชื่ออะไร";
+    let prompts = [thai.to_owned(), "a".repeat(5000), "What is the capital of France?".to_owned()];
+    let text = prompts.join("\n");
+    let plain = local(home.path(), "--lines", &["--json"], text.as_bytes()).lines();
+    for answer in &plain[..2] {
+        assert!(answer["unknown"].as_u64() >= Some(1), "{answer}");
+        assert!(answer["unknown_note"].as_str().unwrap().contains("100 % of the text read is not in"), "{answer}");
+    }
+    assert_eq!((&plain[2]["unknown"], plain[2].get("unknown_note")), (&0.into(), None));
+    // Any model that the router did not choose.
+    let pool = Bundle::open(&harness::default_bundle()).unwrap().bundle.into_parts().models;
+    let other =
+        pool.iter().map(|model| model.name.as_str()).find(|name| plain.iter().all(|answer| answer["model"] != *name));
+    let other = other.unwrap();
+    let policy = ["--json", "--unknown-model", other, "--unknown-share", "0.4"];
+    let chosen = local(home.path(), "--lines", &policy, text.as_bytes()).lines();
+    for answer in &chosen[..2] {
+        assert_eq!((&answer["model"], &answer["by_unknown_text"]), (&other.into(), &true.into()));
+    }
+    assert_eq!((&chosen[2]["model"], chosen[2].get("by_unknown_text")), (&plain[2]["model"], None));
+    // The session runs all the same: servers see a bucket and openings as for any prompt.
+    let bundle = small_bundle(home.path());
+    let full = run(&["route", thai, "--json", "--unknown-model", other, "--bundle", bundle.to_str().unwrap()]).json();
+    assert_eq!((&full["model"], &full["bucket"]), (&other.into(), &32.into()));
+    assert!(full["openings"].as_u64() > Some(0), "{full}");
+}
+
+#[test]
+fn lines_say_what_was_cut_and_what_is_no_line_of_text() {
+    let home = tempfile::tempdir().unwrap();
+    let long = "A sentence of seven words or so. ".repeat(60);
+    let ran = local(home.path(), "--lines", &[], format!("One.\n{long}\n").as_bytes());
+    assert_eq!((ran.code, ran.stdout.lines().count()), (Some(0), 2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 2: only the first 256 of"), "{}", ran.stderr);
+    let json = local(home.path(), "--lines", &["--json"], format!("One.\n{long}\n").as_bytes());
+    assert!(json.lines()[1]["cut_from"].is_string() && !json.stderr.contains("line 2"), "{}", json.stderr);
+
+    let objects = "{\"id\": 1, \"prompt\": \"zebracanary\"}\n";
+    for (form, text, says) in [
+        ("--lines", objects, "this looks like JSON Lines; use --input"),
+        ("--lines", "id,prompt\n1,zebracanary\n", "the header of a table"),
+        (
+            "--input",
+            "[{\"id\": 1, \"prompt\": \"zebracanary\"}]\n",
+            "is a list; give one object a line (jq -c '.[]' FILE",
+        ),
+        ("--input", "\u{feff}\n[\n", "is a list; give one object a line"),
+    ] {
+        let ran = local(home.path(), form, &[], text.as_bytes());
+        assert!(ran.error().contains(says) && !ran.stderr.contains("zebracanary"), "{}", ran.stderr);
+        // A file is looked at before anything is started.
+        let file = harness::write(home.path(), "input", text);
+        let ran = run_within(Duration::from_secs(20), command(&["route", form, &file]), b"");
+        assert!(ran.error().contains(says) && ran.error().contains("cannot route "), "{}", ran.stderr);
+    }
+    let wide: Vec<u8> = "\u{feff}What?\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert!(local(home.path(), "--lines", &[], &wide).error().contains("it is UTF-16 text; save it as UTF-8"));
+    let ran = local(home.path(), "--lines", &[], b"text,label\nWhat?,1\n");
+    assert!(ran.code == Some(0) && ran.stderr.contains("looks like the header of a table"), "{}", ran.stderr);
+    assert_eq!(ran.stdout.lines().count(), 2);
+}
+
 #[test]
 fn options_that_do_not_fit_are_refused() {
     for (arguments, says) in [

@@ -1,11 +1,11 @@
 //! `blindroute route`: the main job.
 
 use super::route_many::{self, Form, Many};
-use crate::bundles;
+use crate::{bundles, terminal};
 use anyhow::Context;
 use blindroute_lab::calibrate::Calibration;
 use blindroute_placement::{
-    Placement, PlacementError, PrivateRouter, Programs, Request, RouteReport, check_lambda, remove_files,
+    Placement, PlacementError, PrivateRouter, Programs, Request, RouteReport, UnknownText, check_lambda, remove_files,
 };
 use blindroute_runtime::config::Configuration;
 use blindroute_runtime::{ClientConfig, Shutdown};
@@ -35,10 +35,17 @@ pub(crate) struct RouteArgs {
     /// Weight of cost of this calibration (see `blindroute calibrate`), for its router
     #[arg(long, value_name = "FILE.json", conflicts_with = "lambda")]
     calibration: Option<PathBuf>,
+    /// The model for prompts that the router can hardly read: more than --unknown-share of their characters are not in its
+    /// vocabulary. Their sessions run all the same
+    #[arg(long, value_name = "NAME")]
+    unknown_model: Option<String>,
+    /// For --unknown-model, the largest share of unknown characters for which the router still chooses, 0 to 1
+    #[arg(long, value_name = "NUMBER", default_value_t = 0.5, requires = "unknown_model", allow_hyphen_values = true)]
+    unknown_share: f64,
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Route many: one {"id", "prompt"} a line, "-" for standard input; prints a JSON line each
+    /// Route many: one {"id", "prompt"} (or "messages", or a line of OpenAI's batch files) per line, "-" for standard input; prints a JSON line each
     #[arg(long, value_name = "FILE.jsonl")]
     input: Option<PathBuf>,
     /// Route many: one prompt a line, "-" for standard input; prints the chosen model of each, or JSON with --json
@@ -86,7 +93,7 @@ impl From<PlacementArg> for Placement {
 
 /// A spinner on stderr while something goes on; nothing where stderr is no terminal.
 pub(crate) fn spinner() -> ProgressBar {
-    let bar = ProgressBar::new_spinner();
+    let bar = terminal::spinner();
     if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
         bar.set_style(style);
     }
@@ -113,15 +120,19 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     }
     let many = args.many();
     if let Some(many) = &many {
-        route_many::open(many.path, many.form)?;
+        route_many::check(many.path, many.form)?;
     }
     let calibration = args.calibration.as_deref().map(Calibration::open).transpose()?;
     if let Some(calibration) = &calibration {
         check_lambda(calibration.weight())?;
     }
+    let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
     clean_up_on_signals()?;
     let bar = spinner();
-    let router = open(args, &bar)?;
+    let mut router = open(args, unknown.as_ref(), &bar)?;
+    if let Some(unknown) = &unknown {
+        router = router.with_unknown_text(unknown)?;
+    }
     let mut request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
     let index = router.router_index(request.router.as_deref())?;
     if let Some(calibration) = &calibration {
@@ -153,7 +164,7 @@ impl RouteArgs {
     }
 }
 
-fn open(args: &RouteArgs, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
+fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     bar.set_message("reading the bundle");
     if let Some(path) = &args.config {
         let config = ClientConfig::load(path)?.config;
@@ -164,10 +175,13 @@ fn open(args: &RouteArgs, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     if args.placement == PlacementArg::Local {
         return Ok(PrivateRouter::local(&bundle)?);
     }
+    // Before three processes are started for nothing.
     let known: Vec<String> = bundle.parts().routers.iter().map(|router| router.name.clone()).collect();
-    if let Some(name) = args.router.clone().filter(|name| !known.contains(name)) {
-        // Before three processes are started for nothing.
-        return Err(PlacementError::UnknownRouter { name, known }.into());
+    if known.is_empty() || args.router.as_ref().is_some_and(|name| !known.contains(name)) {
+        return Err(PlacementError::UnknownRouter { name: args.router.clone().unwrap_or_default(), known }.into());
+    }
+    if let Some(unknown) = unknown {
+        unknown.place(&bundle.parts().models)?;
     }
     let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
     Ok(PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?)
@@ -180,7 +194,8 @@ pub(super) fn clean_up_on_signals() -> anyhow::Result<()> {
     let told = shutdown.clone();
     shutdown.on_trigger(move || {
         remove_files();
-        eprintln!("error: stopped by {}; nothing is left running", told.reason().unwrap_or("a signal"));
+        let reason = told.reason().unwrap_or("a signal");
+        terminal::say(&format!("error: stopped by {reason}; nothing is left running"));
         std::process::exit(told.exit_status().map_or(1, i32::from));
     });
     Ok(())
@@ -197,9 +212,10 @@ fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     writeln!(out, "  price     {} {}", report.price, report.price_unit)?;
     writeln!(out, "  router    {} (lambda {}), placement {:?}", report.router, report.lambda, report.placement)?;
     let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
-    writeln!(out, "  tokens    {}{bucket}", report.tokens)?;
-    if let Some(cut) = &report.cut_from {
-        writeln!(out, "  note      {cut}")?;
+    let unknown = if report.unknown > 0 { format!(", {} unknown", report.unknown) } else { String::new() };
+    writeln!(out, "  tokens    {}{unknown}{bucket}", report.tokens)?;
+    for note in report.cut_from.iter().chain(&report.unknown_note) {
+        writeln!(out, "  note      {note}")?;
     }
     writeln!(
         out,

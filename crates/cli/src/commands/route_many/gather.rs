@@ -1,9 +1,10 @@
 //! Lines to batches: those that are there together and ask the same task of the servers share a session.
 
 use super::Form;
+use super::object::Object;
 use super::queue::{Line, MAX_LINE, Queue};
 use blindroute_routing::program::Task;
-use serde::Deserialize;
+use serde_json::value::RawValue;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +23,10 @@ pub(super) struct Prompt {
     pub(super) place: usize,
     /// Its number in the file, from 1.
     pub(super) number: usize,
-    pub(super) id: Option<serde_json::Value>,
+    pub(super) id: Option<Box<RawValue>>,
     pub(super) text: Result<String, String>,
+    /// What the reader should know of how it was read.
+    pub(super) note: Option<String>,
     /// What it asks of the servers; none where they are not asked, or where nobody wants to know.
     pub(super) task: Option<Task>,
 }
@@ -108,20 +111,17 @@ impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
 
     fn read(&self, line: Line) -> Prompt {
         let Line { place, number, text } = line;
-        let (id, text) = match (self.form, text) {
-            (_, Err(error)) => (None, Err(error)),
-            (Form::Prompt, Ok(text)) => (None, plain(&text)),
-            (Form::Object, Ok(text)) => match parse(&text, number) {
-                Ok(Object { id, prompt }) => (Some(id), Ok(prompt)),
-                Err(error) => (None, Err(error)),
-            },
+        let Object { id, prompt: text, note } = match (self.form, text) {
+            (_, Err(error)) => Object { prompt: Err(error), ..Object::default() },
+            (Form::Prompt, Ok(text)) => Object { prompt: plain(&text), ..Object::default() },
+            (Form::Object, Ok(text)) => Object::read(&text, number),
         };
-        let task = text.as_deref().map(&self.task);
-        match task {
-            Ok(Ok(task)) => Prompt { place, number, id, text, task },
-            Ok(Err(error)) => Prompt { place, number, id, text: Err(error), task: None },
-            Err(_) => Prompt { place, number, id, text, task: None },
-        }
+        let (text, task) = match text.as_deref().map(&self.task) {
+            Ok(Ok(task)) => (text, task),
+            Ok(Err(error)) => (Err(error), None),
+            Err(_) => (text, None),
+        };
+        Prompt { place, number, id, text, note, task }
     }
 }
 
@@ -131,29 +131,11 @@ impl Prompt {
     }
 }
 
-/// A line of objects.
-#[derive(Deserialize)]
-struct Object {
-    id: serde_json::Value,
-    prompt: String,
-}
-
 fn plain(text: &[u8]) -> Result<String, String> {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     let text = std::str::from_utf8(text).map_err(|_| "it is not UTF-8; convert the file".to_owned())?;
     Ok(text.to_owned())
-}
-
-fn parse(text: &[u8], number: usize) -> Result<Object, String> {
-    let text = std::str::from_utf8(text).map_err(|_| format!("line {number} is not UTF-8; convert the file"))?;
-    serde_json::from_str(text).map_err(|error| {
-        // The position, never the text: it may be a prompt.
-        format!(
-            "line {number} is no {{\"id\", \"prompt\"}} object (column {}); see `blindroute route --help`",
-            error.column()
-        )
-    })
 }
 
 #[cfg(test)]

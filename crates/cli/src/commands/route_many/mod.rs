@@ -2,7 +2,9 @@
 //! order of the lines.
 
 mod gather;
+mod object;
 mod queue;
+mod shape;
 
 use anyhow::Context;
 use blindroute_placement::{PrivateRouter, Request, RouteReport, TaskBatch};
@@ -11,6 +13,7 @@ use gather::{Batch, Gatherer, PATIENCE, Prompt};
 use indicatif::ProgressBar;
 use queue::Queue;
 use serde::Serialize;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
@@ -56,11 +59,22 @@ pub(crate) struct Many<'a> {
 #[derive(Serialize)]
 struct Answer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a serde_json::Value>,
+    id: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    /// What the reader should know of how the prompt was read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
     #[serde(flatten)]
     report: &'a RouteReport,
+}
+
+/// A line of the output for an object that could not be routed.
+#[derive(Serialize)]
+struct Failure<'a> {
+    id: Option<&'a RawValue>,
+    line: usize,
+    error: &'a str,
 }
 
 /// A line's answer, as it is printed.
@@ -70,14 +84,34 @@ struct Answered {
     failed: bool,
 }
 
-/// Opens the input before anything else is started.
-pub(crate) fn open(path: &Path, form: Form) -> anyhow::Result<Box<dyn BufRead + Send>> {
-    Ok(if path.as_os_str() == "-" {
-        Box::new(BufReader::new(io::stdin()))
-    } else {
-        let file = std::fs::File::open(path);
-        Box::new(BufReader::new(file.with_context(|| format!("cannot open {}; {}", path.display(), form.hint()))?))
-    })
+/// Whether the input can be opened and looks like what it is said to be, before anything else is started. Standard input is
+/// looked at when it is read: what it brings may take its time.
+///
+/// # Errors
+/// If the file is not there, is none, or is surely in another form.
+pub(crate) fn check(path: &Path, form: Form) -> anyhow::Result<()> {
+    let mut reader = open(path, form)?;
+    if !path.is_file() {
+        return Ok(());
+    }
+    let first = queue::first_line(&mut reader);
+    let first = first.with_context(|| format!("cannot read {}; {}", path.display(), form.hint()))?;
+    match first.map(|line| shape::look(&line, form)) {
+        Some(Err(problem)) => anyhow::bail!("cannot route {}: {problem}", path.display()),
+        _ => Ok(()),
+    }
+}
+
+fn open(path: &Path, form: Form) -> anyhow::Result<Box<dyn BufRead + Send>> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::new(io::stdin())));
+    }
+    let file = std::fs::File::open(path);
+    let file = file.with_context(|| format!("cannot open {}; {}", path.display(), form.hint()))?;
+    if path.is_dir() {
+        anyhow::bail!("cannot read {}: it is a directory; {}", path.display(), form.hint());
+    }
+    Ok(Box::new(BufReader::new(file)))
 }
 
 impl Many<'_> {
@@ -175,16 +209,23 @@ impl Many<'_> {
 
     /// A line's answer in the form of the output.
     fn answered(&self, prompt: &Prompt, routed: &Result<RouteReport, String>) -> Answered {
-        let Prompt { place, number, id, .. } = prompt;
+        let Prompt { place, number, id, note, .. } = prompt;
+        let (id, note) = (id.as_deref(), note.as_deref());
         let object = self.form == Form::Object;
         let text = match routed {
             Ok(report) if object || self.json => {
-                let answer = Answer { id: id.as_ref(), line: (!object).then_some(*number), report };
-                // Numbers and strings always have a JSON form.
+                let answer = Answer { id, line: (!object).then_some(*number), note, report };
+                // Numbers, strings and what was JSON before always have a JSON form.
                 serde_json::to_string(&answer).unwrap_or_default()
             }
-            Ok(report) => report.model.clone(),
-            Err(error) if object => serde_json::json!({"id": id, "line": number, "error": error}).to_string(),
+            Ok(report) => {
+                // A name alone cannot say that it was chosen by a part of the prompt.
+                for note in report.cut_from.iter().chain(&report.unknown_note) {
+                    tracing::warn!("line {number}: {note}");
+                }
+                report.model.clone()
+            }
+            Err(error) if object => serde_json::to_string(&Failure { id, line: *number, error }).unwrap_or_default(),
             Err(error) if self.json => serde_json::json!({"line": number, "error": error}).to_string(),
             Err(error) => format!("error: line {number}: {error}"),
         };

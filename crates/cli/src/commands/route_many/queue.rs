@@ -1,6 +1,6 @@
 //! Lines on their way from the reader to those that route them.
 
-use super::Form;
+use super::{Form, shape};
 use std::collections::VecDeque;
 use std::io::{self, BufRead, Read};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -47,9 +47,10 @@ impl Queue {
 
     /// Reads to the end, or until nobody wants more.
     pub(super) fn fill(&self, mut reader: impl BufRead, form: Form) {
-        let (mut place, mut number) = (0, 0);
+        let (mut place, mut number, mut looked) = (0, 0, false);
         loop {
             let text = match next_line(&mut reader) {
+                Ok(Some(text)) if number == 0 => text.map(shape::without_mark),
                 Ok(Some(text)) => text,
                 end => {
                     let mut state = self.lock();
@@ -59,8 +60,22 @@ impl Queue {
                 }
             };
             number += 1;
-            let blank =
-                form == Form::Object && text.as_ref().is_ok_and(|text| text.iter().all(u8::is_ascii_whitespace));
+            let blank = text.as_ref().is_ok_and(|text| text.iter().all(u8::is_ascii_whitespace));
+            if let (false, false, Ok(line)) = (looked, blank, &text) {
+                looked = true;
+                match shape::look(line, form) {
+                    Ok(None) => {}
+                    Ok(Some(warning)) => tracing::warn!("{warning}"),
+                    Err(problem) => {
+                        let mut state = self.lock();
+                        (state.ended, state.failure) =
+                            (true, Some(io::Error::new(io::ErrorKind::InvalidData, problem)));
+                        drop(state);
+                        return self.changed.notify_all();
+                    }
+                }
+            }
+            let blank = form == Form::Object && blank;
             let full = |state: &mut State| state.lines.len() >= self.limit && !state.stopped;
             let mut state = self.changed.wait_while(self.lock(), full).unwrap_or_else(PoisonError::into_inner);
             if state.stopped {
@@ -112,6 +127,19 @@ impl Queue {
         let mut state = self.lock();
         (state.read, state.failure.take())
     }
+}
+
+/// An input's first line that is not blank, without the mark that a file may begin with.
+pub(super) fn first_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut first = true;
+    while let Some(line) = next_line(reader)? {
+        let line = line.unwrap_or_default();
+        let line = if std::mem::take(&mut first) { shape::without_mark(line) } else { line };
+        if !line.iter().all(u8::is_ascii_whitespace) {
+            return Ok(Some(line));
+        }
+    }
+    Ok(None)
 }
 
 /// The next line with its end, or what is wrong with it; none after the last.
