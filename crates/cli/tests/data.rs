@@ -123,3 +123,70 @@ fn a_set_with_gaps_is_checked_and_not_trained_on() {
     assert!(found.error().contains("line 2: the score of \"two\" is not a number"), "{}", found.stderr);
     assert!(!found.stderr.contains(SECRET));
 }
+
+/// What stands in files reaches the terminal without commanding it, and a table's units are said everywhere.
+#[test]
+fn what_files_hold_does_not_command_the_terminal() {
+    let home = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(home.path().join(name), text).unwrap();
+    let models =
+        r#"[{"name": "one", "cost": "1", "cost_unit": "USD"}, {"name": "two", "cost": 2, "cost_unit": "EUR"}]"#;
+    write("models.json", models);
+    let line = |id: &str, split: &str| {
+        serde_json::json!({"id": id, "prompt": "the same", "source": "\u{9b}31m\nsource", "split": split}).to_string()
+            + "\n"
+    };
+    write(
+        "prompts.jsonl",
+        &(line("a\u{1b}[2J\nb", "train")
+            + &line("b", "valid")
+            + &line("c", "test")
+            + &line("d", "train").replace("the same", "another")),
+    );
+    write("outcomes.csv", "id,one,two\nd,0,1\n\"a\u{1b}[2J\nb\",1,0\nb,0,1\nc,1,0\n");
+    let data = home.path().to_str().unwrap();
+    let clean = |text: &str| text.chars().all(|c| c == '\n' || !c.is_control());
+    let found = run(&["data", "check", "--data", data]);
+    assert!(clean(&found.stdout) && found.stdout.contains("a\\u001b[2J\\u000ab (train)"), "{}", found.stdout);
+    assert!(found.stdout.contains("\n\\u009b31m\\u000asource") && found.stdout.contains("costs: in several units"));
+    let json = run(&["data", "check", "--data", data, "--json"]);
+    assert!(clean(&json.stdout));
+    assert_eq!(json.json()["across_splits"]["groups"][0][0]["id"], "a\u{1b}[2J\nb");
+
+    let units = "the models' prices are in 2 units (\"EUR\", \"USD\")";
+    assert!(found.stdout.contains(units), "{}", found.stdout);
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (bundle, out) = (harness::small_bundle(home.path()), path("out.blindroute"));
+    let bundle = bundle.to_str().unwrap();
+    let trained = run(&["train", "uniroute", "--k", "2", "--data", data, "--bundle", bundle, "--out", &out, "--json"]);
+    assert!(trained.stderr.contains(units), "{}", trained.stderr);
+    assert!(trained.json()["warnings"][0].as_str().unwrap().contains(units));
+    let measured = run(&["eval", "--data", data, "--bundle", &out, "--bootstrap", "0"]);
+    assert_eq!(measured.code, Some(0), "{}", measured.stderr);
+    assert!(measured.stderr.contains(units) && measured.stdout.contains(units), "{}", measured.stdout);
+    let prompts = harness::write(home.path(), "mine.jsonl", &"{\"prompt\": \"the same\"}\n".repeat(80));
+    let calibrated =
+        run(&["calibrate", "--prompts", &prompts, "--bundle", &out, "--cost", "0.9", "--out", &path("c.json")]);
+    assert!(calibrated.stderr.contains(units), "{}", calibrated.stderr);
+    // Eighty copies of one prompt are one prompt.
+    assert!(
+        calibrated.error().contains("not enough data: 1 prompts (copies of one count once)"),
+        "{}",
+        calibrated.stderr
+    );
+
+    // A name fails where it is read, not after minutes of training.
+    for (name, says) in [("", "the name of model 2 is empty"), ("\\u001b[2J", "control character U+001B")] {
+        write("models.json", &models.replace("two", name));
+        for arguments in [
+            vec!["data", "check", "--data", data],
+            vec!["train", "direct", "--data", data, "--bundle", bundle, "--out", &out],
+        ] {
+            let ran = run(&arguments);
+            assert!(ran.error().contains(says) && clean(&ran.stderr), "{}", ran.stderr);
+        }
+    }
+    // A path is printed as well.
+    let ran = run(&["data", "check", "--data", "no\u{1b}[2J\nwhere"]);
+    assert!(clean(&ran.stderr) && ran.error().contains("no\\u001b[2J\\u000awhere"), "{:?}", ran.stderr);
+}

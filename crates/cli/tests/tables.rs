@@ -94,7 +94,7 @@ fn prompts_to_calibrate_with_say_what_is_wrong() {
         (String::new(), "has no prompt"),
         (line("\"tiny\": 1"), "line 1: there is no score of"),
         ("{\"prompt\": \" \"}\n".to_owned(), "line 1: its prompt is empty"),
-        (line("\"tiny\": NaN"), "line 1: it is no JSON object"),
+        (line("\"tiny\": NaN"), "line 1: it holds NaN or Infinity, which JSON has not"),
         (format!("{{\"prompt\": \"{SECRET}\"}}\n"), "not enough data: 1 prompts"),
     ] {
         let prompts = write(home.path(), "prompts.jsonl", &text);

@@ -3,14 +3,13 @@
 use std::path::PathBuf;
 
 use blindroute_lab::{
-    data::Dataset,
     fingerprint::Fingerprints,
     join::{Options, join},
 };
 
 use super::{
     bundle_import::{check_out, print, write_bundle},
-    train::embed,
+    train::{embed, load},
 };
 
 /// Let models join the pool of a bundle's UniRoute and CSCR routers: a price and a descriptor each, no training.
@@ -52,7 +51,7 @@ pub(crate) fn run(args: &AddArgs) -> anyhow::Result<()> {
     if !(args.smoothing.is_finite() && args.smoothing >= 0.0) {
         anyhow::bail!("--smoothing is a number from 0, not {}", args.smoothing);
     }
-    let dataset = Dataset::load(&args.data)?;
+    let dataset = load(&args.data)?;
     let bundle = crate::bundles::open(Some(&args.bundle))?;
     let fingerprints = args.descriptors.as_deref().map(Fingerprints::read).transpose()?;
     let embeddings = embed(&bundle, &dataset, args.embeddings.as_deref())?;

@@ -6,11 +6,12 @@ use anyhow::Context;
 use blindroute_lab::{
     ClearEmbedder,
     calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate},
+    data::units_warning,
     embedder::embed_all,
     evaluation::Bootstrap,
 };
 use blindroute_routing::tokenizer::Tokenizer;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use super::bundle_import::{check_out, print, write_file};
 
@@ -61,10 +62,13 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     let bundle = crate::bundles::open(args.bundle.as_deref())?;
     let parts = bundle.parts();
     let router = bundle.router(args.router.as_deref())?;
+    if let Some(warning) = units_warning(&parts.models) {
+        tracing::warn!("{warning}");
+    }
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
     let tokenizer = Tokenizer::from_json(&parts.tokenizer).context("the bundle's tokenizer")?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
-    let bar = ProgressBar::new(user.prompts.len() as u64);
+    let bar = crate::terminal::bar(user.prompts.len() as u64);
     bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
     let prompts = user.prompts.iter().map(String::as_str);
     let embeddings = embed_all(prompts, &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64));

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use blindroute_lab::{
-    data::{Dataset, Split},
+    data::Split,
     student::{Corpus, Course, Lessons, Options, Progress, Tie, distil},
 };
 use blindroute_routing::{
     bundle::{Activation, Attention, Bundle, EncoderConfig, Matrix, Norms, Precision},
     tokenizer::{MAX_TOKENS, Tokenizer},
 };
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use crate::bundles::Shipped;
 
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
         name.into()
     });
 
-    let bar = ProgressBar::new(args.steps as u64);
+    let bar = crate::terminal::bar(args.steps as u64);
     bar.set_style(ProgressStyle::with_template("distilling {wide_bar} {pos}/{len} {eta} {msg}")?);
     let mut mean = Smoothed::default();
     let student = distil(&course, &options, Some(&checkpoint), &mut |progress| {
@@ -167,7 +167,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
 
 /// The routing table's train split as lessons.
 fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Tokenizer) -> anyhow::Result<Lessons> {
-    let dataset = Dataset::load(folder)?;
+    let dataset = super::train::load(folder)?;
     let router = router(teacher, &dataset, &args.router)?;
     let places = dataset.places(Split::Train);
     let scores = dataset.scores();

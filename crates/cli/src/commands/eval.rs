@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use blindroute_lab::{
     baselines::{knn, mlp},
-    data::{Dataset, Split},
+    data::{Dataset, Split, units_warning},
     direct,
     evaluation::{
         About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
@@ -17,7 +17,7 @@ use clap::Args;
 use super::{
     bench::today,
     bundle_import::{check_out, print, write_file},
-    train::{embed, spinner},
+    train::{embed, load, spinner},
 };
 use crate::bundles;
 
@@ -89,7 +89,7 @@ struct Side {
 /// Measures, writes the files that were asked for, and prints the table.
 pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     [&args.html, &args.csv].into_iter().flatten().try_for_each(|path| check_out(path))?;
-    let dataset = Dataset::load(&args.data)?;
+    let dataset = load(&args.data)?;
     let open = |group: Group, path: Option<&Path>| -> anyhow::Result<(Group, Bundle)> {
         let bundle = bundles::open(path)?;
         check_pool(&bundle, dataset.models(), path)?;
@@ -199,7 +199,7 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
         split: args.split.to_string(),
         date: Some(today()),
         source: args.source.clone(),
-        notes: notes.into_iter().map(str::to_owned).collect(),
+        notes: notes.into_iter().map(str::to_owned).chain(units_warning(dataset.models())).collect(),
     };
     let query_costs = match dataset.query_costs() {
         None if args.query_costs => {

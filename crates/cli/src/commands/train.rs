@@ -7,14 +7,19 @@ use std::{
 
 use anyhow::{Context, bail};
 use blindroute_lab::{
-    Chosen, LambdaRule, Method, Trained, cscr, data::Dataset, direct, embed_dataset, evaluation::Report,
-    fingerprint::Fingerprints, train_router, uniroute,
+    Chosen, LambdaRule, Method, Trained, cscr,
+    data::{Dataset, units_warning},
+    direct, embed_dataset,
+    evaluation::Report,
+    fingerprint::Fingerprints,
+    train_router, uniroute,
 };
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::bundle_import::{check_out, print, write_bundle};
+use crate::terminal;
 
 /// Train a router on a routing data set and put it into a bundle.
 #[derive(clap::Args, Debug)]
@@ -187,7 +192,7 @@ fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
 
 fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> anyhow::Result<()> {
     check_out(&common.out)?;
-    let dataset = Dataset::load(&common.data)?;
+    let dataset = load(&common.data)?;
     let read = Bundle::open(&common.bundle)
         .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
     for name in &read.unknown {
@@ -211,7 +216,17 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     print(&if common.json {
         let Trained { bundle, chosen, valid, test, .. } = &trained;
         let digest = bundle.digest().to_string();
-        serde_json::to_string(&Summary { router: name, out: &common.out, bytes, digest, chosen, valid, test })?
+        let warnings = units_warning(dataset.models()).into_iter().collect();
+        serde_json::to_string(&Summary {
+            router: name,
+            out: &common.out,
+            bytes,
+            digest,
+            chosen,
+            valid,
+            test,
+            warnings,
+        })?
     } else {
         describe(name, &trained, dataset.models())
     })
@@ -242,6 +257,15 @@ impl Given {
     }
 }
 
+/// Reads a data set, and warns of prices that cannot be compared.
+pub(super) fn load(folder: &Path) -> anyhow::Result<Dataset> {
+    let dataset = Dataset::load(folder)?;
+    if let Some(warning) = units_warning(dataset.models()) {
+        tracing::warn!("{warning}");
+    }
+    Ok(dataset)
+}
+
 /// The router of this name, for the data set's models.
 pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> anyhow::Result<&'a Router> {
     let router = bundle.router(Some(name))?;
@@ -253,7 +277,7 @@ pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> a
 
 /// The data set's embeddings by the bundle's encoder, with a progress bar.
 pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Matrix> {
-    let bar = ProgressBar::new(dataset.prompts().len() as u64);
+    let bar = terminal::bar(dataset.prompts().len() as u64);
     bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
     let embeddings = embed_dataset(bundle, dataset, cache, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
@@ -262,7 +286,7 @@ pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) ->
 
 /// Something that moves while work of unknown length is done.
 pub(super) fn spinner(message: &str) -> ProgressBar {
-    let spinner = ProgressBar::new_spinner();
+    let spinner = terminal::spinner();
     spinner.set_message(message.to_owned());
     spinner.enable_steady_tick(std::time::Duration::from_millis(200));
     spinner
@@ -277,6 +301,9 @@ struct Summary<'a> {
     chosen: &'a Chosen,
     valid: &'a Report,
     test: &'a Report,
+    /// What makes the figures doubtful; left out where nothing does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
@@ -313,5 +340,8 @@ fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
         .map(|(model, count)| format!("{} {count}", model.name))
         .collect();
     let _ = write!(text, "  chosen: {}", chosen.join(", "));
+    if let Some(warning) = units_warning(models) {
+        let _ = write!(text, "\nwarning: {warning}");
+    }
     text
 }

@@ -7,7 +7,8 @@ use super::bench::cosine;
 use super::bundle_import::{check_out, print};
 use super::eval::{check_names, check_pool, parse_split};
 use super::route::clean_up_on_signals;
-use crate::bundles;
+use super::train::load;
+use crate::{bundles, terminal};
 use anyhow::{Context, bail};
 use blindroute_lab::ClearEmbedder;
 use blindroute_lab::data::{Dataset, Split};
@@ -19,7 +20,7 @@ use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_routing::program::{Task, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use journal::{Answer, Choices, Journal, RouterSubject, Subject};
 use report::Agreement;
 use std::path::PathBuf;
@@ -66,7 +67,7 @@ struct Work {
 
 impl Work {
     fn new(args: &AgreementArgs) -> anyhow::Result<Self> {
-        let dataset = Dataset::load(&args.data)?;
+        let dataset = load(&args.data)?;
         let bundle = bundles::open(args.bundle.as_deref())?;
         check_pool(&bundle, dataset.models(), args.bundle.as_deref())?;
         check_names(&args.router, std::iter::once(&bundle))?;
@@ -112,7 +113,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
         check_out(path)?;
     }
     let mut journal = Journal::open(args.journal.as_deref(), &work.subject())?;
-    let bar = ProgressBar::new(work.places.len() as u64);
+    let bar = terminal::bar(work.places.len() as u64);
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
     bar.set_message("embedding in the clear");
     let tokenizer = Tokenizer::from_json(&work.bundle.parts().tokenizer)?;
