@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::model::{AnyFactor, Factor};
 use crate::secret::Secret;
 use blindroute_ring::Word;
+use blindroute_ring::fss::HashKey;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
@@ -27,6 +28,8 @@ pub enum Record {
 /// A server's keys of function secret sharing: its roots, and the corrections that both servers have, as they came.
 /// Wiped on drop; prints its size only.
 pub struct Keys {
+    /// The session's hash, which is public.
+    pub(crate) hash_key: Arc<HashKey>,
     /// One root a key.
     pub(crate) roots: Zeroizing<Vec<u128>>,
     /// What the protocol that uses them reads.

@@ -6,9 +6,9 @@
 mod common;
 
 use blindroute_protocol::{
-    Channel, ChannelError, Comparison, Dealer, DealerModel, DealerSeeds, Error, Form, Inputs, MaterialQueue, Meter,
-    Online, Output, Party, Prepare, Seed, ServerModel, Shape, Tensor, WeightId, WeightKind, WeightShares, WeightSpec,
-    ZeroSeed,
+    Channel, ChannelError, Comparison, Dealer, DealerModel, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue,
+    Meter, Online, Output, Party, Prepare, Seed, ServerModel, Shape, Tensor, WeightId, WeightKind, WeightShares,
+    WeightSpec, ZeroSeed,
 };
 use blindroute_testkit::{Fault, Parties, TestWorld};
 use common::{Gate, body, gate, row};
@@ -204,7 +204,8 @@ fn a_channel_that_breaks_its_word_is_an_error() {
         assert!(matches!(found, Err(Error::Program(_))), "{found:?}");
         let model = model(&program.weights);
         let (writer, reader) = MaterialQueue::bounded(1 << 20);
-        Prepare::run(&program, &model, &Seed::new([3; 16]), &mut std::io::empty(), &writer).unwrap();
+        Prepare::run(&program, &model, (&Seed::new([3; 16]), HashKey::new(&[9; 16])), &mut std::io::empty(), &writer)
+            .unwrap();
         writer.finish(Ok(()));
         let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
         let found = Online::run(&program, &model, inputs, &reader, zero_seed(), &mut Zeros { extra });
@@ -235,8 +236,15 @@ fn a_queue_that_closes_ends_both_phases() {
     // The online phase vanished while the preparation waits for room.
     let (writer, reader) = MaterialQueue::bounded(1);
     std::thread::scope(|scope| {
-        let prepare =
-            scope.spawn(|| Prepare::run(&program, &model, &Seed::new([3; 16]), &mut std::io::empty(), &writer));
+        let prepare = scope.spawn(|| {
+            Prepare::run(
+                &program,
+                &model,
+                (&Seed::new([3; 16]), HashKey::new(&[9; 16])),
+                &mut std::io::empty(),
+                &writer,
+            )
+        });
         reader.wait_ready().unwrap();
         drop(reader);
         assert!(matches!(prepare.join().unwrap(), Err(Error::MaterialEnded)));
@@ -256,7 +264,8 @@ fn material_of_another_program_is_an_error() {
     let model = model(&program.weights);
     let other = Gate { weights: program.weights.clone(), inputs: program.inputs.clone(), body: Other {} };
     let (writer, reader) = MaterialQueue::bounded(1 << 20);
-    Prepare::run(&other, &model, &Seed::new([3; 16]), &mut std::io::empty(), &writer).unwrap();
+    Prepare::run(&other, &model, (&Seed::new([3; 16]), HashKey::new(&[9; 16])), &mut std::io::empty(), &writer)
+        .unwrap();
     writer.finish(Ok(()));
     let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
     let found = Online::run(&program, &model, inputs, &reader, zero_seed(), &mut Zeros { extra: 0 });
@@ -274,7 +283,12 @@ fn material_of_another_program_is_an_error() {
     let seeds = || [Seed::new([5; 16]), Seed::new([6; 16])];
     let masks = DealerModel::new(&program.weights, &seeds());
     assert!(matches!(
-        Dealer::run(&program, &masks, DealerSeeds(seeds()), [&mut std::io::sink(), &mut Closed]),
+        Dealer::run(
+            &program,
+            &masks,
+            DealerSeeds(seeds(), HashKey::new(&[9; 16])),
+            [&mut std::io::sink(), &mut Closed]
+        ),
         Err(Error::Sink(_))
     ));
 }

@@ -3,7 +3,7 @@
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed::call_this_thread;
 use blindroute_protocol::{
-    Cost, Dealer, DealerModel, DealerSeeds, Error, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
+    Cost, Dealer, DealerModel, DealerSeeds, Error, HashKey, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
     OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares, ZeroSeed,
 };
 use std::io::{Read, Write};
@@ -140,6 +140,10 @@ impl TestWorld {
         seed_of(self.seed, purpose)
     }
 
+    fn hash_key(&self) -> HashKey {
+        HashKey::new(self.secret(9).expose())
+    }
+
     /// The seed of zeros as `party` makes it.
     fn zero_seed(&self, party: Party) -> ZeroSeed {
         // The exclusive or of two halves that hold the same number would not hold it.
@@ -213,7 +217,7 @@ impl TestWorld {
         let (sink_zero, source_zero) = pipe(usize::MAX, self.recorded);
         std::thread::scope(|scope| {
             let dealer = scope.spawn({
-                let seeds = DealerSeeds(material_seeds.clone());
+                let seeds = DealerSeeds(material_seeds.clone(), self.hash_key());
                 let dealer_model = &dealer_model;
                 move || {
                     call_this_thread("dealer");
@@ -231,10 +235,10 @@ impl TestWorld {
                 .map(|(((shares, inputs), channel), (mask_seed, material_seed))| {
                     let source = sources[shares.party().index()].take();
                     let specs = &specs;
-                    let zeros = self.zero_seed(shares.party());
+                    let agreed = (self.zero_seed(shares.party()), self.hash_key());
                     scope.spawn(move || {
                         call_this_thread(["server 0 online", "server 1 online"][shares.party().index()]);
-                        server(program, specs, shares, inputs, channel, mask_seed, material_seed, source, zeros)
+                        server(program, specs, shares, inputs, channel, mask_seed, material_seed, source, agreed)
                     })
                 })
                 .collect();
@@ -274,7 +278,7 @@ fn server<P: Program>(
     mask_seed: &Seed,
     material_seed: &Seed,
     source: Option<PipeSource>,
-    zeros: ZeroSeed,
+    (zeros, hash_key): (ZeroSeed, HashKey),
 ) -> Result<(OutputShare, Cost), Error> {
     let model = ServerModel::set_up(specs, shares, mask_seed, &mut channel)?;
     let (writer, reader) = MaterialQueue::bounded(1 << 30);
@@ -286,7 +290,7 @@ fn server<P: Program>(
                 Some(source) => Box::new(source),
                 None => Box::new(std::io::empty()),
             };
-            let result = Prepare::run(program, model, material_seed, &mut source, &writer);
+            let result = Prepare::run(program, model, (material_seed, hash_key), &mut source, &writer);
             writer.finish(result);
         });
         reader.wait_ready()?;

@@ -21,18 +21,21 @@ use crate::protocols::{
 use crate::record::{Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
+use blindroute_ring::fss::HashKey;
 use blindroute_ring::lanes::combine;
 use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, pack, reserve_wiped};
 use std::io::{Read, Write};
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The seeds of one session's material, one a server. The dealer shares seed i with server i.
+/// The seeds of one session's material, one a server, and the key of the session's hashes, which is public. The dealer
+/// shares seed i with server i, and the key with both.
 #[derive(Debug)]
-pub struct DealerSeeds(pub [Seed; 2]);
+pub struct DealerSeeds(pub [Seed; 2], pub HashKey);
 
 struct DealerRole<'a> {
     streams: [Prg; 2],
+    hash_key: HashKey,
     /// To party zero, who needs the corrections of keys only, and to party one.
     sinks: [&'a mut dyn Write; 2],
     buffer: Zeroizing<Vec<u8>>,
@@ -105,9 +108,14 @@ impl Role for DealerRole<'_> {
         Ok(value)
     }
 
-    fn keys(&mut self, len: usize, bytes: usize, deal: impl FnOnce([&[u128]; 2], &mut Vec<u8>)) -> Result<(), Error> {
+    fn keys(
+        &mut self,
+        len: usize,
+        bytes: usize,
+        deal: impl FnOnce(&HashKey, [&[u128]; 2], &mut Vec<u8>),
+    ) -> Result<(), Error> {
         let mut roots = self.streams.each_mut().map(|stream| stream.words::<u128>(len));
-        deal(roots.each_ref().map(Vec::as_slice), &mut self.buffer);
+        deal(&self.hash_key, roots.each_ref().map(Vec::as_slice), &mut self.buffer);
         roots.zeroize();
         debug_assert_eq!(self.buffer.len(), bytes);
         self.send_to_both()
@@ -131,6 +139,7 @@ fn random_bits(stream: &mut Prg, planes: usize, len: usize) -> BitTensor {
 struct PrepareRole<'a> {
     party: Party,
     stream: Prg,
+    hash_key: Arc<HashKey>,
     source: &'a mut dyn Read,
     queue: &'a QueueWriter,
     buffer: Zeroizing<Vec<u8>>,
@@ -185,11 +194,16 @@ impl Role for PrepareRole<'_> {
         }
     }
 
-    fn keys(&mut self, len: usize, bytes: usize, _deal: impl FnOnce([&[u128]; 2], &mut Vec<u8>)) -> Result<(), Error> {
+    fn keys(
+        &mut self,
+        len: usize,
+        bytes: usize,
+        _deal: impl FnOnce(&HashKey, [&[u128]; 2], &mut Vec<u8>),
+    ) -> Result<(), Error> {
         let roots = Zeroizing::new(self.stream.words(len));
         let mut corrections = Zeroizing::new(vec![0; bytes]);
         self.source.read_exact(&mut corrections).map_err(Error::Material)?;
-        self.queue.push(Record::Keys(Keys { roots, corrections }))
+        self.queue.push(Record::Keys(Keys { hash_key: Arc::clone(&self.hash_key), roots, corrections }))
     }
 
     fn hand<W: RingWord>(&mut self, words: &Arc<Secret<W>>) -> Result<(), Error> {
@@ -236,7 +250,8 @@ impl Dealer {
         seeds: DealerSeeds,
         sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
-        let role = DealerRole { streams: seeds.0.each_ref().map(Prg::new), sinks, buffer: Zeroizing::default() };
+        let DealerSeeds(seeds, hash_key) = seeds;
+        let role = DealerRole { streams: seeds.each_ref().map(Prg::new), hash_key, sinks, buffer: Zeroizing::default() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Dealer(model) }, &weights, &inputs);
         program.run(&mut machine)?;
@@ -249,19 +264,19 @@ impl Dealer {
 pub struct Prepare;
 
 impl Prepare {
-    /// Turns a seed and the dealer's stream into prepared material.
+    /// Turns a seed and the dealer's stream into prepared material. `hash_key` is the session's, from the dealer.
     ///
     /// # Errors
     /// If the stream ends or the queue's reader goes away; the queue is told either way.
     pub fn run<P: Program>(
         program: &P,
         model: &ServerModel,
-        seed: &Seed,
+        (seed, hash_key): (&Seed, HashKey),
         source: &mut dyn Read,
         queue: &QueueWriter,
     ) -> Result<(), Error> {
-        let role =
-            PrepareRole { party: model.party(), stream: Prg::new(seed), source, queue, buffer: Zeroizing::default() };
+        let (stream, hash_key) = (Prg::new(seed), Arc::new(hash_key));
+        let role = PrepareRole { party: model.party(), stream, hash_key, source, queue, buffer: Zeroizing::default() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Server(model) }, &weights, &inputs);
         program.run(&mut machine)

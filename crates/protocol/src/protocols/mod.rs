@@ -31,6 +31,7 @@ use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::record::{Keys, RingWord};
 use crate::secret::Secret;
+use blindroute_ring::fss::HashKey;
 use blindroute_ring::{Shape, Tensor};
 use std::sync::Arc;
 
@@ -57,8 +58,13 @@ pub(crate) trait Role {
         value: impl FnOnce() -> BitTensor,
     ) -> Result<BitTensor, Error>;
     /// Gives a server's online phase `len` keys: a root each from its seed (the dealer has both servers'), and `bytes`
-    /// bytes of corrections that the dealer alone can make and sends to both.
-    fn keys(&mut self, len: usize, bytes: usize, deal: impl FnOnce([&[u128]; 2], &mut Vec<u8>)) -> Result<(), Error>;
+    /// bytes of corrections that the dealer alone can make, with the session's hash, and sends to both.
+    fn keys(
+        &mut self,
+        len: usize,
+        bytes: usize,
+        deal: impl FnOnce(&HashKey, [&[u128]; 2], &mut Vec<u8>),
+    ) -> Result<(), Error>;
     /// Gives a server's online phase a piece of material.
     fn hand<W: RingWord>(&mut self, words: &Arc<Secret<W>>) -> Result<(), Error>;
     /// Gives a server's online phase a piece of material.

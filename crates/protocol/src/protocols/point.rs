@@ -4,8 +4,8 @@
 //! 2^k, to J planes of n bits. **Cost** one opening for any J: 8·⌈n/64⌉·J bytes each way; material for w window bits:
 //! 16·(max(w − 8, 0) + 1)·n bytes to each server and 8·⌈n/64⌉ to server 1. One key serves every threshold, for a
 //! comparison with a constant only shifts the public part. **Security** a server sees bits under fresh mask bits; its
-//! keys alone are noise as long as the fixed-key hash is (see [`blindroute_ring::fss`]): computational, where the digits
-//! rest on the seeds' generator only. **Error** that of [`comparison`](super::comparison). **Source** Boyle, Gilboa,
+//! keys alone are noise as long as the hash is, which is keyed by session (see [`blindroute_ring::fss`]): one assumption
+//! more than the digits take, which rest on the seeds' generator only. **Error** that of [`comparison`](super::comparison). **Source** Boyle, Gilboa,
 //! Ishai, CCS'16; offsets as in Boyle, Gilboa, Ishai, TCC'19; Grotto, Storrier et al., CCS'23. **Differs from the
 //! source** in that the window's top bit is apart, and that the opened result is a masked bit of the other gates.
 
@@ -69,9 +69,9 @@ pub(crate) fn offline<W: RingWord>(
     role.hand_bits(top)?;
     let depth = comparison.window() - 1;
     for (start, count) in chunks(words.len()) {
-        role.keys(count, BitKeys::byte_len(count, depth), |roots, bytes| {
+        role.keys(count, BitKeys::byte_len(count, depth), |hash_key, roots, bytes| {
             let secret = zeroize::Zeroizing::new(points(&words[start..start + count], 0, comparison));
-            BitKeys::deal(roots, &secret, depth).to_bytes(bytes);
+            BitKeys::deal(hash_key, roots, &secret, depth).to_bytes(bytes);
         })?;
     }
     Ok(())
@@ -97,11 +97,11 @@ pub(crate) fn online<W: RingWord>(
         }
     }
     for (start, count) in chunks(words.len()) {
-        let Keys { roots, corrections } = server.pop_keys(count)?;
+        let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
         let keys = BitKeys::from_bytes(&corrections, count, comparison.window() - 1).ok_or_else(mismatch)?;
         for (plane, &threshold) in comparison.thresholds.iter().enumerate() {
             let points = points(&words[start..start + count], threshold, comparison);
-            let less = zeroize::Zeroizing::new(keys.evaluate(party, &roots, &points));
+            let less = zeroize::Zeroizing::new(keys.evaluate(&hash_key, party, &roots, &points));
             for (word, less) in result.plane_mut(plane)[start / 64..].iter_mut().zip(less.iter()) {
                 *word ^= less;
             }

@@ -55,7 +55,7 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     let shape = shape(comparison, lift, out);
     for (start, count) in chunks(words.len()) {
         let range = start..start + count;
-        role.keys(count, shape.byte_len(count), |roots, bytes| {
+        role.keys(count, shape.byte_len(count), |hash_key, roots, bytes| {
             let words = &words[range.clone()];
             let secret = zeroize::Zeroizing::new(points(words, 0, comparison));
             // (1 − 2τ) times the part.
@@ -66,7 +66,7 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
             };
             let payload = parts.map(signed);
             let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
-            PayloadKeys::deal(shape.clone(), roots, &secret, &payload).to_bytes(bytes);
+            PayloadKeys::deal(hash_key, shape.clone(), roots, &secret, &payload).to_bytes(bytes);
         })?;
     }
     Ok(())
@@ -87,11 +87,11 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
     let mut words = Secret::new(Tensor::zeros(out.shape));
     for (start, count) in chunks(public.data().len()) {
         let range = start..start + count;
-        let Keys { roots, corrections } = server.pop_keys(count)?;
+        let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
         let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
         let public = &public.data()[range.clone()];
         let points = [points(public, threshold, comparison)];
-        let less = keys.evaluate(party, &roots, &points, [&[0, 1, 2], &[0, 1, 2]], |_| 0);
+        let less = keys.evaluate(&hash_key, party, &roots, &points, [&[0, 1, 2], &[0, 1, 2]], |_| 0);
         let less: [Secret<V>; 3] = <[Vec<V>; 3]>::try_from(less.into_iter().flatten().collect::<Vec<_>>())
             .map_err(|_| mismatch())?
             .map(|part| Secret::new(Tensor::new(blindroute_ring::Shape::row(count), part)));

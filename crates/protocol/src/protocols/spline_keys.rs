@@ -65,7 +65,7 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     let shape = shape(comparison, out);
     for (start, count) in chunks(words.len()) {
         let range = start..start + count;
-        role.keys(count, shape.byte_len(count), |roots, bytes| {
+        role.keys(count, shape.byte_len(count), |hash_key, roots, bytes| {
             let words = &words[range.clone()];
             let secret = zeroize::Zeroizing::new(points(words, 0, comparison));
             let signed = |index: usize| {
@@ -75,7 +75,7 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
             };
             let payload: Vec<_> = (0..=2 * DEGREE).map(signed).collect();
             let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
-            PayloadKeys::deal(shape.clone(), roots, &secret, &payload).to_bytes(bytes);
+            PayloadKeys::deal(hash_key, shape.clone(), roots, &secret, &payload).to_bytes(bytes);
         })?;
     }
     Ok(())
@@ -99,7 +99,7 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
     let share = |parts: &[Arc<Secret<V>>], part: usize, index: usize| parts[part].expose().data()[index];
     let mut words = Secret::new(Tensor::zeros(out.shape));
     for (start, count) in chunks(public.data().len()) {
-        let Keys { roots, corrections } = server.pop_keys(count)?;
+        let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
         let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
         let public = &public.data()[start..start + count];
         let lifted: Vec<(V, usize)> = public
@@ -116,7 +116,7 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
             *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
         }
         let lists: Vec<_> = comparison.thresholds.iter().map(|&t| points(public, t, comparison)).collect();
-        let less = keys.evaluate(party, &roots, &lists, [&cases[0], &cases[1]], |index| lifted[index].1);
+        let less = keys.evaluate(&hash_key, party, &roots, &lists, [&cases[0], &cases[1]], |index| lifted[index].1);
         let less = zeroize::Zeroizing::new(less);
         for ((&threshold, difference), less) in comparison.thresholds.iter().zip(&differences).zip(less.iter()) {
             let shift = W::from_i64(threshold);

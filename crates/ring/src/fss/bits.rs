@@ -1,6 +1,6 @@
 //! Keys whose value is the bit \[c < r\], in exclusive-or shares.
 
-use super::hash::Hash;
+use super::hash::{Hash, HashKey};
 use super::{BATCH, Node, correct, spread};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -33,11 +33,11 @@ impl BitKeys {
         (Self::levels(depth) + 1) * len * 16
     }
 
-    /// The keys of secret points below 2^depth, from both parties' roots.
-    pub fn deal(roots: [&[u128]; 2], points: &[u32], depth: u32) -> Self {
+    /// The keys of secret points below 2^depth, from both parties' roots, which must not depend on `key`.
+    pub fn deal(key: &HashKey, roots: [&[u128]; 2], points: &[u32], depth: u32) -> Self {
         let (len, levels) = (points.len(), Self::levels(depth));
         let mut words = Zeroizing::new(vec![0; (levels + 1) * len]);
-        let mut hash = Hash::default();
+        let mut hash = Hash::new(key);
         let mut hashes = [[[0u128; BATCH]; 2]; 2];
         for start in (0..len).step_by(BATCH) {
             let count = BATCH.min(len - start);
@@ -78,11 +78,11 @@ impl BitKeys {
         Self { depth, len, words }
     }
 
-    /// `party`'s shares of \[c < r\] for each key's c: bit i mod 64 of word i / 64.
-    pub fn evaluate(&self, party: usize, roots: &[u128], points: &[u32]) -> Vec<u64> {
+    /// `party`'s shares of \[c < r\] for each key's c: bit i mod 64 of word i / 64. `key` is the dealer's.
+    pub fn evaluate(&self, key: &HashKey, party: usize, roots: &[u128], points: &[u32]) -> Vec<u64> {
         let (len, levels) = (self.len, Self::levels(self.depth));
         let mut bits = vec![0u64; len.div_ceil(64)];
-        let mut hash = Hash::default();
+        let mut hash = Hash::new(key);
         let mut hashes = [0u128; BATCH];
         for start in (0..len).step_by(BATCH) {
             let count = BATCH.min(len - start);

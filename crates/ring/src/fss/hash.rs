@@ -1,28 +1,53 @@
-//! The hash of the trees: fixed-key AES-128 in Matyas-Meyer-Oseas mode, h(s) = AES_K(s ⊕ tweak) ⊕ s, in batches.
+//! The hash of the trees: AES-128 under a public key, in Matyas-Meyer-Oseas mode, h(s) = AES_K(s ⊕ tweak) ⊕ s, in
+//! batches.
 //!
-//! One key for the tree, whose tweak is the direction, and one for the conversion of a seed to values, whose tweak is
-//! the block's number. **Source** Bellare et al., S&P'13; Guo et al., S&P'20, for what it takes.
+//! Two keys a session, both from the session's [`HashKey`]: one for the tree, whose tweak is the direction, and one for
+//! the conversion of a seed to values, whose tweak is the block's number.
+//!
+//! **Assumption** AES-128 behaves as an ideal cipher under each of these keys, or at least h is correlation robust.
+//! **Keys** are not secret, but must not depend on the roots: the dealer draws a key before the roots, for each session
+//! anew, and independent of them. A key of its own for each session is what keeps sessions apart: whoever guesses seeds
+//! offline compares with the nodes of one session at a time, not with all that were ever dealt, as under a fixed key.
+//! **Source** Bellare et al., S&P'13; Guo et al., S&P'20, for what the hash takes; Guo et al., CRYPTO'20, for what one
+//! key for all instances loses.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
-use std::sync::LazyLock;
 use zeroize::Zeroize;
 
-/// Nothing up the sleeve: the fraction digits of π in hexadecimal, the first and the second 128 bits.
-static TREE: LazyLock<Aes128> = LazyLock::new(|| keyed(0x243F_6A88_85A3_08D3_1319_8A2E_0370_7344));
-static CONVERT: LazyLock<Aes128> = LazyLock::new(|| keyed(0xA409_3822_299F_31D0_082E_FA98_EC4E_6C89));
+/// The key of one session's hashes, with its key schedules: make it once a session. Public.
+pub struct HashKey {
+    tree: Aes128,
+    convert: Aes128,
+}
 
-fn keyed(key: u128) -> Aes128 {
-    Aes128::new(&key.to_be_bytes().into())
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("HashKey")
+    }
+}
+
+impl HashKey {
+    /// From 128 bits that are drawn for one session, independent of its roots.
+    pub fn new(session: &[u8; 16]) -> Self {
+        // Different blocks under one key are different keys, and as good as independent.
+        let cipher = Aes128::new(session.into());
+        let [tree, convert] = [0u8, 1].map(|purpose| {
+            let mut block = Block::from([purpose; 16]);
+            cipher.encrypt_block(&mut block);
+            Aes128::new(&block)
+        });
+        Self { tree, convert }
+    }
 }
 
 /// Hashes batches; the working memory is wiped on drop.
-#[derive(Default)]
-pub(super) struct Hash {
+pub(super) struct Hash<'a> {
+    key: &'a HashKey,
     blocks: Vec<Block>,
 }
 
-impl Drop for Hash {
+impl Drop for Hash<'_> {
     fn drop(&mut self) {
         for block in &mut self.blocks {
             block.as_mut_slice().zeroize();
@@ -30,18 +55,22 @@ impl Drop for Hash {
     }
 }
 
-impl Hash {
+impl<'a> Hash<'a> {
+    pub(super) fn new(key: &'a HashKey) -> Self {
+        Self { key, blocks: Vec::new() }
+    }
+
     /// The hashes of nodes' children: of a seed and a direction, 0 or 1.
     pub(super) fn children(&mut self, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
-        self.hash(&TREE, nodes, out);
+        self.hash(&self.key.tree, nodes, out);
     }
 
     /// Blocks of values: of a seed and a block's number below 8.
     pub(super) fn values(&mut self, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
-        self.hash(&CONVERT, nodes, out);
+        self.hash(&self.key.convert, nodes, out);
     }
 
-    fn hash(&mut self, cipher: &Aes128, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
+    fn hash(&mut self, cipher: &'a Aes128, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
         if self.blocks.len() < out.len() {
             // At once as large as any batch: growing would leave a copy behind.
             self.blocks.resize(out.len().max(super::BATCH), Block::default());

@@ -9,8 +9,9 @@
 //! - [`BitKeys`]: exclusive-or shares of the bit. The last seven levels are one block of 128 bits (early termination).
 //! - [`PayloadKeys`]: additive shares of \[c < r\]·β for a vector β of ring words.
 //!
-//! One key serves any number of points c. **Security** one key hides r and β (semi-honest dealer) if the fixed-key hash
-//! is correlation robust; seeds have 125 bits. **Source** Boyle, Gilboa, Ishai, CCS'16, for tree, corrections and early
+//! One key serves any number of points c. **Security** one key hides r and β (semi-honest dealer) if the hash is
+//! correlation robust; seeds have 125 bits. The hash is keyed by session ([`HashKey`]): its key is public, and drawn before
+//! the roots. **Source** Boyle, Gilboa, Ishai, CCS'16, for tree, corrections and early
 //! termination; Boyle et al., EUROCRYPT'21, for the comparison's values along the path; prefix sums along one path as in
 //! Grotto, Storrier et al., CCS'23. **Differs from the source** in that a level's value is derived from the parent and
 //! paid out on the spot, so that a walk hashes once a level, and that c = r pays nothing, so that no leaf is left over.
@@ -25,6 +26,7 @@ mod payload;
 mod tests;
 
 pub use bits::BitKeys;
+pub use hash::HashKey;
 pub use payload::{PayloadKeys, Shape as PayloadShape};
 
 /// Elements whose trees are walked together, so that the cipher's pipeline is full and the state stays in the cache.

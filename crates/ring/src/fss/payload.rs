@@ -1,6 +1,6 @@
 //! Keys whose value is \[c < r\]·β for a vector β of ring words, in additive shares.
 
-use super::hash::Hash;
+use super::hash::{Hash, HashKey};
 use super::{BATCH, Node, correct, spread};
 use crate::{Word, pack};
 use std::ops::Range;
@@ -70,7 +70,7 @@ impl Slots {
 }
 
 /// The walk of a batch of keys along one list of points. Wiped on drop; nothing grows, for that would leave copies behind.
-struct Walk<V: Word> {
+struct Walk<'a, V: Word> {
     depth: u32,
     cases: Vec<usize>,
     /// Corrections, level after level, of each key its case's words.
@@ -79,7 +79,7 @@ struct Walk<V: Word> {
     nodes: Vec<Node>,
     /// Of each key its words.
     sums: Vec<V>,
-    hash: Hash,
+    hash: Hash<'a>,
     hashes: Vec<u128>,
     /// A block of each key that goes left, and the words of all blocks.
     blocks: Vec<u128>,
@@ -89,7 +89,7 @@ struct Walk<V: Word> {
     left: Vec<(u128, usize)>,
 }
 
-impl<V: Word> Drop for Walk<V> {
+impl<V: Word> Drop for Walk<'_, V> {
     fn drop(&mut self) {
         self.values.zeroize();
         self.seeds.zeroize();
@@ -102,8 +102,8 @@ impl<V: Word> Drop for Walk<V> {
     }
 }
 
-impl<V: Word> Walk<V> {
-    fn new(depth: u32, slots: &Slots) -> Self {
+impl<'a, V: Word> Walk<'a, V> {
+    fn new(key: &'a HashKey, depth: u32, slots: &Slots) -> Self {
         let (levels, width) = (depth as usize, slots.words[0].len());
         Self {
             depth,
@@ -112,7 +112,7 @@ impl<V: Word> Walk<V> {
             seeds: Vec::with_capacity(levels * WALKED),
             nodes: Vec::with_capacity(WALKED),
             sums: Vec::with_capacity(WALKED * width),
-            hash: Hash::default(),
+            hash: Hash::new(key),
             hashes: Vec::with_capacity(WALKED),
             blocks: vec![0; WALKED],
             converted: vec![V::ZERO; slots.blocks[0].len() * WALKED * in_block::<V>()],
@@ -207,18 +207,19 @@ impl<V: Word> std::fmt::Debug for PayloadKeys<V> {
 }
 
 impl<V: Word> PayloadKeys<V> {
-    /// The keys of secret points below 2^depth, from both parties' roots; `payload` has a slice for each word of β.
+    /// The keys of secret points below 2^depth, from both parties' roots, which must not depend on `key`; `payload` has a
+    /// slice for each word of β.
     ///
     /// # Panics
     /// If the payload takes more than eight blocks, or has not a slice for each ring.
-    pub fn deal(shape: Shape, roots: [&[u128]; 2], points: &[u32], payload: &[&[V]]) -> Self {
+    pub fn deal(key: &HashKey, shape: Shape, roots: [&[u128]; 2], points: &[u32], payload: &[&[V]]) -> Self {
         let (len, depth, width) = (points.len(), shape.depth as usize, shape.width());
         assert_eq!(payload.len(), width, "words of a payload");
         let blocks = width.checked_sub(1).map_or(0, |last| place::<V>(last).0 as usize + 1);
         assert!(blocks <= 8, "a payload of {blocks} blocks");
         let mut seeds = Zeroizing::new(vec![0; (depth - 1) * len]);
         let mut values: Vec<_> = (0..width).map(|_| Zeroizing::new(vec![V::ZERO; depth * len])).collect();
-        let mut hash = Hash::default();
+        let mut hash = Hash::new(key);
         let mut hashes = [[[0u128; BATCH]; 2]; 2];
         let mut converted = [vec![0u128; blocks * BATCH], vec![0u128; blocks * BATCH]];
         for start in (0..len).step_by(BATCH) {
@@ -282,6 +283,7 @@ impl<V: Word> PayloadKeys<V> {
     /// If the cases list different numbers of words.
     pub fn evaluate(
         &self,
+        key: &HashKey,
         party: usize,
         roots: &[u128],
         lists: &[Vec<u32>],
@@ -292,7 +294,7 @@ impl<V: Word> PayloadKeys<V> {
         assert_eq!(width, cases[1].len(), "words of the two cases");
         let slots = Slots::new::<V>(cases);
         let mut out = vec![vec![vec![V::ZERO; len]; width]; lists.len()];
-        let mut walk = Walk::new(self.shape.depth, &slots);
+        let mut walk = Walk::new(key, self.shape.depth, &slots);
         for start in (0..len).step_by(WALKED) {
             let count = WALKED.min(len - start);
             self.gather(start..start + count, cases, &case, &mut walk);
@@ -311,7 +313,7 @@ impl<V: Word> PayloadKeys<V> {
     }
 
     /// Brings a batch's corrections together, in the order in which they are read.
-    fn gather(&self, keys: Range<usize>, cases: [&[usize]; 2], case: &impl Fn(usize) -> usize, walk: &mut Walk<V>) {
+    fn gather(&self, keys: Range<usize>, cases: [&[usize]; 2], case: &impl Fn(usize) -> usize, walk: &mut Walk<'_, V>) {
         walk.cases.clear();
         walk.cases.extend(keys.clone().map(case));
         walk.values.clear();

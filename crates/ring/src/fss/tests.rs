@@ -2,6 +2,10 @@ use super::*;
 use crate::{Prg, Seed, Word};
 use proptest::prelude::*;
 
+fn key() -> HashKey {
+    HashKey::new(&[0x5A; 16])
+}
+
 /// Roots of `len` keys for both parties.
 fn roots(seed: u8, len: usize) -> [Vec<u128>; 2] {
     [seed, seed ^ 0x80].map(|byte| Prg::new(&Seed::new([byte; 16])).words(len))
@@ -21,13 +25,13 @@ fn meets(secret: &[u32], depth: u32) -> Vec<Vec<u32>> {
 fn check_bits(seed: u8, depth: u32, secret: &[u32], public: &[u32]) {
     let len = secret.len();
     let [zero, one] = roots(seed, len);
-    let keys = BitKeys::deal([&zero, &one], secret, depth);
+    let keys = BitKeys::deal(&key(), [&zero, &one], secret, depth);
     let mut bytes = Vec::new();
     keys.to_bytes(&mut bytes);
     assert_eq!(bytes.len(), BitKeys::byte_len(len, depth));
     assert!(BitKeys::from_bytes(&bytes[1..], len, depth).is_none());
     let keys = BitKeys::from_bytes(&bytes, len, depth).unwrap();
-    let shares = [keys.evaluate(0, &zero, public), keys.evaluate(1, &one, public)];
+    let shares = [keys.evaluate(&key(), 0, &zero, public), keys.evaluate(&key(), 1, &one, public)];
     for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
         let bit = (shares[0][index / 64] ^ shares[1][index / 64]) >> (index % 64) & 1;
         assert_eq!(bit == 1, c < r, "depth {depth}, {c} < {r}");
@@ -46,7 +50,7 @@ fn check_payload<V: Word + std::fmt::Debug>(
     let mut prg = Prg::new(&Seed::new([seed ^ 0x20; 16]));
     let payload: Vec<Vec<V>> = shape.rings.iter().map(|_| prg.words(len)).collect();
     let slices: Vec<&[V]> = payload.iter().map(Vec::as_slice).collect();
-    let keys = PayloadKeys::deal(shape.clone(), [&zero, &one], secret, &slices);
+    let keys = PayloadKeys::deal(&key(), shape.clone(), [&zero, &one], secret, &slices);
     let mut bytes = Vec::new();
     keys.to_bytes(&mut bytes);
     assert_eq!(bytes.len(), shape.byte_len(len));
@@ -55,7 +59,8 @@ fn check_payload<V: Word + std::fmt::Debug>(
     let case = |index: usize| index % 2;
     // One key serves every list of points: those given, and the same in another order.
     let lists = [public.to_vec(), public.iter().rev().copied().collect()];
-    let shares = [keys.evaluate(0, &zero, &lists, cases, case), keys.evaluate(1, &one, &lists, cases, case)];
+    let shares =
+        [keys.evaluate(&key(), 0, &zero, &lists, cases, case), keys.evaluate(&key(), 1, &one, &lists, cases, case)];
     for (list, public) in lists.iter().enumerate() {
         for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
             for (word, &component) in cases[case(index)].iter().enumerate() {
@@ -127,10 +132,10 @@ fn corrections_look_the_same_for_every_secret() {
     for point in [0, 1, 2047, 4095] {
         let secret = vec![point; len];
         let mut bytes = Vec::new();
-        BitKeys::deal([&zero, &one], &secret, depth).to_bytes(&mut bytes);
+        BitKeys::deal(&key(), [&zero, &one], &secret, depth).to_bytes(&mut bytes);
         let beta = vec![point; len];
         let shape = PayloadShape { depth, rings: vec![32] };
-        PayloadKeys::deal(shape, [&zero, &one], &secret, &[&beta]).to_bytes(&mut bytes);
+        PayloadKeys::deal(&key(), shape, [&zero, &one], &secret, &[&beta]).to_bytes(&mut bytes);
         let mut counts = [0.0f64; 256];
         bytes.iter().for_each(|&byte| counts[usize::from(byte)] += 1.0);
         // Seeds of payload keys have one zero bit of 128: those bytes are left out by allowing for them.
@@ -140,8 +145,31 @@ fn corrections_look_the_same_for_every_secret() {
     }
 }
 
+/// What is dealt under one session's key means nothing under another's, and roots that come again give other corrections.
+#[test]
+fn every_session_hashes_under_its_own_key() {
+    let (len, depth) = (512, 12);
+    let [zero, one] = roots(3, len);
+    let secret = points(3, len, depth);
+    let sessions = [HashKey::new(&[1; 16]), HashKey::new(&[2; 16])];
+    let dealt = sessions.each_ref().map(|key| {
+        let mut bytes = Vec::new();
+        BitKeys::deal(key, [&zero, &one], &secret, depth).to_bytes(&mut bytes);
+        let shape = PayloadShape { depth, rings: vec![32] };
+        PayloadKeys::deal(key, shape, [&zero, &one], &secret, &[&secret]).to_bytes(&mut bytes);
+        bytes
+    });
+    let equal = dealt[0].iter().zip(&dealt[1]).filter(|(a, b)| a == b).count();
+    // One of 256 bytes agrees by chance, and those of a level's control bits twice as often.
+    assert!(equal < dealt[0].len() / 64, "{equal} of {} bytes are the same in both sessions", dealt[0].len());
+    let keys = BitKeys::deal(&sessions[0], [&zero, &one], &secret, depth);
+    let shares = [keys.evaluate(&sessions[1], 0, &zero, &secret), keys.evaluate(&sessions[1], 1, &one, &secret)];
+    let wrong: u32 = shares[0].iter().zip(&shares[1]).map(|(a, b)| (a ^ b).count_ones()).sum();
+    assert!(wrong > 100, "another session's key evaluates these keys");
+}
+
 #[test]
 fn keys_do_not_print() {
-    let keys = BitKeys::deal([&[1], &[2]], &[3], 8);
+    let keys = BitKeys::deal(&key(), [&[1], &[2]], &[3], 8);
     assert_eq!(format!("{keys:?}"), "BitKeys(1 of depth 8, redacted)");
 }

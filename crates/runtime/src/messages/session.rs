@@ -247,7 +247,8 @@ pub struct MaterialGrant {
     pub session: SessionId,
     /// The epoch of the model's masks.
     pub epoch: EpochId,
-    /// The seeds this server expands, in the order the program names them. At most 64.
+    /// The seeds of the model's mask and of the session's material, which this server expands, and the key of the
+    /// session's hashes, which is the same for both servers and no secret. At most 64.
     pub seeds: Vec<Seed>,
 }
 

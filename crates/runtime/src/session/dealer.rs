@@ -8,7 +8,7 @@ use crate::messages::{EpochId, MaterialGrant, MaterialRequest, Seed, SessionId};
 use crate::rendezvous::{Rendezvous, RendezvousError};
 use crate::role::Role;
 use crate::service::Connection;
-use blindroute_protocol::{Dealer, DealerModel, DealerSeeds};
+use blindroute_protocol::{Dealer, DealerModel, DealerSeeds, HashKey};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -118,11 +118,14 @@ impl<C: Catalogue> DealerService<C> {
         // Burnt before the first seed leaves: material of this session is never made again.
         self.ledger.consume(request.session)?;
         let epoch = self.epoch()?;
+        // Before the seeds, of which the roots come: the hash's key is the same for both servers, and no secret.
+        let hash_key = Seed::generate()?;
         let seeds = [Seed::generate()?, Seed::generate()?];
-        let material = DealerSeeds(seeds.each_ref().map(generator_seed));
+        let material =
+            DealerSeeds(seeds.each_ref().map(generator_seed), HashKey::new(generator_seed(&hash_key).expose()));
         let links = [zero, one];
         for ((link, seed), mask) in links.into_iter().zip(seeds).zip(&epoch.seeds) {
-            let seeds = vec![Seed::new(*mask.expose()), seed];
+            let seeds = vec![Seed::new(*mask.expose()), seed, Seed::new(*hash_key.expose())];
             link.send_message(&MaterialGrant { session: request.session, epoch: epoch.id, seeds })?;
         }
         Ok(Dealing { epoch, material, session: request.session })

@@ -17,7 +17,7 @@ use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 use crate::service::{Connection, Resting};
 use blindroute_protocol::{
-    Cost, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
+    Cost, HashKey, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
     ServerModel, WeightShares, WeightSpec, ZeroSeed,
 };
 use std::io::Read;
@@ -69,7 +69,8 @@ struct Session {
     channel: PeerChannel,
     /// The dealer's connection, to end a wait for material that nobody wants any more.
     dealer: TcpStream,
-    seed: Seed,
+    /// Of the material, and of its hashes.
+    seeds: (Seed, Seed),
     model: Arc<ServerModel>,
     epoch: EpochId,
 }
@@ -142,12 +143,12 @@ impl<C: Catalogue> ServerService<C> {
         self.ledger.consume(hello.session)?;
         let (mut session, zeros, material) = self.open(hello)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
-        let (model, seed) = (Arc::clone(&session.model), session.seed.clone());
+        let (model, seeds) = (Arc::clone(&session.model), session.seeds.clone());
         let progress = Arc::new(Progress::default());
         let material = Counted { reader: material, progress: Arc::clone(&progress) };
         std::thread::scope(|scope| {
             let (model, program) = (&model, &program);
-            let prepare = move || prepare(program, model, &seed, material, writer);
+            let prepare = move || prepare(program, model, &seeds, material, writer);
             std::thread::Builder::new()
                 .name("prepare".into())
                 .spawn_scoped(scope, prepare)
@@ -250,8 +251,8 @@ impl<C: Catalogue> ServerService<C> {
         if grant.session != hello.session {
             return Err(SessionError::Disagreement("identity"));
         }
-        let [mask, material] = grant.seeds.as_slice() else {
-            return Err(SessionError::Grant { expected: 2, found: grant.seeds.len() });
+        let [mask, material, hash_key] = grant.seeds.as_slice() else {
+            return Err(SessionError::Grant { expected: 3, found: grant.seeds.len() });
         };
         let open = |lane| SessionOpen {
             session: hello.session,
@@ -273,8 +274,8 @@ impl<C: Catalogue> ServerService<C> {
         };
         let (model, zeros) = self.model(grant.epoch, &generator_seed(mask), &mut channel)?;
         let socket = dealer.socket()?;
-        let seed = generator_seed(material);
-        let session = Session { id: hello.session, channel, dealer: socket, seed, model, epoch: grant.epoch };
+        let seeds = (generator_seed(material), generator_seed(hash_key));
+        let session = Session { id: hello.session, channel, dealer: socket, seeds, model, epoch: grant.epoch };
         Ok((session, zeros, MaterialReader::new(dealer)))
     }
 
@@ -346,8 +347,15 @@ impl Read for Counted {
 }
 
 /// Prepares until done or nobody wants it; the queue carries the result.
-fn prepare<P: Program>(program: &P, model: &ServerModel, seed: &Seed, mut material: Counted, queue: QueueWriter) {
-    let result = Prepare::run(program, model, seed, &mut material, &queue).and_then(|()| {
+fn prepare<P: Program>(
+    program: &P,
+    model: &ServerModel,
+    (seed, hash_key): &(Seed, Seed),
+    mut material: Counted,
+    queue: QueueWriter,
+) {
+    let seeds = (seed, HashKey::new(hash_key.expose()));
+    let result = Prepare::run(program, model, seeds, &mut material, &queue).and_then(|()| {
         let ended = material.reader.finish().map_err(std::io::Error::other);
         ended.map(|(link, _)| link.close()).map_err(blindroute_protocol::Error::Material)
     });
