@@ -254,7 +254,8 @@ fn no_process_outlives_the_job_however_it_ends() {
 /// Of a deployment's files, only the ledgers and the owner's lock are there once it runs.
 #[track_caller]
 fn nothing_secret_is_on_disk(home: &std::path::Path) {
-    let deployment = entries(home).into_iter().find(|name| name.starts_with("blindroute-")).expect("a deployment's folder");
+    let deployment =
+        entries(home).into_iter().find(|name| name.starts_with("blindroute-")).expect("a deployment's folder");
     let mut left = entries(&home.join(deployment));
     left.sort();
     assert_eq!(left, ["owner.lock", "state-dealer", "state-server0", "state-server1"]);

@@ -122,7 +122,8 @@ mod tests {
             std::fs::write(living.path().join(name).join("file"), b"x").unwrap();
         }
         living.forget_secrets().unwrap();
-        let mut left: Vec<_> = std::fs::read_dir(living.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> =
+            std::fs::read_dir(living.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         left.sort();
         assert_eq!(left, [LOCK, "state-dealer"]);
         let path = living.path().to_owned();

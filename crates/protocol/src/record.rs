@@ -3,6 +3,7 @@
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::model::{AnyFactor, Factor};
+use crate::protocols::opening::{Mask, MaskBits};
 use crate::secret::Secret;
 use blindroute_ring::Word;
 use blindroute_ring::fss::HashKey;
@@ -23,6 +24,32 @@ pub enum Record {
     Bits(BitTensor),
     /// Keys of function secret sharing.
     Keys(Keys),
+    /// The mask of an opening.
+    Mask(AnyMask),
+}
+
+/// The mask of one opening, in whichever word.
+#[derive(Debug)]
+pub enum AnyMask {
+    /// Words of Z_2^32.
+    U32(Mask<u32>),
+    /// Words of Z_2^64.
+    U64(Mask<u64>),
+    /// Words of Z_2^128.
+    U128(Mask<u128>),
+    /// Bits.
+    Bits(MaskBits),
+}
+
+impl AnyMask {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::U32(mask) => mask.shape().len() * 4,
+            Self::U64(mask) => mask.shape().len() * 8,
+            Self::U128(mask) => mask.shape().len() * 16,
+            Self::Bits(mask) => BitTensor::byte_len(mask.planes(), mask.len()),
+        }
+    }
 }
 
 /// A server's keys of function secret sharing: its roots, and the corrections that both servers have, as they came.
@@ -50,6 +77,7 @@ impl Record {
             Self::U128(words) => words.shape().len() * 16,
             Self::Bits(bits) => bits.words().len() * 8,
             Self::Keys(keys) => keys.roots.len() * 16 + keys.corrections.len(),
+            Self::Mask(mask) => mask.bytes(),
         }
     }
 }
@@ -60,6 +88,10 @@ pub trait RingWord: Word {
     fn record(words: Arc<Secret<Self>>) -> Record;
     /// Unwraps a record of this word.
     fn unrecord(record: Record) -> Option<Arc<Secret<Self>>>;
+    /// Wraps a mask as a record.
+    fn record_mask(mask: Mask<Self>) -> Record;
+    /// Unwraps the record of a mask in this word.
+    fn unrecord_mask(record: Record) -> Option<Mask<Self>>;
     /// A weight's factor, if it is in this word.
     fn factor(factor: &AnyFactor) -> Option<&Factor<Self>>;
 }
@@ -73,6 +105,15 @@ macro_rules! ring_word {
             fn unrecord(record: Record) -> Option<Arc<Secret<Self>>> {
                 match record {
                     Record::$variant(words) => Some(words),
+                    _ => None,
+                }
+            }
+            fn record_mask(mask: Mask<Self>) -> Record {
+                Record::Mask(AnyMask::$variant(mask))
+            }
+            fn unrecord_mask(record: Record) -> Option<Mask<Self>> {
+                match record {
+                    Record::Mask(AnyMask::$variant(mask)) => Some(mask),
                     _ => None,
                 }
             }

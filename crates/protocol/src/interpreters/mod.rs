@@ -5,6 +5,9 @@ pub(crate) mod fixed;
 pub(crate) mod meter;
 pub(crate) mod offline;
 pub(crate) mod online;
+#[cfg(test)]
+mod reuse;
+pub(crate) mod stream;
 
 use crate::error::Error;
 use crate::form::Form;

@@ -2,6 +2,7 @@
 //! One body of code for both, so they cannot disagree on what comes next.
 
 use super::Interpreter;
+use super::stream::{Purpose, Stream};
 use crate::Party;
 use crate::bits::BitTensor;
 use crate::error::Error;
@@ -14,11 +15,12 @@ use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::linear;
+use crate::protocols::opening::{Mask, MaskBits};
 use crate::protocols::product::{self, Kind};
 use crate::protocols::{
     Role, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
 };
-use crate::record::{Keys, QueueWriter, Record, RingWord};
+use crate::record::{AnyMask, Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
 use blindroute_ring::fss::HashKey;
@@ -33,15 +35,15 @@ use zeroize::{Zeroize, Zeroizing};
 #[derive(Debug)]
 pub struct DealerSeeds(pub [Seed; 2], pub HashKey);
 
-struct DealerRole<'a> {
-    streams: [Prg; 2],
+struct DealerRole<'a, S> {
+    streams: [S; 2],
     hash_key: HashKey,
     /// To party zero, who needs the corrections of keys only, and to party one.
     sinks: [&'a mut dyn Write; 2],
     buffer: Zeroizing<Vec<u8>>,
 }
 
-impl DealerRole<'_> {
+impl<S> DealerRole<'_, S> {
     fn send(&mut self) -> Result<(), Error> {
         self.sinks[1].write_all(&self.buffer).map_err(Error::Sink)?;
         self.buffer.clear();
@@ -60,23 +62,23 @@ impl DealerRole<'_> {
     }
 }
 
-impl Role for DealerRole<'_> {
-    fn fresh<W: RingWord>(&mut self, shape: Shape) -> Arc<Secret<W>> {
-        let [zero, one] = &mut self.streams;
+impl<S: Stream> Role for DealerRole<'_, S> {
+    fn mask<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error> {
+        let [zero, one] = self.streams.each_mut().map(|stream| stream.draw(Purpose::Mask));
         let mut words = vec![W::ZERO; shape.len()];
         zero.fill_sum(one, &mut words);
-        Arc::new(Secret::new(Tensor::new(shape, words)))
+        Ok(Arc::new(Secret::new(Tensor::new(shape, words))))
     }
 
-    fn fresh_bits(&mut self, planes: usize, len: usize) -> BitTensor {
+    fn mask_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error> {
         let mut bits = BitTensor::zeros(planes, len);
-        let [zero, one] = &mut self.streams;
+        let [zero, one] = self.streams.each_mut().map(|stream| stream.draw(Purpose::Mask));
         zero.fill_words(bits.words_mut());
         let other = random_bits(one, planes, len);
         for (word, other) in bits.words_mut().iter_mut().zip(other.words()) {
             *word ^= other;
         }
-        bits
+        Ok(bits)
     }
 
     fn correlated<W: RingWord>(
@@ -86,7 +88,8 @@ impl Role for DealerRole<'_> {
         value: impl FnOnce() -> Tensor<W>,
     ) -> Result<Arc<Secret<W>>, Error> {
         let value = Secret::new(value());
-        let mut correction = Secret::new(Tensor::new(shape, self.streams[0].words::<W>(shape.len())));
+        let mut correction =
+            Secret::new(Tensor::new(shape, self.streams[0].draw(Purpose::Share).words::<W>(shape.len())));
         let words = correction.expose_mut().data_mut();
         combine(words, [value.expose().data()], [], |word, [value], []: [W; 0]| value.minus(word));
         pack::pack(correction.expose().data(), bits, &mut self.buffer);
@@ -101,7 +104,7 @@ impl Role for DealerRole<'_> {
         value: impl FnOnce() -> BitTensor,
     ) -> Result<BitTensor, Error> {
         let value = value();
-        let mut correction = random_bits(&mut self.streams[0], planes, len);
+        let mut correction = random_bits(self.streams[0].draw(Purpose::Share), planes, len);
         correction.xor_assign(&value)?;
         correction.to_bytes(&mut self.buffer);
         self.send()?;
@@ -114,7 +117,7 @@ impl Role for DealerRole<'_> {
         bytes: usize,
         deal: impl FnOnce(&HashKey, [&[u128]; 2], &mut Vec<u8>),
     ) -> Result<(), Error> {
-        let mut roots = self.streams.each_mut().map(|stream| stream.words::<u128>(len));
+        let mut roots = self.streams.each_mut().map(|stream| stream.draw(Purpose::Root).words::<u128>(len));
         deal(&self.hash_key, roots.each_ref().map(Vec::as_slice), &mut self.buffer);
         roots.zeroize();
         debug_assert_eq!(self.buffer.len(), bytes);
@@ -136,16 +139,16 @@ fn random_bits(stream: &mut Prg, planes: usize, len: usize) -> BitTensor {
     bits
 }
 
-struct PrepareRole<'a> {
+struct PrepareRole<'a, S> {
     party: Party,
-    stream: Prg,
+    stream: S,
     hash_key: Arc<HashKey>,
     source: &'a mut dyn Read,
     queue: &'a QueueWriter,
     buffer: Zeroizing<Vec<u8>>,
 }
 
-impl PrepareRole<'_> {
+impl<S> PrepareRole<'_, S> {
     fn receive(&mut self, len: usize) -> Result<(), Error> {
         let more = len.saturating_sub(self.buffer.len());
         reserve_wiped(&mut self.buffer, more);
@@ -154,13 +157,17 @@ impl PrepareRole<'_> {
     }
 }
 
-impl Role for PrepareRole<'_> {
-    fn fresh<W: RingWord>(&mut self, shape: Shape) -> Arc<Secret<W>> {
-        Arc::new(Secret::new(Tensor::new(shape, self.stream.words(shape.len()))))
+impl<S: Stream> Role for PrepareRole<'_, S> {
+    fn mask<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error> {
+        let (mask, words) = Mask::draw(&mut self.stream, shape);
+        self.queue.push(W::record_mask(mask))?;
+        Ok(words)
     }
 
-    fn fresh_bits(&mut self, planes: usize, len: usize) -> BitTensor {
-        random_bits(&mut self.stream, planes, len)
+    fn mask_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error> {
+        let (mask, bits) = MaskBits::draw(&mut self.stream, planes, len);
+        self.queue.push(Record::Mask(AnyMask::Bits(mask)))?;
+        Ok(bits)
     }
 
     fn correlated<W: RingWord>(
@@ -170,7 +177,7 @@ impl Role for PrepareRole<'_> {
         _value: impl FnOnce() -> Tensor<W>,
     ) -> Result<Arc<Secret<W>>, Error> {
         let words = match self.party {
-            Party::Zero => self.stream.words(shape.len()),
+            Party::Zero => self.stream.draw(Purpose::Share).words(shape.len()),
             Party::One => {
                 self.receive(pack::packed_len(shape.len(), bits))?;
                 pack::unpack(&self.buffer, shape.len(), bits)
@@ -186,7 +193,7 @@ impl Role for PrepareRole<'_> {
         _value: impl FnOnce() -> BitTensor,
     ) -> Result<BitTensor, Error> {
         match self.party {
-            Party::Zero => Ok(random_bits(&mut self.stream, planes, len)),
+            Party::Zero => Ok(random_bits(self.stream.draw(Purpose::Share), planes, len)),
             Party::One => {
                 self.receive(BitTensor::byte_len(planes, len))?;
                 BitTensor::from_bytes(planes, len, &self.buffer)
@@ -200,7 +207,7 @@ impl Role for PrepareRole<'_> {
         bytes: usize,
         _deal: impl FnOnce(&HashKey, [&[u128]; 2], &mut Vec<u8>),
     ) -> Result<(), Error> {
-        let roots = Zeroizing::new(self.stream.words(len));
+        let roots = Zeroizing::new(self.stream.draw(Purpose::Root).words(len));
         let mut corrections = Zeroizing::new(vec![0; bytes]);
         self.source.read_exact(&mut corrections).map_err(Error::Material)?;
         self.queue.push(Record::Keys(Keys { hash_key: Arc::clone(&self.hash_key), roots, corrections }))
@@ -250,8 +257,18 @@ impl Dealer {
         seeds: DealerSeeds,
         sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
+        Self::run_on::<Prg, P>(program, model, seeds, sinks)
+    }
+
+    /// [`run`](Self::run), on streams of any kind.
+    pub(crate) fn run_on<S: Stream, P: Program>(
+        program: &P,
+        model: &DealerModel,
+        seeds: DealerSeeds,
+        sinks: [&mut dyn Write; 2],
+    ) -> Result<(), Error> {
         let DealerSeeds(seeds, hash_key) = seeds;
-        let role = DealerRole { streams: seeds.each_ref().map(Prg::new), hash_key, sinks, buffer: Zeroizing::default() };
+        let role = DealerRole { streams: seeds.each_ref().map(S::new), hash_key, sinks, buffer: Zeroizing::default() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Dealer(model) }, &weights, &inputs);
         program.run(&mut machine)?;
@@ -275,7 +292,18 @@ impl Prepare {
         source: &mut dyn Read,
         queue: &QueueWriter,
     ) -> Result<(), Error> {
-        let (stream, hash_key) = (Prg::new(seed), Arc::new(hash_key));
+        Self::run_on::<Prg, P>(program, model, (seed, hash_key), source, queue)
+    }
+
+    /// [`run`](Self::run), on a stream of any kind.
+    pub(crate) fn run_on<S: Stream, P: Program>(
+        program: &P,
+        model: &ServerModel,
+        (seed, hash_key): (&Seed, HashKey),
+        source: &mut dyn Read,
+        queue: &QueueWriter,
+    ) -> Result<(), Error> {
+        let (stream, hash_key) = (S::new(seed), Arc::new(hash_key));
         let role = PrepareRole { party: model.party(), stream, hash_key, source, queue, buffer: Zeroizing::default() };
         let (weights, inputs) = (program.weights(), program.inputs());
         let mut machine = Machine::new(Offline { role, model: Model::Server(model) }, &weights, &inputs);

@@ -13,12 +13,13 @@ use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
 use crate::protocols::extension::Lift;
 use crate::protocols::linear;
+use crate::protocols::opening::{Covered, Mask, MaskBits};
 use crate::protocols::product::{self, Kind};
 use crate::protocols::reveal::{ZeroSeed, Zeros};
 use crate::protocols::{
     Server, cut, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
 };
-use crate::record::{Keys, QueueReader, Record, RingWord};
+use crate::record::{AnyMask, Keys, QueueReader, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
 use crate::{Party, interpreters::meter::Cost};
@@ -54,6 +55,20 @@ struct Material<'a> {
 impl Server for Material<'_> {
     fn leads(&self) -> bool {
         self.party == Party::Zero
+    }
+
+    fn pop_mask<W: RingWord>(&mut self, shape: Shape) -> Result<Mask<W>, Error> {
+        match W::unrecord_mask(self.queue.pop()?) {
+            Some(mask) if mask.shape().len() == shape.len() => Ok(mask),
+            _ => Err(Error::MaterialMismatch { expected: "the mask of an opening" }),
+        }
+    }
+
+    fn pop_mask_bits(&mut self, planes: usize, len: usize) -> Result<MaskBits, Error> {
+        match self.queue.pop()? {
+            Record::Mask(AnyMask::Bits(mask)) if mask.planes() == planes && mask.len() == len => Ok(mask),
+            _ => Err(Error::MaterialMismatch { expected: "the mask of an opening of bits" }),
+        }
     }
 
     fn pop<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error> {
@@ -137,7 +152,8 @@ impl<'a> Online<'a> {
         bytes.ok_or_else(|| Error::Program("a deferred share was taken before its exchange or long after".into()))
     }
 
-    fn defer_planes(&mut self, bits: BitTensor) -> Outgoing<BitTensor> {
+    fn defer_planes(&mut self, bits: Covered) -> Outgoing<BitTensor> {
+        let bits = bits.into_inner();
         let start = self.outgoing.len();
         bits.to_bytes(&mut self.outgoing);
         self.queue_message(bits, start)
@@ -199,9 +215,9 @@ impl Interpreter for Online<'_> {
         let own = opening::outgoing(&mut self.server, share, form, &mut self.outgoing)?;
         Ok(self.queue_message(own, start))
     }
-    fn defer_bits(&mut self, mut bits: BitTensor, planes: usize, len: usize) -> Result<Outgoing<BitTensor>, Error> {
-        bits.xor_assign(&self.server.pop_bits(planes, len)?)?;
-        Ok(self.defer_planes(bits))
+    fn defer_bits(&mut self, bits: BitTensor, planes: usize, len: usize) -> Result<Outgoing<BitTensor>, Error> {
+        let (covered, _) = self.server.pop_mask_bits(planes, len)?.cover(bits)?;
+        Ok(self.defer_planes(covered))
     }
     fn exchange(&mut self) -> Result<(), Error> {
         let outgoing = std::mem::take(&mut self.outgoing);
@@ -303,11 +319,11 @@ impl Interpreter for Online<'_> {
         form: &Form,
         comparison: &Comparison,
     ) -> Result<Arc<BitTensor>, Error> {
-        let (mut lookups, products, masks) = comparison::online_first(&mut self.server, x, comparison)?;
-        let pending = self.defer_planes(std::mem::replace(&mut lookups.masked, BitTensor::zeros(0, 0)));
+        let (covered, first) = comparison::online_first(&mut self.server, x, comparison)?;
+        let pending = self.defer_planes(covered);
         self.exchange()?;
         let opened = self.take_planes(pending)?;
-        let bits = comparison::online_second(self.server.leads(), comparison, &opened, &lookups, &products, &masks);
+        let bits = comparison::online_second(self.server.leads(), comparison, &opened, &first);
         let pending = self.defer_bits(bits, comparison.thresholds.len(), form.shape.len())?;
         self.exchange()?;
         self.take_bits(pending)
@@ -329,8 +345,8 @@ impl Interpreter for Online<'_> {
         comparison: &Comparison,
         out: &Form,
     ) -> Result<Secret<V>, Error> {
-        let mut first = rectifier_digits::online_first(&mut self.server, x, comparison)?;
-        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
+        let (covered, first) = rectifier_digits::online_first(&mut self.server, x, comparison)?;
+        let pending = self.defer_planes(covered);
         self.exchange()?;
         let opened = self.take_planes(pending)?;
         rectifier_digits::online_second(&mut self.server, &opened, &first, x, Lift::new(form, shift), out)
@@ -392,13 +408,13 @@ impl Interpreter for Online<'_> {
         out: &Form,
     ) -> Result<Secret<V>, Error> {
         let layout = Layout::new(form)?;
-        let mut first = exponential::online_first(&mut self.server, x, layout)?;
-        let pending = self.defer_planes(std::mem::replace(&mut first.masked, BitTensor::zeros(0, 0)));
+        let (covered, first) = exponential::online_first(&mut self.server, x, layout)?;
+        let pending = self.defer_planes(covered);
         self.exchange()?;
         let opened = self.take_planes(pending)?;
         let bits = exponential::online_second(self.server.leads(), &opened, &first);
-        let factors = exponential::online_factors::<V>(&mut self.server, out)?;
         let pending = self.defer_bits(bits, 2, form.shape.len())?;
+        let factors = exponential::online_factors::<V>(&mut self.server, out)?;
         self.exchange()?;
         let bits = self.take_bits(pending)?;
         Ok(exponential::online_third(&bits, x, layout, &factors))

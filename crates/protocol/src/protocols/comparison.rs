@@ -11,6 +11,7 @@
 //! comparison with a constant only shifts the public part), and all digits combine in one many-input AND.
 
 use super::conjunction::Conjunctions;
+use super::opening::Covered;
 use super::{Role, Server};
 use crate::bits::BitTensor;
 use crate::error::Error;
@@ -141,12 +142,12 @@ pub(crate) fn offline<W: RingWord>(
     offline_digits(role, mask, comparison)?;
     let (len, planes) = (mask.shape().len(), comparison.mask_planes());
     let products = comparison.less_than();
-    let masks = role.fresh_bits(planes * comparison.thresholds.len(), len);
+    let masks = role.mask_bits(planes * comparison.thresholds.len(), len)?;
     for threshold in 0..comparison.thresholds.len() {
         let shares = role.correlated_bits(products.products(), len, || products.values(&masks, threshold * planes))?;
         role.hand_bits(shares)?;
     }
-    role.hand_bits(masks)
+    Ok(())
 }
 
 /// The digits' lookups for one threshold: shares of [c_g < r_g] and [c_g = r_g], planes numbered as the masks; and
@@ -218,9 +219,9 @@ fn wide_lane(lane: &[u64], c: usize) -> (u64, u64) {
     (u64::from(above.count_ones()) & 1, lane[word] >> bit & 1)
 }
 
-/// The digit lookups under their masks, ready to be opened, and per threshold the plane of c's top bit.
+/// The digit lookups, to be opened under their masks, and per threshold the plane of c's top bit.
 pub(crate) struct Lookups {
-    pub(crate) masked: BitTensor,
+    pub(crate) found: BitTensor,
     pub(crate) tops: Vec<Vec<u64>>,
     pub(crate) mask_top: BitTensor,
 }
@@ -235,54 +236,55 @@ pub(crate) fn online_digits<W: RingWord>(
     let (len, planes) = (words.len(), comparison.mask_planes());
     let one_hot = server.pop_bits(comparison.digits as usize, len * comparison.hot())?;
     let mask_top = server.pop_bits(1, len)?;
-    let mut masked = BitTensor::zeros(planes * comparison.thresholds.len(), len);
+    let mut found = BitTensor::zeros(planes * comparison.thresholds.len(), len);
     let mut scratch = vec![vec![0u64; BitTensor::stride(len)]; planes];
     let mut tops = Vec::with_capacity(comparison.thresholds.len());
     for (index, &threshold) in comparison.thresholds.iter().enumerate() {
         let mut top = vec![0u64; BitTensor::stride(len)];
         look_up(words, threshold, &one_hot, comparison, &mut scratch, &mut top);
         for (plane, words) in scratch.iter().enumerate() {
-            masked.plane_mut(index * planes + plane).copy_from_slice(words);
+            found.plane_mut(index * planes + plane).copy_from_slice(words);
         }
         tops.push(top);
     }
     // What was looked up is shares.
     scratch.iter_mut().for_each(|plane| wipe(plane));
-    Ok(Lookups { masked, tops, mask_top })
+    Ok(Lookups { found, tops, mask_top })
 }
 
-/// First half: the lookups, to be opened under the masks. Returns them with the products' shares.
+/// What the second half needs of the first.
+pub(crate) struct First {
+    tops: Vec<Vec<u64>>,
+    mask_top: BitTensor,
+    masks: BitTensor,
+    products: Vec<BitTensor>,
+}
+
+/// First half: the lookups under their masks, which leave, and what stays.
 pub(crate) fn online_first<W: RingWord>(
     server: &mut impl Server,
     public: &Tensor<W>,
     comparison: &Comparison,
-) -> Result<(Lookups, Vec<BitTensor>, BitTensor), Error> {
-    let mut lookups = online_digits(server, public, comparison)?;
+) -> Result<(Covered, First), Error> {
+    let Lookups { found, tops, mask_top } = online_digits(server, public, comparison)?;
     let len = public.shape().len();
+    let masks = server.pop_mask_bits(comparison.mask_planes() * comparison.thresholds.len(), len)?;
+    let (covered, masks) = masks.cover(found)?;
     let count = comparison.less_than().products();
     let products =
         (0..comparison.thresholds.len()).map(|_| server.pop_bits(count, len)).collect::<Result<Vec<_>, _>>()?;
-    let masks = server.pop_bits(comparison.mask_planes() * comparison.thresholds.len(), len)?;
-    lookups.masked.xor_assign(&masks)?;
-    Ok((lookups, products, masks))
+    Ok((covered, First { tops, mask_top, masks, products }))
 }
 
 /// Second half: from the opened lookups, shares of [x ≥ t], one plane a threshold.
-pub(crate) fn online_second(
-    leads: bool,
-    comparison: &Comparison,
-    opened: &BitTensor,
-    lookups: &Lookups,
-    products: &[BitTensor],
-    masks: &BitTensor,
-) -> BitTensor {
+pub(crate) fn online_second(leads: bool, comparison: &Comparison, opened: &BitTensor, first: &First) -> BitTensor {
     let less_than = comparison.less_than();
     let planes = comparison.mask_planes();
     let mut result = BitTensor::zeros(comparison.thresholds.len(), opened.len());
     let party = if leads { u64::MAX } else { 0 };
-    for (threshold, products) in products.iter().enumerate() {
-        less_than.add_shares(party, (opened, masks, threshold * planes), products, (&mut result, threshold));
-        let tops = lookups.tops[threshold].iter().zip(lookups.mask_top.plane(0));
+    for (threshold, products) in first.products.iter().enumerate() {
+        less_than.add_shares(party, (opened, &first.masks, threshold * planes), products, (&mut result, threshold));
+        let tops = first.tops[threshold].iter().zip(first.mask_top.plane(0));
         for (word, (top, mask_top)) in result.plane_mut(threshold).iter_mut().zip(tops) {
             // [x ≥ t] is 1 less the sign.
             *word ^= (top & party) ^ mask_top ^ party;

@@ -11,6 +11,7 @@
 
 use super::comparison::{Comparison, look_up, one_hot_digits, set_one_hot};
 use super::conjunction::Conjunctions;
+use super::opening::Covered;
 use super::selection::{flip, mask_words};
 use super::{Role, Server, words_len};
 use crate::bits::BitTensor;
@@ -142,12 +143,11 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     role.hand_bits(lookups)?;
     role.hand_bits(tops)?;
     let cases = cases();
-    let masks = role.fresh_bits(PLANES, len);
+    let masks = role.mask_bits(PLANES, len)?;
     let products = role.correlated_bits(cases.products(), len, || cases.values(&masks, 0))?;
     role.hand_bits(products)?;
-    role.hand_bits(masks)?;
     // The bits of the second opening.
-    let bits = role.fresh_bits(2, len);
+    let bits = role.mask_bits(2, len)?;
     let factor = role.correlated::<V>(out.shape, out.bits, || factors(mask.expose(), layout))?;
     role.hand(&factor)?;
     for plane in 0..2 {
@@ -156,35 +156,33 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
         })?;
         role.hand(&product)?;
     }
-    role.hand_bits(bits)
+    Ok(())
 }
 
 /// What the second opening needs of the first.
 pub(crate) struct First {
-    /// The masked lookups, which leave.
-    pub(crate) masked: BitTensor,
     masks: BitTensor,
     products: BitTensor,
 }
 
-/// First half: the lookups, to be opened under their masks.
+/// First half: the lookups under their masks, which leave, and what stays.
 pub(crate) fn online_first<W: RingWord>(
     server: &mut impl Server,
     public: &Tensor<W>,
     layout: Layout,
-) -> Result<First, Error> {
+) -> Result<(Covered, First), Error> {
     let words = public.data();
     let len = words.len();
     let lookups = server.pop_bits(DIGITS as usize, len * 16)?;
     let tops = server.pop_bits(1, len * layout.hot())?;
+    let masks = server.pop_mask_bits(PLANES, len)?;
     let products = server.pop_bits(cases().products(), len)?;
-    let masks = server.pop_bits(PLANES, len)?;
-    let mut masked = BitTensor::zeros(PLANES, len);
+    let mut found = BitTensor::zeros(PLANES, len);
     let mut planes = vec![vec![0u64; BitTensor::stride(len)]; WITH_BORROW];
     let mut unused = vec![0u64; BitTensor::stride(len)];
     look_up(words, 0, &lookups, &layout.digits(), &mut planes, &mut unused);
     for (index, plane) in planes.iter().enumerate() {
-        masked.plane_mut(index).copy_from_slice(plane);
+        found.plane_mut(index).copy_from_slice(plane);
     }
     // What was looked up is shares.
     planes.iter_mut().for_each(|plane| wipe(plane));
@@ -194,10 +192,10 @@ pub(crate) fn online_first<W: RingWord>(
         tops.get(0, index * layout.hot() + t) == 1
     };
     for (plane, offset) in [(WITH_BORROW, 0), (WITHOUT, 1)] {
-        masked.plane_mut(plane).copy_from_slice(BitTensor::from_fn(len, |i| is(i, offset)).plane(0));
+        found.plane_mut(plane).copy_from_slice(BitTensor::from_fn(len, |i| is(i, offset)).plane(0));
     }
-    masked.xor_assign(&masks)?;
-    Ok(First { masked, masks, products })
+    let (covered, masks) = masks.cover(found)?;
+    Ok((covered, First { masks, products }))
 }
 
 /// Second half: shares of the two cases' bits, one plane each, to be opened.
@@ -208,7 +206,7 @@ pub(crate) fn online_second(leads: bool, opened: &BitTensor, first: &First) -> B
     bits
 }
 
-/// What the last step takes from the material, in its order: it lies before the mask of the second opening.
+/// What the last step takes from the material, in its order: it lies after the mask of the second opening.
 pub(crate) fn online_factors<V: RingWord>(server: &mut impl Server, out: &Form) -> Result<[Arc<Secret<V>>; 3], Error> {
     Ok([server.pop(out.shape)?, server.pop(out.shape)?, server.pop(out.shape)?])
 }

@@ -39,10 +39,10 @@ use std::sync::Arc;
 ///
 /// A mask is λ itself for the dealer and a share of λ for a server; both run the same steps.
 pub(crate) trait Role {
-    /// Fresh uniform words: a mask. Costs no material.
-    fn fresh<W: RingWord>(&mut self, shape: Shape) -> Arc<Secret<W>>;
-    /// Fresh uniform bits.
-    fn fresh_bits(&mut self, planes: usize, len: usize) -> BitTensor;
+    /// Fresh uniform words, the mask of one opening, which a server hands to its online phase. Costs no material.
+    fn mask<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error>;
+    /// Fresh uniform bits, likewise.
+    fn mask_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error>;
     /// Shares modulo 2^bits of words that only the dealer can compute (the dealer gets the words themselves).
     fn correlated<W: RingWord>(
         &mut self,
@@ -75,6 +75,10 @@ pub(crate) trait Role {
 pub(crate) trait Server {
     /// Whether this is party zero, which adds public constants.
     fn leads(&self) -> bool;
+    /// The mask of the next opening.
+    fn pop_mask<W: RingWord>(&mut self, shape: Shape) -> Result<opening::Mask<W>, Error>;
+    /// The mask of the next opening, in bits.
+    fn pop_mask_bits(&mut self, planes: usize, len: usize) -> Result<opening::MaskBits, Error>;
     /// The next piece of material.
     fn pop<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error>;
     /// The next piece of material.

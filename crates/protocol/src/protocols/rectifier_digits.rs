@@ -10,6 +10,7 @@
 
 use super::comparison::{self, Comparison};
 use super::extension::{self, Lift, Lifted};
+use super::opening::Covered;
 use super::selection::mask_words;
 use super::{Role, Server, words_len};
 use crate::bits::BitTensor;
@@ -46,8 +47,7 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     out: &Form,
 ) -> Result<(), Error> {
     comparison::offline_digits(role, mask, comparison)?;
-    let masks = role.fresh_bits(PLANES, mask.shape().len());
-    role.hand_bits(masks.clone())?;
+    let masks = role.mask_bits(PLANES, mask.shape().len())?;
     let Lifted { low, top } = extension::offline_lift::<W, V>(role, mask, lift, out.bits)?;
     let bit = super::point::top_bit(comparison);
     let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
@@ -73,9 +73,8 @@ pub(crate) fn offline<W: RingWord, V: RingWord>(
     Ok(())
 }
 
-/// What leaves: the masked lookups. The rest stays for [`online_second`].
+/// What stays of the first half for [`online_second`].
 pub(crate) struct First {
-    pub(crate) masked: BitTensor,
     tops: Vec<u64>,
 }
 
@@ -83,11 +82,10 @@ pub(crate) fn online_first<W: RingWord>(
     server: &mut impl Server,
     public: &Tensor<W>,
     comparison: &Comparison,
-) -> Result<First, Error> {
+) -> Result<(Covered, First), Error> {
     let lookups = comparison::online_digits(server, public, comparison)?;
-    let mut masked = lookups.masked;
-    masked.xor_assign(&server.pop_bits(PLANES, public.shape().len())?)?;
-    Ok(First { masked, tops: lookups.tops.into_iter().next().unwrap_or_default() })
+    let (covered, _) = server.pop_mask_bits(PLANES, public.shape().len())?.cover(lookups.found)?;
+    Ok((covered, First { tops: lookups.tops.into_iter().next().unwrap_or_default() }))
 }
 
 /// Elements whose bits are spread to masks at a time: a multiple of 64 that stays in the first-level cache.

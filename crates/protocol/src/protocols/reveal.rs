@@ -81,10 +81,13 @@ mod tests {
     use super::*;
     use blindroute_ring::{Shape, Tensor};
 
-    const HALVES: [Seed; 2] = [Seed::new([0x35; 16]), Seed::new([0xC9; 16])];
+    fn halves() -> [Seed; 2] {
+        [0x35, 0xC9].map(|byte| Seed::new([byte; 16]))
+    }
 
     fn zeros(party: Party) -> Zeros {
-        Zeros::new(party, ZeroSeed::from_halves(&HALVES[party.index()], &HALVES[1 - party.index()]))
+        let halves = halves();
+        Zeros::new(party, ZeroSeed::from_halves(&halves[party.index()], &halves[1 - party.index()]))
     }
 
     fn summands<W: RingWord>(len: usize) -> [Vec<W>; 2] {
@@ -127,7 +130,7 @@ mod tests {
         let first = |own: &Seed, theirs: &Seed| {
             Zeros::new(Party::Zero, ZeroSeed::from_halves(own, theirs)).stream.words::<u128>(1)[0]
         };
-        let [a, b] = &HALVES;
+        let [a, b] = &halves();
         assert_eq!(first(a, b), first(b, a));
         assert_ne!(first(a, b), first(a, a));
         assert_ne!(first(a, b), first(b, b));
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_seed_of_zeros_does_not_print() {
-        let seed = ZeroSeed::from_halves(&HALVES[0], &HALVES[1]);
+        let seed = ZeroSeed::from_halves(&halves()[0], &halves()[1]);
         assert_eq!(format!("{seed:?}"), "ZeroSeed(redacted)");
     }
 }
