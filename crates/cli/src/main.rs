@@ -5,14 +5,16 @@ mod commands;
 mod logging;
 mod terminal;
 
+use blindroute_ring::WipingAllocator;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Prepared material is allocated in one thread and freed in another, in pieces of megabytes: the system's allocator
-/// keeps nearly twice the memory for it.
+/// keeps nearly twice the memory for it. Small blocks are wiped when they are freed: they may be copies of secrets that
+/// libraries make.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: WipingAllocator<mimalloc::MiMalloc> = WipingAllocator::new(mimalloc::MiMalloc);
 
 /// Private LLM routing: two servers choose the model, and never see the prompt.
 #[derive(Debug, Parser)]

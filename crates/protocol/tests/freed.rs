@@ -116,7 +116,9 @@ fn case_49_freed_memory_holds_nothing_secret() {
         run.transcript.output_shares.iter().for_each(|share| secrets.add("output share", share));
         assert!(secrets.len() > 1000, "{} windows", secrets.len());
         let found = secrets.found_in(&freed);
-        assert!(found.is_empty(), "{tuning:?}: {found:#?}");
+        if let Some((name, block)) = found.first() {
+            panic!("{tuning:?}: {name} in {} blocks, the first of {}: {}", found.len(), block.owner, block.place());
+        }
         // By what it is: anything that one party alone knew.
         let private = private(&run, &freed, &other);
         assert!(private.is_empty(), "{tuning:?}: {} blocks\n{}", private.len(), described(&private));

@@ -2,7 +2,8 @@
 //!
 //! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
-//! [`mod@matmul`], [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection.
+//! [`mod@matmul`], [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection, and in
+//! [`WipingAllocator`].
 //!
 //! ```
 //! use blindroute_ring::{Matrix, PackedMatrix, Word};
@@ -13,6 +14,7 @@
 //! assert_eq!(0xFFFF_u64.low_bits(4), 0xF);
 //! ```
 
+mod allocator;
 pub mod digits;
 pub mod fixed;
 pub mod fss;
@@ -24,6 +26,7 @@ mod tensor;
 mod wipe;
 mod word;
 
+pub use allocator::WipingAllocator;
 pub use matmul::{Kernel, Matrix, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};

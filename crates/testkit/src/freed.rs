@@ -12,7 +12,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::backtrace::Backtrace;
 use std::cell::Cell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -23,6 +23,7 @@ pub struct Watcher;
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static FREED: Mutex<Vec<Freed>> = Mutex::new(Vec::new());
 static TURN: Mutex<()> = Mutex::new(());
+static PLACES: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// Whether this thread is inside the watcher, whose own blocks are not kept.
@@ -41,7 +42,7 @@ pub struct Freed {
 }
 
 impl Freed {
-    /// Where it was freed, if `FREED_BACKTRACE` is set in the environment.
+    /// The stack when it was freed, if [`keep_places`] was called or `FREED_BACKTRACE` is set in the environment.
     pub fn place(&self) -> String {
         self.place.as_ref().map_or_else(|| "set FREED_BACKTRACE=1 to see where".to_owned(), ToString::to_string)
     }
@@ -50,6 +51,11 @@ impl Freed {
 /// Names the blocks that this thread frees.
 pub fn call_this_thread(name: &'static str) {
     OWNER.set(name);
+}
+
+/// Keeps the stack of every block from now on.
+pub fn keep_places() {
+    PLACES.store(true, Ordering::SeqCst);
 }
 
 /// Waits until no other test of this program watches: hold it from a test's first line.
@@ -73,7 +79,8 @@ fn look(bytes: &[u8]) {
         return;
     }
     if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
-        let place = std::env::var_os("FREED_BACKTRACE").map(|_| Backtrace::force_capture());
+        let wanted = PLACES.load(Ordering::Relaxed) || std::env::var_os("FREED_BACKTRACE").is_some();
+        let place = wanted.then(Backtrace::force_capture);
         let freed = Freed { owner: OWNER.get(), bytes: bytes[..=last].to_vec(), place };
         FREED.lock().unwrap_or_else(PoisonError::into_inner).push(freed);
     }
@@ -137,18 +144,13 @@ impl Secrets {
         self.0.is_empty()
     }
 
-    /// Which secrets are in which owners' blocks, at any offset, with the place of the first block of each.
-    pub fn found_in(&self, freed: &[Freed]) -> BTreeMap<(&'static str, &'static str), String> {
-        let mut found = BTreeMap::new();
-        for block in freed {
+    /// The blocks that hold a secret, at any offset, with its name.
+    pub fn found_in<'a>(&self, freed: &'a [Freed]) -> Vec<(&'static str, &'a Freed)> {
+        let name = |block: &Freed| {
             // What ends in zeros was kept without them.
             let padded = [block.bytes.as_slice(), &[0; WINDOW - 1]].concat();
-            for window in padded.windows(WINDOW) {
-                if let Some(name) = window.first_chunk().and_then(|window| self.0.get(window)) {
-                    found.entry((*name, block.owner)).or_insert_with(|| block.place());
-                }
-            }
-        }
-        found
+            padded.windows(WINDOW).find_map(|window| self.0.get(window).copied())
+        };
+        freed.iter().filter_map(|block| Some((name(block)?, block))).collect()
     }
 }
