@@ -8,7 +8,7 @@ mod common;
 
 use blindroute_protocol::gates::{self, Target, Window};
 use blindroute_protocol::{Seed, Tuning, WeightShares};
-use blindroute_testkit::freed::{Freed, Secrets, Watcher, call_this_thread, turn, watched};
+use blindroute_testkit::freed_memory::{Freed, Secrets, Watcher, call_this_thread, turn, watched};
 use blindroute_testkit::{Run, TestWorld, generator};
 use common::{Everything, body, everything, everything_inputs, everything_weights};
 use std::collections::{BTreeMap, HashSet};

@@ -5,7 +5,7 @@
 mod parties;
 mod world;
 
-use blindroute_testkit::freed::{Watcher, keep_places};
+use blindroute_testkit::freed_memory::{Watcher, keep_places};
 use parties::Search;
 
 #[global_allocator]

@@ -6,7 +6,7 @@ mod parties;
 mod world;
 
 use blindroute_protocol::WipingAllocator;
-use blindroute_testkit::freed::{Watcher, watched};
+use blindroute_testkit::freed_memory::{Watcher, watched};
 use parties::Search;
 
 #[global_allocator]

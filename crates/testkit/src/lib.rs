@@ -3,7 +3,7 @@
 //! Only tests depend on this crate.
 
 mod channel;
-pub mod freed;
+pub mod freed_memory;
 mod shared_data;
 mod world;
 

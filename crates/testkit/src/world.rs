@@ -1,7 +1,7 @@
 //! All parties in one process, seeded.
 
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
-use crate::freed::call_this_thread;
+use crate::freed_memory::call_this_thread;
 use blindroute_protocol::{
     Cost, Dealer, DealerModel, DealerSeeds, Error, HashKey, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
     OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares, ZeroSeed,

@@ -291,7 +291,9 @@ pub fn read_file(path: &Path) -> Result<Vec<u8>, ContainerError> {
 
 /// The bytes of an open file from where it stands, never more than [`MAX_FILE_BYTES`] of them.
 pub fn read_bytes(file: &File) -> Result<Vec<u8>, ContainerError> {
-    let mut bytes = Vec::new();
+    // Room for all of it at once: growth would leave copies of the file behind, which may be a share.
+    let size = file.metadata()?.len().min(MAX_FILE_BYTES);
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     limit("the file's bytes", bytes.len() as u64, MAX_FILE_BYTES)?;
     Ok(bytes)

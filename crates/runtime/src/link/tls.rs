@@ -240,6 +240,12 @@ impl TlsStream {
         }
     }
 
+    /// Whether these bytes are somewhere in what was read.
+    #[cfg(test)]
+    pub(super) fn holds(&self, bytes: &[u8]) -> bool {
+        [&self.incoming, &self.rest].iter().any(|held| held.windows(bytes.len()).any(|window| window == bytes))
+    }
+
     /// Whether nothing waits to be read, here or in the socket: no bytes, and no end.
     pub(super) fn is_quiet(&self) -> bool {
         if self.closed || self.rest_at < self.rest.len() || self.start < self.end {

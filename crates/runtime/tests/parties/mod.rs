@@ -14,7 +14,7 @@ use blindroute_runtime::{
     Catalogue, Client, Connection, DealerService, Deployment, Endpoint, Kind, Ledger, Link, MaterialReader,
     MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions, SessionError, Shutdown,
 };
-use blindroute_testkit::freed::{Freed, Secrets, call_this_thread, turn, watched};
+use blindroute_testkit::freed_memory::{Freed, Secrets, call_this_thread, turn, watched};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
