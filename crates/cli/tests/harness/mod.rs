@@ -330,12 +330,12 @@ impl Fleet {
         std::fs::metadata(path).map_or(0, |metadata| metadata.len())
     }
 
-    /// `route` with this deployment's servers.
+    /// `route` with this deployment's servers, in one try.
     pub fn route(&self, prompt: &str) -> Ran {
         let configuration = self.configuration(Role::Client);
-        let arguments: [&OsStr; 5] =
-            ["route".as_ref(), prompt.as_ref(), "--json".as_ref(), "--config".as_ref(), configuration.as_ref()];
-        run(&arguments)
+        let options: [&OsStr; 5] =
+            ["--json".as_ref(), "--retry".as_ref(), "0".as_ref(), "--config".as_ref(), configuration.as_ref()];
+        run(&[&["route".as_ref(), prompt.as_ref()], options.as_slice()].concat())
     }
 
     pub fn public(&self) -> PublicPart {
