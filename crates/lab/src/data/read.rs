@@ -106,6 +106,9 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
             .split
             .parse::<Split>()
             .map_err(|()| wrong(format!("the split is {:?}, it must be train, valid or test", entry.split)))?;
+        if purpose == Purpose::Training && entry.prompt.trim().is_empty() {
+            return Err(wrong("the prompt is blank; remove the line, and its row of outcomes.csv".to_owned()));
+        }
         if let Some(first) = seen.insert(entry.id.clone(), line) {
             return Err(wrong(format!("the id {:?} was already on line {first}; give each prompt its own", entry.id)));
         }

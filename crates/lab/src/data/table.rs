@@ -17,7 +17,7 @@ pub(super) const MAX_ROW_BYTES: u64 = 16 << 20;
 pub(super) struct Table {
     path: PathBuf,
     reader: csv::Reader<Bounded>,
-    read: Rc<RefCell<Lines>>,
+    read: Rc<RefCell<LinesRead>>,
     header: csv::StringRecord,
     row: csv::StringRecord,
 }
@@ -37,7 +37,7 @@ impl Row<'_> {
 impl Table {
     /// `limit` bounds the file, `hint` says what should be there.
     pub(super) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
-        let read = Rc::new(RefCell::new(Lines::default()));
+        let read = Rc::new(RefCell::new(LinesRead::default()));
         let file = Text::open(path, limit, hint)?;
         let mut reader = csv::Reader::from_reader(Bounded { file, read: Rc::clone(&read) });
         let header = reader.headers().map_err(|error| csv_error(path, 1, &error))?.clone();
@@ -92,7 +92,7 @@ pub(super) fn describe(field: &str) -> String {
 /// The lines of what was read, that rows can be found in. The parser's own count is wrong by one where lines end with a
 /// carriage return too, and where blank lines were skipped.
 #[derive(Default)]
-struct Lines {
+struct LinesRead {
     /// Read since the row began.
     row_bytes: u64,
     /// Read in all.
@@ -107,7 +107,7 @@ struct Lines {
     last: u64,
 }
 
-impl Lines {
+impl LinesRead {
     fn add(&mut self, bytes: &[u8]) {
         self.row_bytes += bytes.len() as u64;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -137,7 +137,7 @@ impl Lines {
 /// Ends a row that never ends, as one with an open quote, before it fills the memory.
 struct Bounded {
     file: Text,
-    read: Rc<RefCell<Lines>>,
+    read: Rc<RefCell<LinesRead>>,
 }
 
 impl Read for Bounded {

@@ -57,6 +57,7 @@ fn each_fault_names_its_file_line_and_remedy() {
         (prompts("{", "{,"), "prompts.jsonl, line 1: the line is not valid JSON"),
         (prompts("\"Why?\"", "17"), "prompts.jsonl, line 3: the line does not have the fields"),
         (prompts("\"id\": \"b\"", "\"id\": \"a\""), "line 3: the id \"a\" was already on line 1"),
+        (prompts("Why?", " \\n"), "prompts.jsonl, line 3: the prompt is blank; remove the line"),
         (prompts("valid", "validation"), "line 3: the split is \"validation\", it must be train, valid or test"),
         (prompts("valid", "train"), "the split valid has no prompt"),
         (load(MODELS, "", OUTCOMES), "the split train has no prompt"),

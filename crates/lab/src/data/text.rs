@@ -70,7 +70,28 @@ pub(crate) fn not_json(text: &[u8], otherwise: &str) -> String {
     if text.trim_ascii_start().starts_with(b"[") {
         return "is a list; write one object a line (jq -c '.[]' FILE makes such lines)".to_owned();
     }
+    if has_lone_surrogate(text) {
+        return "holds half of a surrogate pair (as \\ud800), which is no text; write \\ufffd for it".to_owned();
+    }
     otherwise.to_owned()
+}
+
+/// Whether one half of a surrogate pair is escaped without the other.
+fn has_lone_surrogate(text: &[u8]) -> bool {
+    let unit = |place: usize| {
+        let hex = text.get(place..place + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(hex).ok()?, 16).ok()
+    };
+    let mut place = 0;
+    while place < text.len() {
+        place += match (text[place], unit(place)) {
+            (b'\\', Some(0xd800..=0xdbff)) if matches!(unit(place + 6), Some(0xdc00..=0xdfff)) => 12,
+            (b'\\', Some(0xd800..=0xdfff)) => return true,
+            (b'\\', _) => 2,
+            _ => 1,
+        };
+    }
+    false
 }
 
 /// Whether one of these words stands outside of every string.
@@ -117,6 +138,13 @@ mod tests {
         assert!(not_json(br#"{"score": -Infinity}"#, "x").contains("NaN or Infinity"));
         assert!(not_json(br#"{"score": NaN}"#, "x").contains("NaN or Infinity"));
         assert_eq!(not_json(br#"{"prompt": "is \"NaN a number"#, "x"), "x");
+        for (line, lone) in [
+            (r#"{"prompt": "a\ud83d"}"#, true),
+            (r#"{"prompt": "\ude00\ud83d"}"#, true),
+            (r#"{"prompt": "\ud83d\ude00 \\ud800 \u00e9"#, false),
+        ] {
+            assert_eq!(not_json(line.as_bytes(), "x").contains("half of a surrogate pair"), lone, "{line}");
+        }
         assert!(not_json(br#"[{"prompt": "a"}]"#, "x").contains("is a list"));
     }
 }

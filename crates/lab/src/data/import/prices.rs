@@ -34,6 +34,7 @@ fn listed(models: Vec<String>, path: &Path) -> Result<Vec<Model>, DataError> {
         let price = field.trim().parse::<f64>().ok().filter(|price| price.is_finite() && *price >= 0.0);
         let price = price
             .ok_or_else(|| wrong(format!("the cost of {model:?} {}, it must be a number from 0", describe(field))))?;
+        Model::check_unit(unit).map_err(|problem| wrong(format!("the cost_unit {problem}")))?;
         let first = common.get_or_insert_with(|| unit.to_owned());
         if first != unit {
             return Err(wrong(format!(
