@@ -21,12 +21,20 @@ use crate::role::Role;
 
 pub use network::NetworkConfig;
 
+/// What to do about a file that cannot be read.
+fn reading(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::InvalidData => "save it as UTF-8",
+        _ => "check the path and the permissions",
+    }
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {source}; check the path and the permissions", path = path.display())]
+    #[error("cannot read the configuration {path}: {source}; {hint}", path = path.display(), hint = reading(source))]
     Read {
         /// The file.
         path: PathBuf,
