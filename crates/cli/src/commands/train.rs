@@ -192,17 +192,19 @@ fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
 
 fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> anyhow::Result<()> {
     check_out(&common.out)?;
+    let name = common.name.as_deref().unwrap_or(kind);
+    Router::check_name(name)?;
     let dataset = load(&common.data)?;
     let read = Bundle::open(&common.bundle)
         .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
     for name in &read.unknown {
+        let name = terminal::plain_line(name);
         tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
     }
     given.apply(&mut method, &read.bundle, &dataset)?;
     let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
 
     let working = spinner(&format!("training {kind}"));
-    let name = common.name.as_deref().unwrap_or(kind);
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
     let trained = train_router(read.bundle, &dataset, &embeddings, &method, name, &source);

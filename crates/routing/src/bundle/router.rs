@@ -91,6 +91,19 @@ pub(super) enum RuleShape {
 }
 
 impl Router {
+    /// Whether a router may have this name.
+    pub fn check_name(name: &str) -> Result<(), BundleError> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
+            return Err(setting(
+                "router name",
+                format!("{name:?}"),
+                "1 to 64 lower-case letters, digits, hyphens or underscores",
+            ));
+        }
+        Ok(())
+    }
+
     /// The rule's name: `uniroute`, `cscr` or `direct`.
     pub fn kind(&self) -> &'static str {
         match self.rule {
@@ -171,14 +184,7 @@ impl RouterHeader {
     /// The settings alone: shapes are bounded here, so that no tensor of theirs is allocated beyond reason.
     pub(super) fn check(&self, models: usize) -> Result<(), BundleError> {
         let name = &self.name;
-        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-        if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
-            return Err(setting(
-                "router name",
-                format!("{name:?}"),
-                "1 to 64 lower-case letters, digits, hyphens or underscores",
-            ));
-        }
+        Router::check_name(name)?;
         if models < 2 {
             return Err(setting("number of models", models, "at least 2 where there is a router"));
         }
