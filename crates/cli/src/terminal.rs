@@ -22,10 +22,15 @@ pub(crate) fn spinner() -> ProgressBar {
     bars().add(ProgressBar::new_spinner())
 }
 
+/// Does something with every bar out of the way, as writing results to a terminal that shows the bars too.
+pub(crate) fn without_bars<T>(work: impl FnOnce() -> T) -> T {
+    bars().suspend(work)
+}
+
 /// Prints a line on stderr, beside bars.
 pub(crate) fn say(line: &str) {
     // If stderr is gone there is nobody to tell.
-    bars().suspend(|| writeln!(io::stderr().lock(), "{}", plain_line(line))).ok();
+    without_bars(|| writeln!(io::stderr().lock(), "{}", plain_line(line))).ok();
 }
 
 /// Stderr, with every bar out of the way while something is written.

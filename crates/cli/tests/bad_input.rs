@@ -166,6 +166,14 @@ fn configurations_that_cannot_be_used() {
         route(&path, says);
     };
     route(Path::new("/nowhere.toml"), &["/nowhere.toml", "check the path"]);
+    // A mark that some editors write is no part of the text; UTF-16 is another one.
+    with("\u{feff}server0 = [".into(), &["changed.toml, line 1", "samples"]);
+    with(
+        format!("\u{feff}{text}").replace("server0 = \"127.0.0.1:", "server0 = \"127.0.0.1-"),
+        &["must be \"host:port\""],
+    );
+    std::fs::write(fleet.home.path().join("wide.toml"), b"\xff\xfes\0").unwrap();
+    route(&fleet.home.path().join("wide.toml"), &["wide.toml", "save it as UTF-8"]);
     with("server0 = [".into(), &["changed.toml, line 1", "samples"]);
     with(String::new(), &["missing field"]);
     with(text.replace("server0 = \"127.0.0.1:", "server0 = \"127.0.0.1-"), &["server0 must be \"host:port\""]);

@@ -186,6 +186,10 @@ fn what_files_hold_does_not_command_the_terminal() {
             assert!(ran.error().contains(says) && clean(&ran.stderr), "{}", ran.stderr);
         }
     }
+    for name in ["", "Mine", "a\u{1b}b"] {
+        let ran = run(&["train", "direct", "--name", name, "--data", "nowhere", "--bundle", bundle, "--out", &out]);
+        assert!(ran.error().contains("router name is ") && clean(&ran.stderr), "{}", ran.stderr);
+    }
     // A path is printed as well.
     let ran = run(&["data", "check", "--data", "no\u{1b}[2J\nwhere"]);
     assert!(clean(&ran.stderr) && ran.error().contains("no\\u001b[2J\\u000awhere"), "{:?}", ran.stderr);

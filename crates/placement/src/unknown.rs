@@ -56,11 +56,11 @@ pub(crate) fn note(unknown: &Unknown, decided: bool) -> Option<String> {
     }
     let share = (100.0 * unknown.share()).round();
     let then = if decided {
-        "so the model is the one asked for in that case"
+        "the model is the one that was asked for in that case"
     } else {
-        "so the router chose by the rest alone"
+        "it chose without knowing what that part says"
     };
-    Some(format!("{share} % of the text read is not in the router's vocabulary, {then}"))
+    Some(format!("{share} % of the text read is not in the router's vocabulary: {then}"))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ mod object;
 mod queue;
 mod shape;
 
+use crate::terminal;
 use anyhow::Context;
 use blindroute_placement::{PrivateRouter, Request, RouteReport, TaskBatch};
 use blindroute_routing::program::Task;
@@ -256,9 +257,11 @@ fn print(answers: impl Iterator<Item = Answered>) -> anyhow::Result<usize> {
     for answer in answers {
         early.insert(answer.place, answer);
         while let Some(answer) = early.remove(&next) {
-            let mut out = io::stdout().lock();
-            writeln!(out, "{}", answer.text)?;
-            out.flush()?;
+            terminal::without_bars(|| {
+                let mut out = io::stdout().lock();
+                writeln!(out, "{}", answer.text)?;
+                out.flush()
+            })?;
             failed += usize::from(answer.failed);
             next += 1;
         }

@@ -25,6 +25,7 @@ pub(super) fn look(line: &[u8], form: Form) -> Result<Option<String>, String> {
         line == "[" || serde_json::from_str::<Vec<serde::de::IgnoredAny>>(line).is_ok_and(|_| line.contains('{'));
     match form {
         Form::Object if line.starts_with('[') => Err(format!("it {LIST}")),
+        Form::Object if header(line).is_some() => Err(format!("its first line is the header of a table: {TABLE}")),
         Form::Object => Ok(None),
         Form::Prompt if is_list => Err(format!("it {LIST}, and use --input")),
         Form::Prompt if Object::is_one(line) => {
@@ -93,7 +94,9 @@ mod tests {
     #[test]
     fn a_list_is_no_input_of_objects() {
         assert!(look(b"[", Form::Object).unwrap_err().contains("jq -c '.[]'"));
+        assert!(look(b"id;prompt", Form::Object).unwrap_err().contains("the header of a table"));
         assert_eq!(look(br#"{"id": 1}"#, Form::Object), Ok(None));
+        assert_eq!(look(br#"{"prompt":"a,b","id":1}"#, Form::Object), Ok(None));
         assert_eq!(without_mark(b"\xef\xbb\xbf{}".to_vec()), b"{}");
     }
 }
