@@ -3,7 +3,8 @@
 use blindroute_routing::bundle::BundleError;
 use blindroute_routing::embedding::EmbeddingError;
 use blindroute_routing::tokenizer::TokenizerError;
-use blindroute_runtime::{ChildError, IdentityError, SessionError};
+use blindroute_runtime::messages::FailureKind;
+use blindroute_runtime::{ChildError, Fault, IdentityError, LinkError, SessionError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -104,6 +105,24 @@ pub enum PlacementError {
     /// The system has no randomness.
     #[error("the operating system gave no randomness ({0}); nothing can be done safely without it")]
     Randomness(getrandom::Error),
+}
+
+impl PlacementError {
+    /// Whether other prompts would fail alike until something outside is mended or comes back: no session can be prepared,
+    /// the parties do not fit together, or a child process is gone. A batch that goes on only burns its prompts.
+    #[must_use]
+    pub fn stops_all(&self) -> bool {
+        match self {
+            Self::Batch(error) => error.stops_all(),
+            Self::Child(_) | Self::NeedsBundle { .. } | Self::NeedsServers { .. } | Self::OtherBundle => true,
+            Self::Session(SessionError::Unprepared { .. } | SessionError::DigestMismatch { .. }) => true,
+            Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
+                matches!(failure.kind, FailureKind::DigestMismatch | FailureKind::WrongRole)
+            }
+            Self::Session(SessionError::Link(error)) => error.fault() == Fault::Configuration,
+            _ => false,
+        }
+    }
 }
 
 /// An encoder without routers is a bundle as well, and then no name would help.

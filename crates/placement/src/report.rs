@@ -1,10 +1,10 @@
 //! What a route reports: the answer and what it cost.
 
 use blindroute_routing::program::Placement;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Where the time went, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Milliseconds {
     /// Tokenising, embedding and sharing on the client; in `local` the whole router.
     pub client: f64,
@@ -21,7 +21,7 @@ pub struct Milliseconds {
 }
 
 /// Payload bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     /// By server 0 to server 1, online.
     pub server0_sent: u64,
@@ -46,8 +46,17 @@ pub struct PeakMemory {
     pub client: Option<u64>,
 }
 
+/// Which bundle a route used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BundleUsed {
+    /// What the caller calls it: `default`, or a file. With servers elsewhere, the file of the public part.
+    pub name: String,
+    /// Its digest; with servers elsewhere that of the split, which all parties compare.
+    pub digest: String,
+}
+
 /// The answer to one prompt.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteReport {
     /// The model to call.
     pub model: String,
@@ -57,6 +66,8 @@ pub struct RouteReport {
     pub price_unit: String,
     /// Where the router ran.
     pub placement: Placement,
+    /// Of which bundle.
+    pub bundle: BundleUsed,
     /// Which router.
     pub router: String,
     /// The weight of cost.
@@ -79,7 +90,7 @@ pub struct RouteReport {
     pub bucket: Option<usize>,
     /// How many prompts shared the session, this one included; left out of JSON where it was alone. The figures below are
     /// those of the whole session, so each of its prompts reports the same.
-    #[serde(skip_serializing_if = "is_one")]
+    #[serde(skip_serializing_if = "is_one", default = "one")]
     pub batch: usize,
     /// Times.
     pub ms: Milliseconds,
@@ -88,7 +99,17 @@ pub struct RouteReport {
     /// Traffic.
     pub bytes: Bytes,
     /// Who saw what.
+    #[serde(skip_deserializing)]
     pub seen: &'static str,
+}
+
+impl RouteReport {
+    /// Reads what was kept of an earlier route; nothing if it is no report of this version.
+    #[must_use]
+    pub fn from_json(value: serde_json::Value) -> Option<Self> {
+        let report: Self = serde_json::from_value(value).ok()?;
+        Some(Self { seen: seen(report.placement, report.batch), ..report })
+    }
 }
 
 /// Who saw what, in one line.
@@ -112,6 +133,10 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+fn one() -> usize {
+    1
+}
+
 fn is_one(batch: &usize) -> bool {
     *batch == 1
 }
@@ -127,6 +152,7 @@ mod tests {
             price: 1.0,
             price_unit: "USD".into(),
             placement: Placement::Full,
+            bundle: BundleUsed { name: "default".into(), digest: "ab".into() },
             router: "r".into(),
             lambda: 0.5,
             tokens: 9,
@@ -146,5 +172,9 @@ mod tests {
         assert!(json(1).get("unknown_note").is_none() && json(1).get("by_unknown_text").is_none());
         assert!(json(8)["seen"].as_str().unwrap().contains("number of prompts"));
         assert!(!json(1)["seen"].as_str().unwrap().contains("number"));
+        for batch in [1, 8] {
+            assert_eq!(RouteReport::from_json(json(batch)), Some(report(batch)));
+        }
+        assert_eq!(RouteReport::from_json(serde_json::json!({})), None);
     }
 }

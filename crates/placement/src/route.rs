@@ -172,6 +172,7 @@ impl PrivateRouter {
             price: model.price,
             price_unit: model.unit.clone(),
             placement: asked.placement,
+            bundle: self.bundle().clone(),
             router: self.plan.routers[asked.router].name.clone(),
             lambda: asked.lambda,
             tokens: tokens.ids.len(),

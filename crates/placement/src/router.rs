@@ -3,7 +3,8 @@
 use crate::catalogue::ModelCatalogue;
 use crate::deployment::{Deployment, Programs, peak_memory};
 use crate::error::PlacementError;
-use crate::report::PeakMemory;
+use crate::patience::Patience;
+use crate::report::{BundleUsed, PeakMemory};
 use crate::route::TaskBatch;
 use crate::unknown::{Fallback, UnknownText};
 use blindroute_protocol::{Clear, Output, Tensor};
@@ -13,9 +14,12 @@ use blindroute_routing::program::{
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::session::Route;
-use blindroute_runtime::{Client, ClientConfig, Endpoint, Pool, Role, Scene};
+use blindroute_runtime::{Client, ClientConfig, Endpoint, Pool, Role, Scene, Waiting};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+/// A process that dies closes its links this long before it can be seen to have ended.
+const GRACE: Duration = Duration::from_millis(300);
 
 /// How to route.
 #[derive(Clone, Debug)]
@@ -41,6 +45,8 @@ pub struct PrivateRouter {
     pub(crate) pool: Mutex<Option<Arc<Pool<ModelCatalogue>>>>,
     pub(crate) client: Option<Client<ModelCatalogue>>,
     deployment: Option<Deployment>,
+    patience: Patience,
+    bundle: BundleUsed,
     /// Between the servers; without it they count as near.
     pub(crate) network: Option<Network>,
     /// Tasks and what was chosen for them.
@@ -95,7 +101,8 @@ impl PrivateRouter {
         let addresses = [config.server0.clone(), config.server1.clone()];
         let catalogue = Arc::new(ModelCatalogue::of(&public));
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
-        Ok(Self::assemble(public, bundle, Some(client), None)?.between_servers(scene.map(network)))
+        let router = Self::assemble(public, bundle, Some(client), None)?.between_servers(scene.map(network));
+        Ok(router.named(config.bundle.display().to_string()))
     }
 
     /// Tunes programs to the network between the servers: far servers take fewer openings and more material. Without
@@ -105,14 +112,17 @@ impl PrivateRouter {
         Self { network, tuned: Mutex::default(), ..self }
     }
 
-    /// Answers prompts with much unknown text by this model, whatever the router chooses. Their sessions run all the same, so
-    /// that servers and dealer see no difference.
-    ///
-    /// # Errors
-    /// If the share is none, or the pool has no such model.
-    pub fn with_unknown_text(self, unknown: &UnknownText) -> Result<Self, PlacementError> {
-        let fallback = Some(Fallback { share: unknown.share, model: unknown.place(&self.public.models)? });
-        Ok(Self { fallback, ..self })
+    /// What to do while no session can be prepared, instead of trying again for 60 s.
+    #[must_use]
+    pub fn with_patience(self, patience: impl Into<Patience>) -> Self {
+        Self { patience: patience.into(), ..self }
+    }
+
+    /// What people call the bundle, for reports.
+    #[must_use]
+    pub fn named(self, name: String) -> Self {
+        let bundle = BundleUsed { name, ..self.bundle };
+        Self { bundle, ..self }
     }
 
     fn assemble(
@@ -131,9 +141,21 @@ impl PrivateRouter {
         Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, network: None, tuned, fallback: None })
     }
 
+        // Of the bundle itself where the router has made the split, which is another each time.
+        let digest = bundle.filter(|_| client.is_none() || deployment.is_some()).map_or(public.digest, Bundle::digest);
+        let bundle = BundleUsed { name: "bundle".to_owned(), digest: digest.to_string() };
+        let (patience, network) = (Patience::default(), None);
+        Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, patience, bundle, network, tuned })
+    }
+
     /// The public part of the model.
     pub fn public(&self) -> &PublicPart {
         &self.public
+    }
+
+    /// Which bundle it routes with: with servers elsewhere, which public part.
+    pub fn bundle(&self) -> &BundleUsed {
+        &self.bundle
     }
 
     /// Peak memory of every process that this router started, and its own.
@@ -196,22 +218,31 @@ impl PrivateRouter {
         Ok(tuned)
     }
 
-    /// Runs a task with a given tuning under MPC, in a ready session if such are kept.
+    /// Runs a task with a given tuning under MPC, in a ready session if such are kept. While no session can be prepared it
+    /// waits and tries again, as its [`Patience`] says.
     ///
     /// # Errors
     /// If there are no servers, or a party fails.
     pub fn private_tuned(&self, task: TunedTask, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
         let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
         let request = ModelCatalogue::request(task);
+        let go_on = |waiting: &Waiting<'_>| {
+            // A child that died does not come back.
+            let alive = self.deployment.as_ref().is_none_or(|deployment| deployment.check(GRACE).is_ok());
+            if let (true, Some(notice)) = (alive, &self.patience.notice) {
+                notice(waiting);
+            }
+            alive
+        };
         let result = match self.pool() {
-            Some(pool) => pool.run(&request, inputs),
-            None => client.run(&request, inputs),
+            Some(pool) => pool.run_retrying(&request, inputs, &self.patience.retry, &go_on),
+            None => client.run_retrying(&request, inputs, &self.patience.retry, &go_on),
         };
         if result.is_err()
             && let Some(deployment) = &self.deployment
         {
             // A child that died says more than a broken link.
-            deployment.check(Duration::from_millis(300))?;
+            deployment.check(GRACE)?;
         }
         Ok(result?)
     }

@@ -5,7 +5,8 @@ use crate::{bundles, terminal};
 use anyhow::Context;
 use blindroute_lab::calibrate::Calibration;
 use blindroute_placement::{
-    Placement, PlacementError, PrivateRouter, Programs, Request, RouteReport, UnknownText, check_lambda, remove_files,
+    Patience, Placement, PlacementError, PrivateRouter, Programs, Request, Retry, RouteReport, UnknownText, Waiting,
+    check_lambda, remove_files,
 };
 use blindroute_runtime::config::Configuration;
 use blindroute_runtime::{ClientConfig, Shutdown};
@@ -13,6 +14,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Choose a model for a prompt, privately.
@@ -62,10 +64,19 @@ pub(crate) struct RouteArgs {
     /// servers' memory, and one of their max_sessions
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(0..=16))]
     pool: u8,
+    /// Of many: keep each answer in FILE, and take from it what an earlier run of the same request answered: a command that
+    /// was cut off is given again, and prints everything. Holds no prompt, but salted digests of them
+    #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
+    journal: Option<PathBuf>,
+    /// Try again for so long while no session can be prepared (nothing of a prompt has left by then): servers that are
+    /// away, restarting or full. 0 for never
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    retry: u32,
     /// Use the servers of this client configuration (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The router bundle; the default one if none is named (with --config only needed for head and local)
+    /// The router bundle; if none is named, the default one, which is part of this program (with --config only needed for
+    /// head and local)
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 }
@@ -129,7 +140,7 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
     clean_up_on_signals()?;
     let bar = spinner();
-    let mut router = open(args, unknown.as_ref(), &bar)?;
+    let mut router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args, &bar));
     if let Some(unknown) = &unknown {
         router = router.with_unknown_text(unknown)?;
     }
@@ -160,8 +171,18 @@ impl RouteArgs {
             (None, None) => return None,
         };
         let [concurrency, batch, pool] = [self.concurrency, self.batch, self.pool].map(usize::from);
-        Some(Many { path, form, json: self.json, concurrency, batch, pool })
+        let journal = self.journal.as_deref();
+        Some(Many { path, form, json: self.json, concurrency, batch, pool, journal })
     }
+}
+
+/// For how long to try again, told on the spinner; where there is none, the log has a line.
+fn patience(args: &RouteArgs, bar: &ProgressBar) -> Patience {
+    let bar = bar.clone();
+    let notice = move |waiting: &Waiting<'_>| {
+        bar.set_message(format!("no session can be prepared; trying again for {} s", waiting.left.as_secs()));
+    };
+    Patience { retry: Retry::within(Duration::from_secs(args.retry.into())), notice: Some(Arc::new(notice)) }
 }
 
 fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
@@ -171,9 +192,9 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
         let bundle = args.bundle.as_deref().map(|path| bundles::open(Some(path))).transpose()?;
         return Ok(PrivateRouter::remote(&config, bundle.as_ref())?);
     }
-    let bundle = bundles::open(args.bundle.as_deref())?;
+    let (bundle, name) = (bundles::open(args.bundle.as_deref())?, bundles::name(args.bundle.as_deref()));
     if args.placement == PlacementArg::Local {
-        return Ok(PrivateRouter::local(&bundle)?);
+        return Ok(PrivateRouter::local(&bundle)?.named(name));
     }
     // Before three processes are started for nothing.
     let known: Vec<String> = bundle.parts().routers.iter().map(|router| router.name.clone()).collect();
@@ -184,7 +205,8 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
         unknown.place(&bundle.parts().models)?;
     }
     let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
-    Ok(PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?)
+    let router = PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
+    Ok(router.named(name))
 }
 
 /// A signal ends this process at once, but not before its files are gone. The children end with it.

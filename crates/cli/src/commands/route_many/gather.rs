@@ -1,8 +1,10 @@
 //! Lines to batches: those that are there together and ask the same task of the servers share a session.
 
 use super::Form;
+use super::journal::Journal;
 use super::object::Object;
 use super::queue::{Line, MAX_LINE, Queue};
+use blindroute_placement::RouteReport;
 use blindroute_routing::program::Task;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
@@ -29,9 +31,11 @@ pub(super) struct Prompt {
     pub(super) note: Option<String>,
     /// What it asks of the servers; none where they are not asked, or where nobody wants to know.
     pub(super) task: Option<Task>,
+    /// The answer of an earlier run.
+    pub(super) known: Option<Box<RouteReport>>,
 }
 
-/// What shares a session: prompts of one task, or one bad line alone.
+/// What shares a session: prompts of one task; or alone, one bad line or one that an earlier run answered.
 pub(super) struct Batch {
     pub(super) prompts: Vec<Prompt>,
     /// The batch's size if it is full.
@@ -48,6 +52,8 @@ pub(super) struct Gatherer<'a, F> {
     pub(super) patience: Option<Duration>,
     /// What a prompt asks of the servers.
     pub(super) task: F,
+    /// Answers of earlier runs.
+    pub(super) journal: Option<&'a Journal>,
     /// Taken from the queue, and in no batch yet: of other tasks than the batches so far.
     pub(super) waiting: Mutex<VecDeque<Prompt>>,
     /// How many they are, and one more while somebody takes another.
@@ -78,11 +84,17 @@ impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
         self.held.load(Ordering::Relaxed) == 0 && self.queue.is_drained()
     }
 
+    /// The lines before this place that are in no batch, once no more are begun.
+    pub(super) fn left_before(&self, place: usize) -> Vec<Prompt> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.drain(..).filter(|prompt| prompt.place < place).collect()
+    }
+
     /// Whether the oldest line's batch is full, or too much waits to look for more.
     fn enough(&self, waiting: &VecDeque<Prompt>) -> bool {
         let Some(oldest) = waiting.front() else { return false };
         let bytes = waiting.iter().filter_map(|prompt| prompt.text.as_ref().ok()).map(String::len).sum::<usize>();
-        oldest.text.is_err()
+        oldest.is_settled()
             || waiting.iter().filter(|prompt| prompt.goes_with(oldest)).count() >= self.size(oldest)
             || waiting.len() >= LOOK_AHEAD * self.most
             || bytes as u64 >= MAX_LINE
@@ -100,7 +112,7 @@ impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
                 waiting.push_back(prompt);
             }
         }
-        let full = (prompts.len() == size && prompts[0].text.is_ok()).then_some(size);
+        let full = (prompts.len() == size && !prompts[0].is_settled()).then_some(size);
         Some(Batch { prompts, full })
     }
 
@@ -121,13 +133,20 @@ impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
             Ok(Err(error)) => (Err(error), None),
             Err(_) => (text, None),
         };
-        Prompt { place, number, id, text, note, task }
+        let known = self.journal.zip(text.as_deref().ok()).and_then(|(journal, text)| journal.recall(number, text));
+        let known = known.map(|report| Box::new(report.clone()));
+        Prompt { place, number, id, text, note, task, known }
     }
 }
 
 impl Prompt {
     fn goes_with(&self, other: &Self) -> bool {
-        self.text.is_ok() && other.text.is_ok() && self.task == other.task
+        !self.is_settled() && !other.is_settled() && self.task == other.task
+    }
+
+    /// Whether there is nothing to ask the servers.
+    pub(super) fn is_settled(&self) -> bool {
+        self.text.is_err() || self.known.is_some()
     }
 }
 
@@ -161,6 +180,7 @@ mod tests {
             most,
             patience: Some(Duration::ZERO),
             task,
+            journal: None,
             waiting: Mutex::default(),
             held: AtomicUsize::default(),
         };

@@ -2,16 +2,19 @@
 //! order of the lines.
 
 mod gather;
+mod journal;
 mod object;
 mod queue;
 mod shape;
+mod stop;
 
 use crate::terminal;
 use anyhow::Context;
-use blindroute_placement::{PrivateRouter, Request, RouteReport, TaskBatch};
+use blindroute_placement::{PlacementError, PrivateRouter, Request, RouteReport, TaskBatch};
 use blindroute_routing::program::Task;
 use gather::{Batch, Gatherer, PATIENCE, Prompt};
 use indicatif::ProgressBar;
+use journal::{Journal, Terms};
 use queue::Queue;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,6 +24,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use stop::Stop;
 
 /// What a line of the input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub(crate) struct Many<'a> {
     pub(crate) batch: usize,
     /// Sessions to keep ready of each task that comes up, for full batches.
     pub(crate) pool: usize,
+    /// Where answers are kept for a later run.
+    pub(crate) journal: Option<&'a Path>,
 }
 
 /// A line of the output.
@@ -81,8 +87,38 @@ struct Failure<'a> {
 /// A line's answer, as it is printed.
 struct Answered {
     place: usize,
+    number: usize,
     text: String,
     failed: bool,
+    /// Whether it failed for what fails every other line too.
+    left: bool,
+}
+
+/// What of the output there is.
+#[derive(Debug, PartialEq, Eq)]
+struct Printed {
+    failed: usize,
+    /// The first line that a later run has to route.
+    left: Option<usize>,
+}
+
+/// Why a line has no answer.
+#[derive(Clone)]
+struct Fault {
+    text: String,
+    stops_all: bool,
+}
+
+impl From<&PlacementError> for Fault {
+    fn from(error: &PlacementError) -> Self {
+        Self { text: error.to_string(), stops_all: error.stops_all() }
+    }
+}
+
+impl From<String> for Fault {
+    fn from(text: String) -> Self {
+        Self { text, stops_all: false }
+    }
 }
 
 /// Whether the input can be opened and looks like what it is said to be, before anything else is started. Standard input is
@@ -116,8 +152,9 @@ fn open(path: &Path, form: Form) -> anyhow::Result<Box<dyn BufRead + Send>> {
 }
 
 impl Many<'_> {
-    /// Routes every line; a bad line is reported in its place and the others go on.
+    /// Routes every line; a bad line is reported in its place and the others go on. What would fail them all ends the batch.
     pub(crate) fn route(&self, router: &PrivateRouter, request: &Request, bar: &ProgressBar) -> anyhow::Result<()> {
+        let journal = self.journal.map(|path| Journal::open(path, &terms(router, request)?)).transpose()?;
         let queue = Arc::new(Queue::new(self.concurrency.max(self.batch)));
         let (reader, lines, form) = (open(self.path, self.form)?, Arc::clone(&queue), self.form);
         // On a thread of its own, which nobody waits for: a read of a terminal ends when its writer likes.
@@ -129,14 +166,15 @@ impl Many<'_> {
             most: self.batch,
             patience: (!self.path.is_file()).then_some(PATIENCE),
             task: |prompt: &str| self.task(router, request, prompt),
+            journal: journal.as_ref(),
             waiting: Mutex::default(),
             held: AtomicUsize::default(),
         };
-        let known = Mutex::new(Vec::new());
+        let (known, stop) = (Mutex::new(Vec::new()), Stop::new(&queue));
         let (send, answers) = channel();
         let printed = std::thread::scope(|scope| {
             for _ in 0..self.concurrency {
-                let (send, gatherer, known) = (send.clone(), &gatherer, &known);
+                let (send, gatherer, known, stop, journal) = (send.clone(), &gatherer, &known, &stop, journal.as_ref());
                 scope.spawn(move || {
                     while let Some(batch) = gatherer.next() {
                         if let Some(first) = batch.prompts.first() {
@@ -147,7 +185,7 @@ impl Many<'_> {
                             // Nobody comes after those that are under way.
                             router.pause_filling(true);
                         }
-                        for answered in self.answer(router, request, batch, kept) {
+                        for answered in self.answer((router, request), batch, kept, journal, stop) {
                             if send.send(answered).is_err() {
                                 return;
                             }
@@ -156,13 +194,21 @@ impl Many<'_> {
                 });
             }
             drop(send);
-            let printed = print(answers.iter());
+            let printed = print(answers.iter(), |place| {
+                let left = gatherer.left_before(place);
+                let fault =
+                    Fault { text: "it was not routed; the error of another line says why".into(), stops_all: true };
+                left.iter().map(|prompt| self.answered(prompt, &Err(fault.clone()))).collect()
+            });
             // Nobody reads the rest: no further line is begun.
             queue.stop();
             printed
         });
         bar.finish_and_clear();
-        let failed = printed?;
+        let Printed { failed, left } = printed?;
+        if let Some(why) = stop.why() {
+            return Err(stop::explained(&why, left, journal.as_ref()));
+        }
         let (read, failure) = queue.end();
         if let Some(error) = failure {
             anyhow::bail!("cannot read {}: {error}; {}", self.path.display(), self.form.hint());
@@ -185,31 +231,46 @@ impl Many<'_> {
     /// Routes a batch: an answer for each of its lines, in their order.
     fn answer(
         &self,
-        router: &PrivateRouter,
-        request: &Request,
+        (router, request): (&PrivateRouter, &Request),
         batch: Batch,
-        kept: Result<(), String>,
+        kept: Result<(), Fault>,
+        journal: Option<&Journal>,
+        stop: &Stop<'_>,
     ) -> Vec<Answered> {
-        let prompts: Vec<&str> = batch.prompts.iter().filter_map(|prompt| prompt.text.as_deref().ok()).collect();
-        let routed = kept.and_then(|()| router.route_batch(&prompts, request).map_err(|error| error.to_string()));
-        let mut routed: Vec<Result<RouteReport, String>> = match routed {
-            Ok(answers) => answers.into_iter().map(|answer| answer.map_err(|error| error.to_string())).collect(),
-            Err(error) => vec![Err(error); prompts.len()],
+        let asked = batch.prompts.iter().filter(|prompt| !prompt.is_settled());
+        let prompts: Vec<&str> = asked.filter_map(|prompt| prompt.text.as_deref().ok()).collect();
+        let routed = kept.and_then(|()| router.route_batch(&prompts, request).map_err(|error| Fault::from(&error)));
+        let mut routed: Vec<Result<RouteReport, Fault>> = match routed {
+            Ok(answers) => answers.into_iter().map(|answer| answer.map_err(|error| Fault::from(&error))).collect(),
+            Err(fault) => vec![Err(fault); prompts.len()],
         };
         let mut routed = routed.drain(..);
         let mut answers = Vec::with_capacity(batch.prompts.len());
         for prompt in &batch.prompts {
-            let answer = match &prompt.text {
-                Err(error) => Err(error.clone()),
-                Ok(_) => routed.next().unwrap_or_else(|| Err("it got no answer; please report this".to_owned())),
+            let answer = match (&prompt.text, &prompt.known) {
+                (Err(error), _) => Err(error.clone().into()),
+                (Ok(_), Some(report)) => Ok((**report).clone()),
+                (Ok(text), None) => {
+                    let answer =
+                        routed.next().unwrap_or_else(|| Err("it got no answer; please report this".to_owned().into()));
+                    if let (Ok(report), Some(journal)) = (&answer, journal)
+                        && let Err(error) = journal.keep(prompt.number, text, report)
+                    {
+                        stop.stop(&format!("{error:#}"));
+                    }
+                    answer
+                }
             };
+            if let Err(Fault { text, stops_all: true }) = &answer {
+                stop.stop(text);
+            }
             answers.push(self.answered(prompt, &answer));
         }
         answers
     }
 
     /// A line's answer in the form of the output.
-    fn answered(&self, prompt: &Prompt, routed: &Result<RouteReport, String>) -> Answered {
+    fn answered(&self, prompt: &Prompt, routed: &Result<RouteReport, Fault>) -> Answered {
         let Prompt { place, number, id, note, .. } = prompt;
         let (id, note) = (id.as_deref(), note.as_deref());
         let object = self.form == Form::Object;
@@ -226,16 +287,19 @@ impl Many<'_> {
                 }
                 report.model.clone()
             }
-            Err(error) if object => serde_json::to_string(&Failure { id, line: *number, error }).unwrap_or_default(),
-            Err(error) if self.json => serde_json::json!({"line": number, "error": error}).to_string(),
-            Err(error) => format!("error: line {number}: {error}"),
+            Err(Fault { text: error, .. }) if object => {
+                serde_json::to_string(&Failure { id, line: *number, error }).unwrap_or_default()
+            }
+            Err(Fault { text, .. }) if self.json => serde_json::json!({"line": number, "error": text}).to_string(),
+            Err(Fault { text, .. }) => format!("error: line {number}: {text}"),
         };
-        Answered { place: *place, text, failed: routed.is_err() }
+        let left = routed.as_ref().is_err_and(|fault| fault.stops_all);
+        Answered { place: *place, number: *number, text, failed: routed.is_err(), left }
     }
 
     /// Has sessions for full batches of this one's task kept ready from now on. A batch that is not full is not kept
     /// for: the last ones are of any size.
-    fn keep_ready(&self, router: &PrivateRouter, known: &Mutex<Vec<Task>>, batch: &Batch) -> Result<(), String> {
+    fn keep_ready(&self, router: &PrivateRouter, known: &Mutex<Vec<Task>>, batch: &Batch) -> Result<(), Fault> {
         let Some((batch, task)) = batch.full.zip(batch.prompts.first().and_then(|prompt| prompt.task)) else {
             return Ok(());
         };
@@ -247,35 +311,74 @@ impl Many<'_> {
             return Ok(());
         }
         known.push(task);
-        router.keep_ready(TaskBatch { task, batch }, self.pool).map_err(|error| error.to_string())
+        router.keep_ready(TaskBatch { task, batch }, self.pool).map_err(|error| Fault::from(&error))
     }
 }
 
-/// Prints answers in the order of their lines, and counts those that failed.
-fn print(answers: impl Iterator<Item = Answered>) -> anyhow::Result<usize> {
-    let (mut early, mut next, mut failed) = (BTreeMap::new(), 0, 0);
+/// What decides every answer, beside the prompts.
+fn terms(router: &PrivateRouter, request: &Request) -> anyhow::Result<Terms> {
+    let (public, index) = (router.public(), router.router_index(request.router.as_deref())?);
+    Ok(Terms {
+        bundle: router.bundle().digest.clone(),
+        placement: request.placement,
+        router: public.plan.routers[index].name.clone(),
+        lambda: request.lambda.unwrap_or(public.lambdas[index]),
+    })
+}
+
+/// Prints answers in the order of their lines. Where the batch ended early, `left_before` gives the lines before a place
+/// that were not begun, so that each line of the output stays its line's of the input.
+fn print(
+    answers: impl Iterator<Item = Answered>,
+    left_before: impl FnOnce(usize) -> Vec<Answered>,
+) -> anyhow::Result<Printed> {
+    let (mut early, mut next, mut printed) = (BTreeMap::new(), 0, Printed { failed: 0, left: None });
+    let mut write = |answer: Answered| -> anyhow::Result<()> {
+        terminal::without_bars(|| {
+            let mut out = io::stdout().lock();
+            writeln!(out, "{}", answer.text)?;
+            out.flush()
+        })?;
+        printed.failed += usize::from(answer.failed);
+        printed.left = printed.left.or(answer.left.then_some(answer.number));
+        Ok(())
+    };
     for answer in answers {
         early.insert(answer.place, answer);
         while let Some(answer) = early.remove(&next) {
-            terminal::without_bars(|| {
-                let mut out = io::stdout().lock();
-                writeln!(out, "{}", answer.text)?;
-                out.flush()
-            })?;
-            failed += usize::from(answer.failed);
+            write(answer)?;
             next += 1;
         }
     }
-    Ok(failed)
+    if let Some(last) = early.keys().next_back() {
+        early.extend(left_before(*last).into_iter().map(|answer| (answer.place, answer)));
+        early.into_values().try_for_each(write)?;
+    }
+    Ok(printed)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn answer(place: usize, failed: bool, left: bool) -> Answered {
+        Answered { place, number: place + 1, text: String::new(), failed, left }
+    }
+
     #[test]
     fn answers_are_put_in_order_and_failures_counted() {
-        let answer = |place, failed| Answered { place, text: String::new(), failed };
-        assert_eq!(print([answer(2, true), answer(0, false), answer(1, true)].into_iter()).ok(), Some(2));
+        let answers = [answer(2, true, false), answer(0, false, false), answer(1, true, false)];
+        let printed = print(answers.into_iter(), |_| panic!("nothing is left"));
+        assert_eq!(printed.ok(), Some(Printed { failed: 2, left: None }));
+    }
+
+    #[test]
+    fn what_was_not_begun_is_printed_in_its_place_and_named() {
+        let answers = [answer(0, false, false), answer(4, true, true), answer(3, false, false)];
+        let left = |place| {
+            assert_eq!(place, 4);
+            vec![answer(2, true, true), answer(1, true, true)]
+        };
+        assert_eq!(print(answers.into_iter(), left).ok(), Some(Printed { failed: 3, left: Some(2) }));
     }
 }
