@@ -84,7 +84,7 @@ pub struct RouteReport {
     pub unknown_note: Option<String>,
     /// Whether the caller's [`UnknownText`](crate::UnknownText) named the model, not the router; left out of JSON where it
     /// did not.
-    #[serde(skip_serializing_if = "is_false")]
+    #[serde(skip_serializing_if = "is_false", default)]
     pub by_unknown_text: bool,
     /// The size class that servers and dealer see; absent where they see none.
     pub bucket: Option<usize>,

@@ -112,6 +112,23 @@ impl PrivateRouter {
         Self { network, tuned: Mutex::default(), ..self }
     }
 
+    /// Answers prompts with much unknown text by this model, whatever the router chooses. Their sessions run all the same, so
+    /// that servers and dealer see no difference.
+    ///
+    /// # Errors
+    /// If the share is none, or the pool has no such model.
+    pub fn with_unknown_text(self, unknown: &UnknownText) -> Result<Self, PlacementError> {
+        let fallback = Some(Fallback { share: unknown.share, model: unknown.place(&self.public.models)? });
+        Ok(Self { fallback, ..self })
+    }
+
+    /// What was asked for with [`with_unknown_text`](Self::with_unknown_text).
+    #[must_use]
+    pub fn unknown_text(&self) -> Option<UnknownText> {
+        self.fallback
+            .map(|Fallback { share, model }| UnknownText { share, model: self.public.models[model].name.clone() })
+    }
+
     /// What to do while no session can be prepared, instead of trying again for 60 s.
     #[must_use]
     pub fn with_patience(self, patience: impl Into<Patience>) -> Self {
@@ -138,14 +155,24 @@ impl PrivateRouter {
         }
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
         let (pool, tuned) = (Mutex::default(), Mutex::default());
-        Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, network: None, tuned, fallback: None })
-    }
-
         // Of the bundle itself where the router has made the split, which is another each time.
         let digest = bundle.filter(|_| client.is_none() || deployment.is_some()).map_or(public.digest, Bundle::digest);
         let bundle = BundleUsed { name: "bundle".to_owned(), digest: digest.to_string() };
         let (patience, network) = (Patience::default(), None);
-        Ok(Self { public, plan, tokenizer, clear, pool, client, deployment, patience, bundle, network, tuned })
+        Ok(Self {
+            public,
+            plan,
+            tokenizer,
+            clear,
+            pool,
+            client,
+            deployment,
+            patience,
+            bundle,
+            network,
+            tuned,
+            fallback: None,
+        })
     }
 
     /// The public part of the model.

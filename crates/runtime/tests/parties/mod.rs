@@ -4,7 +4,7 @@
 
 use crate::world::{Numbers, PATIENT};
 use blindroute_protocol::{
-    Dealer, DealerModel, DealerSeeds, Form, Inputs, Meter, Output, Party, Program, Shape, WeightShares,
+    Dealer, DealerModel, DealerSeeds, Form, HashKey, Inputs, Meter, Output, Party, Program, Shape, WeightShares,
 };
 use blindroute_runtime::messages::{
     ClientHello, EpochId, MaterialGrant, MaterialRequest, Message, Seed, ServerReady, SessionId, SessionReport,
@@ -189,12 +189,13 @@ pub fn servers() -> Search {
             let program = catalogue.program(REQUEST).unwrap();
             for (link, own) in links.iter_mut().zip([[0, 1], [2, 3]]) {
                 let request: MaterialRequest = link.receive_message().unwrap();
-                let seeds = own.map(|index: usize| Seed::new(seeds[index])).into();
+                let seeds = own.map(|index: usize| seeds[index]).into_iter().chain([known(6)]).map(Seed::new).collect();
                 let grant = MaterialGrant { session: request.session, epoch: EpochId([7; 16]), seeds };
                 link.send_message(&grant).unwrap();
             }
             let model = DealerModel::new(&[], &[generator(&seeds[0]), generator(&seeds[2])]);
-            let seeds = DealerSeeds([generator(&seeds[1]), generator(&seeds[3])]);
+            let seeds =
+                DealerSeeds([generator(&seeds[1]), generator(&seeds[3])], HashKey::new(generator(&known(6)).expose()));
             let writers: Vec<MaterialWriter> = links.into_iter().map(MaterialWriter::new).collect();
             let [zero, one] = <[MaterialWriter; 2]>::try_from(writers).unwrap();
             let (mut zero, mut one) = (zero, Copied(one, Vec::new()));

@@ -6,7 +6,7 @@
 //! answers beside them: the file is its owner's alone.
 
 use anyhow::{Context, bail};
-use blindroute_placement::{Placement, RouteReport};
+use blindroute_placement::{Placement, RouteReport, UnknownText};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
@@ -38,6 +38,8 @@ pub(super) struct Terms {
     pub(super) placement: Placement,
     pub(super) router: String,
     pub(super) lambda: f32,
+    /// The model for text that the router cannot read.
+    pub(super) unknown: Option<UnknownText>,
 }
 
 /// The answers of earlier runs, and the file that keeps those of this one.
@@ -80,6 +82,10 @@ impl Journal {
         add(&mut base, format!("{:?}", terms.placement).as_bytes());
         add(&mut base, terms.router.as_bytes());
         add(&mut base, &terms.lambda.to_bits().to_le_bytes());
+        if let Some(UnknownText { share, model }) = &terms.unknown {
+            add(&mut base, &share.to_bits().to_le_bytes());
+            add(&mut base, model.as_bytes());
+        }
         Ok(Self { path: path.to_owned(), base, answers, file: Mutex::new(file) })
     }
 
@@ -167,13 +173,13 @@ mod tests {
     use super::*;
 
     fn terms() -> Terms {
-        Terms { bundle: "ab".into(), placement: Placement::Full, router: "uniroute".into(), lambda: 0.5 }
+        Terms { bundle: "ab".into(), placement: Placement::Full, router: "uniroute".into(), lambda: 0.5, unknown: None }
     }
 
     fn report(model: &str) -> RouteReport {
         let text = serde_json::json!({
             "model": model, "price": 0.5, "price_unit": "USD", "placement": "full",
-            "bundle": {"name": "default", "digest": "ab"}, "router": "uniroute", "lambda": 0.5, "tokens": 9, "bucket": 32,
+            "bundle": {"name": "default", "digest": "ab"}, "router": "uniroute", "lambda": 0.5, "tokens": 9, "unknown": 0, "bucket": 32,
             "ms": {"client": 1.0, "wait": 2.0, "offline": 2.0, "online": 3.5, "total": 6.5}, "openings": 116,
             "bytes": {"server0_sent": 1, "server1_sent": 1, "client_sent": 2, "material": 3}, "seen": "",
         });
@@ -207,6 +213,7 @@ mod tests {
             Terms { placement: Placement::Head, ..terms() },
             Terms { router: "cscr".into(), ..terms() },
             Terms { lambda: 0.25, ..terms() },
+            Terms { unknown: Some(UnknownText { share: 0.5, model: "large".into() }), ..terms() },
         ] {
             assert!(open(&other).recall(1, "zebracanary").is_none());
         }

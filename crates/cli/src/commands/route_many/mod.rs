@@ -323,6 +323,7 @@ fn terms(router: &PrivateRouter, request: &Request) -> anyhow::Result<Terms> {
         placement: request.placement,
         router: public.plan.routers[index].name.clone(),
         lambda: request.lambda.unwrap_or(public.lambdas[index]),
+        unknown: router.unknown_text(),
     })
 }
 
