@@ -186,7 +186,8 @@ fn configurations_that_cannot_be_used() {
     // A field that nothing reads is warned about by name, and its value is not shown.
     let path = fleet.home.path().join("odd.toml");
     std::fs::write(&path, format!("pasword = \"hunter2\"\n{text}")).unwrap();
-    let ran = run(&["route".as_ref(), "x".as_ref(), "--config".as_ref(), path.as_os_str()]);
+    let ran =
+        run(&["route".as_ref(), "x".as_ref(), "--retry".as_ref(), "0".as_ref(), "--config".as_ref(), path.as_os_str()]);
     assert!(ran.stderr.contains("unknown field") && ran.stderr.contains("pasword"), "{}", ran.stderr);
     assert!(!ran.stderr.contains("hunter2") && ran.error_line().contains("cannot reach server0"), "{}", ran.stderr);
 
