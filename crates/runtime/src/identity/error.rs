@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::file_set::FileSetError;
 use crate::role::Role;
 
 /// An error of making or loading certificates. Never quotes a file's content.
@@ -19,14 +20,17 @@ pub enum IdentityError {
         /// What the system said.
         source: io::Error,
     },
-    /// A file cannot be written.
-    #[error("cannot write {path}: {source}; choose a directory that this user may write", path = path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
+    /// Keys and certificates are there already.
+    #[error("{folder} already holds keys and certificates ({names}); nothing was written. The parties of a deployment need those that were made together: name another folder, or remove these files if no party uses them any more", folder = folder.display(), names = names.join(", "))]
+    Exists {
+        /// The folder.
+        folder: PathBuf,
+        /// The names that are taken.
+        names: Vec<String>,
     },
+    /// The files cannot be written.
+    #[error(transparent)]
+    Files(FileSetError),
     /// A file holds no PEM of the kind that is due.
     #[error("{path} holds no {what} in PEM form; expected a -----BEGIN section, made for instance by blindroute", path = path.display())]
     NotPem {
@@ -59,4 +63,13 @@ pub enum IdentityError {
     /// A mistake in this program.
     #[error("internal error: {0}; please report it")]
     Internal(&'static str),
+}
+
+impl From<FileSetError> for IdentityError {
+    fn from(error: FileSetError) -> Self {
+        match error {
+            FileSetError::Exists { folder, names } => Self::Exists { folder, names },
+            error => Self::Files(error),
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! Making an authority and the roles' certificates.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,9 +12,11 @@ use rcgen::{
 use zeroize::Zeroizing;
 
 use super::{IdentityError, IdentityFiles};
+use crate::file_set::{self, Existing, NewFile, write_together};
 use crate::messages::SessionId;
 use crate::role::Role;
 
+const AUTHORITY: &str = "authority.pem";
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// A year and a month: long enough to renew once a year, short enough that a lost key ages out.
 const VALIDITY: Duration = Duration::from_secs(397 * 24 * 3600);
@@ -42,8 +44,12 @@ impl Deployment {
     /// # Errors
     /// As [`Deployment::generate`].
     pub fn generate_for(directory: &Path, from: SystemTime, validity: Duration) -> Result<Deployment, IdentityError> {
-        create_private_directory(directory)
-            .map_err(|source| IdentityError::Write { path: directory.to_owned(), source })?;
+        let names = Role::ALL.map(|role| [format!("{role}.key"), format!("{role}.pem")]);
+        let all = names.iter().flatten().map(String::as_str).chain([AUTHORITY]);
+        let names_taken = file_set::taken(directory, all);
+        if !names_taken.is_empty() {
+            return Err(IdentityError::Exists { folder: directory.to_owned(), names: names_taken });
+        }
         let deployment = Deployment { directory: directory.to_owned() };
         let since_epoch = from.duration_since(UNIX_EPOCH).unwrap_or_default();
         let period = (since_epoch.saturating_sub(DAY), since_epoch + validity);
@@ -57,9 +63,10 @@ impl Deployment {
         set_period(&mut authority, period);
         let authority_key = KeyPair::generate()?;
         let certificate = authority.self_signed(&authority_key)?;
-        write_new(&deployment.authority(), certificate.pem().as_bytes(), false)?;
+        let authority_pem = certificate.pem();
         let issuer = Issuer::new(authority, authority_key);
 
+        let mut pems = Vec::with_capacity(Role::ALL.len());
         for role in Role::ALL {
             let mut leaf = CertificateParams::new(vec![role.certificate_name().to_owned()])?;
             leaf.distinguished_name.push(DnType::CommonName, role.certificate_name());
@@ -69,11 +76,16 @@ impl Deployment {
             set_period(&mut leaf, period);
             let key = KeyPair::generate()?;
             let certificate = leaf.signed_by(&key, &issuer)?;
-            let files = deployment.identity(role);
-            let pem = Zeroizing::new(key.serialize_pem());
-            write_new(&files.key, pem.as_bytes(), true)?;
-            write_new(&files.certificate, certificate.pem().as_bytes(), false)?;
+            pems.push((Zeroizing::new(key.serialize_pem()), certificate.pem()));
         }
+        let mut files = Vec::new();
+        for ([key, certificate], (key_pem, certificate_pem)) in names.iter().zip(&pems) {
+            files.push(NewFile { name: key, content: key_pem.as_bytes(), private: true });
+            files.push(NewFile { name: certificate, content: certificate_pem.as_bytes(), private: false });
+        }
+        // Last: without it no party starts.
+        files.push(NewFile { name: AUTHORITY, content: authority_pem.as_bytes(), private: false });
+        write_together(directory, &files, Existing::Refuse)?;
         Ok(deployment)
     }
 
@@ -86,7 +98,7 @@ impl Deployment {
     /// The authority's certificate.
     #[must_use]
     pub fn authority(&self) -> PathBuf {
-        self.directory.join("authority.pem")
+        self.directory.join(AUTHORITY)
     }
 
     /// One role's files.
@@ -113,17 +125,4 @@ pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-fn write_new(path: &Path, content: &[u8], private: bool) -> Result<(), IdentityError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, if private { 0o600 } else { 0o644 });
-    #[cfg(not(unix))]
-    let _ = private;
-    options
-        .open(path)
-        .and_then(|mut file: File| file.write_all(content))
-        .map_err(|source| IdentityError::Write { path: path.to_owned(), source })
 }

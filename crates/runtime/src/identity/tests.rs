@@ -18,7 +18,19 @@ fn every_role_of_a_fresh_deployment_loads() {
     }
     // The authority's key is nowhere, and a second deployment does not replace the first.
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 9);
-    assert!(matches!(Deployment::generate(home.path()), Err(IdentityError::Write { .. })));
+    let key = fs::read(deployment.identity(Role::Dealer).key).unwrap();
+    let error = Deployment::generate(home.path()).unwrap_err();
+    assert!(matches!(error, IdentityError::Exists { .. }), "{error}");
+    let says = error.to_string();
+    assert!(
+        says.contains("already holds keys") && says.contains("server0.key") && !says.contains("may write"),
+        "{says}"
+    );
+    assert_eq!(fs::read(deployment.identity(Role::Dealer).key).unwrap(), key);
+    // One file is enough: a deployment without its authority's certificate is still somebody's.
+    fs::remove_file(deployment.authority()).unwrap();
+    assert!(matches!(Deployment::generate(home.path()), Err(IdentityError::Exists { .. })));
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 8);
 }
 
 #[test]
