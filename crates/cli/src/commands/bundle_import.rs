@@ -104,17 +104,46 @@ pub(super) fn write_bundle(bundle: &Bundle, path: &Path) -> anyhow::Result<usize
     Ok(bytes.len())
 }
 
-/// Writes a file through one beside it, so that none is ever found half-written under its name.
+/// Writes a file through one beside it, so that none is ever found half-written under its name. A file that is there is
+/// replaced, and hands down who may read it.
 pub(super) fn write_file(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
     use std::io::Write as _;
-    let folder = folder_of(path);
     let context = || format!("could not write {}; name a file in a folder that can be written", path.display());
+    // Through a link, the file behind it is the one to replace.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut builder = tempfile::Builder::new();
     // Like any other output: the user's umask decides who reads it.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder).with_context(context)?;
+    let mut file = builder.tempfile_in(folder_of(&target)).with_context(context)?;
+    if let Ok(old) = std::fs::metadata(&target) {
+        file.as_file().set_permissions(old.permissions()).with_context(context)?;
+    }
     file.write_all(bytes).with_context(context)?;
-    file.persist(path).with_context(context)?;
+    file.as_file().sync_all().with_context(context)?;
+    file.persist(&target).with_context(context)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_is_replaced_whole_and_stays_as_private_as_it_was() {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        let home = tempfile::tempdir().unwrap();
+        let (path, link) = (home.path().join("out"), home.path().join("link"));
+        write_file(b"old", &path).unwrap();
+        let reader = std::fs::File::open(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        write_file(b"newer", &link).unwrap();
+        assert!(link.is_symlink() && std::fs::read(&path).unwrap() == b"newer");
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
+        // Who reads the old file has it whole.
+        assert_eq!(std::io::read_to_string(reader).unwrap(), "old");
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 2, "no temporary file stays");
+    }
 }
