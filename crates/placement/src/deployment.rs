@@ -4,8 +4,7 @@ use crate::catalogue::ModelCatalogue;
 use crate::error::PlacementError;
 use crate::home::{Home, STATE};
 use crate::report::PeakMemory;
-use blindroute_protocol::Seed;
-use blindroute_routing::bundle::{Bundle, PublicPart, split};
+use blindroute_routing::bundle::{Bundle, PublicPart, SplitRandomness, split};
 use blindroute_runtime::config::NetworkConfig;
 use blindroute_runtime::{
     ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Scene, Timeouts, peak_rss_mib,
@@ -15,6 +14,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
 
 /// How to start the services.
 #[derive(Clone, Debug)]
@@ -50,9 +50,9 @@ impl Deployment {
     pub fn start(bundle: &Bundle, programs: &Programs, progress: &dyn Fn(&str)) -> Result<Self, PlacementError> {
         progress("splitting the bundle into shares");
         let home = Home::new().map_err(|source| PlacementError::Write { path: std::env::temp_dir(), source })?;
-        let mut key = [0u8; 16];
-        getrandom::fill(&mut key).map_err(PlacementError::Randomness)?;
-        let files = split(bundle, &Seed::new(key))?;
+        let mut random = Zeroizing::new([0; SplitRandomness::BYTES]);
+        getrandom::fill(random.as_mut_slice()).map_err(PlacementError::Randomness)?;
+        let files = split(bundle, &SplitRandomness::new(&random))?;
         write(&home.path().join("public.bin"), &files.public)?;
         for (party, share) in files.shares.iter().enumerate() {
             write_private(&home.path().join(format!("share{party}.bin")), share)?;

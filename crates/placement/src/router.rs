@@ -61,17 +61,7 @@ impl PrivateRouter {
     /// # Errors
     /// If the bundle's parts do not fit.
     pub fn local(bundle: &Bundle) -> Result<Self, PlacementError> {
-        let parts = bundle.parts();
-        let public = PublicPart {
-            plan: ModelPlan::of(bundle),
-            encoder: parts.encoder.clone(),
-            tokenizer: parts.tokenizer.clone(),
-            embedding: parts.embedding.clone(),
-            models: parts.models.clone(),
-            lambdas: parts.routers.iter().map(|router| router.lambda).collect(),
-            digest: bundle.digest(),
-        };
-        Self::assemble(public, Some(bundle), None, None)
+        Self::assemble(PublicPart::unsplit(bundle), Some(bundle), None, None)
     }
 
     /// With dealer and servers as child processes: every placement works.

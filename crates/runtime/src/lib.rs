@@ -68,7 +68,7 @@ pub use scene::{Scene, SceneName};
 pub use service::{Connection, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
     Catalogue, Client, DealerService, ReadySession, Retry, ServerOptions, ServerService, SessionError, SharedInputs,
-    Waiting,
+    SharesError, Waiting,
 };
 pub use shutdown::Shutdown;
 

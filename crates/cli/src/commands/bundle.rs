@@ -1,13 +1,13 @@
 //! `blindroute bundle`: show and split.
 
-use super::bundle_import::print;
+use super::bundle_import::{check_out, print, write_bundle};
 use crate::bundles;
-use anyhow::Context;
-use blindroute_protocol::Seed;
-use blindroute_routing::bundle::{Bundle, split};
+use blindroute_routing::bundle::{Bundle, SplitRandomness, split};
+use blindroute_runtime::file_set::{self, Existing, NewFile, write_together};
 use clap::{Args, Subcommand};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use zeroize::Zeroizing;
 
 /// Make, inspect and split router bundles.
 #[derive(Debug, Subcommand)]
@@ -33,6 +33,9 @@ pub(crate) struct SplitArgs {
     /// Folder for public.bin, share0.bin and share1.bin
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Replace a split that the folder already holds
+    #[arg(long)]
+    force: bool,
 }
 
 /// Take the secret routers out of a bundle.
@@ -68,39 +71,43 @@ pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
     }
 }
 
+/// The files of a split.
+const SPLIT: [&str; 3] = ["share0.bin", "share1.bin", "public.bin"];
+
 fn run_split(args: &SplitArgs) -> anyhow::Result<()> {
-    let bundle = bundles::open(args.bundle.as_deref())?;
-    let mut seed = [0u8; 16];
-    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("the operating system gave no randomness: {error}"))?;
-    let parts = split(&bundle, &Seed::new(seed))?;
-    std::fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
-    write(&args.out.join("public.bin"), &parts.public)?;
-    for (party, share) in parts.shares.iter().enumerate() {
-        write_private(&args.out.join(format!("share{party}.bin")), share)?;
+    let names = file_set::taken(&args.out, SPLIT);
+    if !args.force && !names.is_empty() {
+        anyhow::bail!(
+            "{} already holds a split ({}), and each split is another deployment; name another folder with --out, or \
+             replace the split with --force, give every party its new file and restart them all",
+            args.out.display(),
+            names.join(", ")
+        );
     }
+    let bundle = bundles::open(args.bundle.as_deref())?;
+    let mut random = Zeroizing::new([0; SplitRandomness::BYTES]);
+    getrandom::fill(random.as_mut_slice())
+        .map_err(|error| anyhow::anyhow!("the operating system gave no randomness: {error}"))?;
+    let parts = split(&bundle, &SplitRandomness::new(&random))?;
+    let [zero, one] = &parts.shares;
+    let files = [
+        NewFile { name: SPLIT[0], content: zero, private: true },
+        NewFile { name: SPLIT[1], content: one, private: true },
+        // Last: no party starts without it.
+        NewFile { name: SPLIT[2], content: &parts.public, private: false },
+    ];
+    let existing = if args.force { Existing::Replace } else { Existing::Refuse };
+    write_together(&args.out, &files, existing)?;
     eprintln!("public.bin goes to everybody, share0.bin to server 0 alone, share1.bin to server 1 alone.");
     Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)
 }
 
-fn write(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Writes a file that only its owner reads.
-fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
-    file.write_all(bytes).with_context(|| format!("cannot write {}", path.display()))
-}
-
 fn encoder(args: &EncoderArgs) -> anyhow::Result<()> {
+    check_out(&args.out)?;
     let mut parts = bundles::open(args.bundle.as_deref())?.into_parts();
     parts.models.clear();
     parts.routers.clear();
-    write(&args.out, &Bundle::new(parts)?.write()?)?;
+    write_bundle(&Bundle::new(parts)?, &args.out)?;
     Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)
 }
 

@@ -3,17 +3,18 @@
 use anyhow::Context;
 use blindroute_placement::ModelCatalogue;
 use blindroute_protocol::Party;
-use blindroute_routing::bundle::{BundleError, PublicPart, ShareFile};
+use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
 use blindroute_runtime::config::{
     Configuration, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
 };
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     Catalogue, Connection, DealerService, Endpoint, Ledger, Role, ServerOptions, ServerService, Service,
-    ServiceOptions, SessionError, Shutdown,
+    ServiceOptions, SessionError, SharesError, Shutdown,
 };
 use clap::Args;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// Run one of the two servers.
@@ -90,25 +91,10 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
     }
     let public =
         PublicPart::open(&config.bundle).with_context(|| format!("public part {}", config.bundle.display()))?;
-    let (share, file) = ShareFile::hold(&config.share).with_context(|| format!("share {}", config.share.display()))?;
     let party = Party::from_index(usize::from(config.party)).context("party")?;
-    if share.party() != party {
-        anyhow::bail!(
-            "{} is the share of party {}, this server is party {}; give each server its own share file",
-            config.share.display(),
-            share.party().index(),
-            party.index()
-        );
-    }
-    if share.digest() != public.digest {
-        anyhow::bail!(
-            "{} and {} are of different splits (digests {} and {}); copy both from the same `blindroute bundle split`",
-            config.share.display(),
-            config.bundle.display(),
-            share.digest(),
-            public.digest
-        );
-    }
+    let expected = public.expected_share(party);
+    let (share, file) =
+        ShareFile::hold(&config.share, &expected).with_context(|| format!("share {}", config.share.display()))?;
     let role = config.role();
     let host = Host {
         role,
@@ -130,19 +116,32 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
     };
     let specs = catalogue.weights();
     share.weights(&specs).context("the share file")?;
+    let path = config.share.clone();
     // The file is read again for each set-up of the model: the packed weights are the only copy held. It is the file that
-    // was checked here, whatever its name stands for by then: the parent of a child removes the name after the start.
+    // was checked here, whatever its name stands for by then (the parent of a child removes the name after the start),
+    // and it is compared each time, for it may have been written to.
     drop(share);
-    let shares = move || {
-        let unreadable = |error: BundleError| blindroute_protocol::Error::Weight {
-            name: "(all)".to_owned(),
-            problem: error.to_string(),
-        };
-        ShareFile::read_from(&file).map_err(unreadable)?.weights(&specs)
-    };
+    let shares = move || Ok(read_again(&path, &file, &expected)?.weights(&specs)?);
     let service = ServerService::new(catalogue, party, shares, endpoint.clone(), ledger, options);
     let callers: &[Role] = if party == Party::Zero { &[Role::Client, Role::Server1] } else { &[Role::Client] };
     host.run(endpoint, callers, move |connection| service.handle(connection))
+}
+
+/// The share as it was when this server started, or nothing. A file that was spoilt may have been put back under its name.
+fn read_again(path: &Path, file: &File, expected: &ExpectedShare) -> Result<ShareFile, SharesError> {
+    let read = ShareFile::read_from(file, expected);
+    let read = if read.is_err() && path.exists() { ShareFile::open(path, expected) } else { read };
+    read.map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        match error {
+            BundleError::OtherParty { .. } | BundleError::OtherSplit { .. } | BundleError::OtherShare { .. } => {
+                SharesError::Changed(format!(
+                    "{text}. Put the file back, or stop all parties and start them with one split"
+                ))
+            }
+            _ => SharesError::Unreadable(text),
+        }
+    })
 }
 
 /// Runs the dealer until it is stopped.

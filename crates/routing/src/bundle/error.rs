@@ -1,6 +1,7 @@
 //! What can be wrong with a bundle.
 
 use super::container::ContainerError;
+use super::digest::{Digest, ModelDigest};
 
 /// What can be wrong with a bundle, beyond its container.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,47 @@ pub enum BundleError {
     WeightMissing {
         /// Its name.
         name: String,
+    },
+    /// The file of a split is of another format.
+    #[error(
+        "the file is of a split in format {found}, this program reads format {expected}; run `blindroute bundle split` \
+         again with this version, and give every party its new files"
+    )]
+    SplitFormat {
+        /// The format in the file.
+        found: u32,
+        /// The format this program reads.
+        expected: u32,
+    },
+    /// The share is of the other party.
+    #[error("it is the share of party {found}, this server is party {expected}; give each server its own share file")]
+    OtherParty {
+        /// Whose share it is.
+        found: usize,
+        /// Whose it must be.
+        expected: usize,
+    },
+    /// The share is of another split than the public part.
+    #[error(
+        "the share and the public part are of different splits (digests {found} and {expected}); copy both from the same \
+         `blindroute bundle split`"
+    )]
+    OtherSplit {
+        /// The deployment digest in the share.
+        found: ModelDigest,
+        /// The digest of the public part.
+        expected: ModelDigest,
+    },
+    /// The share says that it is of this split, and is not what the split made.
+    #[error(
+        "the share is not the one that the split made (its digest is {found}, the public part says {expected}); copy it \
+         again from the `blindroute bundle split` that made the public part"
+    )]
+    OtherShare {
+        /// The commitment that the file's bytes make.
+        found: Digest,
+        /// The commitment in the public part.
+        expected: Digest,
     },
     /// There is no router of this name.
     #[error(

@@ -33,7 +33,7 @@ pub use error::BundleError;
 pub use import::{ImportOptions, Precision};
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, UniRoute};
-pub use split::{PublicPart, ShareFile, Split, split};
+pub use split::{ExpectedShare, PublicPart, ShareFile, Split, SplitRandomness, split};
 
 /// What a bundle holds, free to change; [`Bundle::new`] checks it.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,13 +1,19 @@
 //! A bundle in three: the public part for everybody, and a share of the secret weights for each server.
 //!
 //! Party 0's share is a seed; party 1's is the folded fixed-point weights less what the seed makes. Either alone is
-//! uniformly random. The three carry one *deployment digest*, of the bundle and of this very split: shares of two
-//! splits do not fit together, and parties whose deployment digests differ refuse to run.
+//! uniformly random. The public part holds a commitment to each share: a digest of the share's bytes and of 32 random
+//! bytes, the salt, that lie in that share's file and nowhere else. The *deployment digest* is the digest of the public
+//! part's file, so it covers both commitments: parties that agree on it agree on both shares, hence on the weights, and
+//! [`ShareFile`] can only be read against the commitment of its deployment.
+//!
+//! Nobody can test a guess of the weights with these digests. Whoever guesses all weights can compute the other party's
+//! share from its own, but not the other party's salt; and its own commitment only covers what it holds, which is
+//! uniformly random. The salts come from the operating system, and the split keeps no copy of them.
 
 use super::codec;
 use super::config::{EncoderConfig, Model};
 use super::container::{self, Section};
-use super::digest::ModelDigest;
+use super::digest::{Digest, ModelDigest};
 use super::encoder::EmbeddingTables;
 use super::error::BundleError;
 use super::{Bundle, tensor};
@@ -22,6 +28,11 @@ const PUBLIC_KIND: &str = "router-public";
 const SHARE_KIND: &str = "router-share";
 const TOKENIZER: &str = "tokenizer.json";
 const SHARE: &str = "share";
+const SALT: &str = "salt";
+/// The format of the three files. Format 1 had a digest that let either server test guesses of the weights.
+const FORMAT: u32 = 2;
+const SALT_BYTES: usize = 32;
+const SEED_BYTES: usize = 16;
 
 /// What client, servers and dealer all hold.
 #[derive(Clone, Debug)]
@@ -38,8 +49,10 @@ pub struct PublicPart {
     pub models: Vec<Model>,
     /// Each router's default λ.
     pub lambdas: Vec<f32>,
-    /// The digest of bundle and split.
+    /// The deployment digest: of this part's file, so of the commitments to both shares too.
     pub digest: ModelDigest,
+    /// The commitments to the shares, by party; none where nothing was split.
+    commitments: Option<[Digest; 2]>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -48,13 +61,32 @@ struct PublicHeader {
     encoder: EncoderConfig,
     models: Vec<Model>,
     lambdas: Vec<f32>,
-    digest: [u8; 32],
+    shares: [[u8; 32]; 2],
 }
 
 #[derive(Serialize, Deserialize)]
 struct ShareHeader {
     party: usize,
     digest: [u8; 32],
+}
+
+/// A header with its format. Format 1 did not state it.
+#[derive(Serialize, Deserialize)]
+struct Versioned<H> {
+    format: u32,
+    #[serde(flatten)]
+    header: H,
+}
+
+/// As [`Versioned`], before the rest is believed.
+#[derive(Deserialize)]
+struct StatedFormat {
+    #[serde(default = "first_format")]
+    format: u32,
+}
+
+fn first_format() -> u32 {
+    1
 }
 
 /// The bytes of the three files.
@@ -66,49 +98,96 @@ pub struct Split {
     pub shares: [Zeroizing<Vec<u8>>; 2],
 }
 
-/// Splits a bundle with a fresh seed of the weights' shares, from the operating system.
+/// What a split draws: the seed of party 0's share, and the salts of both commitments.
+pub struct SplitRandomness {
+    seed: Seed,
+    salts: [Zeroizing<[u8; SALT_BYTES]>; 2],
+}
+
+impl std::fmt::Debug for SplitRandomness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SplitRandomness(redacted)")
+    }
+}
+
+impl SplitRandomness {
+    /// How many random bytes a split takes.
+    pub const BYTES: usize = SEED_BYTES + 2 * SALT_BYTES;
+
+    /// Takes fresh bytes from the operating system. Each split needs its own.
+    pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut seed = Zeroizing::new([0; SEED_BYTES]);
+        seed.copy_from_slice(&bytes[..SEED_BYTES]);
+        let salt = |party: usize| {
+            let mut salt = Zeroizing::new([0; SALT_BYTES]);
+            let start = SEED_BYTES + party * SALT_BYTES;
+            salt.copy_from_slice(&bytes[start..start + SALT_BYTES]);
+            salt
+        };
+        Self { seed: Seed::new(*seed), salts: [salt(0), salt(1)] }
+    }
+}
+
+/// Splits a bundle.
 ///
 /// # Errors
 /// If the bundle's weights do not fit its program.
-pub fn split(bundle: &Bundle, seed: &Seed) -> Result<Split, BundleError> {
+pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<Split, BundleError> {
     let plan = ModelPlan::of(bundle);
     let specs = plan.weights();
     let unfit = |error: blindroute_protocol::Error| BundleError::Weights(error.to_string());
     let weights = weight_tensors(bundle, &plan).map_err(unfit)?;
+    let SplitRandomness { seed, salts } = randomness;
     let words = Zeroizing::new(WeightShares::complement(&specs, &weights, seed).map_err(unfit)?.to_bytes(&specs));
-    // The words commit to the seed without telling it.
-    let mut hash = Sha256::new();
-    hash.update(bundle.digest().as_bytes());
-    hash.update(words.as_slice());
-    let digest: [u8; 32] = hash.finalize().into();
+    let payloads: [&[u8]; 2] = [seed.expose(), &words];
+    let commitment = |party: Party| commitment(party, &*salts[party.index()], payloads[party.index()]);
     let parts = bundle.parts();
     let header = PublicHeader {
         plan,
         encoder: parts.encoder.clone(),
         models: parts.models.clone(),
         lambdas: parts.routers.iter().map(|router| router.lambda).collect(),
-        digest,
+        shares: [commitment(Party::Zero), commitment(Party::One)].map(|commitment| *commitment.as_bytes()),
     };
     let mut list = Vec::new();
     parts.embedding.list(&mut list);
-    let payloads: Vec<Vec<u8>> = list.iter().map(|(_, matrix)| tensor::encode(matrix)).collect();
+    let tables: Vec<Vec<u8>> = list.iter().map(|(_, matrix)| tensor::encode(matrix)).collect();
     let mut sections = vec![Section { name: TOKENIZER, payload: &parts.tokenizer }];
-    sections.extend(list.iter().zip(&payloads).map(|((name, _), payload)| Section { name, payload }));
-    let public = container::write(PUBLIC_KIND, &json(&header)?, &sections)?;
-    let share = |party: usize, payload: &[u8]| {
-        let header = json(&ShareHeader { party, digest })?;
-        let bytes = container::write(SHARE_KIND, &header, &[Section { name: SHARE, payload }])?;
+    sections.extend(list.iter().zip(&tables).map(|((name, _), payload)| Section { name, payload }));
+    let public = container::write(PUBLIC_KIND, &json(header)?, &sections)?;
+    let digest = *container::read(&public, PUBLIC_KIND)?.digest().as_bytes();
+    let share = |party: usize| {
+        let sections =
+            [Section { name: SALT, payload: &*salts[party] }, Section { name: SHARE, payload: payloads[party] }];
+        let bytes = container::write(SHARE_KIND, &json(ShareHeader { party, digest })?, &sections)?;
         Ok::<_, BundleError>(Zeroizing::new(bytes))
     };
-    Ok(Split { public, shares: [share(0, seed.expose())?, share(1, &words)?] })
+    Ok(Split { public, shares: [share(0)?, share(1)?] })
 }
 
-fn json(header: &impl Serialize) -> Result<Vec<u8>, BundleError> {
-    serde_json::to_vec(header).map_err(|error| BundleError::Header(error.to_string()))
+/// Binds to a share's bytes without telling anything about them to who does not have the salt.
+fn commitment(party: Party, salt: &[u8], payload: &[u8]) -> Digest {
+    let mut hash = Sha256::new();
+    hash.update(b"blindroute share of weights 2\0");
+    hash.update([party.index() as u8]);
+    hash.update(salt);
+    hash.update(payload);
+    let digest: [u8; 32] = hash.finalize().into();
+    digest.into()
+}
+
+fn json(header: impl Serialize) -> Result<Vec<u8>, BundleError> {
+    let versioned = Versioned { format: FORMAT, header };
+    serde_json::to_vec(&versioned).map_err(|error| BundleError::Header(error.to_string()))
 }
 
 fn header<'a, H: Deserialize<'a>>(bytes: &'a [u8]) -> Result<H, BundleError> {
-    serde_json::from_slice(bytes).map_err(|error| BundleError::Header(error.to_string()))
+    let unreadable = |error: serde_json::Error| BundleError::Header(error.to_string());
+    let StatedFormat { format } = serde_json::from_slice(bytes).map_err(unreadable)?;
+    if format != FORMAT {
+        return Err(BundleError::SplitFormat { found: format, expected: FORMAT });
+    }
+    serde_json::from_slice(bytes).map_err(unreadable)
 }
 
 impl PublicPart {
@@ -132,8 +211,31 @@ impl PublicPart {
             embedding,
             models: header.models,
             lambdas: header.lambdas,
-            digest: header.digest.into(),
+            digest: container.digest().into(),
+            commitments: Some(header.shares.map(Digest::from)),
         })
+    }
+
+    /// The public part of a bundle that is whole in this process, for programs that run in the clear: nothing is split,
+    /// the digest is the bundle's own, and no share belongs to it.
+    pub fn unsplit(bundle: &Bundle) -> Self {
+        let parts = bundle.parts();
+        Self {
+            plan: ModelPlan::of(bundle),
+            encoder: parts.encoder.clone(),
+            tokenizer: parts.tokenizer.clone(),
+            embedding: parts.embedding.clone(),
+            models: parts.models.clone(),
+            lambdas: parts.routers.iter().map(|router| router.lambda).collect(),
+            digest: bundle.digest(),
+            commitments: None,
+        }
+    }
+
+    /// What a party's share must be to belong to this part.
+    pub fn expected_share(&self, party: Party) -> ExpectedShare {
+        let commitment = self.commitments.map(|commitments| commitments[party.index()]);
+        ExpectedShare { party, digest: self.digest, commitment }
     }
 
     /// Reads the public part from its file.
@@ -145,39 +247,64 @@ impl PublicPart {
     }
 }
 
+/// What a party's share must be to belong to a deployment. Holds nothing secret: keep it, and compare each time the share
+/// is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExpectedShare {
+    party: Party,
+    digest: ModelDigest,
+    commitment: Option<Digest>,
+}
+
 /// A server's share of a bundle's weights, as its file holds it.
 pub struct ShareFile {
     party: Party,
-    digest: ModelDigest,
     payload: Zeroizing<Vec<u8>>,
 }
 
 impl std::fmt::Debug for ShareFile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ShareFile({:?}, {}, redacted)", self.party, self.digest)
+        write!(f, "ShareFile({:?}, redacted)", self.party)
     }
 }
 
 impl ShareFile {
-    /// Reads a share from the bytes of its file.
+    /// Reads a share from the bytes of its file. There is no way to read one without saying which it must be: a file
+    /// may have been replaced since it was last read.
     ///
     /// # Errors
-    /// If they are no share, cut, altered, or of another version.
-    pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
+    /// If they are no share, cut, altered, of another version, or not the share that is expected.
+    pub fn read(bytes: &[u8], expected: &ExpectedShare) -> Result<Self, BundleError> {
         let container = container::read(bytes, SHARE_KIND)?;
         let header: ShareHeader = header(container.header())?;
         let party = Party::from_index(header.party)
             .ok_or_else(|| BundleError::Header(format!("party {} is neither 0 nor 1", header.party)))?;
+        if party != expected.party {
+            return Err(BundleError::OtherParty { found: party.index(), expected: expected.party.index() });
+        }
+        let digest = ModelDigest::from(header.digest);
+        if digest != expected.digest {
+            return Err(BundleError::OtherSplit { found: digest, expected: expected.digest });
+        }
+        let salt = container.section(SALT)?;
+        if salt.len() != SALT_BYTES {
+            return Err(BundleError::Header(format!("a salt of {} bytes, expected {SALT_BYTES}", salt.len())));
+        }
         let payload = Zeroizing::new(container.section(SHARE)?.to_vec());
-        Ok(Self { party, digest: header.digest.into(), payload })
+        let found = commitment(party, salt, &payload);
+        match expected.commitment {
+            Some(commitment) if commitment == found => Ok(Self { party, payload }),
+            Some(expected) => Err(BundleError::OtherShare { found, expected }),
+            None => Err(BundleError::Header("a share of a bundle that was not split".to_owned())),
+        }
     }
 
     /// Reads a share from its file.
     ///
     /// # Errors
     /// As [`ShareFile::read`], or if the file cannot be read.
-    pub fn open(path: &Path) -> Result<Self, BundleError> {
-        Self::read(&Zeroizing::new(container::read_file(path)?))
+    pub fn open(path: &Path, expected: &ExpectedShare) -> Result<Self, BundleError> {
+        Self::read(&Zeroizing::new(container::read_file(path)?), expected)
     }
 
     /// As [`ShareFile::open`], with the file, to read it again by [`ShareFile::read_from`] whatever its name stands for by
@@ -185,28 +312,23 @@ impl ShareFile {
     ///
     /// # Errors
     /// As [`ShareFile::open`].
-    pub fn hold(path: &Path) -> Result<(Self, std::fs::File), BundleError> {
+    pub fn hold(path: &Path, expected: &ExpectedShare) -> Result<(Self, std::fs::File), BundleError> {
         let file = std::fs::File::open(path).map_err(container::ContainerError::from)?;
-        Ok((Self::read_from(&file)?, file))
+        Ok((Self::read_from(&file, expected)?, file))
     }
 
     /// Reads a share from an open file, from its beginning.
     ///
     /// # Errors
     /// As [`ShareFile::open`].
-    pub fn read_from(mut file: &std::fs::File) -> Result<Self, BundleError> {
+    pub fn read_from(mut file: &std::fs::File, expected: &ExpectedShare) -> Result<Self, BundleError> {
         std::io::Seek::rewind(&mut file).map_err(container::ContainerError::from)?;
-        Self::read(&Zeroizing::new(container::read_bytes(file)?))
+        Self::read(&Zeroizing::new(container::read_bytes(file)?), expected)
     }
 
     /// Whose share it is.
     pub fn party(&self) -> Party {
         self.party
-    }
-
-    /// The digest of bundle and split.
-    pub fn digest(&self) -> ModelDigest {
-        self.digest
     }
 
     /// The weights' shares.
@@ -229,44 +351,4 @@ impl ShareFile {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::bundle::tests::small_bundle;
-
-    #[test]
-    fn the_three_parts_read_back_and_fit_together() {
-        let bundle = small_bundle();
-        let split = split(&bundle, &Seed::new([3; 16])).unwrap();
-        let public = PublicPart::read(&split.public).unwrap();
-        assert_eq!(public.plan, ModelPlan::of(&bundle));
-        assert_eq!(public.embedding, bundle.parts().embedding);
-        let specs = public.plan.weights();
-        for (index, bytes) in split.shares.iter().enumerate() {
-            let share = ShareFile::read(bytes).unwrap();
-            assert_eq!(share.party().index(), index);
-            assert_eq!(share.digest(), public.digest);
-            assert_eq!(share.weights(&specs).unwrap().party(), share.party());
-            assert!(format!("{share:?}").contains("redacted"));
-        }
-    }
-
-    #[test]
-    fn another_split_has_another_digest() {
-        let bundle = small_bundle();
-        let digest = |seed| PublicPart::read(&split(&bundle, &Seed::new(seed)).unwrap().public).unwrap().digest;
-        assert_ne!(digest([1; 16]), digest([2; 16]));
-    }
-
-    #[test]
-    fn a_flipped_or_missing_byte_is_an_error() {
-        let split = split(&small_bundle(), &Seed::new([3; 16])).unwrap();
-        for file in [&split.public, &*split.shares[0], &*split.shares[1]] {
-            for at in (0..file.len()).step_by(file.len() / 61 + 1) {
-                let mut flipped = file.clone();
-                flipped[at] ^= 0x10;
-                assert!(PublicPart::read(&flipped).is_err() && ShareFile::read(&flipped).is_err());
-                assert!(PublicPart::read(&file[..at]).is_err() && ShareFile::read(&file[..at]).is_err());
-            }
-        }
-    }
-}
+mod tests;

@@ -4,7 +4,7 @@ use super::{Catalogue, SessionError, generator_seed};
 use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::material::MaterialWriter;
-use crate::messages::{EpochId, MaterialGrant, MaterialRequest, Seed, SessionId};
+use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, Seed, SessionId};
 use crate::rendezvous::{Rendezvous, RendezvousError};
 use crate::role::Role;
 use crate::service::Connection;
@@ -61,7 +61,7 @@ impl<C: Catalogue> DealerService<C> {
         if let Some(epoch) = self.epoch.get() {
             return Ok(epoch);
         }
-        let seeds = [Seed::generate()?, Seed::generate()?];
+        let seeds = [Seed::generate()?, Seed::generate()?].map(|seed| mask_seed(&seed, &self.catalogue.digest()));
         let model = DealerModel::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
         let epoch = Epoch { id: EpochId::generate()?, seeds, model };
         Ok(self.epoch.get_or_init(|| epoch))
@@ -132,6 +132,17 @@ impl<C: Catalogue> DealerService<C> {
     }
 }
 
+/// The seed of one server's part of the mask of the weights that a digest stands for: another digest's weights get
+/// another mask, whatever else goes wrong.
+fn mask_seed(epoch: &Seed, model: &Digest) -> Seed {
+    use sha2::{Digest as _, Sha256};
+    let mut hash = Sha256::new();
+    hash.update(b"blindroute mask of weights\0");
+    hash.update(epoch.expose());
+    hash.update(model.0);
+    Seed::new(hash.finalize().into())
+}
+
 struct Dealing<'a> {
     epoch: &'a Epoch,
     material: DealerSeeds,
@@ -177,4 +188,20 @@ pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionErro
 pub(super) fn tell<T>(link: &mut Link, error: SessionError) -> Result<T, SessionError> {
     link.fail(&error.failure());
     Err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_43_weights_of_another_digest_get_another_mask() {
+        let epoch = Seed::new([5; 32]);
+        let seed = |epoch: &Seed, digest: [u8; 32]| *mask_seed(epoch, &Digest(digest)).expose();
+        let ours = seed(&epoch, [1; 32]);
+        assert_eq!(ours, seed(&epoch, [1; 32]), "every session of an epoch needs the same mask");
+        let others = [seed(&epoch, [2; 32]), seed(&Seed::new([6; 32]), [1; 32]), *epoch.expose()];
+        // The generator takes the first half of a seed.
+        assert!(others.iter().all(|other| other[..16] != ours[..16]));
+    }
 }

@@ -35,6 +35,9 @@ pub enum SessionError {
         /// Its digest.
         theirs: String,
     },
+    /// This server's weight shares cannot be had.
+    #[error(transparent)]
+    Shares(#[from] SharesError),
     /// Both servers hold the same position's share.
     #[error("both servers hold the share of position {0}; give each server its own share file")]
     SameShare(u8),
@@ -100,6 +103,38 @@ pub enum SessionError {
     },
 }
 
+/// Why a server's weight shares cannot be had when the model is set up. The text is for this server's log: it may name
+/// its file and digests, and holds nothing of the shares.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SharesError {
+    /// They are not the shares of this deployment.
+    #[error("the weight shares were changed while this server was running: {0}")]
+    Changed(String),
+    /// They cannot be read.
+    #[error("the weight shares cannot be read again: {0}")]
+    Unreadable(String),
+}
+
+impl SharesError {
+    /// What another party is told: no path of this machine.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Changed(_) => Failure::new(
+                FailureKind::DigestMismatch,
+                "its weight shares were changed while it was running; its log names the file and both digests",
+            ),
+            Self::Unreadable(_) => Failure::new(FailureKind::Internal, "its weight shares cannot be read again"),
+        }
+    }
+}
+
+impl From<blindroute_protocol::Error> for SharesError {
+    fn from(error: blindroute_protocol::Error) -> Self {
+        Self::Unreadable(error.to_string())
+    }
+}
+
 impl SessionError {
     /// Whether a ready session turned out to be gone, as after a server's restart, so that another may do.
     #[must_use]
@@ -144,6 +179,9 @@ impl SessionError {
 
     /// What another party is told.
     pub(crate) fn failure(&self) -> Failure {
+        if let Self::Shares(error) = self {
+            return error.failure();
+        }
         let kind = match self {
             Self::Link(LinkError::TimedOut { .. }) | Self::Rendezvous(_) | Self::Silent { .. } => FailureKind::TimedOut,
             // Passed on, for it says what to do.
@@ -163,7 +201,9 @@ impl SessionError {
             Self::Ledger(LedgerError::AlreadyUsed(_)) => FailureKind::SessionReused,
             Self::DigestMismatch { .. } => FailureKind::DigestMismatch,
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => FailureKind::Protocol,
-            Self::Protocol(_) | Self::Ledger(_) | Self::Randomness(_) | Self::Thread(_) => FailureKind::Internal,
+            Self::Protocol(_) | Self::Ledger(_) | Self::Randomness(_) | Self::Thread(_) | Self::Shares(_) => {
+                FailureKind::Internal
+            }
         };
         Failure::new(kind, &self.to_string())
     }

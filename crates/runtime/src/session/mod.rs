@@ -27,7 +27,7 @@ mod spares;
 pub(crate) use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
-pub use error::SessionError;
+pub use error::{SessionError, SharesError};
 pub(crate) use places::{Place, Places};
 pub use ready::{ReadySession, Route, ServerReport, SharedInputs};
 pub(crate) use retry::run as run_retrying;
@@ -42,7 +42,8 @@ pub trait Catalogue: Send + Sync + 'static {
     /// A program of the model.
     type Program: Program + 'static;
 
-    /// The digest of the model and its programs. Parties whose digests differ refuse to run.
+    /// The digest of the model and its programs. Parties whose digests differ refuse to run. It must bind to the weights'
+    /// very shares: the dealer makes one mask of the weights for one digest, and a mask must never cover other weights.
     fn digest(&self) -> Digest;
 
     /// The model's secret weights, the same for all of its programs.

@@ -2,7 +2,7 @@
 
 use super::lanes::LaneKey;
 use super::opening;
-use super::{Catalogue, SessionError, generator_seed};
+use super::{Catalogue, SessionError, SharesError, generator_seed};
 use crate::channel::PeerChannel;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
@@ -55,7 +55,7 @@ pub struct ServerService<C> {
 }
 
 /// Reads this server's weight shares again for each set-up, so that they are not held twice.
-type SharesSource = Box<dyn Fn() -> Result<WeightShares, blindroute_protocol::Error> + Send>;
+type SharesSource = Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>;
 
 impl<C> std::fmt::Debug for ServerService<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -76,11 +76,13 @@ struct Session {
 }
 
 impl<C: Catalogue> ServerService<C> {
-    /// A server for one model, whose weight shares `shares` reads.
+    /// A server for one model, whose weight shares `shares` reads. It is called for each set-up, and must refuse shares
+    /// that are not those of the catalogue's digest: the dealer's mask of the weights is the same in all set-ups of an
+    /// epoch, and the difference of two maskings would show the difference of the weights.
     pub fn new(
         catalogue: Arc<C>,
         party: Party,
-        shares: impl Fn() -> Result<WeightShares, blindroute_protocol::Error> + Send + 'static,
+        shares: impl Fn() -> Result<WeightShares, SharesError> + Send + 'static,
         endpoint: Endpoint,
         ledger: Ledger,
         options: ServerOptions,

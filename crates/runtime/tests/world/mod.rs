@@ -170,7 +170,7 @@ impl World {
             // There are none.
             let shares = move || match party {
                 Party::Zero => Ok(WeightShares::from_seed(&[], &Seed::new([0; 16]))),
-                Party::One => WeightShares::complement(&[], &[], &Seed::new([0; 16])),
+                Party::One => Ok(WeightShares::complement(&[], &[], &Seed::new([0; 16]))?),
             };
             let server = ServerService::new(catalogue, party, shares, endpoint, ledger, options);
             std::thread::spawn(move || service.run(&flag, move |connection| server.handle(connection)))
