@@ -6,7 +6,7 @@ mod harness;
 
 use blindroute_protocol::Party;
 use blindroute_routing::bundle::container::{self, Section};
-use blindroute_routing::bundle::{PublicPart, ShareFile};
+use blindroute_routing::bundle::{Bundle, Matrix, PublicPart, ShareFile};
 use blindroute_runtime::Role;
 use harness::{Fleet, Ran, command, run, small_bundle};
 use std::ffi::OsStr;
@@ -109,6 +109,25 @@ fn case_43_servers_that_are_restarted_with_another_split_do_not_get_the_dealers_
     fleet.kill(Role::Dealer);
     fleet.start(Role::Dealer);
     assert!(fleet.route(PROMPT).json()["model"].is_string());
+}
+
+#[test]
+fn an_encoder_of_the_same_shape_with_other_tables_is_not_the_servers() {
+    let fleet = Fleet::new(3.0);
+    let own = fleet.home.path().join("small.blindroute");
+    let other = fleet.home.path().join("other.blindroute");
+    let mut parts = Bundle::open(&own).unwrap().bundle.into_parts();
+    let words = parts.embedding.token.clone();
+    parts.embedding.token = Matrix::from_fn(words.rows(), words.columns(), |row, column| -words.row(row)[column]);
+    std::fs::write(&other, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
+    let configuration = fleet.configuration(Role::Client);
+    for (bundle, says) in [(own, "cannot reach server0"), (other, "not the one that the servers' public part")] {
+        let mut arguments: Vec<&OsStr> =
+            ["route", PROMPT, "--placement", "head", "--bundle"].map(AsRef::as_ref).to_vec();
+        arguments.extend([bundle.as_os_str(), "--config".as_ref(), configuration.as_os_str()]);
+        let ran = run(&arguments);
+        assert!(ran.error().contains(says), "{}", ran.stderr);
+    }
 }
 
 /// What a folder's files hold, by name.

@@ -140,7 +140,14 @@ impl PrivateRouter {
     ) -> Result<Self, PlacementError> {
         let plan = Arc::new(public.plan.clone());
         let clear = bundle.map(ClearModel::of).transpose()?;
-        if clear.as_ref().is_some_and(|clear| clear.plan.encoder != plan.encoder) {
+        // Encoders of one shape may differ in every weight: what of the encoder is public has to be the same too.
+        let fits = |bundle: &Bundle| {
+            let parts = bundle.parts();
+            ModelPlan::of(bundle).encoder == plan.encoder
+                && parts.tokenizer == public.tokenizer
+                && parts.embedding == public.embedding
+        };
+        if !bundle.is_none_or(fits) {
             return Err(PlacementError::OtherBundle);
         }
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
