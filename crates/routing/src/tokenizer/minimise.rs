@@ -5,20 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use super::{Tokenizer, TokenizerError};
+use super::{Tokenizer, TokenizerError, published};
 
 /// The same tokenizer in fewer bytes: no blanks, padding, truncation or decoder. Keys are sorted, and the vocabulary
 /// goes by id, so that the bytes do not depend on how the JSON library was built.
 pub(crate) fn minimised(json: &[u8]) -> Result<Vec<u8>, TokenizerError> {
     Tokenizer::from_json(json)?;
-    let unusable = |error: serde_json::Error| TokenizerError::Unusable(error.to_string());
-    let mut value: Value = serde_json::from_slice(json).map_err(unusable)?;
+    let mut value = published::understood(json)?;
     if let Some(fields) = value.as_object_mut() {
         for field in ["truncation", "padding", "decoder"] {
             fields.insert(field.to_owned(), Value::Null);
         }
     }
-    serde_json::to_vec(&Sorted(&value)).map_err(unusable)
+    serde_json::to_vec(&Sorted(&value)).map_err(|error| TokenizerError::Unusable(error.to_string()))
 }
 
 /// A JSON value whose objects are written in a fixed order: by value where all are distinct numbers, else by key.

@@ -15,9 +15,8 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 mod minimise;
+mod published;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unknown;
@@ -131,15 +130,9 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`. Its own truncation and padding are ignored.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
         let unusable = |reason: String| TokenizerError::Unusable(reason);
-        let value: Value = serde_json::from_slice(json).map_err(|error| unusable(error.to_string()))?;
-        for (part, expected) in
-            [("model", "WordPiece"), ("normalizer", "BertNormalizer"), ("pre_tokenizer", "BertPreTokenizer")]
-        {
-            // The exactness of the cut rests on these three.
-            if value[part]["type"] != expected {
-                return Err(unusable(format!("its {part} is not a {expected}")));
-            }
-        }
+        // The exactness of the cut rests on the kinds of its parts.
+        let value = published::understood(json)?;
+        let json = serde_json::to_vec(&value).map_err(|error| unusable(error.to_string()))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| unusable(error.to_string()))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| unusable(error.to_string()))?;
@@ -154,6 +147,12 @@ impl Tokenizer {
     /// The number of token ids: every id that [`Self::encode`] gives is below it.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// The token with the largest id, if that is not below `rows`.
+    pub(crate) fn beyond(&self, rows: usize) -> Option<(String, u32)> {
+        let last = self.inner.get_vocab(true).into_iter().max_by_key(|(_, id)| *id);
+        last.filter(|(_, id)| *id as usize >= rows)
     }
 
     /// The tokens of a prompt.

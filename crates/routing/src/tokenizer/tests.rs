@@ -1,5 +1,6 @@
 use blindroute_testkit::shared_data;
 use proptest::prelude::*;
+use serde_json::Value;
 
 use super::*;
 
@@ -100,15 +101,72 @@ fn buckets_hold_their_bounds() {
     assert_eq!(buckets[9], None);
 }
 
+fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
+    let mut value: Value = serde_json::from_slice(&sample_json()).unwrap();
+    change(&mut value);
+    value.to_string().into_bytes()
+}
+
 #[test]
 fn other_tokenizers_are_refused() {
-    for (part, broken) in [("model", "BPE"), ("normalizer", "NFC"), ("pre_tokenizer", "Metaspace")] {
-        let mut value: Value = serde_json::from_slice(&sample_json()).unwrap();
-        value[part]["type"] = broken.into();
-        let error = Tokenizer::from_json(value.to_string().as_bytes()).unwrap_err();
-        assert!(error.to_string().contains(part), "{error}");
+    let refused = |json: &[u8], says: [&str; 2]| {
+        let error = Tokenizer::from_json(json).unwrap_err().to_string();
+        assert!(says.iter().all(|part| error.contains(part)), "{says:?} in {error}");
+        assert!(minimised(json).is_err());
+    };
+    for (part, other) in [("model", "BPE"), ("model", "Unigram"), ("normalizer", "NFC"), ("pre_tokenizer", "Metaspace")]
+    {
+        refused(&changed(|value| value[part]["type"] = other.into()), [part, other]);
     }
-    assert!(Tokenizer::from_json(b"{").is_err());
+    refused(&changed(|value| value["normalizer"] = Value::Null), ["normalizer is missing", "BertNormalizer"]);
+    let two = |value: &mut Value| {
+        let bert = value["normalizer"].take();
+        value["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": [{"type": "Replace"}, bert]});
+    };
+    refused(&changed(two), ["a Sequence of Replace, BertNormalizer", "not a BertNormalizer"]);
+    // It would fail at every word that it does not know.
+    refused(&changed(|value| value["model"]["unk_token"] = "<unk>".into()), ["\"<unk>\"", "not in its vocabulary"]);
+    for json in ["{", "[]", "7", "null", "{\"model\": [], \"normalizer\": 3}"] {
+        assert!(Tokenizer::from_json(json.as_bytes()).is_err(), "{json}");
+    }
+}
+
+#[test]
+fn other_spellings_of_one_tokenizer_are_the_same() {
+    let expected = minimised(&sample_json()).unwrap();
+    let marked = [b"\xef\xbb\xbf".as_slice(), &sample_json()].concat();
+    let sequence = changed(|value| {
+        for (part, list) in [("normalizer", "normalizers"), ("pre_tokenizer", "pretokenizers")] {
+            let only = value[part].take();
+            value[part] = serde_json::json!({"type": "Sequence", list: [only]});
+        }
+    });
+    let untyped = changed(|value| {
+        value["model"].as_object_mut().unwrap().remove("type");
+    });
+    for json in [marked, sequence, untyped] {
+        assert_eq!(minimised(&json).unwrap(), expected);
+        assert_eq!(Tokenizer::from_json(&json).unwrap().encode("AB aba!").unwrap().ids, [2, 7, 7, 8, 10, 3]);
+    }
+}
+
+#[test]
+fn case_and_accents_are_as_the_file_says() {
+    let ids = |lowercase: Value, strip_accents: Value, prompt: &str| {
+        let json = changed(|value| {
+            value["normalizer"]["lowercase"] = lowercase;
+            value["normalizer"]["strip_accents"] = strip_accents;
+        });
+        let json = minimised(&json).unwrap();
+        let ids = Tokenizer::from_json(&json).unwrap().encode(prompt).unwrap().ids;
+        ids[1..ids.len() - 1].to_vec()
+    };
+    let (yes, no, unsaid) = (Value::Bool(true), Value::Bool(false), Value::Null);
+    // a, [UNK], ab.
+    assert_eq!(ids(yes.clone(), unsaid.clone(), "a \u{e1} AB"), [5, 5, 7]);
+    assert_eq!(ids(yes.clone(), no.clone(), "a \u{e1} AB"), [5, 1, 7]);
+    assert_eq!(ids(no.clone(), yes, "a \u{e1} AB"), [5, 5, 1]);
+    assert_eq!(ids(no, unsaid, "a \u{e1} AB"), [5, 1, 1]);
 }
 
 #[test]
