@@ -110,16 +110,18 @@ impl Matrix {
     /// The error of an entry is at most half its scale, which is the largest magnitude of its row or column divided by
     /// 2^(bits − 1) − 1.
     ///
-    /// A row or column too small for its scale to be a normal f32 becomes zero.
+    /// A row or column too small for its scale to be a normal f32 becomes zero; one with a number that is not finite becomes
+    /// NaN, so that [`Bundle::new`](super::Bundle::new) refuses it.
     pub fn quantised(&self, axis: Axis, bits: u8) -> Self {
         let mut steps = Steps { axis, bits: bits.clamp(2, 16), scales: vec![0.0; self.lanes(axis)] };
         for (index, value) in self.data.iter().enumerate() {
             let largest = &mut steps.scales[self.lane(axis, index)];
-            *largest = largest.max(value.abs());
+            // f32::max would pass over NaN.
+            *largest = if value.is_finite() { largest.max(value.abs()) } else { f32::NAN };
         }
         let most = steps.most() as f32;
         for scale in &mut steps.scales {
-            *scale = if (*scale / most).is_normal() { *scale / most } else { 0.0 };
+            *scale = if (*scale / most).is_normal() || scale.is_nan() { *scale / most } else { 0.0 };
         }
         Self::from_steps(self.rows, self.columns, self.to_steps(&steps).into_iter(), steps)
     }
@@ -184,6 +186,18 @@ mod tests {
         assert_eq!(matrix.row(1), [10.0, 11.0, 12.0]);
         assert_eq!(matrix.transposed().row(2), [2.0, 12.0]);
         assert_eq!(format!("{matrix:?}"), "Matrix(2 × 3)");
+    }
+
+    #[test]
+    fn a_number_that_is_not_finite_is_not_rounded_away() {
+        for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for axis in [Axis::Rows, Axis::Columns] {
+                let entry = |row, column| if (row, column) == (0, 0) { number } else { 0.5 };
+                let rounded = Matrix::from_fn(2, 2, entry).quantised(axis, 8);
+                assert!(rounded.data()[0].is_nan());
+                assert_eq!(rounded.row(1)[1], 0.5);
+            }
+        }
     }
 
     proptest! {
