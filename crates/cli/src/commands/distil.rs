@@ -24,7 +24,7 @@ use super::{
 /// --routing, with the router whose head was taught too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DistilArgs {
-    /// The bundle of the teacher (`bundle import --exact --attention softmax --ffn gelu`), from whose weights the student starts
+    /// The bundle of the teacher (`bundle import --exact`), from whose weights the student starts
     /// [default: the shipped bundles/minilm.blindroute].
     #[arg(long, value_name = "FILE")]
     teacher: Option<PathBuf>,

@@ -3,7 +3,7 @@
 use super::{config::EncoderConfig, error::BundleError, matrix::Matrix};
 
 /// Where a tensor comes from: asked for by name and shape, in the one canonical order.
-pub(super) type Take<'a> = dyn FnMut(&str, (usize, usize)) -> Result<Matrix, BundleError> + 'a;
+pub(super) type Take<'a, E = BundleError> = dyn FnMut(&str, (usize, usize)) -> Result<Matrix, E> + 'a;
 
 /// Tensors by name, in the one canonical order.
 pub(super) type Named<'a> = Vec<(String, &'a Matrix)>;
@@ -61,7 +61,7 @@ pub struct Layer {
 }
 
 impl Linear {
-    fn build(take: &mut Take<'_>, prefix: &str, inputs: usize, outputs: usize) -> Result<Self, BundleError> {
+    fn build<E>(take: &mut Take<'_, E>, prefix: &str, inputs: usize, outputs: usize) -> Result<Self, E> {
         Ok(Self {
             weight: take(&format!("{prefix}.weight"), (inputs, outputs))?,
             bias: take(&format!("{prefix}.bias"), (1, outputs))?,
@@ -75,7 +75,7 @@ impl Linear {
 }
 
 impl LayerNorm {
-    fn build(take: &mut Take<'_>, prefix: &str, hidden: usize) -> Result<Self, BundleError> {
+    fn build<E>(take: &mut Take<'_, E>, prefix: &str, hidden: usize) -> Result<Self, E> {
         Ok(Self {
             gain: take(&format!("{prefix}.gain"), (1, hidden))?,
             bias: take(&format!("{prefix}.bias"), (1, hidden))?,
@@ -89,7 +89,7 @@ impl LayerNorm {
 }
 
 impl EmbeddingTables {
-    pub(super) fn build(take: &mut Take<'_>, config: &EncoderConfig) -> Result<Self, BundleError> {
+    pub(super) fn build<E>(take: &mut Take<'_, E>, config: &EncoderConfig) -> Result<Self, E> {
         Ok(Self {
             token: take("embedding.token", (config.vocabulary, config.hidden))?,
             position: take("embedding.position", (config.max_tokens, config.hidden))?,
@@ -107,7 +107,7 @@ impl EmbeddingTables {
 }
 
 impl Layer {
-    pub(super) fn build(take: &mut Take<'_>, config: &EncoderConfig, index: usize) -> Result<Self, BundleError> {
+    pub(super) fn build<E>(take: &mut Take<'_, E>, config: &EncoderConfig, index: usize) -> Result<Self, E> {
         let (hidden, ffn) = (config.hidden, config.ffn);
         let name = |part: &str| format!("layer.{index}.{part}");
         Ok(Self {

@@ -48,17 +48,9 @@ pub enum BundleError {
     /// The tokenizer cannot be used.
     #[error("the tokenizer cannot be read: {0}; give the tokenizer.json that was published with the encoder")]
     Tokenizer(String),
-    /// The weights to import are not a safetensors file.
-    #[error("the weights cannot be read: {0}; give the model.safetensors of a BERT encoder")]
+    /// The weights do not fit the program.
+    #[error("the weights cannot be used: {0}; make the bundle again")]
     Weights(String),
-    /// The weights to import lack a tensor.
-    #[error(
-        "the weights have no f32 tensor {name:?}; give the model.safetensors of a BERT encoder such as all-MiniLM-L6-v2"
-    )]
-    WeightMissing {
-        /// Its name.
-        name: String,
-    },
     /// The file of a split is of another format.
     #[error(
         "the file is of a split in format {found}, this program reads format {expected}; run `blindroute bundle split` \

@@ -30,7 +30,7 @@ pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling, is
 pub use digest::{Digest, ModelDigest};
 pub use encoder::{EmbeddingTables, Layer, LayerNorm, Linear};
 pub use error::BundleError;
-pub use import::{ImportOptions, Precision};
+pub use import::{Choices, ImportError, ImportOptions, Imported, Precision, Published};
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, UniRoute};
 pub use split::{ExpectedShare, PublicPart, ShareFile, Split, SplitRandomness, split};
@@ -94,15 +94,12 @@ impl Bundle {
         codec::write(&self.parts)
     }
 
-    /// A bundle of the published weights of a BERT encoder (the tensor names are those of all-MiniLM-L6-v2), without
-    /// models and routers. `tokenizer` is the `tokenizer.json` published with them.
-    pub fn from_safetensors(
-        weights: &[u8],
-        encoder: EncoderConfig,
-        tokenizer: &[u8],
-        options: &ImportOptions,
-    ) -> Result<Self, BundleError> {
-        Self::new(import::parts(weights, encoder, tokenizer, options)?)
+    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
+    ///
+    /// # Errors
+    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
+    pub fn import(published: &Published<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
+        import::import(published, options)
     }
 
     /// What program with what weights this is.

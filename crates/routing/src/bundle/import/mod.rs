@@ -1,0 +1,173 @@
+//! Bundles from published weights.
+//!
+//! What the encoder's program is follows from `config.json`, never from defaults, and every tensor of the weights is either
+//! taken, or known not to belong to the encoder and named in [`Imported::notes`]: a bundle is the whole published model, or
+//! there is none.
+
+mod error;
+mod file_kind;
+mod names;
+mod settings;
+mod sound;
+mod weights;
+
+pub use error::ImportError;
+
+use super::{
+    Bundle, BundleParts,
+    config::{Activation, Attention, EncoderConfig, Pooling},
+    encoder::{EmbeddingTables, Layer},
+    matrix::Axis,
+};
+use crate::tokenizer::{self, Tokenizer};
+use weights::Weights;
+
+/// How imported matrices are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Precision {
+    /// As published: 4 bytes a number.
+    Exact,
+    /// In steps of so many bits: the token table (one scale a row) and the layers' matrices (one scale an output channel).
+    /// Positions, segments, biases and LayerNorms stay f32, since they are small and every token passes through them.
+    Bits {
+        /// For the token table.
+        table: u8,
+        /// For the layers' matrices.
+        layers: u8,
+    },
+}
+
+impl Default for Precision {
+    /// 7 bits for the table and 10 for the layers: 24.7 MB for all-MiniLM-L6-v2, of 90.3 MB exact. Over the 60 prompts of
+    /// the reference, the embedding's cosine to that of the published weights is 0.99990 on average and 0.99973 at worst.
+    /// Plain int8 for both is 23.5 MB, 0.99950 and 0.99911: the layers need the bits more than the table.
+    fn default() -> Self {
+        Self::Bits { table: 7, layers: 10 }
+    }
+}
+
+/// The files of a published encoder, as bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Published<'a> {
+    /// `model.safetensors`.
+    pub weights: &'a [u8],
+    /// `config.json`.
+    pub config: &'a [u8],
+    /// `tokenizer.json`.
+    pub tokenizer: &'a [u8],
+    /// `1_Pooling/config.json`, which sentence-transformers' models have.
+    pub pooling: Option<&'a [u8]>,
+    /// `modules.json`, likewise.
+    pub modules: Option<&'a [u8]>,
+}
+
+/// What of the program is not to be as published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// How attention scores become weights; published encoders take softmax.
+    pub attention: Option<Attention>,
+    /// The non-linearity of the feed-forward network.
+    pub activation: Option<Activation>,
+    /// How hidden states become one embedding.
+    pub pooling: Option<Pooling>,
+}
+
+/// What [`Bundle::import`] may be told.
+#[derive(Clone, Debug, Default)]
+pub struct ImportOptions {
+    /// How matrices are stored.
+    pub precision: Precision,
+    /// What is not to be as published.
+    pub choices: Choices,
+    /// Where the weights come from and under which licence.
+    pub origin: String,
+}
+
+/// A bundle of published weights.
+#[derive(Debug)]
+pub struct Imported {
+    /// The bundle, without models and routers.
+    pub bundle: Bundle,
+    /// Tensors of the file that do not belong to the encoder, by their names there.
+    pub leftovers: Vec<String>,
+    /// What is not as published, or was not said: sentences for people.
+    pub notes: Vec<String>,
+}
+
+pub(super) fn import(published: &Published<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
+    let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;
+    let mut weights = Weights::open(published.weights)?;
+    if weights.layers() != encoder.layers {
+        return Err(ImportError::Layers { found: weights.layers(), expected: encoder.layers });
+    }
+    let (embedding, layers) = tensors(&mut weights, &encoder, positions, options.precision)?;
+    let leftovers = weights.leftovers()?;
+    let bundle = Bundle::new(BundleParts {
+        tokenizer,
+        encoder,
+        embedding,
+        layers,
+        models: Vec::new(),
+        routers: Vec::new(),
+        origin: options.origin.clone(),
+    })?;
+    Ok(Imported { bundle, leftovers, notes })
+}
+
+fn tensors(
+    weights: &mut Weights<'_>,
+    encoder: &EncoderConfig,
+    positions: usize,
+    precision: Precision,
+) -> Result<(EmbeddingTables, Vec<Layer>), ImportError> {
+    let mut take = |name: &str, (rows, columns): (usize, usize)| {
+        let linear = name.ends_with(".weight");
+        let shape = match name {
+            "embedding.position" => vec![positions, columns],
+            // Published as [outputs, inputs].
+            _ if linear => vec![columns, rows],
+            _ if name.starts_with("embedding.") && !name.starts_with("embedding.norm") => vec![rows, columns],
+            _ => vec![columns],
+        };
+        let weights::Taken { name: published, matrix } = weights.take(name, &shape)?;
+        sound::check(&published, &matrix)?;
+        match (precision, name) {
+            // Positions beyond the longest prompt are never looked up.
+            (_, "embedding.position") => Ok(matrix.first_rows(rows)),
+            (Precision::Bits { table, .. }, "embedding.token") => {
+                sound::quantised(&published, &matrix, Axis::Rows, table)
+            }
+            (Precision::Bits { layers, .. }, _) if linear => {
+                sound::quantised(&published, &matrix.transposed(), Axis::Columns, layers)
+            }
+            _ if linear => Ok(matrix.transposed()),
+            _ => Ok(matrix),
+        }
+    };
+    let embedding = EmbeddingTables::build(&mut take, encoder)?;
+    let layers = (0..encoder.layers).map(|index| Layer::build(&mut take, encoder, index)).collect::<Result<_, _>>()?;
+    Ok((embedding, layers))
+}
+
+/// Token tables are padded to a multiple of 8 or 64, at most of 1,024; a table with more unused rows than that is another
+/// model's.
+const MOST_UNUSED: usize = 1024;
+
+/// The tokenizer in the bundle's form, if all its ids are rows of the token table.
+fn tokenizer(json: &[u8], encoder: &EncoderConfig, notes: &mut Vec<String>) -> Result<Vec<u8>, ImportError> {
+    file_kind::check("tokenizer.json", json)?;
+    let minimised = tokenizer::minimised(json)?;
+    let tokenizer = Tokenizer::from_json(&minimised)?;
+    let (tokens, rows) = (tokenizer.vocabulary(), encoder.vocabulary);
+    if let Some((token, id)) = tokenizer.beyond(rows) {
+        return Err(ImportError::TokenBeyondTable { token, id, rows });
+    }
+    if rows - tokens >= MOST_UNUSED {
+        return Err(ImportError::OtherTokenizer { tokens, rows });
+    }
+    if rows != tokens {
+        notes.push(format!("the token table has {rows} rows, of which the tokenizer uses {tokens}"));
+    }
+    Ok(minimised)
+}

@@ -1,0 +1,251 @@
+//! The encoder's program from the JSON files that are published beside the weights.
+
+use serde_json::Value;
+
+use super::{Choices, Published, error::ImportError, file_kind};
+use crate::{
+    bundle::config::{Activation, Attention, EncoderConfig, Norms, Pooling},
+    tokenizer::MAX_TOKENS,
+};
+
+const CONFIG: &str = "config.json";
+const POOLING: &str = "1_Pooling/config.json";
+const MODULES: &str = "modules.json";
+
+/// The secure LayerNorm adds nothing to the variance, which it needs to be at least 16 a row (0.04 an element of 384). To
+/// this it makes a difference of 0.1% there, as much as the inverse root itself errs by.
+const MOST_EPSILON: f64 = 1e-4;
+
+/// What published settings give.
+pub(super) struct Settings {
+    pub(super) encoder: EncoderConfig,
+    /// Rows of the published position table, of which the first [`MAX_TOKENS`] are kept.
+    pub(super) positions: usize,
+    /// What people should know.
+    pub(super) notes: Vec<String>,
+}
+
+/// A published JSON file.
+struct Fields {
+    file: &'static str,
+    value: Value,
+}
+
+impl Fields {
+    fn read(file: &'static str, bytes: &[u8]) -> Result<Self, ImportError> {
+        file_kind::check(file, bytes)?;
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+        let value = serde_json::from_slice(bytes);
+        let value = value.map_err(|error| ImportError::Json { file, problem: error.to_string() })?;
+        Ok(Self { file, value })
+    }
+
+    fn text(&self, field: &str) -> Option<&str> {
+        self.value[field].as_str()
+    }
+
+    fn size(&self, field: &str) -> Result<usize, ImportError> {
+        let size = self.value[field].as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| *size > 0);
+        size.ok_or_else(|| {
+            self.unfit(field, "a whole number from 1", "give the file that was published with the weights")
+        })
+    }
+
+    fn unfit(&self, field: &str, expected: &str, hint: &'static str) -> ImportError {
+        let found = match &self.value[field] {
+            Value::Null => "nothing".to_owned(),
+            value => value.to_string(),
+        };
+        ImportError::Setting { file: self.file, field: field.to_owned(), found, expected: expected.to_owned(), hint }
+    }
+}
+
+/// Reads them all.
+pub(super) fn read(published: &Published<'_>, choices: &Choices) -> Result<Settings, ImportError> {
+    let config = Fields::read(CONFIG, published.config)?;
+    check_architecture(&config)?;
+    let positions = config.size("max_position_embeddings")?;
+    if positions < MAX_TOKENS {
+        return Err(ImportError::Positions { found: positions });
+    }
+    let mut notes = Vec::new();
+    let hidden = config.size("hidden_size")?;
+    let encoder = EncoderConfig {
+        layers: config.size("num_hidden_layers")?,
+        hidden,
+        heads: config.size("num_attention_heads")?,
+        ffn: config.size("intermediate_size")?,
+        vocabulary: config.size("vocab_size")?,
+        segments: config.size("type_vocab_size")?,
+        max_tokens: MAX_TOKENS,
+        layer_norm_epsilon: epsilon(&config)?,
+        attention: attention(choices, &mut notes),
+        activation: activation(&config, choices, &mut notes)?,
+        norms: Norms::Both,
+        pooling: pooling(published, choices, hidden, &mut notes)?,
+    };
+    encoder.check()?;
+    Ok(Settings { encoder, positions, notes })
+}
+
+/// An error unless this is a BERT as the encoder's program is one.
+fn check_architecture(config: &Fields) -> Result<(), ImportError> {
+    let refuse = |found: &str| Err(ImportError::Architecture { found: found.to_owned() });
+    match config.text("model_type") {
+        None | Some("bert") => {}
+        Some(other) => return refuse(other),
+    }
+    // Some models with other programs, as JinaBert, call their type "bert" too.
+    let classes = config.value["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    if let Some(other) = classes.into_iter().find(|class| !class.starts_with("Bert")) {
+        return refuse(other);
+    }
+    const HINT: &str = "give a BERT encoder such as all-MiniLM, bge, e5 or gte";
+    if !matches!(config.text("position_embedding_type"), None | Some("absolute")) {
+        return Err(config.unfit("position_embedding_type", "\"absolute\"", HINT));
+    }
+    for field in ["is_decoder", "add_cross_attention"] {
+        if config.value[field] == true {
+            return Err(config.unfit(field, "false", HINT));
+        }
+    }
+    Ok(())
+}
+
+fn epsilon(config: &Fields) -> Result<f32, ImportError> {
+    // The first BERTs have no such field; 1e-12 is in their program.
+    let epsilon = match &config.value["layer_norm_eps"] {
+        Value::Null => Some(1e-12),
+        value => value.as_f64(),
+    };
+    match epsilon.filter(|epsilon| (0.0..=MOST_EPSILON).contains(epsilon)) {
+        Some(epsilon) => Ok(epsilon as f32),
+        None => Err(config.unfit(
+            "layer_norm_eps",
+            &format!("from 0 to {MOST_EPSILON}"),
+            "the secure program leaves it out, which only so small a number allows: give another encoder",
+        )),
+    }
+}
+
+fn attention(choices: &Choices, notes: &mut Vec<String>) -> Attention {
+    let chosen = choices.attention.unwrap_or(Attention::Softmax);
+    if chosen != Attention::Softmax {
+        notes.push(format!(
+            "attention is {chosen}, the weights were trained with softmax: embeddings are worse until `blindroute distil` has \
+             taught them"
+        ));
+    }
+    chosen
+}
+
+fn activation(config: &Fields, choices: &Choices, notes: &mut Vec<String>) -> Result<Activation, ImportError> {
+    let name = match &config.value["hidden_act"] {
+        // BERT's own.
+        Value::Null => Some("gelu"),
+        value => value.as_str(),
+    };
+    let trained = match name {
+        Some("gelu" | "gelu_python") => Some(Activation::Gelu),
+        Some("relu") => Some(Activation::Relu),
+        Some(near @ ("gelu_new" | "gelu_fast" | "gelu_accurate" | "gelu_pytorch_tanh")) => {
+            // At most 0.00048 apart.
+            notes.push(format!("hidden_act {near} is taken as gelu, from which it differs by less than 0.001"));
+            Some(Activation::Gelu)
+        }
+        _ => None,
+    };
+    match (choices.activation, trained) {
+        (None, Some(trained)) => Ok(trained),
+        (Some(chosen), trained) => {
+            if trained != Some(chosen) {
+                notes.push(format!(
+                    "the feed-forward network's activation is {chosen}, the weights were trained with {}: embeddings are worse \
+                     until `blindroute distil` has taught them",
+                    name.unwrap_or("another")
+                ));
+            }
+            Ok(chosen)
+        }
+        (None, None) => Err(config.unfit(
+            "hidden_act",
+            "\"gelu\" or \"relu\"",
+            "choose one with --ffn, and teach the encoder with `blindroute distil`",
+        )),
+    }
+}
+
+fn pooling(
+    published: &Published<'_>,
+    choices: &Choices,
+    hidden: usize,
+    notes: &mut Vec<String>,
+) -> Result<Pooling, ImportError> {
+    if let Some(modules) = published.modules {
+        check_modules(&Fields::read(MODULES, modules)?)?;
+    }
+    let Some(settings) = published.pooling else {
+        return Ok(choices.pooling.unwrap_or_else(|| {
+            notes.push(
+                "no 1_Pooling/config.json beside config.json: the embedding is the mean over the tokens (bge models take the first \
+                 token's: --pooling cls)"
+                    .to_owned(),
+            );
+            Pooling::Mean
+        }));
+    };
+    let settings = Fields::read(POOLING, settings)?;
+    let width = &settings.value["word_embedding_dimension"];
+    if !width.is_null() && width.as_u64() != Some(hidden as u64) {
+        let hint = "give the 1_Pooling/config.json that was published with the weights";
+        return Err(settings.unfit("word_embedding_dimension", &format!("hidden_size = {hidden}"), hint));
+    }
+    let trained = modes(&settings);
+    match (choices.pooling, trained.as_slice()) {
+        (None, ["mean" | "mean_tokens"]) => Ok(Pooling::Mean),
+        (None, ["cls" | "cls_token"]) => Ok(Pooling::Cls),
+        (None, modes) => Err(ImportError::Setting {
+            file: POOLING,
+            field: "the pooling mode".to_owned(),
+            found: if modes.is_empty() { "nothing".to_owned() } else { modes.join(" and ") },
+            expected: "mean or cls".to_owned(),
+            hint: "choose one with --pooling, and expect other embeddings",
+        }),
+        (Some(chosen), modes) => {
+            if modes != [chosen.to_string()]
+                && modes != [format!("{chosen}_token")]
+                && modes != [format!("{chosen}_tokens")]
+            {
+                notes.push(format!("pooling is {chosen}, the published encoder's is {}", modes.join(" and ")));
+            }
+            Ok(chosen)
+        }
+    }
+}
+
+/// The pooling modes that are on: one named, or one field for each.
+fn modes(settings: &Fields) -> Vec<&str> {
+    if let Some(mode) = settings.text("pooling_mode") {
+        return vec![mode];
+    }
+    let fields = settings.value.as_object().into_iter().flatten();
+    fields.filter(|(_, on)| **on == true).filter_map(|(name, _)| name.strip_prefix("pooling_mode_")).collect()
+}
+
+/// An error if something comes between pooling and the embedding, other than a change of its length, which no router sees.
+fn check_modules(modules: &Fields) -> Result<(), ImportError> {
+    for module in modules.value.as_array().into_iter().flatten() {
+        let kind = module["type"].as_str().unwrap_or("unknown");
+        let kind = kind.rsplit('.').next().unwrap_or(kind);
+        if !matches!(kind, "Transformer" | "Pooling" | "Normalize") {
+            return Err(ImportError::Setting {
+                file: MODULES,
+                field: "a module".to_owned(),
+                found: kind.to_owned(),
+                expected: "Transformer, Pooling or Normalize".to_owned(),
+                hint: "the published embeddings need it, and the encoder here has none: give another encoder",
+            });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,81 @@
+//! Whether an encoder's values stay in the rings of the secure program.
+//!
+//! The rings are those that all-MiniLM-L6-v2 needs, measured with room to spare. Another encoder may leave them, and then
+//! its embeddings are wrong under MPC and right in the clear, without an error. This is found by running it in the rings,
+//! unshared.
+
+use super::inputs::RouteInputs;
+use super::plan::ModelPlan;
+use super::route::{RouteProgram, Task};
+use super::weights::weight_tensors;
+use crate::bundle::Bundle;
+use crate::embedding::EmbeddingError;
+use crate::tokenizer::{Tokenizer, TokenizerError};
+use blindroute_protocol::{Clear, Error, Fixed};
+use std::sync::Arc;
+
+/// Texts of several kinds; each fits the smallest bucket.
+const TEXTS: [&str; 3] = [
+    "Prove that the square root of 2 is irrational.",
+    "fn main() { println!(\"{}\", (1..=10).sum::<u32>()); }",
+    "Wie sp\u{e4}t ist es in Rio de Janeiro? [MASK] 3.14159 \u{6f22}\u{5b57} ...",
+];
+/// Their bucket.
+const BUCKET: usize = 32;
+/// Below this cosine the encoder in rings is not the encoder in the clear. all-MiniLM-L6-v2 has 0.9999.
+const LEAST_COSINE: f64 = 0.999;
+
+/// Why an encoder should not run under MPC.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RangeError {
+    /// A value leaves its ring.
+    #[error("a value of the encoder leaves its ring: {0}")]
+    Overflow(Error),
+    /// Nothing overflows, and the embedding is another.
+    #[error("the encoder's embedding in fixed point has cosine {0:.4} to the exact one")]
+    Inexact(f64),
+    /// A text could not be tokenised.
+    #[error(transparent)]
+    Tokens(#[from] TokenizerError),
+    /// A text could not be embedded.
+    #[error(transparent)]
+    Embedding(#[from] EmbeddingError),
+    /// The program could not be run.
+    #[error(transparent)]
+    Program(Error),
+}
+
+/// Runs the bundle's encoder in the rings of the secure program, unshared, on a few short texts.
+///
+/// # Errors
+/// If a value leaves its ring, or the embedding is not that of the clear program. That nothing is found is no proof for
+/// other texts.
+pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
+    let parts = bundle.parts();
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer)?;
+    let plan = Arc::new(ModelPlan::of(bundle));
+    let weights = weight_tensors(bundle, &plan).map_err(RangeError::Program)?;
+    let program = RouteProgram::new(plan, Task::Embed { bucket: BUCKET }).map_err(RangeError::Program)?;
+    for text in TEXTS {
+        let mut ids = tokenizer.encode(text)?.ids;
+        // A small vocabulary takes many tokens for a text.
+        ids.truncate(BUCKET);
+        let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, &ids, BUCKET)?.tensors;
+        let (fixed, _) = Fixed::run(&program, &weights, &inputs).map_err(|error| match error {
+            Error::Overflow { .. } => RangeError::Overflow(error),
+            other => RangeError::Program(other),
+        })?;
+        let clear = Clear::run(&program, &weights, inputs).map_err(RangeError::Program)?;
+        let near = cosine(&fixed.values.concat(), &clear.values.concat());
+        if near.is_nan() || near < LEAST_COSINE {
+            return Err(RangeError::Inexact(near));
+        }
+    }
+    Ok(())
+}
+
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
