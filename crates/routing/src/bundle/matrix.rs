@@ -116,8 +116,8 @@ impl Matrix {
         let mut steps = Steps { axis, bits: bits.clamp(2, 16), scales: vec![0.0; self.lanes(axis)] };
         for (index, value) in self.data.iter().enumerate() {
             let largest = &mut steps.scales[self.lane(axis, index)];
-            // f32::max would pass over NaN.
-            *largest = if value.is_finite() { largest.max(value.abs()) } else { f32::NAN };
+            // f32::max passes over NaN, on either side.
+            *largest = if value.is_finite() && !largest.is_nan() { largest.max(value.abs()) } else { f32::NAN };
         }
         let most = steps.most() as f32;
         for scale in &mut steps.scales {

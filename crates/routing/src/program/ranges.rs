@@ -14,11 +14,10 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 use blindroute_protocol::{Clear, Error, Fixed};
 use std::sync::Arc;
 
-/// Texts of several kinds; each fits the smallest bucket.
-const TEXTS: [&str; 3] = [
-    "Prove that the square root of 2 is irrational.",
-    "fn main() { println!(\"{}\", (1..=10).sum::<u32>()); }",
-    "Wie sp\u{e4}t ist es in Rio de Janeiro? [MASK] 3.14159 \u{6f22}\u{5b57} ...",
+/// Texts of several kinds, cut to the smallest bucket.
+const TEXTS: [&str; 2] = [
+    "Prove that the square root of 2 is irrational. fn main() { println!(\"{}\", (1..=10).sum::<u32>()); }",
+    "Wie sp\u{e4}t ist es in Rio de Janeiro? 3.14159 \u{6f22}\u{5b57} ... THE THE THE the answer is 42!!!",
 ];
 /// Their bucket.
 const BUCKET: usize = 32;
@@ -59,7 +58,6 @@ pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
     let program = RouteProgram::new(plan, Task::Embed { bucket: BUCKET }).map_err(RangeError::Program)?;
     for text in TEXTS {
         let mut ids = tokenizer.encode(text)?.ids;
-        // A small vocabulary takes many tokens for a text.
         ids.truncate(BUCKET);
         let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, &ids, BUCKET)?.tensors;
         let (fixed, _) = Fixed::run(&program, &weights, &inputs).map_err(|error| match error {
