@@ -4,7 +4,7 @@ use super::{Catalogue, SessionError, generator_seed};
 use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::material::MaterialWriter;
-use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, Seed, SessionId};
+use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, NoRandomness, Seed, SessionId};
 use crate::rendezvous::{Rendezvous, RendezvousError};
 use crate::role::Role;
 use crate::service::Connection;
@@ -118,14 +118,9 @@ impl<C: Catalogue> DealerService<C> {
         // Burnt before the first seed leaves: material of this session is never made again.
         self.ledger.consume(request.session)?;
         let epoch = self.epoch()?;
-        // Before the seeds, of which the roots come: the hash's key is the same for both servers, and no secret.
-        let hash_key = Seed::generate()?;
-        let seeds = [Seed::generate()?, Seed::generate()?];
-        let material =
-            DealerSeeds(seeds.each_ref().map(generator_seed), HashKey::new(generator_seed(&hash_key).expose()));
-        let links = [zero, one];
-        for ((link, seed), mask) in links.into_iter().zip(seeds).zip(&epoch.seeds) {
-            let seeds = vec![Seed::new(*mask.expose()), seed, Seed::new(*hash_key.expose())];
+        let drawn = Drawn::fresh()?;
+        let material = drawn.material();
+        for (link, seeds) in [zero, one].into_iter().zip(drawn.granted(&epoch.seeds)) {
             link.send_message(&MaterialGrant { session: request.session, epoch: epoch.id, seeds })?;
         }
         Ok(Dealing { epoch, material, session: request.session })
@@ -141,6 +136,33 @@ fn mask_seed(epoch: &Seed, model: &Digest) -> Seed {
     hash.update(epoch.expose());
     hash.update(model.0);
     Seed::new(hash.finalize().into())
+}
+
+/// What one session takes from the system's randomness.
+struct Drawn {
+    /// The key of the session's hashes, the same for both servers, and no secret.
+    hash_key: Seed,
+    seeds: [Seed; 2],
+}
+
+impl Drawn {
+    fn fresh() -> Result<Self, NoRandomness> {
+        // The hash's key comes before the seeds, from which the roots are drawn.
+        let hash_key = Seed::generate()?;
+        Ok(Self { hash_key, seeds: [Seed::generate()?, Seed::generate()?] })
+    }
+
+    fn material(&self) -> DealerSeeds {
+        let hash_key = HashKey::new(generator_seed(&self.hash_key).expose());
+        DealerSeeds(self.seeds.each_ref().map(generator_seed), hash_key)
+    }
+
+    /// Each server's grant, in the order that it reads: the model's mask, its own seed, the hash's key.
+    fn granted(self, masks: &[Seed; 2]) -> [Vec<Seed>; 2] {
+        let [zero, one] = self.seeds;
+        let copy = |seed: &Seed| Seed::new(*seed.expose());
+        [(zero, &masks[0]), (one, &masks[1])].map(|(seed, mask)| vec![copy(mask), seed, copy(&self.hash_key)])
+    }
 }
 
 struct Dealing<'a> {
@@ -203,5 +225,20 @@ mod tests {
         let others = [seed(&epoch, [2; 32]), seed(&Seed::new([6; 32]), [1; 32]), *epoch.expose()];
         // The generator takes the first half of a seed.
         assert!(others.iter().all(|other| other[..16] != ours[..16]));
+    }
+
+    #[test]
+    fn every_session_has_its_own_seeds_and_key_of_hashes() {
+        let masks = [Seed::new([1; 32]), Seed::new([2; 32])];
+        let [first, second] = [(); 2].map(|()| Drawn::fresh().unwrap().granted(&masks));
+        for granted in [&first, &second] {
+            assert!(granted.iter().all(|seeds| seeds.len() == 3));
+            assert_eq!(granted[0][2].expose(), granted[1][2].expose(), "both servers hash under the same key");
+            assert!(granted[0][1].expose() != granted[1][1].expose(), "each server has its own seed");
+        }
+        for party in 0..2 {
+            assert!(first[party][0].expose() == masks[party].expose());
+            assert!((1..3).all(|index| first[party][index].expose() != second[party][index].expose()));
+        }
     }
 }
