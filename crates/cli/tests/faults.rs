@@ -78,7 +78,8 @@ fn absent_parties_are_named() {
     fleet.start(Role::Server0);
     refused(&fleet, &["cannot reach server1"]);
     fleet.start(Role::Server1);
-    refused(&fleet, &["gave up", "cannot reach dealer", &fleet.address(Role::Dealer)]);
+    let told = refused(&fleet, &["gave up", "cannot reach dealer", "log says more", "session "]);
+    assert!(!told.contains(&fleet.address(Role::Dealer)), "{told}");
     fleet.start(Role::Dealer);
     assert!(fleet.route(PROMPT).json()["openings"].as_u64() > Some(0));
 
@@ -86,7 +87,8 @@ fn absent_parties_are_named() {
     fleet.kill(Role::Server1);
     fleet.reconfigure(Role::Server1, &format!("peer = \"{}\"", fleet.address(Role::Server0)), "peer = \"127.0.0.1:1\"");
     fleet.start(Role::Server1);
-    refused(&fleet, &["server1 gave up", "cannot reach server0 at 127.0.0.1:1"]);
+    let told = refused(&fleet, &["server1 gave up", "cannot reach server0", "log says more"]);
+    assert!(!told.contains("127.0.0.1:1"), "{told}");
 }
 
 #[test]

@@ -65,7 +65,7 @@ pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use rendezvous::{Rendezvous, RendezvousError};
 pub use role::Role;
 pub use scene::{Scene, SceneName};
-pub use service::{Connection, Resting, Service, ServiceError, ServiceOptions};
+pub use service::{Connection, Interrupted, Rest, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
     Catalogue, Client, DealerService, ReadySession, Retry, ServerOptions, ServerService, SessionError, SharedInputs,
     SharesError, Waiting,

@@ -3,7 +3,6 @@
 
 mod world;
 
-use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{Pool, PoolOptions, Retry, SessionError, Timeouts};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -68,7 +67,7 @@ fn a_server_that_does_not_come_back_is_waited_for_no_longer_than_said() {
 
 #[test]
 fn more_callers_than_sessions_are_all_answered() {
-    let world = World::with_limits(BRIEF, MATERIAL_BUDGET, 2);
+    let world = World::with_limits(BRIEF, |options| (options.max_sessions, options.max_sessions_per_client) = (2, 2));
     let client = world.client();
     std::thread::scope(|scope| {
         for thread in 1..=12_u8 {
@@ -86,7 +85,7 @@ fn more_callers_than_sessions_are_all_answered() {
 
 #[test]
 fn a_pool_leaves_room_for_those_who_wait_and_gives_way() {
-    let world = World::with_limits(BRIEF, MATERIAL_BUDGET, 3);
+    let world = World::with_limits(BRIEF, |options| (options.max_sessions, options.max_sessions_per_client) = (3, 3));
     let options =
         PoolOptions { fillers: 1, backoff: Duration::from_millis(20), backoff_limit: Duration::from_millis(500) };
     let pool = Pool::new(world.client(), options).unwrap();

@@ -44,6 +44,8 @@ struct Host<'a> {
     timeouts: &'a TimeoutsConfig,
     network: Option<NetworkConfig>,
     max_sessions: usize,
+    max_sessions_per_client: usize,
+    max_handshakes: usize,
     exit_with_parent: bool,
 }
 
@@ -63,10 +65,13 @@ impl Host<'_> {
     {
         let mut options = ServiceOptions::new(callers);
         options.max_sessions = self.max_sessions;
+        options.max_sessions_per_client = self.max_sessions_per_client;
+        options.max_handshakes = self.max_handshakes;
         options.timeouts = self.timeouts.timeouts();
         if self.exit_with_parent {
             // The parent is the only client: once it is gone, or stops us, nobody waits for a session's end.
             options.grace = std::time::Duration::ZERO;
+            options.max_sessions_per_client = self.max_sessions;
         }
         let service = Service::bind(self.listen, endpoint, options)?;
         let shutdown = Shutdown::new();
@@ -103,6 +108,8 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
         timeouts: &config.timeouts,
         network: config.network,
         max_sessions: config.max_sessions,
+        max_sessions_per_client: config.sessions_per_client(),
+        max_handshakes: config.max_handshakes,
         exit_with_parent: config.exit_with_parent,
     };
     let endpoint = host.endpoint()?;
@@ -156,6 +163,9 @@ pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
         timeouts: &config.timeouts,
         network: config.network,
         max_sessions: config.max_sessions,
+        // Only servers call.
+        max_sessions_per_client: config.max_sessions,
+        max_handshakes: config.max_handshakes,
         exit_with_parent: config.exit_with_parent,
     };
     let endpoint = host.endpoint()?;

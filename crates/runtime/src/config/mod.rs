@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use crate::identity::IdentityFiles;
 use crate::link::Timeouts;
 use crate::role::Role;
+use crate::service::{MAX_HANDSHAKES, share_of_one_client};
 
 pub use network::NetworkConfig;
 
@@ -150,6 +151,10 @@ const fn eight() -> usize {
     8
 }
 
+const fn handshakes() -> usize {
+    MAX_HANDSHAKES
+}
+
 /// The dealer's configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct DealerConfig {
@@ -164,6 +169,9 @@ pub struct DealerConfig {
     /// Sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
+    /// Callers at once that have not proven their role yet.
+    #[serde(default = "handshakes")]
+    pub max_handshakes: usize,
     /// Stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
@@ -196,6 +204,12 @@ pub struct ServerConfig {
     /// Sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
+    /// Sessions at once of one client, which is an address, or the first 64 bits of an IPv6 address; three quarters of
+    /// `max_sessions` if it is not given.
+    pub max_sessions_per_client: Option<usize>,
+    /// Callers at once that have not proven their role yet.
+    #[serde(default = "handshakes")]
+    pub max_handshakes: usize,
     /// Serve embeddings and bare selections too: for measurements, since embeddings tell what the encoder is.
     #[serde(default)]
     pub measurements: bool,
@@ -210,6 +224,12 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// Sessions at once of one client.
+    #[must_use]
+    pub fn sessions_per_client(&self) -> usize {
+        self.max_sessions_per_client.unwrap_or(share_of_one_client(self.max_sessions))
+    }
+
     /// The role of this position.
     #[must_use]
     pub fn role(&self) -> Role {
@@ -290,6 +310,7 @@ impl Configuration for DealerConfig {
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         address("listen", &self.listen)
             .or_else(|| sessions(self.max_sessions))
+            .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network(self.network.as_ref()))
     }
@@ -312,6 +333,8 @@ impl Configuration for ServerConfig {
         peer.or_else(|| address("listen", &self.listen))
             .or_else(|| address("dealer", &self.dealer))
             .or_else(|| sessions(self.max_sessions))
+            .or_else(|| per_client(self.max_sessions_per_client, self.max_sessions))
+            .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network(self.network.as_ref()))
     }
@@ -344,6 +367,15 @@ fn network(network: Option<&NetworkConfig>) -> Option<(&'static str, &'static st
 
 fn sessions(count: usize) -> Option<(&'static str, &'static str)> {
     (!(1..=1024).contains(&count)).then_some(("max_sessions", "must be between 1 and 1024"))
+}
+
+fn per_client(count: Option<usize>, all: usize) -> Option<(&'static str, &'static str)> {
+    let good = count.is_none_or(|count| (1..=all).contains(&count));
+    (!good).then_some(("max_sessions_per_client", "must be between 1 and max_sessions"))
+}
+
+fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
+    (!(1..=4096).contains(&count)).then_some(("max_handshakes", "must be between 1 and 4096"))
 }
 
 /// Removes what the parser quotes from the file as a value: `invalid type: string "hunter2"` keeps no hunter2.

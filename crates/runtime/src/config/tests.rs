@@ -27,7 +27,10 @@ fn samples_parse_without_warnings() {
     assert_eq!(one.config.identity.files().key, samples().join("certificates/server1.key"));
     assert_eq!(one.config.peer.as_deref(), Some("server0.example:4100"));
     assert_eq!(dealer.config.timeouts.timeouts(), Timeouts::default());
+    assert_eq!(dealer.config.max_handshakes, MAX_HANDSHAKES);
     for server in [&zero, &one] {
+        let limits = &server.config;
+        assert_eq!((limits.max_sessions, limits.sessions_per_client(), limits.max_handshakes), (8, 6, MAX_HANDSHAKES));
         assert_eq!(server.config.timeouts.timeouts().ready, Duration::from_secs(600));
     }
     assert_eq!(client.config.timeouts.timeouts().stall, Duration::from_secs(60));
@@ -55,7 +58,10 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("party = 1", "party = 2", "party"),
         ("peer = ", "#", "peer"),
         ("dealer = \"", "dealer = \"no port\" # \"", "dealer"),
-        ("party = 1", "party = 1\nmax_sessions = 0", "max_sessions"),
+        ("max_sessions = 8", "max_sessions = 0", "max_sessions"),
+        ("max_sessions_per_client = 6", "max_sessions_per_client = 0", "max_sessions_per_client"),
+        ("max_sessions_per_client = 6", "max_sessions_per_client = 9", "max_sessions_per_client"),
+        ("max_handshakes = 64", "max_handshakes = 0", "max_handshakes"),
         ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
         ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
         ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::messages::{DecodeError, Failure};
+use crate::messages::{DecodeError, Failure, FailureKind};
 use crate::role::Role;
 
 /// Whose fault an error is.
@@ -190,6 +190,42 @@ impl LinkError {
                 Fault::Configuration
             }
             LinkError::Internal(_) => Fault::Internal,
+        }
+    }
+
+    /// How a failure on this link is told to a third party.
+    pub(crate) fn told_as(&self) -> FailureKind {
+        match self {
+            LinkError::TimedOut { .. } => FailureKind::TimedOut,
+            // It is the session that finds no room, or a party that restarts: whoever began it may try again.
+            LinkError::Failed { failure, .. } if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping) => {
+                failure.kind
+            }
+            _ => FailureKind::OtherParty,
+        }
+    }
+
+    /// What a third party is told of this link's failure: roles and what was due. Addresses, certificates' contents and
+    /// the system's own words stay in the log.
+    pub(crate) fn told(&self) -> String {
+        let log = |what: String| format!("{what}; this party's log says more");
+        match self {
+            LinkError::Unreachable { peer, .. } => log(format!("cannot reach {peer}")),
+            LinkError::Io { peer, during, .. } => log(format!("the connection to {peer} failed during {during}")),
+            LinkError::Tls { peer, .. } => log(format!("the connection to {peer} is not valid TLS")),
+            LinkError::Certificate { peer, .. } => log(format!("certificates of {peer} and this party do not fit")),
+            LinkError::WrongRole { .. } => log("another role answered where one was called".to_owned()),
+            // What it said went through here.
+            LinkError::Failed { .. }
+            | LinkError::Closed { .. }
+            | LinkError::TimedOut { .. }
+            | LinkError::WrongKind { .. }
+            | LinkError::TooLong { .. }
+            | LinkError::WrongLength { .. }
+            | LinkError::OutOfOrder { .. }
+            | LinkError::Malformed { .. }
+            | LinkError::NoScene { .. }
+            | LinkError::Internal(_) => self.to_string(),
         }
     }
 

@@ -86,7 +86,8 @@ impl Message for ServerReady {
     }
 }
 
-/// What a session cost a server.
+/// What a session cost a server: figures of this session alone, for what is the whole process's would tell a client of
+/// others' sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionReport {
     /// The session.
@@ -103,8 +104,6 @@ pub struct SessionReport {
     pub bytes_received: u64,
     /// Bytes of material received from the dealer.
     pub material_bytes: u64,
-    /// Peak memory of the process, 0 where the system does not tell.
-    pub peak_mib: u32,
 }
 
 impl Message for SessionReport {
@@ -118,7 +117,6 @@ impl Message for SessionReport {
         out.extend_from_slice(&self.bytes_sent.to_le_bytes());
         out.extend_from_slice(&self.bytes_received.to_le_bytes());
         out.extend_from_slice(&self.material_bytes.to_le_bytes());
-        out.extend_from_slice(&self.peak_mib.to_le_bytes());
         out
     }
 
@@ -132,7 +130,6 @@ impl Message for SessionReport {
             bytes_sent: decoder.u64("bytes sent")?,
             bytes_received: decoder.u64("bytes received")?,
             material_bytes: decoder.u64("material bytes")?,
-            peak_mib: decoder.u32("peak memory")?,
         };
         decoder.finish()?;
         Ok(report)

@@ -46,9 +46,8 @@ fn encodings_are_frozen_and_strict() {
             bytes_sent: 10,
             bytes_received: 11,
             material_bytes: 5,
-            peak_mib: 12,
         },
-        &format!("{s}07000000000000000600000000000000090000000a000000000000000b0000000000000005000000000000000c000000"),
+        &format!("{s}07000000000000000600000000000000090000000a000000000000000b000000000000000500000000000000"),
     );
     frozen(
         &SessionOpen {

@@ -12,6 +12,10 @@ use blindroute_protocol::{Dealer, DealerModel, DealerSeeds, HashKey};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Requests of server 0 that wait for server 1's at once at most: more than the service has connections for, since it is
+/// the service that limits them.
+const WAITING: usize = 2048;
+
 /// Deals material to two servers. It sees neither weights nor inputs.
 pub struct DealerService<C> {
     catalogue: Arc<C>,
@@ -41,7 +45,7 @@ impl<C: Catalogue> DealerService<C> {
     /// the one that came hears from the dealer who is missing.
     pub fn new(catalogue: Arc<C>, ledger: Ledger, stall: Duration) -> Self {
         let patience = stall / 2;
-        let waiting = Rendezvous::new(64, patience);
+        let waiting = Rendezvous::new(WAITING, patience);
         Self { catalogue, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
     }
 
@@ -77,20 +81,22 @@ impl<C: Catalogue> DealerService<C> {
         let request: MaterialRequest = link.receive_message()?;
         let party = if link.peer() == Role::Server1 { 1 } else { 0 };
         if request.party != party {
-            return tell(&mut link, SessionError::SameShare(request.party));
+            return tell(&mut link, Some(request.session), SessionError::SameShare(request.party));
         }
         let ours = self.catalogue.digest();
         if request.model != ours {
             let (ours, theirs) = (ours.to_string(), request.model.to_string());
-            return tell(&mut link, SessionError::DigestMismatch { with: "server", ours, theirs });
+            let error = SessionError::DigestMismatch { with: "server", ours, theirs };
+            return tell(&mut link, Some(request.session), error);
         }
         if party == 0 {
-            let offered = self.waiting.offer_and_wait(request.session, (link, request));
-            return offered.or_else(|((mut link, _), error)| tell(&mut link, absent("server1", error)));
+            let session = request.session;
+            let offered = self.waiting.offer_and_wait(session, (link, request));
+            return offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), absent("server1", error)));
         }
         let (mut other, others) = match self.waiting.take(&request.session, self.patience) {
             Ok(waiting) => waiting,
-            Err(error) => return tell(&mut link, absent("server0", error)),
+            Err(error) => return tell(&mut link, Some(request.session), absent("server0", error)),
         };
         match self.deal(&mut other, &others, &mut link, &request) {
             Ok(dealing) => {
@@ -98,8 +104,8 @@ impl<C: Catalogue> DealerService<C> {
                 dealing.run(&program, [other, link])
             }
             Err(error) => {
-                other.fail(&error.failure());
-                tell(&mut link, error)
+                other.fail(&error.failure(Some(request.session)));
+                tell(&mut link, Some(request.session), error)
             }
         }
     }
@@ -190,7 +196,7 @@ impl Dealing<'_> {
             Err(error) => {
                 let error = SessionError::from(error);
                 for stream in [zero, one] {
-                    stream.fail(&error.failure());
+                    stream.fail(&error.failure(Some(self.session)));
                 }
                 Err(error)
             }
@@ -206,9 +212,12 @@ pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionErro
     }
 }
 
-/// Tells the other side why, and gives up.
-pub(super) fn tell<T>(link: &mut Link, error: SessionError) -> Result<T, SessionError> {
-    link.fail(&error.failure());
+/// Tells the other side what kind of failure it was, and gives up. The log has what it is not told.
+pub(super) fn tell<T>(link: &mut Link, session: Option<SessionId>, error: SessionError) -> Result<T, SessionError> {
+    if let Some(session) = session {
+        tracing::info!(%session, %error, "a session failed; the other side is told which kind of failure it was");
+    }
+    link.fail(&error.failure(session));
     Err(error)
 }
 

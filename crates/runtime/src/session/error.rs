@@ -2,7 +2,7 @@
 
 use crate::ledger::LedgerError;
 use crate::link::{Fault, LinkError};
-use crate::messages::{Failure, FailureKind, NoRandomness};
+use crate::messages::{Failure, FailureKind, NoRandomness, SessionId};
 use crate::rendezvous::RendezvousError;
 use std::time::Duration;
 
@@ -79,6 +79,12 @@ pub enum SessionError {
          it without keeping sessions ready"
     )]
     CannotRest,
+    /// The server was full, and another client had fewer places.
+    #[error(
+        "the session's place was given to another client while it waited for its input, and its material is burnt; start a \
+         new session, and keep fewer ready"
+    )]
+    GaveWay,
     /// Whoever wanted the session no longer does.
     #[error("the session was given up while it was being prepared; start a new one")]
     Cancelled,
@@ -118,14 +124,15 @@ pub enum SharesError {
 
 impl SharesError {
     /// What another party is told: no path of this machine.
-    fn failure(&self) -> Failure {
-        match self {
-            Self::Changed(_) => Failure::new(
+    fn told(&self) -> (FailureKind, String) {
+        let (kind, text) = match self {
+            Self::Changed(_) => (
                 FailureKind::DigestMismatch,
                 "its weight shares were changed while it was running; its log names the file and both digests",
             ),
-            Self::Unreadable(_) => Failure::new(FailureKind::Internal, "its weight shares cannot be read again"),
-        }
+            Self::Unreadable(_) => (FailureKind::Internal, "its weight shares cannot be read again"),
+        };
+        (kind, text.to_owned())
     }
 }
 
@@ -177,35 +184,47 @@ impl SessionError {
         matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy)
     }
 
-    /// What another party is told.
-    pub(crate) fn failure(&self) -> Failure {
-        if let Self::Shares(error) = self {
-            return error.failure();
+    /// What another party is told: the kind, a sentence that holds no address, path or other word of this machine, and
+    /// the session, by which the log's line can be found.
+    pub(crate) fn failure(&self, session: Option<SessionId>) -> Failure {
+        let (kind, told) = self.told();
+        match session {
+            Some(session) => Failure::new(kind, &format!("{told}; session {session}")),
+            None => Failure::new(kind, &told),
         }
-        let kind = match self {
-            Self::Link(LinkError::TimedOut { .. }) | Self::Rendezvous(_) | Self::Silent { .. } => FailureKind::TimedOut,
-            // Passed on, for it says what to do.
-            Self::Link(LinkError::Failed { failure, .. })
-                if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping) =>
-            {
-                failure.kind
+    }
+
+    /// Only errors whose every field is chosen here are told in their own words.
+    fn told(&self) -> (FailureKind, String) {
+        use blindroute_protocol::Error;
+        let own = |kind| (kind, self.to_string());
+        let log = |kind, what: &str| (kind, format!("{what}; this party's log says more"));
+        match self {
+            Self::Shares(error) => error.told(),
+            Self::Link(error) => (error.told_as(), error.told()),
+            Self::Rendezvous(_) => {
+                log(FailureKind::TimedOut, "another connection of the session did not come or has no room")
             }
-            Self::Link(_) => FailureKind::OtherParty,
-            Self::Protocol(blindroute_protocol::Error::Channel(_) | blindroute_protocol::Error::Material(_)) => {
-                FailureKind::OtherParty
+            Self::Silent { .. } => own(FailureKind::TimedOut),
+            Self::Protocol(Error::Channel(_)) => {
+                log(FailureKind::OtherParty, "the exchange with the other server failed; start a new session")
             }
-            Self::Protocol(blindroute_protocol::Error::Input { .. }) | Self::Request(_) => FailureKind::BadRequest,
-            Self::Expired { .. } => FailureKind::Expired,
-            Self::Stopping => FailureKind::Stopping,
-            Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => FailureKind::OtherParty,
-            Self::Ledger(LedgerError::AlreadyUsed(_)) => FailureKind::SessionReused,
-            Self::DigestMismatch { .. } => FailureKind::DigestMismatch,
-            Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => FailureKind::Protocol,
-            Self::Protocol(_) | Self::Ledger(_) | Self::Randomness(_) | Self::Thread(_) | Self::Shares(_) => {
-                FailureKind::Internal
+            Self::Protocol(Error::Material(_) | Error::Sink(_)) => {
+                log(FailureKind::OtherParty, "the dealer's material broke off; start a new session")
             }
-        };
-        Failure::new(kind, &self.to_string())
+            Self::Protocol(Error::Input { .. }) | Self::Request(_) => own(FailureKind::BadRequest),
+            Self::Expired { .. } | Self::GaveWay => own(FailureKind::Expired),
+            Self::Stopping => own(FailureKind::Stopping),
+            Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
+            Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
+            Self::DigestMismatch { .. } => own(FailureKind::DigestMismatch),
+            Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => own(FailureKind::Protocol),
+            Self::Protocol(Error::Weight { .. }) => log(FailureKind::Internal, "its weights cannot be used"),
+            Self::Protocol(_) => log(FailureKind::Internal, "the protocol failed"),
+            Self::Ledger(_) => log(FailureKind::Internal, "its ledger of used sessions cannot be written"),
+            Self::Randomness(_) => log(FailureKind::Internal, "it has no randomness"),
+            Self::Thread(_) => log(FailureKind::Internal, "it could not start a thread"),
+        }
     }
 }
 

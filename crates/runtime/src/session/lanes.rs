@@ -34,7 +34,7 @@ impl<C: Catalogue> ServerService<C> {
         let taken = self.lanes.take(&key, self.options.timeouts.stall);
         let (mut link, theirs) = taken.map_err(|error| super::dealer::absent("server1", error))?;
         if let Err(error) = agree(open, &theirs) {
-            return super::dealer::tell(&mut link, error);
+            return super::dealer::tell(&mut link, Some(open.session), error);
         }
         link.send_message(open)?;
         Ok(link)

@@ -74,8 +74,6 @@ pub struct ServerReport {
     pub bytes_sent: u64,
     /// Bytes of material received from the dealer.
     pub material_bytes: u64,
-    /// Peak memory of the server's process so far.
-    pub peak_mib: u32,
 }
 
 /// The result of a session.
@@ -184,7 +182,6 @@ impl ReadySession {
             openings: report.openings,
             bytes_sent: report.bytes_sent,
             material_bytes: report.material_bytes,
-            peak_mib: report.peak_mib,
         });
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;
         Ok(Route { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })

@@ -15,7 +15,7 @@ use crate::messages::{
 use crate::peak_rss_mib;
 use crate::rendezvous::Rendezvous;
 use crate::role::Role;
-use crate::service::{Connection, Resting};
+use crate::service::{Connection, Interrupted, Rest, Resting};
 use blindroute_protocol::{
     Cost, HashKey, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
     ServerModel, WeightShares, WeightSpec, ZeroSeed,
@@ -63,6 +63,9 @@ impl<C> std::fmt::Debug for ServerService<C> {
     }
 }
 
+/// Lanes that wait at once at most: four for each session of the largest `max_sessions`, as the service has it.
+const LANES: usize = 4096;
+
 /// A session's links and seeds.
 struct Session {
     id: SessionId,
@@ -88,7 +91,8 @@ impl<C: Catalogue> ServerService<C> {
         options: ServerOptions,
     ) -> Self {
         // Server 1 waits for the answer up to the stall timeout: half of it, so that it hears why there is none.
-        let lanes = Rendezvous::new(64, options.timeouts.stall / 2);
+        // Their number is that of server 1's connections, which the service limits.
+        let lanes = Rendezvous::new(LANES, options.timeouts.stall / 2);
         let weights = catalogue.weights();
         let shares = Mutex::new(Box::new(shares) as SharesSource);
         Self { catalogue, weights, shares, party, endpoint, ledger, options, lanes, model: Mutex::new(None) }
@@ -102,24 +106,26 @@ impl<C: Catalogue> ServerService<C> {
         let Connection { mut link, resting, .. } = connection;
         if link.peer() != Role::Client {
             let open: SessionOpen = link.receive_message()?;
-            let offered = self.lanes.offer_and_wait(LaneKey(open.session, open.lane), (link, open));
-            return offered.or_else(|((mut link, _), error)| super::dealer::tell(&mut link, error.into()));
+            let session = open.session;
+            let offered = self.lanes.offer_and_wait(LaneKey(session, open.lane), (link, open));
+            return offered
+                .or_else(|((mut link, _), error)| super::dealer::tell(&mut link, Some(session), error.into()));
         }
         let mut sessions = 0u64;
         loop {
-            let hello = match resting.wait(|| link.receive_message_or_end::<ClientHello>()) {
-                Some(Ok(Some(hello))) => hello,
-                Some(Ok(None)) => return Ok(()),
-                None => {
+            let hello = match resting.wait(Rest::Idle, || link.receive_message_or_end::<ClientHello>()) {
+                Ok(Ok(Some(hello))) => hello,
+                Ok(Ok(None)) => return Ok(()),
+                Err(_) => {
                     link.close();
                     return Ok(());
                 }
-                Some(Err(LinkError::TimedOut { .. } | LinkError::Closed { .. })) if sessions > 0 => {
+                Ok(Err(LinkError::TimedOut { .. } | LinkError::Closed { .. })) if sessions > 0 => {
                     tracing::debug!("a client that rests or left is let go; its next session calls again");
                     link.close();
                     return Ok(());
                 }
-                Some(Err(error)) => return super::dealer::tell(&mut link, error.into()),
+                Ok(Err(error)) => return super::dealer::tell(&mut link, None, error.into()),
             };
             match self.session(&mut link, &hello, &resting) {
                 Ok(()) => sessions += 1,
@@ -128,7 +134,7 @@ impl<C: Catalogue> ServerService<C> {
                     link.close();
                     return Ok(());
                 }
-                Err(error) => return super::dealer::tell(&mut link, error),
+                Err(error) => return super::dealer::tell(&mut link, Some(hello.session), error),
             }
         }
     }
@@ -232,10 +238,11 @@ impl<C: Catalogue> ServerService<C> {
             bytes_sent: bytes,
             bytes_received: bytes,
             material_bytes: cost.material_bytes as u64,
-            peak_mib: peak_rss_mib().map_or(0, |mib| u32::try_from(mib).unwrap_or(u32::MAX)),
         };
         client.send_message(&report)?;
-        tracing::info!(%session, online_ms = online_micros / 1000, openings = cost.openings, bytes, "served");
+        // For the operator only: it is the process's, so it tells of other clients' sessions.
+        let peak_mib = peak_rss_mib();
+        tracing::info!(%session, online_ms = online_micros / 1000, openings = cost.openings, bytes, peak_mib, "served");
         Ok(())
     }
 
@@ -316,12 +323,13 @@ struct Spent {
 /// time. A client that leaves, and a service that stops, end the wait at once, and with it the session: its material is
 /// dropped, and its id stays burnt.
 fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<(), SessionError> {
-    match resting.wait(|| client.await_message(limit, Kind::Input)) {
-        None => Err(SessionError::Stopping),
-        Some(Ok(true)) => Ok(()),
-        Some(Ok(false) | Err(LinkError::Closed { .. })) => Err(SessionError::Unused),
-        Some(Err(LinkError::TimedOut { after, .. })) => Err(SessionError::Expired { after }),
-        Some(Err(error)) => Err(error.into()),
+    match resting.wait(Rest::Prepared, || client.await_message(limit, Kind::Input)) {
+        Err(Interrupted::Stopping) => Err(SessionError::Stopping),
+        Err(Interrupted::GaveWay) => Err(SessionError::GaveWay),
+        Ok(Ok(true)) => Ok(()),
+        Ok(Ok(false) | Err(LinkError::Closed { .. })) => Err(SessionError::Unused),
+        Ok(Err(LinkError::TimedOut { after, .. })) => Err(SessionError::Expired { after }),
+        Ok(Err(error)) => Err(error.into()),
     }
 }
 

@@ -8,7 +8,7 @@ use blindroute_protocol::{
 use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, Client, DealerService, Deployment, Endpoint, Ledger, Role, ServerOptions, ServerService, Service,
+    Catalogue, Client, DealerService, Deployment, Endpoint, Ledger, Link, Role, ServerOptions, ServerService, Service,
     ServiceError, ServiceOptions, Shutdown, Timeouts,
 };
 use std::net::{TcpListener, TcpStream};
@@ -95,7 +95,7 @@ pub struct World {
     deployment: Deployment,
     timeouts: Timeouts,
     budget: usize,
-    max_sessions: usize,
+    limits: fn(&mut ServiceOptions),
     /// Server 0, server 1, dealer.
     pub catalogues: [Arc<Numbers>; 3],
     addresses: [String; 3],
@@ -113,11 +113,15 @@ impl World {
 
     /// Servers that hold so many bytes of a session's material.
     pub fn with_budget(timeouts: Timeouts, budget: usize) -> Self {
-        Self::with_limits(timeouts, budget, 32)
+        Self::with(timeouts, budget, |_| {})
     }
 
-    /// Servers that hold so many bytes of a session's material, and so many sessions.
-    pub fn with_limits(timeouts: Timeouts, budget: usize, max_sessions: usize) -> Self {
+    /// Services with limits of their own.
+    pub fn with_limits(timeouts: Timeouts, limits: fn(&mut ServiceOptions)) -> Self {
+        Self::with(timeouts, MATERIAL_BUDGET, limits)
+    }
+
+    fn with(timeouts: Timeouts, budget: usize, limits: fn(&mut ServiceOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let deployment = Deployment::generate(&home.path().join("certificates")).unwrap();
         let mut world = Self {
@@ -125,7 +129,7 @@ impl World {
             deployment,
             timeouts,
             budget,
-            max_sessions,
+            limits,
             catalogues: Default::default(),
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
@@ -149,7 +153,8 @@ impl World {
             _ => &[Role::Server0, Role::Server1],
         };
         let mut options = ServiceOptions::new(callers);
-        (options.timeouts, options.max_sessions) = (self.timeouts, self.max_sessions);
+        (options.timeouts, options.max_sessions, options.max_sessions_per_client) = (self.timeouts, 32, 32);
+        (self.limits)(&mut options);
         // Whatever waits for it to pass is far from prompt.
         options.grace = Duration::from_secs(50);
         let service = Service::bind(&self.addresses[index], endpoint.clone(), options).unwrap();
@@ -203,7 +208,31 @@ impl World {
     }
 
     pub fn client_with(&self, catalogue: Arc<Numbers>) -> Client<Numbers> {
-        let addresses = [self.addresses[0].clone(), self.addresses[1].clone()];
+        self.client_at(catalogue, [self.addresses[0].clone(), self.addresses[1].clone()])
+    }
+
+    /// A client of another address than this machine's usual one.
+    #[cfg(target_os = "linux")]
+    pub fn client_from(&self, source: std::net::Ipv4Addr) -> Client<Numbers> {
+        let through = [0, 1].map(|index| {
+            let forwarder = Forwarder::from_source(Some(source));
+            *forwarder.target.lock().unwrap() = self.addresses[index].clone();
+            forwarder.address
+        });
+        self.client_at(Arc::default(), through)
+    }
+
+    /// Where a service listens.
+    pub fn address(&self, index: usize) -> &str {
+        &self.addresses[index]
+    }
+
+    /// A link of a client, to say to one server what no honest client says.
+    pub fn link(&self, index: usize) -> Link {
+        Link::connect(&self.addresses[index], &self.endpoint(Role::Client), ROLES[index], &self.timeouts).unwrap()
+    }
+
+    fn client_at(&self, catalogue: Arc<Numbers>, addresses: [String; 2]) -> Client<Numbers> {
         Client::new(catalogue, addresses, self.endpoint(Role::Client), self.timeouts)
     }
 
@@ -227,6 +256,20 @@ impl Drop for World {
     }
 }
 
+fn connect(address: &str, source: Option<std::net::Ipv4Addr>) -> std::io::Result<TcpStream> {
+    #[cfg(target_os = "linux")]
+    if let Some(source) = source {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let (from, to) = (std::net::SocketAddrV4::new(source, 0), address.parse::<std::net::SocketAddr>().unwrap());
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &from)?;
+        connect(&socket, &to)?;
+        return Ok(socket.into());
+    }
+    assert!(source.is_none(), "other addresses of this machine are used on Linux only");
+    TcpStream::connect(address)
+}
+
 /// Passes connections on, and cuts those that it has when told to.
 pub struct Forwarder {
     address: String,
@@ -236,6 +279,11 @@ pub struct Forwarder {
 
 impl Forwarder {
     fn start() -> Self {
+        Self::from_source(None)
+    }
+
+    /// One whose calls come from another address of this machine.
+    fn from_source(source: Option<std::net::Ipv4Addr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let forwarder =
             Self { address: listener.local_addr().unwrap().to_string(), target: Arc::default(), held: Arc::default() };
@@ -244,7 +292,7 @@ impl Forwarder {
         std::thread::spawn(move || {
             for from in listener.incoming().flatten() {
                 let address = target.lock().unwrap().clone();
-                let Ok(to) = TcpStream::connect(address) else { continue };
+                let Ok(to) = connect(&address, source) else { continue };
                 for (mut read, mut write) in [(&from, &to), (&to, &from)].map(|(a, b)| (clone(a), clone(b))) {
                     std::thread::spawn(move || {
                         std::io::copy(&mut read, &mut write).ok();

@@ -1,13 +1,18 @@
 //! An accepting service: one thread per connection, limits, contained panics, graceful end.
 
-use std::collections::HashMap;
+mod client;
+mod places;
+mod resting;
+
 use std::error::Error;
 use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
+
+use places::{Limits, Place, Places};
+pub use resting::{Interrupted, Rest, Resting};
 
 use crate::identity::Endpoint;
 use crate::link::{Link, LinkError, Timeouts};
@@ -37,13 +42,28 @@ pub enum ServiceError {
 pub struct ServiceOptions {
     /// Roles that may call.
     pub allowed: Vec<Role>,
-    /// Sessions at once. A role may hold twice as many connections: a session takes two lanes between servers.
+    /// Sessions at once. A role may hold twice as many connections, since a client keeps some between sessions; the other
+    /// server, which opens two lanes for a client's connection, twice as many again.
     pub max_sessions: usize,
+    /// Sessions at once of one client, and twice as many connections. A client is an address, of IPv6 its first 64 bits.
+    pub max_sessions_per_client: usize,
+    /// Callers at once that have not proven their role yet.
+    pub max_handshakes: usize,
     /// Waits of every link.
     pub timeouts: Timeouts,
     /// How long running sessions may go on after a stop was asked for (5 s: sessions take less).
     pub grace: Duration,
 }
+
+/// Three quarters: one client may use nearly all of a service, and what it does still leaves places to others.
+#[must_use]
+pub const fn share_of_one_client(max_sessions: usize) -> usize {
+    (3 * max_sessions).div_ceil(4)
+}
+
+/// A handshake takes a few round trips, so a second for a far caller at most: as many as 64 callers a second are served
+/// though others hold idle sockets, and idle ones cost 64 threads at most.
+pub const MAX_HANDSHAKES: usize = 64;
 
 impl ServiceOptions {
     /// Defaults for callers of these roles: 8 sessions at once, since each may need a gibibyte.
@@ -52,8 +72,19 @@ impl ServiceOptions {
         ServiceOptions {
             allowed: allowed.to_vec(),
             max_sessions: 8,
+            max_sessions_per_client: share_of_one_client(8),
+            max_handshakes: MAX_HANDSHAKES,
             timeouts: Timeouts::default(),
             grace: Duration::from_secs(5),
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            handshakes: self.max_handshakes,
+            connections: 2 * self.max_sessions,
+            per_client: 2 * self.max_sessions_per_client,
+            serves_clients: self.allowed.contains(&Role::Client),
         }
     }
 }
@@ -71,28 +102,6 @@ pub struct Connection {
     pub resting: Resting,
 }
 
-/// Marks a connection whose caller may take its time before it says more. A service that stops ends such a wait at
-/// once, where it gives a session that runs its grace.
-#[derive(Clone, Debug)]
-pub struct Resting {
-    flag: Arc<AtomicBool>,
-    shutdown: Shutdown,
-}
-
-impl Resting {
-    /// Waits by reading from the connection; nothing if the service stops meanwhile.
-    pub fn wait<T, E>(&self, read: impl FnOnce() -> Result<T, E>) -> Option<Result<T, E>> {
-        // Marked before the look at the flag: a stop comes before the look, or cuts what it finds marked.
-        self.flag.store(true, Ordering::SeqCst);
-        if self.shutdown.is_set() {
-            return None;
-        }
-        let result = read();
-        self.flag.store(false, Ordering::SeqCst);
-        if result.is_err() && self.shutdown.is_set() { None } else { Some(result) }
-    }
-}
-
 /// A bound service, not yet running.
 #[derive(Debug)]
 pub struct Service {
@@ -100,51 +109,6 @@ pub struct Service {
     address: SocketAddr,
     endpoint: Endpoint,
     options: ServiceOptions,
-}
-
-/// A connection that is being answered.
-struct Call {
-    socket: TcpStream,
-    resting: Arc<AtomicBool>,
-}
-
-#[derive(Default)]
-struct Calls {
-    sockets: HashMap<u64, Call>,
-    by_role: HashMap<Role, usize>,
-    next: u64,
-}
-
-#[derive(Default)]
-struct Shared {
-    calls: Mutex<Calls>,
-    ended: Condvar,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Calls> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Counts a connection for as long as its thread lives, also through a panic.
-struct Place {
-    shared: Arc<Shared>,
-    number: u64,
-    role: Option<Role>,
-    resting: Arc<AtomicBool>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut calls = self.shared.lock();
-        calls.sockets.remove(&self.number);
-        if let Some(count) = self.role.and_then(|role| calls.by_role.get_mut(&role)) {
-            *count -= 1;
-        }
-        drop(calls);
-        self.shared.ended.notify_all();
-    }
 }
 
 impl Service {
@@ -186,7 +150,7 @@ impl Service {
         H: Fn(Connection) -> Result<(), E> + Send + Sync + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let shared = Arc::new(Shared::default());
+        let places = Places::new(self.options.limits());
         let handler = Arc::new(handler);
         let address = self.address;
         // `accept` cannot be interrupted: a call to ourselves wakes it.
@@ -197,7 +161,7 @@ impl Service {
         while !shutdown.is_set() {
             match self.listener.accept() {
                 Ok(_) if shutdown.is_set() => break,
-                Ok((socket, remote)) => self.start(&shared, socket, remote, shutdown, &handler),
+                Ok((socket, remote)) => self.start(&places, socket, remote, shutdown, &handler),
                 Err(error) => {
                     // Out of file handles, or a caller that left at once: go on, but not in a hot loop.
                     tracing::warn!(%error, "a call could not be answered");
@@ -206,14 +170,14 @@ impl Service {
             }
         }
         drop(self.listener);
-        drain(&shared, self.options.grace);
+        places.drain(self.options.grace);
         tracing::info!("stopped");
         Ok(())
     }
 
     fn start<H, E>(
         &self,
-        shared: &Arc<Shared>,
+        places: &Arc<Places>,
         socket: TcpStream,
         remote: SocketAddr,
         shutdown: &Shutdown,
@@ -223,23 +187,14 @@ impl Service {
         E: Into<Box<dyn Error + Send + Sync>>,
     {
         let Ok(handle) = socket.try_clone() else { return };
-        let mut calls = shared.lock();
-        // Callers that have not proven their role yet count too: room for all roles at their limit, and some.
-        if calls.sockets.len() >= 8 * self.options.max_sessions + 8 {
+        let Some(place) = places.enter(handle, remote.ip()) else {
             tracing::warn!(%remote, "too many connections; one is dropped");
             return;
-        }
-        let number = calls.next;
-        calls.next += 1;
-        let resting = Arc::new(AtomicBool::new(false));
-        calls.sockets.insert(number, Call { socket: handle, resting: resting.clone() });
-        drop(calls);
-
-        let place = Place { shared: shared.clone(), number, role: None, resting };
+        };
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
         let (shutdown, handler) = (shutdown.clone(), handler.clone());
         let spawned = std::thread::Builder::new()
-            .name(format!("call-{number}"))
+            .name(format!("call-{}", place.number))
             .spawn(move || answer(place, socket, remote, &endpoint, &options, shutdown, handler.as_ref()));
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread for a call");
@@ -248,7 +203,7 @@ impl Service {
 }
 
 fn answer<H, E>(
-    mut place: Place,
+    place: Place,
     socket: TcpStream,
     remote: SocketAddr,
     endpoint: &Endpoint,
@@ -266,11 +221,11 @@ fn answer<H, E>(
             Err(LinkError::Closed { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
-        if !admit(&mut place, link.peer(), 2 * options.max_sessions) {
+        if !place.admit(link.peer()) {
             link.fail(&Failure::new(FailureKind::Busy, ""));
             return Err(format!("{} has too many connections; one was refused", link.peer()).into());
         }
-        let resting = Resting { flag: place.resting.clone(), shutdown: shutdown.clone() };
+        let resting = Resting::new(place.state.clone(), shutdown.clone());
         handler(Connection { link, remote, shutdown, resting }).map_err(Into::into)
     }));
     match served {
@@ -280,44 +235,6 @@ fn answer<H, E>(
         Err(_) => tracing::error!(%remote, "internal error: a session's thread panicked; please report it"),
     }
     drop(place);
-}
-
-fn admit(place: &mut Place, role: Role, limit: usize) -> bool {
-    let mut calls = place.shared.lock();
-    let count = calls.by_role.entry(role).or_default();
-    if *count >= limit {
-        return false;
-    }
-    *count += 1;
-    drop(calls);
-    place.role = Some(role);
-    true
-}
-
-/// Ends what only rests, waits for running sessions, then cuts their sockets so that their threads end.
-fn drain(shared: &Shared, grace: Duration) {
-    let cut = Instant::now() + grace;
-    let mut calls = shared.lock();
-    for call in calls.sockets.values().filter(|call| call.resting.load(Ordering::SeqCst)) {
-        // Its read ends; it may still say why.
-        call.socket.shutdown(std::net::Shutdown::Read).ok();
-    }
-    while !calls.sockets.is_empty() {
-        let left = cut.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        calls = shared.ended.wait_timeout(calls, left).unwrap_or_else(PoisonError::into_inner).0;
-    }
-    if !calls.sockets.is_empty() {
-        tracing::warn!(sessions = calls.sockets.len(), "cutting sessions that outlived the grace period");
-        for call in calls.sockets.values() {
-            call.socket.shutdown(std::net::Shutdown::Both).ok();
-        }
-        // Their reads fail now; a moment to clean up, and no more.
-        let limit = Duration::from_secs(1);
-        drop(shared.ended.wait_timeout_while(calls, limit, |calls| !calls.sockets.is_empty()));
-    }
 }
 
 /// An address to call ourselves at: a wildcard listener is reached over loopback.
