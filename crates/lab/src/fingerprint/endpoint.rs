@@ -87,6 +87,9 @@ const TRIES: u32 = 5;
 /// The longest rest between two tries.
 const LONGEST_REST: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(120);
+/// For a connection. The client races the families of a name with several addresses, and divides this among those of one
+/// family; without it the first of them that leads nowhere would take the whole answer's time.
+const CONNECT: Duration = Duration::from_secs(20);
 /// The longest reason that is quoted.
 const REASON: usize = 200;
 
@@ -104,7 +107,7 @@ impl Endpoint {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        let client = Client::builder().default_headers(headers).timeout(TIMEOUT).build();
+        let client = Client::builder().default_headers(headers).timeout(TIMEOUT).connect_timeout(CONNECT).build();
         let client = client.map_err(|_| wrong("TLS", "the system's certificates could not be read"))?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client, pause: Duration::from_secs(1) })
     }

@@ -5,6 +5,7 @@
 //! message's sequence number and total length, and continuation frames of up to 1 MiB; the receiver always knows the
 //! total it expects and allocates that, never what the sender claims.
 
+mod connect;
 mod error;
 mod frame;
 mod long;
@@ -14,8 +15,8 @@ mod tests;
 mod tls;
 mod traffic;
 
-use std::net::{TcpStream, ToSocketAddrs};
-use std::time::{Duration, Instant};
+use std::net::TcpStream;
+use std::time::Duration;
 
 use blindroute_protocol::{reserve_wiped, wipe_vec};
 use rustls::pki_types::ServerName;
@@ -35,7 +36,8 @@ use tls::TlsStream;
 /// How long a link waits. All waits are bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a TCP connection (10 s: a cold machine across the world answers in under 3).
+    /// For a name's addresses and a TCP connection to one of them (10 s: a cold machine across the world answers in under
+    /// 3).
     pub connect: Duration,
     /// For the whole TLS handshake (10 s, for the same reason).
     pub handshake: Duration,
@@ -81,7 +83,8 @@ impl Link {
     /// # Errors
     /// Unreachable address, stalled handshake, certificates that do not fit.
     pub fn connect(address: &str, endpoint: &Endpoint, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
-        let socket = connect_any(address, peer, timeouts.connect)?;
+        let unreachable = |source| LinkError::Unreachable { peer, address: address.to_owned(), source };
+        let socket = connect::connect(address, timeouts.connect).map_err(unreachable)?;
         let path = endpoint.path(Some(peer));
         if let Some(path) = &path {
             path.round_trip();
@@ -374,22 +377,4 @@ impl Link {
         }
         Ok(())
     }
-}
-
-/// Tries every address a name stands for; on loopback that is one.
-fn connect_any(address: &str, peer: Role, limit: Duration) -> Result<TcpStream, LinkError> {
-    let unreachable = |source| LinkError::Unreachable { peer, address: address.to_owned(), source };
-    let until = Instant::now() + limit;
-    let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address");
-    for candidate in address.to_socket_addrs().map_err(unreachable)? {
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        match TcpStream::connect_timeout(&candidate, left) {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = error,
-        }
-    }
-    Err(unreachable(last))
 }

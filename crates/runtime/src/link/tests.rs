@@ -1,6 +1,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Instant;
 
 use super::*;
 use crate::messages::{ClientHello, Digest, FailureKind, SessionId};
