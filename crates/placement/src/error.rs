@@ -84,13 +84,20 @@ pub enum PlacementError {
         /// The names there are.
         known: Vec<String>,
     },
-    /// The servers chose none or several: scores too close to order, or broken shares.
+    /// The servers chose none or several: their shares do not fit together, or scores out of range.
     #[error(
-        "the servers' answer names {0} models instead of one: if none, scores lie closer together than comparisons \
-         resolve, so try a slightly different --lambda; if several, the shares do not fit together, so split the bundle \
-         again"
+        "the servers' answer names {0} models instead of one, also in a second session: dealer and servers may hold \
+         files of different splits (compare the digests they log when they start; split the bundle again, give out all \
+         files, restart all three), or this prompt's scores are beyond the range that servers compare in (see what \
+         --placement local answers)"
     )]
     NoChoice(usize),
+    /// The encoder's result cannot be shared.
+    #[error(
+        "the encoder gave an embedding with an entry that is no number or beyond 1024; nothing was sent. The bundle's \
+         encoder is damaged or was not trained to its end: import or train it again"
+    )]
+    EmbeddingRange,
     /// The session of a batch failed, and with it the route of each of its prompts.
     #[error(transparent)]
     Batch(Arc<PlacementError>),

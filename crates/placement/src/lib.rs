@@ -6,6 +6,7 @@
 //! at once from several threads, and can keep sessions ready ([`PrivateRouter::keep_ready`]), so that a route takes no longer
 //! than its online time. Prompts that are there together can share a session ([`PrivateRouter::route_batch`]).
 
+mod ask;
 mod catalogue;
 mod deployment;
 mod error;
@@ -17,13 +18,14 @@ mod route;
 mod router;
 mod unknown;
 
+pub use ask::choice;
 pub use catalogue::ModelCatalogue;
 pub use deployment::{Deployment, Programs, peak_memory};
 pub use error::PlacementError;
 pub use home::remove_files;
 pub use patience::{Notice, Patience};
 pub use report::{BundleUsed, Bytes, Milliseconds, PeakMemory, RouteReport};
-pub use route::{TaskBatch, choice};
+pub use route::TaskBatch;
 pub use router::{PrivateRouter, Request, check_lambda};
 pub use unknown::UnknownText;
 

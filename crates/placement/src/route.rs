@@ -1,16 +1,15 @@
 //! From prompts to reports: one prompt, or several that share sessions.
 
+use crate::ask::{Decided, Ran, SESSIONS, ask};
 use crate::error::PlacementError;
-use crate::report::{Bytes, Milliseconds, RouteReport, seen};
+use crate::report::{Milliseconds, RouteReport, seen};
 use crate::router::{PrivateRouter, Request, check_lambda};
 use crate::unknown;
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::bundle::Matrix;
 use blindroute_routing::program::{Placement, Task, head_inputs, split_output, stack_inputs};
-use blindroute_routing::tokenizer::Tokens;
-use blindroute_runtime::session::Route;
+use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A task for so many prompts at once: what one session is prepared for. Public, all of it.
@@ -54,10 +53,11 @@ impl PrivateRouter {
     /// Servers and dealer see how many prompts share a session, besides what they see of one.
     ///
     /// A prompt that cannot be routed does not disturb the others: it is left out of the session if it cannot be read, and
-    /// an answer that names no single model is that prompt's alone. Only if a session fails do all of its prompts.
+    /// an answer that names no single model is that prompt's alone: such prompts, and no others, are asked for once more
+    /// in another session. Only if a session fails do all of its prompts.
     ///
-    /// Each report's figures are those of the whole session, with the number of prompts that shared it; what earlier
-    /// sessions of this call took is not in them.
+    /// Each report's figures are those of the whole session, with the number of prompts that shared it, and for a prompt
+    /// asked for twice those of both; what earlier sessions of this call took is not in them.
     ///
     /// # Errors
     /// If the request names what is not there.
@@ -110,36 +110,44 @@ impl PrivateRouter {
             }
         }
         let Some(first) = batch.first() else { return };
-        let ran = self.run(asked, first.tokens.bucket(), inputs);
-        let took = started.elapsed() + batch.iter().map(|prompt| prompt.took).sum::<Duration>();
-        match ran {
-            Ok((outputs, ran)) => {
-                for (prompt, output) in batch.iter().zip(&outputs) {
-                    tell(prompt.place, self.report(asked, prompt, output, &ran, (batch.len(), took)));
-                }
-            }
-            Err(error) if batch.len() == 1 => tell(first.place, Err(error)),
-            Err(error) => {
-                let shared = Arc::new(error);
-                batch.iter().for_each(|prompt| tell(prompt.place, Err(PlacementError::Batch(Arc::clone(&shared)))));
-            }
-        }
+        let bucket = first.tokens.bucket();
+        let read = batch.iter().map(|prompt| prompt.took).sum::<Duration>();
+        // In `local` a second run would say the same.
+        let sessions = if asked.placement == Placement::Local { 1 } else { SESSIONS };
+        let mut run = |places: &[usize]| {
+            let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| inputs[place].as_slice()).collect();
+            self.run(asked, bucket, &inputs)
+        };
+        ask(batch.len(), sessions, &mut run, &mut |place, asked_for| {
+            let prompt = batch[place];
+            let took = started.elapsed() + read;
+            tell(prompt.place, asked_for.and_then(|decided| self.report(asked, prompt, &decided, took)));
+        });
     }
 
     /// What a prompt gives to its task.
     fn inputs(&self, asked: &Asked, tokens: &Tokens) -> Result<Vec<Tensor<f32>>, PlacementError> {
-        let bucket = tokens.bucket();
-        if asked.placement == Placement::Head && self.clear.is_none() {
+        if asked.placement != Placement::Head {
+            return Ok(self.encoder_inputs(&tokens.ids, tokens.bucket())?.with_lambda(asked.lambda));
+        }
+        if self.clear.is_none() {
             return Err(PlacementError::NeedsBundle { placement: "head" });
         }
-        let inputs = self.encoder_inputs(&tokens.ids, bucket)?;
-        if asked.placement != Placement::Head {
-            return Ok(inputs.with_lambda(asked.lambda));
-        }
-        let (embedding, _) = self.clear(Task::Embed { bucket }, inputs.tensors)?;
+        let (task, inputs) = self.head_encoding(tokens)?;
+        let (embedding, _) = self.clear(task, inputs)?;
         let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
+        check_embedding(&values)?;
         let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
         Ok(head_inputs(&embedding, asked.lambda))
+    }
+
+    /// What the encoder runs on in `head`: always the largest bucket, whatever the prompt's length. The servers see when
+    /// a session begins, so an encoder that took longer for longer prompts would show them the length.
+    fn head_encoding(&self, tokens: &Tokens) -> Result<(Task, Vec<Tensor<f32>>), PlacementError> {
+        let positions = self.public.encoder.max_tokens;
+        let bucket = BUCKETS.into_iter().rfind(|&bucket| bucket <= positions).unwrap_or(BUCKETS[0]);
+        let inputs = self.encoder_inputs(&tokens.ids, bucket)?;
+        Ok((Task::Embed { bucket }, inputs.tensors))
     }
 
     /// Runs a batch: each prompt's output, in the order of the inputs.
@@ -147,26 +155,27 @@ impl PrivateRouter {
         &self,
         asked: &Asked,
         bucket: usize,
-        mut inputs: Vec<Vec<Tensor<f32>>>,
+        inputs: &[&[Tensor<f32>]],
     ) -> Result<(Vec<Output>, Ran), PlacementError> {
         let batch = inputs.len();
         let Some(task) = asked.task(bucket) else {
             let task = Task::Route { router: asked.router, bucket };
-            let run = |inputs| self.clear(task, inputs).map(|(output, _)| output);
-            return Ok((inputs.into_iter().map(run).collect::<Result<_, _>>()?, Ran::default()));
+            let run = |inputs: &&[Tensor<f32>]| self.clear(task, inputs.to_vec()).map(|(output, _)| output);
+            return Ok((inputs.iter().map(run).collect::<Result<_, _>>()?, Ran::default()));
         };
-        let inputs = if batch == 1 { inputs.remove(0) } else { stack_inputs(&inputs)? };
-        let route = self.private(TaskBatch { task, batch }, &inputs)?;
+        let task = TaskBatch { task, batch };
+        let route = match inputs {
+            [one] => self.private(task, one)?,
+            several => self.private(task, &stack_inputs(several)?)?,
+        };
         Ok((split_output(&route.output, batch)?, route.into()))
     }
 
-    fn report(&self, asked: &Asked, prompt: &Read, output: &Output, ran: &Ran, of: (usize, Duration)) -> Answer {
-        let (batch, total) = of;
+    fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided, total: Duration) -> Answer {
+        let Decided { model, ran, batch } = *decided;
         let tokens = &prompt.tokens;
         let fallback = self.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
-        // An answer that names no model is an error whatever the text: something is wrong with the session.
-        let chosen = choice(output)?;
-        let model = self.public.models.get(fallback.unwrap_or(chosen)).ok_or(PlacementError::NoChoice(0))?;
+        let model = self.public.models.get(fallback.unwrap_or(model)).ok_or(PlacementError::NoChoice(0))?;
         Ok(RouteReport {
             model: model.name.clone(),
             price: model.price,
@@ -223,41 +232,16 @@ struct Read {
     took: Duration,
 }
 
-/// What a session took.
-#[derive(Default)]
-struct Ran {
-    waited: Duration,
-    offline: Duration,
-    online: Duration,
-    openings: u32,
-    bytes: Bytes,
-}
+/// The largest entry of an embedding that is shared: encoders give entries of some units.
+const LARGEST_ENTRY: f32 = 1024.0;
 
-impl From<Route> for Ran {
-    fn from(route: Route) -> Self {
-        let [zero, one] = route.servers;
-        let bytes = Bytes {
-            server0_sent: zero.bytes_sent,
-            server1_sent: one.bytes_sent,
-            client_sent: route.bytes_sent,
-            material: zero.material_bytes + one.material_bytes,
-        };
-        let Route { waited, offline, online, .. } = route;
-        Self { waited, offline, online, openings: zero.openings, bytes }
-    }
-}
-
-/// The place in the pool of the one model that an answer to one prompt names.
+/// Is this an embedding that the servers can compute with?
 ///
 /// # Errors
-/// If it names none, or several.
-pub fn choice(output: &Output) -> Result<usize, PlacementError> {
-    let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
-    let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
-    match chosen.as_slice() {
-        [one] => Ok(*one),
-        _ => Err(PlacementError::NoChoice(chosen.len())),
-    }
+/// If an entry is no number, or far beyond what an encoder gives: it would wrap in the servers' rings.
+fn check_embedding(embedding: &[f32]) -> Result<(), PlacementError> {
+    let fits = embedding.iter().all(|entry| entry.abs() <= LARGEST_ENTRY);
+    if fits { Ok(()) } else { Err(PlacementError::EmbeddingRange) }
 }
 
 fn ms(duration: Duration) -> f64 {
@@ -269,15 +253,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_names_no_single_model_is_one_prompts_alone() {
-        // Three prompts, three models: the second's answer names none, the third's two.
-        let bits = vec![vec![false, true, false, false, false, false, true, false, true]];
-        let outputs = split_output(&Output { values: Vec::new(), bits }, 3).unwrap();
-        let chosen: Vec<_> = outputs.iter().map(choice).collect();
-        assert!(matches!(
-            chosen.as_slice(),
-            [Ok(1), Err(PlacementError::NoChoice(0)), Err(PlacementError::NoChoice(2))]
-        ));
+    fn case_16_an_embedding_of_no_numbers_or_huge_ones_is_not_shared() {
+        assert!(check_embedding(&[0.5, -1024.0, 1024.0]).is_ok());
+        for entry in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1025.0, -1e30] {
+            let refused = check_embedding(&[0.5, entry]);
+            assert!(matches!(refused, Err(PlacementError::EmbeddingRange)), "{entry}");
+        }
+    }
+
+    #[test]
+    fn case_47_the_encoder_of_head_runs_at_one_size_for_every_length() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
+        let mut parts = blindroute_routing::bundle::Bundle::open(&path).unwrap().bundle.into_parts();
+        parts.layers.truncate(1);
+        parts.encoder.layers = 1;
+        let router = PrivateRouter::local(&blindroute_routing::bundle::Bundle::new(parts).unwrap()).unwrap();
+        let asked = Asked { placement: Placement::Head, router: 0, lambda: 0.5 };
+        for words in [1, 40, 100, 200, 5000] {
+            let tokens = router.tokens(&"word ".repeat(words)).unwrap();
+            let (task, inputs) = router.head_encoding(&tokens).unwrap();
+            assert_eq!(task, Task::Embed { bucket: 256 }, "{words} words");
+            let sizes: Vec<usize> = inputs.iter().map(|tensor| tensor.shape().len()).collect();
+            assert_eq!(sizes, [256 * 384, 256, 256, 256], "{words} words");
+            // Padding is masked: the embedding is the one of the prompt's own bucket.
+            let (padded, _) = router.clear(task, inputs).unwrap();
+            let bucket = tokens.bucket();
+            let own = router.encoder_inputs(&tokens.ids, bucket).unwrap().tensors;
+            let (own, _) = router.clear(Task::Embed { bucket }, own).unwrap();
+            let shared = &router.inputs(&asked, &tokens).unwrap()[0];
+            for ((padded, own), &shared) in padded.values[0].iter().zip(&own.values[0]).zip(shared.data()) {
+                assert!((padded - own).abs() < 1e-5 && shared == *padded as f32, "{words} words: {padded} for {own}");
+            }
+        }
     }
 
     #[test]

@@ -62,6 +62,19 @@ pub enum Error {
         /// Bytes received.
         found: usize,
     },
+    /// An input's value has no place in its ring. Told before anything is shared.
+    #[error(
+        "input {input} of the program holds a value that is no number or does not fit {bits} bits with {fraction} \
+         fraction bits; nothing was sent. Check what made it: a model's damaged weights, or numbers of another scale"
+    )]
+    InputRange {
+        /// Which input, from 0.
+        input: usize,
+        /// The ring's bits.
+        bits: u32,
+        /// Its fraction bits.
+        fraction: u32,
+    },
     /// Weights are missing or of the wrong size.
     #[error("weight {name}: {problem}; split the bundle again")]
     Weight {

@@ -86,6 +86,8 @@ pub trait Linear: Sized {
     fn scale(&self, factor: i64) -> Self;
     /// Moves the binary point up: integers grow by 2^shift, the value meant stays.
     fn raise(&self, shift: u32) -> Self;
+    /// Divides the value meant by 2^shift, the binary point moving up by as much: integers stay.
+    fn divide(&self, shift: u32) -> Self;
     /// Rearranged.
     fn restructure(&self, structure: &Structure) -> Self;
 }
@@ -103,6 +105,9 @@ impl<T: Scalar> Linear for Tensor<T> {
     }
     fn raise(&self, shift: u32) -> Self {
         self.map(|x| x.raise(shift))
+    }
+    fn divide(&self, shift: u32) -> Self {
+        self.map(|x| x.divide(shift))
     }
     fn restructure(&self, structure: &Structure) -> Self {
         structure.apply(self)
@@ -122,6 +127,9 @@ impl<W: Word> Linear for Secret<W> {
     fn raise(&self, shift: u32) -> Self {
         Secret::new(self.expose().raise(shift))
     }
+    fn divide(&self, shift: u32) -> Self {
+        Secret::new(self.expose().divide(shift))
+    }
     fn restructure(&self, structure: &Structure) -> Self {
         Secret::new(self.expose().restructure(structure))
     }
@@ -140,6 +148,9 @@ impl<L: Linear> Linear for Arc<L> {
     fn raise(&self, shift: u32) -> Self {
         Arc::new((**self).raise(shift))
     }
+    fn divide(&self, shift: u32) -> Self {
+        Arc::new((**self).divide(shift))
+    }
     fn restructure(&self, structure: &Structure) -> Self {
         Arc::new((**self).restructure(structure))
     }
@@ -150,5 +161,6 @@ impl Linear for () {
     fn subtract(&self, _other: &Self) -> Self {}
     fn scale(&self, _factor: i64) -> Self {}
     fn raise(&self, _shift: u32) -> Self {}
+    fn divide(&self, _shift: u32) -> Self {}
     fn restructure(&self, _structure: &Structure) -> Self {}
 }

@@ -118,16 +118,23 @@ impl Inputs {
     /// The client's side: what party one gets, when party zero gets `seed`.
     ///
     /// # Errors
-    /// If the values do not fit the forms.
+    /// If the values do not fit the forms, in shape or range.
     pub fn share(forms: &[Form], values: &[Tensor<f32>], seed: &Seed) -> Result<Vec<u8>, Error> {
         let mut prg = Prg::new(seed);
         let mut bytes = Zeroizing::new(Vec::with_capacity(Self::byte_len(forms)));
         if forms.len() != values.len() {
             return Err(Error::Program(format!("{} inputs were given, the program has {}", values.len(), forms.len())));
         }
-        for (form, value) in forms.iter().zip(values) {
+        for (input, (form, value)) in forms.iter().zip(values).enumerate() {
             if form.shape != value.shape() {
                 return Err(Error::Shape { what: "input", expected: form.shape, found: value.shape() });
+            }
+            // Tables and counts live in rings that they fill, without sign.
+            let whole_ring = form.fraction == 0 && form.bits <= 16;
+            let limit = 2f64.powi((form.bits - u32::from(!whole_ring)) as i32 - form.fraction as i32);
+            // The first test refuses NaN too.
+            if !value.data().iter().all(|&x| f64::from(x).abs() < limit || f64::from(x) == -limit) {
+                return Err(Error::InputRange { input, bits: form.bits, fraction: form.fraction });
             }
             let mut share = Secret::new(Tensor::new(form.shape, prg.words::<u64>(form.shape.len())));
             for (word, &x) in share.expose_mut().data_mut().iter_mut().zip(value.data()) {

@@ -101,12 +101,12 @@ impl Program for Gate<Body> {
             }
             Body::Argmax => {
                 let x = machine.open(x)?;
-                let bits = gates::argmax(machine, &x, 0, 5)?;
+                let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
                 machine.reveal_bits(bits, "a test")
             }
             Body::OneHotRow => {
                 let x = machine.open(x)?;
-                let row = gates::one_hot_row(machine, &x, 0, 5, WeightId(0))?;
+                let row = gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0))?;
                 machine.reveal(row, "a test")
             }
             Body::TopK(k) => {
@@ -114,7 +114,7 @@ impl Program for Gate<Body> {
                 let score = machine.defer(score)?;
                 let x = machine.open(x)?;
                 let score = machine.take(score)?;
-                let bits = gates::top_k_then_argmax(machine, &x, &score, k, 0, 5)?;
+                let bits = gates::top_k_then_argmax(machine, &x, &score, k, &Comparison::exact(5, 4))?;
                 machine.reveal_bits(bits, "a test")
             }
             Body::Linear => {

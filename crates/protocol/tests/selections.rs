@@ -25,7 +25,7 @@ enum Method {
 }
 
 const EXACT: [Method; 5] = [Method::Pairwise, Method::Tree, Method::Bitonic, Method::Bubble, Method::BruteForce];
-const WINDOW: Window = Window { low: 0, digits: 3 };
+const WINDOW: Window = Window { digits: 3 };
 /// Holds the widest comparison of the tests.
 const RING: u32 = 32;
 
@@ -139,15 +139,15 @@ fn values_at_the_ends_of_the_window_are_ordered() {
 
 #[test]
 fn fractions_and_resolution_are_respected() {
-    // As the program of the measurements has it: 32 fraction bits, looked at down to 2^-16.
+    // As the program of the measurements has it: sixteen fraction bits, all looked at.
     let (n, k) = (40, 3);
-    let window = Window { low: 16, digits: 5 };
+    let window = Window { digits: 5 };
     let mut next = generator(5);
     let mut draw = || Tensor::new(Shape::row(n), (0..n).map(|_| next() as f32).collect());
     let inputs = [draw(), draw()];
     for method in EXACT {
         let body = Select { method, k, window, graph: None };
-        let program = gate(body, vec![Form::new(Shape::row(n), 60, 32); 2]);
+        let program = gate(body, vec![Form::new(Shape::row(n), 44, 16); 2]);
         let clear = Clear::run(&program, &[], inputs.to_vec()).unwrap();
         assert_eq!(run(7, &program, &[], &inputs).output.bits, clear.bits, "{method:?}");
         assert_eq!(clear.bits[0].iter().filter(|&&bit| bit).count(), 1);

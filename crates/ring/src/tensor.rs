@@ -20,6 +20,10 @@ pub trait Scalar: Copy + Send + Sync + 'static {
     fn from_i64(value: i64) -> Self;
     /// Moves the binary point: `self · 2^shift` for integers, unchanged for real numbers.
     fn raise(self, shift: u32) -> Self;
+    /// Divides the value meant by 2^shift where the binary point moves up by as much: integers stay.
+    fn divide(self, _shift: u32) -> Self {
+        self
+    }
 }
 
 impl Scalar for f32 {
@@ -38,6 +42,9 @@ impl Scalar for f32 {
     }
     fn raise(self, _shift: u32) -> Self {
         self
+    }
+    fn divide(self, shift: u32) -> Self {
+        self * 2f32.powi(-(shift as i32))
     }
 }
 

@@ -6,7 +6,7 @@
 mod common;
 
 use blindroute_protocol::{Clear, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
 use blindroute_routing::program::{
     EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, SelectMethod, SelectProgram, Task, head_inputs,
 };
@@ -81,6 +81,81 @@ fn heads_choose_what_a_plain_search_chooses() {
         }
     }
     assert!(checked > 90, "only {checked} cases have a margin");
+}
+
+#[test]
+fn case_48_centroids_within_the_resolution_give_a_model() {
+    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let mut parts = world.bundle.clone().into_parts();
+    let Rule::UniRoute(rule) = &mut parts.routers[0].rule else { panic!("the first router is another") };
+    // Rising by a weight's last bit, times an entry of the embedding's last bits: products that differ far less than
+    // comparisons resolve, the larger ones at the higher indices.
+    let (centroids, unit) = (rule.centroids.clone(), 2f32.powi(-16));
+    rule.centroids = Matrix::from_fn(centroids.rows(), HIDDEN, |row, column| {
+        centroids.row(0)[column] + if column == 0 { row as f32 * unit } else { 0.0 }
+    });
+    let world = World::of(Bundle::new(parts).unwrap());
+    for seed in 0..300 {
+        let mut next = generator(seed);
+        let embedding = Matrix::from_fn(1, HIDDEN, |_, column| if column == 0 { 8.0 * unit } else { next() as f32 });
+        let found = world.private(seed, Task::Head { router: 0 }, &head_inputs(&embedding, 0.5));
+        assert!(one_hot(&found).is_some(), "seed {seed}: no model");
+    }
+}
+
+#[test]
+fn whatever_is_shared_as_lambda_is_one_from_0_to_16() {
+    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let mut checked = 0;
+    for (index, router) in world.bundle.parts().routers.iter().enumerate() {
+        let task = Task::Head { router: index };
+        let form = world.program(task).inputs()[1];
+        assert_eq!((form.shape.len(), form.bits, form.fraction), (4, 5, 0), "twenty bits, all of which are a λ");
+        for seed in 0..8 {
+            let mut next = generator(40 + seed);
+            let embedding = Matrix::from_fn(1, HIDDEN, |_, _| next() as f32);
+            let mut inputs = head_inputs(&embedding, 0.0);
+            let digits: Vec<u32> = (0..4).map(|_| ((next() + 1.0) * 16.0) as u32 % 32).collect();
+            inputs[1] = Tensor::new(Shape::row(4), digits.iter().map(|&digit| digit as f32).collect());
+            let lambda = digits.iter().rev().fold(0, |units, digit| units << 5 | digit) as f32 / 65536.0;
+            assert_eq!(head_inputs(&embedding, lambda)[1].data(), inputs[1].data(), "λ = {lambda}");
+            let (expected, margin) = choose(&router.rule, embedding.data(), lambda);
+            if margin > 1e-2 {
+                checked += 1;
+                assert_eq!(
+                    one_hot(&world.private(seed, task, &inputs)),
+                    Some(expected),
+                    "{}, λ = {lambda}",
+                    router.name
+                );
+                assert_eq!(one_hot(&world.clear(task, inputs)), Some(expected), "{}, λ = {lambda}", router.name);
+            }
+        }
+    }
+    assert!(checked >= 8, "only {checked} cases have a margin");
+    let embedding = Matrix::from_fn(1, HIDDEN, |_, _| 0.0);
+    for (outside, nearest) in [(-1.0, [0.0; 4]), (f32::NAN, [0.0; 4]), (16.0, [31.0; 4]), (f32::INFINITY, [31.0; 4])] {
+        assert_eq!(head_inputs(&embedding, outside)[1].data(), nearest, "{outside}");
+    }
+}
+
+#[test]
+fn an_embedding_is_revealed_without_the_fraction_bits_of_its_products() {
+    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let task = Task::Embed { bucket: 32 };
+    let output = world.private(3, task, &world.inputs(&prompt(9, 4), 32).tensors);
+    assert!(output.values[0].iter().all(|value| (value * 65536.0).fract() == 0.0));
+    let outputs = Meter::outputs(&world.program(task)).unwrap();
+    assert!(matches!(outputs.as_slice(), [one] if format!("{one:?}").contains("bits: 40")), "{outputs:?}");
+}
+
+#[test]
+fn heads_take_as_many_openings_as_their_documentation_says() {
+    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    // The embedding's opening; in `direct` one for λ too, which the others open with theirs.
+    for (router, openings) in [(0, 1 + 9), (1, 1 + 15), (2, 2 + 4)] {
+        assert_eq!(Meter::cost(&world.program(Task::Head { router })).unwrap().openings, openings, "router {router}");
+    }
 }
 
 #[test]

@@ -1,6 +1,16 @@
 //! Argmax over few candidates, and rows of a secret table.
+//!
+//! **Why there is always exactly one winner.** A comparison that leaves low bits out rounds the difference of each pair
+//! anew, by that pair's own mask: of three scores within one unit a may beat b, b beat c and c beat a, and then no
+//! candidate has rank zero. So nothing here leaves bits out. [`sort_keys`] rounds each score once, to a key y_i that is
+//! opened once; each pair compares y_i ≥ y_j on these same integers, with every bit of them in the window, so no
+//! comparison rounds. For i < j, i beats j if y_i ≥ y_j, and j beats i otherwise: that is the order of the pairs
+//! (y_i, −i), which is total, so the ranks are a permutation of 0..n and exactly one is zero. It needs that all
+//! differences lie within the comparison's range; inputs that a client made up may break that, and then several
+//! candidates may win, or none.
 
 use crate::error::Error;
+use crate::form::Form;
 use crate::gates::maximum::join_columns;
 use crate::interpreters::Interpreter;
 use crate::linear::Structure;
@@ -43,20 +53,47 @@ fn pair_index(candidates: usize, i: usize, j: usize) -> usize {
     i * (2 * candidates - i - 1) / 2 + j - i - 1
 }
 
-impl<I: Interpreter> Order<I> {
-    /// Compares all pairs of each row of `x` at the resolution 2^low; needs |x_i − x_j| ≤ 2^(low + 4·digits) − 2^low.
-    ///
-    /// # Errors
-    /// If the window does not lie in the ring, or `x` is not of one row a batch.
-    pub fn new(machine: &mut Machine<I>, x: &Masked<I, u64>, low: u32, digits: u32) -> Result<Self, Error> {
-        Self::with(machine, x, &Comparison::of_many(vec![0], low, digits))
+/// Refuses comparisons that do not look at every bit of what they compare: they have circles.
+fn check_exact(comparison: &Comparison) -> Result<(), Error> {
+    if comparison.low == 0 && comparison.thresholds == [0] {
+        return Ok(());
     }
+    Err(Error::Program("candidates are ordered by exact comparisons with zero: round their scores before".into()))
+}
 
-    /// Compares all pairs of each row of `x` with a comparison of any digits.
+/// **Computes** the keys that candidates are ordered by: each score's units of 2^shift, and n − 1 − i units more for
+/// candidate i. **Shapes** scores `[batch, 1, n]` in shares, to shares in a ring of `ring` bits or what the cut leaves, to
+/// be opened. **Cost** no opening. **Security** local. **Error** each key is off by less than one unit, so the order is
+/// that of the scores where they differ by n units or more; equal scores go to the lower index, whichever way each is
+/// rounded, for their keys differ by a unit an index before rounding. **Source** this project.
+///
+/// # Errors
+/// If there are not that many fraction bits.
+pub fn sort_keys<I: Interpreter>(
+    machine: &mut Machine<I>,
+    scores: Share<I, u64>,
+    shift: u32,
+    ring: u32,
+) -> Result<Share<I, u64>, Error> {
+    let keys = machine.cut(scores, shift)?.narrowed(ring);
+    let ahead = units_ahead(keys.form());
+    machine.add_constants(keys, &ahead)
+}
+
+/// n − 1 − i units of the last place for candidate i of each row.
+pub(crate) fn units_ahead(form: &Form) -> Vec<f64> {
+    let unit = 2f64.powi(-(form.fraction as i32));
+    let one_row = (0..form.shape.columns).rev().map(|behind| behind as f64 * unit);
+    (0..form.shape.batch).flat_map(|_| one_row.clone()).collect()
+}
+
+impl<I: Interpreter> Order<I> {
+    /// Compares all pairs of each row of `x`, exactly.
     ///
     /// # Errors
-    /// If the window does not lie in the ring, or `x` is not of one row a batch.
-    pub fn with(machine: &mut Machine<I>, x: &Masked<I, u64>, comparison: &Comparison) -> Result<Self, Error> {
+    /// If the comparison leaves bits out, its window does not lie in the ring, or `x` is not of one row a batch.
+    pub fn new(machine: &mut Machine<I>, x: &Masked<I, u64>, comparison: &Comparison) -> Result<Self, Error> {
+        check_exact(comparison)?;
         let wins = machine.compare(&differences(x)?, comparison)?;
         let Shape { batch, columns: candidates, .. } = x.form().shape;
         Ok(Self { batch, candidates, wins })
@@ -65,7 +102,8 @@ impl<I: Interpreter> Order<I> {
     /// The orders of two batches of as many rows and candidates, in the openings of one.
     ///
     /// # Errors
-    /// If the window does not lie in the ring, the shapes or fractions differ, or they are not of one row a batch.
+    /// If the comparison leaves bits out, its window does not lie in the ring, the shapes or fractions differ, or they
+    /// are not of one row a batch.
     pub fn two(
         machine: &mut Machine<I>,
         x: &Masked<I, u64>,
@@ -73,6 +111,7 @@ impl<I: Interpreter> Order<I> {
         comparison: &Comparison,
     ) -> Result<(Self, Self), Error> {
         let Shape { batch, columns: candidates, .. } = x.form().shape;
+        check_exact(comparison)?;
         if y.form().shape != x.form().shape {
             return Err(Error::Shape { what: "second row", expected: x.form().shape, found: y.form().shape });
         }
@@ -89,8 +128,8 @@ impl<I: Interpreter> Order<I> {
         Ok((Self { batch, candidates, wins: x_wins }, Self { batch, candidates, wins: y_wins }))
     }
 
-    /// For each candidate, how many beat it: its rank, from 0. No opening. The ranks are a permutation if comparisons
-    /// are consistent, as they are for values on the resolution's grid.
+    /// For each candidate, how many beat it: its rank, from 0. No opening. The ranks are a permutation, see the
+    /// module.
     ///
     /// # Errors
     /// From the interpreter.
@@ -147,15 +186,14 @@ fn ranks<I: Interpreter>(machine: &mut Machine<I>, wins: &Share<I, u32>, rows: S
 fn ranks_of<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
-    low: u32,
-    digits: u32,
+    comparison: &Comparison,
 ) -> Result<Share<I, u32>, Error> {
     if machine.tuning() == Tuning::Near {
-        return Order::new(machine, x, low, digits)?.ranks(machine);
+        return Order::new(machine, x, comparison)?.ranks(machine);
     }
+    check_exact(comparison)?;
     let (differences, ring) = (differences(x)?, count_bits(x.form().shape.columns));
-    let comparison = Comparison::of_many(vec![0], low, digits);
-    let wins = machine.spline_of::<u64, u32>(&differences, &comparison, 0, &Function::step(), (ring, 0))?;
+    let wins = machine.spline_of::<u64, u32>(&differences, comparison, 0, &Function::step(), (ring, 0))?;
     ranks(machine, &wins, x.form().shape)
 }
 
@@ -196,23 +234,22 @@ pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) ->
 /// **Computes** in each row the one-hot vector of the largest of n values, ties to the lower index. **Shapes**
 /// `[batch, 1, n]` masked, to as many shared bits. **Cost** three openings: comparison (2, none if tuned to
 /// keys) and ranks; n(n − 1)/2 comparisons a row. **Security** see
-/// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** exact for values that
-/// differ by at least 2^low, and for equal ones; three or more different values within 2^low may beat each other in a
-/// circle, and then no bit is set. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that ranks are
-/// found by table, and ties are broken.
+/// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** none, if no two values
+/// differ by more than the comparison's range: exactly one bit is set. Scores with more bits than that are rounded
+/// before they are opened, by [`sort_keys`]. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that
+/// ranks are found by table, and ties are broken.
 ///
 /// # Errors
-/// If the window does not lie in the ring.
+/// If the comparison leaves bits out, or its window does not lie in the ring.
 pub fn argmax<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
-    low: u32,
-    digits: u32,
+    comparison: &Comparison,
 ) -> Result<Bits<I>, Error> {
     if x.form().shape.columns == 1 {
         return Err(Error::Program("argmax needs two candidates or more".into()));
     }
-    let ranks = ranks_of(machine, x, low, digits)?;
+    let ranks = ranks_of(machine, x, comparison)?;
     winner(machine, ranks)
 }
 
@@ -222,15 +259,14 @@ pub fn argmax<I: Interpreter>(
 /// **Source** one-hot selection, standard.
 ///
 /// # Errors
-/// If the shapes do not fit.
+/// If the comparison leaves bits out, or the shapes do not fit.
 pub fn one_hot_row<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
-    low: u32,
-    digits: u32,
+    comparison: &Comparison,
     id: WeightId,
 ) -> Result<Share<I, u64>, Error> {
-    let ranks = ranks_of(machine, x, low, digits)?;
+    let ranks = ranks_of(machine, x, comparison)?;
     let entries = 1usize << ranks.form().bits;
     let ranks = machine.open(ranks)?;
     let table: Vec<i64> = (0..entries).map(|rank| i64::from(rank == 0)).collect();

@@ -11,7 +11,7 @@ pub mod selection;
 mod top_k;
 
 pub use activation::{GELU_KNOTS, Target, Window, gelu, gelu_bump, relu, square};
-pub use argmax::{Order, argmax, one_hot_row, winner};
+pub use argmax::{Order, argmax, one_hot_row, sort_keys, winner};
 pub use maximum::row_maximum;
 pub use normalise::{
     Scaling, Wide, inverse_root, layer_norm, reciprocal, scale_deferred_rows, scale_rows, softmax_numerators,

@@ -10,26 +10,24 @@ use crate::protocols::comparison::Comparison;
 /// `similarity`; ties go to the lower index in both. **Shapes** two of `[batch, 1, n]`, masked, to as many shared bits as
 /// one has. **Cost** five openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1)
 /// comparisons of the given digits a row. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
-/// [`table`](crate::protocols::table). **Error** exact for values that differ by at least 2^low,
-/// and for equal ones; of three or more different values within 2^low none may win, see [`argmax`](crate::gates::argmax). **Source** PPRoute,
+/// [`table`](crate::protocols::table). **Error** none, as [`argmax`](crate::gates::argmax): exactly one bit is set. **Source** PPRoute,
 /// unsorted top-k (section 4.3), CSCR's cost-aware choice among the k. **Differs from the source** in that ties are
 /// broken, so exactly k survive even if all are equal, and that both orders are found at once.
 ///
 /// # Errors
-/// If k is not in 1..=n or the window does not lie in the ring.
+/// If k is not in 1..=n, the comparison leaves bits out, or its window does not lie in the ring.
 pub fn top_k_then_argmax<I: Interpreter>(
     machine: &mut Machine<I>,
     similarity: &Masked<I, u64>,
     score: &Masked<I, u64>,
     k: usize,
-    low: u32,
-    digits: u32,
+    comparison: &Comparison,
 ) -> Result<Bits<I>, Error> {
     let n = similarity.form().shape.columns;
     if k == 0 || k > n || n < 2 || score.form().shape != similarity.form().shape {
         return Err(Error::Program(format!("the top {k} of {n} candidates")));
     }
-    let (by_similarity, by_score) = Order::two(machine, similarity, score, &Comparison::of_many(vec![0], low, digits))?;
+    let (by_similarity, by_score) = Order::two(machine, similarity, score, comparison)?;
     let ranks = by_similarity.ranks(machine)?;
     let entries = 1usize << ranks.form().bits;
     let ranks = machine.open(ranks)?;

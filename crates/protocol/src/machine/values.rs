@@ -130,6 +130,12 @@ macro_rules! linear_maps {
                 Self { form, payload: self.payload.raise(shift) }
             }
 
+            /// The value over 2^shift, exactly: the same integers with `shift` more fraction bits.
+            pub fn divide(&self, shift: u32) -> Self {
+                let form = Form { fraction: self.form.fraction + shift, ..self.form };
+                Self { form, payload: self.payload.divide(shift) }
+            }
+
             /// Rearranged or summed.
             pub fn restructure(&self, structure: &Structure) -> Self {
                 let form = self.form.with_shape(structure.shape(self.form.shape));

@@ -39,6 +39,12 @@ impl Comparison {
         Self { thresholds, low, digits, digit_bits: 4 }
     }
 
+    /// [x ≥ 0] by every bit of x, so that nothing is rounded: what orders candidates, see
+    /// [`argmax`](crate::gates::argmax). Needs |x| < 2^(digits · digit_bits).
+    pub fn exact(digits: u32, digit_bits: u32) -> Self {
+        Self { thresholds: vec![0], low: 0, digits, digit_bits }
+    }
+
     /// A comparison with two digits of `digit_bits` bits: little to open, for few elements.
     pub fn of_few(thresholds: Vec<i64>, low: u32, digit_bits: u32) -> Self {
         Self { thresholds, low, digits: 2, digit_bits }

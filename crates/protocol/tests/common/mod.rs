@@ -188,7 +188,7 @@ impl Body for Everything {
         machine.reveal(gelu, "a test")?;
         let root = gates::inverse_root(machine, &norm, 1.0, &Wide { low: 4, high: 17, fraction: 8 })?;
         machine.reveal(root, "a test")?;
-        let winner = gates::argmax(machine, &y, 0, 5)?;
+        let winner = gates::argmax(machine, &y, &Comparison::exact(5, 4))?;
         machine.reveal_bits(winner, "a test")
     }
 }

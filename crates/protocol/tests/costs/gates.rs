@@ -6,7 +6,7 @@ use super::{
 };
 use crate::common::{Gate, body, gate};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
-use blindroute_protocol::{Form, Shape, WeightId, WeightKind, WeightSpec};
+use blindroute_protocol::{Comparison, Form, Shape, WeightId, WeightKind, WeightSpec};
 
 /// (D − 1) + J(D + 1) tensors.
 fn piecewise(n: usize, bits: usize, degree: usize, knots: usize) -> usize {
@@ -233,12 +233,12 @@ fn normalising() {
 body!(Argmax {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
-    gates::argmax(machine, &x, 0, 5).map(|_| ())
+    gates::argmax(machine, &x, &Comparison::exact(5, 4)).map(|_| ())
 });
 body!(OneHotRow {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
-    gates::one_hot_row(machine, &x, 0, 5, WeightId(0)).map(|_| ())
+    gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0)).map(|_| ())
 });
 body!(TopK {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
@@ -246,7 +246,7 @@ body!(TopK {}, |this, machine| {
     let y = machine.defer(y)?;
     let x = machine.open(x)?;
     let y = machine.take(y)?;
-    gates::top_k_then_argmax(machine, &x, &y, 1, 0, 5).map(|_| ())
+    gates::top_k_then_argmax(machine, &x, &y, 1, &Comparison::exact(5, 4)).map(|_| ())
 });
 
 #[test]

@@ -64,8 +64,9 @@ fn no_gather_reaches_the_next_matrix() {
 body!(Argmax { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u64>(0)?;
+    let x = gates::sort_keys(machine, x, 3, 40)?;
     let x = machine.open(x)?;
-    let bits = gates::argmax(machine, &x, 3, 5)?;
+    let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
     machine.reveal_bits(bits, "a test")
 });
 
@@ -73,18 +74,21 @@ body!(TopK { k: usize, tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u64>(0)?;
     let score = machine.input::<u64>(1)?;
+    let score = gates::sort_keys(machine, score, 3, 40)?;
     let score = machine.defer(score)?;
+    let x = gates::sort_keys(machine, x, 3, 40)?;
     let x = machine.open(x)?;
     let score = machine.take(score)?;
-    let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, 3, 5)?;
+    let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, &Comparison::exact(5, 4))?;
     machine.reveal_bits(bits, "a test")
 });
 
 body!(TableRow { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u64>(0)?;
+    let x = gates::sort_keys(machine, x, 3, 40)?;
     let x = machine.open(x)?;
-    let row = gates::one_hot_row(machine, &x, 3, 5, WeightId(0))?;
+    let row = gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0))?;
     machine.reveal(row, "a test")
 });
 
@@ -183,7 +187,7 @@ fn each_row_takes_its_row_of_a_secret_table() {
 body!(Orders {}, |this, machine| {
     let (x, y) = (machine.input::<u64>(0)?, machine.input::<u64>(1)?);
     let (x, y) = (machine.open(x)?, machine.open(y)?);
-    let comparison = Comparison::of_many(vec![0], 3, 5);
+    let comparison = Comparison::exact(5, 4);
     let (x, _) = Order::two(machine, &x, &y, &comparison)?;
     let ranks = x.ranks(machine)?;
     machine.reveal(ranks, "a test")

@@ -7,8 +7,9 @@ use blindroute_protocol::{Error, Output, Shape, Tensor};
 ///
 /// # Errors
 /// If there is no prompt, or the prompts' inputs differ in number or shape: all must be of one task and bucket.
-pub fn stack_inputs(prompts: &[Vec<Tensor<f32>>]) -> Result<Vec<Tensor<f32>>, Error> {
-    let Some(first) = prompts.first() else {
+pub fn stack_inputs<P: AsRef<[Tensor<f32>]>>(prompts: &[P]) -> Result<Vec<Tensor<f32>>, Error> {
+    let prompts: Vec<&[Tensor<f32>]> = prompts.iter().map(AsRef::as_ref).collect();
+    let Some(&first) = prompts.first() else {
         return Err(Error::Program("a batch of no prompts".into()));
     };
     if let Some(other) = prompts.iter().find(|prompt| prompt.len() != first.len()) {
@@ -18,7 +19,7 @@ pub fn stack_inputs(prompts: &[Vec<Tensor<f32>>]) -> Result<Vec<Tensor<f32>>, Er
     let stack = |index: usize| {
         let one = Shape { batch: 1, ..first[index].shape() };
         let mut data = Vec::with_capacity(one.len() * prompts.len());
-        for prompt in prompts {
+        for prompt in &prompts {
             let found = prompt[index].shape();
             if found != one {
                 return Err(Error::Shape { what: "input of a batch's prompt", expected: one, found });

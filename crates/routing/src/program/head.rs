@@ -5,14 +5,35 @@
 
 use super::plan::{HEAD_FRACTION, HEAD_PRODUCT, HeadPlan, RouterPlan, find};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide};
-use blindroute_protocol::{Bits, Error, Interpreter, Machine, Masked, Share, WeightId, WeightSpec};
+use blindroute_protocol::{
+    Bits, Comparison, Error, Interpreter, Machine, Masked, Pending, Share, WeightId, WeightSpec,
+};
 
-/// Digits of a comparison of scores: 24 bits below the range.
-const DIGITS: u32 = 6;
+/// Bits of a difference of sort keys: digits of five bits, as many as keys of function secret sharing can have.
+const KEY_BITS: u32 = 6 * 5;
+/// The ring of sort keys: room for keys that lie far from zero, for only their differences need be small.
+const KEY_RING: u32 = KEY_BITS + 6;
+/// |difference| of the products with centroids, and of scores, is below 2^this.
+const RANGE: u32 = 5;
+/// The same of the products of queries with descriptors.
+const WIDE_RANGE: u32 = 8;
+/// Fraction bits of similarities and prices once they are rounded for the choice among the k.
+const SCORE_FRACTION: u32 = 20;
 
-/// Lowest bit compared when |difference| < 2^range.
-const fn low(range: u32) -> u32 {
-    HEAD_PRODUCT + range - 4 * DIGITS
+/// Every bit of a difference of sort keys.
+fn comparison() -> Comparison {
+    Comparison::exact(6, KEY_BITS / 6)
+}
+
+/// Bits that scores of [`HEAD_PRODUCT`] fraction bits lose on their way to sort keys when |difference| < 2^range.
+const fn lost(range: u32) -> u32 {
+    HEAD_PRODUCT + range - KEY_BITS
+}
+
+/// Scores of [`HEAD_PRODUCT`] fraction bits as sort keys, opened: one opening.
+fn keys<I: Interpreter>(machine: &mut Machine<I>, scores: Share<I, u64>) -> Result<Masked<I, u64>, Error> {
+    let keys = gates::sort_keys(machine, scores, lost(RANGE), KEY_RING)?;
+    machine.open(keys)
 }
 
 pub(super) struct Head<'a> {
@@ -26,11 +47,12 @@ impl Head<'_> {
     }
 
     /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`HEAD_FRACTION`] bits.
+    /// The λs leave with the first opening, if not before; `direct` needs them to have left.
     pub(super) fn choose<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
-        lambda: &Masked<I, u64>,
+        lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
         match self.router.head {
             HeadPlan::UniRoute { .. } => self.uniroute(machine, embedding, lambda),
@@ -39,8 +61,9 @@ impl Head<'_> {
         }
     }
 
-    fn price<I: Interpreter>(&self, machine: &mut Machine<I>, lambda: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
-        machine.linear(lambda, self.weight("cost")?)
+    fn price<I: Interpreter>(&self, machine: &mut Machine<I>, lambda: Pending<I, u64>) -> Result<Share<I, u64>, Error> {
+        let lambda = machine.take(lambda)?;
+        machine.linear(&lambda, self.weight("cost")?)
     }
 
     /// Nearest centroid, then the least of that cluster's error + λ·cost. Nine openings.
@@ -48,14 +71,14 @@ impl Head<'_> {
         &self,
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
-        lambda: &Masked<I, u64>,
+        lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
         let products = machine.linear(embedding, self.weight("centroids")?)?;
-        let products = machine.open(products)?;
-        let errors = gates::one_hot_row(machine, &products, low(5), DIGITS, self.weight("errors")?)?;
+        let products = keys(machine, products)?;
+        let errors = gates::one_hot_row(machine, &products, &comparison(), self.weight("errors")?)?;
         let burden = errors.add(&self.price(machine, lambda)?)?.scale(-1);
-        let burden = machine.open(burden)?;
-        gates::argmax(machine, &burden, low(5), DIGITS)
+        let burden = keys(machine, burden)?;
+        gates::argmax(machine, &burden, &comparison())
     }
 
     /// The most of predicted score − λ·cost. Four openings.
@@ -63,32 +86,33 @@ impl Head<'_> {
         &self,
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
-        lambda: &Masked<I, u64>,
+        lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
         let scores = machine.linear(embedding, self.weight("weight")?)?;
         let scores = scores.add(&machine.bias(self.weight("bias")?, HEAD_PRODUCT)?)?;
         let scores = scores.subtract(&self.price(machine, lambda)?)?;
-        let scores = machine.open(scores)?;
-        gates::argmax(machine, &scores, low(5), DIGITS)
+        let scores = keys(machine, scores)?;
+        gates::argmax(machine, &scores, &comparison())
     }
 
     /// Head, similarity to the descriptors, top-k, then the most of similarity − λ·cost. Fifteen openings.
     ///
-    /// The search among unnormalised products is that among similarities; only the second score needs the norm.
+    /// The search among unnormalised products is that among similarities; only the second score needs the norm. Its
+    /// parts, similarity and price, are each rounded before they are opened, so their difference is exact; equal
+    /// similarities may differ by what the norm's factor makes of the last place that is scaled.
     fn cscr<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
-        lambda: &Masked<I, u64>,
+        lambda: Pending<I, u64>,
         keep: usize,
     ) -> Result<Bits<I>, Error> {
-        const RANGE: u32 = 8;
         let inner = machine.linear(embedding, self.weight("w1")?)?;
         let inner = machine.open(inner)?;
         // The ring is spent: a lifted copy goes with the comparison's first exchange.
         let copy = machine.extend::<u64, u64>(&inner, HEAD_FRACTION, 64)?;
         let copy = machine.defer(copy)?;
-        let positive = machine.compare(&inner, &blindroute_protocol::Comparison::of_many(vec![0], low(7), DIGITS))?;
+        let positive = machine.compare(&inner, &Comparison::of_many(vec![0], HEAD_PRODUCT + 7 - 24, 6))?;
         let inner = machine.take(copy)?;
         let inner = machine.select(&positive, &inner)?;
         let inner = machine.open(inner)?;
@@ -99,16 +123,22 @@ impl Head<'_> {
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;
         let price = self.price(machine, lambda)?;
+        let price = gates::sort_keys(machine, price.scale(-1), HEAD_PRODUCT - SCORE_FRACTION, KEY_RING)?;
         let price = machine.defer(price)?;
         let norm = machine.open(norm)?;
         let products = machine.take(products)?;
         let price = machine.take(price)?;
+        // They leave with the next exchange, whose it may be.
+        let keys = machine.share_of(&products)?;
+        let keys = gates::sort_keys(machine, keys, lost(WIDE_RANGE), KEY_RING)?;
+        let keys = machine.defer(keys)?;
         let range = Wide { low: -6, high: 13, fraction: 14 };
         let factor = gates::inverse_root(machine, &norm, 1.0, &range)?;
-        let target = Target { bits: 52, fraction: HEAD_PRODUCT };
+        let target = Target { bits: 52 + SCORE_FRACTION - HEAD_PRODUCT, fraction: SCORE_FRACTION };
         let scaling = Scaling { value: 20, factor: 24, target };
         let similarity = gates::scale_rows::<_, u64, u64>(machine, &products, factor, scaling)?;
-        let score = similarity.subtract(&price)?;
-        gates::top_k_then_argmax(machine, &products, &score, keep, low(RANGE), DIGITS)
+        let score = similarity.add(&price)?.raise(HEAD_PRODUCT - lost(WIDE_RANGE) - SCORE_FRACTION);
+        let keys = machine.take(keys)?;
+        gates::top_k_then_argmax(machine, &keys, &score, keep, &comparison())
     }
 }

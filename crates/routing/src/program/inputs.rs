@@ -9,13 +9,28 @@ use blindroute_protocol::{Form, Program as _, Shape, Tensor};
 
 /// Added to the attention scores of padding: below every real score, within their range.
 const PADDING: f32 = -128.0;
-/// Ring of the embedding when the client sends it: that which the encoder leaves.
-const EMBEDDING_RING: u32 = 40;
+/// Ring of the embedding when the client sends it or, from `embed`, receives it.
+pub(super) const EMBEDDING_RING: u32 = 40;
+
+/// Bits of one of λ's digits, which fills its ring.
+pub(super) const LAMBDA_DIGIT: u32 = 5;
+/// Digits of λ, lowest first. Whatever a client shares as them, they are a λ from 0 to 16: twenty bits of which
+/// [`HEAD_FRACTION`] are fraction. A λ in a wide ring would multiply secret costs by any ring value.
+pub(super) const LAMBDA_DIGITS: usize = 4;
+
+/// λ as its digits; what is below 0 or above 16 becomes the nearest that is not.
+fn lambda_digits(lambda: f32) -> Tensor<f32> {
+    let most = (1u32 << (LAMBDA_DIGIT * LAMBDA_DIGITS as u32)) - 1;
+    // A conversion to an integer saturates, and no number becomes 0.
+    let units = ((f64::from(lambda) * f64::from(1u32 << HEAD_FRACTION)).round() as u32).min(most);
+    let digit = |index: usize| (units >> (LAMBDA_DIGIT as usize * index)) & ((1 << LAMBDA_DIGIT) - 1);
+    Tensor::new(Shape::row(LAMBDA_DIGITS), (0..LAMBDA_DIGITS).map(|index| digit(index) as f32).collect())
+}
 
 /// The forms of a task's inputs for so many prompts: each has its own matrix in every input.
 pub(super) fn input_forms(plan: &ModelPlan, task: Task, batch: usize) -> Vec<Form> {
     let rows = |columns: usize| Shape::new(batch, 1, columns);
-    let lambda = Form::new(rows(1), 64, HEAD_FRACTION);
+    let lambda = Form::new(rows(LAMBDA_DIGITS), LAMBDA_DIGIT, 0);
     let hidden = plan.encoder.hidden;
     let encoder = |bucket: usize| {
         let mut forms = vec![
@@ -84,15 +99,12 @@ impl RouteInputs {
 
     /// With λ, for a route.
     pub fn with_lambda(mut self, lambda: f32) -> Vec<Tensor<f32>> {
-        self.tensors.push(Tensor::new(Shape::row(1), vec![lambda]));
+        self.tensors.push(lambda_digits(lambda));
         self.tensors
     }
 }
 
 /// The inputs of the `head` placement.
 pub fn head_inputs(embedding: &Matrix, lambda: f32) -> Vec<Tensor<f32>> {
-    vec![
-        Tensor::new(Shape::row(embedding.columns()), embedding.data().to_vec()),
-        Tensor::new(Shape::row(1), vec![lambda]),
-    ]
+    vec![Tensor::new(Shape::row(embedding.columns()), embedding.data().to_vec()), lambda_digits(lambda)]
 }

@@ -2,10 +2,10 @@
 
 use super::encoder::{Encoder, EncoderInputs};
 use super::head::Head;
-use super::inputs::input_forms;
+use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
 use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
 use super::select::{SelectMethod, SelectProgram};
-use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Tuning, WeightSpec};
+use blindroute_protocol::{Error, Form, Interpreter, Machine, Masked, Pending, Program, Structure, Tuning, WeightSpec};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -173,32 +173,57 @@ impl Program for RouteProgram {
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?;
+                // The fraction bits below the embedding's own are those of products with single weights, and the bits
+                // above its ring those of inputs that no tokens give: neither is the client's to know.
+                let embedding = machine.cut(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
                 machine.reveal(embedding, "the client may know the embeddings of its own prompts")
             }
             Task::Route { router, .. } => {
                 let count = self.inputs().len();
                 let inputs = encoder_inputs(machine, count - 1)?;
-                let lambda = machine.input::<u64>(count - 1)?;
+                // λ's digits leave with the encoder's inputs, λ with the embedding.
+                let digits = machine.input::<u32>(count - 1)?;
+                let digits = machine.defer(digits)?;
                 let embedding = encoder.run(machine, inputs)?;
-                let lambda = machine.defer(lambda)?;
+                let digits = machine.take(digits)?;
+                let lambda = deferred_lambda(machine, &digits)?;
                 let embedding = machine.cut(embedding, FRACTION)?;
                 let embedding = machine.open(embedding)?;
-                let lambda = machine.take(lambda)?;
-                let bits = head(router).choose(machine, &embedding, &lambda)?;
+                let bits = head(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
             Task::Head { router } => {
                 let embedding = machine.input::<u64>(0)?;
-                let lambda = machine.input::<u64>(1)?;
-                let lambda = machine.defer(lambda)?;
+                let digits = machine.input::<u32>(1)?;
+                let digits = machine.defer(digits)?;
                 let embedding = machine.open(embedding)?;
-                let lambda = machine.take(lambda)?;
+                let digits = machine.take(digits)?;
                 debug_assert_eq!(embedding.form().fraction, HEAD_FRACTION);
-                let bits = head(router).choose(machine, &embedding, &lambda)?;
+                let lambda = deferred_lambda(machine, &digits)?;
+                if self.plan.routers[router].head == HeadPlan::Direct {
+                    // Elsewhere λ leaves with what the rule opens before it needs the prices.
+                    machine.exchange()?;
+                }
+                let bits = head(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
         }
     }
+}
+
+/// λs `[B, 1, 1]` of [`HEAD_FRACTION`] fraction bits from their digits, on their way to be opened. No opening of its own.
+fn deferred_lambda<I: Interpreter>(
+    machine: &mut Machine<I>,
+    digits: &Masked<I, u32>,
+) -> Result<Pending<I, u64>, Error> {
+    let table: Vec<i64> = (0..1 << LAMBDA_DIGIT).collect();
+    let digits = machine.lookup::<u32, u64>(digits, &table, 64)?;
+    let mut units = digits.restructure(&Structure::Columns(0, 1));
+    for index in 1..LAMBDA_DIGITS {
+        let digit = digits.restructure(&Structure::Columns(index, 1));
+        units = units.add(&digit.scale(1 << (LAMBDA_DIGIT as usize * index)))?;
+    }
+    machine.defer(units.divide(HEAD_FRACTION))
 }
 
 /// The first inputs: tokens, means, padding, and pooling weights if there are four.

@@ -5,10 +5,13 @@ use blindroute_protocol::gates::selection::{self, Graph, Window};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Shape, WeightSpec, gates};
 use serde::{Deserialize, Serialize};
 
-/// Digits of four bits that comparisons look at: |difference| < 2^4, at a resolution of 2^-16.
-const WINDOW: Window = Window { low: HEAD_PRODUCT + 4 - 4 * 5, digits: 5 };
-/// The ring of similarities and scores as routers have them: the window and its sign.
-const PLAIN: u32 = HEAD_PRODUCT + 5;
+/// Fraction bits of similarities and scores: the client rounds each to them, so that comparisons look at every bit.
+const GRID: u32 = 16;
+/// Digits of four bits that comparisons look at: |difference| < 2^4.
+const WINDOW: Window = Window { digits: 5 };
+/// Bits of the rings beyond what the comparisons look at: with them an opening has the bytes of a router's scores, of
+/// [`HEAD_PRODUCT`] fraction bits.
+const SPARE: u32 = HEAD_PRODUCT - GRID;
 /// The most comparisons one after another: what a session may take, whatever the network.
 const MOST_STEPS: usize = 4096;
 
@@ -106,16 +109,18 @@ impl SelectProgram {
         Ok(())
     }
 
-    /// The rings of similarities and scores: as wide as the method's comparisons need.
+    /// The rings of similarities and scores: as wide as the method's comparisons need, and [`SPARE`].
     fn rings(&self) -> [u32; 2] {
-        let taken = WINDOW.low + WINDOW.with_taken().window();
-        let ties = WINDOW.low + WINDOW.with_ties(self.candidates).window();
-        match self.method {
-            SelectMethod::Unsorted | SelectMethod::Hnsw => [PLAIN, PLAIN],
+        let plain = WINDOW.comparison().window();
+        let taken = WINDOW.with_taken().window();
+        let ties = WINDOW.with_ties(self.candidates).window();
+        let rings = match self.method {
+            SelectMethod::Unsorted | SelectMethod::Hnsw => [plain, plain],
             SelectMethod::Maximum | SelectMethod::MaximumTree => [taken, ties],
             SelectMethod::Bitonic | SelectMethod::Kona => [ties, ties],
-            SelectMethod::BruteForce => [PLAIN, ties],
-        }
+            SelectMethod::BruteForce => [plain, ties],
+        };
+        rings.map(|bits| bits + SPARE)
     }
 }
 
@@ -126,7 +131,7 @@ impl Program for SelectProgram {
 
     fn inputs(&self) -> Vec<Form> {
         // Cosines and prices: |difference| < 2^4.
-        self.rings().map(|bits| Form::new(Shape::row(self.candidates), bits, HEAD_PRODUCT)).to_vec()
+        self.rings().map(|bits| Form::new(Shape::row(self.candidates), bits, GRID)).to_vec()
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
@@ -137,9 +142,7 @@ impl Program for SelectProgram {
         let score = machine.take(score)?;
         let (similarity, score, k) = (&similarity, &score, self.keep);
         let bits = match self.method {
-            SelectMethod::Unsorted => {
-                gates::top_k_then_argmax(machine, similarity, score, k, WINDOW.low, WINDOW.digits)?
-            }
+            SelectMethod::Unsorted => gates::top_k_then_argmax(machine, similarity, score, k, &WINDOW.comparison())?,
             SelectMethod::Maximum => selection::repeated_maximum_pairwise(machine, similarity, score, k, WINDOW)?,
             SelectMethod::MaximumTree => selection::repeated_maximum_tree(machine, similarity, score, k, WINDOW)?,
             SelectMethod::Hnsw => {

@@ -133,7 +133,7 @@ impl World {
         Self::of(Bundle::new(parts).unwrap())
     }
 
-    fn of(bundle: Bundle) -> Self {
+    pub fn of(bundle: Bundle) -> Self {
         let plan = Arc::new(ModelPlan::of(&bundle));
         let weights = weight_tensors(&bundle, &plan).unwrap();
         Self { bundle, plan, weights }

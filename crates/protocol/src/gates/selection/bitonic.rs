@@ -52,7 +52,7 @@ pub fn bitonic_layers(candidates: usize) -> Vec<usize> {
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** three openings for each of L(L + 1)/2 layers, L = ⌈log₂ n⌉, whose exchanges are simultaneous, and 5 for
 /// the choice if k > 1; [`bitonic_layers`] comparisons. **Security** a network: what meets is the same for every input;
-/// shares and masked values only. **Error** values within 2^low may stand for each other. **Source** Batcher, AFIPS'68, as
+/// shares and masked values only. **Error** none. **Source** Batcher, AFIPS'68, as
 /// PPRoute measures it: a whole sort, of which the first k are kept. **Differs from the source** in that a layer is one
 /// exchange (PPRoute's 28,682 rounds are 16 for each of 1,792 comparisons, one after another), that exchanges with the
 /// records that fill up to a power of two are left out, and that the index breaks ties, since the network is not stable.
@@ -67,8 +67,8 @@ pub fn bitonic_sort<I: Interpreter>(
     window: Window,
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
-    let key = break_ties(machine, similarity, window)?;
-    let mut records = Records::new(machine, key, score, window)?;
+    let key = break_ties(machine, similarity)?;
+    let mut records = Records::new(machine, key, score)?;
     let network = Network::new(n);
     for layer in &network.layers {
         records = exchange_pairs(machine, &records, layer, window)?;

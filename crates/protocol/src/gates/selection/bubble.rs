@@ -34,7 +34,7 @@ pub fn bubble_levels(candidates: usize, k: usize) -> Vec<usize> {
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** three openings a level, ⌈log₂ m⌉ levels for each m = n, n − 1, … n − k + 1, and 5 for the choice if
 /// k > 1; m − 1 comparisons each. **Security** what meets is the same for every input; shares and masked values only.
-/// **Error** values within 2^low may stand for each other. **Source** Kona's DQBubble, by our reading of it: pairs
+/// **Error** none. **Source** Kona's DQBubble, by our reading of it: pairs
 /// are compared and swapped, the larger ones go on, and the largest ends at the last place, k times. **Differs from the
 /// source** in that the index breaks ties, since swaps do not keep the order. Here a level is one exchange; PPRoute's
 /// 6,976 rounds would be 16 for each of 436 comparisons, one after another, which we infer from the number alone.
@@ -49,8 +49,8 @@ pub fn divide_and_conquer_bubble<I: Interpreter>(
     window: Window,
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
-    let key = break_ties(machine, similarity, window)?;
-    let mut records = Records::new(machine, key, score, window)?;
+    let key = break_ties(machine, similarity)?;
+    let mut records = Records::new(machine, key, score)?;
     for taken in 0..k {
         for level in levels(n - taken) {
             let larger_first: Vec<_> = level.into_iter().map(|(first, second)| (second, first)).collect();
@@ -62,8 +62,8 @@ pub fn divide_and_conquer_bubble<I: Interpreter>(
 
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** three openings for each of k·n − k(k + 1)/2 comparisons, one after another, and 5 for the choice if
-/// k > 1. **Security** every scan runs to its end; shares and masked values only. **Error** values within 2^low may
-/// stand for each other. **Source** selection by compare-and-swap (bubble sort, left after k scans), PPRoute's "brute
+/// k > 1. **Security** every scan runs to its end; shares and masked values only. **Error** none.
+/// **Source** selection by compare-and-swap (bubble sort, left after k scans), PPRoute's "brute
 /// force". **Differs from the source** in nothing but that ties go to the lower index, since neighbours meet.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ pub fn brute_force<I: Interpreter>(
     window: Window,
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
-    let all = Records::new(machine, similarity.clone(), score, window)?;
+    let all = Records::new(machine, similarity.clone(), score)?;
     let mut singles: Vec<Records<I>> = (0..n).map(|place| all.pick(&[place])).collect();
     for front in 0..k {
         for place in (front + 1..n).rev() {

@@ -83,7 +83,7 @@ pub fn graph_search<I: Interpreter>(
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
     graph.check(n, k)?;
-    let Window { low, digits } = window;
+    let comparison = window.comparison();
     let all = Near {
         similarity: similarity.clone(),
         score: score.clone(),
@@ -91,11 +91,11 @@ pub fn graph_search<I: Interpreter>(
     };
 
     let upper = Structure::Gather(Shape::row(graph.top.len()), graph.top.as_slice().into());
-    let entry = argmax(machine, &all.similarity.restructure(&upper), low, digits)?;
+    let entry = argmax(machine, &all.similarity.restructure(&upper), &comparison)?;
     let entry = machine.open_bits(entry)?;
     let near = step(machine, &all, graph, &graph.top, &entry)?;
 
-    let best = argmax(machine, &near.similarity, low, digits)?;
+    let best = argmax(machine, &near.similarity, &comparison)?;
     let best = machine.open_bits(best)?;
     let index = chosen(machine, &best, &near.index)?;
     let index = machine.open(index)?;
@@ -103,7 +103,7 @@ pub fn graph_search<I: Interpreter>(
     let best = machine.open_bits(best)?;
     let near = step(machine, &all, graph, &(0..n).collect::<Vec<_>>(), &best)?;
 
-    let winner = top_k_then_argmax(machine, &near.similarity, &near.score, k, low, digits)?;
+    let winner = top_k_then_argmax(machine, &near.similarity, &near.score, k, &comparison)?;
     let winner = machine.open_bits(winner)?;
     let index = chosen(machine, &winner, &near.index)?;
     let index = machine.open(index)?;

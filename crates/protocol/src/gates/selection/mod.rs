@@ -37,33 +37,32 @@ use crate::machine::Masked;
 use crate::protocols::comparison::Comparison;
 use blindroute_ring::Shape;
 
-/// What a selection's comparisons look at: differences below 2^(low + 4·digits) in magnitude, at the resolution 2^low.
+/// What a selection's comparisons look at: differences below 2^(4·digits) in magnitude, every bit of them. Values that
+/// are finer are rounded before they are opened: comparisons that rounded each pair anew would not be an order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
-    /// Low bits left out.
-    pub low: u32,
-    /// Digits of four bits above them.
+    /// Digits of four bits.
     pub digits: u32,
 }
 
 impl Window {
     /// The comparison of given values.
     pub fn comparison(&self) -> Comparison {
-        Comparison::of_many(vec![0], self.low, self.digits)
+        Comparison::exact(self.digits, 4)
     }
 
-    /// The comparison of values some of which lie lower by 2^(low + 4·digits), as taken candidates do: a digit more.
+    /// The comparison of values some of which lie lower by 2^(4·digits), as taken candidates do: a digit more.
     pub fn with_taken(&self) -> Comparison {
-        Comparison::of_many(vec![0], self.low, self.digits + 1)
+        Comparison::exact(self.digits + 1, 4)
     }
 
-    /// The comparison of values that carry their index below the resolution, so that no two of n are equal: wider by
+    /// The comparison of values that carry their index below their last bit, so that no two of n are equal: wider by
     /// as many bits as count to n.
     pub fn with_ties(&self, candidates: usize) -> Comparison {
         // The order of equal values turns into a difference of indices, which may reach one more unit.
         let bits = 4 * self.digits + count_bits(candidates);
         let digit_bits = bits.div_ceil(6).max(4);
-        Comparison { thresholds: vec![0], low: self.low, digits: bits.div_ceil(digit_bits), digit_bits }
+        Comparison::exact(bits.div_ceil(digit_bits), digit_bits)
     }
 }
 

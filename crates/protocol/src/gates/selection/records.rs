@@ -3,7 +3,7 @@
 use super::Window;
 use crate::error::Error;
 use crate::form::Form;
-use crate::gates::argmax::{Order, count_bits, winner};
+use crate::gates::argmax::{Order, count_bits, units_ahead, winner};
 use crate::interpreters::Interpreter;
 use crate::linear::Structure;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
@@ -27,17 +27,8 @@ impl<I: Interpreter> Clone for Records<I> {
 
 impl<I: Interpreter> Records<I> {
     /// The candidates in order.
-    pub(super) fn new(
-        machine: &mut Machine<I>,
-        key: Masked<I, u64>,
-        score: &Masked<I, u64>,
-        window: Window,
-    ) -> Result<Self, Error> {
-        Ok(Self {
-            key,
-            score: break_ties(machine, score, window)?,
-            index: indices(machine, score.form().shape.columns)?,
-        })
+    pub(super) fn new(machine: &mut Machine<I>, key: Masked<I, u64>, score: &Masked<I, u64>) -> Result<Self, Error> {
+        Ok(Self { key, score: break_ties(machine, score)?, index: indices(machine, score.form().shape.columns)? })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -95,7 +86,7 @@ impl<I: Interpreter> Records<I> {
         if self.len() == 1 {
             return one_hot(machine, &self.index, n);
         }
-        let order = Order::with(machine, &self.score, &window.with_ties(n))?;
+        let order = Order::new(machine, &self.score, &window.with_ties(n))?;
         let ranks = order.ranks(machine)?;
         let best = winner(machine, ranks)?;
         let best = machine.open_bits(best)?;
@@ -152,19 +143,17 @@ fn count(n: usize) -> Vec<f64> {
     (0..n).map(|index| index as f64).collect()
 }
 
-/// The same order, but of equal values the one of the lower index is larger: the index goes below the resolution. No
+/// The same order, but of equal values the one of the lower index is larger: the index goes below the last bit. No
 /// opening. The ring must hold [`Window::with_ties`].
 pub(super) fn break_ties<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
-    window: Window,
 ) -> Result<Masked<I, u64>, Error> {
     let n = x.form().shape.columns;
     let raised = x.raise(count_bits(n));
-    let unit = 2f64.powi(window.low as i32 - raised.form().fraction as i32);
-    let behind: Vec<f64> = (0..n).rev().map(|index| index as f64 * unit).collect();
-    let behind = machine.constants(*raised.form(), &behind)?;
-    raised.add(&behind)
+    let ahead = units_ahead(raised.form());
+    let ahead = machine.constants(*raised.form(), &ahead)?;
+    raised.add(&ahead)
 }
 
 /// The one-hot vector over n of a secret index. No opening: its n differences with 0, 1, … share one mask.

@@ -11,8 +11,8 @@ use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** 5k + 5 openings (5 for k = 1): a round has the comparison of all pairs (2), ranks, the winner's bits,
 /// and its record together with the row without it; n(n − 1)/2 comparisons a round. **Security** shares and masked values
-/// only; nothing that depends on the input is public. **Error** as [`argmax`](crate::gates::argmax) at the window's
-/// resolution. **Source** CrypTen's pairwise `argmax`, k times, PPRoute's "maximum × k". **Differs from the source** in
+/// only; nothing that depends on the input is public. **Error** none, as [`argmax`](crate::gates::argmax).
+/// **Source** CrypTen's pairwise `argmax`, k times, PPRoute's "maximum × k". **Differs from the source** in
 /// that ties are broken by index, not at random, and that a taken candidate is lowered by the window, which the next
 /// comparison then holds.
 ///
@@ -26,11 +26,11 @@ pub fn repeated_maximum_pairwise<I: Interpreter>(
     window: Window,
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
-    let (score, index) = (break_ties(machine, score, window)?, indices(machine, score.form().shape.columns)?);
+    let (score, index) = (break_ties(machine, score)?, indices(machine, score.form().shape.columns)?);
     let mut left = similarity.clone();
     let mut taken = Vec::with_capacity(k);
     for round in 1..=k {
-        let order = Order::with(machine, &left, &window.with_taken())?;
+        let order = Order::new(machine, &left, &window.with_taken())?;
         let ranks = order.ranks(machine)?;
         let best = winner(machine, ranks)?;
         let best = machine.open_bits(best)?;
@@ -52,8 +52,8 @@ pub fn repeated_maximum_pairwise<I: Interpreter>(
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** (3·⌈log₂ n⌉ + 2)·k − 2 openings, and 5 for the choice if k > 1: a level of the tournament has a
 /// comparison and the larger records, a round takes the winner out by its bits and the row without it; n − 1 comparisons a
-/// round. **Security** shares and masked values only; nothing that depends on the input is public. **Error** values
-/// within 2^low may stand for each other. **Source** CrypTen's `max` by logarithmic reduction, k times. **Differs from the
+/// round. **Security** shares and masked values only; nothing that depends on the input is public. **Error** none.
+/// **Source** CrypTen's `max` by logarithmic reduction, k times. **Differs from the
 /// source** in that score and index move with the value, so the winner is found without comparing all values with the
 /// maximum, and that ties go to the lower index, since neighbours meet first.
 ///
@@ -67,7 +67,7 @@ pub fn repeated_maximum_tree<I: Interpreter>(
     window: Window,
 ) -> Result<Bits<I>, Error> {
     let n = candidates(similarity, score, k)?;
-    let mut all = Records::new(machine, similarity.clone(), score, window)?;
+    let mut all = Records::new(machine, similarity.clone(), score)?;
     let mut taken = Vec::with_capacity(k);
     for round in 1..=k {
         let best = tournament(machine, &all, window)?;
@@ -108,7 +108,7 @@ fn without<I: Interpreter>(
     window: Window,
 ) -> Result<Share<I, u64>, Error> {
     let form = *x.form();
-    let range = (window.low + 4 * window.digits).checked_sub(form.fraction).filter(|&range| range < 63);
+    let range = (4 * window.digits).checked_sub(form.fraction).filter(|&range| range < 63);
     let range = range.ok_or_else(|| Error::Program("a window below one has no room for taken candidates".into()))?;
     let drop = machine.bits_to_share::<u64>(taken, form.bits)?.raise(form.fraction).scale(-(1i64 << range));
     machine.share_of(x)?.add(&drop.restructure(&Structure::Reshape(form.shape)))

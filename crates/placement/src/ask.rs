@@ -1,0 +1,180 @@
+//! Asking the servers about several prompts, once more where an answer names no single model.
+
+use crate::error::PlacementError;
+use crate::report::Bytes;
+use blindroute_protocol::Output;
+use blindroute_runtime::session::Route;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Sessions in which a prompt is asked for at most: an answer that names no single model may come from one session's
+/// fault alone, so it is asked for once more.
+pub(crate) const SESSIONS: usize = 2;
+
+/// A prompt's model, as its place in the pool.
+pub(crate) struct Decided {
+    pub(crate) model: usize,
+    /// What all sessions that it was in took.
+    pub(crate) ran: Ran,
+    /// How many prompts shared the last of them.
+    pub(crate) batch: usize,
+}
+
+/// Asks for `count` prompts in one session by `run`, which is given their places; those whose answer names no single
+/// model go into another session, up to so many. Tells what came of each place.
+pub(crate) fn ask(
+    count: usize,
+    sessions: usize,
+    run: &mut dyn FnMut(&[usize]) -> Result<(Vec<Output>, Ran), PlacementError>,
+    tell: &mut dyn FnMut(usize, Result<Decided, PlacementError>),
+) {
+    let mut places: Vec<usize> = (0..count).collect();
+    let mut so_far = Ran::default();
+    for session in 1..=sessions {
+        let batch = places.len();
+        let (outputs, ran) = match run(&places) {
+            Ok(answered) => answered,
+            Err(error) if batch == 1 => return tell(places[0], Err(error)),
+            Err(error) => {
+                let shared = Arc::new(error);
+                return places.iter().for_each(|&place| tell(place, Err(PlacementError::Batch(Arc::clone(&shared)))));
+            }
+        };
+        so_far = so_far.and(ran);
+        let mut again = Vec::new();
+        for (&place, output) in places.iter().zip(&outputs) {
+            match choice(output) {
+                Ok(model) => tell(place, Ok(Decided { model, ran: so_far, batch })),
+                Err(_) if session < sessions => again.push(place),
+                Err(error) => tell(place, Err(error)),
+            }
+        }
+        if again.is_empty() {
+            return;
+        }
+        tracing::warn!(prompts = again.len(), "an answer names no single model; asking once more in another session");
+        places = again;
+    }
+}
+
+/// What a session took.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Ran {
+    pub(crate) waited: Duration,
+    pub(crate) offline: Duration,
+    pub(crate) online: Duration,
+    pub(crate) openings: u32,
+    pub(crate) bytes: Bytes,
+}
+
+impl Ran {
+    /// This and another session after it.
+    fn and(self, next: Self) -> Self {
+        let bytes = Bytes {
+            server0_sent: self.bytes.server0_sent + next.bytes.server0_sent,
+            server1_sent: self.bytes.server1_sent + next.bytes.server1_sent,
+            client_sent: self.bytes.client_sent + next.bytes.client_sent,
+            material: self.bytes.material + next.bytes.material,
+        };
+        Self {
+            waited: self.waited + next.waited,
+            offline: self.offline + next.offline,
+            online: self.online + next.online,
+            openings: self.openings + next.openings,
+            bytes,
+        }
+    }
+}
+
+impl From<Route> for Ran {
+    fn from(route: Route) -> Self {
+        let [zero, one] = route.servers;
+        let bytes = Bytes {
+            server0_sent: zero.bytes_sent,
+            server1_sent: one.bytes_sent,
+            client_sent: route.bytes_sent,
+            material: zero.material_bytes + one.material_bytes,
+        };
+        let Route { waited, offline, online, .. } = route;
+        Self { waited, offline, online, openings: zero.openings, bytes }
+    }
+}
+
+/// The place in the pool of the one model that an answer to one prompt names.
+///
+/// # Errors
+/// If it names none, or several.
+pub fn choice(output: &Output) -> Result<usize, PlacementError> {
+    let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
+    let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
+    match chosen.as_slice() {
+        [one] => Ok(*one),
+        _ => Err(PlacementError::NoChoice(chosen.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use blindroute_routing::program::split_output;
+
+    #[test]
+    fn an_answer_that_names_no_single_model_is_one_prompts_alone() {
+        // Three prompts, three models: the second's answer names none, the third's two.
+        let bits = vec![vec![false, true, false, false, false, false, true, false, true]];
+        let outputs = split_output(&Output { values: Vec::new(), bits }, 3).unwrap();
+        let chosen: Vec<_> = outputs.iter().map(choice).collect();
+        assert!(matches!(
+            chosen.as_slice(),
+            [Ok(1), Err(PlacementError::NoChoice(0)), Err(PlacementError::NoChoice(2))]
+        ));
+    }
+
+    /// One-hot, or nothing.
+    fn answer(model: Option<usize>) -> Output {
+        Output { values: Vec::new(), bits: vec![(0..3).map(|index| Some(index) == model).collect()] }
+    }
+
+    /// The places asked for in each session, and what came of each prompt, when `answers` names models a session.
+    fn asked_of(answers: &[&[Option<usize>]]) -> (Vec<Vec<usize>>, Vec<(usize, Result<Decided, PlacementError>)>) {
+        let (mut sessions, mut told) = (Vec::new(), Vec::new());
+        let mut run = |places: &[usize]| {
+            let answers = answers[sessions.len()];
+            sessions.push(places.to_vec());
+            let ran = Ran { openings: 10, online: Duration::from_millis(5), ..Ran::default() };
+            Ok((answers.iter().map(|&model| answer(model)).collect(), ran))
+        };
+        ask(answers[0].len(), SESSIONS, &mut run, &mut |place, decided| told.push((place, decided)));
+        told.sort_by_key(|(place, _)| *place);
+        (sessions, told)
+    }
+
+    #[test]
+    fn case_48_an_answer_without_a_model_is_asked_for_once_more_alone() {
+        let (sessions, told) = asked_of(&[&[Some(1), None, Some(0), None], &[Some(2), None]]);
+        assert_eq!(sessions, [vec![0, 1, 2, 3], vec![1, 3]]);
+        let model = |place: usize| told[place].1.as_ref().map(|decided| decided.model).ok();
+        assert_eq!([model(0), model(1), model(2), model(3)], [Some(1), Some(2), Some(0), None]);
+        let openings = |place: usize| told[place].1.as_ref().map(|decided| (decided.ran.openings, decided.batch)).ok();
+        assert_eq!((openings(0), openings(1)), (Some((10, 4)), Some((20, 2))));
+        let said = told[3].1.as_ref().err().unwrap().to_string();
+        assert!(said.contains("names 0 models") && said.contains("split") && !said.contains("--lambda"), "{said}");
+        assert_eq!(asked_of(&[&[Some(1), Some(1)]]).0, [vec![0, 1]], "nothing to ask twice");
+        assert_eq!(asked_of(&[&[None], &[None]]).0.len(), 2, "never a third time");
+    }
+
+    #[test]
+    fn a_second_session_that_fails_is_the_error_of_those_that_needed_it() {
+        let (mut sessions, mut told) = (0, Vec::new());
+        let mut run = |_: &[usize]| {
+            sessions += 1;
+            let answers = vec![answer(None), answer(Some(1)), answer(None)];
+            if sessions == 1 { Ok((answers, Ran::default())) } else { Err(PlacementError::OtherBundle) }
+        };
+        ask(3, SESSIONS, &mut run, &mut |place, decided| told.push((place, decided)));
+        assert!(matches!(
+            told.as_slice(),
+            [(1, Ok(_)), (0, Err(PlacementError::Batch(_))), (2, Err(PlacementError::Batch(_)))]
+        ));
+    }
+}
