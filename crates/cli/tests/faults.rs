@@ -68,7 +68,7 @@ fn absent_parties_are_named() {
     let mut fleet = Fleet::new(4.0);
     let refused = |fleet: &Fleet, says: &[&str]| {
         let ran = fleet.route(PROMPT);
-        let error = ran.error();
+        let error = ran.error().to_owned();
         assert!(ran.took < Duration::from_secs(15), "{:?}", ran.took);
         for part in says {
             assert!(error.contains(part), "{part:?} is not in {error}");

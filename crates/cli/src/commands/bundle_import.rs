@@ -183,7 +183,7 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_file_is_replaced_whole_and_stays_as_private_as_it_was() {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
         let home = tempfile::tempdir().unwrap();
         let (path, link) = (home.path().join("out"), home.path().join("link"));
         write_file(b"old", &path).unwrap();

@@ -70,7 +70,7 @@ impl Home {
         // There are no weights.
         let shares = move || match party {
             Party::Zero => Ok(WeightShares::from_seed(&[], &generator(&[0; 32]))),
-            Party::One => WeightShares::complement(&[], &[], &generator(&[0; 32])),
+            Party::One => Ok(WeightShares::complement(&[], &[], &generator(&[0; 32]))?),
         };
         let catalogue = Arc::clone(&self.catalogue);
         let service = ServerService::new(catalogue, party, shares, self.endpoint(role), self.ledger(role), options);
