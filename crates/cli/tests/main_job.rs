@@ -147,7 +147,7 @@ fn many_prompts_keep_their_ids_and_a_bad_line_is_reported_in_its_place() {
         let ids: Vec<&Value> = lines.iter().map(|line| &line["id"]).collect();
         assert_eq!(
             ids.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["\"first\"", "null", "4", r#"{"any":["json"]}"#, "null", "null", "8"]
+            ["\"first\"", "null", "4", r#"{"any":["json"]}"#, "6", "7", "8"]
         );
         for (place, (line, says)) in
             [(1, (2, "line 2")), (2, (4, "empty or blank")), (4, (6, "not UTF-8")), (5, (7, "line 7"))]

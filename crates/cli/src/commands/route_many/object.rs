@@ -67,7 +67,11 @@ impl Object {
     /// Reads a line. No problem quotes any of it.
     pub(super) fn read(line: &[u8], number: usize) -> Self {
         let Ok(line) = std::str::from_utf8(line) else {
-            return Self::wrong(format!("line {number} is not UTF-8; convert the file"));
+            // The id may be whole.
+            let lossy = String::from_utf8_lossy(line);
+            let id = object(&lossy).and_then(|fields: Fields<'_>| fields.id.or(fields.custom_id));
+            let id = id.filter(|id| !id.get().contains('\u{fffd}')).map(ToOwned::to_owned);
+            return Self { id, ..Self::wrong(format!("line {number} is not UTF-8; convert the file")) };
         };
         if line.trim_start().starts_with('[') {
             return Self::wrong(format!("line {number} {LIST}"));
@@ -314,6 +318,13 @@ mod tests {
         assert_eq!((id.as_deref(), prompt.as_deref()), (Some("\"x\""), Ok("a\u{fffd} b 😀 \u{fffd}\u{fffd}")));
         assert!(note.unwrap().starts_with("3 escapes of lone surrogates"));
         assert_eq!(read("{\"id\": 1, \"prompt\": \"힣 \u{fffd}\"}").2, None);
+    }
+
+    #[test]
+    fn a_prompt_that_is_not_utf_8_does_not_lose_its_id() {
+        let id = |line: &[u8]| Object::read(line, 3).id.map(|id| id.get().to_owned());
+        assert_eq!(id(b"{\"prompt\": \"\xff\", \"id\": 1e400}").as_deref(), Some("1e400"));
+        assert_eq!(id(b"{\"prompt\": \"a\", \"id\": \"\xff\"}"), None);
     }
 
     #[test]
