@@ -13,6 +13,9 @@ use std::time::{Duration, Instant};
 /// How long a caller waits for a free place before it looks for another way to a session.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// A shorter delay is the caller's own bookkeeping.
+const NOTABLE: Duration = Duration::from_millis(5);
+
 /// How long to try again for a session whose preparation failed for a reason that passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
@@ -82,7 +85,7 @@ pub(crate) fn run<C: Catalogue>(
         Ok(found) => found,
         Err(error) => return Err(trying.unprepared(error)),
     };
-    let waited = started.elapsed();
+    let waited = waited(started, &session, kept);
     match session.run(shares) {
         Ok(route) => Ok(Route { waited, ..route }),
         Err(error) if (kept || !retry.budget.is_zero()) && error.is_dead_session() => {
@@ -96,6 +99,12 @@ pub(crate) fn run<C: Catalogue>(
         }
         Err(error) => Err(error),
     }
+}
+
+/// How long a caller waited for this session: for one that was prepared for it without delay, what preparing took.
+fn waited(started: Instant, session: &ReadySession, kept: bool) -> Duration {
+    let (waited, prepared) = (started.elapsed(), session.offline());
+    if !kept && waited.saturating_sub(prepared) < NOTABLE { prepared } else { waited }
 }
 
 struct Trying<'a, C> {
