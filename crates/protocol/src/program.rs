@@ -129,11 +129,13 @@ impl Inputs {
             if form.shape != value.shape() {
                 return Err(Error::Shape { what: "input", expected: form.shape, found: value.shape() });
             }
-            // Tables and counts live in rings that they fill, without sign.
-            let whole_ring = form.fraction == 0 && form.bits <= 16;
-            let limit = 2f64.powi((form.bits - u32::from(!whole_ring)) as i32 - form.fraction as i32);
-            // The first test refuses NaN too.
-            if !value.data().iter().all(|&x| f64::from(x).abs() < limit || f64::from(x) == -limit) {
+            // Integers are meant modulo their ring; numbers with a fraction have a place in theirs, or none.
+            let limit = match form.fraction {
+                0 => f64::MAX,
+                fraction => 2f64.powi(form.bits as i32 - 1 - fraction as i32),
+            };
+            // NaN is not below the limit.
+            if !value.data().iter().all(|&x| f64::from(x).abs() < limit) {
                 return Err(Error::InputRange { input, bits: form.bits, fraction: form.fraction });
             }
             let mut share = Secret::new(Tensor::new(form.shape, prg.words::<u64>(form.shape.len())));
@@ -276,5 +278,27 @@ impl Output {
             }
         }
         Ok(output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_16_what_is_no_number_or_too_large_is_not_shared() {
+        let seed = Seed::new([7; 16]);
+        let share = |form: Form, values: Vec<f32>| Inputs::share(&[form], &[Tensor::new(form.shape, values)], &seed);
+        let form = Form::new(Shape::row(2), 40, 16);
+        assert!(share(form, vec![-8_388_607.0, 0.5]).is_ok());
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 8_388_608.0, -1e30] {
+            let refused = share(form, vec![0.5, bad]);
+            assert!(matches!(refused, Err(Error::InputRange { input: 0, bits: 40, fraction: 16 })), "{bad}");
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("nothing was sent") && !said.contains(&bad.to_string()), "{said}");
+        }
+        // Integers are meant modulo their ring.
+        let digits = Form::new(Shape::row(2), 5, 0);
+        assert!(share(digits, vec![31.0, 33.0]).is_ok() && share(digits, vec![f32::NAN, 0.0]).is_err());
     }
 }
