@@ -286,7 +286,7 @@ fn prompts_are_stacked_and_split_only_if_they_fit() {
     assert_eq!(stacked[0], Tensor::new(Shape::new(2, 1, 2), vec![1.0, 2.0, 4.0, 5.0]));
     assert_eq!(stacked[1], Tensor::new(Shape::new(2, 1, 1), vec![3.0, 6.0]));
     assert_eq!(stack_inputs(&two[..1]).unwrap(), two[0], "a batch of one is the prompt");
-    assert!(matches!(stack_inputs(&[]), Err(Error::Program(_))));
+    assert!(matches!(stack_inputs::<Vec<Tensor<f32>>>(&[]), Err(Error::Program(_))));
     assert!(matches!(stack_inputs(&[two[0].clone(), vec![row(&[4.0, 5.0])]]), Err(Error::Program(_))));
     let longer = vec![row(&[1.0, 2.0, 3.0]), row(&[3.0])];
     assert!(matches!(stack_inputs(&[two[0].clone(), longer.clone()]), Err(Error::Shape { .. })));

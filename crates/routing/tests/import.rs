@@ -3,10 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use blindroute_protocol::{Clear, Tensor};
+use blindroute_protocol::{Clear, Party, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, Choices, ImportError, ImportOptions, Imported, Pooling, Precision, PublicPart,
-    Published, ShareFile, split,
+    Published, ShareFile, SplitRandomness, split,
 };
 use blindroute_routing::program::{
     ModelPlan, RangeError, RouteInputs, RouteProgram, Task, check_ranges, weight_tensors,
@@ -165,10 +165,11 @@ fn encoders_of_any_depth_and_width_give_the_published_embedding() {
         // The stored form and the split are of the same sizes.
         let stored = Bundle::read(&bundle.write().unwrap()).unwrap().bundle;
         assert_eq!(stored.digest(), bundle.digest());
-        let files = split(&stored, &blindroute_protocol::Seed::new([7; 16])).unwrap();
-        let specs = PublicPart::read(&files.public).unwrap().plan.weights();
-        for share in &files.shares {
-            ShareFile::read(share).unwrap().weights(&specs).unwrap();
+        let files = split(&stored, &SplitRandomness::new(&[7; SplitRandomness::BYTES])).unwrap();
+        let public = PublicPart::read(&files.public).unwrap();
+        let specs = public.plan.weights();
+        for (share, party) in files.shares.iter().zip([Party::Zero, Party::One]) {
+            ShareFile::read(share, &public.expected_share(party)).unwrap().weights(&specs).unwrap();
         }
     }
 }

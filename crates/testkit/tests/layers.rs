@@ -23,7 +23,8 @@ fn unsafe_code_is_in_crate_ring_only() {
     let others = std::fs::read_dir(crates()).unwrap().map(|entry| entry.unwrap().path());
     for home in others.filter(|path| path.is_dir() && !path.ends_with("ring")) {
         // One exception: the allocator with which tests look at freed memory.
-        for path in sources(&home.join("src")).into_iter().filter(|path| !path.ends_with("testkit/src/freed_memory.rs")) {
+        for path in sources(&home.join("src")).into_iter().filter(|path| !path.ends_with("testkit/src/freed_memory.rs"))
+        {
             let words = tokens(&std::fs::read_to_string(&path).unwrap());
             assert!(!words.iter().any(|word| word == "unsafe"), "{} has unsafe code", path.display());
         }
