@@ -97,7 +97,9 @@ fn case_48_centroids_within_the_resolution_give_a_model() {
     let world = World::of(Bundle::new(parts).unwrap());
     for seed in 0..300 {
         let mut next = generator(seed);
-        let embedding = Matrix::from_fn(1, HIDDEN, |_, column| if column == 0 { 8.0 * unit } else { next() as f32 });
+        let mut data: Vec<f32> = (0..HIDDEN).map(|_| next() as f32).collect();
+        data[0] = 8.0 * unit;
+        let embedding = Matrix::new(1, HIDDEN, data).unwrap();
         let found = world.private(seed, Task::Head { router: 0 }, &head_inputs(&embedding, 0.5));
         assert!(one_hot(&found).is_some(), "seed {seed}: no model");
     }
@@ -113,7 +115,7 @@ fn whatever_is_shared_as_lambda_is_one_from_0_to_16() {
         assert_eq!((form.shape.len(), form.bits, form.fraction), (4, 5, 0), "twenty bits, all of which are a λ");
         for seed in 0..8 {
             let mut next = generator(40 + seed);
-            let embedding = Matrix::from_fn(1, HIDDEN, |_, _| next() as f32);
+            let embedding = Matrix::new(1, HIDDEN, (0..HIDDEN).map(|_| next() as f32).collect()).unwrap();
             let mut inputs = head_inputs(&embedding, 0.0);
             let digits: Vec<u32> = (0..4).map(|_| ((next() + 1.0) * 16.0) as u32 % 32).collect();
             inputs[1] = Tensor::new(Shape::row(4), digits.iter().map(|&digit| digit as f32).collect());
