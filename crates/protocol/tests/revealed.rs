@@ -17,7 +17,7 @@ body!(Routed { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let scores = machine.input::<u64>(0)?;
     let scores = machine.open(scores)?;
-    let best = gates::argmax(machine, &scores, 0, 5)?;
+    let best = gates::argmax(machine, &scores, &Comparison::exact(5, 4))?;
     machine.reveal_bits(best, "the choice of each prompt")
 });
 

@@ -345,7 +345,7 @@ mod tests {
         let told = dealer.failure(None);
         assert_eq!(told.kind, FailureKind::Busy);
         let client = SessionError::from(LinkError::Failed { peer: Role::Server0, failure: told });
-        assert!(client.is_at_limit() && !client.is_dead_session());
-        assert!(!SessionError::Stopping.is_at_limit());
+        assert!(client.is_busy() && !client.is_dead_session());
+        assert!(!SessionError::Stopping.is_busy());
     }
 }
