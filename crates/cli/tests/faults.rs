@@ -73,7 +73,7 @@ fn absent_parties_are_named() {
         for part in says {
             assert!(error.contains(part), "{part:?} is not in {error}");
         }
-        error.to_owned()
+        error
     };
     refused(&fleet, &["cannot reach server0", &fleet.address(Role::Server0), "check that it runs"]);
     fleet.start(Role::Server0);
