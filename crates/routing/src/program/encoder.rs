@@ -50,6 +50,8 @@ pub(super) struct EncoderInputs<I: Interpreter> {
     pub(super) padding: Share<I, u32>,
     /// `[B, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only.
     pub(super) pooling: Option<Share<I, u64>>,
+    /// What is not the encoder's and leaves with its inputs, in the same opening: λ's digits.
+    pub(super) digits: Option<Share<I, u32>>,
 }
 
 pub(super) struct Encoder<'a> {
@@ -106,12 +108,14 @@ impl Encoder<'_> {
         scaled.subtract(&mean)
     }
 
-    /// The embeddings, `[B, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
+    /// The embeddings, `[B, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]),
+    /// and the digits, opened.
     pub(super) fn run<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         inputs: EncoderInputs<I>,
-    ) -> Result<Share<I, u64>, Error> {
+    ) -> Result<(Share<I, u64>, Option<Masked<I, u32>>), Error> {
+        let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
         let weights = inputs.pooling.map(|share| machine.defer(share)).transpose()?;
         // Every head of a prompt has that prompt's padding.
         let padding = inputs.padding.restructure(&Structure::RepeatMatrices(self.plan.heads));
@@ -119,6 +123,7 @@ impl Encoder<'_> {
         machine.exchange()?;
         let mut x = machine.take(tokens)?;
         let weights = weights.map(|pending| machine.take(pending)).transpose()?;
+        let digits = digits.map(|pending| machine.take(pending)).transpose()?;
         // The first residual is the input itself; it is public to the client, so the client sends its means.
         let narrow = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
         let first = machine.share_of(&narrow)?.raise(FRACTION).subtract(&inputs.means)?;
@@ -164,7 +169,7 @@ impl Encoder<'_> {
         };
         let scaled = machine.scale_columns(&pooled, find(self.specs, "embedding.gain")?)?;
         let bias = machine.bias(find(self.specs, "embedding.bias")?, HEAD_FRACTION + FRACTION)?;
-        scaled.add(&bias)
+        Ok((scaled.add(&bias)?, digits))
     }
 
     /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all heads of all prompts at once; normalised after the

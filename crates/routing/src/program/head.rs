@@ -61,9 +61,8 @@ impl Head<'_> {
         }
     }
 
-    fn price<I: Interpreter>(&self, machine: &mut Machine<I>, lambda: Pending<I, u64>) -> Result<Share<I, u64>, Error> {
-        let lambda = machine.take(lambda)?;
-        machine.linear(&lambda, self.weight("cost")?)
+    fn price<I: Interpreter>(&self, machine: &mut Machine<I>, lambda: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
+        machine.linear(lambda, self.weight("cost")?)
     }
 
     /// Nearest centroid, then the least of that cluster's error + λ·cost. Nine openings.
@@ -75,8 +74,9 @@ impl Head<'_> {
     ) -> Result<Bits<I>, Error> {
         let products = machine.linear(embedding, self.weight("centroids")?)?;
         let products = keys(machine, products)?;
+        let lambda = machine.take(lambda)?;
         let errors = gates::one_hot_row(machine, &products, &comparison(), self.weight("errors")?)?;
-        let burden = errors.add(&self.price(machine, lambda)?)?.scale(-1);
+        let burden = errors.add(&self.price(machine, &lambda)?)?.scale(-1);
         let burden = keys(machine, burden)?;
         gates::argmax(machine, &burden, &comparison())
     }
@@ -90,7 +90,8 @@ impl Head<'_> {
     ) -> Result<Bits<I>, Error> {
         let scores = machine.linear(embedding, self.weight("weight")?)?;
         let scores = scores.add(&machine.bias(self.weight("bias")?, HEAD_PRODUCT)?)?;
-        let scores = scores.subtract(&self.price(machine, lambda)?)?;
+        let lambda = machine.take(lambda)?;
+        let scores = scores.subtract(&self.price(machine, &lambda)?)?;
         let scores = keys(machine, scores)?;
         gates::argmax(machine, &scores, &comparison())
     }
@@ -109,6 +110,7 @@ impl Head<'_> {
     ) -> Result<Bits<I>, Error> {
         let inner = machine.linear(embedding, self.weight("w1")?)?;
         let inner = machine.open(inner)?;
+        let lambda = machine.take(lambda)?;
         // The ring is spent: a lifted copy goes with the comparison's first exchange.
         let copy = machine.extend::<u64, u64>(&inner, HEAD_FRACTION, 64)?;
         let copy = machine.defer(copy)?;
@@ -122,7 +124,7 @@ impl Head<'_> {
         let norm = machine.square_sum::<u64, u64>(&query, HEAD_FRACTION - 14, 48)?;
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;
-        let price = self.price(machine, lambda)?;
+        let price = self.price(machine, &lambda)?;
         let price = gates::sort_keys(machine, price.scale(-1), HEAD_PRODUCT - SCORE_FRACTION, KEY_RING)?;
         let price = machine.defer(price)?;
         let norm = machine.open(norm)?;

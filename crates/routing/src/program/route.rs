@@ -172,7 +172,7 @@ impl Program for RouteProgram {
             Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.run(machine),
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
-                let embedding = encoder.run(machine, inputs)?;
+                let (embedding, _) = encoder.run(machine, inputs)?;
                 // The fraction bits below the embedding's own are those of products with single weights, and the bits
                 // above its ring those of inputs that no tokens give: neither is the client's to know.
                 let embedding = machine.cut(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
@@ -180,12 +180,11 @@ impl Program for RouteProgram {
             }
             Task::Route { router, .. } => {
                 let count = self.inputs().len();
-                let inputs = encoder_inputs(machine, count - 1)?;
-                // λ's digits leave with the encoder's inputs, λ with the embedding.
-                let digits = machine.input::<u32>(count - 1)?;
-                let digits = machine.defer(digits)?;
-                let embedding = encoder.run(machine, inputs)?;
-                let digits = machine.take(digits)?;
+                let mut inputs = encoder_inputs(machine, count - 1)?;
+                inputs.digits = Some(machine.input(count - 1)?);
+                let (embedding, digits) = encoder.run(machine, inputs)?;
+                let digits = digits.ok_or_else(|| Error::Program("a route without a λ".into()))?;
+                // λ leaves with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
                 let embedding = machine.cut(embedding, FRACTION)?;
                 let embedding = machine.open(embedding)?;
@@ -233,5 +232,6 @@ fn encoder_inputs<I: Interpreter>(machine: &mut Machine<I>, count: usize) -> Res
         means: machine.input(1)?,
         padding: machine.input(2)?,
         pooling: if count == 4 { Some(machine.input(3)?) } else { None },
+        digits: None,
     })
 }
