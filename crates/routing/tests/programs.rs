@@ -5,7 +5,7 @@
 
 mod common;
 
-use blindroute_protocol::{Clear, Meter, Program, Shape, Tensor, Tuning};
+use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Seed, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
 use blindroute_routing::program::{
     EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, SelectMethod, SelectProgram, Task, head_inputs,
@@ -139,6 +139,24 @@ fn whatever_is_shared_as_lambda_is_one_from_0_to_16() {
     for (outside, nearest) in [(-1.0, [0.0; 4]), (f32::NAN, [0.0; 4]), (16.0, [31.0; 4]), (f32::INFINITY, [31.0; 4])] {
         assert_eq!(head_inputs(&embedding, outside)[1].data(), nearest, "{outside}");
     }
+}
+
+#[test]
+fn whatever_is_shared_as_pooling_weights_is_small() {
+    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
+    let task = Task::Embed { bucket: 32 };
+    let form = world.program(task).inputs()[3];
+    assert_eq!((form.bits, form.fraction), (19, 16), "from -4 to 4: no power of two to read other bits by");
+    let mut inputs = world.inputs(&prompt(9, 4), 32).tensors;
+    // Beyond what an honest client gives, and still what the program says.
+    inputs[3] = Tensor::new(form.shape, (0..32).map(|token| if token % 2 == 0 { 1.75 } else { -1.0 }).collect());
+    let [private, clear] = [world.private(3, task, &inputs), world.clear(task, inputs.clone())];
+    for (a, b) in private.values[0].iter().zip(&clear.values[0]) {
+        assert!((a - b).abs() < 0.05 + 0.01 * b.abs(), "{a}, in the clear {b}");
+    }
+    inputs[3] = Tensor::new(form.shape, vec![65536.0; 32]);
+    let refused = Inputs::share(&world.program(task).inputs(), &inputs, &Seed::new([1; 16])).map(drop);
+    assert!(matches!(refused, Err(Error::InputRange { input: 3, .. })), "{refused:?}");
 }
 
 #[test]

@@ -28,8 +28,8 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Exchanges whose messages are kept for shares not taken yet.
-const KEPT_EXCHANGES: usize = 4;
+/// Exchanges whose messages are kept for shares not taken yet: as many as a LayerNorm has.
+const KEPT_EXCHANGES: usize = 6;
 
 /// A server's online run of a program.
 pub struct Online<'a> {

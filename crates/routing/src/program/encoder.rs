@@ -48,8 +48,9 @@ pub(super) struct EncoderInputs<I: Interpreter> {
     pub(super) means: Share<I, u32>,
     /// `[B, 1, T]`: 0 for tokens, a large negative number for padding, of twice [`ACTIVATION`] fraction bits.
     pub(super) padding: Share<I, u32>,
-    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only.
-    pub(super) pooling: Option<Share<I, u64>>,
+    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only. In a ring that holds nothing much larger: in a
+    /// wide one a client could multiply the last activations by any number.
+    pub(super) pooling: Option<Share<I, u32>>,
     /// What is not the encoder's and leaves with its inputs, in the same opening: λ's digits.
     pub(super) digits: Option<Share<I, u32>>,
 }
@@ -127,7 +128,7 @@ impl Encoder<'_> {
         // The first residual is the input itself; it is public to the client, so the client sends its means.
         let narrow = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
         let first = machine.share_of(&narrow)?.raise(FRACTION).subtract(&inputs.means)?;
-        let mut residual = Some(first);
+        let (mut residual, mut wide) = (Some(first), None);
         for layer in 0..self.plan.layers {
             let context = self.attention(machine, &x, &padding, layer)?;
             let residual = match residual.take() {
@@ -152,13 +153,22 @@ impl Encoder<'_> {
                 let bits = if lifts_heads(machine) { NARROW } else { INPUT };
                 gates::layer_norm(machine, sum, Target { bits, fraction: ACTIVATION })?
             } else {
+                // The pooling weights in their product's ring leave with the norm's first opening.
+                wide = match &weights {
+                    Some(weights) => {
+                        let weights = machine.extend::<u32, u64>(weights, 0, 64)?;
+                        Some(machine.defer(weights)?)
+                    }
+                    None => None,
+                };
                 // What follows cuts further, so the last activations have a wide ring, and their product a wider one.
                 let last = gates::layer_norm::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
                 machine.to_word::<u128, u64>(&last)?
             };
         }
-        let pooled = match (self.plan.pooling, weights) {
+        let pooled = match (self.plan.pooling, wide) {
             (Pooling::Mean, Some(weights)) => {
+                let weights = machine.take(weights)?;
                 let pooled = machine.matmul(&weights, &x)?;
                 let fraction = pooled.form().fraction;
                 let pooled = machine.cut(pooled, fraction - HEAD_FRACTION)?;

@@ -1,6 +1,6 @@
 //! What the client shares with the servers.
 
-use super::plan::{ACTIVATION, HEAD_FRACTION, INPUT, ModelPlan, NARROW, POOLING, PRODUCT, SCORES};
+use super::plan::{ACTIVATION, HEAD_FRACTION, INPUT, ModelPlan, NARROW, POOLING, POOLING_RING, PRODUCT, SCORES};
 use super::route::Task;
 use super::select::SelectProgram;
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
@@ -39,7 +39,7 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task, batch: usize) -> Vec<For
             Form::new(rows(bucket), SCORES, 2 * ACTIVATION),
         ];
         if plan.encoder.pooling == Pooling::Mean {
-            forms.push(Form::new(rows(bucket), 64, POOLING));
+            forms.push(Form::new(rows(bucket), POOLING_RING, POOLING));
         }
         forms
     };

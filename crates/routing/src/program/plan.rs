@@ -14,6 +14,9 @@ pub(super) const PRODUCT: u32 = ACTIVATION + FRACTION;
 pub(super) const LAST: u32 = 12;
 /// Fraction bits of the pooling weights.
 pub(super) const POOLING: u32 = 16;
+/// Ring of the pooling weights as the client shares them: room for 1, and two bits for extending. Whatever is shared in
+/// it is a number from −4 to 4.
+pub(super) const POOLING_RING: u32 = POOLING + 3;
 /// Ring of activations and layers: room for 2^10 in a product.
 pub(super) const NARROW: u32 = 32;
 /// Ring of the attention's input, queries, keys and values where they are opened once: what is cut after that product
