@@ -123,7 +123,7 @@ fn an_encoder_of_the_same_shape_with_other_tables_is_not_the_servers() {
     let configuration = fleet.configuration(Role::Client);
     for (bundle, says) in [(own, "cannot reach server0"), (other, "not the one that the servers' public part")] {
         let mut arguments: Vec<&OsStr> =
-            ["route", PROMPT, "--placement", "head", "--bundle"].map(AsRef::as_ref).to_vec();
+            ["route", PROMPT, "--retry", "0", "--placement", "head", "--bundle"].map(AsRef::as_ref).to_vec();
         arguments.extend([bundle.as_os_str(), "--config".as_ref(), configuration.as_os_str()]);
         let ran = run(&arguments);
         assert!(ran.error().contains(says), "{}", ran.stderr);

@@ -16,15 +16,6 @@ const SIGNALS: [(i32, &str); 2] = {
     [(SIGTERM, "SIGTERM"), (SIGINT, "SIGINT")]
 };
 
-/// Whether this process was started with SIGHUP ignored, as by `nohup`: it is to outlive its terminal. Where the system
-/// does not tell, it counts as not ignored.
-fn outlives_its_terminal() -> bool {
-    let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    // Bit 0 is signal 1, SIGHUP.
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
-}
-
 type Callback = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
@@ -106,13 +97,23 @@ impl Shutdown {
         }
     }
 
+    /// Whether this process was started with SIGHUP ignored, as by `nohup`: it is to outlive its terminal. Where the system
+    /// does not tell, it counts as not ignored.
+    #[must_use]
+    pub fn ignores_hangups() -> bool {
+        let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        // Bit 0 is signal 1, SIGHUP.
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    }
+
     /// Sets the flag on the signals by which people and systems end a process: SIGTERM, SIGINT, SIGHUP and SIGQUIT. The
     /// reason is the signal's name. SIGHUP that is ignored when this is called, as under `nohup`, stays ignored.
     ///
     /// # Errors
     /// The system refused the handler or the thread.
     pub fn on_signals(&self) -> io::Result<()> {
-        let ignored = outlives_its_terminal();
+        let ignored = Self::ignores_hangups();
         let wanted = SIGNALS.iter().filter(|(_, name)| !(ignored && *name == "SIGHUP"));
         let mut signals = signal_hook::iterator::Signals::new(wanted.map(|(number, _)| *number))?;
         let shutdown = self.clone();
