@@ -115,28 +115,38 @@ impl Inputs {
         forms.iter().map(Form::packed_len).sum()
     }
 
+    /// Whether every value is a number that has a place in its ring: what a client asks before it shares. Integers are
+    /// meant modulo their ring, so they need only be numbers.
+    ///
+    /// # Errors
+    /// Which input holds one that is not; never the value.
+    pub fn check(forms: &[Form], values: &[Tensor<f32>]) -> Result<(), Error> {
+        for (input, (form, value)) in forms.iter().zip(values).enumerate() {
+            let limit = match form.fraction {
+                0 => f64::INFINITY,
+                fraction => 2f64.powi(form.bits as i32 - 1 - fraction as i32),
+            };
+            // NaN is not below the limit.
+            if !value.data().iter().all(|&x| f64::from(x).abs() < limit) {
+                return Err(Error::InputRange { input, bits: form.bits, fraction: form.fraction });
+            }
+        }
+        Ok(())
+    }
+
     /// The client's side: what party one gets, when party zero gets `seed`.
     ///
     /// # Errors
-    /// If the values do not fit the forms, in shape or range.
+    /// If the values do not fit the forms. Their range is not looked at: see [`check`](Self::check).
     pub fn share(forms: &[Form], values: &[Tensor<f32>], seed: &Seed) -> Result<Vec<u8>, Error> {
         let mut prg = Prg::new(seed);
         let mut bytes = Zeroizing::new(Vec::with_capacity(Self::byte_len(forms)));
         if forms.len() != values.len() {
             return Err(Error::Program(format!("{} inputs were given, the program has {}", values.len(), forms.len())));
         }
-        for (input, (form, value)) in forms.iter().zip(values).enumerate() {
+        for (form, value) in forms.iter().zip(values) {
             if form.shape != value.shape() {
                 return Err(Error::Shape { what: "input", expected: form.shape, found: value.shape() });
-            }
-            // Integers are meant modulo their ring; numbers with a fraction have a place in theirs, or none.
-            let limit = match form.fraction {
-                0 => f64::MAX,
-                fraction => 2f64.powi(form.bits as i32 - 1 - fraction as i32),
-            };
-            // NaN is not below the limit.
-            if !value.data().iter().all(|&x| f64::from(x).abs() < limit) {
-                return Err(Error::InputRange { input, bits: form.bits, fraction: form.fraction });
             }
             let mut share = Secret::new(Tensor::new(form.shape, prg.words::<u64>(form.shape.len())));
             for (word, &x) in share.expose_mut().data_mut().iter_mut().zip(value.data()) {
@@ -287,8 +297,7 @@ mod tests {
 
     #[test]
     fn case_16_what_is_no_number_or_too_large_is_not_shared() {
-        let seed = Seed::new([7; 16]);
-        let share = |form: Form, values: Vec<f32>| Inputs::share(&[form], &[Tensor::new(form.shape, values)], &seed);
+        let share = |form: Form, values: Vec<f32>| Inputs::check(&[form], &[Tensor::new(form.shape, values)]);
         let form = Form::new(Shape::row(2), 40, 16);
         assert!(share(form, vec![-8_388_607.0, 0.5]).is_ok());
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 8_388_608.0, -1e30] {

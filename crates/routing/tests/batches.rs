@@ -232,7 +232,7 @@ fn a_batch_has_limits() {
     let shapes =
         |batch| -> Vec<Shape> { program(route(32), batch).unwrap().inputs().iter().map(|form| form.shape).collect() };
     assert_eq!(shapes(1)[0], Shape::matrix(32, 384));
-    let expected = [(32, 384), (32, 1), (1, 32), (1, 32), (1, 1)];
+    let expected = [(32, 384), (32, 1), (1, 32), (1, 32), (1, 4)];
     assert_eq!(shapes(5), expected.map(|(rows, columns)| Shape::new(5, rows, columns)));
 }
 

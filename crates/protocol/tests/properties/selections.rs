@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 body!(Argmax { low: u32 }, |this, machine| {
     let x = machine.input::<u64>(0)?;
-    let x = gates::sort_keys(machine, x, this.low, 40)?;
+    let x = machine.cut(x, this.low)?;
     let x = machine.open(x)?;
     let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
     machine.reveal_bits(bits, "a test")
@@ -17,9 +17,9 @@ body!(Argmax { low: u32 }, |this, machine| {
 body!(TopK { k: usize }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let score = machine.input::<u64>(1)?;
-    let score = gates::sort_keys(machine, score, 3, 40)?;
+    let score = machine.cut(score, 3)?;
     let score = machine.defer(score)?;
-    let x = gates::sort_keys(machine, x, 3, 40)?;
+    let x = machine.cut(x, 3)?;
     let x = machine.open(x)?;
     let score = machine.take(score)?;
     let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, &Comparison::exact(5, 4))?;

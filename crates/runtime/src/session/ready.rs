@@ -55,6 +55,7 @@ impl std::fmt::Debug for SharedInputs {
 
 impl SharedInputs {
     pub(super) fn new(forms: &[Form], inputs: &[Tensor<f32>]) -> Result<Self, SessionError> {
+        Inputs::check(forms, inputs)?;
         let seed = WireSeed::generate()?;
         let for_one = Zeroizing::new(Inputs::share(forms, inputs, &super::generator_seed(&seed))?);
         Ok(Self { seed, for_one })
