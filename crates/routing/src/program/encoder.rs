@@ -55,6 +55,14 @@ pub(super) struct EncoderInputs<I: Interpreter> {
     pub(super) digits: Option<Share<I, u32>>,
 }
 
+/// What the encoder leaves.
+pub(super) struct Encoded<I: Interpreter> {
+    /// `[B, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
+    pub(super) embedding: Share<I, u64>,
+    /// The inputs' digits, opened.
+    pub(super) digits: Option<Masked<I, u32>>,
+}
+
 pub(super) struct Encoder<'a> {
     pub(super) plan: &'a EncoderPlan,
     pub(super) specs: &'a [WeightSpec],
@@ -109,13 +117,12 @@ impl Encoder<'_> {
         scaled.subtract(&mean)
     }
 
-    /// The embeddings, `[B, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]),
-    /// and the digits, opened.
+    /// The embeddings of the inputs' prompts, and the digits that came with them.
     pub(super) fn run<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         inputs: EncoderInputs<I>,
-    ) -> Result<(Share<I, u64>, Option<Masked<I, u32>>), Error> {
+    ) -> Result<Encoded<I>, Error> {
         let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
         let weights = inputs.pooling.map(|share| machine.defer(share)).transpose()?;
         // Every head of a prompt has that prompt's padding.
@@ -179,7 +186,7 @@ impl Encoder<'_> {
         };
         let scaled = machine.scale_columns(&pooled, find(self.specs, "embedding.gain")?)?;
         let bias = machine.bias(find(self.specs, "embedding.bias")?, HEAD_FRACTION + FRACTION)?;
-        Ok((scaled.add(&bias)?, digits))
+        Ok(Encoded { embedding: scaled.add(&bias)?, digits })
     }
 
     /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all heads of all prompts at once; normalised after the

@@ -1,6 +1,6 @@
 //! One route: placement, router and bucket as a program, for one prompt or a batch.
 
-use super::encoder::{Encoder, EncoderInputs};
+use super::encoder::{Encoded, Encoder, EncoderInputs};
 use super::head::Head;
 use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
 use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
@@ -172,7 +172,7 @@ impl Program for RouteProgram {
             Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.run(machine),
             Task::Embed { .. } => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
-                let (embedding, _) = encoder.run(machine, inputs)?;
+                let embedding = encoder.run(machine, inputs)?.embedding;
                 // The fraction bits below the embedding's own are those of products with single weights, and the bits
                 // above its ring those of inputs that no tokens give: neither is the client's to know.
                 let embedding = machine.cut(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
@@ -182,7 +182,7 @@ impl Program for RouteProgram {
                 let count = self.inputs().len();
                 let mut inputs = encoder_inputs(machine, count - 1)?;
                 inputs.digits = Some(machine.input(count - 1)?);
-                let (embedding, digits) = encoder.run(machine, inputs)?;
+                let Encoded { embedding, digits } = encoder.run(machine, inputs)?;
                 let digits = digits.ok_or_else(|| Error::Program("a route without a λ".into()))?;
                 // λ leaves with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
