@@ -20,12 +20,15 @@ pub(crate) struct Decided {
     pub(crate) batch: usize,
 }
 
+/// Each prompt's output, and what their session took.
+pub(crate) type Answered = (Vec<Output>, Ran);
+
 /// Asks for `count` prompts in one session by `run`, which is given their places; those whose answer names no single
 /// model go into another session, up to so many. Tells what came of each place.
 pub(crate) fn ask(
     count: usize,
     sessions: usize,
-    run: &mut dyn FnMut(&[usize]) -> Result<(Vec<Output>, Ran), PlacementError>,
+    run: &mut dyn FnMut(&[usize]) -> Result<Answered, PlacementError>,
     tell: &mut dyn FnMut(usize, Result<Decided, PlacementError>),
 ) {
     let mut places: Vec<usize> = (0..count).collect();
@@ -135,8 +138,11 @@ mod tests {
         Output { values: Vec::new(), bits: vec![(0..3).map(|index| Some(index) == model).collect()] }
     }
 
+    /// A prompt's place, and what came of it.
+    type Told = (usize, Result<Decided, PlacementError>);
+
     /// The places asked for in each session, and what came of each prompt, when `answers` names models a session.
-    fn asked_of(answers: &[&[Option<usize>]]) -> (Vec<Vec<usize>>, Vec<(usize, Result<Decided, PlacementError>)>) {
+    fn asked_of(answers: &[&[Option<usize>]]) -> (Vec<Vec<usize>>, Vec<Told>) {
         let (mut sessions, mut told) = (Vec::new(), Vec::new());
         let mut run = |places: &[usize]| {
             let answers = answers[sessions.len()];

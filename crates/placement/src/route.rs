@@ -1,11 +1,11 @@
 //! From prompts to reports: one prompt, or several that share sessions.
 
-use crate::ask::{Decided, Ran, SESSIONS, ask};
+use crate::ask::{Answered, Decided, Ran, SESSIONS, ask};
 use crate::error::PlacementError;
 use crate::report::{Milliseconds, RouteReport, seen};
 use crate::router::{PrivateRouter, Request, check_lambda};
 use crate::unknown;
-use blindroute_protocol::{Output, Tensor};
+use blindroute_protocol::Tensor;
 use blindroute_routing::bundle::Matrix;
 use blindroute_routing::program::{Placement, Task, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
@@ -151,12 +151,7 @@ impl PrivateRouter {
     }
 
     /// Runs a batch: each prompt's output, in the order of the inputs.
-    fn run(
-        &self,
-        asked: &Asked,
-        bucket: usize,
-        inputs: &[&[Tensor<f32>]],
-    ) -> Result<(Vec<Output>, Ran), PlacementError> {
+    fn run(&self, asked: &Asked, bucket: usize, inputs: &[&[Tensor<f32>]]) -> Result<Answered, PlacementError> {
         let batch = inputs.len();
         let Some(task) = asked.task(bucket) else {
             let task = Task::Route { router: asked.router, bucket };
