@@ -75,7 +75,8 @@ pub fn watched<T>(work: impl FnOnce() -> T) -> (T, Vec<Freed>) {
 
 /// Keeps a copy of a block that ends.
 fn look(bytes: &[u8]) {
-    if !WATCHING.load(Ordering::Relaxed) || INSIDE.replace(true) {
+    // A thread that panics prints its stack, under the lock that resolving one takes.
+    if !WATCHING.load(Ordering::Relaxed) || std::thread::panicking() || INSIDE.replace(true) {
         return;
     }
     if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {

@@ -16,7 +16,11 @@ use aes::{Aes128, Block};
 use zeroize::Zeroize;
 
 /// The key of one session's hashes, with its key schedules: make it once a session. Public.
-pub struct HashKey {
+///
+/// The schedules have one place on the heap, as a seed has: whoever searches freed memory need not tell them from secrets.
+pub struct HashKey(Box<Ciphers>);
+
+struct Ciphers {
     tree: Aes128,
     convert: Aes128,
 }
@@ -37,7 +41,7 @@ impl HashKey {
             cipher.encrypt_block(&mut block);
             Aes128::new(&block)
         });
-        Self { tree, convert }
+        Self(Box::new(Ciphers { tree, convert }))
     }
 }
 
@@ -62,12 +66,12 @@ impl<'a> Hash<'a> {
 
     /// The hashes of nodes' children: of a seed and a direction, 0 or 1.
     pub(super) fn children(&mut self, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
-        self.hash(&self.key.tree, nodes, out);
+        self.hash(&self.key.0.tree, nodes, out);
     }
 
     /// Blocks of values: of a seed and a block's number below 8.
     pub(super) fn values(&mut self, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {
-        self.hash(&self.key.convert, nodes, out);
+        self.hash(&self.key.0.convert, nodes, out);
     }
 
     fn hash(&mut self, cipher: &'a Aes128, nodes: impl Iterator<Item = (u128, u128)> + Clone, out: &mut [u128]) {

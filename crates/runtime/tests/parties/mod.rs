@@ -338,6 +338,6 @@ pub fn key() -> Search {
 /// A report of zeros.
 fn report(session: SessionId) -> SessionReport {
     let mut bytes = session.0.to_vec();
-    bytes.extend([0; 8 + 8 + 4 + 8 + 8 + 8 + 4]);
+    bytes.extend([0; 8 + 8 + 4 + 8 + 8 + 8]);
     SessionReport::decode(&bytes).unwrap()
 }
