@@ -5,7 +5,7 @@
 //! whole record; a torn last record belongs to a `consume` that never returned, whose material nobody touched, and is
 //! cut off safely. A damaged record elsewhere is no crash's work: the ledger then refuses to open.
 //!
-//! Time and memory are bounded too. A file that holds [`GENERATION`] sessions becomes the old one, in place of the old one
+//! Time and memory are bounded too. A file that holds `GENERATION` sessions becomes the old one, in place of the old one
 //! before it, and another begins; a filter for each answers "surely new" for almost every identifier, and the rest are
 //! looked up in its file. So the last half a million sessions at least are refused, and older ones are forgotten. That
 //! is safe: material is never made from an identifier. The dealer draws a session's seeds from the system when it grants

@@ -217,11 +217,15 @@ pub fn servers() -> Search {
             request: REQUEST.to_vec(),
         };
         links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
-        links.iter_mut().for_each(|link| drop(link.receive_message::<ServerReady>().unwrap()));
+        for link in &mut links {
+            link.receive_message::<ServerReady>().unwrap();
+        }
         links[0].send_long(Kind::Input, 0, input_key.expose()).unwrap();
         links[1].send_long(Kind::Input, 0, &for_one).unwrap();
         let outputs = links.each_mut().map(|link| link.receive_long(Kind::Output, 0, expected).unwrap());
-        links.iter_mut().for_each(|link| drop(link.receive_message::<SessionReport>().unwrap()));
+        for link in &mut links {
+            link.receive_message::<SessionReport>().unwrap();
+        }
         links.into_iter().for_each(Link::close);
         zero.stop();
         one.stop();
