@@ -6,7 +6,7 @@ use blindroute_protocol::{
     BitTensor, Form, Inputs, Output, OutputSize, OutputSpec, Shape, WeightKind, WeightShares, WeightSpec,
 };
 use blindroute_ring::pack;
-use blindroute_routing::bundle::{Bundle, container};
+use blindroute_routing::bundle::{Bundle, ImportOptions, Published, container};
 use blindroute_routing::tokenizer::Tokenizer;
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
@@ -17,6 +17,18 @@ use std::sync::OnceLock;
 /// The bundle's reader.
 pub fn bundle(bytes: &[u8]) {
     let _ = Bundle::read(bytes);
+}
+
+/// The import of a published encoder: arbitrary weights, and an arbitrary configuration.
+pub fn published(bytes: &[u8]) {
+    let config = br#"{"model_type":"bert","architectures":["BertModel"],"hidden_size":8,"num_hidden_layers":1,
+        "num_attention_heads":2,"intermediate_size":16,"vocab_size":7,"max_position_embeddings":256,
+        "type_vocab_size":2,"layer_norm_eps":1e-12,"hidden_act":"gelu"}"#;
+    let tokenizer = SAMPLE_TOKENIZER.as_bytes();
+    for (weights, config) in [(bytes, config.as_slice()), (b"".as_slice(), bytes)] {
+        let files = Published { weights, config, tokenizer, pooling: None, modules: None };
+        assert!(Bundle::import(&files, &ImportOptions::default()).is_err(), "no encoder comes of noise");
+    }
 }
 
 /// The container's reader, for its two kinds of file.
@@ -30,17 +42,16 @@ pub fn container(bytes: &[u8]) {
 }
 
 /// A small tokenizer of the published kind.
+const SAMPLE_TOKENIZER: &str = r###"{"version":"1.0","added_tokens":[],"truncation":null,"padding":null,
+    "normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,
+    "strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},
+    "post_processor":null,"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
+    "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",
+    "max_input_chars_per_word":20,"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"a":4,"##a":5,"!":6}}}"###;
+
 fn sample() -> &'static Tokenizer {
     static SAMPLE: OnceLock<Tokenizer> = OnceLock::new();
-    SAMPLE.get_or_init(|| {
-        let json = r###"{"version":"1.0","added_tokens":[],"truncation":null,"padding":null,
-            "normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,
-            "strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},
-            "post_processor":null,"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
-            "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",
-            "max_input_chars_per_word":20,"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"a":4,"##a":5,"!":6}}}"###;
-        Tokenizer::from_json(json.as_bytes()).expect("the sample is a tokenizer")
-    })
+    SAMPLE.get_or_init(|| Tokenizer::from_json(SAMPLE_TOKENIZER.as_bytes()).expect("the sample is a tokenizer"))
 }
 
 /// The tokenizer on arbitrary text, and its reader on arbitrary JSON.
@@ -140,6 +151,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
             super::bundle(&bytes);
+            super::published(&bytes);
             super::container(&bytes);
             super::tokenizer(&bytes);
             super::messages(&bytes);
