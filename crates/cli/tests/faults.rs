@@ -4,7 +4,7 @@
 
 mod harness;
 
-use blindroute_placement::ModelCatalogue;
+use blindroute_placement::BundleCatalogue;
 use blindroute_protocol::Tensor;
 use blindroute_routing::program::{RouteInputs, Task};
 use blindroute_runtime::faults::{Direction, Proxy, StreamFault};
@@ -29,7 +29,7 @@ fn patience(seconds: f64) -> Timeouts {
 
 /// A client in this process, and a task of a bucket with its inputs.
 struct Caller {
-    client: Client<ModelCatalogue>,
+    client: Client<BundleCatalogue>,
     request: Vec<u8>,
     inputs: Vec<Tensor<f32>>,
 }
@@ -37,11 +37,11 @@ struct Caller {
 impl Caller {
     fn at(fleet: &Fleet, addresses: [String; 2], bucket: usize, stall: f64) -> Self {
         let public = fleet.public();
-        let catalogue = Arc::new(ModelCatalogue::of(&public));
+        let catalogue = Arc::new(BundleCatalogue::of(&public));
         let client = Client::new(catalogue, addresses, fleet.endpoint(Role::Client), patience(stall));
         let ids: Vec<u32> = (0..bucket as u32 - 5).map(|place| 1000 + place).collect();
         let inputs = RouteInputs::embed(&public.embedding, &public.encoder, &ids, bucket).unwrap();
-        let request = ModelCatalogue::request(Task::Route { router: 0, bucket });
+        let request = BundleCatalogue::request(Task::Route { router: 0, bucket });
         Self { client, request, inputs: inputs.with_lambda(0.1) }
     }
 
@@ -257,7 +257,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
         model,
         request: request.to_vec(),
     };
-    let digest = ModelCatalogue::of(&fleet.public()).digest();
+    let digest = BundleCatalogue::of(&fleet.public()).digest();
     for (message, kind, says) in [
         (hello(digest, b"{\"task\":\"route\",\"router\":0,\"bucket\":33}"), FailureKind::BadRequest, "33"),
         (hello(digest, b"{\"task\":\"route\",\"router\":9,\"bucket\":32}"), FailureKind::BadRequest, "9"),
@@ -337,8 +337,8 @@ fn shares_of_two_splits_or_one_position_are_refused() {
     fleet.kill(Role::Server1);
 
     // Forged: a server 1 that says it holds position 0's share. The dealer notices, and so does server 0.
-    let digest = ModelCatalogue::of(&fleet.public()).digest();
-    let request = ModelCatalogue::request(Task::Route { router: 0, bucket: 32 });
+    let digest = BundleCatalogue::of(&fleet.public()).digest();
+    let request = BundleCatalogue::request(Task::Route { router: 0, bucket: 32 });
     let timeouts = patience(4.0);
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();
@@ -380,8 +380,8 @@ fn shares_of_two_splits_or_one_position_are_refused() {
 fn a_session_is_used_once_whatever_crashes() {
     let mut fleet = Fleet::new(4.0);
     fleet.start_all();
-    let digest = ModelCatalogue::of(&fleet.public()).digest();
-    let request = ModelCatalogue::request(Task::Head { router: 0 });
+    let digest = BundleCatalogue::of(&fleet.public()).digest();
+    let request = BundleCatalogue::request(Task::Head { router: 0 });
     let timeouts = patience(8.0);
     let client = fleet.endpoint(Role::Client);
     let connect = |fleet: &Fleet, role: Role| Link::connect(&fleet.address(role), &client, role, &timeouts).unwrap();

@@ -5,7 +5,7 @@ mod harness;
 
 use blindroute_protocol::Meter;
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::{ModelPlan, RouteProgram, Task};
+use blindroute_routing::program::{BundlePlan, RouteProgram, Task};
 use blindroute_runtime::{Role, Shutdown};
 use harness::{
     Fleet, Process, all_gone, children, command, default_bundle, entries, nowhere_in_files, run, run_within, signal,
@@ -35,7 +35,7 @@ fn three_placements_choose_the_same_model_and_report_what_it_cost() {
         .map(|(id, prompt)| format!("{}\n", serde_json::json!({"id": format!("p{id}"), "prompt": prompt})))
         .collect();
     let bundle = Bundle::open(&default_bundle()).unwrap().bundle;
-    let plan = Arc::new(ModelPlan::of(&bundle));
+    let plan = Arc::new(BundlePlan::of(&bundle));
     let mut models: Vec<Vec<Value>> = Vec::new();
     for placement in ["full", "head", "local"] {
         let route = command(&["route", "--input", "-", "--placement", placement]);
@@ -53,7 +53,7 @@ fn three_placements_choose_the_same_model_and_report_what_it_cost() {
 }
 
 /// Every field that the main job promises, with sane values.
-fn check(placement: &str, answer: &Value, plan: &Arc<ModelPlan>) {
+fn check(placement: &str, answer: &Value, plan: &Arc<BundlePlan>) {
     let number = |pointer: &str| answer.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}"));
     assert_eq!((&answer["placement"], &answer["router"]), (&placement.into(), &"uniroute".into()));
     assert!(answer["model"].as_str().is_some_and(|model| !model.is_empty()), "{answer}");

@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc};
 use blindroute_protocol::{Clear, Tensor};
 use blindroute_routing::{
     bundle::{Bundle, EmbeddingTables, EncoderConfig},
-    program::{ModelPlan, RouteInputs, RouteProgram, Task, weight_tensors},
+    program::{BundlePlan, RouteInputs, RouteProgram, Task, weight_tensors},
     tokenizer,
 };
 use rayon::prelude::*;
@@ -18,7 +18,7 @@ type Fault = Box<dyn Error + Send + Sync>;
 /// so that a router is trained on what it will see.
 #[derive(Debug)]
 pub struct ClearEmbedder {
-    plan: Arc<ModelPlan>,
+    plan: Arc<BundlePlan>,
     weights: Vec<Tensor<f32>>,
     tables: EmbeddingTables,
     config: EncoderConfig,
@@ -27,7 +27,7 @@ pub struct ClearEmbedder {
 impl ClearEmbedder {
     /// For the encoder of this bundle; its routers are not used.
     pub fn new(bundle: &Bundle) -> Result<Self, Fault> {
-        let plan = Arc::new(ModelPlan::of(bundle));
+        let plan = Arc::new(BundlePlan::of(bundle));
         let weights = weight_tensors(bundle, &plan)?;
         let parts = bundle.parts();
         Ok(Self { plan, weights, tables: parts.embedding.clone(), config: parts.encoder.clone() })

@@ -1,7 +1,8 @@
 //! Made-up samples and encoders, for tests.
 
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Model,
+    Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, LinearLayer, Matrix,
+    Model,
 };
 use rand_chacha::{
     ChaCha8Rng,
@@ -94,7 +95,7 @@ pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: 
     };
     let mut norm = || LayerNorm { gain: matrix(1, hidden, 1.0, 0.6), bias: matrix(1, hidden, 0.0, 0.6) };
     let norms: Vec<LayerNorm> = (0..5).map(|_| norm()).collect();
-    let mut linear = |inputs: usize, outputs: usize| Linear {
+    let mut linear = |inputs: usize, outputs: usize| LinearLayer {
         weight: matrix(inputs, outputs, 0.0, 2.0),
         bias: matrix(1, outputs, 0.0, 0.5),
     };

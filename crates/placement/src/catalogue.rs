@@ -2,20 +2,20 @@
 
 use blindroute_protocol::WeightSpec;
 use blindroute_routing::bundle::{ModelDigest, PublicPart};
-use blindroute_routing::program::{ModelPlan, RouteProgram, Task, TunedTask};
+use blindroute_routing::program::{BundlePlan, RouteProgram, Task, TunedTask};
 use blindroute_runtime::Catalogue;
 use blindroute_runtime::messages::Digest;
 use std::sync::Arc;
 
 /// The programs of one split bundle. A request is the JSON of a [`TunedTask`].
 #[derive(Clone, Debug)]
-pub struct ModelCatalogue {
-    plan: Arc<ModelPlan>,
+pub struct BundleCatalogue {
+    plan: Arc<BundlePlan>,
     digest: ModelDigest,
     measurements: bool,
 }
 
-impl ModelCatalogue {
+impl BundleCatalogue {
     /// The programs of a public part.
     pub fn of(public: &PublicPart) -> Self {
         Self { plan: Arc::new(public.plan.clone()), digest: public.digest, measurements: true }
@@ -35,7 +35,7 @@ impl ModelCatalogue {
     }
 }
 
-impl Catalogue for ModelCatalogue {
+impl Catalogue for BundleCatalogue {
     type Program = RouteProgram;
 
     fn digest(&self) -> Digest {
@@ -65,8 +65,8 @@ mod tests {
     #[test]
     fn a_task_has_one_form_on_the_wire() {
         let task = Task::Route { router: 1, bucket: 64 };
-        assert_eq!(ModelCatalogue::request(task), br#"{"task":"route","router":1,"bucket":64}"#);
-        let select = |method| ModelCatalogue::request(Task::Select { candidates: 112, keep: 4, method });
+        assert_eq!(BundleCatalogue::request(task), br#"{"task":"route","router":1,"bucket":64}"#);
+        let select = |method| BundleCatalogue::request(Task::Select { candidates: 112, keep: 4, method });
         for method in SelectMethod::ALL {
             let form = format!(r#"{{"task":"select","candidates":112,"keep":4,"method":"{method}"}}"#);
             assert_eq!(select(method), form.as_bytes());
@@ -84,10 +84,10 @@ mod tests {
         for (tuning, name) in [(Tuning::Lean, "lean"), (Tuning::Middle, "middle"), (Tuning::Far, "far")] {
             let tuned = TunedTask { tuning, ..task.into() };
             let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"{name}"}}"#);
-            assert_eq!(ModelCatalogue::request(tuned), form.as_bytes());
+            assert_eq!(BundleCatalogue::request(tuned), form.as_bytes());
             assert_eq!(serde_json::from_str::<TunedTask>(&form).unwrap(), tuned);
         }
-        let plain: TunedTask = serde_json::from_slice(&ModelCatalogue::request(task)).unwrap();
+        let plain: TunedTask = serde_json::from_slice(&BundleCatalogue::request(task)).unwrap();
         assert_eq!(plain, TunedTask::from(task));
         assert!(serde_json::from_str::<TunedTask>(r#"{"task":"head","router":1,"tuning":"magic"}"#).is_err());
     }

@@ -1,14 +1,13 @@
 //! Dealer and servers as child processes on loopback, with fresh certificates and a fresh split.
 
-use crate::catalogue::ModelCatalogue;
+use crate::catalogue::BundleCatalogue;
 use crate::error::PlacementError;
 use crate::home::{Home, STATE};
 use crate::report::PeakMemory;
 use blindroute_routing::bundle::{Bundle, PublicPart, SplitRandomness, split};
 use blindroute_runtime::config::NetworkConfig;
 use blindroute_runtime::{
-    ChildProcess, ChildSpec, Client, Deployment as Certificates, Endpoint, Role, Scene, Timeouts, peak_rss_mib,
-    peak_rss_mib_of,
+    CertificateFolder, ChildProcess, ChildSpec, Client, Endpoint, Role, Scene, Timeouts, peak_rss_mib, peak_rss_mib_of,
 };
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -27,7 +26,7 @@ pub struct Programs {
 
 /// Three running child processes and the files they use. Everything goes when it is dropped.
 #[derive(Debug)]
-pub struct Deployment {
+pub struct ChildDeployment {
     public: PublicPart,
     client: Endpoint,
     addresses: [String; 2],
@@ -42,7 +41,7 @@ const SESSIONS: usize = 64;
 /// How long a child may take to start: it reads its share.
 const START: Duration = Duration::from_secs(60);
 
-impl Deployment {
+impl ChildDeployment {
     /// Splits the bundle and starts dealer and servers. `progress` hears what happens.
     ///
     /// # Errors
@@ -60,7 +59,7 @@ impl Deployment {
         let public = PublicPart::read(&files.public)?;
         drop(files);
         progress("making certificates");
-        let certificates = Certificates::generate(&home.path().join("certificates"))?;
+        let certificates = CertificateFolder::generate(&home.path().join("certificates"))?;
         let client = Endpoint::load(Role::Client, &certificates.identity(Role::Client))?.in_scene(programs.scene);
         progress("starting dealer and servers");
         let spawn = |role: Role, extra: &str| {
@@ -95,8 +94,8 @@ impl Deployment {
     }
 
     /// A client of these servers.
-    pub fn client(&self) -> Client<ModelCatalogue> {
-        let catalogue = Arc::new(ModelCatalogue::of(&self.public));
+    pub fn client(&self) -> Client<BundleCatalogue> {
+        let catalogue = Arc::new(BundleCatalogue::of(&self.public));
         Client::new(catalogue, self.addresses.clone(), self.client.clone(), Timeouts::default()).with_places(SESSIONS)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A [`PrivateRouter`] takes a prompt and answers with a model of the pool. In `local` everything runs here in the clear;
 //! in `head` the encoder runs here and the secret rest under MPC; in `full` everything runs under MPC. The servers are
-//! either child processes of this one ([`Deployment`]) or elsewhere ([`PrivateRouter::remote`]). It routes several prompts
+//! either child processes of this one ([`ChildDeployment`]) or elsewhere ([`PrivateRouter::remote`]). It routes several prompts
 //! at once from several threads, and can keep sessions ready ([`PrivateRouter::keep_ready`]), so that a route takes no longer
 //! than its online time. Prompts that are there together can share a session ([`PrivateRouter::route_batch`]).
 
@@ -19,8 +19,8 @@ mod router;
 mod unknown;
 
 pub use ask::choice;
-pub use catalogue::ModelCatalogue;
-pub use deployment::{Deployment, Programs, peak_memory};
+pub use catalogue::BundleCatalogue;
+pub use deployment::{ChildDeployment, Programs, peak_memory};
 pub use error::PlacementError;
 pub use home::remove_files;
 pub use patience::{Notice, Patience};

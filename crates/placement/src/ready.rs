@@ -1,11 +1,11 @@
 //! Keeping sessions of a router's tasks ready.
 
-use crate::catalogue::ModelCatalogue;
+use crate::catalogue::BundleCatalogue;
 use crate::error::PlacementError;
 use crate::route::TaskBatch;
 use crate::router::PrivateRouter;
 use blindroute_routing::program::{Placement, Task};
-use blindroute_runtime::{Pool, PoolOptions, PoolStatus};
+use blindroute_runtime::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -25,11 +25,11 @@ impl PrivateRouter {
         let tuned = self.tune(task.into())?;
         // Else the pool would try again and again what the servers refuse.
         tuned.program(&self.plan)?;
-        let request = ModelCatalogue::request(tuned);
+        let request = BundleCatalogue::request(tuned);
         let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
         let pool = match &mut *pool {
             Some(pool) => pool,
-            none => none.insert(Arc::new(Pool::new(client.clone(), PoolOptions::default())?)),
+            none => none.insert(Arc::new(SessionPool::new(client.clone(), SessionPoolOptions::default())?)),
         };
         pool.keep(&request, count);
         Ok(())
@@ -46,8 +46,8 @@ impl PrivateRouter {
     ///
     /// # Errors
     /// If the task makes no sense.
-    pub fn ready(&self, task: impl Into<TaskBatch>) -> Result<PoolStatus, PlacementError> {
-        let request = ModelCatalogue::request(self.tune(task.into())?);
+    pub fn ready(&self, task: impl Into<TaskBatch>) -> Result<SessionPoolStatus, PlacementError> {
+        let request = BundleCatalogue::request(self.tune(task.into())?);
         Ok(self.pool().map(|pool| pool.status(&request)).unwrap_or_default())
     }
 
@@ -56,7 +56,7 @@ impl PrivateRouter {
     /// # Errors
     /// If the task makes no sense.
     pub fn wait_ready(&self, task: impl Into<TaskBatch>, limit: Duration) -> Result<bool, PlacementError> {
-        let request = ModelCatalogue::request(self.tune(task.into())?);
+        let request = BundleCatalogue::request(self.tune(task.into())?);
         Ok(self.pool().is_some_and(|pool| pool.wait_full(&request, limit)))
     }
 
@@ -78,7 +78,7 @@ impl PrivateRouter {
         })
     }
 
-    pub(crate) fn pool(&self) -> Option<Arc<Pool<ModelCatalogue>>> {
+    pub(crate) fn pool(&self) -> Option<Arc<SessionPool<BundleCatalogue>>> {
         self.pool.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -1,7 +1,7 @@
 //! The router: a prompt in, a model out, whatever the placement.
 
-use crate::catalogue::ModelCatalogue;
-use crate::deployment::{Deployment, Programs, peak_memory};
+use crate::catalogue::BundleCatalogue;
+use crate::deployment::{ChildDeployment, Programs, peak_memory};
 use crate::error::PlacementError;
 use crate::patience::Patience;
 use crate::report::{BundleUsed, PeakMemory};
@@ -10,11 +10,11 @@ use crate::unknown::{Fallback, UnknownText};
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_routing::program::{
-    ModelPlan, Network, Placement, RouteInputs, RouteProgram, Task, TunedTask, weight_tensors,
+    BundlePlan, NetworkEstimate, Placement, RouteInputs, RouteProgram, Task, TunedTask, weight_tensors,
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::session::Route;
-use blindroute_runtime::{Client, ClientConfig, Endpoint, Pool, Role, Scene, Waiting};
+use blindroute_runtime::{Client, ClientConfig, Endpoint, Role, Scene, SessionPool, Waiting};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,19 +36,19 @@ pub struct Request {
 #[derive(Debug)]
 pub struct PrivateRouter {
     pub(crate) public: PublicPart,
-    pub(crate) plan: Arc<ModelPlan>,
+    pub(crate) plan: Arc<BundlePlan>,
     pub(crate) tokenizer: Tokenizer,
     /// The bundle that is here in the clear: of the whole model, or of its encoder alone.
     pub(crate) clear: Option<ClearModel>,
-    // Pool and client before the deployment: their links are closed before its processes end.
+    // SessionPool and client before the deployment: their links are closed before its processes end.
     /// Made when sessions are first asked to be kept ready.
-    pub(crate) pool: Mutex<Option<Arc<Pool<ModelCatalogue>>>>,
-    pub(crate) client: Option<Client<ModelCatalogue>>,
-    deployment: Option<Deployment>,
+    pub(crate) pool: Mutex<Option<Arc<SessionPool<BundleCatalogue>>>>,
+    pub(crate) client: Option<Client<BundleCatalogue>>,
+    deployment: Option<ChildDeployment>,
     patience: Patience,
     bundle: BundleUsed,
     /// Between the servers; without it they count as near.
-    pub(crate) network: Option<Network>,
+    pub(crate) network: Option<NetworkEstimate>,
     /// Tasks and what was chosen for them.
     pub(crate) tuned: Mutex<Vec<TunedTask>>,
     /// The model of prompts that the router can hardly read.
@@ -73,7 +73,7 @@ impl PrivateRouter {
         programs: &Programs,
         progress: &dyn Fn(&str),
     ) -> Result<Self, PlacementError> {
-        let deployment = Deployment::start(bundle, programs, progress)?;
+        let deployment = ChildDeployment::start(bundle, programs, progress)?;
         let client = deployment.client();
         let router = Self::assemble(deployment.public().clone(), Some(bundle), Some(client), Some(deployment))?;
         Ok(router.between_servers(programs.scene.map(network)))
@@ -89,7 +89,7 @@ impl PrivateRouter {
         let scene = config.network.map(|network| network.scene());
         let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
         let addresses = [config.server0.clone(), config.server1.clone()];
-        let catalogue = Arc::new(ModelCatalogue::of(&public));
+        let catalogue = Arc::new(BundleCatalogue::of(&public));
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
         let router = Self::assemble(public, bundle, Some(client), None)?.between_servers(scene.map(network));
         Ok(router.named(config.bundle.display().to_string()))
@@ -98,7 +98,7 @@ impl PrivateRouter {
     /// Tunes programs to the network between the servers: far servers take fewer openings and more material. Without
     /// one they count as near.
     #[must_use]
-    pub fn between_servers(self, network: Option<Network>) -> Self {
+    pub fn between_servers(self, network: Option<NetworkEstimate>) -> Self {
         Self { network, tuned: Mutex::default(), ..self }
     }
 
@@ -135,15 +135,15 @@ impl PrivateRouter {
     fn assemble(
         public: PublicPart,
         bundle: Option<&Bundle>,
-        client: Option<Client<ModelCatalogue>>,
-        deployment: Option<Deployment>,
+        client: Option<Client<BundleCatalogue>>,
+        deployment: Option<ChildDeployment>,
     ) -> Result<Self, PlacementError> {
         let plan = Arc::new(public.plan.clone());
         let clear = bundle.map(ClearModel::of).transpose()?;
         // Encoders of one shape may differ in every weight: what of the encoder is public has to be the same too.
         let fits = |bundle: &Bundle| {
             let parts = bundle.parts();
-            ModelPlan::of(bundle).encoder == plan.encoder
+            BundlePlan::of(bundle).encoder == plan.encoder
                 && parts.tokenizer == public.tokenizer
                 && parts.embedding == public.embedding
         };
@@ -184,11 +184,11 @@ impl PrivateRouter {
 
     /// Peak memory of every process that this router started, and its own.
     pub fn peak_memory(&self) -> PeakMemory {
-        self.deployment.as_ref().map_or_else(peak_memory, Deployment::peak_memory)
+        self.deployment.as_ref().map_or_else(peak_memory, ChildDeployment::peak_memory)
     }
 
     /// The child processes, if there are any.
-    pub fn deployment(&self) -> Option<&Deployment> {
+    pub fn deployment(&self) -> Option<&ChildDeployment> {
         self.deployment.as_ref()
     }
 
@@ -249,7 +249,7 @@ impl PrivateRouter {
     /// If there are no servers, or a party fails.
     pub fn private_tuned(&self, task: TunedTask, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
         let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
-        let request = ModelCatalogue::request(task);
+        let request = BundleCatalogue::request(task);
         let go_on = |waiting: &Waiting<'_>| {
             // A child that died does not come back.
             let alive = self.deployment.as_ref().is_none_or(|deployment| deployment.check(GRACE).is_ok());
@@ -289,8 +289,8 @@ impl PrivateRouter {
 }
 
 /// What the choice of a tuning needs of a scene.
-fn network(scene: Scene) -> Network {
-    Network { delay: scene.delay, megabits: scene.megabits }
+fn network(scene: Scene) -> NetworkEstimate {
+    NetworkEstimate { delay: scene.delay, megabits: scene.megabits }
 }
 
 /// Is this a weight of cost that a router takes?
@@ -304,13 +304,13 @@ pub fn check_lambda(lambda: f32) -> Result<(), PlacementError> {
 /// A model in the clear: its plan and folded weights.
 #[derive(Debug)]
 pub(crate) struct ClearModel {
-    plan: Arc<ModelPlan>,
+    plan: Arc<BundlePlan>,
     weights: Vec<Tensor<f32>>,
 }
 
 impl ClearModel {
     fn of(bundle: &Bundle) -> Result<Self, PlacementError> {
-        let plan = ModelPlan::of(bundle);
+        let plan = BundlePlan::of(bundle);
         let weights = weight_tensors(bundle, &plan)?;
         Ok(Self { plan: Arc::new(plan), weights })
     }

@@ -47,13 +47,13 @@ pub mod gates;
 mod interpreters;
 mod linear;
 mod machine;
-mod model;
 mod program;
 pub mod protocols;
 mod record;
 mod secret;
 mod spline;
 mod tuning;
+mod weights;
 
 pub use bits::BitTensor;
 pub use blindroute_ring::fss::HashKey;
@@ -69,7 +69,6 @@ pub use interpreters::offline::{Dealer, DealerSeeds, Prepare};
 pub use interpreters::online::Online;
 pub use linear::{Linear, Structure};
 pub use machine::{Bits, Machine, Masked, MaskedBits, Pending, Share};
-pub use model::{DealerModel, ServerModel, WeightShares};
 pub use program::{Inputs, Output, OutputShare, Program, WeightId, WeightKind, WeightSpec};
 pub use program::{OutputSize, OutputSpec};
 pub use protocols::comparison::Comparison;
@@ -78,6 +77,7 @@ pub use record::{Keys, MaterialQueue, QueueReader, QueueWriter, RingWord};
 pub use secret::Secret;
 pub use spline::{Function, Spline};
 pub use tuning::Tuning;
+pub use weights::{ServerWeights, WeightMasks, WeightShares};
 
 /// One of the two positions of a session. An operator's server takes either.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,9 +2,9 @@
 
 use crate::bits::BitTensor;
 use crate::error::Error;
-use crate::model::{AnyFactor, Factor};
 use crate::protocols::opening::{Mask, MaskBits};
 use crate::secret::Secret;
+use crate::weights::{AnyFactor, Factor};
 use blindroute_ring::Word;
 use blindroute_ring::fss::HashKey;
 use std::collections::VecDeque;

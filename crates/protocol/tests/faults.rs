@@ -6,8 +6,8 @@
 mod common;
 
 use blindroute_protocol::{
-    Channel, ChannelError, Comparison, Dealer, DealerModel, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue,
-    Meter, Online, Output, Party, Prepare, Seed, ServerModel, Shape, Tensor, WeightId, WeightKind, WeightShares,
+    Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue, Meter, Online,
+    Output, Party, Prepare, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks, WeightShares,
     WeightSpec, ZeroSeed,
 };
 use blindroute_testkit::{Fault, Parties, TestWorld};
@@ -186,9 +186,9 @@ impl Channel for Zeros {
     }
 }
 
-fn model(specs: &[WeightSpec]) -> ServerModel {
+fn model(specs: &[WeightSpec]) -> ServerWeights {
     let shares = WeightShares::from_seed(specs, &Seed::new([1; 16]));
-    ServerModel::set_up(specs, shares, &Seed::new([2; 16]), &mut Zeros { extra: 0 }).unwrap()
+    ServerWeights::set_up(specs, shares, &Seed::new([2; 16]), &mut Zeros { extra: 0 }).unwrap()
 }
 
 fn zero_seed() -> ZeroSeed {
@@ -200,7 +200,7 @@ fn a_channel_that_breaks_its_word_is_an_error() {
     let (program, ..) = small();
     for extra in [-1, 1] {
         let shares = WeightShares::from_seed(&program.weights, &Seed::new([1; 16]));
-        let found = ServerModel::set_up(&program.weights, shares, &Seed::new([2; 16]), &mut Zeros { extra });
+        let found = ServerWeights::set_up(&program.weights, shares, &Seed::new([2; 16]), &mut Zeros { extra });
         assert!(matches!(found, Err(Error::Program(_))), "{found:?}");
         let model = model(&program.weights);
         let (writer, reader) = MaterialQueue::bounded(1 << 20);
@@ -281,7 +281,7 @@ fn material_of_another_program_is_an_error() {
         }
     }
     let seeds = || [Seed::new([5; 16]), Seed::new([6; 16])];
-    let masks = DealerModel::new(&program.weights, &seeds());
+    let masks = WeightMasks::new(&program.weights, &seeds());
     assert!(matches!(
         Dealer::run(
             &program,

@@ -141,7 +141,7 @@ impl Program for Gate<Body> {
                 machine.reveal(y, "a test")
             }
             Body::Cut(shift) => {
-                let y = machine.cut(x, shift)?;
+                let y = machine.truncate_reduce(x, shift)?;
                 let y = machine.open(y)?;
                 let y = machine.share_of(&y)?;
                 machine.reveal(y, "a test")

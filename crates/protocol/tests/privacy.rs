@@ -5,8 +5,8 @@
 mod common;
 
 use blindroute_protocol::{
-    Comparison, DealerModel, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Structure,
-    Tensor, WeightShares,
+    Comparison, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Structure, Tensor,
+    WeightMasks, WeightShares,
 };
 use blindroute_testkit::{Run, TestWorld, generator};
 use common::{body, everything, everything_inputs, everything_weights, gate};
@@ -201,7 +201,7 @@ fn nothing_secret_prints() {
     let specs = everything(4).weights();
     let shares = WeightShares::from_seed(&specs, &seed);
     assert!(format!("{shares:?}").contains("redacted"), "{shares:?}");
-    let dealer = DealerModel::new(&specs, &[Seed::new([1; 16]), Seed::new([2; 16])]);
+    let dealer = WeightMasks::new(&specs, &[Seed::new([1; 16]), Seed::new([2; 16])]);
     assert!(format!("{dealer:?}").contains("redacted"), "{dealer:?}");
     let (writer, reader) = MaterialQueue::bounded(10);
     assert_eq!(format!("{writer:?} {reader:?}"), "QueueWriter QueueReader");

@@ -49,7 +49,7 @@ body!(One { step: Step }, |this, machine| {
     match this.step {
         Step::Cut => {
             let x = machine.share_of(&x)?;
-            machine.cut(x, 6).map(|_| ())
+            machine.truncate_reduce(x, 6).map(|_| ())
         }
         Step::Extend => machine.extend::<u32, u64>(&x, 6, 64).map(|_| ()),
         Step::SquareSum => machine.square_sum::<u32, u64>(&x, 6, 64).map(|_| ()),

@@ -8,7 +8,7 @@
 use blindroute_ring::digits::{look_up_with, one_hot_with, top_bits_with};
 use blindroute_ring::lanes::{combine_bits_with, combine_with};
 use blindroute_ring::pack::{pack_sum_with, pack_with, packed_len, unpack_add_with, unpack_with};
-use blindroute_ring::{Kernel, Matrix, PackedMatrix, Prg, Scalar, Seed, Shape, Tensor, Word};
+use blindroute_ring::{Kernel, MatrixLayout, PackedMatrix, Prg, Scalar, Seed, Shape, Tensor, Word};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -44,7 +44,7 @@ fn multiply<W: Word + std::fmt::Debug>(criterion: &mut Criterion, bits: u32) {
         for (rows, inner, columns) in SHAPES {
             let left = prg.words::<W>(rows * inner);
             let right = prg.words::<W>(inner * columns);
-            let packed = PackedMatrix::pack_with(kernel, &right, inner, columns, Matrix::RowMajor, bits);
+            let packed = PackedMatrix::pack_with(kernel, &right, inner, columns, MatrixLayout::RowMajor, bits);
             let mut product = vec![W::ZERO; rows * columns];
             blindroute_ring::matmul(&left, &packed, &mut product);
             for (row, column) in [(0, 0), (rows / 2, columns / 3), (rows - 1, columns - 1)] {
@@ -58,7 +58,7 @@ fn multiply<W: Word + std::fmt::Debug>(criterion: &mut Criterion, bits: u32) {
             });
             if rows.min(inner).min(columns) == 32 {
                 // In attention the right factor is new every time.
-                for layout in [Matrix::RowMajor, Matrix::Transposed] {
+                for layout in [MatrixLayout::RowMajor, MatrixLayout::Transposed] {
                     group.bench_function(format!("{rows}x{inner}x{columns} and packing {layout:?}"), |bench| {
                         bench.iter(|| {
                             let packed =
@@ -85,7 +85,7 @@ fn lay_out<W: Word>(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("lay out/{}", name::<W>()));
     let words = Prg::new(&Seed::new([2; 16])).words::<W>(384 * 1536);
     group.throughput(Throughput::Bytes(size_of_val(&words[..]) as u64));
-    for layout in [Matrix::RowMajor, Matrix::Transposed] {
+    for layout in [MatrixLayout::RowMajor, MatrixLayout::Transposed] {
         group.bench_function(format!("{layout:?}"), |bench| {
             bench.iter(|| PackedMatrix::pack(black_box(&words), 384, 1536, layout, W::BITS));
         });

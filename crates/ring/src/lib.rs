@@ -6,8 +6,8 @@
 //! [`WipingAllocator`].
 //!
 //! ```
-//! use blindroute_ring::{Matrix, PackedMatrix, Word};
-//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, Matrix::RowMajor, 64);
+//! use blindroute_ring::{MatrixLayout, PackedMatrix, Word};
+//! let weights = PackedMatrix::pack(&[1u64, 2, 3, 4], 2, 2, MatrixLayout::RowMajor, 64);
 //! let mut product = [0u64; 2];
 //! blindroute_ring::matmul(&[5, u64::MAX], &weights, &mut product);
 //! assert_eq!(product, [5 - 3, 10 - 4]);
@@ -27,7 +27,7 @@ mod wipe;
 mod word;
 
 pub use allocator::WipingAllocator;
-pub use matmul::{Kernel, Matrix, PackedMatrix, matmul};
+pub use matmul::{Kernel, MatrixLayout, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};
 pub use wipe::{reserve_wiped, wipe, wipe_vec};

@@ -4,7 +4,7 @@
 
 use blindroute_protocol::{Error, Meter, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Norms, Pooling};
-use blindroute_routing::program::{EncoderPlan, HeadPlan, ModelPlan, Network, RouterPlan, Task, TunedTask};
+use blindroute_routing::program::{BundlePlan, EncoderPlan, NetworkEstimate, RouterPlan, RulePlan, Task, TunedTask};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +20,11 @@ fn main() -> Result<(), Error> {
         pooling: Pooling::Mean,
     };
     let routers = vec![
-        RouterPlan { name: "uniroute".to_owned(), head: HeadPlan::UniRoute { clusters: 20 } },
-        RouterPlan { name: "cscr".to_owned(), head: HeadPlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
+        RouterPlan { name: "uniroute".to_owned(), rule: RulePlan::UniRoute { clusters: 20 } },
+        RouterPlan { name: "cscr".to_owned(), rule: RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
     ];
-    let wan = Network { delay: Duration::from_millis(20), megabits: 400.0 };
-    let plan = Arc::new(ModelPlan { encoder, models: 112, routers });
+    let wan = NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 };
+    let plan = Arc::new(BundlePlan { encoder, models: 112, routers });
     for router in 0..plan.routers.len() {
         for bucket in [32, 64, 128, 256] {
             let task = Task::Route { router, bucket };

@@ -7,8 +7,8 @@ mod common;
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
 use blindroute_routing::program::{
-    EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, SelectMethod, Task, TunedTask, head_inputs,
-    split_output, stack_inputs,
+    BundlePlan, EncoderPlan, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod, Task, TunedTask,
+    head_inputs, split_output, stack_inputs,
 };
 use blindroute_testkit::generator;
 use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
@@ -149,7 +149,7 @@ fn a_batch_of_heads_chooses_what_each_head_chooses() {
 }
 
 /// The default encoder and routers over 112 models.
-fn real_plan() -> Arc<ModelPlan> {
+fn real_plan() -> Arc<BundlePlan> {
     let encoder = EncoderPlan {
         layers: 6,
         hidden: 384,
@@ -160,16 +160,16 @@ fn real_plan() -> Arc<ModelPlan> {
         norms: Norms::Both,
         pooling: Pooling::Mean,
     };
-    let router = |name: &str, head| RouterPlan { name: name.to_owned(), head };
+    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
     let routers = vec![
-        router("u", HeadPlan::UniRoute { clusters: 20 }),
-        router("c", HeadPlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
-        router("d", HeadPlan::Direct),
+        router("u", RulePlan::UniRoute { clusters: 20 }),
+        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
+        router("d", RulePlan::Direct),
     ];
-    Arc::new(ModelPlan { encoder, models: 112, routers })
+    Arc::new(BundlePlan { encoder, models: 112, routers })
 }
 
-fn cost(plan: &Arc<ModelPlan>, task: Task, tuning: Tuning, batch: usize) -> Cost {
+fn cost(plan: &Arc<BundlePlan>, task: Task, tuning: Tuning, batch: usize) -> Cost {
     Meter::cost(&TunedTask { task, tuning, batch }.program(plan).unwrap()).unwrap()
 }
 
@@ -263,7 +263,7 @@ fn a_batch_is_named_on_the_wire() {
 fn a_network_chooses_for_the_whole_batch() {
     let plan = real_plan();
     let (task, wan) =
-        (Task::Route { router: 0, bucket: 64 }, Network { delay: Duration::from_millis(20), megabits: 400.0 });
+        (Task::Route { router: 0, bucket: 64 }, NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 });
     for batch in [1, 2, 4, 16, 64] {
         let tuning = wan.choose(&plan, task, batch).unwrap();
         // Of those whose material can wait, none is estimated less.

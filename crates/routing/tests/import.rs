@@ -9,7 +9,7 @@ use blindroute_routing::bundle::{
     Published, ShareFile, SplitRandomness, split,
 };
 use blindroute_routing::program::{
-    ModelPlan, RangeError, RouteInputs, RouteProgram, Task, check_ranges, weight_tensors,
+    BundlePlan, RangeError, RouteInputs, RouteProgram, Task, check_ranges, weight_tensors,
 };
 use blindroute_testkit::{NumberType, PublishedEncoder, TestWorld};
 use proptest::prelude::*;
@@ -134,7 +134,7 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 
 /// The embedding in the clear and by the parties.
 fn embeddings(bundle: &Bundle, ids: &[u32]) -> [Vec<f64>; 2] {
-    let plan = Arc::new(ModelPlan::of(bundle));
+    let plan = Arc::new(BundlePlan::of(bundle));
     let weights: Vec<Tensor<f32>> = weight_tensors(bundle, &plan).unwrap();
     let parts = bundle.parts();
     let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, 32).unwrap().tensors;

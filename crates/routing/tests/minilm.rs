@@ -5,7 +5,7 @@
 
 use blindroute_protocol::{Clear, Fixed, Headroom, Tensor};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Pooling};
-use blindroute_routing::program::{ModelPlan, RouteInputs, RouteProgram, Task, weight_tensors};
+use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Task, weight_tensors};
 use blindroute_routing::tokenizer;
 use blindroute_testkit::{TestWorld, shared_data};
 use std::collections::BTreeMap;
@@ -40,7 +40,7 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 struct Variant {
     name: String,
     bundle: Bundle,
-    plan: Arc<ModelPlan>,
+    plan: Arc<BundlePlan>,
     weights: Vec<Tensor<f32>>,
 }
 
@@ -59,7 +59,7 @@ impl Variant {
     }
 
     fn new(name: String, bundle: Bundle) -> Self {
-        let plan = Arc::new(ModelPlan::of(&bundle));
+        let plan = Arc::new(BundlePlan::of(&bundle));
         let weights = weight_tensors(&bundle, &plan).unwrap();
         Self { name, bundle, plan, weights }
     }

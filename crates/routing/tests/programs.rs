@@ -8,7 +8,8 @@ mod common;
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
 use blindroute_routing::program::{
-    EncoderPlan, HeadPlan, ModelPlan, Network, RouteProgram, RouterPlan, SelectMethod, SelectProgram, Task, head_inputs,
+    BundlePlan, EncoderPlan, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod, SelectProgram, Task,
+    head_inputs,
 };
 use blindroute_testkit::{TestWorld, generator};
 use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
@@ -203,7 +204,7 @@ fn whole_routes_choose_what_a_plain_search_chooses() {
 
 #[test]
 fn a_route_through_the_real_encoder_takes_few_openings() {
-    let plan = ModelPlan {
+    let plan = BundlePlan {
         encoder: EncoderPlan {
             layers: 6,
             hidden: 384,
@@ -216,9 +217,9 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
         },
         models: 112,
         routers: vec![
-            RouterPlan { name: "u".to_owned(), head: HeadPlan::UniRoute { clusters: 20 } },
-            RouterPlan { name: "c".to_owned(), head: HeadPlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
-            RouterPlan { name: "d".to_owned(), head: HeadPlan::Direct },
+            RouterPlan { name: "u".to_owned(), rule: RulePlan::UniRoute { clusters: 20 } },
+            RouterPlan { name: "c".to_owned(), rule: RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
+            RouterPlan { name: "d".to_owned(), rule: RulePlan::Direct },
         ],
     };
     let plan = Arc::new(plan);
@@ -293,7 +294,7 @@ fn a_network_chooses_the_tuning() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     let task = Task::Route { router: 0, bucket: 32 };
     let choice = |micros: u64, megabits: f64| {
-        Network { delay: Duration::from_micros(micros), megabits }.choose(&world.plan, task, 1).unwrap()
+        NetworkEstimate { delay: Duration::from_micros(micros), megabits }.choose(&world.plan, task, 1).unwrap()
     };
     assert_eq!(choice(0, 100_000.0), Tuning::Near);
     assert_ne!(choice(20_000, 400.0), Tuning::Near);

@@ -5,11 +5,11 @@
 //! allocation follows a checked length; no error, log line or `Debug` output holds a payload, a seed or a key.
 //!
 //! ```
-//! use blindroute_runtime::{Deployment, Endpoint, Kind, Link, Role, Timeouts};
+//! use blindroute_runtime::{CertificateFolder, Endpoint, Kind, Link, Role, Timeouts};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let home = tempfile::tempdir()?;
-//! let deployment = Deployment::generate(home.path())?;
+//! let deployment = CertificateFolder::generate(home.path())?;
 //! let server = Endpoint::load(Role::Server0, &deployment.identity(Role::Server0))?;
 //! let client = Endpoint::load(Role::Client, &deployment.identity(Role::Client))?;
 //!
@@ -43,25 +43,24 @@ pub mod material;
 pub mod memory;
 pub mod messages;
 
-pub mod pool;
 pub mod rendezvous;
 pub mod role;
 pub mod scene;
 pub mod service;
 pub mod session;
+pub mod session_pool;
 pub mod shutdown;
 
 pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
 pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use file_set::{Existing, FileSetError, NewFile, write_together};
-pub use identity::{Deployment, Endpoint, IdentityError, IdentityFiles, choose_cryptography};
+pub use identity::{CertificateFolder, Endpoint, IdentityError, IdentityFiles, choose_cryptography};
 pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};
 pub use memory::{peak_rss_mib, peak_rss_mib_of, rss_kib_of};
 pub use messages::{DecodeError, Message, SessionId};
-pub use pool::{Pool, PoolOptions, PoolStatus};
 pub use rendezvous::{Rendezvous, RendezvousError};
 pub use role::Role;
 pub use scene::{Scene, SceneName};
@@ -70,6 +69,7 @@ pub use session::{
     Catalogue, Client, DealerService, ReadySession, Retry, ServerOptions, ServerService, SessionError, SharedInputs,
     SharesError, Waiting,
 };
+pub use session_pool::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 pub use shutdown::Shutdown;
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::{Deployment, Endpoint, Link, Role, Scene, Timeouts};
+use crate::{CertificateFolder, Endpoint, Link, Role, Scene, Timeouts};
 
 pub(crate) const QUICK: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
@@ -19,7 +19,7 @@ pub(crate) fn endpoint(role: Role) -> Endpoint {
     static ALL: OnceLock<Vec<Endpoint>> = OnceLock::new();
     let all = ALL.get_or_init(|| {
         let home = tempfile::tempdir().unwrap();
-        let deployment = Deployment::generate(home.path()).unwrap();
+        let deployment = CertificateFolder::generate(home.path()).unwrap();
         Role::ALL.iter().map(|role| Endpoint::load(*role, &deployment.identity(*role)).unwrap()).collect()
     });
     all.iter().find(|endpoint| endpoint.role() == role).unwrap().clone()

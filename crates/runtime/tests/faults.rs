@@ -6,7 +6,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use blindroute_runtime::faults::{Direction, FaultyChannel, MessageFault, Plan, Proxy, StreamFault};
-use blindroute_runtime::{Channel, Deployment, Endpoint, Link, LinkError, MemoryChannel, PeerChannel, Role, Timeouts};
+use blindroute_runtime::{
+    CertificateFolder, Channel, Endpoint, Link, LinkError, MemoryChannel, PeerChannel, Role, Timeouts,
+};
 
 const QUICK: Timeouts = Timeouts {
     connect: Duration::from_secs(2),
@@ -19,7 +21,7 @@ const QUICK: Timeouts = Timeouts {
 /// Two channels over two lanes; the lane to server 0 goes through a proxy.
 fn proxied(plan: Plan) -> Result<(PeerChannel, PeerChannel), LinkError> {
     let home = tempfile::tempdir().unwrap();
-    let deployment = Deployment::generate(home.path()).unwrap();
+    let deployment = CertificateFolder::generate(home.path()).unwrap();
     let load = |role| Endpoint::load(role, &deployment.identity(role)).unwrap();
     let (zero, one) = (load(Role::Server0), load(Role::Server1));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

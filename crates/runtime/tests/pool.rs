@@ -3,7 +3,7 @@
 
 mod world;
 
-use blindroute_runtime::{Pool, PoolOptions, Timeouts};
+use blindroute_runtime::{SessionPool, SessionPoolOptions, Timeouts};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use world::{FOUR, Numbers, PATIENT, World, numbers, squares, wait_for};
@@ -11,11 +11,11 @@ use world::{FOUR, Numbers, PATIENT, World, numbers, squares, wait_for};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Tries again soon.
-const QUICK: PoolOptions =
-    PoolOptions { fillers: 1, backoff: Duration::from_millis(20), backoff_limit: Duration::from_millis(100) };
+const QUICK: SessionPoolOptions =
+    SessionPoolOptions { fillers: 1, backoff: Duration::from_millis(20), backoff_limit: Duration::from_millis(100) };
 
-fn pool(world: &World) -> Pool<Numbers> {
-    Pool::new(world.client(), QUICK).unwrap()
+fn pool(world: &World) -> SessionPool<Numbers> {
+    SessionPool::new(world.client(), QUICK).unwrap()
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn sessions_that_cannot_rest_are_not_kept() {
 fn a_dropped_pool_ends_its_threads_and_frees_the_servers() {
     let world = World::start(PATIENT);
     let catalogue = Arc::new(Numbers::default());
-    let pool = Pool::new(world.client_with(Arc::clone(&catalogue)), QUICK).unwrap();
+    let pool = SessionPool::new(world.client_with(Arc::clone(&catalogue)), QUICK).unwrap();
     pool.keep(FOUR, 1);
     assert!(pool.wait_full(FOUR, MINUTE));
     // One more, which the dealer does not deal.

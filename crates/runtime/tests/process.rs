@@ -8,8 +8,8 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use blindroute_runtime::{
-    ChildProcess, ChildSpec, Connection, Deployment, Endpoint, Kind, Link, LinkError, Role, Service, ServiceOptions,
-    Shutdown, Timeouts,
+    CertificateFolder, ChildProcess, ChildSpec, Connection, Endpoint, Kind, Link, LinkError, Role, Service,
+    ServiceOptions, Shutdown, Timeouts,
 };
 
 const LIMIT: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ fn main() {
         ["--die", home] => die(Path::new(home)),
         _ if cfg!(unix) => {
             let home = tempfile::tempdir().unwrap();
-            let deployment = Deployment::generate(home.path()).unwrap();
+            let deployment = CertificateFolder::generate(home.path()).unwrap();
             ends_with_its_input(&deployment, home.path());
             ends_on_a_signal(home.path());
             stays_when_told_to_ignore_a_hangup(home.path());
@@ -41,7 +41,7 @@ fn specification(home: &Path) -> ChildSpec {
 }
 
 fn serve(home: &Path) {
-    let identity = Deployment::open(home).identity(Role::Server0);
+    let identity = CertificateFolder::open(home).identity(Role::Server0);
     let endpoint = Endpoint::load(Role::Server0, &identity).unwrap();
     let service = Service::bind("127.0.0.1:0", endpoint, ServiceOptions::new(&[Role::Client])).unwrap();
     let shutdown = Shutdown::new();
@@ -68,7 +68,7 @@ fn die(home: &Path) {
     std::thread::sleep(Duration::from_secs(60));
 }
 
-fn ends_with_its_input(deployment: &Deployment, home: &Path) {
+fn ends_with_its_input(deployment: &CertificateFolder, home: &Path) {
     let (child, address) = ChildProcess::spawn(&specification(home), LIMIT).unwrap();
     let endpoint = Endpoint::load(Role::Client, &deployment.identity(Role::Client)).unwrap();
     let mut link = Link::connect(&address.to_string(), &endpoint, Role::Server0, &Timeouts::default()).unwrap();

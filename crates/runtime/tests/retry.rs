@@ -3,7 +3,7 @@
 
 mod world;
 
-use blindroute_runtime::{Pool, PoolOptions, Retry, SessionError, Timeouts};
+use blindroute_runtime::{Retry, SessionError, SessionPool, SessionPoolOptions, Timeouts};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use world::{FOUR, PATIENT, World, numbers, squares, wait_for};
@@ -86,9 +86,12 @@ fn more_callers_than_sessions_are_all_answered() {
 #[test]
 fn a_pool_leaves_room_for_those_who_wait_and_gives_way() {
     let world = World::with_limits(BRIEF, |options| (options.max_sessions, options.max_sessions_per_client) = (3, 3));
-    let options =
-        PoolOptions { fillers: 1, backoff: Duration::from_millis(20), backoff_limit: Duration::from_millis(500) };
-    let pool = Pool::new(world.client(), options).unwrap();
+    let options = SessionPoolOptions {
+        fillers: 1,
+        backoff: Duration::from_millis(20),
+        backoff_limit: Duration::from_millis(500),
+    };
+    let pool = SessionPool::new(world.client(), options).unwrap();
     // More than the servers take, of one request; callers ask for another.
     pool.keep(FOUR, 8);
     wait_for("the servers to be full", || pool.status(FOUR).failure.is_some());
@@ -111,7 +114,7 @@ fn a_pool_leaves_room_for_those_who_wait_and_gives_way() {
 #[test]
 fn a_pool_of_a_restarted_server_costs_no_answer_while_it_is_away() {
     let mut world = World::start(PATIENT);
-    let pool = Pool::new(world.client(), PoolOptions::default()).unwrap();
+    let pool = SessionPool::new(world.client(), SessionPoolOptions::default()).unwrap();
     pool.keep(FOUR, 2);
     assert!(pool.wait_full(FOUR, MINUTE));
     let waits = AtomicUsize::new(0);

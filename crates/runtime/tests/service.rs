@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use blindroute_runtime::messages::FailureKind;
 use blindroute_runtime::{
-    Connection, Deployment, Endpoint, Kind, Link, LinkError, Role, Service, ServiceError, ServiceOptions, Shutdown,
-    Timeouts,
+    CertificateFolder, Connection, Endpoint, Kind, Link, LinkError, Role, Service, ServiceError, ServiceOptions,
+    Shutdown, Timeouts,
 };
 
 const QUICK: Timeouts = Timeouts {
@@ -23,7 +23,7 @@ const QUICK: Timeouts = Timeouts {
 
 struct World {
     _home: tempfile::TempDir,
-    deployment: Deployment,
+    deployment: CertificateFolder,
     address: String,
     shutdown: Shutdown,
     running: JoinHandle<Result<(), ServiceError>>,
@@ -35,7 +35,7 @@ impl World {
         handler: impl Fn(Connection) -> Result<(), LinkError> + Send + Sync + 'static,
     ) -> World {
         let home = tempfile::tempdir().unwrap();
-        let deployment = Deployment::generate(home.path()).unwrap();
+        let deployment = CertificateFolder::generate(home.path()).unwrap();
         let endpoint = Endpoint::load(Role::Server0, &deployment.identity(Role::Server0)).unwrap();
         let mut options = ServiceOptions::new(&[Role::Client, Role::Server1]);
         options.timeouts = QUICK;

@@ -3,8 +3,8 @@
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed_memory::call_this_thread;
 use blindroute_protocol::{
-    Cost, Dealer, DealerModel, DealerSeeds, Error, HashKey, Inputs, MaterialQueue, Meter, Online, Output, OutputShare,
-    OutputSize, OutputSpec, Party, Prepare, Program, Seed, ServerModel, Tensor, WeightShares, ZeroSeed,
+    Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, MaterialQueue, Meter, Online, Output, OutputShare, OutputSize,
+    OutputSpec, Party, Prepare, Program, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, ZeroSeed,
 };
 use std::io::{Read, Write};
 use std::sync::PoisonError;
@@ -197,7 +197,7 @@ impl TestWorld {
         let shares =
             [WeightShares::from_seed(&specs, &weight_seed), WeightShares::complement(&specs, weights, &weight_seed)?];
         let mask_seeds = [self.secret(2), self.secret(3)];
-        let dealer_model = DealerModel::new(&specs, &mask_seeds);
+        let dealer_model = WeightMasks::new(&specs, &mask_seeds);
         let input_seed = self.secret(4);
         let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
         let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
@@ -280,7 +280,7 @@ fn server<P: Program>(
     source: Option<PipeSource>,
     (zeros, hash_key): (ZeroSeed, HashKey),
 ) -> Result<(OutputShare, Cost), Error> {
-    let model = ServerModel::set_up(specs, shares, mask_seed, &mut channel)?;
+    let model = ServerWeights::set_up(specs, shares, mask_seed, &mut channel)?;
     let (writer, reader) = MaterialQueue::bounded(1 << 30);
     std::thread::scope(|scope| {
         let model = &model;

@@ -1,6 +1,6 @@
 //! `blindroute certificates`: an authority and one certificate a role.
 
-use blindroute_runtime::Deployment;
+use blindroute_runtime::CertificateFolder;
 use clap::Args;
 use std::io::Write;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) struct CertificatesArgs {
 
 /// Writes the certificates and prints the folder.
 pub(crate) fn run(args: &CertificatesArgs) -> anyhow::Result<()> {
-    Deployment::generate(&args.out)?;
+    CertificateFolder::generate(&args.out)?;
     eprintln!("Give each party the authority's certificate, and its own certificate and key, and nothing else.");
     Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)
 }

@@ -1,7 +1,7 @@
 //! `blindroute server` and `blindroute dealer`: the two operators' commands, and the children of `route`.
 
 use anyhow::Context;
-use blindroute_placement::ModelCatalogue;
+use blindroute_placement::BundleCatalogue;
 use blindroute_protocol::Party;
 use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
 use blindroute_runtime::config::{
@@ -113,7 +113,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
         exit_with_parent: config.exit_with_parent,
     };
     let endpoint = host.endpoint()?;
-    let catalogue = Arc::new(ModelCatalogue::of(&public).with_measurements(config.measurements));
+    let catalogue = Arc::new(BundleCatalogue::of(&public).with_measurements(config.measurements));
     let ledger = Ledger::open(&config.state)?;
     let options = ServerOptions {
         dealer: config.dealer.clone(),
@@ -171,7 +171,7 @@ pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let endpoint = host.endpoint()?;
     let ledger = Ledger::open(&config.state)?;
     let patience = config.timeouts.timeouts().stall;
-    let service = Arc::new(DealerService::new(Arc::new(ModelCatalogue::of(&public)), ledger, patience));
+    let service = Arc::new(DealerService::new(Arc::new(BundleCatalogue::of(&public)), ledger, patience));
     let warming = Arc::clone(&service);
     std::thread::spawn(move || {
         if let Err(error) = warming.warm_up() {

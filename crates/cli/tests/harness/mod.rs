@@ -344,7 +344,7 @@ impl Fleet {
 
     /// What a party proves itself with.
     pub fn endpoint(&self, role: Role) -> Endpoint {
-        let deployment = blindroute_runtime::Deployment::open(&self.home.path().join("certificates"));
+        let deployment = blindroute_runtime::CertificateFolder::open(&self.home.path().join("certificates"));
         Endpoint::load(role, &deployment.identity(role)).unwrap()
     }
 

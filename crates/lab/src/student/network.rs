@@ -4,7 +4,7 @@
 //! fused LayerNorm and softmax have no backward pass and would silently stop gradients, so both are composed here.
 
 use blindroute_routing::{
-    bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, Linear, Matrix, Norms, Pooling},
+    bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, LinearLayer, Matrix, Norms, Pooling},
     program::{RELU_DIVISOR, ROW_OFFSET},
 };
 use candle_core::{D, DType, Device, Result, Tensor, Var};
@@ -75,7 +75,7 @@ struct Affine {
 }
 
 impl Affine {
-    fn new(name: &str, linear: &Linear, form: &Form) -> Result<Self> {
+    fn new(name: &str, linear: &LinearLayer, form: &Form) -> Result<Self> {
         Ok(Self {
             weight: Parameter::new(format!("{name}.weight"), &linear.weight, form)?,
             bias: Parameter::new(format!("{name}.bias"), &linear.bias, form)?,
@@ -97,8 +97,8 @@ impl Affine {
         &self.weight.value + (rounded - exact)?
     }
 
-    fn linear(&self) -> Result<Linear> {
-        Ok(Linear { weight: self.weight.matrix()?, bias: self.bias.matrix()? })
+    fn linear(&self) -> Result<LinearLayer> {
+        Ok(LinearLayer { weight: self.weight.matrix()?, bias: self.bias.matrix()? })
     }
 }
 
@@ -185,7 +185,7 @@ impl Network {
     /// An encoder with these layers.
     pub(crate) fn new(config: &EncoderConfig, layers: &[Layer], form: &Form) -> Result<Self> {
         let block = |(index, layer): (usize, &Layer)| {
-            let affine = |part: &str, linear: &Linear| Affine::new(&format!("layer.{index}.{part}"), linear, form);
+            let affine = |part: &str, linear: &LinearLayer| Affine::new(&format!("layer.{index}.{part}"), linear, form);
             let norm = |part: &str, norm: &LayerNorm| {
                 Norm::new(&format!("layer.{index}.{part}"), norm, config.layer_norm_epsilon, form)
             };

@@ -1,7 +1,7 @@
 //! Where a student starts: its teacher's weights, made to fit the student's program.
 
 use blindroute_routing::{
-    bundle::{Activation, Attention, EncoderConfig, Layer, Linear, Matrix, Norms},
+    bundle::{Activation, Attention, EncoderConfig, Layer, LinearLayer, Matrix, Norms},
     program::RELU_DIVISOR,
 };
 
@@ -26,7 +26,7 @@ pub(super) fn narrowed(mut layer: Layer, ffn: usize) -> Layer {
     kept.truncate(ffn);
     kept.sort_unstable();
     let pick = |matrix: &Matrix| Matrix::from_fn(matrix.rows(), ffn, |row, unit| matrix.row(row)[kept[unit]]);
-    layer.up = Linear { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
+    layer.up = LinearLayer { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
     layer.down.weight = pick(&layer.down.weight.transposed()).transposed();
     layer
 }

@@ -80,7 +80,7 @@ pub fn square<I: Interpreter, W: RingWord, V: RingWord>(
     let cut = lost(2 * fraction, target.fraction)?;
     let column = Structure::Reshape(Shape::matrix(shape.len(), 1));
     let squared = machine.square_sum::<W, V>(&x.restructure(&column), 0, target.bits + cut)?;
-    let squared = machine.cut(squared, cut)?;
+    let squared = machine.truncate_reduce(squared, cut)?;
     Ok(machine.open(squared)?.restructure(&Structure::Reshape(shape)))
 }
 
@@ -131,7 +131,7 @@ pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
     let inside = machine.compare(x, &window.comparison(bump.spline().raw_knots(fraction), fraction)?)?;
     let copy = machine.take(copy)?;
     let value = machine.piecewise(&inside, &copy, &bump, VALUE_FRACTION)?;
-    let value = machine.cut(value, lost(VALUE_FRACTION, target.fraction)?)?;
+    let value = machine.truncate_reduce(value, lost(VALUE_FRACTION, target.fraction)?)?;
     let value = machine.open(value)?;
     // By the same bit as the parabolas next to zero: where it errs, they continue each other.
     let positive = machine.plane(&inside, MIDDLE)?;

@@ -75,7 +75,7 @@ pub fn sort_keys<I: Interpreter>(
     shift: u32,
     ring: u32,
 ) -> Result<Share<I, u64>, Error> {
-    let keys = machine.cut(scores, shift)?.narrowed(ring);
+    let keys = machine.truncate_reduce(scores, shift)?.narrowed(ring);
     let ahead = units_ahead(keys.form());
     machine.add_constants(keys, &ahead)
 }

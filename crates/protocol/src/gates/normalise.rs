@@ -35,7 +35,7 @@ pub fn softmax_numerators<I: Interpreter, W: RingWord, V: RingWord>(
     let shift = machine.constants(x.form().with_shape(Shape::row(1)), &[EXPONENT_SHIFT])?;
     let exponent = x.subtract(&maximum)?.subtract(&shift)?;
     let value = machine.exponential::<W, u64>(&exponent, POWER_RING)?;
-    let value = machine.cut(value, lost(exponential::FRACTION, target.fraction)?)?;
+    let value = machine.truncate_reduce(value, lost(exponential::FRACTION, target.fraction)?)?;
     let value = machine.open(value)?;
     machine.extend(&value, 0, target.bits)
 }
@@ -175,7 +175,7 @@ fn open_factor<I: Interpreter>(
     scaling: Scaling,
 ) -> Result<Masked<I, u128>, Error> {
     let shift = lost(factor.form().fraction, scaling.factor)?;
-    let factor = machine.cut(factor, shift)?;
+    let factor = machine.truncate_reduce(factor, shift)?;
     machine.open(factor)
 }
 
@@ -189,7 +189,7 @@ fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
     let cut_x = lost(x.form().fraction, value)?;
     let cut_product = lost(value + factor_fraction, target.fraction)?;
     let product = machine.product_extended((x, cut_x), (factor, 0), target.bits + cut_product)?;
-    let product = machine.cut(product, cut_product)?;
+    let product = machine.truncate_reduce(product, cut_product)?;
     machine.open(product)
 }
 
@@ -216,7 +216,7 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
 ) -> Result<Masked<I, V>, Error> {
     let (value, factor_fraction) = NORMALISED;
     let shift = lost(y.form().fraction, value)?;
-    let y = machine.cut(y, shift)?;
+    let y = machine.truncate_reduce(y, shift)?;
     let y = machine.open(y)?;
     let form = *y.form();
     let norm = machine.square_sum::<W, u64>(&y, lost(form.fraction, SQUARE_FRACTION)?, SQUARE_RING)?;

@@ -9,7 +9,6 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::linear::Structure;
 use crate::machine::Machine;
-use crate::model::{DealerModel, Factor, ServerModel};
 use crate::program::{Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
@@ -23,6 +22,7 @@ use crate::protocols::{
 use crate::record::{AnyMask, Keys, QueueWriter, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
+use crate::weights::{Factor, ServerWeights, WeightMasks};
 use blindroute_ring::fss::HashKey;
 use blindroute_ring::lanes::combine;
 use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, pack, reserve_wiped};
@@ -224,8 +224,8 @@ impl<S: Stream> Role for PrepareRole<'_, S> {
 
 /// Which masks of the model a role multiplies with.
 enum Model<'a> {
-    Dealer(&'a DealerModel),
-    Server(&'a ServerModel),
+    Dealer(&'a WeightMasks),
+    Server(&'a ServerWeights),
 }
 
 impl Model<'_> {
@@ -253,7 +253,7 @@ impl Dealer {
     /// If a sink fails.
     pub fn run<P: Program>(
         program: &P,
-        model: &DealerModel,
+        model: &WeightMasks,
         seeds: DealerSeeds,
         sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
@@ -263,7 +263,7 @@ impl Dealer {
     /// [`run`](Self::run), on streams of any kind.
     pub(crate) fn run_on<S: Stream, P: Program>(
         program: &P,
-        model: &DealerModel,
+        model: &WeightMasks,
         seeds: DealerSeeds,
         sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
@@ -287,7 +287,7 @@ impl Prepare {
     /// If the stream ends or the queue's reader goes away; the queue is told either way.
     pub fn run<P: Program>(
         program: &P,
-        model: &ServerModel,
+        model: &ServerWeights,
         (seed, hash_key): (&Seed, HashKey),
         source: &mut dyn Read,
         queue: &QueueWriter,
@@ -298,7 +298,7 @@ impl Prepare {
     /// [`run`](Self::run), on a stream of any kind.
     pub(crate) fn run_on<S: Stream, P: Program>(
         program: &P,
-        model: &ServerModel,
+        model: &ServerWeights,
         (seed, hash_key): (&Seed, HashKey),
         source: &mut dyn Read,
         queue: &QueueWriter,

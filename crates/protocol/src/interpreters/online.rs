@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::form::Form;
 use crate::linear::Structure;
 use crate::machine::Machine;
-use crate::model::{Factor, ServerModel};
 use crate::program::{Inputs, OutputShare, Program, WeightId};
 use crate::protocols::comparison::{self, Comparison};
 use crate::protocols::exponential::{self, Layout};
@@ -17,11 +16,13 @@ use crate::protocols::opening::{Covered, Mask, MaskBits};
 use crate::protocols::product::{self, Kind};
 use crate::protocols::reveal::{ZeroSeed, Zeros};
 use crate::protocols::{
-    Server, cut, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
+    Server, extension, opening, piecewise, point, rectifier, rectifier_digits, selection, spline_keys, table,
+    truncate_reduce,
 };
 use crate::record::{AnyMask, Keys, QueueReader, Record, RingWord};
 use crate::secret::Secret;
 use crate::spline::Function;
+use crate::weights::{Factor, ServerWeights};
 use crate::{Party, interpreters::meter::Cost};
 use blindroute_ring::{Shape, Tensor, Word, fixed, pack};
 use std::collections::VecDeque;
@@ -34,7 +35,7 @@ const KEPT_EXCHANGES: usize = 6;
 /// A server's online run of a program.
 pub struct Online<'a> {
     server: Material<'a>,
-    model: &'a ServerModel,
+    model: &'a ServerWeights,
     inputs: Inputs,
     channel: &'a mut dyn Channel,
     outgoing: Vec<u8>,
@@ -115,7 +116,7 @@ impl<'a> Online<'a> {
     /// If the peer, the material or the inputs fail.
     pub fn run<P: Program>(
         program: &P,
-        model: &'a ServerModel,
+        model: &'a ServerWeights,
         inputs: Inputs,
         queue: &'a QueueReader,
         zeros: ZeroSeed,
@@ -203,7 +204,7 @@ impl Interpreter for Online<'_> {
         Ok(Arc::new(Tensor::new(out.shape, words.collect())))
     }
     fn cut<W: RingWord>(&mut self, share: Secret<W>, form: &Form, shift: u32) -> Result<Secret<W>, Error> {
-        Ok(cut::online(self.server.leads(), share, form, shift))
+        Ok(truncate_reduce::online(self.server.leads(), share, form, shift))
     }
     fn share_of<W: RingWord>(&mut self, x: &Arc<Tensor<W>>, form: &Form) -> Result<Secret<W>, Error> {
         let mask = self.server.pop::<W>(form.shape)?;

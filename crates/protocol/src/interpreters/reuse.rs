@@ -8,9 +8,9 @@ use super::stream::{Purpose, Stream};
 use crate::gates::{self, Target, Window};
 use crate::record::{AnyMask, Record};
 use crate::{
-    Channel, ChannelError, Comparison, Dealer, DealerModel, DealerSeeds, Error, Form, HashKey, Inputs, Interpreter,
-    Machine, MaterialQueue, Online, Party, Prepare, Program, QueueReader, Seed, ServerModel, Shape, Tensor, Tuning,
-    WeightKind, WeightShares, WeightSpec, ZeroSeed,
+    Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, Interpreter, Machine,
+    MaterialQueue, Online, Party, Prepare, Program, QueueReader, Seed, ServerWeights, Shape, Tensor, Tuning,
+    WeightKind, WeightMasks, WeightShares, WeightSpec, ZeroSeed,
 };
 use blindroute_ring::{Prg, pack};
 use std::collections::HashSet;
@@ -157,10 +157,10 @@ fn seeds() -> [Seed; 2] {
 }
 
 /// Material from streams of one kind, as the online phase would take it.
-fn prepared<S: Stream, P: Program>(program: &P, models: &[ServerModel; 2]) -> ([QueueReader; 2], [Vec<Vec<u8>>; 2]) {
+fn prepared<S: Stream, P: Program>(program: &P, models: &[ServerWeights; 2]) -> ([QueueReader; 2], [Vec<Vec<u8>>; 2]) {
     let hash_key = || HashKey::new(&[5; 16]);
     let (mut zero, mut one) = (Kept::default(), Kept::default());
-    let dealer = DealerModel::new(&program.weights(), &seeds());
+    let dealer = WeightMasks::new(&program.weights(), &seeds());
     Dealer::run_on::<S, P>(program, &dealer, DealerSeeds(seeds(), hash_key()), [&mut zero, &mut one]).unwrap();
     let material = [zero.0, one.0];
     let readers = [0, 1].map(|party| {
@@ -175,17 +175,16 @@ fn prepared<S: Stream, P: Program>(program: &P, models: &[ServerModel; 2]) -> ([
     (readers, material)
 }
 
-fn models(specs: &[WeightSpec], weights: &[Tensor<f32>]) -> ([ServerModel; 2], [Vec<Vec<u8>>; 2]) {
+fn models(specs: &[WeightSpec], weights: &[Tensor<f32>]) -> ([ServerWeights; 2], [Vec<Vec<u8>>; 2]) {
     let seed = Seed::new([9; 16]);
     let shares = [WeightShares::from_seed(specs, &seed), WeightShares::complement(specs, weights, &seed).unwrap()];
     let mut ends = ends();
     let [zero, one] = std::thread::scope(|scope| {
-        let set_up =
-            shares.into_iter().zip(&mut ends).zip(seeds()).map(|((shares, end), mask)| {
-                scope.spawn(move || ServerModel::set_up(specs, shares, &mask, end).unwrap())
-            });
+        let set_up = shares.into_iter().zip(&mut ends).zip(seeds()).map(|((shares, end), mask)| {
+            scope.spawn(move || ServerWeights::set_up(specs, shares, &mask, end).unwrap())
+        });
         let handles: Vec<_> = set_up.collect();
-        <[ServerModel; 2]>::try_from(handles.into_iter().map(|handle| handle.join().unwrap()).collect::<Vec<_>>())
+        <[ServerWeights; 2]>::try_from(handles.into_iter().map(|handle| handle.join().unwrap()).collect::<Vec<_>>())
             .unwrap_or_else(|_| unreachable!("there are two servers"))
     });
     ([zero, one], ends.map(|end| end.sent))
@@ -368,7 +367,7 @@ fn case_45_masked_weights_differ_by_noise() {
         let specs = ["a", "b", "c"].map(|name| WeightSpec::new(name, matrix, 0).in_ring(bits));
         let weights = [7.0, -3.0, 7.0].map(|value| Tensor::new(specs[0].shape(), vec![value; COUNT]));
         let (models, messages) = models(&specs, &weights);
-        assert_eq!(models.each_ref().map(ServerModel::party), [Party::Zero, Party::One]);
+        assert_eq!(models.each_ref().map(ServerWeights::party), [Party::Zero, Party::One]);
         let size = pack::packed_len(COUNT, bits);
         let part = |index: usize| messages.each_ref().map(|sent| &sent[0][index * size..(index + 1) * size]);
         for (first, second) in [(0, 1), (1, 2), (0, 2)] {

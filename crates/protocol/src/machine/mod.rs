@@ -119,11 +119,11 @@ impl<'a, I: Interpreter> Machine<'a, I> {
     }
 
     /// Cuts `shift` fraction bits; the ring shrinks by as many, so that opening the value takes fewer bytes. Stochastic:
-    /// off by less than one unit of the last place, unbiased. See [`protocols::cut`](crate::protocols::cut). No opening.
+    /// off by less than one unit of the last place, unbiased. See [`protocols::truncate_reduce`](crate::protocols::truncate_reduce). No opening.
     ///
     /// # Errors
     /// If there are not that many fraction bits.
-    pub fn cut<W: RingWord>(&mut self, share: Share<I, W>, shift: u32) -> Result<Share<I, W>, Error> {
+    pub fn truncate_reduce<W: RingWord>(&mut self, share: Share<I, W>, shift: u32) -> Result<Share<I, W>, Error> {
         let form = share.form.cut(shift)?;
         Ok(Share { form, payload: self.interpreter.cut(share.payload, &share.form, shift)? })
     }

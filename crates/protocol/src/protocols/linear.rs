@@ -10,9 +10,9 @@
 use super::{Role, Server, words_len};
 use crate::error::Error;
 use crate::form::Form;
-use crate::model::Factor;
 use crate::record::RingWord;
 use crate::secret::Secret;
+use crate::weights::Factor;
 use blindroute_ring::lanes::combine;
 use blindroute_ring::{Tensor, matmul};
 use std::sync::Arc;

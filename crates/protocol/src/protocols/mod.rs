@@ -12,7 +12,6 @@
 
 pub mod comparison;
 pub mod conjunction;
-pub mod cut;
 pub mod exponential;
 pub mod extension;
 pub mod linear;
@@ -26,6 +25,7 @@ pub mod reveal;
 pub mod selection;
 pub mod spline_keys;
 pub mod table;
+pub mod truncate_reduce;
 
 use crate::bits::BitTensor;
 use crate::error::Error;

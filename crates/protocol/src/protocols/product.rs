@@ -11,7 +11,7 @@ use crate::form::Form;
 use crate::record::RingWord;
 use crate::secret::Secret;
 use blindroute_ring::lanes::combine;
-use blindroute_ring::{Matrix, PackedMatrix, Shape, Tensor, matmul};
+use blindroute_ring::{MatrixLayout, PackedMatrix, Shape, Tensor, matmul};
 use std::sync::Arc;
 use zeroize::Zeroize;
 
@@ -20,7 +20,7 @@ use zeroize::Zeroize;
 pub(crate) fn multiply<W: RingWord>(a: &Tensor<W>, b: &Tensor<W>, transposed: bool, bits: u32) -> Tensor<W> {
     let (left, right) = (a.shape(), b.shape());
     let (inner, columns) = if transposed { (right.columns, right.rows) } else { (right.rows, right.columns) };
-    let layout = if transposed { Matrix::Transposed } else { Matrix::RowMajor };
+    let layout = if transposed { MatrixLayout::Transposed } else { MatrixLayout::RowMajor };
     let mut product = Tensor::zeros(Shape::new(left.batch, left.rows, columns));
     let rows = left.batch * left.rows / right.batch.max(1);
     let (step_a, step_b, step) = (rows * inner, inner * columns, rows * columns);

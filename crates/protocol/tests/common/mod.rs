@@ -160,7 +160,7 @@ impl Body for Everything {
         let product = machine.product(&x, &y)?.add(&machine.square_sum::<u64, u64>(&x, 0, 60)?)?;
         machine.reveal(product, "a test")?;
         let cut = machine.share_of(&x)?;
-        let cut = machine.cut(cut, 6)?;
+        let cut = machine.truncate_reduce(cut, 6)?;
         let cut = machine.open(cut)?;
         let one = machine.constants(cut.form().with_shape(Shape::row(1)), &[1.0])?;
         let cut = machine.share_of(&cut.add(&one)?)?;
@@ -182,7 +182,7 @@ impl Body for Everything {
         machine.reveal(odd, "a test")?;
         lifted_and_narrow(machine, &bits, &x, &narrow)?;
         let small = machine.share_of(&x)?;
-        let small = machine.cut(small, 2)?;
+        let small = machine.truncate_reduce(small, 2)?;
         let small = machine.open(small)?.narrowed(50);
         let gelu = gates::gelu::<I, u64, u64>(machine, &small, Target { bits: 64, fraction: 10 })?;
         machine.reveal(gelu, "a test")?;
@@ -214,7 +214,7 @@ fn lifted_and_narrow<I: Interpreter>(
     let kept = machine.select_extended::<u32, u64>(bits, narrow, 9, 33)?;
     machine.reveal(kept, "a test")?;
     let narrower = machine.share_of(x)?;
-    let narrower = machine.cut(narrower, 6)?;
+    let narrower = machine.truncate_reduce(narrower, 6)?;
     let narrower = machine.open(narrower)?.narrowed(30);
     let narrower = machine.to_word::<u64, u32>(&narrower)?;
     let narrower = machine.extend::<u32, u32>(&narrower, 2, 31)?;

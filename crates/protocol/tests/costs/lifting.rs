@@ -42,7 +42,7 @@ fn apply<I: Interpreter, V: RingWord>(machine: &mut Machine<I>, of: &Lift) -> Re
 
 body!(Cut { cut: u32 }, |this, machine| {
     let x = machine.input::<u64>(0)?;
-    let x = machine.cut(x, this.cut)?;
+    let x = machine.truncate_reduce(x, this.cut)?;
     machine.open(x).map(|_| ())
 });
 

@@ -64,7 +64,7 @@ fn no_gather_reaches_the_next_matrix() {
 body!(Argmax { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u64>(0)?;
-    let x = machine.cut(x, 3)?;
+    let x = machine.truncate_reduce(x, 3)?;
     let x = machine.open(x)?;
     let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
     machine.reveal_bits(bits, "a test")
@@ -74,9 +74,9 @@ body!(TopK { k: usize, tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u64>(0)?;
     let score = machine.input::<u64>(1)?;
-    let score = machine.cut(score, 3)?;
+    let score = machine.truncate_reduce(score, 3)?;
     let score = machine.defer(score)?;
-    let x = machine.cut(x, 3)?;
+    let x = machine.truncate_reduce(x, 3)?;
     let x = machine.open(x)?;
     let score = machine.take(score)?;
     let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, &Comparison::exact(5, 4))?;
@@ -86,7 +86,7 @@ body!(TopK { k: usize, tuning: Tuning }, |this, machine| {
 body!(TableRow { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u64>(0)?;
-    let x = machine.cut(x, 3)?;
+    let x = machine.truncate_reduce(x, 3)?;
     let x = machine.open(x)?;
     let row = gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0))?;
     machine.reveal(row, "a test")

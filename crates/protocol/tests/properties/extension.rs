@@ -7,7 +7,7 @@ use blindroute_protocol::{Error, Form, Interpreter, Machine, RingWord, Shape};
 fn cut_all<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, operand: Operand) -> Result<(), Error> {
     let x = operand.open::<I, W>(machine, 0)?;
     let cut = machine.share_of(&x)?;
-    let cut = machine.cut(cut, operand.cut)?;
+    let cut = machine.truncate_reduce(cut, operand.cut)?;
     machine.reveal(cut, "a test")?;
     for ring in RINGS[0] {
         let lifted = machine.extend::<W, u32>(&x, operand.cut, ring)?;
@@ -72,7 +72,7 @@ fn cutting_and_extension_at_every_width_and_shift() {
 body!(Whole {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let shift = x.form().fraction;
-    let cut = machine.cut(x, shift)?;
+    let cut = machine.truncate_reduce(x, shift)?;
     machine.reveal(cut, "a test")
 });
 

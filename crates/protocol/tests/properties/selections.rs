@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 body!(Argmax { low: u32 }, |this, machine| {
     let x = machine.input::<u64>(0)?;
-    let x = machine.cut(x, this.low)?;
+    let x = machine.truncate_reduce(x, this.low)?;
     let x = machine.open(x)?;
     let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
     machine.reveal_bits(bits, "a test")
@@ -17,9 +17,9 @@ body!(Argmax { low: u32 }, |this, machine| {
 body!(TopK { k: usize }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let score = machine.input::<u64>(1)?;
-    let score = machine.cut(score, 3)?;
+    let score = machine.truncate_reduce(score, 3)?;
     let score = machine.defer(score)?;
-    let x = machine.cut(x, 3)?;
+    let x = machine.truncate_reduce(x, 3)?;
     let x = machine.open(x)?;
     let score = machine.take(score)?;
     let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, &Comparison::exact(5, 4))?;

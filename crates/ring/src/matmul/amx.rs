@@ -8,7 +8,7 @@
 //! other: a load takes 8 cycles and a multiplication 16, of which four cover its latency of 52.
 #![allow(unsafe_code)]
 
-use super::Matrix;
+use super::MatrixLayout;
 use super::limbs::{BLOCK, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors, product, wide};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
@@ -63,9 +63,9 @@ fn permission() -> bool {
 }
 
 /// Fills in a right factor.
-pub(super) fn fill<W: LimbWord>(limbs: &mut Limbs, data: &[W], layout: Matrix) {
+pub(super) fn fill<W: LimbWord>(limbs: &mut Limbs, data: &[W], layout: MatrixLayout) {
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn vectorised<W: LimbWord>(vectors: &Registers, limbs: &mut Limbs, data: &[W], layout: Matrix) {
+    fn vectorised<W: LimbWord>(vectors: &Registers, limbs: &mut Limbs, data: &[W], layout: MatrixLayout) {
         limbs.fill(vectors, data, layout);
     }
     let registers = Registers::new();

@@ -1,6 +1,6 @@
 //! Which instruction set the products use: detected once, recorded, and open to be overruled.
 
-use super::{Matrix, PackedMatrix};
+use super::{MatrixLayout, PackedMatrix};
 use crate::{Prg, Seed, Word};
 use std::sync::OnceLock;
 
@@ -74,7 +74,7 @@ impl Kernel {
         let (left, right) =
             (Prg::new(&seed(1)).words::<W>(rows * inner), Prg::new(&seed(2)).words::<W>(inner * columns));
         let product = |kernel: Self| {
-            let packed = PackedMatrix::pack_with(kernel, &right, inner, columns, Matrix::RowMajor, bits);
+            let packed = PackedMatrix::pack_with(kernel, &right, inner, columns, MatrixLayout::RowMajor, bits);
             let mut out = vec![W::ZERO; rows * columns];
             super::matmul(&left, &packed, &mut out);
             out.into_iter().map(move |word| word.low_bits(bits))

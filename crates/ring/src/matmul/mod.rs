@@ -1,4 +1,4 @@
-//! Matrix product in the ring.
+//! MatrixLayout product in the ring.
 //!
 //! Products of secret shares by weights are nearly all of the computation, and no float library does them. The right
 //! factor is laid out once for one kernel ([`PackedMatrix`]); the left one is read where it lies. The kernel is chosen for
@@ -35,7 +35,7 @@ mod tests;
 
 pub use kernel::{Kernel, kernel, kernel_name};
 pub(crate) use multiply::Multiply;
-pub use packed::{Matrix, PackedMatrix};
+pub use packed::{MatrixLayout, PackedMatrix};
 
 use crate::Word;
 

@@ -4,7 +4,7 @@
 #[cfg(target_arch = "x86_64")]
 use super::limbs::Limbs;
 use super::tile::walk;
-use super::{Kernel, Matrix, PackedMatrix, portable};
+use super::{Kernel, MatrixLayout, PackedMatrix, portable};
 
 /// What each word adds to [`Word`](crate::Word): its panel and its kernels. Closed: no other crate can name it.
 pub trait Multiply: Sized {
@@ -13,7 +13,7 @@ pub trait Multiply: Sized {
 
     /// The limbs of a right factor, if the word has a kernel that wants them.
     #[cfg(target_arch = "x86_64")]
-    fn limbs(data: &[Self], inner: usize, columns: usize, layout: Matrix, bits: u32) -> Option<Limbs>;
+    fn limbs(data: &[Self], inner: usize, columns: usize, layout: MatrixLayout, bits: u32) -> Option<Limbs>;
 
     /// The product, checked by [`matmul`](super::matmul()): the lengths fit, the inner dimension is not empty and the
     /// machine has the matrix's kernel.
@@ -24,7 +24,7 @@ macro_rules! multiply {
     ($word:ty, $module:ident) => {
         impl Multiply for $word {
             #[cfg(target_arch = "x86_64")]
-            fn limbs(data: &[Self], inner: usize, columns: usize, layout: Matrix, bits: u32) -> Option<Limbs> {
+            fn limbs(data: &[Self], inner: usize, columns: usize, layout: MatrixLayout, bits: u32) -> Option<Limbs> {
                 let mut limbs = Limbs::new(inner, columns, bits);
                 super::amx::fill(&mut limbs, data, layout);
                 Some(limbs)
@@ -61,7 +61,7 @@ multiply!(u64, words64);
 
 impl Multiply for u128 {
     #[cfg(target_arch = "x86_64")]
-    fn limbs(_: &[Self], _: usize, _: usize, _: Matrix, _: u32) -> Option<Limbs> {
+    fn limbs(_: &[Self], _: usize, _: usize, _: MatrixLayout, _: u32) -> Option<Limbs> {
         None
     }
 

@@ -13,7 +13,7 @@ use zeroize::{DefaultIsZeroes, Zeroize};
 
 /// How the elements of the right factor lie in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Matrix {
+pub enum MatrixLayout {
     /// `[inner, columns]`, row by row.
     RowMajor,
     /// The transpose: `[columns, inner]`, row by row.
@@ -61,7 +61,7 @@ impl<W: Word> PackedMatrix<W> {
     ///
     /// # Panics
     /// If there are not `inner · columns` elements, or the word has fewer than `bits` bits.
-    pub fn pack(data: &[W], inner: usize, columns: usize, layout: Matrix, bits: u32) -> Self {
+    pub fn pack(data: &[W], inner: usize, columns: usize, layout: MatrixLayout, bits: u32) -> Self {
         Self::pack_with(kernel(), data, inner, columns, layout, bits)
     }
 
@@ -69,7 +69,14 @@ impl<W: Word> PackedMatrix<W> {
     ///
     /// # Panics
     /// As [`pack`](Self::pack), or if the machine has no such kernel ([`Kernel::available`]).
-    pub fn pack_with(kernel: Kernel, data: &[W], inner: usize, columns: usize, layout: Matrix, bits: u32) -> Self {
+    pub fn pack_with(
+        kernel: Kernel,
+        data: &[W],
+        inner: usize,
+        columns: usize,
+        layout: MatrixLayout,
+        bits: u32,
+    ) -> Self {
         assert_eq!(data.len(), inner * columns, "a factor of {inner} by {columns}");
         assert!((1..=W::BITS).contains(&bits), "a ring of {bits} bits in words of {}", W::BITS);
         assert!(kernel.is_available(), "this machine has no kernel {}", kernel.name());
@@ -133,7 +140,7 @@ impl<W: Word> PackedMatrix<W> {
 }
 
 /// Packs panels of words.
-fn panels<W: Word>(data: &[W], inner: usize, columns: usize, layout: Matrix) -> Vec<W> {
+fn panels<W: Word>(data: &[W], inner: usize, columns: usize, layout: MatrixLayout) -> Vec<W> {
     let panel = <W as Multiply>::PANEL;
     let mut packed = vec![W::ZERO; columns.div_ceil(panel) * panel * inner];
     // An empty factor has no panel, and `max` keeps the chunk's length above zero.
@@ -141,12 +148,12 @@ fn panels<W: Word>(data: &[W], inner: usize, columns: usize, layout: Matrix) -> 
         let first = index * panel;
         let width = panel.min(columns - first);
         match layout {
-            Matrix::RowMajor => {
+            MatrixLayout::RowMajor => {
                 for (out, row) in words.chunks_exact_mut(panel).zip(data.chunks_exact(columns)) {
                     out[..width].copy_from_slice(&row[first..first + width]);
                 }
             }
-            Matrix::Transposed => transpose(&data[first * inner..(first + width) * inner], inner, panel, words),
+            MatrixLayout::Transposed => transpose(&data[first * inner..(first + width) * inner], inner, panel, words),
         }
     }
     packed

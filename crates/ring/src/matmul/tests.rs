@@ -1,6 +1,6 @@
 //! Every kernel against the definition, and against the portable one.
 
-use super::{Kernel, Matrix, PackedMatrix, matmul};
+use super::{Kernel, MatrixLayout, PackedMatrix, matmul};
 use crate::{Prg, Seed, Word};
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ fn check<W: Word + std::fmt::Debug>(seed: u8, rows: usize, inner: usize, columns
     let right = prg.words::<W>(inner * columns);
     let transposed: Vec<W> = (0..columns * inner).map(|i| right[i % inner * columns + i / inner]).collect();
     let expected = by_definition(&left, &right, rows, inner, columns);
-    for (data, layout) in [(&right, Matrix::RowMajor), (&transposed, Matrix::Transposed)] {
+    for (data, layout) in [(&right, MatrixLayout::RowMajor), (&transposed, MatrixLayout::Transposed)] {
         for kernel in Kernel::available() {
             let packed = PackedMatrix::pack_with(kernel, data, inner, columns, layout, W::BITS);
             // What is there before must not matter.
@@ -54,7 +54,7 @@ fn kernels_agree_past_one_pass_of_the_inner_dimension() {
 #[test]
 fn kernels_agree_at_the_ends_of_the_ring() {
     for kernel in Kernel::available() {
-        let packed = PackedMatrix::pack_with(kernel, &[u64::MAX; 3 * 17], 3, 17, Matrix::RowMajor, 64);
+        let packed = PackedMatrix::pack_with(kernel, &[u64::MAX; 3 * 17], 3, 17, MatrixLayout::RowMajor, 64);
         let mut product = [0; 17];
         matmul(&[u64::MAX, 1 << 63, u64::from(u32::MAX)], &packed, &mut product);
         assert_eq!(product, [1u64.wrapping_sub(1 << 63).wrapping_sub(u64::from(u32::MAX)); 17]);
@@ -64,7 +64,7 @@ fn kernels_agree_at_the_ends_of_the_ring() {
 #[test]
 fn empty_factors_give_empty_or_zero_products() {
     for kernel in Kernel::available() {
-        for layout in [Matrix::RowMajor, Matrix::Transposed] {
+        for layout in [MatrixLayout::RowMajor, MatrixLayout::Transposed] {
             let pack = |data: &[u64], inner, columns| PackedMatrix::pack_with(kernel, data, inner, columns, layout, 64);
             let mut product = [1u64; 6];
             matmul(&[], &pack(&[], 0, 3), &mut product);
@@ -79,12 +79,12 @@ fn empty_factors_give_empty_or_zero_products() {
 #[test]
 #[should_panic(expected = "the product has 2 rows of 3")]
 fn a_product_of_another_shape_panics() {
-    matmul(&[1u64; 4], &PackedMatrix::pack(&[1; 6], 2, 3, Matrix::RowMajor, 64), &mut [0; 5]);
+    matmul(&[1u64; 4], &PackedMatrix::pack(&[1; 6], 2, 3, MatrixLayout::RowMajor, 64), &mut [0; 5]);
 }
 
 #[test]
 fn a_packed_factor_does_not_print_and_can_be_wiped() {
-    let mut packed = PackedMatrix::pack(&[7u32; 6], 2, 3, Matrix::RowMajor, 32);
+    let mut packed = PackedMatrix::pack(&[7u32; 6], 2, 3, MatrixLayout::RowMajor, 32);
     assert_eq!(format!("{packed:?}"), "PackedMatrix[2, 3]");
     zeroize::Zeroize::zeroize(&mut packed);
     assert_eq!((packed.inner(), packed.columns()), (0, 0));

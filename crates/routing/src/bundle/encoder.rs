@@ -10,7 +10,7 @@ pub(super) type Named<'a> = Vec<(String, &'a Matrix)>;
 
 /// x ↦ x·W + b.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
+pub struct LinearLayer {
     /// W, `[inputs, outputs]`.
     pub weight: Matrix,
     /// b, `[1, outputs]`.
@@ -43,24 +43,24 @@ pub struct EmbeddingTables {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
     /// Queries, `[hidden, hidden]`; head h owns columns h·width to (h+1)·width.
-    pub query: Linear,
+    pub query: LinearLayer,
     /// Keys, `[hidden, hidden]`.
-    pub key: Linear,
+    pub key: LinearLayer,
     /// Values, `[hidden, hidden]`.
-    pub value: Linear,
+    pub value: LinearLayer,
     /// After the heads, `[hidden, hidden]`.
-    pub output: Linear,
+    pub output: LinearLayer,
     /// After the first residual sum.
     pub attention_norm: LayerNorm,
     /// `[hidden, ffn]`.
-    pub up: Linear,
+    pub up: LinearLayer,
     /// `[ffn, hidden]`.
-    pub down: Linear,
+    pub down: LinearLayer,
     /// After the second residual sum.
     pub output_norm: LayerNorm,
 }
 
-impl Linear {
+impl LinearLayer {
     fn build<E>(take: &mut Take<'_, E>, prefix: &str, inputs: usize, outputs: usize) -> Result<Self, E> {
         Ok(Self {
             weight: take(&format!("{prefix}.weight"), (inputs, outputs))?,
@@ -111,13 +111,13 @@ impl Layer {
         let (hidden, ffn) = (config.hidden, config.ffn);
         let name = |part: &str| format!("layer.{index}.{part}");
         Ok(Self {
-            query: Linear::build(take, &name("query"), hidden, hidden)?,
-            key: Linear::build(take, &name("key"), hidden, hidden)?,
-            value: Linear::build(take, &name("value"), hidden, hidden)?,
-            output: Linear::build(take, &name("output"), hidden, hidden)?,
+            query: LinearLayer::build(take, &name("query"), hidden, hidden)?,
+            key: LinearLayer::build(take, &name("key"), hidden, hidden)?,
+            value: LinearLayer::build(take, &name("value"), hidden, hidden)?,
+            output: LinearLayer::build(take, &name("output"), hidden, hidden)?,
             attention_norm: LayerNorm::build(take, &name("attention_norm"), hidden)?,
-            up: Linear::build(take, &name("up"), hidden, ffn)?,
-            down: Linear::build(take, &name("down"), ffn, hidden)?,
+            up: LinearLayer::build(take, &name("up"), hidden, ffn)?,
+            down: LinearLayer::build(take, &name("down"), ffn, hidden)?,
             output_norm: LayerNorm::build(take, &name("output_norm"), hidden)?,
         })
     }

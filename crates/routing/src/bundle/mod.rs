@@ -28,7 +28,7 @@ mod tests;
 
 pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling, is_unprintable};
 pub use digest::{Digest, ModelDigest};
-pub use encoder::{EmbeddingTables, Layer, LayerNorm, Linear};
+pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
 pub use import::{Choices, ImportError, ImportOptions, Imported, Precision, Published};
 pub use matrix::{Axis, Matrix};

@@ -17,7 +17,7 @@ use super::digest::{Digest, ModelDigest};
 use super::encoder::EmbeddingTables;
 use super::error::BundleError;
 use super::{Bundle, tensor};
-use crate::program::{ModelPlan, weight_tensors};
+use crate::program::{BundlePlan, weight_tensors};
 use blindroute_protocol::{Party, Seed, WeightShares, WeightSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -38,7 +38,7 @@ const SEED_BYTES: usize = 16;
 #[derive(Clone, Debug)]
 pub struct PublicPart {
     /// The programs' shapes.
-    pub plan: ModelPlan,
+    pub plan: BundlePlan,
     /// The encoder's program.
     pub encoder: EncoderConfig,
     /// The tokenizer.
@@ -57,7 +57,7 @@ pub struct PublicPart {
 
 #[derive(Serialize, Deserialize)]
 struct PublicHeader {
-    plan: ModelPlan,
+    plan: BundlePlan,
     encoder: EncoderConfig,
     models: Vec<Model>,
     lambdas: Vec<f32>,
@@ -133,7 +133,7 @@ impl SplitRandomness {
 /// # Errors
 /// If the bundle's weights do not fit its program.
 pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<Split, BundleError> {
-    let plan = ModelPlan::of(bundle);
+    let plan = BundlePlan::of(bundle);
     let specs = plan.weights();
     let unfit = |error: blindroute_protocol::Error| BundleError::Weights(error.to_string());
     let weights = weight_tensors(bundle, &plan).map_err(unfit)?;
@@ -221,7 +221,7 @@ impl PublicPart {
     pub fn unsplit(bundle: &Bundle) -> Self {
         let parts = bundle.parts();
         Self {
-            plan: ModelPlan::of(bundle),
+            plan: BundlePlan::of(bundle),
             encoder: parts.encoder.clone(),
             tokenizer: parts.tokenizer.clone(),
             embedding: parts.embedding.clone(),

@@ -22,7 +22,7 @@ fn parts() -> BundleParts {
         attention: Attention::TwoRelu,
         ..EncoderConfig::minilm()
     };
-    let linear = |inputs, outputs| Linear {
+    let linear = |inputs, outputs| LinearLayer {
         weight: matrix(inputs, outputs).quantised(Axis::Columns, 10),
         bias: matrix(1, outputs),
     };

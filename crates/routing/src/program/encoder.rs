@@ -10,7 +10,7 @@
 //! far servers, 5, 2 and 4 each: 15; there attention by ReLU alone saves none, squares one or none, and the norm two.
 
 use super::plan::{
-    ACTIVATION, EncoderPlan, FRACTION, HEAD_FRACTION, INPUT, LAST, NARROW, PRODUCT, SCORE_RANGE, SCORES, find,
+    ACTIVATION, EncoderPlan, FRACTION, INPUT, LAST, NARROW, PRODUCT, RULE_FRACTION, SCORE_RANGE, SCORES, find,
 };
 use crate::bundle::{Activation, Attention, Norms, Pooling};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
@@ -57,7 +57,7 @@ pub(super) struct EncoderInputs<I: Interpreter> {
 
 /// What the encoder leaves.
 pub(super) struct Encoded<I: Interpreter> {
-    /// `[B, 1, hidden]`, of [`HEAD_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
+    /// `[B, 1, hidden]`, of [`RULE_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
     pub(super) embedding: Share<I, u64>,
     /// The inputs' digits, opened.
     pub(super) digits: Option<Masked<I, u32>>,
@@ -80,7 +80,7 @@ fn reopened<I: Interpreter>(
     product: Share<I, u32>,
     shift: u32,
 ) -> Result<Masked<I, u32>, Error> {
-    let product = machine.cut(product, shift)?;
+    let product = machine.truncate_reduce(product, shift)?;
     let product = machine.open(product)?;
     let lifted = machine.extend::<u32, u32>(&product, 0, NARROW)?;
     machine.open(lifted)
@@ -178,14 +178,14 @@ impl Encoder<'_> {
                 let weights = machine.take(weights)?;
                 let pooled = machine.matmul(&weights, &x)?;
                 let fraction = pooled.form().fraction;
-                let pooled = machine.cut(pooled, fraction - HEAD_FRACTION)?;
+                let pooled = machine.truncate_reduce(pooled, fraction - RULE_FRACTION)?;
                 machine.open(pooled)?
             }
-            (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(HEAD_FRACTION - LAST),
+            (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(RULE_FRACTION - LAST),
             _ => return Err(Error::Program("pooling weights go with mean pooling".into())),
         };
         let scaled = machine.scale_columns(&pooled, find(self.specs, "embedding.gain")?)?;
-        let bias = machine.bias(find(self.specs, "embedding.bias")?, HEAD_FRACTION + FRACTION)?;
+        let bias = machine.bias(find(self.specs, "embedding.bias")?, RULE_FRACTION + FRACTION)?;
         Ok(Encoded { embedding: scaled.add(&bias)?, digits })
     }
 
@@ -201,7 +201,7 @@ impl Encoder<'_> {
         let heads = self.plan.heads;
         let [queries, keys, values] = self.heads(machine, x, layer)?;
         let scores = machine.matmul_transposed(&queries, &keys)?.add(padding)?;
-        let scores = machine.cut(scores, 2 * ACTIVATION - SCORE_FRACTION)?;
+        let scores = machine.truncate_reduce(scores, 2 * ACTIVATION - SCORE_FRACTION)?;
         let scores = machine.open(scores)?;
         // The T×T matrices are the largest tensors.
         let weights = machine.with_large(|machine| match self.plan.attention {
@@ -233,7 +233,7 @@ impl Encoder<'_> {
         let product = machine.matmul(&weights, &values)?;
         let fraction = product.form().fraction.min(CONTEXT_FRACTION);
         let shift = product.form().fraction - fraction;
-        let product = machine.cut(product, shift)?;
+        let product = machine.truncate_reduce(product, shift)?;
         let product = machine.defer(product)?;
         let factor = gates::reciprocal(machine, &sums, offset, &range)?;
         let scaling = Scaling { value: fraction, factor: RECIPROCAL_FRACTION, target: LAYER };
@@ -256,7 +256,7 @@ impl Encoder<'_> {
         let (both, values) = if lifts_heads(machine) {
             let x = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
             let qkv = self.affine(machine, &x, layer, "qkv.narrow")?;
-            let qkv = machine.cut(qkv, FRACTION)?;
+            let qkv = machine.truncate_reduce(qkv, FRACTION)?;
             let qkv = machine.open(qkv)?;
             let both = machine.extend::<u32, u32>(&qkv.restructure(&columns(0, 2)), 0, SCORES)?;
             let values = machine.extend::<u32, u32>(&qkv.restructure(&columns(2, 1)), 0, NARROW)?;
@@ -265,7 +265,7 @@ impl Encoder<'_> {
             (machine.take(both)?, values)
         } else {
             let qkv = self.affine(machine, x, layer, "qkv")?;
-            let qkv = machine.cut(qkv, FRACTION)?;
+            let qkv = machine.truncate_reduce(qkv, FRACTION)?;
             let qkv = machine.open(qkv)?;
             let qkv = machine.to_word::<u64, u32>(&qkv)?;
             (qkv.restructure(&columns(0, 2)).narrowed(SCORES), qkv.restructure(&columns(2, 1)))
@@ -283,7 +283,7 @@ impl Encoder<'_> {
         layer: usize,
     ) -> Result<Masked<I, u32>, Error> {
         let inner = self.affine(machine, x, layer, "up")?;
-        let inner = machine.cut(inner, FRACTION)?;
+        let inner = machine.truncate_reduce(inner, FRACTION)?;
         let inner = machine.open(inner)?;
         let activated = match self.plan.activation {
             Activation::Relu => gates::relu(machine, &inner, INNER, LAYER)?,

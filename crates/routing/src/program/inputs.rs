@@ -1,6 +1,6 @@
 //! What the client shares with the servers.
 
-use super::plan::{ACTIVATION, HEAD_FRACTION, INPUT, ModelPlan, NARROW, POOLING, POOLING_RING, PRODUCT, SCORES};
+use super::plan::{ACTIVATION, BundlePlan, INPUT, NARROW, POOLING, POOLING_RING, PRODUCT, RULE_FRACTION, SCORES};
 use super::route::Task;
 use super::select::SelectProgram;
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
@@ -15,20 +15,20 @@ pub(super) const EMBEDDING_RING: u32 = 40;
 /// Bits of one of λ's digits, which fills its ring.
 pub(super) const LAMBDA_DIGIT: u32 = 5;
 /// Digits of λ, lowest first. Whatever a client shares as them, they are a λ from 0 to 16: twenty bits of which
-/// [`HEAD_FRACTION`] are fraction. A λ in a wide ring would multiply secret costs by any ring value.
+/// [`RULE_FRACTION`] are fraction. A λ in a wide ring would multiply secret costs by any ring value.
 pub(super) const LAMBDA_DIGITS: usize = 4;
 
 /// λ as its digits; what is below 0 or above 16 becomes the nearest that is not.
 fn lambda_digits(lambda: f32) -> Tensor<f32> {
     let most = (1u32 << (LAMBDA_DIGIT * LAMBDA_DIGITS as u32)) - 1;
     // A conversion to an integer saturates, and no number becomes 0.
-    let units = ((f64::from(lambda) * f64::from(1u32 << HEAD_FRACTION)).round() as u32).min(most);
+    let units = ((f64::from(lambda) * f64::from(1u32 << RULE_FRACTION)).round() as u32).min(most);
     let digit = |index: usize| (units >> (LAMBDA_DIGIT as usize * index)) & ((1 << LAMBDA_DIGIT) - 1);
     Tensor::new(Shape::row(LAMBDA_DIGITS), (0..LAMBDA_DIGITS).map(|index| digit(index) as f32).collect())
 }
 
 /// The forms of a task's inputs for so many prompts: each has its own matrix in every input.
-pub(super) fn input_forms(plan: &ModelPlan, task: Task, batch: usize) -> Vec<Form> {
+pub(super) fn input_forms(plan: &BundlePlan, task: Task, batch: usize) -> Vec<Form> {
     let rows = |columns: usize| Shape::new(batch, 1, columns);
     let lambda = Form::new(rows(LAMBDA_DIGITS), LAMBDA_DIGIT, 0);
     let hidden = plan.encoder.hidden;
@@ -47,7 +47,7 @@ pub(super) fn input_forms(plan: &ModelPlan, task: Task, batch: usize) -> Vec<For
         Task::Route { bucket, .. } => encoder(bucket).into_iter().chain([lambda]).collect(),
         Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.inputs(),
         Task::Embed { bucket } => encoder(bucket),
-        Task::Head { .. } => vec![Form::new(rows(hidden), EMBEDDING_RING, HEAD_FRACTION), lambda],
+        Task::Head { .. } => vec![Form::new(rows(hidden), EMBEDDING_RING, RULE_FRACTION), lambda],
     }
 }
 

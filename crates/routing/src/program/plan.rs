@@ -27,9 +27,9 @@ pub(super) const SCORE_RANGE: u32 = 8;
 /// Ring of the scores.
 pub(super) const SCORES: u32 = SCORE_RANGE + 2 + 2 * ACTIVATION;
 /// Fraction bits of the embedding and of the heads' weights: finer, for scores of candidates can be close.
-pub(super) const HEAD_FRACTION: u32 = 16;
+pub(super) const RULE_FRACTION: u32 = 16;
 /// Fraction bits of their products.
-pub(super) const HEAD_PRODUCT: u32 = 2 * HEAD_FRACTION;
+pub(super) const HEAD_PRODUCT: u32 = 2 * RULE_FRACTION;
 
 /// The encoder's public shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,14 +58,15 @@ pub struct EncoderPlan {
 pub struct RouterPlan {
     /// Its name in the bundle.
     pub name: String,
-    /// How it decides.
-    pub head: HeadPlan,
+    /// How it decides; on the wire and in files by its first name.
+    #[serde(rename = "head")]
+    pub rule: RulePlan,
 }
 
 /// How a router decides, in shapes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum HeadPlan {
+pub enum RulePlan {
     /// Nearest of `clusters` centroids, then the least of error + λ·cost.
     UniRoute {
         /// Centroids.
@@ -86,7 +87,7 @@ pub enum HeadPlan {
 
 /// What is public about a bundle's model.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ModelPlan {
+pub struct BundlePlan {
     /// The encoder.
     pub encoder: EncoderPlan,
     /// Candidate models.
@@ -95,17 +96,17 @@ pub struct ModelPlan {
     pub routers: Vec<RouterPlan>,
 }
 
-impl ModelPlan {
+impl BundlePlan {
     /// The plan of a bundle.
     pub fn of(bundle: &Bundle) -> Self {
         let parts = bundle.parts();
         let config = &parts.encoder;
-        let head = |rule: &Rule| match rule {
-            Rule::UniRoute(rule) => HeadPlan::UniRoute { clusters: rule.centroids.rows() },
+        let rule_plan = |rule: &Rule| match rule {
+            Rule::UniRoute(rule) => RulePlan::UniRoute { clusters: rule.centroids.rows() },
             Rule::Cscr(rule) => {
-                HeadPlan::Cscr { width: rule.w1.columns(), descriptor: rule.w2.columns(), keep: rule.keep }
+                RulePlan::Cscr { width: rule.w1.columns(), descriptor: rule.w2.columns(), keep: rule.keep }
             }
-            Rule::Direct(_) => HeadPlan::Direct,
+            Rule::Direct(_) => RulePlan::Direct,
         };
         Self {
             encoder: EncoderPlan::of(config),
@@ -113,7 +114,7 @@ impl ModelPlan {
             routers: parts
                 .routers
                 .iter()
-                .map(|router| RouterPlan { name: router.name.clone(), head: head(&router.rule) })
+                .map(|router| RouterPlan { name: router.name.clone(), rule: rule_plan(&router.rule) })
                 .collect(),
         }
     }
@@ -123,18 +124,18 @@ impl ModelPlan {
     /// # Errors
     /// Which setting is off.
     pub(crate) fn check(&self, encoder: &EncoderConfig, models: usize, lambdas: usize) -> Result<(), BundleError> {
-        let sizes = |head: &HeadPlan| match *head {
-            HeadPlan::UniRoute { clusters } => [clusters, 1, 1],
-            HeadPlan::Cscr { width, descriptor, keep } => [width, descriptor, keep],
-            HeadPlan::Direct => [1; 3],
+        let sizes = |rule: &RulePlan| match *rule {
+            RulePlan::UniRoute { clusters } => [clusters, 1, 1],
+            RulePlan::Cscr { width, descriptor, keep } => [width, descriptor, keep],
+            RulePlan::Direct => [1; 3],
         };
         let fits = self.encoder == EncoderPlan::of(encoder)
             && self.models == models
             && self.routers.len() == lambdas
             && lambdas <= 64
             && self.routers.iter().all(|router| {
-                sizes(&router.head).iter().all(|size| (1..=1 << 16).contains(size))
-                    && !matches!(router.head, HeadPlan::Cscr { keep, .. } if keep > models)
+                sizes(&router.rule).iter().all(|size| (1..=1 << 16).contains(size))
+                    && !matches!(router.rule, RulePlan::Cscr { keep, .. } if keep > models)
             });
         let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
         if fits { Ok(()) } else { Err(problem()) }
@@ -221,7 +222,7 @@ impl EncoderPlan {
             gain("ffn_gain");
         }
         specs.push(WeightSpec::new("embedding.gain", WeightKind::Scale(hidden), FRACTION));
-        specs.push(WeightSpec::new("embedding.bias", WeightKind::Bias(hidden), HEAD_FRACTION + FRACTION));
+        specs.push(WeightSpec::new("embedding.bias", WeightKind::Bias(hidden), RULE_FRACTION + FRACTION));
         specs
     }
 }
@@ -236,21 +237,21 @@ impl RouterPlan {
         let matrix = |part: &str, inner, columns, fraction| {
             WeightSpec::new(self.weight(part), WeightKind::Matrix { inner, columns }, fraction)
         };
-        let cost = matrix("cost", 1, models, HEAD_FRACTION);
-        match self.head {
-            HeadPlan::UniRoute { clusters } => vec![
-                matrix("centroids", hidden, clusters, HEAD_FRACTION),
+        let cost = matrix("cost", 1, models, RULE_FRACTION);
+        match self.rule {
+            RulePlan::UniRoute { clusters } => vec![
+                matrix("centroids", hidden, clusters, RULE_FRACTION),
                 matrix("errors", clusters, models, HEAD_PRODUCT),
                 cost,
             ],
-            HeadPlan::Cscr { width, descriptor, .. } => vec![
-                matrix("w1", hidden, width, HEAD_FRACTION),
-                matrix("w2", width, descriptor, HEAD_FRACTION),
-                matrix("descriptors", descriptor, models, HEAD_FRACTION),
+            RulePlan::Cscr { width, descriptor, .. } => vec![
+                matrix("w1", hidden, width, RULE_FRACTION),
+                matrix("w2", width, descriptor, RULE_FRACTION),
+                matrix("descriptors", descriptor, models, RULE_FRACTION),
                 cost,
             ],
-            HeadPlan::Direct => vec![
-                matrix("weight", hidden, models, HEAD_FRACTION),
+            RulePlan::Direct => vec![
+                matrix("weight", hidden, models, RULE_FRACTION),
                 WeightSpec::new(self.weight("bias"), WeightKind::Bias(models), HEAD_PRODUCT),
                 cost,
             ],

@@ -5,7 +5,7 @@
 //! unshared.
 
 use super::inputs::RouteInputs;
-use super::plan::ModelPlan;
+use super::plan::BundlePlan;
 use super::route::{RouteProgram, Task};
 use super::weights::weight_tensors;
 use crate::bundle::Bundle;
@@ -53,7 +53,7 @@ pub enum RangeError {
 pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
     let parts = bundle.parts();
     let tokenizer = Tokenizer::from_json(&parts.tokenizer)?;
-    let plan = Arc::new(ModelPlan::of(bundle));
+    let plan = Arc::new(BundlePlan::of(bundle));
     let weights = weight_tensors(bundle, &plan).map_err(RangeError::Program)?;
     let program = RouteProgram::new(plan, Task::Embed { bucket: BUCKET }).map_err(RangeError::Program)?;
     for text in TEXTS {

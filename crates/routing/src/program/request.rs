@@ -1,7 +1,7 @@
 //! What a client asks for: a task, for how many prompts, and how its program is tuned; and the choice of the tuning for a
 //! network.
 
-use super::plan::ModelPlan;
+use super::plan::BundlePlan;
 use super::route::{RouteProgram, Task};
 use blindroute_protocol::{Cost, Error, Meter, Tuning};
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ impl TunedTask {
     ///
     /// # Errors
     /// If the model has no such task, or the task takes no such batch.
-    pub fn program(self, plan: &Arc<ModelPlan>) -> Result<RouteProgram, Error> {
+    pub fn program(self, plan: &Arc<BundlePlan>) -> Result<RouteProgram, Error> {
         RouteProgram::new(Arc::clone(plan), self.task)?.with_tuning(self.tuning).with_batch(self.batch)
     }
 }
@@ -62,14 +62,14 @@ impl From<Task> for TunedTask {
 
 /// A network between the two servers, as far as the choice of a tuning goes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Network {
+pub struct NetworkEstimate {
     /// One way.
     pub delay: Duration,
     /// Megabits a second, each direction.
     pub megabits: f64,
 }
 
-impl Network {
+impl NetworkEstimate {
     /// Online work a byte of material, where it counts most: keys are evaluated at about this rate on one core (half of
     /// the material, that of one server; measured by the ring's example `keys`).
     const SECONDS_A_BYTE: f64 = 1.0e-9;
@@ -90,7 +90,7 @@ impl Network {
     ///
     /// # Errors
     /// If the task is none of the model's, or takes no such batch.
-    pub fn choose(&self, plan: &Arc<ModelPlan>, task: Task, batch: usize) -> Result<Tuning, Error> {
+    pub fn choose(&self, plan: &Arc<BundlePlan>, task: Task, batch: usize) -> Result<Tuning, Error> {
         let mut best: Option<(Duration, Tuning)> = None;
         for tuning in Tuning::ALL {
             let cost = Meter::cost(&TunedTask { task, tuning, batch }.program(plan)?)?;

@@ -1,9 +1,9 @@
 //! One route: placement, router and bucket as a program, for one prompt or a batch.
 
 use super::encoder::{Encoded, Encoder, EncoderInputs};
-use super::head::Head;
 use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
-use super::plan::{FRACTION, HEAD_FRACTION, HeadPlan, ModelPlan};
+use super::plan::{BundlePlan, FRACTION, RULE_FRACTION, RulePlan};
+use super::rule::RuleProgram;
 use super::select::{SelectMethod, SelectProgram};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Masked, Pending, Program, Structure, Tuning, WeightSpec};
 use serde::{Deserialize, Serialize};
@@ -12,13 +12,13 @@ use std::sync::Arc;
 /// Why the choice leaves the masked world.
 const CHOICE: &str = "the client calls the chosen model itself";
 
-/// Where encoder and head run.
+/// Where encoder and rule run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Placement {
     /// Both on the client, in the clear: the router is public.
     Local,
-    /// The encoder on the client, the head under MPC.
+    /// The encoder on the client, the rule under MPC.
     Head,
     /// Both under MPC.
     Full,
@@ -78,7 +78,7 @@ impl Task {
 /// A program of a model: what dealer and servers agree on before a session.
 #[derive(Clone, Debug)]
 pub struct RouteProgram {
-    plan: Arc<ModelPlan>,
+    plan: Arc<BundlePlan>,
     specs: Arc<[WeightSpec]>,
     task: Task,
     tuning: Tuning,
@@ -90,7 +90,7 @@ impl RouteProgram {
     ///
     /// # Errors
     /// If the model has no such router, or the bucket is none of 32, 64, 128 and 256.
-    pub fn new(plan: Arc<ModelPlan>, task: Task) -> Result<Self, Error> {
+    pub fn new(plan: Arc<BundlePlan>, task: Task) -> Result<Self, Error> {
         let (router, bucket) = match task {
             Task::Route { router, bucket } => (Some(router), Some(bucket)),
             Task::Head { router } => (Some(router), None),
@@ -108,7 +108,7 @@ impl RouteProgram {
         if let Some(router) = router {
             let plan =
                 plan.routers.get(router).ok_or_else(|| Error::Program(format!("there is no router {router}")))?;
-            if matches!(plan.head, HeadPlan::UniRoute { clusters: 0 | 1 }) {
+            if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1 }) {
                 return Err(Error::Program("UniRoute needs two clusters or more".into()));
             }
         }
@@ -150,7 +150,7 @@ impl RouteProgram {
     }
 
     /// The model it belongs to.
-    pub fn plan(&self) -> &ModelPlan {
+    pub fn plan(&self) -> &BundlePlan {
         &self.plan
     }
 }
@@ -167,7 +167,7 @@ impl Program for RouteProgram {
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
         machine.tune(self.tuning);
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
-        let head = |router: usize| Head { router: &self.plan.routers[router], specs: &self.specs };
+        let rule = |router: usize| RuleProgram { router: &self.plan.routers[router], specs: &self.specs };
         match self.task {
             Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.run(machine),
             Task::Embed { .. } => {
@@ -175,7 +175,7 @@ impl Program for RouteProgram {
                 let embedding = encoder.run(machine, inputs)?.embedding;
                 // The fraction bits below the embedding's own are those of products with single weights, and the bits
                 // above its ring those of inputs that no tokens give: neither is the client's to know.
-                let embedding = machine.cut(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
+                let embedding = machine.truncate_reduce(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
                 machine.reveal(embedding, "the client may know the embeddings of its own prompts")
             }
             Task::Route { router, .. } => {
@@ -186,9 +186,9 @@ impl Program for RouteProgram {
                 let digits = digits.ok_or_else(|| Error::Program("a route without a λ".into()))?;
                 // λ leaves with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
-                let embedding = machine.cut(embedding, FRACTION)?;
+                let embedding = machine.truncate_reduce(embedding, FRACTION)?;
                 let embedding = machine.open(embedding)?;
-                let bits = head(router).choose(machine, &embedding, lambda)?;
+                let bits = rule(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
             Task::Head { router } => {
@@ -197,20 +197,20 @@ impl Program for RouteProgram {
                 let digits = machine.defer(digits)?;
                 let embedding = machine.open(embedding)?;
                 let digits = machine.take(digits)?;
-                debug_assert_eq!(embedding.form().fraction, HEAD_FRACTION);
+                debug_assert_eq!(embedding.form().fraction, RULE_FRACTION);
                 let lambda = deferred_lambda(machine, &digits)?;
-                if self.plan.routers[router].head == HeadPlan::Direct {
+                if self.plan.routers[router].rule == RulePlan::Direct {
                     // Elsewhere λ leaves with what the rule opens before it needs the prices.
                     machine.exchange()?;
                 }
-                let bits = head(router).choose(machine, &embedding, lambda)?;
+                let bits = rule(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
         }
     }
 }
 
-/// λs `[B, 1, 1]` of [`HEAD_FRACTION`] fraction bits from their digits, on their way to be opened. No opening of its own.
+/// λs `[B, 1, 1]` of [`RULE_FRACTION`] fraction bits from their digits, on their way to be opened. No opening of its own.
 fn deferred_lambda<I: Interpreter>(
     machine: &mut Machine<I>,
     digits: &Masked<I, u32>,
@@ -222,7 +222,7 @@ fn deferred_lambda<I: Interpreter>(
         let digit = digits.restructure(&Structure::Columns(index, 1));
         units = units.add(&digit.scale(1 << (LAMBDA_DIGIT as usize * index)))?;
     }
-    machine.defer(units.divide(HEAD_FRACTION))
+    machine.defer(units.divide(RULE_FRACTION))
 }
 
 /// The first inputs: tokens, means, padding, and pooling weights if there are four.

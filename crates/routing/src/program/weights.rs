@@ -5,16 +5,16 @@
 //! two; and the row mean out of every layer before a LayerNorm, by centring its columns.
 
 use super::encoder::RELU_DIVISOR;
-use super::plan::{EncoderPlan, HeadPlan, ModelPlan, RouterPlan};
-use crate::bundle::{Attention, Bundle, Layer, LayerNorm, Linear, Matrix, Rule};
+use super::plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
+use crate::bundle::{Attention, Bundle, Layer, LayerNorm, LinearLayer, Matrix, Rule};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
 use std::collections::HashMap;
 
-/// The program's weights in the order of [`ModelPlan::weights`].
+/// The program's weights in the order of [`BundlePlan::weights`].
 ///
 /// # Errors
 /// If bundle and plan do not belong together.
-pub fn weight_tensors(bundle: &Bundle, plan: &ModelPlan) -> Result<Vec<Tensor<f32>>, Error> {
+pub fn weight_tensors(bundle: &Bundle, plan: &BundlePlan) -> Result<Vec<Tensor<f32>>, Error> {
     let mut named = HashMap::new();
     let parts = bundle.parts();
     let mut before: Option<&LayerNorm> = None;
@@ -56,7 +56,7 @@ struct Folded {
 }
 
 impl Folded {
-    fn of(layer: &Linear) -> Self {
+    fn of(layer: &LinearLayer) -> Self {
         let wide = |matrix: &Matrix| matrix.data().iter().map(|&x| f64::from(x)).collect();
         let (inner, columns) = layer.weight.shape();
         Self { inner, columns, weight: wide(&layer.weight), bias: wide(&layer.bias) }
@@ -163,19 +163,19 @@ fn fold_layer(
 
 fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rule: &Rule) {
     let mut insert = |part: &str, value| named.insert(shape.weight(part), value);
-    match (rule, shape.head) {
-        (Rule::UniRoute(rule), HeadPlan::UniRoute { .. }) => {
+    match (rule, shape.rule) {
+        (Rule::UniRoute(rule), RulePlan::UniRoute { .. }) => {
             insert("centroids", tensor(&rule.centroids.transposed()));
             insert("errors", tensor(&rule.errors));
             insert("cost", tensor(&rule.cost));
         }
-        (Rule::Cscr(rule), HeadPlan::Cscr { .. }) => {
+        (Rule::Cscr(rule), RulePlan::Cscr { .. }) => {
             insert("w1", tensor(&rule.w1));
             insert("w2", tensor(&rule.w2));
             insert("descriptors", tensor(&rule.descriptors.transposed()));
             insert("cost", tensor(&rule.cost));
         }
-        (Rule::Direct(rule), HeadPlan::Direct) => {
+        (Rule::Direct(rule), RulePlan::Direct) => {
             insert("weight", tensor(&rule.weight));
             insert("bias", row(&rule.bias));
             insert("cost", tensor(&rule.cost));

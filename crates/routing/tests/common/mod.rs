@@ -4,10 +4,10 @@
 
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm, Linear,
-    Matrix, Model, Norms, Pooling, Router, Rule, UniRoute,
+    Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
+    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute,
 };
-use blindroute_routing::program::{ModelPlan, RouteInputs, RouteProgram, Task, weight_tensors};
+use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Task, weight_tensors};
 use blindroute_testkit::{TestWorld, generator};
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
     };
     let mut layers = Vec::new();
     for _ in 0..2 {
-        let mut linear = |inputs, outputs| Linear {
+        let mut linear = |inputs, outputs| LinearLayer {
             weight: random(inputs, outputs, 0.0, scale(inputs)),
             bias: random(1, outputs, 0.0, 0.2),
         };
@@ -117,7 +117,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
 /// What tests need of a bundle.
 pub struct World {
     pub bundle: Bundle,
-    pub plan: Arc<ModelPlan>,
+    pub plan: Arc<BundlePlan>,
     pub weights: Vec<Tensor<f32>>,
 }
 
@@ -134,7 +134,7 @@ impl World {
     }
 
     pub fn of(bundle: Bundle) -> Self {
-        let plan = Arc::new(ModelPlan::of(&bundle));
+        let plan = Arc::new(BundlePlan::of(&bundle));
         let weights = weight_tensors(&bundle, &plan).unwrap();
         Self { bundle, plan, weights }
     }

@@ -23,11 +23,11 @@ const VALIDITY: Duration = Duration::from_secs(397 * 24 * 3600);
 
 /// A directory with an authority's certificate and each role's certificate and key.
 #[derive(Clone, Debug)]
-pub struct Deployment {
+pub struct CertificateFolder {
     directory: PathBuf,
 }
 
-impl Deployment {
+impl CertificateFolder {
     /// Makes a fresh authority and one certificate per role in `directory`, valid for 397 days.
     ///
     /// Keys are readable by their owner only. The authority's own key is never written: it is wiped after signing,
@@ -35,22 +35,26 @@ impl Deployment {
     ///
     /// # Errors
     /// The directory cannot be written, or already holds a deployment.
-    pub fn generate(directory: &Path) -> Result<Deployment, IdentityError> {
-        Deployment::generate_for(directory, SystemTime::now(), VALIDITY)
+    pub fn generate(directory: &Path) -> Result<CertificateFolder, IdentityError> {
+        CertificateFolder::generate_for(directory, SystemTime::now(), VALIDITY)
     }
 
-    /// As [`Deployment::generate`], valid from a day before `from` (clocks differ) until `validity` after it.
+    /// As [`CertificateFolder::generate`], valid from a day before `from` (clocks differ) until `validity` after it.
     ///
     /// # Errors
-    /// As [`Deployment::generate`].
-    pub fn generate_for(directory: &Path, from: SystemTime, validity: Duration) -> Result<Deployment, IdentityError> {
+    /// As [`CertificateFolder::generate`].
+    pub fn generate_for(
+        directory: &Path,
+        from: SystemTime,
+        validity: Duration,
+    ) -> Result<CertificateFolder, IdentityError> {
         let names = Role::ALL.map(|role| [format!("{role}.key"), format!("{role}.pem")]);
         let all = names.iter().flatten().map(String::as_str).chain([AUTHORITY]);
         let names_taken = file_set::taken(directory, all);
         if !names_taken.is_empty() {
             return Err(IdentityError::Exists { folder: directory.to_owned(), names: names_taken });
         }
-        let deployment = Deployment { directory: directory.to_owned() };
+        let deployment = CertificateFolder { directory: directory.to_owned() };
         let since_epoch = from.duration_since(UNIX_EPOCH).unwrap_or_default();
         let period = (since_epoch.saturating_sub(DAY), since_epoch + validity);
 
@@ -91,8 +95,8 @@ impl Deployment {
 
     /// A deployment made earlier; its files are read when an endpoint is loaded.
     #[must_use]
-    pub fn open(directory: &Path) -> Deployment {
-        Deployment { directory: directory.to_owned() }
+    pub fn open(directory: &Path) -> CertificateFolder {
+        CertificateFolder { directory: directory.to_owned() }
     }
 
     /// The authority's certificate.

@@ -1,6 +1,6 @@
 //! Certificates: one private authority per deployment, one certificate per role.
 //!
-//! [`Deployment::generate`] makes them; [`Endpoint::load`] reads one role's files and checks them at once (do they
+//! [`CertificateFolder::generate`] makes them; [`Endpoint::load`] reads one role's files and checks them at once (do they
 //! exist, are they in date, from this authority, for this role), so that mistakes show at start and not in a session.
 
 mod error;
@@ -22,11 +22,11 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use error::IdentityError;
-pub use generate::Deployment;
+pub use generate::CertificateFolder;
 pub(crate) use generate::create_private_directory;
 
 use crate::role::Role;
-use crate::scene::{Network, Path as ScenePath, Scene};
+use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
 
 /// Makes the cryptography of our own connections that of every TLS connection of this process, as of HTTP clients that leave
 /// the choice to the program. Calling it again changes nothing.
@@ -52,7 +52,7 @@ pub struct Endpoint {
     role: Role,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
-    network: Option<Network>,
+    network: Option<SceneNetwork>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -117,7 +117,7 @@ impl Endpoint {
     /// The same identity behind emulated links, for measurements; every party needs the same.
     #[must_use]
     pub fn in_scene(self, scene: Option<Scene>) -> Endpoint {
-        Endpoint { network: scene.map(Network::new), ..self }
+        Endpoint { network: scene.map(SceneNetwork::new), ..self }
     }
 
     /// The way to a role's machine, if links are emulated.

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn every_role_of_a_fresh_deployment_loads() {
     let home = tempfile::tempdir().unwrap();
-    let deployment = Deployment::generate(home.path()).unwrap();
+    let deployment = CertificateFolder::generate(home.path()).unwrap();
     for role in Role::ALL {
         assert_eq!(Endpoint::load(role, &deployment.identity(role)).unwrap().role(), role);
         #[cfg(unix)]
@@ -19,7 +19,7 @@ fn every_role_of_a_fresh_deployment_loads() {
     // The authority's key is nowhere, and a second deployment does not replace the first.
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 9);
     let key = fs::read(deployment.identity(Role::Dealer).key).unwrap();
-    let error = Deployment::generate(home.path()).unwrap_err();
+    let error = CertificateFolder::generate(home.path()).unwrap_err();
     assert!(matches!(error, IdentityError::Exists { .. }), "{error}");
     let says = error.to_string();
     assert!(
@@ -29,15 +29,15 @@ fn every_role_of_a_fresh_deployment_loads() {
     assert_eq!(fs::read(deployment.identity(Role::Dealer).key).unwrap(), key);
     // One file is enough: a deployment without its authority's certificate is still somebody's.
     fs::remove_file(deployment.authority()).unwrap();
-    assert!(matches!(Deployment::generate(home.path()), Err(IdentityError::Exists { .. })));
+    assert!(matches!(CertificateFolder::generate(home.path()), Err(IdentityError::Exists { .. })));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 8);
 }
 
 #[test]
 fn mistakes_are_named_at_load() {
     let home = tempfile::tempdir().unwrap();
-    let deployment = Deployment::generate(home.path()).unwrap();
-    let other = Deployment::generate(&home.path().join("other")).unwrap();
+    let deployment = CertificateFolder::generate(home.path()).unwrap();
+    let other = CertificateFolder::generate(&home.path().join("other")).unwrap();
     let good = deployment.identity(Role::Server0);
 
     let missing = IdentityFiles { certificate: home.path().join("nowhere.pem"), ..good.clone() };
@@ -66,7 +66,7 @@ fn mistakes_are_named_at_load() {
 fn an_expired_certificate_says_so() {
     let home = tempfile::tempdir().unwrap();
     let past = SystemTime::now() - Duration::from_secs(10 * 24 * 3600);
-    let deployment = Deployment::generate_for(home.path(), past, Duration::from_secs(24 * 3600)).unwrap();
+    let deployment = CertificateFolder::generate_for(home.path(), past, Duration::from_secs(24 * 3600)).unwrap();
     let error = Endpoint::load(Role::Client, &deployment.identity(Role::Client)).unwrap_err();
     assert!(error.to_string().to_lowercase().contains("expired"), "{error}");
 }

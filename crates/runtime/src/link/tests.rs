@@ -266,7 +266,7 @@ fn roles_are_checked_on_both_sides() {
 
     // Another deployment's client calls: it learns that its certificate is the problem.
     let home = tempfile::tempdir().unwrap();
-    let other = crate::Deployment::generate(home.path()).unwrap();
+    let other = crate::CertificateFolder::generate(home.path()).unwrap();
     let mut files = other.identity(Role::Client);
     let mixed = home.path().join("mixed.pem");
     let ours = endpoint(Role::Server0);

@@ -1,4 +1,4 @@
-//! Network scenes: a stated delay and rate on every byte between processes of one machine, for measurements.
+//! SceneNetwork scenes: a stated delay and rate on every byte between processes of one machine, for measurements.
 //!
 //! A process that has a scene puts a header of 16 bytes before each write to a socket: how many bytes follow, and when
 //! they are to arrive. They arrive when the link has sent them and the delay is over; the link sends at its rate, one
@@ -119,15 +119,15 @@ impl std::fmt::Display for SceneName {
 
 /// The emulated links of one process. Clones share them.
 #[derive(Clone, Debug)]
-pub(crate) struct Network {
+pub(crate) struct SceneNetwork {
     scene: Scene,
     /// For each role: when the link to its machine will have sent what it was given, in nanoseconds of the clock.
     free: [Arc<AtomicU64>; Role::ALL.len()],
 }
 
-impl Network {
-    pub(crate) fn new(scene: Scene) -> Network {
-        Network { scene, free: Default::default() }
+impl SceneNetwork {
+    pub(crate) fn new(scene: Scene) -> SceneNetwork {
+        SceneNetwork { scene, free: Default::default() }
     }
 
     /// The way to a role's machine; to a caller not yet known, one of its own.

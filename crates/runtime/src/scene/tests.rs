@@ -12,7 +12,7 @@ fn names_are_read_back() {
 
 #[test]
 fn bytes_arrive_after_the_delay_behind_those_before_them() {
-    let network = Network::new(Scene { delay: Duration::from_millis(20), megabits: 400.0 });
+    let network = SceneNetwork::new(Scene { delay: Duration::from_millis(20), megabits: 400.0 });
     let path = network.path(Some(Role::Server0));
     // 50,000 bytes are 1 ms at 400 Mbit/s.
     assert_eq!(path.send(1_000_000, 50_000), 22_000_000);
@@ -28,7 +28,7 @@ fn bytes_arrive_after_the_delay_behind_those_before_them() {
 
 #[test]
 fn headers_are_read_back_and_tls_is_none() {
-    let path = Network::new(Scene::LAN).path(None);
+    let path = SceneNetwork::new(Scene::LAN).path(None);
     let before = now();
     let header = path.segment(1250);
     let (count, arrival) = parse_segment(&header).unwrap();

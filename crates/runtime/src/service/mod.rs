@@ -1,7 +1,7 @@
 //! An accepting service: one thread per connection, limits, contained panics, graceful end.
 
+mod admission;
 mod client;
-mod places;
 mod resting;
 
 use std::error::Error;
@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use places::{Limits, Place, Places};
+use admission::{Admission, Admitted, Limits};
 pub use resting::{Interrupted, Rest, Resting};
 
 use crate::identity::Endpoint;
@@ -150,7 +150,7 @@ impl Service {
         H: Fn(Connection) -> Result<(), E> + Send + Sync + 'static,
         E: Into<Box<dyn Error + Send + Sync>>,
     {
-        let places = Places::new(self.options.limits());
+        let places = Admission::new(self.options.limits());
         let handler = Arc::new(handler);
         let address = self.address;
         // `accept` cannot be interrupted: a call to ourselves wakes it.
@@ -177,7 +177,7 @@ impl Service {
 
     fn start<H, E>(
         &self,
-        places: &Arc<Places>,
+        places: &Arc<Admission>,
         socket: TcpStream,
         remote: SocketAddr,
         shutdown: &Shutdown,
@@ -203,7 +203,7 @@ impl Service {
 }
 
 fn answer<H, E>(
-    place: Place,
+    place: Admitted,
     socket: TcpStream,
     remote: SocketAddr,
     endpoint: &Endpoint,

@@ -1,7 +1,7 @@
 //! The client's side of a session until it is ready.
 
 use super::cancel::Cancel;
-use super::places::{Place, Places};
+use super::places::{SessionPlace, SessionPlaces};
 use super::ready::{ReadySession, Route, SharedInputs, both, last_words};
 use super::retry::{self, Retry, Waiting};
 use super::spares::Spares;
@@ -25,7 +25,7 @@ struct Inner<C> {
     endpoint: Endpoint,
     timeouts: Timeouts,
     spares: Arc<Spares>,
-    places: Arc<Places>,
+    places: Arc<SessionPlaces>,
     /// Whether a session was ever ready.
     begun: AtomicBool,
     /// Held by the first session until it is ready.
@@ -47,7 +47,7 @@ impl<C> std::fmt::Debug for Client<C> {
 impl<C: Catalogue> Client<C> {
     /// A client of the servers at these addresses.
     pub fn new(catalogue: Arc<C>, addresses: [String; 2], endpoint: Endpoint, timeouts: Timeouts) -> Self {
-        let (spares, places) = (Arc::new(Spares::default()), Arc::new(Places::default()));
+        let (spares, places) = (Arc::new(Spares::default()), Arc::new(SessionPlaces::default()));
         let (begun, first) = (AtomicBool::new(false), Mutex::new(()));
         Self(Arc::new(Inner { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
     }
@@ -75,7 +75,7 @@ impl<C: Catalogue> Client<C> {
 
     /// As [`Client::run`], but a session that cannot be prepared for a reason that passes is tried again: an unreachable,
     /// restarting or full server. Nothing of the inputs has left by then. A session that dies after they left, as with a
-    /// server's restart, costs one other session, for which they are shared anew: see [`Pool::run`] for why this is safe.
+    /// server's restart, costs one other session, for which they are shared anew: see [`SessionPool::run`] for why this is safe.
     ///
     /// Callers wait for each other where the servers do not take as many sessions as they are. `go_on` is asked before each
     /// pause, and ends the trying with `false`.
@@ -83,7 +83,7 @@ impl<C: Catalogue> Client<C> {
     /// # Errors
     /// As [`Client::run`]; [`SessionError::Unprepared`] if time is up.
     ///
-    /// [`Pool::run`]: crate::Pool::run
+    /// [`SessionPool::run`]: crate::SessionPool::run
     pub fn run_retrying(
         &self,
         request: &[u8],
@@ -112,7 +112,7 @@ impl<C: Catalogue> Client<C> {
         SharedInputs::new(&program.inputs(), inputs)
     }
 
-    pub(crate) fn places(&self) -> &Arc<Places> {
+    pub(crate) fn places(&self) -> &Arc<SessionPlaces> {
         &self.0.places
     }
 
@@ -121,7 +121,7 @@ impl<C: Catalogue> Client<C> {
         &self,
         request: &[u8],
         cancel: &Cancel,
-        place: Option<Place>,
+        place: Option<SessionPlace>,
     ) -> Result<ReadySession, SessionError> {
         let started = Instant::now();
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;

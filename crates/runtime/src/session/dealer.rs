@@ -8,7 +8,7 @@ use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, NoRandomn
 use crate::rendezvous::{Rendezvous, RendezvousError};
 use crate::role::Role;
 use crate::service::Connection;
-use blindroute_protocol::{Dealer, DealerModel, DealerSeeds, HashKey};
+use blindroute_protocol::{Dealer, DealerSeeds, HashKey, WeightMasks};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ impl<C> std::fmt::Debug for DealerService<C> {
 struct Epoch {
     id: EpochId,
     seeds: [Seed; 2],
-    model: DealerModel,
+    model: WeightMasks,
 }
 
 impl<C: Catalogue> DealerService<C> {
@@ -66,7 +66,7 @@ impl<C: Catalogue> DealerService<C> {
             return Ok(epoch);
         }
         let seeds = [Seed::generate()?, Seed::generate()?].map(|seed| mask_seed(&seed, &self.catalogue.digest()));
-        let model = DealerModel::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
+        let model = WeightMasks::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
         let epoch = Epoch { id: EpochId::generate()?, seeds, model };
         Ok(self.epoch.get_or_init(|| epoch))
     }

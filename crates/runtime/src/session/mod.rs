@@ -28,7 +28,7 @@ pub(crate) use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
-pub(crate) use places::{Place, Places};
+pub(crate) use places::{SessionPlace, SessionPlaces};
 pub use ready::{ReadySession, Route, ServerReport, SharedInputs};
 pub(crate) use retry::run as run_retrying;
 pub use retry::{Retry, Waiting};

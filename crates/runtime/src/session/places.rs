@@ -35,12 +35,12 @@ struct State {
 
 /// The places of one client.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct SessionPlaces {
     state: Mutex<State>,
     changed: Condvar,
 }
 
-impl Default for Places {
+impl Default for SessionPlaces {
     fn default() -> Self {
         let (raised, rest) = (None, None);
         let state = State {
@@ -60,13 +60,13 @@ impl Default for Places {
 
 /// One session's place, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
-    places: Arc<Places>,
+pub(crate) struct SessionPlace {
+    places: Arc<SessionPlaces>,
     taken: Instant,
     was_ready: bool,
 }
 
-impl Drop for Place {
+impl Drop for SessionPlace {
     fn drop(&mut self) {
         let mut state = self.places.lock();
         state.held -= 1;
@@ -76,7 +76,7 @@ impl Drop for Place {
     }
 }
 
-impl Places {
+impl SessionPlaces {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -87,13 +87,13 @@ impl Places {
     }
 
     /// A place whatever the limit: the servers decide.
-    pub(crate) fn take(self: &Arc<Self>) -> Place {
+    pub(crate) fn take(self: &Arc<Self>) -> SessionPlace {
         self.lock().held += 1;
-        Place::new(self)
+        SessionPlace::new(self)
     }
 
     /// A place within the limit, waiting for it for so long at most.
-    pub(crate) fn enter(self: &Arc<Self>, patience: Duration) -> Option<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, patience: Duration) -> Option<SessionPlace> {
         let mut state = self.lock();
         state.waiting += 1;
         let full = |state: &mut State| state.held >= state.limit;
@@ -105,11 +105,11 @@ impl Places {
         }
         state.held += 1;
         drop(state);
-        Some(Place::new(self))
+        Some(SessionPlace::new(self))
     }
 
     /// A place that no caller needs, for a session that is to rest: one stays free for whoever comes.
-    pub(crate) fn spare(self: &Arc<Self>) -> Option<Place> {
+    pub(crate) fn spare(self: &Arc<Self>) -> Option<SessionPlace> {
         let mut state = self.lock();
         // A pool has its own bound. The guess at the beginning is not held against it, for it asks one at a time.
         let full = state.known && state.held + 1 >= state.limit;
@@ -118,7 +118,7 @@ impl Places {
         }
         state.held += 1;
         drop(state);
-        Some(Place::new(self))
+        Some(SessionPlace::new(self))
     }
 
     /// How often a session became ready or ended after that, so far.
@@ -132,9 +132,9 @@ impl Places {
     }
 }
 
-impl Place {
+impl SessionPlace {
     /// One that is counted already.
-    fn new(places: &Arc<Places>) -> Self {
+    fn new(places: &Arc<SessionPlaces>) -> Self {
         Self { places: Arc::clone(places), taken: Instant::now(), was_ready: false }
     }
 
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_refusal_makes_what_is_held_the_limit_and_leaves_one_free_for_callers() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(SessionPlaces::default());
         let mut held: Vec<_> = (0..FIRST).map(|_| places.enter(NOW).unwrap()).collect();
         assert!(places.enter(NOW).is_none());
         // Ready while all are in use: one more may be tried, and no second before that one is ready too.
@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_gets_the_next_free_place_before_a_pool() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(SessionPlaces::default());
         places.allow(1);
         let only = places.enter(NOW).unwrap();
         std::thread::scope(|scope| {
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn an_outage_is_said_once() {
-        let places = Arc::new(Places::default());
+        let places = Arc::new(SessionPlaces::default());
         assert!(places.failed() && !places.failed());
         places.take().ready();
         assert!(places.failed());

@@ -1,7 +1,7 @@
 //! The client's side of a session from ready to the answer.
 
 use super::SessionError;
-use super::places::Place;
+use super::places::SessionPlace;
 use super::spares::{Spares, close, quiet};
 use crate::link::{Kind, Link, LinkError};
 use crate::messages::{Seed as WireSeed, SessionId, SessionReport};
@@ -25,7 +25,7 @@ pub struct ReadySession {
     waits: Duration,
     rests: bool,
     /// Last, so that it is free when the links are.
-    place: Option<Place>,
+    place: Option<SessionPlace>,
 }
 
 impl std::fmt::Debug for ReadySession {
@@ -108,7 +108,7 @@ impl ReadySession {
         Self { links: Some(links), spares, session, specs, offline, ready: Instant::now(), waits, rests, place: None }
     }
 
-    pub(super) fn in_place(self, place: Place) -> Self {
+    pub(super) fn in_place(self, place: SessionPlace) -> Self {
         let mut session = self;
         session.place = Some(place);
         session

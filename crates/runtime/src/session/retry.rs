@@ -3,7 +3,7 @@
 //! Nothing of an input leaves before a session is ready, so as many as it takes may be tried, for a bounded time. Once an
 //! input has left for a session that then dies, it goes to one other session, shared anew, and to no third.
 
-use super::places::{Place, Places};
+use super::places::{SessionPlace, SessionPlaces};
 use super::{Cancel, Catalogue, Client, ReadySession, Route, SessionError};
 use crate::messages::NoRandomness;
 use blindroute_protocol::Tensor;
@@ -160,9 +160,9 @@ impl<C: Catalogue> Trying<'_, C> {
     /// A ready session, or a place to prepare one.
     fn place(
         &self,
-        places: &Arc<Places>,
+        places: &Arc<SessionPlaces>,
         ready: Option<&dyn Fn() -> Option<ReadySession>>,
-    ) -> (Option<ReadySession>, Option<Place>) {
+    ) -> (Option<ReadySession>, Option<SessionPlace>) {
         let (mut moved, mut since) = (places.moved(), Instant::now());
         loop {
             if let Some(session) = ready.and_then(|ready| ready()) {

@@ -18,7 +18,7 @@ use crate::role::Role;
 use crate::service::{Connection, Interrupted, Rest, Resting};
 use blindroute_protocol::{
     Cost, HashKey, Inputs, MaterialQueue, Online, OutputShare, Party, Prepare, Program, QueueReader, QueueWriter, Seed,
-    ServerModel, WeightShares, WeightSpec, ZeroSeed,
+    ServerWeights, WeightShares, WeightSpec, ZeroSeed,
 };
 use std::io::Read;
 use std::net::TcpStream;
@@ -51,7 +51,7 @@ pub struct ServerService<C> {
     pub(super) options: ServerOptions,
     pub(super) lanes: Rendezvous<LaneKey, (Link, SessionOpen)>,
     /// The model as set up in the dealer's current epoch.
-    model: Mutex<Option<(EpochId, Arc<ServerModel>)>>,
+    model: Mutex<Option<(EpochId, Arc<ServerWeights>)>>,
 }
 
 /// Reads this server's weight shares again for each set-up, so that they are not held twice.
@@ -74,7 +74,7 @@ struct Session {
     dealer: TcpStream,
     /// Of the material, and of its hashes.
     seeds: (Seed, Seed),
-    model: Arc<ServerModel>,
+    model: Arc<ServerWeights>,
     epoch: EpochId,
 }
 
@@ -295,7 +295,7 @@ impl<C: Catalogue> ServerService<C> {
         epoch: EpochId,
         mask: &Seed,
         channel: &mut PeerChannel,
-    ) -> Result<(Arc<ServerModel>, ZeroSeed), SessionError> {
+    ) -> Result<(Arc<ServerWeights>, ZeroSeed), SessionError> {
         let held = {
             let model = self.model.lock().unwrap_or_else(PoisonError::into_inner);
             model.as_ref().filter(|(id, _)| *id == epoch).map(|(_, model)| Arc::clone(model))
@@ -306,7 +306,7 @@ impl<C: Catalogue> ServerService<C> {
         }
         let started = Instant::now();
         let shares = (self.shares.lock().unwrap_or_else(PoisonError::into_inner))()?;
-        let model = Arc::new(ServerModel::set_up(&self.weights, shares, mask, channel)?);
+        let model = Arc::new(ServerWeights::set_up(&self.weights, shares, mask, channel)?);
         tracing::info!(%epoch, ms = started.elapsed().as_millis() as u64, "model set up with the other server");
         *self.model.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(&model)));
         Ok((model, zeros))
@@ -359,7 +359,7 @@ impl Read for Counted {
 /// Prepares until done or nobody wants it; the queue carries the result.
 fn prepare<P: Program>(
     program: &P,
-    model: &ServerModel,
+    model: &ServerWeights,
     (seed, hash_key): &(Seed, Seed),
     mut material: Counted,
     queue: QueueWriter,

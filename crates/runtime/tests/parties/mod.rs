@@ -4,14 +4,14 @@
 
 use crate::world::{Numbers, PATIENT};
 use blindroute_protocol::{
-    Dealer, DealerModel, DealerSeeds, Form, HashKey, Inputs, Meter, Output, Party, Program, Shape, WeightShares,
+    Dealer, DealerSeeds, Form, HashKey, Inputs, Meter, Output, Party, Program, Shape, WeightMasks, WeightShares,
 };
 use blindroute_runtime::messages::{
     ClientHello, EpochId, MaterialGrant, MaterialRequest, Message, Seed, ServerReady, SessionId, SessionReport,
 };
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, Client, Connection, DealerService, Deployment, Endpoint, Kind, Ledger, Link, MaterialReader,
+    Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, Kind, Ledger, Link, MaterialReader,
     MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions, SessionError, Shutdown,
 };
 use blindroute_testkit::freed_memory::{Freed, Secrets, call_this_thread, turn, watched};
@@ -30,14 +30,14 @@ const TEST: &str = "the test";
 /// Certificates and ledgers.
 struct Home {
     directory: tempfile::TempDir,
-    deployment: Deployment,
+    deployment: CertificateFolder,
     catalogue: Arc<Numbers>,
 }
 
 impl Home {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let deployment = Deployment::generate(&directory.path().join("certificates")).unwrap();
+        let deployment = CertificateFolder::generate(&directory.path().join("certificates")).unwrap();
         Self { directory, deployment, catalogue: Arc::default() }
     }
 
@@ -193,7 +193,7 @@ pub fn servers() -> Search {
                 let grant = MaterialGrant { session: request.session, epoch: EpochId([7; 16]), seeds };
                 link.send_message(&grant).unwrap();
             }
-            let model = DealerModel::new(&[], &[generator(&seeds[0]), generator(&seeds[2])]);
+            let model = WeightMasks::new(&[], &[generator(&seeds[0]), generator(&seeds[2])]);
             let seeds =
                 DealerSeeds([generator(&seeds[1]), generator(&seeds[3])], HashKey::new(generator(&known(6)).expose()));
             let writers: Vec<MaterialWriter> = links.into_iter().map(MaterialWriter::new).collect();

@@ -8,8 +8,8 @@ use blindroute_protocol::{
 use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, Client, DealerService, Deployment, Endpoint, Ledger, Link, Role, ServerOptions, ServerService, Service,
-    ServiceError, ServiceOptions, Shutdown, Timeouts,
+    Catalogue, CertificateFolder, Client, DealerService, Endpoint, Ledger, Link, Role, ServerOptions, ServerService,
+    Service, ServiceError, ServiceOptions, Shutdown, Timeouts,
 };
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -92,7 +92,7 @@ struct Running {
 
 pub struct World {
     home: tempfile::TempDir,
-    deployment: Deployment,
+    deployment: CertificateFolder,
     timeouts: Timeouts,
     budget: usize,
     limits: fn(&mut ServiceOptions),
@@ -123,7 +123,7 @@ impl World {
 
     fn with(timeouts: Timeouts, budget: usize, limits: fn(&mut ServiceOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
-        let deployment = Deployment::generate(&home.path().join("certificates")).unwrap();
+        let deployment = CertificateFolder::generate(&home.path().join("certificates")).unwrap();
         let mut world = Self {
             home,
             deployment,

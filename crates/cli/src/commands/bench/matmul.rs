@@ -2,7 +2,7 @@
 
 use super::measure::print;
 use anyhow::Context;
-use blindroute_ring::{Kernel, Matrix, PackedMatrix, Prg, Seed, Word, matmul};
+use blindroute_ring::{Kernel, MatrixLayout, PackedMatrix, Prg, Seed, Word, matmul};
 use clap::Args;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -37,15 +37,21 @@ struct Product {
     rows: usize,
     inner: usize,
     columns: usize,
-    layout: Matrix,
+    layout: MatrixLayout,
 }
 
 impl Product {
     /// The products of one layer of MiniLM: 12 heads of 32. Weights are packed once and the second factor of attention's
     /// products every time, so packing counts there.
     fn of_a_layer(tokens: usize) -> [Self; 7] {
-        let weights =
-            |name, inner, columns| Self { name, batch: 1, rows: tokens, inner, columns, layout: Matrix::RowMajor };
+        let weights = |name, inner, columns| Self {
+            name,
+            batch: 1,
+            rows: tokens,
+            inner,
+            columns,
+            layout: MatrixLayout::RowMajor,
+        };
         let attention = |name, inner, columns, layout| Self { name, batch: 12, rows: tokens, inner, columns, layout };
         [
             weights("queries, keys, values", 384, 1152),
@@ -53,8 +59,8 @@ impl Product {
             weights("feed-forward in", 384, 1536),
             weights("feed-forward out", 1536, 384),
             weights("mean", 384, 1),
-            attention("attention scores", 32, tokens, Matrix::Transposed),
-            attention("attention values", tokens, 32, Matrix::RowMajor),
+            attention("attention scores", 32, tokens, MatrixLayout::Transposed),
+            attention("attention values", tokens, 32, MatrixLayout::RowMajor),
         ]
     }
 

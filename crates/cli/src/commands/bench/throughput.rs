@@ -196,7 +196,7 @@ impl<'a> Work<'a> {
         scene: SceneName,
         count: usize,
     ) -> anyhow::Result<Option<FillingMeasurement>> {
-        let servers = self.router.deployment().map(blindroute_placement::Deployment::processes);
+        let servers = self.router.deployment().map(blindroute_placement::ChildDeployment::processes);
         let resident = || servers.map(|[zero, one, _]| [zero, one].map(rss_kib_of));
         let before = resident();
         if !self.full(count)? {

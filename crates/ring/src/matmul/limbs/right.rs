@@ -1,7 +1,7 @@
 //! The right factor as limbs: panels of 16 columns, in each the limbs in descending order, in each a line for 4 positions.
 use super::split::{limbs, position, split};
 use super::{Inner, LimbWord, Line, SIDE, Vectors};
-use crate::matmul::Matrix;
+use crate::matmul::MatrixLayout;
 
 /// A right factor in limbs.
 pub struct Limbs {
@@ -26,7 +26,7 @@ impl Limbs {
 
     /// Fills in `[inner, columns]` (or its transpose).
     #[inline(always)]
-    pub(in super::super) fn fill<W: LimbWord>(&mut self, vectors: &impl Vectors, data: &[W], layout: Matrix) {
+    pub(in super::super) fn fill<W: LimbWord>(&mut self, vectors: &impl Vectors, data: &[W], layout: MatrixLayout) {
         let (inner, columns, count) = (self.inner, self.columns, self.count);
         // An empty factor has no panel, and `max` keeps the chunk's length above zero.
         for (index, panel) in self.lines.chunks_exact_mut(self.panel.max(1)).enumerate() {
@@ -37,7 +37,7 @@ impl Limbs {
                 // Where the block's first line lies in limb `limb`.
                 let at = |limb: usize| (count - 1 - limb) * inner.lines() + start / 4;
                 match layout {
-                    Matrix::RowMajor => {
+                    MatrixLayout::RowMajor => {
                         for line in 0..lines {
                             let mut rows = [[W::ZERO; SIDE]; 4];
                             for (byte, row) in rows.iter_mut().enumerate() {
@@ -55,7 +55,7 @@ impl Limbs {
                             }
                         }
                     }
-                    Matrix::Transposed => {
+                    MatrixLayout::Transposed => {
                         let mut tiles = [[Line::ZERO; SIDE]; 8];
                         for lane in (0..SIDE).filter(|&lane| W::order(lane) < width) {
                             let column = &data[(first + W::order(lane)) * inner.length + start..][..length];

@@ -1,7 +1,7 @@
 //! The layout and the sums of limbs, with a model of the tiles, on every machine.
 
 use super::{BLOCK, LONGEST, LimbWord, Limbs, Run, SIDE, Tiles, Vectors, product};
-use crate::matmul::{Kernel, Matrix, PackedMatrix, matmul};
+use crate::matmul::{Kernel, MatrixLayout, PackedMatrix, matmul};
 use crate::{Prg, Seed};
 use proptest::prelude::*;
 
@@ -42,12 +42,12 @@ fn check<W: LimbWord + std::fmt::Debug>(left: &[W], right: &[W], shape: [usize; 
     let mut expected = vec![W::ZERO; rows * columns];
     matmul(
         left,
-        &PackedMatrix::pack_with(Kernel::Portable, right, inner, columns, Matrix::RowMajor, bits),
+        &PackedMatrix::pack_with(Kernel::Portable, right, inner, columns, MatrixLayout::RowMajor, bits),
         &mut expected,
     );
     let low = |words: &[W]| words.iter().map(|word| word.low_bits(bits)).collect::<Vec<_>>();
     let transposed: Vec<W> = (0..columns * inner).map(|i| right[i % inner * columns + i / inner]).collect();
-    for (data, layout) in [(right, Matrix::RowMajor), (&transposed, Matrix::Transposed)] {
+    for (data, layout) in [(right, MatrixLayout::RowMajor), (&transposed, MatrixLayout::Transposed)] {
         let mut limbs = Limbs::new(inner, columns, bits);
         limbs.fill(&Model, data, layout);
         let mut out = vec![W::MAX; rows * columns];

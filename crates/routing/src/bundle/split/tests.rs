@@ -11,7 +11,7 @@ fn the_three_parts_read_back_and_fit_together() {
     let bundle = small_bundle();
     let split = split(&bundle, &randomness(3)).unwrap();
     let public = PublicPart::read(&split.public).unwrap();
-    assert_eq!(public.plan, ModelPlan::of(&bundle));
+    assert_eq!(public.plan, BundlePlan::of(&bundle));
     assert_eq!(public.embedding, bundle.parts().embedding);
     let specs = public.plan.weights();
     for (party, bytes) in [Party::Zero, Party::One].into_iter().zip(&split.shares) {
@@ -106,7 +106,7 @@ fn set_cost(router: &mut Router, cost: f32) {
 
 /// The other party's share under a guess of all weights, from one's own share.
 fn other_share(guess: &Bundle, party: Party, payload: &[u8]) -> Option<Vec<u8>> {
-    let plan = ModelPlan::of(guess);
+    let plan = BundlePlan::of(guess);
     let specs = plan.weights();
     // Server 1 would have to find the seed that makes its words' complement: it cannot, so it tests with its own words.
     if party == Party::One {

@@ -3,7 +3,7 @@
 //! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must stay below
 //! 16, costs being divided by the largest.
 
-use super::plan::{HEAD_FRACTION, HEAD_PRODUCT, HeadPlan, RouterPlan, find};
+use super::plan::{HEAD_PRODUCT, RULE_FRACTION, RouterPlan, RulePlan, find};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide};
 use blindroute_protocol::{
     Bits, Comparison, Error, Interpreter, Machine, Masked, Pending, Share, WeightId, WeightSpec,
@@ -36,17 +36,17 @@ fn keys<I: Interpreter>(machine: &mut Machine<I>, scores: Share<I, u64>) -> Resu
     machine.open(keys)
 }
 
-pub(super) struct Head<'a> {
+pub(super) struct RuleProgram<'a> {
     pub(super) router: &'a RouterPlan,
     pub(super) specs: &'a [WeightSpec],
 }
 
-impl Head<'_> {
+impl RuleProgram<'_> {
     fn weight(&self, part: &str) -> Result<WeightId, Error> {
         find(self.specs, &self.router.weight(part))
     }
 
-    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`HEAD_FRACTION`] bits.
+    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`RULE_FRACTION`] bits.
     /// The λs leave with the first opening, if not before; `direct` needs them to have left.
     pub(super) fn choose<I: Interpreter>(
         &self,
@@ -54,10 +54,10 @@ impl Head<'_> {
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
-        match self.router.head {
-            HeadPlan::UniRoute { .. } => self.uniroute(machine, embedding, lambda),
-            HeadPlan::Cscr { keep, .. } => self.cscr(machine, embedding, lambda, keep),
-            HeadPlan::Direct => self.direct(machine, embedding, lambda),
+        match self.router.rule {
+            RulePlan::UniRoute { .. } => self.uniroute(machine, embedding, lambda),
+            RulePlan::Cscr { keep, .. } => self.cscr(machine, embedding, lambda, keep),
+            RulePlan::Direct => self.direct(machine, embedding, lambda),
         }
     }
 
@@ -112,16 +112,16 @@ impl Head<'_> {
         let inner = machine.open(inner)?;
         let lambda = machine.take(lambda)?;
         // The ring is spent: a lifted copy goes with the comparison's first exchange.
-        let copy = machine.extend::<u64, u64>(&inner, HEAD_FRACTION, 64)?;
+        let copy = machine.extend::<u64, u64>(&inner, RULE_FRACTION, 64)?;
         let copy = machine.defer(copy)?;
         let positive = machine.compare(&inner, &Comparison::of_many(vec![0], HEAD_PRODUCT + 7 - 24, 6))?;
         let inner = machine.take(copy)?;
         let inner = machine.select(&positive, &inner)?;
         let inner = machine.open(inner)?;
         let query = machine.linear(&inner, self.weight("w2")?)?;
-        let query = machine.cut(query, HEAD_FRACTION)?;
+        let query = machine.truncate_reduce(query, RULE_FRACTION)?;
         let query = machine.open(query)?;
-        let norm = machine.square_sum::<u64, u64>(&query, HEAD_FRACTION - 14, 48)?;
+        let norm = machine.square_sum::<u64, u64>(&query, RULE_FRACTION - 14, 48)?;
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;
         let price = self.price(machine, &lambda)?;

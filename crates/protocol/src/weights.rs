@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::program::{WeightId, WeightKind, WeightSpec, check_weights};
 use crate::record::RingWord;
 use crate::secret::Secret;
-use blindroute_ring::{Matrix, PackedMatrix, Prg, Seed, Shape, Tensor, Word, fixed, pack};
+use blindroute_ring::{MatrixLayout, PackedMatrix, Prg, Seed, Shape, Tensor, Word, fixed, pack};
 use zeroize::Zeroize;
 
 /// One server's additive shares of a program's weights.
@@ -104,9 +104,13 @@ impl<W: RingWord> Factor<W> {
     fn new(spec: &WeightSpec, words: Tensor<W>) -> Self {
         let words = Secret::new(words);
         match spec.kind {
-            WeightKind::Matrix { inner, columns } => {
-                Self::Matrix(PackedMatrix::pack(words.expose().data(), inner, columns, Matrix::RowMajor, spec.bits))
-            }
+            WeightKind::Matrix { inner, columns } => Self::Matrix(PackedMatrix::pack(
+                words.expose().data(),
+                inner,
+                columns,
+                MatrixLayout::RowMajor,
+                spec.bits,
+            )),
             WeightKind::Scale(_) | WeightKind::Bias(_) => Self::Row(words),
         }
     }
@@ -147,19 +151,19 @@ fn in_word<W: RingWord>(factors: &[Option<AnyFactor>], id: WeightId) -> Result<&
 }
 
 /// A server's side of the model: its weight shares, and the masked weights F that both servers know.
-pub struct ServerModel {
+pub struct ServerWeights {
     party: Party,
     shares: Vec<Option<AnyFactor>>,
     masked: Vec<Option<AnyFactor>>,
 }
 
-impl std::fmt::Debug for ServerModel {
+impl std::fmt::Debug for ServerWeights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "ServerModel({:?}, {} weights)", self.party, self.shares.len())
+        write!(f, "ServerWeights({:?}, {} weights)", self.party, self.shares.len())
     }
 }
 
-impl ServerModel {
+impl ServerWeights {
     /// Opens F = W − B with the other server: one exchange, once a model and dealer.
     ///
     /// # Errors
@@ -221,17 +225,17 @@ impl ServerModel {
 }
 
 /// The dealer's mask of a model: B, which the servers subtract from the weights once.
-pub struct DealerModel {
+pub struct WeightMasks {
     masks: Vec<Option<AnyFactor>>,
 }
 
-impl std::fmt::Debug for DealerModel {
+impl std::fmt::Debug for WeightMasks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DealerModel({} weights, redacted)", self.masks.len())
+        write!(f, "WeightMasks({} weights, redacted)", self.masks.len())
     }
 }
 
-impl DealerModel {
+impl WeightMasks {
     /// The mask that the two servers' seeds make.
     pub fn new(specs: &[WeightSpec], seeds: &[Seed; 2]) -> Self {
         let [mut zero, mut one] = [Prg::new(&seeds[0]), Prg::new(&seeds[1])];

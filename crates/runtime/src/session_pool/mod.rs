@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// How a pool fills itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PoolOptions {
+pub struct SessionPoolOptions {
     /// Sessions being prepared at once by the pool's own threads, at least 1 (1: see the module).
     pub fillers: usize,
     /// After a failure the next try waits this long, then twice as long each time (0.5 s: a server that restarts is back
@@ -27,7 +27,7 @@ pub struct PoolOptions {
     pub backoff_limit: Duration,
 }
 
-impl Default for PoolOptions {
+impl Default for SessionPoolOptions {
     fn default() -> Self {
         Self { fillers: 1, backoff: Duration::from_millis(500), backoff_limit: Duration::from_secs(30) }
     }
@@ -35,7 +35,7 @@ impl Default for PoolOptions {
 
 /// What a pool did for one request so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PoolStatus {
+pub struct SessionPoolStatus {
     /// Sessions to keep ready.
     pub wanted: usize,
     /// Sessions that are.
@@ -57,14 +57,14 @@ pub struct PoolStatus {
 }
 
 /// Ready sessions of one client's requests. Ends its threads when dropped.
-pub struct Pool<C: Catalogue> {
+pub struct SessionPool<C: Catalogue> {
     shared: Arc<Shared<C>>,
 }
 
 /// What the pool and its threads share.
 struct Shared<C> {
     client: Client<C>,
-    options: PoolOptions,
+    options: SessionPoolOptions,
     state: Mutex<State>,
     changed: Condvar,
     /// One a thread.
@@ -84,18 +84,18 @@ impl<C> Shared<C> {
     }
 }
 
-impl<C: Catalogue> std::fmt::Debug for Pool<C> {
+impl<C: Catalogue> std::fmt::Debug for SessionPool<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Pool of {:?}", self.shared.client)
+        write!(f, "SessionPool of {:?}", self.shared.client)
     }
 }
 
-impl<C: Catalogue> Pool<C> {
+impl<C: Catalogue> SessionPool<C> {
     /// An empty pool, which keeps nothing yet.
     ///
     /// # Errors
     /// The system would not start a thread.
-    pub fn new(client: Client<C>, options: PoolOptions) -> Result<Self, SessionError> {
+    pub fn new(client: Client<C>, options: SessionPoolOptions) -> Result<Self, SessionError> {
         let cancels = (0..options.fillers.max(1)).map(|_| Cancel::default()).collect();
         let (state, changed) = (Mutex::default(), Condvar::new());
         let pool = Self { shared: Arc::new(Shared { client, options, state, changed, cancels }) };
@@ -127,7 +127,7 @@ impl<C: Catalogue> Pool<C> {
 
     /// What the pool did for a request so far.
     #[must_use]
-    pub fn status(&self, request: &[u8]) -> PoolStatus {
+    pub fn status(&self, request: &[u8]) -> SessionPoolStatus {
         self.shared.lock().shelves.get(request).map(Shelf::status).unwrap_or_default()
     }
 
@@ -191,7 +191,7 @@ impl<C: Catalogue> Pool<C> {
         self.run_retrying(request, inputs, &Retry::NEVER, &|_| false)
     }
 
-    /// As [`Pool::run`] and [`Client::run_retrying`]. Where the servers are full of ready sessions of other requests, one of
+    /// As [`SessionPool::run`] and [`Client::run_retrying`]. Where the servers are full of ready sessions of other requests, one of
     /// these gives way.
     ///
     /// # Errors
@@ -218,7 +218,7 @@ impl<C: Catalogue> Pool<C> {
     }
 }
 
-impl<C: Catalogue> Drop for Pool<C> {
+impl<C: Catalogue> Drop for SessionPool<C> {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.ended = true;

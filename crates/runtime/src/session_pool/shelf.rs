@@ -1,6 +1,6 @@
 //! The ready sessions of one request.
 
-use super::{PoolOptions, PoolStatus};
+use super::{SessionPoolOptions, SessionPoolStatus};
 use crate::session::{ReadySession, SessionError};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ pub(super) struct Shelf {
     waiting: usize,
     retry: Option<Instant>,
     backoff: Duration,
-    status: PoolStatus,
+    status: SessionPoolStatus,
 }
 
 impl Shelf {
@@ -33,8 +33,8 @@ impl Shelf {
         self.retry = None;
     }
 
-    pub(super) fn status(&self) -> PoolStatus {
-        PoolStatus { ready: self.sessions.len(), ..self.status.clone() }
+    pub(super) fn status(&self) -> SessionPoolStatus {
+        SessionPoolStatus { ready: self.sessions.len(), ..self.status.clone() }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -68,7 +68,7 @@ impl Shelf {
 
     /// Gives up the oldest that nobody waits for, for another request that needs its place; none is prepared in its stead
     /// for a while.
-    pub(super) fn give_way(&mut self, options: &PoolOptions) -> Option<ReadySession> {
+    pub(super) fn give_way(&mut self, options: &SessionPoolOptions) -> Option<ReadySession> {
         let session = if self.sessions.len() > self.waiting { self.sessions.pop_front() } else { None };
         if session.is_some() {
             self.status.discarded += 1;
@@ -108,7 +108,7 @@ impl Shelf {
     pub(super) fn end(
         &mut self,
         prepared: Result<ReadySession, SessionError>,
-        options: &PoolOptions,
+        options: &SessionPoolOptions,
     ) -> Option<ReadySession> {
         self.status.filling -= 1;
         match prepared {

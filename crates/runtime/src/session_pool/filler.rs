@@ -1,7 +1,7 @@
 //! A thread that fills a pool.
 
 use super::{Shared, State};
-use crate::session::{Catalogue, Place, Places};
+use crate::session::{Catalogue, SessionPlace, SessionPlaces};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -51,14 +51,14 @@ pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
 /// What to do next.
 enum Next {
     /// Prepare a session of this request, in this place.
-    Fill(Vec<u8>, Place),
+    Fill(Vec<u8>, SessionPlace),
     /// The servers' room is needed by those who wait for an answer.
     NoRoom,
     Nothing,
 }
 
 /// The request that lacks most, marked as being filled.
-fn next(state: &mut State, places: &Arc<Places>) -> Next {
+fn next(state: &mut State, places: &Arc<SessionPlaces>) -> Next {
     if state.paused {
         return Next::Nothing;
     }

@@ -117,27 +117,27 @@ impl Calls {
 }
 
 /// The places of one service.
-pub(super) struct Places {
+pub(super) struct Admission {
     limits: Limits,
     calls: Mutex<Calls>,
     ended: Condvar,
 }
 
 /// A place, for as long as a connection's thread lives, also through a panic.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct Admitted {
+    places: Arc<Admission>,
     pub(super) number: u64,
     pub(super) state: SharedState,
 }
 
-impl Drop for Place {
+impl Drop for Admitted {
     fn drop(&mut self) {
         self.places.lock().held.remove(&self.number);
         self.places.ended.notify_all();
     }
 }
 
-impl Places {
+impl Admission {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
         Arc::new(Self { limits, calls: Mutex::default(), ended: Condvar::new() })
     }
@@ -147,7 +147,7 @@ impl Places {
     }
 
     /// A place among the handshakes; nothing if those that gave way do not end as fast as others come.
-    pub(super) fn enter(self: &Arc<Self>, socket: TcpStream, remote: IpAddr) -> Option<Place> {
+    pub(super) fn enter(self: &Arc<Self>, socket: TcpStream, remote: IpAddr) -> Option<Admitted> {
         let mut calls = self.lock();
         if calls.held.len() >= self.limits.threads() {
             return None;
@@ -163,7 +163,7 @@ impl Places {
         let call = Call { socket, client: remote.into(), stage: Stage::Handshake, state: state.clone() };
         calls.held.insert(number, call);
         drop(calls);
-        Some(Place { places: Arc::clone(self), number, state })
+        Some(Admitted { places: Arc::clone(self), number, state })
     }
 
     /// Stops waiting connections from waiting, waits for running sessions, then cuts their sockets so that their threads
@@ -194,7 +194,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl Admitted {
     /// Moves from the handshakes to a role's connections; false if there is no room.
     pub(super) fn admit(&self, role: Role) -> bool {
         let limits = &self.places.limits;
