@@ -53,6 +53,8 @@ fn is_address(word: u64) -> bool {
 /// What a block holds besides addresses, which differ from run to run; nothing if it is one of addresses and lengths.
 fn content(bytes: &[u8]) -> Vec<u8> {
     let mut content = bytes.to_vec();
+    // A block's last zeros are left out, also where they are the high bytes of an address.
+    content.resize(bytes.len().next_multiple_of(8), 0);
     let mut addresses = 0;
     for word in content.as_chunks_mut::<8>().0 {
         if is_address(u64::from_le_bytes(*word)) {

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::gates::argmax::{Order, count_bits, winner};
-use crate::interpreters::Interpreter;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked};
 use crate::protocols::comparison::Comparison;
 
@@ -34,7 +34,7 @@ pub fn top_k_then_argmax<I: Interpreter>(
     let survives: Vec<bool> = (0..entries).map(|rank| rank < k).collect();
     let alive = machine.lookup_bits(&ranks, &survives)?;
     let alive = machine.open_bits(alive)?;
-    // A survivor's count is below n; others are lifted above every survivor's.
+    // A survivor's count is below n; the others' are raised above every survivor's.
     let counts = by_score.ranks_among(machine, &alive)?;
     let ring = count_bits(n) + 1;
     let dead = machine.bits_to_share::<u32>(&alive, ring)?.scale(-(1 << count_bits(n)));

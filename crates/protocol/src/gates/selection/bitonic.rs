@@ -3,7 +3,7 @@
 use super::records::{Records, break_ties};
 use super::{Window, candidates};
 use crate::error::Error;
-use crate::interpreters::Interpreter;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked};
 
 /// A sorting network for n records in as many slots: its layers, and which slots hold the largest, the second largest

@@ -1,137 +1,9 @@
 //! Prepared material on its way from a server's offline phase to its online phase, in program order.
 
-use crate::bits::BitTensor;
+use super::record::Record;
 use crate::error::Error;
-use crate::protocols::opening::{Mask, MaskBits};
-use crate::secret::Secret;
-use crate::weights::{AnyFactor, Factor};
-use blindroute_ring::Word;
-use blindroute_ring::fss::HashKey;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use zeroize::Zeroizing;
-
-/// One piece of prepared material. Used once: the online phase takes it out by value.
-#[derive(Debug)]
-pub enum Record {
-    /// Words of Z_2^32.
-    U32(Arc<Secret<u32>>),
-    /// Words of Z_2^64.
-    U64(Arc<Secret<u64>>),
-    /// Words of Z_2^128.
-    U128(Arc<Secret<u128>>),
-    /// Bits.
-    Bits(BitTensor),
-    /// Keys of function secret sharing.
-    Keys(Keys),
-    /// The mask of an opening.
-    Mask(AnyMask),
-}
-
-/// The mask of one opening, in whichever word.
-#[derive(Debug)]
-pub enum AnyMask {
-    /// Words of Z_2^32.
-    U32(Mask<u32>),
-    /// Words of Z_2^64.
-    U64(Mask<u64>),
-    /// Words of Z_2^128.
-    U128(Mask<u128>),
-    /// Bits.
-    Bits(MaskBits),
-}
-
-impl AnyMask {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::U32(mask) => mask.shape().len() * 4,
-            Self::U64(mask) => mask.shape().len() * 8,
-            Self::U128(mask) => mask.shape().len() * 16,
-            Self::Bits(mask) => BitTensor::byte_len(mask.planes(), mask.len()),
-        }
-    }
-}
-
-/// A server's keys of function secret sharing: its roots, and the corrections that both servers have, as they came.
-/// Wiped on drop; prints its size only.
-pub struct Keys {
-    /// The session's hash, which is public.
-    pub(crate) hash_key: Arc<HashKey>,
-    /// One root a key.
-    pub(crate) roots: Zeroizing<Vec<u128>>,
-    /// What the protocol that uses them reads.
-    pub(crate) corrections: Zeroizing<Vec<u8>>,
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Keys({} of {} bytes, redacted)", self.roots.len(), self.corrections.len())
-    }
-}
-
-impl Record {
-    fn bytes(&self) -> usize {
-        match self {
-            Self::U32(words) => words.shape().len() * 4,
-            Self::U64(words) => words.shape().len() * 8,
-            Self::U128(words) => words.shape().len() * 16,
-            Self::Bits(bits) => bits.words().len() * 8,
-            Self::Keys(keys) => keys.roots.len() * 16 + keys.corrections.len(),
-            Self::Mask(mask) => mask.bytes(),
-        }
-    }
-}
-
-/// A word that material can carry.
-pub trait RingWord: Word {
-    /// Wraps words as a record.
-    fn record(words: Arc<Secret<Self>>) -> Record;
-    /// Unwraps a record of this word.
-    fn unrecord(record: Record) -> Option<Arc<Secret<Self>>>;
-    /// Wraps a mask as a record.
-    fn record_mask(mask: Mask<Self>) -> Record;
-    /// Unwraps the record of a mask in this word.
-    fn unrecord_mask(record: Record) -> Option<Mask<Self>>;
-    /// A weight's factor, if it is in this word.
-    fn factor(factor: &AnyFactor) -> Option<&Factor<Self>>;
-}
-
-macro_rules! ring_word {
-    ($type:ty, $variant:ident, $factor:pat => $found:expr) => {
-        impl RingWord for $type {
-            fn record(words: Arc<Secret<Self>>) -> Record {
-                Record::$variant(words)
-            }
-            fn unrecord(record: Record) -> Option<Arc<Secret<Self>>> {
-                match record {
-                    Record::$variant(words) => Some(words),
-                    _ => None,
-                }
-            }
-            fn record_mask(mask: Mask<Self>) -> Record {
-                Record::Mask(AnyMask::$variant(mask))
-            }
-            fn unrecord_mask(record: Record) -> Option<Mask<Self>> {
-                match record {
-                    Record::Mask(AnyMask::$variant(mask)) => Some(mask),
-                    _ => None,
-                }
-            }
-            fn factor(factor: &AnyFactor) -> Option<&Factor<Self>> {
-                match factor {
-                    $factor => $found,
-                    #[allow(unreachable_patterns)]
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-ring_word!(u32, U32, AnyFactor::U32(factor) => Some(factor));
-ring_word!(u64, U64, AnyFactor::U64(factor) => Some(factor));
-// No weight has a ring that wide.
-ring_word!(u128, U128, _ => None);
 
 #[derive(Default)]
 struct State {
@@ -312,6 +184,8 @@ impl Drop for QueueReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::material::word::RingWord;
+    use crate::secret::Secret;
     use blindroute_ring::{Shape, Tensor};
 
     fn words(count: usize) -> Record {
