@@ -7,7 +7,7 @@
 //!
 //! To add an operation, write its file: the header, a method of [`Machine`](crate::Machine) that checks the forms, and an
 //! `impl` of [`Operation`](crate::operation::Operation). Register it below, and test it in `tests/` against plaintext and
-//! against its cost formula.
+//! against its cost formula. `scaled_product` is a small example.
 //!
 //! Comparisons have two implementations, between which a program's [`Tuning`](crate::Tuning) chooses ([`tuned`]): digits
 //! ([`comparison`], [`rectifier_digits`]) and keys of function secret sharing ([`point`], [`spline_keys`],
@@ -29,6 +29,7 @@ pub mod product_extended;
 pub mod rectifier;
 pub mod rectifier_digits;
 pub mod reveal;
+pub mod scaled_product;
 pub mod selection;
 pub mod selection_extended;
 pub mod spline_keys;
