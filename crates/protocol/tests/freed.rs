@@ -6,7 +6,7 @@
 
 mod common;
 
-use blindroute_protocol::gates::{self, Target, Window};
+use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Seed, Tuning, WeightShares};
 use blindroute_testkit::freed_memory::{Freed, Secrets, Watcher, call_this_thread, turn, watched};
 use blindroute_testkit::{Run, TestWorld, generator};
@@ -29,7 +29,7 @@ body!(Tuned { tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u32>(5)?;
     let x = machine.open(x)?;
-    let window = Window { range: 8, digits: 3 };
+    let window = SignWindow { range: 8, digits: 3 };
     let positive = gates::relu::<I, u32, u32>(machine, &x, window, Target { bits: 28, fraction: 4 })?;
     machine.reveal(positive, "a test")?;
     Everything.run(machine)

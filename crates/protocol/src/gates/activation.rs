@@ -21,14 +21,14 @@ pub struct Target {
 
 /// The bits of a value that a comparison with zero looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct SignWindow {
     /// |x| is below 2^range.
     pub range: u32,
     /// Digits of four bits below that.
     pub digits: u32,
 }
 
-impl Window {
+impl SignWindow {
     /// The comparison of a value of `fraction` bits with thresholds.
     fn comparison(&self, thresholds: Vec<i64>, fraction: u32) -> Result<Comparison, Error> {
         let Self { range, digits } = *self;
@@ -56,7 +56,7 @@ pub(super) fn lost(from: u32, to: u32) -> Result<u32, Error> {
 pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     machine: &mut Machine<I>,
     x: &Masked<I, W>,
-    window: Window,
+    window: SignWindow,
     target: Target,
 ) -> Result<Share<I, V>, Error> {
     let fraction = x.form().fraction;
@@ -127,7 +127,7 @@ pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
     let bump = gelu_bump();
     let copy = machine.extend::<W, u32>(x, lost(fraction, ARGUMENT_FRACTION)?, VALUE_RING)?;
     let copy = machine.defer(copy)?;
-    let window = Window { range: GELU_RANGE + 1, digits: 4 };
+    let window = SignWindow { range: GELU_RANGE + 1, digits: 4 };
     let inside = machine.compare(x, &window.comparison(bump.spline().raw_knots(fraction), fraction)?)?;
     let copy = machine.take(copy)?;
     let value = machine.piecewise(&inside, &copy, &bump, VALUE_FRACTION)?;

@@ -24,7 +24,7 @@ use blindroute_ring::Shape;
 /// The order of n candidates in each row of a batch `[batch, 1, n]`: for each pair i < j, [x_i ≥ x_j]. Ties go to the
 /// lower index.
 ///
-/// **Cost** two openings, whatever n and the batch; n(n − 1)/2 comparisons a row, whose inputs are differences of opened
+/// **Cost** two openings, whatever n and the batch; n(n − 1)/2 comparisons per row, whose inputs are differences of opened
 /// values and so need no opening of their own.
 pub struct Order<I: Interpreter> {
     batch: usize,
@@ -233,7 +233,7 @@ pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) ->
 
 /// **Computes** in each row the one-hot vector of the largest of n values, ties to the lower index. **Shapes**
 /// `[batch, 1, n]` masked, to as many shared bits. **Cost** three openings: comparison (2, none if tuned to
-/// keys) and ranks; n(n − 1)/2 comparisons a row. **Security** see
+/// keys) and ranks; n(n − 1)/2 comparisons per row. **Security** see
 /// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** none, if no two values
 /// differ by more than the comparison's range: exactly one bit is set. Scores with more bits than that are rounded
 /// before they are opened, by [`sort_keys`]. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that

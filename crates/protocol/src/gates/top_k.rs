@@ -9,7 +9,7 @@ use crate::protocols::comparison::Comparison;
 /// **Computes** in each row the one-hot vector of the candidate with the largest `score` among the k with the largest
 /// `similarity`; ties go to the lower index in both. **Shapes** two of `[batch, 1, n]`, masked, to as many shared bits as
 /// one has. **Cost** five openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1)
-/// comparisons of the given digits a row. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
+/// comparisons of the given digits per row. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
 /// [`table`](crate::protocols::table). **Error** none, as [`argmax`](crate::gates::argmax): exactly one bit is set. **Source** PPRoute,
 /// unsorted top-k (section 4.3), CSCR's cost-aware choice among the k. **Differs from the source** in that ties are
 /// broken, so exactly k survive even if all are equal, and that both orders are found at once.

@@ -4,7 +4,7 @@
 //! constants are compared in pairs, in every width: their differences have to be uniform. The masks that a server draws
 //! are looked at as well. Both checks run against streams that start again from their beginning for one purpose.
 
-use crate::gates::{self, Target, Window};
+use crate::gates::{self, SignWindow, Target};
 use crate::material::record::{AnyMask, Record};
 use crate::material::stream::{Purpose, Stream};
 use crate::{
@@ -79,7 +79,7 @@ impl Program for Openings {
             machine.open(wide)?;
         }
         // Planes of bits: comparisons of two values, by digits and by keys, what they select, and rectifiers.
-        let (window, target) = (Window { range: 12, digits: 3 }, Target { bits: 32, fraction: 0 });
+        let (window, target) = (SignWindow { range: 12, digits: 3 }, Target { bits: 32, fraction: 0 });
         for tuning in [Tuning::Near, Tuning::Middle, Tuning::Far] {
             machine.tune(tuning);
             for x in &words[..2] {

@@ -13,7 +13,7 @@ struct State {
     ended: Option<Result<(), Error>>,
     full: bool,
     reader_gone: bool,
-    /// Who waits. Waking nobody is a system call too, and there are thousands of records a session.
+    /// Who waits. Waking nobody is a system call too, and there are thousands of records per session.
     writer_waits: bool,
     /// For a record, or for the end.
     reader_waits: Option<Wait>,

@@ -53,7 +53,7 @@ impl AnyMask {
 pub struct Keys {
     /// The session's hash, which is public.
     pub(crate) hash_key: Arc<HashKey>,
-    /// One root a key.
+    /// One root per key.
     pub(crate) roots: Zeroizing<Vec<u128>>,
     /// What the protocol that uses them reads.
     pub(crate) corrections: Zeroizing<Vec<u8>>,

@@ -61,7 +61,7 @@ pub trait OfflineRole {
         value: impl FnOnce() -> BitTensor,
     ) -> Result<BitTensor, Error>;
 
-    /// Gives a server's online phase `len` keys: a root each from its seed (the dealer has both servers'), and `bytes`
+    /// Gives a server's online phase `len` keys: one root per key from its seed (the dealer has both servers'), and `bytes`
     /// bytes of corrections that the dealer alone can make, with the session's hash, and sends to both.
     ///
     /// # Errors

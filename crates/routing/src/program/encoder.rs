@@ -13,15 +13,15 @@ use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, INPUT, LAST, NARROW, PRODUCT, RULE_FRACTION, SCORE_RANGE, SCORES, find,
 };
 use crate::bundle::{Activation, Attention, Norms, Pooling};
-use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
+use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{
     Error, Interpreter, Machine, Masked, RingWord, Share, Structure, Tuning, WeightId, WeightSpec,
 };
 
 /// The bits of a score that 2ReLU looks at.
-const TWO_RELU_WINDOW: Window = Window { range: SCORE_RANGE, digits: 4 };
+const TWO_RELU_WINDOW: SignWindow = SignWindow { range: SCORE_RANGE, digits: 4 };
 /// |pre-activation| of the feed-forward network is below 2^7. ReLU looks at 12 bits of it.
-const INNER: Window = Window { range: 7, digits: 3 };
+const INNER: SignWindow = SignWindow { range: 7, digits: 3 };
 /// Fraction bits of scores, of which 2ReLU's comparison looks at all, and softmax's power at no more.
 const SCORE_FRACTION: u32 = 8;
 /// Fraction bits of softmax's numerators, the largest of which is between a quarter and a half.

@@ -1,6 +1,6 @@
-//! Products, sums of squares and selections of values that are lifted on the way.
+//! Products, sums of squares and selections of values that are extended on the way.
 
-use super::{Operand, cases, cuts, lifted_values};
+use super::{Operand, cases, extended_values, truncations};
 use crate::common::{body, gate, integers, row, wrapped};
 use blindroute_protocol::{Comparison, Error, Form, Interpreter, Machine, RingWord, Shape};
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn multiply<I: Interpreter, A: RingWord, B: RingWord, V: RingWord>(
 ) -> Result<(), Error> {
     let many = a.open::<I, A>(machine, 0)?;
     let few = b.open::<I, B>(machine, a.inputs())?;
-    let y = machine.product_extended::<A, B, V>((&many, a.cut), (&few, b.cut), ring)?;
+    let y = machine.product_extended::<A, B, V>((&many, a.shift), (&few, b.shift), ring)?;
     machine.reveal(y, "a test")
 }
 
@@ -57,9 +57,9 @@ fn widest(word: u32) -> u32 {
 
 fn check_product(seed: u64, a: Operand, b: Operand, out: (u32, u32)) {
     let (batch, rows, columns) = (2, 9, 3);
-    let many = lifted_values(seed, a.bits, batch * rows * columns);
+    let many = extended_values(seed, a.bits, batch * rows * columns);
     // Every end of the one meets every end of the other in some row.
-    let mut few = lifted_values(seed ^ 5, b.bits, batch * rows);
+    let mut few = extended_values(seed ^ 5, b.bits, batch * rows);
     few.rotate_left(seed as usize % 7);
     let (mut forms, mut inputs) = a.share(&many, Shape::new(batch, rows, columns));
     let (more, other) = b.share(&few, Shape::new(batch, rows, 1));
@@ -70,12 +70,12 @@ fn check_product(seed: u64, a: Operand, b: Operand, out: (u32, u32)) {
         let places = row * columns..(row + 1) * columns;
         // The row's factor was rounded once.
         let fits = |factor: i128| {
-            places
-                .clone()
-                .all(|i| cuts(many[i], a.cut).iter().any(|x| wrapped(x.wrapping_mul(factor), out.1) == found[0][i]))
+            places.clone().all(|i| {
+                truncations(many[i], a.shift).iter().any(|x| wrapped(x.wrapping_mul(factor), out.1) == found[0][i])
+            })
         };
         assert!(
-            cuts(few[row], b.cut).into_iter().any(fits),
+            truncations(few[row], b.shift).into_iter().any(fits),
             "{:?} times {} gave {:?} with {a:?}, {b:?}, {out:?}",
             &many[places.clone()],
             few[row],
@@ -85,15 +85,15 @@ fn check_product(seed: u64, a: Operand, b: Operand, out: (u32, u32)) {
 }
 
 #[test]
-fn lifted_products_at_the_ends_of_their_range() {
+fn extended_products_at_the_ends_of_their_range() {
     for (index, &(a, b, out)) in WORDS.iter().enumerate() {
         for bits_a in [5, 20, widest(a) - 4, widest(a)] {
             for bits_b in [5, 21, widest(b) - 4, widest(b)] {
                 for (share_a, share_b) in [(0, 0), (0, 2), (2, 0), (1, 1), (3, 3)] {
-                    // Nothing is cut, about a third, two thirds, or all but the least that must be left.
-                    let cut = |bits: u32, share: u32| (bits - 3) * share / 3;
-                    let a = Operand { word: a, bits: bits_a, cut: cut(bits_a, share_a) };
-                    let b = Operand { word: b, bits: bits_b, cut: cut(bits_b, share_b) };
+                    // Nothing is dropped, about a third, two thirds, or all but the least that must be left.
+                    let of_share = |bits: u32, share: u32| (bits - 3) * share / 3;
+                    let a = Operand { word: a, bits: bits_a, shift: of_share(bits_a, share_a) };
+                    let b = Operand { word: b, bits: bits_b, shift: of_share(bits_b, share_b) };
                     for ring in [out - 4, out] {
                         check_product((index * 1000) as u64 + u64::from(bits_a + bits_b), a, b, (out, ring));
                     }
@@ -107,15 +107,15 @@ fn squares<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, x: Operand, ou
     let masked = x.open::<I, W>(machine, 0)?;
     match out.0 {
         32 => {
-            let y = machine.square_sum::<W, u32>(&masked, x.cut, out.1)?;
+            let y = machine.square_sum::<W, u32>(&masked, x.shift, out.1)?;
             machine.reveal(y, "a test")
         }
         64 => {
-            let y = machine.square_sum::<W, u64>(&masked, x.cut, out.1)?;
+            let y = machine.square_sum::<W, u64>(&masked, x.shift, out.1)?;
             machine.reveal(y, "a test")
         }
         _ => {
-            let y = machine.square_sum::<W, u128>(&masked, x.cut, out.1)?;
+            let y = machine.square_sum::<W, u128>(&masked, x.shift, out.1)?;
             machine.reveal(y, "a test")
         }
     }
@@ -130,34 +130,34 @@ body!(SquareSum { x: Operand, out: (u32, u32) }, |this, machine| {
 });
 
 /// Every sum of squares that rounding allows.
-fn sums(values: &[i128], cut: u32) -> Vec<i128> {
+fn sums(values: &[i128], shift: u32) -> Vec<i128> {
     values.iter().fold(vec![0i128], |sums, &x| {
-        let squares: Vec<i128> = cuts(x, cut).into_iter().map(|x| x.wrapping_mul(x)).collect();
+        let squares: Vec<i128> = truncations(x, shift).into_iter().map(|x| x.wrapping_mul(x)).collect();
         sums.iter().flat_map(|sum| squares.iter().map(|square| sum.wrapping_add(*square))).collect()
     })
 }
 
 fn check_squares(seed: u64, x: Operand, out: (u32, u32), columns: usize) {
     let rows = 8;
-    let mut values = lifted_values(seed, x.bits, rows * columns);
+    let mut values = extended_values(seed, x.bits, rows * columns);
     if columns > 4 {
-        // Too many roundings to list: multiples of the cut unit, which are exact.
-        values.iter_mut().for_each(|value| *value = *value >> x.cut << x.cut);
+        // Too many roundings to list: multiples of the unit of the truncation, which are exact.
+        values.iter_mut().for_each(|value| *value = *value >> x.shift << x.shift);
     }
     let (forms, inputs) = x.share(&values, Shape::new(2, rows / 2, columns));
     let found = integers(seed, &gate(SquareSum { x, out }, forms), &[], &inputs);
     for (values, &y) in values.chunks(columns).zip(&found[0]) {
-        let fits = sums(values, x.cut).into_iter().any(|sum| wrapped(sum, out.1) == y);
+        let fits = sums(values, x.shift).into_iter().any(|sum| wrapped(sum, out.1) == y);
         assert!(fits, "the squares of {values:?} gave {y} with {x:?} in {out:?}");
     }
 }
 
 #[test]
-fn lifted_sums_of_squares_at_the_ends_of_their_range() {
+fn extended_sums_of_squares_at_the_ends_of_their_range() {
     for word in [32, 64, 128] {
         for bits in [5, 20, widest(word) - 4, widest(word)] {
             for share in 0..=3 {
-                let x = Operand { word, bits, cut: (bits - 3) * share / 3 };
+                let x = Operand { word, bits, shift: (bits - 3) * share / 3 };
                 for out in [32, 64, 128] {
                     for ring in [out - 5, out] {
                         for columns in [1, 4, 33] {
@@ -176,21 +176,21 @@ fn keep<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, x: Operand) -> Re
     let bits = machine.compare(&chooser, &Comparison::of_many(vec![0], 0, 2))?;
     let masked = x.open::<I, W>(machine, 1)?;
     for ring in KEPT[0] {
-        let y = machine.select_extended::<W, u32>(&bits, &masked, x.cut, ring)?;
+        let y = machine.select_extended::<W, u32>(&bits, &masked, x.shift, ring)?;
         machine.reveal(y, "a test")?;
     }
     for ring in KEPT[1] {
-        let y = machine.select_extended::<W, u64>(&bits, &masked, x.cut, ring)?;
+        let y = machine.select_extended::<W, u64>(&bits, &masked, x.shift, ring)?;
         machine.reveal(y, "a test")?;
     }
     for ring in KEPT[2] {
-        let y = machine.select_extended::<W, u128>(&bits, &masked, x.cut, ring)?;
+        let y = machine.select_extended::<W, u128>(&bits, &masked, x.shift, ring)?;
         machine.reveal(y, "a test")?;
     }
     Ok(())
 }
 
-/// The rings that selections lift to in each word.
+/// The rings that selections extend to in each word.
 const KEPT: [[u32; 2]; 3] = [[17, 32], [35, 64], [90, 128]];
 
 body!(SelectExtended { x: Operand }, |this, machine| {
@@ -202,7 +202,7 @@ body!(SelectExtended { x: Operand }, |this, machine| {
 });
 
 fn check_selection(seed: u64, x: Operand, count: usize) {
-    let values = lifted_values(seed, x.bits, count);
+    let values = extended_values(seed, x.bits, count);
     // Both bits at both ends of the range.
     let chooser: Vec<i64> = (0..count).map(|i| if (i as u64 + seed).is_multiple_of(2) { 1 } else { -1 }).collect();
     let (mut forms, mut inputs) = x.share(&values, Shape::row(count));
@@ -211,9 +211,9 @@ fn check_selection(seed: u64, x: Operand, count: usize) {
     let found = integers(seed, &gate(SelectExtended { x }, forms), &[], &inputs);
     for (ring, found) in KEPT.concat().into_iter().zip(&found) {
         for (i, &y) in found.iter().enumerate() {
-            let allowed = if chooser[i] > 0 { cuts(values[i], x.cut) } else { vec![0] };
+            let allowed = if chooser[i] > 0 { truncations(values[i], x.shift) } else { vec![0] };
             assert!(
-                allowed.iter().any(|&cut| wrapped(cut, ring) == y),
+                allowed.iter().any(|&x| wrapped(x, ring) == y),
                 "{} where {} gave {y} in {ring} bits: {x:?}",
                 values[i],
                 chooser[i]
@@ -223,11 +223,11 @@ fn check_selection(seed: u64, x: Operand, count: usize) {
 }
 
 #[test]
-fn lifted_selections_at_the_ends_of_their_range() {
+fn extended_selections_at_the_ends_of_their_range() {
     for word in [32, 64, 128] {
         for bits in [5, 6, 20, 28, widest(word) - 1, widest(word)] {
             for share in 0..=3 {
-                let x = Operand { word, bits, cut: (bits - 3) * share / 3 };
+                let x = Operand { word, bits, shift: (bits - 3) * share / 3 };
                 for seed in 0..2 {
                     check_selection(seed + u64::from(bits) * 2, x, 65);
                 }
@@ -240,14 +240,14 @@ proptest! {
     #![proptest_config(cases(96))]
 
     #[test]
-    fn lifting_works_at_any_width(
+    fn extending_works_at_any_width(
         seed: u64, words in 0..WORDS.len(), widths in (0.0..1.0, 0.0..1.0, 0.0..1.0), shifts in (0.0..1.0, 0.0..1.0),
     ) {
         let between = |from: u32, to: u32, share: f64| from + (f64::from(to - from + 1) * share) as u32;
         let (a, b, out) = WORDS[words];
         let operand = |word: u32, width: f64, shift: f64| {
             let bits = between(5, widest(word), width);
-            Operand { word, bits, cut: between(0, bits - 3, shift) }
+            Operand { word, bits, shift: between(0, bits - 3, shift) }
         };
         let (a, b) = (operand(a, widths.0, shifts.0), operand(b, widths.1, shifts.1));
         let ring = between(2, out, widths.2);

@@ -1,12 +1,13 @@
-//! Cutting, extension, and the operations that lift their operands: bits that a lift does not need are not dealt.
+//! Truncation, extension, and the operations that extend their operands: bits that an extension does not need are not dealt.
 
 use super::{
-    SIZES, check, comparison, cost, exponential, lift, lifted_product, opened, select_extended, square_sum, words,
+    SIZES, check, comparison, cost, exponential, extended_product, extension_cost, opened, select_extended, square_sum,
+    words,
 };
 use crate::common::{body, gate};
 use blindroute_protocol::{Comparison, Error, Form, Interpreter, Machine, RingWord, Shape};
 
-/// Ring and cut of an operand: the narrowest that can be lifted, one in 32 bits and two in 64.
+/// Ring and dropped bits of an operand: the narrowest that can be extended, one in 32 bits and two in 64.
 const OPERANDS: [(usize, u32); 5] = [(5, 2), (28, 0), (32, 9), (33, 7), (64, 24)];
 /// Word and ring of a result, narrower ones than an operand's among them.
 const RESULTS: [(u32, usize); 6] = [(32, 17), (32, 32), (64, 40), (64, 64), (128, 101), (128, 128)];
@@ -18,7 +19,7 @@ enum Kind {
     Select,
 }
 
-body!(Lift { kind: Kind, cut: u32, out: (u32, usize) }, |this, machine| {
+body!(Extend { kind: Kind, shift: u32, out: (u32, usize) }, |this, machine| {
     match this.out.0 {
         32 => apply::<I, u32>(machine, this),
         64 => apply::<I, u64>(machine, this),
@@ -26,39 +27,39 @@ body!(Lift { kind: Kind, cut: u32, out: (u32, usize) }, |this, machine| {
     }
 });
 
-fn apply<I: Interpreter, V: RingWord>(machine: &mut Machine<I>, of: &Lift) -> Result<(), Error> {
+fn apply<I: Interpreter, V: RingWord>(machine: &mut Machine<I>, of: &Extend) -> Result<(), Error> {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
     let ring = of.out.1 as u32;
     match of.kind {
-        Kind::Extend => machine.extend::<u64, V>(&x, of.cut, ring).map(|_| ()),
-        Kind::SquareSum => machine.square_sum::<u64, V>(&x, of.cut, ring).map(|_| ()),
+        Kind::Extend => machine.extend::<u64, V>(&x, of.shift, ring).map(|_| ()),
+        Kind::SquareSum => machine.square_sum::<u64, V>(&x, of.shift, ring).map(|_| ()),
         Kind::Select => {
             let bits = machine.compare(&x, &Comparison::of_many(vec![0], 0, 1))?;
-            machine.select_extended::<u64, V>(&bits, &x, of.cut, ring).map(|_| ())
+            machine.select_extended::<u64, V>(&bits, &x, of.shift, ring).map(|_| ())
         }
     }
 }
 
-body!(Cut { cut: u32 }, |this, machine| {
+body!(Truncate { shift: u32 }, |this, machine| {
     let x = machine.input::<u64>(0)?;
-    let x = machine.truncate_reduce(x, this.cut)?;
+    let x = machine.truncate_reduce(x, this.shift)?;
     machine.open(x).map(|_| ())
 });
 
 #[test]
 fn cutting_extension_squares_and_selection() {
     for n in SIZES {
-        for (bits, cut) in OPERANDS {
-            let width = bits - cut as usize;
+        for (bits, shift) in OPERANDS {
+            let width = bits - shift as usize;
             // Rows of one element, and all in one row.
             for shape in [Shape::row(n), Shape::matrix(n, 1)] {
-                let form = Form::new(shape, bits as u32, cut);
+                let form = Form::new(shape, bits as u32, shift);
                 for out in RESULTS {
-                    let of = |kind| gate(Lift { kind, cut, out }, vec![form]);
+                    let of = |kind| gate(Extend { kind, shift, out }, vec![form]);
                     let sent = words(n, bits);
-                    check(&gate(Cut { cut }, vec![form]), cost(1, words(n, width), 0));
-                    check(&of(Kind::Extend), cost(1, sent, lift(n, width, out.1)));
+                    check(&gate(Truncate { shift }, vec![form]), cost(1, words(n, width), 0));
+                    check(&of(Kind::Extend), cost(1, sent, extension_cost(n, width, out.1)));
                     let squares = square_sum(n, shape.rows, width, out.1);
                     check(&of(Kind::SquareSum), cost(1, sent, squares));
                     let (compared, digits) = comparison(n, 1, 1, 4);
@@ -70,13 +71,13 @@ fn cutting_extension_squares_and_selection() {
     }
 }
 
-body!(Product { cuts: (u32, u32), out: (u32, usize) }, |this, machine| {
+body!(Product { shifts: (u32, u32), out: (u32, usize) }, |this, machine| {
     let a = machine.input::<u64>(0)?;
     let a = machine.defer(a)?;
     let b = machine.input::<u64>(1)?;
     let b = machine.open(b)?;
     let a = machine.take(a)?;
-    let (a, b, ring) = ((&a, this.cuts.0), (&b, this.cuts.1), this.out.1 as u32);
+    let (a, b, ring) = ((&a, this.shifts.0), (&b, this.shifts.1), this.out.1 as u32);
     match this.out.0 {
         32 => machine.product_extended::<u64, u64, u32>(a, b, ring).map(|_| ()),
         64 => machine.product_extended::<u64, u64, u64>(a, b, ring).map(|_| ()),
@@ -85,18 +86,18 @@ body!(Product { cuts: (u32, u32), out: (u32, usize) }, |this, machine| {
 });
 
 #[test]
-fn lifted_products() {
+fn extended_products() {
     for (batch, rows, columns) in [(1, 1, 1), (2, 3, 7), (1, 65, 3)] {
         let (shape, narrow) = (Shape::new(batch, rows, columns), Shape::new(batch, rows, 1));
-        for (bits_a, cut_a) in OPERANDS {
-            for (bits_b, cut_b) in OPERANDS {
-                let forms = vec![Form::new(shape, bits_a as u32, cut_a), Form::new(narrow, bits_b as u32, cut_b)];
+        for (bits_a, shift_a) in OPERANDS {
+            for (bits_b, shift_b) in OPERANDS {
+                let forms = vec![Form::new(shape, bits_a as u32, shift_a), Form::new(narrow, bits_b as u32, shift_b)];
                 let sent = words(shape.len(), bits_a) + words(narrow.len(), bits_b);
                 for out in RESULTS {
-                    let many = (shape.len(), bits_a - cut_a as usize);
-                    let few = (narrow.len(), bits_b - cut_b as usize);
-                    let program = gate(Product { cuts: (cut_a, cut_b), out }, forms.clone());
-                    check(&program, cost(1, sent, lifted_product(many, few, out.1)));
+                    let many = (shape.len(), bits_a - shift_a as usize);
+                    let few = (narrow.len(), bits_b - shift_b as usize);
+                    let program = gate(Product { shifts: (shift_a, shift_b), out }, forms.clone());
+                    check(&program, cost(1, sent, extended_product(many, few, out.1)));
                 }
             }
         }
