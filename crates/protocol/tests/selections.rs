@@ -6,7 +6,7 @@
 mod common;
 
 use blindroute_protocol::gates::selection::{
-    Graph, SignWindow, bitonic_layers, bitonic_sort, brute_force, bubble_levels, divide_and_conquer_bubble,
+    Graph, Window, bitonic_layers, bitonic_sort, brute_force, bubble_levels, divide_and_conquer_bubble,
     graph_search, repeated_maximum_pairwise, repeated_maximum_tree,
 };
 use blindroute_protocol::{Clear, Comparison, Cost, Fixed, Form, Meter, Shape, Tensor};
@@ -25,11 +25,11 @@ enum Method {
 }
 
 const EXACT: [Method; 5] = [Method::Pairwise, Method::Tree, Method::Bitonic, Method::Bubble, Method::BruteForce];
-const WINDOW: SignWindow = SignWindow { digits: 3 };
+const WINDOW: Window = Window { digits: 3 };
 /// Holds the widest comparison of the tests.
 const RING: u32 = 32;
 
-body!(Select { method: Method, k: usize, window: SignWindow, graph: Option<Graph> }, |this, machine| {
+body!(Select { method: Method, k: usize, window: Window, graph: Option<Graph> }, |this, machine| {
     let score = machine.input::<u64>(1)?;
     let score = machine.defer(score)?;
     let similarity = machine.input::<u64>(0)?;
@@ -141,7 +141,7 @@ fn values_at_the_ends_of_the_window_are_ordered() {
 fn fractions_and_resolution_are_respected() {
     // As the program of the measurements has it: sixteen fraction bits, all looked at.
     let (n, k) = (40, 3);
-    let window = SignWindow { digits: 5 };
+    let window = Window { digits: 5 };
     let mut next = generator(5);
     let mut draw = || Tensor::new(Shape::row(n), (0..n).map(|_| next() as f32).collect());
     let inputs = [draw(), draw()];

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::form::Form;
 use crate::machine::Machine;
-use crate::machine::interpreter::Interpreter;
+use crate::machine::interpreter::{Interpreter, MaskedBitsOf, MaskedOf, opens_alone};
 use crate::material::word::RingWord;
 use crate::operation::world::{self, Planes};
 use crate::operation::{Kind, Operation, Returned};
@@ -41,8 +41,7 @@ impl<'a> Clear<'a> {
 
 impl Interpreter for Clear<'_> {
     type World = world::Clear;
-    type Pending<W: RingWord> = Arc<Tensor<f32>>;
-    type PendingBits = Planes<f32>;
+    opens_alone!();
 
     fn input<W: RingWord>(&mut self, index: usize, _form: &Form) -> Result<Tensor<f32>, Error> {
         let missing = || Error::Program(format!("there is no input {index}"));
@@ -77,15 +76,6 @@ impl Interpreter for Clear<'_> {
     }
     fn defer_bits(&mut self, bits: Tensor<f32>, _len: usize) -> Result<Planes<f32>, Error> {
         Ok(Arc::new(vec![bits]))
-    }
-    fn exchange(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-    fn take<W: RingWord>(&mut self, pending: Arc<Tensor<f32>>, _form: &Form) -> Result<Arc<Tensor<f32>>, Error> {
-        Ok(pending)
-    }
-    fn take_bits(&mut self, pending: Planes<f32>) -> Result<Planes<f32>, Error> {
-        Ok(pending)
     }
     fn apply<A: Kind, R: Kind>(
         &mut self,

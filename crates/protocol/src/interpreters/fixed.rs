@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::form::Form;
 use crate::machine::Machine;
-use crate::machine::interpreter::Interpreter;
+use crate::machine::interpreter::{Interpreter, MaskedBitsOf, MaskedOf, opens_alone};
 use crate::material::word::RingWord;
 use crate::operation::world::{self, Planes};
 use crate::operation::{Headroom, Kind, Operation, Ranges, Returned};
@@ -51,8 +51,7 @@ impl Fixed {
 
 impl Interpreter for Fixed {
     type World = world::Fixed;
-    type Pending<W: RingWord> = Arc<Tensor<i128>>;
-    type PendingBits = Planes<i128>;
+    opens_alone!();
 
     fn input<W: RingWord>(&mut self, index: usize, _form: &Form) -> Result<Tensor<i128>, Error> {
         let missing = || Error::Program(format!("there is no input {index}"));
@@ -96,15 +95,6 @@ impl Interpreter for Fixed {
     }
     fn defer_bits(&mut self, bits: Tensor<i128>, _len: usize) -> Result<Planes<i128>, Error> {
         Ok(Arc::new(vec![bits]))
-    }
-    fn exchange(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-    fn take<W: RingWord>(&mut self, pending: Arc<Tensor<i128>>, _form: &Form) -> Result<Arc<Tensor<i128>>, Error> {
-        Ok(pending)
-    }
-    fn take_bits(&mut self, pending: Planes<i128>) -> Result<Planes<i128>, Error> {
-        Ok(pending)
     }
     fn apply<A: Kind, R: Kind>(
         &mut self,

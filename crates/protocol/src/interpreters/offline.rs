@@ -5,7 +5,7 @@ use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
 use crate::machine::Machine;
-use crate::machine::interpreter::Interpreter;
+use crate::machine::interpreter::{Interpreter, MaskedBitsOf, MaskedOf, opens_alone};
 use crate::material::word::RingWord;
 use crate::operation::{Kind, OfflineRole, Operation, Returned, world};
 use crate::program::Program;
@@ -31,8 +31,7 @@ impl<R: OfflineRole> Offline<R> {
 
 impl<R: OfflineRole> Interpreter for Offline<R> {
     type World = world::Offline;
-    type Pending<W: RingWord> = Arc<Secret<W>>;
-    type PendingBits = Arc<BitTensor>;
+    opens_alone!();
 
     fn input<W: RingWord>(&mut self, _index: usize, _form: &Form) -> Result<(), Error> {
         Ok(())
@@ -55,15 +54,6 @@ impl<R: OfflineRole> Interpreter for Offline<R> {
     }
     fn defer_bits(&mut self, (): (), len: usize) -> Result<Arc<BitTensor>, Error> {
         opening::offline_bits(&mut self.role, 1, len)
-    }
-    fn exchange(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-    fn take<W: RingWord>(&mut self, pending: Arc<Secret<W>>, _form: &Form) -> Result<Arc<Secret<W>>, Error> {
-        Ok(pending)
-    }
-    fn take_bits(&mut self, pending: Arc<BitTensor>) -> Result<Arc<BitTensor>, Error> {
-        Ok(pending)
     }
     fn apply<A: Kind, Z: Kind>(
         &mut self,

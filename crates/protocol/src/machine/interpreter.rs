@@ -57,3 +57,22 @@ pub trait Interpreter: Sized {
         operands: A::In<Self::World>,
     ) -> Returned<R, Self::World>;
 }
+
+/// The openings of an interpreter that waits for nobody: a deferred share is its masked value at once.
+macro_rules! opens_alone {
+    () => {
+        type Pending<W: RingWord> = MaskedOf<Self, W>;
+        type PendingBits = MaskedBitsOf<Self>;
+
+        fn exchange(&mut self) -> Result<(), Error> {
+            Ok(())
+        }
+        fn take<W: RingWord>(&mut self, pending: MaskedOf<Self, W>, _form: &Form) -> Result<MaskedOf<Self, W>, Error> {
+            Ok(pending)
+        }
+        fn take_bits(&mut self, pending: MaskedBitsOf<Self>) -> Result<MaskedBitsOf<Self>, Error> {
+            Ok(pending)
+        }
+    };
+}
+pub(crate) use opens_alone;

@@ -6,6 +6,7 @@ use crate::linear::{Linear, Structure};
 use crate::material::word::RingWord;
 use crate::secret::Secret;
 use blindroute_ring::{Scalar, Tensor, Word};
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 /// The types of values in one meaning of a program, and what costs nothing in any.
@@ -33,49 +34,30 @@ pub trait World {
 /// One tensor per plane, of zeros and ones.
 pub type Planes<T> = Arc<Vec<Tensor<T>>>;
 
-fn restructure_planes<T: Scalar>(bits: &Planes<T>, structure: &Structure) -> Planes<T> {
-    Arc::new(bits.iter().map(|plane| plane.restructure(structure)).collect())
-}
-
-/// Real numbers, nothing hidden.
+/// Values that nobody hides, in elements `T`.
 #[derive(Debug)]
-pub enum Clear {}
+pub struct Plain<T>(PhantomData<T>);
 
-impl World for Clear {
-    type Share<W: RingWord> = Tensor<f32>;
-    type Masked<W: RingWord> = Arc<Tensor<f32>>;
-    type Bits = Tensor<f32>;
-    type MaskedBits = Planes<f32>;
-
-    fn to_word<W: RingWord, V: RingWord>(x: &Arc<Tensor<f32>>) -> Arc<Tensor<f32>> {
-        Arc::clone(x)
-    }
-    fn plane(bits: &Planes<f32>, plane: usize) -> Planes<f32> {
-        Arc::new(vec![bits[plane].clone()])
-    }
-    fn restructure_bits(bits: &Planes<f32>, structure: &Structure) -> Result<Planes<f32>, Error> {
-        Ok(restructure_planes(bits, structure))
-    }
-}
+/// Real numbers.
+pub type Clear = Plain<f32>;
 
 /// The rings' integers, unshared and as wide as they become.
-#[derive(Debug)]
-pub enum Fixed {}
+pub type Fixed = Plain<i128>;
 
-impl World for Fixed {
-    type Share<W: RingWord> = Tensor<i128>;
-    type Masked<W: RingWord> = Arc<Tensor<i128>>;
-    type Bits = Tensor<i128>;
-    type MaskedBits = Planes<i128>;
+impl<T: Scalar> World for Plain<T> {
+    type Share<W: RingWord> = Tensor<T>;
+    type Masked<W: RingWord> = Arc<Tensor<T>>;
+    type Bits = Tensor<T>;
+    type MaskedBits = Planes<T>;
 
-    fn to_word<W: RingWord, V: RingWord>(x: &Arc<Tensor<i128>>) -> Arc<Tensor<i128>> {
+    fn to_word<W: RingWord, V: RingWord>(x: &Arc<Tensor<T>>) -> Arc<Tensor<T>> {
         Arc::clone(x)
     }
-    fn plane(bits: &Planes<i128>, plane: usize) -> Planes<i128> {
+    fn plane(bits: &Planes<T>, plane: usize) -> Planes<T> {
         Arc::new(vec![bits[plane].clone()])
     }
-    fn restructure_bits(bits: &Planes<i128>, structure: &Structure) -> Result<Planes<i128>, Error> {
-        Ok(restructure_planes(bits, structure))
+    fn restructure_bits(bits: &Planes<T>, structure: &Structure) -> Result<Planes<T>, Error> {
+        Ok(Arc::new(bits.iter().map(|plane| plane.restructure(structure)).collect()))
     }
 }
 

@@ -1,14 +1,14 @@
 //! Selection alone, for measurements and comparisons.
 
 use super::plan::HEAD_PRODUCT;
-use blindroute_protocol::gates::selection::{self, Graph, SignWindow};
+use blindroute_protocol::gates::selection::{self, Graph, Window};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Shape, WeightSpec, gates};
 use serde::{Deserialize, Serialize};
 
 /// Fraction bits of similarities and scores: the client rounds each to them, so that comparisons look at every bit.
 const GRID: u32 = 16;
 /// Digits of four bits that comparisons look at: |difference| < 2^4.
-const WINDOW: SignWindow = SignWindow { digits: 5 };
+const WINDOW: Window = Window { digits: 5 };
 /// Bits of the rings beyond what the comparisons look at: with them an opening has the bytes of a router's scores, of
 /// [`HEAD_PRODUCT`] fraction bits.
 const SPARE: u32 = HEAD_PRODUCT - GRID;
