@@ -7,7 +7,8 @@ use std::io::{self, Read, Write};
 
 use zeroize::Zeroizing;
 
-use crate::link::{Kind, Link, LinkError};
+use crate::frame::FrameKind;
+use crate::link::{Link, LinkError};
 
 /// Bytes of one frame: large enough that framing costs nothing, small enough that the reader starts early.
 const FRAME: usize = 256 << 10;
@@ -38,7 +39,7 @@ impl MaterialWriter {
     /// Transport.
     pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
         self.send_buffer()?;
-        self.link.send(Kind::MaterialEnd, &self.total.to_le_bytes())?;
+        self.link.send(FrameKind::MaterialEnd, &self.total.to_le_bytes())?;
         Ok((self.link, self.total))
     }
 
@@ -49,7 +50,7 @@ impl MaterialWriter {
 
     fn send_buffer(&mut self) -> Result<(), LinkError> {
         if !self.buffer.is_empty() {
-            let result = self.link.send(Kind::Material, &self.buffer);
+            let result = self.link.send(FrameKind::Material, &self.buffer);
             self.buffer.clear();
             result?;
         }
@@ -67,7 +68,7 @@ impl Write for MaterialWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = FRAME - self.buffer.len();
         let taken = if self.buffer.is_empty() && bytes.len() >= FRAME {
-            self.link.send(Kind::Material, &bytes[..FRAME]).map_err(into_io)?;
+            self.link.send(FrameKind::Material, &bytes[..FRAME]).map_err(into_io)?;
             FRAME
         } else {
             let taken = room.min(bytes.len());
@@ -127,14 +128,14 @@ impl MaterialReader {
 
     /// Starts the next frame; false at the checked end.
     fn next_frame(&mut self) -> Result<bool, LinkError> {
-        match self.link.receive_either(Kind::Material, Kind::MaterialEnd)? {
-            (Kind::MaterialEnd, length) => {
+        match self.link.receive_either(FrameKind::Material, FrameKind::MaterialEnd)? {
+            (FrameKind::MaterialEnd, length) => {
                 let mut end = Vec::new();
-                self.link.receive_part(&mut end, length, Kind::MaterialEnd)?;
+                self.link.receive_part(&mut end, length, FrameKind::MaterialEnd)?;
                 let peer = self.link.peer();
                 let end: [u8; 8] = end.as_slice().try_into().map_err(|_| LinkError::WrongLength {
                     peer,
-                    kind: Kind::MaterialEnd.name(),
+                    kind: FrameKind::MaterialEnd.name(),
                     expected: 8,
                     found: length as u64,
                 })?;
@@ -161,7 +162,7 @@ impl MaterialReader {
             self.next_frame()?;
         }
         let count = self.left_in_frame.min(FRAME);
-        self.link.receive_part(&mut self.frame, count, Kind::Material)?;
+        self.link.receive_part(&mut self.frame, count, FrameKind::Material)?;
         self.left_in_frame -= count;
         Ok(())
     }
@@ -242,7 +243,7 @@ mod tests {
             assert!(got == bytes(count));
             let (mut link, total) = reader.finish().unwrap();
             assert_eq!((total, dealing.join().unwrap()), (count as u64, count as u64));
-            assert!(link.receive(Kind::Material).is_err());
+            assert!(link.receive(FrameKind::Material).is_err());
         }
     }
 
@@ -272,8 +273,8 @@ mod tests {
 
         // The total is wrong; the stream ends early; the stream is longer than what was read.
         let (server, mut dealer) = linked(Role::Server0, Role::Dealer, QUICK);
-        dealer.send(Kind::Material, &[0; 10]).unwrap();
-        dealer.send(Kind::MaterialEnd, &11_u64.to_le_bytes()).unwrap();
+        dealer.send(FrameKind::Material, &[0; 10]).unwrap();
+        dealer.send(FrameKind::MaterialEnd, &11_u64.to_le_bytes()).unwrap();
         let mut reader = MaterialReader::new(server);
         reader.read_exact(&mut [0; 10]).unwrap();
         assert!(matches!(reader.finish(), Err(LinkError::WrongLength { expected: 11, found: 10, .. })));

@@ -17,7 +17,8 @@ use blindroute_protocol::wipe_vec;
 pub use blindroute_protocol::{Channel, ChannelError};
 pub use memory::MemoryChannel;
 
-use crate::link::{Fault, Kind, Link, LinkError, Sending, Traffic};
+use crate::frame::FrameKind;
+use crate::link::{Fault, Link, LinkError, Sending, Traffic};
 
 /// Messages above this length are received into the memory of one that was sent.
 const LONG: usize = 16 << 10;
@@ -118,7 +119,7 @@ impl PeerChannel {
         let started = Instant::now();
         let result = self.send(sequence, outgoing).and_then(|()| {
             let buffer = self.buffer(incoming);
-            self.incoming.receive_long_into(Kind::Exchange, sequence, incoming, buffer)
+            self.incoming.receive_long_into(FrameKind::Exchange, sequence, incoming, buffer)
         });
         self.exchanging += started.elapsed();
         self.failed = result.is_err();
@@ -156,7 +157,7 @@ impl PeerChannel {
 
     fn send(&mut self, sequence: u64, payload: Vec<u8>) -> Result<(), LinkError> {
         let mut link = self.reclaim()?;
-        let mut sending = link.begin_long(Kind::Exchange, sequence)?;
+        let mut sending = link.begin_long(FrameKind::Exchange, sequence)?;
         link.set_eager(true)?;
         let all = link.continue_long(&mut sending, &payload);
         link.set_eager(false)?;
