@@ -1,7 +1,7 @@
-//! The stream of material from the dealer to a server: bytes in frames, ended by their total.
+//! The stream of material from the dealer to a server: bytes in frames, followed by their total number.
 //!
-//! Backpressure is TCP's: a writer waits while its server does not read, up to the stall timeout. The last frame
-//! carries the total, so that a stream that was cut is an error and never a short read taken for the end.
+//! TCP provides the backpressure: the writer waits while the server does not read, up to the stall timeout. The last frame
+//! carries the total, so a stream that ends early is an error and is never taken for a complete one.
 
 use std::io::{self, Read, Write};
 
@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 use crate::frame::FrameKind;
 use crate::link::{Link, LinkError};
 
-/// Bytes of one frame: large enough that framing costs nothing, small enough that the reader starts early.
+/// Bytes of one frame: large enough that framing costs almost nothing, small enough that the reader starts early.
 const FRAME: usize = 256 << 10;
 
-/// The dealer's end: an [`io::Write`].
+/// The dealer's end of the stream, an [`io::Write`].
 pub struct MaterialWriter {
     link: Link,
     buffer: Zeroizing<Vec<u8>>,
@@ -21,29 +21,29 @@ pub struct MaterialWriter {
 }
 
 impl MaterialWriter {
-    /// A stream over a link whose grant was sent.
+    /// A stream over a link on which the grant was sent.
     #[must_use]
     pub fn new(link: Link) -> MaterialWriter {
         MaterialWriter { link, buffer: Zeroizing::new(Vec::with_capacity(FRAME)), total: 0 }
     }
 
-    /// Bytes taken so far.
+    /// Bytes written so far.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.total
     }
 
-    /// Sends what is buffered and the end, and returns the link and the total.
+    /// Sends the buffered bytes and the total, and returns the link and the total.
     ///
     /// # Errors
-    /// Transport.
+    /// If the connection fails.
     pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
         self.send_buffer()?;
         self.link.send(FrameKind::MaterialEnd, &self.total.to_le_bytes())?;
         Ok((self.link, self.total))
     }
 
-    /// Gives up: the server learns that no more comes, and why.
+    /// Gives up, and tells the server why.
     pub fn fail(mut self, failure: &crate::messages::Failure) {
         self.link.fail(failure);
     }
@@ -87,7 +87,7 @@ impl Write for MaterialWriter {
     }
 }
 
-/// A server's end: an [`io::Read`]. Reaching the end is checked against the total the dealer names.
+/// A server's end of the stream, an [`io::Read`]. At the end, the number of bytes is checked against the dealer's total.
 pub struct MaterialReader {
     link: Link,
     frame: Zeroizing<Vec<u8>>,
@@ -98,22 +98,22 @@ pub struct MaterialReader {
 }
 
 impl MaterialReader {
-    /// A stream over a link whose grant was received.
+    /// A stream over a link on which the grant was received.
     #[must_use]
     pub fn new(link: Link) -> MaterialReader {
         MaterialReader { link, frame: Zeroizing::default(), at: 0, left_in_frame: 0, total: 0, ended: false }
     }
 
-    /// Bytes handed out so far.
+    /// Bytes given to the reader so far.
     #[must_use]
     pub fn consumed(&self) -> u64 {
         self.total - self.left_in_frame as u64 - (self.frame.len() - self.at) as u64
     }
 
-    /// Checks that everything was read and that the dealer sent no more, and returns the link and the total.
+    /// Checks that everything was read and the dealer sent no more. Returns the link and the total.
     ///
     /// # Errors
-    /// Material is left over, or the stream was cut.
+    /// If material is left over, or the stream ended early.
     pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
         let (consumed, peer) = (self.consumed(), self.link.peer());
         let wrong = |found| LinkError::WrongLength { peer, kind: "material", expected: consumed, found };
@@ -126,7 +126,7 @@ impl MaterialReader {
         Ok((self.link, self.total))
     }
 
-    /// Starts the next frame; false at the checked end.
+    /// Starts the next frame. Returns false at the end, after checking the total.
     fn next_frame(&mut self) -> Result<bool, LinkError> {
         match self.link.receive_either(FrameKind::Material, FrameKind::MaterialEnd)? {
             (FrameKind::MaterialEnd, length) => {
@@ -154,7 +154,7 @@ impl MaterialReader {
         }
     }
 
-    /// Brings the next part of the current frame, or starts a new frame.
+    /// Receives the next part of the current frame, or starts a new frame.
     fn fill(&mut self) -> Result<(), LinkError> {
         self.frame.clear();
         self.at = 0;
@@ -189,7 +189,7 @@ impl Read for MaterialReader {
     }
 }
 
-/// Carries a link's error through [`io`]; [`link_error`] takes it out again.
+/// Wraps a link's error in an [`io::Error`]; [`link_error`] unwraps it.
 fn into_io(error: LinkError) -> io::Error {
     let kind = match &error {
         LinkError::TimedOut { .. } => io::ErrorKind::TimedOut,
@@ -199,7 +199,7 @@ fn into_io(error: LinkError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-/// The link's error inside an error of [`MaterialReader`] or [`MaterialWriter`], if it is one.
+/// The link's error inside an error of [`MaterialReader`] or [`MaterialWriter`], if there is one.
 #[must_use]
 pub fn link_error(error: &io::Error) -> Option<&LinkError> {
     error.get_ref()?.downcast_ref()
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_arrives_whole_whatever_the_pieces() {
+    fn a_stream_arrives_complete_for_all_sizes_of_pieces() {
         for count in [0, 1, FRAME - 1, FRAME, FRAME + 1, 5 * FRAME + 77] {
             let (server, dealer) = linked(Role::Server0, Role::Dealer, Timeouts::default());
             let dealing = thread::spawn(move || {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_cut_short_wrong_or_long_is_an_error() {
+    fn a_stream_that_is_truncated_wrong_or_too_long_is_an_error() {
         // The dealer vanishes.
         let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
         let mut writer = MaterialWriter::new(dealer);

@@ -134,7 +134,7 @@ fn stopping_cuts_sessions_that_do_not_end() {
     let mut link = world.call(Role::Client);
     link.send(FrameKind::ClientHello, b"x").unwrap();
     link.receive(FrameKind::ServerReady).unwrap();
-    // A caller that never shakes hands is cut as well.
+    // A caller that never finishes its handshake is disconnected as well.
     let silent = TcpStream::connect(&world.address).unwrap();
     assert!(world.stop() < Duration::from_secs(2));
     assert_eq!(ended.load(Ordering::SeqCst), 1);

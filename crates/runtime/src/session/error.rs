@@ -79,8 +79,8 @@ pub enum SessionError {
     Stopping,
     /// The session should be kept ready, and its material exceeds what servers hold prepared.
     #[error(
-        "this program needs more material than a server holds prepared, so its sessions cannot be kept ready; run it \
-         without a session pool"
+        "this program needs more material than a server holds prepared, so its sessions cannot wait for their inputs; run \
+         it without a session pool"
     )]
     CannotRest,
     /// The server was full, and a client with fewer sessions needed a place.
