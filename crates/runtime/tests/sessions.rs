@@ -35,7 +35,7 @@ fn a_session_that_rests_too_long_is_given_up_and_the_client_hears_why() {
     assert!(!session.is_alive() && session.time_left().is_zero());
     let error = session.run(client.share(FOUR, &numbers(1.0)).unwrap()).unwrap_err();
     assert!(error.is_dead_session());
-    for part in ["no input came within 1s", "prepare a new session", "ready_seconds"] {
+    for part in ["no input arrived within 1s", "prepare a new session", "ready_seconds"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     squares(&client.run(FOUR, &numbers(1.0)).unwrap().output, 1.0);

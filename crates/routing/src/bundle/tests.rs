@@ -164,16 +164,13 @@ fn hostile_headers_are_clear_errors() {
         (|h| h["models"][1]["name"] = "small".into(), "\"small\" twice"),
         (|h| h["models"][1]["name"] = " ".into(), "in which the name \" \" is empty"),
         (|h| h["models"][1]["name"] = "a\nb".into(), "the name \"a\\nb\" holds the control character U+000A"),
-        (
-            |h| h["models"][1]["name"] = "\u{1b}[2J".into(),
-            "holds the control character U+001B, it must be one of names",
-        ),
+        (|h| h["models"][1]["name"] = "\u{1b}[2J".into(), "holds the control character U+001B, expected one of names"),
         (|h| h["models"][1]["name"] = "x".repeat(300).into(), "has 300 bytes, at most 256 are allowed"),
         (|h| h["models"][1]["unit"] = "\u{9b}2J".into(), "the unit \"\\u{9b}2J\" holds the control character U+009B"),
         (|h| h["models"][0]["price"] = (-1).into(), "price of \"small\" is -1"),
         (|h| h["routers"][0]["name"] = "../x".into(), "router name is \"../x\""),
         (|h| h["routers"][0]["lambda"] = (-0.5).into(), "lambda of router \"near\" is -0.5"),
-        (|h| h["routers"][1]["keep"] = 4.into(), "keep of router \"search\" is 4, it must be from 1 to 3"),
+        (|h| h["routers"][1]["keep"] = 4.into(), "keep of router \"search\" is 4, expected from 1 to 3"),
         (|h| h["routers"][0]["clusters"] = u32::MAX.into(), "clusters of router \"near\""),
     ];
     for (change, expected) in cases {
@@ -210,7 +207,7 @@ fn settings_have_names() {
     assert_eq!("2relu".parse::<Attention>().unwrap(), Attention::TwoRelu);
     assert_eq!(Activation::Gelu.to_string(), "gelu");
     let error = "max".parse::<Pooling>().unwrap_err().to_string();
-    assert!(error.contains("it must be mean or cls"), "{error}");
+    assert!(error.contains("expected mean or cls"), "{error}");
 }
 
 #[test]

@@ -43,7 +43,7 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not TOML, or a field is missing or has another type.
-    #[error("{path}, line {line}: {message}; compare the file with the samples in crates/runtime/samples", path = path.display())]
+    #[error("{path}, line {line}: {message}; compare with the samples in crates/runtime/samples", path = path.display())]
     Parse {
         /// The file.
         path: PathBuf,
