@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_written_whole_in_a_new_folder_and_in_one_that_exists() {
+    fn a_set_is_written_completely_in_new_and_existing_folders() {
         let home = tempfile::tempdir().unwrap();
         let existing = home.path().join("existing");
         fs::create_dir(&existing).unwrap();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_in_the_middle_leaves_no_set() {
+    fn a_failure_in_the_middle_leaves_no_complete_set() {
         let home = tempfile::tempdir().unwrap();
         // Nothing can be renamed over a folder: the second file fails after the first was moved.
         write_together(home.path(), &files("old"), Existing::Refuse).unwrap();

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_takes_is_dropped() {
+    fn items_that_nobody_takes_are_dropped() {
         let rendezvous = Rendezvous::new(1, Duration::from_millis(10));
         rendezvous.offer("a", 1).unwrap();
         std::thread::sleep(Duration::from_millis(20));

@@ -206,7 +206,7 @@ impl Model {
 
 fn check_text(text: &str) -> Result<(), String> {
     if text.len() > MAX_NAME_BYTES {
-        return Err(format!("has {} bytes, expected at most {MAX_NAME_BYTES}; shorten it", text.len()));
+        return Err(format!("has {} bytes, at most {MAX_NAME_BYTES} are allowed; shorten it", text.len()));
     }
     match text.chars().find(|c| is_unprintable(*c)) {
         Some(found) => Err(format!("holds the control character U+{:04X}; remove it", u32::from(found))),
@@ -236,7 +236,7 @@ pub(super) fn check_models(models: &[Model]) -> Result<(), BundleError> {
             let (short, problem) =
                 (text.chars().take(64).collect::<String>(), problem.split(';').next().unwrap_or_default());
             let found = format!("one in which the {what} {short:?} {problem}");
-            setting("list of models", found, "one of names and units that can be printed")
+            setting("list of models", found, "one with printable names and units")
         };
         Model::check_name(name).map_err(|problem| refused("name", name, problem))?;
         Model::check_unit(unit).map_err(|problem| refused("unit", unit, problem))?;

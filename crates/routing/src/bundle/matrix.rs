@@ -202,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantising_errs_by_half_a_scale_and_is_exact_the_second_time(
+        fn quantising_has_an_error_of_half_a_scale_and_is_exact_the_second_time(
             data in prop::collection::vec(prop_oneof![-1e3f32..1e3, -1e-38f32..1e-38, Just(0.0)], 12),
             by_rows: bool,
             bits in 2u8..=16,

@@ -94,7 +94,7 @@ fn a_megabyte_of_anything_ends_in_bounded_time() {
 }
 
 #[test]
-fn buckets_hold_their_bounds() {
+fn each_bucket_includes_its_bound() {
     let buckets = [0, 1, 32, 33, 64, 65, 128, 129, 256, 257].map(bucket);
     let expected = [32, 32, 32, 64, 64, 128, 128, 256, 256].map(Some);
     assert_eq!(buckets[..9], expected);

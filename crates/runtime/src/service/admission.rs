@@ -107,7 +107,7 @@ impl Calls {
             let mut state = call.state.lock();
             // Its caller may have sent something since.
             if matches!(*state, State::Resting(..)) {
-                *state = State::GaveWay;
+                *state = State::PlaceLost;
                 call.stage = Stage::Leaving;
                 // Its read ends now; it can still tell its caller why.
                 call.socket.shutdown(Side::Read).ok();

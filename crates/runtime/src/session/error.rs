@@ -88,7 +88,7 @@ pub enum SessionError {
         "the session's place was given to another client while it waited for its input, and its material is dropped; start a \
          new session, and keep fewer sessions ready"
     )]
-    GaveWay,
+    PlaceLost,
     /// The caller cancelled the session.
     #[error("the session was cancelled while it was being prepared; start a new one")]
     Cancelled,
@@ -218,7 +218,7 @@ impl SessionError {
                 log(FailureKind::OtherParty, "the dealer's stream of material ended early; start a new session")
             }
             Self::Protocol(Error::Input { .. }) | Self::Request(_) => own(FailureKind::BadRequest),
-            Self::Expired { .. } | Self::GaveWay => own(FailureKind::Expired),
+            Self::Expired { .. } | Self::PlaceLost => own(FailureKind::Expired),
             Self::Stopping => own(FailureKind::Stopping),
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
@@ -323,7 +323,7 @@ mod tests {
             SessionError::Unused,
             SessionError::Stopping,
             SessionError::CannotRest,
-            SessionError::GaveWay,
+            SessionError::PlaceLost,
             SessionError::Cancelled,
             SessionError::Silent { party: "server1", after: Duration::from_secs(1) },
         ]);
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_without_room_is_told_apart_also_through_another() {
+    fn a_full_party_is_recognised_also_through_another_party() {
         let full = || Failure::new(FailureKind::Busy, "");
         let dealer = SessionError::from(LinkError::Failed { peer: Role::Dealer, failure: full() });
         let told = dealer.failure(None);

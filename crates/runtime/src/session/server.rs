@@ -318,7 +318,7 @@ struct Prepared<'a> {
 fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<(), SessionError> {
     match resting.wait(Rest::Prepared, || client.await_message(limit, FrameKind::Input)) {
         Err(Interrupted::Stopping) => Err(SessionError::Stopping),
-        Err(Interrupted::GaveWay) => Err(SessionError::GaveWay),
+        Err(Interrupted::PlaceLost) => Err(SessionError::PlaceLost),
         Ok(Ok(true)) => Ok(()),
         Ok(Ok(false) | Err(LinkError::Closed { .. })) => Err(SessionError::Unused),
         Ok(Err(LinkError::TimedOut { after, .. })) => Err(SessionError::Expired { after }),

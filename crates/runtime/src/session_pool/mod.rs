@@ -202,16 +202,16 @@ impl<C: Catalogue> SessionPool<C> {
         retry: &Retry,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
     ) -> Result<Route, SessionError> {
-        let (ready, relieve) = (|| self.shelved(request), || self.give_way(request));
+        let (ready, relieve) = (|| self.shelved(request), || self.give_up_one(request));
         run_retrying(&self.shared.client, (request, inputs), retry, go_on, &ready, &relieve)
     }
 
     /// Drops the oldest ready session of the request that has the most of them, except this one.
-    fn give_way(&self, request: &[u8]) {
+    fn give_up_one(&self, request: &[u8]) {
         let mut state = self.shared.lock();
         let others = state.shelves.iter_mut().filter(|(other, _)| other.as_slice() != request);
         let most = others.max_by_key(|(_, shelf)| shelf.status().ready);
-        let session = most.and_then(|(_, shelf)| shelf.give_way(&self.shared.options));
+        let session = most.and_then(|(_, shelf)| shelf.give_up_one(&self.shared.options));
         drop(state);
         drop(session);
     }
