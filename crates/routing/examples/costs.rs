@@ -1,4 +1,4 @@
-//! Openings, bytes and material of a full route with the default encoder, by length, alone and of four prompts at once.
+//! Prints openings, bytes and material of a full route with the default encoder, per bucket, for one prompt and for four at once.
 //! Run with `cargo run -p blindroute-routing --example costs`.
 #![allow(clippy::print_stdout)]
 

@@ -85,7 +85,7 @@ fn a_delay_within_the_timeouts_changes_nothing() {
 }
 
 #[test]
-fn spoilt_messages_are_noticed_or_delivered_as_sent() {
+fn changed_messages_are_noticed_or_delivered_as_sent() {
     for fault in [MessageFault::Drop, MessageFault::Truncate, MessageFault::Extend] {
         let (zero, mut one) = MemoryChannel::pair(Duration::from_millis(500));
         let mut zero = FaultyChannel::new(zero, 3, fault);
