@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint};
+use blindroute_lab::routers::fingerprint::{
+    Endpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint,
+};
 use blindroute_routing::bundle::Model;
 use indicatif::ProgressStyle;
 

@@ -3,19 +3,13 @@
 //! Counts, gaps and repetitions are of the whole set. What is said of models' scores is of the train split alone, so
 //! that nobody chooses a pool by the split that is for the report.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
-
+use super::models::units_warning;
+use super::read::{Contents, Purpose};
+use super::text_digest::text_digest;
+use super::{DataError, Split};
 use serde::Serialize;
-
-use super::{
-    DataError, Split,
-    fingerprint::fingerprint,
-    models::units_warning,
-    read::{Contents, Purpose},
-};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 #[cfg(test)]
 mod tests;
@@ -215,7 +209,7 @@ fn repetitions(contents: &Contents) -> (Repeated, Repeated) {
     let mut places: HashMap<[u8; 32], usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (place, prompt) in contents.prompts.iter().enumerate() {
-        let group = *places.entry(fingerprint(&prompt.text, 0)).or_insert(groups.len());
+        let group = *places.entry(text_digest(&prompt.text, 0)).or_insert(groups.len());
         match groups.get_mut(group) {
             Some(group) => group.push(place),
             None => groups.push(vec![place]),

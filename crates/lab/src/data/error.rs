@@ -1,6 +1,7 @@
 //! What can be wrong with a data set.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 /// What can be wrong with a data set. No variant holds a prompt.
 #[derive(Debug, thiserror::Error)]

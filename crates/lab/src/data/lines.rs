@@ -1,17 +1,11 @@
 //! Reading text files a line at a time, in bounded memory, and texts to learn from.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-};
-
+use super::DataError;
+use super::table::MAX_ROW_BYTES;
+use super::text::{Text, not_json};
 use serde::Deserialize;
-
-use super::{
-    DataError,
-    table::MAX_ROW_BYTES,
-    text::{Text, not_json},
-};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
 /// The largest file that is read whole: what is in it is held in memory.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;

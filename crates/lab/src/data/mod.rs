@@ -12,29 +12,32 @@
 //! [`import`] makes such a folder of what the authors of public sets publish, [`check()`] says what to know of one before
 //! training on it.
 
-use std::{fmt, str::FromStr};
-
 use blindroute_routing::bundle::{Digest, Matrix, Model};
 use sha2::{Digest as _, Sha256};
-
-use crate::{Samples, TrainError, relative_costs};
+use std::fmt;
+use std::str::FromStr;
 
 pub mod import;
 
 mod check;
 mod error;
-mod fingerprint;
 pub(crate) mod lines;
 mod models;
 mod read;
+pub(crate) mod samples;
+#[cfg(test)]
+pub(crate) mod synthetic;
 mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+mod text_digest;
+pub(crate) mod vector;
 
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
 pub use models::units_warning;
+pub use samples::{Samples, TrainError, relative_costs};
 
 /// What a prompt may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

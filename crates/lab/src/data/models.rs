@@ -1,17 +1,15 @@
 //! Reading `models.json`: a list of models with their prices, or the list that OpenRouter gives out.
 
-use std::{collections::HashSet, path::Path};
-
+use super::DataError;
+use super::lines::MAX_FILE_BYTES;
+use super::read::{HINT, MAX_MODELS, Purpose};
+use super::text::{Text, not_json};
 use blindroute_routing::bundle::Model;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-
-use super::{
-    DataError,
-    lines::MAX_FILE_BYTES,
-    read::{HINT, MAX_MODELS, Purpose},
-    text::{Text, not_json},
-};
+use std::collections::HashSet;
+use std::path::Path;
 
 /// What OpenRouter's prices become: tokens of the prompt alone, since nobody knows an answer's length beforehand.
 const OPEN_ROUTER_UNIT: &str = "USD per 1M prompt tokens";

@@ -1,17 +1,15 @@
 //! Reading the native format.
 
-use std::{collections::HashMap, ops::RangeInclusive, path::Path};
-
+use super::lines::{Lines, MAX_FILE_BYTES};
+use super::models::Models;
+use super::table::{self, Table};
+use super::text::not_json;
+use super::{DataError, Dataset, Prompt, Split};
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Deserialize;
-
-use super::{
-    DataError, Dataset, Prompt, Split,
-    lines::{Lines, MAX_FILE_BYTES},
-    models::Models,
-    table::{self, Table},
-    text::not_json,
-};
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// The most models.
 pub(super) const MAX_MODELS: usize = 4096;

@@ -1,14 +1,12 @@
 //! Tables of comma-separated values, read row by row, none of them longer than a bound.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    rc::Rc,
-};
-
-use super::{DataError, text::Text};
+use super::DataError;
+use super::text::Text;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// The largest row, and the largest line of text: as much as the tokenizer takes, with room for escapes.
 pub(super) const MAX_ROW_BYTES: u64 = 16 << 20;

@@ -1,8 +1,6 @@
-use std::fs;
-
-use blindroute_testkit::shared_data;
-
 use super::*;
+use blindroute_testkit::shared_data;
+use std::fs;
 
 const MODELS: &str =
     r#"[{"name": "small", "cost": 0.1, "cost_unit": "USD", "params": 7}, {"name": "big, large", "cost": 1}]"#;

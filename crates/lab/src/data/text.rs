@@ -1,12 +1,9 @@
 //! Opening text files: no larger than a bound, without the mark that some editors put at their beginning.
 
-use std::{
-    fs::File,
-    io::{self, Cursor, Read},
-    path::Path,
-};
-
 use super::DataError;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
 
 /// The mark of UTF-8 at a file's beginning, which Windows' editors and spreadsheets write.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";

@@ -1,13 +1,9 @@
 //! A router's choices for each weight of cost, and what they come to.
 
-use std::fmt;
-
+use super::outcomes::{Sum, total};
+use super::{EvaluationError, Outcomes, Point, hull};
 use serde::Serialize;
-
-use super::{
-    EvaluationError, Outcomes, Point, hull,
-    outcomes::{Sum, total},
-};
+use std::fmt;
 
 /// Where a curve stands in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

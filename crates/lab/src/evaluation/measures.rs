@@ -1,8 +1,7 @@
 //! What one number says of a curve.
 
-use serde::Serialize;
-
 use super::{Point, audc, hull_area, scaled_audc};
+use serde::Serialize;
 
 /// How far a mean may be below another and still count as equal: sums are not exact.
 const EQUAL: f64 = 1e-9;

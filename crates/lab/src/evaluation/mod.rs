@@ -19,6 +19,9 @@
 
 use blindroute_routing::bundle::Model;
 
+pub mod calibrate;
+pub mod rule;
+
 mod bootstrap;
 mod curve;
 mod error;
@@ -27,7 +30,7 @@ mod outcomes;
 mod point;
 mod reference;
 mod result;
-mod rules;
+mod sweep;
 mod test_set;
 #[cfg(test)]
 mod tests;
@@ -41,7 +44,7 @@ pub use outcomes::Outcomes;
 pub use point::{Point, audc, hull, hull_area, pareto, scaled_audc};
 pub use reference::{HULL, ORACLE, oracle, random, references};
 pub use result::{CurvePoint, Difference, Estimate, Evaluation, Row, Task};
-pub use rules::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
+pub use sweep::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
 pub use test_set::{About, TestSet};
 
 use curve::Tally;

@@ -1,8 +1,7 @@
 //! What each model scores and costs on each prompt.
 
-use blindroute_routing::bundle::Matrix;
-
 use super::{EvaluationError, Point};
+use blindroute_routing::bundle::Matrix;
 
 /// How each model did on each prompt, and at what cost.
 ///
@@ -22,7 +21,7 @@ enum Costs {
 }
 
 impl Outcomes {
-    /// With a cost for each model, as [`crate::relative_costs`] gives it.
+    /// With a cost for each model, as [`relative_costs`](crate::data::relative_costs) gives it.
     pub fn by_price(scores: Matrix, cost: &[f32]) -> Result<Self, EvaluationError> {
         check(&scores)?;
         if cost.len() != scores.columns() {

@@ -1,11 +1,8 @@
 //! What routers are compared with that needs no training: oracle, lots, single models.
 
+use super::measures::{best_single, cheapest};
+use super::{Choices, Curve, Group, Outcomes, Run};
 use blindroute_routing::bundle::Model;
-
-use super::{
-    Choices, Curve, Group, Outcomes, Run,
-    measures::{best_single, cheapest},
-};
 
 /// The name of the prompt-blind hull's curve.
 pub const HULL: &str = "prompt-blind hull";

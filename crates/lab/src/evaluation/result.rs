@@ -1,8 +1,7 @@
 //! What an evaluation says.
 
-use serde::Serialize;
-
 use super::{About, Bootstrap, Group, Interval, Measures, Point, Single};
+use serde::Serialize;
 
 /// A number, and how sure it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]

@@ -1,10 +1,9 @@
 //! The prompts that routers are evaluated on.
 
-use blindroute_routing::bundle::{Matrix, Model};
-use serde::Serialize;
-
 use super::{EvaluationError, Outcomes};
 use crate::data::{Dataset, Split};
+use blindroute_routing::bundle::{Matrix, Model};
+use serde::Serialize;
 
 /// What stands above a report. Nothing here is computed: the lab reads no clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]

@@ -1,6 +1,5 @@
-use blindroute_routing::bundle::Matrix;
-
 use super::*;
+use blindroute_routing::bundle::Matrix;
 
 /// Names as a hostile data set might give them.
 const HOSTILE: &str = "<script>alert('a & b')</script>\"\u{1b}[31m";

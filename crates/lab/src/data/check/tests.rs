@@ -1,6 +1,5 @@
-use std::fs;
-
 use super::*;
+use std::fs;
 
 const MODELS: &str = r#"[{"name": "small", "cost": 1, "cost_unit": "USD"}, {"name": "middle", "cost": 2, "cost_unit": "USD"},
     {"name": "big", "cost": 3, "cost_unit": "USD"}]"#;

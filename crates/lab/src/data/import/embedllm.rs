@@ -13,14 +13,12 @@
 //! The authors' splits stand. An id is the split and the question's: a question may be in two splits. There are no
 //! prices; papers take the number of parameters.
 
+use super::gather::Gathered;
+use super::write::check_out;
+use super::{Imported, Job, MAX_PUBLISHED_BYTES};
+use crate::data::table::{Table, describe};
+use crate::data::{DataError, Prompt, Split};
 use std::collections::HashMap;
-
-use crate::data::{
-    DataError, Prompt, Split,
-    table::{Table, describe},
-};
-
-use super::{Imported, Job, MAX_PUBLISHED_BYTES, gather::Gathered, write::check_out};
 
 const HINT: &str = "EmbedLLM is a folder with train.csv, val.csv and test.csv";
 const NEEDS: &str = "it needs prompt_id, model_name, category, label and prompt";

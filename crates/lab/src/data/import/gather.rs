@@ -1,16 +1,13 @@
 //! Scores that come one by one, in any order.
 
-use std::{collections::HashMap, path::Path};
-
+use super::prices::price;
+use super::write::{Native, counts};
+use super::{Imported, Job};
+use crate::data::read::MAX_MODELS;
+use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
-
-use crate::data::{DataError, Prompt, Split, read::MAX_MODELS};
-
-use super::{
-    Imported, Job,
-    prices::price,
-    write::{Native, counts},
-};
+use std::collections::HashMap;
+use std::path::Path;
 
 /// Prompts, models and scores as they come.
 #[derive(Default)]

@@ -14,18 +14,17 @@
 //! The authors' splits stand. The source is the id's part before the slash. There are no prices; papers take the number
 //! of parameters, which not all names hold.
 
-use std::{fmt, str::FromStr};
-
+use super::gather::{Complete, Gathered};
+use super::write::check_out;
+use super::{Imported, Job, MAX_PUBLISHED_BYTES};
+use crate::data::lines::Lines;
+use crate::data::table::describe;
+use crate::data::text::not_json;
+use crate::data::{DataError, Prompt, Split};
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::data::{DataError, Prompt, Split, lines::Lines, table::describe, text::not_json};
-
-use super::{
-    Imported, Job, MAX_PUBLISHED_BYTES,
-    gather::{Complete, Gathered},
-    write::check_out,
-};
+use std::fmt;
+use std::str::FromStr;
 
 const HINT: &str =
     "MixInstruct is a folder with train_data_prepared.jsonl, val_data_prepared.jsonl and test_data_prepared.jsonl";

@@ -4,11 +4,9 @@
 //! The folder appears whole or not at all. Several values for one prompt and model become their mean. Where the
 //! publisher split the set, that stands, and [`check()`](super::check()) says which prompts are on two sides.
 
-use std::path::PathBuf;
-
-use serde::Serialize;
-
 use super::PerSplit;
+use serde::Serialize;
+use std::path::PathBuf;
 
 pub mod embedllm;
 pub mod mixinstruct;

@@ -1,13 +1,10 @@
 //! What models cost, where a set does not say so.
 
-use std::{collections::HashMap, path::Path};
-
+use crate::data::DataError;
+use crate::data::table::{Table, describe};
 use blindroute_routing::bundle::Model;
-
-use crate::data::{
-    DataError,
-    table::{Table, describe},
-};
+use std::collections::HashMap;
+use std::path::Path;
 
 const MAX_BYTES: u64 = 16 << 20;
 const NEEDS: &str = "it needs model_name, cost and cost_unit";

@@ -23,23 +23,15 @@
 //! test, so that a text that occurs again, or with other white space, is on the same side. A model's price is the mean of
 //! its costs on train.
 
-use std::path::Path;
-
+use super::gather::check_splits;
+use super::write::{Native, check_out, counts};
+use super::{Imported, MAX_PUBLISHED_BYTES, turns};
+use crate::data::read::MAX_MODELS;
+use crate::data::table::{Row, Table, describe};
+use crate::data::text_digest::text_digest;
+use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
-
-use crate::data::{
-    DataError, Prompt, Split,
-    fingerprint::fingerprint,
-    read::MAX_MODELS,
-    table::{Row, Table, describe},
-};
-
-use super::{
-    Imported, MAX_PUBLISHED_BYTES,
-    gather::check_splits,
-    turns,
-    write::{Native, check_out, counts},
-};
+use std::path::Path;
 
 const HINT: &str = "RouterBench is a CSV file made of routerbench_0shot.pkl";
 const EXPORT: &str = "python -c \"import pandas as p; d = p.read_pickle('routerbench_0shot.pkl'); \
@@ -151,7 +143,7 @@ fn models(table: &Table, known: [usize; 3]) -> Result<Vec<Columns>, DataError> {
 
 /// 70 % train, 10 % valid, 20 % test, by the text alone.
 fn split(text: &str, seed: u64) -> Split {
-    let [a, b, c, d, ..] = fingerprint(text, seed);
+    let [a, b, c, d, ..] = text_digest(text, seed);
     let lot = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
     match lot {
         ..0.7 => Split::Train,

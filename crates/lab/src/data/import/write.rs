@@ -1,15 +1,11 @@
 //! Writing the native format: the folder appears whole or not at all.
 
-use std::{
-    fs, io,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
-
+use crate::data::{DataError, Dataset, PerSplit, Prompt};
 use blindroute_routing::bundle::Model;
 use serde_json::json;
-
-use crate::data::{DataError, Dataset, PerSplit, Prompt};
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 /// A data set to write; scores and costs are row by row.
 pub(super) struct Native<'a> {

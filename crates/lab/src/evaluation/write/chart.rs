@@ -1,13 +1,10 @@
 //! Deferral curves as SVG.
 
+use super::super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto};
+use super::html::escape;
+use super::labels::{Dot, place, shortened};
+use super::scale::Scale;
 use std::fmt::Write as _;
-
-use super::{
-    super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto},
-    html::escape,
-    labels::{Dot, place, shortened},
-    scale::Scale,
-};
 
 const WIDTH: f64 = 880.0;
 const HEIGHT: f64 = 520.0;

@@ -1,12 +1,9 @@
 //! One page that needs nothing beside it: no script, no font, no picture from elsewhere.
 
+use super::super::{Evaluation, Group, Measure, Measures, Task};
+use super::chart::View;
+use super::{difference, number, percent};
 use std::fmt::Write as _;
-
-use super::{
-    super::{Evaluation, Group, Measure, Measures, Task},
-    chart::View,
-    difference, number, percent,
-};
 
 /// Colours, for light and dark; series differ in lightness too, and by marker and dashes.
 const STYLE: &str = include_str!("page.css");

@@ -1,11 +1,8 @@
 //! The terminal's table.
 
+use super::super::{Evaluation, Group, Measure};
+use super::{difference, percent};
 use std::fmt::Write as _;
-
-use super::{
-    super::{Evaluation, Group, Measure},
-    difference, percent,
-};
 
 /// The columns: those of PPRoute's Table 5, and the area that has no flat left end.
 const COLUMNS: [Measure; 5] = [Measure::Audc, Measure::Qnc, Measure::Peak, Measure::PeakCost, Measure::HullArea];

@@ -1,0 +1,94 @@
+//! Embeddings kept in a file, since making them is nearly all the work of training.
+//!
+//! The file is a [`container`] of kind `embeddings`. Its key covers the encoder (not the routers) and every prompt's
+//! tokens: a file made for anything else is not used.
+
+use crate::data::Dataset;
+use crate::encoders::ClearEmbedder;
+use crate::encoders::{EmbedError, embed_all};
+use blindroute_routing::bundle::container::{self, Section};
+use blindroute_routing::bundle::{Bundle, BundleError, Matrix};
+use blindroute_routing::tokenizer::Tokenizer;
+use std::fs;
+use std::path::Path;
+
+const KIND: &str = "embeddings";
+const NAME: &str = "embeddings";
+/// Enough that no thread waits long for the slowest prompt of a batch.
+const BATCH: usize = 32;
+
+/// What can go wrong when a data set is embedded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DatasetEmbedError {
+    /// The bundle cannot be used.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A prompt could not be tokenised, or the encoder failed.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The file of kept embeddings could not be written.
+    #[error("could not write the embeddings to {}: {problem}; name a file that can be written", .path.display())]
+    Cache {
+        /// Which file.
+        path: std::path::PathBuf,
+        /// Why.
+        problem: String,
+    },
+}
+
+/// Every prompt of a data set, embedded by the bundle's own encoder: `[prompts, hidden]`, in file order. With a `cache`,
+/// embeddings of the same encoder and prompts are read from that file, or written there. `on_progress` is told how many
+/// prompts are done.
+pub fn embed_dataset(
+    bundle: &Bundle,
+    dataset: &Dataset,
+    cache: Option<&Path>,
+    on_progress: &mut dyn FnMut(usize),
+) -> Result<Matrix, DatasetEmbedError> {
+    let key = key(bundle, dataset)?;
+    let shape = (dataset.prompts().len(), bundle.parts().encoder.hidden);
+    if let Some(found) = cache.and_then(|path| read(path, &key, shape)) {
+        on_progress(found.rows());
+        return Ok(found);
+    }
+    let tokenizer =
+        Tokenizer::from_json(&bundle.parts().tokenizer).map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+    let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
+    let prompts = dataset.prompts().iter().map(|prompt| prompt.text.as_str());
+    let embeddings = embed_all(prompts, &tokenizer, &embedder, BATCH, on_progress)?;
+    if let Some(path) = cache {
+        write(path, &key, &embeddings)
+            .map_err(|problem| DatasetEmbedError::Cache { path: path.to_owned(), problem })?;
+    }
+    Ok(embeddings)
+}
+
+/// What the embeddings depend on: encoder, tokenizer and prompts.
+fn key(bundle: &Bundle, dataset: &Dataset) -> Result<Vec<u8>, BundleError> {
+    let mut parts = bundle.parts().clone();
+    parts.models.clear();
+    parts.routers.clear();
+    parts.origin.clear();
+    let encoder = Bundle::new(parts)?.digest();
+    Ok(format!("{encoder} {}", dataset.prompts_digest()).into_bytes())
+}
+
+/// The embeddings of this key, if that is what the file holds.
+fn read(path: &Path, key: &[u8], shape: (usize, usize)) -> Option<Matrix> {
+    let bytes = container::read_file(path).ok()?;
+    let container = container::read(&bytes, KIND).ok()?;
+    if container.header() != key {
+        return None;
+    }
+    let payload = container.section(NAME).ok()?;
+    let data = payload.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    Matrix::new(shape.0, shape.1, data)
+}
+
+fn write(path: &Path, key: &[u8], embeddings: &Matrix) -> Result<(), String> {
+    let payload: Vec<u8> = embeddings.data().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let bytes =
+        container::write(KIND, key, &[Section { name: NAME, payload: &payload }]).map_err(|error| error.to_string())?;
+    fs::write(path, bytes).map_err(|error| error.to_string())
+}
