@@ -92,3 +92,32 @@ fn write(path: &Path, key: &[u8], embeddings: &Matrix) -> Result<(), String> {
         container::write(KIND, key, &[Section { name: NAME, payload: &payload }]).map_err(|error| error.to_string())?;
     fs::write(path, bytes).map_err(|error| error.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::synthetic::synthetic_pool;
+
+    #[test]
+    fn kept_embeddings_are_used_for_the_same_prompts_only() {
+        let (bundle, mut dataset, _) = synthetic_pool(8, 2);
+        dataset.prompts.truncate(3);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("embeddings");
+        let embed = |dataset: &Dataset| {
+            let mut calls = Vec::new();
+            let found = embed_dataset(&bundle, dataset, Some(&file), &mut |done| calls.push(done)).unwrap();
+            (found, std::fs::metadata(&file).unwrap().modified().unwrap(), calls)
+        };
+        let (first, written, calls) = embed(&dataset);
+        assert_eq!((first.shape(), calls), ((3, 32), vec![3]));
+        let (second, still, _) = embed(&dataset);
+        assert_eq!((second, still), (first.clone(), written));
+        dataset.prompts[0].text = "b".to_owned();
+        let (third, _, _) = embed(&dataset);
+        assert_ne!(third.row(0), first.row(0));
+        assert_eq!(third.row(1), first.row(1));
+        std::fs::write(&file, b"nonsense").unwrap();
+        assert_eq!(embed(&dataset).0, third);
+    }
+}

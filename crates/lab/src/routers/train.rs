@@ -214,28 +214,4 @@ mod tests {
         assert_eq!((names(&trained.bundle), trained.dropped), (vec!["direct"], vec!["near".to_owned()]));
         assert_eq!(trained.bundle.parts().origin, "encoder: public\nrouter direct: made up");
     }
-
-    #[test]
-    fn kept_embeddings_are_used_for_the_same_prompts_only() {
-        let (bundle, mut dataset, _) = case(2);
-        dataset.prompts.truncate(3);
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("embeddings");
-        let embed = |dataset: &Dataset| {
-            let mut calls = Vec::new();
-            let found =
-                crate::encoders::embed_dataset(&bundle, dataset, Some(&file), &mut |done| calls.push(done)).unwrap();
-            (found, std::fs::metadata(&file).unwrap().modified().unwrap(), calls)
-        };
-        let (first, written, calls) = embed(&dataset);
-        assert_eq!((first.shape(), calls), ((3, 384), vec![3]));
-        let (second, still, _) = embed(&dataset);
-        assert_eq!((second, still), (first.clone(), written));
-        dataset.prompts[0].text = "another".to_owned();
-        let (third, _, _) = embed(&dataset);
-        assert_ne!(third.row(0), first.row(0));
-        assert_eq!(third.row(1), first.row(1));
-        std::fs::write(&file, b"nonsense").unwrap();
-        assert_eq!(embed(&dataset).0, third);
-    }
 }
