@@ -3,8 +3,9 @@
 //! Counts, gaps and repetitions are of the whole set. What is said of models' scores is of the train split alone, so
 //! that nobody chooses a pool by the split that is for the report.
 
+use super::format::Purpose;
 use super::models::units_warning;
-use super::read::{Contents, Purpose};
+use super::read::Contents;
 use super::text_digest::text_digest;
 use super::{DataError, Split};
 use serde::Serialize;

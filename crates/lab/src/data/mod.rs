@@ -21,6 +21,7 @@ pub mod import;
 
 mod check;
 mod error;
+mod format;
 pub(crate) mod lines;
 mod models;
 mod read;
@@ -37,7 +38,7 @@ pub(crate) mod vector;
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
 pub use models::units_warning;
-pub use samples::{Samples, TrainError, relative_costs};
+pub use samples::{Samples, TableError, relative_costs};
 
 /// What a prompt may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -174,10 +175,10 @@ impl Dataset {
     }
 
     /// A split as samples; `embeddings` are those of all prompts, `[prompts, hidden]`.
-    pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TrainError> {
+    pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TableError> {
         if embeddings.rows() != self.prompts.len() {
             let (found, expected) = (embeddings.rows(), self.prompts.len());
-            return Err(TrainError::Shape { what: "the number of embeddings", found, expected });
+            return Err(TableError::Shape { what: "the number of embeddings", found, expected });
         }
         let places = self.places(split);
         let pick = |matrix: &Matrix| {

@@ -1,8 +1,8 @@
 //! Reading `models.json`: a list of models with their prices, or the list that OpenRouter gives out.
 
 use super::DataError;
+use super::format::{HINT, MAX_MODELS, Purpose};
 use super::lines::MAX_FILE_BYTES;
-use super::read::{HINT, MAX_MODELS, Purpose};
 use super::text::{Text, not_json};
 use blindroute_routing::bundle::Model;
 use serde::de::Error as _;

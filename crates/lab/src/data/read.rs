@@ -1,5 +1,6 @@
 //! Reading the native format.
 
+use super::format::{HINT, Purpose};
 use super::lines::{Lines, MAX_FILE_BYTES};
 use super::models::Models;
 use super::table::{self, Table};
@@ -11,10 +12,6 @@ use std::collections::HashMap;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-/// The most models.
-pub(super) const MAX_MODELS: usize = 4096;
-pub(super) const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv \
-                               (`blindroute data import` makes one of a public set's files)";
 const ALL_MISSING: &str = "`blindroute data check` lists all that are missing";
 
 #[derive(Deserialize)]
@@ -24,15 +21,6 @@ struct PromptLine {
     #[serde(default)]
     source: String,
     split: String,
-}
-
-/// What a data set is read for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// It must have two models, a prompt in every split, and every score.
-    Training,
-    /// What is well-formed is read, so that the check can say what training would refuse.
-    Check,
 }
 
 /// A data set as its files say.

@@ -9,68 +9,48 @@ pub struct Samples {
     scores: Matrix,
 }
 
-/// What can be wrong with samples or options.
+/// What is wrong with tables of embeddings, scores or costs that are to be used together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum TrainError {
-    /// There is nothing to learn from.
+pub enum TableError {
+    /// Too few prompts or models.
     #[error(
-        "there are {prompts} prompts and {models} models: at least one prompt and two models are needed; check the data set's split"
+        "{prompts} prompts and {models} models: expected at least 1 prompt and 2 models; check the split of the data set"
     )]
     TooFew {
-        /// How many prompts.
+        /// The number of prompts.
         prompts: usize,
-        /// How many models.
+        /// The number of models.
         models: usize,
     },
-    /// Two shapes that must agree do not.
-    #[error("{what} is {found} and must be {expected}: give data that belong together")]
+    /// Two sizes that must agree do not.
+    #[error("{what} is {found}, expected {expected}: use data that belong together")]
     Shape {
         /// What was measured.
         what: &'static str,
         /// Its size.
         found: usize,
-        /// What it must be.
+        /// The size it must have.
         expected: usize,
     },
-    /// A number that training cannot use.
-    #[error("{what} holds a number that is not finite, or out of its range: check the data and the encoder")]
+    /// A number that cannot be used.
+    #[error("{what} has a number that is not finite or out of its range: check the data and the encoder")]
     Number {
-        /// Where it stands.
+        /// Which table.
         what: &'static str,
     },
-    /// An option that leaves nothing to do.
-    #[error("no {what} can be used here: {hint}")]
-    Options {
-        /// Which.
-        what: &'static str,
-        /// What to do.
-        hint: &'static str,
-    },
-    /// The normal equations have no solution.
-    #[error("the regression has no solution with this penalty: give a larger one")]
-    Singular,
-    /// Tensors failed.
-    #[error("the training failed: {0}; please report this")]
-    Tensor(#[from] candle_core::Error),
 }
 
 impl Samples {
     /// `embeddings` are `[prompts, hidden]`, `scores` `[prompts, models]` and from 0 to 1.
-    pub fn new(embeddings: Matrix, scores: Matrix) -> Result<Self, TrainError> {
-        let (prompts, models) = scores.shape();
-        if prompts == 0 || models < 2 {
-            return Err(TrainError::TooFew { prompts, models });
-        }
-        if embeddings.rows() != prompts {
-            let found = embeddings.rows();
-            return Err(TrainError::Shape { what: "the number of embeddings", found, expected: prompts });
+    pub fn new(embeddings: Matrix, scores: Matrix) -> Result<Self, TableError> {
+        check_scores(&scores)?;
+        if embeddings.rows() != scores.rows() {
+            let (found, expected) = (embeddings.rows(), scores.rows());
+            return Err(TableError::Shape { what: "the number of embeddings", found, expected });
         }
         if embeddings.columns() == 0 || embeddings.data().iter().any(|value| !value.is_finite()) {
-            return Err(TrainError::Number { what: "an embedding" });
-        }
-        if scores.data().iter().any(|score| !(0.0..=1.0).contains(score)) {
-            return Err(TrainError::Number { what: "the table of scores" });
+            return Err(TableError::Number { what: "an embedding" });
         }
         Ok(Self { embeddings, scores })
     }
@@ -105,7 +85,7 @@ impl Samples {
     }
 
     /// Checks that a validation split and costs belong to these.
-    pub(crate) fn check(&self, valid: &Self, cost: &[f32]) -> Result<(), TrainError> {
+    pub(crate) fn check(&self, valid: &Self, cost: &[f32]) -> Result<(), TableError> {
         let sizes = [
             ("the number of the validation split's models", valid.models(), self.models()),
             ("the size of the validation split's embeddings", valid.embeddings.columns(), self.embeddings.columns()),
@@ -113,14 +93,26 @@ impl Samples {
         ];
         for (what, found, expected) in sizes {
             if found != expected {
-                return Err(TrainError::Shape { what, found, expected });
+                return Err(TableError::Shape { what, found, expected });
             }
         }
         if cost.iter().any(|cost| !(0.0..=1.0).contains(cost)) {
-            return Err(TrainError::Number { what: "the list of costs" });
+            return Err(TableError::Number { what: "the list of costs" });
         }
         Ok(())
     }
+}
+
+/// Checks a table of scores, `[prompts, models]`.
+pub(crate) fn check_scores(scores: &Matrix) -> Result<(), TableError> {
+    let (prompts, models) = scores.shape();
+    if prompts == 0 || models < 2 {
+        return Err(TableError::TooFew { prompts, models });
+    }
+    if scores.data().iter().any(|score| !(0.0..=1.0).contains(score)) {
+        return Err(TableError::Number { what: "the table of scores" });
+    }
+    Ok(())
 }
 
 /// Each model's price divided by the largest price of the pool: the cost axis of everything here. A pool in which all is
@@ -142,11 +134,11 @@ mod tests {
     #[test]
     fn samples_must_belong_together() {
         let matrix = |rows, columns, value| Matrix::from_fn(rows, columns, |_, _| value);
-        assert!(matches!(Samples::new(matrix(0, 2, 0.0), matrix(0, 2, 0.0)), Err(TrainError::TooFew { .. })));
-        assert!(matches!(Samples::new(matrix(2, 2, 0.0), matrix(2, 1, 0.0)), Err(TrainError::TooFew { .. })));
-        assert!(matches!(Samples::new(matrix(3, 2, 0.0), matrix(2, 2, 0.0)), Err(TrainError::Shape { .. })));
-        assert!(matches!(Samples::new(matrix(2, 2, f32::NAN), matrix(2, 2, 0.0)), Err(TrainError::Number { .. })));
-        assert!(matches!(Samples::new(matrix(2, 2, 0.0), matrix(2, 2, 1.5)), Err(TrainError::Number { .. })));
+        assert!(matches!(Samples::new(matrix(0, 2, 0.0), matrix(0, 2, 0.0)), Err(TableError::TooFew { .. })));
+        assert!(matches!(Samples::new(matrix(2, 2, 0.0), matrix(2, 1, 0.0)), Err(TableError::TooFew { .. })));
+        assert!(matches!(Samples::new(matrix(3, 2, 0.0), matrix(2, 2, 0.0)), Err(TableError::Shape { .. })));
+        assert!(matches!(Samples::new(matrix(2, 2, f32::NAN), matrix(2, 2, 0.0)), Err(TableError::Number { .. })));
+        assert!(matches!(Samples::new(matrix(2, 2, 0.0), matrix(2, 2, 1.5)), Err(TableError::Number { .. })));
         let good = Samples::new(matrix(2, 2, 0.0), matrix(2, 2, 0.5)).unwrap();
         assert_eq!(good.mean_scores(), [0.5, 0.5]);
         assert!(good.check(&good, &[0.0, 1.0, 1.0]).is_err());

@@ -1,5 +1,7 @@
 //! Products of vectors whose rounding does not depend on the machine.
 
+use blindroute_routing::bundle::Matrix;
+
 /// The lanes of [`dot`]: enough for the compiler to use vector instructions without reordering any sum.
 const LANES: usize = 16;
 
@@ -33,6 +35,12 @@ pub(crate) fn unit(vector: &[f32]) -> Vec<f32> {
     let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
     vector.iter().map(|x| (f64::from(*x) * scale) as f32).collect()
+}
+
+/// Every row at unit length; rows of zeros stay zero.
+pub(crate) fn unit_rows(matrix: &Matrix) -> Matrix {
+    let rows: Vec<Vec<f32>> = matrix.iter_rows().map(unit).collect();
+    Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| rows[row][column])
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@
 //! tokens: a file made for anything else is not used.
 
 use crate::data::Dataset;
-use crate::encoders::ClearEmbedder;
-use crate::encoders::{EmbedError, embed_all};
+use crate::encoders::{ClearEmbedder, EmbedError, embed_all};
 use blindroute_routing::bundle::container::{self, Section};
 use blindroute_routing::bundle::{Bundle, BundleError, Matrix};
 use blindroute_routing::tokenizer::Tokenizer;

@@ -1,31 +1,15 @@
 //! What can be wrong.
 
 use super::Group;
+use crate::data::TableError;
 
 /// What can be wrong with what is to be evaluated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluationError {
-    /// There is nothing to measure.
-    #[error(
-        "there are {prompts} prompts and {models} models: at least one prompt and two models are needed; check the data set's split"
-    )]
-    TooFew {
-        /// How many prompts.
-        prompts: usize,
-        /// How many models.
-        models: usize,
-    },
-    /// Two parts that must agree do not.
-    #[error("there are {found} {what}, {expected} were expected: give data that belong together")]
-    Shape {
-        /// What was counted.
-        what: &'static str,
-        /// How many there are.
-        found: usize,
-        /// How many there must be.
-        expected: usize,
-    },
+    /// The tables of scores and costs cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// All models are alike.
     #[error(
         "every model scores the same on every prompt of the split {split}: no router can be told from another; measure on another \
@@ -34,12 +18,6 @@ pub enum EvaluationError {
     AllEqual {
         /// Which split.
         split: String,
-    },
-    /// A number that cannot be measured.
-    #[error("{what} holds a number that is not finite, or out of its range: check the data")]
-    Number {
-        /// Where it stands.
-        what: &'static str,
     },
     /// A curve is not of this split.
     #[error("the curve {name:?} has {found} {what}, {expected} were expected: give one of this split and pool")]

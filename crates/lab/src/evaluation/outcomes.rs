@@ -1,6 +1,8 @@
 //! What each model scores and costs on each prompt.
 
-use super::{EvaluationError, Point};
+use super::Point;
+use crate::data::TableError;
+use crate::data::samples::check_scores;
 use blindroute_routing::bundle::Matrix;
 
 /// How each model did on each prompt, and at what cost.
@@ -22,26 +24,30 @@ enum Costs {
 
 impl Outcomes {
     /// With a cost for each model, as [`relative_costs`](crate::data::relative_costs) gives it.
-    pub fn by_price(scores: Matrix, cost: &[f32]) -> Result<Self, EvaluationError> {
-        check(&scores)?;
+    pub fn by_price(scores: Matrix, cost: &[f32]) -> Result<Self, TableError> {
+        check_scores(&scores)?;
         if cost.len() != scores.columns() {
-            return Err(EvaluationError::Shape { what: "costs", found: cost.len(), expected: scores.columns() });
+            return Err(TableError::Shape {
+                what: "the number of costs",
+                found: cost.len(),
+                expected: scores.columns(),
+            });
         }
         if cost.iter().any(|cost| !(0.0..=1.0).contains(cost)) {
-            return Err(EvaluationError::Number { what: "the list of relative costs" });
+            return Err(TableError::Number { what: "the list of relative costs" });
         }
         Ok(Self { scores, costs: Costs::Models(cost.to_vec()) })
     }
 
     /// With what each query cost with each model, `[prompts, models]`, in any unit.
-    pub fn by_query(scores: Matrix, costs: Matrix) -> Result<Self, EvaluationError> {
-        check(&scores)?;
+    pub fn by_query(scores: Matrix, costs: Matrix) -> Result<Self, TableError> {
+        check_scores(&scores)?;
         if costs.shape() != scores.shape() {
             let (found, expected) = (costs.data().len(), scores.data().len());
-            return Err(EvaluationError::Shape { what: "costs of queries", found, expected });
+            return Err(TableError::Shape { what: "the number of costs of queries", found, expected });
         }
         if costs.data().iter().any(|cost| !(cost.is_finite() && *cost >= 0.0)) {
-            return Err(EvaluationError::Number { what: "the table of costs" });
+            return Err(TableError::Number { what: "the table of costs" });
         }
         Ok(Self { scores, costs: with_largest(costs) })
     }
@@ -128,17 +134,6 @@ pub(super) fn total(prompts: usize, times: Option<&[u32]>) -> f64 {
     times.map_or(prompts as f64, |times| times.iter().map(|times| f64::from(*times)).sum())
 }
 
-fn check(scores: &Matrix) -> Result<(), EvaluationError> {
-    let (prompts, models) = scores.shape();
-    if prompts == 0 || models < 2 {
-        return Err(EvaluationError::TooFew { prompts, models });
-    }
-    if scores.data().iter().any(|score| !(0.0..=1.0).contains(score)) {
-        return Err(EvaluationError::Number { what: "the table of scores" });
-    }
-    Ok(())
-}
-
 fn with_largest(costs: Matrix) -> Costs {
     let means = (0..costs.columns())
         .map(|model| costs.iter_rows().map(|row| f64::from(row[model])).sum::<f64>() / costs.rows() as f64);
@@ -173,13 +168,10 @@ mod tests {
     #[test]
     fn what_does_not_belong_together_says_so() {
         let scores = matrix(1, 2, &[1.0, 0.5]);
-        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0]), Err(EvaluationError::Shape { .. })));
-        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0, 2.0]), Err(EvaluationError::Number { .. })));
-        assert!(matches!(
-            Outcomes::by_query(scores.clone(), matrix(2, 1, &[1.0, 1.0])),
-            Err(EvaluationError::Shape { .. })
-        ));
-        assert!(matches!(Outcomes::by_query(scores, matrix(1, 2, &[-1.0, 1.0])), Err(EvaluationError::Number { .. })));
+        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0]), Err(TableError::Shape { .. })));
+        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0, 2.0]), Err(TableError::Number { .. })));
+        assert!(matches!(Outcomes::by_query(scores.clone(), matrix(2, 1, &[1.0, 1.0])), Err(TableError::Shape { .. })));
+        assert!(matches!(Outcomes::by_query(scores, matrix(1, 2, &[-1.0, 1.0])), Err(TableError::Number { .. })));
         let one_model = Outcomes::by_price(matrix(2, 1, &[1.0, 1.0]), &[1.0]);
         assert!(one_model.unwrap_err().to_string().contains("2 prompts and 1 models"));
         let no_prompt = Outcomes::by_price(matrix(0, 2, &[]), &[1.0, 1.0]);

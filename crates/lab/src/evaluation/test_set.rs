@@ -1,7 +1,7 @@
 //! The prompts that routers are evaluated on.
 
 use super::{EvaluationError, Outcomes};
-use crate::data::{Dataset, Split};
+use crate::data::{Dataset, Split, TableError};
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Serialize;
 
@@ -37,11 +37,12 @@ impl TestSet {
         tasks: Vec<String>,
         outcomes: Outcomes,
     ) -> Result<Self, EvaluationError> {
-        for (what, found, expected) in
-            [("models", models.len(), outcomes.models()), ("tasks of prompts", tasks.len(), outcomes.prompts())]
-        {
+        for (what, found, expected) in [
+            ("the number of models", models.len(), outcomes.models()),
+            ("the number of prompts with a task", tasks.len(), outcomes.prompts()),
+        ] {
             if found != expected {
-                return Err(EvaluationError::Shape { what, found, expected });
+                return Err(TableError::Shape { what, found, expected }.into());
             }
         }
         Ok(Self { about, models, tasks, outcomes })
@@ -67,7 +68,7 @@ impl TestSet {
             None => Outcomes::by_price(scores, &dataset.relative_costs())?,
             Some(costs) if costs.rows() != dataset.prompts().len() => {
                 let (found, expected) = (costs.rows(), dataset.prompts().len());
-                return Err(EvaluationError::Shape { what: "rows of costs", found, expected });
+                return Err(TableError::Shape { what: "the number of rows of costs", found, expected }.into());
             }
             Some(costs) => Outcomes::by_query(scores, pick(costs))?,
         };

@@ -3,11 +3,11 @@
 //! The penalty is the one with the largest [`evaluation::hull_area`] on the validation split. The products run on `nalgebra`'s
 //! kernels, which differ between processors in the last bits of f64; the stored f32 seldom do.
 
+use crate::data::Samples;
 use crate::data::samples::cost_row;
-use crate::data::{Samples, TrainError};
 use crate::evaluation::{self, Point};
 use crate::routers::ridge::Normal;
-use crate::routers::{LambdaRule, choose_lambda};
+use crate::routers::{LambdaRule, TrainError, choose_lambda};
 use blindroute_routing::bundle::{Direct, Matrix, Rule};
 use nalgebra::DMatrix;
 

@@ -8,11 +8,11 @@
 //! weight of cost is kept in the unit of the old dearest model.
 
 use crate::data::samples::cost_row;
-use crate::data::vector::dot;
-use crate::data::{Dataset, Split, TrainError, relative_costs};
-use crate::routers::cscr::{Probe, unit_rows};
+use crate::data::vector::{dot, unit_rows};
+use crate::data::{Dataset, Split, TableError, relative_costs};
+use crate::routers::cscr::Probe;
 use crate::routers::fingerprint::{Fingerprints, FingerprintsError};
-use crate::routers::uniroute;
+use crate::routers::{TrainError, uniroute};
 use blindroute_routing::bundle::{Bundle, BundleError, Cscr, Matrix, Model, Rule, UniRoute};
 
 /// How models join.
@@ -62,7 +62,10 @@ pub enum JoinError {
     },
     /// The table cannot be used.
     #[error(transparent)]
-    Samples(#[from] TrainError),
+    Table(#[from] TableError),
+    /// The outcome fingerprints cannot be computed.
+    #[error(transparent)]
+    Train(#[from] TrainError),
     /// A fingerprint is missing.
     #[error(transparent)]
     Fingerprints(#[from] FingerprintsError),

@@ -16,10 +16,12 @@ pub(crate) mod draws;
 pub(crate) mod optimiser;
 pub(crate) mod tensors;
 
+mod error;
 mod kmeans;
 mod lambda;
 mod ridge;
 mod train;
 
+pub use error::TrainError;
 pub use lambda::{LambdaRule, choose_lambda};
 pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};

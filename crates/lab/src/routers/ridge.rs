@@ -1,6 +1,7 @@
 //! Ridge regression.
 
-use crate::data::{Samples, TrainError};
+use crate::data::Samples;
+use crate::routers::TrainError;
 use nalgebra::{DMatrix, DVector};
 
 /// y ≈ x·W + b, with the penalty on W.

@@ -1,8 +1,8 @@
 //! Training a router into a bundle.
 
-use crate::data::{Dataset, Split, TrainError};
+use crate::data::{Dataset, Split, TableError};
 use crate::evaluation::{self, Report};
-use crate::routers::{cscr, direct, uniroute};
+use crate::routers::{TrainError, cscr, direct, uniroute};
 use blindroute_routing::bundle::{Bundle, BundleError, Matrix, Router, Rule};
 use serde::Serialize;
 
@@ -65,6 +65,9 @@ pub struct Trained {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TrainRouterError {
+    /// The data set does not fit the embeddings.
+    #[error(transparent)]
+    Table(#[from] TableError),
     /// The data or the options cannot be used.
     #[error(transparent)]
     Train(#[from] TrainError),

@@ -3,7 +3,7 @@
 use super::prices::price;
 use super::write::{Native, counts};
 use super::{Imported, Job};
-use crate::data::read::MAX_MODELS;
+use crate::data::format::MAX_MODELS;
 use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
 use std::collections::HashMap;

@@ -26,7 +26,7 @@
 use super::gather::check_splits;
 use super::write::{Native, check_out, counts};
 use super::{Imported, MAX_PUBLISHED_BYTES, turns};
-use crate::data::read::MAX_MODELS;
+use crate::data::format::MAX_MODELS;
 use crate::data::table::{Row, Table, describe};
 use crate::data::text_digest::text_digest;
 use crate::data::{DataError, Prompt, Split};

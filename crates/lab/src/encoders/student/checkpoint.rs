@@ -1,7 +1,7 @@
-//! A training's whole state in one file, so that it goes on where it was cut.
+//! The whole state of a training in one file, so that an interrupted training can continue.
 //!
-//! The file is in safetensors format: every variable with its two running means, and in its header what the state
-//! belongs to. It is written beside and renamed, so that a cut never leaves half a checkpoint.
+//! The file is in safetensors format. It has every variable with its two running means, and the identity of the training. It
+//! is written under another name and then renamed, so that an interruption never leaves an incomplete checkpoint.
 
 use crate::routers::optimiser::AdamW;
 use candle_core::{Device, Tensor};
@@ -12,16 +12,16 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// It could not be read or written.
-    #[error("could not use the checkpoint {}: {problem}; name another with --checkpoint, or remove it to start anew", .path.display())]
+    /// The file could not be read or written.
+    #[error("could not use the checkpoint {}: {problem}; name another file with --checkpoint, or remove this one to start again", .path.display())]
     File {
         /// Which file.
         path: PathBuf,
         /// Why.
         problem: String,
     },
-    /// It is of another training.
-    #[error("the checkpoint {} is of a training with other options or texts; name another with --checkpoint, or remove it to start anew", .path.display())]
+    /// The checkpoint belongs to another training.
+    #[error("the checkpoint {} belongs to a training with other options or texts; name another file with --checkpoint, or remove this one to start again", .path.display())]
     Other {
         /// Which file.
         path: PathBuf,
@@ -31,7 +31,7 @@ pub enum CheckpointError {
 const IDENTITY: &str = "identity";
 const STEPS: &str = "steps";
 
-/// Writes the state. `identity` names the training: options and texts.
+/// Writes the state. `identity` is a digest of the training's options and texts.
 pub(crate) fn save(path: &Path, optimiser: &AdamW, identity: &[u8; 32]) -> Result<(), CheckpointError> {
     let fault = |problem: String| CheckpointError::File { path: path.to_owned(), problem };
     let named = || -> candle_core::Result<HashMap<String, Tensor>> {
@@ -52,10 +52,10 @@ pub(crate) fn save(path: &Path, optimiser: &AdamW, identity: &[u8; 32]) -> Resul
     std::fs::rename(&beside, path).map_err(|error| fault(error.to_string()))
 }
 
-/// Brings the state back, if there is a checkpoint.
+/// Restores the state, if there is a checkpoint.
 ///
 /// # Errors
-/// If the file is none, or of another training.
+/// If the file is not a checkpoint, or belongs to another training.
 pub(crate) fn load(path: &Path, optimiser: &mut AdamW, identity: &[u8; 32]) -> Result<bool, CheckpointError> {
     if !path.exists() {
         return Ok(false);

@@ -1,10 +1,11 @@
-//! Texts to distil on, and the order in which they are seen.
+//! Texts to distil on, and their order.
 //!
-//! A text file has one JSON object a line with the field `text` or `prompt`; a line whose `split` is not `train` is passed
-//! over, so that a routing data set's `prompts.jsonl` can be given as it is and nothing of its test split is seen.
+//! A text file has one JSON object per line with the field `text` or `prompt`. A line whose `split` is not `train` is skipped,
+//! so that the `prompts.jsonl` of a routing data set can be used unchanged and training never sees its test split.
 //!
-//! Batches hold about as many tokens each, of texts of similar length, so that little is padding and every step takes
-//! about as long. Everything follows from the seed and the number of the step: a resumed training needs no more.
+//! All batches have about the same number of tokens, and the texts of a batch have similar lengths, so that there is little
+//! padding and every step takes about the same time. The order follows from the seed and the number of the step, which is all
+//! that a resumed training needs.
 
 use crate::data::{DataError, lines};
 use crate::routers::draws::shuffle;
@@ -25,30 +26,28 @@ pub enum CorpusError {
     /// A text has no tokens.
     #[error("text {number} cannot be used: {source}")]
     Text {
-        /// Which one, counted from 1.
+        /// The number of the text, counted from 1.
         number: usize,
         /// Why.
         source: TokenizerError,
     },
-    /// There are too few texts to compare with each other.
-    #[error(
-        "there are {found} different texts to learn from, at least {least} are needed; give more files with --text"
-    )]
+    /// There are too few texts.
+    #[error("{found} different texts to learn from, expected at least {least}; give more files with --text")]
     TooFew {
-        /// How many there are.
+        /// The number of texts.
         found: usize,
-        /// How many there must be.
+        /// The smallest allowed number.
         least: usize,
     },
 }
 
 const HINT: &str = "give a file of JSON lines with the field text or prompt";
-/// The fewest texts that make a corpus.
+/// The smallest number of texts in a corpus.
 const LEAST: usize = 16;
-/// Texts that are sorted by length together: enough for batches without padding, few enough to stay mixed.
+/// How many texts are sorted by length together: enough to avoid padding in batches, few enough to stay mixed.
 const WINDOW: usize = 1024;
 
-/// Tokenised texts. `Debug` shows their number only.
+/// Tokenised texts. `Debug` shows only their number.
 pub struct Corpus {
     texts: Vec<Vec<u32>>,
 }
@@ -60,7 +59,8 @@ impl std::fmt::Debug for Corpus {
 }
 
 impl Corpus {
-    /// Reads and tokenises files; texts are cut at `most_tokens`, repeated ones are kept once, those without a token not.
+    /// Reads and tokenises files. Texts are truncated to `most_tokens`; repeated texts are kept once; texts without a token are
+    /// dropped.
     pub fn read(paths: &[PathBuf], tokenizer: &Tokenizer, most_tokens: usize) -> Result<Self, CorpusError> {
         let mut texts = Vec::new();
         for path in paths {
@@ -71,7 +71,7 @@ impl Corpus {
         Self::new(texts.par_iter().filter_map(|text| ids(text, tokenizer, most_tokens).ok()).collect())
     }
 
-    /// Tokenises texts in their order, repeated ones too.
+    /// Tokenises texts in their order, including repeated ones.
     pub fn tokenised(texts: &[&str], tokenizer: &Tokenizer, most_tokens: usize) -> Result<Self, CorpusError> {
         let ids = texts.par_iter().enumerate().map(|(index, text)| {
             ids(text, tokenizer, most_tokens).map_err(|source| CorpusError::Text { number: index + 1, source })
@@ -87,17 +87,17 @@ impl Corpus {
         Ok(Self { texts })
     }
 
-    /// How many texts.
+    /// The number of texts.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Whether there are none; a corpus is never empty.
+    /// Whether there are no texts; always false.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// Names these very texts.
+    /// The digest of the tokenised texts.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         for text in &self.texts {
@@ -112,7 +112,7 @@ impl Corpus {
         &self.texts[place]
     }
 
-    /// The batches of one pass over all texts, as their places: at most `tokens` tokens with padding and `most` texts each.
+    /// The batches of one pass over all texts, as indices: at most `tokens` tokens with padding and `most` texts each.
     fn batches(&self, size: BatchSize, pass: u64) -> Vec<Vec<usize>> {
         let BatchSize { seed, tokens, most } = size;
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
@@ -124,14 +124,14 @@ impl Corpus {
             window.sort_by_key(|place| self.texts[*place].len());
             let mut batch = Vec::new();
             for place in window.iter() {
-                // Sorted: this text is the longest of its batch.
+                // The texts are sorted, so this one is the longest of its batch.
                 let length = self.texts[*place].len();
                 if !batch.is_empty() && ((batch.len() + 1) * length > tokens || batch.len() == most) {
                     batches.push(std::mem::take(&mut batch));
                 }
                 batch.push(*place);
             }
-            // One text has no neighbour to be compared with.
+            // A single text has no other to be compared with.
             if batch.len() > 1 {
                 batches.push(batch);
             }
@@ -146,31 +146,31 @@ fn ids(text: &str, tokenizer: &Tokenizer, most_tokens: usize) -> Result<Vec<u32>
     if ids.len() > most_tokens
         && let Some(last) = ids.last().copied()
     {
-        // The last token closes a text wherever it is cut.
+        // A truncated text also ends with the closing token.
         ids.truncate(most_tokens.max(2) - 1);
         ids.push(last);
     }
     Ok(ids)
 }
 
-/// How a pass is divided, and what its order follows from.
+/// The size of batches, and the seed of their order.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchSize {
-    /// The order's.
+    /// The seed of the order.
     pub(crate) seed: u64,
-    /// Tokens of a batch, with padding.
+    /// Tokens per batch, with padding.
     pub(crate) tokens: usize,
-    /// The most texts of a batch.
+    /// The maximum number of texts per batch.
     pub(crate) most: usize,
 }
 
-/// Which texts each step sees: pass after pass, which have different numbers of batches.
+/// Which texts each step sees, pass after pass. Passes have different numbers of batches.
 #[derive(Debug)]
 pub(crate) struct Schedule<'a> {
     corpus: &'a Corpus,
     size: BatchSize,
     pass: u64,
-    /// The step of the pass's first batch.
+    /// The step of the first batch of the pass.
     first: usize,
     batches: Vec<Vec<usize>>,
 }
@@ -180,7 +180,7 @@ impl<'a> Schedule<'a> {
         Self { corpus, size, pass: 0, first: 0, batches: corpus.batches(size, 0) }
     }
 
-    /// The places of a step's texts, and the texts. Steps are asked for in order, from any one.
+    /// The indices of a step's texts, and the texts. Steps must be requested in increasing order, from any first step.
     pub(crate) fn batch(&mut self, step: usize) -> (&[usize], Vec<&'a [u32]>) {
         while step >= self.first + self.batches.len() {
             self.first += self.batches.len();
@@ -213,7 +213,7 @@ mod tests {
         let mut seen: Vec<u32> = batches.iter().flatten().map(|text| text[0]).collect();
         seen.sort_unstable();
         seen.dedup();
-        // A last text of a window may be left over.
+        // The last text of a window may be left out.
         assert!(seen.len() >= 2997 && seen.len() == batches.iter().map(Vec::len).sum::<usize>());
         for batch in &batches {
             let longest = batch.iter().map(|text| text.len()).max().unwrap();
@@ -234,13 +234,13 @@ mod tests {
         let mut schedule = Schedule::new(&corpus, SIZE);
         for step in [0, count - 1, count, count + 1] {
             let places = schedule.batch(step).0.to_vec();
-            // One that begins here sees the same.
+            // A schedule that begins at this step sees the same texts.
             assert_eq!(Schedule::new(&corpus, SIZE).batch(step).0, places, "step {step} of {count} a pass");
         }
     }
 
     #[test]
-    fn a_few_texts_are_no_corpus() {
+    fn too_few_texts_are_refused() {
         assert!(matches!(Corpus::new(vec![vec![1]; 3]), Err(CorpusError::TooFew { found: 3, .. })));
     }
 }

@@ -2,11 +2,11 @@
 
 use super::checkpoint::{self, CheckpointError};
 use super::corpus::{BatchSize, Corpus, Schedule};
-use super::lessons::{Head, Lessons};
+use super::lessons::{Lessons, Projection};
 use super::loss::{Distance, States, distance};
-use super::network::{Batch, Form, Network};
+use super::neural_encoder::{Batch, Form, NeuralEncoder};
 use super::start::{adapt, narrowed};
-use crate::data::TrainError;
+use crate::routers::TrainError;
 use crate::routers::optimiser::{AdamW, rate};
 use blindroute_routing::bundle::{Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision};
 use blindroute_routing::embedding::{EmbeddingError, embed};
@@ -17,22 +17,22 @@ use std::path::Path;
 /// How a student is made and trained.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// The student's program. Its layers and its feed-forward width may be smaller than the teacher's; the other sizes
-    /// are the teacher's.
+    /// The student's program. It may have fewer layers and a smaller feed-forward width than the teacher; the other sizes must
+    /// be equal.
     pub encoder: EncoderConfig,
-    /// Steps in all.
+    /// The number of steps.
     pub steps: usize,
-    /// Tokens of a batch, with padding.
+    /// Tokens per batch, with padding.
     pub tokens: usize,
-    /// The most texts of a batch.
+    /// The maximum number of texts per batch.
     pub texts: usize,
     /// The largest learning rate.
     pub rate: f64,
     /// AdamW's weight decay.
     pub decay: f64,
-    /// The order of texts follows from it.
+    /// The seed of the order of texts.
     pub seed: u64,
-    /// How the student's layers are stored; training rounds them alike at every step.
+    /// The precision in which the student's layers are stored. Training rounds them in the same way at every step.
     pub precision: Precision,
 }
 
@@ -52,29 +52,29 @@ impl Options {
     }
 }
 
-/// From what a student learns.
+/// What a student learns from.
 #[derive(Clone, Copy, Debug)]
 pub struct Course<'a> {
-    /// Whose embeddings it is to give.
+    /// The encoder whose embeddings it learns.
     pub teacher: &'a Bundle,
-    /// Texts on which it is compared with the teacher.
+    /// The texts on which it is compared with the teacher.
     pub corpus: &'a Corpus,
-    /// Whose weights the student starts from, as an earlier student; the teacher's if there is none.
+    /// An encoder whose weights the student starts from, such as an earlier student. Without one it starts from the teacher's.
     pub start: Option<&'a Bundle>,
-    /// A routing table that it learns from as well.
+    /// A routing table that it also learns from.
     pub lessons: Option<&'a Lessons>,
 }
 
-/// How a training stands after a step.
+/// The state of a training after a step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Progress {
     /// Steps done.
     pub step: usize,
-    /// Of so many.
+    /// Steps in total.
     pub steps: usize,
-    /// Relative mean square error of the hidden states, on this step's texts.
+    /// Relative mean square error of the hidden states on this step's texts.
     pub hidden: f64,
-    /// 1 − cosine of the embeddings, on this step's texts.
+    /// 1 − cosine of the embeddings on this step's texts.
     pub embedding: f64,
     /// Mean square error of the similarities among this step's texts.
     pub similarity: f64,
@@ -86,35 +86,35 @@ pub struct Progress {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DistilError {
-    /// The student cannot be made of this teacher.
-    #[error("the student's {what} is {found}, it must be {expected}")]
+    /// The student's program does not fit the teacher's.
+    #[error("the student's {what} is {found}, expected {expected}")]
     Shape {
         /// Which size.
         what: &'static str,
-        /// What was asked for.
+        /// The requested size.
         found: usize,
-        /// What is possible.
+        /// The possible sizes.
         expected: String,
     },
     /// The routing table cannot be used.
     #[error(transparent)]
     Lessons(#[from] TrainError),
-    /// A text does not fit the teacher's tables.
+    /// A text does not fit the teacher's embedding tables.
     #[error(transparent)]
     Text(#[from] EmbeddingError),
     /// The checkpoint cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
-    /// The student is no bundle.
+    /// The student does not make a valid bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// Tensors failed.
+    /// A tensor operation failed.
     #[error("the training failed: {0}; please report this")]
     Tensor(#[from] candle_core::Error),
-    /// The loss is no number.
+    /// The loss is not a finite number.
     #[error("the loss at step {step} is not finite; train with a smaller --rate")]
     Diverged {
-        /// When.
+        /// The step.
         step: usize,
     },
 }
@@ -122,8 +122,9 @@ pub enum DistilError {
 /// How often a checkpoint is written, in steps.
 const CHECKPOINT_EVERY: usize = 50;
 
-/// Trains a student and gives it as a bundle: without routers, or with lessons, with the teacher's pool and the router whose
-/// head was trained too. With a checkpoint file, goes on from it and keeps it up to date. Progress is told after every step.
+/// Trains a student and returns it as a bundle. Without lessons the bundle has no routers; with lessons it has the teacher's
+/// pool and the router whose projection was trained too. With a checkpoint file, continues from it and keeps it up to date.
+/// Calls `on_step` after every step.
 pub fn distil(
     course: &Course<'_>,
     options: &Options,
@@ -139,15 +140,15 @@ pub fn distil(
         Precision::Exact => None,
     };
     let form = |trained, bits| Form { trained, dtype: DType::F32, device: device.clone(), bits };
-    let theirs = Network::new(&parts.encoder, &parts.layers, &form(false, None))?;
+    let theirs = NeuralEncoder::new(&parts.encoder, &parts.layers, &form(false, None))?;
     let size = BatchSize { seed: options.seed, tokens: options.tokens, most: options.texts };
     let mut schedule = Schedule::new(course.corpus, size);
     let first = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
-    let mine = Network::new(&options.encoder, &first, &form(true, bits))?;
-    let head = course.lessons.map(|lessons| Head::new(lessons, &device)).transpose()?;
-    let mut prompts = head.as_ref().map(|head| head.schedule(size));
+    let mine = NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?;
+    let projection = course.lessons.map(|lessons| Projection::new(lessons, &device)).transpose()?;
+    let mut prompts = projection.as_ref().map(|projection| projection.schedule(size));
     let mut parameters = mine.parameters();
-    parameters.extend(head.iter().flat_map(Head::parameters));
+    parameters.extend(projection.iter().flat_map(Projection::parameters));
     let mut optimiser = AdamW::new(parameters, options.decay)?;
     let identity = identity(course, options);
     if let Some(path) = checkpoint {
@@ -162,14 +163,14 @@ pub fn distil(
         let found = distance(&states(&mine, &batch, &every)?, &target, &batch)?;
         let mut loss = found.total()?;
         let mut progress = progress(&found, step + 1, options.steps)?;
-        if let (Some(head), Some(prompts)) = (&head, &mut prompts) {
+        if let (Some(projection), Some(prompts)) = (&projection, &mut prompts) {
             let (places, texts) = prompts.batch(step);
             let pooled = states(&mine, &batch_of(teacher, &texts, &device)?, &every)?.pooled;
-            let routing = head.loss(&pooled, places)?;
-            let (beta, distill) = (head.beta()?, number(&loss)?);
+            let routing = projection.loss(&pooled, places)?;
+            let (beta, distill) = (projection.beta()?, number(&loss)?);
             progress.routing = Some((number(&routing)?, beta));
             loss = (routing + (loss * beta)?)?;
-            head.tighten(distill)?;
+            projection.tighten(distill)?;
         }
         if !number(&loss)?.is_finite() {
             return Err(DistilError::Diverged { step });
@@ -182,16 +183,19 @@ pub fn distil(
         }
         on_step(&progress);
     }
-    bundle(course, options, mine.layers()?, head.as_ref())
+    bundle(course, options, mine.layers()?, projection.as_ref())
 }
 
-/// The layers of this bundle's encoder, made to fit the student's program by what they do with these texts.
+/// The layers of this bundle's encoder, adapted to the student's program with statistics on these texts.
 fn first_layers(from: &Bundle, student: &EncoderConfig, texts: &[&[u32]]) -> Result<Vec<Layer>, DistilError> {
     let BundleParts { encoder, layers, .. } = from.parts();
     let chosen = chosen_layers(encoder, student)?;
     let device = Device::Cpu;
-    let network =
-        Network::new(encoder, layers, &Form { trained: false, dtype: DType::F32, device: device.clone(), bits: None })?;
+    let network = NeuralEncoder::new(
+        encoder,
+        layers,
+        &Form { trained: false, dtype: DType::F32, device: device.clone(), bits: None },
+    )?;
     let observed = network.observed(&batch_of(from, texts, &device)?)?;
     let layer = |index: &usize| {
         let mut layer = layers[*index].clone();
@@ -201,8 +205,8 @@ fn first_layers(from: &Bundle, student: &EncoderConfig, texts: &[&[u32]]) -> Res
     Ok(chosen.iter().map(layer).collect())
 }
 
-/// The layers of a larger encoder that a student with fewer starts from and is compared with: the last, and the others at even
-/// distances before it.
+/// The layers of the teacher that a student with fewer layers starts from and is compared with: the last one, and others
+/// before it at even distances.
 fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec<usize>, DistilError> {
     let wrong = |what, found, expected| Err(DistilError::Shape { what, found, expected });
     if student.layers == 0 || student.layers > teacher.layers {
@@ -242,7 +246,7 @@ pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> R
     })
 }
 
-pub(super) fn states(network: &Network, batch: &Batch, chosen: &[usize]) -> Candle<States> {
+pub(super) fn states(network: &NeuralEncoder, batch: &Batch, chosen: &[usize]) -> Candle<States> {
     let hidden = network.hidden(batch)?;
     let chosen: Vec<Tensor> = chosen.iter().map(|layer| hidden[*layer].clone()).collect();
     let last = chosen.last().ok_or_else(|| candle_core::Error::Msg("there is no layer".to_owned()))?;
@@ -264,7 +268,7 @@ fn progress(distance: &Distance, step: usize, steps: usize) -> Candle<Progress> 
     })
 }
 
-/// What a checkpoint belongs to.
+/// The identity of the training that a checkpoint belongs to.
 fn identity(course: &Course<'_>, options: &Options) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(course.teacher.digest().as_bytes());
@@ -279,7 +283,7 @@ fn bundle(
     course: &Course<'_>,
     options: &Options,
     layers: Vec<Layer>,
-    head: Option<&Head<'_>>,
+    projection: Option<&Projection<'_>>,
 ) -> Result<Bundle, DistilError> {
     let mut parts = course.teacher.parts().clone();
     parts.encoder = options.encoder.clone();
@@ -289,14 +293,14 @@ fn bundle(
         parts.layers.iter_mut().for_each(|layer| quantise(layer, layers));
     }
     parts.routers.clear();
-    match head {
-        Some(head) => parts.routers.push(head.router()?),
+    match projection {
+        Some(projection) => parts.routers.push(projection.router()?),
         None => parts.models.clear(),
     }
     Ok(Bundle::new(parts)?)
 }
 
-/// A layer's matrices in steps of so many bits, one scale an output.
+/// Rounds a layer's matrices to this number of bits, with one scale per output.
 pub(super) fn quantise(layer: &mut Layer, bits: u8) {
     let Layer { query, key, value, output, up, down, .. } = layer;
     for linear in [query, key, value, output, up, down] {

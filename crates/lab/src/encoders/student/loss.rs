@@ -1,27 +1,27 @@
-//! How far a student's states are from its teacher's (L_distill of PPRoute, Eq. 2).
+//! The distance of a student's states from its teacher's (L_distill of PPRoute, Eq. 2).
 
-use super::network::Batch;
+use super::neural_encoder::Batch;
 use crate::routers::tensors::unit_rows;
 use candle_core::{D, Result, Tensor};
 
-/// Weights of the loss's three parts. Embeddings matter more than hidden states, for routers see nothing else; their
-/// similarities among the texts of a batch are small numbers that carry what nearest-neighbour search uses.
+/// Weights of two of the three parts; hidden states have weight 1. Embeddings have more weight because routers see nothing else.
+/// Similarities among the texts of a batch are small numbers, and nearest-neighbour search depends on them.
 const EMBEDDING: f64 = 2.0;
 const SIMILARITY: f64 = 10.0;
 
-/// What a batch's states are compared by.
+/// The states of a batch that are compared.
 #[derive(Clone, Debug)]
 pub(crate) struct States {
-    /// After the layers that are compared, each `[batch · length, hidden]`.
+    /// Hidden states after the compared layers, each `[batch · length, hidden]`.
     pub(crate) hidden: Vec<Tensor>,
-    /// `[batch, hidden]`.
+    /// Embeddings, `[batch, hidden]`.
     pub(crate) pooled: Tensor,
 }
 
 /// The parts of a loss, each a scalar tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct Distance {
-    /// Mean square error of hidden states over the teacher's mean square, averaged over layers; real tokens only.
+    /// Mean square error of hidden states divided by the teacher's mean square, averaged over layers; real tokens only.
     pub(crate) hidden: Tensor,
     /// 1 − cosine of the embeddings, averaged over texts.
     pub(crate) embedding: Tensor,

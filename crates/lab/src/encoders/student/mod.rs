@@ -1,17 +1,20 @@
-//! Training a student: an encoder that MPC likes, taught to give the embeddings of one that it does not.
+//! Training a student: an MPC-friendly encoder that learns to reproduce the embeddings of another encoder, its teacher.
 //!
-//! This is stage (b) of PPRoute's Algorithm 1 (arXiv 2604.15728), with [`Lessons`] in whole, without them what does not depend
-//! on a routing table; stages (a) and (c) train a head on a frozen encoder's embeddings ([`crate::routers::cscr`]). The student starts from the teacher's weights under
-//! its own, cheaper program ([`EncoderConfig`](blindroute_routing::bundle::EncoderConfig)), and is drawn towards the teacher's states. The embedding
-//! tables are public and stay the teacher's: clients need no other ones, and looking words up is not what the student
-//! has to learn again. Everything is seeded; a training that was cut goes on from its checkpoint to the same result.
+//! This is stage (b) of PPRoute's Algorithm 1 (arXiv 2604.15728). With [`Lessons`] it is the whole stage; without them, the
+//! part that needs no routing table. Stages (a) and (c) train a projection on a frozen encoder's embeddings
+//! ([`crate::routers::cscr`]).
+//!
+//! The student starts from the teacher's weights under its own, cheaper program
+//! ([`EncoderConfig`](blindroute_routing::bundle::EncoderConfig)), and is trained towards the teacher's hidden states and
+//! embeddings. The embedding tables are public and remain the teacher's, so clients need no new ones. All random draws follow
+//! from a seed. An interrupted training continues from its checkpoint and gives the same result.
 
 mod checkpoint;
 mod corpus;
 mod distil;
 mod lessons;
 mod loss;
-mod network;
+mod neural_encoder;
 mod start;
 #[cfg(test)]
 mod tests;

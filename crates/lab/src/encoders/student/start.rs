@@ -1,11 +1,11 @@
-//! Where a student starts: its teacher's weights, made to fit the student's program.
+//! The start of a student: its teacher's weights, adapted to the student's program.
 
-use super::network::Observed;
+use super::neural_encoder::Observed;
 use blindroute_routing::bundle::{Activation, Attention, EncoderConfig, Layer, LinearLayer, Matrix, Norms};
 use blindroute_routing::program::RELU_DIVISOR;
 use rayon::prelude::*;
 
-/// A layer with the inner units of its feed-forward network that weigh most, in their order.
+/// The layer with only the `ffn` units of its feed-forward network that have the largest weights, in their order.
 pub(super) fn narrowed(mut layer: Layer, ffn: usize) -> Layer {
     let width = layer.up.weight.columns();
     if ffn == width {
@@ -27,8 +27,8 @@ pub(super) fn narrowed(mut layer: Layer, ffn: usize) -> Layer {
     layer
 }
 
-/// What the teacher divides by row by row and the student does not, it starts with as a constant; and squares start as
-/// the parabolas that come nearest to what the teacher does.
+/// Adapts a layer to the student's program. Where the teacher divides each row by a number and the student does not, the weights
+/// take the mean of that number as a constant. Squares start as the parabolas closest to the teacher's activation.
 pub(super) fn adapt(layer: &mut Layer, teacher: &EncoderConfig, student: &EncoderConfig, observed: &Observed) {
     if (teacher.norms, student.norms) == (Norms::Both, Norms::Output) {
         layer.attention_norm.gain = scaled(&layer.attention_norm.gain, 1.0 / observed.deviation);
@@ -50,16 +50,16 @@ struct Parabola {
     level: f32,
 }
 
-/// How curved a parabola is at least: a unit that is nearly a line would need a vertex far away, and large squares that
-/// cancel.
+/// The smallest curvature of a parabola. A unit that is almost linear would need a distant vertex, and large squares that
+/// cancel each other.
 const CURVED: f64 = 0.02;
 
 impl Parabola {
-    /// The nearest to a function in these places, by least squares.
+    /// The parabola closest to a function at these places, by least squares.
     fn fit(places: &[f64], function: impl Fn(f64) -> f64) -> Self {
         let count = places.len().max(1) as f64;
         let mean = |of: &dyn Fn(f64) -> f64| places.iter().map(|x| of(*x)).sum::<f64>() / count;
-        // With x centred and x² without what a line says of it, the three are orthogonal.
+        // 1, centred x, and x² minus its linear fit are orthogonal.
         let middle = mean(&|x| x);
         let spread = mean(&|x| (x - middle).powi(2)).max(1e-9);
         let skew = mean(&|x| (x - middle).powi(3)) / spread;
@@ -67,11 +67,11 @@ impl Parabola {
         let weight = mean(&|x| bend(x).powi(2)).max(1e-9);
         let quadratic = mean(&|x| bend(x) * function(x)) / weight;
         let quadratic = if quadratic.abs() < CURVED { CURVED.copysign(quadratic) } else { quadratic };
-        // The line and the level again, for the curve that was taken.
+        // Slope and level for the chosen curvature.
         let rest = |x: f64| function(x) - quadratic * (x - middle).powi(2);
         let slope = mean(&|x| (x - middle) * rest(x)) / spread;
         let level = mean(&rest);
-        // quadratic·(x − middle)² + slope·(x − middle) + level, with its square completed.
+        // quadratic·(x − middle)² + slope·(x − middle) + level, as a completed square.
         let root = quadratic.abs().sqrt();
         let vertex = middle - slope / (2.0 * quadratic);
         Self {
@@ -83,7 +83,7 @@ impl Parabola {
     }
 }
 
-/// Moves what parabolas need into the weights around squares.
+/// Folds the parabolas into the weights around the squares.
 fn square(layer: &mut Layer, activation: Activation, inner: &[Vec<f32>]) {
     let function = |x: f64| match activation {
         Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
@@ -120,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parabola_is_found_and_a_line_is_bent_a_little() {
+    fn parabolas_are_found_and_lines_get_the_smallest_curvature() {
         let places: Vec<f64> = (0..50).map(|x| f64::from(x * x % 37) / 9.0 - 1.5).collect();
         let at = |of: &Parabola, x: f64| {
             f64::from(of.sign) * (f64::from(of.root) * x + f64::from(of.shift)).powi(2) + f64::from(of.level)
@@ -133,7 +133,7 @@ mod tests {
         let line = |x: f64| x;
         assert!(worst(&Parabola::fit(&places, up), &up) < 1e-5);
         assert!(worst(&Parabola::fit(&places, down), &down) < 1e-5);
-        // Places go from −1.5 to 2.5: the curve is off by no more than CURVED·2².
+        // Places go from −1.5 to 2.5, so the error is at most CURVED·2².
         assert!(worst(&Parabola::fit(&places, line), &line) < 4.0 * CURVED);
         let gelu = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2));
         assert!(worst(&Parabola::fit(&places, gelu), &gelu) < 0.15);

@@ -1,11 +1,10 @@
 use super::distil::{batch_of, quantise, states};
 use super::loss::distance;
-use super::network::{Batch, Form, Network};
+use super::neural_encoder::{Batch, Form, NeuralEncoder};
 use super::*;
 use crate::data::synthetic::small_encoder;
 use crate::data::vector::{dot, unit};
-use crate::encoders::ClearEmbedder;
-use crate::encoders::Embedder;
+use crate::encoders::{ClearEmbedder, Embedder};
 use crate::evaluation::rule::choose;
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, Cscr, Direct, EncoderConfig, Matrix, Model, Norms, Precision, Router, Rule,
@@ -33,9 +32,10 @@ fn texts() -> Vec<Vec<u32>> {
     (0..24u32).map(|text| (0..3 + text % 6).map(|place| (text * 7 + place * place * 3) % 24).collect()).collect()
 }
 
-fn network(bundle: &Bundle, trained: bool, dtype: DType) -> Network {
+fn network(bundle: &Bundle, trained: bool, dtype: DType) -> NeuralEncoder {
     let parts = bundle.parts();
-    Network::new(&parts.encoder, &parts.layers, &Form { trained, dtype, device: Device::Cpu, bits: None }).unwrap()
+    NeuralEncoder::new(&parts.encoder, &parts.layers, &Form { trained, dtype, device: Device::Cpu, bits: None })
+        .unwrap()
 }
 
 fn course<'a>(teacher: &'a Bundle, corpus: &'a Corpus) -> Course<'a> {
@@ -174,7 +174,7 @@ fn few_bits_are_trained_for() {
     let batch = batch_of(&student, &views, &Device::Cpu).unwrap();
     let pooled = |bits| {
         let form = Form { trained: true, dtype: DType::F32, device: Device::Cpu, bits };
-        let network = Network::new(&parts.encoder, &parts.layers, &form).unwrap();
+        let network = NeuralEncoder::new(&parts.encoder, &parts.layers, &form).unwrap();
         states(&network, &batch, &[1]).unwrap().pooled.to_vec2::<f32>().unwrap().concat()
     };
     let worst = pooled(Some(3)).iter().zip(pooled(None)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -210,7 +210,7 @@ fn a_cut_training_ends_as_an_uninterrupted_one() {
 }
 
 /// A teacher with a router, and a table in which the first letter of a prompt decides which of two models is right.
-fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::data::TrainError> {
+fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::routers::TrainError> {
     let texts = texts();
     let scores = Matrix::from_fn(texts.len(), 2, |row, model| f32::from(u8::from(texts[row][0] as usize % 2 == model)));
     let mut draws = (0u32..).map(|x| (x.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5);

@@ -6,6 +6,7 @@
 //!
 //! Costs need prompts alone, since a price belongs to a model; scores need outcomes.
 
+use crate::data::TableError;
 use crate::evaluation::{Bootstrap, Interval, lambdas, rule};
 use blindroute_routing::bundle::{Matrix, Model, Rule};
 use serde::{Deserialize, Serialize};
@@ -106,16 +107,9 @@ pub enum CalibrateError {
         "a target score needs to know how each model did on each prompt: give a line's scores, or a target cost instead"
     )]
     NoOutcomes,
-    /// Embeddings and scores do not belong to the prompts and the pool.
-    #[error("{what} is {found} and must be {expected}: give data that belong together")]
-    Shape {
-        /// What was measured.
-        what: &'static str,
-        /// Its size.
-        found: usize,
-        /// What it must be.
-        expected: usize,
-    },
+    /// The embeddings and scores do not belong to the prompts and the pool.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// Below this a percentile interval of the bootstrap is no interval.
@@ -249,7 +243,7 @@ fn check(
         return Err(CalibrateError::Number { what: "the tolerance", found, expected: "above 0 and below 1" });
     }
     let shape = |what, found, expected| {
-        if found == expected { Ok(()) } else { Err(CalibrateError::Shape { what, found, expected }) }
+        if found == expected { Ok(()) } else { Err(TableError::Shape { what, found, expected }) }
     };
     shape("the number of the router's models", rule::costs(router).len(), models.len())?;
     if let Some(scores) = scores {

@@ -1,7 +1,7 @@
 //! Deferral curves as SVG.
 
 use super::super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto};
-use super::html::escape;
+use super::escape::escape;
 use super::labels::{Dot, place, shortened};
 use super::scale::Scale;
 use std::fmt::Write as _;

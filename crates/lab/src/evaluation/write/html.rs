@@ -2,6 +2,7 @@
 
 use super::super::{Evaluation, Group, Measure, Measures, Task};
 use super::chart::View;
+use super::escape::escape;
 use super::{difference, number, percent};
 use std::fmt::Write as _;
 
@@ -221,21 +222,4 @@ fn cell(text: &str) -> String {
         Some((value, interval)) => format!("{value}<small>[{interval}</small>"),
         None => text.to_owned(),
     }
-}
-
-/// Text as it may stand between tags and in quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            control if control.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -2,6 +2,7 @@
 
 mod chart;
 mod csv;
+mod escape;
 mod html;
 mod labels;
 mod scale;

@@ -3,9 +3,10 @@
 //! Likeness is the cosine of embeddings; of equals, the earlier prompt. k is the one with the largest
 //! [`evaluation::hull_area`] on the validation split, of equals the largest k.
 
+use crate::data::Samples;
 use crate::data::vector::{dot, unit};
-use crate::data::{Samples, TrainError};
 use crate::evaluation::{self, Outcomes, Run};
+use crate::routers::TrainError;
 use rayon::prelude::*;
 
 /// What to try.
@@ -43,8 +44,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
     let Some(largest) = numbers.clone().max() else { return Err(none) };
     let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
     let order = nearest(&points, valid, largest);
-    let outcomes = Outcomes::by_price(valid.scores().clone(), cost)
-        .map_err(|_| TrainError::Number { what: "the validation split" })?;
+    let outcomes = Outcomes::by_price(valid.scores().clone(), cost)?;
     let mut best: Option<(f64, usize)> = None;
     for number in numbers {
         let run = run(&order, number, train, cost, &evaluation::lambdas());

@@ -2,11 +2,11 @@
 //!
 //! The loss is the mean square error; the pass with the largest [`evaluation::hull_area`] on the validation split is kept.
 
+use crate::data::Samples;
 use crate::data::vector::unit;
-use crate::data::{Samples, TrainError};
 use crate::evaluation::{self, Outcomes, Run};
-use crate::routers::draws;
 use crate::routers::optimiser::{AdamW, rate};
+use crate::routers::{TrainError, draws};
 use candle_core::{Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -66,8 +66,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
     let layers = variables.map(|(_, variable)| variable.as_tensor().clone());
     let (inputs, scores) =
         (inputs(train, &device)?, Tensor::from_slice(train.scores().data(), train.scores().shape(), &device)?);
-    let outcomes = Outcomes::by_price(valid.scores().clone(), cost)
-        .map_err(|_| TrainError::Number { what: "the validation split" })?;
+    let outcomes = Outcomes::by_price(valid.scores().clone(), cost)?;
     let steps = train.prompts().div_ceil(options.batch) * options.passes;
     let mut order: Vec<u32> = (0..train.prompts() as u32).collect();
     let mut best: Option<Fitted> = None;

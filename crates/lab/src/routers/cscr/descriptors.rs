@@ -1,36 +1,39 @@
-//! Outcome fingerprints: descriptors that the table of outcomes alone gives.
+//! Outcome fingerprints: descriptors computed from the table of outcomes alone.
 //!
-//! The train split's prompts are clustered, and a model's lead in a cluster is its mean score there less the pool's, drawn
-//! towards its lead over all prompts where the cluster has few, and weighted by the root of the cluster's share. A
-//! descriptor has unit length, but a lead's length says how good a model is: one more coordinate takes up what a lead
-//! lacks to the longest of the pool (the reduction of inner products to cosines of Bachrach et al., RecSys 2014), so that
-//! a query's similarity orders models by the inner product with their leads.
+//! The prompts of the train split are clustered. A model's lead in a cluster is its mean score there minus the pool's mean
+//! score. In clusters with few prompts it is smoothed towards the model's lead over all prompts. It is weighted by the square
+//! root of the cluster's share of the prompts.
 //!
-//! Clusters, the pool's means and that length are the probe; a model that joins later needs its own outcomes on (a part
-//! of) the train prompts and nothing else: neither the head nor another descriptor changes.
+//! A descriptor has unit length, but the length of a lead says how good a model is. Therefore one more coordinate holds what
+//! the lead lacks in length compared with the longest lead of the pool (the reduction of inner products to cosines by Bachrach
+//! et al., RecSys 2014). Then the similarity with a query orders models by the inner product with their leads.
+//!
+//! The clusters, the pool's means and that longest length are the [`Probe`]. A model that joins later needs only its own
+//! outcomes on some or all of the train prompts. The projection and the other descriptors do not change.
 
 use crate::data::vector::{argmax, dot, unit};
-use crate::data::{Samples, TrainError};
+use crate::data::{Samples, TableError};
+use crate::routers::TrainError;
 use crate::routers::kmeans::{Effort, cluster};
 use blindroute_routing::bundle::Matrix;
 
-/// Weight of a model's overall lead in each cluster, in prompts.
+/// Weight of a model's overall lead in each cluster, in numbers of prompts.
 const SMOOTHING: f64 = 10.0;
 
-/// What descriptors are measured against.
+/// The reference that descriptors are computed against.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     centroids: Vec<Vec<f32>>,
     /// The pool's mean score in each cluster.
     expected: Vec<f64>,
-    /// The root of each cluster's share of the prompts.
+    /// The square root of each cluster's share of the prompts.
     weight: Vec<f64>,
     /// The length of the pool's longest lead.
     longest: f64,
 }
 
 impl Probe {
-    /// A probe for descriptors of this width, of one cluster less (fewer where there are fewer prompts) of the train split.
+    /// A probe for descriptors of this width. It has `width - 1` clusters of the train split, or fewer if there are fewer prompts.
     pub fn new(train: &Samples, width: usize, seed: u64) -> Result<Self, TrainError> {
         let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
         let clusters = width.saturating_sub(1).clamp(1, points.len());
@@ -51,22 +54,22 @@ impl Probe {
     /// A model's descriptor from its scores on prompts with these embeddings.
     ///
     /// # Errors
-    /// If the scores are not one a prompt.
+    /// If the number of scores is not the number of prompts.
     pub fn descriptor(&self, embeddings: &Matrix, scores: &[f32]) -> Result<Vec<f32>, TrainError> {
         let mut lead = self.lead(embeddings, scores)?;
         let square = square(&lead);
-        // A model that joins may lead by more than any did.
+        // A model that joins may have a longer lead than all others.
         let lacking = (self.longest.powi(2) - square).max(0.0).sqrt();
-        // In a pool of models that do not differ all descriptors are the last direction.
+        // In a pool of equal models, all descriptors are the last unit vector.
         lead.push(if square.sqrt() + lacking > 1e-6 { lacking } else { 1.0 });
         Ok(unit(&lead.into_iter().map(|entry| entry as f32).collect::<Vec<_>>()))
     }
 
-    /// By how much a model's mean score is above the pool's in each cluster, smoothed and weighted.
+    /// How far a model's mean score is above the pool's in each cluster, smoothed and weighted.
     fn lead(&self, embeddings: &Matrix, scores: &[f32]) -> Result<Vec<f64>, TrainError> {
         if scores.len() != embeddings.rows() {
             let (found, expected) = (scores.len(), embeddings.rows());
-            return Err(TrainError::Shape { what: "the number of a model's scores", found, expected });
+            return Err(TableError::Shape { what: "the number of a model's scores", found, expected }.into());
         }
         let (mut sums, counts) = self.sums(embeddings, scores);
         for ((sum, count), expected) in sums.iter_mut().zip(&counts).zip(&self.expected) {
@@ -114,8 +117,8 @@ fn mean(row: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
-    /// Prompts in two directions, a hundred each; model 0 answers the first kind, model 1 the second, model 2 both, and model 3
-    /// half of either.
+    /// Prompts in two directions, a hundred each. Model 0 answers the first kind, model 1 the second, model 2 both, and model 3
+    /// scores one half on each.
     fn samples() -> Samples {
         let embeddings = Matrix::from_fn(200, 2, |row, column| f32::from(u8::from(row % 2 == column)));
         let scores = Matrix::from_fn(200, 4, |row, model| match model {
@@ -149,7 +152,7 @@ mod tests {
                 assert!((found - expected).abs() < 1e-4, "{a}, {b}: {found}, {expected}");
             }
         }
-        // Model 2 leads everywhere by more than it and model 3 differ in direction: strength is told from weakness.
+        // Models 2 and 3 have leads of similar direction and different length: the descriptors tell them apart.
         assert!(dot(descriptors.row(2), descriptors.row(3)) < 0.5);
     }
 
@@ -161,13 +164,13 @@ mod tests {
         let first: Vec<f32> = (0..100).map(|row| f32::from(u8::from(row % 2 == 0))).collect();
         let joined = probe.descriptor(&part, &first).unwrap();
         let whole = probe.descriptors(&samples).unwrap();
-        // Leads of 3/8 and −5/8, drawn to −1/8 by fifty prompts each here and by a hundred there, where none leads by more.
+        // Leads of 3/8 and −5/8, smoothed towards −1/8, with 50 prompts per cluster here and 100 there. No lead is longer.
         let lead = |count: f32| [3.0 / 8.0, -5.0 / 8.0].map(|lead: f32| (count * lead - 10.0 / 8.0) / (count + 10.0));
         let expected = dot(&lead(50.0), &lead(100.0)) / dot(&lead(100.0), &lead(100.0));
         let alike = dot(&joined, whole.row(0));
         assert!((alike - expected).abs() < 1e-5, "{alike}, {expected}");
         assert!(probe.descriptor(&part, &[1.0]).is_err());
-        // One with a longer lead than any before has length 1 all the same.
+        // The descriptor of a model with a longer lead than all others also has length 1.
         let strong = probe.descriptor(&part, &[9.0; 100]).unwrap();
         assert!((dot(&strong, &strong) - 1.0).abs() < 1e-6 && strong[2] == 0.0, "{strong:?}");
     }

@@ -2,17 +2,18 @@
 //!
 //! Models fall into bands of cost, by percentile. In each band b of temperature τ_b = τ_min + α · (the band's mean cost),
 //! with s_m the similarity of query and descriptor and y_m a model's score on the prompt, the loss is
-//! −log Σ_(m in b) y_m·exp(s_m / τ_b) / Σ_m exp((s_m − γ·cost_m) / τ_b), averaged over the prompts that a model of the
-//! band answers at all, and over bands. Costs here go from 0 for the cheapest model of the pool to 1 for the dearest.
+//! −log Σ_(m in b) y_m·exp(s_m / τ_b) / Σ_m exp((s_m − γ·cost_m) / τ_b). It is averaged over the prompts for which a model of
+//! the band has a score above 0, and over the bands. Costs here go from 0 for the cheapest model of the pool to 1 for the most
+//! expensive.
 //!
-//! The paper's y is 0 or 1; a score between is a part of a positive here, for our tables have such scores.
+//! In the paper y is 0 or 1. Our tables also have scores between, which count here as a fraction of a positive.
 
 use candle_core::{D, DType, Device, Result, Tensor};
 
-/// The loss's constants.
+/// The constants of the loss.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct Spectrum {
-    /// Bands of cost.
+    /// The number of bands of cost.
     pub bands: usize,
     /// τ_min.
     pub temperature: f64,
@@ -29,10 +30,10 @@ impl Default for Spectrum {
     }
 }
 
-/// A pool's bands.
+/// The bands of a pool.
 #[derive(Clone, Debug)]
 pub(crate) struct Bands {
-    /// For each band with a model: τ_b and `[1, M]` with 1 for its models.
+    /// For each band that has a model: τ_b, and `[1, M]` with 1 for the band's models.
     bands: Vec<(f64, Tensor)>,
     /// γ·cost, `[1, M]`.
     penalty: Tensor,
@@ -65,7 +66,7 @@ impl Bands {
         let mut sum = Tensor::zeros((), similarities.dtype(), similarities.device())?;
         for (temperature, members) in &self.bands {
             let positive = scores.broadcast_mul(members)?;
-            // Prompts that no model of the band answers say nothing about it.
+            // Prompts on which every model of the band scores 0 say nothing about the band.
             let mass = positive.sum_keepdim(D::Minus1)?;
             let counted = mass.gt(0.0)?.to_dtype(scores.dtype())?;
             let count = counted.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
@@ -73,12 +74,12 @@ impl Bands {
                 continue;
             }
             let scaled = (similarities / *temperature)?;
-            // Against overflow: the ratio does not change.
+            // Subtracting the maximum avoids overflow and does not change the ratio.
             let largest = scaled.max_keepdim(D::Minus1)?.detach();
             let above = (scaled.broadcast_sub(&largest)?.exp()? * positive)?.sum_keepdim(D::Minus1)?;
             let penalised = (similarities.broadcast_sub(&self.penalty)? / *temperature)?;
             let below = penalised.broadcast_sub(&largest)?.exp()?.sum_keepdim(D::Minus1)?;
-            // Where nothing is counted the logarithm is of 1.
+            // Where nothing is counted, this takes the logarithm of 1.
             let above = (above + (1.0 - &counted)?)?.log()?;
             let terms = ((below.log()? - above)? * &counted)?;
             sum = (sum + (terms.sum_all()? / count)?)?;
@@ -87,14 +88,14 @@ impl Bands {
     }
 }
 
-/// Costs from 0 for the least to 1 for the largest.
+/// Costs scaled to 0 for the smallest and 1 for the largest.
 fn stretched(cost: &[f32]) -> Vec<f64> {
     let least = cost.iter().copied().fold(f32::INFINITY, f32::min);
     let most = cost.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     cost.iter().map(|cost| if most > least { f64::from((cost - least) / (most - least)) } else { 0.0 }).collect()
 }
 
-/// Between the two nearest places, linearly.
+/// The value at this share of a sorted list, by linear interpolation.
 fn percentile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
@@ -126,7 +127,7 @@ mod tests {
             let below: f64 = (0..3).map(|m| ((s[row][m] - 0.4 * cost[m]) / temperature).exp()).sum();
             -(above / below).ln()
         };
-        // Nobody in the second band answers the second prompt.
+        // No model of the second band answers the second prompt.
         let expected = ((term(0, &[0, 1], 0.55) + term(1, &[0, 1], 0.55)) / 2.0 + term(0, &[2], 1.0)) / 2.0;
         assert!((found - expected).abs() < 1e-6, "{found}, {expected}");
     }

@@ -1,60 +1,61 @@
-//! CSCR (arXiv 2508.12491): a head that brings prompts into the space of the models' descriptors.
+//! CSCR (arXiv 2508.12491): a projection of prompt embeddings into the space of the models' descriptors.
 //!
-//! The encoder is frozen; the head, two matrices with a ReLU between and no bias, is trained by Cost-Spectrum InfoNCE
-//! ([`Spectrum`]) on embeddings. This is stage (a) of PPRoute's Algorithm 1 on a teacher's embeddings and stage (c) on a
-//! student's, which may go on from the teacher's head ([`Options::start`]). The authors train for two passes over 10^5 prompts; our tables have 10^3 to 10^4, so passes go on while the
-//! validation split's area grows, and the best head is kept.
+//! The encoder is frozen. The projection is two matrices with a ReLU between them and no bias. It is trained on embeddings
+//! with the Cost-Spectrum InfoNCE loss ([`Spectrum`]). This is stage (a) of PPRoute's Algorithm 1 on a teacher's embeddings,
+//! and stage (c) on a student's, where training can start from the teacher's projection ([`Options::start`]).
 //!
-//! Descriptors are [outcome fingerprints](Probe), for our tables come without access to the models; descriptors from the
-//! models' own log-probabilities can be given instead.
+//! The authors train for two passes over 10^5 prompts. Our tables have 10^3 to 10^4 prompts, so training runs more passes
+//! while the area on the validation split grows, and keeps the best projection.
+//!
+//! Descriptors are [outcome fingerprints](Probe), because a table of outcomes does not give access to the models. Descriptors
+//! measured from the models' log-probabilities ([`fingerprint`](crate::routers::fingerprint)) can be used instead.
 
-use crate::data::samples::cost_row;
-use crate::data::vector::unit;
-use crate::data::{Samples, TrainError};
+use crate::data::vector::unit_rows;
+use crate::data::{Samples, TableError};
 use crate::evaluation::{self, Point};
-use crate::routers::optimiser::{AdamW, rate};
-use crate::routers::{LambdaRule, choose_lambda, draws, tensors};
+use crate::routers::{LambdaRule, TrainError, choose_lambda};
 use blindroute_routing::bundle::{Cscr, Matrix, Rule};
-use candle_core::{DType, Device, Tensor, Var};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 mod descriptors;
 mod loss;
+mod projection;
 
 pub use descriptors::Probe;
 pub(crate) use loss::Bands;
 pub use loss::Spectrum;
+pub(crate) use projection::project;
 
-/// What to try, and how to train.
+use projection::ProjectionTraining;
+
+/// The combinations to try, and how to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// The loss's constants to try.
+    /// Constants of the loss to try.
     pub spectra: Vec<Spectrum>,
     /// Widths of [outcome fingerprints](Probe) to try.
     pub widths: Vec<usize>,
-    /// How many models survive the search, to try; those above the pool's size are cut to it.
+    /// Numbers of models that the search keeps, to try. Numbers above the pool's size mean the whole pool.
     pub keep: Vec<usize>,
-    /// Descriptors to use instead, `[M, D]`; then `widths` is not used.
+    /// Descriptors to use instead, `[M, D]`. Then `widths` is not used.
     pub descriptors: Option<Matrix>,
-    /// A router whose head to go on from, with its descriptors: stage (c) of PPRoute's Algorithm 1. Then neither `widths`
-    /// nor `descriptors` is used.
+    /// A router whose projection and descriptors training starts from: stage (c) of PPRoute's Algorithm 1. Then `widths` and
+    /// `descriptors` are not used.
     pub start: Option<Box<Cscr>>,
-    /// The most passes over the train split.
+    /// The maximum number of passes over the train split.
     pub passes: usize,
-    /// Prompts of a step.
+    /// Prompts per step.
     pub batch: usize,
     /// The largest learning rate.
     pub rate: f64,
-    /// Every draw follows from it.
+    /// The seed of all random draws.
     pub seed: u64,
     /// How the default weight of cost is chosen.
     pub lambda: LambdaRule,
 }
 
 impl Default for Options {
-    /// The authors' constants, and a grid about them.
+    /// The authors' constants, and a grid around them.
     fn default() -> Self {
         let spectrum = Spectrum::default();
         Self {
@@ -80,42 +81,38 @@ impl Default for Options {
 /// One combination that was tried, at its best pass.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Trial {
-    /// The loss's constants.
+    /// The constants of the loss.
     #[serde(flatten)]
     pub spectrum: Spectrum,
-    /// The width of descriptors.
+    /// The width of the descriptors.
     pub descriptor: usize,
-    /// How many models survive the search.
+    /// How many models the search keeps.
     pub keep: usize,
-    /// After how many passes; 0 for a head that went on as it was.
+    /// The number of passes; 0 for a start that no pass improved.
     pub passes: usize,
     /// The area on the validation split.
     pub area: f64,
 }
 
-/// A trained router, and why it is this one.
+/// A trained router, and the trials that led to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// Its numbers.
+    /// The router.
     pub router: Cscr,
-    /// What its descriptors are measured against, to add a model later; none where they were given.
+    /// The reference for descriptors of models that are added later; none if descriptors were given.
     pub probe: Option<Probe>,
     /// The default weight of cost.
     pub lambda: f32,
-    /// What that reaches on the validation split.
+    /// Score and cost at that weight on the validation split.
     pub valid: Point,
     /// The combination that won.
     pub chosen: Trial,
-    /// All that were tried, in order.
+    /// All combinations that were tried, in order.
     pub tried: Vec<Trial>,
 }
 
-/// The largest magnitude of the head's hidden layer on the train split: far within the secure head's range.
-const INNER: f32 = 8.0;
-/// The length of the head's output on the train split, about.
-const QUERY: f32 = 4.0;
-
-/// Trains on `train`, chooses on `valid`; `cost` is [`relative_costs`](crate::data::relative_costs) of the pool. Each trial is told as it ends.
+/// Trains on `train` and chooses on `valid`. `cost` is [`relative_costs`](crate::data::relative_costs) of the pool. Calls
+/// `on_trial` after each trial.
 pub fn train(
     train: &Samples,
     valid: &Samples,
@@ -125,11 +122,11 @@ pub fn train(
 ) -> Result<Fitted, TrainError> {
     train.check(valid, cost)?;
     if options.keep.contains(&0) || options.passes == 0 || options.batch == 0 {
-        let hint = "keep, passes and batch are at least 1";
+        let hint = "keep, passes and batch must be at least 1";
         return Err(TrainError::Options { what: "size of zero", hint });
     }
     if options.widths.iter().any(|width| *width < 2) {
-        let hint = "an outcome fingerprint has a coordinate for strength and at least one for a cluster";
+        let hint = "an outcome fingerprint has one coordinate for strength and at least one for a cluster";
         return Err(TrainError::Options { what: "width below 2", hint });
     }
     let given = options.start.as_ref().map(|start| &start.descriptors).or(options.descriptors.as_ref());
@@ -137,7 +134,7 @@ pub fn train(
         Some(given) if given.rows() == train.models() => vec![(unit_rows(given), None)],
         Some(given) => {
             let (found, expected) = (given.rows(), train.models());
-            return Err(TrainError::Shape { what: "the number of descriptors", found, expected });
+            return Err(TableError::Shape { what: "the number of descriptors", found, expected }.into());
         }
         None => (options.widths.iter())
             .map(|width| {
@@ -158,13 +155,13 @@ pub fn train(
             }
         }
     }
-    let hint = "give at least one width, one loss and one number of survivors";
+    let hint = "give at least one width, one set of loss constants and one number of models to keep";
     let (chosen, router, probe) = best.ok_or(TrainError::Options { what: "combination", hint })?;
     let (lambda, valid) = choose_lambda(&Rule::Cscr(router.clone()), valid, options.lambda);
     Ok(Fitted { router, probe: probe.cloned(), lambda, valid, chosen, tried })
 }
 
-/// The best head of one training, over its passes and numbers of survivors.
+/// The best projection of one training, over its passes and the numbers of models to keep.
 fn fit(
     train: &Samples,
     valid: &Samples,
@@ -173,17 +170,17 @@ fn fit(
     spectrum: &Spectrum,
     options: &Options,
 ) -> Result<Option<(Trial, Cscr)>, TrainError> {
-    let mut head = HeadTraining::new(train, cost, descriptors, spectrum, options)?;
+    let mut projection = ProjectionTraining::new(train, cost, descriptors, spectrum, options)?;
     let mut best: Option<(Trial, Cscr)> = None;
     let mut keeps: Vec<usize> = options.keep.iter().map(|keep| (*keep).min(train.models())).collect();
     keeps.dedup();
-    // A head that goes on may be best as it is.
+    // A projection that training starts from may be the best one.
     let first = usize::from(options.start.is_none());
     for pass in first..=options.passes {
         if pass > 0 {
-            head.pass(pass)?;
+            projection.pass(pass)?;
         }
-        let whole = head.router(train, descriptors, cost)?;
+        let whole = projection.router(train, descriptors, cost)?;
         for keep in &keeps {
             let router = Cscr { keep: *keep, ..whole.clone() };
             let area =
@@ -193,7 +190,7 @@ fn fit(
                 best = Some((Trial { spectrum: *spectrum, descriptor, keep: *keep, passes: pass, area }, router));
             }
         }
-        // Six passes without gain: it has begun to learn the train split by heart.
+        // Six passes without a gain: the projection has started to overfit the train split.
         if best.as_ref().is_some_and(|(best, _)| pass >= best.passes + 6) {
             break;
         }
@@ -201,122 +198,10 @@ fn fit(
     Ok(best)
 }
 
-/// A head while it is trained.
-struct HeadTraining<'a> {
-    inputs: Tensor,
-    scores: Tensor,
-    descriptors: Tensor,
-    bands: Bands,
-    w1: Var,
-    w2: Var,
-    optimiser: AdamW,
-    options: &'a Options,
-    prompts: usize,
-}
-
-impl<'a> HeadTraining<'a> {
-    fn new(
-        train: &Samples,
-        cost: &[f32],
-        descriptors: &Matrix,
-        spectrum: &Spectrum,
-        options: &'a Options,
-    ) -> Result<Self, TrainError> {
-        let (device, hidden, width) = (Device::Cpu, train.embeddings().columns(), descriptors.columns());
-        let mut draws = ChaCha8Rng::seed_from_u64(options.seed);
-        let (w1, w2) = match &options.start {
-            Some(start) if start.w1.rows() == hidden => (resumed(&start.w1)?, resumed(&start.w2)?),
-            Some(start) => {
-                let (found, expected) = (start.w1.rows(), hidden);
-                return Err(TrainError::Shape { what: "the width of the head to start from", found, expected });
-            }
-            None => {
-                (draws::weight(hidden, hidden, hidden, &mut draws)?, draws::weight(hidden, width, hidden, &mut draws)?)
-            }
-        };
-        let tensor = |matrix: &Matrix| tensors::tensor(matrix, &device);
-        // The rule looks at directions only; at unit length no prompt weighs more than another.
-        let inputs = unit_rows(train.embeddings());
-        Ok(Self {
-            inputs: (tensor(&inputs)? * f64::from(hidden as u32).sqrt())?,
-            scores: tensor(train.scores())?,
-            descriptors: tensor(descriptors)?.t()?.contiguous()?,
-            bands: Bands::new(cost, spectrum, DType::F32, &device)?,
-            optimiser: AdamW::new(vec![("w1".to_owned(), w1.clone()), ("w2".to_owned(), w2.clone())], 0.01)?,
-            w1,
-            w2,
-            options,
-            prompts: train.prompts(),
-        })
-    }
-
-    /// One pass over the train split; `pass` counts from 1.
-    fn pass(&mut self, pass: usize) -> Result<(), TrainError> {
-        let mut draws = ChaCha8Rng::seed_from_u64(self.options.seed);
-        draws.set_stream(pass as u64);
-        let mut order: Vec<u32> = (0..self.prompts as u32).collect();
-        draws::shuffle(&mut order, &mut draws);
-        let steps = self.prompts.div_ceil(self.options.batch) * self.options.passes;
-        for batch in order.chunks(self.options.batch) {
-            let places = Tensor::new(batch, self.inputs.device())?;
-            let query = self.query(&self.inputs.index_select(&places, 0)?)?;
-            let loss = self.bands.loss(&query.matmul(&self.descriptors)?, &self.scores.index_select(&places, 0)?)?;
-            let rate = rate(self.optimiser.steps, steps, self.options.rate);
-            self.optimiser.step(&loss.backward()?, rate)?;
-        }
-        Ok(())
-    }
-
-    fn query(&self, inputs: &Tensor) -> candle_core::Result<Tensor> {
-        query(inputs, self.w1.as_tensor(), self.w2.as_tensor())
-    }
-
-    /// The head as it is, scaled to the secure head's ranges on the train split: scaling changes no direction.
-    fn router(&self, train: &Samples, descriptors: &Matrix, cost: &[f32]) -> Result<Cscr, TrainError> {
-        let embeddings = train.embeddings();
-        let device = self.inputs.device();
-        let raw = Tensor::from_slice(embeddings.data(), embeddings.shape(), device)?;
-        let inner = raw.matmul(self.w1.as_tensor())?;
-        let largest = inner.abs()?.max_all()?.to_scalar::<f32>()?;
-        let first = if largest > 0.0 { INNER / largest } else { 1.0 };
-        let query = (inner.relu()? * f64::from(first))?.matmul(self.w2.as_tensor())?;
-        let square = query.sqr()?.sum_all()?.to_scalar::<f32>()? / embeddings.rows() as f32;
-        let second = if square > 0.0 { QUERY / square.sqrt() } else { 1.0 };
-        let matrix = |variable: &Var, scale: f32| tensors::matrix(&(variable.as_tensor() * f64::from(scale))?);
-        Ok(Cscr {
-            w1: matrix(&self.w1, first)?,
-            w2: matrix(&self.w2, second)?,
-            descriptors: descriptors.clone(),
-            cost: cost_row(cost),
-            keep: descriptors.rows(),
-        })
-    }
-}
-
-/// The head: unit rows of relu(x·W1)·W2.
-pub(crate) fn query(inputs: &Tensor, w1: &Tensor, w2: &Tensor) -> candle_core::Result<Tensor> {
-    tensors::unit_rows(&inputs.matmul(w1)?.relu()?.matmul(w2)?)
-}
-
-/// A weight to go on from, as large as one that training starts with: the secure head's scale is another, and changes no
-/// direction, but steps would be too large or too small for it.
-fn resumed(weight: &Matrix) -> candle_core::Result<Var> {
-    let (rows, columns) = weight.shape();
-    let square = weight.data().iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() / (rows * columns) as f64;
-    // The deviation of what is uniform within 1/√rows.
-    let usual = 1.0 / (3.0 * rows as f64).sqrt();
-    let scale = if square > 0.0 { usual / square.sqrt() } else { 1.0 };
-    Var::from_tensor(&(tensors::tensor(weight, &Device::Cpu)? * scale)?)
-}
-
-pub(crate) fn unit_rows(matrix: &Matrix) -> Matrix {
-    let rows: Vec<Vec<f32>> = matrix.iter_rows().map(unit).collect();
-    Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| rows[row][column])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::samples::cost_row;
     use crate::data::synthetic::synthetic;
     use crate::data::vector::dot;
     use crate::evaluation::rule::choose;
@@ -347,7 +232,7 @@ mod tests {
         assert_eq!(again, fitted);
     }
 
-    /// A model left out of training joins with its descriptor and price alone, and is chosen where it is right.
+    /// A model that was left out of training joins with its descriptor and price, and is chosen where it is right.
     #[test]
     fn a_model_joins_without_training() {
         let (train_split, valid, test, cost) = synthetic(8, 6);
@@ -391,9 +276,9 @@ mod tests {
         }
     }
 
-    /// Stage (c): the head of another encoder is a better start than none.
+    /// Stage (c): the projection of another encoder is a better start than none.
     #[test]
-    fn a_head_goes_on_where_it_was() {
+    fn training_continues_from_a_given_projection() {
         let (train_split, valid, _, cost) = synthetic(8, 6);
         let first = train(&train_split, &valid, &cost, &quick(), &mut |_| ()).unwrap();
         let few = Options { passes: 1, rate: 1e-4, ..quick() };
@@ -401,13 +286,13 @@ mod tests {
         let on = Options { start: Some(Box::new(first.router.clone())), ..few };
         let tuned = train(&train_split, &valid, &cost, &on, &mut |_| ()).unwrap();
         assert!(tuned.chosen.area > fresh.chosen.area + 0.05, "{:?}, {:?}", tuned.chosen, fresh.chosen);
-        // It was the best of its own passes, and is tried as it is.
+        // It was the best of its own passes, and is tried unchanged.
         assert!(tuned.chosen.area >= first.chosen.area, "{:?}, {:?}", tuned.chosen, first.chosen);
         assert_eq!((tuned.router.descriptors.clone(), tuned.probe), (first.router.descriptors, None));
         let narrow = Cscr { w1: Matrix::from_fn(16, 16, |_, _| 1.0), ..tuned.router };
         let fault = train(&train_split, &valid, &cost, &Options { start: Some(Box::new(narrow)), ..on }, &mut |_| ())
             .unwrap_err();
-        assert!(fault.to_string().contains("head to start from is 16 and must be 32"), "{fault}");
+        assert!(fault.to_string().contains("projection to start from is 16, expected 32"), "{fault}");
     }
 
     #[test]
@@ -419,7 +304,7 @@ mod tests {
         assert!(fault(Options { widths: vec![], ..quick() }).contains("no combination"));
         assert!(fault(Options { widths: vec![8, 1], ..quick() }).contains("width below 2"));
         let descriptors = Some(Matrix::from_fn(2, 4, |_, _| 1.0));
-        assert!(fault(Options { descriptors, ..quick() }).contains("the number of descriptors is 2 and must be 3"));
+        assert!(fault(Options { descriptors, ..quick() }).contains("the number of descriptors is 2, expected 3"));
         assert!(train(&train_split, &valid, &cost[1..], &quick(), &mut |_| ()).is_err());
     }
 }

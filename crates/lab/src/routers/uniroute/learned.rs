@@ -1,10 +1,10 @@
 //! UniRoute's LearnedMap (arXiv 2502.08773): a prompt's share in each cluster is a softmax of products with the centroids,
 //! and the centroids are trained so that the mixture of the clusters' errors predicts each model's outcome.
 
+use crate::data::Samples;
 use crate::data::vector::unit;
-use crate::data::{Samples, TrainError};
 use crate::routers::optimiser::{AdamW, rate};
-use crate::routers::{draws, tensors};
+use crate::routers::{TrainError, draws, tensors};
 use blindroute_routing::bundle::Matrix;
 use candle_core::{D, Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;

@@ -12,10 +12,10 @@
 
 use crate::data::samples::cost_row;
 use crate::data::vector::{argmax, dot, unit};
-use crate::data::{Samples, TrainError};
+use crate::data::{Samples, TableError};
 use crate::evaluation::{self, Point};
 use crate::routers::kmeans::{Effort, cluster};
-use crate::routers::{LambdaRule, choose_lambda};
+use crate::routers::{LambdaRule, TrainError, choose_lambda};
 use blindroute_routing::bundle::{Matrix, Rule, UniRoute};
 use serde::Serialize;
 
@@ -156,7 +156,11 @@ fn starts(train: &Samples, options: &Options) -> Result<Vec<Matrix>, TrainError>
     let width = train.embeddings().columns();
     if let Some(given) = &options.start {
         let found = given.columns();
-        let wrong = TrainError::Shape { what: "the width of the centroids to start from", found, expected: width };
+        let wrong = TrainError::from(TableError::Shape {
+            what: "the width of the centroids to start from",
+            found,
+            expected: width,
+        });
         return if found == width { Ok(vec![given.clone()]) } else { Err(wrong) };
     }
     let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();

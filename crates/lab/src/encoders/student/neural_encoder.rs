@@ -1,7 +1,7 @@
-//! The encoder with gradients: the same function as the secure program's, on candle tensors.
+//! An encoder as a neural network with gradients: the function of the secure program, on candle tensors.
 //!
-//! Tokens of a batch lie one below the other, `[batch · length, hidden]`; shorter texts are padded and masked. candle's
-//! fused LayerNorm and softmax have no backward pass and would silently stop gradients, so both are composed here.
+//! The tokens of a batch are rows, `[batch · length, hidden]`. Shorter texts are padded and masked. candle's fused LayerNorm
+//! and softmax have no backward pass and would stop gradients without an error, so both are composed of other operations here.
 
 use crate::routers::tensors;
 use blindroute_routing::bundle::{
@@ -10,13 +10,13 @@ use blindroute_routing::bundle::{
 use blindroute_routing::program::{RELU_DIVISOR, ROW_OFFSET};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
-/// Added to a padded key's score: its weight is zero in every kind of attention.
+/// Added to the score of a padded key, so that its weight is zero in every kind of attention.
 const MASKED: f64 = -1e4;
 
-/// A batch of texts as the encoder takes them.
+/// A batch of texts as input of the encoder.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch {
-    /// `[batch · length, hidden]`: embedded tokens, zero where padded.
+    /// `[batch · length, hidden]`: embedded tokens, and zeros for padding.
     pub(crate) input: Tensor,
     /// `[batch, length]`: 1 for tokens, 0 for padding.
     pub(crate) mask: Tensor,
@@ -28,17 +28,17 @@ impl Batch {
     }
 }
 
-/// How a network's weights are held.
+/// How the weights are stored.
 #[derive(Clone, Debug)]
 pub(crate) struct Form {
-    /// Whether they are variables: states then carry gradients.
+    /// Whether they are variables. Then states carry gradients.
     pub(crate) trained: bool,
     /// f32, or f64 for checks of gradients.
     pub(crate) dtype: DType,
-    /// Where.
+    /// The device.
     pub(crate) device: Device,
-    /// The matrices are used as they will be stored, in steps of so many bits with one scale a column; gradients pass as if
-    /// they were not rounded (the straight-through estimator), so that training sees what rounding does.
+    /// If set, the matrices are used as they will be stored: rounded to this number of bits, with one scale per column.
+    /// Gradients pass as if the matrices were not rounded (the straight-through estimator).
     pub(crate) bits: Option<u8>,
 }
 
@@ -47,7 +47,7 @@ pub(crate) struct Form {
 struct Parameter {
     name: String,
     value: Tensor,
-    /// Of the same storage, where training may change it.
+    /// The variable with the same storage, if training may change it.
     variable: Option<Var>,
 }
 
@@ -86,7 +86,7 @@ impl Affine {
         x.matmul(&self.used()?)? + rows(x, &self.bias.value)?
     }
 
-    /// The weight as it is used, see [`Form::bits`]; rounded as [`Matrix::quantised`] does.
+    /// The weight as it is used (see [`Form::bits`]), rounded in the same way as by [`Matrix::quantised`].
     fn used(&self) -> Result<Tensor> {
         let Some(bits) = self.bits else { return Ok(self.weight.value.clone()) };
         let exact = self.weight.value.detach();
@@ -122,12 +122,12 @@ impl Norm {
         self.scaled(&centred.broadcast_div(&self.deviations(&centred)?)?)
     }
 
-    /// Without the division by the deviation.
+    /// The same without the division by the standard deviation.
     fn forward_undivided(&self, x: &Tensor) -> Result<Tensor> {
         self.scaled(&x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?)
     }
 
-    /// Of rows whose mean is zero.
+    /// The standard deviations of rows whose mean is zero.
     fn deviations(&self, centred: &Tensor) -> Result<Tensor> {
         (centred.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?.sqrt()
     }
@@ -141,8 +141,8 @@ impl Norm {
     }
 }
 
-/// A row repeated for every row of `x`, as a product with ones: its gradient is then a product too, where that of a
-/// broadcast is a slow sum over rows.
+/// A row repeated for every row of `x`, as a product with ones. Its gradient is then a product too; the gradient of a broadcast
+/// is a slow sum over rows.
 fn rows(x: &Tensor, row: &Tensor) -> Result<Tensor> {
     Tensor::ones((x.dim(0)?, 1), x.dtype(), x.device())?.matmul(row)
 }
@@ -159,29 +159,29 @@ struct Block {
     output_norm: Norm,
 }
 
-/// Sees a layer's norm after attention, its scores, what the norm gets, and what the non-linearity gets.
+/// Called per layer with the norm after attention, the attention scores, the input of the norm, and the input of the activation.
 type Observe<'a> = dyn FnMut(&Norm, &Tensor, &Tensor, &Tensor) -> Result<()> + 'a;
 
-/// What a layer does with a batch.
+/// Statistics of a layer on a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Observed {
-    /// A row's sum of positive scores, on average.
+    /// The mean over rows of the sum of positive scores.
     pub(crate) row_sum: f64,
-    /// A row's deviation at the norm after attention, on average.
+    /// The mean over rows of the standard deviation at the norm after attention.
     pub(crate) deviation: f64,
-    /// What the non-linearity gets, a row a token.
+    /// The input of the activation, one row per token.
     pub(crate) inner: Vec<Vec<f32>>,
 }
 
-/// An encoder on tensors.
+/// An encoder as a neural network, of a teacher or a student.
 #[derive(Clone, Debug)]
-pub(crate) struct Network {
+pub(crate) struct NeuralEncoder {
     config: EncoderConfig,
     blocks: Vec<Block>,
 }
 
-impl Network {
-    /// An encoder with these layers.
+impl NeuralEncoder {
+    /// The encoder with these layers.
     pub(crate) fn new(config: &EncoderConfig, layers: &[Layer], form: &Form) -> Result<Self> {
         let block = |(index, layer): (usize, &Layer)| {
             let affine = |part: &str, linear: &LinearLayer| Affine::new(&format!("layer.{index}.{part}"), linear, form);
@@ -203,7 +203,7 @@ impl Network {
         Ok(Self { config: config.clone(), blocks })
     }
 
-    /// The layers as a bundle holds them.
+    /// The layers in the form of a bundle.
     pub(crate) fn layers(&self) -> Result<Vec<Layer>> {
         let layer = |block: &Block| {
             Ok(Layer {
@@ -220,7 +220,7 @@ impl Network {
         self.blocks.iter().map(layer).collect()
     }
 
-    /// Every variable with its name, in one fixed order; none if the weights are fixed.
+    /// Every variable with its name, in a fixed order; empty if the weights are fixed.
     pub(crate) fn parameters(&self) -> Vec<(String, Var)> {
         let parameters = self.blocks.iter().flat_map(|block| {
             let affine = [&block.query, &block.key, &block.value, &block.output, &block.up, &block.down];
@@ -237,7 +237,7 @@ impl Network {
         self.run(batch, None)
     }
 
-    /// What students that do without need to know of each layer, over real tokens.
+    /// Statistics of each layer over real tokens, from which [`adapt`](super::start::adapt) chooses a student's start.
     pub(crate) fn observed(&self, batch: &Batch) -> Result<Vec<Observed>> {
         let (count, length) = batch.shape()?;
         let mask = batch.mask.reshape(((), 1))?;
@@ -287,7 +287,7 @@ impl Network {
         Ok(states)
     }
 
-    /// The context and the scores.
+    /// The context and the attention scores.
     fn attention(&self, block: &Block, x: &Tensor, bias: &Tensor, shape: (usize, usize)) -> Result<(Tensor, Tensor)> {
         let (count, length) = shape;
         let (hidden, heads) = (self.config.hidden, self.config.heads);
@@ -297,7 +297,7 @@ impl Network {
         let keys = split(block.key.forward(x)?)?;
         let values = split(block.value.forward(x)?)?;
         let scores = queries.matmul(&keys.t()?)?.broadcast_add(bias)?;
-        // Normalised after the product, as the secure program does: fewer numbers to divide.
+        // Normalised after the product, as in the secure program: there are fewer numbers to divide.
         let context = match self.config.attention {
             Attention::Softmax => {
                 let powers = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
@@ -320,7 +320,7 @@ impl Network {
         }
     }
 
-    /// One embedding a text from the last hidden states, `[batch, hidden]`.
+    /// One embedding per text from the last hidden states, `[batch, hidden]`.
     pub(crate) fn pool(&self, last: &Tensor, batch: &Batch) -> Result<Tensor> {
         let (count, length) = batch.shape()?;
         let states = last.reshape((count, length, self.config.hidden))?;
