@@ -137,6 +137,7 @@ impl Dataset {
     ///
     /// # Panics
     /// If there is no such place.
+    #[must_use]
     pub fn with_models(&self, places: &[usize]) -> Self {
         let pick = |matrix: &Matrix| {
             Matrix::from_fn(matrix.rows(), places.len(), |row, column| matrix.row(row)[places[column]])
@@ -153,6 +154,7 @@ impl Dataset {
     ///
     /// # Panics
     /// If there is no such place.
+    #[must_use]
     pub fn without_model(&self, place: usize) -> Self {
         let others: Vec<usize> = (0..self.models.len()).filter(|other| *other != place).collect();
         self.with_models(&others)

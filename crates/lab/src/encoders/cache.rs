@@ -1,7 +1,7 @@
-//! Embeddings kept in a file, since making them is nearly all the work of training.
+//! Embeddings kept in a file, because embedding takes most of the time of a training.
 //!
-//! The file is a [`container`] of kind `embeddings`. Its key covers the encoder (not the routers) and every prompt's
-//! tokens: a file made for anything else is not used.
+//! The file is a [`container`] of kind `embeddings`. Its key is a digest of the encoder (not of the routers) and of all prompts.
+//! A file with another key is not used.
 
 use crate::data::Dataset;
 use crate::encoders::{ClearEmbedder, EmbedError, embed_all};
@@ -13,7 +13,7 @@ use std::path::Path;
 
 const KIND: &str = "embeddings";
 const NAME: &str = "embeddings";
-/// Enough that no thread waits long for the slowest prompt of a batch.
+/// Prompts per batch: enough that no thread waits long for the slowest prompt.
 const BATCH: usize = 32;
 
 /// What can go wrong when a data set is embedded.
@@ -26,8 +26,8 @@ pub enum DatasetEmbedError {
     /// A prompt could not be tokenised, or the encoder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
-    /// The file of kept embeddings could not be written.
-    #[error("could not write the embeddings to {}: {problem}; name a file that can be written", .path.display())]
+    /// The file of embeddings could not be written.
+    #[error("could not write the embeddings to {}: {problem}; name a file in a folder where you can write", .path.display())]
     Cache {
         /// Which file.
         path: std::path::PathBuf,
@@ -36,9 +36,9 @@ pub enum DatasetEmbedError {
     },
 }
 
-/// Every prompt of a data set, embedded by the bundle's own encoder: `[prompts, hidden]`, in file order. With a `cache`,
-/// embeddings of the same encoder and prompts are read from that file, or written there. `on_progress` is told how many
-/// prompts are done.
+/// Embeds every prompt of a data set with the bundle's own encoder: `[prompts, hidden]`, in file order. With a `cache`, embeddings
+/// of the same encoder and prompts are read from that file, or written to it. Calls `on_progress` with the number of prompts
+/// that are done.
 pub fn embed_dataset(
     bundle: &Bundle,
     dataset: &Dataset,
@@ -63,7 +63,7 @@ pub fn embed_dataset(
     Ok(embeddings)
 }
 
-/// What the embeddings depend on: encoder, tokenizer and prompts.
+/// The key of the embeddings: encoder, tokenizer and prompts.
 fn key(bundle: &Bundle, dataset: &Dataset) -> Result<Vec<u8>, BundleError> {
     let mut parts = bundle.parts().clone();
     parts.models.clear();
@@ -73,7 +73,7 @@ fn key(bundle: &Bundle, dataset: &Dataset) -> Result<Vec<u8>, BundleError> {
     Ok(format!("{encoder} {}", dataset.prompts_digest()).into_bytes())
 }
 
-/// The embeddings of this key, if that is what the file holds.
+/// The embeddings in the file, if it has this key.
 fn read(path: &Path, key: &[u8], shape: (usize, usize)) -> Option<Matrix> {
     let bytes = container::read_file(path).ok()?;
     let container = container::read(&bytes, KIND).ok()?;

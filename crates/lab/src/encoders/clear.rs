@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 type Fault = Box<dyn Error + Send + Sync>;
 
-/// A bundle's encoder run by the clear interpreter, one prompt per thread at a time: the very program that servers run,
-/// so that a router is trained on what it will see.
+/// A bundle's encoder run by the clear interpreter, one prompt per thread at a time. It runs the program that the servers run, so
+/// that a router is trained on the embeddings that it will see.
 #[derive(Debug)]
 pub struct ClearEmbedder {
     plan: Arc<BundlePlan>,
@@ -22,7 +22,7 @@ pub struct ClearEmbedder {
 }
 
 impl ClearEmbedder {
-    /// For the encoder of this bundle; its routers are not used.
+    /// The encoder of this bundle. The bundle's routers are not used.
     pub fn new(bundle: &Bundle) -> Result<Self, Fault> {
         let plan = Arc::new(BundlePlan::of(bundle));
         let weights = weight_tensors(bundle, &plan)?;
@@ -31,7 +31,8 @@ impl ClearEmbedder {
     }
 
     fn one(&self, ids: &[u32]) -> Result<Vec<f32>, Fault> {
-        let bucket = tokenizer::bucket(ids.len()).ok_or("a prompt was not cut to the tokens that the encoder takes")?;
+        let bucket =
+            tokenizer::bucket(ids.len()).ok_or("a prompt has more tokens than the encoder takes; truncate it")?;
         let program = RouteProgram::new(Arc::clone(&self.plan), Task::Embed { bucket })?;
         let inputs = RouteInputs::embed(&self.tables, &self.config, ids, bucket)?.tensors;
         let output = Clear::run(&program, &self.weights, inputs)?;

@@ -4,11 +4,11 @@ use blindroute_routing::bundle::Matrix;
 use blindroute_routing::tokenizer::{Tokenizer, TokenizerError};
 use std::error::Error;
 
-/// Something that turns token ids into embeddings.
+/// Turns token ids into embeddings.
 ///
-/// A closure `Fn(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, _>` is one.
+/// Closures `Fn(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, _>` implement it.
 pub trait Embedder {
-    /// One embedding per prompt, in order, all of one length.
+    /// One embedding per prompt, in the same order, all of one width.
     fn embed(&self, prompts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>;
 }
 
@@ -21,7 +21,7 @@ where
     }
 }
 
-/// What can go wrong.
+/// What can go wrong when prompts are embedded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbedError {
@@ -36,19 +36,20 @@ pub enum EmbedError {
     /// The encoder failed.
     #[error("the encoder failed: {0}")]
     Encoder(Box<dyn Error + Send + Sync>),
-    /// The encoder gave another number of embeddings, or of another length.
-    #[error("the encoder gave {found} {what}, {expected} were expected; please report this")]
+    /// The encoder returned another number of embeddings, or embeddings of different widths.
+    #[error("the encoder returned {found} {what}, expected {expected}; please report this")]
     Count {
         /// What was counted.
         what: &'static str,
-        /// How many there were.
+        /// The number found.
         found: usize,
-        /// How many there should be.
+        /// The number expected.
         expected: usize,
     },
 }
 
-/// Embeds many prompts, `batch` at a time: `[prompts, hidden]`. `on_progress` is told how many are done after each batch.
+/// Embeds many prompts, `batch` at a time: `[prompts, hidden]`. After each batch, calls `on_progress` with the number of prompts
+/// that are done.
 pub fn embed_all<'a>(
     prompts: impl IntoIterator<Item = &'a str>,
     tokenizer: &Tokenizer,
@@ -101,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_apart() {
+    fn each_fault_has_its_own_error() {
         let fault = |prompts: [&'static str; 2], embedder: fn(&[Vec<u32>]) -> Answer| {
             embed_all(prompts, &tokenizer(), &embedder, 2, &mut |_| ()).unwrap_err().to_string()
         };
         assert!(fault(["a", " "], |_| Ok(vec![])).contains("prompt 1 (counted from 0): the prompt is empty"));
-        assert!(fault(["a", "a"], |_| Ok(vec![])).contains("0 embeddings, 2 were expected"));
+        assert!(fault(["a", "a"], |_| Ok(vec![])).contains("0 embeddings, expected 2"));
         assert!(fault(["a", "a"], |_| Ok(vec![vec![0.0], vec![]])).contains("0 numbers in an embedding"));
         assert!(fault(["a", "a"], |_| Err("no power".into())).contains("no power"));
     }

@@ -1,5 +1,5 @@
-//! How well an encoder's embeddings say which texts mean the same: Spearman's correlation of their cosine with people's
-//! judgement, as on STS-B. It looks at the encoder alone, without any router.
+//! How well an encoder's embeddings show which texts mean the same: Spearman's correlation of their cosines with people's
+//! judgement, as on STS-B. It measures the encoder alone, without a router.
 
 use crate::data::DataError;
 use crate::data::lines::{Lines, MAX_FILE_BYTES};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
 
-/// Two texts and how alike people find them, on any scale. `Debug` shows no text.
+/// Two texts and how similar people find them, on any scale. `Debug` shows no text.
 #[derive(Clone, Deserialize)]
 pub struct Pair {
     #[serde(rename = "text")]
@@ -28,19 +28,19 @@ impl std::fmt::Debug for Pair {
     }
 }
 
-/// What can go wrong. No variant holds a text.
+/// What can go wrong when similarities are measured. No variant holds a text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SimilarityError {
     /// A file could not be read, or one of its lines.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// There is nothing to correlate.
-    #[error("{found} pairs with {labels} different labels say nothing: at least 3 pairs and 2 labels are needed")]
+    /// There are too few pairs or labels.
+    #[error("{found} pairs with {labels} different labels: expected at least 3 pairs and 2 different labels")]
     TooFew {
-        /// How many pairs.
+        /// The number of pairs.
         found: usize,
-        /// How many different labels.
+        /// The number of different labels.
         labels: usize,
     },
     /// The bundle cannot be used.
@@ -59,7 +59,7 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, SimilarityError> {
         let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
         let pair: Pair = serde_json::from_slice(text).map_err(|_| {
             let otherwise =
-                "is no JSON object with the texts text and text2 and a number label; correct it or remove it";
+                "is not a JSON object with the texts text and text2 and the number label; correct it or remove it";
             wrong(format!("it {}", not_json(text, otherwise)))
         })?;
         for (field, text) in [("text", &pair.first), ("text2", &pair.second)] {
@@ -78,8 +78,8 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, SimilarityError> {
     Ok(pairs)
 }
 
-/// Spearman's correlation of the labels with the cosines of the bundle's embeddings. `on_progress` is told how many of
-/// how many different texts are embedded.
+/// Spearman's correlation of the labels with the cosines of the bundle's embeddings. Calls `on_progress` with the number of
+/// different texts that are embedded, and the number of all.
 pub fn correlation(
     bundle: &Bundle,
     pairs: &[Pair],
@@ -105,7 +105,8 @@ pub fn correlation(
     Ok(spearman(&cosines, &labels))
 }
 
-/// The correlation of the ranks of two lists of one length; equals share their mean rank. 0 where one list is all equal.
+/// The correlation of the ranks of two lists of one length. Equal values share their mean rank. 0 if one list has only equal
+/// values.
 pub fn spearman(a: &[f64], b: &[f64]) -> f64 {
     let (a, b) = (ranks(a), ranks(b));
     let mean = (a.len() as f64 - 1.0) / 2.0;

@@ -1,15 +1,15 @@
-//! The routers' rules in plain numbers: what training and evaluation use.
+//! The rules of the routers on plain numbers, for training and evaluation.
 //!
-//! Each rule gives every model a utility, and all choose alike: the largest utility − λ·cost, the lowest index among
-//! equals. So one pass over a split serves every λ.
+//! Each rule gives every model a utility. All rules choose in the same way: the largest utility − λ·cost, on ties the lowest
+//! index. So one pass over a split is enough for every λ.
 
 use crate::data::vector::{argmax, dot, unit};
 use blindroute_routing::bundle::{Cscr, Direct, Rule, UniRoute};
 
-/// What a rule gives each model for this embedding, before cost. A model that the rule excludes has −∞.
+/// The utility of each model for this embedding, without cost. A model that the rule excludes has −∞.
 ///
 /// # Panics
-/// If the embedding is not as long as the rule's.
+/// If the width of the embedding is not that of the rule.
 pub fn utilities(rule: &Rule, embedding: &[f32]) -> Vec<f32> {
     match rule {
         Rule::UniRoute(rule) => uniroute(rule, embedding),
@@ -18,7 +18,7 @@ pub fn utilities(rule: &Rule, embedding: &[f32]) -> Vec<f32> {
     }
 }
 
-/// Each model's relative cost, as the rule holds it.
+/// Each model's relative cost in the rule.
 pub fn costs(rule: &Rule) -> &[f32] {
     match rule {
         Rule::UniRoute(rule) => rule.cost.data(),
@@ -27,7 +27,7 @@ pub fn costs(rule: &Rule) -> &[f32] {
     }
 }
 
-/// The model of largest utility − λ·cost.
+/// The model with the largest utility − λ·cost.
 pub fn best(utilities: &[f32], cost: &[f32], lambda: f32) -> usize {
     argmax(utilities.iter().zip(cost).map(|(utility, cost)| utility - lambda * cost))
 }
@@ -37,10 +37,11 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> usize {
     best(&utilities(rule, embedding), costs(rule), lambda)
 }
 
-/// By how much this embedding is decided against another model: 0 at the border, in the units of what is compared there. For
-/// UniRoute that is an embedding's cosine with the nearest centroid less that with the nearest one whose cluster chooses the
-/// other model; else utility − λ·cost, and where CSCR's search leaves the other model out, the search's lead in similarity if
-/// that is larger, for the model would have to be found as well as to be best.
+/// The margin of the decision against another model: 0 at the decision boundary, in the unit of the compared quantity.
+///
+/// For UniRoute it is the cosine with the nearest centroid minus the cosine with the nearest centroid whose cluster chooses the
+/// other model. For the others it is the difference in utility − λ·cost. If CSCR's search excludes the other model, it is at least
+/// the difference in similarity to the last model that the search keeps, because the other model would have to be kept too.
 pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
     let worth = |utilities: &[f32], model: usize| utilities[model] - lambda * costs(rule)[model];
     let utilities = utilities(rule, embedding);
@@ -65,7 +66,7 @@ pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
             let chosen = worth(&utilities, best(&utilities, costs(rule), lambda));
             let all = cscr(&Cscr { keep: usize::MAX, ..of.clone() }, embedding);
             let last = utilities.iter().copied().filter(|kept| kept.is_finite()).fold(f32::INFINITY, f32::min);
-            // Of a model that is found the second is 0 or less.
+            // For a model that the search keeps, the second difference is 0 or less.
             (chosen - worth(&all, other)).max(last - all[other])
         }
         Rule::Direct(_) => worth(&utilities, best(&utilities, costs(rule), lambda)) - worth(&utilities, other),
@@ -125,22 +126,22 @@ mod tests {
         // 0.9 + 0.2 λ against 0.3 + λ: equal at λ = 0.75.
         assert_eq!(choose(&rule, &[1.0, 5.0], 0.74), 1);
         assert_eq!(choose(&rule, &[1.0, 5.0], 0.76), 0);
-        // Equally near: the lower cluster.
+        // At equal distance the cluster with the lower index wins.
         assert_eq!(utilities(&rule, &[1.0, 1.0]), [-0.1, -0.2]);
     }
 
     #[test]
-    fn leads_by_hand() {
+    fn margins_by_hand() {
         let uniroute = Rule::UniRoute(UniRoute {
             centroids: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
             errors: matrix(3, 2, &[0.1, 0.2, 0.9, 0.3, 0.5, 0.6]),
             cost: matrix(1, 2, &[0.2, 1.0]),
         });
         let near = |found: f32, expected: f32| assert!((found - expected).abs() < 1e-6, "{found}, not {expected}");
-        // Clusters 0 and 2 choose model 0: the border to model 1 is that to cluster 1.
+        // Clusters 0 and 2 choose model 0, so the boundary to model 1 is that to cluster 1.
         near(lead(&uniroute, &[8.0, 6.0], 0.0, 1), 0.96 - 0.6);
         near(lead(&uniroute, &[8.0, 6.0], 0.0, 0), 0.0);
-        // No cluster chooses model 1 with such a weight of cost.
+        // No cluster chooses model 1 with this weight of cost.
         assert_eq!(lead(&uniroute, &[8.0, 6.0], 9.0, 1), f32::INFINITY);
         let cscr = |keep| {
             Rule::Cscr(Cscr {
@@ -152,9 +153,9 @@ mod tests {
             })
         };
         near(lead(&cscr(2), &[4.0, 3.0], 0.0, 0), 0.96 - 0.8);
-        // Model 1 is left out: 0.6 against the last that is kept, 0.8, and further below the best.
+        // The search excludes model 1: 0.6 against 0.8 of the last one kept, and even further below the best.
         near(lead(&cscr(2), &[4.0, 3.0], 0.0, 1), 0.96 - 0.6);
-        // Model 2 would be the best if the search found it.
+        // Model 2 would be the best if the search kept it.
         near(lead(&cscr(1), &[1.0, 0.0], 1.0, 2), 1.0 - 0.6);
         let direct = Rule::Direct(Direct {
             weight: matrix(1, 2, &[1.0, 2.0]),
@@ -180,7 +181,7 @@ mod tests {
         assert_eq!(choose(&rule(2), &[2.0, -9.0], 0.0), 0);
         assert_eq!(choose(&rule(2), &[2.0, -9.0], 100.0), 1);
         assert_eq!(choose(&rule(3), &[2.0, -9.0], 100.0), 2);
-        // A query of length zero ties all: the lowest indices survive.
+        // A query of length zero is equally similar to all: the search keeps the lowest indices.
         assert_eq!(utilities(&rule(2), &[-1.0, -1.0]), [0.0, 0.0, f32::NEG_INFINITY]);
     }
 

@@ -1,4 +1,4 @@
-//! From a router's rule to its choices and its points.
+//! From a router's rule to its choices and points.
 
 use super::curve::Tally;
 use super::measures::{best_single, cheapest};
@@ -9,49 +9,49 @@ use blindroute_routing::bundle::{Model, Rule};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// The weights of cost over which a router's curve is drawn: 0, and ten a decade from 0.0001 to 1000.
+/// The weights of cost of a router's curve: 0, and ten per decade from 0.0001 to 1000.
 pub fn lambdas() -> Vec<f32> {
     std::iter::once(0.0).chain((0..=70).map(|step| 10f64.powf(-4.0 + f64::from(step) / 10.0) as f32)).collect()
 }
 
-/// What a rule chooses for each prompt with each weight of cost.
+/// The choice of a rule for each prompt with each weight of cost.
 ///
 /// # Panics
-/// If the rule is for other embeddings than the samples'.
+/// If the rule is not for the samples' embeddings.
 pub fn run_of(rule: &Rule, samples: &Samples, lambdas: &[f32]) -> Run {
     let rows: Vec<&[f32]> = samples.embeddings().iter_rows().collect();
     let utilities: Vec<Vec<f32>> = rows.par_iter().map(|embedding| rule::utilities(rule, embedding)).collect();
     run_of_utilities(&utilities, rule::costs(rule), lambdas)
 }
 
-/// What one chooses with each weight of cost by these utilities: for each prompt one of each model, before cost.
+/// The choices with each weight of cost by these utilities: per prompt one utility per model, without cost.
 pub fn run_of_utilities(utilities: &[Vec<f32>], cost: &[f32], lambdas: &[f32]) -> Run {
     let choose = |lambda: f32| utilities.iter().map(|utilities| rule::best(utilities, cost, lambda)).collect();
     Run::Choices(lambdas.iter().map(|lambda| Choices { lambda: *lambda, models: choose(*lambda) }).collect())
 }
 
-/// The points of a run, in its order.
+/// The points of a run, in the order of the run.
 pub fn points(run: &Run, outcomes: &Outcomes) -> Vec<Point> {
     Tally::new(run, outcomes).points(outcomes, &outcomes.singles(None), None)
 }
 
-/// What a rule scores and costs with each weight of cost.
+/// The score and cost of a rule with each weight of cost.
 ///
 /// # Panics
-/// If the rule is for other models or embeddings than the samples'.
+/// If the rule is not for the samples' models and embeddings.
 pub fn sweep(rule: &Rule, samples: &Samples, lambdas: &[f32]) -> Vec<Point> {
     points(&run_of(rule, samples, lambdas), &outcomes(rule, samples))
 }
 
-/// What a rule scores and costs with one weight of cost.
+/// The score and cost of a rule with one weight of cost.
 ///
 /// # Panics
-/// If the rule is for other models or embeddings than the samples'.
+/// If the rule is not for the samples' models and embeddings.
 pub fn operate(rule: &Rule, samples: &Samples, lambda: f32) -> Point {
     sweep(rule, samples, &[lambda])[0]
 }
 
-/// What each model scores and costs alone.
+/// The score and cost of each model alone.
 ///
 /// # Panics
 /// If the costs are not those of the samples' models.
@@ -65,43 +65,43 @@ fn outcomes(rule: &Rule, samples: &Samples) -> Outcomes {
 
 #[allow(
     clippy::expect_used,
-    reason = "samples and rules are checked when they are made; a mismatch is the caller's fault"
+    reason = "samples and rules are checked when they are made; a mismatch is an error of the caller"
 )]
 fn relative(samples: &Samples, cost: &[f32]) -> Outcomes {
     Outcomes::by_price(samples.scores().clone(), cost).expect("the rule is for the samples' models")
 }
 
-/// A router at its default weight of cost on a split, and what one gets without it: what training tells.
+/// The results of a router at its default weight of cost on a split, and those of baselines. Training returns it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// How many prompts.
+    /// The number of prompts.
     pub prompts: usize,
     /// The weight of cost of [`Self::router`].
     pub lambda: f32,
     /// The router.
     pub router: Point,
-    /// How many prompts went to each model, in the pool's order.
+    /// The number of prompts per model, in the pool's order.
     pub chosen: Vec<usize>,
-    /// For each prompt a model that scores best, the cheapest of these: no router can do better at any cost.
+    /// For each prompt the cheapest of the models that score best: no router can score more.
     pub oracle: Point,
-    /// A model by lot, as expected.
+    /// A random model: expected score and cost.
     pub random: Point,
     /// The one model with the best mean score.
     pub best_single: Single,
-    /// The cheapest model; the better one among equally cheap.
+    /// The cheapest model; on ties the better one.
     pub cheapest: Single,
     /// [`hull_area`] of the router over [`lambdas`].
     pub area: f64,
-    /// [`hull_area`] of the single models: what choosing models by lot with the best odds reaches without seeing a prompt.
+    /// [`hull_area`] of the single models, which is also that of the best random mixtures of models.
     pub prompt_free_area: f64,
 }
 
-/// Always the same model.
+/// A single model for every prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Single {
-    /// Which.
+    /// The model.
     pub model: String,
-    /// What it scores and costs.
+    /// Its score and cost.
     #[serde(flatten)]
     pub point: Point,
 }

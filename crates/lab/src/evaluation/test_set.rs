@@ -5,18 +5,18 @@ use crate::data::{Dataset, Split, TableError};
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Serialize;
 
-/// What stands above a report. Nothing here is computed: the lab reads no clock.
+/// The head of a report. All of it is given, including the date: the lab reads no clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct About {
     /// The data set's name.
     pub data: String,
-    /// Which part of it.
+    /// The split.
     pub split: String,
-    /// The day of the report.
+    /// The date of the report.
     pub date: Option<String>,
-    /// What the data are and under which licence.
+    /// The source of the data and its licence.
     pub source: Option<String>,
-    /// What else a reader needs to know, a sentence each.
+    /// Further notes, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ pub struct TestSet {
 }
 
 impl TestSet {
-    /// The models, each prompt's task, and the outcomes, in the outcomes' order.
+    /// A test set from the models, each prompt's task, and the outcomes, in the order of the outcomes.
     pub fn new(
         about: About,
         models: Vec<Model>,
@@ -48,8 +48,8 @@ impl TestSet {
         Ok(Self { about, models, tasks, outcomes })
     }
 
-    /// A split of a data set. With `query_costs`, what each query cost with each model of the pool (`[prompts, models]`, of
-    /// all prompts of the data set), these are counted instead of prices.
+    /// A split of a data set. `query_costs`, if given, are the costs per query and model (`[prompts, models]`, for all prompts of
+    /// the data set); they replace prices.
     pub fn of_split(
         about: About,
         dataset: &Dataset,
@@ -81,7 +81,7 @@ impl TestSet {
         &self.models
     }
 
-    /// What each model scores and costs on each prompt.
+    /// The score and cost of each model on each prompt.
     pub fn outcomes(&self) -> &Outcomes {
         &self.outcomes
     }

@@ -1,7 +1,7 @@
-//! Training the direct router: each model's score predicted from the embedding by ridge regression.
+//! Training a direct router: ridge regression predicts each model's score from the embedding.
 //!
-//! The penalty is the one with the largest [`evaluation::hull_area`] on the validation split. The products run on `nalgebra`'s
-//! kernels, which differ between processors in the last bits of f64; the stored f32 seldom do.
+//! The penalty is the one with the largest [`evaluation::hull_area`] on the validation split. Products use the kernels of
+//! `nalgebra`, which differ between processors in the last bits of f64. The stored f32 numbers rarely differ.
 
 use crate::data::Samples;
 use crate::data::samples::cost_row;
@@ -11,7 +11,7 @@ use crate::routers::{LambdaRule, TrainError, choose_lambda};
 use blindroute_routing::bundle::{Direct, Matrix, Rule};
 use nalgebra::DMatrix;
 
-/// What to try.
+/// The penalties to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Penalties, relative to the mean square of the inputs.
@@ -32,19 +32,19 @@ impl Default for Options {
 /// A trained router.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// Its numbers.
+    /// The router.
     pub router: Direct,
     /// The default weight of cost.
     pub lambda: f32,
-    /// What that reaches on the validation split.
+    /// Score and cost at that weight on the validation split.
     pub valid: Point,
     /// The penalty that won.
     pub penalty: f64,
-    /// Its area on the validation split.
+    /// The area on the validation split.
     pub area: f64,
 }
 
-/// Trains on `train`, chooses on `valid`; `cost` is [`relative_costs`](crate::data::relative_costs) of the pool.
+/// Trains on `train` and chooses on `valid`. `cost` is [`relative_costs`](crate::data::relative_costs) of the pool.
 pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
     train.check(valid, cost)?;
     let scores = train.scores();
@@ -71,7 +71,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
         }
     }
     let (area, penalty, router) =
-        best.ok_or(TrainError::Options { what: "penalty", hint: "give at least one, from 0" })?;
+        best.ok_or(TrainError::Options { what: "penalty", hint: "give at least one, of 0 or more" })?;
     let (lambda, valid) = choose_lambda(&Rule::Direct(router.clone()), valid, options.lambda);
     Ok(Fitted { router, lambda, valid, penalty, area })
 }

@@ -1,11 +1,11 @@
-//! Models that join a pool: a price and a descriptor each, and nothing is trained again.
+//! Adding models to the pool of a trained router. Each needs a price and a descriptor; nothing is trained again.
 //!
-//! - **UniRoute**: the model's error in each cluster, from its outcomes.
-//! - **CSCR**: its descriptor, from its outcomes by the same [probe](crate::routers::cscr::Probe) as the others', or given.
-//! - **Direct** routers would need a regression for the model and are left out.
+//! - **UniRoute** needs the model's error in each cluster, from its outcomes.
+//! - **CSCR** needs the model's descriptor, from its outcomes with the same [probe](crate::routers::cscr::Probe) as for the others, or a given one.
+//! - **Direct** routers would need a regression for the model and are dropped.
 //!
-//! The table has the old models and the new ones. Its prices count, so this is also how prices change: a router's default
-//! weight of cost is kept in the unit of the old dearest model.
+//! The table has the old models and the new ones. The table's prices are used, so this can also change prices. A router's default
+//! weight of cost keeps its meaning: it is converted from the largest old price to the largest new one.
 
 use crate::data::samples::cost_row;
 use crate::data::vector::{dot, unit_rows};
@@ -18,11 +18,12 @@ use blindroute_routing::bundle::{Bundle, BundleError, Cscr, Matrix, Model, Rule,
 /// How models join.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
-    /// Weight of a model's overall error in each of UniRoute's clusters, in prompts.
+    /// Weight of a model's overall error in each of UniRoute's clusters, in numbers of prompts.
     pub smoothing: f32,
-    /// The seed that CSCR's router was trained with, for outcome fingerprints.
+    /// The seed that the CSCR router was trained with, for outcome fingerprints.
     pub seed: u64,
-    /// The descriptors that CSCR's router was trained with, and the new models'; outcome fingerprints if there are none.
+    /// The descriptors that the CSCR router was trained with, and those of the new models. Without them, outcome fingerprints are
+    /// used.
     pub fingerprints: Option<&'a Fingerprints>,
 }
 
@@ -31,9 +32,9 @@ pub struct Options<'a> {
 pub struct Joined {
     /// The bundle: the old models in their order, then the new ones.
     pub bundle: Bundle,
-    /// The new models.
+    /// The names of the new models.
     pub added: Vec<String>,
-    /// Routers that cannot take a model without training.
+    /// The names of routers that were dropped because they cannot take a model without training.
     pub left_out: Vec<String>,
 }
 
@@ -41,23 +42,25 @@ pub struct Joined {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JoinError {
-    /// The table and the bundle do not belong together.
-    #[error("the table has no model {model:?} of the bundle's pool; give one with the old models and the new ones")]
+    /// The table lacks a model of the bundle.
+    #[error(
+        "the table has no model {model:?}, which is in the bundle's pool; use a table with the old and the new models"
+    )]
     Missing {
         /// Which model.
         model: String,
     },
-    /// There is nothing to add.
-    #[error("every model of the table is in the bundle's pool already; give one with the old models and the new ones")]
+    /// There is no new model.
+    #[error("every model of the table is already in the bundle's pool; use a table with the old and the new models")]
     Nothing,
-    /// A router's descriptors came from elsewhere.
+    /// The descriptors of a router were not made from this table, seed or fingerprints.
     #[error(
-        "the descriptors of router {router:?} are not what {from} give; use the table, seed and fingerprints that it was trained with"
+        "the descriptors of router {router:?} do not match {from}; use the table, seed and fingerprints that the router was trained with"
     )]
     Descriptors {
         /// Which router.
         router: String,
-        /// What was tried.
+        /// What they were compared with.
         from: &'static str,
     },
     /// The table cannot be used.
@@ -74,11 +77,12 @@ pub enum JoinError {
     Bundle(#[from] BundleError),
 }
 
-/// Descriptors made again may differ in their last bits.
+/// The least cosine of equal descriptors: computed again, they may differ in their last bits.
 const SAME: f32 = 0.9999;
 
-/// Adds the table's models that the bundle does not have. `embeddings` are of all prompts of the table, by the bundle's
-/// encoder; only those of the train split count. `source` says where the outcomes come from, for people.
+/// Adds the models of the table that the bundle does not have. `embeddings` are those of all prompts of the table by the bundle's
+/// encoder; only the train split is used. `source` describes where the outcomes come from; it becomes part of the bundle's
+/// origin.
 pub fn join(
     bundle: Bundle,
     dataset: &Dataset,
@@ -141,7 +145,7 @@ pub fn join(
     Ok(Joined { bundle: Bundle::new(parts)?, added, left_out })
 }
 
-/// The places in the table of the bundle's models, then of the others.
+/// The indices in the table of the bundle's models, then of the others.
 fn order(bundle: &[Model], table: &[Model]) -> Result<Vec<usize>, JoinError> {
     let mut order = Vec::with_capacity(table.len());
     for model in bundle {
@@ -156,7 +160,7 @@ fn order(bundle: &[Model], table: &[Model]) -> Result<Vec<usize>, JoinError> {
     Ok(order)
 }
 
-/// `all`, with what `old` holds of it as it was.
+/// `all`, with the part that `old` has taken from `old`.
 fn extended(old: &Matrix, all: &Matrix) -> Matrix {
     let known = |row, column| row < old.rows() && column < old.columns();
     Matrix::from_fn(all.rows(), all.columns(), |row, column| {
@@ -194,9 +198,9 @@ mod tests {
 
     const OPTIONS: Options<'_> = Options { smoothing: 3.0, seed: 0, fingerprints: None };
 
-    /// Each model is left out in turn; joined, it gets more of the prompts that it answers than of the others.
+    /// Each model in turn is left out and joins. It then gets a larger share of the prompts that it answers than of the others.
     #[test]
-    fn a_model_that_joins_is_chosen_where_it_is_right() {
+    fn a_joined_model_is_chosen_where_it_is_right() {
         let (bundle, dataset, embeddings) = synthetic_pool(8, 6);
         // Per router: prompts chosen and all, where the model is right and where it is wrong.
         let mut counts = std::collections::BTreeMap::<String, [[f64; 2]; 2]>::new();
@@ -216,12 +220,15 @@ mod tests {
         assert_eq!(counts.len(), 2);
         for (router, [right, wrong]) in counts {
             let (right, wrong) = (right[0] / right[1], wrong[0] / wrong[1]);
-            assert!(right > 1.5 * wrong && right > 0.1, "{router}: {right} of what it answers, {wrong} of the rest");
+            assert!(
+                right > 1.5 * wrong && right > 0.1,
+                "{router}: {right} of the prompts it answers, {wrong} of the others"
+            );
         }
     }
 
     #[test]
-    fn the_pool_grows_and_what_does_not_fit_is_refused() {
+    fn the_pool_grows_and_mismatches_are_refused() {
         let (bundle, dataset, embeddings) = synthetic_pool(8, 6);
         let (before, without) = trained_without(bundle, &dataset, &embeddings, 2);
         let joined = join(before.clone(), &dataset, &embeddings, &OPTIONS, "made up").unwrap();
@@ -234,10 +241,10 @@ mod tests {
             assert_eq!(
                 router.lambda,
                 before.router(Some(&router.name)).unwrap().lambda,
-                "the dearest stays the dearest"
+                "the most expensive model stays the same"
             );
         }
-        // The dearest joins: costs shrink, and λ grows as much.
+        // The most expensive model joins: relative costs shrink, and λ grows by the same factor.
         let (cheap, _) = trained_without(joined.bundle.clone(), &dataset, &embeddings, 5);
         let dearer = join(cheap.clone(), &dataset, &embeddings, &OPTIONS, "").unwrap().bundle;
         let (old, new) = (cheap.router(Some("uniroute")).unwrap(), dearer.router(Some("uniroute")).unwrap());
@@ -249,7 +256,7 @@ mod tests {
         assert!(refused(&OPTIONS, &without).contains("every model of the table"));
         assert!(refused(&OPTIONS, &dataset.without_model(0)).contains("no model \"model 0\""));
         assert!(
-            refused(&Options { seed: 9, ..OPTIONS }, &dataset).contains("router \"cscr\" are not what the outcomes")
+            refused(&Options { seed: 9, ..OPTIONS }, &dataset).contains("router \"cscr\" do not match the outcomes")
         );
     }
 }

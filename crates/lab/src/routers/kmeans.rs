@@ -1,37 +1,37 @@
-//! Spherical K-means: directions that stand for groups of directions.
+//! Spherical K-means: clusters of directions.
 
 use crate::data::vector::{argmax, dot, unit};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 
-/// How to cluster.
+/// The effort of a clustering.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Effort {
-    /// Every draw follows from it.
+    /// The seed of all random draws.
     pub(crate) seed: u64,
-    /// How many starts; the best result counts.
+    /// The number of starts; the best result is returned.
     pub(crate) restarts: u32,
-    /// The most rounds of one start.
+    /// The maximum number of rounds per start.
     pub(crate) rounds: u32,
 }
 
-/// Unit centroids, and the mean product of each point with its nearest.
+/// Centroids at unit length, and the mean product of the points with their nearest centroids.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Clustering {
     pub(crate) centroids: Vec<Vec<f32>>,
     pub(crate) fit: f64,
 }
 
-/// The nearest centroid of a point, the lowest index among equals, and its product with it.
+/// The nearest centroid of a point (on ties the lowest index), and the product of the two.
 fn nearest(centroids: &[Vec<f32>], point: &[f32]) -> (usize, f32) {
     let products: Vec<f32> = centroids.iter().map(|centroid| dot(centroid, point)).collect();
     let index = argmax(products.iter().copied());
     (index, products.get(index).copied().unwrap_or(0.0))
 }
 
-/// Clusters unit points. The result depends on the points, the number and the effort only: points are compared in
-/// parallel, but every sum is in their order.
+/// Clusters points of unit length. The result depends only on the points, the number and the effort: points are compared in
+/// parallel, but sums are in the order of the points.
 pub(crate) fn cluster(points: &[Vec<f32>], clusters: usize, effort: Effort) -> Clustering {
     let mut best: Option<Clustering> = None;
     for restart in 0..effort.restarts.max(1) {
@@ -45,8 +45,8 @@ pub(crate) fn cluster(points: &[Vec<f32>], clusters: usize, effort: Effort) -> C
     best.unwrap_or(Clustering { centroids: Vec::new(), fit: 0.0 })
 }
 
-/// K-means++: each further centroid is a point, drawn with odds that grow as its distance (1 − product) to the nearest so
-/// far.
+/// K-means++: each further centroid is a random point, with a probability proportional to its distance (1 − product) to the
+/// nearest centroid so far.
 fn start(points: &[Vec<f32>], clusters: usize, draws: &mut ChaCha8Rng) -> Vec<Vec<f32>> {
     let mut centroids: Vec<Vec<f32>> = Vec::with_capacity(clusters);
     let mut distance = vec![1.0f64; points.len()];
@@ -91,7 +91,7 @@ fn means(points: &[Vec<f32>], places: &[(usize, f32)], centroids: &[Vec<f32>]) -
         counts[*place] += 1;
         sums[*place].iter_mut().zip(point).for_each(|(sum, x)| *sum += f64::from(*x));
     }
-    // A centroid that lost all its points starts anew at the point that fits worst where it is.
+    // A centroid without points restarts at the point that fits its own centroid worst.
     let mut worst: Vec<usize> = (0..points.len()).collect();
     worst.sort_by(|a, b| places[*a].1.total_cmp(&places[*b].1).then(a.cmp(b)));
     let mut worst = worst.into_iter();
@@ -104,7 +104,7 @@ fn means(points: &[Vec<f32>], places: &[(usize, f32)], centroids: &[Vec<f32>]) -
         .collect()
 }
 
-/// From 0 to below 1.
+/// A uniform number from 0 to below 1.
 fn uniform(draws: &mut ChaCha8Rng) -> f64 {
     (draws.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_points_and_more_clusters_than_points_are_no_trouble() {
+    fn equal_points_and_more_clusters_than_points_are_accepted() {
         let points = vec![vec![1.0, 0.0]; 4];
         let found = cluster(&points, 6, EFFORT);
         assert_eq!(found.centroids.len(), 6);

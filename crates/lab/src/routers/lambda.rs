@@ -4,22 +4,22 @@ use crate::data::Samples;
 use crate::evaluation::{Point, lambdas, rule, singles, sweep};
 use blindroute_routing::bundle::Rule;
 
-/// The largest default weight of cost: secure heads hold λ · relative cost below 16.
+/// The largest default weight of cost: secure programs need λ · relative cost below 16.
 const LARGEST: f32 = 10.0;
 
-/// By what a router's default weight of cost is chosen on the validation split.
+/// How a router's default weight of cost is chosen on the validation split.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LambdaRule {
-    /// The cheapest on average whose mean score is at least the best single model's minus `slack`; where none is, the one
-    /// that scores best. The default, with no slack: routing should save money without costing quality, and this needs
-    /// no exchange rate between the two.
+    /// The weight with the lowest mean cost whose mean score is at least that of the best single model minus `slack`. If there is
+    /// none, the weight with the best mean score. This is the default, without slack: routing should save money without losing
+    /// quality, and the rule needs no exchange rate between the two.
     MatchBestSingle {
-        /// How much mean score may be given up.
+        /// The mean score that may be lost.
         slack: f64,
     },
     /// The largest mean score − `alpha` · mean relative cost.
     Utility {
-        /// The score that one pays for the dearest model.
+        /// The score that is worth the cost of the most expensive model.
         alpha: f64,
     },
 }
@@ -30,9 +30,9 @@ impl Default for LambdaRule {
     }
 }
 
-/// The weight of cost that the rule picks among those of [`lambdas`] up to 10 on these samples, and what it reaches there.
-/// Scores go from 0 to 1, so beyond 1 a larger weight changes little but the choice among models of equal cost. Of equals,
-/// the largest: it leans to the cheaper model on other prompts.
+/// The weight of cost that the rule chooses among the [`lambdas`] up to 10 on these samples, and its score and cost there.
+/// Scores go from 0 to 1, so weights above 1 change little except the choice among models of almost equal cost. On ties the
+/// largest weight wins, because it favours the cheaper model on other prompts.
 ///
 /// # Panics
 /// If the router's rule is for other models or embeddings than the samples'.

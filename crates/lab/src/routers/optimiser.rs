@@ -1,4 +1,5 @@
-//! AdamW with a cosine schedule, whose whole state can be stored: a resumed training ends where an uninterrupted one does.
+//! AdamW with a cosine schedule. Its whole state can be stored, so that a resumed training gives the same result as an
+//! uninterrupted one.
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Result, Tensor, Var};
@@ -7,7 +8,7 @@ use candle_core::{DType, Result, Tensor, Var};
 const MEAN_DECAY: f64 = 0.9;
 const SQUARE_DECAY: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
-/// Gradients are scaled down to this length: early batches of an untrained student are rough.
+/// The largest length of a gradient. Longer ones are scaled down: early batches of an untrained student have large gradients.
 const LONGEST: f64 = 1.0;
 
 /// A variable with its running means.
@@ -23,7 +24,7 @@ pub(crate) struct Tracked {
 #[derive(Debug)]
 pub(crate) struct AdamW {
     pub(crate) tracked: Vec<Tracked>,
-    /// Steps done.
+    /// The number of steps so far.
     pub(crate) steps: usize,
     decay: f64,
 }
@@ -37,7 +38,7 @@ impl AdamW {
         Ok(Self { tracked: parameters.into_iter().map(track).collect::<Result<_>>()?, steps: 0, decay })
     }
 
-    /// One step down the gradients at this rate; what has no gradient stays.
+    /// One step along the negative gradients at this rate. Variables without a gradient do not change.
     pub(crate) fn step(&mut self, gradients: &GradStore, rate: f64) -> Result<()> {
         self.steps += 1;
         let scale = self.clipping(gradients)?;
@@ -56,7 +57,7 @@ impl AdamW {
         Ok(())
     }
 
-    /// By what all gradients are multiplied to be no longer than [`LONGEST`].
+    /// The factor that limits the length of all gradients together to [`LONGEST`].
     fn clipping(&self, gradients: &GradStore) -> Result<f64> {
         let mut sum = 0.0;
         for tracked in &self.tracked {
@@ -69,7 +70,7 @@ impl AdamW {
     }
 }
 
-/// The rate of a step: up in a line over the first twentieth, then down to a hundredth of `peak` by half a cosine.
+/// The rate of a step: linear growth over the first twentieth of the steps, then half a cosine down to a hundredth of `peak`.
 pub(crate) fn rate(step: usize, steps: usize, peak: f64) -> f64 {
     let warm = (steps / 20).max(1);
     if step < warm {

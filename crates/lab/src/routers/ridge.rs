@@ -4,7 +4,7 @@ use crate::data::Samples;
 use crate::routers::TrainError;
 use nalgebra::{DMatrix, DVector};
 
-/// y ≈ x·W + b, with the penalty on W.
+/// y ≈ x·W + b, with a penalty on W.
 pub(crate) struct Fit {
     /// `[inputs, outputs]`.
     pub(crate) weight: DMatrix<f64>,
@@ -12,7 +12,7 @@ pub(crate) struct Fit {
     pub(crate) bias: DVector<f64>,
 }
 
-/// The products that every penalty shares: fit many penalties at the price of one pass over the data.
+/// The products that all penalties share, so that many penalties need one pass over the data.
 pub(crate) struct Normal {
     square: DMatrix<f64>,
     cross: DMatrix<f64>,
@@ -21,7 +21,7 @@ pub(crate) struct Normal {
 }
 
 impl Normal {
-    /// For outputs `[prompts, outputs]`. With `centred`, b is the means' difference; without, it is zero.
+    /// The products for outputs `[prompts, outputs]`. With `centred`, b is fitted too; without, it is zero.
     pub(crate) fn new(samples: &Samples, outputs: &DMatrix<f64>, centred: bool) -> Self {
         let embeddings = samples.embeddings();
         let mut x = DMatrix::from_row_iterator(
@@ -41,8 +41,8 @@ impl Normal {
         Self { square: x.tr_mul(&x), cross: x.tr_mul(&y), input_mean, output_mean }
     }
 
-    /// The fit under a penalty, which is relative to the mean square of an input: the same number means the same on
-    /// embeddings of any scale and on splits of any size.
+    /// The fit under a penalty. The penalty is relative to the mean square of the inputs, so that a number has the same meaning
+    /// for embeddings of any scale and splits of any size.
     pub(crate) fn fit(&self, penalty: f64) -> Result<Fit, TrainError> {
         let inputs = self.square.nrows();
         let mut square = self.square.clone();
@@ -62,7 +62,7 @@ mod tests {
     use blindroute_routing::bundle::Matrix;
 
     #[test]
-    fn a_line_is_found_and_shrunk() {
+    fn a_line_is_found_and_the_penalty_shrinks_its_slope() {
         let x = [-1.0f32, 0.0, 1.0];
         let embeddings = Matrix::new(3, 1, x.to_vec()).unwrap();
         let samples = Samples::new(embeddings, Matrix::from_fn(3, 2, |_, _| 0.0)).unwrap();

@@ -6,18 +6,18 @@ use crate::routers::{TrainError, cscr, direct, uniroute};
 use blindroute_routing::bundle::{Bundle, BundleError, Matrix, Router, Rule};
 use serde::Serialize;
 
-/// Which router to train, and how.
+/// The kind of router to train, and its options.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
     /// Clusters and errors ([`uniroute`]).
     UniRoute(uniroute::Options),
     /// Predicted scores ([`direct`]).
     Direct(direct::Options),
-    /// A head and descriptors ([`cscr`]).
+    /// A projection and descriptors ([`cscr`]).
     Cscr(cscr::Options),
 }
 
-/// What the validation split decided.
+/// The settings that were chosen on the validation split.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Chosen {
@@ -26,14 +26,14 @@ pub enum Chosen {
         /// The combination that won.
         #[serde(flatten)]
         best: uniroute::Trial,
-        /// All that were tried.
+        /// All combinations that were tried.
         tried: Vec<uniroute::Trial>,
     },
     /// For the direct router.
     Direct {
         /// The penalty that won.
         penalty: f64,
-        /// Its area on the validation split.
+        /// The area on the validation split.
         area: f64,
     },
     /// For CSCR.
@@ -41,23 +41,23 @@ pub enum Chosen {
         /// The combination that won.
         #[serde(flatten)]
         best: cscr::Trial,
-        /// All that were tried.
+        /// All combinations that were tried.
         tried: Vec<cscr::Trial>,
     },
 }
 
-/// A bundle with a new router, and what the router is worth.
+/// A bundle with a new router, and the router's results.
 #[derive(Debug)]
 pub struct Trained {
-    /// The bundle: the data set's models, the new router, and the other routers where they are for the same models.
+    /// The bundle: the data set's models, the new router, and the other routers if they are for the same models.
     pub bundle: Bundle,
-    /// Routers of the given bundle that are for other models and so are gone.
+    /// Routers of the given bundle that were dropped because they are for other models.
     pub dropped: Vec<String>,
-    /// What the validation split decided.
+    /// The settings that were chosen on the validation split.
     pub chosen: Chosen,
-    /// On the split by which settings were chosen.
+    /// Results on the split that settings were chosen on.
     pub valid: Report,
-    /// On the split that nothing was chosen by.
+    /// Results on the split that nothing was chosen on.
     pub test: Report,
 }
 
@@ -76,11 +76,12 @@ pub enum TrainRouterError {
     Bundle(#[from] BundleError),
 }
 
-/// Trains a router on the train split, chooses on the valid split, and puts it into the bundle under `name`; a router of
-/// that name is replaced. A new UniRoute router comes first and so is the default; others come last.
+/// Trains a router on the train split, chooses its settings on the valid split, and puts it into the bundle under `name`,
+/// replacing a router of that name. A new UniRoute router comes first and is the default; others come last.
 ///
-/// `embeddings` are of all prompts of the data set, by the bundle's encoder ([`crate::encoders::embed_dataset`]). `source` says
-/// for people what the router was trained on, under which licence; it becomes a line of the bundle's origin.
+/// `embeddings` are those of all prompts of the data set by the bundle's encoder
+/// ([`embed_dataset`](crate::encoders::embed_dataset)). `source` describes what the router was trained on and under which
+/// licence; it becomes a line of the bundle's origin.
 pub fn train_router(
     bundle: Bundle,
     dataset: &Dataset,
@@ -132,7 +133,7 @@ pub fn train_router(
     Ok(Trained { bundle: Bundle::new(parts)?, dropped, chosen, valid, test })
 }
 
-/// The origin with this router's line, where its old one was or last, and without those of routers that are gone.
+/// The origin with this router's line, in the place of its old line or at the end, and without the lines of dropped routers.
 fn with_source(origin: &str, dropped: &[String], name: &str, source: &str) -> String {
     let prefix = format!("router {name}: ");
     let new = format!("{prefix}{}", source.split_whitespace().collect::<Vec<_>>().join(" "));
@@ -152,7 +153,7 @@ mod tests {
     use blindroute_routing::bundle::Model;
 
     #[test]
-    fn each_router_has_one_line_of_origin() {
+    fn the_origin_has_one_line_per_router() {
         let origin = with_source("encoder: public", &[], "uniroute", "set A,\nMIT");
         assert_eq!(origin, "encoder: public\nrouter uniroute: set A, MIT");
         let origin = with_source(&origin, &[], "direct", "set A");
@@ -166,7 +167,7 @@ mod tests {
         );
     }
 
-    /// The shipped encoder with no routers, and a made-up data set with its embeddings.
+    /// The shipped encoder without routers, and a synthetic data set with its embeddings.
     fn case(models: usize) -> (Bundle, Dataset, Matrix) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
         let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();

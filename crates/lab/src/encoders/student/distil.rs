@@ -223,7 +223,7 @@ fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec
     ];
     for (what, found, expected) in sizes {
         if found != expected {
-            return wrong(what, found, format!("the teacher's, {expected}"));
+            return wrong(what, found, format!("{expected}, as in the teacher"));
         }
     }
     Ok((1..=student.layers).map(|layer| (layer * teacher.layers).div_ceil(student.layers) - 1).collect())

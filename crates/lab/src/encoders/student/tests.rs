@@ -18,7 +18,7 @@ const VARIANTS: [(Attention, Activation); 4] = [
     (Attention::TwoRelu, Activation::Relu),
 ];
 
-/// Made-up encoders of every kind.
+/// Synthetic encoders of every kind.
 fn encoders() -> Vec<Bundle> {
     let mut all: Vec<Bundle> = VARIANTS.iter().map(|(attention, ffn)| small_encoder(*attention, *ffn)).collect();
     let mut parts = small_encoder(Attention::TwoRelu, Activation::Relu).into_parts();
@@ -46,9 +46,9 @@ fn options(encoder: EncoderConfig, steps: usize) -> Options {
     Options { steps, tokens: 64, texts: 8, rate: 3e-3, precision: Precision::Exact, ..Options::new(encoder) }
 }
 
-/// What training computes is what the secure program's clear interpreter computes.
+/// Training computes the same function as the secure program's clear interpreter.
 #[test]
-fn the_forward_pass_is_the_programs() {
+fn the_forward_pass_equals_the_program() {
     for bundle in encoders() {
         let texts = texts();
         let clear = ClearEmbedder::new(&bundle).unwrap().embed(&texts).unwrap();
@@ -63,9 +63,9 @@ fn the_forward_pass_is_the_programs() {
     }
 }
 
-/// Every parameter's gradient, against the loss's own slope, in f64.
+/// Every parameter's gradient equals the slope of the loss, in f64.
 #[test]
-fn gradients_are_the_slopes() {
+fn gradients_equal_slopes() {
     let double = |batch: Batch| Batch {
         input: batch.input.to_dtype(DType::F64).unwrap(),
         mask: batch.mask.to_dtype(DType::F64).unwrap(),
@@ -91,7 +91,7 @@ fn gradients_are_the_slopes() {
             let gradient = gradient.flatten_all().unwrap().to_vec1::<f64>().unwrap();
             let before = variable.as_detached_tensor().copy().unwrap();
             let values = before.flatten_all().unwrap().to_vec1::<f64>().unwrap();
-            // Keys' biases shift all scores of a query alike: softmax does not see them.
+            // Biases of keys shift all scores of a query by the same amount, which softmax ignores.
             for index in [0, values.len() / 3, values.len() - 1] {
                 let at = |shift: f64| {
                     let mut values = values.clone();
@@ -115,7 +115,7 @@ fn gradients_are_the_slopes() {
 }
 
 #[test]
-fn a_student_comes_near_its_teacher_and_is_a_bundle() {
+fn a_student_approaches_its_teacher_and_is_a_bundle() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
     let corpus = Corpus::new(texts()).unwrap();
     let programs = [
@@ -140,9 +140,9 @@ fn a_student_comes_near_its_teacher_and_is_a_bundle() {
     }
 }
 
-/// A student of few bits: what is stored is what was trained, and better than rounding a student that knew nothing of it.
+/// A student of few bits: the stored weights are the trained ones, and are better than rounding after training.
 #[test]
-fn few_bits_are_trained_for() {
+fn training_accounts_for_few_bits() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
     let corpus = Corpus::new(texts()).unwrap();
     let encoder = EncoderConfig { attention: Attention::TwoRelu, ..teacher.parts().encoder.clone() };
@@ -167,7 +167,7 @@ fn few_bits_are_trained_for() {
     let rounded = distance_of(&Bundle::new(parts).unwrap());
     assert!(aware < 0.7 * rounded, "{aware} trained for it, {rounded} rounded afterwards");
 
-    // The network's forward pass with rounding is that of the stored weights without.
+    // The forward pass with rounding equals that of the stored weights without rounding.
     let parts = student.parts();
     let views: Vec<Vec<u32>> = texts();
     let views: Vec<&[u32]> = views.iter().map(Vec::as_slice).collect();
@@ -182,7 +182,7 @@ fn few_bits_are_trained_for() {
 }
 
 #[test]
-fn a_cut_training_ends_as_an_uninterrupted_one() {
+fn an_interrupted_training_ends_like_an_uninterrupted_one() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
     let corpus = Corpus::new(texts()).unwrap();
     let mut options = options(teacher.parts().encoder.clone(), 120);
@@ -191,7 +191,7 @@ fn a_cut_training_ends_as_an_uninterrupted_one() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    // Cut by a panic between two checkpoints: the steps since the last one are done again.
+    // Interrupted by a panic between two checkpoints: the steps since the last checkpoint are repeated.
     let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         distil(&course(&teacher, &corpus), &options, Some(&path), &mut |progress| assert!(progress.step < 73)).unwrap()
     }));
@@ -203,13 +203,13 @@ fn a_cut_training_ends_as_an_uninterrupted_one() {
 
     let other = Options { seed: 1, ..options.clone() };
     let error = distil(&course(&teacher, &corpus), &other, Some(&path), &mut |_| ()).unwrap_err().to_string();
-    assert!(error.contains("of a training with other options or texts"), "{error}");
+    assert!(error.contains("belongs to a training with other options or texts"), "{error}");
     std::fs::write(&path, b"nonsense").unwrap();
     let error = distil(&course(&teacher, &corpus), &options, Some(&path), &mut |_| ()).unwrap_err().to_string();
     assert!(error.contains("could not use the checkpoint"), "{error}");
 }
 
-/// A teacher with a router, and a table in which the first letter of a prompt decides which of two models is right.
+/// A teacher with a router, and a table in which the first token of a prompt decides which of two models is right.
 fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::routers::TrainError> {
     let texts = texts();
     let scores = Matrix::from_fn(texts.len(), 2, |row, model| f32::from(u8::from(texts[row][0] as usize % 2 == model)));
@@ -233,7 +233,7 @@ fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::route
 }
 
 #[test]
-fn lessons_teach_routing_without_leaving_the_teacher() {
+fn lessons_improve_routing_and_keep_close_to_the_teacher() {
     let plain = small_encoder(Attention::Softmax, Activation::Gelu);
     let corpus = Corpus::new(texts()).unwrap();
     let mut options = options(plain.parts().encoder.clone(), 150);
@@ -259,7 +259,7 @@ fn lessons_teach_routing_without_leaving_the_teacher() {
     let right = texts.iter().zip(&embeddings).filter(|(text, e)| choose(rule, e, 0.0) == text[0] as usize % 2);
     assert!(right.count() >= 21, "of 24");
 
-    // A bound that holds from the first lets β shrink, one that cannot hold makes it grow.
+    // A bound that always holds lets β shrink. A bound that can never hold makes it grow.
     let beta = |bound| learn(Tie::Trust(bound)).1.last().unwrap().routing.unwrap().1;
     let (loose, tight) = (beta(1e3), beta(1e-6));
     assert!(loose < 0.1 && tight > 10.0, "{loose}, {tight}");
@@ -288,7 +288,7 @@ fn lessons_resume_and_start_from_a_student() {
     assert!(error.to_string().contains("other options or texts"), "{error}");
 }
 
-/// A student of another program starts nearer when it starts from an earlier student than from the teacher.
+/// A student of another program is closer to the teacher when it starts from an earlier student than from the teacher.
 #[test]
 fn a_cheaper_student_starts_from_an_earlier_one() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
@@ -307,7 +307,7 @@ fn a_cheaper_student_starts_from_an_earlier_one() {
 }
 
 #[test]
-fn impossible_lessons_say_so() {
+fn impossible_lessons_are_refused() {
     let plain = small_encoder(Attention::Softmax, Activation::Gelu);
     let fault = |tie| lessons(&plain, tie).unwrap_err().to_string();
     assert!(fault(Tie::Weight(0.0)).contains("above 0"));
@@ -318,11 +318,11 @@ fn impossible_lessons_say_so() {
         let scores = Matrix::from_fn(rows, 2, |_, _| 1.0);
         Lessons::new(Corpus::new(texts()).unwrap(), scores, router, Tie::Weight(1.0)).unwrap_err().to_string()
     };
-    assert!(new(7, router).contains("the number of tokenised prompts is 24 and must be 7"));
+    assert!(new(7, router).contains("the number of tokenised prompts is 24, expected 7"));
     let cost = Matrix::new(1, 2, vec![0.5, 1.0]).unwrap();
     let direct = Direct { weight: Matrix::from_fn(8, 2, |_, _| 0.0), bias: cost.clone(), cost };
     let direct = Router { name: "direct".to_owned(), lambda: 0.0, rule: Rule::Direct(direct) };
-    assert!(new(24, &direct).contains("router without a head"));
+    assert!(new(24, &direct).contains("router without a projection"));
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn a_smaller_student_starts_from_the_teachers_best_parts() {
         change(&mut encoder);
         distil(&course(&teacher, &corpus), &options(encoder, 1), None, &mut |_| ()).unwrap_err().to_string()
     };
-    assert!(refused(|encoder| encoder.layers = 3).contains("number of layers is 3, it must be from 1 to 2"));
+    assert!(refused(|encoder| encoder.layers = 3).contains("number of layers is 3, expected from 1 to 2"));
     assert!(refused(|encoder| encoder.ffn = 17).contains("feed-forward width is 17"));
-    assert!(refused(|encoder| encoder.hidden = 16).contains("width is 16, it must be the teacher's, 8"));
+    assert!(refused(|encoder| encoder.hidden = 16).contains("width is 16, expected 8, as in the teacher"));
 }

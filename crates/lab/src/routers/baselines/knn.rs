@@ -1,7 +1,7 @@
-//! Nearest neighbours: a model's score is predicted as its mean over the k train prompts most like this one.
+//! Nearest neighbours: a model's score is predicted as its mean over the k train prompts most similar to this one.
 //!
-//! Likeness is the cosine of embeddings; of equals, the earlier prompt. k is the one with the largest
-//! [`evaluation::hull_area`] on the validation split, of equals the largest k.
+//! Similarity is the cosine of embeddings; on ties the earlier prompt comes first. k is the number with the largest
+//! [`evaluation::hull_area`] on the validation split; on ties the largest k wins.
 
 use crate::data::Samples;
 use crate::data::vector::{dot, unit};
@@ -9,10 +9,10 @@ use crate::evaluation::{self, Outcomes, Run};
 use crate::routers::TrainError;
 use rayon::prelude::*;
 
-/// What to try.
+/// The numbers to try.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// Numbers of neighbours; those above the number of train prompts are passed over.
+    /// Numbers of neighbours. Numbers above the number of train prompts are skipped.
     pub neighbours: Vec<usize>,
 }
 
@@ -25,17 +25,17 @@ impl Default for Options {
 /// A trained router: the train split itself.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// How many neighbours.
+    /// The number of neighbours.
     pub neighbours: usize,
-    /// Their area on the validation split.
+    /// The area on the validation split.
     pub area: f64,
-    /// Unit vectors of the train prompts.
+    /// Embeddings of the train prompts at unit length.
     points: Vec<Vec<f32>>,
     train: Samples,
     cost: Vec<f32>,
 }
 
-/// Keeps `train`, chooses on `valid`; `cost` is [`relative_costs`](crate::data::relative_costs) of the pool.
+/// Keeps `train` and chooses on `valid`. `cost` is [`relative_costs`](crate::data::relative_costs) of the pool.
 pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
     train.check(valid, cost)?;
     let hint = "give one from 1 to the number of train prompts";
@@ -58,16 +58,16 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
 }
 
 impl Fitted {
-    /// What it chooses for each prompt with each weight of cost.
+    /// The choice for each prompt with each weight of cost.
     ///
     /// # Panics
-    /// If the samples' embeddings are not as long as those it was trained on.
+    /// If the embeddings have another width than those of the train split.
     pub fn run(&self, samples: &Samples, lambdas: &[f32]) -> Run {
         run(&nearest(&self.points, samples, self.neighbours), self.neighbours, &self.train, &self.cost, lambdas)
     }
 }
 
-/// For each prompt the places of the train prompts most like it, the nearest first.
+/// For each prompt the indices of the most similar train prompts, the nearest first.
 fn nearest(points: &[Vec<f32>], samples: &Samples, count: usize) -> Vec<Vec<usize>> {
     let rows: Vec<&[f32]> = samples.embeddings().iter_rows().collect();
     let one = |embedding: &&[f32]| {
@@ -111,12 +111,12 @@ mod tests {
 
     #[test]
     fn neighbours_by_hand() {
-        // Directions count, lengths do not.
+        // Only directions count, not lengths.
         let points = [[1.0, 0.0], [0.8, 0.6], [0.0, 1.0]].map(|point| unit(&point));
         let samples = Samples::new(matrix(2, 2, &[9.0, 2.0, 0.1, 0.9]), matrix(2, 2, &[0.0; 4])).unwrap();
         assert_eq!(nearest(&points, &samples, 3), [[0, 1, 2], [2, 1, 0]]);
         assert_eq!(nearest(&points, &samples, 1), [[0], [2]]);
-        // Equals: the earlier first.
+        // On a tie the earlier one is first.
         let alike = [unit(&[1.0, 0.0]), unit(&[2.0, 0.0])];
         assert_eq!(nearest(&alike, &samples, 1), [[0], [0]]);
 
@@ -133,7 +133,7 @@ mod tests {
     fn the_number_is_chosen_on_the_validation_split() {
         let (train_split, valid, test, cost) = synthetic(8, 5);
         let fitted = train(&train_split, &valid, &cost, &Options::default()).unwrap();
-        // 50 train prompts a topic, and noise: one neighbour is too few.
+        // 50 train prompts per topic, with noise: one neighbour is too few.
         assert!((3..=50).contains(&fitted.neighbours), "{}", fitted.neighbours);
         let outcomes = Outcomes::by_price(test.scores().clone(), &cost).unwrap();
         let points = evaluation::points(&fitted.run(&test, &[0.0]), &outcomes);

@@ -1,6 +1,6 @@
-//! A small network: each model's score is predicted by one hidden layer on the embedding, all models at once.
+//! A small neural network with one hidden layer that predicts the scores of all models from the embedding.
 //!
-//! The loss is the mean square error; the pass with the largest [`evaluation::hull_area`] on the validation split is kept.
+//! The loss is the mean square error. The pass with the largest [`evaluation::hull_area`] on the validation split is kept.
 
 use crate::data::Samples;
 use crate::data::vector::unit;
@@ -14,17 +14,17 @@ use rand_chacha::rand_core::SeedableRng;
 /// How to train.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Width of the hidden layer.
+    /// The width of the hidden layer.
     pub width: usize,
-    /// The most passes over the train split.
+    /// The maximum number of passes over the train split.
     pub passes: usize,
-    /// Prompts of a step.
+    /// Prompts per step.
     pub batch: usize,
     /// The largest learning rate.
     pub rate: f64,
     /// AdamW's weight decay.
     pub decay: f64,
-    /// Every draw follows from it.
+    /// The seed of all random draws.
     pub seed: u64,
 }
 
@@ -34,10 +34,10 @@ impl Default for Options {
     }
 }
 
-/// A trained network.
+/// A trained neural network.
 #[derive(Clone, Debug)]
 pub struct Fitted {
-    /// After how many passes.
+    /// The number of passes.
     pub passes: usize,
     /// The area on the validation split.
     pub area: f64,
@@ -45,11 +45,11 @@ pub struct Fitted {
     cost: Vec<f32>,
 }
 
-/// Trains on `train`, chooses on `valid`; `cost` is [`relative_costs`](crate::data::relative_costs) of the pool.
+/// Trains on `train` and chooses on `valid`. `cost` is [`relative_costs`](crate::data::relative_costs) of the pool.
 pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
     train.check(valid, cost)?;
     if options.width == 0 || options.passes == 0 || options.batch == 0 {
-        return Err(TrainError::Options { what: "size of zero", hint: "width, passes and batch are at least 1" });
+        return Err(TrainError::Options { what: "size of zero", hint: "width, passes and batch must be at least 1" });
     }
     let device = Device::Cpu;
     let (hidden, models) = (train.embeddings().columns(), train.models());
@@ -79,7 +79,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
             let rate = rate(optimiser.steps, steps, options.rate);
             optimiser.step(&loss.backward()?, rate)?;
         }
-        // Variables change in place; what is kept must not.
+        // Variables change in place, so the kept layers are copies.
         let [w1, b1, w2, b2] = &layers;
         let layers = [w1.copy()?.detach(), b1.copy()?.detach(), w2.copy()?.detach(), b2.copy()?.detach()];
         let mut fitted = Fitted { passes: pass, area: 0.0, layers, cost: cost.to_vec() };
@@ -93,14 +93,14 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
 }
 
 impl Fitted {
-    /// What it chooses for each prompt with each weight of cost.
+    /// The choice for each prompt with each weight of cost.
     pub fn run(&self, samples: &Samples, lambdas: &[f32]) -> Result<Run, TrainError> {
         let predicted: Vec<Vec<f32>> = forward(&self.layers, &inputs(samples, &Device::Cpu)?)?.to_vec2()?;
         Ok(evaluation::run_of_utilities(&predicted, &self.cost, lambdas))
     }
 }
 
-/// Embeddings at a length that makes their numbers about 1.
+/// Embeddings at a length that makes their entries about 1.
 fn inputs(samples: &Samples, device: &Device) -> candle_core::Result<Tensor> {
     let embeddings = samples.embeddings();
     let data: Vec<f32> = embeddings.iter_rows().flat_map(unit).collect();
@@ -117,7 +117,7 @@ mod tests {
     use crate::data::synthetic::synthetic;
 
     #[test]
-    fn it_beats_the_hull_and_follows_from_its_seed() {
+    fn it_beats_the_hull_and_is_reproducible() {
         let (train_split, valid, test, cost) = synthetic(8, 5);
         let options = Options { passes: 12, rate: 3e-3, ..Default::default() };
         let fitted = train(&train_split, &valid, &cost, &options).unwrap();
@@ -126,7 +126,7 @@ mod tests {
         let area = evaluation::hull_area(&evaluation::points(&run, &outcomes));
         let hull = evaluation::hull_area(&evaluation::singles(&test, &cost));
         assert!(area > hull + 0.1, "{area} against {hull}");
-        // What is kept is of its own pass, not of the last.
+        // The kept layers are those of the best pass, not of the last one.
         let again = train(&train_split, &valid, &cost, &options).unwrap();
         assert_eq!(again.run(&test, &[0.1]).unwrap(), fitted.run(&test, &[0.1]).unwrap());
         let kept = fitted.run(&valid, &evaluation::lambdas()).unwrap();

@@ -1,4 +1,4 @@
-//! Routers that only evaluation needs: what ours are compared with.
+//! Routers that are compared with the others in an evaluation, and that no bundle holds.
 
 pub mod knn;
 pub mod mlp;

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_the_slopes() {
+    fn gradients_equal_slopes() {
         let bands = Bands::new(&[0.1, 0.4, 1.0], &Spectrum::default(), DType::F64, &Device::Cpu).unwrap();
         let scores = tensor(&[[1.0, 0.0, 0.5], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]]);
         let values = [[0.5, 0.1, -0.3], [0.2, 0.9, 0.0], [-0.7, 0.3, 0.6]];

@@ -99,8 +99,6 @@ pub struct Trial {
 pub struct Fitted {
     /// The router.
     pub router: Cscr,
-    /// The reference for descriptors of models that are added later; none if descriptors were given.
-    pub probe: Option<Probe>,
     /// The default weight of cost.
     pub lambda: f32,
     /// Score and cost at that weight on the validation split.
@@ -109,6 +107,8 @@ pub struct Fitted {
     pub chosen: Trial,
     /// All combinations that were tried, in order.
     pub tried: Vec<Trial>,
+    /// The reference for descriptors of models that are added later; none if descriptors were given.
+    pub probe: Option<Probe>,
 }
 
 /// Trains on `train` and chooses on `valid`. `cost` is [`relative_costs`](crate::data::relative_costs) of the pool. Calls
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn specialists_are_found_where_they_are() {
+    fn prompts_go_to_their_specialists() {
         let (train_split, valid, test, cost) = synthetic(8, 6);
         let mut told = 0;
         let fitted = train(&train_split, &valid, &cost, &quick(), &mut |_| told += 1).unwrap();
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_options_say_so() {
+    fn impossible_options_are_refused() {
         let (train_split, valid, _, cost) = synthetic(4, 3);
         let fault =
             |options: Options| train(&train_split, &valid, &cost, &options, &mut |_| ()).unwrap_err().to_string();

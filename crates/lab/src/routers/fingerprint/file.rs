@@ -1,4 +1,4 @@
-//! The file that keeps fingerprints: `train cscr --descriptors` and `bundle add` take it.
+//! The file of fingerprints, which `train cscr --descriptors` and `bundle add` read.
 
 use super::{Kind, MOST_TOP_LOGPROBS, Options, Probes, rows};
 use crate::data::DataError;
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "blindroute-fingerprints";
 const VERSION: u32 = 1;
-/// Far more than thousands of models need.
+/// More than thousands of models need.
 const MAX_BYTES: u64 = 256 << 20;
 const HINT: &str = "make fingerprints with `blindroute fingerprint`";
 
-/// Models' descriptors, and what they were measured by. It holds no probe.
+/// Descriptors of models, and how they were measured. It has no text of a probe.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprints {
     format: String,
@@ -21,17 +21,17 @@ pub struct Fingerprints {
     kind: Kind,
     /// The digest of the probes' texts.
     probes: String,
-    /// The most tokens of an answer.
+    /// The maximum number of tokens per answer.
     tokens: usize,
-    /// How many of the likeliest tokens at each place a footprint was made of. Files of before it was told have OpenAI's.
+    /// How many of the most likely tokens at each position a footprint uses. Older files lack it; then it is OpenAI's number.
     #[serde(default = "most_top_logprobs")]
     top_logprobs: u32,
-    /// Who judged perplexity; each model itself if nobody is named.
+    /// The scorer of perplexity; without one each model rated itself.
     scorer: Option<String>,
     models: Vec<Fingerprint>,
 }
 
-/// One model's.
+/// The descriptor of one model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Fingerprint {
     name: String,
@@ -42,11 +42,11 @@ struct Fingerprint {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FingerprintsError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error(transparent)]
     File(#[from] DataError),
-    /// It holds something else.
-    #[error("{} holds no fingerprints ({problem}); make them with `blindroute fingerprint`", .path.display())]
+    /// The file is not a file of fingerprints.
+    #[error("{} is not a file of fingerprints ({problem}); make one with `blindroute fingerprint`", .path.display())]
     Content {
         /// Which file.
         path: PathBuf,
@@ -62,7 +62,7 @@ pub enum FingerprintsError {
 }
 
 impl Fingerprints {
-    /// None yet, to be measured in this way.
+    /// An empty set of fingerprints, to be measured in this way.
     pub fn new(options: &Options, probes: &Probes, scorer: Option<&str>) -> Self {
         let scorer = scorer.filter(|_| options.kind == Kind::Perplexity).map(str::to_owned);
         Self {
@@ -71,7 +71,7 @@ impl Fingerprints {
             kind: options.kind,
             probes: probes.digest(),
             tokens: options.tokens,
-            // Perplexity does not look at them.
+            // Perplexity does not use them.
             top_logprobs: if options.kind == Kind::Footprint { options.top_logprobs } else { MOST_TOP_LOGPROBS },
             scorer,
             models: Vec::new(),
@@ -82,9 +82,9 @@ impl Fingerprints {
     pub fn read(path: &Path) -> Result<Self, FingerprintsError> {
         let content = |problem: &str| FingerprintsError::Content { path: path.to_owned(), problem: problem.to_owned() };
         let bytes = Text::read(path, MAX_BYTES, HINT)?;
-        let read: Self = serde_json::from_slice(&bytes).map_err(|_| content("it is not JSON of their shape"))?;
+        let read: Self = serde_json::from_slice(&bytes).map_err(|_| content("it is not JSON of the expected shape"))?;
         if read.format != FORMAT || read.version != VERSION {
-            return Err(content("they are of another version"));
+            return Err(content("its format or version is another one"));
         }
         for model in &read.models {
             Model::check_name(&model.name).map_err(|problem| content(&format!("a model's name {problem}")))?;
@@ -93,12 +93,12 @@ impl Fingerprints {
             !model.descriptor.is_empty() && model.descriptor.iter().all(|entry| entry.is_finite())
         };
         if !(read.is_one_width() && read.models.iter().all(good)) {
-            return Err(content("the descriptors are not all of one width, or not of numbers"));
+            return Err(content("the descriptors are not all of one width, or have numbers that are not finite"));
         }
         Ok(read)
     }
 
-    /// Whether both were measured alike, so that their descriptors can be compared if they are of one width.
+    /// Whether both were measured in the same way, so that descriptors of equal width can be compared.
     pub fn compares_with(&self, other: &Self) -> bool {
         let plain = |of: &Self| Self { models: Vec::new(), ..of.clone() };
         plain(self) == plain(other)
@@ -109,7 +109,7 @@ impl Fingerprints {
         self.models.iter().any(|known| known.name == model)
     }
 
-    /// Adds a model's, or replaces it.
+    /// Adds the descriptor of a model, or replaces it.
     pub fn insert(&mut self, model: &str, descriptor: Vec<f32>) {
         self.models.retain(|known| known.name != model);
         self.models.push(Fingerprint { name: model.to_owned(), descriptor });
@@ -120,12 +120,12 @@ impl Fingerprints {
         self.models.windows(2).all(|pair| pair[0].descriptor.len() == pair[1].descriptor.len())
     }
 
-    /// How many of the likeliest tokens at each place were asked for.
+    /// How many of the most likely tokens were requested at each position.
     pub fn top_logprobs(&self) -> u32 {
         self.top_logprobs
     }
 
-    /// How many models.
+    /// The number of models.
     pub fn len(&self) -> usize {
         self.models.len()
     }
@@ -143,11 +143,11 @@ impl Fingerprints {
             known.map(|known| known.descriptor.as_slice()).ok_or_else(|| missing(model))
         });
         let found = found.collect::<Result<Vec<_>, _>>()?;
-        // The widths are equal, `read` and `insert` of one measurement see to that.
+        // `read` checks that the widths are equal, and one measurement gives equal widths.
         rows(&found).ok_or_else(|| FingerprintsError::Missing { model: String::new() })
     }
 
-    /// As a file's text.
+    /// The content of the file.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
@@ -185,7 +185,7 @@ mod tests {
         let other = Probes::read(&texts, 3).unwrap();
         assert!(!all.compares_with(&Fingerprints::new(&options(8), &other, None)));
 
-        // A file of before the number was told was measured with OpenAI's.
+        // A file without the number was measured with OpenAI's number.
         let told = all.to_json().unwrap();
         std::fs::write(&path, format!("\u{feff}{}", told.replace("\"top_logprobs\":20,", ""))).unwrap();
         assert_eq!(Fingerprints::read(&path).unwrap(), all);

@@ -1,14 +1,14 @@
-//! Descriptors of models from what they answer: CSCR's fingerprints (arXiv 2508.12491, section 4), through any endpoint
-//! that speaks OpenAI's protocol and tells log-probabilities.
+//! Descriptors of models from their answers: CSCR's fingerprints (arXiv 2508.12491, section 4), through any endpoint that speaks
+//! OpenAI's protocol and returns log-probabilities.
 //!
-//! - **Footprint**: which tokens a model thinks of. Over the first tokens of its answers to the probes, the mean probability of
-//!   each token. The paper takes the pool's common vocabulary; pools mix tokenizers, and a model that joins must not change
-//!   the others' descriptors, so tokens fall into buckets by a hash of their text. Square roots at unit length: the
-//!   product of two footprints is the overlap of two distributions (Bhattacharyya).
-//! - **Perplexity**: how surprising a model's answers are, probe by probe, to one scorer (or, without one, to the model itself):
-//!   the mean negative log-likelihood of each answer's tokens, less its mean over the probes, at unit length.
+//! - **Footprint**: the mean probability of each token over the first tokens of a model's answers to the probes. The paper uses
+//!   the pool's common vocabulary. But pools mix tokenizers, and a model that joins must not change the descriptors of the
+//!   others, so tokens are put into buckets by a hash of their text. The descriptor is the square roots at unit length, so that
+//!   the product of two footprints is the overlap of two distributions (Bhattacharyya).
+//! - **Perplexity**: how likely a model's answer to each probe is according to one scorer, or according to the model itself: the
+//!   mean negative log-likelihood of the answer's tokens, minus its mean over the probes, at unit length.
 //!
-//! Neither looks at other models: one can be measured alone, later, against the same probes.
+//! A fingerprint does not depend on other models, so a model can be measured later with the same probes.
 
 use crate::data::DataError;
 use crate::data::lines::texts;
@@ -17,39 +17,39 @@ use blindroute_routing::bundle::Matrix;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-mod endpoint;
+mod chat_endpoint;
 mod file;
 
-pub use endpoint::{Endpoint, EndpointError};
+pub use chat_endpoint::{ChatEndpoint, ChatEndpointError};
 pub use file::{Fingerprints, FingerprintsError};
 
-/// Which fingerprint.
+/// The kind of a fingerprint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Of the tokens that a model thinks of.
+    /// Mean token probabilities.
     Footprint,
-    /// Of how surprising its answers are.
+    /// How likely the answers are.
     Perplexity,
 }
 
-/// How to measure. Two descriptors can be compared if these, the probes and the scorer are the same.
+/// How to measure. Two descriptors can be compared if these options, the probes and the scorer are the same.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// Which fingerprint.
+    /// The kind of a fingerprint.
     pub kind: Kind,
-    /// The most tokens of an answer.
+    /// The maximum number of tokens per answer.
     pub tokens: usize,
-    /// The width of a footprint; a perplexity fingerprint has one number a probe.
+    /// The width of a footprint. A perplexity fingerprint has one number per probe.
     pub width: usize,
-    /// How many of the likeliest tokens at each place are asked for.
+    /// How many of the most likely tokens are requested at each position.
     pub top_logprobs: u32,
 }
 
-/// The most that OpenAI's endpoint tells of the likeliest tokens at a place.
+/// The largest number of most likely tokens that OpenAI's endpoint returns per position.
 pub const MOST_TOP_LOGPROBS: u32 = 20;
 
-/// Prompts whose answers are compared. `Debug` shows their number only.
+/// Prompts whose answers are compared. `Debug` shows only their number.
 pub struct Probes {
     texts: Vec<String>,
 }
@@ -64,10 +64,10 @@ impl std::fmt::Debug for Probes {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FingerprintError {
-    /// The endpoint did not answer as it must.
+    /// A request to the endpoint failed.
     #[error(transparent)]
-    Endpoint(#[from] EndpointError),
-    /// The answers tell nothing.
+    Endpoint(#[from] ChatEndpointError),
+    /// The answers give no fingerprint.
     #[error("{model} {problem}")]
     Answers {
         /// Which model.
@@ -78,39 +78,39 @@ pub enum FingerprintError {
 }
 
 impl FingerprintError {
-    /// Whether the endpoint would answer if it were asked for fewer of the likeliest tokens.
+    /// Whether the endpoint refused because too many of the most likely tokens were requested.
     pub fn is_of_top_logprobs(&self) -> bool {
-        matches!(self, Self::Endpoint(EndpointError::TopLogprobs { .. }))
+        matches!(self, Self::Endpoint(ChatEndpointError::TopLogprobs { .. }))
     }
 }
 
-/// The fewest probes that tell models apart at all.
+/// The smallest number of probes.
 const LEAST: usize = 2;
 const HINT: &str = "give a file of JSON lines with the field text or prompt";
 
 impl Probes {
-    /// The first `most` texts of a file of JSON lines, as [`crate::encoders::student::Corpus::read`] reads them.
+    /// Reads the first `most` texts of a file of JSON lines with the field `text` or `prompt`.
     pub fn read(path: &Path, most: usize) -> Result<Self, DataError> {
         let mut texts = texts(path, HINT)?;
         texts.truncate(most);
         if texts.len() < LEAST {
-            let problem = format!("it has {} prompts to learn from, at least {LEAST} are needed", texts.len());
+            let problem = format!("it has {} prompts of the train split, expected at least {LEAST}", texts.len());
             return Err(DataError::File { path: path.to_owned(), problem });
         }
         Ok(Self { texts })
     }
 
-    /// How many.
+    /// The number of probes.
     pub fn len(&self) -> usize {
         self.texts.len()
     }
 
-    /// Whether there are none; there always are.
+    /// Whether there are no probes; always false.
     pub fn is_empty(&self) -> bool {
         self.texts.is_empty()
     }
 
-    /// Names these very texts.
+    /// The digest of the texts.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for text in &self.texts {
@@ -121,21 +121,21 @@ impl Probes {
     }
 }
 
-/// One token of an answer: its own log-probability, and the likeliest tokens at its place.
+/// One token of an answer: its own log-probability, and the most likely tokens at its position.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
-    /// Natural logarithm.
+    /// The natural logarithm of the token's probability.
     pub logprob: f64,
-    /// Tokens and their log-probabilities.
+    /// The most likely tokens and their log-probabilities.
     pub likeliest: Vec<(String, f64)>,
 }
 
-/// A model's fingerprint. `scorer` (an endpoint and its model) judges perplexity; without one the model judges itself. Told
-/// after every probe.
+/// Measures a model's fingerprint. `scorer` (an endpoint and a model there) rates answers for perplexity; without one the model
+/// rates its own. Calls `on_probe` after every probe.
 pub fn fingerprint(
-    endpoint: &Endpoint,
+    endpoint: &ChatEndpoint,
     model: &str,
-    scorer: Option<(&Endpoint, &str)>,
+    scorer: Option<(&ChatEndpoint, &str)>,
     probes: &Probes,
     options: &Options,
     on_probe: &mut dyn FnMut(usize),
@@ -162,13 +162,15 @@ pub fn fingerprint(
         Kind::Perplexity => centred(&surprise),
     };
     let problem = match options.kind {
-        Kind::Footprint => "told no token's probability in any answer; use an endpoint that supports top_logprobs",
-        Kind::Perplexity => "gave answers that are all as likely, or none at all; give other probes, or more --tokens",
+        Kind::Footprint => "returned no token's probability in any answer; use an endpoint that supports top_logprobs",
+        Kind::Perplexity => {
+            "gave answers that are all equally likely, or no answers; use other probes, or more --tokens"
+        }
     };
     found.ok_or_else(|| FingerprintError::Answers { model: model.to_owned(), problem })
 }
 
-/// An empty answer surprises nobody.
+/// The mean negative log-likelihood; 0 for an empty answer.
 fn mean_surprise(logprobs: &[f64]) -> f64 {
     -logprobs.iter().sum::<f64>() / (logprobs.len().max(1)) as f64
 }
@@ -191,7 +193,7 @@ fn centred(values: &[f64]) -> Option<Vec<f32>> {
     tells.then(|| unit(&centred))
 }
 
-/// Rows of descriptors, one a model.
+/// Descriptors as rows, one per model.
 fn rows(descriptors: &[&[f32]]) -> Option<Matrix> {
     let width = descriptors.first()?.len();
     Matrix::new(descriptors.len(), width, descriptors.concat())
@@ -208,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_footprint_is_the_overlap_of_what_is_thought_of() {
+    fn products_of_footprints_are_overlaps_of_distributions() {
         let of = |steps: &[Step]| footprint(steps, 512).unwrap();
         let same = of(&[step(&[("yes", 0.9), ("no", 0.1)])]);
         let twice = of(&[step(&[("yes", 0.9), ("no", 0.1)]), step(&[("yes", 0.9), ("no", 0.1)])]);

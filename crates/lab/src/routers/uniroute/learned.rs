@@ -10,19 +10,20 @@ use candle_core::{D, Device, Tensor, Var};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-/// Weight of the whole split's error in the errors that the map is trained against: no cluster says never or always.
+/// Weight of the error over the whole split in the errors that the map is trained with, so that no error is exactly 0 or 1.
 pub(super) const SMOOTHING: f32 = 10.0;
-/// Passes over the train split, and after how many of them a map is offered.
+/// Passes over the train split.
 const PASSES: usize = 20;
+/// A map is returned after every this many passes.
 const OFFERED_EVERY: usize = 5;
 const BATCH: usize = 64;
 const RATE: f64 = 3e-3;
-/// What products of unit vectors are multiplied by in the softmax: neighbours share prompts at first, and need not at last.
+/// The factor of products of unit vectors in the softmax. At first a prompt belongs partly to several clusters.
 const SHARPNESS: f64 = 20.0;
-/// Predictions stay so far from 0 and 1.
+/// The smallest distance of predictions from 0 and 1.
 const MARGIN: f64 = 1e-4;
 
-/// Trained maps, each with the number of its passes: centroids `[K, hidden]`, the longest of length 1.
+/// Trained maps, each with its number of passes: centroids `[K, hidden]`, scaled so that the longest has length 1.
 pub(super) fn maps(
     train: &Samples,
     centroids: &Matrix,
@@ -56,7 +57,7 @@ pub(super) fn maps(
     Ok(offered)
 }
 
-/// The mean cross-entropy of outcomes `[B, M]` and what the mixture of clusters predicts.
+/// The mean cross-entropy of the outcomes `[B, M]` and the predictions of the mixture of clusters.
 fn loss(points: &Tensor, scores: &Tensor, map: &Tensor, errors: &Tensor) -> candle_core::Result<Tensor> {
     let products = (points.matmul(&map.t()?)? * SHARPNESS)?;
     let powers = products.broadcast_sub(&products.max_keepdim(D::Minus1)?.detach())?.exp()?;
@@ -68,7 +69,8 @@ fn loss(points: &Tensor, scores: &Tensor, map: &Tensor, errors: &Tensor) -> cand
     ((scores * right.log()?)? + missed)?.mean_all()?.neg()
 }
 
-/// At a scale that makes the longest centroid 1: the nearest is the same at any, and the secure head expects no longer ones.
+/// The map scaled so that the longest centroid has length 1, the maximum in the secure program. Scaling does not change which
+/// centroid is nearest.
 fn scaled(map: &Var) -> candle_core::Result<Matrix> {
     let map = tensors::matrix(map.as_tensor())?;
     let square = |row: &[f32]| row.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn gradients_are_the_slopes() {
+    fn gradients_equal_slopes() {
         let tensor = |rows: usize, columns: usize, seed: usize| {
             let data: Vec<f64> = (0..rows * columns).map(|i| ((i * 7 + seed) % 11) as f64 / 11.0 - 0.4).collect();
             Tensor::from_vec(data, (rows, columns), &Device::Cpu).unwrap()

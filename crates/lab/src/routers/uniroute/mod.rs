@@ -1,14 +1,14 @@
-//! Training a UniRoute router (arXiv 2502.08773): clusters of prompts, and how often each model fails in each.
+//! Training a UniRoute router (arXiv 2502.08773): clusters of prompts, and the error of each model in each cluster.
 //!
-//! Centroids come from spherical K-means on the train split's embeddings at unit length. A model's error in a cluster is
-//! 1 − its mean score there, drawn towards its error over the whole split as if `smoothing` further prompts of average
-//! kind were in the cluster: small clusters know little.
+//! Centroids come from spherical K-means on the embeddings of the train split at unit length. A model's error in a cluster is
+//! 1 − its mean score there. Because small clusters are uncertain, the error is smoothed towards the model's error over the
+//! whole split, as if the cluster had `smoothing` more prompts with that error.
 //!
-//! [`Map::Learned`] moves the centroids afterwards, so that prompts fall where the errors predict their outcomes best.
+//! [`Map::Learned`] then moves the centroids, so that the errors of a prompt's cluster predict its outcomes best.
 //!
-//! The number of clusters and the smoothing are those with the largest [`evaluation::hull_area`] on the validation split: the area
-//! looks at every weight of cost, so the choice does not hang on one. Of equals, fewer clusters and more smoothing. The
-//! default weight of cost is chosen last, by [`LambdaRule`].
+//! The number of clusters and the smoothing are those with the largest [`evaluation::hull_area`] on the validation split. This
+//! area covers every weight of cost, so the choice does not depend on one. On ties, fewer clusters and more smoothing win. The
+//! default weight of cost is chosen last, by a [`LambdaRule`].
 
 use crate::data::samples::cost_row;
 use crate::data::vector::{argmax, dot, unit};
@@ -21,36 +21,36 @@ use serde::Serialize;
 
 mod learned;
 
-/// How prompts find their cluster.
+/// How a prompt is assigned to a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Map {
     /// The nearest centroid of K-means.
     #[default]
     KMeans,
-    /// The paper's LearnedMap: centroids that are trained on the outcomes. Training mixes clusters by a softmax, as the
-    /// paper does; the router takes the nearest, so that the same secure program serves both maps.
+    /// The paper's LearnedMap: centroids trained on the outcomes. Training mixes clusters with a softmax, as in the paper. The
+    /// router uses the nearest centroid, so that one secure program serves both maps.
     Learned,
 }
 
-/// What to try.
+/// The combinations to try.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// How prompts find their cluster. A learned map is tried beside K-means, and kept where it is better.
+    /// How a prompt is assigned to a cluster. A learned map is tried beside K-means, and kept where it is better.
     pub map: Map,
-    /// Numbers of clusters; those above the number of train prompts are passed over.
+    /// Numbers of clusters. Numbers above the number of train prompts are skipped.
     pub clusters: Vec<usize>,
-    /// Centroids to keep instead of clustering, `[K, hidden]`: those of the encoder's teacher, whose clusters the student sees
-    /// nearly as the teacher does. Errors are counted anew.
+    /// Centroids to use instead of clustering, `[K, hidden]`: those of the encoder's teacher, whose embeddings the student
+    /// reproduces closely. Errors are computed again.
     pub start: Option<Matrix>,
-    /// Weights of the whole split's error, in prompts.
+    /// Weights of the error over the whole split, in numbers of prompts.
     pub smoothing: Vec<f32>,
     /// How the default weight of cost is chosen.
     pub lambda: LambdaRule,
-    /// Every draw follows from it.
+    /// The seed of all random draws.
     pub seed: u64,
-    /// How many starts each clustering has.
+    /// The number of starts of each clustering.
     pub restarts: u32,
-    /// The most rounds of one start.
+    /// The maximum number of rounds per start.
     pub rounds: u32,
 }
 
@@ -74,30 +74,31 @@ impl Default for Options {
 pub struct Trial {
     /// The number of clusters.
     pub clusters: usize,
-    /// The weight of the whole split's error.
+    /// The weight of the error over the whole split.
     pub smoothing: f32,
-    /// For how many passes over the train split the map was trained; 0 for K-means.
+    /// The number of passes over the train split in which the map was trained; 0 for K-means.
     pub passes: usize,
     /// The area on the validation split.
     pub area: f64,
 }
 
-/// A trained router, and why it is this one.
+/// A trained router, and the trials that led to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// Its numbers.
+    /// The router.
     pub router: UniRoute,
     /// The default weight of cost.
     pub lambda: f32,
-    /// What that reaches on the validation split.
+    /// Score and cost at that weight on the validation split.
     pub valid: Point,
     /// The combination that won.
     pub chosen: Trial,
-    /// All that were tried, in order.
+    /// All combinations that were tried, in order.
     pub tried: Vec<Trial>,
 }
 
-/// Trains on `train`, chooses on `valid`; `cost` is [`relative_costs`](crate::data::relative_costs) of the pool. Each trial is told as it ends.
+/// Trains on `train` and chooses on `valid`. `cost` is [`relative_costs`](crate::data::relative_costs) of the pool. Calls
+/// `on_trial` after each trial.
 pub fn train(
     train: &Samples,
     valid: &Samples,
@@ -107,7 +108,7 @@ pub fn train(
 ) -> Result<Fitted, TrainError> {
     train.check(valid, cost)?;
     if options.smoothing.iter().any(|smoothing| !(smoothing.is_finite() && *smoothing >= 0.0)) {
-        return Err(TrainError::Options { what: "smoothing below 0", hint: "give numbers from 0" });
+        return Err(TrainError::Options { what: "smoothing below 0", hint: "give numbers of at least 0" });
     }
     let starts = starts(train, options)?;
     let mut best: Option<(Trial, UniRoute)> = None;
@@ -151,7 +152,7 @@ pub fn train(
     Ok(Fitted { router, lambda, valid, chosen, tried })
 }
 
-/// The centroids to try before any of them is trained: those given, or each number's by K-means.
+/// The centroids to try before a map is trained: the given ones, or those of K-means for each number of clusters.
 fn starts(train: &Samples, options: &Options) -> Result<Vec<Matrix>, TrainError> {
     let width = train.embeddings().columns();
     if let Some(given) = &options.start {
@@ -179,7 +180,7 @@ fn places(samples: &Samples, centroids: &Matrix) -> Vec<usize> {
     samples.embeddings().iter_rows().map(nearest).collect()
 }
 
-/// Each model's error in each cluster, `[K, M]`: what a model needs to join.
+/// Each model's error in each cluster, `[K, M]`, from which a model can also join.
 pub(crate) fn cluster_errors(samples: &Samples, centroids: &Matrix, smoothing: f32) -> Matrix {
     errors(samples, &places(samples, centroids), centroids.rows(), smoothing)
 }
@@ -198,7 +199,7 @@ fn errors(samples: &Samples, places: &[usize], clusters: usize, smoothing: f32) 
     Matrix::from_fn(clusters, models, |cluster, model| {
         let weight = counts[cluster] + smoothing;
         let error = (sums[cluster * models + model] + smoothing * overall[model]) / weight;
-        // A cluster without a prompt and without smoothing knows the overall error only.
+        // Without a prompt and without smoothing, only the overall error is known.
         if weight > 0.0 { error as f32 } else { overall[model] as f32 }
     })
 }
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn specialists_are_found_where_they_are() {
+    fn prompts_go_to_their_specialists() {
         let (train_split, valid, test, cost) = synthetic(8, 5);
         let fitted = train(&train_split, &valid, &cost, &Options::default(), &mut |_| ()).unwrap();
         assert_eq!(fitted.tried.len(), 35);
@@ -259,7 +260,7 @@ mod tests {
         assert_eq!(of(Map::Learned), learned);
     }
 
-    /// A student that sees the teacher's space turned a little: the teacher's centroids serve, and its errors are counted anew.
+    /// A student whose embeddings are slightly rotated: the teacher's centroids work, and the errors are computed again.
     #[test]
     fn a_students_router_keeps_the_teachers_centroids() {
         let (train_split, valid, _, cost) = synthetic(8, 5);
@@ -290,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_options_say_so() {
+    fn impossible_options_are_refused() {
         let (train_split, valid, _, cost) = synthetic(4, 3);
         let options = Options { clusters: vec![0, 1 << 20], ..Default::default() };
         let error = train(&train_split, &valid, &cost, &options, &mut |_| ()).unwrap_err();

@@ -1,4 +1,4 @@
-//! A client for endpoints that speak OpenAI's protocol.
+//! A client for chat endpoints that speak OpenAI's protocol.
 
 use super::Step;
 use reqwest::StatusCode;
@@ -9,11 +9,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What can be wrong with an endpoint. No variant holds a probe or an answer.
+/// What can go wrong with an endpoint. No variant holds a probe or an answer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum EndpointError {
-    /// The client cannot be made.
+pub enum ChatEndpointError {
+    /// The client cannot be built.
     #[error("{what} cannot be used: {hint}")]
     Setting {
         /// Which setting.
@@ -21,86 +21,89 @@ pub enum EndpointError {
         /// What to do.
         hint: &'static str,
     },
-    /// No answer came.
-    #[error("{url} does not answer ({problem}); check the address, and that the endpoint runs")]
+    /// The endpoint refused because it returns fewer of the most likely tokens than requested.
+    #[error(
+        "{url} allows fewer than {asked} top_logprobs; give a smaller --top-logprobs, and another --out if the file was measured with another number"
+    )]
+    TopLogprobs {
+        /// The address.
+        url: String,
+        /// The number that was requested.
+        asked: u64,
+    },
+    /// There was no answer.
+    #[error("{url} does not answer ({problem}); check the address, and that the endpoint is running")]
     Unreachable {
-        /// Where.
+        /// The address.
         url: String,
         /// Why.
         problem: String,
     },
-    /// It refused.
-    #[error("{url} answered {status}{reason}; check the model's name, the key, and that it supports this request")]
+    /// The endpoint refused the request.
+    #[error(
+        "{url} answered {status}{reason}; check the model's name and the key, and that the endpoint supports this request"
+    )]
     Refused {
-        /// Where.
+        /// The address.
         url: String,
-        /// HTTP's.
+        /// The HTTP status.
         status: u16,
-        /// What the endpoint says.
+        /// The reason that the endpoint gave.
         reason: String,
     },
-    /// It refused because it tells of fewer likely tokens than were asked for.
-    #[error(
-        "{url} allows fewer than {asked} top_logprobs; give --top-logprobs N, with another --out where the file has others"
-    )]
-    TopLogprobs {
-        /// Where.
-        url: String,
-        /// How many were asked for.
-        asked: u64,
-    },
-    /// It answered something else.
-    #[error("{url} answered {problem}; use an endpoint that speaks OpenAI's protocol and tells log-probabilities")]
+    /// The answer has another form than expected.
+    #[error("{url} answered {problem}; use an endpoint that speaks OpenAI's protocol and returns log-probabilities")]
     Answer {
-        /// Where.
+        /// The address.
         url: String,
         /// What is wrong.
         problem: String,
     },
 }
 
-/// An address and how to be let in. `Debug` does not show the key.
-pub struct Endpoint {
+/// A chat endpoint: an address and an API key. `Debug` does not show the key.
+pub struct ChatEndpoint {
     base: String,
     client: Client,
     pause: Duration,
 }
 
-impl std::fmt::Debug for Endpoint {
+impl std::fmt::Debug for ChatEndpoint {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Endpoint({})", self.base)
+        write!(out, "ChatEndpoint({})", self.base)
     }
 }
 
-/// What a model said, and with which probabilities.
+/// A model's answer and its probabilities.
 #[derive(Clone, PartialEq)]
 pub(super) struct Answer {
     pub(super) text: String,
     pub(super) steps: Vec<Step>,
 }
 
-/// How often one request is tried: endpoints limit rates and restart.
+/// How many times a request is tried: endpoints limit rates and restart.
 const TRIES: u32 = 5;
-/// The longest rest between two tries.
-const LONGEST_REST: Duration = Duration::from_secs(60);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// For a connection. The client races the families of a name with several addresses, and divides this among those of one
-/// family; without it the first of them that leads nowhere would take the whole answer's time.
+/// The time limit of a connection. If a name has several addresses, the client divides it among them. Without this limit, the
+/// first unreachable address would use up the whole time limit of the request.
 const CONNECT: Duration = Duration::from_secs(20);
-/// The longest reason that is quoted.
+/// The maximum number of characters of a quoted reason.
 const REASON: usize = 200;
 
-impl Endpoint {
-    /// An endpoint at `base`, as `https://api.example.com/v1`, with an API key where it wants one.
-    pub fn new(base: &str, key: Option<&str>) -> Result<Self, EndpointError> {
-        let wrong = |what, hint| EndpointError::Setting { what, hint };
+impl ChatEndpoint {
+    /// The endpoint at `base`, such as `https://api.example.com/v1`, with an API key if it needs one.
+    pub fn new(base: &str, key: Option<&str>) -> Result<Self, ChatEndpointError> {
+        let wrong = |what, hint| ChatEndpointError::Setting { what, hint };
         if !(base.starts_with("https://") || base.starts_with("http://")) {
-            return Err(wrong("the endpoint's address", "give one that begins with https:// or http://, with its /v1"));
+            return Err(wrong("the endpoint's address", "it must begin with https:// or http://, and include /v1"));
         }
         let mut headers = HeaderMap::new();
         if let Some(key) = key {
             let value = HeaderValue::from_str(&format!("Bearer {}", key.trim()));
-            let mut value = value.map_err(|_| wrong("the API key", "it has characters that no header can hold"))?;
+            let mut value =
+                value.map_err(|_| wrong("the API key", "it has characters that an HTTP header cannot hold"))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
@@ -109,20 +112,20 @@ impl Endpoint {
         Ok(Self { base: base.trim_end_matches('/').to_owned(), client, pause: Duration::from_secs(1) })
     }
 
-    /// The same, but with another rest after a first failure (it doubles with each).
+    /// The same endpoint with another pause after the first failure. The pause doubles with each further failure.
+    #[must_use]
     pub fn with_pause(self, pause: Duration) -> Self {
         Self { pause, ..self }
     }
 
-    /// A model's answer to a prompt of at most so many tokens, as likely as can be, with so many of the likeliest tokens at
-    /// each place if they are wanted.
+    /// A model's most likely answer to a prompt, of at most `tokens` tokens, with the `top` most likely tokens at each position.
     pub(super) fn answer(
         &self,
         model: &str,
         prompt: &str,
         tokens: usize,
         top: Option<u32>,
-    ) -> Result<Answer, EndpointError> {
+    ) -> Result<Answer, ChatEndpointError> {
         let mut body = json!({
             "model": model, "messages": [{"role": "user", "content": prompt}], "max_tokens": tokens,
             "temperature": 0, "logprobs": true,
@@ -130,7 +133,7 @@ impl Endpoint {
         if let Some(top) = top {
             body["top_logprobs"] = top.into();
         }
-        let answer: Chat = self.post("chat/completions", &body, prompt)?;
+        let answer: Answered<ChatChoice> = self.post("chat/completions", &body, prompt)?;
         let choice = answer.choices.into_iter().next().ok_or_else(|| self.wrong("chat/completions", "no choice"))?;
         let told = choice.logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default();
         let steps = told.into_iter().map(|token| Step {
@@ -140,36 +143,36 @@ impl Endpoint {
         Ok(Answer { text: choice.message.content.unwrap_or_default(), steps: steps.collect() })
     }
 
-    /// The log-probabilities that a model gives to a text's tokens, but the first, which has none.
-    pub(super) fn score(&self, model: &str, text: &str) -> Result<Vec<f64>, EndpointError> {
+    /// The log-probabilities that a model gives to the tokens of a text, except the first, which has none.
+    pub(super) fn score(&self, model: &str, text: &str) -> Result<Vec<f64>, ChatEndpointError> {
         if text.is_empty() {
             return Ok(Vec::new());
         }
         let body = json!({"model": model, "prompt": text, "max_tokens": 0, "echo": true, "logprobs": 1});
-        let answer: Completion = self.post("completions", &body, text)?;
+        let answer: Answered<CompletionChoice> = self.post("completions", &body, text)?;
         let logprobs = answer.choices.into_iter().next().and_then(|choice| choice.logprobs);
         let logprobs = logprobs.ok_or_else(|| self.wrong("completions", "no log-probabilities of the text"))?;
         Ok(logprobs.token_logprobs.into_iter().flatten().collect())
     }
 
-    fn wrong(&self, path: &str, problem: &str) -> EndpointError {
-        EndpointError::Answer { url: self.url(path), problem: problem.to_owned() }
+    fn wrong(&self, path: &str, problem: &str) -> ChatEndpointError {
+        ChatEndpointError::Answer { url: self.url(path), problem: problem.to_owned() }
     }
 
     fn url(&self, path: &str) -> String {
         format!("{}/{path}", self.base)
     }
 
-    /// One request, tried again while the endpoint is busy or away. `secret` is what no error may quote.
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, secret: &str) -> Result<T, EndpointError> {
-        let mut rest = self.pause;
+    /// Sends a request, and tries again while the endpoint is busy or unreachable. No error quotes `secret`.
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &Value, secret: &str) -> Result<T, ChatEndpointError> {
+        let mut pause = self.pause;
         for _ in 1..TRIES {
             match self.try_post(path, body, secret) {
                 Ok(answer) => return Ok(answer),
                 Err(Failure { error, passing: None }) => return Err(error),
                 Err(Failure { passing: Some(asked), .. }) => {
-                    std::thread::sleep(asked.unwrap_or(rest).min(LONGEST_REST));
-                    rest *= 2;
+                    std::thread::sleep(asked.unwrap_or(pause).min(LONGEST_PAUSE));
+                    pause *= 2;
                 }
             }
         }
@@ -180,7 +183,7 @@ impl Endpoint {
         let url = self.url(path);
         let answer = self.client.post(&url).json(body).send().map_err(|error| {
             let problem = if error.is_timeout() { "it took too long" } else { "no connection" };
-            let error = EndpointError::Unreachable { url: url.clone(), problem: problem.to_owned() };
+            let error = ChatEndpointError::Unreachable { url: url.clone(), problem: problem.to_owned() };
             Failure { error, passing: Some(None) }
         })?;
         let status = answer.status();
@@ -193,13 +196,13 @@ impl Endpoint {
     }
 }
 
-/// Why a try failed, and whether another may fare better: then perhaps with the rest that the endpoint asks for.
+/// Why a try failed. `passing` is set if another try may succeed, with the pause that the endpoint asked for.
 struct Failure {
-    error: EndpointError,
+    error: ChatEndpointError,
     passing: Option<Option<Duration>>,
 }
 
-/// Whether it may be gone soon.
+/// Whether another try may succeed.
 fn is_passing(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::REQUEST_TIMEOUT
 }
@@ -209,26 +212,27 @@ fn retry_after(answer: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn refused(url: String, answer: Response, secret: &str, top_logprobs: Option<u64>) -> EndpointError {
+fn refused(url: String, answer: Response, secret: &str, top_logprobs: Option<u64>) -> ChatEndpointError {
     let status = answer.status().as_u16();
     let told = answer.text().unwrap_or_default();
-    // Whatever the refusal's form: some endpoints have their own.
+    // Endpoints have different forms of refusals, so only the text is searched.
     if let (400 | 422, Some(asked), true) = (status, top_logprobs, told.contains("top_logprobs")) {
-        return EndpointError::TopLogprobs { url, asked };
+        return ChatEndpointError::TopLogprobs { url, asked };
     }
     let told: Option<Refusal> = serde_json::from_str(&told).ok();
-    // An endpoint may quote what it was asked.
+    // An endpoint may quote the request.
     let told = told.map(|refusal| refusal.error.message).filter(|reason| !reason.contains(secret));
     let reason = told.map(|reason| {
         let short: String = reason.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(REASON).collect();
         format!(" ({short})")
     });
-    EndpointError::Refused { url, status, reason: reason.unwrap_or_default() }
+    ChatEndpointError::Refused { url, status, reason: reason.unwrap_or_default() }
 }
 
+/// The body of a successful answer.
 #[derive(Deserialize)]
-struct Chat {
-    choices: Vec<ChatChoice>,
+struct Answered<T> {
+    choices: Vec<T>,
 }
 
 #[derive(Deserialize)]
@@ -258,11 +262,6 @@ struct Token {
 struct Rival {
     token: String,
     logprob: f64,
-}
-
-#[derive(Deserialize)]
-struct Completion {
-    choices: Vec<CompletionChoice>,
 }
 
 #[derive(Deserialize)]
