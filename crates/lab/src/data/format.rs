@@ -1,6 +1,6 @@
 //! What all readers of the native format share.
 
-/// The most models.
+/// The maximum number of models.
 pub(super) const MAX_MODELS: usize = 4096;
 pub(super) const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv \
                                (`blindroute data import` makes one of a public set's files)";
@@ -8,8 +8,8 @@ pub(super) const HINT: &str = "a routing data set is a folder with prompts.jsonl
 /// What a data set is read for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// It must have two models, a prompt in every split, and every score.
+    /// For training: it must have two models, a prompt in every split, and every score.
     Training,
-    /// What is well-formed is read, so that the check can say what training would refuse.
+    /// For a check: everything well-formed is read, so that the check can report what training would reject.
     Check,
 }

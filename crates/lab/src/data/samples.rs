@@ -1,8 +1,8 @@
-//! What training and evaluation see of a data set.
+//! Samples: the view of a data set in training and evaluation.
 
 use blindroute_routing::bundle::{Matrix, Model};
 
-/// Embedded prompts and how each model scored on them, row by row.
+/// Embedded prompts and the score of each model on them, row by row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     embeddings: Matrix,
@@ -42,7 +42,7 @@ pub enum TableError {
 }
 
 impl Samples {
-    /// `embeddings` are `[prompts, hidden]`, `scores` `[prompts, models]` and from 0 to 1.
+    /// Samples from `embeddings`, `[prompts, hidden]`, and `scores`, `[prompts, models]`, from 0 to 1.
     pub fn new(embeddings: Matrix, scores: Matrix) -> Result<Self, TableError> {
         check_scores(&scores)?;
         if embeddings.rows() != scores.rows() {
@@ -55,12 +55,12 @@ impl Samples {
         Ok(Self { embeddings, scores })
     }
 
-    /// `[prompts, hidden]`.
+    /// The embeddings, `[prompts, hidden]`.
     pub fn embeddings(&self) -> &Matrix {
         &self.embeddings
     }
 
-    /// `[prompts, models]`.
+    /// The scores, `[prompts, models]`.
     pub fn scores(&self) -> &Matrix {
         &self.scores
     }
@@ -84,7 +84,7 @@ impl Samples {
         sums.iter().map(|sum| sum / self.prompts() as f64).collect()
     }
 
-    /// Checks that a validation split and costs belong to these.
+    /// Checks that a validation split and costs fit these samples.
     pub(crate) fn check(&self, valid: &Self, cost: &[f32]) -> Result<(), TableError> {
         let sizes = [
             ("the number of the validation split's models", valid.models(), self.models()),
@@ -115,14 +115,14 @@ pub(crate) fn check_scores(scores: &Matrix) -> Result<(), TableError> {
     Ok(())
 }
 
-/// Each model's price divided by the largest price of the pool: the cost axis of everything here. A pool in which all is
-/// free costs 0 throughout.
+/// Each model's price divided by the largest price of the pool: the cost axis of training and evaluation. If all models are free,
+/// all costs are 0.
 pub fn relative_costs(models: &[Model]) -> Vec<f32> {
     let largest = models.iter().map(|model| model.price).fold(0.0, f64::max);
     models.iter().map(|model| if largest > 0.0 { (model.price / largest) as f32 } else { 0.0 }).collect()
 }
 
-/// A list of costs as a router's `[1, M]`.
+/// A list of costs as the `[1, M]` of a router.
 pub(crate) fn cost_row(cost: &[f32]) -> Matrix {
     Matrix::from_fn(1, cost.len(), |_, model| cost[model])
 }
@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn samples_must_belong_together() {
+    fn samples_must_fit_together() {
         let matrix = |rows, columns, value| Matrix::from_fn(rows, columns, |_, _| value);
         assert!(matches!(Samples::new(matrix(0, 2, 0.0), matrix(0, 2, 0.0)), Err(TableError::TooFew { .. })));
         assert!(matches!(Samples::new(matrix(2, 2, 0.0), matrix(2, 1, 0.0)), Err(TableError::TooFew { .. })));

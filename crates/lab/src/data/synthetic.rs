@@ -1,4 +1,4 @@
-//! Made-up samples and encoders, for tests.
+//! Synthetic samples and encoders for tests.
 
 use crate::data::{Dataset, Prompt, Samples, Split};
 use blindroute_routing::bundle::{
@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 /// Train, validation and test samples of `topics` topics in 32 dimensions, and the costs of `models` models. Model m
-/// answers the topics that leave m when divided by the number of models, and one other topic in four.
+/// answers the topics t with t mod `models` = m, and one other topic in four.
 pub(crate) fn synthetic(topics: usize, models: usize) -> (Samples, Samples, Samples, Vec<f32>) {
     let mut draws = ChaCha8Rng::seed_from_u64(11);
     let mut normal = move || (0..4).map(|_| draws.next_u32() as f32 / u32::MAX as f32 - 0.5).sum::<f32>();
@@ -32,7 +32,8 @@ pub(crate) fn synthetic(topics: usize, models: usize) -> (Samples, Samples, Samp
     (split(400), split(160), split(200), cost)
 }
 
-/// A bundle of a made-up encoder without routers, a table of [`synthetic`]'s prompts and models, and the prompts' embeddings.
+/// A bundle with a synthetic encoder and no routers, a data set with the prompts and models of [`synthetic`], and the embeddings of
+/// the prompts.
 pub(crate) fn synthetic_pool(topics: usize, models: usize) -> (Bundle, Dataset, Matrix) {
     let (train, valid, test, cost) = synthetic(topics, models);
     let splits = [(Split::Train, &train), (Split::Valid, &valid), (Split::Test, &test)];
@@ -63,12 +64,12 @@ pub(crate) fn synthetic_pool(topics: usize, models: usize) -> (Bundle, Dataset, 
     (small_encoder_of(32, Attention::TwoRelu, Activation::Relu), dataset, joined(Samples::embeddings))
 }
 
-/// A made-up encoder of two layers of width 8, with a vocabulary of 24 tokens and no routers.
+/// A synthetic encoder with two layers of width 8 and a vocabulary of 24 tokens, in a bundle without routers.
 pub(crate) fn small_encoder(attention: Attention, activation: Activation) -> Bundle {
     small_encoder_of(8, attention, activation)
 }
 
-/// The same of another width.
+/// The same encoder with another width.
 pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: Activation) -> Bundle {
     let mut draws = ChaCha8Rng::seed_from_u64(5);
     let config = EncoderConfig {
@@ -117,7 +118,7 @@ pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: 
     Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, origin }).unwrap()
 }
 
-/// A tokenizer of these words alone, in the order of their ids.
+/// A tokenizer with exactly these words, in the order of their ids.
 pub(crate) fn tokenizer_json<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
     let vocab: serde_json::Map<String, serde_json::Value> =
         words.into_iter().enumerate().map(|(id, word)| (word.to_owned(), id.into())).collect();

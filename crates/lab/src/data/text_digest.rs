@@ -1,8 +1,8 @@
-//! When two prompts are the same.
+//! Digests that are equal for equal prompts.
 
 use sha2::{Digest, Sha256};
 
-/// The same for texts that differ in white space only. Another `salt` gives unrelated digests.
+/// The digest of a text. Texts that differ only in white space have the same digest. Another `salt` gives unrelated digests.
 pub(super) fn text_digest(text: &str, salt: u64) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(salt.to_le_bytes());

@@ -1,11 +1,11 @@
-//! Products of vectors whose rounding does not depend on the machine.
+//! Operations on vectors whose rounding does not depend on the machine.
 
 use blindroute_routing::bundle::Matrix;
 
-/// The lanes of [`dot`]: enough for the compiler to use vector instructions without reordering any sum.
+/// The number of partial sums of [`dot`], so that the compiler can use vector instructions without reordering a sum.
 const LANES: usize = 16;
 
-/// a·b, summed in a fixed order, so that a router trained on one processor is trained to the bit on another.
+/// a·b, summed in a fixed order, so that training gives bit-identical routers on all processors.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
     let (b_chunks, b_rest) = b.as_chunks::<LANES>();
@@ -19,7 +19,7 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum::<f32>() + rest
 }
 
-/// The index of the largest value, the lowest among equals; 0 for none.
+/// The index of the largest value, on ties the lowest; 0 if there are no values.
 pub(crate) fn argmax(values: impl IntoIterator<Item = f32>) -> usize {
     let mut best = (0, f32::NEG_INFINITY);
     for (index, value) in values.into_iter().enumerate() {
@@ -30,14 +30,14 @@ pub(crate) fn argmax(values: impl IntoIterator<Item = f32>) -> usize {
     best.0
 }
 
-/// The vector at unit length; a zero vector stays zero.
+/// The vector scaled to unit length. A zero vector stays zero.
 pub(crate) fn unit(vector: &[f32]) -> Vec<f32> {
     let length = vector.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
     let scale = if length > 0.0 { 1.0 / length } else { 0.0 };
     vector.iter().map(|x| (f64::from(*x) * scale) as f32).collect()
 }
 
-/// Every row at unit length; rows of zeros stay zero.
+/// The matrix with every row scaled to unit length. Rows of zeros stay zero.
 pub(crate) fn unit_rows(matrix: &Matrix) -> Matrix {
     let rows: Vec<Vec<f32>> = matrix.iter_rows().map(unit).collect();
     Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| rows[row][column])

@@ -1,4 +1,4 @@
-//! The file that `route` takes.
+//! The file of a calibration, which `route --calibration` reads.
 
 use super::{Estimate, Target};
 use crate::data::DataError;
@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 
 const FORMAT: &str = "blindroute-calibration";
 const VERSION: u32 = 1;
-/// Far more than a pool of thousands needs.
+/// More than a pool of thousands needs.
 const MAX_BYTES: u64 = 16 << 20;
 const HINT: &str = "make a calibration with `blindroute calibrate`";
 
-/// A λ for one router over one pool, and why it is this one. It holds no prompt and nothing of the router but its name.
+/// A λ for one router over one pool, and the estimates that it is based on. It has no prompt, and of the router only the name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     format: String,
@@ -22,44 +22,44 @@ pub struct Calibration {
     pub router: String,
     /// The pool's models, in order.
     pub models: Vec<String>,
-    /// What was asked for.
+    /// The target.
     pub target: Target,
-    /// The weight of cost, and where it lies for other such prompts.
+    /// The weight of cost, with its interval for other prompts of the same kind.
     pub lambda: Estimate,
-    /// How many prompts.
+    /// The number of prompts.
     pub prompts: usize,
     /// The mean relative cost at this λ.
     pub cost: Estimate,
-    /// The mean score at this λ, where outcomes were given.
+    /// The mean score at this λ, if outcomes were given.
     pub score: Option<Estimate>,
 }
 
-/// What can be wrong with a calibration's file.
+/// What can be wrong with the file of a calibration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArtefactError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error(transparent)]
     File(#[from] DataError),
-    /// It is none.
-    #[error("{} is no calibration ({problem}); make one with `blindroute calibrate`", .path.display())]
+    /// The file is not a calibration.
+    #[error("{} is not a calibration ({problem}); make one with `blindroute calibrate`", .path.display())]
     Content {
         /// Which file.
         path: PathBuf,
         /// Why.
         problem: String,
     },
-    /// It is of a later version.
-    #[error("the calibration {} has version {found}, this program reads version {VERSION}; make it anew or update", .path.display())]
+    /// The file has another version.
+    #[error("the calibration {} has version {found}, expected {VERSION}; calibrate again, or update the program", .path.display())]
     Version {
         /// Which file.
         path: PathBuf,
-        /// Its version.
+        /// The version of the file.
         found: u32,
     },
-    /// It is for another pool or router.
+    /// The calibration is for another pool or router.
     #[error(
-        "the calibration is for {what} {found:?}, this is {expected:?}; make one for this bundle with `blindroute calibrate`"
+        "the calibration is for {what} {found:?}, expected {expected:?}; make one for this bundle with `blindroute calibrate`"
     )]
     Other {
         /// What differs.
@@ -71,16 +71,17 @@ pub enum ArtefactError {
     },
 }
 
+/// What a calibration found on a number of prompts.
+pub(super) struct Estimates {
+    pub(super) prompts: usize,
+    pub(super) lambda: Estimate,
+    pub(super) cost: Estimate,
+    pub(super) score: Option<Estimate>,
+}
+
 impl Calibration {
-    pub(super) fn new(
-        router: &str,
-        models: &[Model],
-        target: Target,
-        lambda: Estimate,
-        prompts: usize,
-        cost: Estimate,
-        score: Option<Estimate>,
-    ) -> Self {
+    pub(super) fn new(router: &str, models: &[Model], target: Target, found: Estimates) -> Self {
+        let Estimates { prompts, lambda, cost, score } = found;
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
@@ -125,7 +126,7 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Whether it is for this router over this pool.
+    /// Checks that the calibration is for this router over this pool.
     pub fn check(&self, router: &str, models: &[Model]) -> Result<(), ArtefactError> {
         let other = |what, found: String, expected: String| Err(ArtefactError::Other { what, found, expected });
         if self.router != router {

@@ -1,10 +1,10 @@
-//! The weight of cost for a user's own prompts: what λ brings the mean cost, or the mean score, to a target.
+//! The weight of cost λ that gives a target mean cost or mean score on a user's own prompts.
 //!
-//! A router's default λ comes from its provider's validation split. Other prompts need another λ for the same cost or
-//! quality, and how much other is uncertain where they are few. So a calibration is made only if the bootstrap's interval
-//! of what was asked for is narrow enough, and says otherwise how many prompts about would do.
+//! A router's default λ comes from its provider's validation split. Other prompts need another λ for the same cost or quality, and
+//! with few prompts that λ is uncertain. So a calibration is made only if the bootstrap interval of the target quantity is narrow
+//! enough. Otherwise the error says how many prompts would be enough.
 //!
-//! Costs need prompts alone, since a price belongs to a model; scores need outcomes.
+//! A target cost needs only prompts, because a price belongs to a model. A target score needs outcomes.
 
 use crate::data::TableError;
 use crate::evaluation::{Bootstrap, Interval, lambdas, rule};
@@ -15,96 +15,95 @@ mod artefact;
 mod prompts;
 
 pub use artefact::{ArtefactError, Calibration};
+
+use artefact::Estimates;
 pub use prompts::{PromptsError, UserPrompts};
 
-/// What is asked for.
+/// The target of a calibration.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Target {
-    /// A mean cost of at most this, relative to the dearest model; the best mean score is not looked at.
+    /// A mean cost of at most this, relative to the most expensive model, with the smallest such λ.
     Cost(f64),
-    /// A mean score of at least this, as cheaply as can be.
+    /// A mean score of at least this, at the lowest cost.
     Score(f64),
 }
 
-/// How a calibration is made.
+/// Options of a calibration.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
-    /// What is asked for.
+    /// The target.
     pub target: Target,
-    /// The most that the interval of what is asked for may reach to either side of it.
+    /// How far the interval of the target quantity may extend to either side.
     pub tolerance: f64,
-    /// For the intervals.
+    /// The bootstrap for the intervals.
     pub bootstrap: Bootstrap,
 }
 
-/// What a prompt set says, and how surely.
+/// A mean over the prompts and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The mean over the prompts.
     pub value: f64,
-    /// Where it lies in 95 of 100 such sets, at least.
+    /// The lower end of the interval.
     pub low: f64,
-    /// At most.
+    /// The upper end of the interval.
     pub high: f64,
 }
 
-/// What can be wrong.
+/// What can go wrong in a calibration.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CalibrateError {
-    /// The prompts are too few for an answer.
+    /// There are too few prompts for the tolerance.
     #[error(
-        "not enough data: {prompts} prompts (copies of one count once) leave the mean {what} uncertain by ±{width:.3}, more than ±{tolerance}; give about {needed} prompts, or a larger --tolerance"
+        "not enough data: with {prompts} different prompts the mean {what} is uncertain by ±{width:.3}, more than ±{tolerance}; use about {needed} prompts, or a larger --tolerance"
     )]
     NotEnough {
-        /// What was asked for.
+        /// The target quantity.
         what: &'static str,
-        /// How many different prompts there are.
+        /// The number of different prompts.
         prompts: usize,
-        /// How far the interval reaches.
+        /// How far the interval extends.
         width: f64,
-        /// How far it may.
+        /// How far it may extend.
         tolerance: f64,
-        /// How many prompts would do.
+        /// The approximate number of prompts that would be enough.
         needed: usize,
     },
-    /// Fewer prompts than any interval can be trusted with.
-    #[error(
-        "not enough data: {prompts} prompts (copies of one count once); an interval needs {LEAST} at least, and often some \
-         hundreds"
-    )]
+    /// There are too few prompts for any interval.
+    #[error("not enough data: {prompts} different prompts, expected at least {LEAST}; often some hundreds are needed")]
     TooFew {
-        /// How many different prompts there are.
+        /// The number of different prompts.
         prompts: usize,
     },
     /// No λ reaches the target.
     #[error(
-        "no weight of cost brings the mean {what} of this router to {target}: on these prompts it goes from {low:.4} to {high:.4}; choose a target between"
+        "no weight of cost gives this router a mean {what} of {target}: on these prompts it goes from {low:.4} to {high:.4}; choose a target between"
     )]
     OutOfReach {
-        /// What was asked for.
+        /// The target quantity.
         what: &'static str,
         /// The target.
         target: f64,
-        /// The least that can be had.
+        /// The smallest possible value.
         low: f64,
-        /// The most.
+        /// The largest possible value.
         high: f64,
     },
-    /// A target or tolerance that is none.
-    #[error("{what} is {found}, it must be a number {expected}")]
+    /// A target or tolerance out of range.
+    #[error("{what} is {found}, expected a number {expected}")]
     Number {
-        /// Which.
+        /// Which number.
         what: &'static str,
-        /// What was given.
+        /// The given value.
         found: f64,
-        /// What can be.
+        /// The allowed range.
         expected: &'static str,
     },
-    /// A target of quality without outcomes.
+    /// A target score without outcomes.
     #[error(
-        "a target score needs to know how each model did on each prompt: give a line's scores, or a target cost instead"
+        "a target score needs the score of each model on each prompt: add scores to the lines, or use a target cost"
     )]
     NoOutcomes,
     /// The embeddings and scores do not belong to the prompts and the pool.
@@ -112,13 +111,12 @@ pub enum CalibrateError {
     Table(#[from] TableError),
 }
 
-/// Below this a percentile interval of the bootstrap is no interval.
+/// The smallest number of prompts for a percentile interval of the bootstrap.
 const LEAST: usize = 30;
-/// The largest λ: secure heads hold λ · relative cost below 16.
+/// The largest λ: secure programs need λ · relative cost below 16.
 const LARGEST: f32 = 10.0;
 
-/// The calibration of a router on prompts with these embeddings `[prompts, hidden]` and, where they are known, scores
-/// `[prompts, models]`.
+/// Calibrates a router on prompts with these embeddings `[prompts, hidden]` and, if known, scores `[prompts, models]`.
 pub fn calibrate(
     name: &str,
     router: &Rule,
@@ -154,12 +152,12 @@ pub fn calibrate(
         return Err(CalibrateError::OutOfReach { what, target: asked, low, high });
     };
     let prompts = embeddings.rows();
-    // Copies of a prompt are drawn together: they say no more of other prompts than one of them does.
+    // Copies of a prompt are drawn together: they are not more evidence than one of them.
     let (groups, different) = groups(embeddings);
     if different < LEAST {
         return Err(CalibrateError::TooFew { prompts: different });
     }
-    // Each resample says what it would have chosen, and what the choice made here is worth on it.
+    // Each resample gives the λ that it would choose, and the cost and score of the λ chosen here.
     let resamples = options.bootstrap.run(different, |drawn| {
         let times: Vec<u32> = groups.iter().map(|group| drawn[*group]).collect();
         let times = times.as_slice();
@@ -181,17 +179,17 @@ pub fn calibrate(
     };
     let width = (subject.high - subject.value).max(subject.value - subject.low);
     if width > options.tolerance {
-        // The interval narrows as the root of the number of prompts.
+        // The width of the interval falls with the square root of the number of prompts.
         let needed = (different as f64 * (width / options.tolerance).powi(2)).ceil() as usize;
         let tolerance = options.tolerance;
         return Err(CalibrateError::NotEnough { what, prompts: different, width, tolerance, needed });
     }
     let lambda = estimate(f64::from(grid[at]), resamples.iter().filter_map(|resample| resample.0).collect());
-    Ok(Calibration::new(name, models, options.target, lambda, prompts, cost, score))
+    Ok(Calibration::new(name, models, options.target, Estimates { prompts, lambda, cost, score }))
 }
 
-/// Where on the grid the target is met: of those that meet it, for a cost the smallest λ (the best score), for a score the
-/// least cost, and of equal costs the largest λ, which leans to the cheaper model on other prompts.
+/// The index on the grid of λ that meets the target. For a cost it is the smallest such λ, which has the best score. For a score it
+/// is the λ of lowest cost, on ties the largest λ, which favours the cheaper model on other prompts.
 fn choose(target: Target, values: &[f64], costs: &[f64]) -> Option<usize> {
     match target {
         Target::Cost(target) => values.iter().position(|value| *value <= target),
@@ -202,7 +200,7 @@ fn choose(target: Target, values: &[f64], costs: &[f64]) -> Option<usize> {
     }
 }
 
-/// The mean, each value counted so many times.
+/// The mean, with each value counted as often as `times` says, or once.
 fn mean(values: &[f64], times: Option<&[u32]>) -> f64 {
     match times {
         Some(times) => {
@@ -213,7 +211,7 @@ fn mean(values: &[f64], times: Option<&[u32]>) -> f64 {
     }
 }
 
-/// For each prompt the number of its embedding among the different ones, and how many these are.
+/// For each prompt the index of its embedding among the different ones, and the number of different ones.
 fn groups(embeddings: &Matrix) -> (Vec<usize>, usize) {
     let mut known = std::collections::HashMap::new();
     let bits = |row: &[f32]| row.iter().map(|number| number.to_bits()).collect::<Vec<_>>();

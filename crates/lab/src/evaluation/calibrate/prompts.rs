@@ -1,4 +1,4 @@
-//! A user's own prompts: JSON lines with `prompt` and, if it is known how the pool's models did, `scores` by model.
+//! A user's own prompts: JSON lines with `prompt` and, if known, `scores` by model.
 
 use crate::data::DataError;
 use crate::data::lines::{Lines, MAX_FILE_BYTES};
@@ -8,9 +8,9 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-const HINT: &str = "give JSON lines with prompt and, if they are known, scores by model";
+const HINT: &str = "use JSON lines with prompt and, if known, scores by model";
 
-/// Prompts, and how each model of the pool did on each, for all or for none. `Debug` shows no prompt.
+/// Prompts, and for all of them or none the score of each model of the pool. `Debug` shows no prompt.
 #[derive(Clone, PartialEq)]
 pub struct UserPrompts {
     /// The prompts, in file order.
@@ -29,10 +29,10 @@ impl std::fmt::Debug for UserPrompts {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PromptsError {
-    /// It could not be read, or one of its lines.
+    /// The file or one of its lines could not be read.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// There is none.
+    /// The file has no prompt.
     #[error("{} has no prompt; {HINT}", .path.display())]
     Empty {
         /// Which file.
@@ -58,14 +58,14 @@ impl UserPrompts {
             let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
             let entry: Line = serde_json::from_slice(text).map_err(|_| {
                 let otherwise =
-                    "is no JSON object with the text prompt (and numbers in scores); correct it or remove it";
+                    "is not a JSON object with the text prompt (and numbers in scores); correct it or remove it";
                 wrong(format!("it {}", not_json(text, otherwise)))
             })?;
             if entry.prompt.trim().is_empty() {
                 return Err(wrong("its prompt is empty; remove the line".to_owned()).into());
             }
             if *with_scores.get_or_insert(entry.scores.is_some()) != entry.scores.is_some() {
-                let problem = "either every line has scores or none has; complete them or remove them";
+                let problem = "some lines have scores and others do not; add them to all lines or remove them";
                 return Err(wrong(problem.to_owned()).into());
             }
             if let Some(given) = entry.scores {
@@ -85,14 +85,14 @@ fn row(mut given: HashMap<String, f64>, models: &[Model]) -> Result<Vec<f32>, St
     let mut row = Vec::with_capacity(models.len());
     for model in models {
         let score = given.remove(&model.name);
-        let score = score.ok_or_else(|| format!("there is no score of {:?}; add it", model.name))?;
+        let score = score.ok_or_else(|| format!("the score of {:?} is missing; add it", model.name))?;
         if !(0.0..=1.0).contains(&score) {
-            return Err(format!("the score of {:?} is {score}, it must be a number from 0 to 1", model.name));
+            return Err(format!("the score of {:?} is {score}, expected a number from 0 to 1", model.name));
         }
         row.push(score as f32);
     }
     match given.keys().next() {
-        Some(unknown) => Err(format!("{unknown:?} is no model of the pool; remove its score")),
+        Some(unknown) => Err(format!("{unknown:?} is not a model of the pool; remove its score")),
         None => Ok(row),
     }
 }

@@ -1,8 +1,8 @@
 use super::*;
 use blindroute_routing::bundle::{Direct, Matrix, Model, Rule};
 
-/// Two models, cost 0.1 and 1. The dear one is expected to do better by the embedding's one number, from 0 to 1, and it
-/// does in so large a share of prompts.
+/// Two models with costs 0.1 and 1. The expected gain of the expensive one is the only entry of the embedding, from 0 to 1, and it
+/// is better on this share of the prompts.
 fn case(prompts: usize) -> (Rule, Vec<Model>, Matrix, Matrix) {
     let router = Rule::Direct(Direct {
         weight: Matrix::new(1, 2, vec![0.0, 1.0]).unwrap(),
@@ -28,7 +28,7 @@ fn a_target_cost_is_met_with_the_best_score() {
     let (router, models, embeddings, _) = case(1000);
     let target = options(Target::Cost(0.4));
     let found = calibrate("direct", &router, &models, &embeddings, None, &target).unwrap();
-    // The dear model is chosen where gain > 0.9 λ: a share of 1 − 0.9 λ costs 0.1 + 0.9 · (1 − 0.9 λ) ≤ 0.4 from λ = 0.741.
+    // The expensive model is chosen where gain > 0.9 λ: a share of 1 − 0.9 λ costs 0.1 + 0.9 · (1 − 0.9 λ) ≤ 0.4 from λ = 0.741.
     assert!(found.cost.value <= 0.4 && found.cost.value > 0.3, "{found:?}");
     assert!((0.741..0.9).contains(&found.lambda.value), "{found:?}");
     assert!(found.cost.low < found.cost.value && found.cost.value < found.cost.high);
@@ -60,25 +60,25 @@ fn what_cannot_be_said_is_not_said() {
     let few = fault(40, Target::Cost(0.4), 0.05, false);
     // ± 1.96 · 0.9 · √(0.33 · 0.67 / 40) = ± 0.13: about 280 prompts for ± 0.05.
     assert!(matches!(few, CalibrateError::NotEnough { what: "cost", needed: 150..=500, .. }), "{few}");
-    assert!(few.to_string().contains("not enough data: 40 prompts"));
+    assert!(few.to_string().contains("not enough data: with 40 different prompts"));
     assert!(matches!(fault(1000, Target::Score(0.8), 0.05, false), CalibrateError::NoOutcomes));
     let far = fault(1000, Target::Score(0.95), 0.05, true).to_string();
-    assert!(far.contains("the mean score of this router to 0.95: on these prompts it goes from"), "{far}");
+    assert!(far.contains("a mean score of 0.95: on these prompts it goes from"), "{far}");
     assert!(matches!(fault(1000, Target::Cost(0.05), 0.05, false), CalibrateError::OutOfReach { .. }));
     assert!(matches!(fault(1000, Target::Cost(f64::NAN), 0.05, false), CalibrateError::Number { .. }));
     assert!(matches!(fault(1000, Target::Cost(0.5), 0.0, false), CalibrateError::Number { .. }));
     let (router, models, embeddings, scores) = case(100);
     let short = Matrix::from_fn(99, 2, |row, model| scores.row(row)[model]);
     let error = calibrate("direct", &router, &models, &embeddings, Some(&short), &options(Target::Cost(0.4)));
-    assert!(error.unwrap_err().to_string().contains("99 and must be 100"));
+    assert!(error.unwrap_err().to_string().contains("99, expected 100"));
 }
 
-/// Copies of a prompt are no further evidence: they do not make an interval narrower.
+/// Copies of a prompt are not more evidence: they do not make an interval narrower.
 #[test]
 fn copies_of_a_prompt_count_once() {
     let (router, models, embeddings, _) = case(1000);
     let of = |prompts: usize, copies: usize| {
-        // Every so-many-th, so that they are spread as all are.
+        // Evenly spaced prompts have the same distribution as all.
         let row = |index: usize| embeddings.row(index / copies * (1000 / prompts))[0];
         let some = Matrix::from_fn(prompts * copies, 1, |index, _| row(index));
         let wide = Options { tolerance: 0.9, ..options(Target::Cost(0.4)) };
@@ -107,7 +107,7 @@ fn the_artefact_is_for_its_router_and_pool() {
         read.check("uniroute", &models)
             .unwrap_err()
             .to_string()
-            .contains("the router \"direct\", this is \"uniroute\"")
+            .contains("the router \"direct\", expected \"uniroute\"")
     );
     assert!(read.check("direct", &models[..1]).unwrap_err().to_string().contains("the models \"small, big\""));
     let broken = |text: &str| {
@@ -115,9 +115,9 @@ fn the_artefact_is_for_its_router_and_pool() {
         Calibration::open(&path).unwrap_err().to_string()
     };
     assert!(broken(&text.replace("\"version\":1", "\"version\":2")).contains("has version 2"));
-    assert!(broken(&text.replace("blindroute-calibration", "other")).contains("no calibration"));
-    assert!(broken("{").contains("no calibration"));
-    assert!(broken(&text.replace("\"prompts\":1000", "\"prompts\":-1")).contains("no calibration"));
+    assert!(broken(&text.replace("blindroute-calibration", "other")).contains("is not a calibration"));
+    assert!(broken("{").contains("is not a calibration"));
+    assert!(broken(&text.replace("\"prompts\":1000", "\"prompts\":-1")).contains("is not a calibration"));
 }
 
 #[test]
