@@ -2,10 +2,8 @@
 
 use std::path::PathBuf;
 
-use blindroute_lab::{
-    fingerprint::Fingerprints,
-    join::{Options, join},
-};
+use blindroute_lab::routers::fingerprint::Fingerprints;
+use blindroute_lab::routers::join::{Options, join};
 
 use super::{
     bundle_import::{check_out, print, write_bundle},

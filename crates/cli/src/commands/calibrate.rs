@@ -3,13 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use blindroute_lab::{
-    ClearEmbedder,
-    calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate},
-    data::units_warning,
-    embedder::embed_all,
-    evaluation::Bootstrap,
-};
+use blindroute_lab::data::units_warning;
+use blindroute_lab::encoders::{ClearEmbedder, embed_all};
+use blindroute_lab::evaluation::Bootstrap;
+use blindroute_lab::evaluation::calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate};
 use blindroute_routing::tokenizer::Tokenizer;
 use indicatif::ProgressStyle;
 

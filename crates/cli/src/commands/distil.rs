@@ -3,10 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use blindroute_lab::{
-    data::Split,
-    student::{Corpus, Course, Lessons, Options, Progress, Tie, distil},
-};
+use blindroute_lab::data::Split;
+use blindroute_lab::encoders::student::{Corpus, Course, Lessons, Options, Progress, Tie, distil};
 use blindroute_routing::{
     bundle::{Activation, Attention, Bundle, EncoderConfig, Matrix, Norms, Precision},
     tokenizer::{MAX_TOKENS, Tokenizer},

@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use blindroute_lab::{
-    baselines::{knn, mlp},
-    data::{Dataset, Split, units_warning},
-    direct,
-    evaluation::{
-        About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
-    },
+use blindroute_lab::data::{Dataset, Split, units_warning};
+use blindroute_lab::evaluation::{
+    About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
 };
+use blindroute_lab::routers::baselines::{knn, mlp};
+use blindroute_lab::routers::direct;
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use clap::Args;
 

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint};
+use blindroute_lab::routers::fingerprint::{
+    ChatEndpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint,
+};
 use blindroute_routing::bundle::Model;
 use indicatif::ProgressStyle;
 
@@ -87,8 +89,8 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
     let probes = Probes::read(&args.probes, args.most)?;
     blindroute_runtime::choose_cryptography();
     let key = std::env::var(&args.api_key_env).ok();
-    let endpoint = Endpoint::new(&args.base_url, key.as_deref())?;
-    let scorer = args.scorer_url.as_deref().map(|url| Endpoint::new(url, key.as_deref())).transpose()?;
+    let endpoint = ChatEndpoint::new(&args.base_url, key.as_deref())?;
+    let scorer = args.scorer_url.as_deref().map(|url| ChatEndpoint::new(url, key.as_deref())).transpose()?;
     let scorer = scorer.as_ref().zip(args.scorer_model.as_deref());
 
     let judge = scorer.map(|(_, model)| model);

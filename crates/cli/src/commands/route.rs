@@ -3,7 +3,7 @@
 use super::route_many::{self, Form, Many};
 use crate::{bundles, terminal};
 use anyhow::Context;
-use blindroute_lab::calibrate::Calibration;
+use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
     Patience, Placement, PlacementError, PrivateRouter, Programs, Request, Retry, RouteReport, UnknownText, Waiting,
     check_lambda, remove_files,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use blindroute_lab::similarity::{correlation, read_pairs};
+use blindroute_lab::encoders::similarity::{correlation, read_pairs};
 use indicatif::ProgressStyle;
 
 use super::bundle_import::print;

@@ -6,14 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use blindroute_lab::{
-    Chosen, LambdaRule, Method, Trained, cscr,
-    data::{Dataset, units_warning},
-    direct, embed_dataset,
-    evaluation::Report,
-    fingerprint::Fingerprints,
-    train_router, uniroute,
-};
+use blindroute_lab::data::{Dataset, units_warning};
+use blindroute_lab::encoders::embed_dataset;
+use blindroute_lab::evaluation::Report;
+use blindroute_lab::routers::fingerprint::Fingerprints;
+use blindroute_lab::routers::{Chosen, LambdaRule, Method, Trained, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;

@@ -3,8 +3,8 @@
 use super::Work;
 use super::journal::Journal;
 use blindroute_lab::data::Split;
+use blindroute_lab::evaluation::rule;
 use blindroute_lab::evaluation::{Choices, Outcomes, Point, Run, audc, points, run_of_utilities};
-use blindroute_lab::rule;
 use blindroute_routing::bundle::{Matrix, Router};
 use serde::Serialize;
 use std::fmt::Write as _;

@@ -2,14 +2,9 @@
 
 use std::path::PathBuf;
 
-use blindroute_lab::data::{
-    DataError,
-    import::{
-        Imported, Job, embedllm,
-        mixinstruct::{self, Scale},
-        routerbench,
-    },
-};
+use blindroute_lab::data::DataError;
+use blindroute_lab::data::import::mixinstruct::{self, Scale};
+use blindroute_lab::data::import::{Imported, Job, embedllm, routerbench};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
 use super::super::bundle_import::print;
