@@ -13,7 +13,7 @@ use blindroute_lab::{
 use blindroute_routing::tokenizer::Tokenizer;
 use indicatif::ProgressStyle;
 
-use super::bundle_import::{check_out, print, write_file};
+use blindroute_console::files::{check_out, print, write_file};
 
 /// Find the weight of cost that brings your own prompts to a target cost or quality; `route --calibration` takes it.
 #[derive(clap::Args, Debug)]
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         (None, Some(score)) => Target::Score(score),
         _ => anyhow::bail!("give one target: --cost or --score"),
     };
-    let bundle = crate::bundles::open(args.bundle.as_deref())?;
+    let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
     let parts = bundle.parts();
     let router = bundle.router(args.router.as_deref())?;
     if let Some(warning) = units_warning(&parts.models) {
@@ -68,7 +68,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
     let tokenizer = Tokenizer::from_json(&parts.tokenizer).context("the bundle's tokenizer")?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
-    let bar = crate::terminal::bar(user.prompts.len() as u64);
+    let bar = blindroute_console::terminal::bar(user.prompts.len() as u64);
     bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
     let prompts = user.prompts.iter().map(String::as_str);
     let embeddings = embed_all(prompts, &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64));

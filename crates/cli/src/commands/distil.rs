@@ -13,12 +13,11 @@ use blindroute_routing::{
 };
 use indicatif::ProgressStyle;
 
-use crate::bundles::Shipped;
+use blindroute_console::bundles::Shipped;
 
-use super::{
-    bundle_import::{check_out, one_of, print, write_bundle},
-    train::router,
-};
+use blindroute_console::files::{check_out, print, write_bundle};
+
+use super::{bundle_import::one_of, train::router};
 
 /// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers, or, with
 /// --routing, with the router whose head was taught too.
@@ -96,7 +95,7 @@ pub(crate) struct DistilArgs {
 /// Trains, writes the bundle, and says how near the student has come.
 pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
-    let teacher = crate::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
+    let teacher = blindroute_console::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
     let theirs = &teacher.parts().encoder;
     let encoder = EncoderConfig {
         attention: args.attention,
@@ -124,7 +123,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     let tokenizer = Tokenizer::from_json(&teacher.parts().tokenizer).context("the tokenizer of the teacher")?;
     let corpus = Corpus::read(&args.text, &tokenizer, args.longest)?;
     tracing::info!("{} texts", corpus.len());
-    let start = args.start.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;
+    let start = args.start.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
     let lessons = args.routing.as_deref().map(|folder| lessons(args, folder, &teacher, &tokenizer)).transpose()?;
     let course = Course { teacher: &teacher, corpus: &corpus, start: start.as_ref(), lessons: lessons.as_ref() };
     let checkpoint = args.checkpoint.clone().unwrap_or_else(|| {
@@ -133,7 +132,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
         name.into()
     });
 
-    let bar = crate::terminal::bar(args.steps as u64);
+    let bar = blindroute_console::terminal::bar(args.steps as u64);
     bar.set_style(ProgressStyle::with_template("distilling {wide_bar} {pos}/{len} {eta} {msg}")?);
     let mut mean = Smoothed::default();
     let student = distil(&course, &options, Some(&checkpoint), &mut |progress| {

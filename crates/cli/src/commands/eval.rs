@@ -14,12 +14,10 @@ use blindroute_lab::{
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use clap::Args;
 
-use super::{
-    bench::today,
-    bundle_import::{check_out, print, write_file},
-    train::{embed, load, spinner},
-};
-use crate::bundles;
+use super::train::{embed, load};
+use blindroute_console::date::today;
+use blindroute_console::files::{check_out, print, write_file};
+use blindroute_console::{bundles, terminal};
 
 /// Measure a bundle's routers on a routing data set, beside baselines and with intervals.
 #[derive(Args, Debug)]
@@ -113,7 +111,8 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         sides.push(Side { group, bundle, embeddings });
     }
 
-    let working = spinner("measuring routers and baselines");
+    let working = terminal::spinner();
+    working.set_message("measuring routers and baselines");
     let evaluation = measure(args, &dataset, &sides);
     working.finish_and_clear();
     let evaluation = evaluation?;

@@ -7,7 +7,7 @@ use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, MOST_TOP_LOGPROB
 use blindroute_routing::bundle::Model;
 use indicatif::ProgressStyle;
 
-use super::bundle_import::{check_out, print, write_file};
+use blindroute_console::files::{check_out, print, write_file};
 
 /// What endpoints allow that allow fewer than OpenAI's.
 const FEW_TOP_LOGPROBS: u32 = 5;
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
             tracing::info!("{model} is in {} already", args.out.display());
             continue;
         }
-        let bar = crate::terminal::bar(probes.len() as u64);
+        let bar = blindroute_console::terminal::bar(probes.len() as u64);
         bar.set_style(ProgressStyle::with_template("asking {msg} {wide_bar} {pos}/{len} {eta}")?);
         bar.set_message(model.clone());
         let measure = |options: &Options| {

@@ -1,17 +1,17 @@
 //! `blindroute route`: the main job.
 
 use super::route_many::{self, Form, Many};
-use crate::{bundles, terminal};
 use anyhow::Context;
+use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::calibrate::Calibration;
 use blindroute_placement::{
     Patience, Placement, PlacementError, PrivateRouter, Programs, Request, Retry, RouteReport, UnknownText, Waiting,
-    check_lambda, remove_files,
+    check_lambda,
 };
+use blindroute_runtime::ClientConfig;
 use blindroute_runtime::config::Configuration;
-use blindroute_runtime::{ClientConfig, Shutdown};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -102,16 +102,6 @@ impl From<PlacementArg> for Placement {
     }
 }
 
-/// A spinner on stderr while something goes on; nothing where stderr is no terminal.
-pub(crate) fn spinner() -> ProgressBar {
-    let bar = terminal::spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
 /// Routes one prompt or many.
 pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     // Look at the prompt before anything is started.
@@ -138,8 +128,8 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
         check_lambda(calibration.weight())?;
     }
     let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
-    clean_up_on_signals()?;
-    let bar = spinner();
+    signals::clean_up()?;
+    let bar = terminal::spinner();
     let mut router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args, &bar));
     if let Some(unknown) = &unknown {
         router = router.with_unknown_text(unknown)?;
@@ -207,20 +197,6 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
     let router = PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
     Ok(router.named(name))
-}
-
-/// A signal ends this process at once, but not before its files are gone. The children end with it.
-pub(super) fn clean_up_on_signals() -> anyhow::Result<()> {
-    let shutdown = Shutdown::new();
-    shutdown.on_signals().context("signals cannot be handled")?;
-    let told = shutdown.clone();
-    shutdown.on_trigger(move || {
-        remove_files();
-        let reason = told.reason().unwrap_or("a signal");
-        terminal::say(&format!("error: stopped by {reason}; nothing is left running"));
-        std::process::exit(told.exit_status().map_or(1, i32::from));
-    });
-    Ok(())
 }
 
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {

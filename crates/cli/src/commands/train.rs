@@ -15,11 +15,11 @@ use blindroute_lab::{
     train_router, uniroute,
 };
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use serde::Serialize;
 
-use super::bundle_import::{check_out, print, write_bundle};
-use crate::terminal;
+use blindroute_console::files::{check_out, print, write_bundle};
+use blindroute_console::terminal;
 
 /// Train a router on a routing data set and put it into a bundle.
 #[derive(clap::Args, Debug)]
@@ -204,7 +204,8 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     given.apply(&mut method, &read.bundle, &dataset)?;
     let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
 
-    let working = spinner(&format!("training {kind}"));
+    let working = terminal::spinner();
+    working.set_message(format!("training {kind}"));
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
     let trained = train_router(read.bundle, &dataset, &embeddings, &method, name, &source);
@@ -248,7 +249,7 @@ impl Given {
             options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
         }
         let Some(name) = &self.fine_tune else { return Ok(()) };
-        let other = self.from.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;
+        let other = self.from.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
         let router = router(other.as_ref().unwrap_or(bundle), dataset, name)?;
         match (method, &router.rule) {
             (Method::UniRoute(options), Rule::UniRoute(rule)) => options.start = Some(rule.centroids.clone()),
@@ -284,14 +285,6 @@ pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) ->
     let embeddings = embed_dataset(bundle, dataset, cache, &mut |done| bar.set_position(done as u64));
     bar.finish_and_clear();
     Ok(embeddings?)
-}
-
-/// Something that moves while work of unknown length is done.
-pub(super) fn spinner(message: &str) -> ProgressBar {
-    let spinner = terminal::spinner();
-    spinner.set_message(message.to_owned());
-    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
-    spinner
 }
 
 #[derive(Serialize)]

@@ -105,7 +105,8 @@ impl<C: Catalogue> ServerService<C> {
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
         let Connection { mut link, resting, .. } = connection;
         if link.peer() != Role::Client {
-            let open: SessionOpen = link.receive_message()?;
+            // A caller that leaves at once only asked whether this server answers.
+            let Some(open) = link.receive_message_or_end::<SessionOpen>()? else { return Ok(()) };
             let session = open.session;
             let offered = self.lanes.offer_and_wait(LaneKey(session, open.lane), (link, open));
             return offered

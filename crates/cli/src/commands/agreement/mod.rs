@@ -4,12 +4,11 @@ mod journal;
 mod report;
 
 use super::bench::cosine;
-use super::bundle_import::{check_out, print};
 use super::eval::{check_names, check_pool, parse_split};
-use super::route::clean_up_on_signals;
 use super::train::load;
-use crate::{bundles, terminal};
 use anyhow::{Context, bail};
+use blindroute_console::files::{check_out, print};
+use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::ClearEmbedder;
 use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::embedder::embed_all;
@@ -120,7 +119,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
     let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
 
-    clean_up_on_signals()?;
+    signals::clean_up()?;
     let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
     let router = PrivateRouter::with_children(&work.bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
     bar.reset();

@@ -3,9 +3,9 @@
 use super::Common;
 use super::measure::{Figures, check_tokens, ids, measure, start, variant};
 use super::tables;
-use crate::bundles::{self, Shipped};
-use crate::commands::route::spinner;
 use anyhow::Context;
+use blindroute_console::bundles::{self, Shipped};
+use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::program::Task;
 use blindroute_routing::tokenizer;

@@ -2,9 +2,9 @@
 
 use super::Common;
 use super::measure::{Figures, ids, measure, print, start};
-use crate::bundles;
-use crate::commands::route::spinner;
 use anyhow::Context;
+use blindroute_console::bundles;
+use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_routing::program::{Task, head_inputs};
 use blindroute_routing::tokenizer;

@@ -53,11 +53,6 @@ pub(super) fn commit() -> String {
     }
 }
 
-/// Today, in UTC.
-pub(in crate::commands) fn today() -> String {
-    time::OffsetDateTime::now_utc().date().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,11 +62,5 @@ mod tests {
         let text = "processor\t: 0\nmodel name\t: A Processor: 2\nflags\t\t: fpu avx2 avx512f aesx\n\nprocessor\t: 1\n";
         assert_eq!(parse(text), (Some("A Processor: 2".to_owned()), "avx2 avx512f".to_owned()));
         assert_eq!(parse(""), (None, String::new()));
-    }
-
-    #[test]
-    fn dates_sort() {
-        let today = today();
-        assert!(today.len() == 10 && today.as_bytes()[4] == b'-', "{today}");
     }
 }

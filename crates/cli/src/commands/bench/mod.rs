@@ -16,7 +16,6 @@ mod tables;
 mod throughput;
 mod throughputs;
 
-pub(super) use machine::today;
 pub(super) use measure::cosine;
 
 use blindroute_runtime::SceneName;
@@ -63,7 +62,7 @@ pub(crate) struct Common {
 
 /// Runs a measurement.
 pub(crate) fn run(command: BenchCommand) -> anyhow::Result<()> {
-    super::route::clean_up_on_signals()?;
+    blindroute_console::signals::clean_up()?;
     match command {
         BenchCommand::Route(args) => route::run(&args),
         BenchCommand::Encoder(args) => encoder::run(&args),

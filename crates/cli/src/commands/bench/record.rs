@@ -6,7 +6,7 @@ use super::measure::{Figures, check_tokens, print, variant};
 use super::records::{self, Record, Subject};
 use super::route::measure_route;
 use super::select::measure_select;
-use crate::bundles::Shipped;
+use blindroute_console::bundles::Shipped;
 use blindroute_routing::bundle::{Activation, Attention};
 use blindroute_runtime::SceneName;
 use clap::Args;

@@ -61,7 +61,7 @@ impl Record {
         let Figures { ms, bytes, .. } = figures;
         let ratio = |time: f64| (time / ms.clear * 1000.0).round() / 1000.0;
         Self {
-            date: super::machine::today(),
+            date: blindroute_console::date::today(),
             machine: machine.model.clone(),
             features: machine.features.clone(),
             kernel: machine.kernel.to_owned(),

@@ -3,8 +3,8 @@
 use super::Common;
 use super::measure::{Figures, measure, print, start};
 use super::selections::{Published, published, table};
-use crate::bundles;
-use crate::commands::route::spinner;
+use blindroute_console::bundles;
+use blindroute_console::terminal::spinner;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Shape, Tensor};
 use blindroute_routing::bundle::Bundle;

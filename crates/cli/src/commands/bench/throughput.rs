@@ -4,9 +4,9 @@
 use super::measure::{check_tokens, print, start};
 use super::prompts::prompts;
 use super::throughputs::{FillingMeasurement, Latencies, Sample, Sessions, ThroughputMeasurement, round};
-use crate::bundles;
-use crate::commands::route::spinner;
 use anyhow::Context;
+use blindroute_console::bundles;
+use blindroute_console::terminal::spinner;
 use blindroute_placement::{PrivateRouter, TaskBatch};
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::bundle::Bundle;
@@ -104,7 +104,7 @@ fn measure_batch(
     let filling = work.fill(&route, tokens, args.scene, most)?;
     if filling.is_none() {
         bar.suspend(|| {
-            crate::terminal::say(&format!(
+            blindroute_console::terminal::say(&format!(
                 "{batch} x {tokens} tokens: too much material to wait prepared, so only as needed"
             ));
         });

@@ -4,8 +4,8 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use blindroute_lab::data::{Check, Missing, ModelCheck, PerSplit, Repeated, check};
 
-use super::super::bundle_import::print;
-use crate::terminal::plain_line;
+use blindroute_console::files::print;
+use blindroute_console::terminal::plain_line;
 
 /// How many sources, and how many repeated prompts, the table lists; JSON has more.
 const LISTED: usize = 20;

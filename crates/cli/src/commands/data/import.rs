@@ -12,7 +12,7 @@ use blindroute_lab::data::{
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::super::bundle_import::print;
+use blindroute_console::files::print;
 
 /// Read a public set as its authors publish it, and write it as a data set.
 #[derive(clap::Subcommand, Debug)]
@@ -93,9 +93,8 @@ pub(crate) fn run(command: ImportCommand) -> anyhow::Result<()> {
 }
 
 fn report(common: &CommonArgs, import: impl FnOnce() -> Result<Imported, DataError>) -> anyhow::Result<()> {
-    let spinner = crate::terminal::spinner();
+    let spinner = blindroute_console::terminal::spinner();
     spinner.set_message(format!("reading {}", common.from.display()));
-    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
     let imported = import();
     spinner.finish_and_clear();
     let imported = imported?;

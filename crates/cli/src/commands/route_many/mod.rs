@@ -8,8 +8,8 @@ mod queue;
 mod shape;
 mod stop;
 
-use crate::terminal;
 use anyhow::Context;
+use blindroute_console::terminal;
 use blindroute_placement::{PlacementError, PrivateRouter, Request, RouteReport, TaskBatch};
 use blindroute_routing::program::Task;
 use gather::{Batch, Gatherer, PATIENCE, Prompt};

@@ -1,4 +1,4 @@
-//! `blindroute certificates`: an authority and one certificate a role.
+//! `certificates`: an authority, and one certificate per role.
 
 use blindroute_runtime::CertificateFolder;
 use clap::Args;
@@ -7,14 +7,14 @@ use std::path::PathBuf;
 
 /// Make certificates for a deployment.
 #[derive(Debug, Args)]
-pub(crate) struct CertificatesArgs {
+pub struct CertificatesArgs {
     /// Folder for the authority's certificate and each role's certificate and key
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
 /// Writes the certificates and prints the folder.
-pub(crate) fn run(args: &CertificatesArgs) -> anyhow::Result<()> {
+pub fn run(args: &CertificatesArgs) -> anyhow::Result<()> {
     CertificateFolder::generate(&args.out)?;
     eprintln!("Give each party the authority's certificate, and its own certificate and key, and nothing else.");
     Ok(writeln!(std::io::stdout(), "{}", args.out.display())?)

@@ -1,10 +1,11 @@
 //! What reaches the terminal: bars that nothing overwrites, and texts from files without control characters.
 
 use blindroute_routing::bundle::is_unprintable;
-use indicatif::{MultiProgress, ProgressBar};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 static BARS: OnceLock<MultiProgress> = OnceLock::new();
 
@@ -13,28 +14,34 @@ fn bars() -> &'static MultiProgress {
 }
 
 /// A bar on stderr that makes room for log lines; nothing where stderr is no terminal.
-pub(crate) fn bar(length: u64) -> ProgressBar {
+pub fn bar(length: u64) -> ProgressBar {
     bars().add(ProgressBar::new(length))
 }
 
-/// The same for work of unknown length.
-pub(crate) fn spinner() -> ProgressBar {
-    bars().add(ProgressBar::new_spinner())
+/// The same for work of unknown length, with the time since its start; set its message to say what goes on.
+pub fn spinner() -> ProgressBar {
+    let bar = bars().add(ProgressBar::new_spinner());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
 }
 
 /// Does something with every bar out of the way, as writing results to a terminal that shows the bars too.
-pub(crate) fn without_bars<T>(work: impl FnOnce() -> T) -> T {
+pub fn without_bars<T>(work: impl FnOnce() -> T) -> T {
     bars().suspend(work)
 }
 
 /// Prints a line on stderr, beside bars.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     // If stderr is gone there is nobody to tell.
     without_bars(|| writeln!(io::stderr().lock(), "{}", plain_line(line))).ok();
 }
 
 /// Stderr, with every bar out of the way while something is written.
-pub(crate) struct Stderr;
+#[derive(Clone, Copy, Debug)]
+pub struct Stderr;
 
 impl Write for Stderr {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -53,12 +60,12 @@ fn write_beside(bars: &MultiProgress, out: &mut impl Write, bytes: &[u8]) -> io:
 
 /// A text of several lines with its control characters escaped, as JSON escapes them: names, ids and paths come from
 /// files, and must not command the terminal. JSON stays what it was.
-pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+pub fn plain(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_unprintable(c) && !matches!(c, '\n' | '\t'))
 }
 
 /// The same for one line: line breaks are escaped too.
-pub(crate) fn plain_line(text: &str) -> Cow<'_, str> {
+pub fn plain_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_unprintable)
 }
 
@@ -79,6 +86,7 @@ fn escaped(text: &str, is_escaped: fn(char) -> bool) -> Cow<'_, str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use indicatif::{ProgressDrawTarget, TermLike};

@@ -1,4 +1,4 @@
-//! `blindroute server` and `blindroute dealer`: the two operators' commands, and the children of `route`.
+//! `server` and `dealer`: the commands that run a party until it is stopped. `blindroute route` starts them as child processes.
 
 use anyhow::Context;
 use blindroute_placement::host::Host;
@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 /// Run one of the two servers.
 #[derive(Debug, Args)]
-pub(crate) struct ServerArgs {
+pub struct ServerArgs {
     /// Position of this server; its share file must be of the same
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
     party: u8,
@@ -20,14 +20,14 @@ pub(crate) struct ServerArgs {
 
 /// Run the dealer.
 #[derive(Debug, Args)]
-pub(crate) struct DealerArgs {
+pub struct DealerArgs {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
 
 /// Runs a server until it is stopped.
-pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
+pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
     let config = ServerConfig::load(&args.config)?.config;
     if config.party != args.party {
         anyhow::bail!(
@@ -40,7 +40,7 @@ pub(crate) fn server(args: &ServerArgs) -> anyhow::Result<()> {
 }
 
 /// Runs the dealer until it is stopped.
-pub(crate) fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
+pub fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let config = DealerConfig::load(&args.config)?.config;
     run(Host::dealer(&config)?, config.exit_with_parent)
 }

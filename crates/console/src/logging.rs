@@ -6,7 +6,7 @@ use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
 /// Starts logging at the level of `-v`s, or of `BLINDROUTE_LOG`.
-pub(crate) fn start(verbose: u8) {
+pub fn start(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "info",

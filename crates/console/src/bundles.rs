@@ -16,7 +16,7 @@ const MINILM_DIGEST: &str = "1fbcd9842f1578d2e9a831ae2d2aeede5909aaad5af824cd7a9
 
 /// A bundle that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Shipped {
+pub enum Shipped {
     /// The router of whoever names none: a student's encoder, distilled to be cheap.
     Default,
     /// The published encoder with softmax and GELU: the teacher, and the papers' program.
@@ -25,7 +25,7 @@ pub(crate) enum Shipped {
 
 impl Shipped {
     /// Its file's name, without the ending.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Default => "default",
             Self::MiniLm => "minilm",
@@ -33,7 +33,7 @@ impl Shipped {
     }
 
     /// Reads it, from the program or wherever it lies.
-    pub(crate) fn open(self) -> anyhow::Result<Bundle> {
+    pub fn open(self) -> anyhow::Result<Bundle> {
         if self == Self::Default {
             let read = Bundle::read(DEFAULT).context("the bundle in this program; install blindroute again")?;
             tracing::info!(bundle = "default, in the program", digest = %read.bundle.digest(), "bundle");
@@ -82,21 +82,25 @@ fn places_of(executable: Option<&Path>, data: Option<OsString>, home: Option<OsS
 }
 
 /// Opens the bundle at `path`, or the default one; warns about what this version does not know.
-pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Bundle> {
+pub fn open(path: Option<&Path>) -> anyhow::Result<Bundle> {
     open_or(path, Shipped::Default)
 }
 
 /// Opens the bundle at `path`, or this one.
-pub(crate) fn open_or(path: Option<&Path>, otherwise: Shipped) -> anyhow::Result<Bundle> {
+pub fn open_or(path: Option<&Path>, otherwise: Shipped) -> anyhow::Result<Bundle> {
     path.map_or_else(|| otherwise.open(), read)
 }
 
 /// What people call the bundle at `path`, or the default one.
-pub(crate) fn name(path: Option<&Path>) -> String {
+pub fn name(path: Option<&Path>) -> String {
     path.map_or_else(|| Shipped::Default.name().to_owned(), |path| path.display().to_string())
 }
 
-fn read(path: &Path) -> anyhow::Result<Bundle> {
+/// Opens the bundle at `path`; warns about what this version does not know.
+///
+/// # Errors
+/// The file cannot be read, or is no bundle.
+pub fn read(path: &Path) -> anyhow::Result<Bundle> {
     let read = Bundle::open(path).with_context(|| format!("bundle {}", path.display()))?;
     for name in &read.unknown {
         tracing::warn!(name, "unknown part of the bundle; it has no effect");
