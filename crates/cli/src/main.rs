@@ -2,6 +2,7 @@
 
 mod commands;
 
+use blindroute_bench::BenchCommand;
 use blindroute_console::{exit, logging};
 use blindroute_operator::{certificates, health, serve};
 use blindroute_ring::WipingAllocator;
@@ -59,7 +60,7 @@ enum Command {
     Certificates(certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
     #[command(subcommand)]
-    Bench(commands::bench::BenchCommand),
+    Bench(BenchCommand),
 }
 
 fn main() -> ExitCode {
@@ -87,7 +88,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Agreement(args) => commands::agreement::run(&args),
         Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => certificates::run(&args),
-        Command::Bench(command) => commands::bench::run(command),
+        Command::Bench(command) => blindroute_bench::run(command),
     }
 }
 

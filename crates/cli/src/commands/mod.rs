@@ -1,7 +1,6 @@
 //! The commands, one module each.
 
 pub(crate) mod agreement;
-pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod bundle_add;
 pub(crate) mod bundle_import;

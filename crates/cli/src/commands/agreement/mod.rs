@@ -3,10 +3,10 @@
 mod journal;
 mod report;
 
-use super::bench::cosine;
 use super::eval::{check_names, check_pool, parse_split};
 use super::train::load;
 use anyhow::{Context, bail};
+use blindroute_bench::cosine;
 use blindroute_console::files::{check_out, print};
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::ClearEmbedder;

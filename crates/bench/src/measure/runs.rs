@@ -1,92 +1,40 @@
-//! What all measurements of tasks share: several runs, each checked, and their medians.
+//! Several runs of one task, each checked, and their medians.
 
-use anyhow::Context;
-use blindroute_placement::{Bytes, PeakMemory, PrivateRouter, Programs};
-use blindroute_protocol::{Output, Tensor};
-use blindroute_routing::bundle::{Activation, Attention, Bundle};
+use super::{SAME, cosine};
+use blindroute_placement::{Bytes, PeakMemory, PrivateRouter};
+use blindroute_protocol::Tensor;
 use blindroute_routing::program::Task;
-use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 use blindroute_runtime::session::Route;
 use serde::Serialize;
-use std::io::Write;
 use std::time::Duration;
 
 /// Times in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Medians {
-    pub(super) offline: f64,
-    pub(super) online: f64,
-    pub(super) clear: f64,
+pub(crate) struct Medians {
+    pub(crate) offline: f64,
+    pub(crate) online: f64,
+    pub(crate) clear: f64,
     /// A server's online time inside exchanges with the other: sending, and waiting for its messages.
-    pub(super) communication: f64,
+    pub(crate) communication: f64,
     /// The rest of a server's online time.
-    pub(super) computation: f64,
+    pub(crate) computation: f64,
 }
 
 /// What one task took in several runs.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct Figures {
-    pub(super) scene: &'static str,
-    pub(super) ms: Medians,
-    pub(super) openings: u32,
-    pub(super) bytes: Bytes,
-    pub(super) peak_mib: PeakMemory,
-    pub(super) checked: bool,
-    pub(super) runs: u32,
-}
-
-/// The least cosine between an embedding under MPC and one in the clear that counts as the same.
-pub(super) const SAME: f64 = 0.999;
-
-/// A router with children of its own.
-pub(super) fn start(bundle: &Bundle, scene: SceneName, progress: &dyn Fn(&str)) -> anyhow::Result<PrivateRouter> {
-    let executable = std::env::current_exe().context("this program's own path")?;
-    let programs = Programs { executable, scene: scene.scene() };
-    Ok(PrivateRouter::with_children(bundle, &programs, progress)?)
-}
-
-/// The bundle with another encoder program on the same weights.
-pub(super) fn variant(
-    bundle: Bundle,
-    attention: Option<Attention>,
-    activation: Option<Activation>,
-) -> anyhow::Result<Bundle> {
-    let mut parts = bundle.into_parts();
-    parts.encoder.attention = attention.unwrap_or(parts.encoder.attention);
-    parts.encoder.activation = activation.unwrap_or(parts.encoder.activation);
-    Ok(Bundle::new(parts)?)
-}
-
-/// Text of ordinary words, to be cut to any length.
-const TEXT: &str = "A company sells three kinds of boxes and wants to know how many of each it should make next month, given \
-    the orders of the last year, the price of paper, and the time that one worker needs for a box. Explain step by step. ";
-
-/// Token ids of a text of this length.
-pub(super) fn ids(router: &PrivateRouter, tokens: usize) -> anyhow::Result<Vec<u32>> {
-    ids_after(router, tokens, 0)
-}
-
-/// Token ids of a text of this length that begins so many words later: another for each number of words below 40.
-pub(super) fn ids_after(router: &PrivateRouter, tokens: usize, words: usize) -> anyhow::Result<Vec<u32>> {
-    let text: Vec<String> = TEXT.repeat(9).split_whitespace().skip(words).map(str::to_owned).collect();
-    let mut ids = router.tokens(&text.join(" "))?.ids;
-    let end = ids.last().copied().context("the text has tokens")?;
-    ids.truncate(tokens - 1);
-    ids.push(end);
-    Ok(ids)
-}
-
-/// Refuses lengths that no prompt has.
-pub(super) fn check_tokens(tokens: &[usize]) -> anyhow::Result<()> {
-    match tokens.iter().find(|tokens| !(3..=tokenizer::MAX_TOKENS).contains(*tokens)) {
-        Some(tokens) => anyhow::bail!("--tokens {tokens}: expected 3 to {}", tokenizer::MAX_TOKENS),
-        None => Ok(()),
-    }
+pub(crate) struct Figures {
+    pub(crate) scene: &'static str,
+    pub(crate) ms: Medians,
+    pub(crate) openings: u32,
+    pub(crate) bytes: Bytes,
+    pub(crate) peak_mib: PeakMemory,
+    pub(crate) checked: bool,
+    pub(crate) runs: u32,
 }
 
 /// Several runs of one task.
-pub(super) struct Runs {
+pub(crate) struct Runs {
     offline: Vec<Duration>,
     online: Vec<Duration>,
     clear: Vec<Duration>,
@@ -97,12 +45,12 @@ pub(super) struct Runs {
     /// Whether every chosen one was the clear interpreter's.
     agreed: bool,
     /// The least cosine of opened values with the clear ones; 1 where there are none.
-    pub(super) cosine: f64,
+    pub(crate) cosine: f64,
 }
 
 impl Runs {
     /// What they took, all checks passed or not.
-    pub(super) fn figures(&self, router: &PrivateRouter, scene: SceneName) -> Figures {
+    pub(crate) fn figures(&self, router: &PrivateRouter, scene: SceneName) -> Figures {
         Figures {
             scene: scene.name(),
             ms: self.medians(),
@@ -131,7 +79,7 @@ impl Runs {
 }
 
 /// Runs a task under MPC and in the clear, and compares.
-pub(super) fn measure(
+pub(crate) fn measure(
     router: &PrivateRouter,
     task: Task,
     inputs: &[Tensor<f32>],
@@ -175,15 +123,6 @@ pub(super) fn measure(
     Ok(result)
 }
 
-/// How alike two embeddings are.
-pub(in crate::commands) fn cosine(a: &Output, b: &Output) -> f64 {
-    let (a, b) = (a.values.concat(), b.values.concat());
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
-    // Of something without direction: alike to nothing.
-    if cosine.is_nan() { -1.0 } else { cosine }
-}
-
 fn mib(peak: &PeakMemory) -> String {
     let show = |value: Option<u64>| value.map_or_else(|| "?".to_owned(), |mib| mib.to_string());
     format!("{}/{}/{}/{}", show(peak.server0), show(peak.server1), show(peak.dealer), show(peak.client))
@@ -191,7 +130,7 @@ fn mib(peak: &PeakMemory) -> String {
 
 impl Figures {
     /// What the text output says.
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Figures { ms, openings, bytes, .. } = self;
         let scene = if self.scene == SceneName::Loopback.name() { "" } else { &format!("{}: ", self.scene) };
         format!(
@@ -211,24 +150,12 @@ impl Figures {
     }
 
     /// Fails if an answer was not the clear one.
-    pub(super) fn confirm(&self, what: &str) -> anyhow::Result<()> {
+    pub(crate) fn confirm(&self, what: &str) -> anyhow::Result<()> {
         if !self.checked {
             anyhow::bail!("the private answer ({what}) is not the clear one; please report this");
         }
         Ok(())
     }
-}
-
-/// Prints one measurement.
-pub(super) fn print(json: bool, measurement: &impl Serialize, line: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string(measurement)?)?;
-    } else {
-        writeln!(out, "{line}")?;
-    }
-    // Each measurement takes a while: none waits for the next to be seen.
-    Ok(out.flush()?)
 }
 
 #[cfg(test)]
@@ -250,13 +177,5 @@ mod tests {
             cosine: 1.0,
         };
         assert!((runs.medians().online - 20.0).abs() < f64::EPSILON);
-    }
-
-    #[test]
-    fn a_cosine_of_parallel_vectors_is_one() {
-        let of = |values: [f64; 2]| Output { values: vec![values.to_vec()], bits: Vec::new() };
-        assert!((cosine(&of([1.0, 2.0]), &of([2.0, 4.0])) - 1.0).abs() < 1e-12);
-        assert!(cosine(&of([1.0, 0.0]), &of([0.0, 1.0])).abs() < 1e-12);
-        assert!(cosine(&of([0.0, 0.0]), &of([0.0, 1.0])) < 0.0);
     }
 }

@@ -1,4 +1,4 @@
-//! What `bench throughput` found, as lines.
+//! What several routes at once took.
 
 use blindroute_runtime::SceneName;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Where the sessions come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Sessions {
+pub(crate) enum Sessions {
     /// Each route prepares its own: all offline work is in its latency.
     AsNeeded,
     /// From a full pool that is not filled while routes run; it is filled between rounds of routes, which is not timed.
@@ -17,9 +17,9 @@ pub(super) enum Sessions {
 }
 
 impl Sessions {
-    pub(super) const ALL: [Self; 3] = [Self::AsNeeded, Self::Ready, Self::Filling];
+    pub(crate) const ALL: [Self; 3] = [Self::AsNeeded, Self::Ready, Self::Filling];
 
-    pub(super) const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::AsNeeded => "prepared as needed",
             Self::Ready => "ready, no filling",
@@ -30,62 +30,62 @@ impl Sessions {
 
 /// One setting's routes.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ThroughputMeasurement {
-    pub(super) tokens: usize,
+pub(crate) struct ThroughputMeasurement {
+    pub(crate) tokens: usize,
     /// Prompts that share a session.
-    pub(super) batch: usize,
-    pub(super) scene: &'static str,
-    pub(super) sessions: Sessions,
+    pub(crate) batch: usize,
+    pub(crate) scene: &'static str,
+    pub(crate) sessions: Sessions,
     /// Sessions at once.
-    pub(super) concurrency: usize,
-    pub(super) pool: usize,
+    pub(crate) concurrency: usize,
+    pub(crate) pool: usize,
     /// Prompts, not sessions.
-    pub(super) routes: usize,
+    pub(crate) routes: usize,
     /// Prompts, while sessions ran.
-    pub(super) routes_per_second: f64,
-    pub(super) ms: Latencies,
+    pub(crate) routes_per_second: f64,
+    pub(crate) ms: Latencies,
     /// Of a session, whatever its batch.
-    pub(super) openings: u32,
-    pub(super) checked: bool,
+    pub(crate) openings: u32,
+    pub(crate) checked: bool,
 }
 
 /// Milliseconds; each prompt of a batch has its session's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub(super) struct Latencies {
+pub(crate) struct Latencies {
     /// From asking for a session to the answer.
-    pub(super) median: f64,
-    pub(super) percentile95: f64,
+    pub(crate) median: f64,
+    pub(crate) percentile95: f64,
     /// Of that, waiting for a session.
-    pub(super) wait_median: f64,
-    pub(super) online_median: f64,
+    pub(crate) wait_median: f64,
+    pub(crate) online_median: f64,
 }
 
 /// What a ready session costs.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct FillingMeasurement {
-    pub(super) tokens: usize,
-    pub(super) batch: usize,
-    pub(super) scene: &'static str,
-    pub(super) sessions: usize,
+pub(crate) struct FillingMeasurement {
+    pub(crate) tokens: usize,
+    pub(crate) batch: usize,
+    pub(crate) scene: &'static str,
+    pub(crate) sessions: usize,
     /// To prepare one, nothing else going on: the mean.
-    pub(super) filling_ms: f64,
+    pub(crate) filling_ms: f64,
     /// From the dealer.
-    pub(super) material_bytes: u64,
+    pub(crate) material_bytes: u64,
     /// Resident memory of each server for each session that rests; absent where the system does not tell.
-    pub(super) server0_mib: Option<f64>,
-    pub(super) server1_mib: Option<f64>,
+    pub(crate) server0_mib: Option<f64>,
+    pub(crate) server1_mib: Option<f64>,
 }
 
 /// One session's times.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) latency: Duration,
-    pub(super) waited: Duration,
-    pub(super) online: Duration,
+pub(crate) struct Sample {
+    pub(crate) latency: Duration,
+    pub(crate) waited: Duration,
+    pub(crate) online: Duration,
 }
 
 impl Latencies {
-    pub(super) fn of(samples: &[Sample]) -> Self {
+    pub(crate) fn of(samples: &[Sample]) -> Self {
         let at = |time: fn(&Sample) -> Duration, hundredths: usize| {
             let mut sorted: Vec<Duration> = samples.iter().map(time).collect();
             sorted.sort_unstable();
@@ -103,7 +103,7 @@ impl Latencies {
 }
 
 impl ThroughputMeasurement {
-    pub(super) fn heading() -> String {
+    pub(crate) fn heading() -> String {
         let cells = [
             "sessions",
             "tokens",
@@ -120,7 +120,7 @@ impl ThroughputMeasurement {
         row(&cells.map(str::to_owned))
     }
 
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let Self { tokens, batch, sessions, concurrency, routes, routes_per_second, ms, openings, .. } = self;
         let answer = if self.checked { "checked" } else { "WRONG ANSWER" };
         let cells = [
@@ -149,7 +149,7 @@ fn row(cells: &[String; 11]) -> String {
 }
 
 impl FillingMeasurement {
-    pub(super) fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let mib = |value: Option<f64>| value.map_or_else(|| "?".to_owned(), |mib| format!("{mib:.1}"));
         format!(
             "a ready session of {} x {} tokens: {:.1} ms to fill in, {} bytes of material, {} + {} MiB at the servers (of {} at rest)",
@@ -164,11 +164,12 @@ impl FillingMeasurement {
     }
 }
 
-pub(super) fn round(value: f64) -> f64 {
+pub(crate) fn round(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,6 @@
 //! Different prompts of one bucket, whose answers do not hang on the last bits.
 
-use super::measure::ids_after;
+use super::ids_after;
 use anyhow::Context;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Output, Tensor};
@@ -9,23 +9,23 @@ use blindroute_routing::program::{Task, head_inputs};
 use blindroute_routing::tokenizer;
 
 /// A prompt's inputs of a route, and the clear interpreter's answer.
-pub(super) struct Prompt {
-    pub(super) inputs: Vec<Tensor<f32>>,
-    pub(super) expected: Output,
+pub(crate) struct Prompt {
+    pub(crate) inputs: Vec<Tensor<f32>>,
+    pub(crate) expected: Output,
 }
 
 /// Prompts whose texts begin differently.
 const DIFFERENT: usize = 40;
 /// Changed embeddings that a choice has to withstand.
 const TRIALS: u64 = 16;
-/// How far they are changed, against their length: about as far as [`super::measure::SAME`] allows.
+/// How far they are changed, against their length: about as far as [`super::SAME`] allows.
 const CHANGE: f64 = 0.04;
 
 /// So many prompts: the first of `tokens` tokens, the others of that and of fewer.
 ///
 /// One whose choice turns with a small change of its embedding is left out: two models are as good for it, and an answer
 /// under MPC, rounded otherwise than the clear one, may name the other without anything being wrong.
-pub(super) fn prompts(
+pub(crate) fn prompts(
     router: &PrivateRouter,
     index: usize,
     tokens: usize,
@@ -87,6 +87,7 @@ fn lengths(tokens: usize) -> impl Iterator<Item = usize> + Clone {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,40 +1,12 @@
-//! `blindroute bench compare`: a fresh run against the record's last, by ratios to the clear interpreter.
+//! A fresh measurement beside the record's last of the same, by ratios to the clear interpreter.
 
-use super::measure::print;
-use super::record::StandardSet;
-use super::records::{self, Record};
-use clap::Args;
+use super::file::Record;
 use serde::Serialize;
-use std::path::PathBuf;
 
-/// Compare with the record.
-#[derive(Debug, Args)]
-pub(crate) struct BenchCompareArgs {
-    #[command(flatten)]
-    set: StandardSet,
-    /// The record; run it in the repository, or name the file
-    #[arg(long, value_name = "FILE", default_value = records::FILE)]
-    record: PathBuf,
-    /// Compare this record's last lines, and measure nothing
-    #[arg(long, value_name = "FILE")]
-    fresh: Option<PathBuf>,
-    /// How many times its last ratio to the clear interpreter a time may be
-    #[arg(long, value_name = "FACTOR", default_value_t = 1.3, value_parser = tolerance)]
-    tolerance: f64,
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
-}
-
-fn tolerance(text: &str) -> Result<f64, String> {
-    let number = text.parse::<f64>().ok().filter(|number| (1.0..=100.0).contains(number));
-    number.ok_or_else(|| "expected a number from 1 to 100, for instance 1.3".to_owned())
-}
-
-/// What came of one comparison.
+/// Whether a measurement got better or worse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Verdict {
+pub(crate) enum Verdict {
     Same,
     Better,
     Worse,
@@ -44,9 +16,9 @@ enum Verdict {
 
 /// One measurement beside the record's last of the same.
 #[derive(Debug, Serialize)]
-struct Comparison {
+pub(crate) struct Change {
     subject: String,
-    verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// What got worse, or better.
     reasons: Vec<String>,
     /// Now over then, of the ratios to the clear interpreter.
@@ -58,53 +30,16 @@ struct Comparison {
     now: Record,
 }
 
-/// Runs the comparison.
-pub(super) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
-    let record = records::read(&args.record)?;
-    if !args.json {
-        print(false, &(), &heading())?;
-    }
-    let mut worse = 0;
-    let mut compared = 0;
-    let mut compare = |now: &Record| {
-        let comparison = Comparison::of(last(&record, now), now, args.tolerance);
-        worse += usize::from(comparison.verdict == Verdict::Worse);
-        compared += usize::from(comparison.verdict != Verdict::New);
-        print(args.json, &comparison, &comparison.line())
-    };
-    match &args.fresh {
-        None => args.set.measure(&mut compare)?,
-        Some(path) => {
-            let fresh = records::read(path)?;
-            // Of each subject the last.
-            let later = |at: usize| fresh[at + 1..].iter().any(|record| record.same_subject(&fresh[at]));
-            fresh.iter().enumerate().filter(|(at, _)| !later(*at)).try_for_each(|(_, record)| compare(record))?;
-        }
-    }
-    if worse > 0 {
-        anyhow::bail!(
-            "{worse} of {compared} measurements got worse than {} tolerates (times over {} times their ratio to the clear \
-             interpreter, or more openings or bytes); measure again on a quiet machine before you believe it",
-            args.record.display(),
-            args.tolerance
-        );
-    }
-    if compared == 0 {
-        anyhow::bail!("nothing of this is in {}; record it with `blindroute bench record`", args.record.display());
-    }
-    Ok(())
-}
-
 /// Milliseconds by which a time may be over its tolerance: a thread that waited for a core, beside a head's 1 ms.
 const NOISE: f64 = 1.0;
 
 /// The record's last line of the same subject.
-fn last<'a>(record: &'a [Record], of: &Record) -> Option<&'a Record> {
+pub(crate) fn last<'a>(record: &'a [Record], of: &Record) -> Option<&'a Record> {
     record.iter().rev().find(|record| record.same_subject(of))
 }
 
-impl Comparison {
-    fn of(then: Option<&Record>, now: &Record, tolerance: f64) -> Self {
+impl Change {
+    pub(crate) fn of(then: Option<&Record>, now: &Record, tolerance: f64) -> Self {
         let (mut worse, mut better) = (Vec::new(), Vec::new());
         let mut times = [None; 2];
         let mut same_machine = false;
@@ -163,7 +98,7 @@ impl Comparison {
         }
     }
 
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let ratio = |of: fn(&Record) -> f64| {
             let then = self.then.as_ref().map_or_else(|| "-".to_owned(), |then| format!("{:.2}", of(then)));
             (then, format!("{:.2}", of(&self.now)))
@@ -184,7 +119,8 @@ impl Comparison {
     }
 }
 
-fn heading() -> String {
+/// The heading of the lines.
+pub(crate) fn heading() -> String {
     row(["ratio to the clear interpreter:", "online then", "now", "offline then", "now", ""])
 }
 
@@ -193,16 +129,17 @@ fn row([subject, a, b, c, d, verdict]: [&str; 6]) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::super::records::tests::sample;
+    use super::super::file::tests::sample;
     use super::*;
 
     fn verdict(change: impl Fn(&mut Record)) -> (Verdict, Vec<String>) {
         let mut now = sample();
         change(&mut now);
-        let comparison = Comparison::of(Some(&sample()), &now, 1.3);
-        assert!(!comparison.line().contains("  \n"));
-        (comparison.verdict, comparison.reasons)
+        let change = Change::of(Some(&sample()), &now, 1.3);
+        assert!(!change.line().contains("  \n"));
+        (change.verdict, change.reasons)
     }
 
     #[test]
@@ -225,7 +162,7 @@ mod tests {
             let offline_ms = sample().offline_ratio * clear_ms;
             Record { online_ms, clear_ms, online_ratio, offline_ms, scene, ..sample() }
         };
-        let verdict = |then: Record, now: Record| Comparison::of(Some(&then), &now, 1.3).verdict;
+        let verdict = |then: Record, now: Record| Change::of(Some(&then), &now, 1.3).verdict;
         assert_eq!(verdict(with(1.0, 0.03, "loopback"), with(2.0, 0.03, "loopback")), Verdict::Same);
         assert_eq!(verdict(with(1.0, 0.03, "loopback"), with(3.0, 0.03, "loopback")), Verdict::Worse);
         // The machine is twice as fast, the network is not.
@@ -250,15 +187,9 @@ mod tests {
         let record = [old, sample(), other.clone()];
         assert_eq!(last(&record, &sample()).unwrap().openings, 144);
         assert_eq!(last(&record, &Record { tokens: Some(64), ..sample() }), None);
-        let new = Comparison::of(None, &other, 1.3);
+        let new = Change::of(None, &other, 1.3);
         assert!(new.verdict == Verdict::New && new.line().contains("new"));
         let elsewhere = Record { machine: "Another".to_owned(), ..sample() };
-        assert!(Comparison::of(Some(&elsewhere), &sample(), 1.3).line().contains("another machine: Another"));
-    }
-
-    #[test]
-    fn tolerances_are_checked() {
-        assert_eq!(tolerance("1.3"), Ok(1.3));
-        assert!(["0.9", "NaN", "x", "inf"].iter().all(|text| tolerance(text).is_err()));
+        assert!(Change::of(Some(&elsewhere), &sample(), 1.3).line().contains("another machine: Another"));
     }
 }

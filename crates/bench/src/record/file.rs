@@ -1,71 +1,71 @@
-//! Benchmark records: a line of CSV for each measurement, with the machine, the program and what it took.
+//! The record's file: a line of CSV per measurement, with the hardware, the program and what it took.
 
-use super::machine::Machine;
-use super::measure::Figures;
+use super::hardware::Hardware;
+use crate::measure::runs::Figures;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Where records are kept, in the repository.
-pub(super) const FILE: &str = "benchmarks/records.csv";
+pub(crate) const FILE: &str = "benchmarks/records.csv";
 
 /// One line. Times in milliseconds, memory in MiB; ratios are to the clear interpreter, one thread, in the same run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Record {
-    pub(super) date: String,
-    pub(super) machine: String,
-    pub(super) features: String,
-    pub(super) kernel: String,
-    pub(super) cores: usize,
-    pub(super) commit: String,
+pub(crate) struct Record {
+    pub(crate) date: String,
+    pub(crate) machine: String,
+    pub(crate) features: String,
+    pub(crate) kernel: String,
+    pub(crate) cores: usize,
+    pub(crate) commit: String,
     /// What measures it again.
-    pub(super) command: String,
+    pub(crate) command: String,
     /// Of which of the shipped bundles.
-    pub(super) bundle: String,
+    pub(crate) bundle: String,
     /// `route`, `head` or `select`; with the following ones it says what was measured.
-    pub(super) task: String,
-    pub(super) tokens: Option<usize>,
-    pub(super) attention: Option<String>,
-    pub(super) ffn: Option<String>,
-    pub(super) router: Option<String>,
-    pub(super) scene: String,
-    pub(super) runs: u32,
-    pub(super) openings: u32,
-    pub(super) server0_sent: u64,
-    pub(super) server1_sent: u64,
-    pub(super) client_sent: u64,
-    pub(super) material: u64,
-    pub(super) online_ms: f64,
-    pub(super) offline_ms: f64,
-    pub(super) clear_ms: f64,
-    pub(super) online_ratio: f64,
-    pub(super) offline_ratio: f64,
+    pub(crate) task: String,
+    pub(crate) tokens: Option<usize>,
+    pub(crate) attention: Option<String>,
+    pub(crate) ffn: Option<String>,
+    pub(crate) router: Option<String>,
+    pub(crate) scene: String,
+    pub(crate) runs: u32,
+    pub(crate) openings: u32,
+    pub(crate) server0_sent: u64,
+    pub(crate) server1_sent: u64,
+    pub(crate) client_sent: u64,
+    pub(crate) material: u64,
+    pub(crate) online_ms: f64,
+    pub(crate) offline_ms: f64,
+    pub(crate) clear_ms: f64,
+    pub(crate) online_ratio: f64,
+    pub(crate) offline_ratio: f64,
     /// Of the server that needed more.
-    pub(super) peak_mib: Option<u64>,
+    pub(crate) peak_mib: Option<u64>,
 }
 
 /// What was measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Subject {
-    pub(super) bundle: &'static str,
-    pub(super) task: &'static str,
-    pub(super) tokens: Option<usize>,
-    pub(super) attention: Option<String>,
-    pub(super) ffn: Option<String>,
-    pub(super) router: Option<String>,
+pub(crate) struct Subject {
+    pub(crate) bundle: &'static str,
+    pub(crate) task: &'static str,
+    pub(crate) tokens: Option<usize>,
+    pub(crate) attention: Option<String>,
+    pub(crate) ffn: Option<String>,
+    pub(crate) router: Option<String>,
 }
 
 impl Record {
     /// A record of today.
-    pub(super) fn new(machine: &Machine, commit: &str, command: String, subject: Subject, figures: &Figures) -> Self {
+    pub(crate) fn new(hardware: &Hardware, commit: &str, command: String, subject: Subject, figures: &Figures) -> Self {
         let Figures { ms, bytes, .. } = figures;
         let ratio = |time: f64| (time / ms.clear * 1000.0).round() / 1000.0;
         Self {
             date: blindroute_console::date::today(),
-            machine: machine.model.clone(),
-            features: machine.features.clone(),
-            kernel: machine.kernel.to_owned(),
-            cores: machine.cores,
+            machine: hardware.model.clone(),
+            features: hardware.features.clone(),
+            kernel: hardware.kernel.to_owned(),
+            cores: hardware.cores,
             commit: commit.to_owned(),
             command,
             bundle: subject.bundle.to_owned(),
@@ -91,7 +91,7 @@ impl Record {
     }
 
     /// Whether both are of the same task, program and network.
-    pub(super) fn same_subject(&self, other: &Record) -> bool {
+    pub(crate) fn same_subject(&self, other: &Record) -> bool {
         let subject = |r: &Record| {
             let text = [&r.attention, &r.ffn, &r.router].map(Clone::clone);
             (r.bundle.clone(), r.task.clone(), r.tokens, text, r.scene.clone())
@@ -100,7 +100,7 @@ impl Record {
     }
 
     /// The subject in a few words.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         let tokens = self.tokens.map(|tokens| format!(" {tokens}")).unwrap_or_default();
         let program = match (&self.attention, &self.ffn) {
             (Some(attention), Some(ffn)) => format!(" {attention} + {ffn}"),
@@ -123,7 +123,7 @@ impl Record {
 }
 
 /// Reads all records of a file.
-pub(super) fn read(path: &Path) -> anyhow::Result<Vec<Record>> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Record>> {
     let text = std::fs::read_to_string(path).with_context(|| {
         format!("cannot read the record {}; make one with `blindroute bench record`", path.display())
     })?;
@@ -167,7 +167,7 @@ fn explain(error: &csv::Error, heading: &csv::StringRecord) -> String {
 }
 
 /// Appends records; a new file begins with the heading.
-pub(super) fn append(path: &Path, records: &[Record]) -> anyhow::Result<()> {
+pub(crate) fn append(path: &Path, records: &[Record]) -> anyhow::Result<()> {
     let new = !path.exists();
     if !new {
         // Refuses to make a damaged file longer.
@@ -186,11 +186,12 @@ pub(super) fn append(path: &Path, records: &[Record]) -> anyhow::Result<()> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
     use super::*;
 
     /// A record with everything in it.
-    pub(in super::super) fn sample() -> Record {
+    pub(crate) fn sample() -> Record {
         Record {
             date: "2026-01-02".to_owned(),
             machine: "A Processor, with a comma".to_owned(),

@@ -1,34 +1,21 @@
-//! `blindroute bench record`: the standard set, appended to the record.
+//! The standard set of measurements.
 
-use super::head::measure_head;
-use super::machine::{Machine, commit};
-use super::measure::{Figures, check_tokens, print, variant};
-use super::records::{self, Record, Subject};
-use super::route::measure_route;
-use super::select::measure_select;
+use super::file::{Record, Subject};
+use super::hardware::{Hardware, commit};
+use crate::measure::head::measure_head;
+use crate::measure::route::measure_route;
+use crate::measure::runs::Figures;
+use crate::measure::selection::measure_select;
+use crate::measure::{check_tokens, variant};
 use blindroute_console::bundles::Shipped;
 use blindroute_routing::bundle::{Activation, Attention};
 use blindroute_runtime::SceneName;
 use clap::Args;
-use std::path::PathBuf;
-
-/// Measure the standard set and append it to the record.
-#[derive(Debug, Args)]
-pub(crate) struct BenchRecordArgs {
-    #[command(flatten)]
-    set: StandardSet,
-    /// Where to append; run it in the repository, or name a file
-    #[arg(long, value_name = "FILE", default_value = records::FILE)]
-    out: PathBuf,
-    /// Print one JSON object a line
-    #[arg(long)]
-    json: bool,
-}
 
 /// What is measured: routes of each length (the published weights with 2relu + relu and with softmax + gelu, and the default
 /// bundle), a head, and a selection, in each scene.
 #[derive(Debug, Args)]
-pub(super) struct StandardSet {
+pub(crate) struct StandardSet {
     /// Measured runs of each after one to warm up; medians are recorded
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
@@ -48,36 +35,15 @@ const ENCODERS: [(Shipped, Option<(Attention, Activation)>); 3] = [
     (Shipped::Default, None),
 ];
 
-/// Runs the measurement.
-pub(super) fn run(args: &BenchRecordArgs) -> anyhow::Result<()> {
-    if args.out.exists() {
-        // Before minutes are spent.
-        records::read(&args.out)?;
-    }
-    args.set.measure(&mut |record| {
-        // One by one: what was measured is kept, whatever happens next.
-        records::append(&args.out, std::slice::from_ref(record))?;
-        let line = format!(
-            "{}: online {:.1} ms ({:.2}x clear), offline {:.1} ms ({:.2}x clear)",
-            record.name(),
-            record.online_ms,
-            record.online_ratio,
-            record.offline_ms,
-            record.offline_ratio
-        );
-        print(args.json, record, &line)
-    })
-}
-
 impl StandardSet {
     /// Measures one after the other; each has processes of its own.
-    pub(super) fn measure(&self, done: &mut dyn FnMut(&Record) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    pub(crate) fn measure(&self, done: &mut dyn FnMut(&Record) -> anyhow::Result<()>) -> anyhow::Result<()> {
         check_tokens(&self.tokens)?;
-        let (machine, commit) = (Machine::here(), commit());
+        let (hardware, commit) = (Hardware::here(), commit());
         let mut done = |command: String, subject: Subject, figures: &Figures| {
             let scene = if figures.scene == "loopback" { String::new() } else { format!(" --scene {}", figures.scene) };
             let command = format!("bench {command}{scene} --runs {}", figures.runs);
-            let record = Record::new(&machine, &commit, command, subject, figures);
+            let record = Record::new(&hardware, &commit, command, subject, figures);
             figures.confirm(&record.name())?;
             done(&record)
         };

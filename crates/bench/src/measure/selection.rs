@@ -1,79 +1,35 @@
-//! `blindroute bench select`: selection alone.
+//! Selection alone.
 
-use super::Common;
-use super::measure::{Figures, measure, print, start};
-use super::selections::{Published, published, table};
-use blindroute_console::bundles;
+use super::runs::{Figures, measure};
+use super::start;
+use crate::published::{PublishedSelection, published_selection};
 use blindroute_console::terminal::spinner;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Shape, Tensor};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::{SelectMethod, Task};
 use blindroute_runtime::SceneName;
-use clap::Args;
 use serde::Serialize;
 
-/// Measure selections.
-#[derive(Debug, Args)]
-pub(crate) struct BenchSelectArgs {
-    /// Candidates
-    #[arg(long, default_value_t = 112)]
-    candidates: usize,
-    /// Survivors of the search
-    #[arg(long, default_value_t = 4)]
-    k: usize,
-    /// Selections, comma-separated: maximum, maximum-tree, hnsw, bitonic, kona, brute-force, unsorted (ours); all if
-    /// none is named
-    #[arg(long, value_name = "METHOD", value_delimiter = ',')]
-    method: Vec<SelectMethod>,
-    #[command(flatten)]
-    common: Common,
-}
-
+/// What one method of selection took.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct SelectMeasurement {
-    pub(super) method: SelectMethod,
-    pub(super) candidates: usize,
-    pub(super) k: usize,
+pub(crate) struct SelectMeasurement {
+    pub(crate) method: SelectMethod,
+    pub(crate) candidates: usize,
+    pub(crate) k: usize,
     #[serde(flatten)]
-    pub(super) figures: Figures,
+    pub(crate) figures: Figures,
     /// What servers and dealer learn of the input.
-    pub(super) leaks: &'static str,
+    pub(crate) leaks: &'static str,
     /// Whether it chose what an exact search chooses.
-    pub(super) exact: bool,
+    pub(crate) exact: bool,
     /// PPRoute's figures of the same selection, on its authors' machine.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) published: Option<Published>,
-}
-
-/// Runs the measurements.
-pub(super) fn run(args: &BenchSelectArgs) -> anyhow::Result<()> {
-    let bundle = bundles::open(args.common.bundle.as_deref())?;
-    let methods = if args.method.is_empty() { SelectMethod::ALL.to_vec() } else { args.method.clone() };
-    let bar = spinner();
-    let router = start(&bundle, args.common.scene, &|step| bar.set_message(step.to_owned()))?;
-    let mut rows = Vec::with_capacity(methods.len());
-    for method in methods {
-        let setting = Setting { candidates: args.candidates, k: args.k, method, scene: args.common.scene };
-        let row = setting.measure(&router, args.common.runs, &|step| bar.set_message(step))?;
-        if args.common.json {
-            bar.suspend(|| print(true, &row, ""))?;
-        }
-        row.figures.confirm(&format!("selection by {method}"))?;
-        if !row.exact && !method.approximate() {
-            anyhow::bail!("{method} does not choose what unsorted top-k chooses; please report this");
-        }
-        rows.push(row);
-    }
-    bar.finish_and_clear();
-    if !args.common.json {
-        print(false, &(), &table(args.candidates, args.k, args.common.runs, &rows))?;
-    }
-    Ok(())
+    pub(crate) published: Option<PublishedSelection>,
 }
 
 /// Our selection by processes of their own.
-pub(super) fn measure_select(
+pub(crate) fn measure_select(
     bundle: &Bundle,
     candidates: usize,
     k: usize,
@@ -89,11 +45,11 @@ pub(super) fn measure_select(
 }
 
 /// One selection.
-struct Setting {
-    candidates: usize,
-    k: usize,
-    method: SelectMethod,
-    scene: SceneName,
+pub(crate) struct Setting {
+    pub(crate) candidates: usize,
+    pub(crate) k: usize,
+    pub(crate) method: SelectMethod,
+    pub(crate) scene: SceneName,
 }
 
 impl Setting {
@@ -102,7 +58,7 @@ impl Setting {
     }
 
     /// Several runs by the same processes.
-    fn measure(
+    pub(crate) fn measure(
         &self,
         router: &PrivateRouter,
         runs: u32,
@@ -122,7 +78,7 @@ impl Setting {
             figures: runs.figures(router, scene),
             leaks: "nothing",
             exact: found.bits == best.bits,
-            published: published(method).filter(|_| (candidates, k) == (112, 4)),
+            published: published_selection(method).filter(|_| (candidates, k) == (112, 4)),
         })
     }
 }
@@ -146,6 +102,7 @@ fn numbers(candidates: usize) -> [Tensor<f32>; 2] {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -1,45 +1,25 @@
-//! `blindroute bench head`: what the servers do in placement `head`.
+//! What the servers do in placement `head`.
 
-use super::Common;
-use super::measure::{Figures, ids, measure, print, start};
+use super::runs::{Figures, measure};
+use super::{ids, start};
 use anyhow::Context;
-use blindroute_console::bundles;
 use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_routing::program::{Task, head_inputs};
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
-use clap::Args;
 use serde::Serialize;
 
-/// Measure the servers' part of placement head.
-#[derive(Debug, Args)]
-pub(crate) struct BenchHeadArgs {
-    /// Router of the bundle; the first if none is named
-    #[arg(long)]
-    router: Option<String>,
-    #[command(flatten)]
-    common: Common,
-}
-
+/// What the servers' part of placement `head` took.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct HeadMeasurement {
-    pub(super) router: String,
+pub(crate) struct HeadMeasurement {
+    pub(crate) router: String,
     #[serde(flatten)]
-    pub(super) figures: Figures,
-}
-
-/// Runs the measurement.
-pub(super) fn run(args: &BenchHeadArgs) -> anyhow::Result<()> {
-    let Common { runs, scene, json, bundle } = &args.common;
-    let bundle = bundles::open(bundle.as_deref())?;
-    let measurement = measure_head(&bundle, args.router.as_deref(), *scene, *runs)?;
-    print(*json, &measurement, &measurement.line())?;
-    measurement.figures.confirm("head")
+    pub(crate) figures: Figures,
 }
 
 /// Heads by processes of their own. The embedding of the benches' text is made in the clear, and not timed.
-pub(super) fn measure_head(
+pub(crate) fn measure_head(
     bundle: &Bundle,
     router: Option<&str>,
     scene: SceneName,
@@ -64,7 +44,7 @@ pub(super) fn measure_head(
 }
 
 impl HeadMeasurement {
-    fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         format!("head, {}: {}", self.router, self.figures.line())
     }
 }

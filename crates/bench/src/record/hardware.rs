@@ -1,22 +1,22 @@
-//! What a record says of the machine and the program: the processor and the commit, never a host, user or path.
+//! What a record says of the hardware and the program: the processor and the commit, never a host, user or path.
 
 use std::process::Command;
 
 /// Processor features that our kernels, TLS and generator use or could use, as Linux names them.
 const FEATURES: [&str; 8] = ["aes", "vaes", "avx2", "avx512f", "avx512ifma", "avx_vnni", "avx512_vnni", "amx_int8"];
 
-/// The machine of a measurement.
+/// The hardware of a measurement.
 #[derive(Clone, Debug)]
-pub(super) struct Machine {
-    pub(super) model: String,
-    pub(super) features: String,
-    pub(super) kernel: &'static str,
-    pub(super) cores: usize,
+pub(crate) struct Hardware {
+    pub(crate) model: String,
+    pub(crate) features: String,
+    pub(crate) kernel: &'static str,
+    pub(crate) cores: usize,
 }
 
-impl Machine {
+impl Hardware {
     /// This one.
-    pub(super) fn here() -> Self {
+    pub(crate) fn here() -> Self {
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let (model, features) = parse(&text);
         Self {
@@ -40,7 +40,7 @@ fn parse(text: &str) -> (Option<String>, String) {
 }
 
 /// The commit that the program was built from, as far as the working folder tells; `+` if files differ from it.
-pub(super) fn commit() -> String {
+pub(crate) fn commit() -> String {
     let git = |arguments: &[&str]| {
         let ran = Command::new("git").args(arguments).output().ok().filter(|ran| ran.status.success())?;
         Some(String::from_utf8_lossy(&ran.stdout).trim().to_owned())
@@ -54,6 +54,7 @@ pub(super) fn commit() -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

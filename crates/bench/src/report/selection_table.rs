@@ -1,32 +1,9 @@
 //! PPRoute's Table 4: the published figures, and ours in its layout.
 
-use super::select::SelectMeasurement;
+use crate::measure::selection::SelectMeasurement;
+use crate::published::PublishedSelection;
 use blindroute_routing::program::SelectMethod;
-use serde::Serialize;
 use std::fmt::Write;
-
-/// A row of PPRoute's Table 4 (arXiv 2604.15728): the top 4 of 112 on its authors' machine, with CrypTen.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub(super) struct Published {
-    pub(super) rounds: u32,
-    pub(super) bytes: u64,
-    pub(super) communication_seconds: f64,
-    pub(super) computation_seconds: f64,
-}
-
-/// What PPRoute publishes of a selection.
-pub(super) fn published(method: SelectMethod) -> Option<Published> {
-    let (rounds, bytes, communication_seconds, computation_seconds) = match method {
-        SelectMethod::Maximum => (130, 24_962_400, 0.097, 0.504),
-        SelectMethod::Hnsw => (78, 14_977_440, 0.062, 0.282),
-        SelectMethod::Bitonic => (28_682, 1_234_832, 8.31, 35.2),
-        SelectMethod::Kona => (6_976, 299_968, 2.01, 8.63),
-        SelectMethod::BruteForce => (6_756, 290_464, 1.94, 8.09),
-        SelectMethod::Unsorted => (52, 9_984_960, 0.047, 0.201),
-        _ => return None,
-    };
-    Some(Published { rounds, bytes, communication_seconds, computation_seconds })
-}
 
 fn label(method: SelectMethod, k: usize) -> String {
     match method {
@@ -41,7 +18,7 @@ fn label(method: SelectMethod, k: usize) -> String {
 }
 
 /// The measurements as a table, PPRoute's figures beside them.
-pub(super) fn table(candidates: usize, k: usize, runs: u32, rows: &[SelectMeasurement]) -> String {
+pub(crate) fn table(candidates: usize, k: usize, runs: u32, rows: &[SelectMeasurement]) -> String {
     let mut text = format!(
         "Top {k} of {candidates}, then the best by score; medians of {runs} runs; bytes of openings a server, sent and \
          received.\nOn the right PPRoute's Table 4 as published: another machine, CrypTen.\n\n"
@@ -86,7 +63,7 @@ pub(super) fn table(candidates: usize, k: usize, runs: u32, rows: &[SelectMeasur
         )
         .ok();
         match row.published {
-            Some(Published { rounds, bytes, communication_seconds, computation_seconds }) => {
+            Some(PublishedSelection { rounds, bytes, communication_seconds, computation_seconds }) => {
                 writeln!(text, "{rounds:>7} {bytes:>11} {communication_seconds:>6.3} {computation_seconds:>7.3}")
             }
             None => writeln!(text, "{:>7} {:>11} {:>6} {:>7}", "-", "-", "-", "-"),
@@ -100,17 +77,4 @@ pub(super) fn table(candidates: usize, k: usize, runs: u32, rows: &[SelectMeasur
          the\nbest only where the graph leads to it (these similarities do). To be fast and silent it needs oblivious memory.",
     );
     text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_published_row_has_a_method() {
-        assert_eq!(SelectMethod::ALL.into_iter().filter_map(published).count(), 6);
-        // What sets the table apart: ours has the fewest rounds.
-        let rounds = |method| published(method).map(|row| row.rounds);
-        assert!(SelectMethod::ALL.into_iter().filter_map(rounds).all(|others| others >= 52));
-    }
 }

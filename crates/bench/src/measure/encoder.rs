@@ -1,49 +1,29 @@
-//! `blindroute bench encoder`: the encoder alone, in the three variants of PPRoute's Table 3.
+//! The encoder alone.
 
-use super::Common;
-use super::measure::{Figures, check_tokens, ids, measure, start, variant};
-use super::tables;
+use super::runs::{Figures, measure};
+use super::{ids, start, variant};
 use anyhow::Context;
-use blindroute_console::bundles::{self, Shipped};
 use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::program::Task;
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
-use clap::Args;
 use serde::Serialize;
 
-/// Measure the encoder.
-#[derive(Debug, Args)]
-pub(crate) struct BenchEncoderArgs {
-    /// Prompt lengths in tokens, 3 to 256
-    #[arg(long, value_delimiter = ',', default_values_t = [256])]
-    tokens: Vec<usize>,
-    #[command(flatten)]
-    common: Common,
-}
-
+/// What embeddings of one length took.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct EncoderMeasurement {
-    pub(super) tokens: usize,
-    pub(super) attention: String,
-    pub(super) ffn: String,
+pub(crate) struct EncoderMeasurement {
+    pub(crate) tokens: usize,
+    pub(crate) attention: String,
+    pub(crate) ffn: String,
     #[serde(flatten)]
-    pub(super) figures: Figures,
+    pub(crate) figures: Figures,
     /// The least cosine with the clear interpreter's embedding.
-    pub(super) embedding_cosine: f64,
-}
-
-/// Runs the measurement.
-pub(super) fn run(args: &BenchEncoderArgs) -> anyhow::Result<()> {
-    let Common { runs, scene, json, bundle } = &args.common;
-    check_tokens(&args.tokens)?;
-    let bundle = bundles::open_or(bundle.as_deref(), Shipped::MiniLm)?;
-    tables::encoders(&bundle, &args.tokens, *scene, *runs, *json)
+    pub(crate) embedding_cosine: f64,
 }
 
 /// Embeddings of one length by processes of their own.
-pub(super) fn measure_encoder(
+pub(crate) fn measure_encoder(
     bundle: &Bundle,
     (attention, activation): (Attention, Activation),
     tokens: usize,
