@@ -8,7 +8,7 @@ use blindroute_routing::bundle::Bundle;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Mapped with the program, and read where somebody routes with it.
+/// Part of the program's file; read only when it is used.
 static DEFAULT: &[u8] = include_bytes!("../../../bundles/default.blindroute");
 
 const MINILM_FILE: &str = "minilm.blindroute";
@@ -17,7 +17,7 @@ const MINILM_DIGEST: &str = "1fbcd9842f1578d2e9a831ae2d2aeede5909aaad5af824cd7a9
 /// A bundle that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shipped {
-    /// The router of whoever names none: a student's encoder, distilled to be cheap.
+    /// The router that is used if none is named: a student's encoder, distilled to be cheap.
     Default,
     /// The published encoder with softmax and GELU: the teacher, and the papers' program.
     MiniLm,
@@ -43,7 +43,7 @@ impl Shipped {
         let Some(path) = places.iter().find(|place| place.is_file()) else {
             let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
             bail!(
-                "{MINILM_FILE} is not here: {}; copy it there from the folder bundles of blindroute's source, make one with \
+                "{MINILM_FILE} was not found at: {}; copy it there from the folder bundles of blindroute's source, make one with \
                  `blindroute bundle import`, or name a bundle with --bundle FILE (distil: --teacher FILE)",
                 places.join(", ")
             );

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 pub fn status(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
+        // Whoever reads our output has closed it.
         Err(error) if broken_pipe(&error) => ExitCode::FAILURE,
         Err(error) => {
             // None of our errors holds a prompt, a share or a key.
@@ -18,8 +18,8 @@ pub fn status(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Help, the version, or what is wrong with the command line. A word too many may be a piece of a prompt: it is not
-/// repeated.
+/// Prints help, the version, or what is wrong with the command line. A word that is not expected may be a piece of a prompt, so
+/// it is not repeated.
 pub fn refuse(error: &clap::Error, program: clap::Command) -> ExitCode {
     let name = program.get_name().to_owned();
     let word = match error.get(ContextKind::InvalidArg) {
@@ -33,8 +33,7 @@ pub fn refuse(error: &clap::Error, program: clap::Command) -> ExitCode {
             "a prompt that begins with a dash would be taken for an option; put -- before it".to_owned()
         }
         Some(word) if routes && !word.starts_with('-') => {
-            "there are more words than one prompt; put the prompt in quotes, one prompt a call, or use --input"
-                .to_owned()
+            "there is more than one word: put the prompt in quotes, or use --input for several prompts".to_owned()
         }
         Some(word) if !command.is_empty() && !word.starts_with('-') => {
             format!(

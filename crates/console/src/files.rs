@@ -11,7 +11,7 @@ pub fn print(text: &str) -> anyhow::Result<()> {
     writeln!(std::io::stdout().lock(), "{}", plain(text)).context("could not write to stdout")
 }
 
-/// An error if this file surely cannot be written: better now than after the work.
+/// An error if this file surely cannot be written, before the work begins.
 pub fn check_out(path: &Path) -> anyhow::Result<()> {
     if !folder_of(path).is_dir() || path.is_dir() {
         anyhow::bail!("could not write {}; name a file in a folder that can be written", path.display());

@@ -35,7 +35,7 @@ pub fn without_bars<T>(work: impl FnOnce() -> T) -> T {
 
 /// Prints a line on stderr, beside bars.
 pub fn say(line: &str) {
-    // If stderr is gone there is nobody to tell.
+    // If stderr is closed there is nobody to tell.
     without_bars(|| writeln!(io::stderr().lock(), "{}", plain_line(line))).ok();
 }
 

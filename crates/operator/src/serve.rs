@@ -10,7 +10,7 @@ use std::path::PathBuf;
 /// Run one of the two servers.
 #[derive(Debug, Args)]
 pub struct ServerArgs {
-    /// Position of this server; its share file must be of the same
+    /// Position of this server; its share file must be for the same position
     #[arg(long, value_parser = clap::value_parser!(u8).range(0..=1))]
     party: u8,
     /// Configuration file (TOML)

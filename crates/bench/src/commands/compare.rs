@@ -12,16 +12,16 @@ use std::path::PathBuf;
 pub struct BenchCompareArgs {
     #[command(flatten)]
     set: StandardSet,
-    /// The record; run it in the repository, or name the file
+    /// The record; the default is a file of the repository, so run it there or name a file
     #[arg(long, value_name = "FILE", default_value = file::FILE)]
     record: PathBuf,
-    /// Compare this record's last lines, and measure nothing
+    /// Compare the last lines of this file instead of measuring
     #[arg(long, value_name = "FILE")]
     fresh: Option<PathBuf>,
-    /// How many times its last ratio to the clear interpreter a time may be
+    /// The largest factor by which the ratio of a time to the clear interpreter may grow
     #[arg(long, value_name = "FACTOR", default_value_t = 1.3, value_parser = tolerance)]
     tolerance: f64,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }
@@ -57,13 +57,16 @@ pub(crate) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
     if worse > 0 {
         anyhow::bail!(
             "{worse} of {compared} measurements got worse than {} tolerates (times over {} times their ratio to the clear \
-             interpreter, or more openings or bytes); measure again on a quiet machine before you believe it",
+             interpreter, or more openings or bytes); measure again on an idle machine to be sure",
             args.record.display(),
             args.tolerance
         );
     }
     if compared == 0 {
-        anyhow::bail!("nothing of this is in {}; record it with `blindroute bench record`", args.record.display());
+        anyhow::bail!(
+            "none of these measurements is in {}; record them with `blindroute bench record`",
+            args.record.display()
+        );
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub struct BenchMatmulArgs {
     /// Measured runs of at least 10 ms each; the median is reported
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }

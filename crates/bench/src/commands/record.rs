@@ -11,10 +11,10 @@ use std::path::PathBuf;
 pub struct BenchRecordArgs {
     #[command(flatten)]
     set: StandardSet,
-    /// Where to append; run it in the repository, or name a file
+    /// Where to append; the default is a file of the repository, so run it there or name a file
     #[arg(long, value_name = "FILE", default_value = file::FILE)]
     out: PathBuf,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
 }

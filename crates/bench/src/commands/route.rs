@@ -16,10 +16,10 @@ pub struct BenchRouteArgs {
     /// Prompt lengths in tokens, 3 to 256; 32, 128 and 256 if not given, with --table 256
     #[arg(long, value_delimiter = ',')]
     tokens: Vec<usize>,
-    /// Attention, of the shipped minilm.blindroute if no bundle is named: softmax or 2relu; the bundle's if not given
+    /// Attention: softmax or 2relu; the bundle's if not given. With this or --ffn the bundle is minilm.blindroute if none is named
     #[arg(long)]
     attention: Option<String>,
-    /// Feed-forward activation, likewise: gelu or relu; the bundle's if not given
+    /// Feed-forward activation: gelu or relu; the bundle's if not given
     #[arg(long)]
     ffn: Option<String>,
     /// Router of the bundle; the first if none is named

@@ -16,7 +16,7 @@ pub struct BenchSelectArgs {
     /// Candidates
     #[arg(long, default_value_t = 112)]
     candidates: usize,
-    /// Survivors of the search
+    /// How many candidates the search keeps
     #[arg(long, default_value_t = 4)]
     k: usize,
     /// Selections, comma-separated: maximum, maximum-tree, hnsw, bitonic, kona, brute-force, unsorted (ours); all if

@@ -22,13 +22,13 @@ pub struct BenchThroughputArgs {
     /// Sessions at once
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 2, 4], value_parser = clap::value_parser!(u8).range(1..=32))]
     concurrency: Vec<u8>,
-    /// Prompts that share a session: different ones, all of one bucket; at most 4096 padded tokens
+    /// Prompts that share a session, all of one bucket; at most 4096 padded tokens
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1], value_parser = clap::value_parser!(u8).range(1..=64))]
     batch: Vec<u8>,
-    /// Routes of each setting, a prompt each; rounded up to whole batches
+    /// Prompts to route per setting, rounded up to whole batches
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10000))]
     routes: u32,
-    /// Sessions that the pool keeps ready; as many as sessions at once if not given
+    /// Sessions that the pool keeps ready; as many as run at once if not given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=32))]
     pool: Option<u8>,
     /// Router of the bundle; the first if none is named
@@ -37,7 +37,7 @@ pub struct BenchThroughputArgs {
     /// Network between all parties, emulated: loopback (none), lan (0.1 ms one way, 10 Gbit/s) or wan (20 ms, 400 Mbit/s)
     #[arg(long, value_name = "SCENE", default_value_t)]
     scene: SceneName,
-    /// Print one JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     json: bool,
     /// The router bundle; the default one if none is named
@@ -114,7 +114,7 @@ fn measure_batch(
                 if std::mem::take(heading) { format!("{}\n{line}", ThroughputMeasurement::heading()) } else { line };
             bar.suspend(|| print(args.json, &measurement, &line))?;
             if !agreed {
-                anyhow::bail!("a private answer ({tokens} tokens) is not the clear one; please report this");
+                anyhow::bail!("a private answer ({tokens} tokens) is not the clear interpreter's; please report this");
             }
         }
     }

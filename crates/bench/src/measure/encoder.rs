@@ -18,7 +18,7 @@ pub(crate) struct EncoderMeasurement {
     pub(crate) ffn: String,
     #[serde(flatten)]
     pub(crate) figures: Figures,
-    /// The least cosine with the clear interpreter's embedding.
+    /// The smallest cosine with the clear interpreter's embedding.
     pub(crate) embedding_cosine: f64,
 }
 

@@ -108,7 +108,7 @@ pub(crate) fn measure_product<W: Word>(
     Ok(())
 }
 
-/// The least time of a run.
+/// The shortest time of a run.
 const RUN: Duration = Duration::from_millis(10);
 
 impl<W: Word> Factors<W> {
@@ -121,7 +121,7 @@ impl<W: Word> Factors<W> {
         Ok(Self { product, ring, left, right })
     }
 
-    /// Billions of multiply-adds a second: the median of the runs.
+    /// Billions of multiply-adds per second: the median of the runs.
     fn speed(&self, kernel: Kernel, runs: u32, out: &mut [W]) -> f64 {
         let Self { product, ring, left, right } = self;
         let Product { batch, rows, inner, columns, layout, .. } = *product;

@@ -17,7 +17,7 @@ use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 
-/// The least cosine between an embedding under MPC and one in the clear that counts as the same.
+/// The smallest cosine between an embedding under MPC and one in the clear that counts as the same.
 pub(crate) const SAME: f64 = 0.999;
 
 /// A router with children of its own.
@@ -39,7 +39,7 @@ pub(crate) fn variant(
     Ok(Bundle::new(parts)?)
 }
 
-/// Text of ordinary words, to be cut to any length.
+/// Text of ordinary words, to be truncated to any length.
 const TEXT: &str = "A company sells three kinds of boxes and wants to know how many of each it should make next month, given \
     the orders of the last year, the price of paper, and the time that one worker needs for a box. Explain step by step. ";
 
@@ -61,7 +61,7 @@ pub(crate) fn ids_after(router: &PrivateRouter, tokens: usize, words: usize) -> 
 /// Refuses lengths that no prompt has.
 pub(crate) fn check_tokens(tokens: &[usize]) -> anyhow::Result<()> {
     match tokens.iter().find(|tokens| !(3..=tokenizer::MAX_TOKENS).contains(*tokens)) {
-        Some(tokens) => anyhow::bail!("--tokens {tokens}: expected 3 to {}", tokenizer::MAX_TOKENS),
+        Some(tokens) => anyhow::bail!("unsupported --tokens {tokens}: expected 3 to {}", tokenizer::MAX_TOKENS),
         None => Ok(()),
     }
 }

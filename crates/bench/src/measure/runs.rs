@@ -44,7 +44,7 @@ pub(crate) struct Runs {
     bytes: Bytes,
     /// Whether every chosen one was the clear interpreter's.
     agreed: bool,
-    /// The least cosine of opened values with the clear ones; 1 where there are none.
+    /// The smallest cosine of opened values with the clear ones; 1 where there are none.
     pub(crate) cosine: f64,
 }
 
@@ -152,7 +152,7 @@ impl Figures {
     /// Fails if an answer was not the clear one.
     pub(crate) fn confirm(&self, what: &str) -> anyhow::Result<()> {
         if !self.checked {
-            anyhow::bail!("the private answer ({what}) is not the clear one; please report this");
+            anyhow::bail!("the private answer ({what}) is not the clear interpreter's; please report this");
         }
         Ok(())
     }

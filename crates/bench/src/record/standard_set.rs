@@ -16,7 +16,7 @@ use clap::Args;
 /// bundle), a head, and a selection, in each scene.
 #[derive(Debug, Args)]
 pub(crate) struct StandardSet {
-    /// Measured runs of each after one to warm up; medians are recorded
+    /// Measured runs of each after one warm-up run; medians are recorded
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
     /// Prompt lengths in tokens, 3 to 256

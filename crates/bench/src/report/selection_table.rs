@@ -20,7 +20,7 @@ fn label(method: SelectMethod, k: usize) -> String {
 /// The measurements as a table, PPRoute's figures beside them.
 pub(crate) fn table(candidates: usize, k: usize, runs: u32, rows: &[SelectMeasurement]) -> String {
     let mut text = format!(
-        "Top {k} of {candidates}, then the best by score; medians of {runs} runs; bytes of openings a server, sent and \
+        "Top {k} of {candidates}, then the best by score; medians of {runs} runs; bytes of openings per server, sent and \
          received.\nOn the right PPRoute's Table 4 as published: another machine, CrypTen.\n\n"
     );
     let (ours, theirs) = ("blindroute, ms", "PPRoute, s");
@@ -71,10 +71,11 @@ pub(crate) fn table(candidates: usize, k: usize, runs: u32, rows: &[SelectMeasur
         .ok();
     }
     text.push_str(
-        "\nEvery answer is checked against the clear interpreter. comm. is a server's time inside exchanges, which holds its \
-         wait\nfor the other server's work; comp. is the rest of its online time. Nothing leaks: what meets is the same for \
-         every\ninput. The published HNSW reads only nodes on its path and shows it; ours touches all nodes instead, and finds \
-         the\nbest only where the graph leads to it (these similarities do). To be fast and silent it needs oblivious memory.",
+        "\nEvery answer is checked against the clear interpreter. comm. is a server's time inside exchanges, including its \
+         wait\nfor the other server's work; comp. is the rest of its online time. Nothing leaks: the servers compare the same places \
+         for\nevery input. The published HNSW reads only nodes on its path, and so reveals the path; ours reads all nodes, and finds\nthe \
+         best only where the graph leads to it (with these similarities it does). Without oblivious memory, HNSW is fast or\nprivate, \
+         not both.",
     );
     text
 }

@@ -17,7 +17,7 @@ pub(crate) enum BundleCommand {
     Add(super::bundle_add::AddArgs),
     /// Split a bundle into its public part and one share for each server
     Split(SplitArgs),
-    /// Take the routers and the pool out of a bundle: the encoder that clients of placement head need
+    /// Make a bundle of the encoder alone, without routers and pool, for clients of placement head
     Encoder(EncoderArgs),
     /// Say what a bundle holds
     Show(ShowArgs),
@@ -25,7 +25,7 @@ pub(crate) enum BundleCommand {
     Verify(VerifyArgs),
 }
 
-/// Take the secret routers out of a bundle.
+/// Make a bundle of the encoder alone.
 #[derive(Debug, Args)]
 pub(crate) struct EncoderArgs {
     /// The bundle; the default one if none is named

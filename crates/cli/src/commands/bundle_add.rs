@@ -48,7 +48,7 @@ pub(crate) struct AddArgs {
 pub(crate) fn run(args: &AddArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     if !(args.smoothing.is_finite() && args.smoothing >= 0.0) {
-        anyhow::bail!("--smoothing is a number from 0, not {}", args.smoothing);
+        anyhow::bail!("unsupported --smoothing {}: expected a number of 0 or more", args.smoothing);
     }
     let dataset = load(&args.data)?;
     let bundle = blindroute_console::bundles::open(Some(&args.bundle))?;

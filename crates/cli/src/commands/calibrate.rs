@@ -28,19 +28,19 @@ pub(crate) struct CalibrateArgs {
     /// Router of the bundle; the first if none is named.
     #[arg(long, value_name = "NAME")]
     router: Option<String>,
-    /// The most that prompts may cost on average, relative to the dearest model.
+    /// The largest mean cost of the prompts, relative to the most expensive model.
     #[arg(long, value_name = "0..1", group = "target")]
     cost: Option<f64>,
-    /// The mean score to reach, as cheaply as can be; needs scores.
+    /// The mean score to reach at the lowest cost; needs scores.
     #[arg(long, value_name = "0..1", group = "target")]
     score: Option<f64>,
-    /// How far the 95 % interval of what is asked for may reach to either side.
+    /// How far the 95 % interval of the target may reach to either side.
     #[arg(long, default_value_t = 0.05, value_name = "NUMBER")]
     tolerance: f64,
-    /// How often prompts are drawn anew for the intervals.
+    /// How many bootstrap resamples of the prompts the intervals come from.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000))]
     bootstrap: u32,
-    /// What every draw follows from.
+    /// The seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where to write the calibration.
@@ -84,7 +84,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
 fn describe(made: &Calibration, args: &CalibrateArgs) -> String {
     let estimate = |estimate: &Estimate| format!("{:.4} ({:.4} to {:.4})", estimate.value, estimate.low, estimate.high);
     let mut text = format!(
-        "router {}, {} prompts; in brackets 95 % intervals\n  λ     {}\n  cost  {}, relative to the dearest model\n",
+        "router {}, {} prompts; in brackets 95 % intervals\n  λ     {}\n  cost  {}, relative to the most expensive model\n",
         made.router,
         made.prompts,
         estimate(&made.lambda),

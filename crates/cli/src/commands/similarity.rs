@@ -1,4 +1,4 @@
-//! `blindroute similarity`: an encoder against people's judgement.
+//! `blindroute similarity`: an encoder's similarities beside people's judgement.
 
 use std::path::PathBuf;
 

@@ -17,7 +17,7 @@ pub struct SplitArgs {
     /// Folder for public.bin, share0.bin and share1.bin
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Replace a split that the folder already holds
+    /// Replace a split that is already in the folder
     #[arg(long)]
     force: bool,
 }

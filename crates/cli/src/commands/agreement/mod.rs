@@ -27,8 +27,8 @@ use std::path::PathBuf;
 /// Route a data set's prompts by a dealer and two servers of its own, and compare with the clear interpreter.
 ///
 /// Each prompt is routed in full by each router at its default weight of cost; for the areas under the curves, its embedding is
-/// made under MPC too, and the head chooses from it under MPC with every weight of cost of the curve up to 15, the
-/// most that a router takes.
+/// made under MPC too, and the router's rule chooses from it under MPC with every weight of cost of the curve up to 15, the
+/// largest that a router takes.
 #[derive(Args, Debug)]
 pub(crate) struct AgreementArgs {
     /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
@@ -43,10 +43,10 @@ pub(crate) struct AgreementArgs {
     /// A router to look at; may be given several times [default: all].
     #[arg(long, value_name = "NAME")]
     router: Vec<String>,
-    /// Only every N-th prompt.
+    /// Use only every N-th prompt.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
-    /// Keep each prompt's choices in this file, by id, and go on from it.
+    /// Keep each prompt's choices in this file, by id, and continue from it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Print one JSON object.
