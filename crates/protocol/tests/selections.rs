@@ -6,8 +6,8 @@
 mod common;
 
 use blindroute_protocol::gates::selection::{
-    Graph, Window, bitonic_layers, bitonic_sort, brute_force, bubble_levels, divide_and_conquer_bubble,
-    graph_search, repeated_maximum_pairwise, repeated_maximum_tree,
+    Graph, Window, bitonic_layers, bitonic_sort, brute_force, bubble_levels, divide_and_conquer_bubble, graph_search,
+    repeated_maximum_pairwise, repeated_maximum_tree,
 };
 use blindroute_protocol::{Clear, Comparison, Cost, Fixed, Form, Meter, Shape, Tensor};
 use blindroute_testkit::generator;
