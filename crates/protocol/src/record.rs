@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::protocols::opening::{Mask, MaskBits};
 use crate::secret::Secret;
 use crate::weights::{AnyFactor, Factor};
-use blindroute_ring::Word;
+use blindroute_ring::MatrixWord;
 use blindroute_ring::fss::HashKey;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -83,7 +83,7 @@ impl Record {
 }
 
 /// A word that material can carry.
-pub trait RingWord: Word {
+pub trait RingWord: MatrixWord {
     /// Wraps words as a record.
     fn record(words: Arc<Secret<Self>>) -> Record;
     /// Unwraps a record of this word.

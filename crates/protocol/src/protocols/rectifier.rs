@@ -20,7 +20,7 @@ use crate::form::Form;
 use crate::record::{Keys, RingWord};
 use crate::secret::Secret;
 use blindroute_ring::Tensor;
-use blindroute_ring::fss::{PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
 use std::sync::Arc;
 
 /// Rings of 1, A and T/2^a.
@@ -91,7 +91,8 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
         let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
         let public = &public.data()[range.clone()];
         let points = [points(public, threshold, comparison)];
-        let less = keys.evaluate(&hash_key, party, &roots, &points, [&[0, 1, 2], &[0, 1, 2]], |_| 0);
+        let wanted = PayloadCases { words: [&[0, 1, 2]; 2], of: |_| 0 };
+        let less = keys.evaluate(&hash_key, party, &roots, &points, &wanted);
         let less: [Secret<V>; 3] = <[Vec<V>; 3]>::try_from(less.into_iter().flatten().collect::<Vec<_>>())
             .map_err(|_| mismatch())?
             .map(|part| Secret::new(Tensor::new(blindroute_ring::Shape::row(count), part)));

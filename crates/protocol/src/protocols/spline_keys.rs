@@ -23,7 +23,7 @@ use crate::record::{Keys, RingWord};
 use crate::secret::Secret;
 use crate::spline::{DEGREE, Spline, taylor};
 use blindroute_ring::Tensor;
-use blindroute_ring::fss::{PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
 use std::sync::Arc;
 
 fn shape(comparison: &Comparison, out: &Form) -> PayloadShape {
@@ -116,7 +116,8 @@ pub(crate) fn online<W: RingWord, V: RingWord>(
             *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
         }
         let lists: Vec<_> = comparison.thresholds.iter().map(|&t| points(public, t, comparison)).collect();
-        let less = keys.evaluate(&hash_key, party, &roots, &lists, [&cases[0], &cases[1]], |index| lifted[index].1);
+        let wanted = PayloadCases { words: [&cases[0], &cases[1]], of: |index: usize| lifted[index].1 };
+        let less = keys.evaluate(&hash_key, party, &roots, &lists, &wanted);
         let less = zeroize::Zeroizing::new(less);
         for ((&threshold, difference), less) in comparison.thresholds.iter().zip(&differences).zip(less.iter()) {
             let shift = W::from_i64(threshold);

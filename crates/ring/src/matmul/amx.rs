@@ -8,7 +8,7 @@
 //! other: a load takes 8 cycles and a multiplication 16, of which four cover its latency of 52.
 #![allow(unsafe_code)]
 
-use super::MatrixLayout;
+use super::layout::MatrixLayout;
 use super::limbs::{BLOCK, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors, product, wide};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};

@@ -194,7 +194,8 @@ impl Source {
                     }
                     index += length;
                 }
-                _ if token.is_word() && next(1, "::") && !before("::") => {
+                // `pub(in path)` says who may see something: no use.
+                _ if token.is_word() && next(1, "::") && !before("::") && !before("in") => {
                     let path = tokens[index..].chunks(2).take_while(|pair| pair[0].is_word());
                     let mut path: Vec<&[Token]> = path.collect();
                     if let Some(end) = path.iter().position(|pair| !pair.get(1).is_some_and(|sign| sign.is("::"))) {
@@ -276,6 +277,7 @@ fn what_is_no_circle_is_let_pass() {
         ("use crate::b::c::Y;", "use crate::d::X;"),
         ("use crate::b::c::Y;", "// use crate::a::X;\nconst S: &str = \"crate::a::X\";"),
         ("use other::b::c::Y; fn f() { Vec::new(); }", "use crate::a::X;"),
+        ("use crate::b::c::Y;", "mod inner { pub(in super::super::super) fn f() {} pub(in crate::a) fn g() {} }"),
     ] {
         let found =
             circles_in(&[("lib.rs", ""), ("a.rs", one), ("b/mod.rs", "pub mod c;"), ("b/c.rs", other), ("d.rs", "")]);

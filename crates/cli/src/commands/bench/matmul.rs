@@ -2,7 +2,7 @@
 
 use super::measure::print;
 use anyhow::Context;
-use blindroute_ring::{Kernel, MatrixLayout, PackedMatrix, Prg, Seed, Word, matmul};
+use blindroute_ring::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, Prg, Seed, matmul};
 use clap::Args;
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -109,7 +109,12 @@ pub(crate) fn run(args: &BenchMatmulArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn measure<W: Word>(args: &BenchMatmulArgs, kernels: &[Kernel], product: Product, ring: u32) -> anyhow::Result<()> {
+fn measure<W: MatrixWord>(
+    args: &BenchMatmulArgs,
+    kernels: &[Kernel],
+    product: Product,
+    ring: u32,
+) -> anyhow::Result<()> {
     let Product { batch, rows, inner, columns, .. } = product;
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).context("the system's random numbers")?;
@@ -145,7 +150,7 @@ fn measure<W: Word>(args: &BenchMatmulArgs, kernels: &[Kernel], product: Product
 }
 
 /// Billions of multiply-adds a second: the median of the runs.
-fn time<W: Word>(
+fn time<W: MatrixWord>(
     runs: u32,
     kernel: Kernel,
     product: Product,
