@@ -5,7 +5,6 @@
 //! of it where the other side is near: the message is still in its core's cache. What is left goes to a thread that owns
 //! the outgoing connection meanwhile, while the calling thread reads the incoming one.
 
-mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use blindroute_protocol::wipe_vec;
 pub use blindroute_protocol::{Channel, ChannelError};
-pub use memory::MemoryChannel;
 
 use crate::link::{Fault, Kind, Link, LinkError, Sending, Traffic};
 
