@@ -12,6 +12,7 @@ use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
     ClientHello, Failure, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };
+use blindroute_testkit::tokenizer_json;
 use std::sync::OnceLock;
 
 /// The bundle's reader.
@@ -24,9 +25,9 @@ pub fn published(bytes: &[u8]) {
     let config = br#"{"model_type":"bert","architectures":["BertModel"],"hidden_size":8,"num_hidden_layers":1,
         "num_attention_heads":2,"intermediate_size":16,"vocab_size":7,"max_position_embeddings":256,
         "type_vocab_size":2,"layer_norm_eps":1e-12,"hidden_act":"gelu"}"#;
-    let tokenizer = SAMPLE_TOKENIZER.as_bytes();
+    let tokenizer = tokenizer_json(TOKENS);
     for (weights, config) in [(bytes, config.as_slice()), (b"".as_slice(), bytes)] {
-        let files = Published { weights, config, tokenizer, pooling: None, modules: None };
+        let files = Published { weights, config, tokenizer: tokenizer.as_bytes(), pooling: None, modules: None };
         assert!(Bundle::import(&files, &ImportOptions::default()).is_err(), "no encoder comes of noise");
     }
 }
@@ -42,16 +43,11 @@ pub fn container(bytes: &[u8]) {
 }
 
 /// A small tokenizer of the published kind.
-const SAMPLE_TOKENIZER: &str = r###"{"version":"1.0","added_tokens":[],"truncation":null,"padding":null,
-    "normalizer":{"type":"BertNormalizer","clean_text":true,"handle_chinese_chars":true,
-    "strip_accents":null,"lowercase":true},"pre_tokenizer":{"type":"BertPreTokenizer"},
-    "post_processor":null,"decoder":{"type":"WordPiece","prefix":"##","cleanup":true},
-    "model":{"type":"WordPiece","unk_token":"[UNK]","continuing_subword_prefix":"##",
-    "max_input_chars_per_word":20,"vocab":{"[PAD]":0,"[UNK]":1,"[CLS]":2,"[SEP]":3,"a":4,"##a":5,"!":6}}}"###;
+const TOKENS: [&str; 7] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##a", "!"];
 
 fn sample() -> &'static Tokenizer {
     static SAMPLE: OnceLock<Tokenizer> = OnceLock::new();
-    SAMPLE.get_or_init(|| Tokenizer::from_json(SAMPLE_TOKENIZER.as_bytes()).expect("the sample is a tokenizer"))
+    SAMPLE.get_or_init(|| Tokenizer::from_json(tokenizer_json(TOKENS).as_bytes()).expect("the sample is a tokenizer"))
 }
 
 /// The tokenizer on arbitrary text, and its reader on arbitrary JSON.

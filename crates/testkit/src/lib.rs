@@ -9,10 +9,12 @@ pub mod freed_memory;
 mod proxy;
 mod published;
 mod shared_data;
+mod tokenizer;
 mod world;
 
 pub use channel::{Fault, MemoryChannel, Record, memory_channels};
 pub use proxy::{Direction, Proxy, StreamFault, StreamPlan};
-pub use published::{NumberType, PublishedEncoder, TOKENS};
+pub use published::{NumberType, PublishedEncoder};
 pub use shared_data::shared_data;
+pub use tokenizer::{TOKENS, tokenizer_json};
 pub use world::{Parties, Run, TestWorld, Transcript, generator};
