@@ -13,7 +13,7 @@ use blindroute_protocol::{
     BitTensor, Form, Inputs, Output, OutputSize, OutputSpec, Shape, WeightKind, WeightShares, WeightSpec,
 };
 use blindroute_ring::pack;
-use blindroute_routing::bundle::{Bundle, ImportOptions, Published, container};
+use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, container};
 use blindroute_routing::tokenizer::Tokenizer;
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
@@ -34,7 +34,7 @@ pub fn published(bytes: &[u8]) {
         "type_vocab_size":2,"layer_norm_eps":1e-12,"hidden_act":"gelu"}"#;
     let tokenizer = tokenizer_json(TOKENS);
     for (weights, config) in [(bytes, config.as_slice()), (b"".as_slice(), bytes)] {
-        let files = Published { weights, config, tokenizer: tokenizer.as_bytes(), pooling: None, modules: None };
+        let files = PublishedFiles { weights, config, tokenizer: tokenizer.as_bytes(), pooling: None, modules: None };
         // Damaged weights can still be an encoder.
         let _ = Bundle::import(&files, &ImportOptions::default());
     }

@@ -3,7 +3,7 @@
 
 use blindroute_fuzzing::ALL;
 use blindroute_protocol::{BitTensor, Form, Shape};
-use blindroute_routing::bundle::{Bundle, ImportOptions, Published};
+use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{Digest, MaterialRequest, SessionId};
 use blindroute_testkit::{NumberType, PublishedEncoder, generator};
@@ -24,7 +24,7 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let encoder = PublishedEncoder::made_up(1, 8, 2, 16);
     let (weights, config) = (encoder.safetensors(NumberType::F16), encoder.config());
     let tokenizer = PublishedEncoder::tokenizer();
-    let files = Published {
+    let files = PublishedFiles {
         weights: &weights,
         config: config.as_bytes(),
         tokenizer: tokenizer.as_bytes(),
@@ -32,7 +32,8 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         modules: None,
     };
     let bundle = Bundle::import(&files, &ImportOptions::default()).unwrap().bundle.write().unwrap();
-    let request = MaterialRequest { digest: Digest([3; 32]), session: SessionId([7; 16]), request: b"{}".to_vec() };
+    let request =
+        MaterialRequest { session: SessionId([7; 16]), party: 1, deployment: Digest([3; 32]), request: b"{}".to_vec() };
     // A shape of 3 by 5 in rings of 9 bits, and what a peer would send of it.
     let shaped = |length: usize| [&[3, 5, 8][..], &vec![0xA5; length]].concat();
     let planes = BitTensor::zeros(3, 5 * 9);

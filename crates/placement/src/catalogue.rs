@@ -1,7 +1,7 @@
 //! A model's programs, as sessions ask for them.
 
 use blindroute_protocol::WeightSpec;
-use blindroute_routing::bundle::{ModelDigest, PublicPart};
+use blindroute_routing::bundle::{BundleDigest, PublicPart};
 use blindroute_routing::program::{BundlePlan, RouteProgram, Task, TunedTask};
 use blindroute_runtime::Catalogue;
 use blindroute_runtime::messages::Digest;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct BundleCatalogue {
     plan: Arc<BundlePlan>,
-    digest: ModelDigest,
+    digest: BundleDigest,
     measurements: bool,
 }
 

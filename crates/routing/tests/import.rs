@@ -5,8 +5,8 @@
 
 use blindroute_protocol::{Clear, Party, Tensor};
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, Choices, ImportError, ImportOptions, Imported, Pooling, Precision, PublicPart,
-    Published, ShareFile, SplitRandomness, split,
+    Activation, Attention, Bundle, ImportError, ImportOptions, ImportedEncoder, Pooling, Precision, ProgramChoices,
+    PublicPart, PublishedFiles, ShareFile, SplitRandomness, split,
 };
 use blindroute_routing::program::{
     BundlePlan, RangeError, RouteInputs, RouteProgram, Task, check_ranges, weight_tensors,
@@ -24,13 +24,18 @@ fn import_with(
     config: &str,
     tokenizer: &str,
     options: &ImportOptions,
-) -> Result<Imported, ImportError> {
-    let published =
-        Published { weights, config: config.as_bytes(), tokenizer: tokenizer.as_bytes(), pooling: None, modules: None };
+) -> Result<ImportedEncoder, ImportError> {
+    let published = PublishedFiles {
+        weights,
+        config: config.as_bytes(),
+        tokenizer: tokenizer.as_bytes(),
+        pooling: None,
+        modules: None,
+    };
     Bundle::import(&published, options)
 }
 
-fn import(encoder: &PublishedEncoder, precision: Precision) -> Result<Imported, ImportError> {
+fn import(encoder: &PublishedEncoder, precision: Precision) -> Result<ImportedEncoder, ImportError> {
     let weights = encoder.safetensors(NumberType::F32);
     import_with(&weights, &encoder.config(), &PublishedEncoder::tokenizer(), &options(precision))
 }
@@ -337,8 +342,8 @@ fn what_the_program_cannot_do_is_refused() {
 #[test]
 fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
     let weights = sample().safetensors(NumberType::F32);
-    let run = |config: &str, pooling: Option<&str>, choices: Choices| {
-        let published = Published {
+    let run = |config: &str, pooling: Option<&str>, choices: ProgramChoices| {
+        let published = PublishedFiles {
             weights: &weights,
             config: config.as_bytes(),
             tokenizer: PublishedEncoder::tokenizer().leak().as_bytes(),
@@ -359,7 +364,7 @@ fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
         )
     };
     let config = sample().config();
-    let none = Choices::default();
+    let none = ProgramChoices::default();
     let (attention, activation, pooling, notes) = run(&config, Some(&mode("mean")), none).unwrap();
     assert_eq!(
         (attention, activation, pooling, notes),
@@ -374,7 +379,7 @@ fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
     let (_, activation, _, notes) =
         run(&config.replace("\"gelu\"", "\"gelu_new\""), Some(&mode("mean")), none).unwrap();
     assert!(activation == Activation::Gelu && notes[0].contains("gelu_new"), "{notes:?}");
-    let chosen = Choices {
+    let chosen = ProgramChoices {
         attention: Some(Attention::TwoRelu),
         activation: Some(Activation::Relu),
         pooling: Some(Pooling::Cls),
@@ -382,7 +387,7 @@ fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
     let (attention, activation, pooling, notes) = run(&config, Some(&mode("mean")), chosen).unwrap();
     assert_eq!((attention, activation, pooling), (Attention::TwoRelu, Activation::Relu, Pooling::Cls));
     assert!(notes.len() == 3 && notes[..2].iter().all(|note| note.contains("distil")), "{notes:?}");
-    let same = Choices {
+    let same = ProgramChoices {
         attention: Some(Attention::Softmax),
         activation: Some(Activation::Gelu),
         pooling: Some(Pooling::Mean),
@@ -395,7 +400,7 @@ fn modules_after_the_pooling_are_refused() {
     let weights = sample().safetensors(NumberType::F32);
     let (config, tokenizer) = (sample().config(), PublishedEncoder::tokenizer());
     let run = |modules: &str| {
-        let published = Published {
+        let published = PublishedFiles {
             weights: &weights,
             config: config.as_bytes(),
             tokenizer: tokenizer.as_bytes(),
@@ -466,7 +471,7 @@ proptest! {
             files[file].truncate(cut % length);
         }
         let [weights, config, tokenizer] = &files;
-        let published = Published { weights, config, tokenizer, pooling: None, modules: None };
+        let published = PublishedFiles { weights, config, tokenizer, pooling: None, modules: None };
         match Bundle::import(&published, &ImportOptions::default()) {
             Ok(imported) => prop_assert_eq!(imported.bundle.parts().layers.len(), 1),
             Err(error) => prop_assert!(error.to_string().len() > 20),

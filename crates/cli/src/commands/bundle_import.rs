@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use blindroute_routing::{
     bundle::{
-        Activation, Attention, Bundle, BundleError, Choices, EncoderConfig, ImportOptions, Imported, Pooling,
-        Precision, Published,
+        Activation, Attention, Bundle, BundleError, EncoderConfig, ImportOptions, ImportedEncoder, Pooling, Precision,
+        ProgramChoices, PublishedFiles,
     },
     program::check_ranges,
 };
@@ -61,7 +61,7 @@ where
 pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     let precision = if args.exact { Precision::Exact } else { Precision::default() };
-    let choices = Choices { attention: args.attention, activation: args.ffn, pooling: args.pooling };
+    let choices = ProgramChoices { attention: args.attention, activation: args.ffn, pooling: args.pooling };
     let options = ImportOptions { precision, choices, origin: args.origin };
     let config_path = args.config.unwrap_or_else(|| folder_of(&args.weights).join("config.json"));
     // Beside it lies what sentence-transformers say of pooling.
@@ -76,14 +76,14 @@ pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     })?;
     let pooling = read_if_there(&beside.join("1_Pooling").join("config.json"))?;
     let modules = read_if_there(&beside.join("modules.json"))?;
-    let published = Published {
+    let published = PublishedFiles {
         weights: &weights,
         config: &config,
         tokenizer: &tokenizer,
         pooling: pooling.as_deref(),
         modules: modules.as_deref(),
     };
-    let Imported { bundle, leftovers, mut notes } =
+    let ImportedEncoder { bundle, leftovers, mut notes } =
         Bundle::import(&published, &options).with_context(|| format!("could not import {}", args.weights.display()))?;
     if let Err(error) = check_ranges(&bundle) {
         notes.push(format!(

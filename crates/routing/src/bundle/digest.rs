@@ -34,28 +34,28 @@ impl fmt::Debug for Digest {
 /// What a model is: the digest of its program (configuration, routers' kinds and shapes, tokenizer, model pool) and of its
 /// weights. Servers and dealer compare it before the first online byte.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct ModelDigest(Digest);
+pub struct BundleDigest(Digest);
 
-impl ModelDigest {
+impl BundleDigest {
     /// Its bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 }
 
-impl From<Digest> for ModelDigest {
+impl From<Digest> for BundleDigest {
     fn from(digest: Digest) -> Self {
         Self(digest)
     }
 }
 
-impl From<[u8; 32]> for ModelDigest {
+impl From<[u8; 32]> for BundleDigest {
     fn from(bytes: [u8; 32]) -> Self {
         Self(Digest(bytes))
     }
 }
 
-impl fmt::Display for ModelDigest {
+impl fmt::Display for BundleDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
     }

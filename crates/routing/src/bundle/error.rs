@@ -1,7 +1,7 @@
 //! What can be wrong with a bundle.
 
 use super::container::ContainerError;
-use super::digest::{Digest, ModelDigest};
+use super::digest::{BundleDigest, Digest};
 
 /// What can be wrong with a bundle, beyond its container.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +77,9 @@ pub enum BundleError {
     )]
     OtherSplit {
         /// The deployment digest in the share.
-        found: ModelDigest,
+        found: BundleDigest,
         /// The digest of the public part.
-        expected: ModelDigest,
+        expected: BundleDigest,
     },
     /// The share says that it is of this split, and is not what the split made.
     #[error(

@@ -27,13 +27,13 @@ mod tensor;
 mod tests;
 
 pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling, is_unprintable};
-pub use digest::{Digest, ModelDigest};
+pub use digest::{BundleDigest, Digest};
 pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
-pub use import::{Choices, ImportError, ImportOptions, Imported, Precision, Published};
+pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, UniRoute};
-pub use split::{ExpectedShare, PublicPart, ShareFile, Split, SplitRandomness, split};
+pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};
 
 /// What a bundle holds, free to change; [`Bundle::new`] checks it.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,7 +58,7 @@ pub struct BundleParts {
 #[derive(Clone, Debug)]
 pub struct Bundle {
     parts: BundleParts,
-    digest: ModelDigest,
+    digest: BundleDigest,
 }
 
 /// A bundle that was read, and what in the file this program did not know.
@@ -98,12 +98,12 @@ impl Bundle {
     ///
     /// # Errors
     /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
-    pub fn import(published: &Published<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
+    pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
         import::import(published, options)
     }
 
     /// What program with what weights this is.
-    pub fn digest(&self) -> ModelDigest {
+    pub fn digest(&self) -> BundleDigest {
         self.digest
     }
 

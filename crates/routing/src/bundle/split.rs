@@ -13,7 +13,7 @@
 use super::codec;
 use super::config::{EncoderConfig, Model};
 use super::container::{self, Section};
-use super::digest::{Digest, ModelDigest};
+use super::digest::{BundleDigest, Digest};
 use super::encoder::EmbeddingTables;
 use super::error::BundleError;
 use super::{Bundle, tensor};
@@ -50,7 +50,7 @@ pub struct PublicPart {
     /// Each router's default λ.
     pub lambdas: Vec<f32>,
     /// The deployment digest: of this part's file, so of the commitments to both shares too.
-    pub digest: ModelDigest,
+    pub digest: BundleDigest,
     /// The commitments to the shares, by party; none where nothing was split.
     commitments: Option<[Digest; 2]>,
 }
@@ -91,7 +91,7 @@ fn first_format() -> u32 {
 
 /// The bytes of the three files.
 #[derive(Debug)]
-pub struct Split {
+pub struct SplitFiles {
     /// The public part.
     pub public: Vec<u8>,
     /// The shares, by party.
@@ -132,7 +132,7 @@ impl SplitRandomness {
 ///
 /// # Errors
 /// If the bundle's weights do not fit its program.
-pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<Split, BundleError> {
+pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<SplitFiles, BundleError> {
     let plan = BundlePlan::of(bundle);
     let specs = plan.weights();
     let unfit = |error: blindroute_protocol::Error| BundleError::Weights(error.to_string());
@@ -162,7 +162,7 @@ pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<Split, Bun
         let bytes = container::write(SHARE_KIND, &json(ShareHeader { party, digest })?, &sections)?;
         Ok::<_, BundleError>(Zeroizing::new(bytes))
     };
-    Ok(Split { public, shares: [share(0)?, share(1)?] })
+    Ok(SplitFiles { public, shares: [share(0)?, share(1)?] })
 }
 
 /// Binds to a share's bytes without telling anything about them to who does not have the salt.
@@ -252,7 +252,7 @@ impl PublicPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedShare {
     party: Party,
-    digest: ModelDigest,
+    digest: BundleDigest,
     commitment: Option<Digest>,
 }
 
@@ -282,7 +282,7 @@ impl ShareFile {
         if party != expected.party {
             return Err(BundleError::OtherParty { found: party.index(), expected: expected.party.index() });
         }
-        let digest = ModelDigest::from(header.digest);
+        let digest = BundleDigest::from(header.digest);
         if digest != expected.digest {
             return Err(BundleError::OtherSplit { found: digest, expected: expected.digest });
         }

@@ -87,7 +87,7 @@ fn time_inside_exchanges_is_counted_and_other_time_is_not() {
 fn a_message_out_of_sequence_is_an_error() {
     let ((zero_out, zero_in), (mut one_out, one_in)) = lanes(QUICK);
     let mut zero = PeerChannel::new(zero_out, zero_in).unwrap();
-    one_out.send_long(Kind::Exchange, 1, &[0; 4]).unwrap();
+    one_out.send_long(FrameKind::Exchange, 1, &[0; 4]).unwrap();
     let error = zero.exchange_bytes(vec![0; 4], 4).unwrap_err();
     assert!(matches!(error, LinkError::OutOfOrder { expected: 0, found: 1, .. }), "{error}");
     assert!(matches!(ChannelError::from(error), ChannelError::Peer(_)));

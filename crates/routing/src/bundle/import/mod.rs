@@ -1,7 +1,7 @@
 //! Bundles from published weights.
 //!
 //! What the encoder's program is follows from `config.json`, never from defaults, and every tensor of the weights is either
-//! taken, or known not to belong to the encoder and named in [`Imported::notes`]: a bundle is the whole published model, or
+//! taken, or known not to belong to the encoder and named in [`ImportedEncoder::notes`]: a bundle is the whole published model, or
 //! there is none.
 
 mod error;
@@ -48,7 +48,7 @@ impl Default for Precision {
 
 /// The files of a published encoder, as bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Published<'a> {
+pub struct PublishedFiles<'a> {
     /// `model.safetensors`.
     pub weights: &'a [u8],
     /// `config.json`.
@@ -63,7 +63,7 @@ pub struct Published<'a> {
 
 /// What of the program is not to be as published.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
+pub struct ProgramChoices {
     /// How attention scores become weights; published encoders take softmax.
     pub attention: Option<Attention>,
     /// The non-linearity of the feed-forward network.
@@ -78,14 +78,14 @@ pub struct ImportOptions {
     /// How matrices are stored.
     pub precision: Precision,
     /// What is not to be as published.
-    pub choices: Choices,
+    pub choices: ProgramChoices,
     /// Where the weights come from and under which licence.
     pub origin: String,
 }
 
 /// A bundle of published weights.
 #[derive(Debug)]
-pub struct Imported {
+pub struct ImportedEncoder {
     /// The bundle, without models and routers.
     pub bundle: Bundle,
     /// Tensors of the file that do not belong to the encoder, by their names there.
@@ -94,7 +94,7 @@ pub struct Imported {
     pub notes: Vec<String>,
 }
 
-pub(super) fn import(published: &Published<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
+pub(super) fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
     let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
     let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;
     let mut weights = Weights::open(published.weights)?;
@@ -112,7 +112,7 @@ pub(super) fn import(published: &Published<'_>, options: &ImportOptions) -> Resu
         routers: Vec::new(),
         origin: options.origin.clone(),
     })?;
-    Ok(Imported { bundle, leftovers, notes })
+    Ok(ImportedEncoder { bundle, leftovers, notes })
 }
 
 fn tensors(

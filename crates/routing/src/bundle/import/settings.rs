@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Choices, Published, error::ImportError, file_kind};
+use super::{ProgramChoices, PublishedFiles, error::ImportError, file_kind};
 use crate::{
     bundle::config::{Activation, Attention, EncoderConfig, Norms, Pooling},
     tokenizer::MAX_TOKENS,
@@ -61,7 +61,7 @@ impl Fields {
 }
 
 /// Reads them all.
-pub(super) fn read(published: &Published<'_>, choices: &Choices) -> Result<Settings, ImportError> {
+pub(super) fn read(published: &PublishedFiles<'_>, choices: &ProgramChoices) -> Result<Settings, ImportError> {
     let config = Fields::read(CONFIG, published.config)?;
     check_architecture(&config)?;
     let positions = config.size("max_position_embeddings")?;
@@ -128,7 +128,7 @@ fn epsilon(config: &Fields) -> Result<f32, ImportError> {
     }
 }
 
-fn attention(choices: &Choices, notes: &mut Vec<String>) -> Attention {
+fn attention(choices: &ProgramChoices, notes: &mut Vec<String>) -> Attention {
     let chosen = choices.attention.unwrap_or(Attention::Softmax);
     if chosen != Attention::Softmax {
         notes.push(format!(
@@ -139,7 +139,7 @@ fn attention(choices: &Choices, notes: &mut Vec<String>) -> Attention {
     chosen
 }
 
-fn activation(config: &Fields, choices: &Choices, notes: &mut Vec<String>) -> Result<Activation, ImportError> {
+fn activation(config: &Fields, choices: &ProgramChoices, notes: &mut Vec<String>) -> Result<Activation, ImportError> {
     let name = match &config.value["hidden_act"] {
         // BERT's own.
         Value::Null => Some("gelu"),
@@ -176,8 +176,8 @@ fn activation(config: &Fields, choices: &Choices, notes: &mut Vec<String>) -> Re
 }
 
 fn pooling(
-    published: &Published<'_>,
-    choices: &Choices,
+    published: &PublishedFiles<'_>,
+    choices: &ProgramChoices,
     hidden: usize,
     notes: &mut Vec<String>,
 ) -> Result<Pooling, ImportError> {

@@ -159,7 +159,7 @@ fn case_46_no_digest_that_a_party_holds_tests_a_guess_of_the_costs() {
     let first = super::split(&truth, &SplitRandomness::new(&bytes)).unwrap();
     bytes[SEED_BYTES + SALT_BYTES] ^= 1;
     let second = super::split(&truth, &SplitRandomness::new(&bytes)).unwrap();
-    let digest = |split: &Split| PublicPart::read(&split.public).unwrap().digest;
+    let digest = |split: &SplitFiles| PublicPart::read(&split.public).unwrap().digest;
     assert_ne!(digest(&first), digest(&second));
 }
 

@@ -1,4 +1,4 @@
-//! Steps of rustls's unbuffered state machine, for either side of a connection.
+//! rustls's unbuffered TLS state machine, one step at a time, for either side of a connection.
 
 use blindroute_protocol::reserve_wiped;
 use rustls::CommonState;
@@ -6,13 +6,14 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncodeError, EncryptError, UnbufferedStatus};
 
-pub(super) enum Session {
+/// Either side of a TLS connection.
+pub(super) enum TlsConnection {
     Client(Box<UnbufferedClientConnection>),
     Server(Box<UnbufferedServerConnection>),
 }
 
-/// What one step of the state machine came to.
-pub(super) enum Step {
+/// The result of one step of the state machine.
+pub(super) enum TlsStep {
     /// Something changed; step again.
     Again,
     /// Application data was delivered.
@@ -27,7 +28,7 @@ pub(super) enum Step {
     Closed,
 }
 
-/// Where decrypted bytes go: first `sink` up to `wanted`, the rest waits in `rest`.
+/// Where decrypted bytes go: the first `wanted` into `sink`, and later ones into `rest`.
 pub(super) struct Destination<'a> {
     pub(super) sink: &'a mut Vec<u8>,
     pub(super) wanted: usize,
@@ -44,35 +45,35 @@ impl Destination<'_> {
     }
 }
 
-impl Session {
+impl TlsConnection {
     pub(super) fn common(&self) -> &CommonState {
         match self {
-            Session::Client(connection) => connection,
-            Session::Server(connection) => connection,
+            TlsConnection::Client(connection) => connection,
+            TlsConnection::Server(connection) => connection,
         }
     }
 
-    /// One step over the bytes received so far: how many of them are done with, and what came of it.
+    /// One step over the bytes received so far. Returns how many of them are used up, and the result.
     pub(super) fn step(
         &mut self,
         received: &mut [u8],
         outgoing: &mut Outgoing,
         to: &mut Destination<'_>,
-    ) -> (usize, Result<Step, rustls::Error>) {
+    ) -> (usize, Result<TlsStep, rustls::Error>) {
         match self {
-            Session::Client(c) => advance(c.process_tls_records(received), outgoing, to),
-            Session::Server(c) => advance(c.process_tls_records(received), outgoing, to),
+            TlsConnection::Client(c) => advance(c.process_tls_records(received), outgoing, to),
+            TlsConnection::Server(c) => advance(c.process_tls_records(received), outgoing, to),
         }
     }
 
-    /// Encrypts a piece behind whatever waits in `outgoing`.
+    /// Encrypts a piece and appends it to `outgoing`.
     pub(super) fn encrypt(&mut self, piece: &[u8], outgoing: &mut Outgoing) -> Result<(), rustls::Error> {
-        // A few rounds: pending handshake bytes (a key update) go out first.
+        // Several rounds, because pending handshake bytes (a key update) are sent first.
         for _ in 0..16 {
             let room = outgoing.room();
             let encrypted = match self {
-                Session::Client(c) => encrypt(c.process_tls_records(&mut []), piece, room),
-                Session::Server(c) => encrypt(c.process_tls_records(&mut []), piece, room),
+                TlsConnection::Client(c) => encrypt(c.process_tls_records(&mut []), piece, room),
+                TlsConnection::Server(c) => encrypt(c.process_tls_records(&mut []), piece, room),
             };
             match encrypted? {
                 Encrypted::Done(count) => {
@@ -83,21 +84,21 @@ impl Session {
                 Encrypted::NeedRoom(more) => outgoing.grow(more),
             }
         }
-        Err(rustls::Error::General("the TLS connection does not become ready to send".into()))
+        Err(rustls::Error::General("the TLS connection did not become ready to send".into()))
     }
 
-    /// Encrypts the notice that nothing more will come.
+    /// Encrypts the TLS message that closes the connection.
     pub(super) fn close(&mut self, outgoing: &mut Outgoing) {
         outgoing.grow(256);
         let room = outgoing.room();
         outgoing.length += match self {
-            Session::Client(c) => queue_close(c.process_tls_records(&mut []), room),
-            Session::Server(c) => queue_close(c.process_tls_records(&mut []), room),
+            TlsConnection::Client(c) => queue_close(c.process_tls_records(&mut []), room),
+            TlsConnection::Server(c) => queue_close(c.process_tls_records(&mut []), room),
         };
     }
 }
 
-/// Encrypted bytes that wait for the socket: a buffer that is zeroed once and reused.
+/// Encrypted bytes that wait to be written: a buffer that is zeroed once and reused.
 #[derive(Default)]
 pub(super) struct Outgoing {
     buffer: Vec<u8>,
@@ -133,7 +134,7 @@ fn advance<Data>(
     status: UnbufferedStatus<'_, '_, Data>,
     outgoing: &mut Outgoing,
     to: &mut Destination<'_>,
-) -> (usize, Result<Step, rustls::Error>) {
+) -> (usize, Result<TlsStep, rustls::Error>) {
     let mut discard = status.discard;
     let step = status.state.and_then(|state| {
         Ok(match state {
@@ -143,7 +144,7 @@ fn advance<Data>(
                     discard += record.discard;
                     to.deliver(record.payload);
                 }
-                Step::Data
+                TlsStep::Data
             }
             ConnectionState::EncodeTlsData(mut data) => {
                 outgoing.length += loop {
@@ -153,15 +154,15 @@ fn advance<Data>(
                         Err(EncodeError::AlreadyEncoded) => break 0,
                     }
                 };
-                Step::Again
+                TlsStep::Again
             }
             ConnectionState::TransmitTlsData(data) => {
                 data.done();
-                Step::Transmit
+                TlsStep::Transmit
             }
-            ConnectionState::WriteTraffic(_) => Step::Ready,
-            ConnectionState::PeerClosed | ConnectionState::Closed => Step::Closed,
-            ConnectionState::BlockedHandshake => Step::Blocked,
+            ConnectionState::WriteTraffic(_) => TlsStep::Ready,
+            ConnectionState::PeerClosed | ConnectionState::Closed => TlsStep::Closed,
+            ConnectionState::BlockedHandshake => TlsStep::Blocked,
             _ => return Err(rustls::Error::General("an unexpected TLS state".into())),
         })
     });
@@ -193,7 +194,7 @@ fn encrypt<Data>(
             Err(EncodeError::AlreadyEncoded) => Encrypted::Pending(0),
         },
         ConnectionState::TransmitTlsData(data) => {
-            // The bytes wait in the outgoing buffer and leave before anything encrypted later.
+            // The bytes wait in the outgoing buffer and are written before anything that is encrypted later.
             data.done();
             Encrypted::Pending(0)
         }

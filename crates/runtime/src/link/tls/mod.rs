@@ -1,9 +1,12 @@
 //! A blocking TLS stream over rustls's unbuffered state machine.
 //!
-//! The unbuffered interface lets one read from the socket bring many records and one write carry many: the buffered
-//! one reads 4 KiB at a time, which costs more than half the throughput on long messages.
+//! With the unbuffered interface one read from the socket brings many records and one write carries many. The buffered
+//! interface reads 4 KiB at a time, which costs more than half the throughput of long messages.
 
-use std::io::{self, IoSlice, Read, Write};
+mod state_machine;
+mod write;
+
+use std::io::{self, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,29 +18,26 @@ use rustls::server::UnbufferedServerConnection;
 use rustls::{ClientConfig, ServerConfig};
 
 use super::error::LinkError;
-use super::machine::{Destination, Outgoing, Session, Step};
 use super::traffic::Traffic;
 use crate::scene::{self, Path, SEGMENT_HEADER};
+use state_machine::{Destination, Outgoing, TlsConnection, TlsStep};
+use write::OUTGOING;
+pub(super) use write::PIECE;
 
 /// Bytes read from the socket at once at most: several records.
 const INCOMING: usize = 256 << 10;
 /// The largest TLS record on the wire.
 const RECORD: usize = 5 + 16384 + 256;
-/// Plaintext encrypted in one call.
-pub(super) const PIECE: usize = 64 << 10;
-/// Encrypted bytes gathered before they are written to the socket.
-const OUTGOING: usize = 64 << 10;
+/// How long a read polls the socket before the thread sleeps. Most messages of an exchange arrive within this time, and
+/// sleeping and being woken would take about as long. Between two polls the thread yields the core to others.
+const POLLING: Duration = Duration::from_micros(100);
 
-/// How long a read asks the socket before it sleeps. What is due in an exchange mostly comes within that, and going to sleep
-/// and being woken would take about as long; other threads get the core between two questions.
-const ASKING: Duration = Duration::from_micros(100);
-
-/// Reads what has come, or waits for it as long as the socket's timeout.
+/// Reads what has arrived, or waits for it up to the socket's timeout.
 fn read(mut socket: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
     #[cfg(target_os = "linux")]
     {
         use rustix::io::Errno;
-        let until = Instant::now() + ASKING;
+        let until = Instant::now() + POLLING;
         loop {
             match rustix::net::recv(socket, &mut *bytes, rustix::net::RecvFlags::DONTWAIT) {
                 Ok((_, count)) => return Ok(count),
@@ -53,25 +53,26 @@ fn read(mut socket: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
 /// A blocking TLS stream with deadlines and counters.
 pub(super) struct TlsStream {
     socket: TcpStream,
-    session: Session,
+    connection: TlsConnection,
     incoming: Vec<u8>,
     start: usize,
     end: usize,
     rest: Vec<u8>,
     rest_at: usize,
     outgoing: Outgoing,
-    /// How much of the outgoing bytes, and of the header before them, the socket has taken.
+    /// How many of the outgoing bytes, and of the header before them, the socket has accepted.
     taken: usize,
     header: Option<[u8; SEGMENT_HEADER]>,
-    /// Whether a write returns when the socket takes no more, see [`TlsStream::set_eager`].
+    /// Whether a write returns when the socket accepts no more bytes, see [`TlsStream::set_eager`].
     eager: bool,
     closed: bool,
     pub(super) peer: &'static str,
     stall: Duration,
     deadline: Option<(Instant, Duration)>,
     pub(super) traffic: Traffic,
-    /// The emulated link to the other side, and what has arrived on the way back and was not read yet.
+    /// The emulated link to the other side, if there is one.
     path: Option<Path>,
+    /// Bytes that have arrived over the emulated link and were not read yet.
     arrived: usize,
 }
 
@@ -84,8 +85,8 @@ impl TlsStream {
         path: Option<Path>,
         handshake: Duration,
     ) -> Result<TlsStream, LinkError> {
-        let session = UnbufferedClientConnection::new(config, name).map_err(|e| LinkError::from_tls(e, peer))?;
-        TlsStream::handshake(socket, Session::Client(Box::new(session)), peer, path, handshake)
+        let connection = UnbufferedClientConnection::new(config, name).map_err(|e| LinkError::from_tls(e, peer))?;
+        TlsStream::handshake(socket, TlsConnection::Client(Box::new(connection)), peer, path, handshake)
     }
 
     pub(super) fn server(
@@ -95,20 +96,20 @@ impl TlsStream {
         path: Option<Path>,
         handshake: Duration,
     ) -> Result<TlsStream, LinkError> {
-        let session = UnbufferedServerConnection::new(config).map_err(|e| LinkError::from_tls(e, peer))?;
-        TlsStream::handshake(socket, Session::Server(Box::new(session)), peer, path, handshake)
+        let connection = UnbufferedServerConnection::new(config).map_err(|e| LinkError::from_tls(e, peer))?;
+        TlsStream::handshake(socket, TlsConnection::Server(Box::new(connection)), peer, path, handshake)
     }
 
     fn handshake(
         socket: TcpStream,
-        session: Session,
+        connection: TlsConnection,
         peer: &'static str,
         path: Option<Path>,
         limit: Duration,
     ) -> Result<TlsStream, LinkError> {
         let mut stream = TlsStream {
             socket,
-            session,
+            connection,
             incoming: vec![0; INCOMING],
             start: 0,
             end: 0,
@@ -132,11 +133,11 @@ impl TlsStream {
         let mut nothing = Vec::new();
         loop {
             match stream.step(&mut nothing, 0) {
-                Ok(Step::Again | Step::Data) => {}
-                Ok(Step::Transmit) => stream.flush("the TLS handshake")?,
-                Ok(Step::Ready) if !stream.session.common().is_handshaking() => break,
-                Ok(Step::Ready | Step::Blocked) => stream.fill("the TLS handshake")?,
-                Ok(Step::Closed) => return Err(LinkError::Closed { peer, waiting_for: "the TLS handshake" }),
+                Ok(TlsStep::Again | TlsStep::Data) => {}
+                Ok(TlsStep::Transmit) => stream.flush("the TLS handshake")?,
+                Ok(TlsStep::Ready) if !stream.connection.common().is_handshaking() => break,
+                Ok(TlsStep::Ready | TlsStep::Blocked) => stream.fill("the TLS handshake")?,
+                Ok(TlsStep::Closed) => return Err(LinkError::Closed { peer, waiting_for: "the TLS handshake" }),
                 Err(error) => {
                     stream.send_alert();
                     return Err(error);
@@ -147,7 +148,7 @@ impl TlsStream {
         Ok(stream)
     }
 
-    /// The longest wait of one read or write of the socket.
+    /// Sets the longest wait of one read or write of the socket.
     pub(super) fn set_stall(&mut self, stall: Duration) -> Result<(), LinkError> {
         self.stall = stall;
         let result =
@@ -155,26 +156,26 @@ impl TlsStream {
         result.map_err(|e| self.io_error(e, "setting timeouts"))
     }
 
-    /// The longest wait for a whole message, from now on.
+    /// Sets the longest wait for a whole message, counted from now.
     pub(super) fn set_deadline(&mut self, limit: Option<Duration>) {
         self.deadline = limit.map(|limit| (Instant::now() + limit, limit));
     }
 
-    /// Another emulated link to the other side, now that it is known.
+    /// Sets the emulated link to the other side, once its role is known.
     pub(super) fn set_path(&mut self, path: Option<Path>) {
         self.path = path;
     }
 
-    /// The certificate the other side proved to hold, with its chain.
+    /// The certificate that the other side proved to hold, with its chain.
     pub(super) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
-        self.session.common().peer_certificates()
+        self.connection.common().peer_certificates()
     }
 
     pub(super) fn socket(&self) -> &TcpStream {
         &self.socket
     }
 
-    /// Appends exactly `count` decrypted bytes to `sink`; false when the stream ended cleanly before the first.
+    /// Appends exactly `count` decrypted bytes to `sink`. Returns false if the stream ended cleanly before the first byte.
     pub(super) fn read_exact(
         &mut self,
         sink: &mut Vec<u8>,
@@ -203,16 +204,16 @@ impl TlsStream {
             }
             let wanted = goal - sink.len();
             match self.step(sink, wanted)? {
-                Step::Again | Step::Data => {}
-                Step::Transmit => self.flush(during)?,
-                Step::Ready | Step::Blocked => self.fill(during)?,
-                Step::Closed => self.closed = true,
+                TlsStep::Again | TlsStep::Data => {}
+                TlsStep::Transmit => self.flush(during)?,
+                TlsStep::Ready | TlsStep::Blocked => self.fill(during)?,
+                TlsStep::Closed => self.closed = true,
             }
         }
         Ok(true)
     }
 
-    /// Waits for decrypted bytes without taking any; false when the stream ended cleanly instead.
+    /// Waits for decrypted bytes without taking any. Returns false if the stream ended cleanly instead.
     pub(super) fn await_data(&mut self, during: &'static str) -> Result<bool, LinkError> {
         let mut nothing = Vec::new();
         while self.rest_at == self.rest.len() {
@@ -220,16 +221,16 @@ impl TlsStream {
                 return Ok(false);
             }
             match self.step(&mut nothing, 0)? {
-                Step::Again | Step::Data => {}
-                Step::Transmit => self.flush(during)?,
-                Step::Ready | Step::Blocked => self.fill(during)?,
-                Step::Closed => self.closed = true,
+                TlsStep::Again | TlsStep::Data => {}
+                TlsStep::Transmit => self.flush(during)?,
+                TlsStep::Ready | TlsStep::Blocked => self.fill(during)?,
+                TlsStep::Closed => self.closed = true,
             }
         }
         Ok(true)
     }
 
-    /// Wipes the bytes that were read already: decrypted in place, they stay until others come.
+    /// Wipes the bytes that were already read. They were decrypted in place and would stay until others overwrite them.
     pub(super) fn forget(&mut self) {
         wipe(&mut self.incoming[..self.start]);
         wipe(&mut self.incoming[self.end..]);
@@ -240,13 +241,13 @@ impl TlsStream {
         }
     }
 
-    /// Whether these bytes are somewhere in what was read.
+    /// Whether the receive buffers hold these bytes.
     #[cfg(test)]
     pub(super) fn holds(&self, bytes: &[u8]) -> bool {
         [&self.incoming, &self.rest].iter().any(|held| held.windows(bytes.len()).any(|window| window == bytes))
     }
 
-    /// Whether nothing waits to be read, here or in the socket: no bytes, and no end.
+    /// Whether nothing waits to be read, here or in the socket: neither bytes nor the end of the stream.
     pub(super) fn is_quiet(&self) -> bool {
         if self.closed || self.rest_at < self.rest.len() || self.start < self.end {
             return false;
@@ -256,9 +257,8 @@ impl TlsStream {
         blocking && matches!(peeked, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Has the system ask a silent other side whether it is there, so that a machine that vanished is noticed within a
-    /// minute also where nothing is sent, and what is between the two machines does not forget a resting connection.
-    /// Best effort: every wait is bounded without it.
+    /// Turns on TCP keep-alive. A machine that vanished is then noticed within a minute although nothing is sent, and
+    /// routers between the machines do not drop an idle connection. Best effort: every wait is bounded without it.
     pub(super) fn keep_alive(&self) {
         #[cfg(target_os = "linux")]
         {
@@ -273,83 +273,11 @@ impl TlsStream {
         }
     }
 
-    /// Encrypts `data`; full buffers go to the socket, the rest waits for [`TlsStream::flush`].
-    pub(super) fn write(&mut self, data: &[u8], during: &'static str) -> Result<(), LinkError> {
-        for piece in data.chunks(PIECE) {
-            if self.encrypt(piece)? {
-                self.flush(during)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Encrypts up to [`PIECE`] bytes; whether the buffer is full and has to leave before more.
-    pub(super) fn encrypt(&mut self, piece: &[u8]) -> Result<bool, LinkError> {
-        self.session.encrypt(piece, &mut self.outgoing).map_err(|e| LinkError::from_tls(e, self.peer))?;
-        Ok(self.outgoing.filled().len() >= OUTGOING)
-    }
-
-    /// Writes everything encrypted so far to the socket.
-    pub(super) fn flush(&mut self, during: &'static str) -> Result<(), LinkError> {
-        if self.push(during)? { Ok(()) } else { Err(LinkError::Internal("a flush of an eager stream")) }
-    }
-
-    /// An eager stream writes what the socket takes at once and no more: [`TlsStream::push`] says whether that was all.
-    /// Nothing is read from it meanwhile.
-    pub(super) fn set_eager(&mut self, eager: bool) -> Result<(), LinkError> {
-        self.socket.set_nonblocking(eager).map_err(|e| self.io_error(e, "setting its mode"))?;
-        self.eager = eager;
-        Ok(())
-    }
-
-    /// Writes what was encrypted so far to the socket; false if an eager stream's socket takes no more.
-    pub(super) fn push(&mut self, during: &'static str) -> Result<bool, LinkError> {
-        let count = self.outgoing.filled().len();
-        if count == 0 {
-            return Ok(true);
-        }
-        if let (None, Some(path)) = (&self.header, &self.path) {
-            // On an emulated link a header says when these bytes arrive.
-            let length = u32::try_from(count).map_err(|_| LinkError::Internal("a write longer than 4 GiB"))?;
-            self.header = Some(path.segment(length));
-        }
-        let header = self.header.as_ref().map_or(&[][..], <[u8; SEGMENT_HEADER]>::as_slice);
-        while self.taken < header.len() + count {
-            let written = match self.taken.checked_sub(header.len()) {
-                Some(at) => self.socket.write(&self.outgoing.filled()[at..]),
-                None => {
-                    let rest = IoSlice::new(&header[self.taken..]);
-                    self.socket.write_vectored(&[rest, IoSlice::new(self.outgoing.filled())])
-                }
-            };
-            match written {
-                Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
-                Ok(count) => self.taken += count,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if self.eager && e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(e) => return Err(self.io_error(e, during)),
-            }
-            self.check_deadline(during)?;
-        }
-        self.traffic.add_wire_sent(count);
-        self.outgoing.clear();
-        (self.taken, self.header) = (0, None);
-        Ok(true)
-    }
-
-    /// Tells the other side that nothing more will come. Best effort.
-    pub(super) fn close(&mut self) {
-        self.session.close(&mut self.outgoing);
-        if self.flush("closing").is_ok() {
-            self.socket.shutdown(std::net::Shutdown::Write).ok();
-        }
-    }
-
     /// One step of the state machine over the bytes received so far.
-    fn step(&mut self, sink: &mut Vec<u8>, wanted: usize) -> Result<Step, LinkError> {
+    fn step(&mut self, sink: &mut Vec<u8>, wanted: usize) -> Result<TlsStep, LinkError> {
         let buffer = &mut self.incoming[self.start..self.end];
         let mut to = Destination { sink, wanted, rest: &mut self.rest };
-        let (discard, step) = self.session.step(buffer, &mut self.outgoing, &mut to);
+        let (discard, step) = self.connection.step(buffer, &mut self.outgoing, &mut to);
         self.start = (self.start + discard).min(self.end);
         step.map_err(|e| LinkError::from_tls(e, self.peer))
     }
@@ -377,7 +305,7 @@ impl TlsStream {
         let room = if self.path.is_some() { room.min(self.arrived) } else { room };
         loop {
             match read(&self.socket, &mut self.incoming[self.end..self.end + room]) {
-                // The TCP stream ended without TLS's own end: something cut it.
+                // The TCP stream ended without a TLS close: something broke the connection.
                 Ok(0) => return Err(LinkError::Closed { peer: self.peer, waiting_for: during }),
                 Ok(count) => {
                     self.end += count;
@@ -391,7 +319,7 @@ impl TlsStream {
         }
     }
 
-    /// On an emulated link: waits for the next bytes as long as the link would have taken. They stay in the socket.
+    /// On an emulated link: waits until the next bytes would have arrived. They stay in the socket.
     fn await_segment(&mut self, during: &'static str) -> Result<(), LinkError> {
         let mut header = [0; SEGMENT_HEADER];
         let mut at = 0;
@@ -405,7 +333,7 @@ impl TlsStream {
             self.check_deadline(during)?;
         }
         let (count, arrival) = scene::parse_segment(&header).ok_or(LinkError::NoScene { peer: self.peer })?;
-        // The other side names the time: it is believed no longer than for a stall.
+        // The other side states the time of arrival, which is accepted only up to the stall timeout.
         let limit = u64::try_from(self.stall.as_nanos()).unwrap_or(u64::MAX);
         if arrival.saturating_sub(scene::now()) > limit {
             return Err(LinkError::TimedOut { peer: self.peer, waiting_for: during, after: self.stall });
@@ -424,17 +352,17 @@ impl TlsStream {
         }
     }
 
-    /// After a failed handshake: lets the other side know why. Best effort.
+    /// After a failed handshake: sends the TLS alert that says why. Best effort.
     ///
-    /// One step only: it yields the queued alert; a further one would parse the rejected bytes again.
+    /// Takes one step only, which yields the queued alert. A second step would parse the rejected bytes again.
     fn send_alert(&mut self) {
-        if matches!(self.step(&mut Vec::new(), 0), Ok(Step::Again)) && self.flush("a TLS alert").is_ok() {
+        if matches!(self.step(&mut Vec::new(), 0), Ok(TlsStep::Again)) && self.flush("a TLS alert").is_ok() {
             self.linger();
         }
     }
 
-    /// Reads what the other side still sends, briefly: closing a socket with unread bytes would reset the connection
-    /// and destroy the alert on its way.
+    /// Reads for a moment what the other side still sends. Closing a socket with unread bytes would reset the connection,
+    /// and the alert could be lost.
     fn linger(&mut self) {
         self.socket.shutdown(std::net::Shutdown::Write).ok();
         self.socket.set_read_timeout(Some(Duration::from_millis(300))).ok();
