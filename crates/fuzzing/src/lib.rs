@@ -145,8 +145,11 @@ pub fn packing(bytes: &[u8]) {
     assert_eq!(pack::unpack::<u128>(&packed, count, bits), words);
 }
 
+/// A function of this crate.
+pub type Body = fn(&[u8]);
+
 /// All functions of this crate with the names of their targets.
-pub const ALL: [(&str, fn(&[u8])); 10] = [
+pub const ALL: [(&str, Body); 10] = [
     ("bundle", bundle),
     ("published", published),
     ("container", container),

@@ -5,6 +5,7 @@
 //! Only tests depend on this crate.
 
 mod channel;
+pub mod documents;
 pub mod freed_memory;
 mod proxy;
 mod published;

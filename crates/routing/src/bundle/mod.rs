@@ -94,14 +94,6 @@ impl Bundle {
         codec::write(&self.parts)
     }
 
-    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
-    ///
-    /// # Errors
-    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
-    pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
-        import::import(published, options)
-    }
-
     /// What program with what weights this is.
     pub fn digest(&self) -> BundleDigest {
         self.digest

@@ -3,5 +3,6 @@
 
 mod circles;
 mod copies;
+mod documents;
 mod layers;
 mod sources;
