@@ -36,7 +36,9 @@ fn has_tiles() -> bool {
     const TILE: u32 = 1 << 24;
     const INT8: u32 = 1 << 25;
     const STATE: u64 = 1 << 17 | 1 << 18;
-    let features = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).edx } else { 0 };
+    #[allow(unused_unsafe, reason = "compilers before 1.94 hold the call for unsafe")]
+    // SAFETY: every x86-64 processor has CPUID; the second call's leaf is there, as the first one says.
+    let features = unsafe { if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).edx } else { 0 } };
     // SAFETY: the caller has seen XSAVE, enabled by the system, which is what reading this register needs.
     features & TILE != 0 && features & INT8 != 0 && unsafe { _xgetbv(0) } & STATE == STATE
 }
