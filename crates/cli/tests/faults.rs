@@ -7,12 +7,12 @@ mod harness;
 use blindroute_placement::BundleCatalogue;
 use blindroute_protocol::Tensor;
 use blindroute_routing::program::{RouteInputs, Task};
-use blindroute_runtime::faults::{Direction, Proxy, StreamFault};
 use blindroute_runtime::messages::{
     ClientHello, Digest, FailureKind, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
 };
 use blindroute_runtime::session::{Catalogue, Route};
 use blindroute_runtime::{Client, FrameKind, Link, LinkError, Role, SessionError, SessionId, Timeouts};
+use blindroute_testkit::{Direction, Proxy, StreamFault};
 use harness::{Fleet, command, run, run_within, wait_for};
 use std::ffi::OsStr;
 use std::io::Write;

@@ -52,6 +52,7 @@ impl Program for Gate<Body> {
         self.inputs.clone()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm per gate")]
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
         let x = machine.input::<u64>(0)?;
         match self.body {

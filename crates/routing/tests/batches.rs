@@ -5,13 +5,12 @@
 mod common;
 
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod, Task, TunedTask,
-    head_inputs, split_output, stack_inputs,
+    BundlePlan, NetworkEstimate, RouteProgram, SelectMethod, Task, TunedTask, head_inputs, split_output, stack_inputs,
 };
 use blindroute_testkit::generator;
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
+use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,27 +145,6 @@ fn a_batch_in_placement_head_chooses_what_each_prompt_alone_chooses() {
         let (fixed, _) = Fixed::run(&batch, &world.weights, &stacked).unwrap();
         assert_eq!([choices(&clear, inputs.len()), choices(&fixed, inputs.len())], [expected.clone(), expected]);
     }
-}
-
-/// The default encoder and routers over 112 models.
-fn real_plan() -> Arc<BundlePlan> {
-    let encoder = EncoderPlan {
-        layers: 6,
-        hidden: 384,
-        heads: 12,
-        ffn: 1536,
-        attention: Attention::TwoRelu,
-        activation: Activation::Relu,
-        norms: Norms::Both,
-        pooling: Pooling::Mean,
-    };
-    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
-    let routers = vec![
-        router("u", RulePlan::UniRoute { clusters: 20 }),
-        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
-        router("d", RulePlan::Direct),
-    ];
-    Arc::new(BundlePlan { encoder, models: 112, routers })
 }
 
 fn cost(plan: &Arc<BundlePlan>, task: Task, tuning: Tuning, batch: usize) -> Cost {

@@ -37,7 +37,6 @@
 pub mod channel;
 pub mod children;
 pub mod config;
-pub mod faults;
 pub mod file_set;
 pub mod frame;
 pub mod identity;
@@ -54,7 +53,7 @@ pub mod session;
 pub mod session_pool;
 pub mod shutdown;
 
-pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
+pub use channel::{Channel, ChannelError, PeerChannel};
 pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use file_set::{Existing, FileSetError, NewFile, write_together};

@@ -1,7 +1,7 @@
 //! Ring products of the encoder by every kernel, on one core.
 
 use anyhow::Context;
-use blindroute_ring::{Kernel, MatrixLayout, PackedMatrix, Prg, Seed, Word, matmul};
+use blindroute_ring::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, Prg, Seed, matmul};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
@@ -74,7 +74,7 @@ struct Factors<W> {
 
 /// Multiplies by each kernel, the first of which is the one that the others are checked against, and gives each measurement to
 /// `done`.
-pub(crate) fn measure_product<W: Word>(
+pub(crate) fn measure_product<W: MatrixWord>(
     product: Product,
     ring: u32,
     kernels: &[Kernel],
@@ -111,7 +111,7 @@ pub(crate) fn measure_product<W: Word>(
 /// The shortest time of a run.
 const RUN: Duration = Duration::from_millis(10);
 
-impl<W: Word> Factors<W> {
+impl<W: MatrixWord> Factors<W> {
     fn random(product: Product, ring: u32) -> anyhow::Result<Self> {
         let mut seed = [0; 16];
         getrandom::fill(&mut seed).context("the system's random numbers")?;

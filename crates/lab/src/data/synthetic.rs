@@ -5,6 +5,7 @@ use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, LinearLayer, Matrix,
     Model,
 };
+use blindroute_testkit::tokenizer_json;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
@@ -107,7 +108,7 @@ pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: 
     let layers = layers.collect();
     let letters: Vec<String> = (b'a'..b'u').map(|letter| char::from(letter).to_string()).collect();
     let special = ["[UNK]", "[CLS]", "[SEP]", "[PAD]"];
-    let tokenizer = tokenizer_json(special.into_iter().chain(letters.iter().map(String::as_str)));
+    let tokenizer = tokenizer_json(special.into_iter().chain(letters.iter().map(String::as_str))).into_bytes();
     let embedding = EmbeddingTables {
         token: matrix(24, hidden, 0.0, 2.0),
         position: matrix(32, hidden, 0.0, 1.0),
@@ -116,21 +117,4 @@ pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: 
     };
     let (models, routers, origin) = (Vec::new(), Vec::new(), "encoder: made up".to_owned());
     Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, origin }).unwrap()
-}
-
-/// A tokenizer with exactly these words, in the order of their ids.
-pub(crate) fn tokenizer_json<'a>(words: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-    let vocab: serde_json::Map<String, serde_json::Value> =
-        words.into_iter().enumerate().map(|(id, word)| (word.to_owned(), id.into())).collect();
-    serde_json::json!({
-        "version": "1.0", "added_tokens": [], "post_processor": null, "decoder": null,
-        "truncation": null, "padding": null,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-            "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100, "vocab": vocab},
-    })
-    .to_string()
-    .into_bytes()
 }

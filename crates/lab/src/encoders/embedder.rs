@@ -80,11 +80,11 @@ pub fn embed_all<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::synthetic::tokenizer_json;
+    use blindroute_testkit::tokenizer_json;
 
     fn tokenizer() -> Tokenizer {
         let json = tokenizer_json(["[UNK]", "[CLS]", "[SEP]", "a"]);
-        Tokenizer::from_json(&json).unwrap()
+        Tokenizer::from_json(json.as_bytes()).unwrap()
     }
 
     type Answer = Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>;

@@ -2,19 +2,19 @@
 
 use crate::secret::Secret;
 use crate::weight_spec::{WeightKind, WeightSpec};
-use blindroute_ring::{MatrixLayout, PackedMatrix, Tensor, Word};
+use blindroute_ring::{MatrixLayout, MatrixWord, PackedMatrix, Tensor};
 use zeroize::Zeroize;
 
 /// A weight, a share or a mask of it, as products read it. Wiped on drop.
 #[allow(missing_debug_implementations)]
-pub enum Factor<W: Word> {
+pub enum Factor<W: MatrixWord> {
     /// The right factor of a matrix product.
     Matrix(PackedMatrix<W>),
     /// One factor or summand per column.
     Row(Secret<W>),
 }
 
-impl<W: Word> Factor<W> {
+impl<W: MatrixWord> Factor<W> {
     fn new(spec: &WeightSpec, words: Tensor<W>) -> Self {
         let words = Secret::new(words);
         match spec.kind {
@@ -30,7 +30,7 @@ impl<W: Word> Factor<W> {
     }
 }
 
-impl<W: Word> Drop for Factor<W> {
+impl<W: MatrixWord> Drop for Factor<W> {
     fn drop(&mut self) {
         if let Self::Matrix(matrix) = self {
             matrix.zeroize();

@@ -5,11 +5,11 @@ use super::mask::Mask;
 use super::record::{AnyMask, Record};
 use crate::error::Error;
 use crate::secret::Secret;
-use blindroute_ring::Word;
+use blindroute_ring::MatrixWord;
 use std::sync::Arc;
 
 /// A word that material can carry.
-pub trait RingWord: Word {
+pub trait RingWord: MatrixWord {
     /// Wraps words as a record.
     fn record(words: Arc<Secret<Self>>) -> Record;
     /// Unwraps a record of this word.

@@ -23,7 +23,7 @@ use crate::material::record::Keys;
 use crate::material::word::RingWord;
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
-use blindroute_ring::fss::{PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
 use blindroute_ring::{Shape, Tensor};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -116,7 +116,8 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Re
             let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
             let public = &public.data()[range.clone()];
             let points = [points(public, threshold, comparison)];
-            let less = keys.evaluate(&hash_key, party, &roots, &points, [&[0, 1, 2], &[0, 1, 2]], |_| 0);
+            let wanted = PayloadCases { words: [&[0, 1, 2]; 2], of: |_| 0 };
+            let less = keys.evaluate(&hash_key, party, &roots, &points, &wanted);
             let less: [Secret<V>; 3] = <[Vec<V>; 3]>::try_from(less.into_iter().flatten().collect::<Vec<_>>())
                 .map_err(|_| mismatch())?
                 .map(|part| Secret::new(Tensor::new(Shape::row(count), part)));

@@ -26,7 +26,7 @@ use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use crate::spline::{DEGREE, Function, taylor};
 use blindroute_ring::Tensor;
-use blindroute_ring::fss::{PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -145,8 +145,8 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Sp
                 *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
             }
             let lists: Vec<_> = comparison.thresholds.iter().map(|&t| points(public, t, comparison)).collect();
-            let less =
-                keys.evaluate(&hash_key, party, &roots, &lists, [&cases[0], &cases[1]], |index| extended[index].1);
+            let wanted = PayloadCases { words: [&cases[0], &cases[1]], of: |index: usize| extended[index].1 };
+            let less = keys.evaluate(&hash_key, party, &roots, &lists, &wanted);
             let less = Zeroizing::new(less);
             for ((&threshold, difference), less) in comparison.thresholds.iter().zip(&differences).zip(less.iter()) {
                 let shift = W::from_i64(threshold);
