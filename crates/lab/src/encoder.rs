@@ -5,7 +5,7 @@ use std::{error::Error, sync::Arc};
 use blindroute_protocol::{Clear, Tensor};
 use blindroute_routing::{
     bundle::{Bundle, EmbeddingTables, EncoderConfig},
-    program::{BundlePlan, RouteInputs, RouteProgram, Task, weight_tensors},
+    program::{BundlePlan, Measurement, RouteInputs, RouteProgram, weight_tensors},
     tokenizer,
 };
 use rayon::prelude::*;
@@ -35,7 +35,7 @@ impl ClearEmbedder {
 
     fn one(&self, ids: &[u32]) -> Result<Vec<f32>, Fault> {
         let bucket = tokenizer::bucket(ids.len()).ok_or("a prompt was not cut to the tokens that the encoder takes")?;
-        let program = RouteProgram::new(Arc::clone(&self.plan), Task::Embed { bucket })?;
+        let program = RouteProgram::new(Arc::clone(&self.plan), Measurement::Embed { bucket })?;
         let inputs = RouteInputs::embed(&self.tables, &self.config, ids, bucket)?.tensors;
         let output = Clear::run(&program, &self.weights, inputs)?;
         let embedding = output.values.first().ok_or("the program revealed no embedding; please report this")?;

@@ -8,27 +8,32 @@
 
 mod ask;
 mod catalogue;
-mod deployment;
+mod children;
+mod default;
 mod error;
 mod home;
 pub mod host;
+mod loopback;
+mod options;
 mod patience;
 mod ready;
 mod report;
 mod route;
 mod router;
+mod threads;
 mod unknown;
 
 pub use ask::choice;
 pub use catalogue::BundleCatalogue;
-pub use deployment::{ChildDeployment, Programs, peak_memory};
+pub use children::ChildOptions;
+pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;
+pub use options::{RouteOptions, check_lambda};
 pub use patience::{Notice, Patience};
 pub use report::{BundleUsed, Bytes, Milliseconds, PeakMemory, RouteReport};
-pub use route::TaskBatch;
-pub use router::{PrivateRouter, Request, check_lambda};
+pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 
-pub use blindroute_routing::program::Placement;
-pub use blindroute_runtime::{Retry, Waiting};
+pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task};
+pub use blindroute_runtime::{ClientConfig, Retry, SessionOutcome, Waiting};

@@ -4,7 +4,9 @@
 
 use blindroute_protocol::{Error, Meter, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Norms, Pooling};
-use blindroute_routing::program::{BundlePlan, EncoderPlan, NetworkEstimate, RouterPlan, RulePlan, Task, TunedTask};
+use blindroute_routing::program::{
+    BundlePlan, EncoderPlan, NetworkEstimate, RouterPlan, RulePlan, SessionRequest, Task,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +33,14 @@ fn main() -> Result<(), Error> {
             let name = &plan.routers[router].name;
             for batch in [1, 4] {
                 for tuning in Tuning::ALL {
-                    let cost = Meter::cost(&TunedTask { task, tuning, batch }.program(&plan)?)?;
+                    let cost = Meter::cost(&SessionRequest { task: task.into(), tuning, batch }.program(&plan)?)?;
                     let wait = wan.estimate(&cost);
                     println!("{name} {bucket}, batch {batch}, {tuning:?} {cost:?}, on a wan {wait:.2?}");
                 }
-                println!("{name} {bucket}, batch {batch}: {:?} on a wan", wan.choose(&plan, task, batch)?);
+                println!(
+                    "{name} {bucket}, batch {batch}: {:?} on a wan",
+                    wan.tune(&plan, SessionRequest::new(task).with_batch(batch))?.tuning
+                );
             }
         }
     }

@@ -77,9 +77,9 @@ pub struct ServerReport {
     pub material_bytes: u64,
 }
 
-/// The result of a session.
+/// What came of a session: the answer, and what it took.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct SessionOutcome {
     /// What the client opened.
     pub output: Output,
     /// From the hello until both servers were ready: dealing, sending, preparing, and the first time the set-up. For a
@@ -145,7 +145,7 @@ impl ReadySession {
     ///
     /// # Errors
     /// If a party fails, or has given the session up; if the shares are of another program's inputs.
-    pub fn run(mut self, inputs: SharedInputs) -> Result<Route, SessionError> {
+    pub fn run(mut self, inputs: SharedInputs) -> Result<SessionOutcome, SessionError> {
         let Some(mut links) = self.links.take() else {
             return Err(LinkError::Internal("a session without links").into());
         };
@@ -185,7 +185,7 @@ impl ReadySession {
             material_bytes: report.material_bytes,
         });
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;
-        Ok(Route { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })
+        Ok(SessionOutcome { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })
     }
 }
 

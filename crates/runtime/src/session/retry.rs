@@ -4,7 +4,7 @@
 //! input has left for a session that then dies, it goes to one other session, shared anew, and to no third.
 
 use super::places::{SessionPlace, SessionPlaces};
-use super::{Cancel, Catalogue, Client, ReadySession, Route, SessionError};
+use super::{Cancel, Catalogue, Client, ReadySession, SessionError, SessionOutcome};
 use crate::messages::NoRandomness;
 use blindroute_protocol::Tensor;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub(crate) fn run<C: Catalogue>(
     go_on: &dyn Fn(&Waiting<'_>) -> bool,
     ready: &dyn Fn() -> Option<ReadySession>,
     relieve: &dyn Fn(),
-) -> Result<Route, SessionError> {
+) -> Result<SessionOutcome, SessionError> {
     // Before a session is spent on inputs that do not fit.
     let shares = client.share(request, inputs)?;
     let started = Instant::now();
@@ -87,7 +87,7 @@ pub(crate) fn run<C: Catalogue>(
     };
     let waited = waited(started, &session, kept);
     match session.run(shares) {
-        Ok(route) => Ok(Route { waited, ..route }),
+        Ok(route) => Ok(SessionOutcome { waited, ..route }),
         Err(error) if (kept || !retry.budget.is_zero()) && error.is_dead_session() => {
             tracing::info!(%error, "a session died before its answer; its route takes another");
             let shares = client.share(request, inputs)?;
@@ -95,7 +95,7 @@ pub(crate) fn run<C: Catalogue>(
             // Not one that was ready: what ended this one may have ended its neighbours.
             let (session, _) = trying.next(None).map_err(|error| trying.unprepared(error))?;
             let waited = started.elapsed();
-            Ok(Route { waited, ..session.run(shares)? })
+            Ok(SessionOutcome { waited, ..session.run(shares)? })
         }
         Err(error) => Err(error),
     }

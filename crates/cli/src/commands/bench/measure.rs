@@ -1,13 +1,13 @@
 //! What all measurements of tasks share: several runs, each checked, and their medians.
 
 use anyhow::Context;
-use blindroute_placement::{Bytes, PeakMemory, PrivateRouter, Programs};
+use blindroute_placement::{Bytes, ChildOptions, PeakMemory, PrivateRouter};
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
-use blindroute_routing::program::Task;
+use blindroute_routing::program::Work;
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
-use blindroute_runtime::session::Route;
+use blindroute_runtime::SessionOutcome;
 use serde::Serialize;
 use std::io::Write;
 use std::time::Duration;
@@ -42,8 +42,8 @@ pub(super) const SAME: f64 = 0.999;
 /// A router with children of its own.
 pub(super) fn start(bundle: &Bundle, scene: SceneName, progress: &dyn Fn(&str)) -> anyhow::Result<PrivateRouter> {
     let executable = std::env::current_exe().context("this program's own path")?;
-    let programs = Programs { executable, scene: scene.scene() };
-    Ok(PrivateRouter::with_children(bundle, &programs, progress)?)
+    let children = ChildOptions::new(executable).in_scene(scene.scene()).dangerously_serve_measurements();
+    Ok(PrivateRouter::with_children(bundle, &children, progress)?)
 }
 
 /// The bundle with another encoder program on the same weights.
@@ -133,7 +133,7 @@ impl Runs {
 /// Runs a task under MPC and in the clear, and compares.
 pub(super) fn measure(
     router: &PrivateRouter,
-    task: Task,
+    task: impl Into<Work>,
     inputs: &[Tensor<f32>],
     runs: u32,
     progress: &dyn Fn(u32),
@@ -149,10 +149,12 @@ pub(super) fn measure(
         agreed: true,
         cosine: 1.0,
     };
+    let task = task.into();
     for run in 1..=runs {
         progress(run);
         let (expected, clear) = router.clear(task, inputs.to_vec())?;
-        let Route { output, offline, online, servers: [zero, one], bytes_sent, .. } = router.private(task, inputs)?;
+        let outcome = router.private(router.request(task, 1)?, inputs)?;
+        let SessionOutcome { output, offline, online, servers: [zero, one], bytes_sent, .. } = outcome;
         result.agreed &= output.bits == expected.bits;
         if !expected.values.is_empty() {
             result.cosine = result.cosine.min(cosine(&output, &expected));
