@@ -22,18 +22,7 @@ use std::time::{Duration, Instant};
 /// A process that dies closes its links this long before it can be seen to have ended.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// Routes prompts to models. Several threads can use it at once.
-///
-/// ```no_run
-/// use blindroute_placement::{PrivateRouter, RouteOptions, default_bundle};
-///
-/// # fn main() -> Result<(), blindroute_placement::PlacementError> {
-/// let router = PrivateRouter::in_process(&default_bundle()?)?;
-/// let report = router.route("What is the capital of France?", &RouteOptions::default())?;
-/// println!("{}", report.model);
-/// # Ok(())
-/// # }
-/// ```
+/// Routes prompts to models; the [crate's documentation](crate) has an example. Several threads can use it at once.
 #[derive(Debug)]
 pub struct PrivateRouter {
     pub(crate) public: PublicPart,

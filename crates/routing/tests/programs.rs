@@ -9,7 +9,7 @@ use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, T
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, Measurement, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod,
-    SelectProgram, Task, head_inputs,
+    SelectProgram, SessionRequest, Task, head_inputs,
 };
 use blindroute_testkit::{TestWorld, generator};
 use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
@@ -294,7 +294,8 @@ fn a_network_chooses_the_tuning() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     let task = Task::Route { router: 0, bucket: 32 };
     let choice = |micros: u64, megabits: f64| {
-        NetworkEstimate { delay: Duration::from_micros(micros), megabits }.choose(&world.plan, task, 1).unwrap()
+        let network = NetworkEstimate { delay: Duration::from_micros(micros), megabits };
+        network.tune(&world.plan, SessionRequest::new(task)).unwrap().tuning
     };
     assert_eq!(choice(0, 100_000.0), Tuning::Near);
     assert_ne!(choice(20_000, 400.0), Tuning::Near);
