@@ -3,7 +3,7 @@
 
 mod harness;
 
-use blindroute_placement::{Placement, PrivateRouter, Programs, Request};
+use blindroute_placement::{ChildOptions, Placement, PrivateRouter, RouteOptions};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::Task;
 use harness::{command, run, run_within, small_bundle};
@@ -238,27 +238,27 @@ fn options_that_do_not_fit_are_refused() {
 fn a_router_routes_several_prompts_at_once_from_ready_sessions() {
     let home = tempfile::tempdir().unwrap();
     let bundle = Bundle::open(&small_bundle(home.path())).unwrap().bundle;
-    let programs = Programs { executable: env!("CARGO_BIN_EXE_blindroute").into(), scene: None };
-    let router = PrivateRouter::with_children(&bundle, &programs, &|_| {}).unwrap();
-    let request = |placement| Request { placement, router: None, lambda: None };
-    let task = Task::Route { router: 0, bucket: 32 };
+    let children = ChildOptions::new(env!("CARGO_BIN_EXE_blindroute"));
+    let router = PrivateRouter::with_children(&bundle, &children, &|_| {}).unwrap();
+    let options = |placement| RouteOptions::default().with_placement(placement);
+    let task = router.request(Task::Route { router: 0, bucket: 32 }, 1).unwrap();
     router.keep_ready(task, 4).unwrap();
-    assert!(router.wait_ready(task, LIMIT).unwrap(), "{:?}", router.ready(task));
+    assert!(router.wait_ready(task, LIMIT), "{:?}", router.ready(task));
     router.pause_filling(true);
     std::thread::scope(|scope| {
         for topic in ["rivers", "prime numbers", "a sorting algorithm", "taxes"] {
-            let (router, request) = (&router, &request);
+            let (router, options) = (&router, &options);
             scope.spawn(move || {
                 let prompt = format!("Tell me about {topic}.");
-                let full = router.route(&prompt, &request(Placement::Full)).unwrap();
-                let local = router.route(&prompt, &request(Placement::Local)).unwrap();
+                let full = router.route(&prompt, &options(Placement::Full)).unwrap();
+                let local = router.route(&prompt, &options(Placement::Local)).unwrap();
                 assert_eq!(full.model, local.model);
             });
         }
     });
-    let status = router.ready(task).unwrap();
+    let status = router.ready(task);
     assert_eq!((status.filled, status.taken, status.ready), (4, 4, 0));
     // Without ready ones, a route prepares its own and says so.
-    let route = router.route("Tell me about the sea.", &request(Placement::Full)).unwrap();
+    let route = router.route("Tell me about the sea.", &options(Placement::Full)).unwrap();
     assert!(route.ms.wait >= route.ms.offline, "{:?}", route.ms);
 }

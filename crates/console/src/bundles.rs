@@ -8,9 +8,6 @@ use blindroute_routing::bundle::Bundle;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// Part of the program's file; read only when it is used.
-static DEFAULT: &[u8] = include_bytes!("../../../bundles/default.blindroute");
-
 const MINILM_FILE: &str = "minilm.blindroute";
 const MINILM_DIGEST: &str = "1fbcd9842f1578d2e9a831ae2d2aeede5909aaad5af824cd7a981ec71d1405f0";
 
@@ -35,9 +32,10 @@ impl Shipped {
     /// Reads it, from the program or wherever it lies.
     pub fn open(self) -> anyhow::Result<Bundle> {
         if self == Self::Default {
-            let read = Bundle::read(DEFAULT).context("the bundle in this program; install blindroute again")?;
-            tracing::info!(bundle = "default, in the program", digest = %read.bundle.digest(), "bundle");
-            return Ok(read.bundle);
+            let bundle = blindroute_placement::default_bundle();
+            let bundle = bundle.context("the bundle in this program; install blindroute again")?;
+            tracing::info!(bundle = "default, in the program", digest = %bundle.digest(), "bundle");
+            return Ok(bundle);
         }
         let places = places();
         let Some(path) = places.iter().find(|place| place.is_file()) else {

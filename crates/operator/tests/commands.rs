@@ -3,7 +3,7 @@
 
 mod deployment;
 
-use blindroute_placement::{Placement, PrivateRouter, Request};
+use blindroute_placement::{Placement, PrivateRouter, RouteOptions};
 use blindroute_routing::bundle::Bundle;
 use blindroute_runtime::config::Configuration;
 use blindroute_runtime::{ClientConfig, Role};
@@ -15,10 +15,10 @@ fn its_servers_and_dealer_route_a_prompt_and_end_at_a_signal() {
     let services = [Role::Dealer, Role::Server0, Role::Server1].map(|role| deployment.start(role));
     let config = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
     let bundle = Bundle::open(&deployment.at("small.blindroute")).unwrap().bundle;
-    let router = PrivateRouter::remote(&config, Some(&bundle)).unwrap();
+    let router = PrivateRouter::connect(&config).unwrap().with_bundle(&bundle).unwrap();
     let choose = |placement| {
-        let request = Request { placement, router: None, lambda: None };
-        router.route("Which river is the longest?", &request).unwrap().model
+        let options = RouteOptions::default().with_placement(placement);
+        router.route("Which river is the longest?", &options).unwrap().model
     };
     assert_eq!(choose(Placement::Full), choose(Placement::Local));
     for service in services {

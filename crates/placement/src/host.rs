@@ -154,7 +154,9 @@ impl Host {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
         };
-        let catalogue = Arc::new(BundleCatalogue::of(public).with_measurements(measurements));
+        let catalogue = BundleCatalogue::of(public);
+        let catalogue = if measurements { catalogue.dangerously_serve_measurements() } else { catalogue };
+        let catalogue = Arc::new(catalogue);
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
         let service = listen.bind(callers)?;
         Ok(Self { service, handler: Box::new(move |connection| server.handle(connection)), warm_up: None })
@@ -185,7 +187,8 @@ impl Host {
     /// # Errors
     /// The address cannot be listened on.
     pub fn dealer_of(public: &PublicPart, ledger: Ledger, listen: Listen) -> Result<Self, HostError> {
-        let catalogue = Arc::new(BundleCatalogue::of(public));
+        // It deals for what both servers have agreed to run.
+        let catalogue = Arc::new(BundleCatalogue::of(public).dangerously_serve_measurements());
         let dealer = Arc::new(DealerService::new(catalogue, ledger, listen.limits.timeouts.stall));
         let service = listen.bind(&[Role::Server0, Role::Server1])?;
         let warming = Arc::clone(&dealer);

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use blindroute_placement::host::{Host, HostError};
-use blindroute_placement::{Placement, PrivateRouter, Request};
+use blindroute_placement::{Placement, PrivateRouter, RouteOptions};
 use blindroute_routing::bundle::{Bundle, SplitRandomness, split};
 use blindroute_runtime::config::{ClientConfig, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig};
 use blindroute_runtime::{CertificateFolder, Role, Shutdown};
@@ -100,10 +100,10 @@ fn threads_of_one_process_route_a_prompt_and_end_when_told() {
         timeouts: TimeoutsConfig::default(),
         network: None,
     };
-    let router = PrivateRouter::remote(&client, Some(&bundle)).unwrap();
+    let router = PrivateRouter::connect(&client).unwrap().with_bundle(&bundle).unwrap();
     let choose = |placement| {
-        let request = Request { placement, router: None, lambda: None };
-        router.route("What is the capital of France?", &request).unwrap().model
+        let options = RouteOptions::default().with_placement(placement);
+        router.route("What is the capital of France?", &options).unwrap().model
     };
     assert_eq!(choose(Placement::Full), choose(Placement::Local));
     shutdown.trigger("the test is over");

@@ -4,7 +4,7 @@
 
 use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::{BundlePlan, NetworkEstimate, Task, TunedTask};
+use blindroute_routing::program::{BundlePlan, NetworkEstimate, SessionRequest, Task};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let name = &plan.routers[router].name;
             for batch in [1, 4] {
                 for tuning in Tuning::ALL {
-                    let cost = Meter::cost(&TunedTask { task, tuning, batch }.program(&plan)?)?;
+                    let cost = Meter::cost(&SessionRequest { task: task.into(), tuning, batch }.program(&plan)?)?;
                     let wait = wan.estimate(&cost);
                     println!("{name} {bucket}, batch {batch}, {tuning:?} {cost:?}, on a wan {wait:.2?}");
                 }
-                println!("{name} {bucket}, batch {batch}: {:?} on a wan", wan.choose(&plan, task, batch)?);
+                println!(
+                    "{name} {bucket}, batch {batch}: {:?} on a wan",
+                    wan.tune(&plan, SessionRequest::new(task).with_batch(batch))?.tuning
+                );
             }
         }
     }

@@ -3,11 +3,11 @@
 use super::latencies::{FillingMeasurement, Sample, Sessions, round};
 use super::prompts::prompts;
 use anyhow::Context;
-use blindroute_placement::{PrivateRouter, TaskBatch};
+use blindroute_placement::{PrivateRouter, SessionRequest};
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::program::{Task, split_output, stack_inputs};
 use blindroute_routing::tokenizer;
-use blindroute_runtime::session::Route;
+use blindroute_runtime::SessionOutcome;
 use blindroute_runtime::{SceneName, rss_kib_of};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// What is routed in each session, and what must come out.
 pub(crate) struct Work<'a> {
     router: &'a PrivateRouter,
-    task: TaskBatch,
+    request: SessionRequest,
     /// Of the whole batch.
     inputs: Vec<Tensor<f32>>,
     /// Of each prompt.
@@ -44,25 +44,26 @@ impl<'a> Work<'a> {
         let prompts = prompts(router, index, tokens, batch)?.into_iter();
         let (inputs, expected): (Vec<_>, Vec<_>) = prompts.map(|prompt| (prompt.inputs, prompt.expected)).unzip();
         let inputs = stack_inputs(&inputs)?;
-        Ok(Self { router, task: TaskBatch { task, batch }, inputs, expected })
+        let request = router.request(task, batch)?;
+        Ok(Self { router, request, inputs, expected })
     }
 
     /// One session: what it came to, and whether every answer is right.
-    pub(crate) fn route(&self) -> anyhow::Result<(Route, bool)> {
-        let route = self.router.private(self.task, &self.inputs)?;
-        let found = split_output(&route.output, self.task.batch)?;
+    pub(crate) fn route(&self) -> anyhow::Result<(SessionOutcome, bool)> {
+        let route = self.router.private(self.request, &self.inputs)?;
+        let found = split_output(&route.output, self.request.batch)?;
         let agreed = found.iter().zip(&self.expected).all(|(found, expected)| found.bits == expected.bits);
         Ok((route, agreed && found.len() == self.expected.len()))
     }
 
     /// Waits until a pool of this many is full; says whether such sessions can wait at all.
     fn full(&self, count: usize) -> anyhow::Result<bool> {
-        self.router.keep_ready(self.task, count)?;
+        self.router.keep_ready(self.request, count)?;
         self.router.pause_filling(false);
-        if self.router.wait_ready(self.task, FILL)? {
+        if self.router.wait_ready(self.request, FILL) {
             return Ok(true);
         }
-        let status = self.router.ready(self.task)?;
+        let status = self.router.ready(self.request);
         if status.refused {
             return Ok(false);
         }
@@ -73,26 +74,26 @@ impl<'a> Work<'a> {
     /// What filling an empty pool costs; nothing if such sessions cannot wait.
     pub(crate) fn fill(
         &self,
-        route: &Route,
+        route: &SessionOutcome,
         tokens: usize,
         scene: SceneName,
         count: usize,
     ) -> anyhow::Result<Option<FillingMeasurement>> {
-        let servers = self.router.deployment().map(blindroute_placement::ChildDeployment::processes);
+        let servers = self.router.processes();
         let resident = || servers.map(|[zero, one, _]| [zero, one].map(rss_kib_of));
         let before = resident();
         if !self.full(count)? {
             return Ok(None);
         }
         let after = resident();
-        let status = self.router.ready(self.task)?;
+        let status = self.router.ready(self.request);
         let mib = |party: usize| {
             let [before, after] = [before?[party]?, after?[party]?];
             Some(round((after as f64 - before as f64) / 1024.0 / count as f64))
         };
         Ok(Some(FillingMeasurement {
             tokens,
-            batch: self.task.batch,
+            batch: self.request.batch,
             scene: scene.name(),
             sessions: count,
             filling_ms: round(status.filling_time.as_secs_f64() * 1000.0 / status.filled.max(1) as f64),
@@ -114,8 +115,8 @@ impl<'a> Work<'a> {
         while samples.len() < count {
             let round = match sessions {
                 Sessions::AsNeeded => {
-                    self.router.keep_ready(self.task, 0)?;
-                    while self.router.ready(self.task)?.filling > 0 {
+                    self.router.keep_ready(self.request, 0)?;
+                    while self.router.ready(self.request).filling > 0 {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                     count
@@ -144,7 +145,7 @@ impl<'a> Work<'a> {
         let run = || {
             while begun.fetch_add(1, Ordering::Relaxed) < count {
                 let started = Instant::now();
-                let (Route { waited, online, .. }, right) = self.route()?;
+                let (SessionOutcome { waited, online, .. }, right) = self.route()?;
                 agreed.fetch_and(right, Ordering::Relaxed);
                 let sample = Sample { latency: started.elapsed(), waited, online };
                 done.lock().unwrap_or_else(PoisonError::into_inner).push(sample);

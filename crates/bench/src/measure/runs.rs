@@ -3,9 +3,9 @@
 use super::{SAME, cosine};
 use blindroute_placement::{Bytes, PeakMemory, PrivateRouter};
 use blindroute_protocol::Tensor;
-use blindroute_routing::program::Task;
+use blindroute_routing::program::Work;
 use blindroute_runtime::SceneName;
-use blindroute_runtime::session::Route;
+use blindroute_runtime::SessionOutcome;
 use serde::Serialize;
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ impl Runs {
 /// Runs a task under MPC and in the clear, and compares.
 pub(crate) fn measure(
     router: &PrivateRouter,
-    task: Task,
+    task: impl Into<Work>,
     inputs: &[Tensor<f32>],
     runs: u32,
     progress: &dyn Fn(u32),
@@ -97,10 +97,12 @@ pub(crate) fn measure(
         agreed: true,
         cosine: 1.0,
     };
+    let task = task.into();
     for run in 1..=runs {
         progress(run);
         let (expected, clear) = router.clear(task, inputs.to_vec())?;
-        let Route { output, offline, online, servers: [zero, one], bytes_sent, .. } = router.private(task, inputs)?;
+        let outcome = router.private(router.request(task, 1)?, inputs)?;
+        let SessionOutcome { output, offline, online, servers: [zero, one], bytes_sent, .. } = outcome;
         result.agreed &= output.bits == expected.bits;
         if !expected.values.is_empty() {
             result.cosine = result.cosine.min(cosine(&output, &expected));

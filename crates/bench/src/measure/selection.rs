@@ -7,7 +7,7 @@ use blindroute_console::terminal::spinner;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Shape, Tensor};
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::{SelectMethod, Task};
+use blindroute_routing::program::{Measurement, SelectMethod};
 use blindroute_runtime::SceneName;
 use serde::Serialize;
 
@@ -53,8 +53,8 @@ pub(crate) struct Setting {
 }
 
 impl Setting {
-    fn task(&self, method: SelectMethod) -> Task {
-        Task::Select { candidates: self.candidates, keep: self.k, method }
+    fn task(&self, method: SelectMethod) -> Measurement {
+        Measurement::Select { candidates: self.candidates, keep: self.k, method }
     }
 
     /// Several runs by the same processes.
@@ -67,7 +67,7 @@ impl Setting {
         let Self { candidates, k, method, scene } = *self;
         let inputs = numbers(candidates);
         progress(format!("{method}: warm-up"));
-        router.private(self.task(method), &inputs)?;
+        router.private(router.request(self.task(method), 1)?, &inputs)?;
         let runs = measure(router, self.task(method), &inputs, runs, &|run| progress(format!("{method}: run {run}")))?;
         let found = router.clear(self.task(method), inputs.to_vec())?.0;
         let best = router.clear(self.task(SelectMethod::Unsorted), inputs.to_vec())?.0;

@@ -5,8 +5,8 @@ use anyhow::Context;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    Patience, Placement, PlacementError, PrivateRouter, Programs, Request, Retry, RouteReport, UnknownText, Waiting,
-    check_lambda,
+    ChildOptions, Patience, Placement, PlacementError, PrivateRouter, Retry, RouteOptions, RouteReport, UnknownText,
+    Waiting, check_lambda,
 };
 use blindroute_runtime::ClientConfig;
 use blindroute_runtime::config::Configuration;
@@ -133,22 +133,21 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
     signals::clean_up()?;
     let bar = terminal::spinner();
-    let mut router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args, &bar));
-    if let Some(unknown) = &unknown {
-        router = router.with_unknown_text(unknown)?;
-    }
-    let mut request = Request { placement: args.placement.into(), router: args.router.clone(), lambda: args.lambda };
-    let index = router.router_index(request.router.as_deref())?;
+    let router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args, &bar));
+    let mut options = RouteOptions::default().with_placement(args.placement.into());
+    (options.router, options.lambda, options.unknown_text) = (args.router.clone(), args.lambda, unknown);
+    router.check(&options)?;
+    let index = router.router_index(options.router.as_deref())?;
     if let Some(calibration) = &calibration {
         let public = router.public();
         calibration.check(&public.plan.routers[index].name, &public.models)?;
-        request.lambda = Some(calibration.weight());
+        options.lambda = Some(calibration.weight());
     }
     match many {
-        Some(many) => many.route(&router, &request, &bar),
+        Some(many) => many.route(&router, &options, &bar),
         None => {
             bar.set_message("routing");
-            let report = router.route(prompt.unwrap_or_default(), &request)?;
+            let report = router.route(prompt.unwrap_or_default(), &options)?;
             bar.finish_and_clear();
             print(&report, args.json)
         }
@@ -183,7 +182,11 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     if let Some(path) = &args.config {
         let config = ClientConfig::load(path)?.config;
         let bundle = args.bundle.as_deref().map(|path| bundles::open(Some(path))).transpose()?;
-        return Ok(PrivateRouter::remote(&config, bundle.as_ref())?);
+        let router = PrivateRouter::connect(&config)?;
+        return Ok(match bundle {
+            Some(bundle) => router.with_bundle(&bundle)?,
+            None => router,
+        });
     }
     let (bundle, name) = (bundles::open(args.bundle.as_deref())?, bundles::name(args.bundle.as_deref()));
     if args.placement == PlacementArg::Local {
@@ -197,8 +200,8 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     if let Some(unknown) = unknown {
         unknown.place(&bundle.parts().models)?;
     }
-    let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
-    let router = PrivateRouter::with_children(&bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
+    let children = ChildOptions::new(std::env::current_exe().context("this program's own path")?);
+    let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     Ok(router.named(name))
 }
 

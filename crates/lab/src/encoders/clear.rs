@@ -3,7 +3,7 @@
 use crate::encoders::Embedder;
 use blindroute_protocol::{Clear, Tensor};
 use blindroute_routing::bundle::{Bundle, EmbeddingTables, EncoderConfig};
-use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Task, weight_tensors};
+use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, RouteProgram, weight_tensors};
 use blindroute_routing::tokenizer;
 use rayon::prelude::*;
 use std::error::Error;
@@ -33,7 +33,7 @@ impl ClearEmbedder {
     fn one(&self, ids: &[u32]) -> Result<Vec<f32>, Fault> {
         let bucket =
             tokenizer::bucket(ids.len()).ok_or("a prompt has more tokens than the encoder takes; truncate it")?;
-        let program = RouteProgram::new(Arc::clone(&self.plan), Task::Embed { bucket })?;
+        let program = RouteProgram::new(Arc::clone(&self.plan), Measurement::Embed { bucket })?;
         let inputs = RouteInputs::embed(&self.tables, &self.config, ids, bucket)?.tensors;
         let output = Clear::run(&program, &self.weights, inputs)?;
         let embedding = output.values.first().ok_or("the program revealed no embedding; please report this")?;

@@ -8,7 +8,7 @@ use blindroute_routing::bundle::{
     LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute,
 };
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Task, weight_tensors,
+    BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
 };
 use blindroute_testkit::{TOKENS, TestWorld, generator, tokenizer_json};
 use std::sync::Arc;
@@ -144,7 +144,7 @@ impl World {
         Self { bundle, plan, weights }
     }
 
-    pub fn program(&self, task: Task) -> RouteProgram {
+    pub fn program(&self, task: impl Into<Work>) -> RouteProgram {
         RouteProgram::new(Arc::clone(&self.plan), task).unwrap()
     }
 
@@ -153,12 +153,12 @@ impl World {
         RouteInputs::embed(&parts.embedding, &parts.encoder, ids, bucket).unwrap()
     }
 
-    pub fn clear(&self, task: Task, inputs: Vec<Tensor<f32>>) -> Output {
+    pub fn clear(&self, task: impl Into<Work>, inputs: Vec<Tensor<f32>>) -> Output {
         Clear::run(&self.program(task), &self.weights, inputs).unwrap()
     }
 
     /// By the parties; the ledger must be the forecast.
-    pub fn private(&self, seed: u64, task: Task, inputs: &[Tensor<f32>]) -> Output {
+    pub fn private(&self, seed: u64, task: impl Into<Work>, inputs: &[Tensor<f32>]) -> Output {
         self.run(seed, &self.program(task), inputs)
     }
 

@@ -12,10 +12,10 @@ use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::lambdas;
-use blindroute_placement::{PlacementError, PrivateRouter, Programs, TaskBatch, check_lambda, choice};
+use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{Task, head_inputs, split_output, stack_inputs};
+use blindroute_routing::program::{Measurement, Task, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
 use indicatif::ProgressStyle;
@@ -119,8 +119,10 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
 
     signals::clean_up()?;
-    let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
-    let router = PrivateRouter::with_children(&work.bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
+    let executable = std::env::current_exe().context("this program's own path")?;
+    // It compares embeddings too, of a bundle that is here in the clear.
+    let children = ChildOptions::new(executable).dangerously_serve_measurements();
+    let router = PrivateRouter::with_children(&work.bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     bar.reset();
     bar.set_message("routing privately");
     for (index, text) in work.texts().enumerate() {
@@ -141,19 +143,20 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
     let tokens = router.tokens(text)?;
     let bucket = tokens.bucket();
     let inputs = || router.encoder_inputs(&tokens.ids, bucket);
-    let embedded = router.private(Task::Embed { bucket }, &inputs()?.tensors)?;
+    let embedded = router.private(router.request(Measurement::Embed { bucket }, 1)?, &inputs()?.tensors)?;
     let values = embedded.output.values.concat();
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column] as f32);
     let mut routers = Vec::new();
     for &index in &work.routers {
         let grid = work.grid(index);
-        let whole = router.private(Task::Route { router: index, bucket }, &inputs()?.with_lambda(grid[0]))?;
+        let route = router.request(Task::Route { router: index, bucket }, 1)?;
+        let whole = router.private(route, &inputs()?.with_lambda(grid[0]))?;
         let task = Task::Head { router: index };
         let mut head = Vec::with_capacity(grid.len());
         for lambdas in grid.chunks(task.most_prompts()) {
             let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&embedding, *lambda)).collect();
             let batch = inputs.len();
-            let found = router.private(TaskBatch { task, batch }, &stack_inputs(&inputs)?)?;
+            let found = router.private(router.request(task, batch)?, &stack_inputs(&inputs)?)?;
             for output in split_output(&found.output, batch)? {
                 head.push(choice(&output)?);
             }

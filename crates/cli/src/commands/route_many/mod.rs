@@ -10,7 +10,7 @@ mod stop;
 
 use anyhow::Context;
 use blindroute_console::terminal;
-use blindroute_placement::{PlacementError, PrivateRouter, Request, RouteReport, TaskBatch};
+use blindroute_placement::{PlacementError, PrivateRouter, RouteOptions, RouteReport};
 use blindroute_routing::program::Task;
 use gather::{Batch, Gatherer, PATIENCE, Prompt};
 use indicatif::ProgressBar;
@@ -153,8 +153,13 @@ fn open(path: &Path, form: Form) -> anyhow::Result<Box<dyn BufRead + Send>> {
 
 impl Many<'_> {
     /// Routes every line. A bad line is reported in its place and the others go on; an error that every line would meet ends the run.
-    pub(crate) fn route(&self, router: &PrivateRouter, request: &Request, bar: &ProgressBar) -> anyhow::Result<()> {
-        let journal = self.journal.map(|path| Journal::open(path, &terms(router, request)?)).transpose()?;
+    pub(crate) fn route(
+        &self,
+        router: &PrivateRouter,
+        options: &RouteOptions,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<()> {
+        let journal = self.journal.map(|path| Journal::open(path, &terms(router, options)?)).transpose()?;
         let queue = Arc::new(Queue::new(self.concurrency.max(self.batch)));
         let (reader, lines, form) = (open(self.path, self.form)?, Arc::clone(&queue), self.form);
         // On a thread of its own, which nobody waits for: a read from a terminal ends only when its user writes.
@@ -165,7 +170,7 @@ impl Many<'_> {
             form,
             most: self.batch,
             patience: (!self.path.is_file()).then_some(PATIENCE),
-            task: |prompt: &str| self.task(router, request, prompt),
+            task: |prompt: &str| self.task(router, options, prompt),
             journal: journal.as_ref(),
             waiting: Mutex::default(),
             held: AtomicUsize::default(),
@@ -185,7 +190,7 @@ impl Many<'_> {
                             // No further batch follows those that are under way.
                             router.pause_filling(true);
                         }
-                        for answered in self.answer((router, request), batch, kept, journal, stop) {
+                        for answered in self.answer((router, options), batch, kept, journal, stop) {
                             if send.send(answered).is_err() {
                                 return;
                             }
@@ -220,18 +225,18 @@ impl Many<'_> {
     }
 
     /// What a prompt asks of the servers, where somebody wants to know before it is routed.
-    fn task(&self, router: &PrivateRouter, request: &Request, prompt: &str) -> Result<Option<Task>, String> {
+    fn task(&self, router: &PrivateRouter, options: &RouteOptions, prompt: &str) -> Result<Option<Task>, String> {
         if self.batch == 1 && self.session_pool == 0 {
             return Ok(None);
         }
-        let task = router.task(prompt, request.placement, request.router.as_deref());
+        let task = router.task(prompt, options);
         task.map_err(|error| error.to_string())
     }
 
     /// Routes a batch: an answer for each of its lines, in their order.
     fn answer(
         &self,
-        (router, request): (&PrivateRouter, &Request),
+        (router, options): (&PrivateRouter, &RouteOptions),
         batch: Batch,
         kept: Result<(), Fault>,
         journal: Option<&Journal>,
@@ -239,7 +244,7 @@ impl Many<'_> {
     ) -> Vec<Answered> {
         let asked = batch.prompts.iter().filter(|prompt| !prompt.is_settled());
         let prompts: Vec<&str> = asked.filter_map(|prompt| prompt.text.as_deref().ok()).collect();
-        let routed = kept.and_then(|()| router.route_batch(&prompts, request).map_err(|error| Fault::from(&error)));
+        let routed = kept.and_then(|()| router.route_batch(&prompts, options).map_err(|error| Fault::from(&error)));
         let mut routed: Vec<Result<RouteReport, Fault>> = match routed {
             Ok(answers) => answers.into_iter().map(|answer| answer.map_err(|error| Fault::from(&error))).collect(),
             Err(fault) => vec![Err(fault); prompts.len()],
@@ -311,19 +316,20 @@ impl Many<'_> {
             return Ok(());
         }
         known.push(task);
-        router.keep_ready(TaskBatch { task, batch }, self.session_pool).map_err(|error| Fault::from(&error))
+        let request = router.request(task, batch);
+        request.and_then(|request| router.keep_ready(request, self.session_pool)).map_err(|error| Fault::from(&error))
     }
 }
 
 /// What decides every answer, beside the prompts.
-fn terms(router: &PrivateRouter, request: &Request) -> anyhow::Result<Terms> {
-    let (public, index) = (router.public(), router.router_index(request.router.as_deref())?);
+fn terms(router: &PrivateRouter, options: &RouteOptions) -> anyhow::Result<Terms> {
+    let (public, index) = (router.public(), router.router_index(options.router.as_deref())?);
     Ok(Terms {
         bundle: router.bundle().digest.clone(),
-        placement: request.placement,
+        placement: options.placement,
         router: public.plan.routers[index].name.clone(),
-        lambda: request.lambda.unwrap_or(public.lambdas[index]),
-        unknown: router.unknown_text(),
+        lambda: options.lambda.unwrap_or(public.lambdas[index]),
+        unknown: options.unknown_text.clone(),
     })
 }
 
