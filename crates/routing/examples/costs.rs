@@ -1,5 +1,5 @@
-//! Prints openings, bytes and material of a full route with the default encoder, per bucket, for one prompt and for four at once.
-//! Run with `cargo run -p blindroute-routing --example costs`.
+//! Prints openings, bytes and material of a full route with the default encoder, per bucket, for one prompt and for
+//! four at once. Run with `cargo run -p blindroute-routing --example costs`.
 #![allow(clippy::print_stdout)]
 
 use blindroute_protocol::{Error, Meter, Tuning};

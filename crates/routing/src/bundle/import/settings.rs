@@ -12,9 +12,9 @@ const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling/config.json";
 const MODULES: &str = "modules.json";
 
-/// The largest epsilon that is accepted. The secure LayerNorm adds no epsilon to the variance, which must be at least 16 per
-/// row (0.04 per element of 384). At that variance this epsilon makes a difference of 0.1%, which is as large as the error
-/// of the secure inverse root.
+/// The largest epsilon that is accepted. The secure LayerNorm adds no epsilon to the variance, which must be at least
+/// 16 per row (0.04 per element of 384). At that variance this epsilon makes a difference of 0.1%, which is as large as
+/// the error of the secure inverse root.
 const MOST_EPSILON: f64 = 1e-4;
 
 /// The result of reading the published settings.
