@@ -57,7 +57,7 @@ pub struct PublishedFiles<'a> {
     pub config: &'a [u8],
     /// `tokenizer.json`.
     pub tokenizer: &'a [u8],
-    /// `1_Pooling/config.json`, if there is one: models of sentence-transformers have it.
+    /// `1_Pooling/config.json`, if there is one: encoders of sentence-transformers have it.
     pub pooling: Option<&'a [u8]>,
     /// `modules.json`, if there is one.
     pub modules: Option<&'a [u8]>,
