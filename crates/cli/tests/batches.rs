@@ -3,7 +3,7 @@
 
 mod harness;
 
-use blindroute_placement::{Placement, PlacementError, PrivateRouter, Programs, Request, TaskBatch};
+use blindroute_placement::{ChildOptions, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::Task;
 use harness::small_bundle;
@@ -13,12 +13,11 @@ const LIMIT: Duration = Duration::from_secs(240);
 
 fn router(home: &std::path::Path) -> PrivateRouter {
     let bundle = Bundle::open(&small_bundle(home)).unwrap().bundle;
-    let programs = Programs { executable: env!("CARGO_BIN_EXE_blindroute").into(), scene: None };
-    PrivateRouter::with_children(&bundle, &programs, &|_| {}).unwrap()
+    PrivateRouter::with_children(&bundle, &ChildOptions::new(env!("CARGO_BIN_EXE_blindroute")), &|_| {}).unwrap()
 }
 
-fn request(placement: Placement) -> Request {
-    Request { placement, router: None, lambda: None }
+fn options(placement: Placement) -> RouteOptions {
+    RouteOptions::default().with_placement(placement)
 }
 
 #[test]
@@ -28,9 +27,9 @@ fn prompts_of_mixed_buckets_are_answered_as_if_alone_and_bad_ones_fail_alone() {
     let long = "Tell me everything about the rivers of Europe, one after the other. ".repeat(4);
     let prompts =
         ["What is 2 + 2?", &long, "", "Prove that the square root of 2 is irrational.", " \n", "Sort a list in Rust."];
-    let alone = router.route(prompts[0], &request(Placement::Full)).unwrap();
+    let alone = router.route(prompts[0], &options(Placement::Full)).unwrap();
     for (placement, batches) in [(Placement::Full, [3, 1, 3, 3]), (Placement::Head, [4; 4])] {
-        let answers = router.route_batch(&prompts, &request(placement)).unwrap();
+        let answers = router.route_batch(&prompts, &options(placement)).unwrap();
         assert_eq!(answers.len(), prompts.len());
         let mut batches = batches.into_iter();
         for (prompt, answer) in prompts.iter().zip(answers) {
@@ -39,7 +38,7 @@ fn prompts_of_mixed_buckets_are_answered_as_if_alone_and_bad_ones_fail_alone() {
                 continue;
             }
             let answer = answer.unwrap();
-            let local = router.route(prompt, &request(Placement::Local)).unwrap();
+            let local = router.route(prompt, &options(Placement::Local)).unwrap();
             assert_eq!((&answer.model, answer.tokens), (&local.model, local.tokens));
             assert_eq!(Some(answer.batch), batches.next());
             let ms = answer.ms;
@@ -53,7 +52,7 @@ fn prompts_of_mixed_buckets_are_answered_as_if_alone_and_bad_ones_fail_alone() {
         }
     }
     // More than a session takes are split.
-    let answers = router.route_batch(&[prompts[0]; 66], &request(Placement::Head)).unwrap();
+    let answers = router.route_batch(&[prompts[0]; 66], &options(Placement::Head)).unwrap();
     let batches: Vec<usize> = answers.iter().map(|answer| answer.as_ref().unwrap().batch).collect();
     assert_eq!(batches, [[64; 64].as_slice(), &[2; 2]].concat());
 }
@@ -63,21 +62,21 @@ fn a_batch_takes_ready_sessions_of_its_size_and_fails_as_one() {
     let home = tempfile::tempdir().unwrap();
     let router = router(home.path());
     let task = Task::Route { router: 0, bucket: 32 };
-    let pair = TaskBatch { task, batch: 2 };
+    let (one, pair) = (router.request(task, 1).unwrap(), router.request(task, 2).unwrap());
     router.keep_ready(pair, 1).unwrap();
-    assert!(router.wait_ready(pair, LIMIT).unwrap(), "{:?}", router.ready(pair));
+    assert!(router.wait_ready(pair, LIMIT), "{:?}", router.ready(pair));
     router.pause_filling(true);
     let prompts = ["Tell me about the sea.", "Tell me about taxes."];
     for (prompts, taken) in [(&prompts[..1], 0), (&prompts[..], 1), (&prompts[..], 1)] {
-        let answers = router.route_batch(prompts, &request(Placement::Full)).unwrap();
+        let answers = router.route_batch(prompts, &options(Placement::Full)).unwrap();
         assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.batch == prompts.len())));
-        assert_eq!(router.ready(pair).unwrap().taken, taken);
+        assert_eq!(router.ready(pair).taken, taken);
     }
-    assert_eq!(router.ready(task).unwrap().wanted, 0);
-    assert!(router.keep_ready(TaskBatch { task, batch: 65 }, 1).is_err());
+    assert_eq!(router.ready(one).wanted, 0);
+    assert!(router.keep_ready(SessionRequest::new(task).with_batch(65), 1).is_err());
     // A server that dies takes its session's prompts with it; what cannot be read says so all the same.
-    harness::signal(router.deployment().unwrap().processes()[1], "KILL");
-    let answers = router.route_batch(&[prompts[0], "", prompts[1]], &request(Placement::Full)).unwrap();
+    harness::signal(router.processes().unwrap()[1], "KILL");
+    let answers = router.route_batch(&[prompts[0], "", prompts[1]], &options(Placement::Full)).unwrap();
     let said: Vec<String> = answers.into_iter().map(|answer| answer.unwrap_err().to_string()).collect();
     assert!(said[0] == said[2] && said[0].contains("server1") && said[1].contains("empty"), "{said:?}");
 }

@@ -6,13 +6,13 @@ mod harness;
 
 use blindroute_placement::BundleCatalogue;
 use blindroute_protocol::Tensor;
-use blindroute_routing::program::{RouteInputs, Task};
-use blindroute_runtime::faults::{Direction, Proxy, StreamFault};
+use blindroute_routing::program::{RouteInputs, SessionRequest, Task};
 use blindroute_runtime::messages::{
     ClientHello, Digest, FailureKind, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
 };
-use blindroute_runtime::session::{Catalogue, Route};
+use blindroute_runtime::session::{Catalogue, SessionOutcome};
 use blindroute_runtime::{Client, FrameKind, Link, LinkError, Role, SessionError, SessionId, Timeouts};
+use blindroute_testkit::{Direction, Proxy, StreamFault};
 use harness::{Fleet, command, run, run_within, wait_for};
 use std::ffi::OsStr;
 use std::io::Write;
@@ -41,7 +41,7 @@ impl Caller {
         let client = Client::new(catalogue, addresses, fleet.endpoint(Role::Client), patience(stall));
         let ids: Vec<u32> = (0..bucket as u32 - 5).map(|place| 1000 + place).collect();
         let inputs = RouteInputs::embed(&public.embedding, &public.encoder, &ids, bucket).unwrap();
-        let request = BundleCatalogue::request(Task::Route { router: 0, bucket });
+        let request = BundleCatalogue::encode(SessionRequest::new(Task::Route { router: 0, bucket }));
         Self { client, request, inputs: inputs.with_lambda(0.1) }
     }
 
@@ -49,7 +49,7 @@ impl Caller {
         Self::at(fleet, [fleet.address(Role::Server0), fleet.address(Role::Server1)], bucket, stall)
     }
 
-    fn run(&self) -> Result<Route, SessionError> {
+    fn run(&self) -> Result<SessionOutcome, SessionError> {
         self.client.run(&self.request, &self.inputs)
     }
 
@@ -338,7 +338,7 @@ fn shares_of_two_splits_or_one_position_are_refused() {
 
     // Forged: a server 1 that says it holds position 0's share. The dealer notices, and so does server 0.
     let digest = BundleCatalogue::of(&fleet.public()).digest();
-    let request = BundleCatalogue::request(Task::Route { router: 0, bucket: 32 });
+    let request = BundleCatalogue::encode(SessionRequest::new(Task::Route { router: 0, bucket: 32 }));
     let timeouts = patience(4.0);
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();
@@ -381,7 +381,7 @@ fn a_session_is_used_once_whatever_crashes() {
     let mut fleet = Fleet::new(4.0);
     fleet.start_all();
     let digest = BundleCatalogue::of(&fleet.public()).digest();
-    let request = BundleCatalogue::request(Task::Head { router: 0 });
+    let request = BundleCatalogue::encode(SessionRequest::new(Task::Head { router: 0 }));
     let timeouts = patience(8.0);
     let client = fleet.endpoint(Role::Client);
     let connect = |fleet: &Fleet, role: Role| Link::connect(&fleet.address(role), &client, role, &timeouts).unwrap();

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use blindroute_placement::{Placement, PrivateRouter, Programs, Request};
+use blindroute_placement::{ChildOptions, Placement, PrivateRouter, RouteOptions};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::Task;
 use harness::{command, run, run_within, small_bundle};
@@ -30,7 +30,7 @@ fn prompts_are_answered_in_the_order_of_their_lines_and_bad_ones_in_their_place(
     std::fs::write(&file, LINES).unwrap();
     let local = run_within(LIMIT, command(&arguments(&["-", "--placement", "local"], &bundle)), LINES);
     let file = file.to_str().unwrap();
-    let full = run(&arguments(&[file, "--json", "--concurrency", "3", "--pool", "2"], &bundle));
+    let full = run(&arguments(&[file, "--json", "--concurrency", "3", "--session-pool", "2"], &bundle));
     let expected: Vec<&str> = local.stdout.lines().collect();
     assert_eq!(expected.len(), 7, "{}", local.stdout);
     for ran in [&local, &full] {
@@ -69,7 +69,7 @@ fn lines_that_share_sessions_are_answered_as_if_alone() {
     std::fs::write(&file, &text).unwrap();
     let local = run_within(LIMIT, command(&arguments(&["-", "--placement", "local", "--batch", "3"], &bundle)), &text);
     let file = file.to_str().unwrap();
-    let rest = [file, "--json", "--batch", "3", "--concurrency", "2", "--pool", "1"];
+    let rest = [file, "--json", "--batch", "3", "--concurrency", "2", "--session-pool", "1"];
     let full = run_within(LIMIT, command(&arguments(&rest, &bundle)), b"");
     let objects: String = String::from_utf8_lossy(&text)
         .lines()
@@ -198,9 +198,9 @@ fn lines_say_what_was_cut_and_what_is_no_line_of_text() {
         (
             "--input",
             "[{\"id\": 1, \"prompt\": \"zebracanary\"}]\n",
-            "is a list; give one object a line (jq -c '.[]' FILE",
+            "is a list; give one object per line (jq -c '.[]' FILE",
         ),
-        ("--input", "\u{feff}\n[\n", "is a list; give one object a line"),
+        ("--input", "\u{feff}\n[\n", "is a list; give one object per line"),
     ] {
         let ran = local(home.path(), form, &[], text.as_bytes());
         assert!(ran.error().contains(says) && !ran.stderr.contains("zebracanary"), "{}", ran.stderr);
@@ -221,12 +221,12 @@ fn options_that_do_not_fit_are_refused() {
     for (arguments, says) in [
         (vec!["route", "x", "--lines", "-"], "cannot be used with"),
         (vec!["route", "--input", "-", "--lines", "-"], "cannot be used with"),
-        (vec!["route", "x", "--pool", "1"], "cannot be used with"),
+        (vec!["route", "x", "--session-pool", "1"], "cannot be used with"),
         (vec!["route", "--lines", "-", "--concurrency", "0"], "1..=32"),
         (vec!["route", "x", "--batch", "2"], "cannot be used with"),
         (vec!["route", "--lines", "-", "--batch", "0"], "1..=64"),
         (vec!["bench", "throughput", "--tokens", "256", "--batch", "17"], "up to 16 prompts of 256 tokens"),
-        (vec!["route", "--lines", "-", "--pool", "1", "--placement", "local"], "asks none"),
+        (vec!["route", "--lines", "-", "--session-pool", "1", "--placement", "local"], "asks no server"),
         (vec!["route", "--lines", "/nowhere/at/all.txt"], "give a file with a prompt a line"),
     ] {
         let ran = run_within(Duration::from_secs(20), command(&arguments), b"");
@@ -238,27 +238,27 @@ fn options_that_do_not_fit_are_refused() {
 fn a_router_routes_several_prompts_at_once_from_ready_sessions() {
     let home = tempfile::tempdir().unwrap();
     let bundle = Bundle::open(&small_bundle(home.path())).unwrap().bundle;
-    let programs = Programs { executable: env!("CARGO_BIN_EXE_blindroute").into(), scene: None };
-    let router = PrivateRouter::with_children(&bundle, &programs, &|_| {}).unwrap();
-    let request = |placement| Request { placement, router: None, lambda: None };
-    let task = Task::Route { router: 0, bucket: 32 };
+    let children = ChildOptions::new(env!("CARGO_BIN_EXE_blindroute"));
+    let router = PrivateRouter::with_children(&bundle, &children, &|_| {}).unwrap();
+    let options = |placement| RouteOptions::default().with_placement(placement);
+    let task = router.request(Task::Route { router: 0, bucket: 32 }, 1).unwrap();
     router.keep_ready(task, 4).unwrap();
-    assert!(router.wait_ready(task, LIMIT).unwrap(), "{:?}", router.ready(task));
+    assert!(router.wait_ready(task, LIMIT), "{:?}", router.ready(task));
     router.pause_filling(true);
     std::thread::scope(|scope| {
         for topic in ["rivers", "prime numbers", "a sorting algorithm", "taxes"] {
-            let (router, request) = (&router, &request);
+            let (router, options) = (&router, &options);
             scope.spawn(move || {
                 let prompt = format!("Tell me about {topic}.");
-                let full = router.route(&prompt, &request(Placement::Full)).unwrap();
-                let local = router.route(&prompt, &request(Placement::Local)).unwrap();
+                let full = router.route(&prompt, &options(Placement::Full)).unwrap();
+                let local = router.route(&prompt, &options(Placement::Local)).unwrap();
                 assert_eq!(full.model, local.model);
             });
         }
     });
-    let status = router.ready(task).unwrap();
+    let status = router.ready(task);
     assert_eq!((status.filled, status.taken, status.ready), (4, 4, 0));
     // Without ready ones, a route prepares its own and says so.
-    let route = router.route("Tell me about the sea.", &request(Placement::Full)).unwrap();
+    let route = router.route("Tell me about the sea.", &options(Placement::Full)).unwrap();
     assert!(route.ms.wait >= route.ms.offline, "{:?}", route.ms);
 }

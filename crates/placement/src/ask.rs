@@ -3,7 +3,7 @@
 use crate::error::PlacementError;
 use crate::report::Bytes;
 use blindroute_protocol::Output;
-use blindroute_runtime::session::Route;
+use blindroute_runtime::SessionOutcome;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,16 +89,16 @@ impl Ran {
     }
 }
 
-impl From<Route> for Ran {
-    fn from(route: Route) -> Self {
-        let [zero, one] = route.servers;
+impl From<SessionOutcome> for Ran {
+    fn from(outcome: SessionOutcome) -> Self {
+        let [zero, one] = outcome.servers;
         let bytes = Bytes {
             server0_sent: zero.bytes_sent,
             server1_sent: one.bytes_sent,
-            client_sent: route.bytes_sent,
+            client_sent: outcome.bytes_sent,
             material: zero.material_bytes + one.material_bytes,
         };
-        let Route { waited, offline, online, .. } = route;
+        let SessionOutcome { waited, offline, online, .. } = outcome;
         Self { waited, offline, online, openings: zero.openings, bytes }
     }
 }

@@ -1,10 +1,11 @@
 //! What a caller of the router can be told.
 
+use crate::host::HostError;
 use blindroute_routing::bundle::BundleError;
 use blindroute_routing::embedding::EmbeddingError;
 use blindroute_routing::tokenizer::TokenizerError;
 use blindroute_runtime::messages::FailureKind;
-use blindroute_runtime::{ChildError, Fault, IdentityError, LinkError, SessionError};
+use blindroute_runtime::{ChildError, ConfigError, Fault, IdentityError, LinkError, SessionError};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,6 +39,15 @@ pub enum PlacementError {
     /// A child process failed.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// A party could not be started as a thread of this process.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// A party's configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The system would not start a thread.
+    #[error("cannot start a thread: {0}; the process may have reached a limit of the system (ulimit -u)")]
+    Thread(#[source] std::io::Error),
     /// Certificates failed.
     #[error(transparent)]
     Identity(#[from] IdentityError),

@@ -1,33 +1,64 @@
-//! One API over the three placements of a router: `local`, `head` and `full`.
+//! The library of blindroute: choose an LLM for a prompt, without any server seeing the prompt.
 //!
-//! A [`PrivateRouter`] takes a prompt and answers with a model of the pool. In `local` everything runs here in the clear;
-//! in `head` the encoder runs here and the secret rest under MPC; in `full` everything runs under MPC. The servers are
-//! either child processes of this one ([`ChildDeployment`]) or elsewhere ([`PrivateRouter::remote`]). It routes several prompts
-//! at once from several threads, and can keep sessions ready ([`PrivateRouter::keep_ready`]), so that a route takes no longer
-//! than its online time. Prompts that are there together can share a session ([`PrivateRouter::route_batch`]).
+//! ```
+//! use blindroute_placement::{PrivateRouter, RouteOptions, default_bundle};
+//!
+//! # fn main() -> Result<(), blindroute_placement::PlacementError> {
+//! let router = PrivateRouter::in_process(&default_bundle()?)?;
+//! let report = router.route("What is the capital of France?", &RouteOptions::default())?;
+//! println!("{} for {} {}", report.model, report.price, report.price_unit);
+//! # assert!(report.openings > 0);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`PrivateRouter`] takes prompts and answers with models of a bundle's pool. [`RouteOptions`] say how; the default is
+//! what most callers want. How the router is made decides who runs the servers:
+//!
+//! | made by | dealer and servers are | use it for |
+//! |---|---|---|
+//! | [`PrivateRouter::local`] | not needed: all runs here in the clear | public routers |
+//! | [`PrivateRouter::in_process`] | threads of this process | trying it out, tests |
+//! | [`PrivateRouter::with_children`] | child processes | the same, with each party's memory apart |
+//! | [`PrivateRouter::connect`] | elsewhere, run by other operators | privacy |
+//!
+//! The [`Placement`] decides what runs under MPC: nothing in `local`, the rule in `head`, everything in `full`. Prompts that
+//! are there together can share a session ([`PrivateRouter::route_batch`]), and sessions can be kept ready
+//! ([`PrivateRouter::keep_ready`]), so that a route takes no longer than its online time.
+//!
+//! [`host`] is for operators: it runs a server or the dealer from a configuration. Servers refuse measurements, which
+//! would give a secret encoder away, unless [`BundleCatalogue::dangerously_serve_measurements`] was called.
+#![forbid(unsafe_code)]
+#![deny(missing_docs)]
 
 mod ask;
 mod catalogue;
-mod deployment;
+mod children;
+mod default;
 mod error;
 mod home;
+pub mod host;
+mod loopback;
+mod options;
 mod patience;
 mod ready;
 mod report;
 mod route;
 mod router;
+mod threads;
 mod unknown;
 
 pub use ask::choice;
 pub use catalogue::BundleCatalogue;
-pub use deployment::{ChildDeployment, Programs, peak_memory};
+pub use children::ChildOptions;
+pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;
+pub use options::{RouteOptions, check_lambda};
 pub use patience::{Notice, Patience};
 pub use report::{BundleUsed, Bytes, Milliseconds, PeakMemory, RouteReport};
-pub use route::TaskBatch;
-pub use router::{PrivateRouter, Request, check_lambda};
+pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 
-pub use blindroute_routing::program::Placement;
-pub use blindroute_runtime::{Retry, Waiting};
+pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task};
+pub use blindroute_runtime::{ClientConfig, Retry, SessionOutcome, Waiting};

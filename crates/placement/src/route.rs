@@ -2,30 +2,16 @@
 
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask};
 use crate::error::PlacementError;
+use crate::options::{RouteOptions, check_lambda};
 use crate::report::{Milliseconds, RouteReport, seen};
-use crate::router::{PrivateRouter, Request, check_lambda};
-use crate::unknown;
+use crate::router::PrivateRouter;
+use crate::unknown::{self, Fallback};
 use blindroute_protocol::Tensor;
 use blindroute_routing::bundle::Matrix;
-use blindroute_routing::program::{Placement, Task, head_inputs, split_output, stack_inputs};
+use blindroute_routing::program::{Measurement, Placement, Task, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// A task for so many prompts at once: what one session is prepared for. Public, all of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TaskBatch {
-    /// What to run.
-    pub task: Task,
-    /// For how many prompts; at most the task's [`Task::most_prompts`].
-    pub batch: usize,
-}
-
-impl From<Task> for TaskBatch {
-    fn from(task: Task) -> Self {
-        Self { task, batch: 1 }
-    }
-}
 
 /// An answer, or why there is none.
 type Answer = Result<RouteReport, PlacementError>;
@@ -34,35 +20,35 @@ impl PrivateRouter {
     /// Routes one prompt.
     ///
     /// # Errors
-    /// If the prompt is empty, the request names what is not there, or a party fails.
-    pub fn route(&self, prompt: &str, request: &Request) -> Result<RouteReport, PlacementError> {
-        let asked = self.asked(request)?;
+    /// If the prompt is empty, the options name what is not there, or a party fails.
+    pub fn route(&self, prompt: &str, options: &RouteOptions) -> Result<RouteReport, PlacementError> {
+        let asked = self.asked(options)?;
         let mut answers = Vec::new();
         self.session(&asked, &[self.read(0, prompt)?], &mut |_, answer| answers.push(answer));
         answers.pop().unwrap_or(Err(PlacementError::NoChoice(0)))
     }
 
-    /// Routes several prompts, those of one bucket in one session: its openings are those of one prompt, and so is what
-    /// there is to wait for the network. The answers are in the order of the prompts.
+    /// Routes several prompts, those of one bucket in one session: they take the openings of one prompt, so they wait for the
+    /// network as often as one. The answers are in the order of the prompts.
     ///
-    /// Prompts of different buckets go in a session for each bucket, one after the other, so that none is padded further,
-    /// or shown to be longer, than if it came alone. Those of `head` have no bucket and all go together. More than a session
-    /// takes ([`Task::most_prompts`]) are split. Who wants smaller batches gives fewer prompts at a time. `local` asks no
-    /// server, and routes one after the other.
+    /// Prompts of different buckets go in a session per bucket, one after the other, so that none is padded further, or
+    /// shown to be longer, than if it came alone. Those of `head` have no bucket and all go together. More prompts than a
+    /// session takes ([`Task::most_prompts`]) are split. If you want smaller batches, give fewer prompts at a time. `local`
+    /// asks no server, and routes one prompt after the other.
     ///
     /// Servers and dealer see how many prompts share a session, besides what they see of one.
     ///
-    /// A prompt that cannot be routed does not disturb the others: it is left out of the session if it cannot be read, and
-    /// an answer that names no single model is that prompt's alone: such prompts, and no others, are asked for once more
-    /// in another session. Only if a session fails do all of its prompts.
+    /// A prompt that cannot be routed does not disturb the others. One that cannot be read is left out of the session. One
+    /// whose answer names no single model is asked for once more, in another session with other such prompts only. Only if a
+    /// session fails do all of its prompts.
     ///
     /// Each report's figures are those of the whole session, with the number of prompts that shared it, and for a prompt
-    /// asked for twice those of both; what earlier sessions of this call took is not in them.
+    /// asked for twice those of both sessions. They do not include earlier sessions of this call.
     ///
     /// # Errors
-    /// If the request names what is not there.
-    pub fn route_batch(&self, prompts: &[&str], request: &Request) -> Result<Vec<Answer>, PlacementError> {
-        let asked = self.asked(request)?;
+    /// If the options name what is not there.
+    pub fn route_batch(&self, prompts: &[&str], options: &RouteOptions) -> Result<Vec<Answer>, PlacementError> {
+        let asked = self.asked(options)?;
         let mut answers = BTreeMap::new();
         let mut buckets: BTreeMap<usize, Vec<Read>> = BTreeMap::new();
         for (place, prompt) in prompts.iter().enumerate() {
@@ -83,11 +69,30 @@ impl PrivateRouter {
         Ok(answers.into_values().collect())
     }
 
-    fn asked(&self, request: &Request) -> Result<Asked, PlacementError> {
-        let router = self.router_index(request.router.as_deref())?;
-        let lambda = request.lambda.unwrap_or(self.public.lambdas[router]);
+    /// Checks, before any prompt is routed, that a bundle with these routers and models can follow the options.
+    ///
+    /// # Errors
+    /// If the options name what is not there, or a number is out of range.
+    pub fn check(&self, options: &RouteOptions) -> Result<(), PlacementError> {
+        self.asked(options).map(drop)
+    }
+
+    /// The task that the route of a prompt asks of the servers; none in placement `local`.
+    ///
+    /// # Errors
+    /// If the prompt is empty or too long, or the options name what is not there.
+    pub fn task(&self, prompt: &str, options: &RouteOptions) -> Result<Option<Task>, PlacementError> {
+        let asked = self.asked(options)?;
+        let bucket = if asked.placement == Placement::Full { self.tokens(prompt)?.bucket() } else { 0 };
+        Ok(asked.task(bucket))
+    }
+
+    fn asked(&self, options: &RouteOptions) -> Result<Asked, PlacementError> {
+        let router = self.router_index(options.router.as_deref())?;
+        let lambda = options.lambda.unwrap_or(self.public.lambdas[router]);
         check_lambda(lambda)?;
-        Ok(Asked { placement: request.placement, router, lambda })
+        let fallback = options.unknown_text.as_ref().map(|unknown| unknown.resolve(&self.public.models)).transpose()?;
+        Ok(Asked { placement: options.placement, router, lambda, fallback })
     }
 
     fn read(&self, place: usize, prompt: &str) -> Result<Read, PlacementError> {
@@ -112,7 +117,7 @@ impl PrivateRouter {
         let Some(first) = batch.first() else { return };
         let bucket = first.tokens.bucket();
         let read = batch.iter().map(|prompt| prompt.took).sum::<Duration>();
-        // In `local` a second run would say the same.
+        // In `local` a second run would give the same.
         let sessions = if asked.placement == Placement::Local { 1 } else { SESSIONS };
         let mut run = |places: &[usize]| {
             let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| inputs[place].as_slice()).collect();
@@ -125,7 +130,7 @@ impl PrivateRouter {
         });
     }
 
-    /// What a prompt gives to its task.
+    /// The inputs of a prompt's task.
     fn inputs(&self, asked: &Asked, tokens: &Tokens) -> Result<Vec<Tensor<f32>>, PlacementError> {
         if asked.placement != Placement::Head {
             return Ok(self.encoder_inputs(&tokens.ids, tokens.bucket())?.with_lambda(asked.lambda));
@@ -133,8 +138,8 @@ impl PrivateRouter {
         if self.clear.is_none() {
             return Err(PlacementError::NeedsBundle { placement: "head" });
         }
-        let (task, inputs) = self.head_encoding(tokens)?;
-        let (embedding, _) = self.clear(task, inputs)?;
+        let (measurement, inputs) = self.head_encoding(tokens)?;
+        let (embedding, _) = self.clear(measurement, inputs)?;
         let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
         check_embedding(&values)?;
         let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
@@ -143,11 +148,11 @@ impl PrivateRouter {
 
     /// What the encoder runs on in `head`: always the largest bucket, whatever the prompt's length. The servers see when
     /// a session begins, so an encoder that took longer for longer prompts would show them the length.
-    fn head_encoding(&self, tokens: &Tokens) -> Result<(Task, Vec<Tensor<f32>>), PlacementError> {
+    fn head_encoding(&self, tokens: &Tokens) -> Result<(Measurement, Vec<Tensor<f32>>), PlacementError> {
         let positions = self.public.encoder.max_tokens;
         let bucket = BUCKETS.into_iter().rfind(|&bucket| bucket <= positions).unwrap_or(BUCKETS[0]);
         let inputs = self.encoder_inputs(&tokens.ids, bucket)?;
-        Ok((Task::Embed { bucket }, inputs.tensors))
+        Ok((Measurement::Embed { bucket }, inputs.tensors))
     }
 
     /// Runs a batch: each prompt's output, in the order of the inputs.
@@ -158,10 +163,10 @@ impl PrivateRouter {
             let run = |inputs: &&[Tensor<f32>]| self.clear(task, inputs.to_vec()).map(|(output, _)| output);
             return Ok((inputs.iter().map(run).collect::<Result<_, _>>()?, Ran::default()));
         };
-        let task = TaskBatch { task, batch };
+        let request = self.request(task, batch)?;
         let route = match inputs {
-            [one] => self.private(task, one)?,
-            several => self.private(task, &stack_inputs(several)?)?,
+            [one] => self.private(request, one)?,
+            several => self.private(request, &stack_inputs(several)?)?,
         };
         Ok((split_output(&route.output, batch)?, route.into()))
     }
@@ -169,7 +174,7 @@ impl PrivateRouter {
     fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided, total: Duration) -> Answer {
         let Decided { model, ran, batch } = *decided;
         let tokens = &prompt.tokens;
-        let fallback = self.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
+        let fallback = asked.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
         let model = self.public.models.get(fallback.unwrap_or(model)).ok_or(PlacementError::NoChoice(0))?;
         Ok(RouteReport {
             model: model.name.clone(),
@@ -200,15 +205,16 @@ impl PrivateRouter {
     }
 }
 
-/// A request whose parts are there.
+/// Options whose names and numbers were checked.
 struct Asked {
     placement: Placement,
     router: usize,
     lambda: f32,
+    fallback: Option<Fallback>,
 }
 
 impl Asked {
-    /// What the servers are asked to run; nothing in `local`.
+    /// What the servers are asked to run; none in `local`.
     fn task(&self, bucket: usize) -> Option<Task> {
         let router = self.router;
         match self.placement {
@@ -219,21 +225,21 @@ impl Asked {
     }
 }
 
-/// A prompt that has tokens.
+/// A prompt and its tokens.
 struct Read {
-    /// Among the caller's prompts.
+    /// Its place among the caller's prompts.
     place: usize,
     tokens: Tokens,
     took: Duration,
 }
 
-/// The largest entry of an embedding that is shared: encoders give entries of some units.
+/// The largest entry of an embedding that is shared; those of encoders are far smaller.
 const LARGEST_ENTRY: f32 = 1024.0;
 
-/// Is this an embedding that the servers can compute with?
+/// Checks that this is an embedding that the servers can compute with.
 ///
 /// # Errors
-/// If an entry is no number, or far beyond what an encoder gives: it would wrap in the servers' rings.
+/// If an entry is not a number, or far larger than those of encoders: it would wrap around in the servers' rings.
 fn check_embedding(embedding: &[f32]) -> Result<(), PlacementError> {
     let fits = embedding.iter().all(|entry| entry.abs() <= LARGEST_ENTRY);
     if fits { Ok(()) } else { Err(PlacementError::EmbeddingRange) }
@@ -263,18 +269,18 @@ mod tests {
         parts.layers.truncate(1);
         parts.encoder.layers = 1;
         let router = PrivateRouter::local(&blindroute_routing::bundle::Bundle::new(parts).unwrap()).unwrap();
-        let asked = Asked { placement: Placement::Head, router: 0, lambda: 0.5 };
+        let asked = Asked { placement: Placement::Head, router: 0, lambda: 0.5, fallback: None };
         for words in [1, 40, 100, 200, 5000] {
             let tokens = router.tokens(&"word ".repeat(words)).unwrap();
-            let (task, inputs) = router.head_encoding(&tokens).unwrap();
-            assert_eq!(task, Task::Embed { bucket: 256 }, "{words} words");
+            let (measurement, inputs) = router.head_encoding(&tokens).unwrap();
+            assert_eq!(measurement, Measurement::Embed { bucket: 256 }, "{words} words");
             let sizes: Vec<usize> = inputs.iter().map(|tensor| tensor.shape().len()).collect();
             assert_eq!(sizes, [256 * 384, 256, 256, 256], "{words} words");
             // Padding is masked: the embedding is the one of the prompt's own bucket.
-            let (padded, _) = router.clear(task, inputs).unwrap();
+            let (padded, _) = router.clear(measurement, inputs).unwrap();
             let bucket = tokens.bucket();
             let own = router.encoder_inputs(&tokens.ids, bucket).unwrap().tensors;
-            let (own, _) = router.clear(Task::Embed { bucket }, own).unwrap();
+            let (own, _) = router.clear(Measurement::Embed { bucket }, own).unwrap();
             let shared = &router.inputs(&asked, &tokens).unwrap()[0];
             for ((padded, own), &shared) in padded.values[0].iter().zip(&own.values[0]).zip(shared.data()) {
                 assert!((padded - own).abs() < 1e-5 && shared == *padded as f32, "{words} words: {padded} for {own}");
@@ -284,11 +290,10 @@ mod tests {
 
     #[test]
     fn a_session_is_of_its_placements_task() {
-        let asked = |placement| Asked { placement, router: 2, lambda: 0.0 };
+        let asked = |placement| Asked { placement, router: 2, lambda: 0.0, fallback: None };
         assert_eq!(asked(Placement::Local).task(32), None);
         assert_eq!(asked(Placement::Head).task(32), Some(Task::Head { router: 2 }));
         let full = asked(Placement::Full).task(256).unwrap();
         assert_eq!((full, full.most_prompts()), (Task::Route { router: 2, bucket: 256 }, 16));
-        assert_eq!(TaskBatch::from(full), TaskBatch { task: full, batch: 1 });
     }
 }

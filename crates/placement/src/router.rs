@@ -1,201 +1,211 @@
 //! The router: a prompt in, a model out, whatever the placement.
 
 use crate::catalogue::BundleCatalogue;
-use crate::deployment::{ChildDeployment, Programs, peak_memory};
+use crate::children::{ChildOptions, Children};
 use crate::error::PlacementError;
+use crate::loopback::{Loopback, Settings};
 use crate::patience::Patience;
 use crate::report::{BundleUsed, PeakMemory};
-use crate::route::TaskBatch;
-use crate::unknown::{Fallback, UnknownText};
+use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_routing::program::{
-    BundlePlan, NetworkEstimate, Placement, RouteInputs, RouteProgram, Task, TunedTask, weight_tensors,
+    BundlePlan, Measurement, NetworkEstimate, RouteInputs, RouteProgram, SessionRequest, Work, weight_tensors,
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
-use blindroute_runtime::session::Route;
-use blindroute_runtime::{Client, ClientConfig, Endpoint, Role, Scene, SessionPool, Waiting};
+use blindroute_runtime::{
+    Client, ClientConfig, Endpoint, Role, Scene, SessionOutcome, SessionPool, Waiting, peak_rss_mib, peak_rss_mib_of,
+};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// A process that dies closes its links this long before it can be seen to have ended.
 const GRACE: Duration = Duration::from_millis(300);
 
-/// How to route.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Where.
-    pub placement: Placement,
-    /// With which router of the bundle; the first if none is named.
-    pub router: Option<String>,
-    /// The weight of cost; the router's own if none is given.
-    pub lambda: Option<f32>,
-}
-
-/// Routes prompts to models, several at once if several threads ask.
+/// Routes prompts to models; the [crate's documentation](crate) has an example. Several threads can use it at once.
 #[derive(Debug)]
 pub struct PrivateRouter {
     pub(crate) public: PublicPart,
     pub(crate) plan: Arc<BundlePlan>,
     pub(crate) tokenizer: Tokenizer,
-    /// The bundle that is here in the clear: of the whole model, or of its encoder alone.
-    pub(crate) clear: Option<ClearModel>,
-    // SessionPool and client before the deployment: their links are closed before its processes end.
+    /// The bundle that is here in the clear: the whole of it, or its encoder alone.
+    pub(crate) clear: Option<ClearBundle>,
+    // Pool and client before the parties: their links are closed before the parties end.
     /// Made when sessions are first asked to be kept ready.
     pub(crate) pool: Mutex<Option<Arc<SessionPool<BundleCatalogue>>>>,
     pub(crate) client: Option<Client<BundleCatalogue>>,
-    deployment: Option<ChildDeployment>,
+    parties: Parties,
+    /// Last, so that the parties have ended before their files go.
+    _loopback: Option<Loopback>,
     patience: Patience,
     bundle: BundleUsed,
     /// Between the servers; without it they count as near.
-    pub(crate) network: Option<NetworkEstimate>,
-    /// Tasks and what was chosen for them.
-    pub(crate) tuned: Mutex<Vec<TunedTask>>,
-    /// The model of prompts that the router can hardly read.
-    pub(crate) fallback: Option<Fallback>,
+    network: Option<NetworkEstimate>,
+    /// Requests with the tunings that were chosen for them.
+    tuned: Mutex<Vec<SessionRequest>>,
+}
+
+/// Who runs the servers.
+#[derive(Debug)]
+enum Parties {
+    /// Others, or nobody.
+    Elsewhere,
+    /// This process. They end when this is dropped.
+    Threads { _parties: [PartyThread; 3] },
+    /// Children of this process.
+    Children(Children),
 }
 
 impl PrivateRouter {
-    /// Everything in this process: only placement `local` works.
+    /// A router without servers, for a bundle that is public: only the placement `local` works, in the clear.
     ///
     /// # Errors
-    /// If the bundle's parts do not fit.
+    /// If the parts of the bundle do not fit together.
     pub fn local(bundle: &Bundle) -> Result<Self, PlacementError> {
-        Self::assemble(PublicPart::unsplit(bundle), Some(bundle), None, None)
+        Self::assemble(PublicPart::unsplit(bundle), None)?.with_bundle(bundle)
     }
 
-    /// With dealer and servers as child processes: every placement works.
+    /// A router whose dealer and servers are threads of this process, which talk mutual TLS over loopback with fresh
+    /// certificates and fresh shares. Every placement works; the servers refuse measurements. The threads end when the
+    /// router is dropped.
+    ///
+    /// It shows the protocol and its costs, and suits tests. It protects nothing from whoever controls this process.
     ///
     /// # Errors
-    /// If the children cannot be started.
+    /// If the bundle has no sound parts, or the parties cannot be started.
+    pub fn in_process(bundle: &Bundle) -> Result<Self, PlacementError> {
+        let (loopback, parties) = Loopback::start(bundle, Settings::default(), &|_| {}, &PartyThread::start)?;
+        Self::with_parties(bundle, loopback, Parties::Threads { _parties: parties })
+    }
+
+    /// A router whose dealer and servers are child processes. Every placement works. The children end when the router is
+    /// dropped, or with this process. `progress` hears each step of the start.
+    ///
+    /// # Errors
+    /// If the bundle has no sound parts, or the children cannot be started.
     pub fn with_children(
         bundle: &Bundle,
-        programs: &Programs,
+        options: &ChildOptions,
         progress: &dyn Fn(&str),
     ) -> Result<Self, PlacementError> {
-        let deployment = ChildDeployment::start(bundle, programs, progress)?;
-        let client = deployment.client();
-        let router = Self::assemble(deployment.public().clone(), Some(bundle), Some(client), Some(deployment))?;
-        Ok(router.between_servers(programs.scene.map(network)))
+        let spawn = |role, config: &std::path::Path| options.spawn(role, config);
+        let (loopback, children) = Loopback::start(bundle, options.settings, progress, &spawn)?;
+        let router = Self::with_parties(bundle, loopback, Parties::Children(children.into()))?;
+        Ok(router.between_servers(options.settings.scene.map(network)))
     }
 
-    /// With servers elsewhere; `head` and `local` need the bundle too.
+    /// A router whose servers run elsewhere. The placements `head` and `local` also need
+    /// [`with_bundle`](Self::with_bundle).
     ///
     /// # Errors
     /// If the public part or the certificates cannot be used.
-    pub fn remote(config: &ClientConfig, bundle: Option<&Bundle>) -> Result<Self, PlacementError> {
+    pub fn connect(config: &ClientConfig) -> Result<Self, PlacementError> {
         let public = PublicPart::open(&config.bundle)
             .map_err(|source| PlacementError::PublicPart { path: config.bundle.clone(), source })?;
         let scene = config.network.map(|network| network.scene());
         let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
         let addresses = [config.server0.clone(), config.server1.clone()];
-        let catalogue = Arc::new(BundleCatalogue::of(&public));
+        // The servers refuse what they do not serve.
+        let catalogue = Arc::new(BundleCatalogue::of(&public).dangerously_serve_measurements());
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
-        let router = Self::assemble(public, bundle, Some(client), None)?.between_servers(scene.map(network));
+        let router = Self::assemble(public, Some(client))?.between_servers(scene.map(network));
         Ok(router.named(config.bundle.display().to_string()))
     }
 
-    /// Tunes programs to the network between the servers: far servers take fewer openings and more material. Without
-    /// one they count as near.
+    /// Keeps this bundle in the clear, for the placements `head`, which needs a bundle with the servers' encoder, and `local`,
+    /// which needs the whole.
+    ///
+    /// # Errors
+    /// If the parts of the bundle do not fit together, or it has another encoder than the servers.
+    pub fn with_bundle(self, bundle: &Bundle) -> Result<Self, PlacementError> {
+        let clear = ClearBundle::of(bundle)?;
+        let parts = bundle.parts();
+        // Encoders of one shape may differ in every weight: what of the encoder is public has to be the same too.
+        let fits = clear.plan.encoder == self.plan.encoder
+            && parts.tokenizer == self.public.tokenizer
+            && parts.embedding == self.public.embedding;
+        if fits { Ok(Self { clear: Some(clear), ..self }) } else { Err(PlacementError::OtherBundle) }
+    }
+
+    /// Tunes programs to the network between the servers: distant servers take fewer openings and more material. With
+    /// `None` they count as near.
     #[must_use]
     pub fn between_servers(self, network: Option<NetworkEstimate>) -> Self {
         Self { network, tuned: Mutex::default(), ..self }
     }
 
-    /// Answers prompts with much unknown text by this model, whatever the router chooses. Their sessions run all the same, so
-    /// that servers and dealer see no difference.
-    ///
-    /// # Errors
-    /// If the share is none, or the pool has no such model.
-    pub fn with_unknown_text(self, unknown: &UnknownText) -> Result<Self, PlacementError> {
-        let fallback = Some(Fallback { share: unknown.share, model: unknown.place(&self.public.models)? });
-        Ok(Self { fallback, ..self })
-    }
-
-    /// What was asked for with [`with_unknown_text`](Self::with_unknown_text).
-    #[must_use]
-    pub fn unknown_text(&self) -> Option<UnknownText> {
-        self.fallback
-            .map(|Fallback { share, model }| UnknownText { share, model: self.public.models[model].name.clone() })
-    }
-
-    /// What to do while no session can be prepared, instead of trying again for 60 s.
+    /// Sets what to do while no session can be prepared; the default is to try again for 60 s.
     #[must_use]
     pub fn with_patience(self, patience: impl Into<Patience>) -> Self {
         Self { patience: patience.into(), ..self }
     }
 
-    /// What people call the bundle, for reports.
+    /// Sets the name of the bundle in reports.
     #[must_use]
     pub fn named(self, name: String) -> Self {
         let bundle = BundleUsed { name, ..self.bundle };
         Self { bundle, ..self }
     }
 
-    fn assemble(
-        public: PublicPart,
-        bundle: Option<&Bundle>,
-        client: Option<Client<BundleCatalogue>>,
-        deployment: Option<ChildDeployment>,
-    ) -> Result<Self, PlacementError> {
-        let plan = Arc::new(public.plan.clone());
-        let clear = bundle.map(ClearModel::of).transpose()?;
-        // Encoders of one shape may differ in every weight: what of the encoder is public has to be the same too.
-        let fits = |bundle: &Bundle| {
-            let parts = bundle.parts();
-            BundlePlan::of(bundle).encoder == plan.encoder
-                && parts.tokenizer == public.tokenizer
-                && parts.embedding == public.embedding
-        };
-        if !bundle.is_none_or(fits) {
-            return Err(PlacementError::OtherBundle);
-        }
+    /// A router of parties that were started for it.
+    fn with_parties(bundle: &Bundle, loopback: Loopback, parties: Parties) -> Result<Self, PlacementError> {
+        let router = Self::assemble(loopback.public.clone(), Some(loopback.client()))?.with_bundle(bundle)?;
+        // The digest of the bundle itself: that of the split differs from start to start.
+        let used = BundleUsed { digest: bundle.digest().to_string(), ..router.bundle };
+        Ok(Self { parties, _loopback: Some(loopback), bundle: used, ..router })
+    }
+
+    fn assemble(public: PublicPart, client: Option<Client<BundleCatalogue>>) -> Result<Self, PlacementError> {
         let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
-        let (pool, tuned) = (Mutex::default(), Mutex::default());
-        // Of the bundle itself where the router has made the split, which is another each time.
-        let digest = bundle.filter(|_| client.is_none() || deployment.is_some()).map_or(public.digest, Bundle::digest);
-        let bundle = BundleUsed { name: "bundle".to_owned(), digest: digest.to_string() };
-        let (patience, network) = (Patience::default(), None);
+        let bundle = BundleUsed { name: "bundle".to_owned(), digest: public.digest.to_string() };
         Ok(Self {
+            plan: Arc::new(public.plan.clone()),
             public,
-            plan,
             tokenizer,
-            clear,
-            pool,
+            clear: None,
+            pool: Mutex::default(),
             client,
-            deployment,
-            patience,
+            parties: Parties::Elsewhere,
+            _loopback: None,
+            patience: Patience::default(),
             bundle,
-            network,
-            tuned,
-            fallback: None,
+            network: None,
+            tuned: Mutex::default(),
         })
     }
 
-    /// The public part of the model.
+    /// The public part of the bundle.
     pub fn public(&self) -> &PublicPart {
         &self.public
     }
 
-    /// Which bundle it routes with: with servers elsewhere, which public part.
+    /// Which bundle it routes with; with servers elsewhere, which public part.
     pub fn bundle(&self) -> &BundleUsed {
         &self.bundle
     }
 
-    /// Peak memory of every process that this router started, and its own.
+    /// Peak memory of every process that this router started, and of this one.
     pub fn peak_memory(&self) -> PeakMemory {
-        self.deployment.as_ref().map_or_else(peak_memory, ChildDeployment::peak_memory)
+        let client = peak_rss_mib();
+        let Some(processes) = self.processes() else { return PeakMemory { client, ..PeakMemory::default() } };
+        let [server0, server1, dealer] = processes.map(peak_rss_mib_of);
+        PeakMemory { server0, server1, dealer, client }
     }
 
-    /// The child processes, if there are any.
-    pub fn deployment(&self) -> Option<&ChildDeployment> {
-        self.deployment.as_ref()
+    /// Process numbers of the child processes, if it has some: server 0, server 1 and dealer.
+    pub fn processes(&self) -> Option<[u32; 3]> {
+        if let Parties::Children(children) = &self.parties { Some(children.processes()) } else { None }
     }
 
-    /// The index of the router asked for.
+    /// Fails with a child's last words if one has ended.
+    fn check_parties(&self) -> Result<(), PlacementError> {
+        if let Parties::Children(children) = &self.parties { children.check(GRACE) } else { Ok(()) }
+    }
+
+    /// The index of the router of this name in the bundle; of the first if it is `None`.
     ///
     /// # Errors
-    /// If there is none of that name.
+    /// If there is no router of that name.
     pub fn router_index(&self, name: Option<&str>) -> Result<usize, PlacementError> {
         self.plan.router(name).ok_or_else(|| PlacementError::UnknownRouter {
             name: name.unwrap_or("(default)").to_owned(),
@@ -203,13 +213,14 @@ impl PrivateRouter {
         })
     }
 
-    /// The clear interpreter's output of a task on these tokens, and its time: the reference of benches and tests.
+    /// The output of a task or measurement in the clear, and the time it took: what private runs are compared with.
     ///
     /// # Errors
-    /// If the whole bundle is not here.
-    pub fn clear(&self, task: Task, inputs: Vec<Tensor<f32>>) -> Result<(Output, Duration), PlacementError> {
+    /// If the bundle, or the part of it that this needs, is not here in the clear.
+    pub fn clear(&self, task: impl Into<Work>, inputs: Vec<Tensor<f32>>) -> Result<(Output, Duration), PlacementError> {
+        let task = task.into();
         let clear = self.clear.as_ref().ok_or(PlacementError::NeedsBundle { placement: "local" })?;
-        if clear.plan != self.plan && !matches!(task, Task::Embed { .. }) {
+        if *clear.plan != *self.plan && !matches!(task, Work::Measurement(Measurement::Embed { .. })) {
             return Err(PlacementError::OtherBundle);
         }
         let program = RouteProgram::new(Arc::clone(&clear.plan), task)?;
@@ -218,41 +229,38 @@ impl PrivateRouter {
         Ok((output, started.elapsed()))
     }
 
-    /// Runs a task under MPC on given inputs; those of a batch as [`stack_inputs`] puts them together.
+    /// The request for a task or measurement of this many prompts, with the tuning that suits the network between the
+    /// servers.
     ///
     /// # Errors
-    /// If there are no servers, the task takes no such batch, or a party fails.
-    ///
-    /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
-    pub fn private(&self, task: impl Into<TaskBatch>, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
-        let tuned = self.tune(task.into())?;
-        self.private_tuned(tuned, inputs)
-    }
-
-    /// A task of a batch of prompts with the tuning that suits the network between the servers.
-    pub(crate) fn tune(&self, TaskBatch { task, batch }: TaskBatch) -> Result<TunedTask, PlacementError> {
-        let Some(network) = self.network else { return Ok(TunedTask { batch, ..task.into() }) };
+    /// If the bundle has no such task, or the task takes no batch of this size.
+    pub fn request(&self, task: impl Into<Work>, batch: usize) -> Result<SessionRequest, PlacementError> {
+        let request = SessionRequest::new(task).with_batch(batch);
+        let Some(network) = self.network else { return Ok(request) };
         // Held while the tuning is chosen, so that it is chosen once.
         let mut known = self.tuned.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tuned) = known.iter().find(|tuned| tuned.task == task && tuned.batch == batch) {
+        if let Some(tuned) = known.iter().find(|tuned| tuned.with_tuning(request.tuning) == request) {
             return Ok(*tuned);
         }
-        let tuned = TunedTask { task, tuning: network.choose(&self.plan, task, batch)?, batch };
+        let tuned = network.tune(&self.plan, request)?;
         known.push(tuned);
         Ok(tuned)
     }
 
-    /// Runs a task with a given tuning under MPC, in a ready session if such are kept. While no session can be prepared it
-    /// waits and tries again, as its [`Patience`] says.
+    /// Runs a request under MPC on given inputs (those of several prompts as [`stack_inputs`] puts them together), in a
+    /// ready session if some are kept. While no session can be prepared it waits and tries again, as its [`Patience`]
+    /// says.
     ///
     /// # Errors
-    /// If there are no servers, or a party fails.
-    pub fn private_tuned(&self, task: TunedTask, inputs: &[Tensor<f32>]) -> Result<Route, PlacementError> {
+    /// If there are no servers, the request makes no sense, or a party fails.
+    ///
+    /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
+    pub fn private(&self, request: SessionRequest, inputs: &[Tensor<f32>]) -> Result<SessionOutcome, PlacementError> {
         let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
-        let request = BundleCatalogue::request(task);
+        let request = BundleCatalogue::encode(request);
         let go_on = |waiting: &Waiting<'_>| {
             // A child that died does not come back.
-            let alive = self.deployment.as_ref().is_none_or(|deployment| deployment.check(GRACE).is_ok());
+            let alive = self.check_parties().is_ok();
             if let (true, Some(notice)) = (alive, &self.patience.notice) {
                 notice(waiting);
             }
@@ -262,16 +270,14 @@ impl PrivateRouter {
             Some(pool) => pool.run_retrying(&request, inputs, &self.patience.retry, &go_on),
             None => client.run_retrying(&request, inputs, &self.patience.retry, &go_on),
         };
-        if result.is_err()
-            && let Some(deployment) = &self.deployment
-        {
+        if result.is_err() {
             // A child that died says more than a broken link.
-            deployment.check(GRACE)?;
+            self.check_parties()?;
         }
         Ok(result?)
     }
 
-    /// Tokens of a prompt.
+    /// The tokens of a prompt.
     ///
     /// # Errors
     /// If it is empty or too long.
@@ -279,7 +285,7 @@ impl PrivateRouter {
         Ok(self.tokenizer.encode(prompt)?)
     }
 
-    /// The encoder's inputs for token ids, filled up to a bucket.
+    /// The encoder's inputs for token ids, padded to a bucket.
     ///
     /// # Errors
     /// If the ids do not fit the bucket or the tables.
@@ -288,27 +294,19 @@ impl PrivateRouter {
     }
 }
 
-/// What the choice of a tuning needs of a scene.
+/// A scene as the choice of a tuning sees it.
 fn network(scene: Scene) -> NetworkEstimate {
     NetworkEstimate { delay: scene.delay, megabits: scene.megabits }
 }
 
-/// Is this a weight of cost that a router takes?
-///
-/// # Errors
-/// If it is no number from 0 to 15.
-pub fn check_lambda(lambda: f32) -> Result<(), PlacementError> {
-    if (0.0..=15.0).contains(&lambda) { Ok(()) } else { Err(PlacementError::Lambda(lambda)) }
-}
-
-/// A model in the clear: its plan and folded weights.
+/// A bundle in the clear: its plan and folded weights.
 #[derive(Debug)]
-pub(crate) struct ClearModel {
+pub(crate) struct ClearBundle {
     plan: Arc<BundlePlan>,
     weights: Vec<Tensor<f32>>,
 }
 
-impl ClearModel {
+impl ClearBundle {
     fn of(bundle: &Bundle) -> Result<Self, PlacementError> {
         let plan = BundlePlan::of(bundle);
         let weights = weight_tensors(bundle, &plan)?;

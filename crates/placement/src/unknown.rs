@@ -1,4 +1,4 @@
-//! Text that the router cannot read: what is said of it, and the model that a caller wants for it.
+//! Text that the router cannot read: what reports say about it, and the model that a caller wants for it.
 //!
 //! All of this is decided on the client after the session, which runs as for any other prompt: servers and dealer see no
 //! difference.
@@ -7,13 +7,13 @@ use blindroute_routing::{bundle::Model, tokenizer::Unknown};
 
 use crate::error::PlacementError;
 
-/// From this share of a prompt's characters on, a report has a note.
+/// The share of a prompt's characters that are unknown from which on a report has a note.
 const MUCH: f64 = 0.25;
 
-/// Which model answers prompts of which the router reads too little.
+/// Which model answers prompts that the router can hardly read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnknownText {
-    /// The share of a prompt's characters, from 0 to 1, above which the model is taken.
+    /// The model is taken if more than this share of a prompt's characters, from 0 to 1, is unknown.
     pub share: f64,
     /// The model's name in the pool.
     pub model: String,
@@ -23,7 +23,7 @@ impl UnknownText {
     /// The model's place in the pool.
     ///
     /// # Errors
-    /// If the share is none, or the pool has no such model.
+    /// If the share is not a number from 0 to 1, or the pool has no such model.
     pub fn place(&self, models: &[Model]) -> Result<usize, PlacementError> {
         if !(0.0..=1.0).contains(&self.share) {
             return Err(PlacementError::UnknownShare(self.share));
@@ -33,9 +33,14 @@ impl UnknownText {
             known: models.iter().map(|model| model.name.clone()).collect(),
         })
     }
+
+    /// The same for this pool.
+    pub(crate) fn resolve(&self, models: &[Model]) -> Result<Fallback, PlacementError> {
+        Ok(Fallback { share: self.share, model: self.place(models)? })
+    }
 }
 
-/// A caller's wish for a pool.
+/// An [`UnknownText`] whose model was found in a pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fallback {
     pub(crate) share: f64,
@@ -43,13 +48,13 @@ pub(crate) struct Fallback {
 }
 
 impl Fallback {
-    /// The model for a prompt, if it is too little known.
+    /// The model for a prompt with this unknown text, if there is too much of it.
     pub(crate) fn model(&self, unknown: &Unknown) -> Option<usize> {
         (unknown.tokens > 0 && unknown.share() > self.share).then_some(self.model)
     }
 }
 
-/// What a report says of a prompt's unknown text, if that is much or decided the model.
+/// What a report says about a prompt's unknown text, if there is much of it or it decided the model.
 pub(crate) fn note(unknown: &Unknown, decided: bool) -> Option<String> {
     if !decided && unknown.share() < MUCH {
         return None;

@@ -1,7 +1,7 @@
 //! Batches where no server is asked: the order of the answers, and bad prompts among good ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use blindroute_placement::{Placement, PlacementError, PrivateRouter, Request};
+use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOptions};
 use blindroute_routing::bundle::Bundle;
 use std::path::Path;
 
@@ -16,14 +16,14 @@ fn router() -> PrivateRouter {
 #[test]
 fn answers_are_in_the_order_of_the_prompts_and_bad_ones_are_bad_alone() {
     let router = router();
-    let request = Request { placement: Placement::Local, router: None, lambda: None };
+    let options = RouteOptions::default().with_placement(Placement::Local);
     let long = "Tell me everything about the rivers of Europe, one after the other. ".repeat(6);
     let huge = "x".repeat(5 << 20);
     let prompts = ["What is 2 + 2?", "", &long, " \n", "Sort a list in Rust.", &huge];
-    let answers = router.route_batch(&prompts, &request).unwrap();
+    let answers = router.route_batch(&prompts, &options).unwrap();
     assert_eq!(answers.len(), prompts.len());
     for (prompt, answer) in prompts.iter().zip(answers) {
-        match (router.route(prompt, &request), answer) {
+        match (router.route(prompt, &options), answer) {
             (Ok(alone), Ok(found)) => {
                 assert_eq!((&found.model, found.tokens, found.batch), (&alone.model, alone.tokens, 1));
             }
@@ -31,19 +31,19 @@ fn answers_are_in_the_order_of_the_prompts_and_bad_ones_are_bad_alone() {
             (alone, found) => panic!("{alone:?} alone, {found:?} in a batch"),
         }
     }
-    assert!(router.route_batch(&[], &request).unwrap().is_empty());
+    assert!(router.route_batch(&[], &options).unwrap().is_empty());
 }
 
 #[test]
-fn a_request_for_what_is_not_there_fails_as_a_whole() {
+fn options_that_name_what_is_not_there_fail_as_a_whole() {
     let router = router();
-    let request = |placement| Request { placement, router: None, lambda: None };
-    let unknown = Request { router: Some("oracle".into()), ..request(Placement::Local) };
+    let options = |placement| RouteOptions::default().with_placement(placement);
+    let unknown = options(Placement::Local).with_router("oracle");
     assert!(matches!(router.route_batch(&["x"], &unknown), Err(PlacementError::UnknownRouter { .. })));
-    let costly = Request { lambda: Some(16.0), ..request(Placement::Local) };
+    let costly = options(Placement::Local).with_lambda(16.0);
     assert!(matches!(router.route_batch(&["x"], &costly), Err(PlacementError::Lambda(_))));
     // Without servers each prompt says why; those of one session say the same.
-    let answers = router.route_batch(&["x", "y", ""], &request(Placement::Full)).unwrap();
+    let answers = router.route_batch(&["x", "y", ""], &options(Placement::Full)).unwrap();
     let said: Vec<String> = answers.into_iter().map(|answer| answer.unwrap_err().to_string()).collect();
     assert!(said[0] == said[1] && said[0].contains("needs servers") && said[2].contains("empty"), "{said:?}");
 }

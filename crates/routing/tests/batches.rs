@@ -5,13 +5,13 @@
 mod common;
 
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod, Task, TunedTask,
-    head_inputs, split_output, stack_inputs,
+    BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SessionRequest, Task, Work, head_inputs,
+    split_output, stack_inputs,
 };
 use blindroute_testkit::generator;
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
+use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn prompts(world: &World, router: usize) -> Vec<(Inputs, usize)> {
     for (place, (length, lambda)) in PROMPTS.into_iter().enumerate() {
         let clear = (0..100).find_map(|seed| {
             let inputs = world.inputs(&prompt(length, seed), BUCKET);
-            let embedding = world.clear(Task::Embed { bucket: BUCKET }, inputs.tensors.clone());
+            let embedding = world.clear(Measurement::Embed { bucket: BUCKET }, inputs.tensors.clone());
             let embedding: Vec<f32> = embedding.values[0].iter().map(|&x| x as f32).collect();
             let (choice, margin) = choose(rule, &embedding, lambda);
             let fits = margin > 2e-2 && (place != 1 || choice != found[0].1);
@@ -94,7 +94,7 @@ fn a_batch_of_routes_chooses_what_each_route_alone_chooses() {
 #[test]
 fn a_batch_of_embeddings_has_one_per_prompt() {
     for (index, world) in variants().iter().enumerate() {
-        let task = Task::Embed { bucket: BUCKET };
+        let task = Measurement::Embed { bucket: BUCKET };
         let inputs: Vec<Inputs> =
             PROMPTS.iter().map(|&(length, _)| world.inputs(&prompt(length, 1), BUCKET).tensors).collect();
         let batch = world.program(task).with_batch(3).unwrap().with_tuning(Tuning::ALL[index % Tuning::ALL.len()]);
@@ -148,38 +148,17 @@ fn a_batch_in_placement_head_chooses_what_each_prompt_alone_chooses() {
     }
 }
 
-/// The default encoder and routers over 112 models.
-fn real_plan() -> Arc<BundlePlan> {
-    let encoder = EncoderPlan {
-        layers: 6,
-        hidden: 384,
-        heads: 12,
-        ffn: 1536,
-        attention: Attention::TwoRelu,
-        activation: Activation::Relu,
-        norms: Norms::Both,
-        pooling: Pooling::Mean,
-    };
-    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
-    let routers = vec![
-        router("u", RulePlan::UniRoute { clusters: 20 }),
-        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
-        router("d", RulePlan::Direct),
-    ];
-    Arc::new(BundlePlan { encoder, models: 112, routers })
-}
-
-fn cost(plan: &Arc<BundlePlan>, task: Task, tuning: Tuning, batch: usize) -> Cost {
-    Meter::cost(&TunedTask { task, tuning, batch }.program(plan).unwrap()).unwrap()
+fn cost(plan: &Arc<BundlePlan>, task: Work, tuning: Tuning, batch: usize) -> Cost {
+    Meter::cost(&SessionRequest { task, tuning, batch }.program(plan).unwrap()).unwrap()
 }
 
 #[test]
 fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
     let plan = real_plan();
     let routers = 0..plan.routers.len();
-    let mut tasks: Vec<Task> = routers.clone().map(|router| Task::Head { router }).collect();
-    tasks.extend(routers.flat_map(|router| [32, 64].map(|bucket| Task::Route { router, bucket })));
-    tasks.extend([32, 64].map(|bucket| Task::Embed { bucket }));
+    let mut tasks: Vec<Work> = routers.clone().map(|router| Task::Head { router }.into()).collect();
+    tasks.extend(routers.flat_map(|router| [32, 64].map(|bucket| Work::from(Task::Route { router, bucket }))));
+    tasks.extend([32, 64].map(|bucket| Work::from(Measurement::Embed { bucket })));
     for task in tasks {
         for tuning in Tuning::ALL {
             let one = cost(&plan, task, tuning, 1);
@@ -193,12 +172,12 @@ fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
                 let bytes = within(several.opening_bytes, all.opening_bytes, one.opening_bytes);
                 let material = within(several.material_bytes, all.material_bytes, one.material_bytes);
                 assert!(bytes && material, "{task:?} {tuning:?}: {batch} take {several:?}, one {one:?}, 64 {all:?}");
-                if task == (Task::Embed { bucket: 64 }) {
+                if task == Work::Measurement(Measurement::Embed { bucket: 64 }) {
                     assert_eq!(several.opening_bytes, batch * one.opening_bytes);
                     assert_eq!(several.material_bytes, batch * one.material_bytes);
                 }
             }
-            if !matches!(task, Task::Head { .. }) {
+            if !matches!(task, Work::Task(Task::Head { .. })) {
                 let padding = 64 * one.opening_bytes - all.opening_bytes;
                 assert!(padding * 1000 <= all.opening_bytes, "{task:?} {tuning:?}: more than a thousandth is padding");
             }
@@ -209,25 +188,25 @@ fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
 #[test]
 fn a_batch_has_limits() {
     let plan = real_plan();
-    let program = |task, batch| RouteProgram::new(Arc::clone(&plan), task).unwrap().with_batch(batch);
-    let route = |bucket| Task::Route { router: 0, bucket };
+    let program = |task: Work, batch| RouteProgram::new(Arc::clone(&plan), task).unwrap().with_batch(batch);
+    let route = |bucket| Work::from(Task::Route { router: 0, bucket });
     for (task, most) in [
-        (Task::Head { router: 1 }, 64),
+        (Task::Head { router: 1 }.into(), 64),
         (route(32), 64),
         (route(64), 64),
         (route(128), 32),
         (route(256), 16),
-        (Task::Embed { bucket: 256 }, 16),
-        (Task::Select { candidates: 9, keep: 2, method: SelectMethod::Unsorted }, 1),
-        (Task::Select { candidates: 9, keep: 2, method: SelectMethod::Kona }, 1),
+        (Measurement::Embed { bucket: 256 }.into(), 16),
+        (Measurement::Select { candidates: 9, keep: 2, method: SelectMethod::Unsorted }.into(), 1),
+        (Measurement::Select { candidates: 9, keep: 2, method: SelectMethod::Kona }.into(), 1),
     ] {
         assert_eq!(task.most_prompts(), most);
         assert_eq!(program(task, most).unwrap().batch(), most);
         for wrong in [0, most + 1, usize::MAX] {
             let error = program(task, wrong).unwrap_err().to_string();
-            assert!(error.contains(&format!("a batch of {wrong} prompts")), "{error}");
-            let selects = matches!(task, Task::Select { .. });
-            assert_eq!(error.contains("know no batch"), selects, "{error}");
+            assert!(error.contains(&format!("batch of {wrong} prompts")), "{error}");
+            let selects = matches!(task, Work::Measurement(Measurement::Select { .. }));
+            assert_eq!(error.contains("selection without a router takes 1"), selects, "{error}");
         }
     }
     let shapes =
@@ -241,17 +220,17 @@ fn a_batch_has_limits() {
 fn a_batch_is_named_on_the_wire() {
     let task = Task::Route { router: 1, bucket: 64 };
     for batch in [1, 2, 64] {
-        let tuned = TunedTask { batch, ..task.into() };
-        let form = serde_json::to_string(&tuned).unwrap();
+        let request = SessionRequest::new(task).with_batch(batch);
+        let form = serde_json::to_string(&request).unwrap();
         let expected = if batch == 1 { String::new() } else { format!(r#","batch":{batch}"#) };
         assert_eq!(form, format!(r#"{{"task":"route","router":1,"bucket":64{expected}}}"#));
-        assert_eq!(serde_json::from_str::<TunedTask>(&form).unwrap(), tuned);
+        assert_eq!(serde_json::from_str::<SessionRequest>(&form).unwrap(), request);
     }
     let read = |batch: &str| {
         let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"far","batch":{batch}}}"#);
-        serde_json::from_str::<TunedTask>(&form)
+        serde_json::from_str::<SessionRequest>(&form)
     };
-    assert_eq!(read("3").unwrap(), TunedTask { task, tuning: Tuning::Far, batch: 3 });
+    assert_eq!(read("3").unwrap(), SessionRequest { task: task.into(), tuning: Tuning::Far, batch: 3 });
     for wrong in ["-1", "1.5", "\"3\"", "null", "18446744073709551616"] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
@@ -263,20 +242,25 @@ fn a_batch_is_named_on_the_wire() {
 #[test]
 fn a_network_chooses_for_the_whole_batch() {
     let plan = real_plan();
-    let (task, wan) =
-        (Task::Route { router: 0, bucket: 64 }, NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 });
+    let (task, wan) = (
+        Work::from(Task::Route { router: 0, bucket: 64 }),
+        NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 },
+    );
+    let tuning = |batch| wan.tune(&plan, SessionRequest::new(task).with_batch(batch)).map(|request| request.tuning);
     for batch in [1, 2, 4, 16, 64] {
-        let tuning = wan.choose(&plan, task, batch).unwrap();
         // Of those whose material can wait, none is estimated less.
         for other in Tuning::ALL {
             let found = cost(&plan, task, other, batch);
             let waits = other == Tuning::Near || found.material_bytes <= 1 << 30;
-            assert!(!waits || wan.estimate(&found) >= wan.estimate(&cost(&plan, task, tuning, batch)), "{batch}");
+            assert!(
+                !waits || wan.estimate(&found) >= wan.estimate(&cost(&plan, task, tuning(batch).unwrap(), batch)),
+                "{batch}"
+            );
         }
     }
-    assert_ne!(wan.choose(&plan, task, 1).unwrap(), Tuning::Near);
-    assert_eq!(wan.choose(&plan, task, 64).unwrap(), Tuning::Near, "the keys of 64 prompts cannot wait");
-    assert!(wan.choose(&plan, task, 65).is_err());
+    assert_ne!(tuning(1).unwrap(), Tuning::Near);
+    assert_eq!(tuning(64).unwrap(), Tuning::Near, "the keys of 64 prompts cannot wait");
+    assert!(tuning(65).is_err());
 }
 
 #[test]
@@ -308,7 +292,7 @@ fn prompts_are_stacked_and_split_only_if_they_fit() {
 #[test]
 fn a_batch_needs_its_own_inputs() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
-    let program = world.program(Task::Embed { bucket: BUCKET }).with_batch(2).unwrap();
+    let program = world.program(Measurement::Embed { bucket: BUCKET }).with_batch(2).unwrap();
     let one = world.inputs(&prompt(4, 1), BUCKET).tensors;
     assert!(matches!(Clear::run(&program, &world.weights, one), Err(Error::Shape { .. })));
 }

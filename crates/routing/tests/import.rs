@@ -14,7 +14,7 @@ use blindroute_routing::bundle::{
     PublicPart, PublishedFiles, ShareFile, SplitRandomness, split,
 };
 use blindroute_routing::program::{
-    BundlePlan, RangeError, RouteInputs, RouteProgram, Task, check_ranges, weight_tensors,
+    BundlePlan, Measurement, RangeError, RouteInputs, RouteProgram, check_ranges, weight_tensors,
 };
 use blindroute_testkit::{NumberType, PublishedEncoder, TestWorld};
 use proptest::prelude::*;
@@ -88,7 +88,7 @@ fn embeddings(bundle: &Bundle, ids: &[u32]) -> [Vec<f64>; 2] {
     let weights: Vec<Tensor<f32>> = weight_tensors(bundle, &plan).unwrap();
     let parts = bundle.parts();
     let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, 32).unwrap().tensors;
-    let program = RouteProgram::new(plan, Task::Embed { bucket: 32 }).unwrap();
+    let program = RouteProgram::new(plan, Measurement::Embed { bucket: 32 }).unwrap();
     let clear = Clear::run(&program, &weights, inputs.clone()).unwrap().values.concat();
     let run = TestWorld::seeded(14).run(&program, &weights, &inputs).unwrap();
     assert_eq!(run.servers[0].openings, run.forecast.openings);

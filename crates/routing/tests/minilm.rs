@@ -5,7 +5,7 @@
 
 use blindroute_protocol::{Clear, Fixed, Headroom, Tensor};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Pooling};
-use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Task, weight_tensors};
+use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, RouteProgram, weight_tensors};
 use blindroute_routing::tokenizer;
 use blindroute_testkit::{TestWorld, shared_data};
 use std::collections::BTreeMap;
@@ -68,7 +68,7 @@ impl Variant {
         let bucket = tokenizer::bucket(ids.len()).unwrap();
         let parts = self.bundle.parts();
         let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, bucket).unwrap().tensors;
-        (RouteProgram::new(Arc::clone(&self.plan), Task::Embed { bucket }).unwrap(), inputs)
+        (RouteProgram::new(Arc::clone(&self.plan), Measurement::Embed { bucket }).unwrap(), inputs)
     }
 
     fn clear(&self, ids: &[u32]) -> Vec<f64> {

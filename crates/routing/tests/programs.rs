@@ -6,13 +6,12 @@
 mod common;
 
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Pooling, Rule};
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod, SelectProgram, Task,
-    head_inputs,
+    Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task, head_inputs,
 };
 use blindroute_testkit::{TestWorld, generator};
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
+use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +22,7 @@ fn every_variant_gives_the_clear_embedding() {
             for pooling in [Pooling::Mean, Pooling::Cls] {
                 let world = World::new(attention, activation, pooling);
                 for length in [1, 5, 32] {
-                    let task = Task::Embed { bucket: 32 };
+                    let task = Measurement::Embed { bucket: 32 };
                     let inputs = world.inputs(&prompt(length, 1), 32).tensors;
                     let private = world.private(length as u64, task, &inputs);
                     let clear = world.clear(task, inputs);
@@ -40,7 +39,7 @@ fn padding_and_bucket_make_no_difference() {
     for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Relu] {
         let world = World::new(attention, Activation::Relu, Pooling::Mean);
         let ids = prompt(7, 3);
-        let task = Task::Embed { bucket: 32 };
+        let task = Measurement::Embed { bucket: 32 };
         let inputs = world.inputs(&ids, 32).tensors;
         let plain = world.private(1, task, &inputs);
         // Rows of padding hold another prompt's tokens.
@@ -52,7 +51,7 @@ fn padding_and_bucket_make_no_difference() {
         other[2..].clone_from_slice(&inputs[2..]);
         let private = world.private(2, task, &other);
         let cosine_padding = cosine(&plain.values[0], &private.values[0]);
-        let larger = world.private(3, Task::Embed { bucket: 64 }, &world.inputs(&ids, 64).tensors);
+        let larger = world.private(3, Measurement::Embed { bucket: 64 }, &world.inputs(&ids, 64).tensors);
         let cosine_bucket = cosine(&plain.values[0], &larger.values[0]);
         assert!(cosine_padding > 0.9999 && cosine_bucket > 0.9999, "{attention}: {cosine_padding} {cosine_bucket}");
     }
@@ -145,7 +144,7 @@ fn whatever_is_shared_as_lambda_is_one_from_0_to_16() {
 #[test]
 fn whatever_is_shared_as_pooling_weights_is_small() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
-    let task = Task::Embed { bucket: 32 };
+    let task = Measurement::Embed { bucket: 32 };
     let form = world.program(task).inputs()[3];
     assert_eq!((form.bits, form.fraction), (19, 16), "from -4 to 4: no power of two to read other bits by");
     let mut inputs = world.inputs(&prompt(9, 4), 32).tensors;
@@ -163,7 +162,7 @@ fn whatever_is_shared_as_pooling_weights_is_small() {
 #[test]
 fn an_embedding_is_revealed_without_the_fraction_bits_of_its_products() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
-    let task = Task::Embed { bucket: 32 };
+    let task = Measurement::Embed { bucket: 32 };
     let output = world.private(3, task, &world.inputs(&prompt(9, 4), 32).tensors);
     assert!(output.values[0].iter().all(|value| (value * 65536.0).fract() == 0.0));
     let outputs = Meter::outputs(&world.program(task)).unwrap();
@@ -186,7 +185,7 @@ fn whole_routes_choose_what_a_plain_search_chooses() {
     for (index, router) in world.bundle.parts().routers.iter().enumerate() {
         for (seed, lambda) in [(1, 0.0f32), (2, 0.5), (3, 4.0)] {
             let inputs = world.inputs(&prompt(4 + 9 * seed as usize, seed), 32);
-            let embedding = world.clear(Task::Embed { bucket: 32 }, inputs.tensors.clone());
+            let embedding = world.clear(Measurement::Embed { bucket: 32 }, inputs.tensors.clone());
             let embedding: Vec<f32> = embedding.values[0].iter().map(|&x| x as f32).collect();
             let (expected, margin) = choose(&router.rule, &embedding, lambda);
             let task = Task::Route { router: index, bucket: 32 };
@@ -204,25 +203,7 @@ fn whole_routes_choose_what_a_plain_search_chooses() {
 
 #[test]
 fn a_route_through_the_real_encoder_takes_few_openings() {
-    let plan = BundlePlan {
-        encoder: EncoderPlan {
-            layers: 6,
-            hidden: 384,
-            heads: 12,
-            ffn: 1536,
-            attention: Attention::TwoRelu,
-            activation: Activation::Relu,
-            norms: Norms::Both,
-            pooling: Pooling::Mean,
-        },
-        models: 112,
-        routers: vec![
-            RouterPlan { name: "u".to_owned(), rule: RulePlan::UniRoute { clusters: 20 } },
-            RouterPlan { name: "c".to_owned(), rule: RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
-            RouterPlan { name: "d".to_owned(), rule: RulePlan::Direct },
-        ],
-    };
-    let plan = Arc::new(plan);
+    let plan = real_plan();
     for (router, most) in [(0, 170), (1, 175), (2, 167)] {
         for bucket in [32, 64, 128, 256] {
             let task = Task::Route { router, bucket };
@@ -236,7 +217,7 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
 fn a_tuning_changes_openings_and_material_but_no_embedding() {
     for (attention, activation) in [(Attention::TwoRelu, Activation::Relu), (Attention::Softmax, Activation::Gelu)] {
         let world = World::new(attention, activation, Pooling::Mean);
-        let task = Task::Embed { bucket: 32 };
+        let task = Measurement::Embed { bucket: 32 };
         let inputs = world.inputs(&prompt(9, 4), 32).tensors;
         let clear = world.clear(task, inputs.clone());
         let mut costs = Vec::new();
@@ -266,7 +247,7 @@ fn simpler_parts_save_their_openings() {
         ("squares", World::new(two_relu, Activation::Square, Pooling::Mean), 2, 0),
         ("all of them", World::with_fewer_norms(Attention::Relu, Activation::Square), 8, 2),
     ];
-    let task = Task::Embed { bucket: 32 };
+    let task = Measurement::Embed { bucket: 32 };
     for (name, world, near, far) in &worlds {
         let inputs = world.inputs(&prompt(9, 4), 32).tensors;
         let clear = world.clear(task, inputs.clone());
@@ -294,7 +275,8 @@ fn a_network_chooses_the_tuning() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     let task = Task::Route { router: 0, bucket: 32 };
     let choice = |micros: u64, megabits: f64| {
-        NetworkEstimate { delay: Duration::from_micros(micros), megabits }.choose(&world.plan, task, 1).unwrap()
+        let network = NetworkEstimate { delay: Duration::from_micros(micros), megabits };
+        network.tune(&world.plan, SessionRequest::new(task)).unwrap().tuning
     };
     assert_eq!(choice(0, 100_000.0), Tuning::Near);
     assert_ne!(choice(20_000, 400.0), Tuning::Near);

@@ -10,7 +10,6 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::identity::create_private_directory;
 use crate::messages::SessionId;
 
 /// A file of a set.
@@ -149,6 +148,15 @@ impl Drop for Partial {
         // After the renaming there is nothing to remove. If removing fails, nothing can be done about it here.
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// Creates a directory that only its owner may enter.
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 #[cfg(test)]

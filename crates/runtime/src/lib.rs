@@ -37,7 +37,6 @@
 pub mod channel;
 pub mod children;
 pub mod config;
-pub mod faults;
 pub mod file_set;
 pub mod frame;
 pub mod identity;
@@ -54,7 +53,7 @@ pub mod session;
 pub mod session_pool;
 pub mod shutdown;
 
-pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
+pub use channel::{Channel, ChannelError, PeerChannel};
 pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use file_set::{Existing, FileSetError, NewFile, write_together};
@@ -70,8 +69,8 @@ pub use role::Role;
 pub use scene::{Scene, SceneName};
 pub use service::{Connection, Interrupted, Rest, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
-    Catalogue, Client, DealerService, ReadySession, Retry, ServerOptions, ServerService, SessionError, SharedInputs,
-    SharesError, Waiting,
+    Catalogue, Client, DealerService, ReadySession, Retry, ServerOptions, ServerReport, ServerService, SessionError,
+    SessionOutcome, SharedInputs, SharesError, Waiting,
 };
 pub use session_pool::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 pub use shutdown::Shutdown;

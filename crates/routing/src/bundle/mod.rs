@@ -94,15 +94,6 @@ impl Bundle {
         codec::write(&self.parts)
     }
 
-    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and similar), without models and routers.
-    ///
-    /// # Errors
-    /// If the files are not those of such an encoder, do not belong together, or need something that the secure program
-    /// does not support.
-    pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
-        import::import(published, options)
-    }
-
     /// The digest of its program and weights.
     pub fn digest(&self) -> BundleDigest {
         self.digest

@@ -192,6 +192,9 @@ fn header<'a, H: Deserialize<'a>>(bytes: &'a [u8]) -> Result<H, BundleError> {
 }
 
 impl PublicPart {
+    /// The kind of its file's container.
+    pub const KIND: &str = PUBLIC_KIND;
+
     /// Reads the public part from the bytes of its file.
     ///
     /// # Errors
@@ -270,8 +273,11 @@ impl std::fmt::Debug for ShareFile {
 }
 
 impl ShareFile {
-    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because
-    /// the file may have been replaced since it was last read.
+    /// The kind of its file's container.
+    pub const KIND: &str = SHARE_KIND;
+
+    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because the
+    /// file may have been replaced since it was last read.
     ///
     /// # Errors
     /// If they are not a share, are truncated or altered, of another version, or not the expected share.

@@ -22,15 +22,15 @@ use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, INPUT, LAST, NARROW, PRODUCT, RULE_FRACTION, SCORE_RANGE, SCORES, find,
 };
 use crate::bundle::{Activation, Attention, Norms, Pooling};
-use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
+use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{
     Error, Interpreter, Machine, Masked, RingWord, Share, Structure, Tuning, WeightId, WeightSpec,
 };
 
 /// The bits of a score that 2ReLU compares.
-const TWO_RELU_WINDOW: Window = Window { range: SCORE_RANGE, digits: 4 };
+const TWO_RELU_WINDOW: SignWindow = SignWindow { range: SCORE_RANGE, digits: 4 };
 /// Pre-activations of the feed-forward network are below 2^7 in magnitude. ReLU compares 12 bits of them.
-const INNER: Window = Window { range: 7, digits: 3 };
+const INNER: SignWindow = SignWindow { range: 7, digits: 3 };
 /// Fraction bits of scores. 2ReLU compares all of them, and the powers of softmax use no more.
 const SCORE_FRACTION: u32 = 8;
 /// Fraction bits of softmax's numerators, the largest of which is between a quarter and a half.

@@ -1,8 +1,8 @@
 //! What the client shares with the servers.
 
 use super::plan::{ACTIVATION, BundlePlan, INPUT, NARROW, POOLING, POOLING_RING, PRODUCT, RULE_FRACTION, SCORES};
-use super::route::Task;
 use super::select::SelectProgram;
+use super::task::{Measurement, Task, Work};
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
 use crate::embedding::{self, EmbeddingError};
 use blindroute_protocol::{Form, Program as _, Shape, Tensor};
@@ -27,8 +27,8 @@ fn lambda_digits(lambda: f32) -> Tensor<f32> {
     Tensor::new(Shape::row(LAMBDA_DIGITS), (0..LAMBDA_DIGITS).map(|index| digit(index) as f32).collect())
 }
 
-/// The forms of a task's inputs for so many prompts: each has its own matrix in every input.
-pub(super) fn input_forms(plan: &BundlePlan, task: Task, batch: usize) -> Vec<Form> {
+/// The forms of the inputs for `batch` prompts: each prompt has its own matrix in every input.
+pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Form> {
     let rows = |columns: usize| Shape::new(batch, 1, columns);
     let lambda = Form::new(rows(LAMBDA_DIGITS), LAMBDA_DIGIT, 0);
     let hidden = plan.encoder.hidden;
@@ -43,11 +43,13 @@ pub(super) fn input_forms(plan: &BundlePlan, task: Task, batch: usize) -> Vec<Fo
         }
         forms
     };
-    match task {
-        Task::Route { bucket, .. } => encoder(bucket).into_iter().chain([lambda]).collect(),
-        Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.inputs(),
-        Task::Embed { bucket } => encoder(bucket),
-        Task::Head { .. } => vec![Form::new(rows(hidden), EMBEDDING_RING, RULE_FRACTION), lambda],
+    match work {
+        Work::Task(Task::Route { bucket, .. }) => encoder(bucket).into_iter().chain([lambda]).collect(),
+        Work::Task(Task::Head { .. }) => vec![Form::new(rows(hidden), EMBEDDING_RING, RULE_FRACTION), lambda],
+        Work::Measurement(Measurement::Embed { bucket }) => encoder(bucket),
+        Work::Measurement(Measurement::Select { candidates, keep, method }) => {
+            SelectProgram { candidates, keep, method }.inputs()
+        }
     }
 }
 

@@ -14,6 +14,7 @@ mod request;
 mod route;
 mod rule;
 mod select;
+mod task;
 mod weights;
 
 pub use batch::{split_output, stack_inputs};
@@ -21,7 +22,8 @@ pub use encoder::{RELU_DIVISOR, ROW_OFFSET};
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
 pub use ranges::{RangeError, check_ranges};
-pub use request::{NetworkEstimate, TunedTask};
-pub use route::{Placement, RouteProgram, Task};
+pub use request::{NetworkEstimate, SessionRequest};
+pub use route::RouteProgram;
 pub use select::{SelectMethod, SelectProgram};
+pub use task::{Measurement, Placement, Task, Work};
 pub use weights::weight_tensors;

@@ -6,7 +6,8 @@
 
 use super::inputs::RouteInputs;
 use super::plan::BundlePlan;
-use super::route::{RouteProgram, Task};
+use super::route::RouteProgram;
+use super::task::Measurement;
 use super::weights::weight_tensors;
 use crate::bundle::Bundle;
 use crate::embedding::EmbeddingError;
@@ -57,7 +58,7 @@ pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
     let tokenizer = Tokenizer::from_json(&parts.tokenizer)?;
     let plan = Arc::new(BundlePlan::of(bundle));
     let weights = weight_tensors(bundle, &plan).map_err(RangeError::Program)?;
-    let program = RouteProgram::new(plan, Task::Embed { bucket: BUCKET }).map_err(RangeError::Program)?;
+    let program = RouteProgram::new(plan, Measurement::Embed { bucket: BUCKET }).map_err(RangeError::Program)?;
     for text in TEXTS {
         let mut ids = tokenizer.encode(text)?.ids;
         ids.truncate(BUCKET);

@@ -1,8 +1,8 @@
-//! What a client asks for: a task, for how many prompts, and how its program is tuned; and the choice of the tuning for a
-//! network.
+//! What a client asks of the servers, and the choice of a program's tuning for a network.
 
 use super::plan::BundlePlan;
-use super::route::{RouteProgram, Task};
+use super::route::RouteProgram;
+use super::task::Work;
 use blindroute_protocol::{Cost, Error, Meter, Tuning};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -18,25 +18,42 @@ enum TuningName {
     Far,
 }
 
-/// A task with its tuning and batch. Public: all parties of a session run the program that it names.
+/// What one session runs. Public: all parties of the session see it, and run the program that it names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TunedTask {
-    /// What to run.
+pub struct SessionRequest {
+    /// The task of a router, or a measurement.
     #[serde(flatten)]
-    pub task: Task,
-    /// How; left out on the wire where it is the default.
+    pub task: Work,
+    /// Which implementations of the gates the program uses; left out on the wire if it is the default.
     #[serde(default, with = "TuningName", skip_serializing_if = "is_default")]
     pub tuning: Tuning,
-    /// For how many prompts at once; left out on the wire where it is one.
+    /// How many prompts share the session; left out on the wire if it is one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub batch: usize,
 }
 
-impl TunedTask {
-    /// The program of a model that it names.
+impl SessionRequest {
+    /// A request for a task or a measurement, for one prompt and with the default tuning.
+    pub fn new(task: impl Into<Work>) -> Self {
+        Self { task: task.into(), tuning: Tuning::default(), batch: one() }
+    }
+
+    /// The same for this many prompts.
+    #[must_use]
+    pub fn with_batch(self, batch: usize) -> Self {
+        Self { batch, ..self }
+    }
+
+    /// The same with another tuning.
+    #[must_use]
+    pub fn with_tuning(self, tuning: Tuning) -> Self {
+        Self { tuning, ..self }
+    }
+
+    /// The program that it names.
     ///
     /// # Errors
-    /// If the model has no such task, or the task takes no such batch.
+    /// If the bundle of this plan has no such task, or the task takes no batch of this size.
     pub fn program(self, plan: &Arc<BundlePlan>) -> Result<RouteProgram, Error> {
         RouteProgram::new(Arc::clone(plan), self.task)?.with_tuning(self.tuning).with_batch(self.batch)
     }
@@ -54,52 +71,46 @@ fn is_default(tuning: &Tuning) -> bool {
     *tuning == Tuning::default()
 }
 
-impl From<Task> for TunedTask {
-    fn from(task: Task) -> Self {
-        Self { task, tuning: Tuning::default(), batch: one() }
-    }
-}
-
-/// A network between the two servers, as far as the choice of a tuning goes.
+/// The network between the two servers, as far as the choice of a tuning needs it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NetworkEstimate {
-    /// One way.
+    /// One-way delay.
     pub delay: Duration,
-    /// Megabits a second, each direction.
+    /// Megabits per second, in each direction.
     pub megabits: f64,
 }
 
 impl NetworkEstimate {
-    /// Online work a byte of material, where it counts most: keys are evaluated at about this rate on one core (half of
-    /// the material, that of one server; measured by the ring's example `keys`).
-    const SECONDS_A_BYTE: f64 = 1.0e-9;
-    /// Material beyond this, both servers' together, cannot wait prepared at the servers, which hold 560 MiB each of it as
-    /// words: the query would wait for the dealer, at the network's rate. No choice.
+    /// Online work per byte of material, where it counts most: one core evaluates keys at about this rate (half of the
+    /// material belongs to each server; measured by the ring's example `keys`).
+    const SECONDS_PER_BYTE: f64 = 1.0e-9;
+    /// The most material, of both servers together, that a tuning other than the default may need. A server holds at most
+    /// 560 MiB prepared; beyond that the query would wait for the dealer at the network's rate.
     const MATERIAL_MAX: usize = 512 << 20;
 
-    /// How much longer a program of this cost takes online on this network than on none.
+    /// How much longer the online phase of a program of this cost takes on this network than without any delay.
     pub fn estimate(&self, cost: &Cost) -> Duration {
         let bytes = cost.opening_bytes as f64 * 8.0 / (self.megabits * 1e6);
-        let material = cost.material_bytes as f64 / 2.0 * Self::SECONDS_A_BYTE;
+        let material = cost.material_bytes as f64 / 2.0 * Self::SECONDS_PER_BYTE;
         self.delay * cost.openings as u32 + Duration::from_secs_f64(bytes + material)
     }
 
-    /// The tuning with the least estimate for so many prompts at once among those whose material can wait; the first of
-    /// equals, which has the least material. Bytes and material grow with the batch, openings do not: the larger it is,
-    /// the less far servers gain by keys.
+    /// The same request with the tuning of the least [estimate](Self::estimate) among those whose material can wait at the
+    /// servers; of equal ones the first, which has the least material. Bytes and material grow with the batch, openings do
+    /// not: the larger the batch, the less distant servers gain from keys.
     ///
     /// # Errors
-    /// If the task is none of the model's, or takes no such batch.
-    pub fn choose(&self, plan: &Arc<BundlePlan>, task: Task, batch: usize) -> Result<Tuning, Error> {
+    /// If the bundle of this plan has no such task, or the task takes no batch of this size.
+    pub fn tune(&self, plan: &Arc<BundlePlan>, request: SessionRequest) -> Result<SessionRequest, Error> {
         let mut best: Option<(Duration, Tuning)> = None;
         for tuning in Tuning::ALL {
-            let cost = Meter::cost(&TunedTask { task, tuning, batch }.program(plan)?)?;
+            let cost = Meter::cost(&request.with_tuning(tuning).program(plan)?)?;
             let estimate = self.estimate(&cost);
             let waits = tuning == Tuning::default() || cost.material_bytes <= Self::MATERIAL_MAX;
             if waits && best.is_none_or(|(least, _)| estimate < least) {
                 best = Some((estimate, tuning));
             }
         }
-        Ok(best.map_or_else(Tuning::default, |(_, tuning)| tuning))
+        Ok(request.with_tuning(best.map_or_else(Tuning::default, |(_, tuning)| tuning)))
     }
 }

@@ -1,155 +1,96 @@
-//! One route: placement, router and bucket as a program, for one prompt or a batch.
+//! What one session runs, as a program: a router's task or a measurement, for one prompt or a batch.
 
 use super::encoder::{Encoded, Encoder, EncoderInputs};
 use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
 use super::plan::{BundlePlan, FRACTION, RULE_FRACTION, RulePlan};
 use super::rule::RuleProgram;
-use super::select::{SelectMethod, SelectProgram};
+use super::select::SelectProgram;
+use super::task::{Measurement, Task, Work};
+use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Masked, Pending, Program, Structure, Tuning, WeightSpec};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// Why the choice leaves the masked world.
 const CHOICE: &str = "the client calls the chosen model itself";
 
-/// Where encoder and rule run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Placement {
-    /// Both on the client, in the clear: the router is public.
-    Local,
-    /// The encoder on the client, the rule under MPC.
-    Head,
-    /// Both under MPC.
-    Full,
-}
-
-/// What a program does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "task", rename_all = "lowercase")]
-pub enum Task {
-    /// Tokens to the one-hot choice of the router of this index.
-    Route {
-        /// The router.
-        router: usize,
-        /// Tokens, padding included.
-        bucket: usize,
-    },
-    /// An embedding to the one-hot choice of the router of this index.
-    Head {
-        /// The router.
-        router: usize,
-    },
-    /// Given similarities and scores to the one-hot choice of CSCR's rule: a measurement.
-    Select {
-        /// Candidates.
-        candidates: usize,
-        /// How many survive the search.
-        keep: usize,
-        /// How the search goes.
-        #[serde(default)]
-        method: SelectMethod,
-    },
-    /// Tokens to their embedding.
-    Embed {
-        /// Tokens, padding included.
-        bucket: usize,
-    },
-}
-
-/// The most prompts of a batch.
-const MOST_PROMPTS: usize = 64;
-/// The most tokens of a batch, padding included: sixteen prompts of the largest bucket. A session's memory grows with
-/// them.
-const MOST_TOKENS: usize = 4096;
-
-impl Task {
-    /// The most prompts that one program of this task takes.
-    pub fn most_prompts(self) -> usize {
-        match self {
-            // Of its searches only the routers' own takes a batch, and its measurements are of one.
-            Self::Select { .. } => 1,
-            Self::Head { .. } => MOST_PROMPTS,
-            Self::Route { bucket, .. } | Self::Embed { bucket } => MOST_PROMPTS.min(MOST_TOKENS / bucket.max(1)),
-        }
-    }
-}
-
-/// A program of a model: what dealer and servers agree on before a session.
+/// A program of a bundle: what dealer and servers agree on before a session.
 #[derive(Clone, Debug)]
 pub struct RouteProgram {
     plan: Arc<BundlePlan>,
     specs: Arc<[WeightSpec]>,
-    task: Task,
+    work: Work,
     tuning: Tuning,
     batch: usize,
 }
 
 impl RouteProgram {
-    /// The program of a task.
+    /// The program of a task or of a measurement, for one prompt.
     ///
     /// # Errors
-    /// If the model has no such router, or the bucket is none of 32, 64, 128 and 256.
-    pub fn new(plan: Arc<BundlePlan>, task: Task) -> Result<Self, Error> {
-        let (router, bucket) = match task {
-            Task::Route { router, bucket } => (Some(router), Some(bucket)),
-            Task::Head { router } => (Some(router), None),
-            Task::Embed { bucket } => (None, Some(bucket)),
-            Task::Select { candidates, keep, method } => {
+    /// If the bundle has no such router, the bucket is none of 32, 64, 128 and 256, or the selection is out of range.
+    pub fn new(plan: Arc<BundlePlan>, work: impl Into<Work>) -> Result<Self, Error> {
+        let work = work.into();
+        let (router, bucket) = match work {
+            Work::Task(Task::Route { router, bucket }) => (Some(router), Some(bucket)),
+            Work::Task(Task::Head { router }) => (Some(router), None),
+            Work::Measurement(Measurement::Embed { bucket }) => (None, Some(bucket)),
+            Work::Measurement(Measurement::Select { candidates, keep, method }) => {
                 SelectProgram { candidates, keep, method }.check()?;
                 (None, None)
             }
         };
         if let Some(bucket) = bucket
-            && !crate::tokenizer::BUCKETS.contains(&bucket)
+            && !BUCKETS.contains(&bucket)
         {
-            return Err(Error::Program(format!("{bucket} tokens are no bucket")));
+            return Err(Error::Program(format!("unsupported bucket {bucket}: expected 32, 64, 128 or 256")));
         }
         if let Some(router) = router {
-            let plan =
-                plan.routers.get(router).ok_or_else(|| Error::Program(format!("there is no router {router}")))?;
+            let routers = plan.routers.len();
+            let plan = plan.routers.get(router).ok_or_else(|| {
+                Error::Program(format!("there is no router {router}: expected an index below {routers}"))
+            })?;
             if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1 }) {
-                return Err(Error::Program("UniRoute needs two clusters or more".into()));
+                return Err(Error::Program("a UniRoute router with one cluster or none: expected two or more".into()));
             }
         }
         let specs = plan.weights().into();
-        Ok(Self { plan, specs, task, tuning: Tuning::default(), batch: 1 })
+        Ok(Self { plan, specs, work, tuning: Tuning::default(), batch: 1 })
     }
 
-    /// The same task by other implementations of its gates.
+    /// The same program with other implementations of its gates.
     #[must_use]
     pub fn with_tuning(self, tuning: Tuning) -> Self {
         Self { tuning, ..self }
     }
 
-    /// The same task for so many prompts at once, in the openings of one. All are of one bucket; each has its own length
-    /// and λ.
+    /// The same program for several prompts at once, in the openings of one. All prompts have one bucket; each has its own
+    /// length and λ.
     ///
     /// # Errors
-    /// If there are none, or more than [`Task::most_prompts`].
+    /// If `batch` is 0 or more than [`Work::most_prompts`].
     pub fn with_batch(self, batch: usize) -> Result<Self, Error> {
-        let most = self.task.most_prompts();
+        let most = self.work.most_prompts();
         if !(1..=most).contains(&batch) {
-            let why = match self.task {
-                Task::Select { .. } => "a selection alone takes one, for most of its methods know no batch".to_owned(),
-                _ => format!("this task takes 1 to {most}"),
+            let expected = match self.work {
+                Work::Measurement(Measurement::Select { .. }) => "a selection without a router takes 1".to_owned(),
+                _ => format!("expected 1 to {most}"),
             };
-            return Err(Error::Program(format!("a batch of {batch} prompts: {why}")));
+            return Err(Error::Program(format!("unsupported batch of {batch} prompts: {expected}")));
         }
         Ok(Self { batch, ..self })
     }
 
-    /// What it does.
-    pub fn task(&self) -> Task {
-        self.task
+    /// The task or measurement that it runs.
+    pub fn work(&self) -> Work {
+        self.work
     }
 
-    /// For how many prompts.
+    /// How many prompts it takes.
     pub fn batch(&self) -> usize {
         self.batch
     }
 
-    /// The model it belongs to.
+    /// The plan of the bundle that it belongs to.
     pub fn plan(&self) -> &BundlePlan {
         &self.plan
     }
@@ -161,16 +102,18 @@ impl Program for RouteProgram {
     }
 
     fn inputs(&self) -> Vec<Form> {
-        input_forms(&self.plan, self.task, self.batch)
+        input_forms(&self.plan, self.work, self.batch)
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
         machine.tune(self.tuning);
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
         let rule = |router: usize| RuleProgram { router: &self.plan.routers[router], specs: &self.specs };
-        match self.task {
-            Task::Select { candidates, keep, method } => SelectProgram { candidates, keep, method }.run(machine),
-            Task::Embed { .. } => {
+        match self.work {
+            Work::Measurement(Measurement::Select { candidates, keep, method }) => {
+                SelectProgram { candidates, keep, method }.run(machine)
+            }
+            Work::Measurement(Measurement::Embed { .. }) => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?.embedding;
                 // The fraction bits below the embedding's own are those of products with single weights, and the bits
@@ -178,7 +121,7 @@ impl Program for RouteProgram {
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
                 machine.reveal(embedding, "the client may know the embeddings of its own prompts")
             }
-            Task::Route { router, .. } => {
+            Work::Task(Task::Route { router, .. }) => {
                 let count = self.inputs().len();
                 let mut inputs = encoder_inputs(machine, count - 1)?;
                 inputs.digits = Some(machine.input(count - 1)?);
@@ -191,7 +134,7 @@ impl Program for RouteProgram {
                 let bits = rule(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
-            Task::Head { router } => {
+            Work::Task(Task::Head { router }) => {
                 let embedding = machine.input::<u64>(0)?;
                 let digits = machine.input::<u32>(1)?;
                 let digits = machine.defer(digits)?;

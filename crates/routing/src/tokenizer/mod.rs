@@ -166,7 +166,8 @@ impl Tokenizer {
         }
         let mut bytes = first_prefix.max(1);
         loop {
-            let prefix = &prompt[..prompt.floor_char_boundary(bytes)];
+            let end = (0..=bytes.min(prompt.len())).rev().find(|end| prompt.is_char_boundary(*end)).unwrap_or(0);
+            let prefix = &prompt[..end];
             let whole = prefix.len() == prompt.len();
             let encoding =
                 self.inner.encode(prefix, false).map_err(|error| TokenizerError::Failed(error.to_string()))?;

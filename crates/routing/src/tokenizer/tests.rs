@@ -1,33 +1,19 @@
-use blindroute_testkit::shared_data;
+use blindroute_testkit::{TOKENS, shared_data, tokenizer_json};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
 
-/// A small tokenizer of the same kind as the real one.
+/// A small tokenizer of the same kind as the real one, with special tokens and a truncation.
 pub(crate) fn sample_json() -> Vec<u8> {
-    let tokens =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "ab", "##a", "##b", "!", "[", "]", "se", "##p"];
-    let vocabulary: serde_json::Map<_, _> =
-        tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
-    let added: Vec<_> = (0..5)
-        .map(|id| {
-            serde_json::json!({"id": id, "special": true, "content": tokens[id], "single_word": false,
-                "lstrip": false, "rstrip": false, "normalized": false})
-        })
-        .collect();
-    serde_json::json!({
-        "version": "1.0", "added_tokens": added,
-        "truncation": {"max_length": 4, "strategy": "LongestFirst", "stride": 0}, "padding": null,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-            "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 20, "vocab": vocabulary},
-    })
-    .to_string()
-    .into_bytes()
+    let mut json: Value = serde_json::from_str(&tokenizer_json(TOKENS)).unwrap();
+    let added = TOKENS[..5].iter().enumerate().map(|(id, token)| {
+        serde_json::json!({"id": id, "special": true, "content": token, "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false})
+    });
+    json["added_tokens"] = added.collect();
+    json["truncation"] = serde_json::json!({"max_length": 4, "strategy": "LongestFirst", "stride": 0});
+    json.to_string().into_bytes()
 }
 
 fn sample() -> Tokenizer {

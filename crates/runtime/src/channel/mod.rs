@@ -5,7 +5,6 @@
 //! is most of the message, which is still in the cache of the thread's core. The rest goes to a writer thread that owns
 //! the outgoing link meanwhile, and the calling thread reads the incoming link.
 
-mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +14,6 @@ use std::time::{Duration, Instant};
 
 use blindroute_protocol::wipe_vec;
 pub use blindroute_protocol::{Channel, ChannelError};
-pub use memory::MemoryChannel;
 
 use crate::frame::FrameKind;
 use crate::link::{Fault, Link, LinkError, Sending, Traffic};

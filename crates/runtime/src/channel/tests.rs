@@ -5,6 +5,7 @@ use super::*;
 use crate::link::Timeouts;
 use crate::role::Role;
 use crate::testing::{QUICK, linked};
+use blindroute_testkit::memory_channels;
 
 fn lanes(timeouts: Timeouts) -> ((Link, Link), (Link, Link)) {
     let (one_out, zero_in) = linked(Role::Server1, Role::Server0, timeouts);
@@ -33,7 +34,7 @@ fn converse<C: Channel>(channel: &mut C, party: usize) {
 
 #[test]
 fn both_kinds_of_channel_exchange_all_sizes() {
-    let (mut zero, mut one) = MemoryChannel::pair(Duration::from_secs(5));
+    let (mut zero, mut one) = memory_channels(Duration::from_secs(5));
     let other = thread::spawn(move || converse(&mut one, 1));
     converse(&mut zero, 0);
     other.join().unwrap();

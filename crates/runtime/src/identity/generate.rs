@@ -1,7 +1,5 @@
 //! Making an authority and the roles' certificates.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -122,13 +120,4 @@ fn set_period(parameters: &mut CertificateParams, (from, until): (Duration, Dura
     let epoch = date_time_ymd(1970, 1, 1);
     parameters.not_before = epoch + from;
     parameters.not_after = epoch + until;
-}
-
-/// Creates a directory that only its owner may enter.
-pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

@@ -24,7 +24,6 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use error::IdentityError;
 pub use generate::CertificateFolder;
-pub(crate) use generate::create_private_directory;
 
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};

@@ -115,7 +115,7 @@ impl Ledger {
     fn with_generation(directory: &Path, generation: u64) -> Result<Ledger, LedgerError> {
         let path = directory.join(NAME);
         let io = |source| LedgerError::Io { path: path.clone(), source };
-        crate::identity::create_private_directory(directory).map_err(io)?;
+        crate::file_set::create_private_directory(directory).map_err(io)?;
         let held = private().create(true).open(directory.join(LOCK)).map_err(io)?;
         lock(&held, &path)?;
         let new = directory.join(NEW);

@@ -2,7 +2,7 @@
 
 use super::cancel::Cancel;
 use super::places::{SessionPlace, SessionPlaces};
-use super::ready::{ReadySession, Route, SharedInputs, both, last_words};
+use super::ready::{ReadySession, SessionOutcome, SharedInputs, both, last_words};
 use super::retry::{self, Retry, Waiting};
 use super::spares::Spares;
 use super::{Catalogue, SessionError};
@@ -66,12 +66,12 @@ impl<C: Catalogue> Client<C> {
     ///
     /// # Errors
     /// If a party fails, or the inputs do not fit the request's program.
-    pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
+    pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<SessionOutcome, SessionError> {
         // Checked before a session is consumed by inputs that do not fit.
         let inputs = self.share(request, inputs)?;
         let session = self.prepare(request)?;
         let waited = session.offline();
-        Ok(Route { waited, ..session.run(inputs)? })
+        Ok(SessionOutcome { waited, ..session.run(inputs)? })
     }
 
     /// As [`Client::run`], but tries again if a session cannot be prepared for a temporary reason: a server cannot be
@@ -92,7 +92,7 @@ impl<C: Catalogue> Client<C> {
         inputs: &[Tensor<f32>],
         retry: &Retry,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
-    ) -> Result<Route, SessionError> {
+    ) -> Result<SessionOutcome, SessionError> {
         retry::run(self, (request, inputs), retry, go_on, &|| None, &|| ())
     }
 

@@ -36,7 +36,7 @@ pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
 pub(crate) use places::{SessionPlace, SessionPlaces};
-pub use ready::{ReadySession, Route, ServerReport, SharedInputs};
+pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
 pub(crate) use retry::run as run_retrying;
 pub use retry::{Retry, Waiting};
 pub use server::{ServerOptions, ServerService};

@@ -79,9 +79,9 @@ pub struct ServerReport {
     pub material_bytes: u64,
 }
 
-/// The result of a session.
+/// What came of a session: the answer, and what it took.
 #[derive(Clone, Debug)]
-pub struct Route {
+pub struct SessionOutcome {
     /// The values that the client opened.
     pub output: Output,
     /// From the hello until both servers were ready: dealing, sending, preparing, and in the first session the set-up
@@ -147,7 +147,7 @@ impl ReadySession {
     ///
     /// # Errors
     /// If a party fails or has given the session up, or if the shares are those of another program's inputs.
-    pub fn run(mut self, inputs: SharedInputs) -> Result<Route, SessionError> {
+    pub fn run(mut self, inputs: SharedInputs) -> Result<SessionOutcome, SessionError> {
         let Some(mut links) = self.links.take() else {
             return Err(LinkError::Internal("a session has no links").into());
         };
@@ -187,7 +187,7 @@ impl ReadySession {
             material_bytes: report.material_bytes,
         });
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;
-        Ok(Route { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })
+        Ok(SessionOutcome { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })
     }
 }
 

@@ -4,7 +4,7 @@
 //! session fails after the input was sent, the input is shared anew and sent to one more session, never to a third.
 
 use super::places::{SessionPlace, SessionPlaces};
-use super::{Cancel, Catalogue, Client, ReadySession, Route, SessionError};
+use super::{Cancel, Catalogue, Client, ReadySession, SessionError, SessionOutcome};
 use crate::messages::NoRandomness;
 use blindroute_protocol::Tensor;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ pub(crate) fn run<C: Catalogue>(
     go_on: &dyn Fn(&Waiting<'_>) -> bool,
     ready: &dyn Fn() -> Option<ReadySession>,
     relieve: &dyn Fn(),
-) -> Result<Route, SessionError> {
+) -> Result<SessionOutcome, SessionError> {
     // Checked before a session is consumed by inputs that do not fit.
     let shares = client.share(request, inputs)?;
     let started = Instant::now();
@@ -87,7 +87,7 @@ pub(crate) fn run<C: Catalogue>(
     };
     let waited = waited(started, &session, kept);
     match session.run(shares) {
-        Ok(route) => Ok(Route { waited, ..route }),
+        Ok(route) => Ok(SessionOutcome { waited, ..route }),
         Err(error) if (kept || !retry.budget.is_zero()) && error.is_dead_session() => {
             tracing::info!(%error, "a session failed before its answer; its route takes another session");
             let shares = client.share(request, inputs)?;
@@ -95,7 +95,7 @@ pub(crate) fn run<C: Catalogue>(
             // Not a session that was already prepared: what ended this one may have ended those too.
             let (session, _) = trying.next(None).map_err(|error| trying.unprepared(error))?;
             let waited = started.elapsed();
-            Ok(Route { waited, ..session.run(shares)? })
+            Ok(SessionOutcome { waited, ..session.run(shares)? })
         }
         Err(error) => Err(error),
     }

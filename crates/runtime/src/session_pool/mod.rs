@@ -9,7 +9,9 @@
 mod filler;
 mod shelf;
 
-use crate::session::{Cancel, Catalogue, Client, ReadySession, Retry, Route, SessionError, Waiting, run_retrying};
+use crate::session::{
+    Cancel, Catalogue, Client, ReadySession, Retry, SessionError, SessionOutcome, Waiting, run_retrying,
+};
 use blindroute_protocol::Tensor;
 use shelf::{Next, Shelf};
 use std::collections::BTreeMap;
@@ -189,7 +191,7 @@ impl<C: Catalogue> SessionPool<C> {
     ///
     /// # Errors
     /// If a party fails in another way, or the inputs do not fit the request's program.
-    pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<Route, SessionError> {
+    pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<SessionOutcome, SessionError> {
         self.run_retrying(request, inputs, &Retry::NEVER, &|_| false)
     }
 
@@ -204,7 +206,7 @@ impl<C: Catalogue> SessionPool<C> {
         inputs: &[Tensor<f32>],
         retry: &Retry,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
-    ) -> Result<Route, SessionError> {
+    ) -> Result<SessionOutcome, SessionError> {
         let (ready, relieve) = (|| self.shelved(request), || self.give_up_one(request));
         run_retrying(&self.shared.client, (request, inputs), retry, go_on, &ready, &relieve)
     }

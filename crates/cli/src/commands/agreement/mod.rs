@@ -3,21 +3,19 @@
 mod journal;
 mod report;
 
-use super::bench::cosine;
-use super::bundle_import::{check_out, print};
 use super::eval::{check_names, check_pool, parse_split};
-use super::route::clean_up_on_signals;
 use super::train::load;
-use crate::{bundles, terminal};
 use anyhow::{Context, bail};
-use blindroute_lab::ClearEmbedder;
+use blindroute_bench::cosine;
+use blindroute_console::files::{check_out, print};
+use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::data::{Dataset, Split};
-use blindroute_lab::embedder::embed_all;
+use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::lambdas;
-use blindroute_placement::{PlacementError, PrivateRouter, Programs, TaskBatch, check_lambda, choice};
+use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{Task, head_inputs, split_output, stack_inputs};
+use blindroute_routing::program::{Measurement, Task, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
 use indicatif::ProgressStyle;
@@ -28,8 +26,8 @@ use std::path::PathBuf;
 /// Route a data set's prompts by a dealer and two servers of its own, and compare with the clear interpreter.
 ///
 /// Each prompt is routed in full by each router at its default weight of cost; for the areas under the curves, its embedding is
-/// made under MPC too, and the head chooses from it under MPC with every weight of cost of the curve up to 15, the
-/// most that a router takes.
+/// made under MPC too, and the router's rule chooses from it under MPC with every weight of cost of the curve up to 15, the
+/// largest that a router takes.
 #[derive(Args, Debug)]
 pub(crate) struct AgreementArgs {
     /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
@@ -44,10 +42,10 @@ pub(crate) struct AgreementArgs {
     /// A router to look at; may be given several times [default: all].
     #[arg(long, value_name = "NAME")]
     router: Vec<String>,
-    /// Only every N-th prompt.
+    /// Use only every N-th prompt.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
-    /// Keep each prompt's choices in this file, by id, and go on from it.
+    /// Keep each prompt's choices in this file, by id, and continue from it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Print one JSON object.
@@ -120,9 +118,11 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
     let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
 
-    clean_up_on_signals()?;
-    let programs = Programs { executable: std::env::current_exe().context("this program's own path")?, scene: None };
-    let router = PrivateRouter::with_children(&work.bundle, &programs, &|step| bar.set_message(step.to_owned()))?;
+    signals::clean_up()?;
+    let executable = std::env::current_exe().context("this program's own path")?;
+    // It compares embeddings too, of a bundle that is here in the clear.
+    let children = ChildOptions::new(executable).dangerously_serve_measurements();
+    let router = PrivateRouter::with_children(&work.bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     bar.reset();
     bar.set_message("routing privately");
     for (index, text) in work.texts().enumerate() {
@@ -143,19 +143,20 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
     let tokens = router.tokens(text)?;
     let bucket = tokens.bucket();
     let inputs = || router.encoder_inputs(&tokens.ids, bucket);
-    let embedded = router.private(Task::Embed { bucket }, &inputs()?.tensors)?;
+    let embedded = router.private(router.request(Measurement::Embed { bucket }, 1)?, &inputs()?.tensors)?;
     let values = embedded.output.values.concat();
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column] as f32);
     let mut routers = Vec::new();
     for &index in &work.routers {
         let grid = work.grid(index);
-        let whole = router.private(Task::Route { router: index, bucket }, &inputs()?.with_lambda(grid[0]))?;
+        let route = router.request(Task::Route { router: index, bucket }, 1)?;
+        let whole = router.private(route, &inputs()?.with_lambda(grid[0]))?;
         let task = Task::Head { router: index };
         let mut head = Vec::with_capacity(grid.len());
         for lambdas in grid.chunks(task.most_prompts()) {
             let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&embedding, *lambda)).collect();
             let batch = inputs.len();
-            let found = router.private(TaskBatch { task, batch }, &stack_inputs(&inputs)?)?;
+            let found = router.private(router.request(task, batch)?, &stack_inputs(&inputs)?)?;
             for output in split_output(&found.output, batch)? {
                 head.push(choice(&output)?);
             }

@@ -96,25 +96,31 @@ pub struct ImportedEncoder {
     pub notes: Vec<String>,
 }
 
-pub(super) fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
-    let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
-    let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;
-    let mut weights = Weights::open(published.weights)?;
-    if weights.layers() != encoder.layers {
-        return Err(ImportError::Layers { found: weights.layers(), expected: encoder.layers });
+impl Bundle {
+    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
+    ///
+    /// # Errors
+    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
+    pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
+        let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
+        let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;
+        let mut weights = Weights::open(published.weights)?;
+        if weights.layers() != encoder.layers {
+            return Err(ImportError::Layers { found: weights.layers(), expected: encoder.layers });
+        }
+        let (embedding, layers) = tensors(&mut weights, &encoder, positions, options.precision)?;
+        let leftovers = weights.leftovers()?;
+        let bundle = Bundle::new(BundleParts {
+            tokenizer,
+            encoder,
+            embedding,
+            layers,
+            models: Vec::new(),
+            routers: Vec::new(),
+            origin: options.origin.clone(),
+        })?;
+        Ok(ImportedEncoder { bundle, leftovers, notes })
     }
-    let (embedding, layers) = tensors(&mut weights, &encoder, positions, options.precision)?;
-    let leftovers = weights.leftovers()?;
-    let bundle = Bundle::new(BundleParts {
-        tokenizer,
-        encoder,
-        embedding,
-        layers,
-        models: Vec::new(),
-        routers: Vec::new(),
-        origin: options.origin.clone(),
-    })?;
-    Ok(ImportedEncoder { bundle, leftovers, notes })
 }
 
 fn tensors(

@@ -1,0 +1,92 @@
+//! Dealer and servers as child processes.
+
+use crate::error::PlacementError;
+use crate::loopback::Settings;
+use blindroute_runtime::{ChildProcess, ChildSpec, Role, Scene};
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a child may take to start: it reads its share.
+const START: Duration = Duration::from_secs(60);
+
+/// How to start dealer and servers as child processes.
+#[derive(Clone, Debug)]
+pub struct ChildOptions {
+    executable: PathBuf,
+    pub(crate) settings: Settings,
+}
+
+impl ChildOptions {
+    /// Children of this program, which has the commands `server` and `dealer` of `blindroute`. The servers refuse
+    /// measurements.
+    pub fn new(executable: impl Into<PathBuf>) -> Self {
+        Self { executable: executable.into(), settings: Settings::default() }
+    }
+
+    /// The same with emulated links between all parties, for benchmarks.
+    #[must_use]
+    pub fn in_scene(self, scene: Option<Scene>) -> Self {
+        Self { settings: Settings { scene, ..self.settings }, ..self }
+    }
+
+    /// The same with servers that serve the measurements `embed` and `select`, for benchmarks: whoever may ask for
+    /// embeddings can copy a secret encoder. The children listen on loopback only, and their certificates are this
+    /// process's.
+    #[must_use]
+    pub fn dangerously_serve_measurements(self) -> Self {
+        Self { settings: Settings { measurements: true, ..self.settings }, ..self }
+    }
+
+    /// Starts the child of this role.
+    pub(crate) fn spawn(&self, role: Role, config: &Path) -> Result<(ChildProcess, SocketAddr), PlacementError> {
+        let mut arguments: Vec<OsString> = match role.party() {
+            Some(party) => vec!["server".into(), "--party".into(), party.to_string().into()],
+            None => vec!["dealer".into()],
+        };
+        arguments.extend(["--config".into(), config.into()]);
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            // Whoever wants to see everything wants the children's logs too; they come through this process's.
+            arguments.push("-vv".into());
+        }
+        let spec = ChildSpec { role, executable: self.executable.clone(), arguments };
+        Ok(ChildProcess::spawn(&spec, START)?)
+    }
+}
+
+/// Three running child processes: server 0, server 1 and the dealer. They end when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Children(Mutex<[ChildProcess; 3]>);
+
+impl From<[ChildProcess; 3]> for Children {
+    fn from(children: [ChildProcess; 3]) -> Self {
+        Self(Mutex::new(children))
+    }
+}
+
+impl Children {
+    /// Fails with the child's last words if one has ended, or does within `grace`: a dying process closes its connections a
+    /// moment before it can be seen to have ended.
+    pub(crate) fn check(&self, grace: Duration) -> Result<(), PlacementError> {
+        let until = Instant::now() + grace;
+        loop {
+            for child in self.lock().iter_mut() {
+                child.check()?;
+            }
+            if Instant::now() >= until {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn processes(&self) -> [u32; 3] {
+        self.lock().each_ref().map(ChildProcess::process)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, [ChildProcess; 3]> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

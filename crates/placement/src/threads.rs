@@ -1,0 +1,45 @@
+//! Dealer and servers as threads of this process.
+
+use crate::error::PlacementError;
+use crate::host::{Host, HostError};
+use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
+use blindroute_runtime::{Role, Shutdown};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+/// A party that runs on a thread. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct PartyThread {
+    shutdown: Shutdown,
+    thread: Option<JoinHandle<Result<(), HostError>>>,
+}
+
+impl PartyThread {
+    /// Starts the party of this role, and says where it listens.
+    pub(crate) fn start(role: Role, config: &Path) -> Result<(Self, SocketAddr), PlacementError> {
+        let host = if role == Role::Dealer {
+            Host::dealer(&DealerConfig::load(config)?.config)?
+        } else {
+            Host::server(&ServerConfig::load(config)?.config)?
+        };
+        let (address, shutdown) = (host.address(), Shutdown::new());
+        let told = shutdown.clone();
+        let run = move || host.run(&told);
+        let thread = std::thread::Builder::new().name(role.to_string()).spawn(run).map_err(PlacementError::Thread)?;
+        Ok((Self { shutdown, thread: Some(thread) }, address))
+    }
+}
+
+impl Drop for PartyThread {
+    fn drop(&mut self) {
+        self.shutdown.trigger("its router was dropped");
+        if let Some(thread) = self.thread.take() {
+            match thread.join() {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, "a party ended with an error"),
+                Err(_) => tracing::error!("internal error: a party's thread panicked; please report it"),
+            }
+        }
+    }
+}

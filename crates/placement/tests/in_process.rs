@@ -1,0 +1,62 @@
+//! A router whose dealer and servers are threads of this process.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use blindroute_placement::{
+    Measurement, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, UnknownText, default_bundle,
+};
+use blindroute_routing::bundle::Bundle;
+use blindroute_routing::program::SelectMethod;
+use std::time::{Duration, Instant};
+
+fn small_bundle() -> Bundle {
+    let mut parts = default_bundle().unwrap().into_parts();
+    parts.layers.truncate(1);
+    parts.encoder.layers = 1;
+    Bundle::new(parts).unwrap()
+}
+
+/// Threads of this process that are a party, or serve one's connection.
+fn party_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("comm")).ok());
+    names.filter(|name| ["server", "dealer", "call-"].iter().any(|party| name.starts_with(party))).count()
+}
+
+#[test]
+fn every_placement_answers_alike_and_all_threads_end_with_the_router() {
+    let router = PrivateRouter::in_process(&small_bundle()).unwrap();
+    let prompts = ["What is the capital of France?", "Sort a list in Rust.", ""];
+    let options = |placement| RouteOptions::default().with_placement(placement);
+    let clear = router.route(prompts[0], &options(Placement::Local)).unwrap();
+    for placement in [Placement::Full, Placement::Head] {
+        let answers = router.route_batch(&prompts, &options(placement)).unwrap();
+        let first = answers[0].as_ref().unwrap();
+        assert_eq!((&first.model, first.placement, first.batch), (&clear.model, placement, 2));
+        assert!(first.openings > 0 && answers[1].is_ok());
+        assert!(matches!(answers[2], Err(PlacementError::Tokenizer(_))), "{:?}", answers[2]);
+    }
+    // The default is placement `full`.
+    assert_eq!(router.route(prompts[0], &RouteOptions::default()).unwrap().bucket, Some(32));
+    let unknown = UnknownText { share: 0.5, model: router.public().models[3].name.clone() };
+    let report = router.route("ประเทศไทยมีกี่จังหวัด", &RouteOptions::default().with_unknown_text(unknown.clone())).unwrap();
+    assert!(report.model == unknown.model && report.by_unknown_text && report.openings > 0);
+    // The servers refuse measurements, and say how to allow them.
+    let select = Measurement::Select { candidates: 9, keep: 2, method: SelectMethod::default() };
+    for measurement in [Measurement::Embed { bucket: 32 }, select] {
+        let inputs = match measurement {
+            Measurement::Embed { bucket } => {
+                router.encoder_inputs(&router.tokens(prompts[0]).unwrap().ids, bucket).unwrap().tensors
+            }
+            _ => vec![blindroute_protocol::Tensor::new(blindroute_protocol::Shape::row(9), vec![0.5; 9]); 2],
+        };
+        let refusal = router.private(SessionRequest::new(measurement), &inputs).unwrap_err().to_string();
+        assert!(refusal.contains("measurements = true"), "{refusal}");
+    }
+    assert!(party_threads() >= 3);
+    drop(router);
+    let until = Instant::now() + Duration::from_secs(20);
+    while party_threads() > 0 && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(party_threads(), 0);
+}

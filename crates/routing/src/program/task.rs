@@ -1,0 +1,116 @@
+//! What a session can run: a router's task, or a measurement.
+
+use super::select::SelectMethod;
+use serde::{Deserialize, Serialize};
+
+/// Where encoder and rule run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Both on the client, in the clear: the router is public.
+    Local,
+    /// The encoder on the client, the rule under MPC.
+    Head,
+    /// Both under MPC.
+    #[default]
+    Full,
+}
+
+/// What a router does under MPC. Its answer is the choice of a model, and nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum Task {
+    /// From tokens to the one-hot choice of the router of this index: the placement `full`.
+    Route {
+        /// The router.
+        router: usize,
+        /// Tokens, padding included.
+        bucket: usize,
+    },
+    /// From an embedding to the one-hot choice of the router of this index: the placement `head`.
+    Head {
+        /// The router.
+        router: usize,
+    },
+}
+
+/// Parts of a router on their own, for benchmarks and comparisons with plain code. Servers refuse them unless their
+/// operators opt in: embeddings tell what a secret encoder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "task", rename_all = "lowercase")]
+pub enum Measurement {
+    /// From given similarities and scores to the one-hot choice of CSCR's rule.
+    Select {
+        /// Candidates.
+        candidates: usize,
+        /// How many survive the search.
+        keep: usize,
+        /// How the search works.
+        #[serde(default)]
+        method: SelectMethod,
+    },
+    /// From tokens to their embedding.
+    Embed {
+        /// Tokens, padding included.
+        bucket: usize,
+    },
+}
+
+/// A task or a measurement. On the wire it is an object whose `task` is `route`, `head`, `select` or `embed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "expected a task `route` or `head`, or a measurement `select` or `embed`, with its fields"
+)]
+pub enum Work {
+    /// A router's task.
+    Task(Task),
+    /// A measurement.
+    Measurement(Measurement),
+}
+
+/// The most prompts in a batch.
+const MOST_PROMPTS: usize = 64;
+/// The most tokens in a batch, padding included: sixteen prompts of the largest bucket. A session's memory grows with them.
+const MOST_TOKENS: usize = 4096;
+
+impl Work {
+    /// The most prompts that one program for this takes.
+    #[must_use]
+    pub fn most_prompts(self) -> usize {
+        match self {
+            Self::Task(task) => task.most_prompts(),
+            Self::Measurement(Measurement::Embed { bucket }) => prompts_of(bucket),
+            // Only the search of the routers takes batches.
+            Self::Measurement(Measurement::Select { .. }) => 1,
+        }
+    }
+}
+
+impl Task {
+    /// The most prompts that one program for this task takes.
+    #[must_use]
+    pub fn most_prompts(self) -> usize {
+        match self {
+            Self::Head { .. } => MOST_PROMPTS,
+            Self::Route { bucket, .. } => prompts_of(bucket),
+        }
+    }
+}
+
+/// The most prompts of this bucket that one program takes.
+fn prompts_of(bucket: usize) -> usize {
+    MOST_PROMPTS.min(MOST_TOKENS / bucket.max(1))
+}
+
+impl From<Task> for Work {
+    fn from(task: Task) -> Self {
+        Self::Task(task)
+    }
+}
+
+impl From<Measurement> for Work {
+    fn from(measurement: Measurement) -> Self {
+        Self::Measurement(measurement)
+    }
+}
