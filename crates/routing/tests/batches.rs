@@ -162,7 +162,8 @@ fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
     for task in tasks {
         for tuning in Tuning::ALL {
             let one = cost(&plan, task, tuning, 1);
-            // Words are padded to bytes and bits to 64: 64 prompts fill them, so a 64th of theirs is one without padding.
+            // Words are padded to bytes and bits to 64: 64 prompts fill them, so a 64th of theirs is one without
+            // padding.
             let all = cost(&plan, task, tuning, 64);
             for batch in [2, 3, 4, 7, 64] {
                 let several = cost(&plan, task, tuning, batch);

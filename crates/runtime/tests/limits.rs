@@ -1,5 +1,5 @@
-//! What one client may take of a deployment, and what is left to others. Clients are told apart by address, and Linux has
-//! more than one on loopback.
+//! What one client may take of a deployment, and what is left to others. Clients are told apart by address, and Linux
+//! has more than one on loopback.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
