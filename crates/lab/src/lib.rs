@@ -35,3 +35,7 @@ pub mod data;
 pub mod encoders;
 pub mod evaluation;
 pub mod routers;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
