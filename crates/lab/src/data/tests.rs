@@ -61,7 +61,7 @@ fn each_fault_names_its_file_line_and_remedy() {
         (load(MODELS, PROMPTS, "id,small\na,1\nb,1\nc,1\n"), "there is no column \"big, large\""),
         (load(MODELS, PROMPTS, "id,small,small,\"big, large\"\n"), "there are two columns \"small\""),
         (outcomes("0.5", "NaN"), "outcomes.csv, line 2: the score of \"big, large\" is NaN"),
-        (outcomes("0.5", "1.5"), "it must be a number from 0 to 1"),
+        (outcomes("0.5", "1.5"), "expected a number from 0 to 1"),
         (outcomes("0.5", ""), "is missing, expected a number from 0 to 1; `blindroute data check` lists all"),
         (outcomes("0.5,0", "0.5"), "line 2: the row has 2 fields, the header 3"),
         (outcomes("0.5", "Why?"), "the score of \"big, large\" is not a number"),

@@ -106,8 +106,8 @@ fn each_fault_names_its_file_line_and_remedy() {
     with("mmlu.1,", "mmlu.0,", "line 3: the sample_id \"mmlu.0\" is repeated");
     with("mmlu.1,", ",", "line 3: the sample_id or the prompt is empty");
     with("oracle_model_to_route_to", "gpt-4", "the column \"gpt-4\" needs a column \"gpt-4|total_cost\"");
-    with("claude-v1,org", "claude-v2,org", "the column \"claude-v2\" has no column");
-    with("org/small|total_cost", "gone|total_cost", "the column \"org/small\" has no column");
+    with("claude-v1,org", "claude-v2,org", "the column \"claude-v2\" needs a column");
+    with("org/small|total_cost", "gone|total_cost", "the column \"org/small\" needs a column");
     with("claude-v1|model_response", "claude-v1|total_cost", "there are two columns \"claude-v1|total_cost\"");
     with("eval_name", "task", "there is no column \"eval_name\"; it needs sample_id, prompt, eval_name");
     with("['A'],0.5,0,", "['A'],0.5,", "line 2: the row has 8 fields, the header 9");
