@@ -86,7 +86,7 @@ fn each_fault_names_its_file_line_and_remedy() {
     with("itwgpt4/2", "itwgpt4/1", "line 3: the id \"itwgpt4/1\" is repeated");
     with("itwgpt4/2", "itwgpt4\\u002f1", "line 3: the id \"itwgpt4/1\" is repeated");
     with("-3.5", "null", "1 of 4 prompts lack the score of a model, most often of \"vicuna-13b-1.1\"");
-    with("koala-7B-HF", "koala", "4 of 4 prompts lack some model's score");
+    with("koala-7B-HF", "koala", "4 of 4 prompts lack the score of a model");
     refused(case(""), "the split train has no prompt");
     refused(case(&train().replace("a secret question", "")), "line 3: instruction and input are empty");
     let same = line("a/1", "", ["-2", "-2", "-2"]);
