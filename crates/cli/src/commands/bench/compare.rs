@@ -21,6 +21,9 @@ pub(crate) struct BenchCompareArgs {
     /// How many times its last ratio to the clear interpreter a time may be
     #[arg(long, value_name = "FACTOR", default_value_t = 1.3, value_parser = tolerance)]
     tolerance: f64,
+    /// Compare openings and bytes only, and fail on any difference: they are the same on every machine
+    #[arg(long, conflicts_with = "tolerance")]
+    counts: bool,
     /// Print one JSON object a line
     #[arg(long)]
     json: bool,
@@ -66,9 +69,12 @@ pub(super) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
     }
     let mut worse = 0;
     let mut compared = 0;
+    let tolerance = (!args.counts).then_some(args.tolerance);
     let mut compare = |now: &Record| {
-        let comparison = Comparison::of(last(&record, now), now, args.tolerance);
+        let comparison = Comparison::of(last(&record, now), now, tolerance);
+        // A record that is beaten in its counts is out of date.
         worse += usize::from(comparison.verdict == Verdict::Worse);
+        worse += usize::from(comparison.verdict == Verdict::Better && args.counts);
         compared += usize::from(comparison.verdict != Verdict::New);
         print(args.json, &comparison, &comparison.line())
     };
@@ -80,6 +86,13 @@ pub(super) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
             let later = |at: usize| fresh[at + 1..].iter().any(|record| record.same_subject(&fresh[at]));
             fresh.iter().enumerate().filter(|(at, _)| !later(*at)).try_for_each(|(_, record)| compare(record))?;
         }
+    }
+    if worse > 0 && args.counts {
+        anyhow::bail!(
+            "{worse} of {compared} measurements have other openings or bytes than {}; if the change is meant, record it \
+             with `blindroute bench record`",
+            args.record.display()
+        );
     }
     if worse > 0 {
         anyhow::bail!(
@@ -104,7 +117,8 @@ fn last<'a>(record: &'a [Record], of: &Record) -> Option<&'a Record> {
 }
 
 impl Comparison {
-    fn of(then: Option<&Record>, now: &Record, tolerance: f64) -> Self {
+    /// Without a tolerance, times are not compared.
+    fn of(then: Option<&Record>, now: &Record, tolerance: Option<f64>) -> Self {
         let (mut worse, mut better) = (Vec::new(), Vec::new());
         let mut times = [None; 2];
         let mut same_machine = false;
@@ -119,6 +133,7 @@ impl Comparison {
                 // A network's delay is the same on a faster machine, where its ratio to the clear interpreter grows: in a
                 // scene, milliseconds have to say the same as ratios.
                 let other = if now.scene == "loopback" { factor } else { now_ms / then_ms };
+                let Some(tolerance) = tolerance else { continue };
                 let over = now_ms - tolerance * then_ratio * now.clear_ms;
                 if factor.min(other) > tolerance && over > NOISE {
                     worse.push(format!("{what} {factor:.2} times its ratio"));
@@ -200,7 +215,7 @@ mod tests {
     fn verdict(change: impl Fn(&mut Record)) -> (Verdict, Vec<String>) {
         let mut now = sample();
         change(&mut now);
-        let comparison = Comparison::of(Some(&sample()), &now, 1.3);
+        let comparison = Comparison::of(Some(&sample()), &now, Some(1.3));
         assert!(!comparison.line().contains("  \n"));
         (comparison.verdict, comparison.reasons)
     }
@@ -225,7 +240,7 @@ mod tests {
             let offline_ms = sample().offline_ratio * clear_ms;
             Record { online_ms, clear_ms, online_ratio, offline_ms, scene, ..sample() }
         };
-        let verdict = |then: Record, now: Record| Comparison::of(Some(&then), &now, 1.3).verdict;
+        let verdict = |then: Record, now: Record| Comparison::of(Some(&then), &now, Some(1.3)).verdict;
         assert_eq!(verdict(with(1.0, 0.03, "loopback"), with(2.0, 0.03, "loopback")), Verdict::Same);
         assert_eq!(verdict(with(1.0, 0.03, "loopback"), with(3.0, 0.03, "loopback")), Verdict::Worse);
         // The machine is twice as fast, the network is not.
@@ -244,16 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn without_a_tolerance_only_counts_are_compared() {
+        let compare = |now: Record| Comparison::of(Some(&sample()), &now, None);
+        let slow = compare(Record { online_ratio: 99.0, online_ms: 9999.0, ..sample() });
+        assert_eq!((slow.verdict, slow.reasons), (Verdict::Same, Vec::new()));
+        assert_eq!(compare(Record { openings: 145, ..sample() }).verdict, Verdict::Worse);
+        assert_eq!(compare(Record { openings: 143, ..sample() }).verdict, Verdict::Better);
+    }
+
+    #[test]
     fn the_last_of_the_same_subject_counts() {
         let other = Record { scene: "wan".to_owned(), ..sample() };
         let old = Record { openings: 1, ..sample() };
         let record = [old, sample(), other.clone()];
         assert_eq!(last(&record, &sample()).unwrap().openings, 144);
         assert_eq!(last(&record, &Record { tokens: Some(64), ..sample() }), None);
-        let new = Comparison::of(None, &other, 1.3);
+        let new = Comparison::of(None, &other, Some(1.3));
         assert!(new.verdict == Verdict::New && new.line().contains("new"));
         let elsewhere = Record { machine: "Another".to_owned(), ..sample() };
-        assert!(Comparison::of(Some(&elsewhere), &sample(), 1.3).line().contains("another machine: Another"));
+        assert!(Comparison::of(Some(&elsewhere), &sample(), Some(1.3)).line().contains("another machine: Another"));
     }
 
     #[test]
