@@ -91,7 +91,7 @@ fn imports_say_what_they_left_out_and_where_to_go() {
     let expected = format!(
         "{out}: 3 train, 1 valid and 2 test prompts, 3 models, costs in parameters, billions\n\
          1 scores are the mean of several values for one prompt and model\n\
-         1 prompts lacked some model's score and are left out\nnext: blindroute data check --data {out}\n"
+         1 prompts lack a model's score and are left out\nnext: blindroute data check --data {out}\n"
     );
     assert_eq!((ran.stdout, ran.code), (expected, Some(0)));
 }

@@ -11,6 +11,7 @@ mod catalogue;
 mod deployment;
 mod error;
 mod home;
+pub mod host;
 mod patience;
 mod ready;
 mod report;

@@ -191,6 +191,9 @@ fn header<'a, H: Deserialize<'a>>(bytes: &'a [u8]) -> Result<H, BundleError> {
 }
 
 impl PublicPart {
+    /// The kind of its file's container.
+    pub const KIND: &str = PUBLIC_KIND;
+
     /// Reads the public part from the bytes of its file.
     ///
     /// # Errors
@@ -269,6 +272,9 @@ impl std::fmt::Debug for ShareFile {
 }
 
 impl ShareFile {
+    /// The kind of its file's container.
+    pub const KIND: &str = SHARE_KIND;
+
     /// Reads a share from the bytes of its file. There is no way to read one without saying which it must be: a file
     /// may have been replaced since it was last read.
     ///

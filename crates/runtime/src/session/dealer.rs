@@ -80,7 +80,8 @@ impl<C: Catalogue> DealerService<C> {
     /// The error that ended the session. The servers have been told.
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
         let mut link = connection.link;
-        let request: MaterialRequest = link.receive_message()?;
+        // A caller that leaves without a request only asked whether this dealer answers.
+        let Some(request) = link.receive_message_or_end::<MaterialRequest>()? else { return Ok(()) };
         let party = if link.peer() == Role::Server1 { 1 } else { 0 };
         if request.party != party {
             return tell(&mut link, Some(request.session), SessionError::SameShare(request.party));

@@ -43,7 +43,8 @@ impl Lanes {
     /// # Errors
     /// If the message cannot be received, or nobody took the lane; server 1 is told.
     pub(super) fn offer(&self, mut link: Link) -> Result<(), SessionError> {
-        let open: SessionOpen = link.receive_message()?;
+        // A caller that leaves at once only asked whether this server answers.
+        let Some(open) = link.receive_message_or_end::<SessionOpen>()? else { return Ok(()) };
         let session = open.session;
         let offered = self.waiting.offer_and_wait(LaneKey(session, open.lane), (link, open));
         offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), error.into()))

@@ -27,7 +27,7 @@ struct Cosines {
     least: f64,
 }
 
-/// Of one router.
+/// The comparison of one router.
 #[derive(Debug, Serialize)]
 struct RouterAgreement {
     router: String,
@@ -48,7 +48,7 @@ struct RouterAgreement {
 /// A lead that is close, see [`rule::lead`].
 const CLOSE: f32 = 0.001;
 
-/// One side's worth.
+/// Cost and quality of one side.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Side {
     /// With the router's own weight of cost.

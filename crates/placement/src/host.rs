@@ -1,0 +1,275 @@
+//! Hosting a party: a program, or a thread of one, that is a server or the dealer.
+//!
+//! A [`Host`] is a party that has read its files and listens. It leaves the process alone: it handles no signal, writes to no
+//! standard stream and keeps nothing global. Whoever runs it gives it a [`Shutdown`] to end it by, so several hosts can run
+//! as threads of one process. [`Host::server`] and [`Host::dealer`] take a configuration; [`Host::server_of`] and
+//! [`Host::dealer_of`] take parts that are already loaded, such as certificates and shares that lie in memory.
+
+use crate::catalogue::BundleCatalogue;
+use blindroute_protocol::{Party, WeightShares};
+use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
+use blindroute_runtime::config::{DealerConfig, IdentityConfig, NetworkConfig, ServerConfig};
+use blindroute_runtime::session::MATERIAL_BUDGET;
+use blindroute_runtime::{
+    Connection, DealerService, Endpoint, IdentityError, Ledger, LedgerError, Role, ServerOptions, ServerService,
+    Service, ServiceError, ServiceOptions, SessionError, SharesError, Shutdown,
+};
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Why a party cannot be hosted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The public part cannot be used.
+    #[error("public part {}: {source}", path.display())]
+    PublicPart {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
+    /// The server's share cannot be used.
+    #[error("share {}: {source}", path.display())]
+    Share {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
+    /// The share is not of the public part's weights.
+    #[error("the share file: {0}")]
+    Weights(#[from] blindroute_protocol::Error),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The service cannot listen, or cannot say that it does.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+/// Where a party listens, as whom, and how much it takes on.
+#[derive(Clone, Debug)]
+pub struct Listen {
+    /// "host:port"; port 0 takes a free one.
+    pub address: String,
+    /// The party's certificates. The role in them decides who may call.
+    pub endpoint: Endpoint,
+    /// Its limits. The allowed callers are set by the [`Host`].
+    pub limits: ServiceOptions,
+}
+
+/// What a server consists of.
+pub struct ServerParts<'a> {
+    /// The public part of the split bundle.
+    pub public: &'a PublicPart,
+    /// Reads this server's weight shares. It is called for each set-up of the weights, so that the packed weights are the only
+    /// copy held, and must refuse shares that are not those of the public part (see [`ShareFile`]).
+    pub shares: Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>,
+    /// Which sessions were entered before.
+    pub ledger: Ledger,
+    /// Where the dealer and the other server are.
+    pub options: ServerOptions,
+    /// Whether the measurements `embed` and `select` are served. Who may ask for embeddings can copy a secret encoder.
+    pub measurements: bool,
+}
+
+impl std::fmt::Debug for ServerParts<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerParts").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// Answers one connection.
+type Handler = Box<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>;
+
+/// A server or a dealer that listens and answers nobody yet.
+pub struct Host {
+    service: Service,
+    handler: Handler,
+    /// To begin with, beside the first calls.
+    warm_up: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl std::fmt::Debug for Host {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Host").field("service", &self.service).finish_non_exhaustive()
+    }
+}
+
+impl Host {
+    /// A server with the files and limits of its configuration.
+    ///
+    /// # Errors
+    /// The public part, share, certificates or ledger cannot be used, or the address cannot be listened on.
+    pub fn server(config: &ServerConfig) -> Result<Self, HostError> {
+        let public = public_part(&config.bundle)?;
+        let party = if config.role() == Role::Server0 { Party::Zero } else { Party::One };
+        let expected = public.expected_share(party);
+        let (share, file) = ShareFile::hold(&config.share, &expected)
+            .map_err(|source| HostError::Share { path: config.share.clone(), source })?;
+        let endpoint = endpoint(config.role(), &config.identity, config.network)?;
+        let ledger = Ledger::open(&config.state)?;
+        let specs = public.plan.weights();
+        share.weights(&specs)?;
+        // The file is read again for each set-up of the weights: the packed weights are the only copy held. It is the file
+        // that was checked here, whatever its name stands for by then (the parent of a child removes the name after the
+        // start), and it is compared each time, for it may have been written to.
+        drop(share);
+        let path = config.share.clone();
+        let shares = Box::new(move || Ok(read_again(&path, &file, &expected)?.weights(&specs)?));
+        let timeouts = config.timeouts.timeouts();
+        let options = ServerOptions {
+            dealer: config.dealer.clone(),
+            peer: config.peer.clone(),
+            timeouts,
+            budget: MATERIAL_BUDGET,
+        };
+        let mut limits = ServiceOptions::new(&[]);
+        limits.max_sessions = config.max_sessions;
+        limits.max_sessions_per_client = config.sessions_per_client();
+        limits.max_handshakes = config.max_handshakes;
+        limits.timeouts = timeouts;
+        if config.exit_with_parent {
+            serve_parent_only(&mut limits);
+        }
+        let parts = ServerParts { public: &public, shares, ledger, options, measurements: config.measurements };
+        Self::server_of(parts, Listen { address: config.listen.clone(), endpoint, limits })
+    }
+
+    /// The server of these parts. Its position is that of the certificates' role.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn server_of(parts: ServerParts<'_>, listen: Listen) -> Result<Self, HostError> {
+        let ServerParts { public, shares, ledger, options, measurements } = parts;
+        let (party, callers): (_, &[Role]) = match listen.endpoint.role() {
+            Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
+            _ => (Party::One, &[Role::Client]),
+        };
+        let catalogue = Arc::new(BundleCatalogue::of(public).with_measurements(measurements));
+        let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
+        let service = listen.bind(callers)?;
+        Ok(Self { service, handler: Box::new(move |connection| server.handle(connection)), warm_up: None })
+    }
+
+    /// The dealer with the files and limits of its configuration.
+    ///
+    /// # Errors
+    /// The public part, certificates or ledger cannot be used, or the address cannot be listened on.
+    pub fn dealer(config: &DealerConfig) -> Result<Self, HostError> {
+        let public = public_part(&config.bundle)?;
+        let endpoint = endpoint(Role::Dealer, &config.identity, config.network)?;
+        let ledger = Ledger::open(&config.state)?;
+        let mut limits = ServiceOptions::new(&[]);
+        limits.max_sessions = config.max_sessions;
+        // Only servers call.
+        limits.max_sessions_per_client = config.max_sessions;
+        limits.max_handshakes = config.max_handshakes;
+        limits.timeouts = config.timeouts.timeouts();
+        if config.exit_with_parent {
+            serve_parent_only(&mut limits);
+        }
+        Self::dealer_of(&public, ledger, Listen { address: config.listen.clone(), endpoint, limits })
+    }
+
+    /// The dealer of these parts.
+    ///
+    /// # Errors
+    /// The address cannot be listened on.
+    pub fn dealer_of(public: &PublicPart, ledger: Ledger, listen: Listen) -> Result<Self, HostError> {
+        let catalogue = Arc::new(BundleCatalogue::of(public));
+        let dealer = Arc::new(DealerService::new(catalogue, ledger, listen.limits.timeouts.stall));
+        let service = listen.bind(&[Role::Server0, Role::Server1])?;
+        let warming = Arc::clone(&dealer);
+        let warm_up = move || {
+            if let Err(error) = warming.warm_up() {
+                tracing::warn!(%error, "the mask of the weights could not be made yet; the first session makes it");
+            }
+        };
+        let handler: Handler = Box::new(move |connection| dealer.handle(connection));
+        Ok(Self { service, handler, warm_up: Some(Box::new(warm_up)) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.service.address()
+    }
+
+    /// Writes the line by which a parent process learns the address: `{"listening":"127.0.0.1:4000","role":"server0"}`.
+    ///
+    /// # Errors
+    /// The writer failed.
+    pub fn announce(&self, out: impl Write) -> Result<(), HostError> {
+        Ok(self.service.announce(out)?)
+    }
+
+    /// Answers calls until `shutdown` is triggered, then waits for running sessions up to the grace period of its limits.
+    ///
+    /// # Errors
+    /// The service failed.
+    pub fn run(self, shutdown: &Shutdown) -> Result<(), HostError> {
+        if let Some(warm_up) = self.warm_up {
+            std::thread::spawn(warm_up);
+        }
+        Ok(self.service.run(shutdown, self.handler)?)
+    }
+}
+
+impl Listen {
+    fn bind(mut self, callers: &[Role]) -> Result<Service, ServiceError> {
+        self.limits.allowed = callers.to_vec();
+        Service::bind(&self.address, self.endpoint, self.limits)
+    }
+}
+
+/// The parent process is the only client: once it is gone, or stops the service, nobody waits for a session's end.
+fn serve_parent_only(limits: &mut ServiceOptions) {
+    limits.grace = Duration::ZERO;
+    limits.max_sessions_per_client = limits.max_sessions;
+}
+
+/// The certificates of a role, behind emulated links if the configuration has some, which is worth a warning.
+///
+/// # Errors
+/// The certificates cannot be used.
+pub fn endpoint(
+    role: Role,
+    identity: &IdentityConfig,
+    network: Option<NetworkConfig>,
+) -> Result<Endpoint, IdentityError> {
+    let scene = network.map(|network| network.scene());
+    if let Some(scene) = scene {
+        tracing::warn!(%role, %scene, "links are emulated, for measurements: everything waits longer");
+    }
+    Ok(Endpoint::load(role, &identity.files())?.in_scene(scene))
+}
+
+fn public_part(path: &Path) -> Result<PublicPart, HostError> {
+    PublicPart::open(path).map_err(|source| HostError::PublicPart { path: path.to_owned(), source })
+}
+
+/// The share as it was when this server started, or nothing. A file that was spoilt may have been put back under its name.
+fn read_again(path: &Path, file: &File, expected: &ExpectedShare) -> Result<ShareFile, SharesError> {
+    let read = ShareFile::read_from(file, expected);
+    let read = if read.is_err() && path.exists() { ShareFile::open(path, expected) } else { read };
+    read.map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        match error {
+            BundleError::OtherParty { .. } | BundleError::OtherSplit { .. } | BundleError::OtherShare { .. } => {
+                SharesError::Changed(format!(
+                    "{text}. Put the file back, or stop all parties and start them with one split"
+                ))
+            }
+            _ => SharesError::Unreadable(text),
+        }
+    })
+}
