@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use blindroute_console::files::print;
 use blindroute_placement::host::endpoint;
 use blindroute_runtime::config::{ClientConfig, Configuration, IdentityConfig, NetworkConfig, ServerConfig};
-use blindroute_runtime::{Endpoint, Kind, Link, LinkError, Role, Timeouts};
+use blindroute_runtime::{Endpoint, FrameKind, Link, LinkError, Role, Timeouts};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -138,12 +138,14 @@ fn call(party: Role, address: &str, endpoint: &Endpoint, timeouts: &Timeouts) ->
     let took = started.elapsed();
     // The caller's side of a TLS 1.3 handshake ends before the other side has seen the caller's certificate. A party that
     // refuses it, or has no room, says so within a round trip; one that accepts the call says nothing, and waits.
-    match link.await_message(took.max(REFUSAL), Kind::Failure) {
+    match link.await_message(took.max(REFUSAL), FrameKind::Failure) {
         Err(LinkError::TimedOut { .. }) => {
             link.close();
             Ok(took)
         }
         Err(error) => Err(error),
-        Ok(_) => Err(link.receive(Kind::ServerReady).err().unwrap_or(LinkError::Internal("an answer to no question"))),
+        Ok(_) => {
+            Err(link.receive(FrameKind::ServerReady).err().unwrap_or(LinkError::Internal("an answer to no question")))
+        }
     }
 }

@@ -57,7 +57,7 @@ fn choices(output: &Output, batch: usize) -> Vec<usize> {
 }
 
 #[test]
-fn a_batch_of_routes_chooses_what_each_route_chooses() {
+fn a_batch_of_routes_chooses_what_each_route_alone_chooses() {
     for (index, world) in variants().iter().enumerate() {
         for router in 0..3 {
             let (inputs, expected): (Vec<Inputs>, Vec<usize>) = prompts(world, router).into_iter().unzip();
@@ -91,7 +91,7 @@ fn a_batch_of_routes_chooses_what_each_route_chooses() {
 }
 
 #[test]
-fn a_batch_of_embeddings_has_one_a_prompt() {
+fn a_batch_of_embeddings_has_one_per_prompt() {
     for (index, world) in variants().iter().enumerate() {
         let task = Task::Embed { bucket: BUCKET };
         let inputs: Vec<Inputs> =
@@ -115,7 +115,7 @@ fn a_batch_of_embeddings_has_one_a_prompt() {
 }
 
 #[test]
-fn a_batch_of_heads_chooses_what_each_head_chooses() {
+fn a_batch_in_placement_head_chooses_what_each_prompt_alone_chooses() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     for (router, plan) in world.bundle.parts().routers.iter().enumerate() {
         let mut cases = Vec::new();
@@ -161,7 +161,8 @@ fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
     for task in tasks {
         for tuning in Tuning::ALL {
             let one = cost(&plan, task, tuning, 1);
-            // Words are padded to bytes and bits to 64: 64 prompts fill them, so a 64th of theirs is one without padding.
+            // Words are padded to bytes and bits to 64: 64 prompts fill them, so a 64th of theirs is one without
+            // padding.
             let all = cost(&plan, task, tuning, 64);
             for batch in [2, 3, 4, 7, 64] {
                 let several = cost(&plan, task, tuning, batch);

@@ -1,5 +1,5 @@
-//! The shipped encoders under MPC, parties in memory, on real prompts: the published weights in each program, and the default
-//! bundle's student.
+//! The shipped encoders under MPC, parties in memory, on real prompts: the published weights in each program, and the
+//! default bundle's student.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 

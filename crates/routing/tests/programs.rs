@@ -56,7 +56,7 @@ fn padding_and_bucket_make_no_difference() {
 }
 
 #[test]
-fn heads_choose_what_a_plain_search_chooses() {
+fn placement_head_chooses_what_a_plain_search_chooses() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     let mut checked = 0;
     for (index, router) in world.bundle.parts().routers.iter().enumerate() {
@@ -168,7 +168,7 @@ fn an_embedding_is_revealed_without_the_fraction_bits_of_its_products() {
 }
 
 #[test]
-fn heads_take_as_many_openings_as_their_documentation_says() {
+fn rules_take_as_many_openings_as_their_documentation_says() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     // The embedding's opening; in `direct` one for λ too, which the others open with theirs.
     for (router, openings) in [(0, 1 + 9), (1, 1 + 15), (2, 2 + 4)] {

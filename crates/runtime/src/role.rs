@@ -51,16 +51,6 @@ impl Role {
             Role::Client | Role::Dealer => None,
         }
     }
-
-    /// The server in a position.
-    #[must_use]
-    pub const fn server(party: u8) -> Option<Role> {
-        match party {
-            0 => Some(Role::Server0),
-            1 => Some(Role::Server1),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for Role {

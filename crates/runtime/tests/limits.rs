@@ -1,5 +1,5 @@
-//! What one client may take of a deployment, and what is left to others. Clients are told apart by address, and Linux has
-//! more than one on loopback.
+//! What one client may take of a deployment, and what is left to others. Clients are told apart by address, and Linux
+//! has more than one on loopback.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -42,7 +42,7 @@ fn case_50_eight_sessions_left_resting_and_idle_sockets_keep_no_other_client_out
 }
 
 #[test]
-fn case_50_who_holds_no_more_than_others_gives_no_way() {
+fn case_50_a_client_that_holds_no_more_than_others_loses_no_place() {
     let world = World::with_limits(PATIENT, |options| {
         (options.max_sessions, options.max_sessions_per_client) = (2, 2);
     });
@@ -84,7 +84,7 @@ fn case_50_sessions_that_one_client_never_completes_leave_places_to_others() {
 }
 
 #[test]
-fn case_50_idle_sockets_of_an_address_keep_not_even_that_address_out() {
+fn case_50_idle_sockets_of_an_address_do_not_keep_that_address_out() {
     let world = World::with_limits(PATIENT, |options| options.max_handshakes = 4);
     let idle: Vec<_> =
         (0..72).flat_map(|_| [0, 1, 2].map(|index| TcpStream::connect(world.address(index)).unwrap())).collect();

@@ -120,7 +120,7 @@ fn a_role_over_its_limit_is_told_so_and_others_still_enter() {
 }
 
 #[test]
-fn stopping_cuts_sessions_that_do_not_end() {
+fn stopping_closes_sessions_that_do_not_end() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = ended.clone();
     let world = World::start(

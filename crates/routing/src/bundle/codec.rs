@@ -1,4 +1,4 @@
-//! Bundle parts to sections and back.
+//! Converting the parts of a bundle to sections, and back.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -62,7 +62,7 @@ impl BundleHeader {
         Ok(())
     }
 
-    /// Asks for every tensor of a bundle with this header.
+    /// Requests every tensor of a bundle with this header.
     fn build(&self, take: &mut Take<'_>) -> Result<Tensors, BundleError> {
         let config = &self.encoder;
         Ok(Tensors {
@@ -164,7 +164,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BundleParts, Digest, Vec<String>), B
     Ok((parts, container.digest(), unknown))
 }
 
-/// The paths in `found` that reading and writing again would lose.
+/// The paths of fields in `found` that this program does not know.
 fn unknown_fields(path: &str, found: &Value, understood: &Value, unknown: &mut Vec<String>) {
     match (found, understood) {
         (Value::Object(found), Value::Object(understood)) => {

@@ -38,7 +38,7 @@ fn blank_prompts_say_what_to_do() {
 }
 
 #[test]
-fn a_cut_prompt_says_so() {
+fn a_truncated_prompt_says_so() {
     let tokens = sample().encode(&"a ".repeat(254)).unwrap();
     assert_eq!((tokens.ids.len(), tokens.truncated), (256, None));
     let tokens = sample().encode(&"a ".repeat(255)).unwrap();
@@ -49,7 +49,7 @@ fn a_cut_prompt_says_so() {
 }
 
 #[test]
-fn what_the_vocabulary_does_not_cover_is_counted_in_characters() {
+fn unknown_text_is_counted_in_characters() {
     let of = |prompt: &str| sample().encode(prompt).unwrap().unknown;
     assert_eq!((of("ab aba!").tokens, of("ab aba!").share()), (0, 0.0));
     // One word of 5,000 letters is one token, as is a word of Thai, and each rare kanji.
@@ -80,7 +80,7 @@ fn a_megabyte_of_anything_ends_in_bounded_time() {
 }
 
 #[test]
-fn buckets_hold_their_bounds() {
+fn each_bucket_includes_its_bound() {
     let buckets = [0, 1, 32, 33, 64, 65, 128, 129, 256, 257].map(bucket);
     let expected = [32, 32, 32, 64, 64, 128, 128, 256, 256].map(Some);
     assert_eq!(buckets[..9], expected);
@@ -109,7 +109,7 @@ fn other_tokenizers_are_refused() {
         let bert = value["normalizer"].take();
         value["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": [{"type": "Replace"}, bert]});
     };
-    refused(&changed(two), ["a Sequence of Replace, BertNormalizer", "not a BertNormalizer"]);
+    refused(&changed(two), ["a Sequence of Replace, BertNormalizer", "expected a BertNormalizer"]);
     // It would fail at every word that it does not know.
     refused(&changed(|value| value["model"]["unk_token"] = "<unk>".into()), ["\"<unk>\"", "not in its vocabulary"]);
     for json in ["{", "[]", "7", "null", "{\"model\": [], \"normalizer\": 3}"] {

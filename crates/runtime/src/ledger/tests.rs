@@ -99,7 +99,7 @@ fn of_many_threads_only_one_consumes_a_session() {
 }
 
 #[test]
-fn the_filter_rarely_errs() {
+fn the_filter_rarely_gives_a_wrong_answer() {
     let mut filter = Filter::new(200_000);
     (0..200_000).for_each(|number| filter.note(&session(number)));
     assert!((0..200_000).all(|number| filter.maybe(&session(number))));

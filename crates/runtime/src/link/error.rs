@@ -44,7 +44,7 @@ pub enum LinkError {
     },
     /// There was no progress for too long.
     #[error(
-        "no progress from {peer} on {waiting_for} within {after:?}; check its load and the network, or raise the timeouts"
+        "{peer} stalled: no progress on {waiting_for} within {after:?}; check its load and the network, or raise the timeouts"
     )]
     TimedOut {
         /// The other side.

@@ -180,7 +180,7 @@ fn an_idle_client_may_wait_longer_than_a_message_may_take() {
 }
 
 #[test]
-fn a_reader_that_stops_reading_stalls_the_writer_only_so_long() {
+fn a_reader_that_stops_reading_stalls_the_writer_for_a_bounded_time() {
     let (mut client, server) = pair();
     let start = Instant::now();
     let error = client.send_long(FrameKind::Input, 0, &vec![0; 64 << 20]).unwrap_err();
@@ -190,7 +190,7 @@ fn a_reader_that_stops_reading_stalls_the_writer_only_so_long() {
 }
 
 #[test]
-fn a_cut_connection_is_no_clean_end() {
+fn a_broken_connection_is_not_a_clean_end() {
     let (mut client, mut server) = pair();
     raw(&mut client, &[FrameKind::Output as u8, 9]);
     drop(client);

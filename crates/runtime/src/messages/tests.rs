@@ -19,8 +19,8 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
     let again = M::decode(&bytes).unwrap();
     assert_eq!(format!("{again:?}"), format!("{message:?}"));
     // Hostile: every shorter form and one longer form is refused.
-    for cut in 0..bytes.len() {
-        assert!(M::decode(&bytes[..cut]).is_err(), "{cut} of {} bytes decoded", bytes.len());
+    for length in 0..bytes.len() {
+        assert!(M::decode(&bytes[..length]).is_err(), "{length} of {} bytes decoded", bytes.len());
     }
     let longer = [&bytes[..], &[0]].concat();
     assert_eq!(M::decode(&longer).unwrap_err(), DecodeError::Leftover { count: 1 });

@@ -21,7 +21,7 @@ pub enum Interrupted {
     /// The service is stopping.
     Stopping,
     /// The service is full, and the place of this connection was given to another client.
-    GaveWay,
+    PlaceLost,
 }
 
 /// The state of a connection, by which the service chooses one to close.
@@ -29,7 +29,7 @@ pub enum Interrupted {
 pub(super) enum State {
     Busy,
     Resting(Rest, Instant),
-    GaveWay,
+    PlaceLost,
 }
 
 /// A state that a connection's thread shares with its service.
@@ -67,8 +67,8 @@ impl Resting {
         // Marked before the flag is checked: a stop is either seen by the check, or it ends the marked wait.
         {
             let mut state = self.state.lock();
-            if *state == State::GaveWay {
-                return Err(Interrupted::GaveWay);
+            if *state == State::PlaceLost {
+                return Err(Interrupted::PlaceLost);
             }
             *state = State::Resting(rest, Instant::now());
         }
@@ -77,8 +77,8 @@ impl Resting {
         }
         let result = read();
         let mut state = self.state.lock();
-        if *state == State::GaveWay {
-            return Err(Interrupted::GaveWay);
+        if *state == State::PlaceLost {
+            return Err(Interrupted::PlaceLost);
         }
         *state = State::Busy;
         if result.is_err() && self.shutdown.is_set() { Err(Interrupted::Stopping) } else { Ok(result) }

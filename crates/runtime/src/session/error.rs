@@ -88,12 +88,12 @@ pub enum SessionError {
         "the session's place was given to another client while it waited for its input, and its material is dropped; start a \
          new session, and keep fewer sessions ready"
     )]
-    GaveWay,
+    PlaceLost,
     /// The caller cancelled the session.
     #[error("the session was cancelled while it was being prepared; start a new one")]
     Cancelled,
-    /// No session could be prepared for a temporary reason, and trying again did not help within the given time. Nothing of
-    /// the input was sent to the session that was tried last.
+    /// No session could be prepared for a temporary reason, and trying again did not help within the given time.
+    /// Nothing of the input was sent to the session that was tried last.
     #[error("{source}{}", tried(*after, *tries))]
     Unprepared {
         /// Why the last try failed.
@@ -113,8 +113,8 @@ pub enum SessionError {
     },
 }
 
-/// Why a server's weight shares cannot be used when the weights are set up. The text is for this server's log: it may name
-/// the file and digests, and holds nothing of the shares.
+/// Why a server's weight shares cannot be used when the weights are set up. The text is for this server's log: it may
+/// name the file and digests, and holds nothing of the shares.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SharesError {
@@ -147,7 +147,8 @@ impl From<blindroute_protocol::Error> for SharesError {
 }
 
 impl SessionError {
-    /// Whether a ready session no longer exists, for instance after a server's restart, so that another session may succeed.
+    /// Whether a ready session no longer exists, for instance after a server's restart, so that another session may
+    /// succeed.
     #[must_use]
     pub fn is_dead_session(&self) -> bool {
         match self {
@@ -188,8 +189,8 @@ impl SessionError {
         matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy)
     }
 
-    /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of this
-    /// machine, and the session's id, by which the line in the log can be found.
+    /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of
+    /// this machine, and the session's id, by which the line in the log can be found.
     pub(crate) fn failure(&self, session: Option<SessionId>) -> Failure {
         let (kind, told) = self.told();
         match session {
@@ -218,7 +219,7 @@ impl SessionError {
                 log(FailureKind::OtherParty, "the dealer's stream of material ended early; start a new session")
             }
             Self::Protocol(Error::Input { .. }) | Self::Request(_) => own(FailureKind::BadRequest),
-            Self::Expired { .. } | Self::GaveWay => own(FailureKind::Expired),
+            Self::Expired { .. } | Self::PlaceLost => own(FailureKind::Expired),
             Self::Stopping => own(FailureKind::Stopping),
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
@@ -241,8 +242,8 @@ fn tried(after: Duration, tries: u32) -> String {
     format!("; {tries} tries in {:.1} s did not help", after.as_secs_f64())
 }
 
-/// The most informative of several servers' failures: first a server's own reason, then a broken connection, then a server
-/// that names another party.
+/// The most informative of several servers' failures: first a server's own reason, then a broken connection, then a
+/// server that names another party.
 pub(super) fn root_cause(errors: impl Iterator<Item = LinkError>) -> Option<LinkError> {
     errors.min_by_key(|error| match error {
         LinkError::Failed { failure, .. } => match failure.kind {
@@ -323,7 +324,7 @@ mod tests {
             SessionError::Unused,
             SessionError::Stopping,
             SessionError::CannotRest,
-            SessionError::GaveWay,
+            SessionError::PlaceLost,
             SessionError::Cancelled,
             SessionError::Silent { party: "server1", after: Duration::from_secs(1) },
         ]);
@@ -344,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_without_room_is_told_apart_also_through_another() {
+    fn a_full_party_is_recognised_also_through_another_party() {
         let full = || Failure::new(FailureKind::Busy, "");
         let dealer = SessionError::from(LinkError::Failed { peer: Role::Dealer, failure: full() });
         let told = dealer.failure(None);

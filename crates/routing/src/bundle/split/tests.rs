@@ -47,7 +47,7 @@ fn forged(header: &ShareHeader, salt: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn case_43_a_share_of_other_weights_is_refused_whatever_its_header_says() {
+fn case_43_a_share_of_other_weights_is_refused_for_any_header() {
     let bundle = small_bundle();
     let [ours, theirs] = [1, 2].map(|byte| split(&bundle, &randomness(byte)).unwrap());
     let public = PublicPart::read(&ours.public).unwrap();
