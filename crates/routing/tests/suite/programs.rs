@@ -3,13 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-mod common;
-
+use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Pooling, Rule};
 use blindroute_routing::program::{NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, Task, head_inputs};
 use blindroute_testkit::{TestWorld, generator};
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
