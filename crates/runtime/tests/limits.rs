@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "suite/world.rs"]
 mod world;
 
 use blindroute_runtime::messages::{ClientHello, Digest, FailureKind, SessionId};

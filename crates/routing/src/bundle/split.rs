@@ -276,8 +276,8 @@ impl ShareFile {
     /// The kind of its file's container.
     pub const KIND: &str = SHARE_KIND;
 
-    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because the
-    /// file may have been replaced since it was last read.
+    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because
+    /// the file may have been replaced since it was last read.
     ///
     /// # Errors
     /// If they are not a share, are truncated or altered, of another version, or not the expected share.

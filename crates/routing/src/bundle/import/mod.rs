@@ -97,10 +97,11 @@ pub struct ImportedEncoder {
 }
 
 impl Bundle {
-    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
+    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and similar), without models and routers.
     ///
     /// # Errors
-    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
+    /// If the files are not those of such an encoder, do not belong together, or need something that the secure program
+    /// does not support.
     pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
         let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
         let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-mod common;
-
+use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
 use blindroute_routing::program::{
@@ -11,7 +10,6 @@ use blindroute_routing::program::{
     split_output, stack_inputs,
 };
 use blindroute_testkit::generator;
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "import/choices.rs"]
 mod choices;
-#[path = "import/reference.rs"]
 mod reference;
 
 use blindroute_protocol::{Clear, Party, Tensor};
