@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| blindroute_fuzz::published(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| blindroute_fuzzing::published(bytes));

@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| blindroute_fuzz::tokenizer(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| blindroute_fuzzing::tokenizer(bytes));

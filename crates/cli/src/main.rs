@@ -1,12 +1,11 @@
 //! The `blindroute` program: route prompts privately, run the servers, make and measure routers.
 
-mod bundles;
 mod commands;
-mod logging;
-mod terminal;
 
+use blindroute_bench::BenchCommand;
+use blindroute_console::{exit, logging};
+use blindroute_operator::{certificates, health, serve};
 use blindroute_ring::WipingAllocator;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -32,9 +31,11 @@ enum Command {
     /// Choose a model for a prompt, privately
     Route(commands::route::RouteArgs),
     /// Run one of the two servers
-    Server(commands::serve::ServerArgs),
+    Server(serve::ServerArgs),
     /// Run the dealer
-    Dealer(commands::serve::DealerArgs),
+    Dealer(serve::DealerArgs),
+    /// Ask the parties that a configuration names whether they answer
+    Health(health::HealthArgs),
     /// Make, inspect and split router bundles
     #[command(subcommand)]
     Bundle(commands::bundle::BundleCommand),
@@ -56,22 +57,27 @@ enum Command {
     /// Compare an encoder's similarities with people's
     Similarity(commands::similarity::SimilarityArgs),
     /// Make certificates for a deployment
-    Certificates(commands::certificates::CertificatesArgs),
+    Certificates(certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
     #[command(subcommand)]
-    Bench(commands::bench::BenchCommand),
+    Bench(BenchCommand),
 }
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return refuse(&error),
+        Err(error) => return exit::refuse(&error, Cli::command()),
     };
     logging::start(cli.verbose);
-    let result = match cli.command {
+    exit::status(run(cli.command))
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
         Command::Route(args) => commands::route::run(&args),
-        Command::Server(args) => commands::serve::server(&args),
-        Command::Dealer(args) => commands::serve::dealer(&args),
+        Command::Server(args) => serve::server(&args),
+        Command::Dealer(args) => serve::dealer(&args),
+        Command::Health(args) => health::run(&args),
         Command::Bundle(command) => commands::bundle::run(command),
         Command::Train(args) => commands::train::run(args),
         Command::Fingerprint(args) => commands::fingerprint::run(&args),
@@ -81,90 +87,9 @@ fn main() -> ExitCode {
         Command::Eval(args) => commands::eval::run(&args),
         Command::Agreement(args) => commands::agreement::run(&args),
         Command::Data(command) => commands::data::run(command),
-        Command::Certificates(args) => commands::certificates::run(&args),
-        Command::Bench(command) => commands::bench::run(command),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        // Whoever read our output has seen enough.
-        Err(error) if broken_pipe(&error) => ExitCode::FAILURE,
-        Err(error) => {
-            // The whole chain in one line; none of our errors holds a prompt, a share or a key.
-            terminal::say(&format!("error: {}", chain(&error)));
-            ExitCode::FAILURE
-        }
+        Command::Certificates(args) => certificates::run(&args),
+        Command::Bench(command) => blindroute_bench::run(command),
     }
-}
-
-/// Help, the version, or what is wrong with the command line. A word too many may be a piece of a prompt: it is not
-/// repeated.
-fn refuse(error: &clap::Error) -> ExitCode {
-    let word = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
-        _ => None,
-    };
-    let command = commands_of(std::env::args_os().skip(1));
-    let routes = command == "route";
-    let hint = match word {
-        Some(word) if routes && word.starts_with('-') && word.contains(char::is_whitespace) => {
-            "a prompt that begins with a dash would be taken for an option; put -- before it".to_owned()
-        }
-        Some(word) if routes && !word.starts_with('-') => {
-            "there are more words than one prompt; put the prompt in quotes, one prompt a call, or use --input"
-                .to_owned()
-        }
-        Some(word) if !command.is_empty() && !word.starts_with('-') => {
-            format!(
-                "{command} takes no word without an option: name files by their options, as a bundle by --bundle FILE"
-            )
-        }
-        _ => {
-            // Help goes to stdout, errors to stderr; a failure to print either has nowhere to go.
-            error.print().ok();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
-    };
-    terminal::say(&format!("error: {hint}; see `blindroute {command} --help`"));
-    ExitCode::from(2)
-}
-
-/// The command among the arguments, as `bundle show`.
-fn commands_of(arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
-    let mut command = Cli::command();
-    let mut path: Vec<String> = Vec::new();
-    for argument in arguments {
-        let name = argument.to_string_lossy();
-        match command.find_subcommand(name.as_ref()).cloned() {
-            Some(found) => {
-                path.push(found.get_name().to_owned());
-                command = found;
-            }
-            None if name.starts_with('-') && path.is_empty() => {}
-            None => break,
-        }
-    }
-    path.join(" ")
-}
-
-/// Did writing our output fail because its reader is gone?
-fn broken_pipe(error: &anyhow::Error) -> bool {
-    let io = error.downcast_ref::<std::io::Error>();
-    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-}
-
-/// An error and its causes, without a cause that its effect already quotes.
-fn chain(error: &anyhow::Error) -> String {
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        if !text.contains(&cause) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&cause);
-        }
-    }
-    text
 }
 
 #[cfg(test)]
@@ -174,11 +99,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_chain_says_nothing_twice() {
-        let error = anyhow::anyhow!("disk full").context("cannot write: disk full").context("no bundle");
-        assert_eq!(chain(&error), "no bundle: cannot write: disk full");
     }
 }

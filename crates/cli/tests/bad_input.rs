@@ -170,14 +170,17 @@ fn configurations_that_cannot_be_used() {
     with("\u{feff}server0 = [".into(), &["changed.toml, line 1", "samples"]);
     with(
         format!("\u{feff}{text}").replace("server0 = \"127.0.0.1:", "server0 = \"127.0.0.1-"),
-        &["must be \"host:port\""],
+        &["expected \"host:port\""],
     );
     std::fs::write(fleet.home.path().join("wide.toml"), b"\xff\xfes\0").unwrap();
     route(&fleet.home.path().join("wide.toml"), &["wide.toml", "save it as UTF-8"]);
     with("server0 = [".into(), &["changed.toml, line 1", "samples"]);
     with(String::new(), &["missing field"]);
-    with(text.replace("server0 = \"127.0.0.1:", "server0 = \"127.0.0.1-"), &["server0 must be \"host:port\""]);
-    with(text.replace("stall_seconds = 5.0", "stall_seconds = -1"), &["timeouts must be between"]);
+    with(
+        text.replace("server0 = \"127.0.0.1:", "server0 = \"127.0.0.1-"),
+        &["server0 is not an address: expected \"host:port\""],
+    );
+    with(text.replace("stall_seconds = 5.0", "stall_seconds = -1"), &["timeouts holds a time out of range"]);
     with(text.replace("bundle/public.bin", "bundle/nothing.bin"), &["bundle/nothing.bin", "check that it is there"]);
     with(text.replace("bundle/public.bin", "small.blindroute"), &["router-bundle", "router-public"]);
     with(text.replace("client.key", "server0.key"), &["server0.key"]);

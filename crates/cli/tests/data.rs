@@ -35,7 +35,7 @@ fn a_public_set_is_imported_and_checked() {
     assert_eq!(imported["cost_unit"], "parameters, billions");
     // Not over what is there.
     let again = run(&import);
-    assert!(again.error().contains("is there and not empty; name a new folder"), "{}", again.stderr);
+    assert!(again.error().contains("already exists and is not empty; name a new folder"), "{}", again.stderr);
 
     let found = run(&["data", "check", "--data", out, "--json"]);
     assert!(!found.stdout.contains(SECRET));
@@ -63,10 +63,10 @@ every model scores the same: 1 of the train prompts (25.0 %)
 costs per query: none
 texts that occur again: 1, 2 prompts: train-4 (train) = test-4 (test)
 of these, in more than one split: 1, 2 prompts: train-4 (train) = test-4 (test)
-warning: 1 texts occur in more than one split (2 prompts): what is measured there is partly memory; move them to one
+warning: 1 texts occur in more than one split (2 prompts): results on them are too good; move all copies to one split
 warning: 1 of 3 models score the same on every train prompt: middle-7b
-warning: 1 of 3 models are dominated on train: another costs no more and scores as well: big-13b
-warning: 1 of 3 models are never the cheapest of the best on train: big-13b
+warning: 1 of 3 models are dominated on train: another model costs no more and scores at least as much: big-13b
+warning: 1 of 3 models are never the cheapest of the best-scoring models on train: big-13b
 ";
     assert_eq!(table.stdout, expected);
 }
@@ -91,7 +91,7 @@ fn imports_say_what_they_left_out_and_where_to_go() {
     let expected = format!(
         "{out}: 3 train, 1 valid and 2 test prompts, 3 models, costs in parameters, billions\n\
          1 scores are the mean of several values for one prompt and model\n\
-         1 prompts lacked some model's score and are left out\nnext: blindroute data check --data {out}\n"
+         1 prompts lack a model's score and are left out\nnext: blindroute data check --data {out}\n"
     );
     assert_eq!((ran.stdout, ran.code), (expected, Some(0)));
 }
@@ -108,7 +108,7 @@ fn a_set_with_gaps_is_checked_and_not_trained_on() {
     let data = home.path().to_str().unwrap();
     let found = run(&["data", "check", "--data", data]);
     assert_eq!(found.code, Some(0), "{}", found.stderr);
-    assert!(found.stdout.contains("warning: 1 scores are missing: training refuses the set"), "{}", found.stdout);
+    assert!(found.stdout.contains("warning: 1 scores are missing: training rejects the set"), "{}", found.stdout);
     assert!(!found.stdout.contains(SECRET));
     let out = home.path().join("out");
     let bundle = harness::default_bundle();

@@ -7,12 +7,12 @@ mod harness;
 use blindroute_placement::BundleCatalogue;
 use blindroute_protocol::Tensor;
 use blindroute_routing::program::{RouteInputs, SessionRequest, Task};
-use blindroute_runtime::faults::{Direction, Proxy, StreamFault};
 use blindroute_runtime::messages::{
     ClientHello, Digest, FailureKind, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
 };
 use blindroute_runtime::session::{Catalogue, SessionOutcome};
-use blindroute_runtime::{Client, Kind, Link, LinkError, Role, SessionError, SessionId, Timeouts};
+use blindroute_runtime::{Client, FrameKind, Link, LinkError, Role, SessionError, SessionId, Timeouts};
+use blindroute_testkit::{Direction, Proxy, StreamFault};
 use harness::{Fleet, command, run, run_within, wait_for};
 use std::ffi::OsStr;
 use std::io::Write;
@@ -231,7 +231,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
         }
     }
     // The right certificate, the wrong frames: of every kind, empty, short, as long as the kind allows.
-    let kinds: Vec<Kind> = (0..=255).filter_map(Kind::from_byte).collect();
+    let kinds: Vec<FrameKind> = (0..=255).filter_map(FrameKind::from_byte).collect();
     let timeouts = patience(3.0);
     for (from, to) in CALLERS {
         let endpoint = fleet.endpoint(from);
@@ -241,7 +241,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
                 link.send(*kind, &noise[..length.min(noise.len())]).ok();
                 if length == 7 {
                     // Whatever it says, it says it soon and not with a panic.
-                    let error = link.receive(Kind::Continuation).unwrap_err();
+                    let error = link.receive(FrameKind::Continuation).unwrap_err();
                     assert!(!error.to_string().contains("internal error"), "{from} to {to}, {kind}: {error}");
                 }
             }
@@ -251,10 +251,10 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
     for role in harness::SERVICES {
         assert!(!fleet.log(role).contains("panicked"), "{}", fleet.log(role));
     }
-    // A hello that fits no program, or another model.
-    let hello = |model: Digest, request: &[u8]| ClientHello {
+    // A hello that fits no program, or another deployment.
+    let hello = |deployment: Digest, request: &[u8]| ClientHello {
         session: SessionId::generate().unwrap(),
-        model,
+        deployment,
         request: request.to_vec(),
     };
     let digest = BundleCatalogue::of(&fleet.public()).digest();
@@ -290,7 +290,7 @@ fn certificates_of_other_roles_and_other_deployments_are_refused() {
         (Role::Client, Role::Dealer),
     ] {
         let mut link = Link::connect(&fleet.address(to), &fleet.endpoint(from), to, &timeouts).unwrap();
-        match link.receive(Kind::ServerReady) {
+        match link.receive(FrameKind::ServerReady) {
             Err(LinkError::Failed { failure, .. }) => assert_eq!(failure.kind, FailureKind::WrongRole),
             other => panic!("{from} to {to}: {other:?}"),
         }
@@ -343,7 +343,7 @@ fn shares_of_two_splits_or_one_position_are_refused() {
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();
     let session = SessionId::generate().unwrap();
-    let ask = |party| MaterialRequest { session, party, model: digest, request: request.clone() };
+    let ask = |party| MaterialRequest { session, party, deployment: digest, request: request.clone() };
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(0)).unwrap();
     let error = dealer.receive_message::<MaterialGrant>().unwrap_err().to_string();
@@ -351,7 +351,7 @@ fn shares_of_two_splits_or_one_position_are_refused() {
 
     let mut client =
         Link::connect(&fleet.address(Role::Server0), &fleet.endpoint(Role::Client), Role::Server0, &timeouts).unwrap();
-    client.send_message(&ClientHello { session, model: digest, request: request.clone() }).unwrap();
+    client.send_message(&ClientHello { session, deployment: digest, request: request.clone() }).unwrap();
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(1)).unwrap();
     let grant: MaterialGrant = dealer.receive_message().unwrap();
@@ -360,7 +360,7 @@ fn shares_of_two_splits_or_one_position_are_refused() {
         session,
         party: 0,
         lane: Lane::ToServer0,
-        model: digest,
+        deployment: digest,
         epoch: grant.epoch,
         request: Digest([0; 32]),
     };
@@ -388,7 +388,7 @@ fn a_session_is_used_once_whatever_crashes() {
     let begin = |fleet: &Fleet, session| {
         let mut links = [connect(fleet, Role::Server0), connect(fleet, Role::Server1)];
         for link in &mut links {
-            link.send_message(&ClientHello { session, model: digest, request: request.clone() }).unwrap();
+            link.send_message(&ClientHello { session, deployment: digest, request: request.clone() }).unwrap();
         }
         links
     };
@@ -431,7 +431,7 @@ fn a_session_is_used_once_whatever_crashes() {
 
     // One state directory serves one process; a damaged one serves none.
     let second = run_within(Duration::from_secs(20), fleet.service(Role::Server0), b"");
-    assert!(second.error().contains("state directory of its own"), "{}", second.stderr);
+    assert!(second.error().contains("its own state directory"), "{}", second.stderr);
     fleet.kill(Role::Server0);
     let path = fleet.home.path().join("state-server0/sessions.ledger");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -451,7 +451,7 @@ fn a_full_service_says_so_and_a_stopped_one_ends_its_sessions() {
     let call = || Link::connect(&address, &endpoint, Role::Server0, &patience(4.0)).unwrap();
     let held = [call(), call()];
     std::thread::sleep(Duration::from_millis(200));
-    let error = call().receive(Kind::ServerReady).unwrap_err().to_string();
+    let error = call().receive(FrameKind::ServerReady).unwrap_err().to_string();
     assert!(error.contains("limit of sessions"), "{error}");
     drop(held);
     std::thread::sleep(Duration::from_millis(200));

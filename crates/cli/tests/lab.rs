@@ -161,7 +161,7 @@ fn a_calibration_is_made_and_used() {
     let narrow = calibrate(&["--cost", "0.6", "--tolerance", "0.0001"]);
     assert!(narrow.error().contains("not enough data: 40 prompts"), "{}", narrow.stderr);
     assert!(calibrate(&["--score", "0.5"]).error().contains("needs to know how each model did"));
-    assert!(calibrate(&["--cost", "2"]).error().contains("the target cost is 2, it must be a number from 0 to 1"));
+    assert!(calibrate(&["--cost", "2"]).error().contains("the target cost is 2, expected a number from 0 to 1"));
     assert!(!Path::new(&out).exists(), "a refusal writes nothing");
 }
 

@@ -30,7 +30,7 @@ fn prompts_are_answered_in_the_order_of_their_lines_and_bad_ones_in_their_place(
     std::fs::write(&file, LINES).unwrap();
     let local = run_within(LIMIT, command(&arguments(&["-", "--placement", "local"], &bundle)), LINES);
     let file = file.to_str().unwrap();
-    let full = run(&arguments(&[file, "--json", "--concurrency", "3", "--pool", "2"], &bundle));
+    let full = run(&arguments(&[file, "--json", "--concurrency", "3", "--session-pool", "2"], &bundle));
     let expected: Vec<&str> = local.stdout.lines().collect();
     assert_eq!(expected.len(), 7, "{}", local.stdout);
     for ran in [&local, &full] {
@@ -69,7 +69,7 @@ fn lines_that_share_sessions_are_answered_as_if_alone() {
     std::fs::write(&file, &text).unwrap();
     let local = run_within(LIMIT, command(&arguments(&["-", "--placement", "local", "--batch", "3"], &bundle)), &text);
     let file = file.to_str().unwrap();
-    let rest = [file, "--json", "--batch", "3", "--concurrency", "2", "--pool", "1"];
+    let rest = [file, "--json", "--batch", "3", "--concurrency", "2", "--session-pool", "1"];
     let full = run_within(LIMIT, command(&arguments(&rest, &bundle)), b"");
     let objects: String = String::from_utf8_lossy(&text)
         .lines()
@@ -198,9 +198,9 @@ fn lines_say_what_was_cut_and_what_is_no_line_of_text() {
         (
             "--input",
             "[{\"id\": 1, \"prompt\": \"zebracanary\"}]\n",
-            "is a list; give one object a line (jq -c '.[]' FILE",
+            "is a list; give one object per line (jq -c '.[]' FILE",
         ),
-        ("--input", "\u{feff}\n[\n", "is a list; give one object a line"),
+        ("--input", "\u{feff}\n[\n", "is a list; give one object per line"),
     ] {
         let ran = local(home.path(), form, &[], text.as_bytes());
         assert!(ran.error().contains(says) && !ran.stderr.contains("zebracanary"), "{}", ran.stderr);
@@ -221,12 +221,12 @@ fn options_that_do_not_fit_are_refused() {
     for (arguments, says) in [
         (vec!["route", "x", "--lines", "-"], "cannot be used with"),
         (vec!["route", "--input", "-", "--lines", "-"], "cannot be used with"),
-        (vec!["route", "x", "--pool", "1"], "cannot be used with"),
+        (vec!["route", "x", "--session-pool", "1"], "cannot be used with"),
         (vec!["route", "--lines", "-", "--concurrency", "0"], "1..=32"),
         (vec!["route", "x", "--batch", "2"], "cannot be used with"),
         (vec!["route", "--lines", "-", "--batch", "0"], "1..=64"),
         (vec!["bench", "throughput", "--tokens", "256", "--batch", "17"], "up to 16 prompts of 256 tokens"),
-        (vec!["route", "--lines", "-", "--pool", "1", "--placement", "local"], "asks none"),
+        (vec!["route", "--lines", "-", "--session-pool", "1", "--placement", "local"], "asks no server"),
         (vec!["route", "--lines", "/nowhere/at/all.txt"], "give a file with a prompt a line"),
     ] {
         let ran = run_within(Duration::from_secs(20), command(&arguments), b"");

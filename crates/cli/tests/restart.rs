@@ -83,7 +83,7 @@ fn a_server_that_restarts_costs_no_line() {
     let mut fleet = Fleet::new(10.0);
     fleet.start_all();
     let file = prompts(fleet.home.path(), 60);
-    let run = Counted::start(lines(&fleet, &file, &["--concurrency", "2", "--pool", "2"]));
+    let run = Counted::start(lines(&fleet, &file, &["--concurrency", "2", "--session-pool", "2"]));
     // Told to stop, and crashed: server 0, then server 1, then the dealer.
     for (done, role) in [(5, Role::Server0), (15, Role::Server1), (25, Role::Dealer), (35, Role::Server0)] {
         run.answered(done);
@@ -119,7 +119,8 @@ fn more_sessions_than_the_servers_take_cost_no_line() {
     fleet.start_all();
     let file = prompts(fleet.home.path(), 48);
     let small = fleet.home.path().join("small.blindroute");
-    let rest = ["--concurrency", "12", "--pool", "8", "--placement", "head", "--bundle", small.to_str().unwrap()];
+    let rest =
+        ["--concurrency", "12", "--session-pool", "8", "--placement", "head", "--bundle", small.to_str().unwrap()];
     let ran = run_within(LIMIT, lines(&fleet, &file, &rest), b"");
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     whole(&ran.lines(), 48);
@@ -149,7 +150,7 @@ fn a_journal_makes_the_output_of_a_second_run_whole() {
     let mut fleet = Fleet::new(6.0);
     fleet.start_all();
     let (file, journal) = (prompts(fleet.home.path(), 40), fleet.home.path().join("journal"));
-    let rest = ["--concurrency", "2", "--pool", "2", "--retry", "1", "--journal", journal.to_str().unwrap()];
+    let rest = ["--concurrency", "2", "--session-pool", "2", "--retry", "1", "--journal", journal.to_str().unwrap()];
     let run = Counted::start(lines(&fleet, &file, &rest));
     run.answered(6);
     fleet.kill(Role::Server0);

@@ -44,7 +44,7 @@ fn every_command_says_what_is_wrong_with_a_table() {
         (MODELS, good.clone(), OUTCOMES.replace("a,1", "a,"), "line 2: the score of \"small\" is missing"),
         (MODELS, good.clone(), OUTCOMES.replace("a,1", "a"), "line 2: the row has 2 fields, the header 3"),
         (MODELS, prompts(["train", "train", "test"]), OUTCOMES.to_owned(), "the split valid has no prompt"),
-        (ONE_MODEL, good.clone(), OUTCOMES.replace(",large", ""), "it has 1 models, routing needs at least two"),
+        (ONE_MODEL, good.clone(), OUTCOMES.replace(",large", ""), "it has 1 models, expected at least two"),
         (
             MODELS,
             good.clone(),
@@ -94,7 +94,7 @@ fn prompts_to_calibrate_with_say_what_is_wrong() {
         (String::new(), "has no prompt"),
         (line("\"tiny\": 1"), "line 1: there is no score of"),
         ("{\"prompt\": \" \"}\n".to_owned(), "line 1: its prompt is empty"),
-        (line("\"tiny\": NaN"), "line 1: it holds NaN or Infinity, which JSON has not"),
+        (line("\"tiny\": NaN"), "line 1: it holds NaN or Infinity, which JSON does not have"),
         (format!("{{\"prompt\": \"{SECRET}\"}}\n"), "not enough data: 1 prompts"),
     ] {
         let prompts = write(home.path(), "prompts.jsonl", &text);

@@ -5,16 +5,15 @@
 //! a file that keeps the embeddings, and every which model is left out (1: each).
 #![allow(clippy::print_stdout)]
 
-use std::{env, error::Error, path::PathBuf};
-
-use blindroute_lab::{
-    Method, Samples, cscr,
-    data::{Dataset, Split},
-    embed_dataset, evaluation,
-    join::{Options, join},
-    train_router, uniroute,
-};
+use blindroute_lab::data::{Dataset, Samples, Split};
+use blindroute_lab::encoders::embed_dataset;
+use blindroute_lab::evaluation;
+use blindroute_lab::routers::join::{Options, join};
+use blindroute_lab::routers::{Method, cscr, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Matrix, Rule};
+use std::env;
+use std::error::Error;
+use std::path::PathBuf;
 
 /// Areas on the test split: without the model, with it joined, with it in training.
 type Areas = [f64; 3];

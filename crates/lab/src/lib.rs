@@ -1,13 +1,12 @@
 //! blindroute lab: routing data, training of the routers that a bundle holds, and their evaluation.
 //!
-//! Training sees prompts as embeddings only ([`Samples`]); they come from any [`embedder::Embedder`], as from a bundle's
-//! own encoder ([`embed_dataset`]). [`train_router`] puts what was trained into the bundle. Everything is seeded, and nothing reads the clock: the same data give the same router.
-//!
 //! ```
-//! use blindroute_lab::{Samples, evaluation, uniroute};
+//! use blindroute_lab::data::Samples;
+//! use blindroute_lab::evaluation;
+//! use blindroute_lab::routers::uniroute;
 //! use blindroute_routing::bundle::{Matrix, Rule};
 //!
-//! // Two kinds of prompt; the cheap model 0 fails on the second kind.
+//! // Two kinds of prompt. Model 0 is cheap and fails on the second kind.
 //! let embeddings = Matrix::from_fn(20, 2, |row, column| if row % 2 == column { 1.0 } else { 0.1 });
 //! let scores = Matrix::from_fn(20, 2, |row, model| if model == 0 && row % 2 == 1 { 0.0 } else { 1.0 });
 //! let samples = Samples::new(embeddings, scores)?;
@@ -16,39 +15,23 @@
 //! let rule = Rule::UniRoute(fitted.router);
 //! let point = evaluation::operate(&rule, &samples, fitted.lambda);
 //! assert_eq!((point.score, point.cost), (1.0, 0.625));
-//! # Ok::<(), blindroute_lab::TrainError>(())
+//! # Ok::<(), blindroute_lab::data::TableError>(())
 //! ```
+//!
+//! The crate has four rooms. Each uses only those above it:
+//!
+//! | room | holds |
+//! |---|---|
+//! | [`data`] | routing data sets: reading, importing and checking them, and their splits as [`Samples`](data::Samples) |
+//! | [`evaluation`] | what a router chooses, scores and costs; curves, measures, reports, and the weight of cost for a user's own prompts |
+//! | [`routers`] | training UniRoute, CSCR and direct routers into a bundle, adding models to a pool, and baselines |
+//! | [`encoders`] | embedding prompts with a bundle's encoder, measuring encoders, and training smaller ones |
+//!
+//! Training sees prompts as embeddings only. They come from a bundle's own encoder
+//! ([`embed_dataset`](encoders::embed_dataset)) or from any other [`Embedder`](encoders::Embedder). All random draws follow
+//! from a seed, and nothing reads the clock: the same data and options give the same router.
 
-pub mod baselines;
-pub mod calibrate;
-pub mod cscr;
 pub mod data;
-pub mod direct;
-pub mod embedder;
+pub mod encoders;
 pub mod evaluation;
-pub mod fingerprint;
-pub mod join;
-pub mod rule;
-pub mod similarity;
-pub mod student;
-pub mod uniroute;
-
-mod cache;
-mod draws;
-mod encoder;
-mod kmeans;
-mod lambda;
-mod optimiser;
-mod ridge;
-mod samples;
-#[cfg(test)]
-mod synthetic;
-mod tensors;
-mod train;
-mod vector;
-
-pub use cache::{DatasetEmbedError, embed_dataset};
-pub use encoder::ClearEmbedder;
-pub use lambda::{LambdaRule, choose_lambda};
-pub use samples::{Samples, TrainError, relative_costs};
-pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};
+pub mod routers;

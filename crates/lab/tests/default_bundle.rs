@@ -3,20 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use std::path::Path;
-
-use blindroute_lab::{
-    ClearEmbedder,
-    data::Dataset,
-    embedder::{Embedder, embed_all},
-    relative_costs, rule,
-    similarity::{correlation, read_pairs},
-};
-use blindroute_routing::{
-    bundle::{Activation, Attention, Bundle, Pooling},
-    tokenizer::Tokenizer,
-};
+use blindroute_lab::data::{Dataset, relative_costs};
+use blindroute_lab::encoders::similarity::{correlation, read_pairs};
+use blindroute_lab::encoders::{ClearEmbedder, Embedder, embed_all};
+use blindroute_lab::evaluation::rule;
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Pooling};
+use blindroute_routing::tokenizer::Tokenizer;
 use blindroute_testkit::shared_data;
+use std::path::Path;
 
 fn shipped(name: &str) -> Bundle {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../bundles/{name}.blindroute"));

@@ -1,7 +1,7 @@
 //! A bundle's programs, as sessions ask for them.
 
 use blindroute_protocol::WeightSpec;
-use blindroute_routing::bundle::{ModelDigest, PublicPart};
+use blindroute_routing::bundle::{BundleDigest, PublicPart};
 use blindroute_routing::program::{BundlePlan, RouteProgram, SessionRequest, Work};
 use blindroute_runtime::Catalogue;
 use blindroute_runtime::messages::Digest;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct BundleCatalogue {
     plan: Arc<BundlePlan>,
-    digest: ModelDigest,
+    digest: BundleDigest,
     measurements: bool,
 }
 

@@ -11,13 +11,13 @@ pub enum Error {
     #[error(transparent)]
     Channel(#[from] ChannelError),
     /// The dealer's stream ended or failed.
-    #[error("the dealer's material could not be read: {0}; start a new session, this one's material is burnt")]
+    #[error("the dealer's material could not be read: {0}; start a new session: this one's material is consumed")]
     Material(#[source] std::io::Error),
     /// The dealer could not write its stream.
     #[error("the dealer could not send material: {0}; the server has gone away, start a new session")]
     Sink(#[source] std::io::Error),
     /// The preparation of the material stopped before the program's end.
-    #[error("the material ran out before the program ended; the session is burnt, start a new one")]
+    #[error("the material ran out before the program ended; the session is consumed, start a new one")]
     MaterialEnded,
     /// Material and program do not fit: a broken or foreign dealer.
     #[error(

@@ -46,14 +46,14 @@ impl Form {
         Ok(Form { bits: self.bits.min(other.bits), ..*self })
     }
 
-    /// The form after cutting `shift` low bits: the ring shrinks with the fraction.
+    /// The form after `shift` low bits are dropped: the ring shrinks with the fraction.
     ///
     /// # Errors
     /// If there are not that many fraction bits.
-    pub fn cut(&self, shift: u32) -> Result<Form, Error> {
+    pub fn truncated(&self, shift: u32) -> Result<Form, Error> {
         if shift > self.fraction || shift >= self.bits {
             return Err(Error::Program(format!(
-                "cutting {shift} bits of {} fraction bits in a ring of {}",
+                "truncating {shift} bits of {} fraction bits in a ring of {}",
                 self.fraction, self.bits
             )));
         }

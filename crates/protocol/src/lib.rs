@@ -1,10 +1,10 @@
 //! Secure programs over masked values: two servers, one dealer, semi-honest, no collusion.
 //!
-//! A secret value `x` is a [`Masked`] pair: `m = x + λ` is public to both servers, and the mask `λ` is known to the
+//! A secret value `x` is a [`Masked`] pair: `m = x + δ` is public to both servers, and the mask `δ` is known to the
 //! dealer and shared between the servers. A [`Share`] is an additive sharing of a value that has not been opened yet.
 //! Linear maps of both are local; products of masked values give shares; an *opening* (one simultaneous exchange, both
 //! servers send `share + fresh mask share`) turns shares into masked values. That one opening is at once Beaver mask,
-//! input of a lift and of a comparison.
+//! input of an extension and of a comparison.
 //!
 //! A [`Program`] is written once against a [`Machine`], and an [`Interpreter`] gives it a meaning:
 //! [`Clear`] (f32), [`Fixed`] (ring integers with overflow checks), [`Meter`] (cost), [`Dealer`] and [`Prepare`] (the
@@ -47,12 +47,15 @@ pub mod gates;
 mod interpreters;
 mod linear;
 mod machine;
+mod material;
+pub mod operation;
+mod party;
 mod program;
 pub mod protocols;
-mod record;
 mod secret;
 mod spline;
 mod tuning;
+mod weight_spec;
 mod weights;
 
 pub use bits::BitTensor;
@@ -61,45 +64,25 @@ pub use blindroute_ring::{Seed, Shape, Tensor, WipingAllocator, Word, reserve_wi
 pub use channel::{Channel, ChannelError};
 pub use error::Error;
 pub use form::Form;
-pub use interpreters::Interpreter;
 pub use interpreters::clear::Clear;
-pub use interpreters::fixed::{Fixed, Headroom};
-pub use interpreters::meter::{Cost, Meter};
-pub use interpreters::offline::{Dealer, DealerSeeds, Prepare};
+pub use interpreters::dealer::{Dealer, DealerSeeds};
+pub use interpreters::fixed::Fixed;
+pub use interpreters::meter::Meter;
 pub use interpreters::online::Online;
+pub use interpreters::prepare::Prepare;
 pub use linear::{Linear, Structure};
+pub use machine::interpreter::Interpreter;
 pub use machine::{Bits, Machine, Masked, MaskedBits, Pending, Share};
-pub use program::{Inputs, Output, OutputShare, Program, WeightId, WeightKind, WeightSpec};
-pub use program::{OutputSize, OutputSpec};
+pub use material::queue::{MaterialQueue, QueueReader, QueueWriter};
+pub use material::record::Keys;
+pub use material::word::RingWord;
+pub use operation::{Cost, Headroom};
+pub use party::Party;
+pub use program::{Inputs, Output, OutputShare, OutputSize, OutputSpec, Program};
 pub use protocols::comparison::Comparison;
 pub use protocols::reveal::ZeroSeed;
-pub use record::{Keys, MaterialQueue, QueueReader, QueueWriter, RingWord};
 pub use secret::Secret;
 pub use spline::{Function, Spline};
 pub use tuning::Tuning;
+pub use weight_spec::{WeightId, WeightKind, WeightSpec};
 pub use weights::{ServerWeights, WeightMasks, WeightShares};
-
-/// One of the two positions of a session. An operator's server takes either.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Party {
-    /// Holds shares that its seed alone makes.
-    Zero,
-    /// Holds the corrections.
-    One,
-}
-
-impl Party {
-    /// 0 or 1.
-    pub const fn index(self) -> usize {
-        self as usize
-    }
-
-    /// The party at `index`, if it is 0 or 1.
-    pub const fn from_index(index: usize) -> Option<Self> {
-        match index {
-            0 => Some(Self::Zero),
-            1 => Some(Self::One),
-            _ => None,
-        }
-    }
-}

@@ -1,12 +1,13 @@
-//! Programs, what their weights look like, the client's inputs and the client's output.
+//! Programs, the client's inputs and the client's output.
 
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
-use crate::interpreters::Interpreter;
 use crate::machine::Machine;
+use crate::machine::interpreter::Interpreter;
 use crate::secret::Secret;
-use blindroute_ring::{Prg, Seed, Shape, Tensor, fixed, pack};
+use crate::weight_spec::WeightSpec;
+use blindroute_ring::{Prg, Seed, Tensor, fixed, pack};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A secure program, written once.
@@ -23,84 +24,6 @@ pub trait Program: Send + Sync {
     /// # Errors
     /// Whatever the interpreter meets.
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error>;
-}
-
-/// A weight by its place in [`Program::weights`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct WeightId(pub usize);
-
-/// How a weight is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WeightKind {
-    /// `[inner, columns]`: the right factor of [`Machine::linear`].
-    Matrix {
-        /// Rows.
-        inner: usize,
-        /// Columns.
-        columns: usize,
-    },
-    /// One factor a column, for [`Machine::scale_columns`].
-    Scale(usize),
-    /// One summand a column, for [`Machine::bias`].
-    Bias(usize),
-}
-
-/// A secret weight of a program: its size and precision are public.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct WeightSpec {
-    /// Its name, unique in the program.
-    pub name: String,
-    /// How it is used.
-    pub kind: WeightKind,
-    /// Fraction bits.
-    pub fraction: u32,
-    /// The ring is Z_2^bits: at least that of what the weight multiplies, at most 64. Up to 32 bits the weight and all
-    /// that is computed with it are in words of 32 bits.
-    pub bits: u32,
-}
-
-impl WeightSpec {
-    /// A weight in Z_2^64.
-    pub fn new(name: impl Into<String>, kind: WeightKind, fraction: u32) -> Self {
-        Self { name: name.into(), kind, fraction, bits: 64 }
-    }
-
-    /// The same in another ring.
-    pub fn in_ring(self, bits: u32) -> Self {
-        Self { bits, ..self }
-    }
-
-    /// Its shape.
-    pub fn shape(&self) -> Shape {
-        match self.kind {
-            WeightKind::Matrix { inner, columns } => Shape::matrix(inner, columns),
-            WeightKind::Scale(columns) | WeightKind::Bias(columns) => Shape::row(columns),
-        }
-    }
-
-    /// Whether it multiplies, and so needs a mask.
-    pub(crate) fn multiplies(&self) -> bool {
-        !matches!(self.kind, WeightKind::Bias(_))
-    }
-}
-
-/// Checks that real weights fit their specifications.
-pub(crate) fn check_weights<T>(specs: &[WeightSpec], weights: &[Tensor<T>]) -> Result<(), Error> {
-    if specs.len() != weights.len() {
-        let problem = format!("the program has {} weights, {} were given", specs.len(), weights.len());
-        return Err(Error::Weight { name: "(all)".into(), problem });
-    }
-    for (spec, weight) in specs.iter().zip(weights) {
-        if !(1..=64).contains(&spec.bits) {
-            let problem = format!("a ring of {} bits, expected 1 to 64", spec.bits);
-            return Err(Error::Weight { name: spec.name.clone(), problem });
-        }
-        if spec.shape() != weight.shape() {
-            let problem = format!("expected shape {}, found {}", spec.shape(), weight.shape());
-            return Err(Error::Weight { name: spec.name.clone(), problem });
-        }
-    }
-    Ok(())
 }
 
 /// The client's inputs, shared between the servers.
@@ -294,6 +217,7 @@ impl Output {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindroute_ring::Shape;
 
     #[test]
     fn case_16_what_is_no_number_or_too_large_is_not_shared() {

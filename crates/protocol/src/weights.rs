@@ -1,16 +1,16 @@
-//! A model as servers and dealer hold it: shares of the weights, the dealer's mask of them, and the masked weights.
+//! A program's weights as servers and dealer hold them: shares, the dealer's masks, and the masked weights.
 //!
-//! B is the dealer's mask of the model, fresh each time servers and dealer set a model up, and F = W − B is opened
+//! B is the dealer's mask of a weight W, fresh each time servers and dealer set the weights up, and F = W − B is opened
 //! between the servers. Each weight lives in the word that its ring needs.
 
-use crate::Party;
 use crate::channel::Channel;
 use crate::error::Error;
-use crate::program::{WeightId, WeightKind, WeightSpec, check_weights};
-use crate::record::RingWord;
+use crate::material::factor::AnyFactor;
+use crate::party::Party;
 use crate::secret::Secret;
-use blindroute_ring::{MatrixLayout, PackedMatrix, Prg, Seed, Shape, Tensor, Word, fixed, pack};
-use zeroize::Zeroize;
+use crate::weight_spec::{WeightId, WeightSpec, check_weights};
+use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, fixed, pack};
+use std::sync::Arc;
 
 /// One server's additive shares of a program's weights.
 #[derive(Debug)]
@@ -91,70 +91,19 @@ fn random<W: Word>(prg: &mut Prg, shape: Shape) -> Tensor<W> {
     Tensor::new(shape, prg.words(shape.len()))
 }
 
-/// A weight, a share or a mask of it, as products read it. Wiped on drop.
-#[allow(missing_debug_implementations)]
-pub enum Factor<W: RingWord> {
-    /// The right factor of a matrix product.
-    Matrix(PackedMatrix<W>),
-    /// One factor or summand a column.
-    Row(Secret<W>),
+/// Weights by their ids; none where a weight has no factor of that kind.
+type Factors = Vec<Option<Arc<AnyFactor>>>;
+
+fn factor(factors: &Factors, id: WeightId) -> Result<Arc<AnyFactor>, Error> {
+    let factor = factors.get(id.0).and_then(Option::as_ref);
+    factor.cloned().ok_or_else(|| Error::Program(format!("weight {} multiplies nothing", id.0)))
 }
 
-impl<W: RingWord> Factor<W> {
-    fn new(spec: &WeightSpec, words: Tensor<W>) -> Self {
-        let words = Secret::new(words);
-        match spec.kind {
-            WeightKind::Matrix { inner, columns } => Self::Matrix(PackedMatrix::pack(
-                words.expose().data(),
-                inner,
-                columns,
-                MatrixLayout::RowMajor,
-                spec.bits,
-            )),
-            WeightKind::Scale(_) | WeightKind::Bias(_) => Self::Row(words),
-        }
-    }
-}
-
-impl<W: RingWord> Drop for Factor<W> {
-    fn drop(&mut self) {
-        if let Self::Matrix(matrix) = self {
-            matrix.zeroize();
-        }
-    }
-}
-
-/// A [`Factor`] in the word of its ring.
-#[allow(missing_debug_implementations)]
-pub enum AnyFactor {
-    /// Rings of at most 32 bits.
-    U32(Factor<u32>),
-    /// Wider ones.
-    U64(Factor<u64>),
-}
-
-impl AnyFactor {
-    fn new(spec: &WeightSpec, words: Tensor<u64>) -> Self {
-        if spec.bits <= 32 {
-            let words = Secret::new(words);
-            Self::U32(Factor::new(spec, words.expose().map(|word| word as u32)))
-        } else {
-            Self::U64(Factor::new(spec, words))
-        }
-    }
-}
-
-/// The factor of a weight in word `W`.
-fn in_word<W: RingWord>(factors: &[Option<AnyFactor>], id: WeightId) -> Result<&Factor<W>, Error> {
-    let factor = factors.get(id.0).and_then(Option::as_ref).and_then(W::factor);
-    factor.ok_or_else(|| Error::Program(format!("weight {} is not used in words of {} bits", id.0, W::BITS)))
-}
-
-/// A server's side of the model: its weight shares, and the masked weights F that both servers know.
+/// A server's weights: its shares, and the masked weights F that both servers know.
 pub struct ServerWeights {
     party: Party,
-    shares: Vec<Option<AnyFactor>>,
-    masked: Vec<Option<AnyFactor>>,
+    shares: Factors,
+    masked: Factors,
 }
 
 impl std::fmt::Debug for ServerWeights {
@@ -164,7 +113,7 @@ impl std::fmt::Debug for ServerWeights {
 }
 
 impl ServerWeights {
-    /// Opens F = W − B with the other server: one exchange, once a model and dealer.
+    /// Opens F = W − B with the other server: one exchange, once per set of weights and dealer.
     ///
     /// # Errors
     /// If the exchange fails.
@@ -192,20 +141,20 @@ impl ServerWeights {
         // The masks are made again rather than kept, so that one weight at a time takes memory.
         let mut prg = Prg::new(mask_seed);
         let mut rest = theirs.as_slice();
-        let mut model = Self { party: shares.party, shares: Vec::new(), masked: Vec::new() };
+        let mut weights = Self { party: shares.party, shares: Vec::new(), masked: Vec::new() };
         for (spec, share) in specs.iter().zip(shares.tensors) {
-            model.masked.push(if spec.multiplies() {
+            weights.masked.push(if spec.multiplies() {
                 let mut opened = masked_share(&share, random(&mut prg, spec.shape()));
                 let (now, later) = rest.split_at(packed_len(spec));
                 rest = later;
                 pack::unpack_add(now, spec.bits, opened.expose_mut().data_mut());
-                Some(AnyFactor::new(spec, opened.into_inner()))
+                Some(Arc::new(AnyFactor::new(spec, opened.into_inner())))
             } else {
                 None
             });
-            model.shares.push(Some(AnyFactor::new(spec, share.into_inner())));
+            weights.shares.push(Some(Arc::new(AnyFactor::new(spec, share.into_inner()))));
         }
-        Ok(model)
+        Ok(weights)
     }
 
     /// Which position this server has.
@@ -214,19 +163,19 @@ impl ServerWeights {
     }
 
     /// This server's share of W.
-    pub(crate) fn share<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
-        in_word(&self.shares, id)
+    pub(crate) fn share(&self, id: WeightId) -> Result<Arc<AnyFactor>, Error> {
+        factor(&self.shares, id)
     }
 
     /// F.
-    pub(crate) fn masked<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
-        in_word(&self.masked, id)
+    pub(crate) fn masked(&self, id: WeightId) -> Result<Arc<AnyFactor>, Error> {
+        factor(&self.masked, id)
     }
 }
 
-/// The dealer's mask of a model: B, which the servers subtract from the weights once.
+/// The dealer's masks of a program's weights: B, which the servers subtract from the weights once.
 pub struct WeightMasks {
-    masks: Vec<Option<AnyFactor>>,
+    masks: Factors,
 }
 
 impl std::fmt::Debug for WeightMasks {
@@ -236,19 +185,19 @@ impl std::fmt::Debug for WeightMasks {
 }
 
 impl WeightMasks {
-    /// The mask that the two servers' seeds make.
+    /// The masks that the two servers' seeds make.
     pub fn new(specs: &[WeightSpec], seeds: &[Seed; 2]) -> Self {
         let [mut zero, mut one] = [Prg::new(&seeds[0]), Prg::new(&seeds[1])];
         let mut mask = |spec: &WeightSpec| {
             let mut mask = Tensor::zeros(spec.shape());
             zero.fill_sum(&mut one, mask.data_mut());
-            AnyFactor::new(spec, mask)
+            Arc::new(AnyFactor::new(spec, mask))
         };
         Self { masks: specs.iter().map(|spec| spec.multiplies().then(|| mask(spec))).collect() }
     }
 
     /// B.
-    pub(crate) fn mask<W: RingWord>(&self, id: WeightId) -> Result<&Factor<W>, Error> {
-        in_word(&self.masks, id)
+    pub(crate) fn mask(&self, id: WeightId) -> Result<Arc<AnyFactor>, Error> {
+        factor(&self.masks, id)
     }
 }

@@ -28,8 +28,8 @@ body!(Small {}, |this, machine| {
     let kept = machine.open(kept)?;
     let layer = machine.linear(&kept, WeightId(0))?.add(&machine.bias(WeightId(1), 8)?)?;
     let layer = machine.open(layer)?;
-    let lifted = machine.extend::<u64, u64>(&layer, 4, 60)?;
-    machine.reveal(lifted, "a test")?;
+    let extended = machine.extend::<u64, u64>(&layer, 4, 60)?;
+    machine.reveal(extended, "a test")?;
     let odd = machine.lookup_bits(&index, &[false, true, false, true])?;
     let odd = machine.open_bits(odd)?;
     let odd = machine.bits_to_share::<u32>(&odd, 4)?;

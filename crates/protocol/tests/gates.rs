@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use blindroute_protocol::gates::{self, Order, Scaling, Target, Wide, Window};
+use blindroute_protocol::gates::{self, Order, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{
     Clear, Comparison, Error, Fixed, Form, Interpreter, Machine, Output, Program, Shape, Tensor, WeightId, WeightKind,
     WeightSpec,
@@ -19,7 +19,7 @@ struct Gate<F> {
 /// The gates under test: closures cannot be generic, so each is a case.
 #[derive(Clone, Copy, Debug)]
 enum Body {
-    Relu(Window),
+    Relu(SignWindow),
     Square,
     Gelu,
     Softmax,
@@ -34,7 +34,7 @@ enum Body {
     Matmul,
     MatmulTransposed,
     Product,
-    Cut(u32),
+    Truncate(u32),
     Extend(u32),
     Compare,
 }
@@ -52,6 +52,7 @@ impl Program for Gate<Body> {
         self.inputs.clone()
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm per gate")]
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
         let x = machine.input::<u64>(0)?;
         match self.body {
@@ -140,7 +141,7 @@ impl Program for Gate<Body> {
                 };
                 machine.reveal(y, "a test")
             }
-            Body::Cut(shift) => {
+            Body::Truncate(shift) => {
                 let y = machine.truncate_reduce(x, shift)?;
                 let y = machine.open(y)?;
                 let y = machine.share_of(&y)?;
@@ -212,7 +213,7 @@ const UNIT: f64 = 1.0 / 4096.0;
 #[test]
 fn relu_is_the_positive_part() {
     let shape = Shape::new(2, 5, 37);
-    let program = gate(Body::Relu(Window { range: 8, digits: 5 }), vec![Form::new(shape, 52, 12)]);
+    let program = gate(Body::Relu(SignWindow { range: 8, digits: 5 }), vec![Form::new(shape, 52, 12)]);
     let mut x = random(shape, 1, 30.0);
     x.data_mut()[..6].copy_from_slice(&[0.0, 1.0, -1.0, 255.0, -255.0, 1.0 / 4096.0]);
     check(&program, &[], &[x], 3, UNIT);
@@ -242,7 +243,7 @@ fn gelu_is_within_its_bound() {
 fn softmax_numerators_are_within_their_bound() {
     let shape = Shape::new(2, 3, 13);
     let program = gate(Body::Softmax, vec![Form::new(shape, 28, 18)]);
-    // On a grid that the maximum's comparison tells apart, so that the maximum is exact. The cut of an exponent is a
+    // On a grid that the maximum's comparison tells apart, so that the maximum is exact. The truncation of an exponent is a
     // factor of 2^(1/256), of a power of at most a quarter.
     let x = random(shape, 3, 20.0).map(|x| (x * 8.0).round() / 8.0);
     check(&program, &[], &[x], 1 + 3 * 4 + 3, 0.25 * 0.002_712 + 1.0 / 2048.0 + UNIT);
@@ -363,9 +364,9 @@ fn linear_layers_are_exact_to_rounding() {
 fn cutting_and_extension_never_err_by_more_than_a_unit() {
     let shape = Shape::matrix(50, 40);
     for size in [0.01, 1.0, 500.0, 4095.0] {
-        let cut = gate(Body::Cut(8), vec![Form::new(shape, 30, 16)]);
+        let truncate = gate(Body::Truncate(8), vec![Form::new(shape, 30, 16)]);
         if size < 4096.0 {
-            check(&cut, &[], &[random(shape, 1, size)], 1, 1.0 / 256.0 / 1.0001);
+            check(&truncate, &[], &[random(shape, 1, size)], 1, 1.0 / 256.0 / 1.0001);
         }
         let extend = gate(Body::Extend(6), vec![Form::new(shape, 30, 16)]);
         check(&extend, &[], &[random(shape, 2, size)], 1, 1.0 / 1024.0);

@@ -4,7 +4,7 @@
 
 mod common;
 
-use blindroute_protocol::gates::{self, Target, Wide, Window};
+use blindroute_protocol::gates::{self, SignWindow, Target, Wide};
 use blindroute_protocol::{Clear, Comparison, Cost, Error, Form, Meter, Shape, Tensor, Tuning};
 use blindroute_testkit::{Run, TestWorld, generator};
 use common::{big, big_input, body, gate, integers, run};
@@ -78,7 +78,7 @@ fn a_window_outside_the_ring_is_the_same_error_as_by_digits() {
     assert_eq!(error(Tuning::Middle), error(Tuning::Near));
 }
 
-body!(Relu { tuning: Tuning, window: Window, target: Target }, |this, machine| {
+body!(Relu { tuning: Tuning, window: SignWindow, target: Target }, |this, machine| {
     machine.tune(this.tuning);
     let x = machine.input::<u32>(0)?;
     let x = machine.open(x)?;
@@ -86,13 +86,13 @@ body!(Relu { tuning: Tuning, window: Window, target: Target }, |this, machine| {
     machine.reveal(y, "a test")
 });
 
-/// The encoder's two rectifiers, and one that cuts nothing.
-fn rectifiers() -> [(Form, Window, Target); 3] {
+/// The encoder's two rectifiers, and one that drops nothing.
+fn rectifiers() -> [(Form, SignWindow, Target); 3] {
     let row = Shape::row(5000);
     [
-        (Form::new(row, 28, 18), Window { range: 8, digits: 3 }, Target { bits: 28, fraction: 4 }),
-        (Form::new(row, 32, 21), Window { range: 7, digits: 3 }, Target { bits: 32, fraction: 9 }),
-        (Form::new(row, 30, 6), Window { range: 10, digits: 4 }, Target { bits: 32, fraction: 6 }),
+        (Form::new(row, 28, 18), SignWindow { range: 8, digits: 3 }, Target { bits: 28, fraction: 4 }),
+        (Form::new(row, 32, 21), SignWindow { range: 7, digits: 3 }, Target { bits: 32, fraction: 9 }),
+        (Form::new(row, 30, 6), SignWindow { range: 10, digits: 4 }, Target { bits: 32, fraction: 6 }),
     ]
 }
 
@@ -221,9 +221,9 @@ fn keys_cost_what_is_said() {
     let expected =
         Cost { openings: 2, opening_bytes: open(40) + planes, material_bytes: planes + 2 * 96 * len + bits_to_share };
     assert_eq!(Meter::cost(&program).unwrap(), expected);
-    // ReLU: 1, A and T of 28, 28 and 14 bits, a lift of 28 and 14, twelve levels of values and eleven of seeds.
+    // ReLU: 1, A and T of 28, 28 and 14 bits, an extension of 28 and 14, twelve levels of values and eleven of seeds.
     let form = Form::new(Shape::row(len), 28, 18);
-    let (window, target) = (Window { range: 8, digits: 3 }, Target { bits: 28, fraction: 4 });
+    let (window, target) = (SignWindow { range: 8, digits: 3 }, Target { bits: 28, fraction: 4 });
     let program = gate(Relu { tuning: Tuning::Far, window, target }, vec![form]);
     let keys = sum(&|n| 11 * 16 * n + 2 * (12 * 28 * n).div_ceil(8) + (12 * 14 * n).div_ceil(8));
     let shared = 3 * open(28) + 2 * open(14);
@@ -246,7 +246,7 @@ body!(All {}, |this, machine| {
     let x = machine.open(x)?;
     let norm = machine.take(norm)?;
     machine.compare(&x, &Comparison::of_many(vec![0, 1 << 20], 14, 3))?;
-    let (window, target) = (Window { range: 7, digits: 3 }, Target { bits: 32, fraction: 9 });
+    let (window, target) = (SignWindow { range: 7, digits: 3 }, Target { bits: 32, fraction: 9 });
     let y = gates::relu::<I, u32, u32>(machine, &x, window, target)?;
     let y = machine.open(y)?;
     let root = gates::inverse_root(machine, &norm, 1.0, &Wide { low: 4, high: 17, fraction: 8 })?;
@@ -309,8 +309,8 @@ fn corrections_that_end_early_are_an_error() {
     let row = Shape::row(COUNT);
     let program = gate(All {}, vec![Form::new(row, 32, 21), Form::new(row, 36, 16)]);
     let inputs = [Tensor::zeros(row), Tensor::new(row, vec![100.0; COUNT])];
-    for cut in [0, 1, 100_000] {
-        let parties = TestWorld::seeded(2).with_material_cut(cut).run_parties(&program, &[], &inputs).unwrap();
+    for bytes in [0, 1, 100_000] {
+        let parties = TestWorld::seeded(2).with_material_cut(bytes).run_parties(&program, &[], &inputs).unwrap();
         assert!(parties.servers.iter().all(Result::is_err), "{parties:?}");
         assert!(matches!(parties.servers[1], Err(Error::Material(_) | Error::MaterialEnded)), "{parties:?}");
     }

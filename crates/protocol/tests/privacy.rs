@@ -40,8 +40,8 @@ body!(Opened {}, |this, machine| {
     let kept = machine.open(kept)?;
     let square = machine.product(&kept, &kept)?;
     machine.reveal(square, "a test")?;
-    let lifted = machine.extend::<u64, u64>(&kept, 10, 64)?;
-    machine.reveal(lifted, "a test")?;
+    let extended = machine.extend::<u64, u64>(&kept, 10, 64)?;
+    machine.reveal(extended, "a test")?;
     let one = machine.bits_to_share::<u32>(&bits, 32)?;
     machine.reveal(one, "a test")?;
     let index = machine.input::<u32>(1)?;

@@ -4,7 +4,7 @@
 
 mod common;
 
-use blindroute_protocol::gates::{self, Target, Window};
+use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Comparison, Error, Fixed, Form, Shape, WeightId, WeightKind, WeightSpec};
 use common::{Gate, big, big_input, body};
 
@@ -12,7 +12,7 @@ use common::{Gate, big, big_input, body};
 enum Step {
     Open,
     Reveal,
-    Cut,
+    Truncate,
     Extend,
     SquareSum,
     FactorOfElements,
@@ -47,7 +47,7 @@ body!(One { step: Step }, |this, machine| {
     let one = machine.open(one)?;
     let bits = machine.compare(&one, &Comparison::of_many(vec![0], 0, 4))?;
     match this.step {
-        Step::Cut => {
+        Step::Truncate => {
             let x = machine.share_of(&x)?;
             machine.truncate_reduce(x, 6).map(|_| ())
         }
@@ -77,7 +77,7 @@ body!(One { step: Step }, |this, machine| {
         }
         Step::Relu => {
             let target = Target { bits: 28, fraction: 4 };
-            gates::relu::<_, u32, u32>(machine, &x, Window { range: 8, digits: 3 }, target).map(|_| ())
+            gates::relu::<_, u32, u32>(machine, &x, SignWindow { range: 8, digits: 3 }, target).map(|_| ())
         }
         Step::Open | Step::Reveal => Ok(()),
     }
@@ -118,25 +118,25 @@ fn passes(step: Step, x: i128) -> bool {
 #[test]
 fn the_last_value_of_a_range_passes_and_the_next_does_not() {
     let whole = 1i128 << (BITS - 1);
-    let lifted = 1i128 << (BITS - 2);
+    let extended = 1i128 << (BITS - 2);
     let ends = [
         (Step::Open, -whole, whole - 1),
         (Step::Reveal, -whole, whole - 1),
         // Rounding up must stay in the ring that is left.
-        (Step::Cut, -whole, whole - (1 << 6)),
-        (Step::Extend, -lifted, lifted - 1),
-        (Step::SquareSum, -lifted, lifted - 1),
-        (Step::FactorOfElements, -lifted, lifted - 1),
-        (Step::FactorOfRows, -lifted, lifted - 1),
-        (Step::Select, -lifted, lifted - 1),
+        (Step::Truncate, -whole, whole - (1 << 6)),
+        (Step::Extend, -extended, extended - 1),
+        (Step::SquareSum, -extended, extended - 1),
+        (Step::FactorOfElements, -extended, extended - 1),
+        (Step::FactorOfRows, -extended, extended - 1),
+        (Step::Select, -extended, extended - 1),
         // Seventeen bits above the fourth, rounding up included.
         (Step::Compare, -(1 << 20), (1 << 20) - (1 << 4)),
-        // The whole ring is negative; the cut to 1/256 must not reach zero.
+        // The whole ring is negative; the truncation to 1/256 must not reach zero.
         (Step::Exponential, -(1 << BITS), -(1 << (FRACTION - 8))),
         (Step::Linear, -whole, whole - 1),
         (Step::Scale, -whole, whole - 1),
         (Step::Bias, -whole - 1, whole - 2),
-        (Step::Relu, -lifted, lifted - (1 << 14)),
+        (Step::Relu, -extended, extended - (1 << 14)),
     ];
     for (step, least, most) in ends {
         for (x, expected) in [(least, true), (least + 1, true), (most - 1, true), (most, true)] {

@@ -8,7 +8,7 @@
 use blindroute_ring::digits::{look_up_with, one_hot_with, top_bits_with};
 use blindroute_ring::lanes::{combine_bits_with, combine_with};
 use blindroute_ring::pack::{pack_sum_with, pack_with, packed_len, unpack_add_with, unpack_with};
-use blindroute_ring::{Kernel, MatrixLayout, PackedMatrix, Prg, Scalar, Seed, Shape, Tensor, Word};
+use blindroute_ring::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, Prg, Scalar, Seed, Shape, Tensor, Word};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -36,7 +36,7 @@ fn name<W: Word>() -> String {
 }
 
 /// Products in rings of 2^`bits`.
-fn multiply<W: Word + std::fmt::Debug>(criterion: &mut Criterion, bits: u32) {
+fn multiply<W: MatrixWord + std::fmt::Debug>(criterion: &mut Criterion, bits: u32) {
     let mut prg = Prg::new(&Seed::new([1; 16]));
     for kernel in Kernel::available() {
         let ring = if bits == W::BITS { name::<W>() } else { format!("{} ring {bits}", name::<W>()) };
@@ -81,7 +81,7 @@ fn multiply_u64(criterion: &mut Criterion) {
     multiply::<u64>(criterion, 40);
 }
 
-fn lay_out<W: Word>(criterion: &mut Criterion) {
+fn lay_out<W: MatrixWord>(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group(format!("lay out/{}", name::<W>()));
     let words = Prg::new(&Seed::new([2; 16])).words::<W>(384 * 1536);
     group.throughput(Throughput::Bytes(size_of_val(&words[..]) as u64));
@@ -171,7 +171,7 @@ fn digit<W: Word + std::fmt::Debug>(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("digits/{}/{}", name::<W>(), kernel.name()));
         group.throughput(Throughput::Elements(ELEMENTS as u64));
         one_hot_with(kernel, &words, (9, 4), &mut table);
-        look_up_with(kernel, &words, W::ZERO, (9, 4), &table, &mut less, Some(&mut equal));
+        look_up_with(kernel, &words, W::ZERO, (9, 4), &table, (&mut less, Some(&mut equal)));
         assert!(less.iter().all(|&less| less == 0) && equal.iter().all(|&equal| equal == u64::MAX));
         group.bench_function("one_hot", |bench| {
             bench.iter(|| one_hot_with(kernel, black_box(&words), (9, 4), &mut table));
@@ -179,7 +179,7 @@ fn digit<W: Word + std::fmt::Debug>(criterion: &mut Criterion) {
         group.bench_function("look_up", |bench| {
             bench.iter(|| {
                 let equal = Some(&mut equal[..]);
-                look_up_with(kernel, black_box(&words), threshold, (9, 4), &table, &mut less, equal)
+                look_up_with(kernel, black_box(&words), threshold, (9, 4), &table, (&mut less, equal))
             });
         });
         group.bench_function("top_bits", |bench| {

@@ -2,7 +2,7 @@
 //! `cargo run --release -p blindroute-ring --example keys`.
 #![allow(clippy::print_stdout)]
 
-use blindroute_ring::fss::{BitKeys, HashKey, PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{BitKeys, HashKey, PayloadCases, PayloadKeys, PayloadShape};
 use blindroute_ring::{Prg, Seed, Word};
 use std::time::Instant;
 
@@ -36,7 +36,13 @@ fn main() {
         let keys = PayloadKeys::deal(&key, shape, [&zero, &one], &secret, &[&beta, &beta, &beta]);
         rate("three words, dealt", started);
         let started = Instant::now();
-        std::hint::black_box(keys.evaluate(&key, 0, &zero, &lists[..1], [&[0, 1, 2], &[0, 1, 2]], |_| 0));
+        std::hint::black_box(keys.evaluate(
+            &key,
+            0,
+            &zero,
+            &lists[..1],
+            &PayloadCases { words: [&[0, 1, 2]; 2], of: |_| 0 },
+        ));
         rate("three words, evaluated", started);
         let beta: Vec<u128> = secret.iter().map(|&r| u128::from(r)).collect();
         let shape = PayloadShape { depth: 20, rings: vec![104; 7] };
@@ -44,7 +50,13 @@ fn main() {
         let keys = PayloadKeys::deal(&key, shape, [&zero, &one], &secret, &[&beta[..]; 7]);
         rate("seven wide words, dealt", started);
         let started = Instant::now();
-        std::hint::black_box(keys.evaluate(&key, 0, &zero, &lists, [&[0, 1, 2, 3], &[0, 4, 5, 6]], |i| i & 1));
+        std::hint::black_box(keys.evaluate(
+            &key,
+            0,
+            &zero,
+            &lists,
+            &PayloadCases { words: [&[0, 1, 2, 3], &[0, 4, 5, 6]], of: |i| i & 1 },
+        ));
         rate("seven wide words, sixteen knots", started);
     }
 }

@@ -46,7 +46,7 @@ pub fn look_up<W: Word>(
     less: &mut [u64],
     equal: Option<&mut [u64]>,
 ) {
-    look_up_with(matmul::kernel(), public, threshold, (low, DIGIT_BITS), table, less, equal);
+    look_up_with(matmul::kernel(), public, threshold, (low, DIGIT_BITS), table, (less, equal));
 }
 
 /// The one-hot lanes of the 4 bits from `low` of each word: what is in `table` is overwritten, and lanes behind the last
@@ -83,8 +83,7 @@ pub fn look_up_with<W: Word>(
     threshold: W,
     digit: (u32, u32),
     table: &[u64],
-    less: &mut [u64],
-    equal: Option<&mut [u64]>,
+    (less, equal): (&mut [u64], Option<&mut [u64]>),
 ) {
     check_table(public.len(), digit.1, table);
     check_plane(public.len(), less);

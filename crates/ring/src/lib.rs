@@ -27,7 +27,7 @@ mod wipe;
 mod word;
 
 pub use allocator::WipingAllocator;
-pub use matmul::{Kernel, MatrixLayout, PackedMatrix, matmul};
+pub use matmul::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};
 pub use wipe::{reserve_wiped, wipe, wipe_vec};

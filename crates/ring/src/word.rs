@@ -4,7 +4,7 @@ use crate::tensor::Scalar;
 use zeroize::DefaultIsZeroes;
 
 /// An element of Z_2^n, n = [`Word::BITS`], with wrapping arithmetic.
-pub trait Word: Scalar + crate::matmul::Multiply + Eq + Ord + std::hash::Hash + Default + DefaultIsZeroes {
+pub trait Word: Scalar + Eq + Ord + std::hash::Hash + Default + DefaultIsZeroes {
     /// Bits of the word, n.
     const BITS: u32;
     /// All bits set.

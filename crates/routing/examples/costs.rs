@@ -1,32 +1,18 @@
-//! Openings, bytes and material of a full route with the default encoder, by length, alone and of four prompts at once.
+//! Openings, bytes and material of a full route with the default bundle, by length, for one prompt and for four at once.
 //! Run with `cargo run -p blindroute-routing --example costs`.
 #![allow(clippy::print_stdout)]
 
-use blindroute_protocol::{Error, Meter, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Norms, Pooling};
-use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, NetworkEstimate, RouterPlan, RulePlan, SessionRequest, Task,
-};
+use blindroute_protocol::{Meter, Tuning};
+use blindroute_routing::bundle::Bundle;
+use blindroute_routing::program::{BundlePlan, NetworkEstimate, SessionRequest, Task};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-fn main() -> Result<(), Error> {
-    let encoder = EncoderPlan {
-        layers: 6,
-        hidden: 384,
-        heads: 12,
-        ffn: 1536,
-        attention: Attention::TwoRelu,
-        activation: Activation::Relu,
-        norms: Norms::Both,
-        pooling: Pooling::Mean,
-    };
-    let routers = vec![
-        RouterPlan { name: "uniroute".to_owned(), rule: RulePlan::UniRoute { clusters: 20 } },
-        RouterPlan { name: "cscr".to_owned(), rule: RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
-    ];
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bundles/default.blindroute");
+    let plan = Arc::new(BundlePlan::of(&Bundle::open(Path::new(path))?.bundle));
     let wan = NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 };
-    let plan = Arc::new(BundlePlan { encoder, models: 112, routers });
     for router in 0..plan.routers.len() {
         for bucket in [32, 64, 128, 256] {
             let task = Task::Route { router, bucket };

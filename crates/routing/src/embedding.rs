@@ -1,32 +1,34 @@
-//! From tokens to the encoder's input, on the client.
+//! From tokens to the encoder's input, computed by the client.
 //!
-//! The embedding tables are public, and looking a row up by a secret index is costly under MPC, so the client does it:
-//! x = LayerNorm(token\[id\] + position\[place\] + segment\[0\]), and what it shares with the servers is x.
+//! The embedding tables are public, and looking up a row by a secret index is costly under MPC. So the client computes
+//! x = LayerNorm(token\[id\] + position\[place\] + segment\[0\]) and shares x with the servers.
 
 use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix};
 
-/// What can be wrong with tokens.
+/// Why tokens cannot be embedded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmbeddingError {
-    /// There are none, or more than the position table has.
-    #[error("the prompt has {found} tokens, the encoder takes 1 to {most}: cut it with the tokenizer of this bundle")]
+    /// There are no tokens, or more than the position table has rows.
+    #[error("the prompt has {found} tokens, expected 1 to {most}: truncate it with the tokenizer of this bundle")]
     Length {
-        /// How many there are.
+        /// The number of tokens.
         found: usize,
-        /// How many there may be.
+        /// The largest number allowed.
         most: usize,
     },
-    /// An id is beyond the token table.
-    #[error("the prompt has a token beyond the encoder's {vocabulary}: use the tokenizer of this bundle")]
+    /// An id is not a row of the token table.
+    #[error(
+        "the prompt has a token that is not among the encoder's {vocabulary} tokens: use the tokenizer of this bundle"
+    )]
     UnknownToken {
-        /// How many ids the table has.
+        /// The number of rows of the table.
         vocabulary: usize,
     },
 }
 
-/// The encoder's input for these token ids, `[tokens, hidden]`. Sums are in f64, so that the result does not depend on
-/// how the compiler orders them.
+/// The encoder's input for these token ids, `[tokens, hidden]`. Sums are in f64, so that the result does not depend on the
+/// order in which the compiler adds.
 pub fn embed(tables: &EmbeddingTables, config: &EncoderConfig, ids: &[u32]) -> Result<Matrix, EmbeddingError> {
     let most = config.max_tokens.min(tables.position.rows());
     if ids.is_empty() || ids.len() > most {

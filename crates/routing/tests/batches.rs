@@ -5,13 +5,13 @@
 mod common;
 
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, Measurement, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod,
-    SessionRequest, Task, Work, head_inputs, split_output, stack_inputs,
+    BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SessionRequest, Task, Work, head_inputs,
+    split_output, stack_inputs,
 };
 use blindroute_testkit::generator;
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
+use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ fn choices(output: &Output, batch: usize) -> Vec<usize> {
 }
 
 #[test]
-fn a_batch_of_routes_chooses_what_each_route_chooses() {
+fn a_batch_of_routes_chooses_what_each_route_alone_chooses() {
     for (index, world) in variants().iter().enumerate() {
         for router in 0..3 {
             let (inputs, expected): (Vec<Inputs>, Vec<usize>) = prompts(world, router).into_iter().unzip();
@@ -92,7 +92,7 @@ fn a_batch_of_routes_chooses_what_each_route_chooses() {
 }
 
 #[test]
-fn a_batch_of_embeddings_has_one_a_prompt() {
+fn a_batch_of_embeddings_has_one_per_prompt() {
     for (index, world) in variants().iter().enumerate() {
         let task = Measurement::Embed { bucket: BUCKET };
         let inputs: Vec<Inputs> =
@@ -116,7 +116,7 @@ fn a_batch_of_embeddings_has_one_a_prompt() {
 }
 
 #[test]
-fn a_batch_of_heads_chooses_what_each_head_chooses() {
+fn a_batch_in_placement_head_chooses_what_each_prompt_alone_chooses() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     for (router, plan) in world.bundle.parts().routers.iter().enumerate() {
         let mut cases = Vec::new();
@@ -146,27 +146,6 @@ fn a_batch_of_heads_chooses_what_each_head_chooses() {
         let (fixed, _) = Fixed::run(&batch, &world.weights, &stacked).unwrap();
         assert_eq!([choices(&clear, inputs.len()), choices(&fixed, inputs.len())], [expected.clone(), expected]);
     }
-}
-
-/// The default encoder and routers over 112 models.
-fn real_plan() -> Arc<BundlePlan> {
-    let encoder = EncoderPlan {
-        layers: 6,
-        hidden: 384,
-        heads: 12,
-        ffn: 1536,
-        attention: Attention::TwoRelu,
-        activation: Activation::Relu,
-        norms: Norms::Both,
-        pooling: Pooling::Mean,
-    };
-    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
-    let routers = vec![
-        router("u", RulePlan::UniRoute { clusters: 20 }),
-        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
-        router("d", RulePlan::Direct),
-    ];
-    Arc::new(BundlePlan { encoder, models: 112, routers })
 }
 
 fn cost(plan: &Arc<BundlePlan>, task: Work, tuning: Tuning, batch: usize) -> Cost {

@@ -1,18 +1,24 @@
-//! Published encoders of other depths and widths: imported whole or not at all, and the same function in the clear and under
-//! MPC as in the published program.
+//! Importing published encoders of other depths and widths: they are imported completely or refused, and compute the
+//! published function, in the clear and under MPC.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "import/choices.rs"]
+mod choices;
+#[path = "import/reference.rs"]
+mod reference;
+
 use blindroute_protocol::{Clear, Party, Tensor};
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, Choices, ImportError, ImportOptions, Imported, Pooling, Precision, PublicPart,
-    Published, ShareFile, SplitRandomness, split,
+    Activation, Attention, Bundle, ImportError, ImportOptions, ImportedEncoder, Pooling, Precision, ProgramChoices,
+    PublicPart, PublishedFiles, ShareFile, SplitRandomness, split,
 };
 use blindroute_routing::program::{
     BundlePlan, Measurement, RangeError, RouteInputs, RouteProgram, check_ranges, weight_tensors,
 };
 use blindroute_testkit::{NumberType, PublishedEncoder, TestWorld};
 use proptest::prelude::*;
+use reference::reference;
 use std::sync::Arc;
 
 fn options(precision: Precision) -> ImportOptions {
@@ -24,13 +30,18 @@ fn import_with(
     config: &str,
     tokenizer: &str,
     options: &ImportOptions,
-) -> Result<Imported, ImportError> {
-    let published =
-        Published { weights, config: config.as_bytes(), tokenizer: tokenizer.as_bytes(), pooling: None, modules: None };
+) -> Result<ImportedEncoder, ImportError> {
+    let published = PublishedFiles {
+        weights,
+        config: config.as_bytes(),
+        tokenizer: tokenizer.as_bytes(),
+        pooling: None,
+        modules: None,
+    };
     Bundle::import(&published, options)
 }
 
-fn import(encoder: &PublishedEncoder, precision: Precision) -> Result<Imported, ImportError> {
+fn import(encoder: &PublishedEncoder, precision: Precision) -> Result<ImportedEncoder, ImportError> {
     let weights = encoder.safetensors(NumberType::F32);
     import_with(&weights, &encoder.config(), &PublishedEncoder::tokenizer(), &options(precision))
 }
@@ -64,67 +75,6 @@ fn refused_config(from: &str, to: &str, says: &[&str]) {
     for part in says {
         assert!(error.contains(part), "{part:?} is not in: {error}");
     }
-}
-
-/// BERT in plain f64, from the published tensors and nothing else: the mean of the last states.
-fn reference(encoder: &PublishedEncoder, ids: &[u32]) -> Vec<f64> {
-    let get = |name: &str| -> Vec<f64> { encoder.tensors[name].1.iter().map(|x| f64::from(*x)).collect() };
-    let hidden = encoder.hidden;
-    let norm = |rows: Vec<Vec<f64>>, name: &str| -> Vec<Vec<f64>> {
-        let (gain, bias) = (get(&format!("{name}.weight")), get(&format!("{name}.bias")));
-        let one = |row: Vec<f64>| {
-            let mean = row.iter().sum::<f64>() / hidden as f64;
-            let deviation = (row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / hidden as f64 + 1e-12).sqrt();
-            row.iter()
-                .zip(gain.iter().zip(&bias))
-                .map(|(x, (gain, bias))| (x - mean) / deviation * gain + bias)
-                .collect()
-        };
-        rows.into_iter().map(one).collect()
-    };
-    let linear = |rows: &[Vec<f64>], name: &str| -> Vec<Vec<f64>> {
-        let (weight, bias) = (get(&format!("{name}.weight")), get(&format!("{name}.bias")));
-        let dot = |row: &[f64], weights: &[f64]| row.iter().zip(weights).map(|(x, w)| x * w).sum::<f64>();
-        let one = |row: &Vec<f64>| weight.chunks(row.len()).zip(&bias).map(|(w, b)| dot(row, w) + b).collect();
-        rows.iter().map(one).collect()
-    };
-    let sum = |a: &[Vec<f64>], b: &[Vec<f64>]| -> Vec<Vec<f64>> {
-        a.iter().zip(b).map(|(a, b)| a.iter().zip(b).map(|(a, b)| a + b).collect()).collect()
-    };
-    let tables = ["word", "position", "token_type"].map(|name| get(&format!("embeddings.{name}_embeddings.weight")));
-    let embedded = ids.iter().enumerate().map(|(place, id)| {
-        let at = |table: usize, row: usize| &tables[table][row * hidden..(row + 1) * hidden];
-        let (token, position, segment) = (at(0, *id as usize), at(1, place), at(2, 0));
-        (0..hidden).map(|i| token[i] + position[i] + segment[i]).collect()
-    });
-    let mut x = norm(embedded.collect(), "embeddings.LayerNorm");
-    let width = hidden / encoder.heads;
-    for layer in 0..encoder.layers {
-        let name = |part: &str| format!("encoder.layer.{layer}.{part}");
-        let [q, k, v] = ["query", "key", "value"].map(|part| linear(&x, &name(&format!("attention.self.{part}"))));
-        let mut context = vec![vec![0.0; hidden]; x.len()];
-        for head in 0..encoder.heads {
-            let part = head * width..(head + 1) * width;
-            for (row, context) in context.iter_mut().enumerate() {
-                let score = |key: &Vec<f64>| {
-                    q[row][part.clone()].iter().zip(&key[part.clone()]).map(|(a, b)| a * b).sum::<f64>()
-                };
-                let powers: Vec<f64> = k.iter().map(|key| (score(key) / (width as f64).sqrt()).exp()).collect();
-                let total: f64 = powers.iter().sum();
-                for (power, value) in powers.iter().zip(&v) {
-                    part.clone().for_each(|i| context[i] += power / total * value[i]);
-                }
-            }
-        }
-        let attended =
-            norm(sum(&linear(&context, &name("attention.output.dense")), &x), &name("attention.output.LayerNorm"));
-        let mut inner = linear(&attended, &name("intermediate.dense"));
-        // tanh's approximation of GELU is within 0.0005, far below what is tested.
-        let gelu = |x: f64| 0.5 * x * (1.0 + (0.797_884_560_8 * (x + 0.044_715 * x.powi(3))).tanh());
-        inner.iter_mut().flatten().for_each(|x| *x = gelu(*x));
-        x = norm(sum(&linear(&inner, &name("output.dense")), &attended), &name("output.LayerNorm"));
-    }
-    (0..hidden).map(|i| x.iter().map(|row| row[i]).sum::<f64>() / x.len() as f64).collect()
 }
 
 fn cosine(a: &[f64], b: &[f64]) -> f64 {
@@ -187,7 +137,7 @@ fn a_deeper_file_is_not_its_first_layers() {
 }
 
 #[test]
-fn a_tensor_without_a_use_is_refused_and_a_known_leftover_is_named() {
+fn a_tensor_that_is_not_used_is_refused_and_a_known_leftover_is_listed() {
     let mut encoder = sample();
     for name in ["pooler.dense.weight", "embeddings.position_ids", "cls.predictions.bias", "pooler.dense.bias"] {
         encoder.tensors.insert(name.to_owned(), (vec![1, 2], vec![0.0; 2]));
@@ -335,67 +285,11 @@ fn what_the_program_cannot_do_is_refused() {
 }
 
 #[test]
-fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
-    let weights = sample().safetensors(NumberType::F32);
-    let run = |config: &str, pooling: Option<&str>, choices: Choices| {
-        let published = Published {
-            weights: &weights,
-            config: config.as_bytes(),
-            tokenizer: PublishedEncoder::tokenizer().leak().as_bytes(),
-            pooling: pooling.map(str::as_bytes),
-            modules: None,
-        };
-        let options = ImportOptions { choices, ..Default::default() };
-        let imported = Bundle::import(&published, &options).map_err(|error| error.to_string())?;
-        let encoder = imported.bundle.parts().encoder.clone();
-        Ok::<_, String>((encoder.attention, encoder.activation, encoder.pooling, imported.notes))
-    };
-    let mode = |on: &str| {
-        format!(
-            "{{\"word_embedding_dimension\": 60, \"pooling_mode_cls_token\": {}, \"pooling_mode_mean_tokens\": {}, \"pooling_mode_max_tokens\": {}}}",
-            on == "cls",
-            on == "mean",
-            on == "max"
-        )
-    };
-    let config = sample().config();
-    let none = Choices::default();
-    let (attention, activation, pooling, notes) = run(&config, Some(&mode("mean")), none).unwrap();
-    assert_eq!(
-        (attention, activation, pooling, notes),
-        (Attention::Softmax, Activation::Gelu, Pooling::Mean, Vec::new())
-    );
-    assert_eq!(run(&config, Some(&mode("cls")), none).unwrap().2, Pooling::Cls);
-    assert_eq!(run(&config, Some("\u{feff}{\"pooling_mode\": \"cls\"}"), none).unwrap().2, Pooling::Cls);
-    assert!(run(&config, Some(&mode("max")), none).unwrap_err().contains("max_tokens"));
-    assert!(run(&config, Some(&mode("mean").replace("60", "61")), none).unwrap_err().contains("hidden_size = 60"));
-    assert!(run(&config, None, none).unwrap().3[0].contains("--pooling cls"));
-    assert_eq!(run(&config.replace("\"gelu\"", "\"relu\""), Some(&mode("mean")), none).unwrap().1, Activation::Relu);
-    let (_, activation, _, notes) =
-        run(&config.replace("\"gelu\"", "\"gelu_new\""), Some(&mode("mean")), none).unwrap();
-    assert!(activation == Activation::Gelu && notes[0].contains("gelu_new"), "{notes:?}");
-    let chosen = Choices {
-        attention: Some(Attention::TwoRelu),
-        activation: Some(Activation::Relu),
-        pooling: Some(Pooling::Cls),
-    };
-    let (attention, activation, pooling, notes) = run(&config, Some(&mode("mean")), chosen).unwrap();
-    assert_eq!((attention, activation, pooling), (Attention::TwoRelu, Activation::Relu, Pooling::Cls));
-    assert!(notes.len() == 3 && notes[..2].iter().all(|note| note.contains("distil")), "{notes:?}");
-    let same = Choices {
-        attention: Some(Attention::Softmax),
-        activation: Some(Activation::Gelu),
-        pooling: Some(Pooling::Mean),
-    };
-    assert_eq!(run(&config, Some(&mode("mean")), same).unwrap().3, Vec::<String>::new());
-}
-
-#[test]
 fn modules_after_the_pooling_are_refused() {
     let weights = sample().safetensors(NumberType::F32);
     let (config, tokenizer) = (sample().config(), PublishedEncoder::tokenizer());
     let run = |modules: &str| {
-        let published = Published {
+        let published = PublishedFiles {
             weights: &weights,
             config: config.as_bytes(),
             tokenizer: tokenizer.as_bytes(),
@@ -442,7 +336,7 @@ fn a_tokenizer_of_another_table_is_refused() {
 }
 
 #[test]
-fn an_encoder_that_leaves_its_rings_is_found() {
+fn an_encoder_whose_values_exceed_its_rings_is_found() {
     check_ranges(&exact(&sample())).unwrap();
     // Pre-activations beyond the 2^7 that the program looks at.
     let mut large = sample();
@@ -455,18 +349,18 @@ fn an_encoder_that_leaves_its_rings_is_found() {
 proptest! {
     #[test]
     fn a_changed_file_is_a_bundle_or_an_error(
-        file in 0usize..3, at in 0usize..4000, byte in any::<u8>(), cut in prop::option::of(0usize..4000),
+        file in 0usize..3, at in 0usize..4000, byte in any::<u8>(), length_left in prop::option::of(0usize..4000),
     ) {
         let encoder = PublishedEncoder::made_up(1, 4, 2, 4);
         let tokenizer = PublishedEncoder::tokenizer().into_bytes();
         let mut files = [encoder.safetensors(NumberType::F32), encoder.config().into_bytes(), tokenizer];
         let length = files[file].len();
         files[file][at % length] = byte;
-        if let Some(cut) = cut {
-            files[file].truncate(cut % length);
+        if let Some(left) = length_left {
+            files[file].truncate(left % length);
         }
         let [weights, config, tokenizer] = &files;
-        let published = Published { weights, config, tokenizer, pooling: None, modules: None };
+        let published = PublishedFiles { weights, config, tokenizer, pooling: None, modules: None };
         match Bundle::import(&published, &ImportOptions::default()) {
             Ok(imported) => prop_assert_eq!(imported.bundle.parts().layers.len(), 1),
             Err(error) => prop_assert!(error.to_string().len() > 20),

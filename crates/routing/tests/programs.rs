@@ -6,13 +6,12 @@
 mod common;
 
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Pooling, Rule};
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, Measurement, NetworkEstimate, RouteProgram, RouterPlan, RulePlan, SelectMethod,
-    SelectProgram, SessionRequest, Task, head_inputs,
+    Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task, head_inputs,
 };
 use blindroute_testkit::{TestWorld, generator};
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt};
+use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -59,7 +58,7 @@ fn padding_and_bucket_make_no_difference() {
 }
 
 #[test]
-fn heads_choose_what_a_plain_search_chooses() {
+fn placement_head_chooses_what_a_plain_search_chooses() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     let mut checked = 0;
     for (index, router) in world.bundle.parts().routers.iter().enumerate() {
@@ -171,7 +170,7 @@ fn an_embedding_is_revealed_without_the_fraction_bits_of_its_products() {
 }
 
 #[test]
-fn heads_take_as_many_openings_as_their_documentation_says() {
+fn rules_take_as_many_openings_as_their_documentation_says() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     // The embedding's opening; in `direct` one for λ too, which the others open with theirs.
     for (router, openings) in [(0, 1 + 9), (1, 1 + 15), (2, 2 + 4)] {
@@ -204,25 +203,7 @@ fn whole_routes_choose_what_a_plain_search_chooses() {
 
 #[test]
 fn a_route_through_the_real_encoder_takes_few_openings() {
-    let plan = BundlePlan {
-        encoder: EncoderPlan {
-            layers: 6,
-            hidden: 384,
-            heads: 12,
-            ffn: 1536,
-            attention: Attention::TwoRelu,
-            activation: Activation::Relu,
-            norms: Norms::Both,
-            pooling: Pooling::Mean,
-        },
-        models: 112,
-        routers: vec![
-            RouterPlan { name: "u".to_owned(), rule: RulePlan::UniRoute { clusters: 20 } },
-            RouterPlan { name: "c".to_owned(), rule: RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 } },
-            RouterPlan { name: "d".to_owned(), rule: RulePlan::Direct },
-        ],
-    };
-    let plan = Arc::new(plan);
+    let plan = real_plan();
     for (router, most) in [(0, 170), (1, 175), (2, 167)] {
         for bucket in [32, 64, 128, 256] {
             let task = Task::Route { router, bucket };

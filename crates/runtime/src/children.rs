@@ -1,7 +1,7 @@
 //! Child processes: the dealer and the servers of `blindroute route` on one machine.
 //!
-//! A child is ready when it prints its readiness line. Its standard input is held open and never written: a child
-//! that watches it ([`crate::Shutdown::on_end_of`]) follows its parent however the parent ends, so none is orphaned.
+//! A child is ready when it prints its readiness line. Its standard input is held open and never written. A child that
+//! watches it ([`crate::Shutdown::on_end_of`]) ends with its parent, in whatever way the parent ends.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,12 +16,12 @@ use std::time::{Duration, Instant};
 
 use crate::role::Role;
 
-/// The longest line of a child that is kept.
+/// The longest line of a child that is kept, in bytes. Longer lines are split.
 const LINE: u64 = 4096;
-/// Lines of a child's log kept for its error.
+/// Lines of a child's log that are kept for error texts.
 const TAIL: usize = 8;
 
-/// Why a child is of no use.
+/// Why a child process cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ChildError {
@@ -36,7 +36,7 @@ pub enum ChildError {
         source: io::Error,
     },
     /// It ended although it should run.
-    #[error("the {role} process ended early ({status}); it said: {said}")]
+    #[error("the {role} process ended early ({status}); its last lines: {said}")]
     Exited {
         /// Its role.
         role: Role,
@@ -46,7 +46,7 @@ pub enum ChildError {
         said: String,
     },
     /// It did not become ready in time.
-    #[error("the {role} process was not ready within {after:?}; it said: {said}")]
+    #[error("the {role} process was not ready within {after:?}; its last lines: {said}")]
     NotReady {
         /// Its role.
         role: Role,
@@ -55,9 +55,9 @@ pub enum ChildError {
         /// The last lines of its log.
         said: String,
     },
-    /// Its first line is no readiness line of its role.
+    /// Its first line is not the readiness line of its role.
     #[error(
-        "the {role} process announced something else than that {role} is ready; check that it is the same version of blindroute"
+        "the first line of the {role} process is not its readiness line; check that it is the same version of blindroute"
     )]
     WrongAnnouncement {
         /// The role it should have.
@@ -122,7 +122,7 @@ impl ChildProcess {
     /// Waits for the readiness line and returns the address in it.
     ///
     /// # Errors
-    /// The child ends, announces something else, or takes longer than `limit`.
+    /// If the child ends, prints another line first, or takes longer than `limit`.
     pub fn ready(&mut self, limit: Duration) -> Result<SocketAddr, ChildError> {
         match self.first_line.recv_timeout(limit) {
             Ok(line) => announced(&line, self.role).ok_or(ChildError::WrongAnnouncement { role: self.role }),
@@ -130,7 +130,7 @@ impl ChildProcess {
                 Err(ChildError::NotReady { role: self.role, after: limit, said: self.said() })
             }
             Err(RecvTimeoutError::Disconnected) => {
-                // It closed its output: it is about to end.
+                // It closed its output, so it is about to end.
                 let status = self.wait(Duration::from_secs(1));
                 Err(self.exited(status))
             }
@@ -159,10 +159,10 @@ impl ChildProcess {
         self.child.id()
     }
 
-    /// Does it still run?
+    /// Checks that it still runs.
     ///
     /// # Errors
-    /// It ended; the error says how and what it said last.
+    /// If it ended. The error has its exit status and its last lines.
     pub fn check(&mut self) -> Result<(), ChildError> {
         match self.child.try_wait() {
             Ok(None) => Ok(()),
@@ -171,7 +171,7 @@ impl ChildProcess {
         }
     }
 
-    /// Asks it to end by closing its standard input, and kills it after `grace`. Says whether it ended by itself.
+    /// Asks it to end by closing its standard input, and kills it after `grace`. Returns whether it ended by itself.
     pub fn stop(mut self, grace: Duration) -> bool {
         self.stdin = None;
         self.wait(grace).is_some()
@@ -189,7 +189,7 @@ impl ChildProcess {
     }
 
     fn exited(&mut self, status: Option<ExitStatus>) -> ChildError {
-        // Let the log's reader catch up; a grandchild that holds the pipe open must not hold us.
+        // Wait for the thread that reads the log, but not for long: a grandchild may hold the pipe open.
         let until = Instant::now() + Duration::from_millis(500);
         while self.log.as_ref().is_some_and(|log| !log.is_finished()) && Instant::now() < until {
             std::thread::sleep(Duration::from_millis(3));
@@ -201,7 +201,7 @@ impl ChildProcess {
     fn said(&self) -> String {
         let lines = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.is_empty() {
-            return "nothing".to_owned();
+            return "none".to_owned();
         }
         lines.iter().map(String::as_str).collect::<Vec<_>>().join(" / ")
     }
@@ -210,7 +210,7 @@ impl ChildProcess {
 impl Drop for ChildProcess {
     fn drop(&mut self) {
         self.stdin = None;
-        // Both fail only if it is gone already.
+        // Both fail only if it has already ended.
         self.child.kill().ok();
         self.child.wait().ok();
     }
@@ -221,7 +221,7 @@ fn read_stdout(stdout: ChildStdout, announce: &std::sync::mpsc::SyncSender<Strin
     if let Some(line) = next_line(&mut reader) {
         announce.send(line).ok();
     }
-    // Whatever else it prints must not fill the pipe and block it.
+    // Read whatever else it prints, so that the pipe does not fill and block it.
     io::copy(&mut reader, &mut io::sink()).ok();
 }
 
@@ -237,7 +237,7 @@ fn read_stderr(stderr: ChildStderr, role: Role, said: &Mutex<VecDeque<String>>) 
     }
 }
 
-/// The next line, cut at its limit, without control characters; nothing at the end.
+/// The next line, split at its limit and without control characters; nothing at the end.
 fn next_line(reader: &mut impl BufRead) -> Option<String> {
     let mut line = Vec::new();
     match reader.by_ref().take(LINE).read_until(b'\n', &mut line) {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_does_not_listen_to_anything_is_killed() {
+    fn a_child_that_ignores_everything_is_killed() {
         let (child, _) = ChildProcess::spawn(&shell(&format!("{READY} trap '' TERM; exec sleep 60")), LIMIT).unwrap();
         let process = child.process();
         let start = Instant::now();
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn early_ends_silence_and_strangers_are_told_apart() {
+    fn early_ends_silence_and_wrong_lines_are_different_errors() {
         let error = ChildProcess::spawn(&shell("echo 'the bundle is missing' >&2; exit 3"), LIMIT).unwrap_err();
         assert!(matches!(error, ChildError::Exited { .. }));
         assert!(error.to_string().contains("the bundle is missing") && error.to_string().contains('3'), "{error}");
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_end_is_noticed_with_its_last_words() {
+    fn a_later_end_is_noticed_with_its_last_lines() {
         let script = format!("{READY} for i in 1 2 3 4 5 6 7 8 9 10; do echo line$i >&2; done; exit 1");
         let (mut child, _) = ChildProcess::spawn(&shell(&script), LIMIT).unwrap();
         let start = Instant::now();

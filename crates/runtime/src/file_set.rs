@@ -1,14 +1,13 @@
-//! Writing files that belong together: a folder gets all of them or none, and what it holds is not replaced unasked.
+//! Writing files that belong together: a folder gets all of them or none, and existing files are replaced only on request.
 //!
-//! The files are written into a folder of their own first, and moved when all of them are on disk. A folder that does
-//! not exist yet appears as a whole. In one that exists the files are moved one by one, the last one of the list last:
-//! without it the set must be useless, so that a crash in between leaves nothing that could be taken for a set.
+//! The files are first written into a temporary folder, and moved when all of them are on disk. A target folder that does
+//! not exist yet is created by one renaming. Into an existing folder the files are moved one by one, in the order of the
+//! list. The set must be unusable without its last file, so that a crash in between leaves nothing that looks complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use crate::identity::create_private_directory;
 use crate::messages::SessionId;
 
 /// A file of a set.
@@ -28,7 +27,7 @@ impl std::fmt::Debug for NewFile<'_> {
     }
 }
 
-/// What to do with files of these names that are there already.
+/// What to do with existing files of the same names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {
     /// Write nothing.
@@ -41,7 +40,7 @@ pub enum Existing {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FileSetError {
-    /// Some of the files are there already.
+    /// Some of the files exist already.
     #[error("{folder} already holds {names}; nothing was written", folder = folder.display(), names = names.join(", "))]
     Exists {
         /// The folder.
@@ -50,7 +49,7 @@ pub enum FileSetError {
         names: Vec<String>,
     },
     /// A file cannot be written.
-    #[error("cannot write {path}: {source}; choose a directory that this user may write", path = path.display())]
+    #[error("cannot write {path}: {source}; choose a folder that this user may write to", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -59,7 +58,7 @@ pub enum FileSetError {
     },
 }
 
-/// Those of these names that the folder holds.
+/// Those of these names that exist in the folder.
 pub fn taken<'a>(folder: &Path, names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let taken = |name: &&str| fs::symlink_metadata(folder.join(name)).is_ok();
     names.into_iter().filter(taken).map(str::to_owned).collect()
@@ -68,7 +67,7 @@ pub fn taken<'a>(folder: &Path, names: impl IntoIterator<Item = &'a str>) -> Vec
 /// Writes all of the files or none.
 ///
 /// # Errors
-/// Some of them exist and are not to be replaced, or the disk fails.
+/// If some of them exist and must not be replaced, or the disk fails.
 pub fn write_together(folder: &Path, files: &[NewFile<'_>], existing: Existing) -> Result<(), FileSetError> {
     let names = taken(folder, files.iter().map(|file| file.name));
     if existing == Existing::Refuse && !names.is_empty() {
@@ -78,7 +77,7 @@ pub fn write_together(folder: &Path, files: &[NewFile<'_>], existing: Existing) 
         let path = path.to_owned();
         move |source| FileSetError::Write { path, source }
     };
-    // A folder beside the new one, or inside the one there is: the same file system, so moving is renaming.
+    // The temporary folder is beside the new folder or inside the existing one: the same file system, so files can be renamed.
     let new = (!folder.exists()).then(|| folder.file_name()).flatten();
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -102,11 +101,11 @@ pub fn write_together(folder: &Path, files: &[NewFile<'_>], existing: Existing) 
     sync(base).map_err(at(base))
 }
 
-/// Moves the files, the last one last. Where nothing was replaced, a failure takes back what was moved.
+/// Moves the files in their order. If nothing was replaced, a failure removes the files that were already moved.
 fn move_into(folder: &Path, partial: &Path, files: &[NewFile<'_>], old: &[String]) -> Result<(), FileSetError> {
     let write = |path: PathBuf| move |source| FileSetError::Write { path, source };
     if let Some(last) = files.last().filter(|last| old.iter().any(|name| name == last.name)) {
-        // From here on the old set is none.
+        // From here on the old set is unusable.
         let path = folder.join(last.name);
         fs::remove_file(&path).and_then(|()| sync(folder)).map_err(write(path))?;
     }
@@ -114,7 +113,7 @@ fn move_into(folder: &Path, partial: &Path, files: &[NewFile<'_>], old: &[String
         let path = folder.join(file.name);
         if let Err(source) = fs::rename(partial.join(file.name), &path) {
             if old.is_empty() {
-                // What cannot be removed stays: the last file is missing, so nobody takes it for a set.
+                // A file that cannot be removed stays. The last file is missing, so the rest does not look complete.
                 files[..index].iter().for_each(|moved| drop(fs::remove_file(folder.join(moved.name))));
             }
             return Err(FileSetError::Write { path, source });
@@ -133,19 +132,28 @@ fn write_new(path: &Path, file: &NewFile<'_>) -> io::Result<()> {
     opened.sync_all()
 }
 
-/// Makes what happened to a folder's names durable, where the system can.
+/// Makes changes of a folder's names durable, if the system can.
 fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 
-/// A folder that goes unless it was renamed.
+/// A folder that is removed when dropped, unless it was renamed.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // After the renaming there is nothing to remove; if removing fails, nothing can be done about it here.
+        // After the renaming there is nothing to remove. If removing fails, nothing can be done about it here.
         fs::remove_dir_all(&self.0).ok();
     }
+}
+
+/// Creates a directory that only its owner may enter.
+pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
 }
 
 #[cfg(test)]
@@ -176,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_is_written_whole_in_a_new_folder_and_in_one_that_exists() {
+    fn a_set_is_written_completely_in_new_and_existing_folders() {
         let home = tempfile::tempdir().unwrap();
         let existing = home.path().join("existing");
         fs::create_dir(&existing).unwrap();
@@ -190,7 +198,7 @@ mod tests {
             {
                 use std::os::unix::fs::PermissionsExt as _;
                 let mode = |name: &str| fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777;
-                // A file that everybody could read does not pass its mode on.
+                // The mode of a replaced file is not kept.
                 fs::set_permissions(folder.join("one"), fs::Permissions::from_mode(0o644)).unwrap();
                 write_together(&folder, &files("c"), Existing::Replace).unwrap();
                 assert_eq!([mode("one"), mode("two")], [0o600; 2]);
@@ -211,14 +219,14 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_in_the_middle_leaves_no_set() {
+    fn a_failure_in_the_middle_leaves_no_complete_set() {
         let home = tempfile::tempdir().unwrap();
         // Nothing can be renamed over a folder: the second file fails after the first was moved.
         write_together(home.path(), &files("old"), Existing::Refuse).unwrap();
         fs::remove_file(home.path().join("two")).unwrap();
         fs::create_dir(home.path().join("two")).unwrap();
         write_together(home.path(), &files("new"), Existing::Replace).unwrap_err();
-        assert!(!home.path().join("last").exists(), "a mixture of two sets looks whole");
+        assert!(!home.path().join("last").exists(), "a mixture of two sets looks complete");
         // With nothing to replace, what was moved is taken back.
         let fresh = tempfile::tempdir().unwrap();
         let partial = fresh.path().join("partial");

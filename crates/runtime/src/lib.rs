@@ -1,11 +1,14 @@
-//! Everything between the protocol and the network: identities, links, channels, sessions' messages, the
-//! single-use ledger, services, child processes and configuration.
+//! Everything between the protocol and the network: certificates, TLS links, channels, the messages of a session, the
+//! ledger of consumed sessions, services, child processes and configuration files.
 //!
-//! Blocking threads over `std::net`, TLS 1.3 only, no async runtime. Every wait is bounded by [`Timeouts`]; every
-//! allocation follows a checked length; no error, log line or `Debug` output holds a payload, a seed or a key.
+//! The crate uses blocking threads over `std::net` and TLS 1.3; there is no async runtime. Every wait is bounded by
+//! [`Timeouts`], every allocation follows a checked length, and no error, log line or `Debug` output holds a payload, a
+//! seed or a key.
+//!
+//! A server accepts a client over mutual TLS and answers one message:
 //!
 //! ```
-//! use blindroute_runtime::{CertificateFolder, Endpoint, Kind, Link, Role, Timeouts};
+//! use blindroute_runtime::{CertificateFolder, Endpoint, FrameKind, Link, Role, Timeouts};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let home = tempfile::tempdir()?;
@@ -18,12 +21,12 @@
 //! let serving = std::thread::spawn(move || {
 //!     let (socket, _) = listener.accept().expect("a connection");
 //!     let mut link = Link::accept(socket, &server, &[Role::Client], &Timeouts::default())?;
-//!     let hello = link.receive(Kind::ClientHello)?;
-//!     link.send(Kind::ServerReady, &hello)
+//!     let hello = link.receive(FrameKind::ClientHello)?;
+//!     link.send(FrameKind::ServerReady, &hello)
 //! });
 //! let mut link = Link::connect(&address, &client, Role::Server0, &Timeouts::default())?;
-//! link.send(Kind::ClientHello, b"four")?;
-//! assert_eq!(link.receive(Kind::ServerReady)?, b"four");
+//! link.send(FrameKind::ClientHello, b"four")?;
+//! assert_eq!(link.receive(FrameKind::ServerReady)?, b"four");
 //! serving.join().expect("no panic")?;
 //! # Ok(())
 //! # }
@@ -34,15 +37,14 @@
 pub mod channel;
 pub mod children;
 pub mod config;
-pub mod faults;
 pub mod file_set;
+pub mod frame;
 pub mod identity;
 pub mod ledger;
 pub mod link;
 pub mod material;
 pub mod memory;
 pub mod messages;
-
 pub mod rendezvous;
 pub mod role;
 pub mod scene;
@@ -51,13 +53,14 @@ pub mod session;
 pub mod session_pool;
 pub mod shutdown;
 
-pub use channel::{Channel, ChannelError, MemoryChannel, PeerChannel};
+pub use channel::{Channel, ChannelError, PeerChannel};
 pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use file_set::{Existing, FileSetError, NewFile, write_together};
+pub use frame::FrameKind;
 pub use identity::{CertificateFolder, Endpoint, IdentityError, IdentityFiles, choose_cryptography};
 pub use ledger::{Ledger, LedgerError};
-pub use link::{Fault, Kind, Link, LinkError, Timeouts, Traffic};
+pub use link::{Fault, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};
 pub use memory::{peak_rss_mib, peak_rss_mib_of, rss_kib_of};
 pub use messages::{DecodeError, Message, SessionId};

@@ -1,18 +1,19 @@
-//! The stream of material from the dealer to a server: bytes in frames, ended by their total.
+//! The stream of material from the dealer to a server: bytes in frames, followed by their total number.
 //!
-//! Backpressure is TCP's: a writer waits while its server does not read, up to the stall timeout. The last frame
-//! carries the total, so that a stream that was cut is an error and never a short read taken for the end.
+//! TCP provides the backpressure: the writer waits while the server does not read, up to the stall timeout. The last frame
+//! carries the total, so a stream that ends early is an error and is never taken for a complete one.
 
 use std::io::{self, Read, Write};
 
 use zeroize::Zeroizing;
 
-use crate::link::{Kind, Link, LinkError};
+use crate::frame::FrameKind;
+use crate::link::{Link, LinkError};
 
-/// Bytes of one frame: large enough that framing costs nothing, small enough that the reader starts early.
+/// Bytes of one frame: large enough that framing costs almost nothing, small enough that the reader starts early.
 const FRAME: usize = 256 << 10;
 
-/// The dealer's end: an [`io::Write`].
+/// The dealer's end of the stream, an [`io::Write`].
 pub struct MaterialWriter {
     link: Link,
     buffer: Zeroizing<Vec<u8>>,
@@ -20,36 +21,36 @@ pub struct MaterialWriter {
 }
 
 impl MaterialWriter {
-    /// A stream over a link whose grant was sent.
+    /// A stream over a link on which the grant was sent.
     #[must_use]
     pub fn new(link: Link) -> MaterialWriter {
         MaterialWriter { link, buffer: Zeroizing::new(Vec::with_capacity(FRAME)), total: 0 }
     }
 
-    /// Bytes taken so far.
+    /// Bytes written so far.
     #[must_use]
     pub fn written(&self) -> u64 {
         self.total
     }
 
-    /// Sends what is buffered and the end, and returns the link and the total.
+    /// Sends the buffered bytes and the total, and returns the link and the total.
     ///
     /// # Errors
-    /// Transport.
+    /// If the connection fails.
     pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
         self.send_buffer()?;
-        self.link.send(Kind::MaterialEnd, &self.total.to_le_bytes())?;
+        self.link.send(FrameKind::MaterialEnd, &self.total.to_le_bytes())?;
         Ok((self.link, self.total))
     }
 
-    /// Gives up: the server learns that no more comes, and why.
+    /// Gives up, and tells the server why.
     pub fn fail(mut self, failure: &crate::messages::Failure) {
         self.link.fail(failure);
     }
 
     fn send_buffer(&mut self) -> Result<(), LinkError> {
         if !self.buffer.is_empty() {
-            let result = self.link.send(Kind::Material, &self.buffer);
+            let result = self.link.send(FrameKind::Material, &self.buffer);
             self.buffer.clear();
             result?;
         }
@@ -67,7 +68,7 @@ impl Write for MaterialWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let room = FRAME - self.buffer.len();
         let taken = if self.buffer.is_empty() && bytes.len() >= FRAME {
-            self.link.send(Kind::Material, &bytes[..FRAME]).map_err(into_io)?;
+            self.link.send(FrameKind::Material, &bytes[..FRAME]).map_err(into_io)?;
             FRAME
         } else {
             let taken = room.min(bytes.len());
@@ -86,7 +87,7 @@ impl Write for MaterialWriter {
     }
 }
 
-/// A server's end: an [`io::Read`]. Reaching the end is checked against the total the dealer names.
+/// A server's end of the stream, an [`io::Read`]. At the end, the number of bytes is checked against the dealer's total.
 pub struct MaterialReader {
     link: Link,
     frame: Zeroizing<Vec<u8>>,
@@ -97,22 +98,22 @@ pub struct MaterialReader {
 }
 
 impl MaterialReader {
-    /// A stream over a link whose grant was received.
+    /// A stream over a link on which the grant was received.
     #[must_use]
     pub fn new(link: Link) -> MaterialReader {
         MaterialReader { link, frame: Zeroizing::default(), at: 0, left_in_frame: 0, total: 0, ended: false }
     }
 
-    /// Bytes handed out so far.
+    /// Bytes given to the reader so far.
     #[must_use]
     pub fn consumed(&self) -> u64 {
         self.total - self.left_in_frame as u64 - (self.frame.len() - self.at) as u64
     }
 
-    /// Checks that everything was read and that the dealer sent no more, and returns the link and the total.
+    /// Checks that everything was read and the dealer sent no more. Returns the link and the total.
     ///
     /// # Errors
-    /// Material is left over, or the stream was cut.
+    /// If material is left over, or the stream ended early.
     pub fn finish(mut self) -> Result<(Link, u64), LinkError> {
         let (consumed, peer) = (self.consumed(), self.link.peer());
         let wrong = |found| LinkError::WrongLength { peer, kind: "material", expected: consumed, found };
@@ -125,16 +126,16 @@ impl MaterialReader {
         Ok((self.link, self.total))
     }
 
-    /// Starts the next frame; false at the checked end.
+    /// Starts the next frame. Returns false at the end, after checking the total.
     fn next_frame(&mut self) -> Result<bool, LinkError> {
-        match self.link.receive_either(Kind::Material, Kind::MaterialEnd)? {
-            (Kind::MaterialEnd, length) => {
+        match self.link.receive_either(FrameKind::Material, FrameKind::MaterialEnd)? {
+            (FrameKind::MaterialEnd, length) => {
                 let mut end = Vec::new();
-                self.link.receive_part(&mut end, length, Kind::MaterialEnd)?;
+                self.link.receive_part(&mut end, length, FrameKind::MaterialEnd)?;
                 let peer = self.link.peer();
                 let end: [u8; 8] = end.as_slice().try_into().map_err(|_| LinkError::WrongLength {
                     peer,
-                    kind: Kind::MaterialEnd.name(),
+                    kind: FrameKind::MaterialEnd.name(),
                     expected: 8,
                     found: length as u64,
                 })?;
@@ -153,7 +154,7 @@ impl MaterialReader {
         }
     }
 
-    /// Brings the next part of the current frame, or starts a new frame.
+    /// Receives the next part of the current frame, or starts a new frame.
     fn fill(&mut self) -> Result<(), LinkError> {
         self.frame.clear();
         self.at = 0;
@@ -161,7 +162,7 @@ impl MaterialReader {
             self.next_frame()?;
         }
         let count = self.left_in_frame.min(FRAME);
-        self.link.receive_part(&mut self.frame, count, Kind::Material)?;
+        self.link.receive_part(&mut self.frame, count, FrameKind::Material)?;
         self.left_in_frame -= count;
         Ok(())
     }
@@ -188,7 +189,7 @@ impl Read for MaterialReader {
     }
 }
 
-/// Carries a link's error through [`io`]; [`link_error`] takes it out again.
+/// Wraps a link's error in an [`io::Error`]; [`link_error`] unwraps it.
 fn into_io(error: LinkError) -> io::Error {
     let kind = match &error {
         LinkError::TimedOut { .. } => io::ErrorKind::TimedOut,
@@ -198,7 +199,7 @@ fn into_io(error: LinkError) -> io::Error {
     io::Error::new(kind, error)
 }
 
-/// The link's error inside an error of [`MaterialReader`] or [`MaterialWriter`], if it is one.
+/// The link's error inside an error of [`MaterialReader`] or [`MaterialWriter`], if there is one.
 #[must_use]
 pub fn link_error(error: &io::Error) -> Option<&LinkError> {
     error.get_ref()?.downcast_ref()
@@ -219,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_arrives_whole_whatever_the_pieces() {
+    fn a_stream_arrives_complete_for_all_sizes_of_pieces() {
         for count in [0, 1, FRAME - 1, FRAME, FRAME + 1, 5 * FRAME + 77] {
             let (server, dealer) = linked(Role::Server0, Role::Dealer, Timeouts::default());
             let dealing = thread::spawn(move || {
@@ -242,12 +243,12 @@ mod tests {
             assert!(got == bytes(count));
             let (mut link, total) = reader.finish().unwrap();
             assert_eq!((total, dealing.join().unwrap()), (count as u64, count as u64));
-            assert!(link.receive(Kind::Material).is_err());
+            assert!(link.receive(FrameKind::Material).is_err());
         }
     }
 
     #[test]
-    fn a_stream_that_is_cut_short_wrong_or_long_is_an_error() {
+    fn a_stream_that_is_truncated_wrong_or_too_long_is_an_error() {
         // The dealer vanishes.
         let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
         let mut writer = MaterialWriter::new(dealer);
@@ -272,8 +273,8 @@ mod tests {
 
         // The total is wrong; the stream ends early; the stream is longer than what was read.
         let (server, mut dealer) = linked(Role::Server0, Role::Dealer, QUICK);
-        dealer.send(Kind::Material, &[0; 10]).unwrap();
-        dealer.send(Kind::MaterialEnd, &11_u64.to_le_bytes()).unwrap();
+        dealer.send(FrameKind::Material, &[0; 10]).unwrap();
+        dealer.send(FrameKind::MaterialEnd, &11_u64.to_le_bytes()).unwrap();
         let mut reader = MaterialReader::new(server);
         reader.read_exact(&mut [0; 10]).unwrap();
         assert!(matches!(reader.finish(), Err(LinkError::WrongLength { expected: 11, found: 10, .. })));

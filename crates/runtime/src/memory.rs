@@ -1,6 +1,6 @@
-//! Memory of a process.
+//! The memory that a process uses.
 
-/// Peak resident memory of this process in MiB; nothing where the system does not tell.
+/// Peak resident memory of this process in MiB; nothing if the system does not tell.
 #[must_use]
 pub fn peak_rss_mib() -> Option<u64> {
     read("/proc/self/status", "VmHWM:").map(|kib| kib.div_ceil(1024))
@@ -12,7 +12,7 @@ pub fn peak_rss_mib_of(process: u32) -> Option<u64> {
     read(&format!("/proc/{process}/status"), "VmHWM:").map(|kib| kib.div_ceil(1024))
 }
 
-/// Resident memory, at this moment, of another process of the same user in KiB.
+/// Current resident memory of another process of the same user in KiB.
 #[must_use]
 pub fn rss_kib_of(process: u32) -> Option<u64> {
     read(&format!("/proc/{process}/status"), "VmRSS:")

@@ -1,7 +1,7 @@
-//! Where connections of one session that arrive on different threads meet.
+//! Handing a connection from the thread that accepted it to the thread of its session.
 //!
-//! At server 0 a session's client and the two lanes of server 1 arrive in any order on threads of their own. Each lane
-//! is offered under its key; the session's thread takes it. Both waits are bounded, and so is the number of items.
+//! At server 0 a session's client and the two lanes of server 1 arrive in any order, each on its own thread. Each lane is
+//! offered under its key, and the session's thread takes it. Both waits are bounded, and so is the number of items.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};
@@ -10,26 +10,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Why nobody was met.
+/// Why an item could not be handed over.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RendezvousError {
-    /// The other one did not come.
-    #[error("the other side of session {key} did not come within {after:?}; look at the other server's log")]
+    /// The other thread did not come in time.
+    #[error("the other connection of session {key} did not arrive within {after:?}; look at the other server's log")]
     TimedOut {
         /// The session and lane.
         key: String,
         /// The limit.
         after: Duration,
     },
-    /// Someone came under this key already.
-    #[error("two connections came for {key}; a session takes one of each lane: start a new session")]
+    /// There is already an item under this key.
+    #[error("two connections arrived for {key}, expected one for each lane; start a new session")]
     Duplicate {
         /// The session and lane.
         key: String,
     },
-    /// Too many wait.
-    #[error("{limit} connections wait for their sessions, the limit; try again later or raise max_sessions")]
+    /// Too many items wait.
+    #[error(
+        "{limit} connections already wait for their sessions, which is the limit; try again later, or raise max_sessions"
+    )]
     Full {
         /// The limit.
         limit: usize,
@@ -42,7 +44,7 @@ struct Entry<T> {
     ticket: u64,
 }
 
-/// A place to meet.
+/// Items that wait to be taken, by key.
 pub struct Rendezvous<K, T> {
     waiting: Mutex<HashMap<K, Entry<T>>>,
     arrived: Condvar,
@@ -59,7 +61,7 @@ impl<K, T> Debug for Rendezvous<K, T> {
 }
 
 impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
-    /// A place for up to `limit` items, each kept for `keep`.
+    /// A rendezvous for up to `limit` items, each kept for up to `keep`.
     #[must_use]
     pub fn new(limit: usize, keep: Duration) -> Self {
         Rendezvous {
@@ -72,23 +74,23 @@ impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
         }
     }
 
-    /// Leaves an item for whoever asks for `key`, and returns at once.
+    /// Leaves an item under `key`, and returns at once.
     ///
     /// # Errors
-    /// An item waits under this key already, or too many wait.
+    /// If an item already waits under this key, or too many items wait.
     pub fn offer(&self, key: K, item: T) -> Result<(), RendezvousError> {
         self.enter(key, item, self.keep).map(drop).map_err(|(_, error)| error)
     }
 
-    /// Leaves an item and waits until somebody takes it.
+    /// Leaves an item and waits until it is taken.
     ///
     /// # Errors
-    /// Nobody did in time, or the offer was refused: the item comes back, so that its owner can be told.
+    /// If it was not taken in time, or was refused. The item is returned, so that the peer can be told.
     pub fn offer_and_wait(&self, key: K, item: T) -> Result<(), (T, RendezvousError)>
     where
         K: Clone,
     {
-        // Longer than the wait below: it is this thread that takes the item back.
+        // Longer than the wait below, so that this thread takes the item back itself.
         let ticket = self.enter(key.clone(), item, 2 * self.keep)?;
         let waits = |waiting: &HashMap<K, Entry<T>>| waiting.get(&key).is_some_and(|entry| entry.ticket == ticket);
         let (mut waiting, _) = self
@@ -121,10 +123,10 @@ impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
         Ok(ticket)
     }
 
-    /// Takes the item of `key`, waiting up to `limit` for it.
+    /// Takes the item under `key`, waiting up to `limit` for it.
     ///
     /// # Errors
-    /// Nobody came in time.
+    /// If no item arrived in time.
     pub fn take(&self, key: &K, limit: Duration) -> Result<T, RendezvousError> {
         let (mut waiting, _) = self
             .arrived
@@ -151,41 +153,41 @@ mod tests {
 
     #[test]
     fn items_meet_in_either_order_and_waits_are_bounded() {
-        let place = std::sync::Arc::new(Rendezvous::new(2, Duration::from_secs(10)));
-        place.offer("a", 1).unwrap();
-        assert_eq!(place.take(&"a", Duration::ZERO), Ok(1));
-        let later = place.clone();
+        let rendezvous = std::sync::Arc::new(Rendezvous::new(2, Duration::from_secs(10)));
+        rendezvous.offer("a", 1).unwrap();
+        assert_eq!(rendezvous.take(&"a", Duration::ZERO), Ok(1));
+        let later = rendezvous.clone();
         let taking = std::thread::spawn(move || later.take(&"b", Duration::from_secs(5)));
         std::thread::sleep(Duration::from_millis(20));
-        place.offer("b", 2).unwrap();
+        rendezvous.offer("b", 2).unwrap();
         assert_eq!(taking.join().unwrap(), Ok(2));
-        assert!(matches!(place.take(&"c", Duration::from_millis(10)), Err(RendezvousError::TimedOut { .. })));
-        place.offer("d", 3).unwrap();
-        assert!(matches!(place.offer("d", 4), Err(RendezvousError::Duplicate { .. })));
-        place.offer("e", 5).unwrap();
-        assert_eq!(place.offer("f", 6), Err(RendezvousError::Full { limit: 2 }));
+        assert!(matches!(rendezvous.take(&"c", Duration::from_millis(10)), Err(RendezvousError::TimedOut { .. })));
+        rendezvous.offer("d", 3).unwrap();
+        assert!(matches!(rendezvous.offer("d", 4), Err(RendezvousError::Duplicate { .. })));
+        rendezvous.offer("e", 5).unwrap();
+        assert_eq!(rendezvous.offer("f", 6), Err(RendezvousError::Full { limit: 2 }));
     }
 
     #[test]
-    fn who_waits_learns_whether_the_item_was_taken() {
-        let place = std::sync::Arc::new(Rendezvous::new(2, Duration::from_millis(200)));
-        let other = place.clone();
+    fn a_waiting_thread_learns_whether_its_item_was_taken() {
+        let rendezvous = std::sync::Arc::new(Rendezvous::new(2, Duration::from_millis(200)));
+        let other = rendezvous.clone();
         let taking = std::thread::spawn(move || other.take(&"a", Duration::from_secs(5)));
-        assert_eq!(place.offer_and_wait("a", 1), Ok(()));
+        assert_eq!(rendezvous.offer_and_wait("a", 1), Ok(()));
         assert_eq!(taking.join().unwrap(), Ok(1));
-        let (item, error) = place.offer_and_wait("b", 2).unwrap_err();
+        let (item, error) = rendezvous.offer_and_wait("b", 2).unwrap_err();
         assert!(item == 2 && matches!(error, RendezvousError::TimedOut { .. }));
-        assert!(place.take(&"b", Duration::ZERO).is_err(), "it was given back");
-        place.offer("c", 3).unwrap();
-        assert!(matches!(place.offer_and_wait("c", 4), Err((4, RendezvousError::Duplicate { .. }))));
+        assert!(rendezvous.take(&"b", Duration::ZERO).is_err(), "it was given back");
+        rendezvous.offer("c", 3).unwrap();
+        assert!(matches!(rendezvous.offer_and_wait("c", 4), Err((4, RendezvousError::Duplicate { .. }))));
     }
 
     #[test]
-    fn what_nobody_takes_is_dropped() {
-        let place = Rendezvous::new(1, Duration::from_millis(10));
-        place.offer("a", 1).unwrap();
+    fn items_that_nobody_takes_are_dropped() {
+        let rendezvous = Rendezvous::new(1, Duration::from_millis(10));
+        rendezvous.offer("a", 1).unwrap();
         std::thread::sleep(Duration::from_millis(20));
-        place.offer("b", 2).unwrap();
-        assert!(place.take(&"a", Duration::ZERO).is_err());
+        rendezvous.offer("b", 2).unwrap();
+        assert!(rendezvous.take(&"a", Duration::ZERO).is_err());
     }
 }

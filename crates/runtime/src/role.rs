@@ -3,21 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// Who a process is in a deployment. Certificates bind a key to exactly one role.
+/// The role of a process in a deployment. A certificate binds a key to exactly one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Holds the prompt and learns the choice.
+    /// Holds the prompt and learns which model was chosen.
     Client,
-    /// Holds the first share of the model; accepts the lanes of server 1.
+    /// Holds the first share of the weights, and accepts the lanes of server 1.
     Server0,
-    /// Holds the second share of the model; opens the lanes to server 0.
+    /// Holds the second share of the weights, and opens the lanes to server 0.
     Server1,
-    /// Makes correlated randomness; sees neither prompt nor model.
+    /// Makes correlated randomness. Sees neither prompts nor weights.
     Dealer,
 }
 
 impl Role {
-    /// Every role, in the order of certificate generation.
+    /// Every role, in the order in which certificates are made.
     pub const ALL: [Role; 4] = [Role::Client, Role::Server0, Role::Server1, Role::Dealer];
 
     /// The short name: `client`, `server0`, `server1`, `dealer`.
@@ -42,7 +42,7 @@ impl Role {
         }
     }
 
-    /// The position of a server: 0 or 1; nothing for the other roles.
+    /// The position of a server, 0 or 1; nothing for the other roles.
     #[must_use]
     pub const fn party(self) -> Option<u8> {
         match self {
@@ -69,15 +69,15 @@ impl fmt::Display for Role {
     }
 }
 
-/// A role's name that is none of the four.
+/// A text that is not the name of a role.
 #[derive(Debug, thiserror::Error)]
-#[error("unknown role; expected client, server0, server1 or dealer")]
-pub struct UnknownRole;
+#[error("unknown role {0:?}: expected client, server0, server1 or dealer")]
+pub struct UnknownRole(String);
 
 impl FromStr for Role {
     type Err = UnknownRole;
 
     fn from_str(text: &str) -> Result<Self, UnknownRole> {
-        Role::ALL.into_iter().find(|role| role.name() == text).ok_or(UnknownRole)
+        Role::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| UnknownRole(text.to_owned()))
     }
 }

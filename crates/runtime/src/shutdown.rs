@@ -1,10 +1,10 @@
-//! One flag that stops a process: set by signals, by the end of standard input, or by code.
+//! A flag that stops a service. It is set by signals, by the end of standard input, or by code.
 
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// What ends a process in the ordinary course of things, and its name.
+/// The signals that usually end a process, with their names.
 #[cfg(unix)]
 const SIGNALS: [(i32, &str); 4] = {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
@@ -47,7 +47,7 @@ impl Shutdown {
         Shutdown::default()
     }
 
-    /// Sets the flag and wakes whoever waits. Later calls change nothing.
+    /// Sets the flag and wakes all threads that wait for it. Later calls change nothing.
     pub fn trigger(&self, reason: &'static str) {
         let callbacks = {
             let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -68,13 +68,13 @@ impl Shutdown {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner).reason
     }
 
-    /// Is the flag set?
+    /// Whether the flag is set.
     #[must_use]
     pub fn is_set(&self) -> bool {
         self.reason().is_some()
     }
 
-    /// Waits until the flag is set, up to `limit`; says whether it is.
+    /// Waits up to `limit` until the flag is set. Returns whether it is set.
     #[must_use]
     pub fn wait(&self, limit: Duration) -> bool {
         let state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +86,7 @@ impl Shutdown {
         state.reason.is_some()
     }
 
-    /// Calls `callback` when the flag is set, at once if it is.
+    /// Calls `callback` when the flag is set, or at once if it is already set.
     pub fn on_trigger(&self, callback: impl FnOnce() + Send + 'static) {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.reason.is_none() {
@@ -97,8 +97,8 @@ impl Shutdown {
         }
     }
 
-    /// Whether this process was started with SIGHUP ignored, as by `nohup`: it is to outlive its terminal. Where the system
-    /// does not tell, it counts as not ignored.
+    /// Whether this process was started with SIGHUP ignored, for instance by `nohup`, so that it outlives its terminal.
+    /// False if the operating system does not tell.
     #[must_use]
     pub fn ignores_hangups() -> bool {
         let Ok(status) = std::fs::read_to_string("/proc/self/status") else { return false };
@@ -107,11 +107,11 @@ impl Shutdown {
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
     }
 
-    /// Sets the flag on the signals by which people and systems end a process: SIGTERM, SIGINT, SIGHUP and SIGQUIT. The
-    /// reason is the signal's name. SIGHUP that is ignored when this is called, as under `nohup`, stays ignored.
+    /// Sets the flag on the signals that usually end a process: SIGTERM, SIGINT, SIGHUP and SIGQUIT. The reason is the name
+    /// of the signal. If SIGHUP is ignored when this is called, as under `nohup`, it stays ignored.
     ///
     /// # Errors
-    /// The system refused the handler or the thread.
+    /// If the system refused the handler or the thread.
     pub fn on_signals(&self) -> io::Result<()> {
         let ignored = Self::ignores_hangups();
         let wanted = SIGNALS.iter().filter(|(_, name)| !(ignored && *name == "SIGHUP"));
@@ -126,8 +126,8 @@ impl Shutdown {
         Ok(())
     }
 
-    /// The status that a shell reports of a process that this flag's signal ended: 128 and the signal's number. Nothing
-    /// if it was set otherwise.
+    /// The exit status of a process that was ended by the signal that set this flag: 128 plus the signal's number. Nothing
+    /// if the flag was not set by a signal.
     #[must_use]
     pub fn exit_status(&self) -> Option<u8> {
         let reason = self.reason()?;
@@ -135,11 +135,11 @@ impl Shutdown {
         u8::try_from(128 + number).ok()
     }
 
-    /// Sets the flag when `parent` (standard input, held open by the parent process) ends: however the parent dies,
-    /// its children follow.
+    /// Sets the flag when `parent` ends, usually standard input that the parent process holds open. The process then stops
+    /// in whatever way its parent ended.
     ///
     /// # Errors
-    /// The system refused the thread.
+    /// If the system refused the thread.
     pub fn on_end_of(&self, mut parent: impl Read + Send + 'static) -> io::Result<()> {
         let shutdown = self.clone();
         std::thread::Builder::new().name("parent-watch".into()).spawn(move || {

@@ -16,7 +16,7 @@ static WATCHER: Watcher = Watcher;
 fn is_the_librarys(place: &str) -> bool {
     let ours =
         place.lines().find(|line| ["blindroute_runtime", "blindroute_protocol"].iter().any(|of| line.contains(of)));
-    ours.is_some_and(|line| line.contains("link::machine::")) && !place.contains("finish_grow")
+    ours.is_some_and(|line| line.contains("link::tls::state_machine::")) && !place.contains("finish_grow")
 }
 
 #[track_caller]

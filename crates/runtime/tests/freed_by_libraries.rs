@@ -22,7 +22,7 @@ fn check(search: &Search) {
 }
 
 #[test]
-fn case_49_a_session_leaves_nothing_secret_in_freed_memory_whoever_freed_it() {
+fn case_49_a_session_leaves_nothing_secret_in_memory_that_libraries_freed() {
     check(&parties::servers());
     check(&parties::dealer());
     check(&parties::client());

@@ -6,7 +6,7 @@
 mod world;
 
 use blindroute_runtime::messages::{ClientHello, Digest, FailureKind, SessionId};
-use blindroute_runtime::{Kind, LinkError, Timeouts};
+use blindroute_runtime::{FrameKind, LinkError, Timeouts};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::Duration;
 use world::{FOUR, PATIENT, World, numbers, squares, wait_for};
@@ -30,8 +30,8 @@ fn case_50_eight_sessions_left_resting_and_idle_sockets_keep_no_other_client_out
     for round in 1..=3_u8 {
         squares(&other.run(FOUR, &numbers(round.into())).unwrap().output, round.into());
     }
-    // The one that rested longest gave way, at both servers, and no more than that.
-    wait_for("the session that gave way to be noticed", || !left[0].is_alive());
+    // Only the session that rested longest was closed, at both servers.
+    wait_for("the closed session to be noticed", || !left[0].is_alive());
     assert_eq!(left.iter().filter(|session| session.is_alive()).count(), 7);
     let mut left = left.into_iter();
     let gone = left.next().unwrap().run(hog.share(FOUR, &numbers(1.0)).unwrap()).unwrap_err();
@@ -42,7 +42,7 @@ fn case_50_eight_sessions_left_resting_and_idle_sockets_keep_no_other_client_out
 }
 
 #[test]
-fn case_50_who_holds_no_more_than_others_gives_no_way() {
+fn case_50_a_client_that_holds_no_more_than_others_loses_no_place() {
     let world = World::with_limits(PATIENT, |options| {
         (options.max_sessions, options.max_sessions_per_client) = (2, 2);
     });
@@ -68,13 +68,13 @@ fn case_50_sessions_that_one_client_never_completes_leave_places_to_others() {
     });
     let half = |number: u8| {
         let mut link = world.link(0);
-        let (session, model) = (SessionId([number; 16]), Digest([7; 32]));
-        link.send_message(&ClientHello { session, model, request: FOUR.to_vec() }).unwrap();
+        let (session, deployment) = (SessionId([number; 16]), Digest([7; 32]));
+        link.send_message(&ClientHello { session, deployment, request: FOUR.to_vec() }).unwrap();
         link
     };
     let halves: Vec<_> = (0..6).map(half).collect();
     wait_for("server 0 to hold them", || world.sessions()[0] == 6);
-    let refused = world.link(0).receive(Kind::ServerReady).unwrap_err();
+    let refused = world.link(0).receive(FrameKind::ServerReady).unwrap_err();
     assert!(matches!(&refused, LinkError::Failed { failure, .. } if failure.kind == FailureKind::Busy), "{refused}");
     let other = world.client_from(OTHER);
     squares(&other.run(FOUR, &numbers(4.0)).unwrap().output, 4.0);
@@ -84,7 +84,7 @@ fn case_50_sessions_that_one_client_never_completes_leave_places_to_others() {
 }
 
 #[test]
-fn case_50_idle_sockets_of_an_address_keep_not_even_that_address_out() {
+fn case_50_idle_sockets_of_an_address_do_not_keep_that_address_out() {
     let world = World::with_limits(PATIENT, |options| options.max_handshakes = 4);
     let idle: Vec<_> =
         (0..72).flat_map(|_| [0, 1, 2].map(|index| TcpStream::connect(world.address(index)).unwrap())).collect();

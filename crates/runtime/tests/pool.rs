@@ -19,7 +19,7 @@ fn pool(world: &World) -> SessionPool<Numbers> {
 }
 
 #[test]
-fn a_pool_fills_gives_and_refills() {
+fn a_session_pool_fills_gives_sessions_and_refills() {
     let world = World::start(PATIENT);
     let pool = pool(&world);
     assert_eq!(pool.status(FOUR), Default::default());
@@ -51,7 +51,7 @@ fn a_pool_fills_gives_and_refills() {
 }
 
 #[test]
-fn whoever_comes_early_waits_for_the_session_that_is_being_prepared() {
+fn an_early_caller_waits_for_the_session_that_is_being_prepared() {
     let world = World::start(PATIENT);
     let pool = pool(&world);
     let gate = Arc::clone(&world.catalogues[2].gate);
@@ -80,7 +80,7 @@ fn sessions_that_get_too_old_are_replaced() {
 }
 
 #[test]
-fn servers_that_restart_cost_no_answer() {
+fn a_restart_of_the_servers_loses_no_answer() {
     let mut world = World::start(PATIENT);
     let pool = pool(&world);
     pool.keep(FOUR, 2);
@@ -92,7 +92,7 @@ fn servers_that_restart_cost_no_answer() {
 }
 
 #[test]
-fn a_session_that_dies_unseen_costs_another_session_and_no_answer() {
+fn a_session_that_fails_unseen_is_replaced_and_its_answer_still_comes() {
     let world = World::start(PATIENT);
     let pool = pool(&world);
     pool.keep(FOUR, 1);
@@ -106,7 +106,7 @@ fn a_session_that_dies_unseen_costs_another_session_and_no_answer() {
 }
 
 #[test]
-fn servers_that_are_away_are_tried_again_and_said_to_be_away() {
+fn unreachable_servers_are_tried_again_and_reported() {
     let mut world = World::start(PATIENT);
     let pool = pool(&world);
     world.stop(1);

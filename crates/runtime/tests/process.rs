@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use blindroute_runtime::{
-    CertificateFolder, ChildProcess, ChildSpec, Connection, Endpoint, Kind, Link, LinkError, Role, Service,
+    CertificateFolder, ChildProcess, ChildSpec, Connection, Endpoint, FrameKind, Link, LinkError, Role, Service,
     ServiceOptions, Shutdown, Timeouts,
 };
 
@@ -50,8 +50,8 @@ fn serve(home: &Path) {
     service.announce(std::io::stdout()).unwrap();
     service
         .run(&shutdown, |mut connection: Connection| -> Result<(), LinkError> {
-            while let Some(message) = connection.link.receive_or_end(Kind::ClientHello)? {
-                connection.link.send(Kind::ServerReady, &message)?;
+            while let Some(message) = connection.link.receive_or_end(FrameKind::ClientHello)? {
+                connection.link.send(FrameKind::ServerReady, &message)?;
             }
             Ok(())
         })
@@ -72,8 +72,8 @@ fn ends_with_its_input(deployment: &CertificateFolder, home: &Path) {
     let (child, address) = ChildProcess::spawn(&specification(home), LIMIT).unwrap();
     let endpoint = Endpoint::load(Role::Client, &deployment.identity(Role::Client)).unwrap();
     let mut link = Link::connect(&address.to_string(), &endpoint, Role::Server0, &Timeouts::default()).unwrap();
-    link.send(Kind::ClientHello, b"hello").unwrap();
-    assert_eq!(link.receive(Kind::ServerReady).unwrap(), b"hello");
+    link.send(FrameKind::ClientHello, b"hello").unwrap();
+    assert_eq!(link.receive(FrameKind::ServerReady).unwrap(), b"hello");
     #[cfg(target_os = "linux")]
     assert!(blindroute_runtime::peak_rss_mib_of(child.process()).is_some_and(|mib| mib < 200));
     link.close();

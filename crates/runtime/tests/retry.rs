@@ -43,7 +43,7 @@ fn a_server_that_comes_back_is_waited_for() {
 }
 
 #[test]
-fn a_server_that_does_not_come_back_is_waited_for_no_longer_than_said() {
+fn a_server_that_does_not_come_back_is_waited_for_only_for_the_given_time() {
     let mut world = World::start(PATIENT);
     let client = world.client();
     world.stop(0);
@@ -84,7 +84,7 @@ fn more_callers_than_sessions_are_all_answered() {
 }
 
 #[test]
-fn a_pool_leaves_room_for_those_who_wait_and_gives_way() {
+fn a_session_pool_leaves_room_for_waiting_callers_and_gives_up_sessions() {
     let world = World::with_limits(BRIEF, |options| (options.max_sessions, options.max_sessions_per_client) = (3, 3));
     let options = SessionPoolOptions {
         fillers: 1,
@@ -112,7 +112,7 @@ fn a_pool_leaves_room_for_those_who_wait_and_gives_way() {
 }
 
 #[test]
-fn a_pool_of_a_restarted_server_costs_no_answer_while_it_is_away() {
+fn a_session_pool_loses_no_answer_while_a_server_restarts() {
     let mut world = World::start(PATIENT);
     let pool = SessionPool::new(world.client(), SessionPoolOptions::default()).unwrap();
     pool.keep(FOUR, 2);

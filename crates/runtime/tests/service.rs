@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use blindroute_runtime::messages::FailureKind;
 use blindroute_runtime::{
-    CertificateFolder, Connection, Endpoint, Kind, Link, LinkError, Role, Service, ServiceError, ServiceOptions,
+    CertificateFolder, Connection, Endpoint, FrameKind, Link, LinkError, Role, Service, ServiceError, ServiceOptions,
     Shutdown, Timeouts,
 };
 
@@ -66,9 +66,9 @@ impl World {
 }
 
 fn echo(mut connection: Connection) -> Result<(), LinkError> {
-    while let Some(message) = connection.link.receive_or_end(Kind::ClientHello)? {
+    while let Some(message) = connection.link.receive_or_end(FrameKind::ClientHello)? {
         assert!(message != b"panic", "the handler was told to panic");
-        connection.link.send(Kind::ServerReady, &message)?;
+        connection.link.send(FrameKind::ServerReady, &message)?;
     }
     Ok(())
 }
@@ -78,15 +78,15 @@ fn a_panic_ends_one_session_and_the_service_goes_on() {
     let world = World::start(|_| {}, echo);
     let mut bad = world.call(Role::Client);
     let mut good = world.call(Role::Server1);
-    bad.send(Kind::ClientHello, b"panic").unwrap();
-    assert!(matches!(bad.receive(Kind::ServerReady), Err(LinkError::Closed { .. })));
+    bad.send(FrameKind::ClientHello, b"panic").unwrap();
+    assert!(matches!(bad.receive(FrameKind::ServerReady), Err(LinkError::Closed { .. })));
     for round in 0..3_u8 {
-        good.send(Kind::ClientHello, &[round]).unwrap();
-        assert_eq!(good.receive(Kind::ServerReady).unwrap(), [round]);
+        good.send(FrameKind::ClientHello, &[round]).unwrap();
+        assert_eq!(good.receive(FrameKind::ServerReady).unwrap(), [round]);
     }
     let mut again = world.call(Role::Client);
-    again.send(Kind::ClientHello, b"x").unwrap();
-    assert_eq!(again.receive(Kind::ServerReady).unwrap(), b"x");
+    again.send(FrameKind::ClientHello, b"x").unwrap();
+    assert_eq!(again.receive(FrameKind::ServerReady).unwrap(), b"x");
     good.close();
     again.close();
     assert!(world.stop() < Duration::from_millis(250));
@@ -97,20 +97,20 @@ fn a_role_over_its_limit_is_told_so_and_others_still_enter() {
     let world = World::start(|options| options.max_sessions = 1, echo);
     let mut held: Vec<Link> = (0..2).map(|_| world.call(Role::Client)).collect();
     for link in &mut held {
-        link.send(Kind::ClientHello, b"here").unwrap();
-        link.receive(Kind::ServerReady).unwrap();
+        link.send(FrameKind::ClientHello, b"here").unwrap();
+        link.receive(FrameKind::ServerReady).unwrap();
     }
-    let error = world.call(Role::Client).receive(Kind::ServerReady).unwrap_err();
+    let error = world.call(Role::Client).receive(FrameKind::ServerReady).unwrap_err();
     assert!(matches!(&error, LinkError::Failed { failure, .. } if failure.kind == FailureKind::Busy), "{error}");
     let mut other = world.call(Role::Server1);
-    other.send(Kind::ClientHello, b"x").unwrap();
-    assert_eq!(other.receive(Kind::ServerReady).unwrap(), b"x");
+    other.send(FrameKind::ClientHello, b"x").unwrap();
+    assert_eq!(other.receive(FrameKind::ServerReady).unwrap(), b"x");
     // A place that is left can be taken.
     held.pop().unwrap().close();
     let start = Instant::now();
     loop {
         let mut link = world.call(Role::Client);
-        let entered = link.send(Kind::ClientHello, b"y").is_ok() && link.receive(Kind::ServerReady).is_ok();
+        let entered = link.send(FrameKind::ClientHello, b"y").is_ok() && link.receive(FrameKind::ServerReady).is_ok();
         if entered {
             break;
         }
@@ -120,7 +120,7 @@ fn a_role_over_its_limit_is_told_so_and_others_still_enter() {
 }
 
 #[test]
-fn stopping_cuts_sessions_that_do_not_end() {
+fn stopping_closes_sessions_that_do_not_end() {
     let ended = Arc::new(AtomicUsize::new(0));
     let count = ended.clone();
     let world = World::start(
@@ -132,13 +132,13 @@ fn stopping_cuts_sessions_that_do_not_end() {
         },
     );
     let mut link = world.call(Role::Client);
-    link.send(Kind::ClientHello, b"x").unwrap();
-    link.receive(Kind::ServerReady).unwrap();
-    // A caller that never shakes hands is cut as well.
+    link.send(FrameKind::ClientHello, b"x").unwrap();
+    link.receive(FrameKind::ServerReady).unwrap();
+    // A caller that never finishes its handshake is disconnected as well.
     let silent = TcpStream::connect(&world.address).unwrap();
     assert!(world.stop() < Duration::from_secs(2));
     assert_eq!(ended.load(Ordering::SeqCst), 1);
-    assert!(link.receive(Kind::ServerReady).is_err());
+    assert!(link.receive(FrameKind::ServerReady).is_err());
     drop(silent);
 }
 

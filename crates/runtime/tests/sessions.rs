@@ -25,7 +25,7 @@ fn a_session_may_rest_longer_than_a_stall() {
 }
 
 #[test]
-fn a_session_that_rests_too_long_is_given_up_and_the_client_hears_why() {
+fn a_session_that_rests_too_long_is_given_up_and_the_client_is_told_why() {
     let world = World::start(Timeouts { ready: Duration::from_secs(1), ..PATIENT });
     let client = world.client();
     let session = client.prepare(FOUR).unwrap();
@@ -35,14 +35,14 @@ fn a_session_that_rests_too_long_is_given_up_and_the_client_hears_why() {
     assert!(!session.is_alive() && session.time_left().is_zero());
     let error = session.run(client.share(FOUR, &numbers(1.0)).unwrap()).unwrap_err();
     assert!(error.is_dead_session());
-    for part in ["no input came within 1s", "prepare a new session", "ready_seconds"] {
+    for part in ["no input arrived within 1s", "prepare a new session", "ready_seconds"] {
         assert!(error.to_string().contains(part), "{error}");
     }
     squares(&client.run(FOUR, &numbers(1.0)).unwrap().output, 1.0);
 }
 
 #[test]
-fn a_client_that_leaves_frees_the_servers_and_its_sessions_stay_burnt() {
+fn a_client_that_leaves_frees_the_servers_and_its_sessions_stay_consumed() {
     let world = World::start(PATIENT);
     let client = world.client();
     let entered = |world: &World| [0, 1, 2].map(|index| world.ledger(index));
@@ -57,7 +57,7 @@ fn a_client_that_leaves_frees_the_servers_and_its_sessions_stay_burnt() {
 }
 
 #[test]
-fn a_service_stops_at_once_though_sessions_rest_and_says_so() {
+fn a_service_with_resting_sessions_stops_at_once_and_says_so() {
     let mut world = World::start(PATIENT);
     let client = world.client();
     let session = client.prepare(FOUR).unwrap();

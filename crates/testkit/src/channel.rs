@@ -12,9 +12,9 @@ pub enum Fault {
     Flip(usize),
     /// Every bit of the byte at this position (modulo the length) is flipped.
     Invert(usize),
-    /// The last byte is cut off.
+    /// The last byte is missing.
     Shorten,
-    /// A byte is added.
+    /// It has one byte too many.
     Lengthen,
     /// The message never arrives.
     Drop,
@@ -97,5 +97,40 @@ impl Channel for MemoryChannel {
             return Err(ChannelError::Peer(format!("a message of {incoming} bytes was expected, {found} came")));
         }
         Ok(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn converse(channel: &mut MemoryChannel, mine: u8, theirs: u8) -> Result<(), ChannelError> {
+        for size in [300, 200, 300, 200, 300, 200] {
+            let got = channel.exchange(vec![mine; size], size)?;
+            assert!(got == vec![theirs; size], "wrong data was delivered");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn faults_of_length_and_order_are_noticed_by_both_ends() {
+        for fault in [Fault::Drop, Fault::Shorten, Fault::Lengthen] {
+            let (zero, mut one) = memory_channels(Duration::from_millis(500));
+            let mut zero = zero.with_fault(3, fault);
+            let other = std::thread::spawn(move || converse(&mut one, 1, 0).is_err());
+            assert!(converse(&mut zero, 0, 1).is_err(), "{fault:?}");
+            drop(zero);
+            assert!(other.join().unwrap(), "{fault:?}");
+        }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_delivered() {
+        for (fault, expected) in [(Fault::Flip(7), [0, 0, 1, 0, 0]), (Fault::Invert(1), [0, 255, 0, 0, 0])] {
+            let (zero, mut one) = memory_channels(Duration::from_secs(2));
+            let other = std::thread::spawn(move || one.exchange(vec![0; 5], 5).unwrap());
+            zero.with_fault(0, fault).exchange(vec![0; 5], 5).unwrap();
+            assert_eq!(other.join().unwrap(), expected);
+        }
     }
 }

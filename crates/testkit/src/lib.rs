@@ -1,15 +1,21 @@
-//! The test world: dealer and servers in memory, seeded, with a timeout, and faults at named messages. And a made-up
-//! encoder's published files.
+//! What tests share: the test world (dealer and servers in memory, seeded, with a timeout, and with faults at chosen
+//! messages), a proxy that puts faults on TCP streams, a search of freed memory, and the published files of a made-up
+//! encoder.
 //!
 //! Only tests depend on this crate.
 
 mod channel;
+pub mod documents;
 pub mod freed_memory;
+mod proxy;
 mod published;
 mod shared_data;
+mod tokenizer;
 mod world;
 
 pub use channel::{Fault, MemoryChannel, Record, memory_channels};
-pub use published::{NumberType, PublishedEncoder, TOKENS};
+pub use proxy::{Direction, Proxy, StreamFault, StreamPlan};
+pub use published::{NumberType, PublishedEncoder};
 pub use shared_data::shared_data;
+pub use tokenizer::{TOKENS, tokenizer_json};
 pub use world::{Parties, Run, TestWorld, Transcript, generator};

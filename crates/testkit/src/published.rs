@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::generator;
+use crate::{TOKENS, generator, tokenizer_json};
 
-/// How a file of weights stores its numbers. Fewer bits cut the fraction; numbers below 2^−14 are 0 in a half.
+/// How a file of weights stores its numbers. Fewer bits shorten the fraction; numbers below 2^−14 are 0 in a half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NumberType {
     /// As they are.
@@ -66,10 +66,6 @@ pub struct PublishedEncoder {
     /// Each with its shape.
     pub tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)>,
 }
-
-/// The tokens of [`PublishedEncoder::tokenizer`], in the order of their ids.
-pub const TOKENS: [&str; 15] =
-    ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "ab", "##a", "##b", "!", "[", "]", "se", "##p"];
 
 impl PublishedEncoder {
     /// One with weights of the size of a real encoder's, 300 positions, and the tokens [`TOKENS`].
@@ -155,14 +151,6 @@ impl PublishedEncoder {
 
     /// `tokenizer.json`.
     pub fn tokenizer() -> String {
-        let vocabulary: Vec<String> = TOKENS.iter().enumerate().map(|(id, token)| format!("{token:?}: {id}")).collect();
-        format!(
-            "{{\"version\": \"1.0\", \"added_tokens\": [], \"truncation\": null, \"padding\": null, \"post_processor\": null, \
-             \"normalizer\": {{\"type\": \"BertNormalizer\", \"clean_text\": true, \"handle_chinese_chars\": true, \
-             \"strip_accents\": null, \"lowercase\": true}}, \"pre_tokenizer\": {{\"type\": \"BertPreTokenizer\"}}, \
-             \"decoder\": null, \"model\": {{\"type\": \"WordPiece\", \"unk_token\": \"[UNK]\", \
-             \"continuing_subword_prefix\": \"##\", \"max_input_chars_per_word\": 20, \"vocab\": {{{}}}}}}}",
-            vocabulary.join(", ")
-        )
+        tokenizer_json(TOKENS)
     }
 }

@@ -2,15 +2,12 @@
 
 use std::path::PathBuf;
 
-use blindroute_lab::{
-    fingerprint::Fingerprints,
-    join::{Options, join},
-};
+use blindroute_lab::routers::fingerprint::Fingerprints;
+use blindroute_lab::routers::join::{Options, join};
 
-use super::{
-    bundle_import::{check_out, print, write_bundle},
-    train::{embed, load},
-};
+use blindroute_console::files::{check_out, print, write_bundle};
+
+use super::train::{embed, load};
 
 /// Let models join the pool of a bundle's UniRoute and CSCR routers: a price and a descriptor each, no training.
 #[derive(clap::Args, Debug)]
@@ -49,10 +46,10 @@ pub(crate) struct AddArgs {
 pub(crate) fn run(args: &AddArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     if !(args.smoothing.is_finite() && args.smoothing >= 0.0) {
-        anyhow::bail!("--smoothing is a number from 0, not {}", args.smoothing);
+        anyhow::bail!("unsupported --smoothing {}: expected a number of 0 or more", args.smoothing);
     }
     let dataset = load(&args.data)?;
-    let bundle = crate::bundles::open(Some(&args.bundle))?;
+    let bundle = blindroute_console::bundles::open(Some(&args.bundle))?;
     let fingerprints = args.descriptors.as_deref().map(Fingerprints::read).transpose()?;
     let embeddings = embed(&bundle, &dataset, args.embeddings.as_deref())?;
     let folder = args.data.file_name().map(|name| name.to_string_lossy().into_owned());

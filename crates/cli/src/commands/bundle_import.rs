@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use blindroute_console::files::{check_out, folder_of, print, write_bundle};
 use blindroute_routing::{
     bundle::{
-        Activation, Attention, Bundle, BundleError, Choices, EncoderConfig, ImportOptions, Imported, Pooling,
-        Precision, Published,
+        Activation, Attention, Bundle, BundleError, EncoderConfig, ImportOptions, ImportedEncoder, Pooling, Precision,
+        ProgramChoices, PublishedFiles,
     },
     program::check_ranges,
 };
@@ -61,7 +62,7 @@ where
 pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     let precision = if args.exact { Precision::Exact } else { Precision::default() };
-    let choices = Choices { attention: args.attention, activation: args.ffn, pooling: args.pooling };
+    let choices = ProgramChoices { attention: args.attention, activation: args.ffn, pooling: args.pooling };
     let options = ImportOptions { precision, choices, origin: args.origin };
     let config_path = args.config.unwrap_or_else(|| folder_of(&args.weights).join("config.json"));
     // Beside it lies what sentence-transformers say of pooling.
@@ -76,14 +77,14 @@ pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     })?;
     let pooling = read_if_there(&beside.join("1_Pooling").join("config.json"))?;
     let modules = read_if_there(&beside.join("modules.json"))?;
-    let published = Published {
+    let published = PublishedFiles {
         weights: &weights,
         config: &config,
         tokenizer: &tokenizer,
         pooling: pooling.as_deref(),
         modules: modules.as_deref(),
     };
-    let Imported { bundle, leftovers, mut notes } =
+    let ImportedEncoder { bundle, leftovers, mut notes } =
         Bundle::import(&published, &options).with_context(|| format!("could not import {}", args.weights.display()))?;
     if let Err(error) = check_ranges(&bundle) {
         notes.push(format!(
@@ -125,76 +126,4 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 
 fn read_if_there(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     if path.is_file() { read(path).map(Some) } else { Ok(None) }
-}
-
-/// One answer on stdout.
-pub(super) fn print(text: &str) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    writeln!(std::io::stdout().lock(), "{}", crate::terminal::plain(text)).context("could not write to stdout")
-}
-
-/// An error if this file surely cannot be written: better now than after the work.
-pub(super) fn check_out(path: &Path) -> anyhow::Result<()> {
-    if !folder_of(path).is_dir() || path.is_dir() {
-        anyhow::bail!("could not write {}; name a file in a folder that can be written", path.display());
-    }
-    Ok(())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// Writes a bundle, see [`write_file`].
-pub(super) fn write_bundle(bundle: &Bundle, path: &Path) -> anyhow::Result<usize> {
-    let bytes = bundle.write()?;
-    write_file(&bytes, path)?;
-    Ok(bytes.len())
-}
-
-/// Writes a file through one beside it, so that none is ever found half-written under its name. A file that is there is
-/// replaced, and hands down who may read it.
-pub(super) fn write_file(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    let context = || format!("could not write {}; name a file in a folder that can be written", path.display());
-    // Through a link, the file behind it is the one to replace.
-    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let mut builder = tempfile::Builder::new();
-    // Like any other output: the user's umask decides who reads it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder_of(&target)).with_context(context)?;
-    if let Ok(old) = std::fs::metadata(&target) {
-        file.as_file().set_permissions(old.permissions()).with_context(context)?;
-    }
-    file.write_all(bytes).with_context(context)?;
-    file.as_file().sync_all().with_context(context)?;
-    file.persist(&target).with_context(context)?;
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[cfg(unix)]
-    #[test]
-    fn a_file_is_replaced_whole_and_stays_as_private_as_it_was() {
-        use std::os::unix::fs::{MetadataExt as _, PermissionsExt};
-        let home = tempfile::tempdir().unwrap();
-        let (path, link) = (home.path().join("out"), home.path().join("link"));
-        write_file(b"old", &path).unwrap();
-        let reader = std::fs::File::open(&path).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
-        std::os::unix::fs::symlink(&path, &link).unwrap();
-        write_file(b"newer", &link).unwrap();
-        assert!(link.is_symlink() && std::fs::read(&path).unwrap() == b"newer");
-        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        // Who reads the old file has it whole.
-        assert_eq!(std::io::read_to_string(reader).unwrap(), "old");
-        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 2, "no temporary file stays");
-    }
 }

@@ -3,17 +3,14 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use blindroute_lab::{
-    ClearEmbedder,
-    calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate},
-    data::units_warning,
-    embedder::embed_all,
-    evaluation::Bootstrap,
-};
+use blindroute_lab::data::units_warning;
+use blindroute_lab::encoders::{ClearEmbedder, embed_all};
+use blindroute_lab::evaluation::Bootstrap;
+use blindroute_lab::evaluation::calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate};
 use blindroute_routing::tokenizer::Tokenizer;
 use indicatif::ProgressStyle;
 
-use super::bundle_import::{check_out, print, write_file};
+use blindroute_console::files::{check_out, print, write_file};
 
 /// Find the weight of cost that brings your own prompts to a target cost or quality; `route --calibration` takes it.
 #[derive(clap::Args, Debug)]
@@ -28,19 +25,19 @@ pub(crate) struct CalibrateArgs {
     /// Router of the bundle; the first if none is named.
     #[arg(long, value_name = "NAME")]
     router: Option<String>,
-    /// The most that prompts may cost on average, relative to the dearest model.
+    /// The largest mean cost of the prompts, relative to the most expensive model.
     #[arg(long, value_name = "0..1", group = "target")]
     cost: Option<f64>,
-    /// The mean score to reach, as cheaply as can be; needs scores.
+    /// The mean score to reach at the lowest cost; needs scores.
     #[arg(long, value_name = "0..1", group = "target")]
     score: Option<f64>,
-    /// How far the 95 % interval of what is asked for may reach to either side.
+    /// How far the 95 % interval of the target may reach to either side.
     #[arg(long, default_value_t = 0.05, value_name = "NUMBER")]
     tolerance: f64,
-    /// How often prompts are drawn anew for the intervals.
+    /// How many bootstrap resamples of the prompts the intervals come from.
     #[arg(long, default_value_t = 1000, value_name = "N", value_parser = clap::value_parser!(u32).range(100..=100_000))]
     bootstrap: u32,
-    /// What every draw follows from.
+    /// The seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where to write the calibration.
@@ -59,7 +56,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         (None, Some(score)) => Target::Score(score),
         _ => anyhow::bail!("give one target: --cost or --score"),
     };
-    let bundle = crate::bundles::open(args.bundle.as_deref())?;
+    let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
     let parts = bundle.parts();
     let router = bundle.router(args.router.as_deref())?;
     if let Some(warning) = units_warning(&parts.models) {
@@ -68,7 +65,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
     let tokenizer = Tokenizer::from_json(&parts.tokenizer).context("the bundle's tokenizer")?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
-    let bar = crate::terminal::bar(user.prompts.len() as u64);
+    let bar = blindroute_console::terminal::bar(user.prompts.len() as u64);
     bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
     let prompts = user.prompts.iter().map(String::as_str);
     let embeddings = embed_all(prompts, &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64));
@@ -84,7 +81,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
 fn describe(made: &Calibration, args: &CalibrateArgs) -> String {
     let estimate = |estimate: &Estimate| format!("{:.4} ({:.4} to {:.4})", estimate.value, estimate.low, estimate.high);
     let mut text = format!(
-        "router {}, {} prompts; in brackets 95 % intervals\n  λ     {}\n  cost  {}, relative to the dearest model\n",
+        "router {}, {} prompts; in brackets 95 % intervals\n  λ     {}\n  cost  {}, relative to the most expensive model\n",
         made.router,
         made.prompts,
         estimate(&made.lambda),

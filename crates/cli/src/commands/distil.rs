@@ -1,40 +1,37 @@
-//! `blindroute distil`: an encoder that MPC likes, from one that it does not.
+//! `blindroute distil`: an MPC-friendly encoder, trained to imitate another.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use blindroute_lab::{
-    data::Split,
-    student::{Corpus, Course, Lessons, Options, Progress, Tie, distil},
-};
+use blindroute_lab::data::Split;
+use blindroute_lab::encoders::student::{Corpus, Course, Lessons, Options, Progress, Tie, distil};
 use blindroute_routing::{
     bundle::{Activation, Attention, Bundle, EncoderConfig, Matrix, Norms, Precision},
     tokenizer::{MAX_TOKENS, Tokenizer},
 };
 use indicatif::ProgressStyle;
 
-use crate::bundles::Shipped;
+use blindroute_console::bundles::Shipped;
 
-use super::{
-    bundle_import::{check_out, one_of, print, write_bundle},
-    train::router,
-};
+use blindroute_console::files::{check_out, print, write_bundle};
+
+use super::{bundle_import::one_of, train::router};
 
 /// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers, or, with
-/// --routing, with the router whose head was taught too.
+/// --routing, with the router whose projection was trained too.
 #[derive(clap::Args, Debug)]
 pub(crate) struct DistilArgs {
     /// The bundle of the teacher (`bundle import --exact`), from whose weights the student starts
     /// [default: the shipped bundles/minilm.blindroute].
     #[arg(long, value_name = "FILE")]
     teacher: Option<PathBuf>,
-    /// Texts to learn on: JSON lines with the field text or prompt; lines of a split other than train are passed over.
+    /// Texts to learn from: JSON lines with the field text or prompt; lines of another split than train are skipped.
     #[arg(long, value_name = "FILE", required = true)]
     text: Vec<PathBuf>,
     /// A bundle whose encoder the student starts from, as an earlier student's [default: the teacher's].
     #[arg(long, value_name = "FILE")]
     start: Option<PathBuf>,
-    /// A routing data set that the student learns from as well, with the head of a CSCR router of the teacher's bundle.
+    /// A routing data set that the student learns from as well, with the projection of a CSCR router of the teacher's bundle.
     #[arg(long, value_name = "DIR")]
     routing: Option<PathBuf>,
     /// That router's name.
@@ -43,7 +40,7 @@ pub(crate) struct DistilArgs {
     /// How much staying near the teacher counts beside routing.
     #[arg(long, default_value_t = 1.0, value_name = "NUMBER", requires = "routing", conflicts_with = "trust")]
     beta: f64,
-    /// How far from the teacher the student may go, as the whole loss without routing; what it counts follows from that.
+    /// How far from the teacher the student may go, as the whole loss without routing; the weight of staying near follows from it.
     #[arg(long, value_name = "NUMBER", requires = "routing")]
     trust: Option<f64>,
     /// The student's attention: 2relu divides rows by their sum, relu by a constant.
@@ -64,22 +61,22 @@ pub(crate) struct DistilArgs {
     /// Training steps.
     #[arg(long, default_value_t = 2000)]
     steps: usize,
-    /// Tokens of a step's texts, with padding.
+    /// Tokens per training step, with padding.
     #[arg(long, default_value_t = 2048)]
     tokens: usize,
-    /// The longest text, in tokens; longer ones are cut.
+    /// The longest text, in tokens; longer texts are truncated.
     #[arg(long, default_value_t = MAX_TOKENS)]
     longest: usize,
     /// The largest learning rate.
     #[arg(long, default_value_t = 3e-4)]
     rate: f64,
-    /// What the order of texts follows from.
+    /// The seed of the order of the texts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Bits of a stored weight of the student's layers; training rounds to them at every step.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u8).range(2..=16))]
     bits: u8,
-    /// Where the training's state is kept; a training that was cut goes on from it [default: OUT.checkpoint].
+    /// Where the state of the training is kept; after an interruption it continues from there [default: OUT.checkpoint].
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
     /// What the texts are and under which licence, for people; kept in the bundle.
@@ -96,7 +93,7 @@ pub(crate) struct DistilArgs {
 /// Trains, writes the bundle, and says how near the student has come.
 pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
-    let teacher = crate::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
+    let teacher = blindroute_console::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
     let theirs = &teacher.parts().encoder;
     let encoder = EncoderConfig {
         attention: args.attention,
@@ -112,11 +109,11 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
         *layers = args.bits;
     }
     if !(args.rate.is_finite() && args.rate > 0.0) {
-        anyhow::bail!("--rate {} cannot be used: give a number above 0, as 0.0003", args.rate);
+        anyhow::bail!("unsupported --rate {}: expected a number above 0, such as 0.0003", args.rate);
     }
     if !(2..=MAX_TOKENS).contains(&args.longest) || args.tokens < 2 * args.longest {
         anyhow::bail!(
-            "--longest {} and --tokens {} do not fit: a text has 2 to {MAX_TOKENS} tokens, and a step holds two of the longest",
+            "--longest {} and --tokens {} do not fit: expected --longest from 2 to {MAX_TOKENS}, and --tokens at least twice that",
             args.longest,
             args.tokens
         );
@@ -124,7 +121,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     let tokenizer = Tokenizer::from_json(&teacher.parts().tokenizer).context("the tokenizer of the teacher")?;
     let corpus = Corpus::read(&args.text, &tokenizer, args.longest)?;
     tracing::info!("{} texts", corpus.len());
-    let start = args.start.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;
+    let start = args.start.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
     let lessons = args.routing.as_deref().map(|folder| lessons(args, folder, &teacher, &tokenizer)).transpose()?;
     let course = Course { teacher: &teacher, corpus: &corpus, start: start.as_ref(), lessons: lessons.as_ref() };
     let checkpoint = args.checkpoint.clone().unwrap_or_else(|| {
@@ -133,7 +130,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
         name.into()
     });
 
-    let bar = crate::terminal::bar(args.steps as u64);
+    let bar = blindroute_console::terminal::bar(args.steps as u64);
     bar.set_style(ProgressStyle::with_template("distilling {wide_bar} {pos}/{len} {eta} {msg}")?);
     let mut mean = Smoothed::default();
     let student = distil(&course, &options, Some(&checkpoint), &mut |progress| {

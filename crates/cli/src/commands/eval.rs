@@ -1,25 +1,21 @@
-//! `blindroute eval`: what routers are worth on a data set.
+//! `blindroute eval`: cost and quality of routers on a data set.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use blindroute_lab::{
-    baselines::{knn, mlp},
-    data::{Dataset, Split, units_warning},
-    direct,
-    evaluation::{
-        About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
-    },
+use blindroute_lab::data::{Dataset, Split, units_warning};
+use blindroute_lab::evaluation::{
+    About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
 };
+use blindroute_lab::routers::baselines::{knn, mlp};
+use blindroute_lab::routers::direct;
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use clap::Args;
 
-use super::{
-    bench::today,
-    bundle_import::{check_out, print, write_file},
-    train::{embed, load, spinner},
-};
-use crate::bundles;
+use super::train::{embed, load};
+use blindroute_console::date::today;
+use blindroute_console::files::{check_out, print, write_file};
+use blindroute_console::{bundles, terminal};
 
 /// Measure a bundle's routers on a routing data set, beside baselines and with intervals.
 #[derive(Args, Debug)]
@@ -50,7 +46,7 @@ pub(crate) struct EvalArgs {
     /// How many bootstrap resamples of the prompts the intervals come from; 0 for none.
     #[arg(long, value_name = "N", default_value_t = Bootstrap::default().resamples, value_parser = parse_resamples)]
     bootstrap: usize,
-    /// What every draw follows from.
+    /// The seed of all random choices.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// What the data are and under which licence, for the reader of the report.
@@ -62,7 +58,7 @@ pub(crate) struct EvalArgs {
     /// Write the report with its charts as one page.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Write one line a method as comma-separated values.
+    /// Write comma-separated values, one line per method.
     #[arg(long, value_name = "FILE")]
     csv: Option<PathBuf>,
     /// Print everything as one JSON object.
@@ -71,12 +67,12 @@ pub(crate) struct EvalArgs {
 }
 
 pub(super) fn parse_split(name: &str) -> Result<Split, String> {
-    name.parse().map_err(|()| "it is train, valid or test".to_owned())
+    name.parse().map_err(|()| "expected train, valid or test".to_owned())
 }
 
 fn parse_resamples(number: &str) -> Result<usize, String> {
     let parsed = number.parse().ok().filter(|number| *number <= 100_000);
-    parsed.ok_or_else(|| "it is a number from 0 to 100000".to_owned())
+    parsed.ok_or_else(|| "expected a number from 0 to 100000".to_owned())
 }
 
 /// A bundle with the data set as its encoder sees it.
@@ -113,7 +109,8 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
         sides.push(Side { group, bundle, embeddings });
     }
 
-    let working = spinner("measuring routers and baselines");
+    let working = terminal::spinner();
+    working.set_message("measuring routers and baselines");
     let evaluation = measure(args, &dataset, &sides);
     working.finish_and_clear();
     let evaluation = evaluation?;
@@ -182,8 +179,10 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
     }
     let mut notes = Vec::new();
     match args.split {
-        Split::Train => notes.push("Routers and baselines were trained on these very prompts: this flatters them."),
-        Split::Valid => notes.push("Settings of routers and baselines were chosen on these very prompts."),
+        Split::Train => {
+            notes.push("Routers and baselines were trained on these prompts, so their results are too good.")
+        }
+        Split::Valid => notes.push("Settings of routers and baselines were chosen on these prompts."),
         Split::Test => (),
     }
     // In the clear one would use the encoder as published.

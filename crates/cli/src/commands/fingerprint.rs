@@ -3,17 +3,19 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
-use blindroute_lab::fingerprint::{Endpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint};
+use blindroute_lab::routers::fingerprint::{
+    ChatEndpoint, Fingerprints, Kind, MOST_TOP_LOGPROBS, Options, Probes, fingerprint,
+};
 use blindroute_routing::bundle::Model;
 use indicatif::ProgressStyle;
 
-use super::bundle_import::{check_out, print, write_file};
+use blindroute_console::files::{check_out, print, write_file};
 
 /// What endpoints allow that allow fewer than OpenAI's.
 const FEW_TOP_LOGPROBS: u32 = 5;
 
 /// Measure models' descriptors through an endpoint that speaks OpenAI's protocol, for CSCR. Models that the file has already
-/// are left as they are: a measurement that was cut goes on, and a model can be added later.
+/// are left as they are, so that an interrupted measurement continues and a model can be added later.
 #[derive(clap::Args, Debug)]
 pub(crate) struct FingerprintArgs {
     /// The endpoint, as `https://api.example.com/v1`.
@@ -22,22 +24,22 @@ pub(crate) struct FingerprintArgs {
     /// A model's name at the endpoint; may be given several times.
     #[arg(long, value_name = "NAME", required = true)]
     model: Vec<String>,
-    /// The probes: JSON lines with prompt or text; lines of a split other than train are passed over.
+    /// The probes: JSON lines with prompt or text; lines of another split than train are skipped.
     #[arg(long, value_name = "FILE.jsonl")]
     probes: PathBuf,
-    /// How many of them are asked, from the first.
+    /// How many probes are used, from the first.
     #[arg(long, default_value_t = 64, value_name = "N")]
     most: usize,
-    /// footprint: which tokens a model thinks of; needs top_logprobs. perplexity: how surprising its answers are.
+    /// footprint: which tokens a model finds likely; needs top_logprobs. perplexity: how unlikely its answers are.
     #[arg(long, value_enum, default_value = "footprint")]
     kind: KindArg,
-    /// The most tokens of an answer [default: 10 for a footprint, 64 for perplexity].
+    /// The largest number of tokens of an answer [default: 10 for a footprint, 64 for perplexity].
     #[arg(long)]
     tokens: Option<usize>,
     /// The width of a footprint.
     #[arg(long, default_value_t = 128)]
     width: usize,
-    /// How many of each place's likeliest tokens a footprint asks for, 1 to 20 [default: 20, or 5 where the endpoint allows no
+    /// How many of the likeliest tokens per position a footprint asks for, 1 to 20 [default: 20, or 5 where the endpoint allows no
     /// more; what a file was measured with].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     top_logprobs: Option<u32>,
@@ -51,7 +53,7 @@ pub(crate) struct FingerprintArgs {
     /// The environment variable with the endpoint's API key; none is sent if it is not set.
     #[arg(long, default_value = "OPENAI_API_KEY", value_name = "VARIABLE")]
     api_key_env: String,
-    /// Where to keep the fingerprints; a file that is there is added to.
+    /// Where to keep the fingerprints; an existing file is extended.
     #[arg(long, value_name = "FILE.json")]
     out: PathBuf,
     /// Print what was measured as one JSON object.
@@ -65,30 +67,39 @@ enum KindArg {
     Perplexity,
 }
 
+impl FingerprintArgs {
+    /// What is measured, with so many log-probabilities per position.
+    fn options(&self, top_logprobs: u32) -> anyhow::Result<Options> {
+        let (kind, tokens) = match self.kind {
+            KindArg::Footprint => (Kind::Footprint, 10),
+            KindArg::Perplexity => (Kind::Perplexity, 64),
+        };
+        let options = Options { kind, tokens: self.tokens.unwrap_or(tokens), width: self.width, top_logprobs };
+        if options.tokens == 0 || !(2..=65536).contains(&options.width) {
+            bail!("unsupported --tokens or --width: expected at least 1 token, and a width from 2 to 65536");
+        }
+        for name in &self.model {
+            Model::check_name(name).map_err(|problem| anyhow::anyhow!("the name of a --model {problem}"))?;
+        }
+        Ok(options)
+    }
+}
+
 /// Asks every model every probe, and writes the file after each model.
 pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
-    let (kind, tokens) = match args.kind {
-        KindArg::Footprint => (Kind::Footprint, 10),
-        KindArg::Perplexity => (Kind::Perplexity, 64),
-    };
     let there = match args.out.try_exists() {
         Ok(true) => Some(Fingerprints::read(&args.out)?),
         _ => None,
     };
     let asked = args.top_logprobs.or(there.as_ref().map(Fingerprints::top_logprobs)).unwrap_or(MOST_TOP_LOGPROBS);
-    let mut options = Options { kind, tokens: args.tokens.unwrap_or(tokens), width: args.width, top_logprobs: asked };
-    if options.tokens == 0 || !(2..=65536).contains(&options.width) {
-        bail!("--tokens must be at least 1 and --width from 2 to 65536");
-    }
-    for name in &args.model {
-        Model::check_name(name).map_err(|problem| anyhow::anyhow!("the name of a --model {problem}"))?;
-    }
+    let mut options = args.options(asked)?;
+    let kind = options.kind;
     let probes = Probes::read(&args.probes, args.most)?;
     blindroute_runtime::choose_cryptography();
     let key = std::env::var(&args.api_key_env).ok();
-    let endpoint = Endpoint::new(&args.base_url, key.as_deref())?;
-    let scorer = args.scorer_url.as_deref().map(|url| Endpoint::new(url, key.as_deref())).transpose()?;
+    let endpoint = ChatEndpoint::new(&args.base_url, key.as_deref())?;
+    let scorer = args.scorer_url.as_deref().map(|url| ChatEndpoint::new(url, key.as_deref())).transpose()?;
     let scorer = scorer.as_ref().zip(args.scorer_model.as_deref());
 
     let judge = scorer.map(|(_, model)| model);
@@ -96,7 +107,7 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
     let mut all = there.unwrap_or_else(|| empty.clone());
     if !all.compares_with(&empty) {
         bail!(
-            "{} was measured by other probes, tokens, kind, scorer or top_logprobs; measure alike, or name another --out",
+            "{} was measured with other probes, tokens, kind, scorer or top_logprobs; give the same ones, or name another --out",
             args.out.display()
         );
     }
@@ -106,14 +117,14 @@ pub(crate) fn run(args: &FingerprintArgs) -> anyhow::Result<()> {
             tracing::info!("{model} is in {} already", args.out.display());
             continue;
         }
-        let bar = crate::terminal::bar(probes.len() as u64);
+        let bar = blindroute_console::terminal::bar(probes.len() as u64);
         bar.set_style(ProgressStyle::with_template("asking {msg} {wide_bar} {pos}/{len} {eta}")?);
         bar.set_message(model.clone());
         let measure = |options: &Options| {
             fingerprint(&endpoint, model, scorer, &probes, options, &mut |done| bar.set_position(done as u64))
         };
         let mut found = measure(&options);
-        // All models of a file are asked alike, so only the first can be asked for less.
+        // All models of a file are measured in the same way, so only the first can be asked for less.
         if matches!(&found, Err(error) if error.is_of_top_logprobs()) && args.top_logprobs.is_none() && all.is_empty() {
             options.top_logprobs = FEW_TOP_LOGPROBS;
             all = Fingerprints::new(&options, &probes, judge);

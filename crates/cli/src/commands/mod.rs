@@ -1,18 +1,15 @@
 //! The commands, one module each.
 
 pub(crate) mod agreement;
-pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod bundle_add;
 pub(crate) mod bundle_import;
 pub(crate) mod calibrate;
-pub(crate) mod certificates;
 pub(crate) mod data;
 pub(crate) mod distil;
 pub(crate) mod eval;
 pub(crate) mod fingerprint;
 pub(crate) mod route;
 pub(crate) mod route_many;
-pub(crate) mod serve;
 pub(crate) mod similarity;
 pub(crate) mod train;

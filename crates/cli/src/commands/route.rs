@@ -1,17 +1,17 @@
 //! `blindroute route`: the main job.
 
 use super::route_many::{self, Form, Many};
-use crate::{bundles, terminal};
 use anyhow::Context;
-use blindroute_lab::calibrate::Calibration;
+use blindroute_console::{bundles, signals, terminal};
+use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
     ChildOptions, Patience, Placement, PlacementError, PrivateRouter, Retry, RouteOptions, RouteReport, UnknownText,
-    Waiting, check_lambda, remove_files,
+    Waiting, check_lambda,
 };
+use blindroute_runtime::ClientConfig;
 use blindroute_runtime::config::Configuration;
-use blindroute_runtime::{ClientConfig, Shutdown};
 use clap::{Args, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ pub(crate) struct RouteArgs {
     /// The prompt
     #[arg(required_unless_present_any = ["input", "lines"], conflicts_with_all = ["input", "lines"])]
     prompt: Option<std::ffi::OsString>,
-    /// Where encoder and head run: full and head are private, local is not
+    /// Where the encoder and the router's rule run: full and head are private, local is not
     #[arg(long, value_enum, default_value_t = PlacementArg::Full)]
     placement: PlacementArg,
     /// Router of the bundle; the first if none is named
@@ -34,11 +34,11 @@ pub(crate) struct RouteArgs {
     /// Weight of cost, 0 to 15; the router's own if none is given
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     lambda: Option<f32>,
-    /// Weight of cost of this calibration (see `blindroute calibrate`), for its router
+    /// Take the weight of cost from this calibration (see `blindroute calibrate`)
     #[arg(long, value_name = "FILE.json", conflicts_with = "lambda")]
     calibration: Option<PathBuf>,
     /// The model for prompts that the router can hardly read: more than --unknown-share of their characters are not in its
-    /// vocabulary. Their sessions run all the same
+    /// vocabulary. Their sessions run as for any other prompt
     #[arg(long, value_name = "NAME")]
     unknown_model: Option<String>,
     /// For --unknown-model, the largest share of unknown characters for which the router still chooses, 0 to 1
@@ -47,46 +47,47 @@ pub(crate) struct RouteArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
-    /// Route many: one {"id", "prompt"} (or "messages", or a line of OpenAI's batch files) per line, "-" for standard input; prints a JSON line each
+    /// Route many prompts: one {"id", "prompt"} (or "messages", or a line of OpenAI's batch files) per line, "-" for standard input; prints one
+    /// line of JSON per prompt
     #[arg(long, value_name = "FILE.jsonl")]
     input: Option<PathBuf>,
-    /// Route many: one prompt a line, "-" for standard input; prints the chosen model of each, or JSON with --json
+    /// Route many prompts: one per line, "-" for standard input; prints the chosen model of each, or JSON with --json
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     lines: Option<PathBuf>,
-    /// Of many: sessions at once
+    /// With many prompts: sessions at once
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(1..=32))]
     concurrency: u8,
-    /// Of many: up to N prompts of one size (bucket) that are there together share a session; servers see how many. At
-    /// most 4096 padded tokens: 16 prompts of 256
+    /// With many prompts: up to N that wait together and have one size (bucket) share a session; the servers see how many. A
+    /// session takes at most 4096 padded tokens, such as 16 prompts of 256
     #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(1..=64))]
     batch: u8,
-    /// Of many: keep N sessions ready of each size (bucket) that has come up, with --batch each for a full one; each takes
-    /// servers' memory, and one of their max_sessions
+    /// With many prompts: keep N prepared sessions for each size (bucket) that has occurred, with --batch for full batches. Each
+    /// takes memory of the servers, and one of their max_sessions
     #[arg(long, value_name = "N", default_value_t = 0, conflicts_with = "prompt", value_parser = clap::value_parser!(u8).range(0..=16))]
-    pool: u8,
-    /// Of many: keep each answer in FILE, and take from it what an earlier run of the same request answered: a command that
-    /// was cut off is given again, and prints everything. Holds no prompt, but salted digests of them
+    session_pool: u8,
+    /// With many prompts: keep each answer in FILE, and take from it what an earlier run of the same request answered. After an
+    /// interruption give the same command again: it prints everything. FILE holds salted digests of the prompts, no prompt
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     journal: Option<PathBuf>,
-    /// Try again for so long while no session can be prepared (nothing of a prompt has left by then): servers that are
-    /// away, restarting or full. 0 for never
+    /// How long to try again while no session can be prepared, because a server is unreachable, restarting or full. Nothing
+    /// of a prompt has been sent by then. 0 gives up at once
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
     retry: u32,
     /// Use the servers of this client configuration (TOML)
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The router bundle; if none is named, the default one, which is part of this program (with --config only needed for
-    /// head and local)
+    /// The router bundle; the default one, which is part of this program, if none is named (with --config it is needed for
+    /// head and local only)
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
 }
 
-/// Where encoder and head run.
+/// Where the encoder and the router's rule run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PlacementArg {
-    /// All here, in the clear: for a public router
+    /// Everything on this machine, in the clear: for a public router
     Local,
-    /// The encoder here, the secret head, prices and choice under MPC
+    /// The encoder on this machine; the secret rule, the prices and the choice under MPC
     Head,
     /// Everything under MPC
     Full,
@@ -102,23 +103,13 @@ impl From<PlacementArg> for Placement {
     }
 }
 
-/// A spinner on stderr while something goes on; nothing where stderr is no terminal.
-pub(crate) fn spinner() -> ProgressBar {
-    let bar = terminal::spinner();
-    if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-        bar.set_style(style);
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
 /// Routes one prompt or many.
 pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     // Look at the prompt before anything is started.
     let prompt = args
         .prompt
         .as_ref()
-        .map(|prompt| prompt.to_str().context("the prompt is not UTF-8; convert it, for instance with iconv"))
+        .map(|prompt| prompt.to_str().context("the prompt is not UTF-8: convert it, for instance with iconv"))
         .transpose()?;
     if prompt.is_some_and(|prompt| prompt.trim().is_empty()) {
         anyhow::bail!("the prompt is empty; give the text to route, or --input FILE.jsonl");
@@ -126,8 +117,10 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     if let Some(lambda) = args.lambda {
         check_lambda(lambda)?;
     }
-    if args.pool > 0 && args.placement == PlacementArg::Local {
-        anyhow::bail!("--pool keeps sessions of the servers ready, and placement local asks none; leave it out");
+    if args.session_pool > 0 && args.placement == PlacementArg::Local {
+        anyhow::bail!(
+            "--session-pool keeps sessions of the servers ready, and placement local asks no server; leave it out"
+        );
     }
     let many = args.many();
     if let Some(many) = &many {
@@ -138,8 +131,8 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
         check_lambda(calibration.weight())?;
     }
     let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
-    clean_up_on_signals()?;
-    let bar = spinner();
+    signals::clean_up()?;
+    let bar = terminal::spinner();
     let router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args, &bar));
     let mut options = RouteOptions::default().with_placement(args.placement.into());
     (options.router, options.lambda, options.unknown_text) = (args.router.clone(), args.lambda, unknown);
@@ -169,13 +162,13 @@ impl RouteArgs {
             (None, Some(path)) => (path, Form::Prompt),
             (None, None) => return None,
         };
-        let [concurrency, batch, pool] = [self.concurrency, self.batch, self.pool].map(usize::from);
+        let [concurrency, batch, session_pool] = [self.concurrency, self.batch, self.session_pool].map(usize::from);
         let journal = self.journal.as_deref();
-        Some(Many { path, form, json: self.json, concurrency, batch, pool, journal })
+        Some(Many { path, form, json: self.json, concurrency, batch, session_pool, journal })
     }
 }
 
-/// For how long to try again, told on the spinner; where there is none, the log has a line.
+/// How long to try again. The spinner says so; without a terminal, the log does.
 fn patience(args: &RouteArgs, bar: &ProgressBar) -> Patience {
     let bar = bar.clone();
     let notice = move |waiting: &Waiting<'_>| {
@@ -199,7 +192,7 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     if args.placement == PlacementArg::Local {
         return Ok(PrivateRouter::local(&bundle)?.named(name));
     }
-    // Before three processes are started for nothing.
+    // Before three processes are started in vain.
     let known: Vec<String> = bundle.parts().routers.iter().map(|router| router.name.clone()).collect();
     if known.is_empty() || args.router.as_ref().is_some_and(|name| !known.contains(name)) {
         return Err(PlacementError::UnknownRouter { name: args.router.clone().unwrap_or_default(), known }.into());
@@ -210,20 +203,6 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     let children = ChildOptions::new(std::env::current_exe().context("this program's own path")?);
     let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     Ok(router.named(name))
-}
-
-/// A signal ends this process at once, but not before its files are gone. The children end with it.
-pub(super) fn clean_up_on_signals() -> anyhow::Result<()> {
-    let shutdown = Shutdown::new();
-    shutdown.on_signals().context("signals cannot be handled")?;
-    let told = shutdown.clone();
-    shutdown.on_trigger(move || {
-        remove_files();
-        let reason = told.reason().unwrap_or("a signal");
-        terminal::say(&format!("error: stopped by {reason}; nothing is left running"));
-        std::process::exit(told.exit_status().map_or(1, i32::from));
-    });
-    Ok(())
 }
 
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {

@@ -1,11 +1,11 @@
-//! `blindroute similarity`: an encoder against people's judgement.
+//! `blindroute similarity`: an encoder's similarities beside people's judgement.
 
 use std::path::PathBuf;
 
-use blindroute_lab::similarity::{correlation, read_pairs};
+use blindroute_lab::encoders::similarity::{correlation, read_pairs};
 use indicatif::ProgressStyle;
 
-use super::bundle_import::print;
+use blindroute_console::files::print;
 
 /// Compare an encoder's similarities with people's, as on STS-B: Spearman's correlation.
 #[derive(clap::Args, Debug)]
@@ -24,8 +24,8 @@ pub(crate) struct SimilarityArgs {
 /// Embeds all texts and prints the correlation.
 pub(crate) fn run(args: &SimilarityArgs) -> anyhow::Result<()> {
     let pairs = read_pairs(&args.pairs)?;
-    let bundle = crate::bundles::open(args.bundle.as_deref())?;
-    let bar = crate::terminal::bar(0);
+    let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
+    let bar = blindroute_console::terminal::bar(0);
     bar.set_style(ProgressStyle::with_template("embedding texts {wide_bar} {pos}/{len} {eta}")?);
     let found = correlation(&bundle, &pairs, &mut |done, of| {
         bar.set_length(of as u64);

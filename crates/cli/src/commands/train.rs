@@ -6,20 +6,17 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use blindroute_lab::{
-    Chosen, LambdaRule, Method, Trained, cscr,
-    data::{Dataset, units_warning},
-    direct, embed_dataset,
-    evaluation::Report,
-    fingerprint::Fingerprints,
-    train_router, uniroute,
-};
+use blindroute_lab::data::{Dataset, units_warning};
+use blindroute_lab::encoders::embed_dataset;
+use blindroute_lab::evaluation::Report;
+use blindroute_lab::routers::fingerprint::Fingerprints;
+use blindroute_lab::routers::{Chosen, LambdaRule, Method, Trained, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressStyle;
 use serde::Serialize;
 
-use super::bundle_import::{check_out, print, write_bundle};
-use crate::terminal;
+use blindroute_console::files::{check_out, print, write_bundle};
+use blindroute_console::terminal;
 
 /// Train a router on a routing data set and put it into a bundle.
 #[derive(clap::Args, Debug)]
@@ -38,19 +35,19 @@ enum RouterArgs {
         /// trained on the outcomes (UniRoute's LearnedMap).
         #[arg(long, value_enum, default_value = "kmeans")]
         map: MapArg,
-        /// Numbers of clusters to try.
+        /// The numbers of clusters to try.
         #[arg(long, value_delimiter = ',', value_name = "K,...")]
         k: Option<Vec<usize>>,
-        /// Weights of a model's overall error in each cluster, in prompts, to try.
+        /// The weights of a model's overall error in each cluster, in prompts, to try.
         #[arg(long, value_delimiter = ',', value_name = "N,...")]
         smoothing: Option<Vec<f32>>,
-        /// A UniRoute router whose centroids to keep, as that of the encoder's teacher: only errors are counted anew.
+        /// A UniRoute router whose centroids to keep, as that of the encoder's teacher: only the errors are counted again.
         #[arg(long, value_name = "NAME", conflicts_with = "k")]
         fine_tune: Option<String>,
         /// The bundle that holds it [default: that of --bundle].
         #[arg(long, value_name = "FILE", requires = "fine_tune")]
         from: Option<PathBuf>,
-        /// What every draw follows from.
+        /// The seed of all random choices.
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
@@ -62,11 +59,11 @@ enum RouterArgs {
         #[arg(long, value_delimiter = ',', value_name = "P,...")]
         penalty: Option<Vec<f64>>,
     },
-    /// CSCR: a head that brings prompts near the descriptors of models that answer them, trained by contrast.
+    /// CSCR: a projection that brings prompts near the descriptors of models that answer them, trained by contrast.
     Cscr {
         #[command(flatten)]
         common: CommonArgs,
-        /// How many models survive the search, to try.
+        /// The numbers of models that the search keeps, to try.
         #[arg(long, value_delimiter = ',', value_name = "N,...")]
         k: Option<Vec<usize>>,
         /// Widths of the models' outcome fingerprints to try.
@@ -75,19 +72,19 @@ enum RouterArgs {
         /// The models' fingerprints, from `blindroute fingerprint`, instead of outcome fingerprints.
         #[arg(long, value_name = "FILE.json", conflicts_with = "descriptor")]
         descriptors: Option<PathBuf>,
-        /// A CSCR router whose head and descriptors to go on from, as after `distil --routing`.
+        /// A CSCR router whose projection and descriptors to start from, as after `distil --routing`.
         #[arg(long, value_name = "NAME", conflicts_with_all = ["descriptor", "descriptors"])]
         fine_tune: Option<String>,
         /// The bundle that holds it [default: that of --bundle].
         #[arg(long, value_name = "FILE", requires = "fine_tune")]
         from: Option<PathBuf>,
-        /// The most passes over the train split.
+        /// The largest number of passes over the train split.
         #[arg(long, default_value_t = cscr::Options::default().passes)]
         passes: usize,
         /// The largest learning rate.
         #[arg(long, default_value_t = cscr::Options::default().rate)]
         rate: f64,
-        /// What every draw follows from.
+        /// The seed of all random choices.
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
@@ -117,7 +114,7 @@ struct CommonArgs {
     /// that scores as well as the best single model.
     #[arg(long, conflicts_with = "slack")]
     alpha: Option<f64>,
-    /// How much mean score below the best single model's the default weight of cost may give up.
+    /// How far the mean score at the default weight of cost may be below that of the best single model.
     #[arg(long, default_value_t = 0.0)]
     slack: f64,
     /// What the data are and under which licence, for people; kept in the bundle [default: the folder's name].
@@ -135,7 +132,7 @@ impl CommonArgs {
     fn lambda(&self) -> anyhow::Result<LambdaRule> {
         let value = self.alpha.unwrap_or(self.slack);
         if !(value.is_finite() && value >= 0.0) {
-            bail!("--alpha and --slack are numbers from 0, not {value}");
+            bail!("unsupported --alpha or --slack {value}: expected a number of 0 or more");
         }
         Ok(match self.alpha {
             Some(alpha) => LambdaRule::Utility { alpha },
@@ -144,7 +141,7 @@ impl CommonArgs {
     }
 }
 
-/// Trains, writes the bundle, and prints what the router is worth on the test split.
+/// Trains, writes the bundle, and prints cost and quality on the test split.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let mut given = Given::default();
     let (kind, common, method) = match args.router {
@@ -158,7 +155,9 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             options.clusters = k.unwrap_or(options.clusters);
             options.smoothing = smoothing.unwrap_or(options.smoothing);
             if let Some(few) = options.clusters.iter().find(|clusters| **clusters < 2) {
-                bail!("--k {few} leaves nothing to choose by the prompt: give 2 clusters or more");
+                bail!(
+                    "unsupported --k {few}: expected 2 clusters or more, because with one cluster the prompt does not matter"
+                );
             }
             ("uniroute", common, Method::UniRoute(options))
         }
@@ -175,7 +174,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             options.keep = k.unwrap_or(options.keep);
             options.widths = descriptor.unwrap_or(options.widths);
             if !(rate.is_finite() && rate > 0.0) {
-                bail!("--rate {rate} cannot be used: give a number above 0, as 0.0005");
+                bail!("unsupported --rate {rate}: expected a number above 0, such as 0.0005");
             }
             ("cscr", common, Method::Cscr(options))
         }
@@ -185,7 +184,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
 
 fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
     match penalties.iter().find(|penalty| !(penalty.is_finite() && **penalty >= 0.0)) {
-        Some(penalty) => bail!("--penalty {penalty} cannot be used: give numbers from 0"),
+        Some(penalty) => bail!("unsupported --penalty {penalty}: expected numbers of 0 or more"),
         None => Ok(()),
     }
 }
@@ -204,7 +203,8 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     given.apply(&mut method, &read.bundle, &dataset)?;
     let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
 
-    let working = spinner(&format!("training {kind}"));
+    let working = terminal::spinner();
+    working.set_message(format!("training {kind}"));
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
     let trained = train_router(read.bundle, &dataset, &embeddings, &method, name, &source);
@@ -248,12 +248,12 @@ impl Given {
             options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
         }
         let Some(name) = &self.fine_tune else { return Ok(()) };
-        let other = self.from.as_deref().map(|path| crate::bundles::open(Some(path))).transpose()?;
+        let other = self.from.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
         let router = router(other.as_ref().unwrap_or(bundle), dataset, name)?;
         match (method, &router.rule) {
             (Method::UniRoute(options), Rule::UniRoute(rule)) => options.start = Some(rule.centroids.clone()),
             (Method::Cscr(options), Rule::Cscr(rule)) => options.start = Some(Box::new(rule.clone())),
-            _ => bail!("the router {name:?} is of kind {}: name one of the kind that is trained", router.kind()),
+            _ => bail!("the router {name:?} is of kind {}: name a router of the kind that is trained", router.kind()),
         }
         Ok(())
     }
@@ -286,14 +286,6 @@ pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) ->
     Ok(embeddings?)
 }
 
-/// Something that moves while work of unknown length is done.
-pub(super) fn spinner(message: &str) -> ProgressBar {
-    let spinner = terminal::spinner();
-    spinner.set_message(message.to_owned());
-    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
-    spinner
-}
-
 #[derive(Serialize)]
 struct Summary<'a> {
     router: &'a str,
@@ -317,11 +309,11 @@ fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
         }
         Chosen::Direct { penalty, .. } => format!("penalty {penalty}"),
         Chosen::Cscr { best, .. } => {
-            format!("descriptors of width {}, {} models survive the search", best.descriptor, best.keep)
+            format!("descriptors of width {}, {} models kept by the search", best.descriptor, best.keep)
         }
     };
     let mut text = format!("router {name}: {settings}, λ {:.4} (chosen on valid)\n", test.lambda);
-    let _ = writeln!(text, "test split, {} prompts; cost is relative to the dearest model", test.prompts);
+    let _ = writeln!(text, "test split, {} prompts; cost is relative to the most expensive model", test.prompts);
     let mut row = |what: &str, score: f64, cost: f64| {
         let _ = writeln!(text, "  {what:<52} score {score:.4}  cost {cost:.4}");
     };
@@ -334,7 +326,7 @@ fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
     row(&format!("cheapest ({})", cheapest.model), cheapest.point.score, cheapest.point.cost);
     let _ = writeln!(
         text,
-        "  area over all λ {:.4}, of models by lot without seeing the prompt {:.4}",
+        "  area over all λ {:.4}, of random models without seeing the prompt {:.4}",
         test.area, test.prompt_free_area
     );
     let chosen: Vec<String> = (models.iter().zip(&test.chosen))

@@ -1,61 +1,56 @@
-//! What to know of a data set before training on it: gaps, repetitions, and models that no router will need.
+//! Checking a data set before training: missing scores, repeated prompts, and models that no router needs.
 //!
-//! Counts, gaps and repetitions are of the whole set. What is said of models' scores is of the train split alone, so
-//! that nobody chooses a pool by the split that is for the report.
+//! Counts, missing scores and repetitions are of the whole set. Statements about the models' scores are of the train split only, so
+//! that nobody chooses a pool with the split for the report.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    path::Path,
-};
-
+use super::format::Purpose;
+use super::models::units_warning;
+use super::read::Contents;
+use super::text_digest::text_digest;
+use super::{DataError, Split};
 use serde::Serialize;
-
-use super::{
-    DataError, Split,
-    fingerprint::fingerprint,
-    models::units_warning,
-    read::{Contents, Purpose},
-};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 
 #[cfg(test)]
 mod tests;
 
-/// How many groups of repeated prompts, and how many models in a warning, are listed.
+/// The maximum number of listed groups of repeated prompts, and of listed models in a warning.
 const LISTED: usize = 10;
 
-/// What [`check`] found.
+/// The result of [`check`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Check {
-    /// How many prompts.
+    /// The number of prompts.
     pub prompts: usize,
-    /// How many of them each split has.
+    /// The number of prompts per split.
     pub splits: PerSplit,
-    /// The same for each source, by name.
+    /// The number of prompts per source and split.
     pub sources: BTreeMap<String, PerSplit>,
     /// The models, in the order of `models.json`.
     pub models: Vec<ModelCheck>,
-    /// Whether there are prices per query, and how many cells of them are missing.
+    /// If there are costs per query, the number of missing ones.
     pub query_costs: Option<Missing>,
-    /// Prompts without a text.
+    /// The number of prompts without text.
     pub blank: usize,
     /// Prompts whose text occurs more than once, whatever their splits.
     pub repeated: Repeated,
-    /// Those of them whose text occurs in more than one split: what is learnt on one is no surprise on the other.
+    /// Those of them whose text occurs in more than one split, which makes results too good.
     pub across_splits: Repeated,
-    /// Train prompts on which every model scores the same: they teach nothing about whom to choose.
+    /// Train prompts on which all models have the same score, from which a router learns nothing.
     pub undecided: Undecided,
-    /// What is wrong or suspicious, a sentence each.
+    /// Warnings, one sentence each.
     pub warnings: Vec<String>,
 }
 
 /// A count for each split.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PerSplit {
-    /// Of train.
+    /// In train.
     pub train: usize,
-    /// Of valid.
+    /// In valid.
     pub valid: usize,
-    /// Of test.
+    /// In test.
     pub test: usize,
 }
 
@@ -69,42 +64,42 @@ impl PerSplit {
     }
 }
 
-/// Cells that are missing.
+/// Missing cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Missing {
-    /// How many.
+    /// The number of missing cells.
     pub missing: usize,
 }
 
-/// One model.
+/// The check of one model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ModelCheck {
     /// Its name.
     pub name: String,
     /// Its price.
     pub cost: f64,
-    /// What the price counts.
+    /// The unit of the price.
     pub cost_unit: String,
-    /// Its scores that are missing, in all splits.
+    /// The number of its missing scores, in all splits.
     pub missing: usize,
     /// Its mean score on train; none if it has no score there.
     pub mean_score: Option<f64>,
-    /// On how many train prompts it is the cheapest of those who score best; all of equally cheap ones are counted.
+    /// The number of train prompts on which it is the cheapest of the best-scoring models. On ties all of them count.
     pub wins: usize,
-    /// Whether all its train scores are the same.
+    /// Whether all its scores on train are equal.
     pub constant: bool,
-    /// A model that costs no more and scores at least as much on average, and is better in one of the two.
+    /// A model that costs no more, has at least the same mean score, and is better in one of the two.
     pub dominated_by: Option<String>,
 }
 
 /// Prompts whose text occurs more than once.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Repeated {
-    /// How many texts.
+    /// The number of texts.
     pub texts: usize,
-    /// How many prompts have one of them.
+    /// The number of prompts with one of these texts.
     pub prompts: usize,
-    /// The first groups' prompts.
+    /// The prompts of the first groups.
     pub groups: Vec<Vec<PromptRef>>,
 }
 
@@ -117,17 +112,17 @@ pub struct PromptRef {
     pub split: String,
 }
 
-/// Prompts on which every model scores the same.
+/// Prompts on which all models have the same score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Undecided {
-    /// How many.
+    /// The number of such prompts.
     pub prompts: usize,
-    /// Their share of the prompts of which every score is there.
+    /// Their share of the prompts without missing scores.
     pub share: f64,
 }
 
-/// Reads a data set in the native format and says what to know of it. Scores may be missing, splits may be empty;
-/// what cannot be read at all is an error.
+/// Reads and checks a data set in the native format. Scores may be missing and splits may be empty. Files that cannot be read are an
+/// error.
 pub fn check(folder: &Path) -> Result<Check, DataError> {
     let contents = Contents::read(folder, Purpose::Check)?;
     let mut splits = PerSplit::default();
@@ -155,12 +150,12 @@ pub fn check(folder: &Path) -> Result<Check, DataError> {
     Ok(check)
 }
 
-/// The rows of train, and what they say of each model.
+/// The check of each model, and the undecided prompts of train.
 fn models(contents: &Contents) -> (Vec<ModelCheck>, Undecided) {
     let count = contents.models.len();
     let rows = || contents.scores.chunks_exact(count).zip(&contents.prompts);
     let train: Vec<&[f32]> = rows().filter(|(_, prompt)| prompt.split == Split::Train).map(|(row, _)| row).collect();
-    // Who scores best among some only may not be best among all.
+    // Rows with missing scores are left out: the missing score might be the best one.
     let complete: Vec<&[f32]> = train.iter().filter(|row| row.iter().all(|score| !score.is_nan())).copied().collect();
     let mut models: Vec<ModelCheck> = (contents.models.iter().enumerate())
         .map(|(index, model)| {
@@ -196,7 +191,7 @@ fn models(contents: &Contents) -> (Vec<ModelCheck>, Undecided) {
     (models, Undecided { prompts: same, share })
 }
 
-/// The best-scoring model that dominates this one, the cheapest of equals.
+/// The best-scoring model that dominates this one, on ties the cheapest.
 fn dominating<'a>(models: &'a [ModelCheck], model: &ModelCheck) -> Option<&'a ModelCheck> {
     let mean = model.mean_score?;
     let better = models.iter().filter(|other| {
@@ -210,12 +205,12 @@ fn dominating<'a>(models: &'a [ModelCheck], model: &ModelCheck) -> Option<&'a Mo
     })
 }
 
-/// Texts that occur more than once, and those of them that occur in several splits, in the order of the file.
+/// Texts that occur more than once, and those of them that occur in several splits, in file order.
 fn repetitions(contents: &Contents) -> (Repeated, Repeated) {
     let mut places: HashMap<[u8; 32], usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (place, prompt) in contents.prompts.iter().enumerate() {
-        let group = *places.entry(fingerprint(&prompt.text, 0)).or_insert(groups.len());
+        let group = *places.entry(text_digest(&prompt.text, 0)).or_insert(groups.len());
         match groups.get_mut(group) {
             Some(group) => group.push(place),
             None => groups.push(vec![place]),
@@ -251,20 +246,20 @@ fn warnings(check: &Check, units: Option<String>) -> Vec<String> {
     let counts =
         [(Split::Train, check.splits.train), (Split::Valid, check.splits.valid), (Split::Test, check.splits.test)];
     for (split, _) in counts.iter().filter(|(_, count)| *count == 0) {
-        warnings.push(format!("the split {split} has no prompt: training refuses the set; assign some to it"));
+        warnings.push(format!("the split {split} has no prompt: training rejects the set; assign some to it"));
     }
     if check.models.len() < 2 {
-        warnings.push("there is one model: training refuses the set, there is nothing to choose".to_owned());
+        warnings.push("there are fewer than two models: training rejects the set".to_owned());
     }
     let missing: usize = check.models.iter().map(|model| model.missing).sum();
     if missing > 0 {
         warnings.push(format!(
-            "{missing} scores are missing: training refuses the set; add them, or remove their prompts or models"
+            "{missing} scores are missing: training rejects the set; add them, or remove their prompts or models"
         ));
     }
     if let Some(Missing { missing: missing @ 1.. }) = check.query_costs {
         warnings.push(format!(
-            "{missing} costs per query are missing: training refuses the set; add them or remove costs.csv"
+            "{missing} costs per query are missing: training rejects the set; add them or remove costs.csv"
         ));
     }
     if check.blank > 0 {
@@ -272,7 +267,7 @@ fn warnings(check: &Check, units: Option<String>) -> Vec<String> {
     }
     if check.across_splits.texts > 0 {
         warnings.push(format!(
-            "{} texts occur in more than one split ({} prompts): what is measured there is partly memory; move them to one",
+            "{} texts occur in more than one split ({} prompts): results on them are too good; move all copies to one split",
             check.across_splits.texts, check.across_splits.prompts
         ));
     }
@@ -285,12 +280,15 @@ fn warnings(check: &Check, units: Option<String>) -> Vec<String> {
     let groups = [
         ("score the same on every train prompt", those(&|model| model.constant)),
         (
-            "are dominated on train: another costs no more and scores as well",
+            "are dominated on train: another model costs no more and scores at least as much",
             those(&|model| model.dominated_by.is_some()),
         ),
-        ("are never the cheapest of the best on train", those(&|model| model.mean_score.is_some() && model.wins == 0)),
         (
-            "are the cheapest of the best on every train prompt: nothing is left to choose",
+            "are never the cheapest of the best-scoring models on train",
+            those(&|model| model.mean_score.is_some() && model.wins == 0),
+        ),
+        (
+            "are the cheapest of the best-scoring models on every train prompt, so there is nothing to choose",
             those(&|model| check.splits.train > 0 && model.wins == check.splits.train),
         ),
     ];

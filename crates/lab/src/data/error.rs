@@ -1,6 +1,7 @@
-//! What can be wrong with a data set.
+//! Errors of data sets.
 
-use std::{io, path::PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 /// What can be wrong with a data set. No variant holds a prompt.
 #[derive(Debug, thiserror::Error)]
@@ -13,11 +14,11 @@ pub enum DataError {
         path: PathBuf,
         /// Why.
         source: io::Error,
-        /// What should be there.
+        /// What is expected there.
         hint: &'static str,
     },
-    /// A file is larger than any data set should be.
-    #[error("{} is larger than {limit} bytes; split the data set", .path.display())]
+    /// A file is larger than the limit.
+    #[error("{} is larger than {limit} bytes; use a smaller data set", .path.display())]
     TooLarge {
         /// Which file.
         path: PathBuf,
@@ -34,7 +35,7 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A file is wrong as a whole.
+    /// A whole file is wrong.
     #[error("{}: {problem}", .path.display())]
     File {
         /// Which file.
@@ -42,14 +43,14 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
-    /// A folder to write to holds something.
-    #[error("{} is there and not empty; name a new folder", .path.display())]
+    /// A folder to write to is not empty.
+    #[error("{} already exists and is not empty; name a new folder", .path.display())]
     Occupied {
         /// Which folder.
         path: PathBuf,
     },
     /// A folder could not be written.
-    #[error("could not write {}: {source}; name a folder in one that can be written, on a disk with room", .path.display())]
+    #[error("could not write {}: {source}; name a folder where you can write, on a disk with free space", .path.display())]
     Write {
         /// Which file or folder.
         path: PathBuf,

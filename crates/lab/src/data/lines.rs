@@ -1,22 +1,16 @@
-//! Reading text files a line at a time, in bounded memory, and texts to learn from.
+//! Reading text files line by line in bounded memory, and texts for training.
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    path::{Path, PathBuf},
-};
-
+use super::DataError;
+use super::table::MAX_ROW_BYTES;
+use super::text::{Text, not_json};
 use serde::Deserialize;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 
-use super::{
-    DataError,
-    table::MAX_ROW_BYTES,
-    text::{Text, not_json},
-};
-
-/// The largest file that is read whole: what is in it is held in memory.
+/// The largest file that is read into memory.
 pub(crate) const MAX_FILE_BYTES: u64 = 1 << 30;
 
-/// Lines that are not blank, each bounded.
+/// The lines of a file that are not blank, with a limit on their length.
 pub(crate) struct Lines {
     reader: BufReader<Text>,
     path: PathBuf,
@@ -26,13 +20,13 @@ pub(crate) struct Lines {
 }
 
 impl Lines {
-    /// `limit` bounds the file, `hint` says what should be there.
+    /// Opens a file of at most `limit` bytes. `hint` says what is expected there.
     pub(crate) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
         let reader = BufReader::new(Text::open(path, limit, hint)?);
         Ok(Self { reader, path: path.to_owned(), hint, line: 0, text: Vec::new() })
     }
 
-    /// The next line that is not blank, with its number counted from 1.
+    /// The next line that is not blank, and its number, counted from 1.
     pub(crate) fn next(&mut self) -> Result<Option<(u64, &[u8])>, DataError> {
         loop {
             self.text.clear();
@@ -64,8 +58,8 @@ struct Entry {
     split: Option<String>,
 }
 
-/// The texts of a file of JSON objects, a line each, in the field `text` or `prompt`. A line whose `split` is not `train` is
-/// passed over: a data set's `prompts.jsonl` can be given as it is.
+/// The texts of a file with one JSON object per line, in the field `text` or `prompt`. A line whose `split` is not `train` is
+/// skipped, so the `prompts.jsonl` of a data set can be used unchanged.
 pub(crate) fn texts(path: &Path, hint: &'static str) -> Result<Vec<String>, DataError> {
     let mut lines = Lines::open(path, MAX_FILE_BYTES, hint)?;
     let mut texts = Vec::new();

@@ -1,54 +1,57 @@
-//! Routing data sets: prompts, models, and how each model did on each prompt.
+//! Routing data sets: prompts, models, and the score of each model on each prompt.
 //!
-//! The native format is a folder of three files:
+//! The native format is a folder with these files:
 //!
-//! - `prompts.jsonl`: one object a line, `id`, `prompt`, `source`, `split` (`train`, `valid` or `test`);
-//! - `models.json`: a list of objects, `name`, `cost` (a number, or text that is one), `cost_unit`, and whatever else; or
-//!   OpenRouter's list of what it offers (`{"data": [{"id", "pricing": {"prompt"}}]}`), of which the models count that
-//!   `outcomes.csv` has a column for;
-//! - `outcomes.csv`: a column `id` and one per model in any order; scores from 0 to 1. Every prompt has one row.
-//! - `costs.csv`, which may be left out: what each answer cost in USD, in the shape of `outcomes.csv`; numbers from 0.
+//! - `prompts.jsonl`: one object per line with `id`, `prompt`, `source` and `split` (`train`, `valid` or `test`).
+//! - `models.json`: a list of objects with `name`, `cost` (a number, or text that is a number) and `cost_unit`; other fields are
+//!   ignored. It can also be OpenRouter's list of models (`{"data": [{"id", "pricing": {"prompt"}}]}`), of which the models with a
+//!   column in `outcomes.csv` are used.
+//! - `outcomes.csv`: a column `id` and one column per model in any order, with scores from 0 to 1. Every prompt has one row.
+//! - `costs.csv` (optional): the cost of each answer in USD, in the shape of `outcomes.csv`, with numbers of at least 0.
 //!
-//! [`import`] makes such a folder of what the authors of public sets publish, [`check()`] says what to know of one before
-//! training on it.
-
-use std::{fmt, str::FromStr};
+//! [`import`] makes such a folder from the published files of public sets. [`check()`] reports problems of a set before training.
 
 use blindroute_routing::bundle::{Digest, Matrix, Model};
 use sha2::{Digest as _, Sha256};
-
-use crate::{Samples, TrainError, relative_costs};
+use std::fmt;
+use std::str::FromStr;
 
 pub mod import;
 
 mod check;
 mod error;
-mod fingerprint;
+mod format;
 pub(crate) mod lines;
 mod models;
 mod read;
+pub(crate) mod samples;
+#[cfg(test)]
+pub(crate) mod synthetic;
 mod table;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+mod text_digest;
+pub(crate) mod vector;
 
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
 pub use models::units_warning;
+pub use samples::{Samples, TableError, relative_costs};
 
-/// What a prompt may be used for.
+/// The split of a prompt: what it may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Split {
-    /// To learn from.
+    /// For training.
     Train,
-    /// To choose settings by.
+    /// For choosing settings.
     Valid,
     /// For the report only.
     Test,
 }
 
 impl Split {
-    /// All three.
+    /// All splits.
     pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
 }
 
@@ -75,11 +78,11 @@ impl FromStr for Split {
 pub struct Prompt {
     /// Unique in its data set.
     pub id: String,
-    /// What is asked.
+    /// The text of the prompt.
     pub text: String,
-    /// Where it comes from, as the task.
+    /// The source, for example the task.
     pub source: String,
-    /// What it may be used for.
+    /// The split.
     pub split: Split,
 }
 
@@ -124,15 +127,16 @@ impl Dataset {
         &self.scores
     }
 
-    /// What each answer cost in USD, `[prompts, models]`, where the set says so.
+    /// The cost of each answer in USD, `[prompts, models]`, if the set has it.
     pub fn query_costs(&self) -> Option<&Matrix> {
         self.query_costs.as_ref()
     }
 
-    /// The same prompts with these models, in this order.
+    /// The same prompts with the models at these indices, in this order.
     ///
     /// # Panics
-    /// If there is no such place.
+    /// If an index is out of range.
+    #[must_use]
     pub fn with_models(&self, places: &[usize]) -> Self {
         let pick = |matrix: &Matrix| {
             Matrix::from_fn(matrix.rows(), places.len(), |row, column| matrix.row(row)[places[column]])
@@ -145,36 +149,37 @@ impl Dataset {
         }
     }
 
-    /// The same without one model.
+    /// The data set without the model at this index.
     ///
     /// # Panics
-    /// If there is no such place.
+    /// If an index is out of range.
+    #[must_use]
     pub fn without_model(&self, place: usize) -> Self {
         let others: Vec<usize> = (0..self.models.len()).filter(|other| *other != place).collect();
         self.with_models(&others)
     }
 
-    /// Each model's price relative to the largest.
+    /// Each model's price relative to the largest price.
     pub fn relative_costs(&self) -> Vec<f32> {
         relative_costs(&self.models)
     }
 
-    /// The places of a split's prompts.
+    /// The indices of a split's prompts.
     pub fn places(&self, split: Split) -> Vec<usize> {
         (0..self.prompts.len()).filter(|place| self.prompts[*place].split == split).collect()
     }
 
-    /// Whether some prompt of a split has different scores of different models.
+    /// Whether at least one prompt of a split has different scores for different models.
     pub fn tells_apart(&self, split: Split) -> bool {
         let differs = |row: &[f32]| row.iter().any(|score| *score != row[0]);
         self.places(split).into_iter().any(|place| differs(self.scores.row(place)))
     }
 
-    /// A split as samples; `embeddings` are those of all prompts, `[prompts, hidden]`.
-    pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TrainError> {
+    /// A split as samples. `embeddings` are those of all prompts, `[prompts, hidden]`.
+    pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TableError> {
         if embeddings.rows() != self.prompts.len() {
             let (found, expected) = (embeddings.rows(), self.prompts.len());
-            return Err(TrainError::Shape { what: "the number of embeddings", found, expected });
+            return Err(TableError::Shape { what: "the number of embeddings", found, expected });
         }
         let places = self.places(split);
         let pick = |matrix: &Matrix| {

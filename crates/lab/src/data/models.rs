@@ -1,19 +1,17 @@
-//! Reading `models.json`: a list of models with their prices, or the list that OpenRouter gives out.
+//! Reading `models.json`: a list of models with their prices, or OpenRouter's list of models.
 
-use std::{collections::HashSet, path::Path};
-
+use super::DataError;
+use super::format::{HINT, MAX_MODELS, Purpose};
+use super::lines::MAX_FILE_BYTES;
+use super::text::{Text, not_json};
 use blindroute_routing::bundle::Model;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use std::collections::HashSet;
+use std::path::Path;
 
-use super::{
-    DataError,
-    lines::MAX_FILE_BYTES,
-    read::{HINT, MAX_MODELS, Purpose},
-    text::{Text, not_json},
-};
-
-/// What OpenRouter's prices become: tokens of the prompt alone, since nobody knows an answer's length beforehand.
+/// The unit of OpenRouter's prices as used here: only prompt tokens, because the length of an answer is not known in advance.
 const OPEN_ROUTER_UNIT: &str = "USD per 1M prompt tokens";
 const SHAPE: &str = "it must be a list of objects with name, cost and cost_unit, or OpenRouter's {\"data\": […]} with id and \
                      pricing.prompt";
@@ -27,9 +25,9 @@ struct Entry {
     cost_unit: String,
 }
 
-/// OpenRouter's list of all it offers.
+/// OpenRouter's list of models.
 #[derive(Deserialize)]
-struct Catalogue {
+struct ModelList {
     data: Vec<Offer>,
 }
 
@@ -49,8 +47,8 @@ struct Pricing {
 /// The models of `models.json`.
 pub(super) struct Models {
     pub(super) models: Vec<Model>,
-    /// Whether they are all that a provider offers, so that those without a column are simply not in the pool.
-    pub(super) is_catalogue: bool,
+    /// Whether they are a provider's whole list. Then models without a column are not in the pool.
+    pub(super) is_whole_list: bool,
 }
 
 impl Models {
@@ -58,35 +56,35 @@ impl Models {
         let bytes = Text::read(path, MAX_FILE_BYTES, HINT)?;
         let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
         let value: Value = serde_json::from_slice(&bytes).map_err(|error| {
-            // That a list is no object is of no interest here: a list is right.
+            // A list is correct here, so its first bracket is not reported.
             let problem = not_json(bytes.trim_ascii_start().strip_prefix(b"[").unwrap_or(&bytes), "");
             wrong(if problem.is_empty() { format!("{error}; {SHAPE}") } else { format!("it {problem}") })
         })?;
         let shape = |error: serde_json::Error| wrong(format!("{error}; {SHAPE}"));
         if value.get("data").is_some() {
-            let Catalogue { data } = serde_json::from_value(value).map_err(shape)?;
+            let ModelList { data } = serde_json::from_value(value).map_err(shape)?;
             let model = |offer: Offer| Model {
                 name: offer.id,
-                // 0.0000025 USD a token are 2.5 USD a million, not 2.4999999999999996.
+                // 0.0000025 USD per token is 2.5 USD per million, not 2.4999999999999996.
                 price: (offer.pricing.prompt * 1e12).round() / 1e6,
                 unit: OPEN_ROUTER_UNIT.to_owned(),
             };
-            return Ok(Self { models: data.into_iter().map(model).collect(), is_catalogue: true });
+            return Ok(Self { models: data.into_iter().map(model).collect(), is_whole_list: true });
         }
         let entries: Vec<Entry> = serde_json::from_value(value).map_err(shape)?;
         let model = |entry: Entry| Model { name: entry.name, price: entry.cost, unit: entry.cost_unit };
-        Ok(Self { models: entries.into_iter().map(model).collect(), is_catalogue: false })
+        Ok(Self { models: entries.into_iter().map(model).collect(), is_whole_list: false })
     }
 
-    /// The pool: of a catalogue, the models that the table has a column for.
+    /// The pool. Of a provider's whole list, these are the models that the table has a column for.
     pub(super) fn pool(
         self,
         path: &Path,
         columns: &csv::StringRecord,
         purpose: Purpose,
     ) -> Result<Vec<Model>, DataError> {
-        let Self { mut models, is_catalogue } = self;
-        if is_catalogue {
+        let Self { mut models, is_whole_list } = self;
+        if is_whole_list {
             models.retain(|model| columns.iter().any(|column| column == model.name));
         }
         check(&models, purpose).map_err(|problem| DataError::File { path: path.to_owned(), problem })?;
@@ -94,13 +92,13 @@ impl Models {
     }
 }
 
-/// What is wrong with a pool.
+/// Checks a pool.
 fn check(models: &[Model], purpose: Purpose) -> Result<(), String> {
     if models.is_empty() || (models.len() < 2 && purpose == Purpose::Training) {
-        return Err(format!("it has {} models, routing needs at least two; add models", models.len()));
+        return Err(format!("it has {} models, expected at least two; add models", models.len()));
     }
     if models.len() > MAX_MODELS {
-        return Err(format!("it has {} models, at most {MAX_MODELS} can be read; leave some out", models.len()));
+        return Err(format!("it has {} models, expected at most {MAX_MODELS}; remove some", models.len()));
     }
     let mut seen = HashSet::new();
     for (index, Model { name, price, unit }) in models.iter().enumerate() {
@@ -111,13 +109,13 @@ fn check(models: &[Model], purpose: Purpose) -> Result<(), String> {
             return Err(format!("the model {name:?} appears twice; give each its own name"));
         }
         if !(price.is_finite() && *price >= 0.0) {
-            return Err(format!("the cost of {name:?} is {price}, it must be from 0"));
+            return Err(format!("the cost of {name:?} is {price}, expected a number of at least 0"));
         }
     }
     Ok(())
 }
 
-/// A number, or text that is one: some price lists write their prices so.
+/// A number, or text that is a number, as in some price lists.
 fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -128,13 +126,13 @@ fn price<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     match Price::deserialize(deserializer) {
         Ok(Price::Number(number)) => Ok(number),
         Ok(Price::Text(text)) => {
-            text.trim().parse().map_err(|_| D::Error::custom("invalid type: a price that is text and no number"))
+            text.trim().parse().map_err(|_| D::Error::custom("invalid type: a price that is text but not a number"))
         }
-        Err(_) => Err(D::Error::custom("invalid type: a price that is no number")),
+        Err(_) => Err(D::Error::custom("invalid type: a price that is not a number")),
     }
 }
 
-/// What there is to say of prices in several units, before anything is learnt or chosen by them.
+/// A warning if the prices of a pool are in several units.
 pub fn units_warning(models: &[Model]) -> Option<String> {
     let mut units: Vec<&str> = models.iter().map(|model| model.unit.as_str()).collect();
     units.sort_unstable();
@@ -145,8 +143,8 @@ pub fn units_warning(models: &[Model]) -> Option<String> {
     let shown: Vec<String> = units.iter().take(4).map(|unit| format!("{unit:?}")).collect();
     let more = if units.len() > shown.len() { ", …" } else { "" };
     Some(format!(
-        "the models' prices are in {} units ({}{more}): their costs cannot be compared, and routers choose by them; give all \
-         in one",
+        "the models' prices are in {} units ({}{more}): their costs cannot be compared, and routers need that; convert all \
+         to one unit",
         units.len(),
         shown.join(", ")
     ))

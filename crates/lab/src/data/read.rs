@@ -1,22 +1,17 @@
 //! Reading the native format.
 
-use std::{collections::HashMap, ops::RangeInclusive, path::Path};
-
+use super::format::{HINT, Purpose};
+use super::lines::{Lines, MAX_FILE_BYTES};
+use super::models::Models;
+use super::table::{self, Table};
+use super::text::not_json;
+use super::{DataError, Dataset, Prompt, Split};
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Deserialize;
+use std::collections::HashMap;
+use std::ops::RangeInclusive;
+use std::path::Path;
 
-use super::{
-    DataError, Dataset, Prompt, Split,
-    lines::{Lines, MAX_FILE_BYTES},
-    models::Models,
-    table::{self, Table},
-    text::not_json,
-};
-
-/// The most models.
-pub(super) const MAX_MODELS: usize = 4096;
-pub(super) const HINT: &str = "a routing data set is a folder with prompts.jsonl, models.json and outcomes.csv \
-                               (`blindroute data import` makes one of a public set's files)";
 const ALL_MISSING: &str = "`blindroute data check` lists all that are missing";
 
 #[derive(Deserialize)]
@@ -28,22 +23,13 @@ struct PromptLine {
     split: String,
 }
 
-/// What a data set is read for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// It must have two models, a prompt in every split, and every score.
-    Training,
-    /// What is well-formed is read, so that the check can say what training would refuse.
-    Check,
-}
-
-/// A data set as its files say.
+/// The contents of a data set's files.
 pub(super) struct Contents {
     pub(super) models: Vec<Model>,
     pub(super) prompts: Vec<Prompt>,
-    /// Row by row; NaN is a score that is missing, which only a check sees.
+    /// Row by row. NaN is a missing score, which only a check accepts.
     pub(super) scores: Vec<f32>,
-    /// As the scores.
+    /// In the form of the scores.
     pub(super) query_costs: Option<Vec<f32>>,
 }
 
@@ -52,7 +38,7 @@ impl Contents {
         let listed = folder.join("models.json");
         let models = Models::read(&listed)?;
         let outcomes = folder.join("outcomes.csv");
-        let models = if models.is_catalogue {
+        let models = if models.is_whole_list {
             let table = Table::open(&outcomes, MAX_FILE_BYTES, HINT)?;
             models.pool(&listed, table.header(), purpose)?
         } else {
@@ -68,8 +54,8 @@ impl Contents {
 }
 
 impl Dataset {
-    /// Reads the folder of a data set in the native format. Every split must have a prompt, and those of train must tell
-    /// models apart.
+    /// Reads the folder of a data set in the native format. Every split must have a prompt, and on at least one prompt of train the
+    /// models must have different scores.
     pub fn load(folder: &Path) -> Result<Self, DataError> {
         let Contents { models, prompts, scores, query_costs } = Contents::read(folder, Purpose::Training)?;
         let matrix = |cells| {
@@ -79,7 +65,7 @@ impl Dataset {
         let (scores, query_costs) = (matrix(scores)?, query_costs.map(matrix).transpose()?);
         let read = Self { models, prompts, scores, query_costs };
         if !read.tells_apart(Split::Train) {
-            let problem = "every model scores the same on every prompt of the split train: there is nothing to choose by; \
+            let problem = "every model scores the same on every prompt of the split train: a router cannot learn from it; \
                            `blindroute data check` shows what the table holds";
             return Err(DataError::File { path: folder.join("outcomes.csv"), problem: problem.to_owned() });
         }
@@ -93,7 +79,7 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
     let mut seen = HashMap::new();
     while let Some((line, text)) = lines.next()? {
         let wrong = |problem: String| DataError::Line { path: path.to_owned(), line, problem };
-        // serde's messages name fields and places; they quote no more of a line than an unexpected scalar.
+        // Errors of serde may quote an unexpected value, so only their kind and column are used.
         let entry: PromptLine = serde_json::from_slice(text).map_err(|error| {
             let kind = match error.classify() {
                 serde_json::error::Category::Data => "does not have the fields id, prompt and split as text",
@@ -105,7 +91,7 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
         let split = entry
             .split
             .parse::<Split>()
-            .map_err(|()| wrong(format!("the split is {:?}, it must be train, valid or test", entry.split)))?;
+            .map_err(|()| wrong(format!("the split is {:?}, expected train, valid or test", entry.split)))?;
         if purpose == Purpose::Training && entry.prompt.trim().is_empty() {
             return Err(wrong("the prompt is blank; remove the line, and its row of outcomes.csv".to_owned()));
         }
@@ -126,7 +112,7 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
 
 /// A table with a row for each prompt and a column for each model.
 struct Cells {
-    /// What a cell is.
+    /// The name of a cell's value.
     what: &'static str,
     range: RangeInclusive<f32>,
     /// The range in words.
@@ -161,7 +147,7 @@ impl Cells {
                 cells[place * models.len() + index] = value.ok_or_else(|| {
                     let (Self { what, must, .. }, model) = (self, &models[index].name);
                     let more = if missing { format!("; {ALL_MISSING}") } else { String::new() };
-                    wrong(format!("the {what} of {model:?} {}, it must be {must}{more}", table::describe(field)))
+                    wrong(format!("the {what} of {model:?} {}, expected {must}{more}", table::describe(field)))
                 })?;
             }
         }
@@ -187,10 +173,9 @@ impl Columns {
         if let Some(unknown) = header.find(|name| *name != "id" && models.iter().all(|model| model.name != **name)) {
             let raw = table.header().iter().any(|name| name.ends_with("|total_cost") || name == "eval_name");
             return Err(table.wrong(if raw {
-                "it is RouterBench's table as published; make a data set of it with `blindroute data import routerbench`"
-                    .to_owned()
+                "it is RouterBench's published table; convert it with `blindroute data import routerbench`".to_owned()
             } else {
-                format!("the column {unknown:?} is no model of models.json; add the model or remove the column")
+                format!("the column {unknown:?} is not a model of models.json; add the model or remove the column")
             }));
         }
         let find = |name| table.column(name, "it needs id and one column for each of models.json");

@@ -1,16 +1,14 @@
-//! Tables of comma-separated values, read row by row, none of them longer than a bound.
+//! Tables of comma-separated values, read row by row with a limit on the length of a row.
 
-use std::{
-    cell::RefCell,
-    collections::VecDeque,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    rc::Rc,
-};
+use super::DataError;
+use super::text::Text;
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use super::{DataError, text::Text};
-
-/// The largest row, and the largest line of text: as much as the tokenizer takes, with room for escapes.
+/// The largest row and the largest line of text: the limit of the tokenizer, with room for escapes.
 pub(super) const MAX_ROW_BYTES: u64 = 16 << 20;
 
 /// A table with a header.
@@ -22,7 +20,7 @@ pub(super) struct Table {
     row: csv::StringRecord,
 }
 
-/// One row and the line on which it begins.
+/// A row, and the line on which it begins.
 pub(super) struct Row<'a> {
     pub(super) line: u64,
     fields: &'a csv::StringRecord,
@@ -35,7 +33,7 @@ impl Row<'_> {
 }
 
 impl Table {
-    /// `limit` bounds the file, `hint` says what should be there.
+    /// Opens a table of at most `limit` bytes. `hint` says what is expected there.
     pub(super) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
         let read = Rc::new(RefCell::new(LinesRead::default()));
         let file = Text::open(path, limit, hint)?;
@@ -55,7 +53,7 @@ impl Table {
         &self.header
     }
 
-    /// Where the one column of this name is; `needs` says which columns the table must have.
+    /// The index of the column with this name. `needs` says which columns the table must have.
     pub(super) fn column(&self, name: &str, needs: &str) -> Result<usize, DataError> {
         let mut found = (0..self.header.len()).filter(|column| self.header[*column] == *name);
         match (found.next(), found.next()) {
@@ -74,13 +72,13 @@ impl Table {
         Ok(more.then_some(Row { line, fields: &self.row }))
     }
 
-    /// An error of the whole file.
+    /// An error about the whole file.
     pub(super) fn wrong(&self, problem: String) -> DataError {
         DataError::File { path: self.path.clone(), problem }
     }
 }
 
-/// What is wrong with a number's field, without quoting what may be a piece of a prompt.
+/// What is wrong with the field of a number. Only numbers are quoted, because other text may be a part of a prompt.
 pub(super) fn describe(field: &str) -> String {
     match field.trim().parse::<f64>() {
         Ok(number) => format!("is {number}"),
@@ -89,21 +87,21 @@ pub(super) fn describe(field: &str) -> String {
     }
 }
 
-/// The lines of what was read, that rows can be found in. The parser's own count is wrong by one where lines end with a
-/// carriage return too, and where blank lines were skipped.
+/// The lines of the bytes read so far, from which the line of a row is found. The parser's own count is wrong if lines end with a
+/// carriage return or if blank lines were skipped.
 #[derive(Default)]
 struct LinesRead {
-    /// Read since the row began.
+    /// Bytes read since the row began.
     row_bytes: u64,
-    /// Read in all.
+    /// All bytes read.
     bytes: u64,
     /// Line breaks among them.
     breaks: u64,
-    /// Whether the line so far holds something.
+    /// Whether the current line is not blank so far.
     begun: bool,
-    /// Where lines that are not blank begin, and their numbers from 1, from the row on.
+    /// The offsets and numbers (from 1) of lines that are not blank, from the current row on.
     starts: VecDeque<(u64, u64)>,
-    /// The last number that was asked for.
+    /// The last number that was returned.
     last: u64,
 }
 
@@ -123,8 +121,8 @@ impl LinesRead {
         }
     }
 
-    /// The number of the first line with something in it that begins at this place or behind it: the parser's place may
-    /// still be before the end of the line before.
+    /// The number of the first line that is not blank and begins at or after this offset. The parser's offset may still be before
+    /// the end of the previous line.
     fn line_at(&mut self, place: u64) -> u64 {
         while self.starts.front().is_some_and(|(start, _)| *start < place) {
             self.starts.pop_front();
@@ -134,7 +132,7 @@ impl LinesRead {
     }
 }
 
-/// Ends a row that never ends, as one with an open quote, before it fills the memory.
+/// Stops reading a row that is too long, such as one with an open quote, before it fills the memory.
 struct Bounded {
     file: Text,
     read: Rc<RefCell<LinesRead>>,
@@ -146,7 +144,7 @@ impl Read for Bounded {
         if lines.row_bytes > MAX_ROW_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
-                format!("a row is longer than {MAX_ROW_BYTES} bytes, perhaps for a quote that is not closed"),
+                format!("a row is longer than {MAX_ROW_BYTES} bytes, perhaps because of a quote that is not closed"),
             ));
         }
         let read = self.file.read(buffer)?;
@@ -171,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_on_the_lines_that_an_editor_shows() {
+    fn rows_have_the_line_numbers_of_an_editor() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.csv");
         let lines = |text: &str| {
@@ -188,14 +186,14 @@ mod tests {
             [(2, "a"), (3, "b"), (6, "c"), (7, "d")].map(|(line, id)| (line, id.to_owned())).into();
         assert_eq!(lines(text), expected);
         assert_eq!(lines(&text.replace('\n', "\r\n")), expected);
-        // Longer than what is read at once.
+        // Longer than the buffer.
         let long: String = (0..20_000).map(|row| format!("{row},1\r\n")).collect();
         let found = lines(&("id,text\r\n".to_owned() + &long));
         assert!(found.len() == 20_000 && found.iter().all(|(line, id)| (line - 2).to_string() == *id));
     }
 
     #[test]
-    fn an_error_names_the_line_and_other_separators_their_name() {
+    fn errors_name_the_line_or_the_separator() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("table.csv");
         let error = |text: &str| {

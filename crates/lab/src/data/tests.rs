@@ -1,8 +1,6 @@
-use std::fs;
-
-use blindroute_testkit::shared_data;
-
 use super::*;
+use blindroute_testkit::shared_data;
+use std::fs;
 
 const MODELS: &str =
     r#"[{"name": "small", "cost": 0.1, "cost_unit": "USD", "params": 7}, {"name": "big, large", "cost": 1}]"#;
@@ -50,15 +48,12 @@ fn each_fault_names_its_file_line_and_remedy() {
         (models("0.1", "-0.1"), "the cost of \"small\" is -0.1"),
         (models("0.1", "\"free\""), "models.json: invalid type"),
         (models("big, large", "small"), "\"small\" appears twice"),
-        (
-            load("[{\"name\": \"small\", \"cost\": 0.1}]", PROMPTS, OUTCOMES),
-            "it has 1 models, routing needs at least two",
-        ),
+        (load("[{\"name\": \"small\", \"cost\": 0.1}]", PROMPTS, OUTCOMES), "it has 1 models, expected at least two"),
         (prompts("{", "{,"), "prompts.jsonl, line 1: the line is not valid JSON"),
         (prompts("\"Why?\"", "17"), "prompts.jsonl, line 3: the line does not have the fields"),
         (prompts("\"id\": \"b\"", "\"id\": \"a\""), "line 3: the id \"a\" was already on line 1"),
         (prompts("Why?", " \\n"), "prompts.jsonl, line 3: the prompt is blank; remove the line"),
-        (prompts("valid", "validation"), "line 3: the split is \"validation\", it must be train, valid or test"),
+        (prompts("valid", "validation"), "line 3: the split is \"validation\", expected train, valid or test"),
         (prompts("valid", "train"), "the split valid has no prompt"),
         (load(MODELS, "", OUTCOMES), "the split train has no prompt"),
         (outcomes("small", "tiny"), "the column \"tiny\" is no model of models.json"),
@@ -67,7 +62,7 @@ fn each_fault_names_its_file_line_and_remedy() {
         (load(MODELS, PROMPTS, "id,small,small,\"big, large\"\n"), "there are two columns \"small\""),
         (outcomes("0.5", "NaN"), "outcomes.csv, line 2: the score of \"big, large\" is NaN"),
         (outcomes("0.5", "1.5"), "it must be a number from 0 to 1"),
-        (outcomes("0.5", ""), "is missing, it must be a number from 0 to 1; `blindroute data check` lists all"),
+        (outcomes("0.5", ""), "is missing, expected a number from 0 to 1; `blindroute data check` lists all"),
         (outcomes("0.5,0", "0.5"), "line 2: the row has 2 fields, the header 3"),
         (outcomes("0.5", "Why?"), "the score of \"big, large\" is not a number"),
         (outcomes("c,1,1\n", ""), "the prompt \"c\" has no row; add one or remove the prompt; `blindroute data check`"),
@@ -97,9 +92,9 @@ fn files_of_other_editors_are_read_and_their_lines_named_right() {
     let error = load(MODELS, PROMPTS, &OUTCOMES.replace(',', ";")).unwrap_err().to_string();
     assert!(error.contains("its columns are separated by semicolons"), "{error}");
     let error = load(MODELS, PROMPTS, &OUTCOMES.replace("0.25", "-Infinity")).unwrap_err().to_string();
-    assert!(error.contains("line 3: the score of \"small\" is -inf, it must be a number from 0 to 1"), "{error}");
+    assert!(error.contains("line 3: the score of \"small\" is -inf, expected a number from 0 to 1"), "{error}");
     let error = load(&MODELS.replace("0.1", "Infinity"), PROMPTS, OUTCOMES).unwrap_err().to_string();
-    assert!(error.contains("models.json: it holds NaN or Infinity, which JSON has not"), "{error}");
+    assert!(error.contains("models.json: it holds NaN or Infinity, which JSON does not have"), "{error}");
 }
 
 #[test]
@@ -120,7 +115,7 @@ fn prices_may_be_text_and_models_those_of_a_catalogue() {
     assert!(error.contains("it has 1 models"), "{error}");
     let offers = [offer("big, large", "-1"), offer("small", "0")];
     let error = load(&catalogue(&offers), PROMPTS, OUTCOMES).unwrap_err().to_string();
-    assert!(error.contains("the cost of \"big, large\" is -1000000, it must be from 0"), "{error}");
+    assert!(error.contains("the cost of \"big, large\" is -1000000, expected a number of at least 0"), "{error}");
     let error = load("{\"models\": []}", PROMPTS, OUTCOMES).unwrap_err().to_string();
     assert!(error.contains("OpenRouter's {\"data\": […]}"), "{error}");
 }
@@ -170,7 +165,10 @@ fn prices_per_query_may_be_there() {
     for (text, says) in [
         ("id,small\na,1\nb,1\nc,1\n", "costs.csv: there is no column \"big, large\""),
         ("id,small,\"big, large\"\na,0,0\nb,0,0\n", "costs.csv: the prompt \"c\" has no row"),
-        ("id,small,\"big, large\"\na,0,-1\n", "line 2: the cost of \"big, large\" is -1, it must be a number from 0"),
+        (
+            "id,small,\"big, large\"\na,0,-1\n",
+            "line 2: the cost of \"big, large\" is -1, expected a number of at least 0",
+        ),
         ("id,small,\"big, large\"\na,0,inf\n", "line 2: the cost of \"big, large\" is inf"),
         ("id,small,\"big, large\"\na,,1\n", "line 2: the cost of \"small\" is missing"),
         ("id,small,\"big, large\"\na,1,\"Why?\nb,1,1\n", "line 2: the cost of \"big, large\" is not a number"),

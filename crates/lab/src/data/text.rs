@@ -1,26 +1,23 @@
-//! Opening text files: no larger than a bound, without the mark that some editors put at their beginning.
-
-use std::{
-    fs::File,
-    io::{self, Cursor, Read},
-    path::Path,
-};
+//! Opening text files with a size limit and without a byte order mark.
 
 use super::DataError;
+use std::fs::File;
+use std::io::{self, Cursor, Read};
+use std::path::Path;
 
-/// The mark of UTF-8 at a file's beginning, which Windows' editors and spreadsheets write.
+/// The byte order mark of UTF-8, which editors and spreadsheets on Windows write.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-const UTF_16: &str = "it is UTF-16 text; save it as UTF-8, for instance with iconv -f UTF-16 -t UTF-8";
+const UTF_16: &str = "it is UTF-16 text; save it as UTF-8, for example with iconv -f UTF-16 -t UTF-8";
 
-/// A text file from its first character on. Reads no more than its limit, also if the file grows meanwhile.
+/// A text file after its byte order mark. It never reads more than its limit, even if the file grows.
 pub(crate) struct Text {
-    /// What was read to look for a mark, and is text.
+    /// The bytes that were read to find a mark and belong to the text.
     beginning: Cursor<Vec<u8>>,
     rest: io::Take<File>,
 }
 
 impl Text {
-    /// `limit` bounds the file, `hint` says what should be there.
+    /// Opens a file of at most `limit` bytes. `hint` says what is expected there.
     pub(crate) fn open(path: &Path, limit: u64, hint: &'static str) -> Result<Self, DataError> {
         let io = |source| DataError::Io { path: path.to_owned(), source, hint };
         let file = File::open(path).map_err(io)?;
@@ -43,7 +40,7 @@ impl Text {
         Ok(Self { beginning: Cursor::new(beginning), rest })
     }
 
-    /// The whole of a small file.
+    /// Reads a whole file.
     pub(crate) fn read(path: &Path, limit: u64, hint: &'static str) -> Result<Vec<u8>, DataError> {
         let mut bytes = Vec::new();
         let read = Self::open(path, limit, hint)?.read_to_end(&mut bytes);
@@ -61,22 +58,22 @@ impl Read for Text {
     }
 }
 
-/// What is wrong with a line or file that is not JSON, where the reason is one that people meet; `otherwise` if it is none
-/// of these. No text is quoted.
+/// What is wrong with a line or file that is not JSON, for some frequent reasons, or else `otherwise`. No text is quoted.
 pub(crate) fn not_json(text: &[u8], otherwise: &str) -> String {
     if has_bare(text, &[b"NaN", b"Infinity"]) {
-        return "holds NaN or Infinity, which JSON has not; leave the entry out, or correct it".to_owned();
+        return "holds NaN or Infinity, which JSON does not have; remove the entry or correct it".to_owned();
     }
     if text.trim_ascii_start().starts_with(b"[") {
-        return "is a list; write one object a line (jq -c '.[]' FILE makes such lines)".to_owned();
+        return "is a list; write one object per line (jq -c '.[]' FILE converts it)".to_owned();
     }
     if has_lone_surrogate(text) {
-        return "holds half of a surrogate pair (as \\ud800), which is no text; write \\ufffd for it".to_owned();
+        return "holds half of a surrogate pair (as \\ud800), which is not valid text; replace it with \\ufffd"
+            .to_owned();
     }
     otherwise.to_owned()
 }
 
-/// Whether one half of a surrogate pair is escaped without the other.
+/// Whether one half of a surrogate pair is escaped without the other half.
 fn has_lone_surrogate(text: &[u8]) -> bool {
     let unit = |place: usize| {
         let hex = text.get(place..place + 6)?.strip_prefix(b"\\u")?;
@@ -94,7 +91,7 @@ fn has_lone_surrogate(text: &[u8]) -> bool {
     false
 }
 
-/// Whether one of these words stands outside of every string.
+/// Whether one of these words is outside of all strings.
 fn has_bare(text: &[u8], words: &[&[u8]]) -> bool {
     let (mut in_string, mut place) = (false, 0);
     while place < text.len() {
@@ -114,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mark_is_no_text_and_utf_16_is_named() {
+    fn byte_order_marks_are_skipped_and_utf_16_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("text");
         let read = |bytes: &[u8]| {
@@ -134,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_is_told_apart_without_being_quoted() {
+    fn frequent_faults_of_json_have_their_own_errors() {
         assert!(not_json(br#"{"score": -Infinity}"#, "x").contains("NaN or Infinity"));
         assert!(not_json(br#"{"score": NaN}"#, "x").contains("NaN or Infinity"));
         assert_eq!(not_json(br#"{"prompt": "is \"NaN a number"#, "x"), "x");

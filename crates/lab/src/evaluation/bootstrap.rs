@@ -1,18 +1,16 @@
-//! How much a number would change with other prompts of the same kind.
+//! The bootstrap: how much a number would change with other prompts of the same kind.
 
-use rand_chacha::{
-    ChaCha8Rng,
-    rand_core::{RngCore, SeedableRng},
-};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
 use serde::Serialize;
 
-/// The bootstrap over prompts: how often a split's prompts are drawn anew, with repetition.
+/// A bootstrap over prompts: resampling with replacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Bootstrap {
-    /// How many times; 0 for no intervals.
+    /// The number of resamples; 0 for no intervals.
     pub resamples: usize,
-    /// Every draw follows from it.
+    /// The seed of all random draws.
     pub seed: u64,
 }
 
@@ -22,18 +20,18 @@ impl Default for Bootstrap {
     }
 }
 
-/// The middle 95 % of what the resamples gave.
+/// The middle 95 % of the values of the resamples.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
-    /// The lower end; none where even that is without bound.
+    /// The lower end; none if it is infinite.
     pub low: Option<f64>,
-    /// The upper end; none where it is without bound.
+    /// The upper end; none if it is infinite.
     pub high: Option<f64>,
 }
 
 impl Bootstrap {
-    /// What `measure` says of each resample, given how often each prompt was drawn. Draws depend on the seed and the
-    /// resample's number only, so the answer is the same on any number of threads.
+    /// The value of `measure` on each resample. `measure` receives how often each prompt was drawn. Draws depend only on the seed
+    /// and the number of the resample, so the result is the same with any number of threads.
     pub(crate) fn run<T: Send>(&self, prompts: usize, measure: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
         (0..self.resamples).into_par_iter().map(|resample| measure(&self.draw(prompts, resample as u64))).collect()
     }
@@ -44,7 +42,7 @@ impl Bootstrap {
         draws.set_stream(resample);
         let mut times = vec![0; prompts];
         for _ in 0..prompts {
-            // The upper half of the product is uniform below `prompts`, but for one part in 2^64 / prompts.
+            // The upper half of the product is uniform below `prompts`, with a bias of at most prompts / 2^64.
             times[((u128::from(draws.next_u64()) * prompts as u128) >> 64) as usize] += 1;
         }
         times
@@ -52,14 +50,14 @@ impl Bootstrap {
 }
 
 impl Interval {
-    /// Of the values of all resamples; nothing where there are none, or one of them is no number.
+    /// The interval of the values of all resamples; none if there are no values or one of them is NaN.
     pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
         if values.is_empty() || values.iter().any(|value| value.is_nan()) {
             return None;
         }
         values.sort_by(f64::total_cmp);
         let last = (values.len() - 1) as f64;
-        // Rounded outwards to a value that occurred.
+        // The ends are values that occurred, rounded outwards.
         let finite = |rank: f64| Some(values[rank as usize]).filter(|value| value.is_finite());
         Some(Self { low: finite((last * 0.025).floor()), high: finite((last * 0.975).ceil()) })
     }
@@ -74,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn every_draw_has_as_many_prompts_and_its_own() {
+    fn resamples_differ_and_are_reproducible() {
         let bootstrap = Bootstrap { resamples: 50, seed: 7 };
         let draws = bootstrap.run(40, <[u32]>::to_vec);
         assert!(draws.iter().all(|times| times.iter().sum::<u32>() == 40));
@@ -86,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_of_a_mean_covers_it_as_often_as_it_says() {
+    fn intervals_of_a_mean_cover_it_in_95_percent() {
         // 200 samples of 60 throws of a coin that shows 1 in 3 of 10 cases.
         let mut throws = ChaCha8Rng::seed_from_u64(3);
         let mut covered = 0;

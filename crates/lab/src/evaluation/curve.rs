@@ -1,57 +1,58 @@
-//! A router's choices for each weight of cost, and what they come to.
+//! A router's choices for each weight of cost, and their scores and costs.
 
+use super::outcomes::{Sum, total};
+use super::{EvaluationError, Outcomes, Point, hull};
+use serde::Serialize;
 use std::fmt;
 
-use serde::Serialize;
-
-use super::{
-    EvaluationError, Outcomes, Point, hull,
-    outcomes::{Sum, total},
-};
-
-/// Where a curve stands in the tables.
+/// The group of a curve in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Group {
-    /// A router on the encoder as published, in the clear.
+    /// A router on the original encoder, in the clear.
     Original,
     /// A router on the encoder that runs under MPC.
     Private,
-    /// What routers are compared with.
+    /// A baseline for comparison.
     Baseline,
 }
 
 impl Group {
-    /// All, in the tables' order.
+    /// All groups, in the order of the tables.
     pub const ALL: [Self; 3] = [Self::Original, Self::Private, Self::Baseline];
+
+    /// The group's name in tables and files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Private => "private",
+            Self::Baseline => "baseline",
+        }
+    }
 }
 
 impl fmt::Display for Group {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(match self {
-            Self::Original => "original",
-            Self::Private => "private",
-            Self::Baseline => "baseline",
-        })
+        out.write_str(self.name())
     }
 }
 
-/// Something that answers a split with some weight on cost.
+/// The choices of one method on a split, for a range of weights of cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// For people; unique in its group.
+    /// The name, unique in its group.
     pub name: String,
-    /// Where it stands in the tables.
+    /// The group in the tables.
     pub group: Group,
-    /// The weight of cost that it is used with unless one asks for another; one of those of its choices.
+    /// The default weight of cost, which must be one of the weights of its choices.
     pub lambda: Option<f32>,
-    /// What it does; several where the same router was trained with several seeds, the first for the charts.
+    /// The choices. There are several runs if the same router was trained with several seeds; charts show the first.
     pub runs: Vec<Run>,
 }
 
 impl Curve {
-    /// The share of prompts to which both give the same model, at the other's default weight of cost: the mean over their
-    /// runs, one by one. None where either has no choices with that weight.
+    /// The share of prompts for which both choose the same model at the other's default weight of cost: the mean over pairs of
+    /// runs. None if either has no choices with that weight.
     pub(super) fn same_choices(&self, other: &Self) -> Option<f64> {
         let lambda = other.lambda?;
         let shares = self.runs.iter().zip(&other.runs).map(|(own, other)| {
@@ -64,15 +65,15 @@ impl Curve {
     }
 }
 
-/// What one router, or one rule that does not look at prompts, does.
+/// The choices of one router, or of a method that does not see prompts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Run {
-    /// For each weight of cost a model for each prompt.
+    /// For each weight of cost, a model for each prompt.
     Choices(Vec<Choices>),
-    /// A model by lot, whatever the prompt: each entry has the odds of each model.
+    /// A random model for every prompt. Each entry has the probability of each model.
     Odds(Vec<Vec<f64>>),
-    /// The best that lots can do without seeing a prompt: the upper hull of the single models, of these very prompts.
-    /// It is recomputed wherever the prompts are drawn anew, so it knows each draw's means: a strict opponent.
+    /// The best random mixtures that do not see the prompt: the upper hull of the single models on these prompts. Each resample of
+    /// a bootstrap computes it again and so knows that resample's means, which makes it a strict baseline.
     Hull,
 }
 
@@ -86,7 +87,7 @@ pub struct Choices {
 }
 
 impl Run {
-    /// Is this a single way to answer, so that there is no curve to measure?
+    /// Whether this is a single point, so that there is no curve to measure.
     pub fn is_one_point(&self) -> bool {
         match self {
             Self::Choices(choices) => choices.len() < 2,
@@ -101,7 +102,7 @@ impl Run {
         choices.iter().find(|choices| choices.lambda == lambda).map(|choices| choices.models.as_slice())
     }
 
-    /// The weights of cost of the points, where there are any.
+    /// The weights of cost of the points; empty if the points have none.
     pub(super) fn lambdas(&self) -> Vec<f32> {
         match self {
             Self::Choices(choices) => choices.iter().map(|choices| choices.lambda).collect(),
@@ -109,7 +110,7 @@ impl Run {
         }
     }
 
-    /// The same on some of the prompts.
+    /// The run on some of the prompts.
     pub(super) fn only(&self, places: &[usize]) -> Self {
         match self {
             Self::Choices(choices) => Self::Choices(
@@ -138,23 +139,23 @@ impl Run {
                 for choices in all {
                     shape("choices", choices.models.len(), outcomes.prompts())?;
                     let beyond = choices.models.iter().filter(|model| **model >= outcomes.models()).count();
-                    shape("choices that are no model", beyond, 0)?;
+                    shape("choices that are not a model", beyond, 0)?;
                 }
                 Ok(())
             }
             Self::Odds(all) => {
                 shape("curves without a point", usize::from(all.is_empty()), 0)?;
-                all.iter().try_for_each(|odds| shape("odds", odds.len(), outcomes.models()))
+                all.iter().try_for_each(|odds| shape("probabilities", odds.len(), outcomes.models()))
             }
             Self::Hull => Ok(()),
         }
     }
 }
 
-/// A run with its outcomes looked up, for counting many draws of the same prompts.
+/// A run with its outcomes looked up, to evaluate many resamples of the same prompts.
 pub(super) enum Tally<'a> {
-    /// The first point's outcomes, and for each further point what changes: few prompts change their model from one
-    /// weight of cost to the next.
+    /// The outcomes of the first point, and the changes at each further point. Few prompts change their model from one weight of
+    /// cost to the next.
     Choices {
         first: Vec<Sum>,
         changes: Vec<Vec<(usize, Sum)>>,
@@ -191,7 +192,8 @@ impl<'a> Tally<'a> {
         Self::Choices { first, changes }
     }
 
-    /// The points, with each prompt as often as `times` says, once without it; `singles` are the models' own, counted so.
+    /// The points. Each prompt counts as often as `times` says, or once. `singles` are the points of the single models, counted
+    /// in the same way.
     pub(super) fn points(&self, outcomes: &Outcomes, singles: &[Point], times: Option<&[u32]>) -> Vec<Point> {
         match self {
             Self::Choices { first, changes } => {
@@ -260,21 +262,21 @@ mod tests {
                     .collect()
             )
         );
-        let lots = Run::Odds(vec![vec![0.5, 0.5], vec![1.0, 0.0]]);
-        assert_eq!(points(&lots, None), [point(3.5 / 6.0, 0.625), point(1.0 / 3.0, 0.25)]);
+        let random = Run::Odds(vec![vec![0.5, 0.5], vec![1.0, 0.0]]);
+        assert_eq!(points(&random, None), [point(3.5 / 6.0, 0.625), point(1.0 / 3.0, 0.25)]);
         assert_eq!(points(&Run::Hull, None), [point(1.0 / 3.0, 0.25), point(2.5 / 3.0, 1.0)]);
-        // Where both models score alike the dearer one is no corner.
+        // If both models have the same score, the more expensive one is not a corner.
         assert_eq!(points(&Run::Hull, Some(&[0, 3, 0])), [point(1.0, 0.25)]);
     }
 
     #[test]
-    fn what_does_not_fit_says_whose_it_is() {
+    fn mismatches_are_refused_with_the_name_of_the_curve() {
         let fault = |run: Run| run.check("mine", &outcomes()).unwrap_err().to_string();
         let choices = |models: &[usize]| Run::Choices(vec![Choices { lambda: 0.0, models: models.to_vec() }]);
-        assert!(fault(choices(&[0, 1])).contains("\"mine\" has 2 choices, 3 were expected"));
-        assert!(fault(choices(&[0, 1, 2])).contains("\"mine\" has 1 choices that are no model"));
+        assert!(fault(choices(&[0, 1])).contains("\"mine\" has 2 choices, expected 3"));
+        assert!(fault(choices(&[0, 1, 2])).contains("\"mine\" has 1 choices that are not a model"));
         assert!(fault(Run::Choices(vec![])).contains("without a point"));
-        assert!(fault(Run::Odds(vec![vec![1.0]])).contains("1 odds, 2 were expected"));
+        assert!(fault(Run::Odds(vec![vec![1.0]])).contains("1 probabilities, expected 2"));
         assert!(choices(&[0, 1, 1]).check("mine", &outcomes()).is_ok() && choices(&[0, 1, 1]).is_one_point());
     }
 }

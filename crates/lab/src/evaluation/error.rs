@@ -1,67 +1,45 @@
-//! What can be wrong.
+//! Errors of an evaluation.
 
 use super::Group;
+use crate::data::TableError;
 
-/// What can be wrong with what is to be evaluated.
+/// What can be wrong with the curves and tables of an evaluation.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EvaluationError {
-    /// There is nothing to measure.
+    /// The tables of scores and costs cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// All models have equal scores.
     #[error(
-        "there are {prompts} prompts and {models} models: at least one prompt and two models are needed; check the data set's split"
-    )]
-    TooFew {
-        /// How many prompts.
-        prompts: usize,
-        /// How many models.
-        models: usize,
-    },
-    /// Two parts that must agree do not.
-    #[error("there are {found} {what}, {expected} were expected: give data that belong together")]
-    Shape {
-        /// What was counted.
-        what: &'static str,
-        /// How many there are.
-        found: usize,
-        /// How many there must be.
-        expected: usize,
-    },
-    /// All models are alike.
-    #[error(
-        "every model scores the same on every prompt of the split {split}: no router can be told from another; measure on another \
+        "every model scores the same on every prompt of the split {split}: all routers would look the same; measure on another \
          split, or check outcomes.csv"
     )]
     AllEqual {
         /// Which split.
         split: String,
     },
-    /// A number that cannot be measured.
-    #[error("{what} holds a number that is not finite, or out of its range: check the data")]
-    Number {
-        /// Where it stands.
-        what: &'static str,
-    },
-    /// A curve is not of this split.
-    #[error("the curve {name:?} has {found} {what}, {expected} were expected: give one of this split and pool")]
+    /// A curve does not belong to this split.
+    #[error("the curve {name:?} has {found} {what}, expected {expected}: use a curve of this split and pool")]
     Curve {
-        /// Which.
+        /// The curve.
         name: String,
         /// What was counted.
         what: &'static str,
-        /// How many there are.
+        /// The number found.
         found: usize,
-        /// How many there must be.
+        /// The number expected.
         expected: usize,
     },
-    /// A pair names a curve that is not there.
-    #[error("there is no curve {index} to compare, there are {curves}: count from 0")]
+    /// A pair names a curve that does not exist.
+    #[error("there is no curve {index} to compare: there are {curves} curves, counted from 0")]
     Pair {
-        /// Which was named.
+        /// The index that was named.
         index: usize,
-        /// How many there are.
+        /// The number of curves.
         curves: usize,
     },
-    /// A curve has no run, or two of a group have one name.
+    /// A curve has no run, or two curves of a group have the same name.
     #[error("{group} curve {name:?}: {problem}")]
     Name {
         /// Its group.

@@ -1,10 +1,9 @@
-//! What one number says of a curve.
-
-use serde::Serialize;
+//! Measures: single numbers that describe a curve.
 
 use super::{Point, audc, hull_area, scaled_audc};
+use serde::Serialize;
 
-/// How far a mean may be below another and still count as equal: sums are not exact.
+/// How far a mean may be below another and still count as equal, because sums are rounded.
 const EQUAL: f64 = 1e-9;
 
 /// One value of each measure.
@@ -42,10 +41,10 @@ pub enum Measure {
 }
 
 impl Measure {
-    /// All, in the tables' order.
+    /// All measures, in the order of the tables.
     pub const ALL: [Self; 6] = [Self::Audc, Self::Qnc, Self::Peak, Self::PeakCost, Self::HullArea, Self::ScaledAudc];
 
-    /// The tables' heading, with an arrow to where better is.
+    /// The heading in tables, with an arrow towards better values.
     pub fn heading(self) -> &'static str {
         match self {
             Self::Audc => "AUDC ↑",
@@ -57,7 +56,7 @@ impl Measure {
         }
     }
 
-    /// Its name in files.
+    /// The name in files.
     pub fn key(self) -> &'static str {
         match self {
             Self::Audc => "audc",
@@ -69,43 +68,43 @@ impl Measure {
         }
     }
 
-    /// What it means, for the reports.
+    /// An explanation for the reports.
     pub fn meaning(self) -> &'static str {
         match self {
             Self::Audc => {
-                "Area under the deferral curve, mean score over mean cost, on the fixed axis from 0 to the largest model's \
-                 cost. Points that another point beats are dropped, straight lines join the others, and the ends are flat: \
-                 the last point's score is carried to the right end, and the first point's score to cost 0, although \
-                 nothing is to be had below the first point's cost. A router that never reaches the cheapest model gains by \
-                 the left end."
+                "Area under the deferral curve, mean score over mean cost, on the fixed axis from 0 to the cost of the most \
+                 expensive model. Points that another point beats are left out, straight lines join the others, and the ends \
+                 are flat: the score of the last point extends to the right end, and the score of the first point extends to \
+                 cost 0, although no point costs less than the first one. The left end favours routers that never reach the \
+                 cheapest model."
             }
             Self::HullArea => {
-                "Area under the best score within reach of each mean cost: ways to answer may be mixed by lot, answering \
-                 nothing (score 0, cost 0) is one, and no one has to spend all. It has no flat left end, so it compares \
-                 routers whose curves begin at different costs; settings were chosen by it on the valid split."
+                "Area under the best score that each mean cost allows: points may be mixed at random, not answering (score 0, \
+                 cost 0) is also a point, and part of the allowed cost may remain unused. It has no flat left end, so it can \
+                 compare routers whose curves begin at different costs. Settings were chosen by it on the valid split."
             }
             Self::ScaledAudc => {
-                "CSCR's area (arXiv 2508.12491) as we read it: all points of the curve, none dropped, over costs scaled so \
-                 that the curve's own cheapest point is at 0 and its dearest at 1. The paper does not state its grid of λ \
-                 nor the scaling. Curves that span different costs are not comparable by it."
+                "CSCR's area (arXiv 2508.12491) as we read it: all points of the curve, none left out, over costs scaled \
+                 so that the curve's own cheapest point is at 0 and its most expensive one at 1. The paper states neither its \
+                 grid of λ nor the scaling. It cannot compare curves that span different costs."
             }
             Self::Qnc => {
-                "Quality-neutral cost (UniRoute, arXiv 2502.08773): the least mean cost at which a point of the curve \
-                 scores as much as the best single model of the same prompts, relative to that model's cost. Below 1 the \
-                 router saves money at no loss; – where it never scores as much."
+                "Quality-neutral cost (UniRoute, arXiv 2502.08773): the lowest mean cost at which a point of the \
+                 curve scores at least as much as the best single model on the same prompts, relative to that model's cost. \
+                 Below 1, the router saves money without losing quality. – means that it never reaches that score."
             }
             Self::Peak => "The largest mean score of any point of the curve.",
             Self::PeakCost => {
-                "The mean cost of the peak (the cheapest point that scores as much), relative to the best single model's. \
-                 CSCR describes QNC as above, but its tables give a number to routers that never match the best model, \
-                 as this measure does (there in the data set's own unit)."
+                "The mean cost of the peak (of the cheapest point with that score), relative to the cost of the best single \
+                 model. CSCR describes QNC as above, but its tables have a number for routers that never match the best \
+                 model, as this measure does (there in the unit of the data set)."
             }
         }
     }
 }
 
 impl<T> Measures<T> {
-    /// What the function says of each.
+    /// The value of a function for each measure.
     pub fn from_fn(mut of: impl FnMut(Measure) -> T) -> Self {
         Self {
             audc: of(Measure::Audc),
@@ -117,7 +116,7 @@ impl<T> Measures<T> {
         }
     }
 
-    /// One of them.
+    /// The value of one measure.
     pub fn get(&self, measure: Measure) -> &T {
         match measure {
             Measure::Audc => &self.audc,
@@ -131,9 +130,9 @@ impl<T> Measures<T> {
 }
 
 impl Measures<f64> {
-    /// Of the points of a run, beside the best single model of the same prompts. What has no bound is infinite: QNC where
-    /// the best single model is never matched, costs relative to one that costs nothing. Areas of what is a single way to
-    /// answer (`one_point`) are not numbers: flat ends would make them its score.
+    /// The measures of the points of a run, relative to the best single model of the same prompts. QNC is infinite if the run never
+    /// matches the best single model, and costs relative to a free model are infinite. Areas of a single point (`one_point`) are
+    /// NaN, because the flat ends would make them its score.
     pub(super) fn of(points: &[Point], best_single: Point, one_point: bool) -> Self {
         let area = |of: fn(&[Point]) -> f64| if one_point { f64::NAN } else { of(points) };
         let cheapest_from = |score: f64| {
@@ -158,12 +157,12 @@ impl Measures<f64> {
     }
 }
 
-/// The model with the best mean score; of equals the cheapest.
+/// The model with the best mean score; on ties the cheapest.
 pub(super) fn best_single(singles: &[Point]) -> usize {
     first_max(singles, |a, b| a.score.total_cmp(&b.score).then(b.cost.total_cmp(&a.cost)))
 }
 
-/// The cheapest model; of equals the best.
+/// The cheapest model; on ties the best.
 pub(super) fn cheapest(singles: &[Point]) -> usize {
     first_max(singles, |a, b| b.cost.total_cmp(&a.cost).then(a.score.total_cmp(&b.score)))
 }
@@ -195,12 +194,12 @@ mod tests {
         assert_eq!(found.audc, 0.25 * 0.625 + 0.5 * 0.8125 + 0.25 * 0.875);
         assert_eq!(found.hull_area, found.audc);
         assert_eq!(found.scaled_audc, found.audc);
-        // A sum that rounds to a hair below still matches.
+        // A sum that is lower only by rounding still matches.
         assert_eq!(Measures::of(&points(&[(0.5, 0.75 - 1e-12)]), best, false).qnc, 1.0);
     }
 
     #[test]
-    fn what_has_no_bound_is_infinite() {
+    fn unreached_and_free_references_give_infinite_measures() {
         let best = Point { score: 0.75, cost: 0.5 };
         let low = Measures::of(&points(&[(0.25, 0.5)]), best, true);
         assert_eq!((low.qnc, low.peak, low.peak_cost), (f64::INFINITY, 0.5, 0.5));
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn ties_of_single_models_go_to_the_better_bargain_then_the_first() {
+    fn ties_of_single_models_go_to_the_cheaper_or_better_then_the_first() {
         let singles = points(&[(1.0, 0.5), (0.5, 0.5), (0.5, 0.5), (0.25, 0.25), (0.25, 0.375)]);
         assert_eq!((best_single(&singles), cheapest(&singles)), (1, 4));
     }

@@ -1,23 +1,27 @@
-//! What routers are worth on a split, beside each other and beside what one gets without them.
+//! Measuring routers on a split, compared with each other and with baselines.
 //!
-//! A [`Curve`] says which model each prompt gets with each weight of cost λ; [`evaluate`] turns curves into an
-//! [`Evaluation`]: each measure with its interval, paired differences, and the measures by task. From that one value come
-//! the terminal's table, JSON, CSV and a page ([`Evaluation::to_text`], serde, [`Evaluation::to_csv`],
-//! [`Evaluation::to_html`]).
+//! A [`Curve`] has the model that each prompt gets with each weight of cost λ. [`evaluate`] turns curves into an [`Evaluation`]:
+//! each measure with its interval, paired differences, and the measures by task. An evaluation can be written as a table for the
+//! terminal ([`Evaluation::to_text`]), JSON (serde), CSV ([`Evaluation::to_csv`]) or an HTML page ([`Evaluation::to_html`]).
+//! [`rule`] computes what one router chooses, and [`calibrate`](mod@calibrate) finds the weight of cost for a user's own prompts.
 //!
-//! **Score and cost** are means over the split's prompts. Cost is a model's price relative to the dearest's, or, where the
-//! data say what each query cost, that, relative to the largest model's mean: the cost axis is \[0, 1\] for every pool.
+//! **Score and cost** are means over the split's prompts. A model's cost is its price relative to the highest price. If the data
+//! have a cost per query, it is that cost relative to the largest mean of a model. So the cost axis is \[0, 1\] for every pool.
 //!
 //! **Measures** are explained at [`Measure::meaning`], which the reports print, and at [`audc`], [`hull_area`] and
-//! [`scaled_audc`]. Settings are chosen on the valid split by [`hull_area`], not by [`audc`]: the flat left end of the latter
-//! rewards a router for never reaching the cheap models. Between curves with the same cheapest point both order alike, nearly.
+//! [`scaled_audc`]. Settings are chosen on the valid split by [`hull_area`], not by [`audc`], because the flat left end of AUDC
+//! rewards a router that never reaches the cheap models. For curves with the same cheapest point, both give almost the same
+//! order.
 //!
-//! **Intervals** are the middle 95 % of a bootstrap over prompts. It is paired: all curves see the same draws, so
-//! a difference is measured on the same prompts. What routers were trained with is not drawn anew; several
-//! [`Curve::runs`] of one router show what the seed does, as mean ± standard deviation. Then a draw's measure is the mean over
-//! the runs, so the interval belongs to the mean that stands beside it.
+//! **Intervals** are the middle 95 % of a bootstrap over prompts. The bootstrap is paired: all curves see the same resamples, so
+//! that differences are measured on the same prompts. Training data are not resampled. Several [`Curve::runs`] of one router show
+//! the effect of the seed, as mean ± standard deviation. The measure on a resample is then the mean over the runs, so the
+//! interval belongs to the mean beside it.
 
 use blindroute_routing::bundle::Model;
+
+pub mod calibrate;
+pub mod rule;
 
 mod bootstrap;
 mod curve;
@@ -27,7 +31,7 @@ mod outcomes;
 mod point;
 mod reference;
 mod result;
-mod rules;
+mod sweep;
 mod test_set;
 #[cfg(test)]
 mod tests;
@@ -41,12 +45,12 @@ pub use outcomes::Outcomes;
 pub use point::{Point, audc, hull, hull_area, pareto, scaled_audc};
 pub use reference::{HULL, ORACLE, oracle, random, references};
 pub use result::{CurvePoint, Difference, Estimate, Evaluation, Row, Task};
-pub use rules::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
+pub use sweep::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
 pub use test_set::{About, TestSet};
 
 use curve::Tally;
 
-/// The pairs that a report compares: each private router with the original one of its name, and each router with the
+/// The pairs that a report compares: each private router with the original router of the same name, and each router with the
 /// prompt-blind hull.
 pub fn pairs(curves: &[Curve]) -> Vec<(usize, usize)> {
     let find = |group: Group, name: &str| curves.iter().position(|curve| curve.group == group && curve.name == name);
@@ -57,7 +61,7 @@ pub fn pairs(curves: &[Curve]) -> Vec<(usize, usize)> {
     alike.chain(routers().filter_map(|place| Some((place, hull?)))).collect()
 }
 
-/// Measures curves on a split. `pairs` are compared, by the curves' places ([`pairs`]).
+/// Measures curves on a split. `pairs` are the curves to compare, by index ([`pairs`]).
 pub fn evaluate(
     set: &TestSet,
     curves: &[Curve],
@@ -65,85 +69,115 @@ pub fn evaluate(
     bootstrap: Bootstrap,
 ) -> Result<Evaluation, EvaluationError> {
     check(set, curves, pairs)?;
-    let outcomes = &set.outcomes;
-    let tallies: Vec<Vec<Tally<'_>>> =
-        curves.iter().map(|curve| curve.runs.iter().map(|run| Tally::new(run, outcomes)).collect()).collect();
-    let singles = outcomes.singles(None);
-    let best_single = measures::best_single(&singles);
-    // For each curve each run's measures, of the split as it is or as drawn.
-    let measure = |times: Option<&[u32]>| -> Vec<Vec<Measures<f64>>> {
-        let singles = outcomes.singles(times);
-        // The same model in every draw: else a near tie of two of different prices would decide what costs are relative to.
-        let best = singles[best_single];
-        let of = |tally: &Tally<'_>, run: &Run| {
-            Measures::of(&tally.points(outcomes, &singles, times), best, run.is_one_point())
-        };
-        (tallies.iter().zip(curves))
-            .map(|(tallies, curve)| tallies.iter().zip(&curve.runs).map(|(tally, run)| of(tally, run)).collect())
-            .collect()
-    };
-    let means = |runs: Vec<Vec<Measures<f64>>>| -> Vec<Measures<f64>> {
-        runs.iter().map(|runs| Measures::mean(runs)).collect()
-    };
-    let seen = measure(None);
-    let drawn = bootstrap.run(outcomes.prompts(), |times| means(measure(Some(times))));
-
+    let measured = Measured::new(&set.outcomes, curves, bootstrap);
     let mut order: Vec<usize> = (0..curves.len()).collect();
     order.sort_by_key(|place| curves[*place].group);
-    let cheapest = singles[measures::cheapest(&singles)];
-    let rows: Vec<Row> = (order.iter())
-        .map(|place| {
-            let curve = &curves[*place];
-            let estimate = |measure: Measure| Estimate {
-                value: finite(mean(seen[*place].iter().map(|run| *run.get(measure)))),
-                deviation: deviation(seen[*place].iter().map(|run| *run.get(measure)).collect()),
-                interval: Interval::of(drawn.iter().map(|all| *all[*place].get(measure)).collect()),
-            };
-            let points = tallies[*place][0].points(outcomes, &singles, None);
-            let begins = pareto(&points).first().map_or(0.0, |first| first.cost);
-            let points = with_lambdas(&points, &curve.runs[0]);
-            Row {
-                name: curve.name.clone(),
-                group: curve.group,
-                seeds: curve.runs.len(),
-                one_point: curve.runs.iter().all(Run::is_one_point),
-                measures: Measures::from_fn(estimate),
-                default: points.iter().find(|point| curve.lambda.is_some() && point.lambda == curve.lambda).copied(),
-                points,
-                begins_late: begins > cheapest.cost + 1e-9,
-            }
-        })
-        .collect();
+    let rows: Vec<Row> = order.iter().map(|place| measured.row(*place)).collect();
     let row_of = |place: usize| order.iter().position(|other| *other == place).unwrap_or_default();
     let difference = |(of, from): &(usize, usize)| Difference {
         of: row_of(*of),
         from: row_of(*from),
         same_choices: curves[*of].same_choices(&curves[*from]),
-        measures: Measures::from_fn(|measure| {
-            let less = |all: &[Measures<f64>]| all[*of].get(measure) - all[*from].get(measure);
-            Estimate {
-                value: finite(less(&means(seen.clone()))),
-                deviation: None,
-                interval: Interval::of(drawn.iter().map(|all| less(all)).collect()),
-            }
-        }),
+        measures: measured.difference(*of, *from),
     };
     let area = |row: &usize| rows[*row].measures.hull_area.value;
     let private = (0..rows.len()).filter(|row| rows[*row].group == Group::Private && area(row).is_some());
     let single = |(model, point): (&Model, &Point)| Single { model: model.name.clone(), point: *point };
     Ok(Evaluation {
         about: set.about.clone(),
-        prompts: outcomes.prompts(),
-        cost_by_query: outcomes.is_by_query(),
+        prompts: set.outcomes.prompts(),
+        cost_by_query: set.outcomes.is_by_query(),
         cost_unit: set.models.first().map(|model| model.unit.clone()).unwrap_or_default(),
         bootstrap,
-        best_single,
-        singles: set.models.iter().zip(&singles).map(single).collect(),
+        best_single: measured.best_single,
+        singles: set.models.iter().zip(&measured.singles).map(single).collect(),
         best_private: private.reduce(|best, row| if area(&row) > area(&best) { row } else { best }),
         differences: pairs.iter().map(difference).collect(),
         tasks: tasks(set, curves, &order),
         rows,
     })
+}
+
+/// The measures of all curves on the split and on each resample.
+struct Measured<'a> {
+    outcomes: &'a Outcomes,
+    curves: &'a [Curve],
+    /// Per curve and run.
+    tallies: Vec<Vec<Tally<'a>>>,
+    singles: Vec<Point>,
+    best_single: usize,
+    /// On the split, per curve and run.
+    seen: Vec<Vec<Measures<f64>>>,
+    /// Per resample and curve, means over the runs.
+    drawn: Vec<Vec<Measures<f64>>>,
+}
+
+impl<'a> Measured<'a> {
+    fn new(outcomes: &'a Outcomes, curves: &'a [Curve], bootstrap: Bootstrap) -> Self {
+        let tally = |curve: &'a Curve| curve.runs.iter().map(|run| Tally::new(run, outcomes)).collect();
+        let tallies: Vec<Vec<Tally<'a>>> = curves.iter().map(tally).collect();
+        let singles = outcomes.singles(None);
+        let best_single = measures::best_single(&singles);
+        let (seen, drawn) = (Vec::new(), Vec::new());
+        let mut measured = Self { outcomes, curves, tallies, singles, best_single, seen, drawn };
+        measured.seen = measured.measures(None);
+        measured.drawn = bootstrap.run(outcomes.prompts(), |times| means(&measured.measures(Some(times))));
+        measured
+    }
+
+    /// The measures per curve and run, on the split or on a resample.
+    fn measures(&self, times: Option<&[u32]>) -> Vec<Vec<Measures<f64>>> {
+        let singles = self.outcomes.singles(times);
+        // The same model in every resample. Otherwise two models with almost equal scores and different prices would take
+        // turns as the reference of costs.
+        let best = singles[self.best_single];
+        let of = |(tally, run): (&Tally<'_>, &Run)| {
+            Measures::of(&tally.points(self.outcomes, &singles, times), best, run.is_one_point())
+        };
+        let runs = self.tallies.iter().zip(self.curves);
+        runs.map(|(tallies, curve)| tallies.iter().zip(&curve.runs).map(of).collect()).collect()
+    }
+
+    fn row(&self, place: usize) -> Row {
+        let curve = &self.curves[place];
+        let values = |measure: Measure| self.seen[place].iter().map(move |run| *run.get(measure));
+        let estimate = |measure: Measure| Estimate {
+            value: finite(mean(values(measure))),
+            deviation: deviation(values(measure).collect()),
+            interval: Interval::of(self.drawn.iter().map(|all| *all[place].get(measure)).collect()),
+        };
+        let points = self.tallies[place][0].points(self.outcomes, &self.singles, None);
+        let begins = pareto(&points).first().map_or(0.0, |first| first.cost);
+        let points = with_lambdas(&points, &curve.runs[0]);
+        let cheapest = self.singles[measures::cheapest(&self.singles)];
+        Row {
+            name: curve.name.clone(),
+            group: curve.group,
+            seeds: curve.runs.len(),
+            one_point: curve.runs.iter().all(Run::is_one_point),
+            measures: Measures::from_fn(estimate),
+            default: points.iter().find(|point| curve.lambda.is_some() && point.lambda == curve.lambda).copied(),
+            points,
+            begins_late: begins > cheapest.cost + 1e-9,
+        }
+    }
+
+    fn difference(&self, of: usize, from: usize) -> Measures<Estimate> {
+        let seen = means(&self.seen);
+        Measures::from_fn(|measure| {
+            let less = |all: &[Measures<f64>]| all[of].get(measure) - all[from].get(measure);
+            Estimate {
+                value: finite(less(&seen)),
+                deviation: None,
+                interval: Interval::of(self.drawn.iter().map(|all| less(all)).collect()),
+            }
+        })
+    }
+}
+
+/// Per curve the mean over its runs.
+fn means(runs: &[Vec<Measures<f64>>]) -> Vec<Measures<f64>> {
+    runs.iter().map(|runs| Measures::mean(runs)).collect()
 }
 
 fn check(set: &TestSet, curves: &[Curve], pairs: &[(usize, usize)]) -> Result<(), EvaluationError> {
@@ -154,7 +188,7 @@ fn check(set: &TestSet, curves: &[Curve], pairs: &[(usize, usize)]) -> Result<()
         }
         let alike = |other: &Curve| other.name == curve.name && other.group == curve.group;
         if curves[..place].iter().any(alike) {
-            return Err(wrong("another of this group has the same name; rename one"));
+            return Err(wrong("another curve of this group has the same name; rename one"));
         }
         curve.runs.iter().try_for_each(|run| run.check(&curve.name, &set.outcomes))?;
     }
@@ -211,7 +245,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / count
 }
 
-/// The sample standard deviation, of two or more finite values.
+/// The sample standard deviation; none for fewer than two values or for values that are not finite.
 fn deviation(values: Vec<f64>) -> Option<f64> {
     let mean = mean(values.iter().copied());
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();

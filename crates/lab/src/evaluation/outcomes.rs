@@ -1,12 +1,13 @@
-//! What each model scores and costs on each prompt.
+//! The score and cost of each model on each prompt.
 
+use super::Point;
+use crate::data::TableError;
+use crate::data::samples::check_scores;
 use blindroute_routing::bundle::Matrix;
 
-use super::{EvaluationError, Point};
-
-/// How each model did on each prompt, and at what cost.
+/// The score and cost of each model on each prompt.
 ///
-/// Costs are relative: 1 is what the largest model costs, always or on average, so the cost axis is \[0, 1\] for every pool.
+/// Costs are relative: 1 is the cost, or mean cost, of the most expensive model. So the cost axis is \[0, 1\] for every pool.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcomes {
     scores: Matrix,
@@ -15,34 +16,38 @@ pub struct Outcomes {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Costs {
-    /// Each model's, whatever the prompt.
+    /// One cost per model, for every prompt.
     Models(Vec<f32>),
-    /// `[prompts, models]` in any unit, and the mean of the model whose mean is largest.
+    /// `[prompts, models]` in any unit, and the largest mean of a model.
     Queries(Matrix, f64),
 }
 
 impl Outcomes {
-    /// With a cost for each model, as [`crate::relative_costs`] gives it.
-    pub fn by_price(scores: Matrix, cost: &[f32]) -> Result<Self, EvaluationError> {
-        check(&scores)?;
+    /// Outcomes with one cost per model, as [`relative_costs`](crate::data::relative_costs) gives it.
+    pub fn by_price(scores: Matrix, cost: &[f32]) -> Result<Self, TableError> {
+        check_scores(&scores)?;
         if cost.len() != scores.columns() {
-            return Err(EvaluationError::Shape { what: "costs", found: cost.len(), expected: scores.columns() });
+            return Err(TableError::Shape {
+                what: "the number of costs",
+                found: cost.len(),
+                expected: scores.columns(),
+            });
         }
         if cost.iter().any(|cost| !(0.0..=1.0).contains(cost)) {
-            return Err(EvaluationError::Number { what: "the list of relative costs" });
+            return Err(TableError::Number { what: "the list of relative costs" });
         }
         Ok(Self { scores, costs: Costs::Models(cost.to_vec()) })
     }
 
-    /// With what each query cost with each model, `[prompts, models]`, in any unit.
-    pub fn by_query(scores: Matrix, costs: Matrix) -> Result<Self, EvaluationError> {
-        check(&scores)?;
+    /// Outcomes with one cost per query and model, `[prompts, models]`, in any unit.
+    pub fn by_query(scores: Matrix, costs: Matrix) -> Result<Self, TableError> {
+        check_scores(&scores)?;
         if costs.shape() != scores.shape() {
             let (found, expected) = (costs.data().len(), scores.data().len());
-            return Err(EvaluationError::Shape { what: "costs of queries", found, expected });
+            return Err(TableError::Shape { what: "the number of costs of queries", found, expected });
         }
         if costs.data().iter().any(|cost| !(cost.is_finite() && *cost >= 0.0)) {
-            return Err(EvaluationError::Number { what: "the table of costs" });
+            return Err(TableError::Number { what: "the table of costs" });
         }
         Ok(Self { scores, costs: with_largest(costs) })
     }
@@ -57,12 +62,12 @@ impl Outcomes {
         self.scores.columns()
     }
 
-    /// Does a model's cost depend on the prompt?
+    /// Whether a model's cost depends on the prompt.
     pub fn is_by_query(&self) -> bool {
         matches!(self.costs, Costs::Queries(..))
     }
 
-    /// The outcomes of some of the prompts. Costs of queries are then relative to the largest model's on these.
+    /// The outcomes of some of the prompts. Costs of queries are then relative to the largest mean on these.
     pub fn only(&self, places: &[usize]) -> Self {
         let pick = |matrix: &Matrix| {
             Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
@@ -74,7 +79,7 @@ impl Outcomes {
         Self { scores: pick(&self.scores), costs }
     }
 
-    /// What each model scores and costs alone, with each prompt as often as `times` says, once without it.
+    /// The score and cost of each model alone. Each prompt counts as often as `times` says, or once.
     pub fn singles(&self, times: Option<&[u32]>) -> Vec<Point> {
         let mut sums = vec![Sum::default(); self.models()];
         for prompt in 0..self.prompts() {
@@ -89,7 +94,7 @@ impl Outcomes {
         sums.iter().map(|sum| self.mean(sum, total)).collect()
     }
 
-    /// The score, and the cost in its own unit, of one prompt with one model.
+    /// The score of one model on one prompt, and its cost in its own unit.
     pub(super) fn outcome(&self, prompt: usize, model: usize) -> Sum {
         let cost = match &self.costs {
             Costs::Models(cost) => cost[model],
@@ -98,19 +103,19 @@ impl Outcomes {
         Sum { score: f64::from(self.scores.row(prompt)[model]), cost: f64::from(cost) }
     }
 
-    /// A sum over `total` prompts as a mean.
+    /// The mean of a sum over `total` prompts.
     pub(super) fn mean(&self, sum: &Sum, total: f64) -> Point {
         let unit = match &self.costs {
             Costs::Models(_) => 1.0,
             Costs::Queries(_, largest) if *largest > 0.0 => *largest,
-            // All is free.
+            // All costs are 0.
             Costs::Queries(..) => 1.0,
         };
         Point { score: sum.score / total, cost: sum.cost / total / unit }
     }
 }
 
-/// A sum of scores and costs. Of stored outcomes, which are f32, it is exact but for huge tables.
+/// A sum of scores and costs. It is exact for stored outcomes, which are f32, except in huge tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Sum {
     pub(super) score: f64,
@@ -124,20 +129,9 @@ impl Sum {
     }
 }
 
-/// How many prompts a mean is over.
+/// The number of prompts of a mean.
 pub(super) fn total(prompts: usize, times: Option<&[u32]>) -> f64 {
     times.map_or(prompts as f64, |times| times.iter().map(|times| f64::from(*times)).sum())
-}
-
-fn check(scores: &Matrix) -> Result<(), EvaluationError> {
-    let (prompts, models) = scores.shape();
-    if prompts == 0 || models < 2 {
-        return Err(EvaluationError::TooFew { prompts, models });
-    }
-    if scores.data().iter().any(|score| !(0.0..=1.0).contains(score)) {
-        return Err(EvaluationError::Number { what: "the table of scores" });
-    }
-    Ok(())
 }
 
 fn with_largest(costs: Matrix) -> Costs {
@@ -174,13 +168,10 @@ mod tests {
     #[test]
     fn what_does_not_belong_together_says_so() {
         let scores = matrix(1, 2, &[1.0, 0.5]);
-        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0]), Err(EvaluationError::Shape { .. })));
-        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0, 2.0]), Err(EvaluationError::Number { .. })));
-        assert!(matches!(
-            Outcomes::by_query(scores.clone(), matrix(2, 1, &[1.0, 1.0])),
-            Err(EvaluationError::Shape { .. })
-        ));
-        assert!(matches!(Outcomes::by_query(scores, matrix(1, 2, &[-1.0, 1.0])), Err(EvaluationError::Number { .. })));
+        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0]), Err(TableError::Shape { .. })));
+        assert!(matches!(Outcomes::by_price(scores.clone(), &[1.0, 2.0]), Err(TableError::Number { .. })));
+        assert!(matches!(Outcomes::by_query(scores.clone(), matrix(2, 1, &[1.0, 1.0])), Err(TableError::Shape { .. })));
+        assert!(matches!(Outcomes::by_query(scores, matrix(1, 2, &[-1.0, 1.0])), Err(TableError::Number { .. })));
         let one_model = Outcomes::by_price(matrix(2, 1, &[1.0, 1.0]), &[1.0]);
         assert!(one_model.unwrap_err().to_string().contains("2 prompts and 1 models"));
         let no_prompt = Outcomes::by_price(matrix(0, 2, &[]), &[1.0, 1.0]);

@@ -1,18 +1,15 @@
-//! What routers are compared with that needs no training: oracle, lots, single models.
+//! Baselines that need no training: the oracle, random models, single models.
 
+use super::measures::{best_single, cheapest};
+use super::{Choices, Curve, Group, Outcomes, Run};
 use blindroute_routing::bundle::Model;
 
-use super::{
-    Choices, Curve, Group, Outcomes, Run,
-    measures::{best_single, cheapest},
-};
-
-/// The name of the prompt-blind hull's curve.
+/// The name of the curve of the prompt-blind hull.
 pub const HULL: &str = "prompt-blind hull";
-/// The name of the oracle's curve.
+/// The name of the curve of the oracle.
 pub const ORACLE: &str = "oracle";
 
-/// The baselines that see no prompt, and the oracle. `models` is the pool in the outcomes' order.
+/// The baselines that do not see the prompt, and the oracle. `models` is the pool in the order of the outcomes.
 pub fn references(outcomes: &Outcomes, models: &[Model], lambdas: &[f32]) -> Vec<Curve> {
     let singles = outcomes.singles(None);
     let baseline = |name: String, run: Run| Curve { name, group: Group::Baseline, lambda: None, runs: vec![run] };
@@ -29,7 +26,7 @@ pub fn references(outcomes: &Outcomes, models: &[Model], lambdas: &[f32]) -> Vec
     ]
 }
 
-/// For each prompt and weight of cost the model of largest score − λ·cost, known afterwards; of equals the cheapest.
+/// For each prompt and weight of cost, the model with the largest actual score − λ·cost; on ties the cheapest.
 pub fn oracle(outcomes: &Outcomes, lambdas: &[f32]) -> Run {
     let best = |prompt: usize, lambda: f64| {
         let value = |model: usize| {
@@ -50,7 +47,7 @@ pub fn oracle(outcomes: &Outcomes, lambdas: &[f32]) -> Run {
     Run::Choices(lambdas.iter().map(|lambda| Choices { lambda: *lambda, models: choose(*lambda) }).collect())
 }
 
-/// A model by lot, all alike.
+/// A random model, all with equal probability.
 pub fn random(models: usize) -> Run {
     Run::Odds(vec![vec![1.0 / models as f64; models]])
 }
@@ -73,12 +70,12 @@ mod tests {
         };
         // b and c; b and a (0.5 − 0.25 against 1 − 1); a and a.
         assert_eq!(of(ORACLE), [(1.0, 0.75), (0.75, 0.375), (0.25, 0.25)]);
-        // (0.25, 0.25), (0.5, 0.75), (1.0, 1.0): none below the line to its neighbours.
+        // (0.25, 0.25), (0.5, 0.75), (1.0, 1.0): no point is below the line between its neighbours.
         assert_eq!(of(HULL), [(0.25, 0.25), (0.75, 0.5), (1.0, 1.0)]);
         assert_eq!((of("best single (c)"), of("cheapest (a)")), (vec![(1.0, 1.0)], vec![(0.25, 0.25)]));
         let random = of("random")[0];
         assert!((random.0 - 2.0 / 3.0).abs() < 1e-12 && (random.1 - 1.75 / 3.0).abs() < 1e-12);
-        // Costs of queries: b answers the first prompt at no cost.
+        // Costs per query: b answers the first prompt at no cost.
         let scores = Matrix::new(1, 2, vec![1.0, 1.0]).unwrap();
         let by_query = Outcomes::by_query(scores, Matrix::new(1, 2, vec![2.0, 0.0]).unwrap()).unwrap();
         assert_eq!(points(&oracle(&by_query, &[0.0]), &by_query)[0].cost, 0.0);

@@ -1,40 +1,39 @@
-//! What an evaluation says.
-
-use serde::Serialize;
+//! The result of an evaluation.
 
 use super::{About, Bootstrap, Group, Interval, Measures, Point, Single};
+use serde::Serialize;
 
-/// A number, and how sure it is.
+/// A number and its uncertainty.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Estimate {
-    /// The number; none where it has no bound, or where there is nothing to measure.
+    /// The number; none if it is infinite or cannot be measured.
     pub value: Option<f64>,
-    /// The sample standard deviation over the seeds, of two or more.
+    /// The sample standard deviation over the seeds, if there are at least two.
     pub deviation: Option<f64>,
-    /// What other prompts might have given.
+    /// The interval for other prompts of the same kind.
     pub interval: Option<Interval>,
 }
 
 /// A point of a curve.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct CurvePoint {
-    /// The weight of cost, where there is one.
+    /// The weight of cost, if the point has one.
     pub lambda: Option<f32>,
-    /// What it scores and costs.
+    /// Its score and cost.
     #[serde(flatten)]
     pub point: Point,
 }
 
-/// A curve, measured.
+/// The measures of a curve.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The curve's name.
     pub name: String,
     /// Its group.
     pub group: Group,
-    /// How many runs it has.
+    /// The number of runs.
     pub seeds: usize,
-    /// Is it a single way to answer, without a curve?
+    /// Whether it is a single point, not a curve.
     pub one_point: bool,
     /// The measures, means over the runs.
     pub measures: Measures<Estimate>,
@@ -42,11 +41,12 @@ pub struct Row {
     pub points: Vec<CurvePoint>,
     /// The first run's point at its default weight of cost.
     pub default: Option<CurvePoint>,
-    /// Does the curve begin above the cheapest model's cost? Then the flat left end of [`crate::evaluation::audc`] flatters it.
+    /// Whether the curve begins above the cheapest model's cost. Then the flat left end of [`audc`](crate::evaluation::audc)
+    /// overstates its area.
     pub begins_late: bool,
 }
 
-/// The first curve's measures less the second's, on the same prompts.
+/// The measures of one curve minus those of another, on the same prompts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Difference {
     /// The row of the first.
@@ -55,8 +55,8 @@ pub struct Difference {
     pub from: usize,
     /// The differences.
     pub measures: Measures<Estimate>,
-    /// The share of prompts to which both give the same model, at the second's default weight of cost, mean over their runs one by
-    /// one; of two routers.
+    /// For two routers, the share of prompts for which both choose the same model at the second's default weight of cost: the mean
+    /// over pairs of runs.
     pub same_choices: Option<f64>,
 }
 
@@ -65,37 +65,37 @@ pub struct Difference {
 pub struct Task {
     /// Its name.
     pub name: String,
-    /// How many prompts.
+    /// The number of prompts.
     pub prompts: usize,
-    /// The best single model there.
+    /// The best single model on these prompts.
     pub best_single: Single,
-    /// Those of each row, in order.
+    /// The measures of each row, in order.
     pub measures: Vec<Measures<Option<f64>>>,
 }
 
-/// What routers are worth on a split.
+/// The results of routers and baselines on a split.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
-    /// What it is about.
+    /// The head of the report.
     pub about: About,
-    /// How many prompts.
+    /// The number of prompts.
     pub prompts: usize,
-    /// Is cost counted by query, not by price?
+    /// Whether costs are per query instead of prices.
     pub cost_by_query: bool,
     /// The unit of prices.
     pub cost_unit: String,
-    /// How intervals were drawn.
+    /// The bootstrap of the intervals.
     pub bootstrap: Bootstrap,
     /// Each model alone.
     pub singles: Vec<Single>,
-    /// The best of them, by its place.
+    /// The index of the best single model.
     pub best_single: usize,
     /// The curves, by group, then in the given order.
     pub rows: Vec<Row>,
-    /// The private router with the largest hull area, which no flat end flatters, by its row.
+    /// The row of the private router with the largest hull area.
     pub best_private: Option<usize>,
     /// The pairs that were compared.
     pub differences: Vec<Difference>,
-    /// By task, where there are several.
+    /// The measures by task, if there are several tasks.
     pub tasks: Vec<Task>,
 }

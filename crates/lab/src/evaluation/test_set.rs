@@ -1,23 +1,22 @@
 //! The prompts that routers are evaluated on.
 
+use super::{EvaluationError, Outcomes};
+use crate::data::{Dataset, Split, TableError};
 use blindroute_routing::bundle::{Matrix, Model};
 use serde::Serialize;
 
-use super::{EvaluationError, Outcomes};
-use crate::data::{Dataset, Split};
-
-/// What stands above a report. Nothing here is computed: the lab reads no clock.
+/// The head of a report. All of it is given, including the date: the lab reads no clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct About {
     /// The data set's name.
     pub data: String,
-    /// Which part of it.
+    /// The split.
     pub split: String,
-    /// The day of the report.
+    /// The date of the report.
     pub date: Option<String>,
-    /// What the data are and under which licence.
+    /// The source of the data and its licence.
     pub source: Option<String>,
-    /// What else a reader needs to know, a sentence each.
+    /// Further notes, one sentence each.
     pub notes: Vec<String>,
 }
 
@@ -31,25 +30,26 @@ pub struct TestSet {
 }
 
 impl TestSet {
-    /// The models, each prompt's task, and the outcomes, in the outcomes' order.
+    /// A test set from the models, each prompt's task, and the outcomes, in the order of the outcomes.
     pub fn new(
         about: About,
         models: Vec<Model>,
         tasks: Vec<String>,
         outcomes: Outcomes,
     ) -> Result<Self, EvaluationError> {
-        for (what, found, expected) in
-            [("models", models.len(), outcomes.models()), ("tasks of prompts", tasks.len(), outcomes.prompts())]
-        {
+        for (what, found, expected) in [
+            ("the number of models", models.len(), outcomes.models()),
+            ("the number of prompts with a task", tasks.len(), outcomes.prompts()),
+        ] {
             if found != expected {
-                return Err(EvaluationError::Shape { what, found, expected });
+                return Err(TableError::Shape { what, found, expected }.into());
             }
         }
         Ok(Self { about, models, tasks, outcomes })
     }
 
-    /// A split of a data set. With `query_costs`, what each query cost with each model of the pool (`[prompts, models]`, of
-    /// all prompts of the data set), these are counted instead of prices.
+    /// A split of a data set. `query_costs`, if given, are the costs per query and model (`[prompts, models]`, for all prompts of
+    /// the data set); they replace prices.
     pub fn of_split(
         about: About,
         dataset: &Dataset,
@@ -68,7 +68,7 @@ impl TestSet {
             None => Outcomes::by_price(scores, &dataset.relative_costs())?,
             Some(costs) if costs.rows() != dataset.prompts().len() => {
                 let (found, expected) = (costs.rows(), dataset.prompts().len());
-                return Err(EvaluationError::Shape { what: "rows of costs", found, expected });
+                return Err(TableError::Shape { what: "the number of rows of costs", found, expected }.into());
             }
             Some(costs) => Outcomes::by_query(scores, pick(costs))?,
         };
@@ -81,7 +81,7 @@ impl TestSet {
         &self.models
     }
 
-    /// What each model scores and costs on each prompt.
+    /// The score and cost of each model on each prompt.
     pub fn outcomes(&self) -> &Outcomes {
         &self.outcomes
     }

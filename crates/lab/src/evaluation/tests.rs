@@ -1,8 +1,7 @@
+use super::*;
 use blindroute_routing::bundle::Matrix;
 
-use super::*;
-
-/// Names as a hostile data set might give them.
+/// Names from a hostile data set.
 const HOSTILE: &str = "<script>alert('a & b')</script>\"\u{1b}[31m";
 
 fn choices(all: &[(f32, &[usize])]) -> Run {
@@ -17,7 +16,7 @@ fn model(name: &str, price: f64) -> Model {
     Model { name: name.to_owned(), price, unit: "USD <per> 1M".to_owned() }
 }
 
-/// Four prompts of two tasks; model 0 at a quarter of the price of model 1.
+/// Four prompts of two tasks. Model 0 has a quarter of the price of model 1.
 fn case() -> TestSet {
     let scores = Matrix::new(4, 2, vec![1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.5, 0.0]).unwrap();
     let outcomes = Outcomes::by_price(scores, &[0.25, 1.0]).unwrap();
@@ -32,7 +31,7 @@ fn case() -> TestSet {
     TestSet::new(about, vec![model("small", 1.0), model(HOSTILE, 4.0)], tasks, outcomes).unwrap()
 }
 
-/// Sends the second, then the third prompt to the dear model as cost weighs less.
+/// Sends the second, then also the third prompt to the expensive model as the weight of cost decreases.
 fn good() -> Run {
     choices(&[(0.0, &[0, 1, 1, 0]), (0.1, &[0, 1, 0, 0]), (1.0, &[0, 0, 0, 0])])
 }
@@ -78,14 +77,14 @@ fn an_evaluation_by_hand() {
     assert_eq!(blind.measures.audc.value, Some(0.25 * 0.375 + 0.75 * (0.375 + 0.75) / 2.0));
     assert_eq!((blind.measures.qnc.value, blind.measures.peak.value), (Some(1.0), Some(0.75)));
 
-    // Two seeds: mean and deviation. The second stays at the cheap model's score and never matches the best.
+    // Two seeds: mean and deviation. The second keeps the score of the cheap model and never matches the best one.
     let private = row(&found, Group::Private, "near");
     let (a, b) = (audc, 0.375);
     assert_eq!(private.measures.audc.value, Some((a + b) / 2.0));
     assert!((private.measures.audc.deviation.unwrap() - (a - b) / 2f64.sqrt()).abs() < 1e-12);
     assert_eq!((private.measures.qnc.value, private.measures.qnc.deviation), (None, None));
 
-    // One way to answer has no area.
+    // A single point has no area.
     let single = row(&found, Group::Baseline, "best single");
     assert!(single.one_point && single.measures.audc.value.is_none() && single.measures.audc.interval.is_none());
     assert_eq!((single.measures.peak.value, single.measures.qnc.value), (Some(0.75), Some(1.0)));
@@ -121,7 +120,7 @@ fn tasks_by_hand() {
     assert_eq!(hard.measures[near].peak, Some(1.0));
     assert_eq!(hard.measures[near].audc, Some(0.375 * 0.25 + 0.375 * 0.75));
     assert_eq!(found.tasks[0].measures[near].peak, Some(0.75));
-    // One task is no breakdown.
+    // A single task gives no breakdown.
     let TestSet { about, models, outcomes, .. } = case();
     let set = TestSet::new(about, models, vec![String::new(); 4], outcomes).unwrap();
     let alone = evaluate(&set, &curves(), &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
@@ -169,7 +168,7 @@ fn same_choices_are_those_at_the_other_ones_weight_of_cost() {
     assert!(found.to_text().contains("same choices") && found.to_text().contains("75.0 %"), "{}", found.to_text());
     assert!(found.to_html().contains("<td>75.0 %</td>"));
     assert_eq!(at(0.1, of, other).differences[0].same_choices, Some(1.0));
-    // Asked for a weight that neither run has.
+    // A weight that neither run has.
     let none = at(0.5, of, other);
     assert_eq!(none.differences[0].same_choices, None);
     assert!(!none.to_text().contains("same choices"));
@@ -177,7 +176,7 @@ fn same_choices_are_those_at_the_other_ones_weight_of_cost() {
 
 #[test]
 fn pairing_takes_out_what_prompts_have_in_common() {
-    // 300 prompts that vary much; one curve is better on every tenth.
+    // 300 prompts with a large variance. One curve is better on every tenth prompt.
     let scores = Matrix::from_fn(300, 2, |row, model| if model == 1 && row % 10 == 0 { 1.0 } else { (row % 2) as f32 });
     let outcomes = Outcomes::by_price(scores, &[1.0, 1.0]).unwrap();
     let models = vec![model("a", 1.0), model("b", 1.0)];
@@ -201,7 +200,7 @@ fn pairing_takes_out_what_prompts_have_in_common() {
 
 #[test]
 fn a_near_tie_does_not_move_what_costs_are_relative_to() {
-    // Model 1 leads by one prompt of 40, so many draws have model 0 in front.
+    // Model 1 leads by one prompt of 40, so model 0 leads in many resamples.
     let scores = Matrix::from_fn(40, 2, |row, model| if (row + 20 * model) % 40 < 20 + model { 1.0 } else { 0.0 });
     let outcomes = Outcomes::by_price(scores, &[0.25, 1.0]).unwrap();
     let models = vec![model("a", 1.0), model("b", 4.0)];
@@ -211,7 +210,7 @@ fn a_near_tie_does_not_move_what_costs_are_relative_to() {
     let best = row(&found, Group::Baseline, "best single (b)").measures;
     let one = Some(Interval { low: Some(1.0), high: Some(1.0) });
     assert_eq!((best.qnc.interval, best.peak_cost.interval), (one, one));
-    // Where the other leads, the hull is cheaper.
+    // Where the other model leads, the hull is cheaper.
     let hull = row(&found, Group::Baseline, HULL).measures.peak_cost.interval.unwrap();
     assert_eq!((hull.low, hull.high), (Some(0.25), Some(1.0)));
 }
@@ -231,14 +230,16 @@ fn what_does_not_belong_together_says_so() {
         evaluate(&case(), curves, pairs, Bootstrap::default()).unwrap_err().to_string()
     };
     let one = || curve(Group::Private, "near", vec![good()]);
-    assert!(fault(&[one(), one()], &[]).contains("private curve \"near\": another of this group has the same name"));
+    assert!(
+        fault(&[one(), one()], &[]).contains("private curve \"near\": another curve of this group has the same name")
+    );
     assert!(fault(&[curve(Group::Original, "near", vec![])], &[]).contains("it has no run"));
-    assert!(fault(&[one()], &[(0, 1)]).contains("no curve 1 to compare, there are 1"));
+    assert!(fault(&[one()], &[(0, 1)]).contains("no curve 1 to compare: there are 1"));
     let short = curve(Group::Private, "short", vec![choices(&[(0.0, &[0, 0])])]);
-    assert!(fault(&[short], &[]).contains("\"short\" has 2 choices, 4 were expected"));
+    assert!(fault(&[short], &[]).contains("\"short\" has 2 choices, expected 4"));
     let TestSet { about, models, outcomes, tasks } = case();
     let error = TestSet::new(about.clone(), models[..1].to_vec(), tasks, outcomes.clone()).unwrap_err();
-    assert!(error.to_string().contains("1 models, 2 were expected"));
+    assert!(error.to_string().contains("the number of models is 1, expected 2"));
     assert!(TestSet::new(about, models, vec![], outcomes).is_err());
 }
 
@@ -282,7 +283,7 @@ fn the_values_are_a_line_a_method() {
     assert_eq!(json["rows"][0]["points"][0]["cost"], 0.625);
 }
 
-/// Every tag of a page in order, with its attributes; an error where tags do not close each other.
+/// Every tag of a page in order, with its attributes. Panics if tags are not closed in order.
 fn tags(html: &str) -> Result<Vec<String>, String> {
     let mut open: Vec<String> = Vec::new();
     let mut seen = Vec::new();
@@ -316,7 +317,7 @@ fn the_page_stands_alone_and_trusts_no_name() {
         assert!(!html.contains(outside), "{outside}");
     }
     let count = |start: &str| tags.iter().filter(|tag| tag.starts_with(start)).count();
-    // Two charts, and one sample in the legend for each curve, for models, and for the default λ.
+    // Two charts, and one sample in the legend per curve, for models, and for the default λ.
     assert_eq!(count("svg"), 2 + 5 + 2);
     assert_eq!(count("figure"), 2);
     assert!(count("title") > 10 && count("table") == 5);
@@ -325,7 +326,7 @@ fn the_page_stands_alone_and_trusts_no_name() {
     {
         assert!(html.contains(text), "{text}");
     }
-    // No number was lost on the way.
+    // Every number has a value.
     for wrong in ["NaN", "inf", "-0.0\""] {
         assert!(!html.contains(wrong), "{wrong}");
     }

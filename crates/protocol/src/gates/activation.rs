@@ -2,11 +2,11 @@
 
 use crate::error::Error;
 use crate::form::Form;
-use crate::interpreters::Interpreter;
 use crate::linear::Structure;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Machine, Masked, Share};
+use crate::material::word::RingWord;
 use crate::protocols::comparison::Comparison;
-use crate::record::RingWord;
 use crate::spline::{Function, Spline};
 use blindroute_ring::Shape;
 
@@ -21,14 +21,14 @@ pub struct Target {
 
 /// The bits of a value that a comparison with zero looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Window {
+pub struct SignWindow {
     /// |x| is below 2^range.
     pub range: u32,
     /// Digits of four bits below that.
     pub digits: u32,
 }
 
-impl Window {
+impl SignWindow {
     /// The comparison of a value of `fraction` bits with thresholds.
     fn comparison(&self, thresholds: Vec<i64>, fraction: u32) -> Result<Comparison, Error> {
         let Self { range, digits } = *self;
@@ -44,7 +44,7 @@ pub(super) fn lost(from: u32, to: u32) -> Result<u32, Error> {
     from.checked_sub(to).ok_or_else(|| Error::Program(format!("{from} fraction bits are fewer than {to}")))
 }
 
-/// **Computes** max(x, 0), cut to the target's fraction bits. **Shapes** any, masked, to shares. **Cost** two openings
+/// **Computes** max(x, 0), truncated to the target's fraction bits. **Shapes** any, masked, to shares. **Cost** two openings
 /// (those of one comparison), fewer if tuned to keys; see [`rectify`](Machine::rectify).
 /// **Security** see [`comparison`](crate::protocols::comparison). **Error** values within 2^(range − 4·digits) of zero
 /// may be taken for the other sign; otherwise one unit of the last place. Needs
@@ -56,7 +56,7 @@ pub(super) fn lost(from: u32, to: u32) -> Result<u32, Error> {
 pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     machine: &mut Machine<I>,
     x: &Masked<I, W>,
-    window: Window,
+    window: SignWindow,
     target: Target,
 ) -> Result<Share<I, V>, Error> {
     let fraction = x.form().fraction;
@@ -64,8 +64,8 @@ pub fn relu<I: Interpreter, W: RingWord, V: RingWord>(
     machine.rectify(x, &comparison, lost(fraction, target.fraction)?, target.bits)
 }
 
-/// **Computes** x², cut to the target's fraction bits. **Shapes** any, masked, to masked in the target's ring; before the
-/// cut the product takes that ring and twice x's fraction bits less the target's, which word `V` must hold. **Cost** one
+/// **Computes** x², truncated to the target's fraction bits. **Shapes** any, masked, to masked in the target's ring; before the
+/// truncation the product takes that ring and twice x's fraction bits less the target's, which word `V` must hold. **Cost** one
 /// opening: the product. **Security** see [`extension`](crate::protocols::extension). **Error** one unit of the last place.
 /// Needs |x| < 2^(bits of x − 2), and x² in the target's ring. **Source** a row's sum of squares, of rows of one element.
 ///
@@ -77,10 +77,10 @@ pub fn square<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Masked<I, V>, Error> {
     let Form { shape, fraction, .. } = *x.form();
-    let cut = lost(2 * fraction, target.fraction)?;
+    let shift = lost(2 * fraction, target.fraction)?;
     let column = Structure::Reshape(Shape::matrix(shape.len(), 1));
-    let squared = machine.square_sum::<W, V>(&x.restructure(&column), 0, target.bits + cut)?;
-    let squared = machine.truncate_reduce(squared, cut)?;
+    let squared = machine.square_sum::<W, V>(&x.restructure(&column), 0, target.bits + shift)?;
+    let squared = machine.truncate_reduce(squared, shift)?;
     Ok(machine.open(squared)?.restructure(&Structure::Reshape(shape)))
 }
 
@@ -104,16 +104,16 @@ pub fn gelu_bump() -> Function {
 const ARGUMENT_FRACTION: u32 = 8;
 /// Fraction bits of its value: the highest coefficient keeps twelve.
 const VALUE_FRACTION: u32 = 2 * ARGUMENT_FRACTION + 12;
-/// Ring of its value, which is below a quarter: what it takes to be lifted, and a bit more.
+/// Ring of its value, which is below a quarter: what it takes to be extended, and one bit more.
 const VALUE_RING: u32 = VALUE_FRACTION + 1;
 /// |x| for which [`gelu`] is defined is below 2^this.
 const GELU_RANGE: u32 = 7;
 
-/// **Computes** GELU(x) = x·Φ(x), cut to the target's fraction bits: the positive part of x, and what GELU is below it,
+/// **Computes** GELU(x) = x·Φ(x), truncated to the target's fraction bits: the positive part of x, and what GELU is below it,
 /// which is small and so fits a narrow ring. **Shapes** any, masked with at least 8 fraction bits, to shares. **Cost**
 /// three openings: two of one comparison with nine thresholds, of which the first carries a copy in Z_2^29 with 8
 /// fraction bits, and one of the parabolas' value. **Security** see [`piecewise`](crate::protocols::piecewise).
-/// **Error** 10⁻³ of the spline, 2^−9 of the cut argument (the greatest slope, ½, times one unit) and two units of the last
+/// **Error** 10⁻³ of the spline, 2^−9 of the truncated argument (the greatest slope, ½, times one unit) and two units of the last
 /// place. Needs |x| < 2^7. **Source** spline as in Boyle et al., EUROCRYPT'21.
 ///
 /// # Errors
@@ -127,7 +127,7 @@ pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
     let bump = gelu_bump();
     let copy = machine.extend::<W, u32>(x, lost(fraction, ARGUMENT_FRACTION)?, VALUE_RING)?;
     let copy = machine.defer(copy)?;
-    let window = Window { range: GELU_RANGE + 1, digits: 4 };
+    let window = SignWindow { range: GELU_RANGE + 1, digits: 4 };
     let inside = machine.compare(x, &window.comparison(bump.spline().raw_knots(fraction), fraction)?)?;
     let copy = machine.take(copy)?;
     let value = machine.piecewise(&inside, &copy, &bump, VALUE_FRACTION)?;

@@ -12,19 +12,19 @@
 use crate::error::Error;
 use crate::form::Form;
 use crate::gates::maximum::join_columns;
-use crate::interpreters::Interpreter;
 use crate::linear::Structure;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
-use crate::program::WeightId;
 use crate::protocols::comparison::Comparison;
 use crate::spline::Function;
 use crate::tuning::Tuning;
+use crate::weight_spec::WeightId;
 use blindroute_ring::Shape;
 
 /// The order of n candidates in each row of a batch `[batch, 1, n]`: for each pair i < j, [x_i ≥ x_j]. Ties go to the
 /// lower index.
 ///
-/// **Cost** two openings, whatever n and the batch; n(n − 1)/2 comparisons a row, whose inputs are differences of opened
+/// **Cost** two openings, whatever n and the batch; n(n − 1)/2 comparisons per row, whose inputs are differences of opened
 /// values and so need no opening of their own.
 pub struct Order<I: Interpreter> {
     batch: usize,
@@ -62,7 +62,7 @@ fn check_exact(comparison: &Comparison) -> Result<(), Error> {
 }
 
 /// **Computes** the keys that candidates are ordered by: each score's units of 2^shift, and n − 1 − i units more for
-/// candidate i. **Shapes** scores `[batch, 1, n]` in shares, to shares in a ring of `ring` bits or what the cut leaves, to
+/// candidate i. **Shapes** scores `[batch, 1, n]` in shares, to shares in a ring of `ring` bits or what truncation leaves, to
 /// be opened. **Cost** no opening. **Security** local. **Error** each key is off by less than one unit, so the order is
 /// that of the scores where they differ by n units or more; equal scores go to the lower index, whichever way each is
 /// rounded, for their keys differ by a unit an index before rounding. **Source** this project.
@@ -233,7 +233,7 @@ pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) ->
 
 /// **Computes** in each row the one-hot vector of the largest of n values, ties to the lower index. **Shapes**
 /// `[batch, 1, n]` masked, to as many shared bits. **Cost** three openings: comparison (2, none if tuned to
-/// keys) and ranks; n(n − 1)/2 comparisons a row. **Security** see
+/// keys) and ranks; n(n − 1)/2 comparisons per row. **Security** see
 /// [`comparison`](crate::protocols::comparison) and [`table`](crate::protocols::table). **Error** none, if no two values
 /// differ by more than the comparison's range: exactly one bit is set. Scores with more bits than that are rounded
 /// before they are opened, by [`sort_keys`]. **Source** PPRoute's unsorted top-k, k = 1. **Differs from the source** in that

@@ -1,11 +1,11 @@
 //! The maximum of each row.
 
 use crate::error::Error;
-use crate::interpreters::Interpreter;
 use crate::linear::Structure;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Machine, Masked};
+use crate::material::word::RingWord;
 use crate::protocols::comparison::Comparison;
-use crate::record::RingWord;
 
 /// **Computes** the maximum of each row of `[batch, rows, n]`. **Shapes** masked, to masked `[batch, rows, 1]`. **Cost**
 /// 3·⌈log₂ n⌉ openings (a comparison and the selected value a level). **Security** see

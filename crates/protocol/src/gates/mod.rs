@@ -10,7 +10,7 @@ mod normalise;
 pub mod selection;
 mod top_k;
 
-pub use activation::{GELU_KNOTS, Target, Window, gelu, gelu_bump, relu, square};
+pub use activation::{GELU_KNOTS, SignWindow, Target, gelu, gelu_bump, relu, square};
 pub use argmax::{Order, argmax, one_hot_row, sort_keys, winner};
 pub use maximum::row_maximum;
 pub use normalise::{

@@ -3,17 +3,17 @@
 use crate::error::Error;
 use crate::gates::activation::{Target, lost};
 use crate::gates::maximum::row_maximum;
-use crate::interpreters::Interpreter;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Machine, Masked, Pending, Share};
+use crate::material::word::RingWord;
 use crate::protocols::comparison::Comparison;
 use crate::protocols::exponential;
-use crate::record::RingWord;
 use crate::spline::{Function, Spline};
 use blindroute_ring::Shape;
 
 /// Added below the maximum, so that an exponent is negative although the maximum found may be low by up to 1.
 const EXPONENT_SHIFT: f64 = 2.0;
-/// Ring of a power of two before it is cut and opened.
+/// Ring of a power of two before it is truncated and opened.
 const POWER_RING: u32 = exponential::FRACTION + 2;
 
 /// **Computes** 2^(x − max − 2) of each row: a softmax's numerators, if x carries the factor log₂e. **Shapes**
@@ -64,7 +64,7 @@ impl Wide {
     }
 }
 
-/// Fraction bits of a wide function's value before it is cut: enough for a cubic's smallest coefficient.
+/// Fraction bits of a wide function's value before it is truncated: enough for a cubic's smallest coefficient.
 const VALUE_FRACTION: u32 = 94;
 /// Ring of a wide function's value: room for 2^6 at that fraction.
 const VALUE_RING: u32 = 104;
@@ -125,21 +125,21 @@ pub fn inverse_root<I: Interpreter, W: RingWord>(
     wide(machine, x, &function, range)
 }
 
-/// The binary points of a row scaling: of the cut value, of the cut factor, and the target.
+/// The binary points of a row scaling: of the truncated value, of the truncated factor, and the target.
 #[derive(Clone, Copy, Debug)]
 pub struct Scaling {
-    /// Fraction bits that the value is cut to.
+    /// Fraction bits that the value keeps.
     pub value: u32,
-    /// Fraction bits that the factor is cut to.
+    /// Fraction bits that the factor keeps.
     pub factor: u32,
     /// Where the result lives.
     pub target: Target,
 }
 
-/// **Computes** x·r for a factor r a row, the result ready for a linear layer. **Shapes** x `[batch, rows, n]` masked,
+/// **Computes** x·r for one factor r per row, the result ready for a linear layer. **Shapes** x `[batch, rows, n]` masked,
 /// r `[batch, rows, 1]` shares of a wide function; to masked in the target's ring. **Cost** two openings: r, and the
-/// product, both cut before. **Security** see
-/// [`extension`](crate::protocols::extension). **Error** one unit of the cut x, of the cut r and of the last place.
+/// product, both truncated before. **Security** see
+/// [`extension`](crate::protocols::extension). **Error** one unit of the truncated x, of the truncated r and of the last place.
 /// **Source** this project: normalising after the product with the values keeps the division off the T×T matrix.
 ///
 /// # Errors
@@ -186,10 +186,10 @@ fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
     let Scaling { value, factor: factor_fraction, target } = scaling;
-    let cut_x = lost(x.form().fraction, value)?;
-    let cut_product = lost(value + factor_fraction, target.fraction)?;
-    let product = machine.product_extended((x, cut_x), (factor, 0), target.bits + cut_product)?;
-    let product = machine.truncate_reduce(product, cut_product)?;
+    let shift_x = lost(x.form().fraction, value)?;
+    let shift_product = lost(value + factor_fraction, target.fraction)?;
+    let product = machine.product_extended((x, shift_x), (factor, 0), target.bits + shift_product)?;
+    let product = machine.truncate_reduce(product, shift_product)?;
     machine.open(product)
 }
 

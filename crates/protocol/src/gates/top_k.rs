@@ -2,14 +2,14 @@
 
 use crate::error::Error;
 use crate::gates::argmax::{Order, count_bits, winner};
-use crate::interpreters::Interpreter;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked};
 use crate::protocols::comparison::Comparison;
 
 /// **Computes** in each row the one-hot vector of the candidate with the largest `score` among the k with the largest
 /// `similarity`; ties go to the lower index in both. **Shapes** two of `[batch, 1, n]`, masked, to as many shared bits as
 /// one has. **Cost** five openings: both comparisons together (2), ranks, survivors, ranks among survivors; n(n − 1)
-/// comparisons of the given digits a row. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
+/// comparisons of the given digits per row. **Security** see [`comparison`](crate::protocols::comparison), [`selection`](crate::protocols::selection) and
 /// [`table`](crate::protocols::table). **Error** none, as [`argmax`](crate::gates::argmax): exactly one bit is set. **Source** PPRoute,
 /// unsorted top-k (section 4.3), CSCR's cost-aware choice among the k. **Differs from the source** in that ties are
 /// broken, so exactly k survive even if all are equal, and that both orders are found at once.
@@ -34,7 +34,7 @@ pub fn top_k_then_argmax<I: Interpreter>(
     let survives: Vec<bool> = (0..entries).map(|rank| rank < k).collect();
     let alive = machine.lookup_bits(&ranks, &survives)?;
     let alive = machine.open_bits(alive)?;
-    // A survivor's count is below n; others are lifted above every survivor's.
+    // A survivor's count is below n; the others' are raised above every survivor's.
     let counts = by_score.ranks_among(machine, &alive)?;
     let ring = count_bits(n) + 1;
     let dead = machine.bits_to_share::<u32>(&alive, ring)?.scale(-(1 << count_bits(n)));

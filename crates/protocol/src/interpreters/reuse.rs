@@ -4,9 +4,9 @@
 //! constants are compared in pairs, in every width: their differences have to be uniform. The masks that a server draws
 //! are looked at as well. Both checks run against streams that start again from their beginning for one purpose.
 
-use super::stream::{Purpose, Stream};
-use crate::gates::{self, Target, Window};
-use crate::record::{AnyMask, Record};
+use crate::gates::{self, SignWindow, Target};
+use crate::material::record::{AnyMask, Record};
+use crate::material::stream::{Purpose, Stream};
 use crate::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, Interpreter, Machine,
     MaterialQueue, Online, Party, Prepare, Program, QueueReader, Seed, ServerWeights, Shape, Tensor, Tuning,
@@ -73,13 +73,13 @@ impl Program for Openings {
             let x = machine.input::<u64>(index)?;
             words.push(machine.open(x)?);
         }
-        // Material of equal size: lifts of two values to each ring, whose top bits are shared too.
+        // Material of equal size: extensions of two values to each ring, whose top bits are shared too.
         for (x, bits) in words.iter().zip(RINGS_128) {
             let wide = machine.extend::<u64, u128>(x, 0, bits)?;
             machine.open(wide)?;
         }
         // Planes of bits: comparisons of two values, by digits and by keys, what they select, and rectifiers.
-        let (window, target) = (Window { range: 12, digits: 3 }, Target { bits: 32, fraction: 0 });
+        let (window, target) = (SignWindow { range: 12, digits: 3 }, Target { bits: 32, fraction: 0 });
         for tuning in [Tuning::Near, Tuning::Middle, Tuning::Far] {
             machine.tune(tuning);
             for x in &words[..2] {

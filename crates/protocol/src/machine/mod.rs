@@ -1,20 +1,23 @@
-//! The operations that programs are written in.
+//! What programs are written in.
 //!
-//! The machine keeps what is public about each value (its [`Form`]) and checks it; the interpreter keeps the rest.
-//! Every operation says what it costs in openings. Bytes and material are in the operation's protocol module.
+//! The machine keeps what is public about each value (its [`Form`]) and checks it; the interpreter keeps the rest. The
+//! machine's primitives are here: inputs, outputs, openings, and linear maps of values. Every other method is an
+//! operation and stands in the operation's file in [`protocols`](crate::protocols), with all that it means. Every
+//! method says what it costs in openings; bytes and material are in the operation's file.
 
-mod bits;
-mod products;
+pub(crate) mod interpreter;
 mod values;
 
 pub use values::{Bits, Masked, MaskedBits, Pending, Share};
 
 use crate::error::Error;
 use crate::form::Form;
-use crate::interpreters::Interpreter;
-use crate::program::WeightSpec;
-use crate::record::RingWord;
+use crate::linear::Structure;
+use crate::material::word::RingWord;
+use crate::operation::{Kind, Operation, Returned, World};
 use crate::tuning::Tuning;
+use crate::weight_spec::{WeightId, WeightSpec};
+use interpreter::Interpreter;
 
 /// An interpreter with the program's weights: what a program runs on.
 #[derive(Debug)]
@@ -59,13 +62,33 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         self.interpreter
     }
 
+    /// The specification of a weight.
+    ///
+    /// # Errors
+    /// If the program has no such weight.
+    pub(crate) fn weight(&self, id: WeightId) -> Result<&'a WeightSpec, Error> {
+        self.weights.get(id.0).ok_or_else(|| Error::Program(format!("there is no weight {}", id.0)))
+    }
+
+    /// What an operation does to operands, in this machine's meaning.
+    ///
+    /// # Errors
+    /// From the operation.
+    pub(crate) fn apply<A: Kind, R: Kind>(
+        &mut self,
+        operation: &impl Operation<A, R>,
+        operands: A::In<I::World>,
+    ) -> Returned<R, I::World> {
+        self.interpreter.apply::<A, R>(operation, operands)
+    }
+
     /// The client's input `index`, in shares. No opening.
     ///
     /// # Errors
     /// If there is no such input.
     pub fn input<W: RingWord>(&mut self, index: usize) -> Result<Share<I, W>, Error> {
         let form = *self.inputs.get(index).ok_or_else(|| Error::Program(format!("there is no input {index}")))?;
-        Ok(Share { form, payload: self.interpreter.input(index, &form)? })
+        Ok(Share { form, payload: self.interpreter.input::<W>(index, &form)? })
     }
 
     /// Sends the shares of a value to the client: with [`Machine::reveal_bits`] the only way out of the masked world.
@@ -75,7 +98,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
     /// # Errors
     /// From the interpreter.
     pub fn reveal<W: RingWord>(&mut self, share: Share<I, W>, reason: &'static str) -> Result<(), Error> {
-        self.interpreter.reveal(share.payload, &share.form, reason)
+        self.interpreter.reveal::<W>(share.payload, &share.form, reason)
     }
 
     /// Sends the shares of bits to the client, as [`Machine::reveal`] does with words.
@@ -91,49 +114,43 @@ impl<'a, I: Interpreter> Machine<'a, I> {
     /// # Errors
     /// From the interpreter.
     pub fn add_constant<W: RingWord>(&mut self, mut share: Share<I, W>, value: f64) -> Result<Share<I, W>, Error> {
-        self.interpreter.add_constant(&mut share.payload, &share.form, &[value])?;
+        self.interpreter.add_constant::<W>(&mut share.payload, &share.form, &[value]);
         Ok(share)
     }
 
-    /// Adds public constants, one an element.
+    /// Adds public constants, one per element.
     ///
     /// # Errors
     /// If there are not as many as elements.
     pub fn add_constants<W: RingWord>(&mut self, mut share: Share<I, W>, values: &[f64]) -> Result<Share<I, W>, Error> {
         if values.len() != share.form.shape.len() {
-            return Err(Error::Program("one public constant an element is needed".into()));
+            return Err(Error::Program("expected one public constant per element".into()));
         }
-        self.interpreter.add_constant(&mut share.payload, &share.form, values)?;
+        self.interpreter.add_constant::<W>(&mut share.payload, &share.form, values);
         Ok(share)
     }
 
-    /// Public constants, one an element, as a masked value whose mask is zero. No opening.
+    /// Public constants, one per element, as a masked value whose mask is zero. No opening.
     ///
     /// # Errors
     /// If there are not as many as elements.
     pub fn constants<W: RingWord>(&mut self, form: Form, values: &[f64]) -> Result<Masked<I, W>, Error> {
         if values.len() != form.shape.len() {
-            return Err(Error::Program("one public constant an element is needed".into()));
+            return Err(Error::Program("expected one public constant per element".into()));
         }
-        Ok(Masked { form, payload: self.interpreter.constants(values, &form)? })
+        Ok(Masked { form, payload: self.interpreter.constants::<W>(values, &form) })
     }
 
-    /// Cuts `shift` fraction bits; the ring shrinks by as many, so that opening the value takes fewer bytes. Stochastic:
-    /// off by less than one unit of the last place, unbiased. See [`protocols::truncate_reduce`](crate::protocols::truncate_reduce). No opening.
+    /// Drops `shift` fraction bits; the ring shrinks by as many, so that opening the value takes fewer bytes. Stochastic:
+    /// off by less than one unit of the last place, unbiased. See
+    /// [`protocols::truncate_reduce`](crate::protocols::truncate_reduce). No opening.
     ///
     /// # Errors
     /// If there are not that many fraction bits.
     pub fn truncate_reduce<W: RingWord>(&mut self, share: Share<I, W>, shift: u32) -> Result<Share<I, W>, Error> {
-        let form = share.form.cut(shift)?;
-        Ok(Share { form, payload: self.interpreter.cut(share.payload, &share.form, shift)? })
-    }
-
-    /// A masked value as shares. No opening.
-    ///
-    /// # Errors
-    /// From the interpreter.
-    pub fn share_of<W: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Share<I, W>, Error> {
-        Ok(Share { form: x.form, payload: self.interpreter.share_of(&x.payload, &x.form)? })
+        let form = share.form.truncated(shift)?;
+        let payload = self.interpreter.truncate_reduce::<W>(share.payload, &share.form, shift)?;
+        Ok(Share { form, payload })
     }
 
     /// Opens a share under a fresh mask: one opening, which also carries everything deferred before.
@@ -154,7 +171,7 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         if share.form.bits > W::BITS {
             return Err(Error::Program(format!("a ring of {} bits in a word of {}", share.form.bits, W::BITS)));
         }
-        Ok(Pending { form: share.form, payload: self.interpreter.defer(share.payload, &share.form)? })
+        Ok(Pending { form: share.form, payload: self.interpreter.defer::<W>(share.payload, &share.form)? })
     }
 
     /// Exchanges everything deferred: one opening.
@@ -170,6 +187,47 @@ impl<'a, I: Interpreter> Machine<'a, I> {
     /// # Errors
     /// If there was no exchange since.
     pub fn take<W: RingWord>(&mut self, pending: Pending<I, W>) -> Result<Masked<I, W>, Error> {
-        Ok(Masked { form: pending.form, payload: self.interpreter.take(pending.payload, &pending.form)? })
+        Ok(Masked { form: pending.form, payload: self.interpreter.take::<W>(pending.payload, &pending.form)? })
+    }
+
+    /// Opens bits under fresh mask bits. One opening.
+    ///
+    /// # Errors
+    /// From the interpreter.
+    pub fn open_bits(&mut self, bits: Bits<I>) -> Result<MaskedBits<I>, Error> {
+        let pending = self.interpreter.defer_bits(bits.payload, bits.shape.len())?;
+        self.interpreter.exchange()?;
+        Ok(MaskedBits { shape: bits.shape, planes: 1, payload: self.interpreter.take_bits(pending)? })
+    }
+
+    /// The same masked value in another word that still holds its ring. No opening.
+    ///
+    /// # Errors
+    /// If the ring is wider than the word.
+    pub fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Masked<I, V>, Error> {
+        if x.form.bits > V::BITS {
+            return Err(Error::Program(format!("a ring of {} bits in a word of {}", x.form.bits, V::BITS)));
+        }
+        Ok(Masked { form: x.form, payload: I::World::to_word::<W, V>(&x.payload) })
+    }
+
+    /// Bits rearranged by [`Structure::Gather`] or reshaped.
+    ///
+    /// # Errors
+    /// For any other structure.
+    pub fn restructure_bits(&mut self, bits: &MaskedBits<I>, structure: &Structure) -> Result<MaskedBits<I>, Error> {
+        let payload = I::World::restructure_bits(&bits.payload, structure)?;
+        Ok(MaskedBits { shape: structure.shape(bits.shape), planes: bits.planes, payload })
+    }
+
+    /// One plane of several: the bits of one threshold. No opening.
+    ///
+    /// # Errors
+    /// If there are not that many.
+    pub fn plane(&mut self, bits: &MaskedBits<I>, plane: usize) -> Result<MaskedBits<I>, Error> {
+        if plane >= bits.planes {
+            return Err(Error::Program(format!("plane {plane} of {}", bits.planes)));
+        }
+        Ok(MaskedBits { shape: bits.shape, planes: 1, payload: I::World::plane(&bits.payload, plane) })
     }
 }

@@ -1,22 +1,22 @@
 //! The values that programs compute with: what is public about each, and the interpreter's payload.
 
+use super::interpreter::{BitsOf, Interpreter, MaskedBitsOf, MaskedOf, ShareOf};
 use crate::error::Error;
 use crate::form::Form;
-use crate::interpreters::Interpreter;
 use crate::linear::{Linear, Structure};
-use crate::record::RingWord;
+use crate::material::word::RingWord;
 use blindroute_ring::Shape;
 
 /// A value in additive shares, not opened.
 pub struct Share<I: Interpreter, W: RingWord> {
-    pub(super) form: Form,
-    pub(super) payload: I::Share<W>,
+    pub(crate) form: Form,
+    pub(crate) payload: ShareOf<I, W>,
 }
 
-/// A value that is public but for a mask: the input of products, lifts and comparisons.
+/// A value that is public but for a mask: the input of products, extensions and comparisons.
 pub struct Masked<I: Interpreter, W: RingWord> {
-    pub(super) form: Form,
-    pub(super) payload: I::Masked<W>,
+    pub(crate) form: Form,
+    pub(crate) payload: MaskedOf<I, W>,
 }
 
 impl<I: Interpreter, W: RingWord> Clone for Masked<I, W> {
@@ -27,15 +27,15 @@ impl<I: Interpreter, W: RingWord> Clone for Masked<I, W> {
 
 /// Bits in exclusive-or shares.
 pub struct Bits<I: Interpreter> {
-    pub(super) shape: Shape,
-    pub(super) payload: I::Bits,
+    pub(crate) shape: Shape,
+    pub(crate) payload: BitsOf<I>,
 }
 
-/// Bits that are public but for a mask bit: one plane a threshold.
+/// Bits that are public but for a mask bit: one plane per threshold.
 pub struct MaskedBits<I: Interpreter> {
-    pub(super) shape: Shape,
-    pub(super) planes: usize,
-    pub(super) payload: I::MaskedBits,
+    pub(crate) shape: Shape,
+    pub(crate) planes: usize,
+    pub(crate) payload: MaskedBitsOf<I>,
 }
 
 impl<I: Interpreter> Clone for MaskedBits<I> {
@@ -46,8 +46,8 @@ impl<I: Interpreter> Clone for MaskedBits<I> {
 
 /// A share that leaves with the next exchange.
 pub struct Pending<I: Interpreter, W: RingWord> {
-    pub(super) form: Form,
-    pub(super) payload: I::Pending<W>,
+    pub(crate) form: Form,
+    pub(crate) payload: I::Pending<W>,
 }
 
 macro_rules! opaque_debug {

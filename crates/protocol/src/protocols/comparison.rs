@@ -5,20 +5,22 @@
 //! 8·⌈n/64⌉·J·(2G−1) + 8·⌈n/64⌉·J bytes each way; material 8·(G·⌈n·2^d/64⌉ + ⌈n/64⌉ + J·⌈n/64⌉·(2^G + 2^(G−1) − 2G − 1))
 //! bytes. **Security** a server sees bits under fresh mask bits. **Error** the comparison is of x ≫ low, up to one unit
 //! of it: exact but for |x − t| < 2^low. Needs |x − t| ≤ 2^(low + w − 1) − 2^low: rounding may add one unit, and at
-//! the top of the window it would turn the sign. **Source** the digit decomposition of
+//! the top of the window that unit would change the sign. **Source** the digit decomposition of
 //! Damgård et al., TCC'06, and Rathee et al., CrypTFlow2, CCS'20, with one-time truth tables (Ishai et al., TCC'13) for
-//! the digits. **Differs from the source** in that the shares of the one-hot digits of λ serve every threshold (a
+//! the digits. **Differs from the source** in that the shares of the one-hot digits of δ serve every threshold (a
 //! comparison with a constant only shifts the public part), and all digits combine in one many-input AND.
 
 use super::conjunction::Conjunctions;
-use super::opening::Covered;
-use super::{Role, Server};
+use super::opening;
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
-use crate::record::RingWord;
+use crate::material::word::RingWord;
+use crate::operation::world::Planes;
+use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use blindroute_ring::{Tensor, Word, digits, wipe};
+use std::sync::Arc;
 
 /// Thresholds, and the bits of the difference that are looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +36,12 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// A comparison with digits of 4 bits: little material an element, for large tensors.
+    /// A comparison with digits of 4 bits: little material per element, for large tensors.
     pub fn of_many(thresholds: Vec<i64>, low: u32, digits: u32) -> Self {
         Self { thresholds, low, digits, digit_bits: 4 }
     }
 
-    /// [x ≥ 0] by every bit of x, so that nothing is rounded: what orders candidates, see
+    /// [x ≥ 0] by every bit of x, so that nothing is rounded: candidates are ordered by it, see
     /// [`argmax`](crate::gates::argmax). Needs |x| < 2^(digits · digit_bits).
     pub fn exact(digits: u32, digit_bits: u32) -> Self {
         Self { thresholds: vec![0], low: 0, digits, digit_bits }
@@ -55,7 +57,7 @@ impl Comparison {
         self.digits * self.digit_bits + 1
     }
 
-    pub(crate) fn check(&self, form: &Form) -> Result<(), Error> {
+    pub(super) fn check(&self, form: &Form) -> Result<(), Error> {
         if self.low + self.window() > form.bits || self.digits == 0 || self.digits > 6 || self.digit_bits > 10 {
             return Err(Error::Program(format!(
                 "a comparison of {} bits above bit {} in a ring of {} bits",
@@ -73,7 +75,7 @@ impl Comparison {
     }
 
     /// Mask planes of one threshold: "less" for every digit, "equal" for all but the lowest.
-    pub(crate) fn mask_planes(&self) -> usize {
+    pub(super) fn mask_planes(&self) -> usize {
         2 * self.digits as usize - 1
     }
 
@@ -92,9 +94,9 @@ impl Comparison {
     }
 }
 
-/// Shares of the one-hot digits of the mask, one plane a digit, and of the mask's top bit.
-pub(crate) fn offline_digits<W: RingWord>(
-    role: &mut impl Role,
+/// Shares of the one-hot digits of the mask, one plane per digit, and of the mask's top bit.
+pub(super) fn offline_digits<W: RingWord>(
+    role: &mut impl OfflineRole,
     mask: &Secret<W>,
     comparison: &Comparison,
 ) -> Result<(), Error> {
@@ -110,7 +112,7 @@ pub(crate) fn offline_digits<W: RingWord>(
     role.hand_bits(top)
 }
 
-/// The one-hot digits of words, one plane a digit.
+/// The one-hot digits of words, one plane per digit.
 pub(super) fn one_hot_digits<W: Word>(words: &[W], comparison: &Comparison) -> BitTensor {
     let hot = comparison.hot();
     let mut bits = BitTensor::zeros(comparison.digits as usize, words.len() * hot);
@@ -137,23 +139,6 @@ pub(super) fn set_one_hot(words: &mut [u64], start: usize, hot: usize, position:
     for (index, word) in words[start / 64..(start + hot) / 64].iter_mut().enumerate() {
         *word |= u64::from(position / 64 == index) << (position % 64);
     }
-}
-
-/// Everything but the mask of the result.
-pub(crate) fn offline<W: RingWord>(
-    role: &mut impl Role,
-    mask: &Secret<W>,
-    comparison: &Comparison,
-) -> Result<(), Error> {
-    offline_digits(role, mask, comparison)?;
-    let (len, planes) = (mask.shape().len(), comparison.mask_planes());
-    let products = comparison.less_than();
-    let masks = role.mask_bits(planes * comparison.thresholds.len(), len)?;
-    for threshold in 0..comparison.thresholds.len() {
-        let shares = role.correlated_bits(products.products(), len, || products.values(&masks, threshold * planes))?;
-        role.hand_bits(shares)?;
-    }
-    Ok(())
 }
 
 /// The digits' lookups for one threshold: shares of [c_g < r_g] and [c_g = r_g], planes numbered as the masks; and
@@ -226,14 +211,14 @@ fn wide_lane(lane: &[u64], c: usize) -> (u64, u64) {
 }
 
 /// The digit lookups, to be opened under their masks, and per threshold the plane of c's top bit.
-pub(crate) struct Lookups {
-    pub(crate) found: BitTensor,
-    pub(crate) tops: Vec<Vec<u64>>,
-    pub(crate) mask_top: BitTensor,
+pub(super) struct Lookups {
+    pub(super) found: BitTensor,
+    pub(super) tops: Vec<Vec<u64>>,
+    pub(super) mask_top: BitTensor,
 }
 
 /// Looks up all digits for all thresholds: pops the digits' shares.
-pub(crate) fn online_digits<W: RingWord>(
+pub(super) fn online_digits<W: RingWord>(
     server: &mut impl Server,
     public: &Tensor<W>,
     comparison: &Comparison,
@@ -258,56 +243,94 @@ pub(crate) fn online_digits<W: RingWord>(
     Ok(Lookups { found, tops, mask_top })
 }
 
-/// What the second half needs of the first.
-pub(crate) struct First {
-    tops: Vec<Vec<u64>>,
-    mask_top: BitTensor,
-    masks: BitTensor,
-    products: Vec<BitTensor>,
-}
-
-/// First half: the lookups under their masks, which leave, and what stays.
-pub(crate) fn online_first<W: RingWord>(
-    server: &mut impl Server,
-    public: &Tensor<W>,
-    comparison: &Comparison,
-) -> Result<(Covered, First), Error> {
-    let Lookups { found, tops, mask_top } = online_digits(server, public, comparison)?;
-    let len = public.shape().len();
-    let masks = server.pop_mask_bits(comparison.mask_planes() * comparison.thresholds.len(), len)?;
-    let (covered, masks) = masks.cover(found)?;
-    let count = comparison.less_than().products();
-    let products =
-        (0..comparison.thresholds.len()).map(|_| server.pop_bits(count, len)).collect::<Result<Vec<_>, _>>()?;
-    Ok((covered, First { tops, mask_top, masks, products }))
-}
-
-/// Second half: from the opened lookups, shares of [x ≥ t], one plane a threshold.
-pub(crate) fn online_second(leads: bool, comparison: &Comparison, opened: &BitTensor, first: &First) -> BitTensor {
-    let less_than = comparison.less_than();
-    let planes = comparison.mask_planes();
-    let mut result = BitTensor::zeros(comparison.thresholds.len(), opened.len());
-    let party = if leads { u64::MAX } else { 0 };
-    for (threshold, products) in first.products.iter().enumerate() {
-        less_than.add_shares(party, (opened, &first.masks, threshold * planes), products, (&mut result, threshold));
-        let tops = first.tops[threshold].iter().zip(first.mask_top.plane(0));
-        for (word, (top, mask_top)) in result.plane_mut(threshold).iter_mut().zip(tops) {
-            // [x ≥ t] is 1 less the sign.
-            *word ^= (top & party) ^ mask_top ^ party;
-        }
-    }
-    result
-}
-
-/// Bytes of the first opening each way, and material bytes.
-pub(crate) fn cost(len: usize, comparison: &Comparison) -> (usize, usize) {
-    let thresholds = comparison.thresholds.len();
-    let opening = BitTensor::byte_len(comparison.mask_planes() * thresholds, len);
-    let products = comparison.less_than().products();
-    (opening, cost_digits(len, comparison) + thresholds * BitTensor::byte_len(products, len))
-}
-
 /// Material bytes of the one-hot digits and the top bit.
-pub(crate) fn cost_digits(len: usize, comparison: &Comparison) -> usize {
+pub(super) fn cost_digits(len: usize, comparison: &Comparison) -> usize {
     BitTensor::byte_len(comparison.digits as usize, len * comparison.hot()) + BitTensor::byte_len(1, len)
+}
+
+/// [x ≥ t] on real numbers, one plane per threshold.
+pub(super) fn clear(x: &Tensor<f32>, comparison: &Comparison, form: &Form) -> Planes<f32> {
+    let unit = 2f64.powi(form.fraction as i32);
+    let plane = |&threshold: &i64| {
+        let threshold = (threshold as f64 / unit) as f32;
+        x.map(|value| if value >= threshold { 1.0 } else { 0.0 })
+    };
+    Arc::new(comparison.thresholds.iter().map(plane).collect())
+}
+
+/// [x ≥ t] of integers, one plane per threshold.
+///
+/// # Errors
+/// If a difference leaves the window.
+pub(super) fn fixed(ranges: &mut Ranges, x: &Tensor<i128>, comparison: &Comparison) -> Result<Planes<i128>, Error> {
+    let differences: Vec<Tensor<i128>> =
+        comparison.thresholds.iter().map(|&t| x.map(|x| (x - i128::from(t)) >> comparison.low)).collect();
+    // The servers' difference may be one unit more where low bits are left out.
+    let most = |&t: &i64| x.data().iter().map(move |x| -((i128::from(t) - x) >> comparison.low));
+    let extremes = differences.iter().flat_map(|plane| plane.data()).copied();
+    ranges.check("comparison", extremes.chain(comparison.thresholds.iter().flat_map(most)), comparison.window())?;
+    Ok(Arc::new(differences.iter().map(|plane| plane.map(|d| i128::from(d >= 0))).collect()))
+}
+
+/// The comparison by digits, for [`Machine::compare`](crate::Machine::compare).
+pub(super) struct CompareByDigits<'a> {
+    pub(super) comparison: &'a Comparison,
+    pub(super) form: Form,
+}
+
+impl<W: RingWord> Operation<kind::Masked<W>, kind::MaskedBits> for CompareByDigits<'_> {
+    fn clear(&self, _weights: &[Tensor<f32>], x: Arc<Tensor<f32>>) -> Result<Planes<f32>, Error> {
+        Ok(clear(&x, self.comparison, &self.form))
+    }
+
+    fn fixed(&self, ranges: &mut Ranges, x: Arc<Tensor<i128>>) -> Result<Planes<i128>, Error> {
+        fixed(ranges, &x, self.comparison)
+    }
+
+    fn cost(&self, meter: &mut CostMeter) {
+        let (len, thresholds) = (self.form.shape.len(), self.comparison.thresholds.len());
+        let products = self.comparison.less_than().products();
+        meter.material(cost_digits(len, self.comparison) + thresholds * BitTensor::byte_len(products, len));
+        meter.message_of_bits(self.comparison.mask_planes() * thresholds, len);
+        meter.exchange();
+        meter.message_of_bits(thresholds, len);
+        meter.exchange();
+    }
+
+    fn offline<P: OfflineRole>(&self, role: &mut P, mask: Arc<Secret<W>>) -> Result<Arc<BitTensor>, Error> {
+        let comparison = self.comparison;
+        offline_digits(role, &mask, comparison)?;
+        let (len, planes) = (mask.shape().len(), comparison.mask_planes());
+        let (thresholds, products) = (comparison.thresholds.len(), comparison.less_than());
+        let masks = role.mask_bits(planes * thresholds, len)?;
+        for threshold in 0..thresholds {
+            let values = || products.values(&masks, threshold * planes);
+            let shares = role.correlated_bits(products.products(), len, values)?;
+            role.hand_bits(shares)?;
+        }
+        opening::offline_bits(role, thresholds, len)
+    }
+
+    /// First the lookups are opened; then, from them, shares of [x ≥ t], one plane per threshold.
+    fn online<S: Server>(&self, server: &mut S, public: Arc<Tensor<W>>) -> Result<Arc<BitTensor>, Error> {
+        let comparison = self.comparison;
+        let (len, planes) = (public.shape().len(), comparison.mask_planes());
+        let (thresholds, less_than) = (comparison.thresholds.len(), comparison.less_than());
+        let Lookups { found, tops, mask_top } = online_digits(server, &public, comparison)?;
+        let (covered, masks) = server.pop_mask_bits(planes * thresholds, len)?.cover(found)?;
+        let products = (0..thresholds).map(|_| server.pop_bits(less_than.products(), len));
+        let products = products.collect::<Result<Vec<_>, _>>()?;
+        let opened = server.open_covered(covered)?;
+        let party = if server.leads() { u64::MAX } else { 0 };
+        let mut result = BitTensor::zeros(thresholds, len);
+        for (threshold, products) in products.iter().enumerate() {
+            less_than.add_shares(party, (&opened, &masks, threshold * planes), products, (&mut result, threshold));
+            let tops = tops[threshold].iter().zip(mask_top.plane(0));
+            for (word, (top, mask_top)) in result.plane_mut(threshold).iter_mut().zip(tops) {
+                // [x ≥ t] is 1 less the sign.
+                *word ^= (top & party) ^ mask_top ^ party;
+            }
+        }
+        server.open_bits(result)
+    }
 }

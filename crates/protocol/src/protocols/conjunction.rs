@@ -30,7 +30,7 @@ enum Secret {
 }
 
 /// Polynomials in the bits of up to 32 planes.
-pub(crate) struct Conjunctions {
+pub(super) struct Conjunctions {
     outputs: Vec<Vec<Term>>,
     /// The subsets of at least two planes whose products of masks are dealt, in the order of the material.
     products: Vec<Planes>,
@@ -51,8 +51,8 @@ fn subsets(set: Planes) -> impl Iterator<Item = Planes> {
 }
 
 impl Conjunctions {
-    /// One polynomial an output, each a list of monomials, each a list of planes.
-    pub(crate) fn new(outputs: &[Vec<Vec<usize>>]) -> Self {
+    /// One polynomial per output, each a list of monomials, each a list of planes.
+    pub(super) fn new(outputs: &[Vec<Vec<usize>>]) -> Self {
         let set = |monomial: &Vec<usize>| monomial.iter().fold(0, |set: Planes, plane| set | 1 << plane);
         let needed: BTreeSet<Planes> =
             outputs.iter().flatten().map(set).flat_map(subsets).filter(|subset| subset.count_ones() >= 2).collect();
@@ -78,12 +78,12 @@ impl Conjunctions {
     }
 
     /// Planes of material.
-    pub(crate) fn products(&self) -> usize {
+    pub(super) fn products(&self) -> usize {
         self.products.len()
     }
 
     /// The dealer's products of the mask planes from `first` on.
-    pub(crate) fn values(&self, masks: &BitTensor, first: usize) -> BitTensor {
+    pub(super) fn values(&self, masks: &BitTensor, first: usize) -> BitTensor {
         let mut out = BitTensor::zeros(self.products.len(), masks.len());
         for (index, &subset) in self.products.iter().enumerate() {
             let words = out.plane_mut(index);
@@ -97,9 +97,9 @@ impl Conjunctions {
         out
     }
 
-    /// Adds shares of the outputs to `out`, one plane an output from `first_output` on, given the opened planes and the
+    /// Adds shares of the outputs to `out`, one plane per output from `first_output` on, given the opened planes and the
     /// shares of their masks, both from plane `first` on. `party` is all ones for the party that counts public terms.
-    pub(crate) fn add_shares(
+    pub(super) fn add_shares(
         &self,
         party: u64,
         (opened, masks, first): (&BitTensor, &BitTensor, usize),

@@ -1,27 +1,46 @@
 //! Powers of two of negative numbers of a wide range: the numerators of a softmax.
 //!
-//! **Computes** 2^x for −16 ≤ x < 0, and 0 for x < −16, cut to 1/256: x·256 = 4096·t + y with 0 ≤ y < 4096, so the value
+//! **Computes** 2^x for −16 ≤ x < 0, and 0 for x < −16, truncated to 1/256: x·256 = 4096·t + y with 0 ≤ y < 4096, so the value
 //! is 2^(y/256 − 16) where t = −1, and 0 elsewhere. The public part of y is μ, its mask ν: y = μ − ν, or μ − ν + 4096
 //! after a borrow, and 2^(μ/256) is public while 2^(−ν/256) is the dealer's. **Shapes** n elements masked mod 2^k with
 //! f ≥ 8 fraction bits, k ≤ f + 10, to shares with [`FRACTION`] fraction bits in a ring of at least FRACTION + 2.
 //! **Cost** two openings, the first of 7, the second of 2 planes of 8·⌈n/64⌉ bytes each way; material with e the bits of
 //! t, b the ring: 8·(3·⌈16n/64⌉ + ⌈2^e·n/64⌉ + 25·⌈n/64⌉) + 3·⌈b·n/8⌉ bytes. **Security** a server sees bits under fresh
-//! mask bits. **Error** the cut (a factor of at most 2^(1/256), unbiased: below 0.3 %) and 2^−11 absolute. Needs
-//! −2^(k − f) ≤ x ≤ −1/256, for the cut may go up by one step. **Source** this project; the digits as in [`comparison`](super::comparison).
+//! mask bits. **Error** the truncation (a factor of at most 2^(1/256), unbiased: below 0.3 %) and 2^−11 absolute. Needs
+//! −2^(k − f) ≤ x ≤ −1/256, for the truncation may go up by one step. **Source** this project; the digits as in [`comparison`](super::comparison).
 
 use super::comparison::{Comparison, look_up, one_hot_digits, set_one_hot};
 use super::conjunction::Conjunctions;
-use super::opening::Covered;
 use super::selection::{flip, mask_words};
-use super::{Role, Server, words_len};
+use super::words_len;
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
-use crate::record::RingWord;
+use crate::machine::interpreter::Interpreter;
+use crate::machine::{Machine, Masked, Share};
+use crate::material::word::RingWord;
+use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use blindroute_ring::lanes::{combine, combine_bits};
 use blindroute_ring::{Tensor, Word, wipe};
 use std::sync::{Arc, LazyLock};
+
+impl<I: Interpreter> Machine<'_, I> {
+    /// 2^x for x ≤ −1/256, as shares with [`FRACTION`] fraction bits in a ring of `bits`. Two openings.
+    ///
+    /// # Errors
+    /// If the form does not admit it.
+    pub fn exponential<W: RingWord, V: RingWord>(&mut self, x: &Masked<I, W>, bits: u32) -> Result<Share<I, V>, Error> {
+        let layout = Layout::new(&x.form)?;
+        if !(FRACTION + 2..=V::BITS).contains(&bits) {
+            return Err(Error::Program(format!("a power of two in a ring of {bits} bits")));
+        }
+        let form = Form::new(x.form.shape, bits, FRACTION);
+        let operation = Exponential { layout, form: x.form, out: form };
+        let payload = self.apply::<kind::Masked<W>, kind::Share<V>>(&operation, x.payload.clone())?;
+        Ok(Share { form, payload })
+    }
+}
 
 /// Fraction bits of the public factor.
 const PUBLIC_FRACTION: u32 = 14;
@@ -35,7 +54,7 @@ const DIGITS: u32 = 3;
 /// Bits of y.
 const STEPS: u32 = 4 * DIGITS;
 /// Bits of y right of its binary point.
-pub(crate) const STEP_FRACTION: u32 = 8;
+const STEP_FRACTION: u32 = 8;
 /// Planes of the first opening: [μ_g < ν_g] for the three digits, [μ_g = ν_g] for the upper two, [t = −1] with and
 /// without a borrow.
 const PLANES: usize = 7;
@@ -50,7 +69,7 @@ static POWERS: LazyLock<Vec<[u64; 2]>> = LazyLock::new(|| {
 });
 
 /// The value at an exponent of so many steps, with [`FRACTION`] fraction bits.
-pub(crate) fn raw_at(steps: i128) -> i128 {
+fn raw_at(steps: i128) -> i128 {
     let inside = (-(1i128 << STEPS)..0).contains(&steps);
     let power = (steps as f64 / f64::from(1 << STEP_FRACTION)).exp2() * 2f64.powi(FRACTION as i32);
     if inside { power.round() as i128 } else { 0 }
@@ -58,7 +77,7 @@ pub(crate) fn raw_at(steps: i128) -> i128 {
 
 /// Where the bits of y and t lie in a masked word.
 #[derive(Clone, Copy)]
-pub(crate) struct Layout {
+struct Layout {
     low: u32,
     top: u32,
 }
@@ -68,7 +87,7 @@ impl Layout {
     ///
     /// # Errors
     /// If x has too few fraction bits, or more than six bits are left for t.
-    pub(crate) fn new(form: &Form) -> Result<Self, Error> {
+    fn new(form: &Form) -> Result<Self, Error> {
         let low = form.fraction.checked_sub(STEP_FRACTION);
         let fits = low.and_then(|low| Some(Self { low, top: form.bits.checked_sub(low + STEPS)? }));
         fits.filter(|layout| (1..=6).contains(&layout.top)).ok_or_else(|| {
@@ -123,127 +142,139 @@ fn factors<W: Word, V: Word>(mask: &Tensor<W>, layout: Layout) -> Tensor<V> {
     out
 }
 
-pub(crate) fn offline<W: RingWord, V: RingWord>(
-    role: &mut impl Role,
-    mask: &Secret<W>,
+struct Exponential {
     layout: Layout,
-    out: &Form,
-) -> Result<(), Error> {
-    let words = mask.expose().data();
-    let len = words.len();
-    let digits = layout.digits();
-    let lookups = role.correlated_bits(DIGITS as usize, len * 16, || one_hot_digits(words, &digits))?;
-    let tops = role.correlated_bits(1, len * layout.hot(), || {
-        let mut bits = BitTensor::zeros(1, len * layout.hot());
-        for (index, &word) in words.iter().enumerate() {
-            set_one_hot(bits.words_mut(), index * layout.hot(), layout.hot(), layout.top(word));
+    form: Form,
+    out: Form,
+}
+
+impl Exponential {
+    /// The lookups of the first opening.
+    fn look_up<W: Word>(&self, words: &[W], lookups: &BitTensor, tops: &BitTensor) -> BitTensor {
+        let (layout, len) = (self.layout, words.len());
+        let mut found = BitTensor::zeros(PLANES, len);
+        let mut planes = vec![vec![0u64; BitTensor::stride(len)]; WITH_BORROW];
+        let mut unused = vec![0u64; BitTensor::stride(len)];
+        look_up(words, 0, lookups, &layout.digits(), &mut planes, &mut unused);
+        for (index, plane) in planes.iter().enumerate() {
+            found.plane_mut(index).copy_from_slice(plane);
         }
-        bits
-    })?;
-    role.hand_bits(lookups)?;
-    role.hand_bits(tops)?;
-    let cases = cases();
-    let masks = role.mask_bits(PLANES, len)?;
-    let products = role.correlated_bits(cases.products(), len, || cases.values(&masks, 0))?;
-    role.hand_bits(products)?;
-    // The bits of the second opening.
-    let bits = role.mask_bits(2, len)?;
-    let factor = role.correlated::<V>(out.shape, out.bits, || factors(mask.expose(), layout))?;
-    role.hand(&factor)?;
-    for plane in 0..2 {
-        let product = role.correlated(out.shape, out.bits, || {
-            factor.expose().zip(mask_words::<V>(&bits, plane, out).expose(), V::times)
+        // What was looked up is shares.
+        planes.iter_mut().for_each(|plane| wipe(plane));
+        // t = −1 where t_ν is t_μ after a borrow, and t_μ + 1 without.
+        let is = |index: usize, offset: usize| {
+            let t = (layout.top(words[index]) + offset) % layout.hot();
+            tops.get(0, index * layout.hot() + t) == 1
+        };
+        for (plane, offset) in [(WITH_BORROW, 0), (WITHOUT, 1)] {
+            found.plane_mut(plane).copy_from_slice(BitTensor::from_fn(len, |i| is(i, offset)).plane(0));
+        }
+        found
+    }
+
+    /// The value's shares, from the opened bits of the two cases and the shares of the dealer's factor, alone and times
+    /// the mask bits.
+    fn value<W: RingWord, V: RingWord>(
+        &self,
+        bits: &BitTensor,
+        public: &Tensor<W>,
+        factors: &[Arc<Secret<V>>; 3],
+    ) -> Secret<V> {
+        let mut powers = [Tensor::zeros(public.shape()), Tensor::zeros(public.shape())];
+        for (case, powers) in powers.iter_mut().enumerate() {
+            // The index is public.
+            for (power, &m) in powers.data_mut().iter_mut().zip(public.data()) {
+                *power = V::from_i64(POWERS[self.layout.steps(m)][case] as i64);
+            }
+        }
+        let mut words = Secret::new(Tensor::zeros(public.shape()));
+        for (case, powers) in powers.iter().enumerate() {
+            let inputs = [powers.data(), factors[0].expose().data(), factors[case + 1].expose().data()];
+            let out = words.expose_mut().data_mut();
+            combine_bits(out, bits.plane(case), inputs, [], |sum, bit, [power, factor, masked], []: [V; 0]| {
+                sum.plus(power.times(flip(bit, masked, factor)))
+            });
+        }
+        words
+    }
+}
+
+impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Exponential {
+    fn clear(&self, _weights: &[Tensor<f32>], x: Arc<Tensor<f32>>) -> Result<Tensor<f32>, Error> {
+        Ok(x.map(f32::exp2))
+    }
+
+    fn fixed(&self, ranges: &mut Ranges, x: Arc<Tensor<i128>>) -> Result<Tensor<i128>, Error> {
+        let form = &self.form;
+        // Only negative values have a power, and the truncation may go up by one step: it must not reach zero. As all
+        // are negative they may take the whole ring, without a bit for the sign.
+        let step = 1i128 << (form.fraction - STEP_FRACTION);
+        ranges.check("negative exponent", x.data().iter().map(|&x| (x + step).max(0)), 1)?;
+        ranges.check("exponent", x.data().iter().copied(), form.bits + 1)?;
+        let steps = ranges.truncate(&x, form.fraction - STEP_FRACTION);
+        Ok(steps.map(|steps| raw_at(steps) << (self.out.fraction - FRACTION)))
+    }
+
+    fn cost(&self, meter: &mut CostMeter) {
+        let len = self.form.shape.len();
+        meter.material(BitTensor::byte_len(DIGITS as usize, len * 16));
+        meter.material(BitTensor::byte_len(1, len * self.layout.hot()));
+        meter.material(BitTensor::byte_len(cases().products(), len));
+        meter.material(3 * words_len(len, self.out.bits));
+        for planes in [PLANES, 2] {
+            meter.message_of_bits(planes, len);
+            meter.exchange();
+        }
+    }
+
+    fn offline<P: OfflineRole>(&self, role: &mut P, mask: Arc<Secret<W>>) -> Result<(), Error> {
+        let (layout, out) = (self.layout, &self.out);
+        let words = mask.expose().data();
+        let len = words.len();
+        let digits = layout.digits();
+        let lookups = role.correlated_bits(DIGITS as usize, len * 16, || one_hot_digits(words, &digits))?;
+        let tops = role.correlated_bits(1, len * layout.hot(), || {
+            let mut bits = BitTensor::zeros(1, len * layout.hot());
+            for (index, &word) in words.iter().enumerate() {
+                set_one_hot(bits.words_mut(), index * layout.hot(), layout.hot(), layout.top(word));
+            }
+            bits
         })?;
-        role.hand(&product)?;
-    }
-    Ok(())
-}
-
-/// What the second opening needs of the first.
-pub(crate) struct First {
-    masks: BitTensor,
-    products: BitTensor,
-}
-
-/// First half: the lookups under their masks, which leave, and what stays.
-pub(crate) fn online_first<W: RingWord>(
-    server: &mut impl Server,
-    public: &Tensor<W>,
-    layout: Layout,
-) -> Result<(Covered, First), Error> {
-    let words = public.data();
-    let len = words.len();
-    let lookups = server.pop_bits(DIGITS as usize, len * 16)?;
-    let tops = server.pop_bits(1, len * layout.hot())?;
-    let masks = server.pop_mask_bits(PLANES, len)?;
-    let products = server.pop_bits(cases().products(), len)?;
-    let mut found = BitTensor::zeros(PLANES, len);
-    let mut planes = vec![vec![0u64; BitTensor::stride(len)]; WITH_BORROW];
-    let mut unused = vec![0u64; BitTensor::stride(len)];
-    look_up(words, 0, &lookups, &layout.digits(), &mut planes, &mut unused);
-    for (index, plane) in planes.iter().enumerate() {
-        found.plane_mut(index).copy_from_slice(plane);
-    }
-    // What was looked up is shares.
-    planes.iter_mut().for_each(|plane| wipe(plane));
-    // t = −1 where t_ν is t_μ after a borrow, and t_μ + 1 without.
-    let is = |index: usize, offset: usize| {
-        let t = (layout.top(words[index]) + offset) % layout.hot();
-        tops.get(0, index * layout.hot() + t) == 1
-    };
-    for (plane, offset) in [(WITH_BORROW, 0), (WITHOUT, 1)] {
-        found.plane_mut(plane).copy_from_slice(BitTensor::from_fn(len, |i| is(i, offset)).plane(0));
-    }
-    let (covered, masks) = masks.cover(found)?;
-    Ok((covered, First { masks, products }))
-}
-
-/// Second half: shares of the two cases' bits, one plane each, to be opened.
-pub(crate) fn online_second(leads: bool, opened: &BitTensor, first: &First) -> BitTensor {
-    let party = if leads { u64::MAX } else { 0 };
-    let mut bits = BitTensor::zeros(2, opened.len());
-    cases().add_shares(party, (opened, &first.masks, 0), &first.products, (&mut bits, 0));
-    bits
-}
-
-/// What the last step takes from the material, in its order: it lies after the mask of the second opening.
-pub(crate) fn online_factors<V: RingWord>(server: &mut impl Server, out: &Form) -> Result<[Arc<Secret<V>>; 3], Error> {
-    Ok([server.pop(out.shape)?, server.pop(out.shape)?, server.pop(out.shape)?])
-}
-
-/// The value's shares, from the opened bits.
-pub(crate) fn online_third<W: RingWord, V: RingWord>(
-    bits: &BitTensor,
-    public: &Tensor<W>,
-    layout: Layout,
-    factors: &[Arc<Secret<V>>; 3],
-) -> Secret<V> {
-    let mut powers = [Tensor::zeros(public.shape()), Tensor::zeros(public.shape())];
-    for (case, powers) in powers.iter_mut().enumerate() {
-        // The index is public.
-        for (power, &m) in powers.data_mut().iter_mut().zip(public.data()) {
-            *power = V::from_i64(POWERS[layout.steps(m)][case] as i64);
+        role.hand_bits(lookups)?;
+        role.hand_bits(tops)?;
+        let cases = cases();
+        let masks = role.mask_bits(PLANES, len)?;
+        let products = role.correlated_bits(cases.products(), len, || cases.values(&masks, 0))?;
+        role.hand_bits(products)?;
+        // The bits of the second opening.
+        let bits = role.mask_bits(2, len)?;
+        let factor = role.correlated::<V>(out.shape, out.bits, || factors(mask.expose(), layout))?;
+        role.hand(&factor)?;
+        for plane in 0..2 {
+            let product = role.correlated(out.shape, out.bits, || {
+                factor.expose().zip(mask_words::<V>(&bits, plane, out).expose(), V::times)
+            })?;
+            role.hand(&product)?;
         }
+        Ok(())
     }
-    let mut words = Secret::new(Tensor::zeros(public.shape()));
-    for (case, powers) in powers.iter().enumerate() {
-        let inputs = [powers.data(), factors[0].expose().data(), factors[case + 1].expose().data()];
-        let out = words.expose_mut().data_mut();
-        combine_bits(out, bits.plane(case), inputs, [], |sum, bit, [power, factor, masked], []: [V; 0]| {
-            sum.plus(power.times(flip(bit, masked, factor)))
-        });
-    }
-    words
-}
 
-/// Bytes of the two openings each way, and material bytes.
-pub(crate) fn cost(form: &Form, layout: Layout, out: &Form) -> ([usize; 2], usize) {
-    let len = form.shape.len();
-    let material = BitTensor::byte_len(DIGITS as usize, len * 16)
-        + BitTensor::byte_len(1, len * layout.hot())
-        + BitTensor::byte_len(cases().products(), len)
-        + 3 * words_len(len, out.bits);
-    ([BitTensor::byte_len(PLANES, len), BitTensor::byte_len(2, len)], material)
+    fn online<S: Server>(&self, server: &mut S, public: Arc<Tensor<W>>) -> Result<Secret<V>, Error> {
+        let (len, cases) = (public.shape().len(), cases());
+        let lookups = server.pop_bits(DIGITS as usize, len * 16)?;
+        let tops = server.pop_bits(1, len * self.layout.hot())?;
+        let masks = server.pop_mask_bits(PLANES, len)?;
+        let products = server.pop_bits(cases.products(), len)?;
+        let (covered, masks) = masks.cover(self.look_up(public.data(), &lookups, &tops))?;
+        let opened = server.open_covered(covered)?;
+        // Shares of the two cases' bits, one plane each.
+        let mut bits = BitTensor::zeros(2, len);
+        let party = if server.leads() { u64::MAX } else { 0 };
+        cases.add_shares(party, (&opened, &masks, 0), &products, (&mut bits, 0));
+        let bits = server.open_bits(bits)?;
+        let factors = server.pop_all::<V, 3>(self.out.shape)?;
+        Ok(self.value(&bits, &public, &factors))
+    }
 }
 
 #[cfg(test)]

@@ -1,120 +1,30 @@
 //! Opening: additive shares become a masked value.
 //!
-//! **Computes** m = x + λ mod 2^k, public to both servers, λ fresh. **Shapes** any. **Cost** one opening, shared by
-//! everything deferred to it; ⌈k·n/8⌉ bytes each way, 8·⌈n/64⌉ a plane for bits; no material (λ's shares come from the
-//! seeds). **Security** a server sees m, uniform for fresh λ. Exact. **Source** Beaver, CRYPTO'91; masked evaluation as
+//! **Computes** m = x + δ mod 2^k, public to both servers, the mask δ fresh. **Shapes** any. **Cost** one opening, shared by
+//! everything deferred to it; ⌈k·n/8⌉ bytes each way, 8·⌈n/64⌉ per plane for bits; no material (δ's shares come from the
+//! seeds). **Security** a server sees m, uniform for fresh δ. Exact. **Source** Beaver, CRYPTO'91; masked evaluation as
 //! in Ben-Efraim, Nielsen, Omri, Turbospeedz, ACNS'19.
-//! **Differs from the source** in that one opening also serves as lifting and comparison input.
+//! **Differs from the source** in that one opening also serves as input of extensions and comparisons.
+//!
+//! A server's online side is [`Server::defer`](crate::operation::Server::defer), its exchange, and
+//! [`Server::take`](crate::operation::Server::take).
 
-use super::{Role, Server};
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
-use crate::interpreters::stream::{Purpose, Stream};
-use crate::record::RingWord;
+use crate::material::word::RingWord;
+use crate::operation::OfflineRole;
 use crate::secret::Secret;
-use blindroute_ring::{Shape, Tensor, Word, pack};
 use std::sync::Arc;
 
-/// A server's share of the mask of one opening, in words. It is made by drawing it, has no `Clone`, and is spent by what
-/// it covers: so it serves one opening. The share of λ that products and selections go on with cannot cover anything.
-#[derive(Debug)]
-pub struct Mask<W: Word>(Arc<Secret<W>>);
-
-impl<W: Word> Mask<W> {
-    /// Draws a mask: what covers, and the share of λ.
-    pub(crate) fn draw(stream: &mut impl Stream, shape: Shape) -> (Self, Arc<Secret<W>>) {
-        let words = Arc::new(Secret::new(Tensor::new(shape, stream.draw(Purpose::Mask).words(shape.len()))));
-        (Self(Arc::clone(&words)), words)
-    }
-
-    pub(crate) fn shape(&self) -> Shape {
-        self.0.shape()
-    }
-
-    /// The mask's words, for tests of the masks.
-    #[cfg(test)]
-    pub(crate) fn words(&self) -> &Tensor<W> {
-        self.0.expose()
-    }
-
-    /// Appends share and mask to the message. What comes back is the same, and no secret: it is a summand under a mask
-    /// that nothing else has.
-    fn cover(self, mut share: Secret<W>, form: &Form, message: &mut Vec<u8>) -> Tensor<W> {
-        pack::pack_sum(share.expose_mut().data_mut(), self.0.expose().data(), form.bits, message);
-        share.into_inner().reshaped(form.shape)
-    }
-}
-
-/// As [`Mask`], in bits.
-#[derive(Debug)]
-pub struct MaskBits(BitTensor);
-
-impl MaskBits {
-    /// Draws a mask: what covers, and the share of λ.
-    pub(crate) fn draw(stream: &mut impl Stream, planes: usize, len: usize) -> (Self, BitTensor) {
-        let mut bits = BitTensor::zeros(planes, len);
-        stream.draw(Purpose::Mask).fill_words(bits.words_mut());
-        (Self(bits.clone()), bits)
-    }
-
-    pub(crate) fn planes(&self) -> usize {
-        self.0.planes()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The mask's bits, for tests of the masks.
-    #[cfg(test)]
-    pub(crate) fn bits(&self) -> &BitTensor {
-        &self.0
-    }
-
-    /// The bits under the mask, and the share of λ that is left.
-    ///
-    /// # Errors
-    /// If the sizes differ.
-    pub(crate) fn cover(self, mut bits: BitTensor) -> Result<(Covered, BitTensor), Error> {
-        bits.xor_assign(&self.0)?;
-        Ok((Covered(bits), self.0))
-    }
-}
-
-/// Bits under a mask that nothing else has: what may leave for the other server.
-#[derive(Debug)]
-pub struct Covered(BitTensor);
-
-impl Covered {
-    /// The bits, which are no secret.
-    pub(crate) fn into_inner(self) -> BitTensor {
-        self.0
-    }
-}
-
-pub(crate) fn offline<W: RingWord>(role: &mut impl Role, form: &Form) -> Result<Arc<Secret<W>>, Error> {
+/// The mask of one opening.
+pub(crate) fn offline<W: RingWord>(role: &mut impl OfflineRole, form: &Form) -> Result<Arc<Secret<W>>, Error> {
     role.mask(form.shape)
 }
 
-pub(crate) fn offline_bits(role: &mut impl Role, planes: usize, len: usize) -> Result<BitTensor, Error> {
-    role.mask_bits(planes, len)
-}
-
-/// This server's summand of m, also appended to the outgoing message.
-pub(crate) fn outgoing<W: RingWord>(
-    server: &mut impl Server,
-    share: Secret<W>,
-    form: &Form,
-    message: &mut Vec<u8>,
-) -> Result<Tensor<W>, Error> {
-    Ok(server.pop_mask::<W>(form.shape)?.cover(share, form, message))
-}
-
-/// m, from this server's summand and the other's.
-pub(crate) fn incoming<W: Word>(mut own: Tensor<W>, form: &Form, message: &[u8]) -> Tensor<W> {
-    pack::unpack_add(message, form.bits, own.data_mut());
-    own
+/// The mask of one opening of bits.
+pub(crate) fn offline_bits(role: &mut impl OfflineRole, planes: usize, len: usize) -> Result<Arc<BitTensor>, Error> {
+    role.mask_bits(planes, len).map(Arc::new)
 }
 
 /// Bytes each way.

@@ -11,9 +11,9 @@
 //! standard; shares of zero from a common seed as in Cramer, Damgård, Ishai, TCC'05. **Differs from the source** in
 //! nothing.
 
-use crate::Party;
 use crate::bits::BitTensor;
-use crate::record::RingWord;
+use crate::material::word::RingWord;
+use crate::party::Party;
 use crate::secret::Secret;
 use blindroute_ring::lanes::combine;
 use blindroute_ring::{Prg, Seed};

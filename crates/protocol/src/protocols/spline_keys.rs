@@ -1,143 +1,166 @@
 //! Piecewise polynomials of few elements over a wide range by function secret sharing, without an opening.
 //!
-//! **Computes** y = P_0(x′) + Σ_j [x ≥ knot j]·(P_j − P_{j−1})(x′) mod 2^b for x′ = x ≫ s, lifted to that ring without
-//! being opened again: x′ = M − Λ_u with Λ_u = A − u·T, u public (see [`extension`](super::extension)). A polynomial at
-//! M − Λ_u is a public combination of the powers of Λ_u, so shares of Λ_u^q and of d_j·Λ_u^q are enough, for both u:
-//! d_j is e_j = τ + (1 − 2τ)·\[c_j < r\] or 1 − e_j, as the public top bit says; the dealer shares Λ_u^q and τ·Λ_u^q, and
-//! keys whose payload is (1 − 2τ)·Λ_u^q. **One** key serves every knot. **Shapes** n elements masked mod 2^k, to shares.
+//! **Computes** y = P_0(x′) + Σ_j [x ≥ knot j]·(P_j − P_{j−1})(x′) mod 2^b for x′ = x ≫ s, extended to that ring without
+//! being opened again: x′ = M − Δ_u with Δ_u = A − u·T, u public (see [`extension`](super::extension)). A polynomial at
+//! M − Δ_u is a public combination of the powers of Δ_u, so shares of Δ_u^q and of d_j·Δ_u^q are enough, for both u:
+//! d_j is e_j = τ + (1 − 2τ)·\[c_j < r\] or 1 − e_j, as the public top bit says; the dealer shares Δ_u^q and τ·Δ_u^q, and
+//! keys whose payload is (1 − 2τ)·Δ_u^q. **One** key serves every knot. **Shapes** n elements masked mod 2^k, to shares.
 //! **Cost** no opening. Material for degree D and w window bits: keys of 16·(w − 2)·n + (w − 1)·(2D + 1)·⌈b·n/8⌉ bytes to
 //! each server, and (4D + 1)·⌈b·n/8⌉ to server 1. **Security** shares only; keys are computational, see
-//! [`point`](super::point). **Error** the comparison's resolution, the cut's unit, and the spline's. **Source** spline
+//! [`point`](super::point). **Error** the comparison's resolution, one unit of the truncation, and the spline's. **Source** spline
 //! evaluation of Boyle et al., EUROCRYPT'21, figure 15. **Differs from the source** in that the payload is the mask's
 //! powers, not the coefficients of all pieces (so it does not grow with the knots), and that it undoes the wrap of a
 //! narrow mask.
 
-use super::comparison::Comparison;
-use super::extension::Lift;
+use super::comparison::{self, Comparison};
+use super::extension::Extension;
 use super::piecewise::{alternating, power_of};
 use super::point::{chunks, mismatch, points, top_bit};
-use super::{Role, Server, words_len};
+use super::selection::choose;
+use super::words_len;
 use crate::error::Error;
 use crate::form::Form;
-use crate::record::{Keys, RingWord};
+use crate::material::record::Keys;
+use crate::material::word::RingWord;
+use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
-use crate::spline::{DEGREE, Spline, taylor};
+use crate::spline::{DEGREE, Function, taylor};
 use blindroute_ring::Tensor;
-use blindroute_ring::fss::{PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
+use std::cell::OnceCell;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
-fn shape(comparison: &Comparison, out: &Form) -> PayloadShape {
-    PayloadShape { depth: comparison.window() - 1, rings: vec![out.bits; 2 * DEGREE + 1] }
+/// A spline by keys, for [`Machine::spline_of`](crate::Machine::spline_of).
+pub(super) struct SplineByKeys<'a> {
+    /// With the knots.
+    pub(super) comparison: &'a Comparison,
+    pub(super) extension: Extension,
+    pub(super) function: &'a Function,
+    pub(super) form: Form,
+    pub(super) out: Form,
 }
 
-/// 1, Λ_0, …, Λ_0^D, Λ_1, …, Λ_1^D.
-fn powers<W: RingWord, V: RingWord>(mask: &Tensor<W>, lift: Lift) -> Vec<Secret<V>> {
-    let low = Secret::new(mask.map(|word| lift.low::<W, V>(word)));
-    let wrapped = mask.map(|word| lift.low::<W, V>(word).minus(lift.top::<W, V>(word).shift_left(lift.width())));
-    let wrapped = Secret::new(wrapped);
-    let of = |base: &Secret<V>, power| Secret::new(power_of(base.expose(), power));
-    let mut powers = vec![of(&low, 0)];
-    powers.extend((1..=DEGREE).map(|power| of(&low, power)));
-    powers.extend((1..=DEGREE).map(|power| of(&wrapped, power)));
-    powers
+impl SplineByKeys<'_> {
+    fn payload_shape(&self) -> PayloadShape {
+        PayloadShape { depth: self.comparison.window() - 1, rings: vec![self.out.bits; 2 * DEGREE + 1] }
+    }
+
+    /// 1, Δ_0, …, Δ_0^D, Δ_1, …, Δ_1^D.
+    fn powers<W: RingWord, V: RingWord>(&self, mask: &Tensor<W>) -> Vec<Secret<V>> {
+        let extension = self.extension;
+        let low = Secret::new(mask.map(|word| extension.low::<W, V>(word)));
+        let wrap = |word: W| extension.top::<W, V>(word).shift_left(extension.width());
+        let wrapped = Secret::new(mask.map(|word| extension.low::<W, V>(word).minus(wrap(word))));
+        let of = |base: &Secret<V>, power| Secret::new(power_of(base.expose(), power));
+        let mut powers = vec![of(&low, 0)];
+        powers.extend((1..=DEGREE).map(|power| of(&low, power)));
+        powers.extend((1..=DEGREE).map(|power| of(&wrapped, power)));
+        powers
+    }
 }
 
-pub(crate) fn offline<W: RingWord, V: RingWord>(
-    role: &mut impl Role,
-    mask: &Secret<W>,
-    comparison: &Comparison,
-    lift: Lift,
-    out: &Form,
-) -> Result<(), Error> {
-    let (words, bit) = (mask.expose().data(), top_bit(comparison));
-    // Servers never look at them: only the dealer's closures below do.
-    let powers = std::cell::OnceCell::new();
-    let power = |index: usize| powers.get_or_init(|| self::powers::<W, V>(mask.expose(), lift))[index].expose();
-    let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
-    for index in 1..=2 * DEGREE {
-        let shared = role.correlated(out.shape, out.bits, || power(index).clone())?;
-        role.hand(&shared)?;
+impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for SplineByKeys<'_> {
+    fn clear(&self, _weights: &[Tensor<f32>], x: Arc<Tensor<f32>>) -> Result<Tensor<f32>, Error> {
+        Ok(x.map(|x| self.function.exact(f64::from(x)) as f32))
     }
-    for index in 0..=2 * DEGREE {
-        let shared = role.correlated(out.shape, out.bits, || tau().expose().zip(power(index), V::times))?;
-        role.hand(&shared)?;
-    }
-    let shape = shape(comparison, out);
-    for (start, count) in chunks(words.len()) {
-        let range = start..start + count;
-        role.keys(count, shape.byte_len(count), |hash_key, roots, bytes| {
-            let words = &words[range.clone()];
-            let secret = zeroize::Zeroizing::new(points(words, 0, comparison));
-            let signed = |index: usize| {
-                let signs = words.iter().map(|word| V::from_i64(1 - 2 * word.bit(bit) as i64));
-                let powers = power(index).data()[range.clone()].iter();
-                zeroize::Zeroizing::new(signs.zip(powers).map(|(sign, &x)| sign.times(x)).collect::<Vec<V>>())
-            };
-            let payload: Vec<_> = (0..=2 * DEGREE).map(signed).collect();
-            let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
-            PayloadKeys::deal(hash_key, shape.clone(), roots, &secret, &payload).to_bytes(bytes);
-        })?;
-    }
-    Ok(())
-}
 
-pub(crate) fn online<W: RingWord, V: RingWord>(
-    server: &mut impl Server,
-    public: &Tensor<W>,
-    comparison: &Comparison,
-    (lift, fraction): (Lift, u32),
-    spline: &Spline,
-    out: &Form,
-) -> Result<Secret<V>, Error> {
-    let mut pop = |count: usize| (0..count).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>();
-    let (powers, with_top) = (pop(2 * DEGREE)?, pop(2 * DEGREE + 1)?);
-    let (party, one) = (usize::from(!server.leads()), V::from_i64(i64::from(server.leads())));
-    let (base, differences) = spline.ring_pieces::<V>(fraction, out.fraction);
-    let (shape, bit) = (shape(comparison, out), top_bit(comparison));
-    // Which words of the payload are Λ_u^0, …, Λ_u^D.
-    let cases: [Vec<usize>; 2] = [(0..=DEGREE).collect(), [0].into_iter().chain(DEGREE + 1..=2 * DEGREE).collect()];
-    let share = |parts: &[Arc<Secret<V>>], part: usize, index: usize| parts[part].expose().data()[index];
-    let mut words = Secret::new(Tensor::zeros(out.shape));
-    for (start, count) in chunks(public.data().len()) {
-        let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
-        let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
-        let public = &public.data()[start..start + count];
-        let lifted: Vec<(V, usize)> = public
-            .iter()
-            .map(|&m| lift.public::<W, V>(m))
-            .map(|(value, wraps)| (value, wraps.low_u64() as usize))
-            .collect();
-        let power = |index: usize, q: usize| match cases[lifted[index].1][q] {
-            0 => one,
-            word => share(&powers, word - 1, start + index),
-        };
-        let words = &mut words.expose_mut().data_mut()[start..start + count];
-        for (index, (word, &(value, _))) in words.iter_mut().zip(&lifted).enumerate() {
-            *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
+    fn fixed(&self, ranges: &mut Ranges, x: Arc<Tensor<i128>>) -> Result<Tensor<i128>, Error> {
+        comparison::fixed(ranges, &x, self.comparison)?;
+        ranges.check_extension("extended argument", &x, &self.form)?;
+        // The argument is not opened, so it need not fit the ring: polynomials are exact modulo it.
+        let truncated = ranges.truncate(&x, self.extension.shift());
+        let fraction = self.form.fraction - self.extension.shift();
+        Ok(truncated.map(|x| self.function.spline().raw_at(x, fraction, self.out.fraction)))
+    }
+
+    fn cost(&self, meter: &mut CostMeter) {
+        let (len, shape) = (self.out.shape.len(), self.payload_shape());
+        let keys: usize = chunks(len).map(|(_, count)| shape.byte_len(count)).sum();
+        meter.material((4 * DEGREE + 1) * words_len(len, self.out.bits) + 2 * keys);
+    }
+
+    fn offline<P: OfflineRole>(&self, role: &mut P, mask: Arc<Secret<W>>) -> Result<(), Error> {
+        let (comparison, out) = (self.comparison, &self.out);
+        let (words, bit) = (mask.expose().data(), top_bit(comparison));
+        // Servers never look at them: only the dealer's closures below do.
+        let powers = OnceCell::new();
+        let power = |index: usize| powers.get_or_init(|| self.powers::<W, V>(mask.expose()))[index].expose();
+        let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
+        for index in 1..=2 * DEGREE {
+            let shared = role.correlated(out.shape, out.bits, || power(index).clone())?;
+            role.hand(&shared)?;
         }
-        let lists: Vec<_> = comparison.thresholds.iter().map(|&t| points(public, t, comparison)).collect();
-        let less = keys.evaluate(&hash_key, party, &roots, &lists, [&cases[0], &cases[1]], |index| lifted[index].1);
-        let less = zeroize::Zeroizing::new(less);
-        for ((&threshold, difference), less) in comparison.thresholds.iter().zip(&differences).zip(less.iter()) {
-            let shift = W::from_i64(threshold);
-            for (index, word) in words.iter_mut().enumerate() {
-                let (value, case) = lifted[index];
-                let flips = public[index].minus(shift).bit(bit);
-                let below = |q: usize| {
-                    let e = share(&with_top, cases[case][q], start + index).plus(less[q][index]);
-                    super::selection::choose(flips, e, power(index, q).minus(e))
+        for index in 0..=2 * DEGREE {
+            let shared = role.correlated(out.shape, out.bits, || tau().expose().zip(power(index), V::times))?;
+            role.hand(&shared)?;
+        }
+        let shape = self.payload_shape();
+        for (start, count) in chunks(words.len()) {
+            let range = start..start + count;
+            role.keys(count, shape.byte_len(count), |hash_key, roots, bytes| {
+                let words = &words[range.clone()];
+                let secret = Zeroizing::new(points(words, 0, comparison));
+                let signed = |index: usize| {
+                    let signs = words.iter().map(|word| V::from_i64(1 - 2 * word.bit(bit) as i64));
+                    let powers = power(index).data()[range.clone()].iter();
+                    Zeroizing::new(signs.zip(powers).map(|(sign, &x)| sign.times(x)).collect::<Vec<V>>())
                 };
-                *word = word.plus(alternating(&taylor(difference, value), std::array::from_fn(below)));
+                let payload: Vec<_> = (0..=2 * DEGREE).map(signed).collect();
+                let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
+                PayloadKeys::deal(hash_key, shape.clone(), roots, &secret, &payload).to_bytes(bytes);
+            })?;
+        }
+        Ok(())
+    }
+
+    fn online<S: Server>(&self, server: &mut S, public: Arc<Tensor<W>>) -> Result<Secret<V>, Error> {
+        let (comparison, extension, out) = (self.comparison, self.extension, &self.out);
+        let spline = self.function.spline();
+        let fraction = self.form.fraction - extension.shift();
+        let mut pop = |count: usize| (0..count).map(|_| server.pop::<V>(out.shape)).collect::<Result<Vec<_>, _>>();
+        let (powers, with_top) = (pop(2 * DEGREE)?, pop(2 * DEGREE + 1)?);
+        let (party, one) = (usize::from(!server.leads()), V::from_i64(i64::from(server.leads())));
+        let (base, differences) = spline.ring_pieces::<V>(fraction, out.fraction);
+        let (shape, bit) = (self.payload_shape(), top_bit(comparison));
+        // Which words of the payload are Δ_u^0, …, Δ_u^D.
+        let cases: [Vec<usize>; 2] = [(0..=DEGREE).collect(), [0].into_iter().chain(DEGREE + 1..=2 * DEGREE).collect()];
+        let share = |parts: &[Arc<Secret<V>>], part: usize, index: usize| parts[part].expose().data()[index];
+        let mut words = Secret::new(Tensor::zeros(out.shape));
+        for (start, count) in chunks(public.data().len()) {
+            let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
+            let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
+            let public = &public.data()[start..start + count];
+            let extended: Vec<(V, usize)> = public
+                .iter()
+                .map(|&m| extension.public::<W, V>(m))
+                .map(|(value, wraps)| (value, wraps.low_u64() as usize))
+                .collect();
+            let power = |index: usize, q: usize| match cases[extended[index].1][q] {
+                0 => one,
+                word => share(&powers, word - 1, start + index),
+            };
+            let words = &mut words.expose_mut().data_mut()[start..start + count];
+            for (index, (word, &(value, _))) in words.iter_mut().zip(&extended).enumerate() {
+                *word = alternating(&taylor(&base, value), std::array::from_fn(|q| power(index, q)));
+            }
+            let lists: Vec<_> = comparison.thresholds.iter().map(|&t| points(public, t, comparison)).collect();
+            let wanted = PayloadCases { words: [&cases[0], &cases[1]], of: |index: usize| extended[index].1 };
+            let less = keys.evaluate(&hash_key, party, &roots, &lists, &wanted);
+            let less = Zeroizing::new(less);
+            for ((&threshold, difference), less) in comparison.thresholds.iter().zip(&differences).zip(less.iter()) {
+                let shift = W::from_i64(threshold);
+                for (index, word) in words.iter_mut().enumerate() {
+                    let (value, case) = extended[index];
+                    let flips = public[index].minus(shift).bit(bit);
+                    let below = |q: usize| {
+                        let e = share(&with_top, cases[case][q], start + index).plus(less[q][index]);
+                        choose(flips, e, power(index, q).minus(e))
+                    };
+                    *word = word.plus(alternating(&taylor(difference, value), std::array::from_fn(below)));
+                }
             }
         }
+        Ok(words)
     }
-    Ok(words)
-}
-
-/// Material bytes, both servers' together.
-pub(crate) fn cost(comparison: &Comparison, out: &Form) -> usize {
-    let len = out.shape.len();
-    let shape = shape(comparison, out);
-    let keys: usize = chunks(len).map(|(_, count)| shape.byte_len(count)).sum();
-    (4 * DEGREE + 1) * words_len(len, out.bits) + 2 * keys
 }

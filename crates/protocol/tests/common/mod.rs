@@ -159,14 +159,14 @@ impl Body for Everything {
         machine.reveal(dot, "a test")?;
         let product = machine.product(&x, &y)?.add(&machine.square_sum::<u64, u64>(&x, 0, 60)?)?;
         machine.reveal(product, "a test")?;
-        let cut = machine.share_of(&x)?;
-        let cut = machine.truncate_reduce(cut, 6)?;
-        let cut = machine.open(cut)?;
-        let one = machine.constants(cut.form().with_shape(Shape::row(1)), &[1.0])?;
-        let cut = machine.share_of(&cut.add(&one)?)?;
-        machine.reveal(cut, "a test")?;
-        let lifted = machine.extend::<u64, u128>(&x, 6, 88)?;
-        machine.reveal(lifted, "a test")?;
+        let truncated = machine.share_of(&x)?;
+        let truncated = machine.truncate_reduce(truncated, 6)?;
+        let truncated = machine.open(truncated)?;
+        let one = machine.constants(truncated.form().with_shape(Shape::row(1)), &[1.0])?;
+        let truncated = machine.share_of(&truncated.add(&one)?)?;
+        machine.reveal(truncated, "a test")?;
+        let extended = machine.extend::<u64, u128>(&x, 6, 88)?;
+        machine.reveal(extended, "a test")?;
         let bits = machine.compare(&x, &Comparison::of_many(vec![0], 8, 3))?;
         let kept = machine.select(&bits, &x)?;
         machine.reveal(kept, "a test")?;
@@ -180,7 +180,7 @@ impl Body for Everything {
         let odd = machine.open_bits(odd)?;
         let odd = machine.bits_to_share::<u32>(&odd, 5)?;
         machine.reveal(odd, "a test")?;
-        lifted_and_narrow(machine, &bits, &x, &narrow)?;
+        extended_and_narrow(machine, &bits, &x, &narrow)?;
         let small = machine.share_of(&x)?;
         let small = machine.truncate_reduce(small, 2)?;
         let small = machine.open(small)?.narrowed(50);
@@ -193,8 +193,8 @@ impl Body for Everything {
     }
 }
 
-/// What lifts masked values on the way, and what is in words of 32 bits.
-fn lifted_and_narrow<I: Interpreter>(
+/// What extends masked values on the way, and what is in words of 32 bits.
+fn extended_and_narrow<I: Interpreter>(
     machine: &mut Machine<I>,
     bits: &MaskedBits<I>,
     x: &Masked<I, u64>,

@@ -1,11 +1,11 @@
 //! Gates: what they cost follows from the operations that they are made of.
 
 use super::{
-    SIZES, check, comparison, cost, exponential, lift, lifted_product, opened, planes, select_extended, square_sum,
-    words,
+    SIZES, check, comparison, cost, exponential, extended_product, extension_cost, opened, planes, select_extended,
+    square_sum, words,
 };
 use crate::common::{Gate, body, gate};
-use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
+use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{Comparison, Form, Shape, WeightId, WeightKind, WeightSpec};
 
 /// (D − 1) + J(D + 1) tensors.
@@ -17,7 +17,7 @@ fn piecewise(n: usize, bits: usize, degree: usize, knots: usize) -> usize {
 const TARGETS: [Target; 3] =
     [Target { bits: 28, fraction: 4 }, Target { bits: 32, fraction: 9 }, Target { bits: 44, fraction: 10 }];
 
-body!(Relu { window: Window, target: Target }, |this, machine| {
+body!(Relu { window: SignWindow, target: Target }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
     if this.target.bits <= 32 {
@@ -74,9 +74,9 @@ fn activations() {
         for target in TARGETS {
             let (ring, fraction) = (target.bits as usize, target.fraction as usize);
             for (bits, point, window) in [
-                (28, 18, Window { range: 8, digits: 3 }),
-                (32, 21, Window { range: 7, digits: 3 }),
-                (52, 12, Window { range: 8, digits: 5 }),
+                (28, 18, SignWindow { range: 8, digits: 3 }),
+                (32, 21, SignWindow { range: 7, digits: 3 }),
+                (52, 12, SignWindow { range: 8, digits: 5 }),
             ] {
                 let (sent, material) = comparison(n, 1, window.digits as usize, 4);
                 let program = gate(Relu { window, target }, vec![Form::new(shape, bits as u32, point as u32)]);
@@ -85,12 +85,12 @@ fn activations() {
             }
             for (bits, point) in [(32, 21), (50, 10)] {
                 let (sent, material) = comparison(n, 9, 4, 4);
-                // The copy of eight fraction bits in 29, its parabolas' value cut to the target's of 28, and that lifted, as
+                // The copy of eight fraction bits in 29, its parabolas' value truncated to the target's of 28, and that extended, as
                 // is the positive part.
                 let sent = words(n, bits) + sent + words(n, 29) + words(n, 29 - (28 - fraction));
-                let copy = lift(n, bits - (point - 8), 29);
+                let copy = extension_cost(n, bits - (point - 8), 29);
                 let positive = select_extended(n, bits - (point - fraction), ring);
-                let value = piecewise(n, 29, 2, 9) + lift(n, 29 - (28 - fraction), ring);
+                let value = piecewise(n, 29, 2, 9) + extension_cost(n, 29 - (28 - fraction), ring);
                 let material = material + copy + value + positive;
                 let program = gate(Gelu { target }, vec![Form::new(shape, bits as u32, point as u32)]);
                 check(&program, cost(4, sent, material));
@@ -115,7 +115,7 @@ fn maximum_and_softmax() {
                 // The power has forty fraction bits.
                 let width = 42 - (40 - target.fraction as usize);
                 let sent = words(n, bits) + compared + sent + words(n, width);
-                let material = material + power + lift(n, width, target.bits as usize);
+                let material = material + power + extension_cost(n, width, target.bits as usize);
                 check(&gate(Softmax { target }, vec![form]), cost(1 + openings + 3, sent, material));
             }
         }
@@ -133,16 +133,16 @@ body!(Wider { offset: Option<f64> }, |this, machine| {
 });
 
 /// Bytes each way and material of a wide function with so many knots, of n elements whose copy has `width` bits: the
-/// copy, two digits' lookups and their comparison a knot, and the cubics.
+/// copy, two digits' lookups and their comparison per knot, and the cubics.
 fn wide(n: usize, width: usize, knots: usize) -> (usize, usize) {
     let digits = 2 * planes(1, n << 10) + planes(1, n) + knots * planes(1, n);
-    (words(n, 104) + planes(4 * knots, n), lift(n, width, 104) + digits + (2 + 4 * knots) * words(n, 104))
+    (words(n, 104) + planes(4 * knots, n), extension_cost(n, width, 104) + digits + (2 + 4 * knots) * words(n, 104))
 }
 
-/// Bytes each way and material of scaling n elements cut to `width` bits by `few` factors of `factor` bits, with `cut`
-/// bits of the product cut for a ring of `ring` bits.
-fn scaling((n, width): (usize, usize), (few, factor): (usize, usize), cut: usize, ring: usize) -> (usize, usize) {
-    (words(few, factor) + words(n, ring), lifted_product((n, width), (few, factor), ring + cut))
+/// Bytes each way and material of scaling n elements truncated to `width` bits by `few` factors of `factor` bits, with `shift`
+/// bits of the product dropped for a ring of `ring` bits.
+fn scaling((n, width): (usize, usize), (few, factor): (usize, usize), shift: usize, ring: usize) -> (usize, usize) {
+    (words(few, factor) + words(n, ring), extended_product((n, width), (few, factor), ring + shift))
 }
 
 body!(LayerNorm { target: Target, wide: bool }, |this, machine| {
@@ -190,8 +190,8 @@ fn squares() {
     for n in SIZES {
         let form = Form::new(Shape::matrix(1, n), 20, 9);
         for target in TARGETS {
-            let (ring, cut) = (target.bits as usize, 18 - target.fraction as usize);
-            let material = square_sum(n, n, 20, ring + cut);
+            let (ring, shift) = (target.bits as usize, 18 - target.fraction as usize);
+            let material = square_sum(n, n, 20, ring + shift);
             check(&gate(Square { target }, vec![form]), cost(2, words(n, 20) + words(n, ring), material));
         }
     }
@@ -212,8 +212,8 @@ fn normalising() {
             let squares = square_sum(n, rows, width - 4, 36);
             let (root_sent, root) = wide(rows, 36 - 8, 12);
             // Twelve fraction bits of the rows, seventeen of the factor's 94.
-            let cut = 12 + 17 - target.fraction as usize;
-            let (scaled_sent, scaled) = scaling((n, width), (rows, 104 - (94 - 17)), cut, target.bits as usize);
+            let shift = 12 + 17 - target.fraction as usize;
+            let (scaled_sent, scaled) = scaling((n, width), (rows, 104 - (94 - 17)), shift, target.bits as usize);
             let sent = words(n, width) + words(rows, 36) + root_sent + scaled_sent;
             check(&gate(LayerNorm { target, wide: is_wide }, vec![form]), cost(6, sent, squares + root + scaled));
         }

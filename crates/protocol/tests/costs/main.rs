@@ -6,8 +6,8 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod extensions;
 mod gates;
-mod lifting;
 mod operations;
 
 use blindroute_protocol::{Cost, Tensor};
@@ -51,23 +51,23 @@ fn opened(n: usize, bits: &[usize]) -> usize {
     bits.iter().map(|&bits| words(n, bits)).sum()
 }
 
-/// Of the extension's header: a value cut to `width` bits and lifted to a ring, for n elements.
-fn lift(n: usize, width: usize, ring: usize) -> usize {
+/// Of the extension's header: a value truncated to `width` bits and extended to a ring, for n elements.
+fn extension_cost(n: usize, width: usize, ring: usize) -> usize {
     words(n, ring) + words(n, ring.saturating_sub(width))
 }
 
-/// Of the extension's header: n elements cut to e bits times n′ cut to e′ bits.
-fn lifted_product((n, e): (usize, usize), (few, other): (usize, usize), ring: usize) -> usize {
+/// Of the extension's header: n elements truncated to e bits times n′ truncated to e′ bits.
+fn extended_product((n, e): (usize, usize), (few, other): (usize, usize), ring: usize) -> usize {
     let part = |less: usize| words(n, ring.saturating_sub(less));
-    lift(n, e, ring) + lift(few, other, ring) + part(0) + part(e) + part(other) + part(e + other)
+    extension_cost(n, e, ring) + extension_cost(few, other, ring) + part(0) + part(e) + part(other) + part(e + other)
 }
 
-/// Of the extension's header: sums of squares of rows, n elements cut to e bits.
+/// Of the extension's header: sums of squares of rows, n elements truncated to e bits.
 fn square_sum(n: usize, rows: usize, e: usize, ring: usize) -> usize {
-    lift(n, e, ring) + words(rows, ring) + words(n, ring.saturating_sub(e + 1))
+    extension_cost(n, e, ring) + words(rows, ring) + words(n, ring.saturating_sub(e + 1))
 }
 
-/// Of the selection's header: n elements cut to e bits.
+/// Of the selection's header: n elements truncated to e bits.
 fn select_extended(n: usize, e: usize, ring: usize) -> usize {
     3 * words(n, ring) + 2 * words(n, ring.saturating_sub(e))
 }

@@ -1,52 +1,52 @@
 //! Cutting and extension, at every width and shift.
 
-use super::{Operand, cuts, lifted_values, uniform};
+use super::{Operand, extended_values, truncations, uniform};
 use crate::common::{big, body, gate, integers, wrapped};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, RingWord, Shape};
 
-fn cut_all<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, operand: Operand) -> Result<(), Error> {
+fn truncate_all<I: Interpreter, W: RingWord>(machine: &mut Machine<I>, operand: Operand) -> Result<(), Error> {
     let x = operand.open::<I, W>(machine, 0)?;
-    let cut = machine.share_of(&x)?;
-    let cut = machine.truncate_reduce(cut, operand.cut)?;
-    machine.reveal(cut, "a test")?;
+    let truncated = machine.share_of(&x)?;
+    let truncated = machine.truncate_reduce(truncated, operand.shift)?;
+    machine.reveal(truncated, "a test")?;
     for ring in RINGS[0] {
-        let lifted = machine.extend::<W, u32>(&x, operand.cut, ring)?;
-        machine.reveal(lifted, "a test")?;
+        let extended = machine.extend::<W, u32>(&x, operand.shift, ring)?;
+        machine.reveal(extended, "a test")?;
     }
     for ring in RINGS[1] {
-        let lifted = machine.extend::<W, u64>(&x, operand.cut, ring)?;
-        machine.reveal(lifted, "a test")?;
+        let extended = machine.extend::<W, u64>(&x, operand.shift, ring)?;
+        machine.reveal(extended, "a test")?;
     }
     for ring in RINGS[2] {
-        let lifted = machine.extend::<W, u128>(&x, operand.cut, ring)?;
-        machine.reveal(lifted, "a test")?;
+        let extended = machine.extend::<W, u128>(&x, operand.shift, ring)?;
+        machine.reveal(extended, "a test")?;
     }
     Ok(())
 }
 
-/// The rings that values are lifted to in each word, narrower ones than the value's own among them.
+/// The rings that values are extended to in each word, narrower ones than the value's own among them.
 const RINGS: [[u32; 2]; 3] = [[19, 32], [33, 64], [101, 128]];
 
-body!(Cut { operand: Operand }, |this, machine| {
+body!(Truncate { operand: Operand }, |this, machine| {
     match this.operand.word {
-        32 => cut_all::<I, u32>(machine, this.operand),
-        64 => cut_all::<I, u64>(machine, this.operand),
-        _ => cut_all::<I, u128>(machine, this.operand),
+        32 => truncate_all::<I, u32>(machine, this.operand),
+        64 => truncate_all::<I, u64>(machine, this.operand),
+        _ => truncate_all::<I, u128>(machine, this.operand),
     }
 });
 
 fn check(operand: Operand, values: &[i128]) {
     let (forms, inputs) = operand.share(values, Shape::row(values.len()));
-    let seed = u64::from(operand.bits * 64 + operand.cut);
-    let found = integers(seed, &gate(Cut { operand }, forms), &[], &inputs);
-    let rings = [operand.bits - operand.cut].into_iter().chain(RINGS.concat());
+    let seed = u64::from(operand.bits * 64 + operand.shift);
+    let found = integers(seed, &gate(Truncate { operand }, forms), &[], &inputs);
+    let rings = [operand.bits - operand.shift].into_iter().chain(RINGS.concat());
     for (ring, output) in rings.zip(&found) {
         for (&x, &y) in values.iter().zip(output) {
-            let allowed = cuts(x, operand.cut);
+            let allowed = truncations(x, operand.shift);
             assert!(
-                allowed.iter().any(|&cut| wrapped(cut, ring) == y),
+                allowed.iter().any(|&x| wrapped(x, ring) == y),
                 "{x} >> {} gave {y} in {ring} bits: {operand:?}",
-                operand.cut
+                operand.shift
             );
         }
     }
@@ -55,14 +55,14 @@ fn check(operand: Operand, values: &[i128]) {
 #[test]
 fn cutting_and_extension_at_every_width_and_shift() {
     for bits in (5..=64u32).chain([65, 80, 104]) {
-        let values = lifted_values(u64::from(bits), bits, 32);
+        let values = extended_values(u64::from(bits), bits, 32);
         // Every shift leaves three bits at least. Of the widest rings the shifts near the words' ends are enough.
         let shifts = (0..bits - 2).filter(|&shift| bits <= 64 || shift % 16 < 2 || shift + 4 > bits);
         for shift in shifts {
             for word in [32, 64, 128] {
                 // The next wider word too, and 128 bits where nothing else holds the ring.
                 if bits <= word && (word < 128 || bits > 64) {
-                    check(Operand { word, bits, cut: shift }, &values);
+                    check(Operand { word, bits, shift }, &values);
                 }
             }
         }
@@ -72,8 +72,8 @@ fn cutting_and_extension_at_every_width_and_shift() {
 body!(Whole {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let shift = x.form().fraction;
-    let cut = machine.truncate_reduce(x, shift)?;
-    machine.reveal(cut, "a test")
+    let truncated = machine.truncate_reduce(x, shift)?;
+    machine.reveal(truncated, "a test")
 });
 
 #[test]
@@ -94,7 +94,7 @@ fn cutting_uses_the_whole_ring_but_for_one_unit() {
         );
         let found = integers(u64::from(shift), &gate(Whole {}, vec![form]), &[], &[input]);
         for (&x, y) in wide.iter().zip(&found[0]) {
-            assert!(cuts(x, shift).contains(y), "{x} >> {shift} gave {y} in {bits} bits");
+            assert!(truncations(x, shift).contains(y), "{x} >> {shift} gave {y} in {bits} bits");
         }
     }
 }
@@ -106,7 +106,7 @@ fn cutting_and_extension_are_unbiased() {
     {
         let values = vec![x; COUNT];
         let (forms, inputs) = big(&values, Form::new(Shape::row(COUNT), bits, shift));
-        let program = gate(Cut { operand: Operand { word: 64, bits, cut: shift } }, forms);
+        let program = gate(Truncate { operand: Operand { word: 64, bits, shift } }, forms);
         let unit = (1i128 << shift) as f64;
         let part = (x & ((1 << shift) - 1)) as f64 / unit;
         let mut sums = [0.0; 7];

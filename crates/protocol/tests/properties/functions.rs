@@ -2,13 +2,13 @@
 
 use super::uniform;
 use crate::common::{body, gate, run};
-use blindroute_protocol::gates::{self, Target, Wide, Window};
+use blindroute_protocol::gates::{self, SignWindow, Target, Wide};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, RingWord, Shape, Tensor};
 use blindroute_testkit::generator;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Relu(Window),
+    Relu(SignWindow),
     Gelu,
 }
 
@@ -66,10 +66,10 @@ fn activations(seed: u64, body: Activate, form: (u32, u32), values: &[f32]) -> V
 fn relu_is_the_positive_part_in_every_word() {
     // Scores of attention, pre-activations, and wider ones: ring, fraction, window, target fraction.
     let cases = [
-        (28, 18, Window { range: 8, digits: 3 }, 4),
-        (32, 21, Window { range: 7, digits: 3 }, 9),
-        (32, 12, Window { range: 8, digits: 5 }, 12),
-        (20, 4, Window { range: 12, digits: 4 }, 0),
+        (28, 18, SignWindow { range: 8, digits: 3 }, 4),
+        (32, 21, SignWindow { range: 7, digits: 3 }, 9),
+        (32, 12, SignWindow { range: 8, digits: 5 }, 12),
+        (20, 4, SignWindow { range: 12, digits: 4 }, 0),
     ];
     for (words, target_bits) in WORDS.into_iter().zip([28, 40, 32, 52]) {
         for (bits, fraction, window, target_fraction) in cases {
@@ -81,7 +81,7 @@ fn relu_is_the_positive_part_in_every_word() {
             let unit = 2f64.powi(-(target_fraction as i32));
             for (&x, &y) in values.iter().zip(&found) {
                 let x = f64::from(x);
-                // Cut to the target: exact where nothing is cut off, else less than one unit off.
+                // Truncated to the target: exact where nothing is dropped, else less than one unit off.
                 let kept = if (x / unit).fract() == 0.0 { y == x } else { (y - x).abs() < unit };
                 let right = if x >= resolution {
                     kept
@@ -109,11 +109,11 @@ fn gelu_keeps_its_bound_over_its_whole_range() {
                 let values = arguments(u64::from(bits), 7, 2f64.powi(-8), fraction, &marks);
                 let found = activations(1, Activate { kind: Kind::Gelu, words, target }, (bits, fraction), &values);
                 let unit = 2f64.powi(-(target_fraction as i32));
-                // The spline's error, that of the cut argument times the greatest slope, and the last place of both parts.
-                let cut = if fraction > 8 { 0.5 * 2f64.powi(-8) } else { 0.0 };
+                // The spline's error, that of the truncated argument times the greatest slope, and the last place of both parts.
+                let truncation = if fraction > 8 { 0.5 * 2f64.powi(-8) } else { 0.0 };
                 for (&x, &y) in values.iter().zip(&found) {
                     let error = (y - exact(f64::from(x))).abs();
-                    assert!(error <= 1e-3 + cut + 2.0 * unit, "GELU of {x} gave {y}, off by {error}");
+                    assert!(error <= 1e-3 + truncation + 2.0 * unit, "GELU of {x} gave {y}, off by {error}");
                     worst = worst.max(error - 2.0 * unit);
                 }
             }
@@ -183,7 +183,7 @@ fn reciprocal(offset: f64, low: i32, high: i32, word: u32) -> WideFunction {
 
 #[test]
 fn reciprocals_keep_their_bounds() {
-    // 2ReLU's row sums, and softmax's, of one token at least: a quarter, cut and rounded.
+    // 2ReLU's row sums, and softmax's, of one token at least: a quarter, truncated and rounded.
     for (word, bits) in [(32, 28), (64, 40)] {
         let (above, below) = wide_errors(reciprocal(0.01, -3, 13, word), (bits, 12), -3, 0.0);
         assert!(above < 4e-3 && below < 7e-2, "{above} {below}");

@@ -8,9 +8,9 @@ mod common;
 
 mod batches;
 mod comparisons;
+mod extended;
 mod extension;
 mod functions;
-mod lifted;
 mod powers;
 mod products;
 mod scaling;
@@ -37,8 +37,8 @@ fn integer_tensor(seed: u64, shape: Shape, bound: i128) -> Tensor<f32> {
     Tensor::new(shape, uniform(seed, shape.len(), bound).into_iter().map(|x| x as f32).collect())
 }
 
-/// What a value that is lifted may be: the ends of the range |x| < 2^(bits − 2), and `count` in all.
-fn lifted_values(seed: u64, bits: u32, count: usize) -> Vec<i128> {
+/// What a value that is extended may be: the ends of the range |x| < 2^(bits − 2), and `count` in all.
+fn extended_values(seed: u64, bits: u32, count: usize) -> Vec<i128> {
     let end = 1i128 << (bits - 2);
     let mut values = vec![end - 1, -end, 1 - end, end - 2, 0, 1, -1, end / 2, -end / 2];
     values.extend(uniform(seed, count.saturating_sub(values.len()), end));
@@ -46,8 +46,8 @@ fn lifted_values(seed: u64, bits: u32, count: usize) -> Vec<i128> {
     values
 }
 
-/// x ≫ shift, and how often one more: exactly where nothing is cut off.
-fn cuts(x: i128, shift: u32) -> Vec<i128> {
+/// x ≫ shift, and how often one more: exactly where nothing is dropped.
+fn truncations(x: i128, shift: u32) -> Vec<i128> {
     let floor = x >> shift;
     if floor << shift == x { vec![floor] } else { vec![floor, floor + 1] }
 }
@@ -57,7 +57,7 @@ fn cuts(x: i128, shift: u32) -> Vec<i128> {
 struct Operand {
     word: u32,
     bits: u32,
-    cut: u32,
+    shift: u32,
 }
 
 /// Low bits of an operand in words of 128 bits that arrive apart: inputs have at most 64.
@@ -72,9 +72,9 @@ impl Operand {
     /// Integers as inputs; [`Operand::open`] puts them together.
     fn share(self, values: &[i128], shape: Shape) -> (Vec<Form>, Vec<Tensor<f32>>) {
         if self.word < 128 {
-            return big(values, Form::new(shape, self.bits, self.cut));
+            return big(values, Form::new(shape, self.bits, self.shift));
         }
-        let form = Form::new(shape, 64, self.cut);
+        let form = Form::new(shape, 64, self.shift);
         let high: Vec<i128> = values.iter().map(|x| x >> LOW).collect();
         let low: Vec<i128> = values.iter().map(|x| x & ((1 << LOW) - 1)).collect();
         let ((mut forms, mut inputs), (more, low)) = (big(&high, form), big(&low, form));

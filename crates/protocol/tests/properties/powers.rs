@@ -35,17 +35,17 @@ fn power(steps: i128) -> f64 {
 }
 
 /// Runs the integers `values` of `fraction` bits in `bits` bits, and returns the worst absolute error to the power of
-/// the exponent cut one way or the other.
+/// the exponent truncated one way or the other.
 fn worst_error(seed: u64, word: u32, bits: u32, fraction: u32, values: &[i128]) -> f64 {
     let (forms, inputs) = big(values, Form::new(Shape::row(values.len()), bits, fraction));
     let found = integers(seed, &gate(Powers { word }, forms), &[], &inputs);
-    let cut = fraction - STEP_FRACTION;
+    let shift = fraction - STEP_FRACTION;
     let mut worst = 0f64;
     for output in &found {
         for (&x, &y) in values.iter().zip(output) {
             let y = y as f64 / 2f64.powi(FRACTION as i32);
             let error = |steps: i128| (y - power(steps)).abs();
-            let (floor, exact) = (x >> cut, x & ((1 << cut) - 1) == 0);
+            let (floor, exact) = (x >> shift, x & ((1 << shift) - 1) == 0);
             let error = if exact { error(floor) } else { error(floor).min(error(floor + 1)) };
             assert!(y >= 0.0, "2^{x} is {y}");
             worst = worst.max(error);
@@ -60,9 +60,9 @@ fn every_power_is_within_its_bound_in_every_form() {
     for fraction in [8u32, 9, 12, 18, 26] {
         for top in 1..=6u32 {
             let bits = fraction - STEP_FRACTION + 12 + top;
-            let cut = fraction - STEP_FRACTION;
-            let (end, step) = (1i128 << bits, 1i128 << cut);
-            // Needs x ≤ −1/256: between that and zero the cut may reach zero.
+            let shift = fraction - STEP_FRACTION;
+            let (end, step) = (1i128 << bits, 1i128 << shift);
+            // Needs x ≤ −1/256: between that and zero truncation may reach zero.
             let mut values: Vec<i128> = (1..=40).map(|steps| -steps * step).collect();
             values.extend([-end, 1 - end, -end / 2, -end / 2 - 1, -step - step / 2, -step - 1, step - end]);
             let sixteen = 16 << fraction;

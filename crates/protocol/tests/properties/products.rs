@@ -1,6 +1,6 @@
 //! Products of secret values, and with secret weights.
 
-use super::{cases, integer_tensor, lifted_values, uniform};
+use super::{cases, extended_values, integer_tensor, uniform};
 use crate::common::{Gate, big, big_input, body, gate, integers, wrapped};
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, RingWord, Shape, Structure, Tensor, WeightId, WeightKind, WeightSpec,
@@ -93,7 +93,7 @@ fn check_weights(seed: u64, word: u32, bits: u32, rings: [u32; 3], (factor, colu
     // The whole ring, both ends included, and weights of as many bits as f32 holds.
     let end = 1i128 << (bits - 1);
     let mut x = vec![end - 1, -end, 0, -1];
-    x.extend(lifted_values(seed, bits + 1, rows * inner));
+    x.extend(extended_values(seed, bits + 1, rows * inner));
     x.truncate(rows * inner);
     let w = uniform(seed ^ 2, inner * columns, 1 << 24);
     let scale = uniform(seed ^ 3, inner, 1 << 24);

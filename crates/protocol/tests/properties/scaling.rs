@@ -56,9 +56,9 @@ proptest! {
         for (i, &y) in found.values[0].iter().enumerate() {
             let (x, r) = (f64::from(x[i]), f64::from(r.data()[i / n]));
             let unit = |fraction: u32| 2f64.powi(-(fraction as i32));
-            // One unit of the cut value, of the cut factor and of the last place.
-            let cuts = r.abs() * unit(value) + x.abs() * unit(factor) + unit(value + factor);
-            let bound = cuts + unit(fraction);
+            // One unit of the truncated value, of the truncated factor and of the last place.
+            let truncated = r.abs() * unit(value) + x.abs() * unit(factor) + unit(value + factor);
+            let bound = truncated + unit(fraction);
             prop_assert!((y - x * r).abs() <= bound, "{x} · {r} gave {y}, off by {}", y - x * r);
         }
     }
@@ -123,8 +123,9 @@ fn layer_norm_keeps_its_bound_from_the_least_norm_to_the_greatest() {
                 let squares = (2.0 * length / 256.0 + width as f64 / 65536.0) / (2.0 * norm);
                 for (&y, &found) in row.iter().zip(found) {
                     let (y, exact) = (f64::from(y), f64::from(y) * factor);
-                    let cuts = factor * 2f64.powi(-12) + y.abs() * 2f64.powi(-17) + 2f64.powi(-29);
-                    let bound = exact.abs() * (7e-4 + squares) + cuts * 1.01 + 2f64.powi(-(target.fraction as i32));
+                    let truncated = factor * 2f64.powi(-12) + y.abs() * 2f64.powi(-17) + 2f64.powi(-29);
+                    let bound =
+                        exact.abs() * (7e-4 + squares) + truncated * 1.01 + 2f64.powi(-(target.fraction as i32));
                     let error = (found - exact).abs();
                     assert!(error <= bound, "{y} of ‖y‖² = {norm} gave {found}, expected {exact} ± {bound}");
                     worst = worst.max(error / (1.0 + exact.abs()));

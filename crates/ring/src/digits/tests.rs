@@ -25,8 +25,8 @@ fn check<W: Word>(seed: u8, len: usize, low: u32, bits: u32) {
     for kernel in Kernel::available() {
         let name = format!("{len} words of {} bits, {bits} bits from {low}, by {}", W::BITS, kernel.name());
         let (mut some_less, mut some_equal, mut only_less) = (vec![7; planes], vec![7; planes], vec![7; planes]);
-        look_up_with(kernel, &words, threshold, (low, bits), &noise, &mut some_less, Some(&mut some_equal));
-        look_up_with(kernel, &words, threshold, (low, bits), &noise, &mut only_less, None);
+        look_up_with(kernel, &words, threshold, (low, bits), &noise, (&mut some_less, Some(&mut some_equal)));
+        look_up_with(kernel, &words, threshold, (low, bits), &noise, (&mut only_less, None));
         assert_eq!((&some_less, &some_equal, &only_less), (&less, &equal, &less), "{name}");
 
         let mut table = noise.clone();

@@ -27,7 +27,7 @@ mod tests;
 
 pub use bits::BitKeys;
 pub use hash::HashKey;
-pub use payload::{PayloadKeys, Shape as PayloadShape};
+pub use payload::{PayloadCases, PayloadKeys, Shape as PayloadShape};
 
 /// Elements whose trees are walked together, so that the cipher's pipeline is full and the state stays in the cache.
 const BATCH: usize = 256;

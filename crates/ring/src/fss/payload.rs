@@ -34,6 +34,15 @@ const fn place<V: Word>(index: usize) -> (u128, u32) {
     ((index / in_block::<V>()) as u128, (index % in_block::<V>()) as u32 * V::BITS)
 }
 
+/// Which words of each key's payload an evaluation gives: a public choice of two.
+#[derive(Clone, Copy, Debug)]
+pub struct PayloadCases<'a, F> {
+    /// The words of each case; both cases have as many.
+    pub words: [&'a [usize]; 2],
+    /// The case of each key, 0 or 1.
+    pub of: F,
+}
+
 /// Keys that are walked together: their corrections stay in the second-level cache, and the cipher's pipeline is full.
 const WALKED: usize = 64;
 
@@ -275,7 +284,7 @@ impl<V: Word> PayloadKeys<V> {
     }
 
     /// `party`'s shares of words of \[c < r\]·β, for each list of points the shares at each key's c there: those words that
-    /// `cases` lists for the key's case, the first of each case, then the second, and so on. Points and cases are public.
+    /// `cases` has for the key, the first of its case, then the second, and so on. Points and cases are public.
     ///
     /// A batch of keys is walked for all lists while it stays in the cache.
     ///
@@ -287,17 +296,16 @@ impl<V: Word> PayloadKeys<V> {
         party: usize,
         roots: &[u128],
         lists: &[Vec<u32>],
-        cases: [&[usize]; 2],
-        case: impl Fn(usize) -> usize,
+        cases: &PayloadCases<'_, impl Fn(usize) -> usize>,
     ) -> Vec<Vec<Vec<V>>> {
-        let (len, width) = (self.len, cases[0].len());
-        assert_eq!(width, cases[1].len(), "words of the two cases");
-        let slots = Slots::new::<V>(cases);
+        let (len, width) = (self.len, cases.words[0].len());
+        assert_eq!(width, cases.words[1].len(), "words of the two cases");
+        let slots = Slots::new::<V>(cases.words);
         let mut out = vec![vec![vec![V::ZERO; len]; width]; lists.len()];
         let mut walk = Walk::new(key, self.shape.depth, &slots);
         for start in (0..len).step_by(WALKED) {
             let count = WALKED.min(len - start);
-            self.gather(start..start + count, cases, &case, &mut walk);
+            self.gather(start..start + count, cases, &mut walk);
             let roots = &roots[start..start + count];
             for (points, out) in lists.iter().zip(&mut out) {
                 walk.run(party, roots, &points[start..start + count], &slots);
@@ -313,15 +321,15 @@ impl<V: Word> PayloadKeys<V> {
     }
 
     /// Brings a batch's corrections together, in the order in which they are read.
-    fn gather(&self, keys: Range<usize>, cases: [&[usize]; 2], case: &impl Fn(usize) -> usize, walk: &mut Walk<'_, V>) {
+    fn gather(&self, keys: Range<usize>, cases: &PayloadCases<'_, impl Fn(usize) -> usize>, walk: &mut Walk<'_, V>) {
         walk.cases.clear();
-        walk.cases.extend(keys.clone().map(case));
+        walk.cases.extend(keys.clone().map(&cases.of));
         walk.values.clear();
         walk.seeds.clear();
         for level in 0..self.shape.depth as usize {
             let at = level * self.len + keys.start;
             for (index, &case) in walk.cases.iter().enumerate() {
-                walk.values.extend(cases[case].iter().map(|&word| self.values[word][at + index]));
+                walk.values.extend(cases.words[case].iter().map(|&word| self.values[word][at + index]));
             }
             walk.seeds.extend_from_slice(self.seeds.get(at..at + keys.len()).unwrap_or_default());
         }

@@ -57,10 +57,10 @@ fn check_payload<V: Word + std::fmt::Debug>(
     assert!(PayloadKeys::<V>::from_bytes(&bytes[1..], len, shape.clone()).is_none());
     let keys = PayloadKeys::<V>::from_bytes(&bytes, len, shape.clone()).unwrap();
     let case = |index: usize| index % 2;
+    let wanted = PayloadCases { words: cases, of: case };
     // One key serves every list of points: those given, and the same in another order.
     let lists = [public.to_vec(), public.iter().rev().copied().collect()];
-    let shares =
-        [keys.evaluate(&key(), 0, &zero, &lists, cases, case), keys.evaluate(&key(), 1, &one, &lists, cases, case)];
+    let shares = [keys.evaluate(&key(), 0, &zero, &lists, &wanted), keys.evaluate(&key(), 1, &one, &lists, &wanted)];
     for (list, public) in lists.iter().enumerate() {
         for (index, (&r, &c)) in secret.iter().zip(public).enumerate() {
             for (word, &component) in cases[case(index)].iter().enumerate() {

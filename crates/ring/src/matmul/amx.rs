@@ -8,7 +8,7 @@
 //! other: a load takes 8 cycles and a multiplication 16, of which four cover its latency of 52.
 #![allow(unsafe_code)]
 
-use super::MatrixLayout;
+use super::layout::MatrixLayout;
 use super::limbs::{BLOCK, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors, product, wide};
 use std::arch::asm;
 use std::arch::x86_64::{__cpuid, __cpuid_count, _xgetbv};
@@ -36,7 +36,9 @@ fn has_tiles() -> bool {
     const TILE: u32 = 1 << 24;
     const INT8: u32 = 1 << 25;
     const STATE: u64 = 1 << 17 | 1 << 18;
-    let features = if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).edx } else { 0 };
+    #[allow(unused_unsafe, reason = "compilers before 1.94 hold the call for unsafe")]
+    // SAFETY: every x86-64 processor has CPUID; the second call's leaf is there, as the first one says.
+    let features = unsafe { if __cpuid(0).eax >= 7 { __cpuid_count(7, 0).edx } else { 0 } };
     // SAFETY: the caller has seen XSAVE, enabled by the system, which is what reading this register needs.
     features & TILE != 0 && features & INT8 != 0 && unsafe { _xgetbv(0) } & STATE == STATE
 }

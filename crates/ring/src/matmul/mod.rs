@@ -1,4 +1,4 @@
-//! MatrixLayout product in the ring.
+//! Matrix products in the ring.
 //!
 //! Products of secret shares by weights are nearly all of the computation, and no float library does them. The right
 //! factor is laid out once for one kernel ([`PackedMatrix`]); the left one is read where it lies. The kernel is chosen for
@@ -22,29 +22,39 @@ mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+mod choice;
 mod kernel;
+mod layout;
 #[cfg(target_arch = "x86_64")]
 mod limbs;
 mod multiply;
 mod packed;
+mod panels;
 mod portable;
 mod tile;
 
 #[cfg(test)]
 mod tests;
 
-pub use kernel::{Kernel, kernel, kernel_name};
-pub(crate) use multiply::Multiply;
-pub use packed::{MatrixLayout, PackedMatrix};
+pub use choice::{kernel, kernel_name};
+pub use kernel::Kernel;
+pub use layout::MatrixLayout;
+pub use packed::PackedMatrix;
 
 use crate::Word;
+use multiply::Multiply;
+
+/// A word whose matrices can be multiplied: `u32`, `u64` and `u128`.
+pub trait MatrixWord: Word + Multiply {}
+
+impl<W: Word + Multiply> MatrixWord for W {}
 
 /// `out = left · right`, with `left` `[rows, inner]` and `out` `[rows, columns]`, both row by row, by the kernel that `right`
 /// is packed for and modulo 2 to the power of its width.
 ///
 /// # Panics
 /// If the lengths do not fit.
-pub fn matmul<W: Word>(left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
+pub fn matmul<W: MatrixWord>(left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
     let (inner, columns) = (right.inner(), right.columns());
     let rows = left.len().checked_div(inner).or(out.len().checked_div(columns)).unwrap_or(0);
     assert_eq!(left.len(), rows * inner, "the left factor has rows of {inner}");
@@ -52,6 +62,6 @@ pub fn matmul<W: Word>(left: &[W], right: &PackedMatrix<W>, out: &mut [W]) {
     if inner == 0 {
         out.fill(W::ZERO);
     } else {
-        W::multiply(left, right, out);
+        W::multiply(right.kernel(), left, right.elements(), out);
     }
 }

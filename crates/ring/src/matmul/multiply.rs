@@ -1,23 +1,38 @@
 //! From a word and a kernel to the function that multiplies its tiles.
 #![allow(unsafe_code)]
 
+use super::kernel::Kernel;
+use super::layout::MatrixLayout;
 #[cfg(target_arch = "x86_64")]
 use super::limbs::Limbs;
+use super::panels::{self, Panels};
+use super::portable;
 use super::tile::walk;
-use super::{Kernel, MatrixLayout, PackedMatrix, portable};
+use crate::Word;
 
-/// What each word adds to [`Word`](crate::Word): its panel and its kernels. Closed: no other crate can name it.
+/// A right factor's elements, as the kernels read them.
+pub enum Elements<W> {
+    /// For kernels of vectors.
+    Panels(Panels<W>),
+    /// For tiles of bytes.
+    #[cfg(target_arch = "x86_64")]
+    Limbs(Limbs),
+}
+
+/// What products need of a word: its kernels. Closed: no other crate can name it.
 pub trait Multiply: Sized {
-    /// Columns of a panel of [`PackedMatrix`]: 128 bytes of them.
-    const PANEL: usize = 128 / size_of::<Self>();
-
     /// The limbs of a right factor, if the word has a kernel that wants them.
     #[cfg(target_arch = "x86_64")]
     fn limbs(data: &[Self], inner: usize, columns: usize, layout: MatrixLayout, bits: u32) -> Option<Limbs>;
 
     /// The product, checked by [`matmul`](super::matmul()): the lengths fit, the inner dimension is not empty and the
-    /// machine has the matrix's kernel.
-    fn multiply(left: &[Self], right: &PackedMatrix<Self>, out: &mut [Self]);
+    /// machine has the kernel for which the right factor is packed.
+    fn multiply(kernel: Kernel, left: &[Self], right: &Elements<Self>, out: &mut [Self]);
+}
+
+/// The product by the portable kernel.
+fn multiply_portable<W: Word, const PANEL: usize>(left: &[W], right: &Panels<W>, out: &mut [W]) {
+    walk(left, right, out, portable::TILES, portable::tile::<W, PANEL>);
 }
 
 macro_rules! multiply {
@@ -30,12 +45,12 @@ macro_rules! multiply {
                 Some(limbs)
             }
 
-            fn multiply(left: &[Self], right: &PackedMatrix<Self>, out: &mut [Self]) {
-                #[cfg(target_arch = "x86_64")]
-                if let Some(limbs) = right.limbs() {
-                    return super::amx::multiply(left, limbs, out);
-                }
-                let kernel = right.kernel();
+            fn multiply(kernel: Kernel, left: &[Self], right: &Elements<Self>, out: &mut [Self]) {
+                let right = match right {
+                    #[cfg(target_arch = "x86_64")]
+                    Elements::Limbs(limbs) => return super::amx::multiply(left, limbs, out),
+                    Elements::Panels(panels) => panels,
+                };
                 match kernel {
                     #[cfg(target_arch = "x86_64")]
                     Kernel::Avx512 if kernel.is_available() => {
@@ -49,7 +64,7 @@ macro_rules! multiply {
                         // SAFETY: the guard of this arm has seen the processor's AVX2.
                         walk(left, right, out, TILES, |part| unsafe { tile(part) });
                     }
-                    _ => walk(left, right, out, portable::TILES, portable::tile::<Self, { Self::PANEL }>),
+                    _ => multiply_portable::<Self, { panels::width::<Self>() }>(left, right, out),
                 }
             }
         }
@@ -65,7 +80,11 @@ impl Multiply for u128 {
         None
     }
 
-    fn multiply(left: &[Self], right: &PackedMatrix<Self>, out: &mut [Self]) {
-        walk(left, right, out, portable::TILES, portable::tile::<Self, { Self::PANEL }>);
+    fn multiply(_: Kernel, left: &[Self], right: &Elements<Self>, out: &mut [Self]) {
+        match right {
+            Elements::Panels(panels) => multiply_portable::<Self, { panels::width::<Self>() }>(left, panels, out),
+            #[cfg(target_arch = "x86_64")]
+            Elements::Limbs(_) => unreachable!("words of 128 bits have no limbs"),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Every kernel against the definition, and against the portable one.
 
-use super::{Kernel, MatrixLayout, PackedMatrix, matmul};
+use super::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, matmul};
 use crate::{Prg, Seed, Word};
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn by_definition<W: Word>(left: &[W], right: &[W], rows: usize, inner: usize, co
     (0..rows * columns).map(|index| element(index / columns, index % columns)).collect()
 }
 
-fn check<W: Word + std::fmt::Debug>(seed: u8, rows: usize, inner: usize, columns: usize) {
+fn check<W: MatrixWord + std::fmt::Debug>(seed: u8, rows: usize, inner: usize, columns: usize) {
     let mut prg = Prg::new(&Seed::new([seed; 16]));
     let left = prg.words::<W>(rows * inner);
     let right = prg.words::<W>(inner * columns);

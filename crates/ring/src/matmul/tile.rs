@@ -1,7 +1,6 @@
 //! The walk over a product's tiles, shared by all kernels.
 
-use super::PackedMatrix;
-use super::multiply::Multiply;
+use super::panels::{self, Panels};
 use crate::{Word, wipe_vec};
 use std::ops::Range;
 
@@ -51,19 +50,19 @@ impl<W: Word> Tile<'_, W> {
 /// The part of a panel stays in the first-level cache while all rows use it.
 pub(super) fn walk<W: Word>(
     left: &[W],
-    right: &PackedMatrix<W>,
+    right: &Panels<W>,
     out: &mut [W],
     (rows, parts): (usize, usize),
     kernel: impl Fn(Tile<'_, W>),
 ) {
-    let (inner, columns, width) = (right.inner(), right.columns(), <W as Multiply>::PANEL);
+    let (inner, columns, width) = (right.inner(), right.columns(), panels::width::<W>());
     let all_rows = left.len() / inner;
     let mut packed = Vec::new();
     for start in (0..inner).step_by(DEPTH) {
         let depth = DEPTH.min(inner - start);
         let columns_of_left = start..start + depth;
         pack_left(left, inner, columns_of_left, rows, &mut packed);
-        for (index, panel) in right.panels().enumerate() {
+        for (index, panel) in right.iter().enumerate() {
             let panel = &panel[start * width..(start + depth) * width];
             for part in (0..parts).take_while(|part| index * width + part * (width / parts) < columns) {
                 for row in (0..all_rows).step_by(rows) {

@@ -1,4 +1,4 @@
-//! Bundle parts to sections and back.
+//! Converting the parts of a bundle to sections, and back.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::{
     BundleParts,
     config::{EncoderConfig, Model, check_models, setting},
     container::{self, Section},
-    digest::{Digest, ModelDigest},
+    digest::{BundleDigest, Digest},
     encoder::{EmbeddingTables, Layer, Named, Take},
     error::BundleError,
     matrix::Matrix,
@@ -20,7 +20,7 @@ const KIND: &str = "router-bundle";
 const TOKENIZER: &str = "tokenizer.json";
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct BundleHeader {
     encoder: EncoderConfig,
     models: Vec<Model>,
     routers: Vec<RouterHeader>,
@@ -33,7 +33,7 @@ struct Tensors {
     routers: Vec<Router>,
 }
 
-impl Header {
+impl BundleHeader {
     fn of(parts: &BundleParts) -> Self {
         Self {
             encoder: parts.encoder.clone(),
@@ -62,7 +62,7 @@ impl Header {
         Ok(())
     }
 
-    /// Asks for every tensor of a bundle with this header.
+    /// Requests every tensor of a bundle with this header.
     fn build(&self, take: &mut Take<'_>) -> Result<Tensors, BundleError> {
         let config = &self.encoder;
         Ok(Tensors {
@@ -91,7 +91,7 @@ fn tensors(parts: &BundleParts) -> Named<'_> {
 
 /// Whether the parts fit together: what reading checks in a file, for parts made in memory.
 pub(super) fn check(parts: &BundleParts) -> Result<(), BundleError> {
-    let header = Header::of(parts);
+    let header = BundleHeader::of(parts);
     header.check()?;
     if parts.layers.len() != parts.encoder.layers {
         return Err(setting(
@@ -126,7 +126,8 @@ fn check_cost(router: &Router) -> Result<(), BundleError> {
 }
 
 pub(super) fn write(parts: &BundleParts) -> Result<Vec<u8>, BundleError> {
-    let header = serde_json::to_vec(&Header::of(parts)).map_err(|error| BundleError::Header(error.to_string()))?;
+    let header =
+        serde_json::to_vec(&BundleHeader::of(parts)).map_err(|error| BundleError::Header(error.to_string()))?;
     let list = tensors(parts);
     let payloads: Vec<Vec<u8>> = list.iter().map(|(_, matrix)| tensor::encode(matrix)).collect();
     let mut sections = vec![Section { name: TOKENIZER, payload: &parts.tokenizer }];
@@ -134,7 +135,7 @@ pub(super) fn write(parts: &BundleParts) -> Result<Vec<u8>, BundleError> {
     Ok(container::write(KIND, &header, &sections)?)
 }
 
-pub(super) fn digest(parts: &BundleParts) -> Result<ModelDigest, BundleError> {
+pub(super) fn digest(parts: &BundleParts) -> Result<BundleDigest, BundleError> {
     Ok(container::read(&write(parts)?, KIND)?.digest().into())
 }
 
@@ -142,7 +143,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BundleParts, Digest, Vec<String>), B
     let container = container::read(bytes, KIND)?;
     let json: Value =
         serde_json::from_slice(container.header()).map_err(|error| BundleError::Header(error.to_string()))?;
-    let header = Header::deserialize(&json).map_err(|error| BundleError::Header(error.to_string()))?;
+    let header = BundleHeader::deserialize(&json).map_err(|error| BundleError::Header(error.to_string()))?;
     header.check()?;
     let mut known = vec![TOKENIZER.to_owned()];
     let tokenizer = container.section(TOKENIZER)?.to_vec();
@@ -157,13 +158,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BundleParts, Digest, Vec<String>), B
     unknown_fields("header", &json, &understood, &mut unknown);
     let sections = container.sections().iter().filter(|section| !known.iter().any(|name| name == section.name));
     unknown.extend(sections.map(|section| format!("section {}", section.name)));
-    let Header { encoder, models, origin, .. } = header;
+    let BundleHeader { encoder, models, origin, .. } = header;
     let Tensors { embedding, layers, routers } = tensors;
     let parts = BundleParts { encoder, tokenizer, embedding, layers, models, routers, origin };
     Ok((parts, container.digest(), unknown))
 }
 
-/// The paths in `found` that reading and writing again would lose.
+/// The paths of fields in `found` that this program does not know.
 fn unknown_fields(path: &str, found: &Value, understood: &Value, unknown: &mut Vec<String>) {
     match (found, understood) {
         (Value::Object(found), Value::Object(understood)) => {

@@ -1,4 +1,4 @@
-//! The public program of a bundle: what the encoder and the routers compute, not with which numbers.
+//! The public program of a bundle: what the encoder computes, without its weights, and the models of the pool.
 
 use std::fmt;
 
@@ -9,14 +9,14 @@ use super::error::BundleError;
 /// How attention scores become weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Attention {
-    /// The real model's.
+    /// Softmax, as in published encoders.
     #[serde(rename = "softmax")]
     Softmax,
     /// ReLU of the scores, divided by their sum.
     #[serde(rename = "2relu")]
     TwoRelu,
-    /// ReLU of the scores, divided by the constant [`RELU_DIVISOR`](crate::program::RELU_DIVISOR): no row is divided by
-    /// what depends on it.
+    /// ReLU of the scores, divided by the constant [`RELU_DIVISOR`](crate::program::RELU_DIVISOR), so that no secret
+    /// division is needed.
     #[serde(rename = "relu")]
     Relu,
 }
@@ -24,26 +24,26 @@ pub enum Attention {
 /// The non-linearity of the feed-forward network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Activation {
-    /// The real model's, with erf.
+    /// GELU with erf, as in published encoders.
     #[serde(rename = "gelu")]
     Gelu,
     /// max(x, 0).
     #[serde(rename = "relu")]
     Relu,
-    /// x²: a parabola whose scale and place are in the weights around it, and no comparison.
+    /// x². The scale and position of the parabola are in the weights around it, and no comparison is needed.
     #[serde(rename = "square")]
     Square,
 }
 
-/// Where a layer divides its rows by their deviation.
+/// Where a layer divides its rows by their standard deviation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Norms {
-    /// After attention and after the feed-forward network: the real model's.
+    /// After attention and after the feed-forward network, as in published encoders.
     #[default]
     #[serde(rename = "both")]
     Both,
-    /// After the feed-forward network only. After attention rows are centred, which the weights before do, and scaled by
-    /// gain and bias, which those behind do: no division, no square.
+    /// Only after the feed-forward network. After attention, rows are centred by the weights before, and gain and bias are in
+    /// the weights behind, so neither a division nor a square is needed.
     #[serde(rename = "output")]
     Output,
 }
@@ -91,14 +91,14 @@ named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu =>
 named!(Norms, "norms", Norms::Both => "both", Norms::Output => "output");
 named!(Pooling, "pooling", Pooling::Mean => "mean", Pooling::Cls => "cls");
 
-/// The encoder's program: a BERT of this shape.
+/// The encoder's program: a BERT with these shapes and functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EncoderConfig {
     /// Transformer layers.
     pub layers: usize,
     /// Numbers per token.
     pub hidden: usize,
-    /// Attention heads; they divide `hidden`.
+    /// Attention heads. `hidden` is a multiple of them.
     pub heads: usize,
     /// Width of the feed-forward network.
     pub ffn: usize,
@@ -106,7 +106,7 @@ pub struct EncoderConfig {
     pub vocabulary: usize,
     /// Rows of the segment table.
     pub segments: usize,
-    /// The most tokens of one prompt, with `[CLS]` and `[SEP]`; rows of the position table.
+    /// The most tokens of one prompt, with `[CLS]` and `[SEP]`. The position table has as many rows.
     pub max_tokens: usize,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_epsilon: f32,
@@ -122,7 +122,7 @@ pub struct EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// The published all-MiniLM-L6-v2, cut at 256 tokens as its authors evaluate it.
+    /// The published all-MiniLM-L6-v2. Prompts are truncated to 256 tokens, as in its authors' evaluation.
     pub fn minilm() -> Self {
         Self {
             layers: 6,
@@ -140,7 +140,7 @@ impl EncoderConfig {
         }
     }
 
-    /// Numbers per token and head.
+    /// Numbers per token and attention head.
     pub fn head_width(&self) -> usize {
         self.hidden / self.heads
     }
@@ -177,11 +177,11 @@ impl EncoderConfig {
 /// One LLM of the pool.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Model {
-    /// The name by which its provider knows it.
+    /// The name that its provider uses.
     pub name: String,
     /// What it costs, in `unit`.
     pub price: f64,
-    /// What `price` counts, as "USD per 1M tokens".
+    /// The unit of `price`, for instance "USD per 1M tokens".
     pub unit: String,
 }
 
@@ -189,8 +189,8 @@ pub struct Model {
 const MAX_NAME_BYTES: usize = 256;
 
 impl Model {
-    /// What is wrong with a model's name, and what a name may be. Names come from files and are printed, one a line: control
-    /// characters would break lines, or command the terminal.
+    /// Checks a model's name; the error says what is wrong and what is expected. Names come from files and are printed, one
+    /// per line. Control characters could break lines or send commands to the terminal.
     pub fn check_name(name: &str) -> Result<(), String> {
         if name.trim().is_empty() {
             return Err("is empty; give each model a name".to_owned());
@@ -198,7 +198,7 @@ impl Model {
         check_text(name)
     }
 
-    /// The same for the unit of a price, which may be empty.
+    /// Checks the unit of a price in the same way; it may be empty.
     pub fn check_unit(unit: &str) -> Result<(), String> {
         check_text(unit)
     }
@@ -214,12 +214,12 @@ fn check_text(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a character would end a line, command a terminal, or change the order of what stands beside it.
+/// Whether a character would end a line, control a terminal, or change the order of the text beside it.
 pub fn is_unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// What the routers of a bundle share: the pool, in the order of every router's columns.
+/// Checks the pool of models, which all routers of a bundle share.
 pub(super) fn check_models(models: &[Model]) -> Result<(), BundleError> {
     if models.len() > 1 << 16 {
         return Err(setting("number of models", models.len(), "at most 65536"));
@@ -232,11 +232,11 @@ pub(super) fn check_models(models: &[Model]) -> Result<(), BundleError> {
     for model in models {
         let Model { name, unit, .. } = model;
         let refused = |what: &str, text: &str, problem: String| {
-            // Cut, for a name may be of any length; what to do about it is not the same in a bundle.
+            // Shortened, because a name may have any length. The hint after the semicolon does not apply to bundles.
             let (short, problem) =
                 (text.chars().take(64).collect::<String>(), problem.split(';').next().unwrap_or_default());
             let found = format!("one in which the {what} {short:?} {problem}");
-            setting("list of models", found, "one of names and units that can be printed")
+            setting("list of models", found, "one with printable names and units")
         };
         Model::check_name(name).map_err(|problem| refused("name", name, problem))?;
         Model::check_unit(unit).map_err(|problem| refused("unit", unit, problem))?;

@@ -1,7 +1,8 @@
-//! The section container: the outer shape of every file of ours that holds tensors.
+//! The section container: the format of every blindroute file that holds tensors.
 //!
 //! A router bundle is one container; the public part and the two share files made from it are containers of other kinds.
-//! The container knows nothing of what its sections mean. It guarantees that they are whole, unaltered and alone.
+//! The container does not know the meaning of its sections. It guarantees that they are complete and unaltered, and that
+//! the file holds nothing else.
 //!
 //! All integers are little-endian:
 //!
@@ -9,15 +10,15 @@
 //! |---|---|
 //! | 8 | magic, `blndrte` and a zero byte |
 //! | 4 | format version, [`VERSION`] |
-//! | 1 + n | kind: length and ASCII text, as `router-bundle` |
+//! | 1 + n | kind: length and ASCII text, for instance `router-bundle` |
 //! | 4 + n | header: length and JSON text (the container does not parse it) |
 //! | 4 | number of sections |
 //! | per section | 1 + n name, 8 payload length, 32 SHA-256 of the payload |
 //! | 32 | SHA-256 of everything above: the [`Digest`] of the file |
-//! | rest | the payloads, one after another, nothing between and nothing after |
+//! | rest | the payloads, one after another, with nothing between or after them |
 //!
-//! The digest covers the table and the table covers the payloads, so it commits to every byte of the file, and a reader
-//! can check identity before it has read the payloads. The same contents always give the same bytes.
+//! The digest covers the table and the table covers the payloads, so the digest commits to every byte of the file, and a
+//! reader can check it before it has read the payloads. The same contents always give the same bytes.
 //!
 //! ```
 //! use blindroute_routing::bundle::container::{self, Section};
@@ -46,7 +47,7 @@ use cursor::Cursor;
 
 /// The version of the format that this program writes, and the only one it reads.
 pub const VERSION: u32 = 1;
-/// The largest file that is read at all, 1 GiB: the bound on memory before a single byte is trusted.
+/// The largest file that is read, 1 GiB. It bounds the memory that is used before anything in the file was checked.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 /// The largest header.
 pub const MAX_HEADER_BYTES: usize = 1 << 24;
@@ -55,18 +56,18 @@ pub const MAX_SECTIONS: usize = 1 << 14;
 
 const MAGIC: &[u8; 8] = b"blndrte\0";
 
-/// What can be wrong with a container.
+/// Why a file cannot be read or written as a container.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ContainerError {
-    /// The file does not start as ours do.
+    /// The file does not start with the mark of blindroute files.
     #[error(
         "this is not a blindroute file (it does not start with the blindroute mark): give the path of a .blindroute file"
     )]
     NotOurs,
     /// The file was written by another version of the format.
     #[error(
-        "the file has format version {found}, this program reads version {expected}: make it again with this program, or use the program that made it"
+        "the file has format version {found}, expected version {expected}: make it again with this program, or use the program that made it"
     )]
     Version {
         /// The version in the file.
@@ -74,12 +75,12 @@ pub enum ContainerError {
         /// The version this program reads.
         expected: u32,
     },
-    /// The file is one of ours, of another kind.
-    #[error("the file is a {found:?}, a {expected:?} is needed here: give the path of a {expected:?} file")]
+    /// The file is a blindroute file of another kind.
+    #[error("the file is a {found:?}, expected a {expected:?}: give the path of a {expected:?} file")]
     Kind {
         /// The kind in the file.
         found: String,
-        /// The kind asked for.
+        /// The kind expected.
         expected: String,
     },
     /// The file ends too early.
@@ -87,20 +88,22 @@ pub enum ContainerError {
     Truncated {
         /// What was being read.
         what: &'static str,
-        /// How many bytes it needs.
+        /// The number of bytes needed.
         needed: u64,
-        /// How many there are.
+        /// The number of bytes left.
         left: u64,
     },
     /// There are bytes after the last section.
-    #[error("the file has {extra} bytes after its end: it was appended to; copy or download it again")]
+    #[error(
+        "the file has {extra} bytes after its end, expected none: something was appended; copy or download it again"
+    )]
     Leftover {
         /// How many.
         extra: u64,
     },
-    /// A length is beyond what this format allows.
+    /// A length is larger than the format allows.
     #[error(
-        "the file states {found} for {what}, at most {limit} is allowed: it is damaged or not made by blindroute; make it again"
+        "the file states {found} for {what}, expected at most {limit}: it is damaged or was not made by blindroute; make it again"
     )]
     Limit {
         /// What the number counts.
@@ -110,16 +113,16 @@ pub enum ContainerError {
         /// The largest allowed.
         limit: u64,
     },
-    /// A name is not what names are.
+    /// A name has characters that are not allowed, or a wrong length.
     #[error(
-        "the file holds a {what} that is not 1 to 255 printable ASCII characters: it is damaged; copy or download it again"
+        "the file holds a {what} that is not allowed, expected 1 to 255 printable ASCII characters: it is damaged; copy or download it again"
     )]
     Name {
-        /// What is named.
+        /// What the name is for.
         what: &'static str,
     },
-    /// Two sections have one name.
-    #[error("the section {name:?} appears twice: the file was not made by blindroute; make it again")]
+    /// Two sections have the same name.
+    #[error("the section {name:?} appears twice, expected once: the file was not made by blindroute; make it again")]
     Duplicate {
         /// The name.
         name: String,
@@ -146,7 +149,7 @@ pub enum ContainerError {
         /// The digest of the payload.
         found: Digest,
     },
-    /// A section that is needed is absent.
+    /// A required section is missing.
     #[error(
         "the section {name:?} is missing: the file was made by a program that does not know it; make it again with this program"
     )]
@@ -159,7 +162,7 @@ pub enum ContainerError {
     Io(#[from] io::Error),
 }
 
-/// One named run of bytes.
+/// A section: bytes with a name.
 #[derive(Clone, Copy, Debug)]
 pub struct Section<'a> {
     /// Its name: 1 to 255 printable ASCII characters, unique in the file.
@@ -168,7 +171,7 @@ pub struct Section<'a> {
     pub payload: &'a [u8],
 }
 
-/// A container that has been read and found whole: every digest matched.
+/// A container that was read. All of its digests matched.
 #[derive(Debug)]
 pub struct Container<'a> {
     header: &'a [u8],
@@ -202,7 +205,7 @@ impl<'a> Container<'a> {
     }
 }
 
-/// The bytes of a container. `kind` and the names are 1 to 255 printable ASCII characters; names are unique.
+/// The bytes of a container. `kind` and the names must be 1 to 255 printable ASCII characters, and the names unique.
 pub fn write(kind: &str, header: &[u8], sections: &[Section<'_>]) -> Result<Vec<u8>, ContainerError> {
     limit("the header's bytes", header.len() as u64, MAX_HEADER_BYTES as u64)?;
     limit("the number of sections", sections.len() as u64, MAX_SECTIONS as u64)?;
@@ -232,7 +235,7 @@ pub fn write(kind: &str, header: &[u8], sections: &[Section<'_>]) -> Result<Vec<
     Ok(bytes)
 }
 
-/// Reads a container of the kind given, and checks every length and digest of it. Nothing is copied.
+/// Reads a container of the given kind, and checks all of its lengths and digests. Nothing is copied.
 pub fn read<'a>(bytes: &'a [u8], kind: &str) -> Result<Container<'a>, ContainerError> {
     limit("the file's bytes", bytes.len() as u64, MAX_FILE_BYTES)?;
     let mut cursor = Cursor::new(bytes);
@@ -253,7 +256,7 @@ pub fn read<'a>(bytes: &'a [u8], kind: &str) -> Result<Container<'a>, ContainerE
     let header = cursor.take(header_bytes, "the header")?;
     let count = u64::from(cursor.u32("the number of sections")?);
     limit("the number of sections", count, MAX_SECTIONS as u64)?;
-    // Grows as entries are really read: a stated count alone reserves nothing.
+    // Grows with the entries that are read. The stated count does not reserve memory.
     let mut table = Vec::new();
     for _ in 0..count {
         let name = cursor.name("section name")?;
@@ -284,14 +287,14 @@ pub fn read<'a>(bytes: &'a [u8], kind: &str) -> Result<Container<'a>, ContainerE
     Ok(Container { header, sections, digest })
 }
 
-/// The bytes of a file, never more than [`MAX_FILE_BYTES`] of them.
+/// The bytes of a file of at most [`MAX_FILE_BYTES`].
 pub fn read_file(path: &Path) -> Result<Vec<u8>, ContainerError> {
     read_bytes(&File::open(path)?)
 }
 
-/// The bytes of an open file from where it stands, never more than [`MAX_FILE_BYTES`] of them.
+/// The bytes of an open file from its current position, at most [`MAX_FILE_BYTES`].
 pub fn read_bytes(file: &File) -> Result<Vec<u8>, ContainerError> {
-    // Room for all of it at once: growth would leave copies of the file behind, which may be a share.
+    // Reserves room for all of it: a growing buffer would leave copies in freed memory, and the file may be a share.
     let size = file.metadata()?.len().min(MAX_FILE_BYTES);
     let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
     file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;

@@ -1,13 +1,13 @@
-//! Digests as values.
+//! Digests of files, sections and bundles.
 
 use std::fmt;
 
-/// A SHA-256. Two files or models with one digest are the same.
+/// A SHA-256 digest. Two files with the same digest are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Its bytes.
+    /// The bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -31,31 +31,32 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// What a model is: the digest of its program (configuration, routers' kinds and shapes, tokenizer, model pool) and of its
-/// weights. Servers and dealer compare it before the first online byte.
+/// The digest of a bundle: of its program (configuration, kinds and shapes of the routers, tokenizer, pool of models) and of
+/// its weights. The digest of a deployment, which is made by a split, has the same type. Servers and dealer compare it
+/// before anything of an input is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct ModelDigest(Digest);
+pub struct BundleDigest(Digest);
 
-impl ModelDigest {
-    /// Its bytes.
+impl BundleDigest {
+    /// The bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         self.0.as_bytes()
     }
 }
 
-impl From<Digest> for ModelDigest {
+impl From<Digest> for BundleDigest {
     fn from(digest: Digest) -> Self {
         Self(digest)
     }
 }
 
-impl From<[u8; 32]> for ModelDigest {
+impl From<[u8; 32]> for BundleDigest {
     fn from(bytes: [u8; 32]) -> Self {
         Self(Digest(bytes))
     }
 }
 
-impl fmt::Display for ModelDigest {
+impl fmt::Display for BundleDigest {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(out)
     }

@@ -1,11 +1,11 @@
-//! The encoder's numbers: the public embedding tables and the secret layers.
+//! The encoder's tensors: the public embedding tables and the secret layers.
 
 use super::{config::EncoderConfig, error::BundleError, matrix::Matrix};
 
-/// Where a tensor comes from: asked for by name and shape, in the one canonical order.
+/// A source of tensors. They are requested by name and shape, always in the same order.
 pub(super) type Take<'a, E = BundleError> = dyn FnMut(&str, (usize, usize)) -> Result<Matrix, E> + 'a;
 
-/// Tensors by name, in the one canonical order.
+/// Tensors with their names, always in the same order.
 pub(super) type Named<'a> = Vec<(String, &'a Matrix)>;
 
 /// x ↦ x·W + b.
@@ -26,37 +26,37 @@ pub struct LayerNorm {
     pub bias: Matrix,
 }
 
-/// The public part: what the client needs to turn tokens into the encoder's input.
+/// The public tensors, with which the client turns tokens into the encoder's input.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EmbeddingTables {
     /// `[vocabulary, hidden]`.
     pub token: Matrix,
     /// `[max_tokens, hidden]`.
     pub position: Matrix,
-    /// `[segments, hidden]`; a prompt is all segment 0.
+    /// `[segments, hidden]`. All tokens of a prompt are in segment 0.
     pub segment: Matrix,
-    /// After the sum of the three.
+    /// The norm after the sum of the three.
     pub norm: LayerNorm,
 }
 
 /// One transformer layer: h = norm(x + attention(x)), y = norm(h + ffn(h)).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
-    /// Queries, `[hidden, hidden]`; head h owns columns h·width to (h+1)·width.
+    /// Queries, `[hidden, hidden]`. Attention head h has the columns h·width to (h+1)·width.
     pub query: LinearLayer,
     /// Keys, `[hidden, hidden]`.
     pub key: LinearLayer,
     /// Values, `[hidden, hidden]`.
     pub value: LinearLayer,
-    /// After the heads, `[hidden, hidden]`.
+    /// The layer after the attention heads, `[hidden, hidden]`.
     pub output: LinearLayer,
-    /// After the first residual sum.
+    /// The norm after the first residual sum.
     pub attention_norm: LayerNorm,
-    /// `[hidden, ffn]`.
+    /// The first layer of the feed-forward network, `[hidden, ffn]`.
     pub up: LinearLayer,
-    /// `[ffn, hidden]`.
+    /// The second layer of the feed-forward network, `[ffn, hidden]`.
     pub down: LinearLayer,
-    /// After the second residual sum.
+    /// The norm after the second residual sum.
     pub output_norm: LayerNorm,
 }
 

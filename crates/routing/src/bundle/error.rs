@@ -1,46 +1,46 @@
-//! What can be wrong with a bundle.
+//! Errors of bundles.
 
 use super::container::ContainerError;
-use super::digest::{Digest, ModelDigest};
+use super::digest::{BundleDigest, Digest};
 
-/// What can be wrong with a bundle, beyond its container.
+/// Why a bundle, or a part of a split one, cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BundleError {
-    /// The container is not whole, not ours, or of another version or kind.
+    /// The container is damaged, not a blindroute file, or of another version or kind.
     #[error(transparent)]
     Container(#[from] ContainerError),
-    /// The header is not the JSON it should be.
+    /// The header is not the expected JSON.
     #[error("the bundle's header cannot be read: {0}; make the bundle again with this program")]
     Header(String),
-    /// A setting of the header makes no sense.
-    #[error("the bundle's {setting} is {found}, it must be {expected}; correct it and make the bundle again")]
+    /// A setting of the header is not allowed.
+    #[error("the bundle's {setting} is {found}, expected {expected}; correct it and make the bundle again")]
     Setting {
-        /// Which.
+        /// The name of the setting.
         setting: String,
-        /// What it is.
+        /// The value found.
         found: String,
-        /// What it must be.
+        /// The values allowed.
         expected: String,
     },
     /// A tensor has a shape that the configuration does not allow.
     #[error(
-        "the tensor {name:?} is {} × {}, the bundle's configuration needs {} × {}; make the bundle again from weights and \
+        "the tensor {name:?} is {} × {}, expected {} × {} by the bundle's configuration; make the bundle again from weights and \
          configuration that belong together",
         .found.0, .found.1, .expected.0, .expected.1
     )]
     Shape {
-        /// Which tensor.
+        /// The name of the tensor.
         name: String,
         /// Its rows and columns.
         found: (usize, usize),
-        /// What they must be.
+        /// The rows and columns expected.
         expected: (usize, usize),
     },
-    /// A tensor's payload is not what it should be.
+    /// A tensor's payload is damaged or not allowed.
     #[error("the tensor {name:?} {problem}; make the bundle again")]
     Tensor {
-        /// Which tensor.
+        /// The name of the tensor.
         name: String,
         /// What is wrong with it.
         problem: &'static str,
@@ -51,9 +51,9 @@ pub enum BundleError {
     /// The weights do not fit the program.
     #[error("the weights cannot be used: {0}; make the bundle again")]
     Weights(String),
-    /// The file of a split is of another format.
+    /// The file of a split has another format.
     #[error(
-        "the file is of a split in format {found}, this program reads format {expected}; run `blindroute bundle split` \
+        "the file is of a split in format {found}, expected format {expected}; run `blindroute bundle split` \
          again with this version, and give every party its new files"
     )]
     SplitFormat {
@@ -62,32 +62,32 @@ pub enum BundleError {
         /// The format this program reads.
         expected: u32,
     },
-    /// The share is of the other party.
-    #[error("it is the share of party {found}, this server is party {expected}; give each server its own share file")]
+    /// The share is that of the other position.
+    #[error("it is the share of party {found}, expected that of party {expected}; give each server its own share file")]
     OtherParty {
-        /// Whose share it is.
+        /// The position of the share.
         found: usize,
-        /// Whose it must be.
+        /// The position of this server.
         expected: usize,
     },
     /// The share is of another split than the public part.
     #[error(
-        "the share and the public part are of different splits (digests {found} and {expected}); copy both from the same \
-         `blindroute bundle split`"
+        "the share and the public part are of different splits (digests {found} and {expected}); copy both from the output of \
+         the same `blindroute bundle split`"
     )]
     OtherSplit {
         /// The deployment digest in the share.
-        found: ModelDigest,
+        found: BundleDigest,
         /// The digest of the public part.
-        expected: ModelDigest,
+        expected: BundleDigest,
     },
-    /// The share says that it is of this split, and is not what the split made.
+    /// The share states the right split, but it is not the share that the split made.
     #[error(
-        "the share is not the one that the split made (its digest is {found}, the public part says {expected}); copy it \
+        "the share is not the one that the split made (its digest is {found}, expected {expected}); copy it \
          again from the `blindroute bundle split` that made the public part"
     )]
     OtherShare {
-        /// The commitment that the file's bytes make.
+        /// The commitment computed from the file's bytes.
         found: Digest,
         /// The commitment in the public part.
         expected: Digest,
@@ -96,15 +96,15 @@ pub enum BundleError {
     #[error(
         "the bundle has no router {name:?}; {}",
         if .known.is_empty() {
-            "it has none at all: put one into it with `blindroute train`, or name another bundle with --bundle".to_owned()
+            "it has no routers: add one with `blindroute train`, or choose another bundle with --bundle".to_owned()
         } else {
             format!("it has: {}", .known.join(", "))
         }
     )]
     UnknownRouter {
-        /// The name asked for.
+        /// The name that was requested.
         name: String,
-        /// The names there are.
+        /// The names of its routers.
         known: Vec<String>,
     },
 }

@@ -1,13 +1,13 @@
-//! The matrix that bundles hold: f32 in memory, f32 or whole steps of a few bits in the file.
+//! The matrices of bundles: f32 in memory, and f32 or whole steps of a few bits in the file.
 
 use std::fmt;
 
-/// A matrix of f32, row by row, which remembers the quantised form it came from.
+/// A matrix of f32, stored row by row, which keeps the quantised form that it was read from.
 ///
-/// A quantised matrix holds `scale · q` with `q` a whole number of so many bits and one scale per row or per column; since
-/// the scales are kept, writing it again gives the bytes it was read from.
+/// An entry of a quantised matrix is `scale · q`, where `q` is a whole number of a few bits and there is one scale per row or
+/// per column. The scales are kept, so writing the matrix again gives the same bytes.
 ///
-/// `Debug` shows the shape only: most matrices of a bundle are the provider's secret.
+/// `Debug` shows only the shape: most matrices of a bundle are the provider's secret.
 #[derive(Clone, PartialEq)]
 pub struct Matrix {
     rows: usize,
@@ -16,11 +16,11 @@ pub struct Matrix {
     pub(super) steps: Option<Steps>,
 }
 
-/// How a quantised matrix is made of steps.
+/// The quantised form of a matrix.
 #[derive(Clone, PartialEq)]
 pub(super) struct Steps {
     pub(super) axis: Axis,
-    /// From 2 to 16; `q` goes from −[`Self::most`] to [`Self::most`].
+    /// From 2 to 16. `q` is from −[`Self::most`] to [`Self::most`].
     pub(super) bits: u8,
     pub(super) scales: Vec<f32>,
 }
@@ -31,12 +31,12 @@ impl Steps {
     }
 }
 
-/// Along which axis a matrix shares its scale.
+/// Along which axis the entries of a matrix share a scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Axis {
-    /// One scale per row: right for a table that is looked up by row.
+    /// One scale per row: for a table whose rows are looked up.
     Rows,
-    /// One scale per column: right for a weight of `x·W`, whose columns are the output channels.
+    /// One scale per column: for the weight of `x·W`, whose columns are the output channels.
     Columns,
 }
 
@@ -46,7 +46,7 @@ impl Matrix {
         (rows.checked_mul(columns) == Some(data.len())).then_some(Self { rows, columns, data, steps: None })
     }
 
-    /// A matrix whose entry at (row, column) is what the function says.
+    /// A matrix whose entry at (row, column) is given by a function.
     pub fn from_fn(rows: usize, columns: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
         let data = (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column)));
         Self { rows, columns, data: data.map(|(row, column)| entry(row, column)).collect(), steps: None }
@@ -85,17 +85,17 @@ impl Matrix {
         self.data.chunks_exact(self.columns.max(1))
     }
 
-    /// The entries, given away.
+    /// Consumes the matrix and returns its entries.
     pub fn into_data(self) -> Vec<f32> {
         self.data
     }
 
-    /// Rows and columns exchanged; no longer quantised.
+    /// The transposed matrix, no longer quantised.
     pub fn transposed(&self) -> Self {
         Self::from_fn(self.columns, self.rows, |row, column| self.data[column * self.columns + row])
     }
 
-    /// The first `rows` rows (all, if there are no more); no longer quantised.
+    /// The first `rows` rows, or all if there are fewer; no longer quantised.
     pub fn first_rows(&self, rows: usize) -> Self {
         let rows = rows.min(self.rows);
         Self { rows, columns: self.columns, data: self.data[..rows * self.columns].to_vec(), steps: None }
@@ -106,17 +106,17 @@ impl Matrix {
         self.steps.is_some()
     }
 
-    /// The nearest matrix that steps of so many bits (2 to 16 are used) with one scale per row or per column can hold.
-    /// The error of an entry is at most half its scale, which is the largest magnitude of its row or column divided by
+    /// The nearest matrix with steps of this many bits (limited to 2 to 16) and one scale per row or per column. The error of
+    /// an entry is at most half of its scale, which is the largest magnitude of its row or column divided by
     /// 2^(bits − 1) − 1.
     ///
-    /// A row or column too small for its scale to be a normal f32 becomes zero; one with a number that is not finite becomes
-    /// NaN, so that [`Bundle::new`](super::Bundle::new) refuses it.
+    /// A row or column becomes zero if it is so small that its scale is not a normal f32. It becomes NaN if it holds a number
+    /// that is not finite, so that [`Bundle::new`](super::Bundle::new) refuses it.
     pub fn quantised(&self, axis: Axis, bits: u8) -> Self {
         let mut steps = Steps { axis, bits: bits.clamp(2, 16), scales: vec![0.0; self.lanes(axis)] };
         for (index, value) in self.data.iter().enumerate() {
             let largest = &mut steps.scales[self.lane(axis, index)];
-            // f32::max passes over NaN, on either side.
+            // f32::max ignores NaN on either side.
             *largest = if value.is_finite() && !largest.is_nan() { largest.max(value.abs()) } else { f32::NAN };
         }
         let most = steps.most() as f32;
@@ -140,7 +140,7 @@ impl Matrix {
         }
     }
 
-    /// The whole numbers of this matrix in the given form, in the order of its data.
+    /// The whole numbers `q` of this matrix in the given form, in the order of its data.
     pub(super) fn to_steps(&self, steps: &Steps) -> Vec<i32> {
         let most = steps.most();
         let entries = self.data.iter().enumerate();
@@ -152,14 +152,14 @@ impl Matrix {
             .collect()
     }
 
-    /// The matrix of these whole numbers. The caller has checked the lengths.
+    /// The matrix of these whole numbers. The caller must have checked the lengths.
     pub(super) fn from_steps(rows: usize, columns: usize, values: impl Iterator<Item = i32>, steps: Steps) -> Self {
         let mut data = Vec::with_capacity(rows * columns);
         let mut values = values.map(|value| value as f32);
         for row in 0..rows {
             match steps.axis {
                 Axis::Rows => data.extend(values.by_ref().take(columns).map(|value| steps.scales[row] * value)),
-                // The scales come first: zip asks them first, and takes no value too many.
+                // The scales come first, so that zip does not take a value too many at the end of a row.
                 Axis::Columns => data.extend(steps.scales.iter().zip(&mut values).map(|(scale, value)| scale * value)),
             }
         }
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_that_is_not_finite_is_not_rounded_away() {
+    fn a_number_that_is_not_finite_stays_visible() {
         for number in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for axis in [Axis::Rows, Axis::Columns] {
                 let entry = |row, column| if (row, column) == (0, 0) { number } else { 0.5 };
@@ -202,7 +202,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quantising_errs_by_half_a_scale_and_is_exact_the_second_time(
+        fn quantising_has_an_error_of_half_a_scale_and_is_exact_the_second_time(
             data in prop::collection::vec(prop_oneof![-1e3f32..1e3, -1e-38f32..1e-38, Just(0.0)], 12),
             by_rows: bool,
             bits in 2u8..=16,

@@ -1,13 +1,13 @@
-//! The router bundle: one versioned file with everything a provider has.
+//! The router bundle: one versioned file with everything that a provider has.
 //!
 //! A bundle holds the encoder's program and weights, its tokenizer, the pool of models with their prices, and any number
-//! of named routers over that pool. [`container`] is its outer shape; this module gives the sections their meaning. The
-//! same contents always give the same bytes, and [`Bundle::digest`] names them.
+//! of named routers over that pool. [`container`] is the format of the file; this module defines the meaning of its
+//! sections. The same contents always give the same bytes, and [`Bundle::digest`] identifies them.
 //!
 //! The tokenizer and the [`EmbeddingTables`] are public: every client has them. All other tensors are the provider's
-//! secret; [`Bundle::public_tensors`] and [`Bundle::secret_tensors`] draw that line once.
+//! secret. [`Bundle::public_tensors`] and [`Bundle::secret_tensors`] list the two kinds.
 //!
-//! Matrices may be stored in steps of a few bits ([`Matrix::quantised`]); they are f32 in memory.
+//! Matrices may be stored in steps of a few bits ([`Matrix::quantised`]). In memory they are f32.
 
 use std::path::Path;
 
@@ -27,15 +27,15 @@ mod tensor;
 mod tests;
 
 pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling, is_unprintable};
-pub use digest::{Digest, ModelDigest};
+pub use digest::{BundleDigest, Digest};
 pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
-pub use import::{Choices, ImportError, ImportOptions, Imported, Precision, Published};
+pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, UniRoute};
-pub use split::{ExpectedShare, PublicPart, ShareFile, Split, SplitRandomness, split};
+pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};
 
-/// What a bundle holds, free to change; [`Bundle::new`] checks it.
+/// The contents of a bundle, not yet checked: [`Bundle::new`] checks them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BundleParts {
     /// The encoder's program.
@@ -46,11 +46,11 @@ pub struct BundleParts {
     pub embedding: EmbeddingTables,
     /// The layers (secret).
     pub layers: Vec<Layer>,
-    /// The pool, in the order of every router's columns. Empty in a bundle that only encodes.
+    /// The pool of models, in the order of every router's columns. Empty in a bundle without routers.
     pub models: Vec<Model>,
     /// The routers; the first is the default.
     pub routers: Vec<Router>,
-    /// Where all this comes from and under which licence, for people.
+    /// A text for people: where the contents come from, and under which licence.
     pub origin: String,
 }
 
@@ -58,20 +58,20 @@ pub struct BundleParts {
 #[derive(Clone, Debug)]
 pub struct Bundle {
     parts: BundleParts,
-    digest: ModelDigest,
+    digest: BundleDigest,
 }
 
-/// A bundle that was read, and what in the file this program did not know.
+/// A bundle that was read, and the names of what this program does not know in its file.
 #[derive(Debug)]
 pub struct ReadBundle {
     /// The bundle.
     pub bundle: Bundle,
-    /// Names (never values) of header fields and sections that were ignored: warn about them.
+    /// Names, never values, of header fields and sections that were ignored. The caller should warn about them.
     pub unknown: Vec<String>,
 }
 
 impl Bundle {
-    /// Checks the parts against each other.
+    /// Makes a bundle of parts that fit together.
     pub fn new(parts: BundleParts) -> Result<Self, BundleError> {
         codec::check(&parts)?;
         let digest = codec::digest(&parts)?;
@@ -94,30 +94,22 @@ impl Bundle {
         codec::write(&self.parts)
     }
 
-    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
-    ///
-    /// # Errors
-    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
-    pub fn import(published: &Published<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
-        import::import(published, options)
-    }
-
-    /// What program with what weights this is.
-    pub fn digest(&self) -> ModelDigest {
+    /// The digest of its program and weights.
+    pub fn digest(&self) -> BundleDigest {
         self.digest
     }
 
-    /// What it holds.
+    /// Its contents.
     pub fn parts(&self) -> &BundleParts {
         &self.parts
     }
 
-    /// What it holds, to change and give to [`Bundle::new`] again.
+    /// Its contents, to be changed and given to [`Bundle::new`] again.
     pub fn into_parts(self) -> BundleParts {
         self.parts
     }
 
-    /// The router of this name, or the first where no name is given.
+    /// The router of this name, or the first one if no name is given.
     pub fn router(&self, name: Option<&str>) -> Result<&Router, BundleError> {
         let routers = &self.parts.routers;
         let found = match name {
@@ -130,14 +122,14 @@ impl Bundle {
         })
     }
 
-    /// Every tensor that clients have, with its name, in file order.
+    /// The public tensors with their names, in file order.
     pub fn public_tensors(&self) -> Vec<(String, &Matrix)> {
         let mut list = Vec::new();
         self.parts.embedding.list(&mut list);
         list
     }
 
-    /// Every tensor that only the provider has, with its name, in file order: layers, then routers.
+    /// The secret tensors with their names, in file order: layers, then routers.
     pub fn secret_tensors(&self) -> Vec<(String, &Matrix)> {
         let mut list = Vec::new();
         self.parts.layers.iter().enumerate().for_each(|(index, layer)| layer.list(index, &mut list));

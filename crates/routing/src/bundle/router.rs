@@ -1,7 +1,8 @@
 //! The routers that a bundle can hold: their rules and their numbers.
 //!
-//! Every rule ends in a choice among the M models of the bundle's pool and reads the same `cost`: each model's price
-//! divided by the largest price of the pool, so that λ means the same for every pool. Ties go to the lowest index.
+//! Every rule chooses one of the M models of the bundle's pool and uses the same `cost`: each model's price divided by the
+//! largest price of the pool, so that λ means the same for every pool. Of equal candidates the one with the lowest index
+//! is chosen.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,13 +18,13 @@ use super::{
 pub struct Router {
     /// Its name in this bundle: lower-case letters, digits, `-` and `_`.
     pub name: String,
-    /// The weight of cost when the user asks for no other: what training chose on the validation split.
+    /// The default weight of cost, which training chose on the validation split.
     pub lambda: f32,
-    /// How it decides.
+    /// The rule by which it decides.
     pub rule: Rule,
 }
 
-/// How a router decides.
+/// The rule by which a router decides.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Rule {
     /// UniRoute (arXiv 2502.08773).
@@ -37,8 +38,8 @@ pub enum Rule {
 /// `k* = argmax_k e·centroid_k`; the answer is `argmin_m errors[k*, m] + λ·cost[m]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UniRoute {
-    /// `[K, hidden]`, of unit length: the nearest centroid of a direction has the largest product with it, whatever the
-    /// embedding's own length, so the query needs no normalisation.
+    /// `[K, hidden]`, rows of unit length. The nearest centroid has the largest product with the embedding for any length of
+    /// the embedding, so the embedding need not be normalised.
     pub centroids: Matrix,
     /// `[K, M]`: how often each model fails in each cluster, from 0 to 1.
     pub errors: Matrix,
@@ -46,8 +47,8 @@ pub struct UniRoute {
     pub cost: Matrix,
 }
 
-/// `h = relu(e·w1)·w2`, made unit length; the `keep` models of largest `h·descriptor_m` survive; the answer is the survivor
-/// of largest `h·descriptor_m − λ·cost[m]`.
+/// `h = relu(e·w1)·w2`, normalised to unit length. The `keep` models with the largest `h·descriptor_m` are kept, and the
+/// answer is the one of these with the largest `h·descriptor_m − λ·cost[m]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cscr {
     /// `[hidden, W]`.
@@ -58,7 +59,7 @@ pub struct Cscr {
     pub descriptors: Matrix,
     /// `[1, M]`.
     pub cost: Matrix,
-    /// How many models survive the search.
+    /// How many models the search keeps.
     pub keep: usize,
 }
 
@@ -73,7 +74,7 @@ pub struct Direct {
     pub cost: Matrix,
 }
 
-/// The public program of a router: its entry in the header.
+/// The public part of a router: its entry in the header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RouterHeader {
     pub(super) name: String,
@@ -91,7 +92,7 @@ pub(super) enum RuleShape {
 }
 
 impl Router {
-    /// Whether a router may have this name.
+    /// Checks that a router may have this name.
     pub fn check_name(name: &str) -> Result<(), BundleError> {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
         if name.is_empty() || name.len() > 64 || !name.bytes().all(allowed) {
@@ -181,7 +182,7 @@ impl RouterHeader {
         Ok(Router { name: self.name.clone(), lambda: self.lambda, rule })
     }
 
-    /// The settings alone: shapes are bounded here, so that no tensor of theirs is allocated beyond reason.
+    /// Checks the settings. Shapes are bounded here, so that no unreasonably large tensor is allocated.
     pub(super) fn check(&self, models: usize) -> Result<(), BundleError> {
         let name = &self.name;
         Router::check_name(name)?;

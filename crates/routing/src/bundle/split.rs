@@ -1,19 +1,19 @@
-//! A bundle in three: the public part for everybody, and a share of the secret weights for each server.
+//! Splitting a bundle into three files: the public part for all parties, and a share of the secret weights for each server.
 //!
-//! Party 0's share is a seed; party 1's is the folded fixed-point weights less what the seed makes. Either alone is
-//! uniformly random. The public part holds a commitment to each share: a digest of the share's bytes and of 32 random
-//! bytes, the salt, that lie in that share's file and nowhere else. The *deployment digest* is the digest of the public
-//! part's file, so it covers both commitments: parties that agree on it agree on both shares, hence on the weights, and
-//! [`ShareFile`] can only be read against the commitment of its deployment.
+//! Party 0's share is a seed. Party 1's share is the folded fixed-point weights minus the expansion of the seed. Either one
+//! alone is uniformly random. The public part holds a commitment to each share: a digest of the share's bytes and of 32
+//! random bytes, the salt, which is stored only in that share's file. The *deployment digest* is the digest of the public
+//! part's file, so it covers both commitments. Parties that agree on it agree on both shares, and so on the weights, and a
+//! [`ShareFile`] can be read only against the commitment of its deployment.
 //!
-//! Nobody can test a guess of the weights with these digests. Whoever guesses all weights can compute the other party's
-//! share from its own, but not the other party's salt; and its own commitment only covers what it holds, which is
+//! Nobody can test a guess of the weights with these digests. A party that guesses all weights can compute the other
+//! party's share from its own, but not the other party's salt. Its own commitment covers only its own share, which is
 //! uniformly random. The salts come from the operating system, and the split keeps no copy of them.
 
 use super::codec;
 use super::config::{EncoderConfig, Model};
 use super::container::{self, Section};
-use super::digest::{Digest, ModelDigest};
+use super::digest::{BundleDigest, Digest};
 use super::encoder::EmbeddingTables;
 use super::error::BundleError;
 use super::{Bundle, tensor};
@@ -29,15 +29,15 @@ const SHARE_KIND: &str = "router-share";
 const TOKENIZER: &str = "tokenizer.json";
 const SHARE: &str = "share";
 const SALT: &str = "salt";
-/// The format of the three files. Format 1 had a digest that let either server test guesses of the weights.
+/// The format of the three files. Format 1 had a digest with which either server could test guesses of the weights.
 const FORMAT: u32 = 2;
 const SALT_BYTES: usize = 32;
 const SEED_BYTES: usize = 16;
 
-/// What client, servers and dealer all hold.
+/// The public part of a split bundle: client, servers and dealer all hold it.
 #[derive(Clone, Debug)]
 pub struct PublicPart {
-    /// The programs' shapes.
+    /// The shapes of the programs.
     pub plan: BundlePlan,
     /// The encoder's program.
     pub encoder: EncoderConfig,
@@ -45,13 +45,13 @@ pub struct PublicPart {
     pub tokenizer: Vec<u8>,
     /// The embedding tables.
     pub embedding: EmbeddingTables,
-    /// The pool.
+    /// The pool of models.
     pub models: Vec<Model>,
     /// Each router's default λ.
     pub lambdas: Vec<f32>,
-    /// The deployment digest: of this part's file, so of the commitments to both shares too.
-    pub digest: ModelDigest,
-    /// The commitments to the shares, by party; none where nothing was split.
+    /// The deployment digest: the digest of this part's file, which includes the commitments to both shares.
+    pub digest: BundleDigest,
+    /// The commitments to the shares, by party. None if the bundle was not split.
     commitments: Option<[Digest; 2]>,
 }
 
@@ -70,7 +70,7 @@ struct ShareHeader {
     digest: [u8; 32],
 }
 
-/// A header with its format. Format 1 did not state it.
+/// A header with the number of its format. Files in format 1 have no number.
 #[derive(Serialize, Deserialize)]
 struct Versioned<H> {
     format: u32,
@@ -78,7 +78,7 @@ struct Versioned<H> {
     header: H,
 }
 
-/// As [`Versioned`], before the rest is believed.
+/// The format alone, which is read before the rest of the header.
 #[derive(Deserialize)]
 struct StatedFormat {
     #[serde(default = "first_format")]
@@ -91,14 +91,14 @@ fn first_format() -> u32 {
 
 /// The bytes of the three files.
 #[derive(Debug)]
-pub struct Split {
+pub struct SplitFiles {
     /// The public part.
     pub public: Vec<u8>,
     /// The shares, by party.
     pub shares: [Zeroizing<Vec<u8>>; 2],
 }
 
-/// What a split draws: the seed of party 0's share, and the salts of both commitments.
+/// The random values of a split: the seed of party 0's share and the salts of both commitments.
 pub struct SplitRandomness {
     seed: Seed,
     salts: [Zeroizing<[u8; SALT_BYTES]>; 2],
@@ -111,10 +111,10 @@ impl std::fmt::Debug for SplitRandomness {
 }
 
 impl SplitRandomness {
-    /// How many random bytes a split takes.
+    /// How many random bytes a split needs.
     pub const BYTES: usize = SEED_BYTES + 2 * SALT_BYTES;
 
-    /// Takes fresh bytes from the operating system. Each split needs its own.
+    /// Takes these bytes, which must be fresh from the operating system. Each split needs its own.
     pub fn new(bytes: &[u8; Self::BYTES]) -> Self {
         let mut seed = Zeroizing::new([0; SEED_BYTES]);
         seed.copy_from_slice(&bytes[..SEED_BYTES]);
@@ -128,11 +128,11 @@ impl SplitRandomness {
     }
 }
 
-/// Splits a bundle.
+/// Splits a bundle into its three files.
 ///
 /// # Errors
 /// If the bundle's weights do not fit its program.
-pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<Split, BundleError> {
+pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<SplitFiles, BundleError> {
     let plan = BundlePlan::of(bundle);
     let specs = plan.weights();
     let unfit = |error: blindroute_protocol::Error| BundleError::Weights(error.to_string());
@@ -162,10 +162,10 @@ pub fn split(bundle: &Bundle, randomness: &SplitRandomness) -> Result<Split, Bun
         let bytes = container::write(SHARE_KIND, &json(ShareHeader { party, digest })?, &sections)?;
         Ok::<_, BundleError>(Zeroizing::new(bytes))
     };
-    Ok(Split { public, shares: [share(0)?, share(1)?] })
+    Ok(SplitFiles { public, shares: [share(0)?, share(1)?] })
 }
 
-/// Binds to a share's bytes without telling anything about them to who does not have the salt.
+/// A commitment to a share's bytes. It reveals nothing about them to anyone who does not have the salt.
 fn commitment(party: Party, salt: &[u8], payload: &[u8]) -> Digest {
     let mut hash = Sha256::new();
     hash.update(b"blindroute share of weights 2\0");
@@ -191,10 +191,13 @@ fn header<'a, H: Deserialize<'a>>(bytes: &'a [u8]) -> Result<H, BundleError> {
 }
 
 impl PublicPart {
+    /// The kind of its file's container.
+    pub const KIND: &str = PUBLIC_KIND;
+
     /// Reads the public part from the bytes of its file.
     ///
     /// # Errors
-    /// If they are no public part, cut, altered, or of another version.
+    /// If they are not a public part, are truncated or altered, or are of another version.
     pub fn read(bytes: &[u8]) -> Result<Self, BundleError> {
         let container = container::read(bytes, PUBLIC_KIND)?;
         let header: PublicHeader = header(container.header())?;
@@ -216,8 +219,8 @@ impl PublicPart {
         })
     }
 
-    /// The public part of a bundle that is whole in this process, for programs that run in the clear: nothing is split,
-    /// the digest is the bundle's own, and no share belongs to it.
+    /// The public part of a bundle that was not split, for programs that run in the clear in this process. Its digest is that
+    /// of the bundle, and no share belongs to it.
     pub fn unsplit(bundle: &Bundle) -> Self {
         let parts = bundle.parts();
         Self {
@@ -232,7 +235,7 @@ impl PublicPart {
         }
     }
 
-    /// What a party's share must be to belong to this part.
+    /// The share of a party that belongs to this part, for [`ShareFile::read`].
     pub fn expected_share(&self, party: Party) -> ExpectedShare {
         let commitment = self.commitments.map(|commitments| commitments[party.index()]);
         ExpectedShare { party, digest: self.digest, commitment }
@@ -241,22 +244,22 @@ impl PublicPart {
     /// Reads the public part from its file.
     ///
     /// # Errors
-    /// As [`PublicPart::read`], or if the file cannot be read.
+    /// As for [`PublicPart::read`], or if the file cannot be read.
     pub fn open(path: &Path) -> Result<Self, BundleError> {
         Self::read(&container::read_file(path)?)
     }
 }
 
-/// What a party's share must be to belong to a deployment. Holds nothing secret: keep it, and compare each time the share
-/// is read.
+/// Identifies the share of a party that belongs to a deployment. It holds nothing secret: keep it, and compare with it each
+/// time the share is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedShare {
     party: Party,
-    digest: ModelDigest,
+    digest: BundleDigest,
     commitment: Option<Digest>,
 }
 
-/// A server's share of a bundle's weights, as its file holds it.
+/// A server's share of a bundle's weights, in the form in which its file holds it.
 pub struct ShareFile {
     party: Party,
     payload: Zeroizing<Vec<u8>>,
@@ -269,20 +272,23 @@ impl std::fmt::Debug for ShareFile {
 }
 
 impl ShareFile {
-    /// Reads a share from the bytes of its file. There is no way to read one without saying which it must be: a file
-    /// may have been replaced since it was last read.
+    /// The kind of its file's container.
+    pub const KIND: &str = SHARE_KIND;
+
+    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because the
+    /// file may have been replaced since it was last read.
     ///
     /// # Errors
-    /// If they are no share, cut, altered, of another version, or not the share that is expected.
+    /// If they are not a share, are truncated or altered, of another version, or not the expected share.
     pub fn read(bytes: &[u8], expected: &ExpectedShare) -> Result<Self, BundleError> {
         let container = container::read(bytes, SHARE_KIND)?;
         let header: ShareHeader = header(container.header())?;
         let party = Party::from_index(header.party)
-            .ok_or_else(|| BundleError::Header(format!("party {} is neither 0 nor 1", header.party)))?;
+            .ok_or_else(|| BundleError::Header(format!("party {}, expected 0 or 1", header.party)))?;
         if party != expected.party {
             return Err(BundleError::OtherParty { found: party.index(), expected: expected.party.index() });
         }
-        let digest = ModelDigest::from(header.digest);
+        let digest = BundleDigest::from(header.digest);
         if digest != expected.digest {
             return Err(BundleError::OtherSplit { found: digest, expected: expected.digest });
         }
@@ -295,23 +301,23 @@ impl ShareFile {
         match expected.commitment {
             Some(commitment) if commitment == found => Ok(Self { party, payload }),
             Some(expected) => Err(BundleError::OtherShare { found, expected }),
-            None => Err(BundleError::Header("a share of a bundle that was not split".to_owned())),
+            None => Err(BundleError::Header("the share belongs to a bundle that was not split".to_owned())),
         }
     }
 
     /// Reads a share from its file.
     ///
     /// # Errors
-    /// As [`ShareFile::read`], or if the file cannot be read.
+    /// As for [`ShareFile::read`], or if the file cannot be read.
     pub fn open(path: &Path, expected: &ExpectedShare) -> Result<Self, BundleError> {
         Self::read(&Zeroizing::new(container::read_file(path)?), expected)
     }
 
-    /// As [`ShareFile::open`], with the file, to read it again by [`ShareFile::read_from`] whatever its name stands for by
-    /// then.
+    /// As [`ShareFile::open`], and also returns the open file. [`ShareFile::read_from`] can read it again even if another file
+    /// has taken its name.
     ///
     /// # Errors
-    /// As [`ShareFile::open`].
+    /// As for [`ShareFile::open`].
     pub fn hold(path: &Path, expected: &ExpectedShare) -> Result<(Self, std::fs::File), BundleError> {
         let file = std::fs::File::open(path).map_err(container::ContainerError::from)?;
         Ok((Self::read_from(&file, expected)?, file))
@@ -320,21 +326,21 @@ impl ShareFile {
     /// Reads a share from an open file, from its beginning.
     ///
     /// # Errors
-    /// As [`ShareFile::open`].
+    /// As for [`ShareFile::open`].
     pub fn read_from(mut file: &std::fs::File, expected: &ExpectedShare) -> Result<Self, BundleError> {
         std::io::Seek::rewind(&mut file).map_err(container::ContainerError::from)?;
         Self::read(&Zeroizing::new(container::read_bytes(file)?), expected)
     }
 
-    /// Whose share it is.
+    /// The position of the server to which it belongs.
     pub fn party(&self) -> Party {
         self.party
     }
 
-    /// The weights' shares.
+    /// The shares of the weights.
     ///
     /// # Errors
-    /// If they are not of these weights.
+    /// If they do not have the shapes of these weights.
     pub fn weights(&self, specs: &[WeightSpec]) -> Result<WeightShares, blindroute_protocol::Error> {
         match self.party {
             Party::One => WeightShares::from_bytes(specs, &self.payload),

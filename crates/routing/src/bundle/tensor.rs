@@ -1,4 +1,4 @@
-//! One matrix as the payload of one section.
+//! A matrix as the payload of a section.
 //!
 //! | bytes | what |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | 4 each | steps only: the scales, f32 |
 //! | bits each | the entries, row by row: f32, or q + 2^(bits − 1) − 1, the lowest bits first, zero bits to the last byte's end |
 //!
-//! Every length follows from the first ten bytes and must be the payload's, exactly; and one matrix has one payload.
+//! The first ten bytes determine the length, which must be exactly that of the payload. Each matrix has only one payload.
 
 use super::{
     error::BundleError,
@@ -38,10 +38,10 @@ pub(super) fn encode(matrix: &Matrix) -> Vec<u8> {
     bytes
 }
 
-/// The matrix of a payload, which must have the given shape: nothing is allocated before the length was found right.
+/// The matrix of a payload, which must have the given shape. Nothing is allocated before the length was checked.
 pub(super) fn decode(payload: &[u8], name: &str, shape: (usize, usize)) -> Result<Matrix, BundleError> {
     let damaged = |problem: &'static str| BundleError::Tensor { name: name.to_owned(), problem };
-    let (prefix, body) = payload.split_at_checked(PREFIX).ok_or_else(|| damaged("is shorter than its own prefix"))?;
+    let (prefix, body) = payload.split_at_checked(PREFIX).ok_or_else(|| damaged("is shorter than its prefix"))?;
     let stated = (word(&prefix[2..6]), word(&prefix[6..10]));
     if stated != shape {
         return Err(BundleError::Shape { name: name.to_owned(), found: stated, expected: shape });
@@ -82,14 +82,14 @@ pub(super) fn decode(payload: &[u8], name: &str, shape: (usize, usize)) -> Resul
         return Err(damaged("has bits after its last entry"));
     }
     let matrix = Matrix::from_steps(rows, columns, values(), steps);
-    // A zero scale hides its steps: were they not zero, two files could hold one matrix.
+    // Under a zero scale all steps give zero. If they could be nonzero, two files could hold the same matrix.
     if matrix.data().iter().zip(values()).any(|(found, value)| *found == 0.0 && value != 0) {
         return Err(damaged("holds steps under a scale of zero"));
     }
     Ok(matrix)
 }
 
-/// Appends values of so many bits, the lowest first.
+/// Appends values of `bits` bits each, the lowest bits first.
 fn pack(bytes: &mut Vec<u8>, values: impl Iterator<Item = u64>, bits: u8) {
     let (mut held, mut count) = (0u64, 0);
     for value in values {
@@ -106,7 +106,7 @@ fn pack(bytes: &mut Vec<u8>, values: impl Iterator<Item = u64>, bits: u8) {
     }
 }
 
-/// The first `values` values of so many bits.
+/// The first `values` values of `bits` bits each.
 fn unpack(bytes: &[u8], bits: u8, values: usize) -> impl Iterator<Item = u64> {
     let mut bytes = bytes.iter();
     let (mut held, mut count) = (0u64, 0);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_comes_back_as_it_was() {
+    fn every_form_is_read_back() {
         for (form, bits) in (0..3).flat_map(|form| (2..=16).map(move |bits| (form, bits))) {
             let matrix = sample(form, bits);
             let bytes = encode(&matrix);
@@ -159,7 +159,7 @@ mod tests {
         }
     }
 
-    /// The format itself: if this changes, so must the container's version.
+    /// The format itself. If this changes, the container's version must change too.
     #[test]
     fn frozen_bytes() {
         let matrix = Matrix::new(1, 3, vec![-1.5, 0.5, 1.0]).unwrap().quantised(Axis::Rows, 3);
@@ -218,7 +218,7 @@ mod tests {
         }
 
         #[test]
-        fn packed_values_come_back(bits in 1u8..=16, values in prop::collection::vec(any::<u16>(), 0..40)) {
+        fn packed_values_are_read_back(bits in 1u8..=16, values in prop::collection::vec(any::<u16>(), 0..40)) {
             let values: Vec<u64> = values.iter().map(|value| u64::from(*value) & ((1 << bits) - 1)).collect();
             let mut bytes = Vec::new();
             pack(&mut bytes, values.iter().copied(), bits);

@@ -88,7 +88,7 @@ fn with_header(change: impl FnOnce(&mut serde_json::Value), extra: &[Section<'_>
 }
 
 #[test]
-fn a_bundle_comes_back_byte_for_byte() {
+fn a_bundle_is_written_again_byte_for_byte() {
     let bundle = Bundle::new(parts()).unwrap();
     let read = Bundle::read(&bundle.write().unwrap()).unwrap();
     assert!(read.unknown.is_empty());
@@ -136,7 +136,7 @@ fn routers_are_found_by_name() {
 }
 
 #[test]
-fn what_is_not_known_is_named_and_not_shown() {
+fn unknown_fields_and_sections_are_named_and_their_values_not_shown() {
     let extra = [Section { name: "colour", payload: b"blue" }];
     let change = |header: &mut serde_json::Value| {
         header["flavour"] = "sweet".into();
@@ -156,7 +156,7 @@ fn hostile_headers_are_clear_errors() {
         (|h| *h = 3.into(), "header cannot be read"),
         (|h| h["encoder"]["hidden"] = 0.into(), "encoder.hidden is 0"),
         (|h| h["encoder"]["hidden"] = u64::MAX.into(), "encoder.hidden is 18446744073709551615"),
-        (|h| h["encoder"]["hidden"] = 8.into(), "15 × 4, the bundle's configuration needs 15 × 8"),
+        (|h| h["encoder"]["hidden"] = 8.into(), "15 × 4, expected 15 × 8 by the bundle's configuration"),
         (|h| h["encoder"]["heads"] = 3.into(), "a multiple of encoder.heads = 3"),
         (|h| h["encoder"]["layers"] = 2.into(), "\"layer.1.query.weight\" is missing"),
         (|h| h["encoder"]["attention"] = "linear".into(), "unknown variant `linear`"),
@@ -166,14 +166,14 @@ fn hostile_headers_are_clear_errors() {
         (|h| h["models"][1]["name"] = "a\nb".into(), "the name \"a\\nb\" holds the control character U+000A"),
         (
             |h| h["models"][1]["name"] = "\u{1b}[2J".into(),
-            "holds the control character U+001B, it must be one of names",
+            "holds the control character U+001B, expected one with printable names",
         ),
         (|h| h["models"][1]["name"] = "x".repeat(300).into(), "has 300 bytes, at most 256 are allowed"),
         (|h| h["models"][1]["unit"] = "\u{9b}2J".into(), "the unit \"\\u{9b}2J\" holds the control character U+009B"),
         (|h| h["models"][0]["price"] = (-1).into(), "price of \"small\" is -1"),
         (|h| h["routers"][0]["name"] = "../x".into(), "router name is \"../x\""),
         (|h| h["routers"][0]["lambda"] = (-0.5).into(), "lambda of router \"near\" is -0.5"),
-        (|h| h["routers"][1]["keep"] = 4.into(), "keep of router \"search\" is 4, it must be from 1 to 3"),
+        (|h| h["routers"][1]["keep"] = 4.into(), "keep of router \"search\" is 4, expected from 1 to 3"),
         (|h| h["routers"][0]["clusters"] = u32::MAX.into(), "clusters of router \"near\""),
     ];
     for (change, expected) in cases {
@@ -210,7 +210,7 @@ fn settings_have_names() {
     assert_eq!("2relu".parse::<Attention>().unwrap(), Attention::TwoRelu);
     assert_eq!(Activation::Gelu.to_string(), "gelu");
     let error = "max".parse::<Pooling>().unwrap_err().to_string();
-    assert!(error.contains("it must be mean or cls"), "{error}");
+    assert!(error.contains("expected mean or cls"), "{error}");
 }
 
 #[test]
@@ -224,9 +224,9 @@ fn a_file_of_another_kind_is_named() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn any_altered_byte_is_an_error(at in 0..bytes().len(), by in 1..=255u8, cut: bool) {
+    fn any_altered_byte_is_an_error(at in 0..bytes().len(), by in 1..=255u8, truncate: bool) {
         let mut bytes = bytes();
-        if cut {
+        if truncate {
             bytes.truncate(at);
         } else {
             bytes[at] ^= by;

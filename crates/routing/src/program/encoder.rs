@@ -1,43 +1,51 @@
-//! The transformer encoder (BERT layout, post-LayerNorm), in all four variants of the papers.
+//! The transformer encoder (BERT layout, post-LayerNorm), with each choice of attention, activation, norms and pooling.
 //!
-//! Weights are folded when a bundle is split (see [`weights`](super::weights)): the gain and bias of a LayerNorm go into
-//! the linear layers after it, 1/√d into queries and keys, and the row mean out of every layer before a LayerNorm. So a
-//! LayerNorm is only the division by the row's norm, and the affine part is needed for the residual alone.
+//! Weights are folded when a bundle is split (see [`weights`](super::weights)): the gain and bias of a LayerNorm into the
+//! linear layers after it, and 1/√d into queries and keys; the row mean is removed from every layer before a LayerNorm. So
+//! a LayerNorm is only the division by the row's norm, and its affine part is needed only for the residual.
 //!
-//! **Openings** a layer: 2relu attention 10, feed-forward network with ReLU 4, two LayerNorms 6 each: 26. GELU takes one
-//! more, softmax 3·⌈log₂ T⌉ + 1 more; attention by ReLU alone two fewer, squares two fewer, and without the norm after
-//! attention four fewer. Tuned lean, attention 7, feed-forward 3, LayerNorms 4 each: 18; to the middle, 6, 3 and 4 each: 17; to
-//! far servers, 5, 2 and 4 each: 15; there attention by ReLU alone saves none, squares one or none, and the norm two.
+//! **Openings per layer**, with 2ReLU and ReLU:
+//!
+//! | tuning | attention | feed-forward network | two LayerNorms | sum |
+//! |---|---|---|---|---|
+//! | near | 10 | 4 | 6 each | 26 |
+//! | lean | 7 | 3 | 4 each | 18 |
+//! | middle | 6 | 3 | 4 each | 17 |
+//! | far | 5 | 2 | 4 each | 15 |
+//!
+//! With near tuning GELU takes one more and softmax 3·⌈log₂ T⌉ + 1 more; attention by ReLU alone takes two fewer, squares
+//! two fewer, and leaving out the norm after attention four fewer. With far tuning attention by ReLU alone saves none,
+//! squares one or none, and the norm two.
 
 use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, INPUT, LAST, NARROW, PRODUCT, RULE_FRACTION, SCORE_RANGE, SCORES, find,
 };
 use crate::bundle::{Activation, Attention, Norms, Pooling};
-use blindroute_protocol::gates::{self, Scaling, Target, Wide, Window};
+use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{
     Error, Interpreter, Machine, Masked, RingWord, Share, Structure, Tuning, WeightId, WeightSpec,
 };
 
-/// The bits of a score that 2ReLU looks at.
-const TWO_RELU_WINDOW: Window = Window { range: SCORE_RANGE, digits: 4 };
-/// |pre-activation| of the feed-forward network is below 2^7. ReLU looks at 12 bits of it.
-const INNER: Window = Window { range: 7, digits: 3 };
-/// Fraction bits of scores, of which 2ReLU's comparison looks at all, and softmax's power at no more.
+/// The bits of a score that 2ReLU compares.
+const TWO_RELU_WINDOW: SignWindow = SignWindow { range: SCORE_RANGE, digits: 4 };
+/// Pre-activations of the feed-forward network are below 2^7 in magnitude. ReLU compares 12 bits of them.
+const INNER: SignWindow = SignWindow { range: 7, digits: 3 };
+/// Fraction bits of scores. 2ReLU compares all of them, and the powers of softmax use no more.
 const SCORE_FRACTION: u32 = 8;
 /// Fraction bits of softmax's numerators, the largest of which is between a quarter and a half.
 const SOFTMAX_FRACTION: u32 = 11;
-/// Fraction bits of the sums of attention weights, and their range.
+/// Fraction bits of the sums of attention weights.
 const SUM_FRACTION: u32 = 12;
 /// Fraction bits of the reciprocals of those sums.
 const RECIPROCAL_FRACTION: u32 = 20;
-/// Most fraction bits of the products with the values, on their way to be normalised.
+/// The most fraction bits of the products with the values before they are normalised.
 const CONTEXT_FRACTION: u32 = 13;
-/// Added to 2ReLU's row sum, so that a row without a positive score is defined. Training must add the same.
+/// Added to the row sums of 2ReLU, so that a row without a positive score is defined. Training must add the same value.
 pub const ROW_OFFSET: f64 = 0.01;
-/// What attention by ReLU alone is divided by: about a row's sum, so that weights of an encoder that divides by the sum
-/// itself are a start. Folded into the weights.
+/// The divisor of attention by ReLU alone. It is about the sum of a row, so that training can start from an encoder that
+/// divides by the sum itself. It is folded into the weights.
 pub const RELU_DIVISOR: f64 = 16.0;
-/// Activations on their way into a layer.
+/// The form of activations that enter a layer.
 const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 
 /// The encoder's inputs, in shares, for a batch of B prompts.
@@ -48,18 +56,18 @@ pub(super) struct EncoderInputs<I: Interpreter> {
     pub(super) means: Share<I, u32>,
     /// `[B, 1, T]`: 0 for tokens, a large negative number for padding, of twice [`ACTIVATION`] fraction bits.
     pub(super) padding: Share<I, u32>,
-    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; mean pooling only. In a ring that holds nothing much larger: in a
-    /// wide one a client could multiply the last activations by any number.
+    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; for mean pooling only. Their ring has no room for much larger values:
+    /// in a wide ring a client could multiply the last activations by any number.
     pub(super) pooling: Option<Share<I, u32>>,
-    /// What is not the encoder's and leaves with its inputs, in the same opening: λ's digits.
+    /// The digits of λ. The encoder does not use them; they are opened together with its inputs.
     pub(super) digits: Option<Share<I, u32>>,
 }
 
-/// What the encoder leaves.
+/// The result of the encoder.
 pub(super) struct Encoded<I: Interpreter> {
-    /// `[B, 1, hidden]`, of [`RULE_FRACTION`] fraction bits, not yet opened (to be cut by [`FRACTION`]).
+    /// `[B, 1, hidden]`, not yet opened. It has [`RULE_FRACTION`] fraction bits after truncation by [`FRACTION`].
     pub(super) embedding: Share<I, u64>,
-    /// The inputs' digits, opened.
+    /// The digits of the inputs, opened.
     pub(super) digits: Option<Masked<I, u32>>,
 }
 
@@ -68,13 +76,13 @@ pub(super) struct Encoder<'a> {
     pub(super) specs: &'a [WeightSpec],
 }
 
-/// Whether queries, keys and values take another opening for narrow words, see [`Encoder::heads`].
-fn lifts_heads<I: Interpreter>(machine: &Machine<I>) -> bool {
+/// Whether queries, keys and values take one more opening to stay in narrow words, see [`Encoder::heads`].
+fn extends_heads<I: Interpreter>(machine: &Machine<I>) -> bool {
     machine.tuning() == Tuning::Near
 }
 
-/// A product in [`NARROW`], cut by `shift` to a layer's input, masked in [`NARROW`] again. Two openings; its integers are
-/// below 2^30.
+/// A product in [`NARROW`], truncated by `shift` to a layer's input and extended to [`NARROW`] again. Two openings. Its
+/// integers must be below 2^30.
 fn reopened<I: Interpreter>(
     machine: &mut Machine<I>,
     product: Share<I, u32>,
@@ -82,8 +90,8 @@ fn reopened<I: Interpreter>(
 ) -> Result<Masked<I, u32>, Error> {
     let product = machine.truncate_reduce(product, shift)?;
     let product = machine.open(product)?;
-    let lifted = machine.extend::<u32, u32>(&product, 0, NARROW)?;
-    machine.open(lifted)
+    let extended = machine.extend::<u32, u32>(&product, 0, NARROW)?;
+    machine.open(extended)
 }
 
 impl Encoder<'_> {
@@ -104,7 +112,7 @@ impl Encoder<'_> {
         product.add(&bias)
     }
 
-    /// The residual x∘gain, less its row mean; its bias is in the layer's.
+    /// The residual x∘gain minus its row mean. Its bias is included in the layer's bias.
     fn residual<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -117,7 +125,7 @@ impl Encoder<'_> {
         scaled.subtract(&mean)
     }
 
-    /// The embeddings of the inputs' prompts, and the digits that came with them.
+    /// The embeddings of the prompts, and the digits of λ.
     pub(super) fn run<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -125,14 +133,14 @@ impl Encoder<'_> {
     ) -> Result<Encoded<I>, Error> {
         let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
         let weights = inputs.pooling.map(|share| machine.defer(share)).transpose()?;
-        // Every head of a prompt has that prompt's padding.
+        // Every attention head of a prompt has the padding of that prompt.
         let padding = inputs.padding.restructure(&Structure::RepeatMatrices(self.plan.heads));
         let tokens = machine.defer(inputs.tokens)?;
         machine.exchange()?;
         let mut x = machine.take(tokens)?;
         let weights = weights.map(|pending| machine.take(pending)).transpose()?;
         let digits = digits.map(|pending| machine.take(pending)).transpose()?;
-        // The first residual is the input itself; it is public to the client, so the client sends its means.
+        // The first residual is the input itself. The client knows it, so the client sends its means.
         let narrow = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
         let first = machine.share_of(&narrow)?.raise(FRACTION).subtract(&inputs.means)?;
         let (mut residual, mut wide) = (Some(first), None);
@@ -157,10 +165,10 @@ impl Encoder<'_> {
             let residual = self.residual(machine, &inner, layer, "ffn")?;
             let sum = self.affine(machine, &activated, layer, "down")?.add(&residual)?;
             x = if layer + 1 < self.plan.layers {
-                let bits = if lifts_heads(machine) { NARROW } else { INPUT };
+                let bits = if extends_heads(machine) { NARROW } else { INPUT };
                 gates::layer_norm(machine, sum, Target { bits, fraction: ACTIVATION })?
             } else {
-                // The pooling weights in their product's ring leave with the norm's first opening.
+                // The pooling weights, in the ring of their product, are opened with the first opening of the norm.
                 wide = match &weights {
                     Some(weights) => {
                         let weights = machine.extend::<u32, u64>(weights, 0, 64)?;
@@ -168,7 +176,7 @@ impl Encoder<'_> {
                     }
                     None => None,
                 };
-                // What follows cuts further, so the last activations have a wide ring, and their product a wider one.
+                // Later steps truncate further, so the last activations have a wide ring, and their product an even wider one.
                 let last = gates::layer_norm::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
                 machine.to_word::<u128, u64>(&last)?
             };
@@ -182,15 +190,19 @@ impl Encoder<'_> {
                 machine.open(pooled)?
             }
             (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(RULE_FRACTION - LAST),
-            _ => return Err(Error::Program("pooling weights go with mean pooling".into())),
+            _ => {
+                return Err(Error::Program(
+                    "the inputs have no pooling weights, or have them without mean pooling".into(),
+                ));
+            }
         };
         let scaled = machine.scale_columns(&pooled, find(self.specs, "embedding.gain")?)?;
         let bias = machine.bias(find(self.specs, "embedding.bias")?, RULE_FRACTION + FRACTION)?;
         Ok(Encoded { embedding: scaled.add(&bias)?, digits })
     }
 
-    /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all heads of all prompts at once; normalised after the
-    /// product. The padding is `[B · heads, 1, T]`.
+    /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all attention heads of all prompts at once. Normalised after
+    /// the product. The padding is `[B · heads, 1, T]`.
     fn attention<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -241,10 +253,11 @@ impl Encoder<'_> {
         Ok(machine.to_word::<u64, u32>(&context)?.restructure(&Structure::MergeHeads(heads)))
     }
 
-    /// Queries, keys and values of all heads, for products in the scores' ring and in [`NARROW`].
+    /// Queries, keys and values of all attention heads, for products in the ring of the scores and in [`NARROW`].
     ///
-    /// Opened once, their ring is wide, and so are the words of the product, which is then half of all products' time.
-    /// Opened narrow and lifted for another opening, they are a quarter of that: what near servers take.
+    /// If they are opened once, their ring is wide, and so are the words of the product that makes them, which then takes
+    /// half the time of all products. For near servers they are opened in a narrow ring, extended and opened again: one more
+    /// opening, and a quarter of that time.
     fn heads<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -253,7 +266,7 @@ impl Encoder<'_> {
     ) -> Result<[Masked<I, u32>; 3], Error> {
         let (hidden, heads) = (self.plan.hidden, self.plan.heads);
         let columns = |start: usize, count: usize| Structure::Columns(start * hidden, count * hidden);
-        let (both, values) = if lifts_heads(machine) {
+        let (both, values) = if extends_heads(machine) {
             let x = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
             let qkv = self.affine(machine, &x, layer, "qkv.narrow")?;
             let qkv = machine.truncate_reduce(qkv, FRACTION)?;

@@ -29,7 +29,7 @@ pub(super) const SCORES: u32 = SCORE_RANGE + 2 + 2 * ACTIVATION;
 /// Fraction bits of the embedding and of the rules' weights: more than elsewhere, because scores of candidates can be close.
 pub(super) const RULE_FRACTION: u32 = 16;
 /// Fraction bits of their products.
-pub(super) const HEAD_PRODUCT: u32 = 2 * RULE_FRACTION;
+pub(super) const RULE_PRODUCT: u32 = 2 * RULE_FRACTION;
 
 /// The encoder's public shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -241,7 +241,7 @@ impl RouterPlan {
         match self.rule {
             RulePlan::UniRoute { clusters } => vec![
                 matrix("centroids", hidden, clusters, RULE_FRACTION),
-                matrix("errors", clusters, models, HEAD_PRODUCT),
+                matrix("errors", clusters, models, RULE_PRODUCT),
                 cost,
             ],
             RulePlan::Cscr { width, descriptor, .. } => vec![
@@ -252,7 +252,7 @@ impl RouterPlan {
             ],
             RulePlan::Direct => vec![
                 matrix("weight", hidden, models, RULE_FRACTION),
-                WeightSpec::new(self.weight("bias"), WeightKind::Bias(models), HEAD_PRODUCT),
+                WeightSpec::new(self.weight("bias"), WeightKind::Bias(models), RULE_PRODUCT),
                 cost,
             ],
         }

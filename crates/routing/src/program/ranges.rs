@@ -1,8 +1,8 @@
-//! Whether an encoder's values stay in the rings of the secure program.
+//! Checking that an encoder's values stay in the rings of the secure program.
 //!
-//! The rings are those that all-MiniLM-L6-v2 needs, measured with room to spare. Another encoder may leave them, and then
-//! its embeddings are wrong under MPC and right in the clear, without an error. This is found by running it in the rings,
-//! unshared.
+//! The sizes of the rings were measured with all-MiniLM-L6-v2, with room to spare. The values of another encoder may exceed
+//! them. Its embeddings would then be wrong under MPC and correct in the clear, without an error. The check runs the encoder
+//! in these rings on values that are not shared.
 
 use super::inputs::RouteInputs;
 use super::plan::BundlePlan;
@@ -15,25 +15,27 @@ use crate::tokenizer::{Tokenizer, TokenizerError};
 use blindroute_protocol::{Clear, Error, Fixed};
 use std::sync::Arc;
 
-/// Texts of several kinds, cut to the smallest bucket.
+/// Texts of several kinds, truncated to the smallest bucket.
 const TEXTS: [&str; 2] = [
     "Prove that the square root of 2 is irrational. fn main() { println!(\"{}\", (1..=10).sum::<u32>()); }",
     "Wie sp\u{e4}t ist es in Rio de Janeiro? 3.14159 \u{6f22}\u{5b57} ... THE THE THE the answer is 42!!!",
 ];
-/// Their bucket.
+/// The bucket of these texts.
 const BUCKET: usize = 32;
-/// Below this cosine the encoder in rings is not the encoder in the clear. all-MiniLM-L6-v2 has 0.9999.
+/// The smallest cosine between the embeddings in rings and in the clear. all-MiniLM-L6-v2 has 0.9999.
 const LEAST_COSINE: f64 = 0.999;
 
 /// Why an encoder should not run under MPC.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RangeError {
-    /// A value leaves its ring.
+    /// A value does not fit in its ring.
     #[error("a value of the encoder leaves its ring: {0}")]
     Overflow(Error),
-    /// Nothing overflows, and the embedding is another.
-    #[error("the encoder's embedding in fixed point has cosine {0:.4} to the exact one")]
+    /// No value overflows, but the embedding is inexact.
+    #[error(
+        "the encoder's embedding in fixed point has cosine {0:.4} to the exact one, expected at least {LEAST_COSINE}"
+    )]
     Inexact(f64),
     /// A text could not be tokenised.
     #[error(transparent)]
@@ -46,10 +48,10 @@ pub enum RangeError {
     Program(Error),
 }
 
-/// Runs the bundle's encoder in the rings of the secure program, unshared, on a few short texts.
+/// Runs the bundle's encoder in the rings of the secure program, on a few short texts that are not shared.
 ///
 /// # Errors
-/// If a value leaves its ring, or the embedding is not that of the clear program. That nothing is found is no proof for
+/// If a value does not fit in its ring, or the embedding differs from that of the clear program. Success is no proof for
 /// other texts.
 pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
     let parts = bundle.parts();

@@ -1,36 +1,36 @@
-//! The routers' rules on opened embeddings, one a prompt: one-hot choices of a model, in shared bits.
+//! The routers' rules. From one embedding per prompt each rule makes a one-hot choice of a model, in shared bits.
 //!
-//! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must stay below
-//! 16, costs being divided by the largest.
+//! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must be less than 16,
+//! where costs are divided by the largest one.
 
-use super::plan::{HEAD_PRODUCT, RULE_FRACTION, RouterPlan, RulePlan, find};
+use super::plan::{RULE_FRACTION, RULE_PRODUCT, RouterPlan, RulePlan, find};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide};
 use blindroute_protocol::{
     Bits, Comparison, Error, Interpreter, Machine, Masked, Pending, Share, WeightId, WeightSpec,
 };
 
-/// Bits of a difference of sort keys: digits of five bits, as many as keys of function secret sharing can have.
+/// Bits of a difference of sort keys: six digits of five bits, the most that keys of function secret sharing can have.
 const KEY_BITS: u32 = 6 * 5;
-/// The ring of sort keys: room for keys that lie far from zero, for only their differences need be small.
+/// The ring of sort keys. It has room for keys far from zero, because only their differences are small.
 const KEY_RING: u32 = KEY_BITS + 6;
-/// |difference| of the products with centroids, and of scores, is below 2^this.
+/// Differences of products with centroids, and of scores, are below 2^RANGE in magnitude.
 const RANGE: u32 = 5;
-/// The same of the products of queries with descriptors.
+/// The same bound for products of queries with descriptors.
 const WIDE_RANGE: u32 = 8;
-/// Fraction bits of similarities and prices once they are rounded for the choice among the k.
+/// Fraction bits of similarities and prices after rounding for the choice among the models that were kept.
 const SCORE_FRACTION: u32 = 20;
 
-/// Every bit of a difference of sort keys.
+/// A comparison of all bits of a difference of sort keys.
 fn comparison() -> Comparison {
     Comparison::exact(6, KEY_BITS / 6)
 }
 
-/// Bits that scores of [`HEAD_PRODUCT`] fraction bits lose on their way to sort keys when |difference| < 2^range.
+/// How many low bits are dropped when scores of [`RULE_PRODUCT`] fraction bits with |difference| < 2^range become sort keys.
 const fn lost(range: u32) -> u32 {
-    HEAD_PRODUCT + range - KEY_BITS
+    RULE_PRODUCT + range - KEY_BITS
 }
 
-/// Scores of [`HEAD_PRODUCT`] fraction bits as sort keys, opened: one opening.
+/// Turns scores of [`RULE_PRODUCT`] fraction bits into sort keys and opens them. One opening.
 fn keys<I: Interpreter>(machine: &mut Machine<I>, scores: Share<I, u64>) -> Result<Masked<I, u64>, Error> {
     let keys = gates::sort_keys(machine, scores, lost(RANGE), KEY_RING)?;
     machine.open(keys)
@@ -47,7 +47,7 @@ impl RuleProgram<'_> {
     }
 
     /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`RULE_FRACTION`] bits.
-    /// The λs leave with the first opening, if not before; `direct` needs them to have left.
+    /// The λs are opened with the first opening at the latest; for `direct` they must have been opened before.
     pub(super) fn choose<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -65,7 +65,7 @@ impl RuleProgram<'_> {
         machine.linear(lambda, self.weight("cost")?)
     }
 
-    /// Nearest centroid, then the least of that cluster's error + λ·cost. Nine openings.
+    /// The nearest centroid, then the model with the least error in that cluster + λ·cost. Nine openings.
     fn uniroute<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -81,7 +81,7 @@ impl RuleProgram<'_> {
         gates::argmax(machine, &burden, &comparison())
     }
 
-    /// The most of predicted score − λ·cost. Four openings.
+    /// The model with the largest predicted score − λ·cost. Four openings.
     fn direct<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -89,18 +89,19 @@ impl RuleProgram<'_> {
         lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
         let scores = machine.linear(embedding, self.weight("weight")?)?;
-        let scores = scores.add(&machine.bias(self.weight("bias")?, HEAD_PRODUCT)?)?;
+        let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
         let lambda = machine.take(lambda)?;
         let scores = scores.subtract(&self.price(machine, &lambda)?)?;
         let scores = keys(machine, scores)?;
         gates::argmax(machine, &scores, &comparison())
     }
 
-    /// Head, similarity to the descriptors, top-k, then the most of similarity − λ·cost. Fifteen openings.
+    /// The projection, the similarity to the descriptors, top-k, then the model with the largest similarity − λ·cost. Fifteen
+    /// openings.
     ///
-    /// The search among unnormalised products is that among similarities; only the second score needs the norm. Its
-    /// parts, similarity and price, are each rounded before they are opened, so their difference is exact; equal
-    /// similarities may differ by what the norm's factor makes of the last place that is scaled.
+    /// The search compares unnormalised products, which have the same order as the similarities. Only the second score needs
+    /// the norm. Its parts, similarity and price, are each rounded before they are opened, so their difference is exact. Equal
+    /// similarities may differ by the last place, scaled by the factor of the norm.
     fn cscr<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -111,10 +112,10 @@ impl RuleProgram<'_> {
         let inner = machine.linear(embedding, self.weight("w1")?)?;
         let inner = machine.open(inner)?;
         let lambda = machine.take(lambda)?;
-        // The ring is spent: a lifted copy goes with the comparison's first exchange.
+        // The ring has no room left, so an extended copy is opened in the first exchange of the comparison.
         let copy = machine.extend::<u64, u64>(&inner, RULE_FRACTION, 64)?;
         let copy = machine.defer(copy)?;
-        let positive = machine.compare(&inner, &Comparison::of_many(vec![0], HEAD_PRODUCT + 7 - 24, 6))?;
+        let positive = machine.compare(&inner, &Comparison::of_many(vec![0], RULE_PRODUCT + 7 - 24, 6))?;
         let inner = machine.take(copy)?;
         let inner = machine.select(&positive, &inner)?;
         let inner = machine.open(inner)?;
@@ -125,21 +126,21 @@ impl RuleProgram<'_> {
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;
         let price = self.price(machine, &lambda)?;
-        let price = gates::sort_keys(machine, price.scale(-1), HEAD_PRODUCT - SCORE_FRACTION, KEY_RING)?;
+        let price = gates::sort_keys(machine, price.scale(-1), RULE_PRODUCT - SCORE_FRACTION, KEY_RING)?;
         let price = machine.defer(price)?;
         let norm = machine.open(norm)?;
         let products = machine.take(products)?;
         let price = machine.take(price)?;
-        // They leave with the next exchange, whose it may be.
+        // The sort keys are opened in the next exchange.
         let keys = machine.share_of(&products)?;
         let keys = gates::sort_keys(machine, keys, lost(WIDE_RANGE), KEY_RING)?;
         let keys = machine.defer(keys)?;
         let range = Wide { low: -6, high: 13, fraction: 14 };
         let factor = gates::inverse_root(machine, &norm, 1.0, &range)?;
-        let target = Target { bits: 52 + SCORE_FRACTION - HEAD_PRODUCT, fraction: SCORE_FRACTION };
+        let target = Target { bits: 52 + SCORE_FRACTION - RULE_PRODUCT, fraction: SCORE_FRACTION };
         let scaling = Scaling { value: 20, factor: 24, target };
         let similarity = gates::scale_rows::<_, u64, u64>(machine, &products, factor, scaling)?;
-        let score = similarity.add(&price)?.raise(HEAD_PRODUCT - lost(WIDE_RANGE) - SCORE_FRACTION);
+        let score = similarity.add(&price)?.raise(RULE_PRODUCT - lost(WIDE_RANGE) - SCORE_FRACTION);
         let keys = machine.take(keys)?;
         gates::top_k_then_argmax(machine, &keys, &score, keep, &comparison())
     }

@@ -1,6 +1,6 @@
 //! Selection without a router, for measurements and comparisons.
 
-use super::plan::HEAD_PRODUCT;
+use super::plan::RULE_PRODUCT;
 use blindroute_protocol::gates::selection::{self, Graph, Window};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Shape, WeightSpec, gates};
 use serde::{Deserialize, Serialize};
@@ -10,8 +10,8 @@ const GRID: u32 = 16;
 /// Digits of four bits that comparisons look at: |difference| < 2^4.
 const WINDOW: Window = Window { digits: 5 };
 /// Bits of the rings beyond what the comparisons look at: with them an opening has the bytes of a router's scores, of
-/// [`HEAD_PRODUCT`] fraction bits.
-const SPARE: u32 = HEAD_PRODUCT - GRID;
+/// [`RULE_PRODUCT`] fraction bits.
+const SPARE: u32 = RULE_PRODUCT - GRID;
 /// The most comparisons one after another, which bounds a session's time on any network.
 const MOST_STEPS: usize = 4096;
 

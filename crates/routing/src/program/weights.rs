@@ -1,8 +1,9 @@
-//! From a bundle's published weights to the folded weights that the program uses.
+//! Folding a bundle's published weights into the weights that the secure program uses.
 //!
-//! Folded: a LayerNorm's gain g and bias b into the linear layer after it (x∘g + b)·W = x·(diag(g)·W) + b·W; 1/√d into
-//! queries and keys, half each, so that rounding costs both alike, and for softmax log₂e beside it, for its powers are of
-//! two; and the row mean out of every layer before a LayerNorm, by centring its columns.
+//! - A LayerNorm's gain g and bias b are folded into the linear layer after it: (x∘g + b)·W = x·(diag(g)·W) + b·W.
+//! - 1/√d is folded into queries and keys, its square root into each, so that rounding affects both equally. For softmax,
+//!   whose powers are of two, log₂e is folded in the same way.
+//! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
 
 use super::encoder::RELU_DIVISOR;
 use super::plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
@@ -35,7 +36,7 @@ pub fn weight_tensors(bundle: &Bundle, plan: &BundlePlan) -> Result<Vec<Tensor<f
 fn take(named: &mut HashMap<String, Tensor<f32>>, spec: &WeightSpec) -> Result<Tensor<f32>, Error> {
     named
         .remove(&spec.name)
-        .ok_or_else(|| Error::Weight { name: spec.name.clone(), problem: "the bundle does not have it".to_owned() })
+        .ok_or_else(|| Error::Weight { name: spec.name.clone(), problem: "is missing in the bundle".to_owned() })
 }
 
 fn row(matrix: &Matrix) -> Tensor<f32> {
@@ -62,7 +63,7 @@ impl Folded {
         Self { inner, columns, weight: wide(&layer.weight), bias: wide(&layer.bias) }
     }
 
-    /// Takes the affine part of the LayerNorm before.
+    /// Includes the affine part of the LayerNorm before this layer.
     fn after(mut self, norm: Option<&LayerNorm>) -> Self {
         let Some(norm) = norm else { return self };
         let affine = norm.gain.data().iter().zip(norm.bias.data());
@@ -80,13 +81,13 @@ impl Folded {
         self
     }
 
-    /// For inputs that are larger by 1/`factor`.
+    /// Scales the weights, for inputs that are larger by 1/`factor`.
     fn times(mut self, factor: f64) -> Self {
         self.weight.iter_mut().for_each(|x| *x *= factor);
         self
     }
 
-    /// Adds the residual's bias to its own.
+    /// Adds the residual's bias to the layer's bias.
     fn with_residual(mut self, norm: Option<&LayerNorm>) -> Self {
         if let Some(norm) = norm {
             self.bias.iter_mut().zip(norm.bias.data()).for_each(|(sum, &bias)| *sum += f64::from(bias));
@@ -94,7 +95,7 @@ impl Folded {
         self
     }
 
-    /// Takes the mean out of every output row.
+    /// Removes the mean from every output row.
     fn centred(mut self) -> Self {
         let columns = self.columns;
         for row in self.weight.chunks_exact_mut(columns).chain(std::iter::once(self.bias.as_mut_slice())) {
@@ -111,7 +112,7 @@ impl Folded {
     }
 }
 
-/// Three layers of the same input as one.
+/// Three layers of the same input, joined into one layer.
 fn beside(parts: [Folded; 3]) -> Folded {
     let inner = parts[0].inner;
     let weight = (0..inner)
@@ -132,10 +133,10 @@ fn fold_layer(
 ) {
     let name = |part: &str| format!("layer.{index}.{part}");
     let width = layer.query.weight.columns() / encoder.heads;
-    // Of scores, and of the layer that takes the context.
+    // The factors of the scores, and of the layer that takes the context.
     let (base, taken) = match encoder.attention {
         Attention::TwoRelu => (1.0, 1.0),
-        // The divisor's root each, so that rounding costs both alike.
+        // The square root of the divisor in each, so that rounding affects both equally.
         Attention::Relu => (1.0 / RELU_DIVISOR.sqrt(), 1.0 / RELU_DIVISOR.sqrt()),
         Attention::Softmax => (std::f64::consts::LOG2_E, 1.0),
     };
@@ -180,7 +181,7 @@ fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rul
             insert("bias", row(&rule.bias));
             insert("cost", tensor(&rule.cost));
         }
-        // A plan of another bundle: the missing weights are reported by name.
+        // The plan is of another bundle. The missing weights are reported by name.
         _ => {}
     }
 }

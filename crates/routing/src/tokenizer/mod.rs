@@ -1,17 +1,17 @@
-//! A prompt as the encoder's tokens: the client's first step.
+//! Turning a prompt into the encoder's tokens, which is the client's first step.
 //!
 //! The tokenizer is BERT's, as published with the encoder (`tokenizer.json`): text is normalised, split into words at
-//! blanks and punctuation, and each word into WordPieces; `[CLS]` and `[SEP]` go around. At most [`MAX_TOKENS`] tokens
-//! remain, and whoever asks is told when the rest was cut.
+//! blanks and punctuation, and each word is split into WordPieces. `[CLS]` is put before and `[SEP]` after them. Prompts are
+//! truncated to [`MAX_TOKENS`] tokens, and [`Tokens::truncated`] says so.
 //!
 //! # Long prompts
 //!
-//! No fixed number of characters is sure to hold the first 256 tokens: a megabyte of blanks holds none. So a prefix is
-//! tokenised, and doubled until it decides the answer. What follows a prefix can change its last word, and, where one of
-//! the special tokens such as `[MASK]` was cut in the middle, as many words before that as the token has characters. All
-//! words before these are final: every later step looks at one word alone, and the earlier steps at characters next to
-//! each other. So the answer is exactly that of the whole prompt, and the work is at most twice that for the shortest
-//! prefix that decides it.
+//! No fixed number of characters is certain to hold the first 256 tokens: a megabyte of blanks holds none. So a prefix is
+//! tokenised, and its length is doubled until it determines the result. Text after a prefix can change the last word of the
+//! prefix. If the prefix ends inside a special token such as `[MASK]`, it can also change as many words before that as the
+//! token has characters. All words before these are final, because the later steps treat each word alone, and the earlier
+//! steps look only at neighbouring characters. So the result is exactly that of the whole prompt, and the work is at most
+//! twice that for the shortest prefix that determines it.
 
 use std::fmt;
 
@@ -26,27 +26,27 @@ pub use unknown::Unknown;
 
 /// The most tokens of a prompt, with `[CLS]` and `[SEP]`.
 pub const MAX_TOKENS: usize = 256;
-/// The sizes to which prompts are padded: all that a server learns of a prompt's length.
+/// The sizes to which prompts are padded. A server learns only this about the length of a prompt.
 pub const BUCKETS: [usize; 4] = [32, 64, 128, MAX_TOKENS];
-/// The largest prompt that is looked at, 4 MiB. Larger ones are refused before any work.
+/// The largest prompt that is accepted, 4 MiB. Larger ones are refused before any work.
 pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 
-/// Enough for nearly every prompt to be tokenised once and counted exactly.
+/// Long enough that nearly every prompt is tokenised only once and its tokens are counted exactly.
 const FIRST_PREFIX_BYTES: usize = 1 << 15;
 
-/// What can go wrong between a prompt and its tokens. No variant holds any of the prompt.
+/// Why a prompt cannot be tokenised. No variant holds any part of the prompt.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TokenizerError {
-    /// The prompt has no token.
-    #[error("the prompt is empty or blank: write the text that is to be routed")]
+    /// The prompt has no tokens.
+    #[error("the prompt is empty or blank: write the text that should be routed")]
     Blank,
-    /// The prompt is too long even to be cut.
+    /// The prompt is larger than [`MAX_PROMPT_BYTES`].
     #[error(
-        "the prompt has {bytes} bytes, more than {MAX_PROMPT_BYTES}: send its first part (only {MAX_TOKENS} tokens are read)"
+        "the prompt has {bytes} bytes, more than {MAX_PROMPT_BYTES}: give only its first part (only {MAX_TOKENS} tokens are read)"
     )]
     TooLarge {
-        /// Its length.
+        /// The length of the prompt.
         bytes: usize,
     },
     /// The tokenizer's file cannot be used.
@@ -57,7 +57,7 @@ pub enum TokenizerError {
     Failed(String),
 }
 
-/// The bucket of a prompt of so many tokens, or `None` beyond [`MAX_TOKENS`].
+/// The bucket of a prompt with this many tokens, or `None` if there are more than [`MAX_TOKENS`].
 ///
 /// ```
 /// use blindroute_routing::tokenizer::bucket;
@@ -69,14 +69,14 @@ pub fn bucket(tokens: usize) -> Option<usize> {
     BUCKETS.into_iter().find(|bucket| tokens <= *bucket)
 }
 
-/// The tokens of one prompt. `Debug` shows their number only.
+/// The tokens of a prompt. `Debug` shows only their number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Tokens {
     /// `[CLS]`, at most 254 tokens of the prompt, `[SEP]`.
     pub ids: Vec<u32>,
-    /// Set if the prompt had more.
+    /// Set if the prompt had more tokens and was truncated.
     pub truncated: Option<Truncated>,
-    /// What of the text that was read is not in the vocabulary.
+    /// How much of the text that was read is not in the vocabulary.
     pub unknown: Unknown,
 }
 
@@ -93,12 +93,12 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// How long a prompt was that had to be cut.
+/// The length of a prompt that was truncated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Truncated {
-    /// Its tokens, with `[CLS]` and `[SEP]`, as far as they were counted.
+    /// The number of its tokens, with `[CLS]` and `[SEP]`, as far as they were counted.
     pub tokens: usize,
-    /// Whether they were counted to the end.
+    /// Whether all tokens were counted.
     pub exact: bool,
 }
 
@@ -114,9 +114,9 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     cls: u32,
     sep: u32,
-    /// The token of words that cannot be built.
+    /// The token for words that cannot be built from the vocabulary.
     unknown: Option<u32>,
-    /// How many words before a cut may change with what follows it.
+    /// How many words before the end of a prefix may change with the text that follows it.
     open_words: u32,
 }
 
@@ -130,13 +130,13 @@ impl Tokenizer {
     /// Reads a `tokenizer.json`. Its own truncation and padding are ignored.
     pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
         let unusable = |reason: String| TokenizerError::Unusable(reason);
-        // The exactness of the cut rests on the kinds of its parts.
+        // Truncation is exact only for these kinds of parts.
         let value = published::understood(json)?;
         let json = serde_json::to_vec(&value).map_err(|error| unusable(error.to_string()))?;
         let mut inner = tokenizers::Tokenizer::from_bytes(json).map_err(|error| unusable(error.to_string()))?;
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| unusable(error.to_string()))?;
-        let id = |token| inner.token_to_id(token).ok_or_else(|| unusable(format!("it has no {token}")));
+        let id = |token| inner.token_to_id(token).ok_or_else(|| unusable(format!("it has no token {token}")));
         let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
         let unknown = inner.token_to_id(value["model"]["unk_token"].as_str().unwrap_or("[UNK]"));
         let longest = inner.get_added_tokens_decoder().values().map(|token| token.content.chars().count()).max();
@@ -144,7 +144,7 @@ impl Tokenizer {
         Ok(Self { inner, cls, sep, unknown, open_words })
     }
 
-    /// The number of token ids: every id that [`Self::encode`] gives is below it.
+    /// The number of token ids. Every id that [`Self::encode`] returns is below it.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
     }
@@ -166,7 +166,8 @@ impl Tokenizer {
         }
         let mut bytes = first_prefix.max(1);
         loop {
-            let prefix = &prompt[..prompt.floor_char_boundary(bytes)];
+            let end = (0..=bytes.min(prompt.len())).rev().find(|end| prompt.is_char_boundary(*end)).unwrap_or(0);
+            let prefix = &prompt[..end];
             let whole = prefix.len() == prompt.len();
             let encoding =
                 self.inner.encode(prefix, false).map_err(|error| TokenizerError::Failed(error.to_string()))?;

@@ -1,21 +1,21 @@
-//! Which published `tokenizer.json` files are understood.
+//! Reading published `tokenizer.json` files, and refusing those of unsupported tokenizers.
 
 use serde_json::{Map, Value};
 
 use super::TokenizerError;
 
-/// The parts of a BERT tokenizer, and what a sequence calls its own parts of that kind.
+/// The parts of a BERT tokenizer: the field, the expected type, and the field in which a sequence lists its parts.
 const PARTS: [(&str, &str, &str); 3] = [
     ("model", "WordPiece", "models"),
     ("normalizer", "BertNormalizer", "normalizers"),
     ("pre_tokenizer", "BertPreTokenizer", "pretokenizers"),
 ];
 
-/// The file's JSON in the one form that is used: without a byte order mark, a sequence of one part as that part, and the
-/// model's type written out.
+/// The file's JSON in a uniform form: without a byte order mark, with a sequence of one part replaced by that part, and with
+/// the type of the field `model`.
 ///
 /// # Errors
-/// If it is no JSON, not BERT's kind of tokenizer, or would fail at every unknown word.
+/// If it is not JSON, not a BERT tokenizer, or would fail at every unknown word.
 pub(super) fn understood(json: &[u8]) -> Result<Value, TokenizerError> {
     let json = json.strip_prefix(b"\xef\xbb\xbf").unwrap_or(json);
     let mut fields: Map<String, Value> =
@@ -24,7 +24,10 @@ pub(super) fn understood(json: &[u8]) -> Result<Value, TokenizerError> {
         let found = single(fields.get(part).cloned().unwrap_or_default(), list);
         let found = if part == "model" { with_type(found) } else { found };
         if found["type"] != expected {
-            return Err(TokenizerError::Unusable(format!("its {part} is {}, not a {expected}", kind(&found, list))));
+            return Err(TokenizerError::Unusable(format!(
+                "its {part} is {}, expected a {expected}",
+                kind(&found, list)
+            )));
         }
         fields.insert(part.to_owned(), found);
     }
@@ -38,7 +41,7 @@ pub(super) fn understood(json: &[u8]) -> Result<Value, TokenizerError> {
     Ok(Value::Object(fields))
 }
 
-/// The only part of a sequence of one, or what was given.
+/// The only part of a sequence of one, otherwise the part itself.
 fn single(mut part: Value, list: &str) -> Value {
     while let Some([only]) = part.get_mut(list).and_then(Value::as_array_mut).map(Vec::as_mut_slice) {
         part = only.take();
@@ -46,7 +49,8 @@ fn single(mut part: Value, list: &str) -> Value {
     part
 }
 
-/// Files from before version 0.9 of the tokenizers library name no type: these fields together are WordPiece's alone.
+/// Adds the type if it is missing, as in files from before version 0.9 of the tokenizers library. Only WordPiece has all of
+/// these fields.
 fn with_type(mut model: Value) -> Value {
     let fields = ["continuing_subword_prefix", "max_input_chars_per_word", "vocab"];
     let word_piece = fields.iter().all(|field| !model[*field].is_null()) && model["type"].is_null();
@@ -56,7 +60,7 @@ fn with_type(mut model: Value) -> Value {
     model
 }
 
-/// What a part is, for people.
+/// The kind of a part, for an error text.
 fn kind(part: &Value, list: &str) -> String {
     match (part["type"].as_str(), part[list].as_array()) {
         (Some(kind), Some(parts)) => {

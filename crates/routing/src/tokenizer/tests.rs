@@ -1,33 +1,19 @@
-use blindroute_testkit::shared_data;
+use blindroute_testkit::{TOKENS, shared_data, tokenizer_json};
 use proptest::prelude::*;
 use serde_json::Value;
 
 use super::*;
 
-/// A small tokenizer of the same kind as the real one.
+/// A small tokenizer of the same kind as the real one, with special tokens and a truncation.
 pub(crate) fn sample_json() -> Vec<u8> {
-    let tokens =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "ab", "##a", "##b", "!", "[", "]", "se", "##p"];
-    let vocabulary: serde_json::Map<_, _> =
-        tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
-    let added: Vec<_> = (0..5)
-        .map(|id| {
-            serde_json::json!({"id": id, "special": true, "content": tokens[id], "single_word": false,
-                "lstrip": false, "rstrip": false, "normalized": false})
-        })
-        .collect();
-    serde_json::json!({
-        "version": "1.0", "added_tokens": added,
-        "truncation": {"max_length": 4, "strategy": "LongestFirst", "stride": 0}, "padding": null,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-            "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 20, "vocab": vocabulary},
-    })
-    .to_string()
-    .into_bytes()
+    let mut json: Value = serde_json::from_str(&tokenizer_json(TOKENS)).unwrap();
+    let added = TOKENS[..5].iter().enumerate().map(|(id, token)| {
+        serde_json::json!({"id": id, "special": true, "content": token, "single_word": false,
+            "lstrip": false, "rstrip": false, "normalized": false})
+    });
+    json["added_tokens"] = added.collect();
+    json["truncation"] = serde_json::json!({"max_length": 4, "strategy": "LongestFirst", "stride": 0});
+    json.to_string().into_bytes()
 }
 
 fn sample() -> Tokenizer {
@@ -52,7 +38,7 @@ fn blank_prompts_say_what_to_do() {
 }
 
 #[test]
-fn a_cut_prompt_says_so() {
+fn a_truncated_prompt_says_so() {
     let tokens = sample().encode(&"a ".repeat(254)).unwrap();
     assert_eq!((tokens.ids.len(), tokens.truncated), (256, None));
     let tokens = sample().encode(&"a ".repeat(255)).unwrap();
@@ -63,7 +49,7 @@ fn a_cut_prompt_says_so() {
 }
 
 #[test]
-fn what_the_vocabulary_does_not_cover_is_counted_in_characters() {
+fn unknown_text_is_counted_in_characters() {
     let of = |prompt: &str| sample().encode(prompt).unwrap().unknown;
     assert_eq!((of("ab aba!").tokens, of("ab aba!").share()), (0, 0.0));
     // One word of 5,000 letters is one token, as is a word of Thai, and each rare kanji.
@@ -94,7 +80,7 @@ fn a_megabyte_of_anything_ends_in_bounded_time() {
 }
 
 #[test]
-fn buckets_hold_their_bounds() {
+fn each_bucket_includes_its_bound() {
     let buckets = [0, 1, 32, 33, 64, 65, 128, 129, 256, 257].map(bucket);
     let expected = [32, 32, 32, 64, 64, 128, 128, 256, 256].map(Some);
     assert_eq!(buckets[..9], expected);
@@ -123,7 +109,7 @@ fn other_tokenizers_are_refused() {
         let bert = value["normalizer"].take();
         value["normalizer"] = serde_json::json!({"type": "Sequence", "normalizers": [{"type": "Replace"}, bert]});
     };
-    refused(&changed(two), ["a Sequence of Replace, BertNormalizer", "not a BertNormalizer"]);
+    refused(&changed(two), ["a Sequence of Replace, BertNormalizer", "expected a BertNormalizer"]);
     // It would fail at every word that it does not know.
     refused(&changed(|value| value["model"]["unk_token"] = "<unk>".into()), ["\"<unk>\"", "not in its vocabulary"]);
     for json in ["{", "[]", "7", "null", "{\"model\": [], \"normalizer\": 3}"] {

@@ -7,32 +7,16 @@ use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
     LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute,
 };
-use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Work, weight_tensors};
-use blindroute_testkit::{TestWorld, generator};
+use blindroute_routing::program::{
+    BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
+};
+use blindroute_testkit::{TOKENS, TestWorld, generator, tokenizer_json};
 use std::sync::Arc;
 
 pub const HIDDEN: usize = 64;
 pub const FFN: usize = 128;
 pub const MODELS: usize = 7;
-pub const VOCABULARY: usize = 15;
-
-pub fn tokenizer() -> Vec<u8> {
-    let tokens =
-        ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "ab", "##a", "##b", "!", "[", "]", "se", "##p"];
-    let vocabulary: serde_json::Map<_, _> =
-        tokens.iter().enumerate().map(|(id, token)| ((*token).to_owned(), id.into())).collect();
-    serde_json::json!({
-        "version": "1.0", "added_tokens": [], "truncation": null, "padding": null,
-        "normalizer": {"type": "BertNormalizer", "clean_text": true, "handle_chinese_chars": true,
-            "strip_accents": null, "lowercase": true},
-        "pre_tokenizer": {"type": "BertPreTokenizer"}, "post_processor": null,
-        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": true},
-        "model": {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 20, "vocab": vocabulary},
-    })
-    .to_string()
-    .into_bytes()
-}
+pub const VOCABULARY: usize = TOKENS.len();
 
 /// Rows of unit length.
 pub fn unit(matrix: &Matrix) -> Matrix {
@@ -100,7 +84,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
     let model = |index: usize| Model { name: format!("m{index}"), price: index as f64, unit: "USD".to_owned() };
     Bundle::new(BundleParts {
         encoder,
-        tokenizer: tokenizer(),
+        tokenizer: tokenizer_json(TOKENS).into_bytes(),
         embedding,
         layers,
         models: (0..MODELS).map(model).collect(),
@@ -112,6 +96,27 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         origin: "made up for a test".to_owned(),
     })
     .unwrap()
+}
+
+/// The plan of an encoder of MiniLM's size with attention by 2ReLU, and of a router of each kind over 112 models.
+pub fn real_plan() -> Arc<BundlePlan> {
+    let encoder = EncoderPlan {
+        layers: 6,
+        hidden: 384,
+        heads: 12,
+        ffn: 1536,
+        attention: Attention::TwoRelu,
+        activation: Activation::Relu,
+        norms: Norms::Both,
+        pooling: Pooling::Mean,
+    };
+    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
+    let routers = vec![
+        router("u", RulePlan::UniRoute { clusters: 20 }),
+        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
+        router("d", RulePlan::Direct),
+    ];
+    Arc::new(BundlePlan { encoder, models: 112, routers })
 }
 
 /// What tests need of a bundle.

@@ -1,11 +1,10 @@
 //! The exchange between the two servers over two links, one per direction.
 //!
-//! An exchange is simultaneous and may be large both ways. If both sides waited in `write` until their buffers drain,
-//! that would never happen, for both write. So the calling thread writes only what the socket takes at once, which is most
-//! of it where the other side is near: the message is still in its core's cache. What is left goes to a thread that owns
-//! the outgoing connection meanwhile, while the calling thread reads the incoming one.
+//! An exchange is simultaneous and may be large in both directions. If both sides only wrote, their buffers would fill and
+//! neither could continue. So the calling thread writes only what the socket accepts at once. For near servers that is most
+//! of the message, which is still in the cache of the thread's core. The rest goes to a writer thread that owns the
+//! outgoing link meanwhile, and the calling thread reads the incoming link.
 
-mod memory;
 #[cfg(test)]
 mod tests;
 
@@ -15,14 +14,14 @@ use std::time::{Duration, Instant};
 
 use blindroute_protocol::wipe_vec;
 pub use blindroute_protocol::{Channel, ChannelError};
-pub use memory::MemoryChannel;
 
-use crate::link::{Fault, Kind, Link, LinkError, Sending, Traffic};
+use crate::frame::FrameKind;
+use crate::link::{Fault, Link, LinkError, Sending, Traffic};
 
-/// Messages above this length are received into the memory of one that was sent.
+/// Messages longer than this are received into the memory of an earlier message that was sent.
 const LONG: usize = 16 << 10;
 
-/// How long a channel that is dropped without [`PeerChannel::finish`] waits for its last message to leave.
+/// How long a channel that is dropped without [`PeerChannel::finish`] waits until its last message is sent.
 const LINGER: Duration = Duration::from_secs(5);
 
 struct Job {
@@ -50,7 +49,8 @@ pub struct PeerChannel {
     sequence: u64,
     exchanging: Duration,
     failed: bool,
-    /// A long message that was sent: its memory takes the next one received, which saves the page faults of a new one.
+    /// The memory of a long message that was sent. The next long message is received into it, which saves the page faults of
+    /// a new allocation.
     spare: Vec<u8>,
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
@@ -67,10 +67,10 @@ impl std::fmt::Debug for PeerChannel {
 }
 
 impl PeerChannel {
-    /// A channel that writes `outgoing` and reads `incoming`.
+    /// A channel that writes to `outgoing` and reads from `incoming`.
     ///
     /// # Errors
-    /// The system has no more threads or handles.
+    /// If the system has no more threads or handles.
     pub fn new(outgoing: Link, incoming: Link) -> Result<PeerChannel, LinkError> {
         let handle = outgoing.socket()?;
         let (jobs, todo) = sync_channel::<Job>(1);
@@ -104,34 +104,35 @@ impl PeerChannel {
 
     /// One exchange, with the link's own error.
     ///
-    /// Returns once the peer's message is here; a long outgoing one may still be on its way, and its failure shows in
-    /// the next exchange or in [`PeerChannel::finish`].
+    /// Returns when the peer's message has arrived. A long outgoing message may still be being sent; if that fails, the next
+    /// exchange or [`PeerChannel::finish`] returns the error.
     ///
     /// # Errors
-    /// Transport, or a message of the peer with another number or length. After an error the channel is dead.
+    /// If the connection fails, or the peer's message has another number or length. After an error the channel cannot be
+    /// used any more.
     pub fn exchange_bytes(&mut self, outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, LinkError> {
         if self.failed {
-            return Err(LinkError::Internal("a channel used after it failed"));
+            return Err(LinkError::Internal("a channel was used after it failed"));
         }
         let sequence = self.sequence;
         self.sequence += 1;
         let started = Instant::now();
         let result = self.send(sequence, outgoing).and_then(|()| {
             let buffer = self.buffer(incoming);
-            self.incoming.receive_long_into(Kind::Exchange, sequence, incoming, buffer)
+            self.incoming.receive_long_into(FrameKind::Exchange, sequence, incoming, buffer)
         });
         self.exchanging += started.elapsed();
         self.failed = result.is_err();
         result
     }
 
-    /// Time inside exchanges so far: sending, and waiting for the peer, be it on its way or at work.
+    /// Time inside exchanges so far: sending, and waiting for the peer's messages.
     #[must_use]
     pub fn exchanging(&self) -> Duration {
         self.exchanging
     }
 
-    /// Exchanges so far.
+    /// The number of exchanges so far.
     #[must_use]
     pub fn exchanges(&self) -> u64 {
         self.sequence
@@ -143,10 +144,10 @@ impl PeerChannel {
         (self.sent.clone(), self.received.clone())
     }
 
-    /// Waits for the last message to leave and ends both links cleanly.
+    /// Waits until the last message is sent, and closes both links cleanly.
     ///
     /// # Errors
-    /// The last message could not be sent.
+    /// If the last message could not be sent.
     pub fn finish(mut self) -> Result<(), LinkError> {
         let mut link = self.reclaim()?;
         link.end();
@@ -156,7 +157,7 @@ impl PeerChannel {
 
     fn send(&mut self, sequence: u64, payload: Vec<u8>) -> Result<(), LinkError> {
         let mut link = self.reclaim()?;
-        let mut sending = link.begin_long(Kind::Exchange, sequence)?;
+        let mut sending = link.begin_long(FrameKind::Exchange, sequence)?;
         link.set_eager(true)?;
         let all = link.continue_long(&mut sending, &payload);
         link.set_eager(false)?;
@@ -171,8 +172,8 @@ impl PeerChannel {
         Ok(())
     }
 
-    /// Keeps the memory of a long message that was sent, if it is the largest. Long messages are masked values; a short
-    /// one is wiped, whatever it was.
+    /// Keeps the memory of a long message that was sent, if it is the largest so far. Long messages are masked values; a short
+    /// message is wiped in any case.
     fn keep(&mut self, mut payload: Vec<u8>) {
         if payload.capacity() <= LONG {
             wipe_vec(&mut payload);
@@ -181,7 +182,7 @@ impl PeerChannel {
         }
     }
 
-    /// Memory for a message to receive.
+    /// Memory for receiving a message.
     fn buffer(&mut self, length: usize) -> Vec<u8> {
         if length > LONG && self.spare.capacity() >= length {
             let mut buffer = std::mem::take(&mut self.spare);
@@ -192,13 +193,13 @@ impl PeerChannel {
         }
     }
 
-    /// Takes the outgoing link, waiting for the writer if it is still at work.
+    /// Takes the outgoing link, after waiting for the writer thread if it still sends.
     fn reclaim(&mut self) -> Result<Box<Link>, LinkError> {
         match std::mem::replace(&mut self.outgoing, Outgoing::Lost) {
             Outgoing::Idle(link) => Ok(link),
             Outgoing::Lost => Err(WRITER_GONE),
             Outgoing::Busy => {
-                // The writer's own timeouts bound this wait.
+                // The timeouts of the writer's link bound this wait.
                 let Done { link, payload, result } = self.done.recv().map_err(|_| WRITER_GONE)?;
                 self.keep(payload);
                 result.map(|()| link)
@@ -207,7 +208,7 @@ impl PeerChannel {
     }
 }
 
-const WRITER_GONE: LinkError = LinkError::Internal("the writer thread is gone");
+const WRITER_GONE: LinkError = LinkError::Internal("the writer thread has ended");
 
 impl Channel for PeerChannel {
     fn exchange(&mut self, outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, ChannelError> {
@@ -226,15 +227,15 @@ impl From<LinkError> for ChannelError {
 
 impl Drop for PeerChannel {
     fn drop(&mut self) {
-        // After a success the peer may still need the last message; after a failure nothing does.
+        // After a success the peer may still need the last message; after a failure it does not.
         let busy = matches!(self.outgoing, Outgoing::Busy);
         if busy && (self.failed || self.done.recv_timeout(LINGER).is_err()) {
-            // A writer stuck on a stalled peer lets go at once.
+            // Ends a writer that waits for a stalled peer.
             self.handle.shutdown(std::net::Shutdown::Both).ok();
         }
         self.jobs = None;
         if let Some(writer) = self.writer.take() {
-            // A panic there has been printed by its own thread; there is nothing to add.
+            // A panic of the writer was already reported by its own thread.
             writer.join().ok();
         }
     }

@@ -5,6 +5,7 @@ use super::*;
 use crate::link::Timeouts;
 use crate::role::Role;
 use crate::testing::{QUICK, linked};
+use blindroute_testkit::memory_channels;
 
 fn lanes(timeouts: Timeouts) -> ((Link, Link), (Link, Link)) {
     let (one_out, zero_in) = linked(Role::Server1, Role::Server0, timeouts);
@@ -33,7 +34,7 @@ fn converse<C: Channel>(channel: &mut C, party: usize) {
 
 #[test]
 fn both_kinds_of_channel_exchange_all_sizes() {
-    let (mut zero, mut one) = MemoryChannel::pair(Duration::from_secs(5));
+    let (mut zero, mut one) = memory_channels(Duration::from_secs(5));
     let other = thread::spawn(move || converse(&mut one, 1));
     converse(&mut zero, 0);
     other.join().unwrap();
@@ -86,7 +87,7 @@ fn time_inside_exchanges_is_counted_and_other_time_is_not() {
 fn a_message_out_of_sequence_is_an_error() {
     let ((zero_out, zero_in), (mut one_out, one_in)) = lanes(QUICK);
     let mut zero = PeerChannel::new(zero_out, zero_in).unwrap();
-    one_out.send_long(Kind::Exchange, 1, &[0; 4]).unwrap();
+    one_out.send_long(FrameKind::Exchange, 1, &[0; 4]).unwrap();
     let error = zero.exchange_bytes(vec![0; 4], 4).unwrap_err();
     assert!(matches!(error, LinkError::OutOfOrder { expected: 0, found: 1, .. }), "{error}");
     assert!(matches!(ChannelError::from(error), ChannelError::Peer(_)));

@@ -1,8 +1,8 @@
 //! Configuration files in TOML for the dealer, the servers and the client.
 //!
-//! Relative paths are relative to the configuration file. Unknown fields are warned about by name only, since a value
-//! may be a secret in the wrong place; errors of the parser are shown without the line they quote, for the same
-//! reason.
+//! Relative paths are relative to the configuration file. Warnings about unknown fields give only the field's name, because
+//! its value may be a secret in the wrong place. For the same reason the parser's errors are shown without the line that
+//! they quote.
 
 mod network;
 #[cfg(test)]
@@ -22,7 +22,7 @@ use crate::service::{MAX_HANDSHAKES, share_of_one_client};
 
 pub use network::NetworkConfig;
 
-/// What to do about a file that cannot be read.
+/// The hint for a file that cannot be read.
 fn reading(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::InvalidData => "save it as UTF-8",
@@ -42,24 +42,24 @@ pub enum ConfigError {
         /// What the system said.
         source: io::Error,
     },
-    /// The file is no TOML, or a field has another type, or one is missing.
+    /// The file is not TOML, or a field is missing or has another type.
     #[error("{path}, line {line}: {message}; compare with the samples in crates/runtime/samples", path = path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// The line, from 1.
+        /// The number of the line, counted from 1.
         line: usize,
         /// What the parser said, without quoting the file.
         message: String,
     },
-    /// A value makes no sense.
+    /// A value is not allowed.
     #[error("{path}: {field} {problem}", path = path.display())]
     Value {
         /// The file.
         path: PathBuf,
         /// The field's name.
         field: &'static str,
-        /// What is wrong and what is expected.
+        /// What is wrong and what was expected.
         problem: &'static str,
     },
 }
@@ -97,15 +97,15 @@ impl IdentityConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct TimeoutsConfig {
-    /// For a TCP connection.
+    /// For resolving a name and making a TCP connection.
     pub connect_seconds: f64,
     /// For a TLS handshake.
     pub handshake_seconds: f64,
-    /// Without progress.
+    /// Without progress in either direction.
     pub stall_seconds: f64,
     /// For a whole message.
     pub message_seconds: f64,
-    /// Of a server, for the input of a session whose material is all prepared.
+    /// Of a server: for the input of a session whose material is all prepared.
     pub ready_seconds: f64,
 }
 
@@ -123,11 +123,11 @@ impl Default for TimeoutsConfig {
 }
 
 impl TimeoutsConfig {
-    /// The waits of a link. Call after loading, which checks the values; others are clamped to between 1 ms and 1 h.
+    /// The timeouts of a link. Loading checks the values; values that were not checked are clamped to between 1 ms and 1 h.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         let wait = |seconds: f64| {
-            // Only a value that is no number is left over.
+            // Only NaN reaches the default.
             Duration::try_from_secs_f64(seconds.clamp(0.001, 3600.0)).unwrap_or(Timeouts::default().stall)
         };
         Timeouts {
@@ -143,7 +143,7 @@ impl TimeoutsConfig {
         let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds } = *self;
         let all = [connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds];
         let good = all.iter().all(|seconds| (0.001..=3600.0).contains(seconds));
-        (!good).then_some("must be between 0.001 and 3600 seconds each")
+        (!good).then_some("holds a time out of range: expected 0.001 to 3600 seconds for each")
     }
 }
 
@@ -164,18 +164,18 @@ pub struct DealerConfig {
     pub identity: IdentityConfig,
     /// The public part of the bundle.
     pub bundle: PathBuf,
-    /// Where the ledger lives; nobody else's.
+    /// The folder of the ledger. No other party may use it.
     pub state: PathBuf,
-    /// Sessions at once.
+    /// The most sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
-    /// Callers at once that have not proven their role yet.
+    /// The most callers at once that have not proven their role yet.
     #[serde(default = "handshakes")]
     pub max_handshakes: usize,
-    /// Stop when standard input ends.
+    /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
-    /// Waits.
+    /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
     /// Emulated links, for measurements: every party delays what it receives.
@@ -199,24 +199,24 @@ pub struct ServerConfig {
     pub bundle: PathBuf,
     /// This server's share of the bundle.
     pub share: PathBuf,
-    /// Where the ledger lives; nobody else's.
+    /// The folder of the ledger. No other party may use it.
     pub state: PathBuf,
-    /// Sessions at once.
+    /// The most sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
-    /// Sessions at once of one client, which is an address, or the first 64 bits of an IPv6 address; three quarters of
-    /// `max_sessions` if it is not given.
+    /// The most sessions at once of one client, which is an IPv4 address or the first 64 bits of an IPv6 address. The default
+    /// is three quarters of `max_sessions`.
     pub max_sessions_per_client: Option<usize>,
-    /// Callers at once that have not proven their role yet.
+    /// The most callers at once that have not proven their role yet.
     #[serde(default = "handshakes")]
     pub max_handshakes: usize,
-    /// Serve embeddings and bare selections too: for measurements, since embeddings tell what the encoder is.
+    /// Whether to serve embeddings and bare selections too. For measurements only: embeddings reveal the encoder.
     #[serde(default)]
     pub measurements: bool,
-    /// Stop when standard input ends.
+    /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
-    /// Waits.
+    /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
     /// Emulated links, for measurements: every party delays what it receives.
@@ -224,7 +224,7 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
-    /// Sessions at once of one client.
+    /// The most sessions at once of one client.
     #[must_use]
     pub fn sessions_per_client(&self) -> usize {
         self.max_sessions_per_client.unwrap_or(share_of_one_client(self.max_sessions))
@@ -248,19 +248,19 @@ pub struct ClientConfig {
     pub identity: IdentityConfig,
     /// The public part of the bundle.
     pub bundle: PathBuf,
-    /// Waits.
+    /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
     /// Emulated links, for measurements: every party delays what it receives.
     pub network: Option<NetworkConfig>,
 }
 
-/// A configuration and what was strange about its file.
+/// A configuration, and the fields of its file that were ignored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loaded<T> {
     /// The configuration, with its paths resolved.
     pub config: T,
-    /// Names of fields that nothing reads.
+    /// Names of unknown fields.
     pub unknown_fields: Vec<String>,
 }
 
@@ -269,13 +269,13 @@ pub trait Configuration: DeserializeOwned {
     /// Makes relative paths relative to `base`.
     fn resolve(&mut self, base: &Path);
 
-    /// The first value that makes no sense: field and problem.
+    /// The first value that is not allowed: the field, and what is wrong with it.
     fn problem(&self) -> Option<(&'static str, &'static str)>;
 
-    /// Reads a file, warns about unknown fields, checks the values.
+    /// Reads a file, warns about unknown fields and checks the values.
     ///
     /// # Errors
-    /// The file cannot be read or parsed, or a value makes no sense.
+    /// If the file cannot be read or parsed, or a value is not allowed.
     fn load(path: &Path) -> Result<Loaded<Self>, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
@@ -326,8 +326,8 @@ impl Configuration for ServerConfig {
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         let peer = match (&self.peer, self.party) {
-            (_, 2..) => Some(("party", "must be 0 or 1")),
-            (None, 1) => Some(("peer", "is missing: server 1 calls server 0 and needs its \"host:port\"")),
+            (_, 2..) => Some(("party", "is out of range: expected 0 or 1")),
+            (None, 1) => Some(("peer", "is missing: expected the \"host:port\" of server 0, which server 1 calls")),
             (peer, _) => peer.as_deref().and_then(|peer| address("peer", peer)),
         };
         peer.or_else(|| address("listen", &self.listen))
@@ -347,8 +347,10 @@ impl Configuration for ClientConfig {
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
-        let same = (self.server0 == self.server1)
-            .then_some(("server1", "is server0's address too: two operators must run the two servers"));
+        let same = (self.server0 == self.server1).then_some((
+            "server1",
+            "is the same address as server0: expected another server, since two operators must run the two servers",
+        ));
         same.or_else(|| address("server0", &self.server0))
             .or_else(|| address("server1", &self.server1))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
@@ -358,7 +360,7 @@ impl Configuration for ClientConfig {
 
 fn address(field: &'static str, text: &str) -> Option<(&'static str, &'static str)> {
     let good = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    (!good).then_some((field, "must be \"host:port\""))
+    (!good).then_some((field, "is not an address: expected \"host:port\", for instance \"server0.example:4100\""))
 }
 
 fn network(network: Option<&NetworkConfig>) -> Option<(&'static str, &'static str)> {
@@ -366,19 +368,19 @@ fn network(network: Option<&NetworkConfig>) -> Option<(&'static str, &'static st
 }
 
 fn sessions(count: usize) -> Option<(&'static str, &'static str)> {
-    (!(1..=1024).contains(&count)).then_some(("max_sessions", "must be between 1 and 1024"))
+    (!(1..=1024).contains(&count)).then_some(("max_sessions", "is out of range: expected 1 to 1024"))
 }
 
 fn per_client(count: Option<usize>, all: usize) -> Option<(&'static str, &'static str)> {
     let good = count.is_none_or(|count| (1..=all).contains(&count));
-    (!good).then_some(("max_sessions_per_client", "must be between 1 and max_sessions"))
+    (!good).then_some(("max_sessions_per_client", "is out of range: expected 1 to max_sessions"))
 }
 
 fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
-    (!(1..=4096).contains(&count)).then_some(("max_handshakes", "must be between 1 and 4096"))
+    (!(1..=4096).contains(&count)).then_some(("max_handshakes", "is out of range: expected 1 to 4096"))
 }
 
-/// Removes what the parser quotes from the file as a value: `invalid type: string "hunter2"` keeps no hunter2.
+/// Removes values that the parser quotes from the file: `invalid type: string "hunter2"` becomes `... string (a value)`.
 fn unquoted(message: &str) -> String {
     message.split('"').step_by(2).collect::<Vec<_>>().join("(a value)")
 }

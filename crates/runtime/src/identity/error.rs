@@ -1,4 +1,4 @@
-//! What can be wrong with certificates and keys.
+//! Errors of certificates and keys.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::file_set::FileSetError;
 use crate::role::Role;
 
-/// An error of making or loading certificates. Never quotes a file's content.
+/// An error when certificates are made or loaded. It never quotes the content of a file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum IdentityError {
@@ -20,8 +20,8 @@ pub enum IdentityError {
         /// What the system said.
         source: io::Error,
     },
-    /// Keys and certificates are there already.
-    #[error("{folder} already holds keys and certificates ({names}); nothing was written. The parties of a deployment need those that were made together: name another folder, or remove these files if no party uses them any more", folder = folder.display(), names = names.join(", "))]
+    /// Keys and certificates exist already.
+    #[error("{folder} already holds keys and certificates ({names}); nothing was written. The parties of a deployment need files that were made together: choose another folder, or remove these files if no party uses them any more", folder = folder.display(), names = names.join(", "))]
     Exists {
         /// The folder.
         folder: PathBuf,
@@ -31,8 +31,8 @@ pub enum IdentityError {
     /// The files cannot be written.
     #[error(transparent)]
     Files(FileSetError),
-    /// A file holds no PEM of the kind that is due.
-    #[error("{path} holds no {what} in PEM form; expected a -----BEGIN section, made for instance by blindroute", path = path.display())]
+    /// A file does not hold the expected kind of PEM section.
+    #[error("{path} holds no {what} in PEM form; expected a -----BEGIN section, for instance a file made by `blindroute certificates`", path = path.display())]
     NotPem {
         /// The file.
         path: PathBuf,
@@ -40,7 +40,7 @@ pub enum IdentityError {
         what: &'static str,
     },
     /// A certificate is out of date, from another authority or for another role.
-    #[error("{path} is not a valid certificate for {role} ({source}); expected one in date, from the configured authority, for that role; renew it or fix the paths", path = path.display())]
+    #[error("{path} is not a valid certificate for {role} ({source}); expected one that is not expired, from the configured authority and for that role; renew it or correct the paths", path = path.display())]
     Rejected {
         /// The file.
         path: PathBuf,

@@ -1,7 +1,5 @@
 //! Making an authority and the roles' certificates.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -18,10 +16,10 @@ use crate::role::Role;
 
 const AUTHORITY: &str = "authority.pem";
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// A year and a month: long enough to renew once a year, short enough that a lost key ages out.
+/// A year and a month: long enough to renew once a year, short enough that a lost key expires.
 const VALIDITY: Duration = Duration::from_secs(397 * 24 * 3600);
 
-/// A directory with an authority's certificate and each role's certificate and key.
+/// A folder with an authority's certificate and each role's certificate and key.
 #[derive(Clone, Debug)]
 pub struct CertificateFolder {
     directory: PathBuf,
@@ -30,19 +28,19 @@ pub struct CertificateFolder {
 impl CertificateFolder {
     /// Makes a fresh authority and one certificate per role in `directory`, valid for 397 days.
     ///
-    /// Keys are readable by their owner only. The authority's own key is never written: it is wiped after signing,
-    /// so nobody can add a fifth role to a deployment later. Existing files are not overwritten.
+    /// Keys are readable only by their owner. The authority's own key is never written: it is wiped after signing, so
+    /// nobody can add another certificate to a deployment later. Existing files are not overwritten.
     ///
     /// # Errors
-    /// The directory cannot be written, or already holds a deployment.
+    /// If the directory cannot be written, or already holds certificates.
     pub fn generate(directory: &Path) -> Result<CertificateFolder, IdentityError> {
         CertificateFolder::generate_for(directory, SystemTime::now(), VALIDITY)
     }
 
-    /// As [`CertificateFolder::generate`], valid from a day before `from` (clocks differ) until `validity` after it.
+    /// As [`CertificateFolder::generate`], valid from a day before `from` (because clocks differ) until `validity` after it.
     ///
     /// # Errors
-    /// As [`CertificateFolder::generate`].
+    /// As for [`CertificateFolder::generate`].
     pub fn generate_for(
         directory: &Path,
         from: SystemTime,
@@ -60,7 +58,8 @@ impl CertificateFolder {
 
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        // A name of its own: a certificate of another deployment is then an unknown issuer's, not a bad signature.
+        // A name of its own, so that a certificate of another deployment is reported as of an unknown issuer, not as a bad
+        // signature.
         let name = SessionId::generate().map_err(|_| IdentityError::Internal("no randomness from the system"))?;
         authority.distinguished_name.push(DnType::CommonName, format!("blindroute authority {name}"));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
@@ -87,13 +86,13 @@ impl CertificateFolder {
             files.push(NewFile { name: key, content: key_pem.as_bytes(), private: true });
             files.push(NewFile { name: certificate, content: certificate_pem.as_bytes(), private: false });
         }
-        // Last: without it no party starts.
+        // The last file: without it no party starts.
         files.push(NewFile { name: AUTHORITY, content: authority_pem.as_bytes(), private: false });
         write_together(directory, &files, Existing::Refuse)?;
         Ok(deployment)
     }
 
-    /// A deployment made earlier; its files are read when an endpoint is loaded.
+    /// A folder that was made earlier. Its files are read when an endpoint is loaded.
     #[must_use]
     pub fn open(directory: &Path) -> CertificateFolder {
         CertificateFolder { directory: directory.to_owned() }
@@ -120,13 +119,4 @@ fn set_period(parameters: &mut CertificateParams, (from, until): (Duration, Dura
     let epoch = date_time_ymd(1970, 1, 1);
     parameters.not_before = epoch + from;
     parameters.not_after = epoch + until;
-}
-
-/// Creates a directory that only its owner may enter.
-pub(crate) fn create_private_directory(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

@@ -1,7 +1,8 @@
 //! Certificates: one private authority per deployment, one certificate per role.
 //!
-//! [`CertificateFolder::generate`] makes them; [`Endpoint::load`] reads one role's files and checks them at once (do they
-//! exist, are they in date, from this authority, for this role), so that mistakes show at start and not in a session.
+//! [`CertificateFolder::generate`] makes them. [`Endpoint::load`] reads the files of one role and checks them at once: that
+//! they exist, have not expired, and are from this authority and for this role. So mistakes show when a process starts and
+//! not in a session.
 
 mod error;
 mod generate;
@@ -23,19 +24,18 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use error::IdentityError;
 pub use generate::CertificateFolder;
-pub(crate) use generate::create_private_directory;
 
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
 
-/// Makes the cryptography of our own connections that of every TLS connection of this process, as of HTTP clients that leave
-/// the choice to the program. Calling it again changes nothing.
+/// Makes the cryptography library of the links the default of this process, for other TLS connections such as those of HTTP
+/// clients. Calling it again changes nothing.
 pub fn choose_cryptography() {
-    // An error only says that it was chosen before.
+    // An error only means that a default was set before.
     provider::default_provider().install_default().ok();
 }
 
-/// Where one role's certificate, key and authority are.
+/// The paths of one role's certificate, key and authority.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {
     /// The authority's certificate.
@@ -46,7 +46,7 @@ pub struct IdentityFiles {
     pub key: PathBuf,
 }
 
-/// One role's proven identity: what it takes to call and to answer. Cheap to clone.
+/// The checked certificate and key of one role, with which a process calls others and answers calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Endpoint {
     role: Role,
@@ -65,8 +65,8 @@ impl Endpoint {
     /// Loads and checks the files of `role`.
     ///
     /// # Errors
-    /// A file that is missing or no PEM, a certificate that is out of date, from another authority or for another
-    /// role, a key that is not the certificate's.
+    /// If a file is missing or not PEM, a certificate has expired or is from another authority or for another role, or the
+    /// key does not belong to the certificate.
     pub fn load(role: Role, files: &IdentityFiles) -> Result<Endpoint, IdentityError> {
         let authority = certificates(&files.authority)?;
         let chain = certificates(&files.certificate)?;
@@ -90,7 +90,7 @@ impl Endpoint {
             .with_root_certificates(roots.clone())
             .with_client_auth_cert(chain.clone(), key.clone_key())
             .map_err(wrong_key)?;
-        // Every connection proves both identities afresh; no session state is kept anywhere.
+        // Both identities are proven anew in every connection; no TLS session state is kept.
         client.resumption = Resumption::disabled();
         client.enable_sni = true;
 
@@ -108,19 +108,19 @@ impl Endpoint {
         Ok(Endpoint { role, client: Arc::new(client), server: Arc::new(server), network: None })
     }
 
-    /// Whose identity this is.
+    /// The role.
     #[must_use]
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// The same identity behind emulated links, for measurements; every party needs the same.
+    /// The same identity with emulated links, for measurements. Every party needs the same scene.
     #[must_use]
     pub fn in_scene(self, scene: Option<Scene>) -> Endpoint {
         Endpoint { network: scene.map(SceneNetwork::new), ..self }
     }
 
-    /// The way to a role's machine, if links are emulated.
+    /// The emulated link to a role's machine, if links are emulated.
     pub(crate) fn path(&self, peer: Option<Role>) -> Option<ScenePath> {
         self.network.as_ref().map(|network| network.path(peer))
     }
@@ -134,13 +134,14 @@ impl Endpoint {
     }
 }
 
-/// Does this certificate (already verified) name `role`?
+/// Whether this certificate, which was already verified, names `role`.
 pub(crate) fn certifies(certificate: &CertificateDer<'_>, role: Role) -> bool {
     let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
     ServerName::try_from(role.certificate_name()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
 }
 
-/// Ring, with AES-128-GCM first: the links are bound by encryption on long messages, and 128 bits are plenty.
+/// The library *ring*, with AES-128-GCM as first choice: encryption limits the speed of long messages, and 128 bits are
+/// enough.
 fn crypto() -> CryptoProvider {
     let mut provider = provider::default_provider();
     provider.cipher_suites = vec![
@@ -164,12 +165,12 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, IdentityErr
 fn pem_error(path: &Path, what: &'static str, error: pem::Error) -> IdentityError {
     match error {
         pem::Error::Io(source) => IdentityError::Read { path: path.to_owned(), what, source },
-        // The other errors may quote the file, which may be a key: say no more than this.
+        // The other errors may quote the file, which may be a key, so they are not passed on.
         _ => IdentityError::NotPem { path: path.to_owned(), what },
     }
 }
 
-/// Checks one's own certificate as a peer would.
+/// Checks the own certificate in the way a peer does.
 fn check(
     role: Role,
     chain: &[CertificateDer<'static>],

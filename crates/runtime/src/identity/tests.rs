@@ -16,7 +16,7 @@ fn every_role_of_a_fresh_deployment_loads() {
             assert_eq!(mode & 0o777, 0o600);
         }
     }
-    // The authority's key is nowhere, and a second deployment does not replace the first.
+    // The authority's key is not written, and a second deployment does not replace the first.
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 9);
     let key = fs::read(deployment.identity(Role::Dealer).key).unwrap();
     let error = CertificateFolder::generate(home.path()).unwrap_err();
@@ -27,7 +27,7 @@ fn every_role_of_a_fresh_deployment_loads() {
         "{says}"
     );
     assert_eq!(fs::read(deployment.identity(Role::Dealer).key).unwrap(), key);
-    // One file is enough: a deployment without its authority's certificate is still somebody's.
+    // One existing file is enough to refuse.
     fs::remove_file(deployment.authority()).unwrap();
     assert!(matches!(CertificateFolder::generate(home.path()), Err(IdentityError::Exists { .. })));
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 8);

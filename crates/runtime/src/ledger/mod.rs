@@ -1,21 +1,22 @@
-//! The durable record of used sessions: material is consumed at most once, across restarts and crashes.
+//! The durable record of consumed sessions: material is used at most once, across restarts and crashes.
 //!
-//! One append-only file per party. [`Ledger::consume`] returns only after its record is on disk, and the caller
-//! touches the material only after that. So after a crash every session whose material may have been touched has a
-//! whole record; a torn last record belongs to a `consume` that never returned, whose material nobody touched, and is
-//! cut off safely. A damaged record elsewhere is no crash's work: the ledger then refuses to open.
+//! Each party has one append-only file. [`Ledger::consume`] returns only after its record is on disk, and the caller uses
+//! the material only after that. So after a crash every session whose material may have been used has a complete record.
+//! An incomplete last record belongs to a call of `consume` that never returned; its material was not used, and the record
+//! is removed safely. A damaged record elsewhere cannot come from a crash: the ledger then refuses to open.
 //!
-//! Time and memory are bounded too. A file that holds `GENERATION` sessions becomes the old one, in place of the old one
-//! before it, and another begins; a filter for each answers "surely new" for almost every identifier, and the rest are
-//! looked up in its file. So the last half a million sessions at least are refused, and older ones are forgotten. That
-//! is safe: material is never made from an identifier. The dealer draws a session's seeds from the system when it grants
-//! them, keeps them for that session only, and writes them nowhere; whoever begins a forgotten session again gets other
-//! material, in all parties alike. What an identifier names beyond its seeds (connections that wait for each other, a stream under
-//! way) lives for minutes.
+//! Time and memory are bounded. When a file holds `GENERATION` sessions it becomes the old file, which replaces the old file
+//! before it, and a new file begins. A filter for each file answers "certainly new" for almost every identifier, and the
+//! others are looked up in the file. So at least the last half a million sessions are refused, and older ones are forgotten.
+//! That is safe, because material is never derived from an identifier. The dealer draws a session's seeds from the operating
+//! system when it grants them, keeps them only for that session and does not store them. If a forgotten session is begun
+//! again, all parties get other material. Everything else that an identifier names (connections that wait for each other, a
+//! stream under way) exists only for minutes.
 //!
-//! The change is safe against crashes: the full file is whole and on disk, the new one is written and synced beside it,
-//! then the full one takes the old one's name and the new one the full one's, both by renaming. A crash between the two
-//! leaves no current file, and the next start makes an empty one. A lock of its own file holds across all of that.
+//! Beginning a new file is safe against crashes. The full file is complete and on disk; the new file is written and synced
+//! beside it. Then the full file is renamed to the old one's name, and the new file to the current one's. A crash between
+//! the two renamings leaves no current file, and the next start creates an empty one. A separate lock file is held during
+//! all of this.
 
 mod filter;
 #[cfg(test)]
@@ -36,30 +37,30 @@ const NEW: &str = "sessions.ledger.new";
 const LOCK: &str = "sessions.lock";
 const MAGIC: &[u8; 16] = b"blindroute used\x01";
 const IDENTIFIER: usize = 16;
-/// An identifier and its checksum.
+/// Bytes of a record: an identifier and its checksum.
 const RECORD: usize = IDENTIFIER + 8;
-/// Sessions of one file: 12 MiB, so that a look-up for nothing takes milliseconds.
+/// Sessions in one file. It is then 12 MiB long, so that an unnecessary look-up takes milliseconds.
 const GENERATION: u64 = 1 << 19;
 
-/// Why a session cannot be entered.
+/// Why a session cannot be recorded as consumed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerError {
-    /// The session was entered before.
-    #[error("session {0} was used before; material is used once only: start a new session")]
+    /// The session was consumed before.
+    #[error("session {0} was used before; a session can be used only once: start a new session")]
     AlreadyUsed(SessionId),
     /// Another process holds the state directory.
-    #[error("{path} is in use by another process; give every party a state directory of its own, or stop the other", path = .0.display())]
+    #[error("{path} is in use by another process; give every party its own state directory, or stop the other process", path = .0.display())]
     Locked(PathBuf),
     /// The file is not a ledger, or was damaged.
-    #[error("{path} is damaged ({reason}); no session can be shown to be new: restore the file, or set up a new deployment with an empty state directory", path = path.display())]
+    #[error("{path} is damaged ({reason}), so used sessions cannot be refused: restore the file, or set up a new deployment with an empty state directory", path = path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// How.
+        /// What is damaged.
         reason: &'static str,
     },
-    /// An earlier write failed; nothing can be entered until a restart.
+    /// An earlier write failed. Nothing can be recorded until a restart.
     #[error("the ledger stopped after a failed write; free disk space or fix the disk, then restart")]
     Stopped,
     /// The system reported an error.
@@ -72,7 +73,7 @@ pub enum LedgerError {
     },
 }
 
-/// The sessions a party has used. Shared by the threads of one process; locked against other processes.
+/// The sessions that a party has consumed. The threads of one process share it; other processes are locked out.
 #[derive(Debug)]
 pub struct Ledger {
     directory: PathBuf,
@@ -88,7 +89,7 @@ struct State {
     stopped: bool,
 }
 
-/// One file, and what is known of it without reading it.
+/// One file, its length, and a filter of its sessions.
 struct Generation {
     file: File,
     length: u64,
@@ -105,7 +106,7 @@ impl Ledger {
     /// Opens or creates the ledger in a state directory and takes its lock.
     ///
     /// # Errors
-    /// Another process holds it, a file is damaged, or the disk fails.
+    /// If another process holds it, a file is damaged, or the disk fails.
     pub fn open(directory: &Path) -> Result<Ledger, LedgerError> {
         Self::with_generation(directory, GENERATION)
     }
@@ -114,16 +115,16 @@ impl Ledger {
     fn with_generation(directory: &Path, generation: u64) -> Result<Ledger, LedgerError> {
         let path = directory.join(NAME);
         let io = |source| LedgerError::Io { path: path.clone(), source };
-        crate::identity::create_private_directory(directory).map_err(io)?;
+        crate::file_set::create_private_directory(directory).map_err(io)?;
         let held = private().create(true).open(directory.join(LOCK)).map_err(io)?;
         lock(&held, &path)?;
         let new = directory.join(NEW);
         if new.exists() {
-            // Begun at a crash; nothing was ever entered in it.
+            // A crash interrupted its creation, so it holds no session.
             std::fs::remove_file(&new).map_err(io)?;
         }
         let file = private().create(true).open(&path).map_err(io)?;
-        // What an earlier version locks.
+        // Earlier versions of the program lock this file.
         lock(&file, &path)?;
         let current = open_current(file, &path, directory, generation)?;
         let old = open_old(&directory.join(OLD), generation)?;
@@ -131,12 +132,12 @@ impl Ledger {
         Ok(Ledger { directory: directory.to_owned(), generation, state, _lock: held })
     }
 
-    /// Enters a session, durably, before its material is first touched.
+    /// Records durably that a session is consumed. Call this before its material is used for the first time.
     ///
     /// # Errors
-    /// The session was entered before, or the entry could not be made durable: do not touch the material then.
+    /// If the session was consumed before, or the record could not be made durable. Do not use the material then.
     pub fn consume(&self, session: SessionId) -> Result<(), LedgerError> {
-        // A thread that panicked inside cannot have left a state worse than a failed write, which `stopped` covers.
+        // A thread that panicked here leaves at worst a failed write, which `stopped` covers.
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let io = |source| LedgerError::Io { path: self.directory.join(NAME), source };
         if state.stopped {
@@ -158,7 +159,7 @@ impl Ledger {
         Ok(())
     }
 
-    /// Sessions that are known to be used.
+    /// The number of sessions that are known to be consumed.
     #[must_use]
     pub fn entries(&self) -> u64 {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -209,12 +210,12 @@ fn open_current(mut file: File, path: &Path, directory: &Path, generation: u64) 
     if on_disk >= MAGIC.len() as u64 {
         let current = load(file, path, on_disk, generation)?;
         if current.length < on_disk {
-            tracing::warn!(path = %path.display(), "a session that was being entered at a crash is dropped");
+            tracing::warn!(path = %path.display(), "an incomplete last record, left by a crash, was removed");
             current.file.set_len(current.length).and_then(|()| current.file.sync_all()).map_err(io)?;
         }
         return Ok(current);
     }
-    // New, or its creation was cut short: no session was ever entered.
+    // A new file, or one whose creation was interrupted: it holds no session.
     let mut start = Vec::new();
     file.read_to_end(&mut start).map_err(io)?;
     if !MAGIC.starts_with(&start) {
@@ -228,7 +229,7 @@ fn open_current(mut file: File, path: &Path, directory: &Path, generation: u64) 
     Ok(Generation { file, length: MAGIC.len() as u64, filter: Filter::new(generation) })
 }
 
-/// The file before the current one. It was whole before it got its name.
+/// The file before the current one. It was complete before it got this name.
 fn open_old(path: &Path, generation: u64) -> Result<Option<Generation>, LedgerError> {
     let io = |source| LedgerError::Io { path: path.to_owned(), source };
     let file = match private().open(path) {
@@ -242,18 +243,18 @@ fn open_old(path: &Path, generation: u64) -> Result<Option<Generation>, LedgerEr
         return Err(damaged("it is too short"));
     }
     let old = load(file, path, on_disk, generation)?;
-    if old.length == on_disk { Ok(Some(old)) } else { Err(damaged("its last record is not whole")) }
+    if old.length == on_disk { Ok(Some(old)) } else { Err(damaged("its last record is incomplete")) }
 }
 
-/// Begins another file, and makes the current one the old one.
+/// Begins a new file. The current file becomes the old one.
 fn begin(directory: &Path, generation: u64) -> io::Result<Generation> {
     let [current, old, new] = [NAME, OLD, NEW].map(|name| directory.join(name));
     let mut file = private().create(true).open(&new)?;
     file.set_len(0)?;
     file.write_all(MAGIC)?;
     file.sync_all()?;
-    // An earlier version looks at this lock only.
-    file.try_lock().map_err(|_| io::Error::other("the new file is held by another process"))?;
+    // Earlier versions of the program check only this lock.
+    file.try_lock().map_err(|_| io::Error::other("the new file is locked by another process"))?;
     std::fs::rename(&current, &old)?;
     std::fs::rename(&new, &current)?;
     sync_directory(directory)?;
@@ -264,8 +265,8 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Takes the lock. Retries for a moment: a process that just ended, or one that another thread is about to start and
-/// that inherited the handle for an instant, must not look like a second owner.
+/// Takes the lock. Retries for a moment, because a process that has just ended may still hold it, and so may a child process
+/// that is being started and inherited the handle.
 fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
     for _ in 0..50 {
         match file.try_lock() {
@@ -277,7 +278,7 @@ fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
     Err(LedgerError::Locked(path.to_owned()))
 }
 
-/// Reads all records into a filter; the length is up to the last whole one.
+/// Reads all records into a filter. The length counts up to the last complete record.
 fn load(file: File, path: &Path, on_disk: u64, generation: u64) -> Result<Generation, LedgerError> {
     let io = |source| LedgerError::Io { path: path.to_owned(), source };
     let damaged = |reason| LedgerError::Damaged { path: path.to_owned(), reason };
@@ -289,7 +290,7 @@ fn load(file: File, path: &Path, on_disk: u64, generation: u64) -> Result<Genera
     }
     let records = (on_disk - MAGIC.len() as u64) / RECORD as u64;
     let whole = MAGIC.len() as u64 + records * RECORD as u64;
-    // A file of an earlier version may hold more than a generation.
+    // A file of an earlier version may hold more sessions.
     let mut loaded = Generation { file, length: whole, filter: Filter::new(records.max(generation)) };
     let mut entry = [0; RECORD];
     for number in 0..records {
@@ -298,7 +299,7 @@ fn load(file: File, path: &Path, on_disk: u64, generation: u64) -> Result<Genera
         identifier.copy_from_slice(&entry[..IDENTIFIER]);
         let session = SessionId(identifier);
         if entry != record(&session) {
-            // A crash may lengthen the file before the bytes of its last record are there.
+            // A crash may lengthen the file before the bytes of the last record are written.
             if number + 1 < records || whole < on_disk {
                 return Err(damaged("a record in the middle has a wrong checksum"));
             }
@@ -317,7 +318,7 @@ fn record(session: &SessionId) -> [u8; RECORD] {
     out
 }
 
-/// FNV-1a, against accidents: nobody who can write the file needs to forge it.
+/// FNV-1a, against accidental damage. It need not resist forgery: whoever can write the file can also replace it.
 fn checksum(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3))
 }

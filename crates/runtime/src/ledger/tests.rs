@@ -43,7 +43,7 @@ fn two_holders_of_a_directory_are_refused() {
 }
 
 #[test]
-fn a_torn_tail_is_dropped_and_the_rest_stays_burnt() {
+fn an_incomplete_last_record_is_removed_and_the_rest_stays_consumed() {
     for (torn, lengthened) in (1..RECORD).map(|torn| (torn, false)).chain([(RECORD, true)]) {
         let home = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(home.path()).unwrap();
@@ -86,7 +86,7 @@ fn damage_is_refused() {
 }
 
 #[test]
-fn of_many_threads_one_enters_a_session() {
+fn of_many_threads_only_one_consumes_a_session() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Arc::new(Ledger::open(home.path()).unwrap());
     let threads: Vec<_> = (0..8)
@@ -99,7 +99,7 @@ fn of_many_threads_one_enters_a_session() {
 }
 
 #[test]
-fn the_filter_rarely_errs() {
+fn the_filter_rarely_gives_a_wrong_answer() {
     let mut filter = Filter::new(200_000);
     (0..200_000).for_each(|number| filter.note(&session(number)));
     assert!((0..200_000).all(|number| filter.maybe(&session(number))));
@@ -112,13 +112,13 @@ fn refused(ledger: &Ledger, numbers: std::ops::Range<u64>) -> bool {
 }
 
 #[test]
-fn case_50_a_full_ledger_begins_another_and_forgets_the_one_before_the_last() {
+fn case_50_a_full_file_is_followed_by_a_new_one_and_the_file_before_the_last_is_forgotten() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::with_generation(home.path(), 10).unwrap();
     for number in 0..25 {
         ledger.consume(session(number)).unwrap();
         assert!(ledger.entries() <= 20);
-        // The last ten at least are known, whatever was begun.
+        // At least the last ten are known, also after a new file has begun.
         assert!(refused(&ledger, number.saturating_sub(9)..number + 1));
     }
     assert_eq!(ledger.entries(), 15);
@@ -134,7 +134,7 @@ fn case_50_a_full_ledger_begins_another_and_forgets_the_one_before_the_last() {
 }
 
 #[test]
-fn case_50_a_crash_while_another_ledger_begins_forgets_nothing() {
+fn case_50_a_crash_while_a_new_file_begins_forgets_nothing() {
     // After the new file, and after the first of the two renames.
     for crash in [1, 2] {
         let home = tempfile::tempdir().unwrap();
@@ -155,7 +155,7 @@ fn case_50_a_crash_while_another_ledger_begins_forgets_nothing() {
 }
 
 #[test]
-fn damage_to_the_ledger_before_is_refused_too() {
+fn damage_to_the_old_file_is_refused_too() {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::with_generation(home.path(), 3).unwrap();
     (0..4).for_each(|number| ledger.consume(session(number)).unwrap());

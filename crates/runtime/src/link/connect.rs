@@ -1,30 +1,31 @@
-//! Calling a name that stands for several addresses.
+//! Connecting to a name that resolves to several addresses.
 //!
-//! A machine often has an IPv6 and an IPv4 address of which one leads nowhere, and a connection to nowhere fails only after
-//! minutes. So they are raced as in RFC 8305, "Happy Eyeballs": families alternate, the resolver's first goes first, and
-//! the next is called when the last one called has failed, or after a quarter of a second. The first connection is taken.
+//! A machine often has an IPv6 and an IPv4 address of which one cannot be reached, and such a connection fails only after
+//! minutes. So the addresses are tried as in RFC 8305, "Happy Eyeballs": the two families alternate, beginning with the
+//! resolver's first address. The next address is tried when the previous one has failed, or after a quarter of a second.
+//! The first connection that succeeds is used.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// RFC 8305, section 5, recommends this much.
+/// The delay that RFC 8305, section 5, recommends.
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
-/// No name of a service stands for more, and each takes a thread until the wait is over.
+/// The most addresses that are tried. Each takes a thread until its attempt ends.
 const ADDRESSES: usize = 16;
 
 /// Resolves "host:port" and connects to one of its addresses, all within `limit`.
 pub(super) fn connect(address: &str, limit: Duration) -> io::Result<TcpStream> {
     let until = Instant::now() + limit;
-    // Most are written as numbers: no thread, no race.
+    // Most addresses are numeric and need neither a thread nor several attempts.
     if let Ok(address) = address.parse::<SocketAddr>() {
         return TcpStream::connect_timeout(&address, limit);
     }
     race(&resolve(address, limit)?, until)
 }
 
-/// The system's resolver has no limit of its own that we could set.
+/// Resolves a name in a thread, because the time of the system's resolver cannot be limited.
 fn resolve(address: &str, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     let (send, resolved) = mpsc::channel();
     let name = address.to_owned();
@@ -34,7 +35,7 @@ fn resolve(address: &str, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     resolved.recv_timeout(limit).unwrap_or_else(|_| Err(timed_out("the name was not resolved in time")))
 }
 
-/// Connects to the first that answers.
+/// Connects to the first address that answers.
 fn race(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     let mut left = alternate(addresses).into_iter();
     let (send, ended) = mpsc::channel::<io::Result<TcpStream>>();
@@ -49,7 +50,7 @@ fn race(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
                     return Err(timed_out("connection timed out"));
                 }
                 let send = send.clone();
-                // Who loses the race closes its connection here, at the latest when the budget is spent.
+                // Slower attempts close their connections here, at the latest at the end of the time.
                 let attempt = move || drop(send.send(TcpStream::connect_timeout(&address, budget)));
                 match std::thread::Builder::new().name("connect".into()).spawn(attempt) {
                     Ok(_) => running += 1,
@@ -82,7 +83,7 @@ fn race(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
     }
 }
 
-/// The resolver's order, but with the two families by turns.
+/// The resolver's order, with the two families alternating.
 fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let first = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let of = |family: bool| addresses.iter().copied().filter(move |address| address.is_ipv6() == family);
@@ -111,7 +112,8 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Where connections neither succeed nor fail: a listener whose queue is full. What fills it comes with it.
+    /// An address at which connections neither succeed nor fail: a listener whose queue is full. Also returns the
+    /// connections that fill it.
     #[cfg(target_os = "linux")]
     fn nowhere() -> (TcpListener, Vec<TcpStream>) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -125,7 +127,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn an_address_that_leads_nowhere_does_not_take_the_budget_of_those_that_work() {
+    fn an_unreachable_address_does_not_use_up_the_time_of_the_others() {
         let (dead, _held) = nowhere();
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let addresses = [&dead, &dead, &live].map(|listener| listener.local_addr().unwrap());
@@ -135,7 +137,7 @@ mod tests {
 
     #[test]
     #[cfg(target_os = "linux")]
-    fn where_nothing_answers_the_budget_is_the_limit() {
+    fn if_nothing_answers_the_time_is_limited() {
         let (dead, _held) = nowhere();
         let addresses = [dead.local_addr().unwrap(); 3];
         let started = Instant::now();
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn refused_addresses_are_passed_over_and_the_last_reason_told() {
+    fn refused_addresses_are_skipped_and_the_last_reason_is_reported() {
         let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let live = TcpListener::bind("127.0.0.1:0").unwrap();
         let to = live.local_addr().unwrap();

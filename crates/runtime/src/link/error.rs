@@ -1,4 +1,4 @@
-//! What can go wrong on a link, told apart by whose fault it is.
+//! Errors of a link, classified by their cause.
 
 use std::io;
 use std::time::Duration;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use crate::messages::{DecodeError, Failure, FailureKind};
 use crate::role::Role;
 
-/// Whose fault an error is.
+/// What caused an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The network or the other process went away; a new session may work.
+    /// The network or the other process failed. A new session may succeed.
     Transport,
-    /// The other side broke the protocol, or reported a failure of its own.
+    /// The other side violated the protocol, or reported a failure.
     Peer,
-    /// Certificates, addresses or roles do not fit together.
+    /// Certificates, addresses or roles do not match.
     Configuration,
-    /// A mistake in this program.
+    /// An error in this program.
     Internal,
 }
 
@@ -25,7 +25,7 @@ pub enum Fault {
 #[non_exhaustive]
 pub enum LinkError {
     /// No connection could be made.
-    #[error("cannot reach {peer} at {address}: {source}; check that it runs and that its address is right")]
+    #[error("cannot reach {peer} at {address}: {source}; check that it runs and that its address is correct")]
     Unreachable {
         /// Who was called.
         peer: Role,
@@ -34,25 +34,24 @@ pub enum LinkError {
         /// What the system said.
         source: io::Error,
     },
-    /// The connection ended where a message was due.
-    #[error("{peer} closed the connection where {waiting_for} was due; its log says why, then start a new session")]
+    /// The connection ended when a message was expected.
+    #[error("{peer} closed the connection, expected {waiting_for}; look at its log, then start a new session")]
     Closed {
         /// Who closed.
         peer: &'static str,
-        /// What was due.
+        /// What was expected.
         waiting_for: &'static str,
     },
-    /// Nothing moved for too long.
+    /// There was no progress for too long.
     #[error(
-        "{peer} stalled: no progress on {waiting_for} within {after:?}; check its load and the network, or raise \
-         the timeouts"
+        "{peer} stalled: no progress on {waiting_for} within {after:?}; check its load and the network, or raise the timeouts"
     )]
     TimedOut {
-        /// Who stalled.
+        /// The other side.
         peer: &'static str,
-        /// What was due.
+        /// What was expected.
         waiting_for: &'static str,
-        /// The limit that was passed.
+        /// The limit.
         after: Duration,
     },
     /// The system reported another error.
@@ -60,25 +59,23 @@ pub enum LinkError {
     Io {
         /// The other side.
         peer: &'static str,
-        /// What was under way.
+        /// During which step.
         during: &'static str,
         /// What the system said.
         source: io::Error,
     },
-    /// A frame of another kind than the protocol's next.
-    #[error("{peer} sent a frame of kind {found} where {expected} was due; check that both run the same version")]
+    /// A frame is of another kind than expected.
+    #[error("{peer} sent a frame of kind {found}, expected {expected}; check that both run the same version")]
     WrongKind {
         /// Who sent it.
         peer: Role,
-        /// The name of the kind that was due.
+        /// The name of the kind that was expected.
         expected: &'static str,
         /// The kind's byte.
         found: u8,
     },
-    /// A frame longer than its kind allows.
-    #[error(
-        "{peer} announced {found} bytes of {kind}, more than the limit of {limit}; check that both run the same version"
-    )]
+    /// A frame is longer than its kind allows.
+    #[error("{peer} announced {found} bytes of {kind}, expected at most {limit}; check that both run the same version")]
     TooLong {
         /// Who sent it.
         peer: Role,
@@ -89,31 +86,31 @@ pub enum LinkError {
         /// The largest length.
         limit: u64,
     },
-    /// A message of another length than the protocol's next.
+    /// A message has another length than expected.
     #[error(
-        "{peer} sent {found} bytes of {kind} where {expected} were due; check that both run the same version and program"
+        "{peer} sent {found} bytes of {kind}, expected {expected}; check that both run the same version and program"
     )]
     WrongLength {
         /// Who sent it.
         peer: Role,
         /// Its kind.
         kind: &'static str,
-        /// The length that was due.
+        /// The length that was expected.
         expected: u64,
         /// The length found.
         found: u64,
     },
-    /// A message repeated, lost or moved.
-    #[error("{peer} sent message number {found} where {expected} was due; start a new session")]
+    /// A message was repeated, lost or reordered.
+    #[error("{peer} sent message number {found}, expected {expected}; start a new session")]
     OutOfOrder {
         /// Who sent it.
         peer: Role,
-        /// The number that was due.
+        /// The number that was expected.
         expected: u64,
         /// The number found.
         found: u64,
     },
-    /// A message that does not decode.
+    /// A message does not decode.
     #[error("{peer} sent a malformed {kind}: {source}; check that both run the same version")]
     Malformed {
         /// Who sent it.
@@ -123,9 +120,9 @@ pub enum LinkError {
         /// What was wrong.
         source: DecodeError,
     },
-    /// The bytes are not the TLS that was agreed: damaged, forged, or not TLS.
+    /// The bytes are not valid TLS: damaged, forged, or of another protocol.
     #[error(
-        "{peer} sent bytes that are not valid TLS ({source}); check that the address is blindroute's and that nothing rewrites traffic"
+        "{peer} sent bytes that are not valid TLS ({source}); check that the address is that of a blindroute process and that no proxy changes the traffic"
     )]
     Tls {
         /// Who sent it.
@@ -141,9 +138,9 @@ pub enum LinkError {
         /// What it said.
         failure: Failure,
     },
-    /// A certificate did not satisfy this side or the other.
+    /// A certificate was rejected by this side or the other.
     #[error(
-        "certificates of {peer} and this process do not fit ({source}); both must come from the same authority, be in date and carry the right role"
+        "the certificates of {peer} and this process do not match ({source}); expected both to be from the same authority, not expired, and for the right role"
     )]
     Certificate {
         /// The other side.
@@ -151,27 +148,29 @@ pub enum LinkError {
         /// What rustls said.
         source: rustls::Error,
     },
-    /// The other side proved to be someone else.
-    #[error("connected to {found} where {expected} was due; check addresses and certificates")]
+    /// The other side has another role.
+    #[error("connected to {found}, expected {expected}; check addresses and certificates")]
     WrongRole {
-        /// Who was due.
+        /// The role that was expected.
         expected: String,
-        /// Who it was.
+        /// The role found.
         found: String,
     },
     /// This process emulates a network scene, and the other one does not.
-    #[error("{peer} emulates no network scene and this process does; set [network] in every configuration or in none")]
+    #[error(
+        "{peer} does not emulate a network scene, but this process does; set [network] in every configuration or in none"
+    )]
     NoScene {
         /// The other side.
         peer: &'static str,
     },
-    /// A mistake in this program.
+    /// An error in this program.
     #[error("internal error: {0}; please report it")]
     Internal(&'static str),
 }
 
 impl LinkError {
-    /// Whose fault it is.
+    /// What caused it.
     #[must_use]
     pub fn fault(&self) -> Fault {
         match self {
@@ -193,11 +192,11 @@ impl LinkError {
         }
     }
 
-    /// How a failure on this link is told to a third party.
+    /// The kind of failure that a third party is told.
     pub(crate) fn told_as(&self) -> FailureKind {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
-            // It is the session that finds no room, or a party that restarts: whoever began it may try again.
+            // There was no room for the session, or a party restarts: the client may try again.
             LinkError::Failed { failure, .. } if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping) => {
                 failure.kind
             }
@@ -205,17 +204,19 @@ impl LinkError {
         }
     }
 
-    /// What a third party is told of this link's failure: roles and what was due. Addresses, certificates' contents and
-    /// the system's own words stay in the log.
+    /// What a third party is told about this link's failure: roles and what was expected. Addresses, the content of
+    /// certificates and the system's error texts stay in the log.
     pub(crate) fn told(&self) -> String {
         let log = |what: String| format!("{what}; this party's log says more");
         match self {
             LinkError::Unreachable { peer, .. } => log(format!("cannot reach {peer}")),
             LinkError::Io { peer, during, .. } => log(format!("the connection to {peer} failed during {during}")),
             LinkError::Tls { peer, .. } => log(format!("the connection to {peer} is not valid TLS")),
-            LinkError::Certificate { peer, .. } => log(format!("certificates of {peer} and this party do not fit")),
-            LinkError::WrongRole { .. } => log("another role answered where one was called".to_owned()),
-            // What it said went through here.
+            LinkError::Certificate { peer, .. } => {
+                log(format!("the certificates of {peer} and this party do not match"))
+            }
+            LinkError::WrongRole { .. } => log("a party of another role answered a call".to_owned()),
+            // These texts hold only what this crate chose, or what the other side already sent as a failure.
             LinkError::Failed { .. }
             | LinkError::Closed { .. }
             | LinkError::TimedOut { .. }

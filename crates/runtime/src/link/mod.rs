@@ -1,15 +1,13 @@
-//! A framed link between two roles: mutual TLS, checked lengths, bounded waits, counted bytes.
+//! A link between two roles that carries frames: mutual TLS, checked lengths, bounded waits, counted bytes.
 //!
-//! A frame is a kind (u8), a length (u32, little endian) and a payload. Every kind has a largest length that is
+//! A frame is a kind (u8), a length (u32, little endian) and a payload. Every kind has a largest length, which is
 //! checked before anything is allocated. A **long message** (shares, openings) is a first frame that begins with the
-//! message's sequence number and total length, and continuation frames of up to 1 MiB; the receiver always knows the
-//! total it expects and allocates that, never what the sender claims.
+//! message's sequence number and total length, followed by continuation frames of up to 1 MiB. The receiver always knows
+//! the total length that it expects, and allocates that, never the length that the sender states.
 
 mod connect;
 mod error;
-mod frame;
 mod long;
-mod machine;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -23,30 +21,29 @@ use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 pub use error::{Fault, LinkError};
-pub use frame::{CHUNK, HEADER, Kind, LONG_PREFIX, REQUEST_MAX};
 pub(crate) use long::Sending;
 pub use traffic::Traffic;
 
+use crate::frame::{FrameHeader, FrameKind, HEADER};
 use crate::identity::Endpoint;
 use crate::messages::{Failure, Message};
 use crate::role::Role;
-use frame::Header;
 use tls::TlsStream;
 
 /// How long a link waits. All waits are bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// For a name's addresses and a TCP connection to one of them (10 s: a cold machine across the world answers in under
-    /// 3).
+    /// For resolving a name and making a TCP connection to one of its addresses (10 s: a distant machine that has just
+    /// started answers in under 3 s).
     pub connect: Duration,
     /// For the whole TLS handshake (10 s, for the same reason).
     pub handshake: Duration,
-    /// Without any progress in either direction (30 s: longer than any step of a session takes).
+    /// Without progress in either direction (30 s: longer than any step of a session takes).
     pub stall: Duration,
-    /// For one whole message or exchange, however slowly it trickles (300 s).
+    /// For one whole message or exchange, even if single bytes keep arriving (300 s).
     pub message: Duration,
-    /// A server with all of a session's material prepared, for the client's input and for nothing else (600 s: sessions
-    /// that are prepared in advance rest that long, and hold memory).
+    /// How long a server waits for the client's input when all of the session's material is prepared (600 s: sessions
+    /// that are prepared in advance rest that long, and hold memory meanwhile).
     pub ready: Duration,
 }
 
@@ -67,7 +64,7 @@ pub struct Link {
     stream: TlsStream,
     peer: Role,
     timeouts: Timeouts,
-    /// Headers, and the beginnings of messages, which may be secret.
+    /// Headers and the first bytes of messages, which may be secret.
     scratch: Zeroizing<Vec<u8>>,
 }
 
@@ -81,7 +78,7 @@ impl Link {
     /// Calls `peer` at `address` ("host:port") and proves both sides' roles.
     ///
     /// # Errors
-    /// Unreachable address, stalled handshake, certificates that do not fit.
+    /// If the address cannot be reached, the handshake stalls, or the certificates do not fit together.
     pub fn connect(address: &str, endpoint: &Endpoint, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
         let unreachable = |source| LinkError::Unreachable { peer, address: address.to_owned(), source };
         let socket = connect::connect(address, timeouts.connect).map_err(unreachable)?;
@@ -90,15 +87,15 @@ impl Link {
             path.round_trip();
         }
         let name = ServerName::try_from(peer.certificate_name())
-            .map_err(|_| LinkError::Internal("a role's certificate name is not a DNS name"))?;
+            .map_err(|_| LinkError::Internal("the certificate name of a role is not a DNS name"))?;
         let stream = TlsStream::client(socket, endpoint.client_config(), name, peer.name(), path, timeouts.handshake)?;
         Link::ready(stream, peer, timeouts)
     }
 
-    /// Answers a call and learns which role called; only `allowed` roles may.
+    /// Answers a call and learns the role of the caller. Only callers with an `allowed` role are accepted.
     ///
     /// # Errors
-    /// Stalled handshake, certificates that do not fit, a role that is not allowed.
+    /// If the handshake stalls, the certificates do not fit together, or the role is not allowed.
     pub fn accept(
         socket: TcpStream,
         endpoint: &Endpoint,
@@ -135,13 +132,13 @@ impl Link {
         Ok(Link { stream, peer, timeouts: *timeouts, scratch: Zeroizing::default() })
     }
 
-    /// Who is at the other end.
+    /// The role at the other end.
     #[must_use]
     pub fn peer(&self) -> Role {
         self.peer
     }
 
-    /// The counters; the clone stays valid when the link moves elsewhere.
+    /// The counters. The clone stays valid when the link is moved to another place.
     #[must_use]
     pub fn traffic(&self) -> Traffic {
         self.stream.traffic.clone()
@@ -150,7 +147,7 @@ impl Link {
     /// A handle to the socket, for shutting it down from another thread.
     ///
     /// # Errors
-    /// The system could not duplicate the handle.
+    /// If the system could not duplicate the handle.
     pub fn socket(&self) -> Result<TcpStream, LinkError> {
         self.stream.socket().try_clone().map_err(|source| LinkError::Io {
             peer: self.peer.name(),
@@ -162,18 +159,18 @@ impl Link {
     /// Changes the stall timeout, for instance while waiting for a client's next session.
     ///
     /// # Errors
-    /// The system refused the timeout.
+    /// If the system refused the timeout.
     pub fn set_stall(&mut self, stall: Duration) -> Result<(), LinkError> {
         self.timeouts.stall = stall;
         self.stream.set_stall(stall)
     }
 
-    /// Waits up to `limit` for the next message to begin, and leaves it unread; false if the other side ended the
-    /// connection instead. The stall timeout holds again afterwards.
+    /// Waits up to `limit` for the next message to begin, and leaves it unread. Returns false if the other side ended the
+    /// connection instead. Afterwards the stall timeout applies again.
     ///
     /// # Errors
-    /// Transport; nothing came in time.
-    pub fn await_message(&mut self, limit: Duration, kind: Kind) -> Result<bool, LinkError> {
+    /// If the connection fails, or nothing arrived in time.
+    pub fn await_message(&mut self, limit: Duration, kind: FrameKind) -> Result<bool, LinkError> {
         let stall = self.timeouts.stall;
         self.stream.set_stall(limit)?;
         self.stream.set_deadline(None);
@@ -182,7 +179,7 @@ impl Link {
         Ok(came)
     }
 
-    /// Whether nothing has come that was not read: neither a message nor the connection's end. Does not wait.
+    /// Whether nothing unread has arrived: neither a message nor the end of the connection. Does not wait.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.stream.is_quiet()
@@ -191,17 +188,17 @@ impl Link {
     /// Sends one short frame.
     ///
     /// # Errors
-    /// Transport; internal if the payload is longer than its kind allows.
-    pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Result<(), LinkError> {
+    /// If the connection fails; an internal error if the payload is longer than its kind allows.
+    pub fn send(&mut self, kind: FrameKind, payload: &[u8]) -> Result<(), LinkError> {
         let length = u32::try_from(payload.len())
             .ok()
             .filter(|_| payload.len() <= kind.limit())
-            .ok_or(LinkError::Internal("a frame longer than its kind allows"))?;
+            .ok_or(LinkError::Internal("a frame is longer than its kind allows"))?;
         self.begin();
-        let inline = payload.len().min(frame::HEADER + (16 << 10));
+        let inline = payload.len().min(HEADER + (16 << 10));
         self.scratch.clear();
         reserve_wiped(&mut self.scratch, HEADER + inline);
-        self.scratch.extend_from_slice(&Header::encode(kind, length));
+        self.scratch.extend_from_slice(&FrameHeader::encode(kind, length));
         self.scratch.extend_from_slice(&payload[..inline]);
         self.stream.write(&self.scratch, kind.name())?;
         self.stream.write(&payload[inline..], kind.name())?;
@@ -211,11 +208,11 @@ impl Link {
         Ok(())
     }
 
-    /// Receives one short frame of the kind that is due.
+    /// Receives one short frame of the expected kind.
     ///
     /// # Errors
-    /// Transport; a peer's frame of another kind, too long, or a failure it reports.
-    pub fn receive(&mut self, kind: Kind) -> Result<Vec<u8>, LinkError> {
+    /// If the connection fails, the frame is of another kind or too long, or the other side reports a failure.
+    pub fn receive(&mut self, kind: FrameKind) -> Result<Vec<u8>, LinkError> {
         self.begin();
         let length = self.receive_header(kind)?;
         self.receive_payload(kind, length)
@@ -224,8 +221,8 @@ impl Link {
     /// Receives one short frame, or nothing if the other side ended the connection cleanly between messages.
     ///
     /// # Errors
-    /// As [`Link::receive`].
-    pub fn receive_or_end(&mut self, kind: Kind) -> Result<Option<Vec<u8>>, LinkError> {
+    /// As for [`Link::receive`].
+    pub fn receive_or_end(&mut self, kind: FrameKind) -> Result<Option<Vec<u8>>, LinkError> {
         self.begin();
         match self.next_header(kind)? {
             None => Ok(None),
@@ -239,7 +236,7 @@ impl Link {
     /// Sends a typed message.
     ///
     /// # Errors
-    /// As [`Link::send`].
+    /// As for [`Link::send`].
     pub fn send_message<M: Message>(&mut self, message: &M) -> Result<(), LinkError> {
         self.send(M::KIND, &Zeroizing::new(message.encode()))
     }
@@ -247,7 +244,7 @@ impl Link {
     /// Receives a typed message.
     ///
     /// # Errors
-    /// As [`Link::receive`], or a payload that does not decode.
+    /// As for [`Link::receive`], or if the payload does not decode.
     pub fn receive_message<M: Message>(&mut self) -> Result<M, LinkError> {
         let payload = Zeroizing::new(self.receive(M::KIND)?);
         self.decode(&payload)
@@ -256,7 +253,7 @@ impl Link {
     /// Receives a typed message, or nothing if the other side ended the connection cleanly between messages.
     ///
     /// # Errors
-    /// As [`Link::receive_message`].
+    /// As for [`Link::receive_message`].
     pub fn receive_message_or_end<M: Message>(&mut self) -> Result<Option<M>, LinkError> {
         match self.receive_or_end(M::KIND)? {
             None => Ok(None),
@@ -264,9 +261,10 @@ impl Link {
         }
     }
 
-    /// Tells the other side that this one gives up, then closes. Best effort: the session is over either way.
+    /// Tells the other side that this one gives up, then closes the connection. Best effort: the session has ended in any
+    /// case.
     pub fn fail(&mut self, failure: &Failure) {
-        // Do not hang on a peer that no longer reads.
+        // Do not wait long for a peer that no longer reads.
         self.stream.set_stall(self.timeouts.stall.min(Duration::from_secs(2))).ok();
         self.send_message(failure).ok();
         self.stream.close();
@@ -286,11 +284,11 @@ impl Link {
     }
 
     fn begin(&mut self) {
-        // The first byte may take the stall timeout (long for an idle client); the message's own time follows.
+        // The first byte may take up to the stall timeout, which is long for an idle client; then the message's time begins.
         self.stream.set_deadline(Some(self.timeouts.stall + self.timeouts.message));
     }
 
-    fn next_header(&mut self, expected: Kind) -> Result<Option<Header>, LinkError> {
+    fn next_header(&mut self, expected: FrameKind) -> Result<Option<FrameHeader>, LinkError> {
         self.scratch.clear();
         let mut scratch = std::mem::take(&mut self.scratch);
         let read = self.stream.read_exact(&mut scratch, HEADER, expected.name());
@@ -299,30 +297,30 @@ impl Link {
             return Ok(None);
         }
         let bytes: [u8; HEADER] =
-            self.scratch.as_slice().try_into().map_err(|_| LinkError::Internal("a header of another length"))?;
-        Ok(Some(Header::decode(bytes)))
+            self.scratch.as_slice().try_into().map_err(|_| LinkError::Internal("a frame header has a wrong length"))?;
+        Ok(Some(FrameHeader::decode(bytes)))
     }
 
     /// Reads the next header and returns its checked length.
-    pub(crate) fn receive_header(&mut self, expected: Kind) -> Result<usize, LinkError> {
+    pub(crate) fn receive_header(&mut self, expected: FrameKind) -> Result<usize, LinkError> {
         match self.next_header(expected)? {
             Some(header) => self.check_header(expected, header),
             None => Err(LinkError::Closed { peer: self.peer.name(), waiting_for: expected.name() }),
         }
     }
 
-    fn check_header(&mut self, expected: Kind, header: Header) -> Result<usize, LinkError> {
+    fn check_header(&mut self, expected: FrameKind, header: FrameHeader) -> Result<usize, LinkError> {
         self.check_either(expected, None, header).map(|(_, length)| length)
     }
 
     fn check_either(
         &mut self,
-        expected: Kind,
-        other: Option<Kind>,
-        header: Header,
-    ) -> Result<(Kind, usize), LinkError> {
+        expected: FrameKind,
+        other: Option<FrameKind>,
+        header: FrameHeader,
+    ) -> Result<(FrameKind, usize), LinkError> {
         let length = header.length as usize;
-        match Kind::from_byte(header.kind) {
+        match FrameKind::from_byte(header.kind) {
             Some(kind) if length > kind.limit() => Err(LinkError::TooLong {
                 peer: self.peer,
                 kind: kind.name(),
@@ -330,8 +328,8 @@ impl Link {
                 limit: kind.limit() as u64,
             }),
             Some(kind) if kind == expected || Some(kind) == other => Ok((kind, length)),
-            Some(Kind::Failure) => {
-                let payload = self.receive_payload(Kind::Failure, length)?;
+            Some(FrameKind::Failure) => {
+                let payload = self.receive_payload(FrameKind::Failure, length)?;
                 let failure: Failure = self.decode(&payload)?;
                 Err(LinkError::Failed { peer: self.peer, failure })
             }
@@ -339,8 +337,8 @@ impl Link {
         }
     }
 
-    /// Reads the next header, of one of two kinds; the payload is still to be read, with [`Link::receive_part`].
-    pub(crate) fn receive_either(&mut self, one: Kind, other: Kind) -> Result<(Kind, usize), LinkError> {
+    /// Reads the next header, which may be of two kinds. The payload must then be read with [`Link::receive_part`].
+    pub(crate) fn receive_either(&mut self, one: FrameKind, other: FrameKind) -> Result<(FrameKind, usize), LinkError> {
         self.begin();
         match self.next_header(one)? {
             Some(header) => self.check_either(one, Some(other), header),
@@ -348,14 +346,14 @@ impl Link {
         }
     }
 
-    /// Appends the next `count` bytes of a payload whose header was read.
-    pub(crate) fn receive_part(&mut self, sink: &mut Vec<u8>, count: usize, kind: Kind) -> Result<(), LinkError> {
+    /// Appends the next `count` bytes of a payload whose header was already read.
+    pub(crate) fn receive_part(&mut self, sink: &mut Vec<u8>, count: usize, kind: FrameKind) -> Result<(), LinkError> {
         self.receive_into(sink, count, kind)?;
         self.stream.traffic.add_payload_received(count);
         Ok(())
     }
 
-    fn receive_payload(&mut self, kind: Kind, length: usize) -> Result<Vec<u8>, LinkError> {
+    fn receive_payload(&mut self, kind: FrameKind, length: usize) -> Result<Vec<u8>, LinkError> {
         let mut payload = Vec::with_capacity(length);
         self.receive_into(&mut payload, length, kind)?;
         self.stream.traffic.add_payload_received(length);
@@ -363,15 +361,15 @@ impl Link {
         Ok(payload)
     }
 
-    /// After a secret message: wipes what this link still holds of it, for a link may rest long before its next message.
-    fn forget(&mut self, kind: Kind) {
+    /// After a secret message: wipes what this link still holds of it, because the next message may come much later.
+    fn forget(&mut self, kind: FrameKind) {
         if kind.is_secret() {
             wipe_vec(&mut self.scratch);
             self.stream.forget();
         }
     }
 
-    fn receive_into(&mut self, sink: &mut Vec<u8>, count: usize, kind: Kind) -> Result<(), LinkError> {
+    fn receive_into(&mut self, sink: &mut Vec<u8>, count: usize, kind: FrameKind) -> Result<(), LinkError> {
         if count > 0 && !self.stream.read_exact(sink, count, kind.name())? {
             return Err(LinkError::Closed { peer: self.peer.name(), waiting_for: kind.name() });
         }

@@ -4,6 +4,7 @@ use std::thread;
 use std::time::Instant;
 
 use super::*;
+use crate::frame::{CHUNK, LONG_PREFIX};
 use crate::messages::{ClientHello, Digest, FailureKind, SessionId};
 use crate::scene::Scene;
 use crate::testing::{QUICK, endpoint, linked, linked_in};
@@ -23,8 +24,8 @@ fn raw(link: &mut Link, bytes: &[u8]) {
     link.stream.flush("test").unwrap();
 }
 
-fn long_frame(kind: Kind, sequence: u64, total: u64, body: &[u8]) -> Vec<u8> {
-    let mut bytes = Header::encode(kind, (LONG_PREFIX + body.len()) as u32).to_vec();
+fn long_frame(kind: FrameKind, sequence: u64, total: u64, body: &[u8]) -> Vec<u8> {
+    let mut bytes = FrameHeader::encode(kind, (LONG_PREFIX + body.len()) as u32).to_vec();
     bytes.extend_from_slice(&sequence.to_le_bytes());
     bytes.extend_from_slice(&total.to_le_bytes());
     bytes.extend_from_slice(body);
@@ -41,7 +42,7 @@ fn case_49_a_link_that_rests_holds_nothing_of_a_secret_message() {
             scratch || link.stream.holds(bytes)
         })
     };
-    for kind in [Kind::Exchange, Kind::Input, Kind::Output] {
+    for kind in [FrameKind::Exchange, FrameKind::Input, FrameKind::Output] {
         let message = secret.clone();
         let sending = thread::spawn(move || {
             client.send_long(kind, 0, &message).unwrap();
@@ -50,10 +51,10 @@ fn case_49_a_link_that_rests_holds_nothing_of_a_secret_message() {
         assert!(server.receive_long(kind, 0, secret.len()).unwrap() == secret);
         client = sending.join().unwrap();
         // What the servers exchange is masked, and stays until the next message: the search does find it.
-        assert_eq!([holds(&client), holds(&server)], [kind == Kind::Exchange; 2], "{kind}");
+        assert_eq!([holds(&client), holds(&server)], [kind == FrameKind::Exchange; 2], "{kind}");
     }
-    client.send(Kind::MaterialGrant, &secret[..100]).unwrap();
-    assert!(server.receive(Kind::MaterialGrant).unwrap() == secret[..100]);
+    client.send(FrameKind::MaterialGrant, &secret[..100]).unwrap();
+    assert!(server.receive(FrameKind::MaterialGrant).unwrap() == secret[..100]);
     assert!(!holds(&client) && !holds(&server));
 }
 
@@ -65,15 +66,15 @@ fn messages_of_every_size_arrive_and_are_counted() {
     let message = |size: usize| (0..size).map(|i| (i * 7 + size) as u8).collect::<Vec<_>>();
     let echo = thread::spawn(move || {
         for (number, size) in sizes.into_iter().enumerate() {
-            let got = server.receive_long(Kind::Input, number as u64, size).unwrap();
-            server.send_long(Kind::Output, number as u64, &got).unwrap();
+            let got = server.receive_long(FrameKind::Input, number as u64, size).unwrap();
+            server.send_long(FrameKind::Output, number as u64, &got).unwrap();
         }
-        assert!(server.receive_or_end(Kind::ClientHello).unwrap().is_none());
+        assert!(server.receive_or_end(FrameKind::ClientHello).unwrap().is_none());
         server.traffic()
     });
     for (number, size) in sizes.into_iter().enumerate() {
-        client.send_long(Kind::Input, number as u64, &message(size)).unwrap();
-        assert!(client.receive_long(Kind::Output, number as u64, size).unwrap() == message(size));
+        client.send_long(FrameKind::Input, number as u64, &message(size)).unwrap();
+        assert!(client.receive_long(FrameKind::Output, number as u64, size).unwrap() == message(size));
     }
     let mine = client.traffic();
     client.close();
@@ -92,7 +93,7 @@ const FIRST_RECORD: usize = 16 << 10;
 #[test]
 fn typed_messages_travel() {
     let (mut client, mut server) = calm_pair();
-    let hello = ClientHello { session: SessionId([1; 16]), model: Digest([2; 32]), request: vec![3; 9] };
+    let hello = ClientHello { session: SessionId([1; 16]), deployment: Digest([2; 32]), request: vec![3; 9] };
     client.send_message(&hello).unwrap();
     assert_eq!(server.receive_message::<ClientHello>().unwrap(), hello);
     server.fail(&Failure::new(FailureKind::DigestMismatch, "1 is not 2"));
@@ -108,31 +109,35 @@ fn frames_that_break_the_protocol_are_errors() {
     type Check = fn(LinkError) -> bool;
     let cases: [(&str, Vec<u8>, Check); 9] = [
         ("unknown kind", vec![200, 0, 0, 0, 0], |e| matches!(e, LinkError::WrongKind { found: 200, .. })),
-        ("other kind", Header::encode(Kind::Material, 3).to_vec(), |e| matches!(e, LinkError::WrongKind { .. })),
-        ("huge", Header::encode(Kind::Exchange, u32::MAX).to_vec(), |e| {
+        ("other kind", FrameHeader::encode(FrameKind::Material, 3).to_vec(), |e| {
+            matches!(e, LinkError::WrongKind { .. })
+        }),
+        ("huge", FrameHeader::encode(FrameKind::Exchange, u32::MAX).to_vec(), |e| {
             matches!(e, LinkError::TooLong { found: 0xffff_ffff, .. })
         }),
-        ("no prefix", Header::encode(Kind::Exchange, 3).to_vec(), |e| matches!(e, LinkError::WrongLength { .. })),
-        ("repeated", long_frame(Kind::Exchange, 4, 8, &[0; 8]), |e| {
+        ("no prefix", FrameHeader::encode(FrameKind::Exchange, 3).to_vec(), |e| {
+            matches!(e, LinkError::WrongLength { .. })
+        }),
+        ("repeated", long_frame(FrameKind::Exchange, 4, 8, &[0; 8]), |e| {
             matches!(e, LinkError::OutOfOrder { expected: 5, found: 4, .. })
         }),
-        ("longer total", long_frame(Kind::Exchange, 5, u64::MAX, &[0; 8]), |e| {
+        ("longer total", long_frame(FrameKind::Exchange, 5, u64::MAX, &[0; 8]), |e| {
             matches!(e, LinkError::WrongLength { expected: 8, found: u64::MAX, .. })
         }),
-        ("short body", long_frame(Kind::Exchange, 5, 8, &[0; 7]), |e| {
+        ("short body", long_frame(FrameKind::Exchange, 5, 8, &[0; 7]), |e| {
             matches!(e, LinkError::WrongLength { expected: 8, found: 7, .. })
         }),
-        ("long body", long_frame(Kind::Exchange, 5, 8, &[0; 9]), |e| {
+        ("long body", long_frame(FrameKind::Exchange, 5, 8, &[0; 9]), |e| {
             matches!(e, LinkError::WrongLength { expected: 8, found: 9, .. })
         }),
-        ("bad failure", [&Header::encode(Kind::Failure, 1)[..], &[77]].concat(), |e| {
+        ("bad failure", [&FrameHeader::encode(FrameKind::Failure, 1)[..], &[77]].concat(), |e| {
             matches!(e, LinkError::Malformed { .. })
         }),
     ];
     for (name, bytes, check) in cases {
         let (mut client, mut server) = pair();
         raw(&mut client, &bytes);
-        let error = server.receive_long(Kind::Exchange, 5, 8).unwrap_err();
+        let error = server.receive_long(FrameKind::Exchange, 5, 8).unwrap_err();
         assert_eq!(error.fault(), Fault::Peer, "{name}");
         assert!(check(error), "{name}");
     }
@@ -142,22 +147,22 @@ fn frames_that_break_the_protocol_are_errors() {
 fn silence_and_trickle_are_bounded() {
     let (mut client, mut server) = pair();
     let start = Instant::now();
-    assert!(matches!(server.receive(Kind::Output), Err(LinkError::TimedOut { .. })));
-    raw(&mut client, &Header::encode(Kind::Output, 100));
-    assert!(matches!(server.receive(Kind::Output), Err(LinkError::TimedOut { .. })));
+    assert!(matches!(server.receive(FrameKind::Output), Err(LinkError::TimedOut { .. })));
+    raw(&mut client, &FrameHeader::encode(FrameKind::Output, 100));
+    assert!(matches!(server.receive(FrameKind::Output), Err(LinkError::TimedOut { .. })));
     assert!(start.elapsed() < Duration::from_secs(3));
 
     let quick = Timeouts { message: Duration::from_millis(600), ..QUICK };
     let (mut client, mut server) = linked(Role::Client, Role::Server0, quick);
     let trickle = thread::spawn(move || {
-        while client.stream.write(&[Kind::Output as u8, 100, 0, 0, 0], "test").is_ok()
+        while client.stream.write(&[FrameKind::Output as u8, 100, 0, 0, 0], "test").is_ok()
             && client.stream.flush("test").is_ok()
         {
             thread::sleep(Duration::from_millis(100));
         }
     });
     let start = Instant::now();
-    assert!(matches!(server.receive(Kind::Output), Err(LinkError::TimedOut { .. })));
+    assert!(matches!(server.receive(FrameKind::Output), Err(LinkError::TimedOut { .. })));
     assert!(start.elapsed() < Duration::from_secs(2));
     drop(server);
     trickle.join().unwrap();
@@ -168,34 +173,34 @@ fn an_idle_client_may_wait_longer_than_a_message_may_take() {
     let short = Timeouts { message: Duration::from_millis(200), ..QUICK };
     let (mut client, mut server) = linked(Role::Client, Role::Server0, short);
     server.set_stall(Duration::from_secs(5)).unwrap();
-    let waiting = thread::spawn(move || server.receive_or_end(Kind::ClientHello).unwrap());
+    let waiting = thread::spawn(move || server.receive_or_end(FrameKind::ClientHello).unwrap());
     thread::sleep(Duration::from_millis(600));
-    client.send(Kind::ClientHello, b"late").unwrap();
+    client.send(FrameKind::ClientHello, b"late").unwrap();
     assert_eq!(waiting.join().unwrap().unwrap(), b"late");
 }
 
 #[test]
-fn a_reader_that_stops_reading_stalls_the_writer_only_so_long() {
+fn a_reader_that_stops_reading_stalls_the_writer_for_a_bounded_time() {
     let (mut client, server) = pair();
     let start = Instant::now();
-    let error = client.send_long(Kind::Input, 0, &vec![0; 64 << 20]).unwrap_err();
+    let error = client.send_long(FrameKind::Input, 0, &vec![0; 64 << 20]).unwrap_err();
     assert!(matches!(error, LinkError::TimedOut { .. }), "{error}");
     assert!(start.elapsed() < Duration::from_secs(6));
     drop(server);
 }
 
 #[test]
-fn a_cut_connection_is_no_clean_end() {
+fn a_broken_connection_is_not_a_clean_end() {
     let (mut client, mut server) = pair();
-    raw(&mut client, &[Kind::Output as u8, 9]);
+    raw(&mut client, &[FrameKind::Output as u8, 9]);
     drop(client);
-    let error = server.receive_or_end(Kind::Output).unwrap_err();
+    let error = server.receive_or_end(FrameKind::Output).unwrap_err();
     assert!(matches!(error, LinkError::Closed { .. }));
     assert_eq!(error.fault(), Fault::Transport);
 
     let (client, mut server) = pair();
     drop(client);
-    assert!(matches!(server.receive_or_end(Kind::Output), Err(LinkError::Closed { .. })));
+    assert!(matches!(server.receive_or_end(FrameKind::Output), Err(LinkError::Closed { .. })));
 }
 
 #[test]
@@ -259,7 +264,7 @@ fn roles_are_checked_on_both_sides() {
         (listener, result.map(|_| ()))
     });
     let mut link = Link::connect(&address, &endpoint(Role::Dealer), Role::Server0, &QUICK).unwrap();
-    let error = link.receive(Kind::ServerReady).unwrap_err();
+    let error = link.receive(FrameKind::ServerReady).unwrap_err();
     assert!(matches!(&error, LinkError::Failed { failure, .. } if failure.kind == FailureKind::WrongRole), "{error}");
     let (listener, accepted) = accepting.join().unwrap();
     assert!(matches!(accepted, Err(LinkError::WrongRole { found, .. }) if found == "dealer"));
@@ -292,14 +297,14 @@ fn an_emulated_link_delays_and_never_alters() {
     let message: Vec<u8> = (0..300_000).map(|i| (i % 251) as u8).collect();
     let expected = message.clone();
     let receiving = thread::spawn(move || {
-        let first = server.receive(Kind::ClientHello).unwrap();
+        let first = server.receive(FrameKind::ClientHello).unwrap();
         let arrived = Instant::now();
-        let long = server.receive_long(Kind::Input, 7, 300_000).unwrap();
+        let long = server.receive_long(FrameKind::Input, 7, 300_000).unwrap();
         assert!(first == b"short" && long == expected);
         (arrived, Instant::now())
     });
-    client.send(Kind::ClientHello, b"short").unwrap();
-    client.send_long(Kind::Input, 7, &message).unwrap();
+    client.send(FrameKind::ClientHello, b"short").unwrap();
+    client.send_long(FrameKind::Input, 7, &message).unwrap();
     let sent = started.elapsed();
     let (first, second) = receiving.join().unwrap();
     // The sender was not held up; the second message is 30 ms behind the first, which is what its bytes take.

@@ -1,4 +1,4 @@
-//! Counters of a link's bytes.
+//! Counters of the bytes that a link sends and receives.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,8 @@ struct Counters {
     wire_received: AtomicU64,
 }
 
-/// Bytes moved by a link so far. Clones share the counters, so one can be kept while the link works elsewhere.
+/// Bytes sent and received by a link so far. Clones share the counters, so a clone can be kept while the link is used by
+/// another thread.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic(Arc<Counters>);
 

@@ -1,11 +1,11 @@
-//! Strict decoding: fixed little-endian fields, checked lengths, leftovers are errors.
+//! Strict decoding: fixed little-endian fields, checked lengths, and an error if bytes are left over.
 
 /// Why a message did not decode. Holds field names and sizes only.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DecodeError {
     /// The message ended inside a field.
-    #[error("field {field} needs {needed} bytes and {left} are left")]
+    #[error("field {field} needs {needed} bytes, only {left} are left")]
     Short {
         /// The field.
         field: &'static str,
@@ -15,13 +15,13 @@ pub enum DecodeError {
         left: usize,
     },
     /// Bytes follow the last field.
-    #[error("{count} bytes follow the last field")]
+    #[error("{count} bytes follow the last field, expected none")]
     Leftover {
         /// How many.
         count: usize,
     },
-    /// A length over the field's limit.
-    #[error("field {field} announces {found} items, over its limit of {limit}")]
+    /// A length above the field's limit.
+    #[error("field {field} announces {found} items, expected at most {limit}")]
     TooLong {
         /// The field.
         field: &'static str,
@@ -31,11 +31,11 @@ pub enum DecodeError {
         limit: u64,
     },
     /// A value that the field cannot have.
-    #[error("field {field} cannot be {found}")]
+    #[error("field {field} has the value {found}, which is not allowed")]
     BadValue {
         /// The field.
         field: &'static str,
-        /// The value (control fields only, never data).
+        /// The value. Only control fields are reported, never data.
         found: u64,
     },
     /// Text that is not UTF-8.
@@ -45,7 +45,7 @@ pub enum DecodeError {
         field: &'static str,
     },
     /// A message of another version of the protocol.
-    #[error("protocol version {found} where {expected} is spoken; upgrade the older side")]
+    #[error("protocol version {found}, expected {expected}; upgrade the older side")]
     Version {
         /// This program's version.
         expected: u16,
@@ -54,7 +54,7 @@ pub enum DecodeError {
     },
 }
 
-/// Takes fields off the front of a message.
+/// Reads the fields of a message, first to last.
 #[derive(Debug)]
 pub(super) struct Decoder<'a>(&'a [u8]);
 
@@ -92,7 +92,7 @@ impl<'a> Decoder<'a> {
         self.array(field).map(u64::from_le_bytes)
     }
 
-    /// Bytes behind a u32 length.
+    /// Bytes that follow their length, a u32.
     pub(super) fn bytes(&mut self, field: &'static str, limit: usize) -> Result<&'a [u8], DecodeError> {
         let found = self.u32(field)?;
         if found as usize > limit {
@@ -113,9 +113,9 @@ impl<'a> Decoder<'a> {
     }
 }
 
-/// Appends bytes behind a u32 length.
+/// Appends the length as a u32, then the bytes.
 pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    // Longer ones never pass the frame limits, so the cast only shapes what is refused anyway.
+    // A longer payload is refused by the frame's limit, so the clamped length is never sent.
     out.extend_from_slice(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes());
     out.extend_from_slice(bytes);
 }

@@ -2,10 +2,11 @@
 
 use std::fmt;
 
+use super::Message;
 use super::codec::{DecodeError, Decoder, put_bytes};
-use super::{Kind, Message};
+use crate::frame::FrameKind;
 
-/// The longest explanation, in bytes.
+/// The longest explanation in bytes.
 const TEXT_MAX: usize = 512;
 
 macro_rules! failure_kinds {
@@ -21,7 +22,7 @@ macro_rules! failure_kinds {
                 match byte { $($byte => Some(Self::$name),)* _ => None }
             }
 
-            /// What it means and what to do.
+            /// What the failure means and what to do about it.
             #[must_use]
             pub const fn hint(self) -> &'static str {
                 match self { $(Self::$name => $text),* }
@@ -33,29 +34,29 @@ macro_rules! failure_kinds {
 failure_kinds! {
     /// Too many sessions at once.
     Busy = 1, "it is at its limit of sessions; try again, or raise max_sessions";
-    /// The caller's role may not call here.
+    /// This service does not accept callers of this role.
     WrongRole = 2, "this address serves another role; check addresses and certificates";
-    /// The sides hold different models.
+    /// The sides hold different bundles, or parts of different splits.
     DigestMismatch = 3, "the bundles differ; install the same bundle version everywhere";
-    /// The request makes no sense to this side.
-    BadRequest = 4, "the request is not one it can serve; check versions and options";
+    /// This side does not understand the request.
+    BadRequest = 4, "it cannot serve the request; check versions and options";
     /// The session identifier was used before.
     SessionReused = 5, "this session was used before; start a new one";
     /// Another party of the session failed.
     OtherParty = 6, "another party of the session failed; look at its log";
     /// Something took too long.
     TimedOut = 7, "it waited too long for another party; look at the other parties' logs";
-    /// The other side broke the protocol.
-    Protocol = 8, "it received what the protocol does not allow; check versions";
+    /// The other side sent something that the protocol does not allow.
+    Protocol = 8, "it received something that the protocol does not allow; check that all parties run the same version";
     /// The service is stopping.
     Stopping = 9, "it is shutting down; try again when it is back";
-    /// A mistake in the program.
-    Internal = 10, "it met an internal error; look at its log and report it";
-    /// The input did not come within the time that a session may rest.
-    Expired = 11, "it keeps a session ready for a limited time only; prepare a new session, and send the input sooner";
+    /// An internal error of the program.
+    Internal = 10, "it had an internal error; look at its log and report it";
+    /// The input did not arrive within the time that a session may rest.
+    Expired = 11, "it keeps a session ready for a limited time only; prepare a new session and send the input sooner";
 }
 
-/// A side gives up a session, and says why without any secret.
+/// Tells the other side that this one gives up the session, and why. Holds nothing secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The class of the reason.
@@ -64,8 +65,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with an explanation. Control characters are replaced and the text is cut at 512 bytes, since it ends
-    /// on another machine's terminal. It must not hold anything secret.
+    /// A failure with an explanation. Control characters are replaced and the text is truncated to 512 bytes, because it
+    /// may be printed on another machine's terminal. It must not hold anything secret.
     #[must_use]
     pub fn new(kind: FailureKind, text: &str) -> Failure {
         Failure { kind, text: printable(text) }
@@ -89,7 +90,7 @@ impl fmt::Display for Failure {
 }
 
 impl Message for Failure {
-    const KIND: Kind = Kind::Failure;
+    const KIND: FrameKind = FrameKind::Failure;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = vec![self.kind as u8];

@@ -1,4 +1,4 @@
-//! Identifiers of sessions and epochs, digests, seeds.
+//! Identifiers of sessions and epochs, digests, and seeds as they are sent.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use zeroize::Zeroize;
 
 /// The system's source of randomness failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the operating system gave no randomness ({0}); nothing can be done safely without it")]
+#[error("the operating system gave no randomness ({0}); a session needs it: check the system's random device")]
 pub struct NoRandomness(#[from] getrandom::Error);
 
 fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
@@ -40,74 +40,74 @@ macro_rules! public_identifier {
 }
 
 public_identifier! {
-    /// Names a session: 128 random bits, made by the client. Public, used once.
+    /// Names a session: 128 random bits drawn by the client. Public, and used only once.
     SessionId, 16
 }
 public_identifier! {
-    /// Names one setting-up of a model's masks between the dealer and the servers. Public.
+    /// Names one set of masks of the weights, which the dealer draws when it starts. Public.
     EpochId, 16
 }
 public_identifier! {
-    /// A digest of something public: a model's public part, a program, a request.
+    /// A digest of something public: a deployment, a request.
     Digest, 32
 }
 
 impl SessionId {
-    /// A fresh one from the operating system.
+    /// A fresh one from the operating system's randomness.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// If the system gives no randomness.
     pub fn generate() -> Result<SessionId, NoRandomness> {
         random().map(SessionId)
     }
 }
 
 impl EpochId {
-    /// A fresh one from the operating system.
+    /// A fresh one from the operating system's randomness.
     ///
     /// # Errors
-    /// The system has no randomness to give.
+    /// If the system gives no randomness.
     pub fn generate() -> Result<EpochId, NoRandomness> {
         random().map(EpochId)
     }
 }
 
-/// A secret seed on its way from the dealer to one server. Wiped on drop, never printed, not cloneable. Its bytes have
-/// one place on the heap: moving a seed leaves no copy behind.
-pub struct Seed(Box<[u8; 32]>);
+/// A secret seed as it is sent on a link, for instance from the dealer to a server. It is wiped on drop, never printed and
+/// not cloneable. Its bytes stay in one place on the heap, so moving a seed leaves no copy behind.
+pub struct WireSeed(Box<[u8; 32]>);
 
-impl Drop for Seed {
+impl Drop for WireSeed {
     fn drop(&mut self) {
         self.0.zeroize();
     }
 }
 
-impl Seed {
+impl WireSeed {
     /// Wraps the bytes of a seed.
     #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Seed {
-        Seed(Box::new(bytes))
+    pub fn new(bytes: [u8; 32]) -> WireSeed {
+        WireSeed(Box::new(bytes))
     }
 
-    /// A fresh one from the operating system.
+    /// A fresh one from the operating system's randomness.
     ///
     /// # Errors
-    /// The system has no randomness to give.
-    pub fn generate() -> Result<Seed, NoRandomness> {
-        let mut seed = Seed::new([0; 32]);
+    /// If the system gives no randomness.
+    pub fn generate() -> Result<WireSeed, NoRandomness> {
+        let mut seed = WireSeed::new([0; 32]);
         getrandom::fill(&mut seed.0[..]).map_err(NoRandomness)?;
         Ok(seed)
     }
 
-    /// The one way out: for keying a generator.
+    /// The bytes, to be used as the key of a generator. There is no other way to read them.
     #[must_use]
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 }
 
-impl fmt::Debug for Seed {
+impl fmt::Debug for WireSeed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Seed(..)")
+        f.write_str("WireSeed(..)")
     }
 }

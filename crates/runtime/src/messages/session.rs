@@ -1,8 +1,8 @@
 //! The control messages of a session.
 
 use super::codec::{DecodeError, Decoder, put_bytes};
-use super::{Digest, EpochId, Kind, Message, Seed, SessionId, VERSION};
-use crate::link::REQUEST_MAX;
+use super::{Digest, EpochId, Message, SessionId, VERSION, WireSeed};
+use crate::frame::{FrameKind, REQUEST_MAX};
 
 /// The most seeds of one grant.
 const SEEDS_MAX: usize = 64;
@@ -10,21 +10,21 @@ const SEEDS_MAX: usize = 64;
 /// A client asks a server for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientHello {
-    /// Made by the client, the same for both servers.
+    /// The session, drawn by the client; the same for both servers.
     pub session: SessionId,
-    /// The public part of the model the client wants.
-    pub model: Digest,
-    /// What to run (program, bucket, options): opaque here, at most 32 KiB, public to the servers.
+    /// The digest of the deployment that the client expects.
+    pub deployment: Digest,
+    /// What to run (program, bucket, options). Opaque to this crate, at most 32 KiB, public to the servers.
     pub request: Vec<u8>,
 }
 
 impl Message for ClientHello {
-    const KIND: Kind = Kind::ClientHello;
+    const KIND: FrameKind = FrameKind::ClientHello;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         out.extend_from_slice(&self.session.0);
-        out.extend_from_slice(&self.model.0);
+        out.extend_from_slice(&self.deployment.0);
         put_bytes(&mut out, &self.request);
         out
     }
@@ -33,10 +33,10 @@ impl Message for ClientHello {
         let mut decoder = Decoder::new(bytes);
         decoder.version()?;
         let session = SessionId(decoder.array("session")?);
-        let model = Digest(decoder.array("model")?);
+        let deployment = Digest(decoder.array("deployment")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
         decoder.finish()?;
-        Ok(ClientHello { session, model, request })
+        Ok(ClientHello { session, deployment, request })
     }
 }
 
@@ -45,19 +45,19 @@ impl Message for ClientHello {
 pub struct ServerReady {
     /// The session.
     pub session: SessionId,
-    /// The epoch of the model's masks, the same at both servers.
+    /// The epoch of the weights' masks, the same at both servers.
     pub epoch: EpochId,
-    /// Time spent dealing, sending and preparing.
+    /// Time from the hello until now: dealing, sending and preparing the material.
     pub offline_micros: u64,
-    /// How long the server waits for the input from now on.
+    /// How long the server waits for the input, counted from this message.
     pub waits_micros: u64,
-    /// Whether all of the material is prepared: only then may the session rest before its input comes. Otherwise the
-    /// dealer waits too, for the online phase to make room.
+    /// Whether all of the material is prepared. Only then may the session rest before its input comes; otherwise the
+    /// dealer also waits, until the online phase makes room.
     pub rests: bool,
 }
 
 impl Message for ServerReady {
-    const KIND: Kind = Kind::ServerReady;
+    const KIND: FrameKind = FrameKind::ServerReady;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = self.session.0.to_vec();
@@ -86,15 +86,15 @@ impl Message for ServerReady {
     }
 }
 
-/// What a session cost a server: figures of this session alone, for what is the whole process's would tell a client of
-/// others' sessions.
+/// What a session cost a server. All figures are of this session alone: figures of the whole process would tell a client
+/// about other clients' sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionReport {
     /// The session.
     pub session: SessionId,
     /// From the client's input to the answer.
     pub online_micros: u64,
-    /// Of that, inside exchanges with the other server: sending, and waiting for its messages.
+    /// The part of it inside exchanges with the other server: sending, and waiting for its messages.
     pub exchange_micros: u64,
     /// Exchanges with the other server.
     pub openings: u32,
@@ -107,7 +107,7 @@ pub struct SessionReport {
 }
 
 impl Message for SessionReport {
-    const KIND: Kind = Kind::SessionReport;
+    const KIND: FrameKind = FrameKind::SessionReport;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = self.session.0.to_vec();
@@ -146,32 +146,32 @@ pub enum Lane {
     ToServer1 = 1,
 }
 
-/// A server opens a lane (server 1) or confirms it (server 0). Each side compares every field with its own view.
+/// Server 1 opens a lane with this message, and server 0 confirms it. Each side compares every field with its own view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOpen {
     /// The session.
     pub session: SessionId,
-    /// The position the sender's share file is for: two holders of the same share notice here.
+    /// The position of the sender's share file. Two servers that hold the same share are found out here.
     pub party: u8,
     /// Which of the two connections this is.
     pub lane: Lane,
-    /// The model.
-    pub model: Digest,
-    /// The epoch of the model's masks.
+    /// The digest of the deployment.
+    pub deployment: Digest,
+    /// The epoch of the weights' masks.
     pub epoch: EpochId,
     /// The digest of the client's request.
     pub request: Digest,
 }
 
 impl Message for SessionOpen {
-    const KIND: Kind = Kind::SessionOpen;
+    const KIND: FrameKind = FrameKind::SessionOpen;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         out.extend_from_slice(&self.session.0);
         out.push(self.party);
         out.push(self.lane as u8);
-        out.extend_from_slice(&self.model.0);
+        out.extend_from_slice(&self.deployment.0);
         out.extend_from_slice(&self.epoch.0);
         out.extend_from_slice(&self.request.0);
         out
@@ -191,7 +191,7 @@ impl Message for SessionOpen {
             session,
             party,
             lane,
-            model: Digest(decoder.array("model")?),
+            deployment: Digest(decoder.array("deployment")?),
             epoch: EpochId(decoder.array("epoch")?),
             request: Digest(decoder.array("request")?),
         };
@@ -207,20 +207,20 @@ pub struct MaterialRequest {
     pub session: SessionId,
     /// The position of the sender.
     pub party: u8,
-    /// The model.
-    pub model: Digest,
-    /// The client's request, passed on.
+    /// The digest of the deployment.
+    pub deployment: Digest,
+    /// The client's request, unchanged.
     pub request: Vec<u8>,
 }
 
 impl Message for MaterialRequest {
-    const KIND: Kind = Kind::MaterialRequest;
+    const KIND: FrameKind = FrameKind::MaterialRequest;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = VERSION.to_le_bytes().to_vec();
         out.extend_from_slice(&self.session.0);
         out.push(self.party);
-        out.extend_from_slice(&self.model.0);
+        out.extend_from_slice(&self.deployment.0);
         put_bytes(&mut out, &self.request);
         out
     }
@@ -230,27 +230,27 @@ impl Message for MaterialRequest {
         decoder.version()?;
         let session = SessionId(decoder.array("session")?);
         let party = party(&mut decoder)?;
-        let model = Digest(decoder.array("model")?);
+        let deployment = Digest(decoder.array("deployment")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
         decoder.finish()?;
-        Ok(MaterialRequest { session, party, model, request })
+        Ok(MaterialRequest { session, party, deployment, request })
     }
 }
 
-/// The dealer agrees; the stream of material follows.
+/// The dealer agrees; the stream of material follows this message.
 #[derive(Debug)]
 pub struct MaterialGrant {
     /// The session.
     pub session: SessionId,
-    /// The epoch of the model's masks.
+    /// The epoch of the weights' masks.
     pub epoch: EpochId,
-    /// The seeds of the model's mask and of the session's material, which this server expands, and the key of the
-    /// session's hashes, which is the same for both servers and no secret. At most 64.
-    pub seeds: Vec<Seed>,
+    /// Three seeds: that of the weights' mask and that of the session's material, which this server expands, and the key
+    /// of the session's hashes, which is the same for both servers and not secret. The decoder accepts at most 64.
+    pub seeds: Vec<WireSeed>,
 }
 
 impl Message for MaterialGrant {
-    const KIND: Kind = Kind::MaterialGrant;
+    const KIND: FrameKind = FrameKind::MaterialGrant;
 
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(36 + 32 * self.seeds.len());
@@ -269,7 +269,7 @@ impl Message for MaterialGrant {
         if count as usize > SEEDS_MAX {
             return Err(DecodeError::TooLong { field: "seeds", found: count.into(), limit: SEEDS_MAX as u64 });
         }
-        let seeds = (0..count).map(|_| decoder.array("seed").map(Seed::new)).collect::<Result<_, _>>()?;
+        let seeds = (0..count).map(|_| decoder.array("seed").map(WireSeed::new)).collect::<Result<_, _>>()?;
         decoder.finish()?;
         Ok(MaterialGrant { session, epoch, seeds })
     }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const SESSION: SessionId = SessionId([1; 16]);
-const MODEL: Digest = Digest([2; 32]);
+const DEPLOYMENT: Digest = Digest([2; 32]);
 const EPOCH: EpochId = EpochId([3; 16]);
 const REQUEST: Digest = Digest([4; 32]);
 
@@ -19,8 +19,8 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
     let again = M::decode(&bytes).unwrap();
     assert_eq!(format!("{again:?}"), format!("{message:?}"));
     // Hostile: every shorter form and one longer form is refused.
-    for cut in 0..bytes.len() {
-        assert!(M::decode(&bytes[..cut]).is_err(), "{cut} of {} bytes decoded", bytes.len());
+    for length in 0..bytes.len() {
+        assert!(M::decode(&bytes[..length]).is_err(), "{length} of {} bytes decoded", bytes.len());
     }
     let longer = [&bytes[..], &[0]].concat();
     assert_eq!(M::decode(&longer).unwrap_err(), DecodeError::Leftover { count: 1 });
@@ -30,7 +30,7 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
 fn encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
     frozen(
-        &ClientHello { session: SESSION, model: MODEL, request: b"abc".to_vec() },
+        &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: b"abc".to_vec() },
         &format!("0500{s}{m}03000000616263"),
     );
     frozen(
@@ -54,18 +54,18 @@ fn encodings_are_frozen_and_strict() {
             session: SESSION,
             party: 1,
             lane: Lane::ToServer1,
-            model: MODEL,
+            deployment: DEPLOYMENT,
             epoch: EPOCH,
             request: REQUEST,
         },
         &format!("0500{s}0101{m}{e}{r}"),
     );
     frozen(
-        &MaterialRequest { session: SESSION, party: 0, model: MODEL, request: vec![255] },
+        &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
         &format!("0500{s}00{m}01000000ff"),
     );
     frozen(
-        &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![Seed::new([5; 32])] },
+        &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
         &format!("{s}{e}01000000{}", "05".repeat(32)),
     );
     frozen(&Failure::new(FailureKind::Busy, "no"), "01020000006e6f");
@@ -73,8 +73,14 @@ fn encodings_are_frozen_and_strict() {
 
 #[test]
 fn values_out_of_range_are_refused() {
-    let open =
-        SessionOpen { session: SESSION, party: 1, lane: Lane::ToServer0, model: MODEL, epoch: EPOCH, request: REQUEST };
+    let open = SessionOpen {
+        session: SESSION,
+        party: 1,
+        lane: Lane::ToServer0,
+        deployment: DEPLOYMENT,
+        epoch: EPOCH,
+        request: REQUEST,
+    };
     let change = |at: usize, to: u8| {
         let mut bytes = open.encode();
         bytes[at] = to;
@@ -89,7 +95,7 @@ fn values_out_of_range_are_refused() {
     *ready.last_mut().unwrap() = 2;
     assert_eq!(ServerReady::decode(&ready).unwrap_err(), DecodeError::BadValue { field: "rests", found: 2 });
 
-    let mut hello = ClientHello { session: SESSION, model: MODEL, request: vec![] }.encode();
+    let mut hello = ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![] }.encode();
     hello[50..54].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(ClientHello::decode(&hello), Err(DecodeError::TooLong { field: "request", .. })));
     let mut grant = MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![] }.encode();
@@ -104,12 +110,12 @@ fn failures_cannot_write_to_a_terminal_and_stay_short() {
     let failure = Failure::new(FailureKind::Internal, &format!("\x1b[2J\n{}", "é".repeat(1000)));
     assert!(failure.text().len() <= 512 && !failure.text().contains(char::is_control));
     assert_eq!(Failure::decode(&failure.encode()).unwrap(), failure);
-    assert!(failure.encode().len() <= Kind::Failure.limit());
+    assert!(failure.encode().len() <= FrameKind::Failure.limit());
 }
 
 #[test]
 fn seeds_do_not_print() {
-    assert_eq!(format!("{:?}", Seed::new([77; 32])), "Seed(..)");
+    assert_eq!(format!("{:?}", WireSeed::new([77; 32])), "WireSeed(..)");
 }
 
 proptest! {

@@ -1,14 +1,13 @@
-//! SceneNetwork scenes: a stated delay and rate on every byte between processes of one machine, for measurements.
+//! Network scenes: a given delay and rate for every byte between processes of one machine, for measurements.
 //!
-//! A process that has a scene puts a header of 16 bytes before each write to a socket: how many bytes follow, and when
-//! they are to arrive. They arrive when the link has sent them and the delay is over; the link sends at its rate, one
-//! write after the other. The receiver leaves them in the socket until then. So the sender is never held up (but by a
-//! full socket, as on a real link), nothing is copied, and no thread is added. Without a scene there is no header and no
-//! wait.
+//! A process with a scene writes a header of 16 bytes before each write to a socket. The header states how many bytes
+//! follow and when they arrive: when the emulated link has sent them, one write after another at its rate, and the delay
+//! has passed. The receiver leaves the bytes in the socket until then. So the sender never waits (except for a full
+//! socket, as on a real link), nothing is copied, and no thread is added. Without a scene there is no header and no wait.
 //!
-//! The rate is that of one direction between two machines: all connections of a process to processes of one role share
-//! it. What counts is TLS's bytes, handshakes included. TCP's own handshake takes a round trip; its headers, its slow
-//! start, loss and jitter are not emulated. All parties of a deployment must have a scene, or none.
+//! The rate is that of one direction between two machines. All connections of a process to processes of one role share it.
+//! The bytes of TLS count, including its handshakes. TCP's handshake takes one round trip; TCP's headers, slow start, loss
+//! and jitter are not emulated. Either all parties of a deployment have a scene, or none has one.
 
 #[cfg(target_os = "linux")]
 mod clock;
@@ -27,27 +26,27 @@ use crate::role::Role;
 
 pub(crate) use clock::{now, sleep_until};
 
-/// Bytes before each write to a socket: a mark, the count of bytes that follow, and the time of their arrival.
+/// Bytes of the header before each write: a mark, the number of bytes that follow, and their time of arrival.
 pub(crate) const SEGMENT_HEADER: usize = 16;
-/// Tells a header from TLS, which begins with a byte from 20 to 24.
+/// The mark. It differs from TLS, which begins with a byte from 20 to 24.
 const MARK: [u8; 4] = *b"lag\0";
 
-/// A delay and a rate.
+/// The delay and rate of emulated links.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Scene {
-    /// One way.
+    /// The delay in one direction.
     pub delay: Duration,
-    /// Megabits a second, each direction between two machines.
+    /// Megabits per second in each direction between two machines.
     pub megabits: f64,
 }
 
 impl Scene {
-    /// One room: 0.1 ms one way, 10 Gbit/s.
+    /// A local network: 0.1 ms one way, 10 Gbit/s.
     pub const LAN: Scene = Scene { delay: Duration::from_micros(100), megabits: 10_000.0 };
     /// Two regions: 20 ms one way, 400 Mbit/s.
     pub const WAN: Scene = Scene { delay: Duration::from_millis(20), megabits: 400.0 };
 
-    /// The wire time of some bytes.
+    /// The time that a link takes to send this many bytes.
     #[must_use]
     pub fn serialisation(&self, bytes: usize) -> Duration {
         Duration::from_nanos((bytes as f64 * 8000.0 / self.megabits) as u64)
@@ -60,15 +59,15 @@ impl std::fmt::Display for Scene {
     }
 }
 
-/// A name that is no scene.
+/// A text that is not the name of a scene.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no scene {0:?}; the scenes are loopback, lan and wan")]
+#[error("unknown scene {0:?}: expected loopback, lan or wan")]
 pub struct UnknownScene(String);
 
-/// A scene's name: `loopback` has neither delay nor rate.
+/// The name of a scene. `loopback` emulates nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SceneName {
-    /// What the machine does.
+    /// The loopback of the machine, without emulation.
     #[default]
     Loopback,
     /// [`Scene::LAN`].
@@ -81,7 +80,7 @@ impl SceneName {
     /// All of them.
     pub const ALL: [SceneName; 3] = [SceneName::Loopback, SceneName::Lan, SceneName::Wan];
 
-    /// As in options and records.
+    /// The name in options and records.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -91,7 +90,7 @@ impl SceneName {
         }
     }
 
-    /// What is emulated; nothing on loopback.
+    /// The emulated links; nothing for loopback.
     #[must_use]
     pub const fn scene(self) -> Option<Scene> {
         match self {
@@ -121,7 +120,7 @@ impl std::fmt::Display for SceneName {
 #[derive(Clone, Debug)]
 pub(crate) struct SceneNetwork {
     scene: Scene,
-    /// For each role: when the link to its machine will have sent what it was given, in nanoseconds of the clock.
+    /// For each role: the time at which the link to its machine has sent everything so far, in nanoseconds of the clock.
     free: [Arc<AtomicU64>; Role::ALL.len()],
 }
 
@@ -130,7 +129,7 @@ impl SceneNetwork {
         SceneNetwork { scene, free: Default::default() }
     }
 
-    /// The way to a role's machine; to a caller not yet known, one of its own.
+    /// The link to a role's machine. A caller whose role is not yet known gets a link of its own.
     pub(crate) fn path(&self, peer: Option<Role>) -> Path {
         let index = peer.and_then(|peer| Role::ALL.iter().position(|role| *role == peer));
         let free = index.map_or_else(Arc::default, |index| self.free[index].clone());
@@ -146,12 +145,12 @@ pub(crate) struct Path {
 }
 
 impl Path {
-    /// Waits as long as TCP's handshake would take.
+    /// Waits for the time of TCP's handshake.
     pub(crate) fn round_trip(&self) {
         sleep_until(now() + 2 * nanoseconds(self.scene.delay));
     }
 
-    /// The header of a write of this many bytes, made now.
+    /// The header for a write of this many bytes at this moment.
     pub(crate) fn segment(&self, bytes: u32) -> [u8; SEGMENT_HEADER] {
         let arrival = self.send(now(), bytes as usize);
         let mut header = [0; SEGMENT_HEADER];
@@ -161,17 +160,17 @@ impl Path {
         header
     }
 
-    /// When bytes given to the link at a time arrive: behind all that it was given before.
+    /// The time of arrival of bytes that are given to the link at time `at`: after all bytes that it was given before.
     fn send(&self, at: u64, bytes: usize) -> u64 {
         let wire = nanoseconds(self.scene.serialisation(bytes));
         let sent = |free: u64| free.max(at) + wire;
         let before = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |free| Some(sent(free)));
-        // The closure never refuses, so both sides hold the value before.
+        // The closure always returns a value, so both variants hold the earlier value.
         sent(before.unwrap_or_else(|free| free)) + nanoseconds(self.scene.delay)
     }
 }
 
-/// Count and arrival of a header; nothing if it is none.
+/// The number of bytes and the time of arrival in a header; nothing if the bytes are not a header.
 pub(crate) fn parse_segment(header: &[u8; SEGMENT_HEADER]) -> Option<(usize, u64)> {
     let (mark, rest) = header.split_first_chunk::<4>()?;
     let (count, arrival) = rest.split_first_chunk::<4>()?;

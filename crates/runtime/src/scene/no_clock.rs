@@ -1,10 +1,10 @@
-//! Systems without a clock that processes share and exact waits on it have no scenes: configurations with one are
-//! refused, so that these are never called.
+//! The clock on systems that have no clock shared by all processes with exact waits. Configurations with a scene are
+//! refused there, so these functions are never called.
 
-/// Nanoseconds of no clock.
+/// Always zero.
 pub(crate) fn now() -> u64 {
     0
 }
 
-/// No wait.
+/// Does not wait.
 pub(crate) fn sleep_until(_nanoseconds: u64) {}

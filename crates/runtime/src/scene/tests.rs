@@ -6,12 +6,12 @@ fn names_are_read_back() {
         assert_eq!(scene.name().parse(), Ok(scene));
     }
     let error = "moon".parse::<SceneName>().unwrap_err().to_string();
-    assert!(error.contains("loopback, lan and wan"), "{error}");
+    assert!(error.contains("loopback, lan or wan"), "{error}");
     assert_eq!(Scene::LAN.to_string(), "100µs one way, 10000 Mbit/s");
 }
 
 #[test]
-fn bytes_arrive_after_the_delay_behind_those_before_them() {
+fn bytes_arrive_after_the_delay_and_after_earlier_bytes() {
     let network = SceneNetwork::new(Scene { delay: Duration::from_millis(20), megabits: 400.0 });
     let path = network.path(Some(Role::Server0));
     // 50,000 bytes are 1 ms at 400 Mbit/s.
@@ -22,12 +22,12 @@ fn bytes_arrive_after_the_delay_behind_those_before_them() {
     assert_eq!(network.clone().path(Some(Role::Server0)).send(2_500_000, 50_000), 24_000_000);
     assert_eq!(network.path(Some(Role::Client)).send(1_000_000, 50_000), 22_000_000);
     assert_eq!(network.path(None).send(1_000_000, 50_000), 22_000_000);
-    // A link that has rested has saved nothing up.
+    // A link that was idle does not send faster afterwards.
     assert_eq!(path.send(100_000_000, 0), 120_000_000);
 }
 
 #[test]
-fn headers_are_read_back_and_tls_is_none() {
+fn headers_are_read_back_and_tls_is_not_taken_for_one() {
     let path = SceneNetwork::new(Scene::LAN).path(None);
     let before = now();
     let header = path.segment(1250);

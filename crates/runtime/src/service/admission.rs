@@ -1,13 +1,14 @@
-//! A service's places: who has one, and who gives way when all are taken.
+//! The places of a service: who holds one, and which connection is closed when all are taken.
 //!
-//! A caller that has not proven its role has a place among the handshakes only. They are few, and the client that has
-//! most of them loses its oldest to a newcomer: idle sockets of one address keep nobody out, not even that address.
+//! A caller that has not proven its role yet only holds a place among the handshakes. There are few of these. When all are
+//! taken, the client that holds the most loses its oldest one to a new caller. So idle sockets of one address keep nobody
+//! out, not even other callers of that address.
 //!
-//! A client that has proven its role has a connection, which is a session or may become one. No client has more of them
-//! than its own limit, so that the rest is left to others whatever it does. When all are taken, a newcomer whose client
-//! has fewer takes the place of a connection that only rests: of the client that has most, one without a session if there is
-//! one, else the session that has rested longest. Sessions that run are never ended for others; they end by themselves,
-//! in bounded time.
+//! A client that has proven its role holds a connection, which is a session or may become one. No client may hold more
+//! connections than its own limit, so the rest always remains for others. When all are taken, a new connection of a client
+//! that holds fewer replaces a resting connection of the client that holds the most: one without a session if there is one,
+//! otherwise the session that has rested longest. Running sessions are never closed for others; they end by themselves in
+//! bounded time.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -19,16 +20,16 @@ use super::client::ClientAddress;
 use super::resting::{SharedState, State};
 use crate::role::Role;
 
-/// How many places there are.
+/// The numbers of places.
 #[derive(Clone, Debug)]
 pub(super) struct Limits {
-    /// Callers that have not proven their role.
+    /// Callers that have not proven their role yet.
     pub(super) handshakes: usize,
-    /// Connections of clients; of the dealer's callers, of each.
+    /// Connections of each role.
     pub(super) connections: usize,
     /// Connections of one client.
     pub(super) per_client: usize,
-    /// Whether clients call here: then the other server opens two lanes for each of their connections.
+    /// Whether clients may call. The other server then opens two lanes for each of their connections.
     pub(super) serves_clients: bool,
 }
 
@@ -37,7 +38,7 @@ impl Limits {
         if role != Role::Client && self.serves_clients { 2 * self.connections } else { self.connections }
     }
 
-    /// All threads there may be: those with a place, and those that lost theirs and are about to end.
+    /// The most threads: those with a place, and those that lost it and are about to end.
     fn threads(&self) -> usize {
         2 * self.handshakes + 4 * self.connections
     }
@@ -47,7 +48,7 @@ impl Limits {
 enum Stage {
     Handshake,
     Proven(Role),
-    /// It gave way: its place is another's, and its thread is about to end.
+    /// Its place was given to another client, and its thread is about to end.
     Leaving,
 }
 
@@ -61,13 +62,13 @@ struct Call {
 
 #[derive(Default)]
 struct Calls {
-    // By number: those that came first have the smallest.
+    // By number, in order of arrival.
     held: HashMap<u64, Call>,
     next: u64,
 }
 
 impl Calls {
-    /// How many of a stage each client has.
+    /// How many connections of this stage each client holds.
     fn by_client(&self, stage: Stage) -> HashMap<ClientAddress, usize> {
         let mut counts = HashMap::new();
         for call in self.held.values().filter(|call| call.stage == stage) {
@@ -76,7 +77,7 @@ impl Calls {
         counts
     }
 
-    /// Ends the oldest handshake of the client that has most.
+    /// Ends the oldest handshake of the client that holds the most.
     fn end_a_handshake(&mut self) {
         let counts = self.by_client(Stage::Handshake);
         let waiting = self.held.iter_mut().filter(|(_, call)| call.stage == Stage::Handshake);
@@ -87,7 +88,8 @@ impl Calls {
         }
     }
 
-    /// Ends a resting connection of the client that has most, if that is more than a newcomer's client will have.
+    /// Ends a resting connection of the client that holds the most, if that is more than the new caller's client will hold.
+    /// Returns whether it did.
     fn end_a_rest(&mut self, counts: &HashMap<ClientAddress, usize>, mine: usize) -> bool {
         let resting = self.held.values_mut().filter_map(|call| {
             let count = counts.get(&call.client).copied().unwrap_or(0);
@@ -103,11 +105,11 @@ impl Calls {
         resting.sort_by_key(|(rank, _)| *rank);
         for (_, call) in resting {
             let mut state = call.state.lock();
-            // Its caller may have spoken since.
+            // Its caller may have sent something since.
             if matches!(*state, State::Resting(..)) {
-                *state = State::GaveWay;
+                *state = State::PlaceLost;
                 call.stage = Stage::Leaving;
-                // Its read ends; it may still say why.
+                // Its read ends now; it can still tell its caller why.
                 call.socket.shutdown(Side::Read).ok();
                 return true;
             }
@@ -123,7 +125,7 @@ pub(super) struct Admission {
     ended: Condvar,
 }
 
-/// A place, for as long as a connection's thread lives, also through a panic.
+/// A place, held until the connection's thread ends, also by a panic.
 pub(super) struct Admitted {
     places: Arc<Admission>,
     pub(super) number: u64,
@@ -146,7 +148,7 @@ impl Admission {
         self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place among the handshakes; nothing if those that gave way do not end as fast as others come.
+    /// Takes a place among the handshakes. Nothing if too many threads that lost their places have not ended yet.
     pub(super) fn enter(self: &Arc<Self>, socket: TcpStream, remote: IpAddr) -> Option<Admitted> {
         let mut calls = self.lock();
         if calls.held.len() >= self.limits.threads() {
@@ -154,7 +156,7 @@ impl Admission {
         }
         if calls.held.values().filter(|call| call.stage == Stage::Handshake).count() >= self.limits.handshakes {
             tracing::debug!(
-                "too many callers have not proven their role; the oldest of the address with most is dropped"
+                "too many callers have not proven their role; the oldest of the address with the most is closed"
             );
             calls.end_a_handshake();
         }
@@ -166,28 +168,28 @@ impl Admission {
         Some(Admitted { places: Arc::clone(self), number, state })
     }
 
-    /// Stops waiting connections from waiting, waits for running sessions, then cuts their sockets so that their threads
-    /// end.
+    /// Ends the waits of resting connections, waits for running sessions, and then closes the remaining sockets, so that
+    /// their threads end.
     pub(super) fn drain(&self, grace: Duration) {
-        let cut = Instant::now() + grace;
+        let until = Instant::now() + grace;
         let mut calls = self.lock();
         for call in calls.held.values().filter(|call| matches!(*call.state.lock(), State::Resting(..))) {
-            // Its read ends; it may still say why.
+            // Its read ends now; it can still tell its caller why.
             call.socket.shutdown(Side::Read).ok();
         }
         while !calls.held.is_empty() {
-            let left = cut.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;
             }
             calls = self.ended.wait_timeout(calls, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         if !calls.held.is_empty() {
-            tracing::warn!(sessions = calls.held.len(), "cutting sessions that outlived the grace period");
+            tracing::warn!(sessions = calls.held.len(), "closing sessions that did not end within the grace period");
             for call in calls.held.values() {
                 call.socket.shutdown(Side::Both).ok();
             }
-            // Their reads fail now; a moment to clean up, and no more.
+            // Their reads fail now. Give them a moment to clean up.
             let limit = Duration::from_secs(1);
             drop(self.ended.wait_timeout_while(calls, limit, |calls| !calls.held.is_empty()));
         }
@@ -195,7 +197,7 @@ impl Admission {
 }
 
 impl Admitted {
-    /// Moves from the handshakes to a role's connections; false if there is no room.
+    /// Moves from the handshakes to the connections of a role. Returns false if there is no room.
     pub(super) fn admit(&self, role: Role) -> bool {
         let limits = &self.places.limits;
         let mut calls = self.places.lock();
@@ -205,7 +207,7 @@ impl Admitted {
         let client = client.client;
         let counts = calls.by_client(Stage::Proven(role));
         let mine = counts.get(&client).copied().unwrap_or(0);
-        // A server is one machine or a few, and has proven to be the server: only clients share their places.
+        // Servers are few and have proven their role, so only clients have limits of their own.
         let shared = role == Role::Client;
         if shared && mine >= limits.per_client {
             return false;
@@ -214,7 +216,9 @@ impl Admitted {
             if !shared || !calls.end_a_rest(&counts, mine) {
                 return false;
             }
-            tracing::info!("all places are taken: a client that holds many gives one that rests to another client");
+            tracing::info!(
+                "all places are taken: a resting connection of a client that holds many was closed for another client"
+            );
         }
         if let Some(call) = calls.held.get_mut(&self.number) {
             call.stage = Stage::Proven(role);

@@ -1,18 +1,18 @@
-//! Which calls count as one client's.
+//! Which calls are counted as those of one client.
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// A client, for limits: an IPv4 address, or the first 64 bits of an IPv6 address.
+/// A client, for the purpose of limits: an IPv4 address, or the first 64 bits of an IPv6 address.
 ///
-/// All clients of a deployment hold the same certificate, so nothing else tells them apart. An IPv6 subscriber is given
-/// a network of 64 bits as a rule and may use any address in it, so an address of it alone would be no limit. Clients
-/// behind one translated address are one client here.
+/// All clients of a deployment hold the same certificate, so only their addresses distinguish them. An IPv6 subscriber
+/// usually has a network of 64 bits and may use any address in it, so a limit per address would have no effect. Clients
+/// behind one translated address count as one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ClientAddress(IpAddr);
 
 impl From<IpAddr> for ClientAddress {
     fn from(address: IpAddr) -> Self {
-        // A listener on [::] sees IPv4 callers as ::ffff:a.b.c.d: all of these are of one /64.
+        // A listener on [::] sees IPv4 callers as ::ffff:a.b.c.d, which would all have the same first 64 bits.
         Self(match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64))),
             address @ IpAddr::V4(_) => address,

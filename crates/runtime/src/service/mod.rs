@@ -1,4 +1,4 @@
-//! An accepting service: one thread per connection, limits, contained panics, graceful end.
+//! A service that accepts connections: one thread per connection, limits, contained panics, an orderly stop.
 
 mod admission;
 mod client;
@@ -24,7 +24,7 @@ use crate::shutdown::Shutdown;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ServiceError {
-    /// The address cannot be listened on.
+    /// The service cannot listen on the address.
     #[error("cannot listen on {address}: {source}; choose a free port and an address of this machine")]
     Listen {
         /// The address.
@@ -42,31 +42,33 @@ pub enum ServiceError {
 pub struct ServiceOptions {
     /// Roles that may call.
     pub allowed: Vec<Role>,
-    /// Sessions at once. A role may hold twice as many connections, since a client keeps some between sessions; the other
-    /// server, which opens two lanes for a client's connection, twice as many again.
+    /// The most sessions at once. Each role may hold twice as many connections, because a client keeps some between sessions.
+    /// The other server may hold four times as many, because it opens two lanes for each connection of a client.
     pub max_sessions: usize,
-    /// Sessions at once of one client, and twice as many connections. A client is an address, of IPv6 its first 64 bits.
+    /// The most sessions at once of one client, which may hold twice as many connections. A client is an IPv4 address or the
+    /// first 64 bits of an IPv6 address.
     pub max_sessions_per_client: usize,
-    /// Callers at once that have not proven their role yet.
+    /// The most callers at once that have not proven their role yet.
     pub max_handshakes: usize,
-    /// Waits of every link.
+    /// The timeouts of every link.
     pub timeouts: Timeouts,
-    /// How long running sessions may go on after a stop was asked for (5 s: sessions take less).
+    /// How long running sessions may continue after a stop was requested (5 s: sessions take less).
     pub grace: Duration,
 }
 
-/// Three quarters: one client may use nearly all of a service, and what it does still leaves places to others.
+/// The default share of one client: three quarters. One client may use most of a service, and places for others remain.
 #[must_use]
 pub const fn share_of_one_client(max_sessions: usize) -> usize {
     (3 * max_sessions).div_ceil(4)
 }
 
-/// A handshake takes a few round trips, so a second for a far caller at most: as many as 64 callers a second are served
-/// though others hold idle sockets, and idle ones cost 64 threads at most.
+/// The default of [`ServiceOptions::max_handshakes`]. A handshake takes a few round trips, so at most a second for a distant
+/// caller. So at least 64 callers per second are served although others hold idle sockets, and idle sockets cost at most 64
+/// threads.
 pub const MAX_HANDSHAKES: usize = 64;
 
 impl ServiceOptions {
-    /// Defaults for callers of these roles: 8 sessions at once, since each may need a gibibyte.
+    /// The defaults for callers of these roles: 8 sessions at once, because each may need a gibibyte.
     #[must_use]
     pub fn new(allowed: &[Role]) -> ServiceOptions {
         ServiceOptions {
@@ -89,20 +91,20 @@ impl ServiceOptions {
     }
 }
 
-/// A proven caller.
+/// A connection of a caller that has proven its role.
 #[derive(Debug)]
 pub struct Connection {
     /// The link; its peer is the caller's role.
     pub link: Link,
     /// Where the call came from.
     pub remote: SocketAddr,
-    /// Set when the service is to stop: long waits should end.
+    /// Set when the service stops. Long waits should end then.
     pub shutdown: Shutdown,
-    /// For waits in which the caller may take its time.
+    /// For waits during which the connection is idle.
     pub resting: Resting,
 }
 
-/// A bound service, not yet running.
+/// A service that listens and does not answer yet.
 #[derive(Debug)]
 pub struct Service {
     listener: TcpListener,
@@ -112,10 +114,10 @@ pub struct Service {
 }
 
 impl Service {
-    /// Listens on "host:port"; port 0 takes a free one.
+    /// Listens on "host:port". Port 0 chooses a free port.
     ///
     /// # Errors
-    /// The address cannot be listened on.
+    /// If it cannot listen on the address.
     pub fn bind(address: &str, endpoint: Endpoint, options: ServiceOptions) -> Result<Service, ServiceError> {
         let listen = |source| ServiceError::Listen { address: address.to_owned(), source };
         let listener = TcpListener::bind(address).map_err(listen)?;
@@ -123,7 +125,7 @@ impl Service {
         Ok(Service { listener, address, endpoint, options })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -132,19 +134,20 @@ impl Service {
     /// Writes the readiness line: `{"listening":"127.0.0.1:4000","role":"server0"}`.
     ///
     /// # Errors
-    /// The writer failed.
+    /// If the line cannot be written.
     pub fn announce(&self, mut out: impl Write) -> Result<(), ServiceError> {
         let line = format!("{{\"listening\":\"{}\",\"role\":\"{}\"}}\n", self.address, self.endpoint.role());
         out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(ServiceError::Announce)
     }
 
-    /// Answers calls until `shutdown`, then waits for running sessions up to the grace period and cuts the rest.
+    /// Answers calls until `shutdown` is set. Then it waits for running sessions up to the grace period and closes the
+    /// connections of the others.
     ///
-    /// The handler's error is logged by its text, which must hold nothing secret. A panic in a handler ends its
-    /// session only.
+    /// The text of a handler's error is logged, so it must hold nothing secret. A panic in a handler ends only its own
+    /// session.
     ///
     /// # Errors
-    /// None so far; kept for later.
+    /// At present it always succeeds.
     pub fn run<H, E>(self, shutdown: &Shutdown, handler: H) -> Result<(), ServiceError>
     where
         H: Fn(Connection) -> Result<(), E> + Send + Sync + 'static,
@@ -153,7 +156,7 @@ impl Service {
         let places = Admission::new(self.options.limits());
         let handler = Arc::new(handler);
         let address = self.address;
-        // `accept` cannot be interrupted: a call to ourselves wakes it.
+        // `accept` cannot be interrupted, so a connection to the own address wakes it.
         shutdown.on_trigger(move || {
             TcpStream::connect_timeout(&wakeable(address), Duration::from_secs(1)).ok();
         });
@@ -163,8 +166,8 @@ impl Service {
                 Ok(_) if shutdown.is_set() => break,
                 Ok((socket, remote)) => self.start(&places, socket, remote, shutdown, &handler),
                 Err(error) => {
-                    // Out of file handles, or a caller that left at once: go on, but not in a hot loop.
-                    tracing::warn!(%error, "a call could not be answered");
+                    // No file handles are left, or the caller left at once. Continue after a pause.
+                    tracing::warn!(%error, "a connection could not be accepted");
                     std::thread::sleep(Duration::from_millis(20));
                 }
             }
@@ -188,42 +191,43 @@ impl Service {
     {
         let Ok(handle) = socket.try_clone() else { return };
         let Some(place) = places.enter(handle, remote.ip()) else {
-            tracing::warn!(%remote, "too many connections; one is dropped");
+            tracing::warn!(%remote, "too many connections: this one is closed");
             return;
         };
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
         let (shutdown, handler) = (shutdown.clone(), handler.clone());
         let spawned = std::thread::Builder::new()
             .name(format!("call-{}", place.number))
-            .spawn(move || answer(place, socket, remote, &endpoint, &options, shutdown, handler.as_ref()));
+            .spawn(move || answer(place, Call { socket, remote, shutdown }, &endpoint, &options, handler.as_ref()));
         if let Err(error) = spawned {
-            tracing::error!(%error, "no thread for a call");
+            tracing::error!(%error, "a thread for a connection could not be started");
         }
     }
 }
 
-fn answer<H, E>(
-    place: Admitted,
+/// A call that was accepted and not yet answered.
+struct Call {
     socket: TcpStream,
     remote: SocketAddr,
-    endpoint: &Endpoint,
-    options: &ServiceOptions,
     shutdown: Shutdown,
-    handler: &H,
-) where
+}
+
+fn answer<H, E>(place: Admitted, call: Call, endpoint: &Endpoint, options: &ServiceOptions, handler: &H)
+where
     H: Fn(Connection) -> Result<(), E>,
     E: Into<Box<dyn Error + Send + Sync>>,
 {
+    let Call { socket, remote, shutdown } = call;
     let served = catch_unwind(AssertUnwindSafe(|| -> Result<(), Box<dyn Error + Send + Sync>> {
         let mut link = match Link::accept(socket, endpoint, &options.allowed, &options.timeouts) {
             Ok(link) => link,
-            // A port probe: not worth a warning.
+            // A port probe, for instance: no warning is needed.
             Err(LinkError::Closed { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
         if !place.admit(link.peer()) {
             link.fail(&Failure::new(FailureKind::Busy, ""));
-            return Err(format!("{} has too many connections; one was refused", link.peer()).into());
+            return Err(format!("{} has too many connections: this one was refused", link.peer()).into());
         }
         let resting = Resting::new(place.state.clone(), shutdown.clone());
         handler(Connection { link, remote, shutdown, resting }).map_err(Into::into)
@@ -231,13 +235,13 @@ fn answer<H, E>(
     match served {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%remote, %error, "a session ended with an error"),
-        // The panic's own text may quote data, so only the fact is logged.
-        Err(_) => tracing::error!(%remote, "internal error: a session's thread panicked; please report it"),
+        // The text of the panic may quote data, so only the fact is logged.
+        Err(_) => tracing::error!(%remote, "internal error: the thread of a session panicked; please report it"),
     }
     drop(place);
 }
 
-/// An address to call ourselves at: a wildcard listener is reached over loopback.
+/// An address at which this service can be reached locally: a wildcard listener is reached over loopback.
 fn wakeable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         std::net::IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),

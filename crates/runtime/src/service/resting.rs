@@ -1,38 +1,38 @@
-//! Waits in which a caller may take its time, and how they are ended.
+//! Waits during which a connection is idle, and how they are ended.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::shutdown::Shutdown;
 
-/// What a connection holds while its caller takes its time.
+/// What an idle connection holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Rest {
-    /// No session: none has begun, or the last one is over.
+    /// No session: none has begun, or the last one has ended.
     Idle,
     /// A prepared session.
     Prepared,
 }
 
-/// Why a wait ended before the caller said anything.
+/// Why a wait ended before the caller sent anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Interrupted {
-    /// The service stops.
+    /// The service is stopping.
     Stopping,
-    /// The service is full, and this connection gave its place to another client.
-    GaveWay,
+    /// The service is full, and the place of this connection was given to another client.
+    PlaceLost,
 }
 
-/// What a connection does, for those who look for one to end.
+/// The state of a connection, by which the service chooses one to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     Busy,
     Resting(Rest, Instant),
-    GaveWay,
+    PlaceLost,
 }
 
-/// A state, shared by a connection's thread and its service.
+/// A state that a connection's thread shares with its service.
 #[derive(Clone, Debug)]
 pub(super) struct SharedState(Arc<Mutex<State>>);
 
@@ -46,8 +46,8 @@ impl SharedState {
     }
 }
 
-/// Marks a connection whose caller may take its time before it says more. A service that stops ends such a wait at
-/// once, where it gives a session that runs its grace; a service that is full may end it for another client.
+/// Marks the waits during which a connection is idle. A service that stops ends such a wait at once, whereas running
+/// sessions have a grace period. A service that is full may end it for another client.
 #[derive(Clone, Debug)]
 pub struct Resting {
     state: SharedState,
@@ -62,13 +62,13 @@ impl Resting {
     /// Waits by reading from the connection.
     ///
     /// # Errors
-    /// The service ended the wait; what was read meanwhile is dropped.
+    /// If the service ended the wait. What was read meanwhile is dropped.
     pub fn wait<T, E>(&self, rest: Rest, read: impl FnOnce() -> Result<T, E>) -> Result<Result<T, E>, Interrupted> {
-        // Marked before the look at the flag: a stop comes before the look, or ends what it finds marked.
+        // Marked before the flag is checked: a stop is either seen by the check, or it ends the marked wait.
         {
             let mut state = self.state.lock();
-            if *state == State::GaveWay {
-                return Err(Interrupted::GaveWay);
+            if *state == State::PlaceLost {
+                return Err(Interrupted::PlaceLost);
             }
             *state = State::Resting(rest, Instant::now());
         }
@@ -77,8 +77,8 @@ impl Resting {
         }
         let result = read();
         let mut state = self.state.lock();
-        if *state == State::GaveWay {
-            return Err(Interrupted::GaveWay);
+        if *state == State::PlaceLost {
+            return Err(Interrupted::PlaceLost);
         }
         *state = State::Busy;
         if result.is_err() && self.shutdown.is_set() { Err(Interrupted::Stopping) } else { Ok(result) }

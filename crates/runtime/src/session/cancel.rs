@@ -1,4 +1,4 @@
-//! Giving up a session that is being prepared, from another thread.
+//! Cancelling a session that is being prepared, from another thread.
 
 use super::SessionError;
 use crate::link::Link;
@@ -11,22 +11,22 @@ struct State {
     sockets: Vec<TcpStream>,
 }
 
-/// Ends the wait of whoever prepares a session under its watch: one at a time.
+/// Cancels the preparation of a session. It watches one session at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Cancel(Mutex<State>);
 
 impl Cancel {
-    /// Gives up, now and for good. A connection that is only being made ends by its own timeouts.
+    /// Cancels this and all later preparations. A connection that is still being made ends by its own timeouts.
     pub(crate) fn cancel(&self) {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.cancelled = true;
         for socket in state.sockets.drain(..) {
-            // It may be closed already.
+            // It may already be closed.
             socket.shutdown(std::net::Shutdown::Both).ok();
         }
     }
 
-    /// Watches the links of the next session in place of the last one's.
+    /// Watches the links of the next session instead of those of the last one.
     pub(super) fn watch(&self, links: &[Link; 2]) -> Result<(), SessionError> {
         let sockets = vec![links[0].socket()?, links[1].socket()?];
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,7 +37,7 @@ impl Cancel {
         Ok(())
     }
 
-    /// Lets go of the links: the session is ready, or failed.
+    /// Stops watching: the session is ready, or has failed.
     pub(super) fn release(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sockets.clear();
     }

@@ -15,18 +15,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// A client of two servers, for any number of sessions at once. It keeps its links from session to session. Clones share
-/// them.
-pub struct Client<C>(Arc<Inner<C>>);
+/// A client of two servers, for any number of sessions at once. It keeps its links for later sessions; clones share them.
+pub struct Client<C>(Arc<ClientState<C>>);
 
-struct Inner<C> {
+/// What the clones of a client share.
+struct ClientState<C> {
     catalogue: Arc<C>,
     addresses: [String; 2],
     endpoint: Endpoint,
     timeouts: Timeouts,
     spares: Arc<Spares>,
     places: Arc<SessionPlaces>,
-    /// Whether a session was ever ready.
+    /// Whether any session has become ready so far.
     begun: AtomicBool,
     /// Held by the first session until it is ready.
     first: Mutex<()>,
@@ -49,39 +49,40 @@ impl<C: Catalogue> Client<C> {
     pub fn new(catalogue: Arc<C>, addresses: [String; 2], endpoint: Endpoint, timeouts: Timeouts) -> Self {
         let (spares, places) = (Arc::new(Spares::default()), Arc::new(SessionPlaces::default()));
         let (begun, first) = (AtomicBool::new(false), Mutex::new(()));
-        Self(Arc::new(Inner { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
+        Self(Arc::new(ClientState { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
     }
 
-    /// Begins with the servers' limit of sessions at once, where the caller knows it. Otherwise the client finds it out: it
-    /// begins with 8, the servers' default, and has more only as long as they are taken.
+    /// Sets the number of sessions that the servers accept at once, if the caller knows it. Otherwise the client finds it
+    /// out: it begins with 8, the servers' default, and tries more as long as the servers accept them.
     #[must_use]
     pub fn with_places(self, limit: usize) -> Self {
         self.0.places.allow(limit);
         self
     }
 
-    /// Runs one session: prepares it, and sends the inputs as soon as it is ready. After an error its links are dropped,
-    /// and the next session makes new ones.
+    /// Runs one session: prepares it, and sends the inputs as soon as it is ready. After an error its links are closed,
+    /// and the next session opens new ones.
     ///
     /// # Errors
-    /// If a party fails, or the input does not fit the request's program.
+    /// If a party fails, or the inputs do not fit the request's program.
     pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<SessionOutcome, SessionError> {
-        // Before a session is spent on inputs that do not fit.
+        // Checked before a session is consumed by inputs that do not fit.
         let inputs = self.share(request, inputs)?;
         let session = self.prepare(request)?;
         let waited = session.offline();
         Ok(SessionOutcome { waited, ..session.run(inputs)? })
     }
 
-    /// As [`Client::run`], but a session that cannot be prepared for a reason that passes is tried again: an unreachable,
-    /// restarting or full server. Nothing of the inputs has left by then. A session that dies after they left, as with a
-    /// server's restart, costs one other session, for which they are shared anew: see [`SessionPool::run`] for why this is safe.
+    /// As [`Client::run`], but tries again if a session cannot be prepared for a temporary reason: a server cannot be
+    /// reached, restarts, or is full. Nothing of the inputs has been sent at that point. If a session fails after the inputs
+    /// were sent, for instance because a server restarted, one more session is used, and the inputs are shared anew for it:
+    /// see [`SessionPool::run`] for why this is safe.
     ///
-    /// Callers wait for each other where the servers do not take as many sessions as they are. `go_on` is asked before each
-    /// pause, and ends the trying with `false`.
+    /// If there are more callers than the servers accept sessions, callers wait for each other. `go_on` is called before each
+    /// pause; return `false` to stop trying.
     ///
     /// # Errors
-    /// As [`Client::run`]; [`SessionError::Unprepared`] if time is up.
+    /// As for [`Client::run`]; [`SessionError::Unprepared`] if the time is up.
     ///
     /// [`SessionPool::run`]: crate::SessionPool::run
     pub fn run_retrying(
@@ -94,19 +95,19 @@ impl<C: Catalogue> Client<C> {
         retry::run(self, (request, inputs), retry, go_on, &|| None, &|| ())
     }
 
-    /// Begins a session and waits until both servers have prepared it. Nothing of an input is needed or sent: whoever
-    /// prepares in advance has its answer later within the online time.
+    /// Begins a session and waits until both servers have prepared it. No input is needed or sent. A caller that prepares
+    /// in advance later waits only for the online time.
     ///
     /// # Errors
-    /// If a party fails, or the request makes no sense.
+    /// If a party fails, or the catalogue does not know the request.
     pub fn prepare(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
         self.prepare_in(request, &Cancel::default(), None)
     }
 
-    /// Shares inputs for one session of this request. The shares are fresh, and are used once.
+    /// Shares inputs for one session of this request. The shares are fresh and must be used only once.
     ///
     /// # Errors
-    /// The request makes no sense, the inputs do not fit it, or the system has no randomness.
+    /// If the catalogue does not know the request, the inputs do not fit it, or the system gives no randomness.
     pub fn share(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<SharedInputs, SessionError> {
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
         SharedInputs::new(&program.inputs(), inputs)
@@ -116,7 +117,7 @@ impl<C: Catalogue> Client<C> {
         &self.0.places
     }
 
-    /// As [`Client::prepare`], until it is cancelled, in a place that was taken for it or in one whatever the limit.
+    /// As [`Client::prepare`], until it is cancelled. Without a `place` it takes one regardless of the limit.
     pub(crate) fn prepare_in(
         &self,
         request: &[u8],
@@ -130,7 +131,7 @@ impl<C: Catalogue> Client<C> {
         let prepared = match self.0.spares.take() {
             None => self.begin_anew(request, &program, started, cancel),
             Some(links) => match self.begin(links, request, &program, started, cancel) {
-                // Servers let resting clients go, and restart. Nothing of an input has left: a new session is safe.
+                // Servers disconnect idle clients, and restart. No input has been sent, so a new session is safe.
                 Err(SessionError::Link(LinkError::Closed { .. } | LinkError::Io { .. })) => {
                     self.begin_anew(request, &program, started, cancel)
                 }
@@ -153,8 +154,8 @@ impl<C: Catalogue> Client<C> {
         }
     }
 
-    /// The servers set the model up in their first session. Of sessions that begin at once, one goes ahead until it is
-    /// ready or has failed, so that the set-up is done once and not by each of them.
+    /// The servers set up the weights in their first session. If several sessions begin at once, one of them goes first until
+    /// it is ready or has failed, so that the set-up is done once and not in each of them.
     fn first(&self) -> Option<std::sync::MutexGuard<'_, ()>> {
         if self.0.begun.load(Ordering::Relaxed) {
             return None;
@@ -170,9 +171,9 @@ impl<C: Catalogue> Client<C> {
     }
 
     fn connect(&self) -> Result<[Link; 2], SessionError> {
-        // The servers wait for others up to their own timeouts (a connection, a handshake, a stall), and then say for
-        // whom: they get the first word.
-        let Inner { addresses, endpoint, timeouts, .. } = &*self.0;
+        // The servers wait for other parties up to their own timeouts (a connection, a handshake, a stall) and then report
+        // who is missing. The client waits longer, so that it receives this report.
+        let ClientState { addresses, endpoint, timeouts, .. } = &*self.0;
         let Timeouts { connect, handshake, stall, .. } = *timeouts;
         let timeouts = Timeouts { stall: connect + handshake + 2 * stall, ..*timeouts };
         let call = |party: usize, role| Link::connect(&addresses[party], endpoint, role, &timeouts);
@@ -189,7 +190,7 @@ impl<C: Catalogue> Client<C> {
         self.begin(self.connect()?, request, program, started, cancel)
     }
 
-    /// From the hello until both servers are ready. Nothing of the input is sent.
+    /// The part of a session from the hello until both servers are ready. No input is sent.
     fn begin(
         &self,
         mut links: [Link; 2],
@@ -200,11 +201,11 @@ impl<C: Catalogue> Client<C> {
     ) -> Result<ReadySession, SessionError> {
         cancel.watch(&links)?;
         let session = SessionId::generate()?;
-        let hello = ClientHello { session, model: self.0.catalogue.digest(), request: request.to_vec() };
+        let hello = ClientHello { session, deployment: self.0.catalogue.digest(), request: request.to_vec() };
         if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello)) {
             return Err(last_words(&mut links, error));
         }
-        // While the servers are at work.
+        // Computed while the servers prepare.
         let specs = Meter::outputs(program)?;
         let ready = both(&mut links, Link::receive_message::<ServerReady>)?;
         if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {

@@ -1,19 +1,20 @@
 //! The dealer's side of a session.
 
+use super::failure::{absent, tell};
 use super::{Catalogue, SessionError, generator_seed};
 use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::material::MaterialWriter;
-use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, NoRandomness, Seed, SessionId};
-use crate::rendezvous::{Rendezvous, RendezvousError};
+use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, NoRandomness, SessionId, WireSeed};
+use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 use crate::service::Connection;
 use blindroute_protocol::{Dealer, DealerSeeds, HashKey, WeightMasks};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Requests of server 0 that wait for server 1's at once at most: more than the service has connections for, since it is
-/// the service that limits them.
+/// The most requests of server 0 that wait at once for those of server 1. It is more than the service accepts connections,
+/// so the service's own limit applies first.
 const WAITING: usize = 2048;
 
 /// Deals material to two servers. It sees neither weights nor inputs.
@@ -23,7 +24,7 @@ pub struct DealerService<C> {
     waiting: Rendezvous<SessionId, (Link, MaterialRequest)>,
     patience: Duration,
     epoch: OnceLock<Epoch>,
-    /// Held while the epoch is made, so that it is made once.
+    /// Held while the epoch is made, so that only one thread makes it.
     making: Mutex<()>,
 }
 
@@ -33,26 +34,26 @@ impl<C> std::fmt::Debug for DealerService<C> {
     }
 }
 
-/// The model's mask, for as long as the dealer lives.
+/// The mask of the weights. The dealer keeps one for as long as it runs.
 struct Epoch {
     id: EpochId,
-    seeds: [Seed; 2],
-    model: WeightMasks,
+    seeds: [WireSeed; 2],
+    masks: WeightMasks,
 }
 
 impl<C: Catalogue> DealerService<C> {
-    /// A dealer for one model. The servers wait for its answers up to `stall`, and for each other half as long, so that
-    /// the one that came hears from the dealer who is missing.
+    /// A dealer for the programs of one bundle. The servers wait for its answers up to `stall`. The dealer waits half as
+    /// long for the second server, so that it can still tell the first one who is missing.
     pub fn new(catalogue: Arc<C>, ledger: Ledger, stall: Duration) -> Self {
         let patience = stall / 2;
         let waiting = Rendezvous::new(WAITING, patience);
         Self { catalogue, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
     }
 
-    /// Makes the model's mask before the first session asks for it.
+    /// Makes the mask of the weights before the first session needs it.
     ///
     /// # Errors
-    /// If the system has no randomness.
+    /// If the system gives no randomness.
     pub fn warm_up(&self) -> Result<(), SessionError> {
         self.epoch().map(|_| ())
     }
@@ -65,27 +66,29 @@ impl<C: Catalogue> DealerService<C> {
         if let Some(epoch) = self.epoch.get() {
             return Ok(epoch);
         }
-        let seeds = [Seed::generate()?, Seed::generate()?].map(|seed| mask_seed(&seed, &self.catalogue.digest()));
-        let model = WeightMasks::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
-        let epoch = Epoch { id: EpochId::generate()?, seeds, model };
+        let seeds =
+            [WireSeed::generate()?, WireSeed::generate()?].map(|seed| mask_seed(&seed, &self.catalogue.digest()));
+        let masks = WeightMasks::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
+        let epoch = Epoch { id: EpochId::generate()?, seeds, masks };
         Ok(self.epoch.get_or_init(|| epoch))
     }
 
-    /// Answers one server. Server 1's thread deals to both; server 0's only leaves its link for it, and takes it back if
-    /// server 1 does not come.
+    /// Answers one server. The thread of server 1's request deals to both servers. The thread of server 0's request only
+    /// hands its link over, and takes it back if server 1 does not come.
     ///
     /// # Errors
-    /// Whatever ends the session; the servers are told.
+    /// The error that ended the session. The servers have been told.
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
         let mut link = connection.link;
-        let request: MaterialRequest = link.receive_message()?;
+        // A caller that leaves without a request only asked whether this dealer answers.
+        let Some(request) = link.receive_message_or_end::<MaterialRequest>()? else { return Ok(()) };
         let party = if link.peer() == Role::Server1 { 1 } else { 0 };
         if request.party != party {
             return tell(&mut link, Some(request.session), SessionError::SameShare(request.party));
         }
         let ours = self.catalogue.digest();
-        if request.model != ours {
-            let (ours, theirs) = (ours.to_string(), request.model.to_string());
+        if request.deployment != ours {
+            let (ours, theirs) = (ours.to_string(), request.deployment.to_string());
             let error = SessionError::DigestMismatch { with: "server", ours, theirs };
             return tell(&mut link, Some(request.session), error);
         }
@@ -121,7 +124,7 @@ impl<C: Catalogue> DealerService<C> {
             return Err(SessionError::Disagreement("request"));
         }
         self.catalogue.program(&request.request).map_err(SessionError::Request)?;
-        // Burnt before the first seed leaves: material of this session is never made again.
+        // Consumed before the first seed is sent: material of this session is never made again.
         self.ledger.consume(request.session)?;
         let epoch = self.epoch()?;
         let drawn = Drawn::fresh()?;
@@ -133,29 +136,29 @@ impl<C: Catalogue> DealerService<C> {
     }
 }
 
-/// The seed of one server's part of the mask of the weights that a digest stands for: another digest's weights get
-/// another mask, whatever else goes wrong.
-fn mask_seed(epoch: &Seed, model: &Digest) -> Seed {
+/// The seed of one server's part of the mask of the weights. It depends on the deployment's digest, so that the weights of
+/// another deployment always get another mask.
+fn mask_seed(epoch: &WireSeed, deployment: &Digest) -> WireSeed {
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
     hash.update(b"blindroute mask of weights\0");
     hash.update(epoch.expose());
-    hash.update(model.0);
-    Seed::new(hash.finalize().into())
+    hash.update(deployment.0);
+    WireSeed::new(hash.finalize().into())
 }
 
-/// What one session takes from the system's randomness.
+/// The random values of one session.
 struct Drawn {
-    /// The key of the session's hashes, the same for both servers, and no secret.
-    hash_key: Seed,
-    seeds: [Seed; 2],
+    /// The key of the session's hashes: the same for both servers, and not secret.
+    hash_key: WireSeed,
+    seeds: [WireSeed; 2],
 }
 
 impl Drawn {
     fn fresh() -> Result<Self, NoRandomness> {
-        // The hash's key comes before the seeds, from which the roots are drawn.
-        let hash_key = Seed::generate()?;
-        Ok(Self { hash_key, seeds: [Seed::generate()?, Seed::generate()?] })
+        // The key of the hashes is drawn before the seeds, from which the roots are derived.
+        let hash_key = WireSeed::generate()?;
+        Ok(Self { hash_key, seeds: [WireSeed::generate()?, WireSeed::generate()?] })
     }
 
     fn material(&self) -> DealerSeeds {
@@ -163,10 +166,11 @@ impl Drawn {
         DealerSeeds(self.seeds.each_ref().map(generator_seed), hash_key)
     }
 
-    /// Each server's grant, in the order that it reads: the model's mask, its own seed, the hash's key.
-    fn granted(self, masks: &[Seed; 2]) -> [Vec<Seed>; 2] {
+    /// The seeds of each server's grant, in the order in which it reads them: the mask of the weights, its own seed, the key
+    /// of the hashes.
+    fn granted(self, masks: &[WireSeed; 2]) -> [Vec<WireSeed>; 2] {
         let [zero, one] = self.seeds;
-        let copy = |seed: &Seed| Seed::new(*seed.expose());
+        let copy = |seed: &WireSeed| WireSeed::new(*seed.expose());
         [(zero, &masks[0]), (one, &masks[1])].map(|(seed, mask)| vec![copy(mask), seed, copy(&self.hash_key)])
     }
 }
@@ -181,7 +185,7 @@ impl Dealing<'_> {
     fn run<P: blindroute_protocol::Program>(self, program: &P, links: [Link; 2]) -> Result<(), SessionError> {
         let started = Instant::now();
         let [mut zero, mut one] = links.map(MaterialWriter::new);
-        match Dealer::run(program, &self.epoch.model, self.material, [&mut zero, &mut one]) {
+        match Dealer::run(program, &self.epoch.masks, self.material, [&mut zero, &mut one]) {
             Ok(()) => {
                 let mut bytes = 0;
                 for stream in [zero, one] {
@@ -204,41 +208,24 @@ impl Dealing<'_> {
     }
 }
 
-/// Names who did not come.
-pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionError {
-    match error {
-        RendezvousError::TimedOut { after, .. } => SessionError::Silent { party, after },
-        error => error.into(),
-    }
-}
-
-/// Tells the other side what kind of failure it was, and gives up. The log has what it is not told.
-pub(super) fn tell<T>(link: &mut Link, session: Option<SessionId>, error: SessionError) -> Result<T, SessionError> {
-    if let Some(session) = session {
-        tracing::info!(%session, %error, "a session failed; the other side is told which kind of failure it was");
-    }
-    link.fail(&error.failure(session));
-    Err(error)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn case_43_weights_of_another_digest_get_another_mask() {
-        let epoch = Seed::new([5; 32]);
-        let seed = |epoch: &Seed, digest: [u8; 32]| *mask_seed(epoch, &Digest(digest)).expose();
+    fn case_43_weights_of_another_deployment_get_another_mask() {
+        let epoch = WireSeed::new([5; 32]);
+        let seed = |epoch: &WireSeed, digest: [u8; 32]| *mask_seed(epoch, &Digest(digest)).expose();
         let ours = seed(&epoch, [1; 32]);
         assert_eq!(ours, seed(&epoch, [1; 32]), "every session of an epoch needs the same mask");
-        let others = [seed(&epoch, [2; 32]), seed(&Seed::new([6; 32]), [1; 32]), *epoch.expose()];
+        let others = [seed(&epoch, [2; 32]), seed(&WireSeed::new([6; 32]), [1; 32]), *epoch.expose()];
         // The generator takes the first half of a seed.
         assert!(others.iter().all(|other| other[..16] != ours[..16]));
     }
 
     #[test]
     fn every_session_has_its_own_seeds_and_key_of_hashes() {
-        let masks = [Seed::new([1; 32]), Seed::new([2; 32])];
+        let masks = [WireSeed::new([1; 32]), WireSeed::new([2; 32])];
         let [first, second] = [(); 2].map(|()| Drawn::fresh().unwrap().granted(&masks));
         for granted in [&first, &second] {
             assert!(granted.iter().all(|seeds| seeds.len() == 3));

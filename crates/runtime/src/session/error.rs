@@ -1,4 +1,4 @@
-//! Errors of sessions, and what of them another party may be told.
+//! Errors of sessions, and what another party may be told about them.
 
 use crate::ledger::LedgerError;
 use crate::link::{Fault, LinkError};
@@ -16,17 +16,19 @@ pub enum SessionError {
     /// The protocol failed.
     #[error(transparent)]
     Protocol(#[from] blindroute_protocol::Error),
-    /// The session's id was used before, or the ledger cannot be written.
+    /// The session's id was already consumed, or the ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// Another party of the session did not come.
     #[error(transparent)]
     Rendezvous(#[from] RendezvousError),
-    /// The system has no randomness.
+    /// The operating system gave no randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    /// The other party holds another model.
-    #[error("the {with} holds another model (digest {theirs}, ours is {ours}); install the same bundle everywhere")]
+    /// The other party holds another bundle, or a part of another split.
+    #[error(
+        "the {with} holds another bundle (digest {theirs}, expected {ours}); install the files of the same split everywhere"
+    )]
     DigestMismatch {
         /// Which party.
         with: &'static str,
@@ -35,7 +37,7 @@ pub enum SessionError {
         /// Its digest.
         theirs: String,
     },
-    /// This server's weight shares cannot be had.
+    /// This server's weight shares cannot be read.
     #[error(transparent)]
     Shares(#[from] SharesError),
     /// Both servers hold the same position's share.
@@ -44,10 +46,10 @@ pub enum SessionError {
     /// The two servers, or server and dealer, see different sessions.
     #[error("the parties disagree on the session's {0}; start a new session, and check that all run the same version")]
     Disagreement(&'static str),
-    /// The request makes no sense.
+    /// The catalogue has no program for the request.
     #[error("the request cannot be served: {0}")]
     Request(String),
-    /// The dealer's grant has not the seeds the session needs.
+    /// The dealer's grant does not have the number of seeds that the session needs.
     #[error("the dealer granted {found} seeds, expected {expected}; check that it runs the same version")]
     Grant {
         /// Seeds needed.
@@ -55,48 +57,50 @@ pub enum SessionError {
         /// Seeds granted.
         found: usize,
     },
-    /// The system would not start a thread.
+    /// The operating system did not start a thread.
     #[error("a thread could not be started: {0}; close other programs or lower max_sessions")]
     Thread(#[source] std::io::Error),
     /// The input did not come in time.
     #[error(
-        "no input came within {after:?} of the session's being ready, and its material is burnt; prepare a new session and \
-         send the input sooner, or raise ready_seconds in the servers' [timeouts]"
+        "no input arrived within {after:?} after the session was ready, and its material is dropped; prepare a new session \
+         and send the input sooner, or raise ready_seconds in the servers' [timeouts]"
     )]
     Expired {
         /// How long the server waited.
         after: Duration,
     },
     /// The client left before it sent its input.
-    #[error("the client left before it sent its input; its material is burnt, and nothing is to be done")]
+    #[error(
+        "the client left before it sent its input; the session's material is dropped, and nothing needs to be done"
+    )]
     Unused,
-    /// The service stops.
+    /// The service is stopping.
     #[error("the service is stopping; start a new session when it is back")]
     Stopping,
-    /// The session was wanted for later, and its material does not fit the servers' memory.
+    /// The session should be kept ready, and its material exceeds what servers hold prepared.
     #[error(
-        "this program's material is more than a server holds prepared, so its sessions cannot wait for their inputs; run \
-         it without keeping sessions ready"
+        "this program needs more material than a server holds prepared, so its sessions cannot wait for their inputs; run \
+         it without a session pool"
     )]
     CannotRest,
-    /// The server was full, and another client had fewer places.
+    /// The server was full, and a client with fewer sessions needed a place.
     #[error(
-        "the session's place was given to another client while it waited for its input, and its material is burnt; start a \
-         new session, and keep fewer ready"
+        "the session's place was given to another client while it waited for its input, and its material is dropped; start a \
+         new session, and keep fewer sessions ready"
     )]
-    GaveWay,
-    /// Whoever wanted the session no longer does.
-    #[error("the session was given up while it was being prepared; start a new one")]
+    PlaceLost,
+    /// The caller cancelled the session.
+    #[error("the session was cancelled while it was being prepared; start a new one")]
     Cancelled,
-    /// No session could be prepared, for a reason that may pass, and trying again has not helped in the time given. Nothing
-    /// of the input has left for the session that was tried.
+    /// No session could be prepared for a temporary reason, and trying again did not help within the given time. Nothing of
+    /// the input was sent to the session that was tried last.
     #[error("{source}{}", tried(*after, *tries))]
     Unprepared {
         /// Why the last try failed.
         source: Box<SessionError>,
-        /// From the first failure.
+        /// The time since the first failure.
         after: Duration,
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
     },
     /// A party did not come to the session.
@@ -109,21 +113,21 @@ pub enum SessionError {
     },
 }
 
-/// Why a server's weight shares cannot be had when the model is set up. The text is for this server's log: it may name
-/// its file and digests, and holds nothing of the shares.
+/// Why a server's weight shares cannot be used when the weights are set up. The text is for this server's log: it may name
+/// the file and digests, and holds nothing of the shares.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SharesError {
-    /// They are not the shares of this deployment.
+    /// The file no longer holds the shares of this deployment.
     #[error("the weight shares were changed while this server was running: {0}")]
     Changed(String),
-    /// They cannot be read.
+    /// The file cannot be read.
     #[error("the weight shares cannot be read again: {0}")]
     Unreadable(String),
 }
 
 impl SharesError {
-    /// What another party is told: no path of this machine.
+    /// What another party is told. It holds no path of this machine.
     fn told(&self) -> (FailureKind, String) {
         let (kind, text) = match self {
             Self::Changed(_) => (
@@ -143,7 +147,7 @@ impl From<blindroute_protocol::Error> for SharesError {
 }
 
 impl SessionError {
-    /// Whether a ready session turned out to be gone, as after a server's restart, so that another may do.
+    /// Whether a ready session no longer exists, for instance after a server's restart, so that another session may succeed.
     #[must_use]
     pub fn is_dead_session(&self) -> bool {
         match self {
@@ -156,10 +160,10 @@ impl SessionError {
         }
     }
 
-    /// Whether a session that could not be prepared for this reason may be prepared a moment later: a server is away,
-    /// restarts, or is full. Says nothing about a session that ran.
+    /// Whether a session that could not be prepared for this reason may be prepared a moment later: a server cannot be
+    /// reached, restarts, or is full. Says nothing about a session that ran.
     #[must_use]
-    pub fn passes(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Link(link) => match link {
                 LinkError::Failed { failure, .. } => matches!(
@@ -172,20 +176,20 @@ impl SessionError {
                 ),
                 _ => link.fault() == Fault::Transport,
             },
-            // A dealer that restarted between its two grants.
+            // The dealer restarted between its two grants.
             Self::Disagreement(_) => true,
             _ => false,
         }
     }
 
-    /// Whether a server refused the session because it has as many as it takes.
+    /// Whether a server refused the session because it is at its limit.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy)
     }
 
-    /// What another party is told: the kind, a sentence that holds no address, path or other word of this machine, and
-    /// the session, by which the log's line can be found.
+    /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of this
+    /// machine, and the session's id, by which the line in the log can be found.
     pub(crate) fn failure(&self, session: Option<SessionId>) -> Failure {
         let (kind, told) = self.told();
         match session {
@@ -194,7 +198,7 @@ impl SessionError {
         }
     }
 
-    /// Only errors whose every field is chosen here are told in their own words.
+    /// Errors are told in their own words only if this crate chose the content of every field.
     fn told(&self) -> (FailureKind, String) {
         use blindroute_protocol::Error;
         let own = |kind| (kind, self.to_string());
@@ -202,18 +206,19 @@ impl SessionError {
         match self {
             Self::Shares(error) => error.told(),
             Self::Link(error) => (error.told_as(), error.told()),
-            Self::Rendezvous(_) => {
-                log(FailureKind::TimedOut, "another connection of the session did not come or has no room")
-            }
+            Self::Rendezvous(_) => log(
+                FailureKind::TimedOut,
+                "another connection of the session did not come, or there was no room for it",
+            ),
             Self::Silent { .. } => own(FailureKind::TimedOut),
             Self::Protocol(Error::Channel(_)) => {
                 log(FailureKind::OtherParty, "the exchange with the other server failed; start a new session")
             }
             Self::Protocol(Error::Material(_) | Error::Sink(_)) => {
-                log(FailureKind::OtherParty, "the dealer's material broke off; start a new session")
+                log(FailureKind::OtherParty, "the dealer's stream of material ended early; start a new session")
             }
             Self::Protocol(Error::Input { .. }) | Self::Request(_) => own(FailureKind::BadRequest),
-            Self::Expired { .. } | Self::GaveWay => own(FailureKind::Expired),
+            Self::Expired { .. } | Self::PlaceLost => own(FailureKind::Expired),
             Self::Stopping => own(FailureKind::Stopping),
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
@@ -221,14 +226,14 @@ impl SessionError {
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => own(FailureKind::Protocol),
             Self::Protocol(Error::Weight { .. }) => log(FailureKind::Internal, "its weights cannot be used"),
             Self::Protocol(_) => log(FailureKind::Internal, "the protocol failed"),
-            Self::Ledger(_) => log(FailureKind::Internal, "its ledger of used sessions cannot be written"),
-            Self::Randomness(_) => log(FailureKind::Internal, "it has no randomness"),
+            Self::Ledger(_) => log(FailureKind::Internal, "its ledger of consumed sessions cannot be written"),
+            Self::Randomness(_) => log(FailureKind::Internal, "its operating system gave no randomness"),
             Self::Thread(_) => log(FailureKind::Internal, "it could not start a thread"),
         }
     }
 }
 
-/// How long something was tried, if it was more than once.
+/// How often and how long was tried, if more than once.
 fn tried(after: Duration, tries: u32) -> String {
     if tries < 2 {
         return String::new();
@@ -236,8 +241,8 @@ fn tried(after: Duration, tries: u32) -> String {
     format!("; {tries} tries in {:.1} s did not help", after.as_secs_f64())
 }
 
-/// Of several servers' failures, the one that says most: a server's own reason, then a broken connection, then a
-/// server that blames another party.
+/// The most informative of several servers' failures: first a server's own reason, then a broken connection, then a server
+/// that names another party.
 pub(super) fn root_cause(errors: impl Iterator<Item = LinkError>) -> Option<LinkError> {
     errors.min_by_key(|error| match error {
         LinkError::Failed { failure, .. } => match failure.kind {
@@ -318,7 +323,7 @@ mod tests {
             SessionError::Unused,
             SessionError::Stopping,
             SessionError::CannotRest,
-            SessionError::GaveWay,
+            SessionError::PlaceLost,
             SessionError::Cancelled,
             SessionError::Silent { party: "server1", after: Duration::from_secs(1) },
         ]);
@@ -339,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn a_party_without_room_is_told_apart_also_through_another() {
+    fn a_full_party_is_recognised_also_through_another_party() {
         let full = || Failure::new(FailureKind::Busy, "");
         let dealer = SessionError::from(LinkError::Failed { peer: Role::Dealer, failure: full() });
         let told = dealer.failure(None);

@@ -1,14 +1,19 @@
-//! The two lanes between the servers of a session: server 1 opens them, and both compare what they see.
+//! The two lanes between the servers of a session. Server 1 opens them, and both servers compare what they see.
 
-use super::server::ServerService;
-use super::{Catalogue, SessionError};
-use crate::link::Link;
+use super::SessionError;
+use super::failure::{absent, tell};
+use crate::identity::Endpoint;
+use crate::link::{Link, Timeouts};
 use crate::messages::{Lane, SessionId, SessionOpen};
+use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 
-/// A lane's name at server 0's rendezvous.
+/// The most lanes that wait at once: four for each session of the largest `max_sessions` that a configuration may have.
+const WAITING: usize = 4096;
+
+/// The name of a lane at server 0's rendezvous.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct LaneKey(pub(super) SessionId, pub(super) Lane);
+struct LaneKey(SessionId, Lane);
 
 impl std::fmt::Display for LaneKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -16,38 +21,71 @@ impl std::fmt::Display for LaneKey {
     }
 }
 
-impl<C: Catalogue> ServerService<C> {
-    /// Opens a lane to server 0.
-    pub(super) fn call_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
+/// What a server needs to open lanes to the other server or to take those that it opens.
+pub(super) struct Lanes {
+    endpoint: Endpoint,
+    /// The address of server 0. Only server 1 needs it.
+    peer: Option<String>,
+    timeouts: Timeouts,
+    waiting: Rendezvous<LaneKey, (Link, SessionOpen)>,
+}
+
+impl Lanes {
+    pub(super) fn new(endpoint: Endpoint, peer: Option<String>, timeouts: Timeouts) -> Self {
+        // Server 1 waits for the confirmation up to the stall timeout. A lane waits half of it here, so that server 1 still
+        // hears why its lane was not taken.
+        let waiting = Rendezvous::new(WAITING, timeouts.stall / 2);
+        Self { endpoint, peer, timeouts, waiting }
+    }
+
+    /// At server 0: leaves a lane that server 1 opened for the session's thread, and waits until it is taken.
+    ///
+    /// # Errors
+    /// If the message cannot be received, or nobody took the lane; server 1 is told.
+    pub(super) fn offer(&self, mut link: Link) -> Result<(), SessionError> {
+        // A caller that leaves at once only asked whether this server answers.
+        let Some(open) = link.receive_message_or_end::<SessionOpen>()? else { return Ok(()) };
+        let session = open.session;
+        let offered = self.waiting.offer_and_wait(LaneKey(session, open.lane), (link, open));
+        offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), error.into()))
+    }
+
+    /// At server 1: opens a lane to server 0.
+    ///
+    /// # Errors
+    /// If server 0 cannot be reached, or sees another session.
+    pub(super) fn open(&self, open: &SessionOpen) -> Result<Link, SessionError> {
         let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
-        let address = self.options.peer.as_ref().ok_or_else(missing)?;
-        let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.options.timeouts)?;
+        let address = self.peer.as_ref().ok_or_else(missing)?;
+        let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.timeouts)?;
         link.send_message(open)?;
         let theirs: SessionOpen = link.receive_message()?;
         agree(open, &theirs)?;
         Ok(link)
     }
 
-    /// Takes the lane that server 1 opened.
-    pub(super) fn accept_lane(&self, open: &SessionOpen) -> Result<Link, SessionError> {
-        let key = LaneKey(open.session, open.lane);
-        let taken = self.lanes.take(&key, self.options.timeouts.stall);
-        let (mut link, theirs) = taken.map_err(|error| super::dealer::absent("server1", error))?;
+    /// At server 0: takes a lane that server 1 opened, and confirms it.
+    ///
+    /// # Errors
+    /// If server 1 did not open it in time, or sees another session.
+    pub(super) fn take(&self, open: &SessionOpen) -> Result<Link, SessionError> {
+        let taken = self.waiting.take(&LaneKey(open.session, open.lane), self.timeouts.stall);
+        let (mut link, theirs) = taken.map_err(|error| absent("server1", error))?;
         if let Err(error) = agree(open, &theirs) {
-            return super::dealer::tell(&mut link, Some(open.session), error);
+            return tell(&mut link, Some(open.session), error);
         }
         link.send_message(open)?;
         Ok(link)
     }
 }
 
-/// Both servers must see the same session from opposite positions.
+/// Both servers must see the same session, from opposite positions.
 fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
     if ours.party == theirs.party {
         return Err(SessionError::SameShare(ours.party));
     }
-    if ours.model != theirs.model {
-        let (ours, theirs) = (ours.model.to_string(), theirs.model.to_string());
+    if ours.deployment != theirs.deployment {
+        let (ours, theirs) = (ours.deployment.to_string(), theirs.deployment.to_string());
         return Err(SessionError::DigestMismatch { with: "other server", ours, theirs });
     }
     if ours.epoch != theirs.epoch {

@@ -1,22 +1,24 @@
 //! The exchange with which the two servers begin a session.
 //!
-//! One byte says whether the sender holds the epoch's model; sixteen more are the sender's half of the session's seed of
-//! zeros, with which both re-randomise the answer's shares. The exchange takes place in every session anyway, so the seed
-//! costs no time. It goes over the servers' own lanes, which neither the dealer nor the client can read.
+//! One byte says whether the sender holds the weights of this epoch. Sixteen more bytes are the sender's half of the
+//! session's seed of zeros, with which both servers re-randomise the shares of the answer. This exchange takes place in
+//! every session, so the seed costs no extra time. It is sent over the servers' own lanes, which neither the dealer nor
+//! the client can read.
 
 use super::{SessionError, generator_seed};
+use crate::messages::WireSeed;
 use blindroute_protocol::{Channel, Seed, ZeroSeed};
 use zeroize::Zeroizing;
 
-/// Bytes each way.
+/// Bytes in each direction.
 const LEN: usize = 17;
 
-/// Whether the other server holds the epoch's model, and the seed that both make.
+/// Returns whether the other server holds the weights of this epoch, and the seed that both servers draw together.
 ///
 /// # Errors
-/// If the system has no randomness, or the exchange fails.
+/// If the system gives no randomness, or the exchange fails.
 pub(super) fn exchange(channel: &mut impl Channel, held: bool) -> Result<(bool, ZeroSeed), SessionError> {
-    let own = generator_seed(&crate::messages::Seed::generate()?);
+    let own = generator_seed(&WireSeed::generate()?);
     let outgoing = [[u8::from(held)].as_slice(), own.expose()].concat();
     let answer = Zeroizing::new(channel.exchange(outgoing, LEN).map_err(blindroute_protocol::Error::from)?);
     let Some((&[theirs @ (0 | 1)], half)) = answer.split_first_chunk() else {
@@ -31,7 +33,7 @@ mod tests {
     use super::*;
     use blindroute_protocol::ChannelError;
 
-    /// Answers with what it is told to, and keeps what it was sent.
+    /// Always gives the same answer, and records what it was sent.
     struct Peer {
         answer: Vec<u8>,
         sent: Vec<Vec<u8>>,
@@ -60,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_that_makes_no_sense_is_an_error() {
+    fn a_malformed_answer_is_an_error() {
         for answer in [&[][..], &[1], &[1; LEN - 1], &[1; LEN + 1], &[2; LEN]] {
             let found = exchange(&mut peer(answer), false);
             assert!(matches!(found, Err(SessionError::Disagreement(_))), "{found:?}");

@@ -1,35 +1,36 @@
-//! How many sessions the servers let one client hold at once, as far as the client has found out.
+//! How many sessions the servers accept from one client at once, as far as the client has found out.
 //!
-//! Servers refuse what is beyond their limit of sessions, and do not say what the limit is. So a client counts the sessions
-//! that it prepares, runs and keeps ready, begins with few, and lets one more at a time be tried while all that are allowed
-//! are in use. A refusal makes the count at that moment the limit; the next try beyond it comes later, and each time that it
-//! fails, twice as much later.
+//! Servers refuse sessions beyond their limit and do not say what the limit is. So a client counts the sessions that it
+//! prepares, runs and keeps ready. It begins with a small limit, and when all allowed sessions are in use it tries one more
+//! at a time. A refusal sets the limit to the number of sessions held at that moment. The client tries beyond it again after
+//! a pause, which doubles with each failure.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Sessions at once before anything is known: the servers' own default.
+/// The limit before anything is known: the servers' default.
 const FIRST: usize = 8;
-/// From a refusal to the next try beyond the limit.
+/// The pause between a refusal and the next try beyond the limit.
 const PROBE: Duration = Duration::from_secs(5);
+/// The longest such pause.
 const LONGEST_PROBE: Duration = Duration::from_secs(300);
 
 #[derive(Debug)]
 struct State {
     held: usize,
     limit: usize,
-    /// Callers that wait for a place: a pool takes none meanwhile.
+    /// Callers that wait for a place. A session pool takes none while there are any.
     waiting: usize,
-    /// When the limit last grew: what began before says nothing about it.
+    /// When the limit last grew. Sessions that began earlier say nothing about the new limit.
     raised: Option<Instant>,
-    /// It does not grow before.
+    /// The limit does not grow before this time.
     rest: Option<Instant>,
     probe: Duration,
-    /// Whether the servers have refused one: then the limit is more than a guess.
+    /// Whether the servers have refused a session. Until then the limit is a guess.
     known: bool,
-    /// Sessions that became ready, and those that ended afterwards.
+    /// How many sessions became ready, plus how many of these have ended.
     moved: u64,
-    /// Whether nothing could be prepared since the last session that was.
+    /// Whether preparing has failed since the last session that became ready.
     away: bool,
 }
 
@@ -58,7 +59,7 @@ impl Default for SessionPlaces {
     }
 }
 
-/// One session's place, given back when dropped.
+/// The place of one session. Dropping it gives the place back.
 #[derive(Debug)]
 pub(crate) struct SessionPlace {
     places: Arc<SessionPlaces>,
@@ -81,18 +82,18 @@ impl SessionPlaces {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins with a limit that the caller knows.
+    /// Sets a limit that the caller knows.
     pub(crate) fn allow(&self, limit: usize) {
         self.lock().limit = limit.max(1);
     }
 
-    /// A place whatever the limit: the servers decide.
+    /// Takes a place regardless of the limit: the servers decide.
     pub(crate) fn take(self: &Arc<Self>) -> SessionPlace {
         self.lock().held += 1;
         SessionPlace::new(self)
     }
 
-    /// A place within the limit, waiting for it for so long at most.
+    /// Takes a place within the limit, waiting for it up to `patience`.
     pub(crate) fn enter(self: &Arc<Self>, patience: Duration) -> Option<SessionPlace> {
         let mut state = self.lock();
         state.waiting += 1;
@@ -108,10 +109,10 @@ impl SessionPlaces {
         Some(SessionPlace::new(self))
     }
 
-    /// A place that no caller needs, for a session that is to rest: one stays free for whoever comes.
+    /// Takes a place for a session that is to rest, if no caller needs it. One place stays free for the next caller.
     pub(crate) fn spare(self: &Arc<Self>) -> Option<SessionPlace> {
         let mut state = self.lock();
-        // A pool has its own bound. The guess at the beginning is not held against it, for it asks one at a time.
+        // A session pool has its own bound and asks for one place at a time, so the initial guess does not restrict it.
         let full = state.known && state.held + 1 >= state.limit;
         if state.waiting > 0 || full {
             return None;
@@ -121,24 +122,24 @@ impl SessionPlaces {
         Some(SessionPlace::new(self))
     }
 
-    /// How often a session became ready or ended after that, so far.
+    /// How many sessions became ready so far, plus how many of these have ended.
     pub(crate) fn moved(&self) -> u64 {
         self.lock().moved
     }
 
-    /// A session could not be prepared; says whether it is the first since the last that could.
+    /// Records that a session could not be prepared. Returns whether this is the first failure since the last success.
     pub(crate) fn failed(&self) -> bool {
         !std::mem::replace(&mut self.lock().away, true)
     }
 }
 
 impl SessionPlace {
-    /// One that is counted already.
+    /// A place that was already counted.
     fn new(places: &Arc<SessionPlaces>) -> Self {
         Self { places: Arc::clone(places), taken: Instant::now(), was_ready: false }
     }
 
-    /// The session is ready.
+    /// Records that the session is ready.
     pub(crate) fn ready(&mut self) {
         self.was_ready = true;
         let now = Instant::now();
@@ -146,7 +147,7 @@ impl SessionPlace {
         state.moved += 1;
         let back = std::mem::take(&mut state.away);
         if !state.known {
-            // A pool may have gone beyond the guess.
+            // A session pool may already hold more than the guess.
             state.limit = state.limit.max(state.held);
         }
         let tried = state.raised.is_none_or(|raised| self.taken >= raised);
@@ -165,12 +166,12 @@ impl SessionPlace {
         }
     }
 
-    /// The servers have no room for it.
+    /// Records that the servers refused the session because they are full.
     pub(crate) fn refused(self) {
         let mut state = self.places.lock();
         let limit = state.limit.min(state.held.saturating_sub(1)).max(1);
         if limit < state.limit || !state.known {
-            tracing::info!(limit, "the servers are at their limit of sessions; so many at once from now on");
+            tracing::info!(limit, "the servers are at their limit of sessions; this client keeps to it from now on");
         }
         state.limit = limit;
         state.known = true;
@@ -187,11 +188,11 @@ mod tests {
     const NOW: Duration = Duration::ZERO;
 
     #[test]
-    fn a_refusal_makes_what_is_held_the_limit_and_leaves_one_free_for_callers() {
+    fn a_refusal_sets_the_limit_and_one_place_stays_free_for_callers() {
         let places = Arc::new(SessionPlaces::default());
         let mut held: Vec<_> = (0..FIRST).map(|_| places.enter(NOW).unwrap()).collect();
         assert!(places.enter(NOW).is_none());
-        // Ready while all are in use: one more may be tried, and no second before that one is ready too.
+        // A session became ready while all places were in use: one more may be tried, and a second one when that one is ready.
         held[0].ready();
         held[1].ready();
         let mut ninth = places.enter(NOW).unwrap();
@@ -200,7 +201,7 @@ mod tests {
         let tenth = places.enter(NOW).unwrap();
         tenth.refused();
         assert_eq!(places.lock().limit, FIRST + 1);
-        // Known now: it does not grow for a while, and a pool leaves a place.
+        // The limit is known now: it does not grow for a while, and a session pool leaves one place free.
         held[2].ready();
         assert!(places.enter(NOW).is_none() && places.spare().is_none());
         held.truncate(FIRST - 2);
@@ -209,7 +210,7 @@ mod tests {
         held.push(places.enter(NOW).unwrap());
         held.push(places.enter(NOW).unwrap());
         assert!(places.spare().is_none());
-        // Never to none.
+        // The limit never becomes zero.
         held.clear();
         for _ in 0..3 {
             places.take().refused();
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_gets_the_next_free_place_before_a_pool() {
+    fn a_waiting_caller_gets_the_next_free_place_before_a_session_pool() {
         let places = Arc::new(SessionPlaces::default());
         places.allow(1);
         let only = places.enter(NOW).unwrap();
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_outage_is_said_once() {
+    fn an_outage_is_reported_once() {
         let places = Arc::new(SessionPlaces::default());
         assert!(places.failed() && !places.failed());
         places.take().ready();

@@ -1,21 +1,22 @@
-//! The client's side of a session from ready to the answer.
+//! The client's side of a session, from ready to the answer.
 
 use super::SessionError;
 use super::places::SessionPlace;
 use super::spares::{Spares, close, quiet};
-use crate::link::{Kind, Link, LinkError};
-use crate::messages::{Seed as WireSeed, SessionId, SessionReport};
+use crate::frame::FrameKind;
+use crate::link::{Link, LinkError};
+use crate::messages::{SessionId, SessionReport, WireSeed};
 use blindroute_protocol::{Form, Inputs, Output, OutputSpec, Tensor};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// A session that both servers have prepared: its answer is the online time away.
+/// A session that both servers have prepared. Its answer takes only the online time.
 ///
-/// It may rest before its input comes, if [`ReadySession::rests`]. Its id is in all ledgers since it began, so it runs once
-/// or never: dropped, it is closed, and the servers drop its material within moments.
+/// It may rest before its input comes, if [`ReadySession::rests`]. Its id has been in all ledgers since it began, so it runs
+/// at most once. Dropping it closes the links, and the servers then drop its material at once.
 pub struct ReadySession {
-    /// Taken by the run.
+    /// Taken out when the session runs.
     links: Option<[Link; 2]>,
     spares: Arc<Spares>,
     session: SessionId,
@@ -24,7 +25,7 @@ pub struct ReadySession {
     ready: Instant,
     waits: Duration,
     rests: bool,
-    /// Last, so that it is free when the links are.
+    /// The last field, so that the place becomes free after the links were closed.
     place: Option<SessionPlace>,
 }
 
@@ -36,12 +37,13 @@ impl std::fmt::Debug for ReadySession {
 
 impl Drop for ReadySession {
     fn drop(&mut self) {
-        // Said in words of TLS, not by silence: the servers free what they hold at once.
+        // Closed explicitly with TLS, so that the servers free what they hold at once.
         self.links.take().into_iter().for_each(close);
     }
 }
 
-/// Inputs as shares for one session: a seed for server 0, the rest for server 1. Used once, and wiped.
+/// Inputs as shares for one session: a seed for server 0, and the inputs minus its expansion for server 1. Used once, and
+/// wiped.
 pub struct SharedInputs {
     seed: WireSeed,
     for_one: Zeroizing<Vec<u8>>,
@@ -62,12 +64,12 @@ impl SharedInputs {
     }
 }
 
-/// What a server says of a session.
+/// What a server reports about a session.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ServerReport {
     /// From the client's input to the answer, at the server.
     pub online: Duration,
-    /// Of that, inside exchanges with the other server: sending, and waiting for its messages.
+    /// The part of it inside exchanges with the other server: sending, and waiting for its messages.
     pub exchanging: Duration,
     /// Exchanges with the other server.
     pub openings: u32,
@@ -80,17 +82,17 @@ pub struct ServerReport {
 /// What came of a session: the answer, and what it took.
 #[derive(Clone, Debug)]
 pub struct SessionOutcome {
-    /// What the client opened.
+    /// The values that the client opened.
     pub output: Output,
-    /// From the hello until both servers were ready: dealing, sending, preparing, and the first time the set-up. For a
-    /// session prepared in advance this was over before its input was there.
+    /// From the hello until both servers were ready: dealing, sending, preparing, and in the first session the set-up of the
+    /// weights. For a session that was prepared in advance this time passed before the input came.
     pub offline: Duration,
-    /// From asking for a session until one was at hand: all of `offline` if it was prepared for this input, next to
-    /// nothing if it was ready.
+    /// From asking for a session until one was ready: all of `offline` if it was prepared for this input, and almost nothing
+    /// if it was already prepared.
     pub waited: Duration,
-    /// From the input's leaving to the answer.
+    /// From sending the input to the answer.
     pub online: Duration,
-    /// What the servers say.
+    /// The reports of both servers.
     pub servers: [ServerReport; 2],
     /// Bytes of input shares that the client sent.
     pub bytes_sent: u64,
@@ -114,60 +116,60 @@ impl ReadySession {
         session
     }
 
-    /// What preparing took: from the hello until both servers were ready.
+    /// How long the preparation took: from the hello until both servers were ready.
     #[must_use]
     pub fn offline(&self) -> Duration {
         self.offline
     }
 
-    /// Whether it may wait for its input. If not, the dealer waits with part of the material, and no party waits longer
-    /// than for a stall: run it at once.
+    /// Whether it may wait for its input. If not, the dealer still holds part of the material and no party waits longer than
+    /// the stall timeout: run the session at once.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.rests
     }
 
-    /// How much longer the servers wait for the input. Less than they say by a tenth, which covers what their word took
-    /// to arrive.
+    /// How much longer the servers wait for the input. It is a tenth less than the servers state, because their message
+    /// took time to arrive.
     #[must_use]
     pub fn time_left(&self) -> Duration {
         (self.waits - self.waits / 10).saturating_sub(self.ready.elapsed())
     }
 
-    /// Whether it can still run, as far as this side can see without sending anything: it is not too old, and neither
-    /// server has given it up or gone.
+    /// Whether it can still run, as far as the client can see without sending anything: it is not too old, and neither
+    /// server has given it up or disconnected.
     #[must_use]
     pub fn is_alive(&self) -> bool {
         !self.time_left().is_zero() && self.links.as_ref().is_some_and(quiet)
     }
 
-    /// Sends the input's shares, and opens the answer.
+    /// Sends the shares of the input and opens the answer.
     ///
     /// # Errors
-    /// If a party fails, or has given the session up; if the shares are of another program's inputs.
+    /// If a party fails or has given the session up, or if the shares are those of another program's inputs.
     pub fn run(mut self, inputs: SharedInputs) -> Result<SessionOutcome, SessionError> {
         let Some(mut links) = self.links.take() else {
-            return Err(LinkError::Internal("a session without links").into());
+            return Err(LinkError::Internal("a session has no links").into());
         };
         if !quiet(&links) {
-            // Nothing is due from the servers: one has given up, and says why. The input stays here.
+            // The servers have nothing to send yet, so one has given up and says why. The input is not sent.
             let talking = links.iter_mut().filter(|link| !link.is_quiet());
-            let said = talking.filter_map(|link| link.receive(Kind::SessionReport).err());
-            let closed = LinkError::Closed { peer: "a server", waiting_for: Kind::Input.name() };
+            let said = talking.filter_map(|link| link.receive(FrameKind::SessionReport).err());
+            let closed = LinkError::Closed { peer: "a server", waiting_for: FrameKind::Input.name() };
             return Err(super::error::root_cause(said).unwrap_or(closed).into());
         }
         let SharedInputs { seed, for_one } = inputs;
         let key = super::generator_seed(&seed);
         let started = Instant::now();
         let [zero, one] = &mut links;
-        let sent = zero.send_long(Kind::Input, 0, key.expose());
-        let sent = sent.and_then(|()| one.send_long(Kind::Input, 0, &for_one));
+        let sent = zero.send_long(FrameKind::Input, 0, key.expose());
+        let sent = sent.and_then(|()| one.send_long(FrameKind::Input, 0, &for_one));
         if let Err(error) = sent {
             return Err(last_words(&mut links, error));
         }
         let expected = Output::byte_len(&self.specs);
         let [zero, one] = both(&mut links, |link| {
-            let share = Zeroizing::new(link.receive_long(Kind::Output, 0, expected)?);
+            let share = Zeroizing::new(link.receive_long(FrameKind::Output, 0, expected)?);
             Ok((share, Instant::now(), link.receive_message::<SessionReport>()?))
         })?;
         let output = Output::combine(&self.specs, &zero.0, &one.0)?;
@@ -189,23 +191,23 @@ impl ReadySession {
     }
 }
 
-/// How long the second server may take to say why, once the first has failed.
+/// How long to wait for the second server's reason after the first server has failed.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// Receives from both servers at the same time, so that the failure of either is noticed at once.
+/// Receives from both servers at the same time, so that a failure of either is noticed at once.
 pub(super) fn both<T: Send>(
     links: &mut [Link; 2],
     receive: impl Fn(&mut Link) -> Result<T, LinkError> + Sync,
 ) -> Result<[T; 2], SessionError> {
     let sockets = [links[0].socket()?, links[1].socket()?];
-    let cut = || sockets.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
+    let disconnect = || sockets.iter().for_each(|socket| drop(socket.shutdown(std::net::Shutdown::Both)));
     let (send, received) = std::sync::mpsc::channel();
     let answers = std::thread::scope(|scope| {
         for (party, link) in links.iter_mut().enumerate() {
             let (send, receive) = (send.clone(), &receive);
             let listen = move || drop(send.send((party, receive(link))));
             if let Err(error) = std::thread::Builder::new().name("listen".into()).spawn_scoped(scope, listen) {
-                cut();
+                disconnect();
                 return Err(SessionError::Thread(error));
             }
         }
@@ -213,14 +215,14 @@ pub(super) fn both<T: Send>(
         let mut answers = [None, None];
         let mut failed = false;
         for _ in 0..2 {
-            // Both waits are bounded, the first by the links' own timeouts.
+            // Both waits are bounded; the first one by the links' own timeouts.
             let next = if failed { received.recv_timeout(LAST_WORDS).ok() } else { received.recv().ok() };
             let Some((party, answer)) = next else { break };
             failed |= answer.is_err();
             answers[party] = Some(answer);
         }
         if failed {
-            cut();
+            disconnect();
         }
         Ok(answers)
     })?;
@@ -228,18 +230,18 @@ pub(super) fn both<T: Send>(
         [Some(Ok(zero)), Some(Ok(one))] => Ok([zero, one]),
         answers => {
             let errors = answers.into_iter().flatten().filter_map(Result::err);
-            let silent = LinkError::Internal("neither server's answer was received");
+            let silent = LinkError::Internal("no answer of either server was received");
             Err(super::error::root_cause(errors).unwrap_or(silent).into())
         }
     }
 }
 
-/// A server that gives up says why before it closes: what both said, after sending to them failed.
+/// The reason why sending to the servers failed. A server that gives up says why before it closes its link.
 pub(super) fn last_words(links: &mut [Link; 2], error: LinkError) -> SessionError {
     // A server that has nothing to say is not waited for longer than for last words.
     for link in links.iter_mut() {
         link.set_stall(LAST_WORDS).ok();
     }
-    let said = links.iter_mut().filter_map(|link| link.receive(Kind::SessionReport).err());
+    let said = links.iter_mut().filter_map(|link| link.receive(FrameKind::SessionReport).err());
     super::error::root_cause(said.filter(|said| matches!(said, LinkError::Failed { .. }))).unwrap_or(error).into()
 }

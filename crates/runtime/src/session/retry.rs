@@ -1,7 +1,7 @@
-//! Trying again for a session that could not be prepared.
+//! Trying again when a session could not be prepared.
 //!
-//! Nothing of an input leaves before a session is ready, so as many as it takes may be tried, for a bounded time. Once an
-//! input has left for a session that then dies, it goes to one other session, shared anew, and to no third.
+//! No input is sent before a session is ready, so any number of sessions may be tried within a bounded time. If a session
+//! fails after the input was sent, the input is shared anew and sent to one more session, never to a third.
 
 use super::places::{SessionPlace, SessionPlaces};
 use super::{Cancel, Catalogue, Client, ReadySession, SessionError, SessionOutcome};
@@ -10,21 +10,21 @@ use blindroute_protocol::Tensor;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a caller waits for a free place before it looks for another way to a session.
+/// How long a caller waits for a free place before it looks for a ready session again.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A shorter delay is the caller's own bookkeeping.
+/// Delays shorter than this are not reported as waiting: they are the cost of bookkeeping.
 const NOTABLE: Duration = Duration::from_millis(5);
 
-/// How long to try again for a session whose preparation failed for a reason that passes.
+/// How long to try again when a session cannot be prepared for a temporary reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// From the first failure (60 s: a service restarts within seconds, a machine within a minute). A try that was begun by
-    /// then goes on to its own limits. While servers are only full, the time counts from the last session of this client
-    /// that they took.
+    /// Time from the first failure (60 s: a service restarts within seconds, a machine within a minute). A try that has begun
+    /// by then continues up to its own timeouts. While the servers are full, the time is counted from the last session of
+    /// this client that they accepted.
     pub budget: Duration,
-    /// The pause after the first failure (250 ms), twice as long after each other one. Each pause is cut at random by up to a
-    /// half, so that clients that failed together do not come back together.
+    /// The pause after the first failure (250 ms). It doubles after each further failure. Each pause is shortened at random
+    /// by up to a half, so that clients that failed together do not come back together.
     pub pause: Duration,
     /// The longest pause (5 s).
     pub longest_pause: Duration,
@@ -41,34 +41,34 @@ impl Default for Retry {
 }
 
 impl Retry {
-    /// No second try.
+    /// Do not try again.
     pub const NEVER: Self = Self { budget: Duration::ZERO, pause: Duration::ZERO, longest_pause: Duration::ZERO };
 
-    /// For this long, with the usual pauses.
+    /// Tries for this long, with the default pauses.
     #[must_use]
     pub fn within(budget: Duration) -> Self {
         Self { budget, ..Self::default() }
     }
 }
 
-/// A session could not be prepared, and is tried again after a pause.
+/// Reported before a pause: a session could not be prepared and is tried again.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Waiting<'a> {
-    /// Why it failed.
+    /// Why the preparation failed.
     pub error: &'a SessionError,
-    /// Tries so far.
+    /// The number of tries so far.
     pub tries: u32,
-    /// The pause before the next one.
+    /// The pause before the next try.
     pub pause: Duration,
-    /// What is left of the time.
+    /// How much of the time is left.
     pub left: Duration,
 }
 
-/// Runs inputs in a session, with another where one cannot be prepared.
+/// Runs inputs in a session, and tries again if a session cannot be prepared.
 ///
-/// `ready` gives a session that was prepared before, if there is one. `relieve` makes room where all places are in use.
-/// `go_on` is asked before each pause, and ends the trying with `false`.
+/// `ready` gives a session that was already prepared, if there is one. `relieve` makes room when all places are in use.
+/// `go_on` is called before each pause; it returns `false` to stop trying.
 pub(crate) fn run<C: Catalogue>(
     client: &Client<C>,
     (request, inputs): (&[u8], &[Tensor<f32>]),
@@ -77,7 +77,7 @@ pub(crate) fn run<C: Catalogue>(
     ready: &dyn Fn() -> Option<ReadySession>,
     relieve: &dyn Fn(),
 ) -> Result<SessionOutcome, SessionError> {
-    // Before a session is spent on inputs that do not fit.
+    // Checked before a session is consumed by inputs that do not fit.
     let shares = client.share(request, inputs)?;
     let started = Instant::now();
     let mut trying = Trying { client, request, retry, go_on, relieve, since: None, tries: 0 };
@@ -89,10 +89,10 @@ pub(crate) fn run<C: Catalogue>(
     match session.run(shares) {
         Ok(route) => Ok(SessionOutcome { waited, ..route }),
         Err(error) if (kept || !retry.budget.is_zero()) && error.is_dead_session() => {
-            tracing::info!(%error, "a session died before its answer; its route takes another");
+            tracing::info!(%error, "a session failed before its answer; its route takes another session");
             let shares = client.share(request, inputs)?;
             trying.since = None;
-            // Not one that was ready: what ended this one may have ended its neighbours.
+            // Not a session that was already prepared: what ended this one may have ended those too.
             let (session, _) = trying.next(None).map_err(|error| trying.unprepared(error))?;
             let waited = started.elapsed();
             Ok(SessionOutcome { waited, ..session.run(shares)? })
@@ -101,7 +101,8 @@ pub(crate) fn run<C: Catalogue>(
     }
 }
 
-/// How long a caller waited for this session: for one that was prepared for it without delay, what preparing took.
+/// How long the caller waited for this session. If it was prepared for this caller without delay, that is the time of its
+/// preparation.
 fn waited(started: Instant, session: &ReadySession, kept: bool) -> Duration {
     let (waited, prepared) = (started.elapsed(), session.offline());
     if !kept && waited.saturating_sub(prepared) < NOTABLE { prepared } else { waited }
@@ -113,13 +114,13 @@ struct Trying<'a, C> {
     retry: &'a Retry,
     go_on: &'a dyn Fn(&Waiting<'_>) -> bool,
     relieve: &'a dyn Fn(),
-    /// From when the time counts: the first failure.
+    /// When the time began to count: at the first failure.
     since: Option<Instant>,
     tries: u32,
 }
 
 impl<C: Catalogue> Trying<'_, C> {
-    /// A session, and whether it was ready before.
+    /// A session, and whether it had been prepared before.
     fn next(&mut self, ready: Option<&dyn Fn() -> Option<ReadySession>>) -> Result<(ReadySession, bool), SessionError> {
         let places = Arc::clone(self.client.places());
         let mut pause = self.retry.pause;
@@ -134,11 +135,11 @@ impl<C: Catalogue> Trying<'_, C> {
                 Err(error) => error,
             };
             self.tries += 1;
-            if self.retry.budget.is_zero() || !error.passes() {
+            if self.retry.budget.is_zero() || !error.is_temporary() {
                 return Err(error);
             }
             let now = Instant::now();
-            // Full servers that go on taking this client's sessions are no reason to give up.
+            // Servers that are full but keep accepting sessions of this client are no reason to give up.
             let progress = error.is_busy() && places.moved() > moved;
             let since = if progress { now } else { self.since.unwrap_or(now) };
             self.since = Some(since);
@@ -179,15 +180,15 @@ impl<C: Catalogue> Trying<'_, C> {
             if now != moved {
                 (moved, since) = (now, Instant::now());
             } else if since.elapsed() > self.retry.budget {
-                // Whoever holds the places does not give them back: the servers may know of room.
+                // The places are not given back. The servers may have room nevertheless, so they are asked.
                 return (None, None);
             }
         }
     }
 
-    /// Says that time was up, where it was.
+    /// Adds to a temporary error how long and how often was tried.
     fn unprepared(&self, error: SessionError) -> SessionError {
-        if !error.passes() {
+        if !error.is_temporary() {
             return error;
         }
         let after = self.since.map_or(Duration::ZERO, |since| since.elapsed());
@@ -195,7 +196,7 @@ impl<C: Catalogue> Trying<'_, C> {
     }
 }
 
-/// A pause less up to a half of it.
+/// A pause, shortened at random by up to a half.
 fn shortened(pause: Duration) -> Result<Duration, SessionError> {
     let random = getrandom::u32().map_err(NoRandomness::from)?;
     Ok(pause.mul_f64(1.0 - 0.5 * f64::from(random) / f64::from(u32::MAX)))

@@ -1,9 +1,9 @@
-//! A client's links that no session uses: kept for the next one.
+//! Links of a client that no session uses at the moment. They are kept for the next session.
 
 use crate::link::Link;
 use std::sync::{Mutex, PoisonError};
 
-/// Pairs kept at most. More come from a burst of sessions at once, and the servers let resting ones go.
+/// The most pairs that are kept. A burst of sessions leaves more, and the servers disconnect idle ones.
 const KEPT: usize = 16;
 
 /// Pairs of links to both servers.
@@ -11,7 +11,7 @@ const KEPT: usize = 16;
 pub(super) struct Spares(Mutex<Vec<[Link; 2]>>);
 
 impl Spares {
-    /// The pair that was used last, unless a server has let go of it.
+    /// The pair that was used last, unless a server has closed its link.
     pub(super) fn take(&self) -> Option<[Link; 2]> {
         loop {
             let links = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()?;
@@ -39,13 +39,13 @@ impl Spares {
 
 impl Drop for Spares {
     fn drop(&mut self) {
-        // A clean end: the servers need not wonder.
+        // Closed cleanly, so that the servers do not report an error.
         let spares = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
         spares.drain(..).for_each(close);
     }
 }
 
-/// Whether neither server has closed its link, or said anything.
+/// Whether neither server has closed its link or sent anything.
 pub(super) fn quiet(links: &[Link; 2]) -> bool {
     links.iter().all(Link::is_quiet)
 }

@@ -1,17 +1,17 @@
-//! A thread that fills a pool.
+//! The thread that prepares the sessions of a session pool.
 
 use super::{Shared, State};
 use crate::session::{Catalogue, SessionPlace, SessionPlaces};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often sessions that rest are looked at: one that a server gave up is replaced before somebody wants it.
+/// How often ready sessions are checked, so that one that a server gave up is replaced before a caller wants it.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How often a pool without room looks for some.
+/// How often a pool checks for room when the servers are full.
 const ROOM: Duration = Duration::from_millis(100);
 
-/// Fills until the pool ends.
+/// Prepares sessions until the pool ends.
 pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
     let mut state = shared.lock();
     while !state.ended {
@@ -36,7 +36,7 @@ pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
         drop(state);
         let prepared = shared.client.prepare_in(&request, &shared.cancels[index], Some(place));
         state = shared.lock();
-        // The pool may have ended meanwhile: then the session is dropped with its links.
+        // The pool may have ended meanwhile. Then the session is dropped with its links.
         let left = match state.shelves.get_mut(&request) {
             Some(shelf) => shelf.end(prepared, &shared.options),
             None => prepared.ok(),
@@ -52,12 +52,13 @@ pub(super) fn run<C: Catalogue>(shared: &Shared<C>, index: usize) {
 enum Next {
     /// Prepare a session of this request, in this place.
     Fill(Vec<u8>, SessionPlace),
-    /// The servers' room is needed by those who wait for an answer.
+    /// Callers that wait for an answer need the room of the servers.
     NoRoom,
+    /// Nothing to do for now.
     Nothing,
 }
 
-/// The request that lacks most, marked as being filled.
+/// The request that lacks the most sessions, marked as being prepared.
 fn next(state: &mut State, places: &Arc<SessionPlaces>) -> Next {
     if state.paused {
         return Next::Nothing;
@@ -80,7 +81,7 @@ fn sleep<'a, C>(shared: &'a Shared<C>, state: std::sync::MutexGuard<'a, State>) 
     let resting = state.shelves.values().any(|shelf| shelf.status().ready > 0).then(|| now + LOOK);
     let wake = state.shelves.values().filter_map(|shelf| shelf.wakes(now)).chain(resting).min();
     match wake {
-        // A moment at least: a session that is about to be too old must not make this loop hot.
+        // At least a moment, so that a session that is about to be too old does not make this a busy loop.
         Some(wake) => {
             let limit = wake.saturating_duration_since(now).max(Duration::from_millis(5));
             shared.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner).0

@@ -1,9 +1,9 @@
-//! Sessions prepared in advance, so that the wait for an answer is its online time.
+//! A pool of sessions that are prepared in advance, so that an answer takes only its online time.
 //!
-//! A pool keeps up to a number of ready sessions of each request that it was told to keep, and threads of its own fill it:
-//! one at a time by default, so that filling takes no more of the servers' cores from running routes than one session. What
-//! it holds costs each server the session's material in memory, and one of its `max_sessions`. Nothing is ever used twice:
-//! a session's id is in all ledgers from its beginning, so one that is never used is burnt too.
+//! A session pool keeps a number of ready sessions for each request that it is told to keep. Its own threads prepare them:
+//! by default one at a time, so that preparing takes no more of the servers' cores from running routes than one session
+//! does. Each ready session holds its material in the memory of both servers and takes one of their `max_sessions`. Nothing
+//! is used twice: the id of a session is in all ledgers from its beginning, so a session that is never used is consumed too.
 
 mod filler;
 mod shelf;
@@ -17,15 +17,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How a pool fills itself.
+/// How a session pool prepares its sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SessionPoolOptions {
-    /// Sessions being prepared at once by the pool's own threads, at least 1 (1: see the module).
+    /// How many sessions the pool's threads prepare at once, at least 1 (1: see the module's documentation).
     pub fillers: usize,
-    /// After a failure the next try waits this long, then twice as long each time (0.5 s: a server that restarts is back
-    /// within seconds).
+    /// The pause after a failure. It doubles after each further failure (0.5 s: a server restarts within seconds).
     pub backoff: Duration,
-    /// The longest wait between tries (30 s).
+    /// The longest pause between tries (30 s).
     pub backoff_limit: Duration,
 }
 
@@ -35,41 +34,41 @@ impl Default for SessionPoolOptions {
     }
 }
 
-/// What a pool did for one request so far.
+/// What a session pool has done for one request so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SessionPoolStatus {
-    /// Sessions to keep ready.
+    /// How many sessions to keep ready.
     pub wanted: usize,
-    /// Sessions that are.
+    /// Sessions that are ready.
     pub ready: usize,
-    /// Sessions being prepared by the pool's threads.
+    /// Sessions that the pool's threads are preparing.
     pub filling: usize,
-    /// Sessions that the pool's threads prepared.
+    /// Sessions that the pool's threads have prepared.
     pub filled: u64,
-    /// What preparing these took, one after the other.
+    /// The sum of the times that preparing these took.
     pub filling_time: Duration,
-    /// Ready sessions that were given out.
+    /// Ready sessions that were given to callers.
     pub taken: u64,
-    /// Sessions dropped unused: too old, given up by a server, or wanted no longer.
+    /// Sessions dropped unused: too old, given up by a server, or no longer wanted.
     pub discarded: u64,
-    /// Why the last try failed, if it did: the pool tries again later.
+    /// Why the last try failed, if it did. The pool tries again later.
     pub failure: Option<String>,
-    /// Whether the request's sessions cannot wait for their inputs, so that none is kept.
+    /// Whether sessions of this request cannot rest, so that none is kept ready.
     pub refused: bool,
 }
 
-/// Ready sessions of one client's requests. Ends its threads when dropped.
+/// Ready sessions for the requests of one client. Dropping it ends its threads.
 pub struct SessionPool<C: Catalogue> {
     shared: Arc<Shared<C>>,
 }
 
-/// What the pool and its threads share.
+/// What a session pool and its threads share.
 struct Shared<C> {
     client: Client<C>,
     options: SessionPoolOptions,
     state: Mutex<State>,
     changed: Condvar,
-    /// One a thread.
+    /// One per thread.
     cancels: Vec<Cancel>,
 }
 
@@ -93,10 +92,10 @@ impl<C: Catalogue> std::fmt::Debug for SessionPool<C> {
 }
 
 impl<C: Catalogue> SessionPool<C> {
-    /// An empty pool, which keeps nothing yet.
+    /// An empty session pool, which keeps nothing yet.
     ///
     /// # Errors
-    /// The system would not start a thread.
+    /// If the operating system does not start a thread.
     pub fn new(client: Client<C>, options: SessionPoolOptions) -> Result<Self, SessionError> {
         let cancels = (0..options.fillers.max(1)).map(|_| Cancel::default()).collect();
         let (state, changed) = (Mutex::default(), Condvar::new());
@@ -104,12 +103,12 @@ impl<C: Catalogue> SessionPool<C> {
         for index in 0..pool.shared.cancels.len() {
             let shared = Arc::clone(&pool.shared);
             let fill = move || filler::run(&shared, index);
-            std::thread::Builder::new().name("pool".into()).spawn(fill).map_err(SessionError::Thread)?;
+            std::thread::Builder::new().name("session-pool".into()).spawn(fill).map_err(SessionError::Thread)?;
         }
         Ok(pool)
     }
 
-    /// Keeps up to `count` sessions of this request ready from now on; with 0 those that are ready are dropped.
+    /// Keeps up to `count` sessions of this request ready from now on. With 0, those that are ready are dropped.
     pub fn keep(&self, request: &[u8], count: usize) {
         let mut state = self.shared.lock();
         let shelf = state.shelves.entry(request.to_vec()).or_default();
@@ -117,24 +116,24 @@ impl<C: Catalogue> SessionPool<C> {
         let surplus = shelf.sweep();
         drop(state);
         self.shared.changed.notify_all();
-        // Closing a session writes to the network: not under the lock.
+        // Closing a session writes to the network, so it is not done under the lock.
         drop(surplus);
     }
 
-    /// Whether the pool's threads rest (false at first). What is ready can still be taken, and is not replaced.
+    /// Pauses the pool's threads, or lets them continue. Ready sessions can still be taken meanwhile, and are not replaced.
     pub fn pause(&self, paused: bool) {
         self.shared.lock().paused = paused;
         self.shared.changed.notify_all();
     }
 
-    /// What the pool did for a request so far.
+    /// What the session pool has done for a request so far.
     #[must_use]
     pub fn status(&self, request: &[u8]) -> SessionPoolStatus {
         self.shared.lock().shelves.get(request).map(Shelf::status).unwrap_or_default()
     }
 
-    /// Waits until all that are wanted of a request are ready, up to `limit`; says whether they are. Ends early if its
-    /// sessions cannot rest.
+    /// Waits up to `limit` until all wanted sessions of a request are ready. Returns whether they are. Ends early if sessions
+    /// of this request cannot rest.
     #[must_use]
     pub fn wait_full(&self, request: &[u8], limit: Duration) -> bool {
         let full = |state: &mut State| state.shelves.get(request).is_some_and(Shelf::is_full);
@@ -146,11 +145,11 @@ impl<C: Catalogue> SessionPool<C> {
         full(&mut state)
     }
 
-    /// A ready session: at once if the pool has one; the one that is being filled in, if no other caller waits for it; or
-    /// one prepared now, by this thread.
+    /// A ready session: at once if the pool has one; otherwise one that a thread of the pool is preparing, if no other caller
+    /// waits for it; otherwise one that this thread prepares now.
     ///
     /// # Errors
-    /// If a session has to be prepared, and that fails.
+    /// If this thread has to prepare a session, and that fails.
     pub fn take(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
         self.shelved(request).map_or_else(|| self.shared.client.prepare(request), Ok)
     }
@@ -167,7 +166,7 @@ impl<C: Catalogue> SessionPool<C> {
                     state = self.shared.lock();
                 }
                 Next::Wait => {
-                    // Bounded by the filling thread's own timeouts; it wakes who waits, also when it fails.
+                    // Bounded by the timeouts of the preparing thread, which wakes the waiting callers also when it fails.
                     state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 Next::Session(session) => {
@@ -182,22 +181,22 @@ impl<C: Catalogue> SessionPool<C> {
 
     /// Runs inputs in a ready session.
     ///
-    /// If that session turns out to be dead, as after a server's restart, the inputs run in another that is prepared for
-    /// them, once. This is safe: they are shared afresh, so what either server saw of the two sharings is a uniformly random
-    /// seed twice (server 0), or the inputs less two independent streams (server 1), and all that the servers opened was under
-    /// the masks of different sessions.
+    /// If that session no longer exists, for instance after a server's restart, the inputs run once more in a session that is
+    /// prepared for them. This is safe, because the inputs are shared anew. Server 0 sees two uniformly random seeds, server 1
+    /// sees the inputs minus two independent random streams, and everything that the servers opened was under the masks of
+    /// different sessions.
     ///
     /// # Errors
-    /// If a party fails otherwise, or the inputs do not fit the request's program.
+    /// If a party fails in another way, or the inputs do not fit the request's program.
     pub fn run(&self, request: &[u8], inputs: &[Tensor<f32>]) -> Result<SessionOutcome, SessionError> {
         self.run_retrying(request, inputs, &Retry::NEVER, &|_| false)
     }
 
-    /// As [`SessionPool::run`] and [`Client::run_retrying`]. Where the servers are full of ready sessions of other requests, one of
-    /// these gives way.
+    /// As [`SessionPool::run`] and [`Client::run_retrying`]. If the servers are full because of ready sessions of other
+    /// requests, one of these is given up.
     ///
     /// # Errors
-    /// As theirs.
+    /// As for these two functions.
     pub fn run_retrying(
         &self,
         request: &[u8],
@@ -205,16 +204,16 @@ impl<C: Catalogue> SessionPool<C> {
         retry: &Retry,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
     ) -> Result<SessionOutcome, SessionError> {
-        let (ready, relieve) = (|| self.shelved(request), || self.give_way(request));
+        let (ready, relieve) = (|| self.shelved(request), || self.give_up_one(request));
         run_retrying(&self.shared.client, (request, inputs), retry, go_on, &ready, &relieve)
     }
 
-    /// Drops the oldest ready session of the request, other than this one, that has most of them.
-    fn give_way(&self, request: &[u8]) {
+    /// Drops the oldest ready session of the request that has the most of them, except this one.
+    fn give_up_one(&self, request: &[u8]) {
         let mut state = self.shared.lock();
         let others = state.shelves.iter_mut().filter(|(other, _)| other.as_slice() != request);
         let most = others.max_by_key(|(_, shelf)| shelf.status().ready);
-        let session = most.and_then(|(_, shelf)| shelf.give_way(&self.shared.options));
+        let session = most.and_then(|(_, shelf)| shelf.give_up_one(&self.shared.options));
         drop(state);
         drop(session);
     }
@@ -227,8 +226,8 @@ impl<C: Catalogue> Drop for SessionPool<C> {
         let shelves = std::mem::take(&mut state.shelves);
         drop(state);
         self.shared.changed.notify_all();
-        // A thread that prepares a session is not waited for: it ends as soon as its links are cut, or the connection that
-        // it is making fails, and owns nothing that outlives it.
+        // A thread that prepares a session is not waited for. It ends as soon as its links are closed or the connection that
+        // it is making fails.
         self.shared.cancels.iter().for_each(Cancel::cancel);
         drop(shelves);
     }

@@ -5,21 +5,21 @@ use crate::session::{ReadySession, SessionError};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// What somebody who wants a session gets.
+/// What a caller that wants a session gets.
 pub(super) enum Next {
-    /// A live one.
+    /// A session that can still run.
     Session(ReadySession),
-    /// One that is dead, to be dropped before the next is asked for.
+    /// A session that can no longer run. The caller must drop it and ask again.
     Dead(ReadySession),
-    /// One is being prepared that nobody else waits for.
+    /// A session that no other caller waits for is being prepared.
     Wait,
-    /// There is none.
+    /// There is no session.
     None,
 }
 
 #[derive(Default)]
 pub(super) struct Shelf {
-    /// The oldest first: they are used before they are too old.
+    /// The oldest first, so that they are used before they are too old.
     sessions: VecDeque<ReadySession>,
     waiting: usize,
     retry: Option<Instant>,
@@ -41,11 +41,11 @@ impl Shelf {
         self.sessions.len() >= self.status.wanted
     }
 
-    /// The next for somebody; `waiting` is whether the same one was told to wait before.
+    /// The next session for a caller. `waiting` tells whether this caller was told to wait before.
     pub(super) fn next(&mut self, waiting: &mut bool) -> Next {
         let waited = std::mem::take(waiting);
         self.waiting -= usize::from(waited);
-        // Whoever comes later leaves those that others wait for.
+        // A later caller leaves the sessions that others already wait for.
         let reserved = if waited { 0 } else { self.waiting };
         let session = if self.sessions.len() > reserved { self.sessions.pop_front() } else { None };
         match session {
@@ -66,9 +66,9 @@ impl Shelf {
         }
     }
 
-    /// Gives up the oldest that nobody waits for, for another request that needs its place; none is prepared in its stead
-    /// for a while.
-    pub(super) fn give_way(&mut self, options: &SessionPoolOptions) -> Option<ReadySession> {
+    /// Gives up the oldest session that nobody waits for, because another request needs its place. It is not replaced for a
+    /// while.
+    pub(super) fn give_up_one(&mut self, options: &SessionPoolOptions) -> Option<ReadySession> {
         let session = if self.sessions.len() > self.waiting { self.sessions.pop_front() } else { None };
         if session.is_some() {
             self.status.discarded += 1;
@@ -77,7 +77,7 @@ impl Shelf {
         session
     }
 
-    /// Takes out what is dead, too old, or more than is wanted.
+    /// Removes sessions that can no longer run or are more than is wanted.
     pub(super) fn sweep(&mut self) -> Vec<ReadySession> {
         let (mut alive, mut gone): (Vec<_>, Vec<_>) = self.sessions.drain(..).partition(ReadySession::is_alive);
         gone.extend(alive.drain(self.status.wanted.min(alive.len())..));
@@ -86,7 +86,7 @@ impl Shelf {
         gone
     }
 
-    /// How many are missing now; none while a failure is waited out.
+    /// How many sessions are missing now. Zero during the pause after a failure.
     pub(super) fn missing(&self, now: Instant) -> usize {
         if self.status.refused || self.retry.is_some_and(|retry| now < retry) {
             return 0;
@@ -94,7 +94,7 @@ impl Shelf {
         self.status.wanted.saturating_sub(self.sessions.len() + self.status.filling)
     }
 
-    /// When something changes by itself: a session gets too old, or a failure has been waited out.
+    /// When something changes by itself: a session gets too old, or a pause ends.
     pub(super) fn wakes(&self, now: Instant) -> Option<Instant> {
         let oldest = self.sessions.front().map(|session| now + session.time_left());
         oldest.into_iter().chain(self.retry.filter(|retry| *retry > now)).min()
@@ -104,7 +104,7 @@ impl Shelf {
         self.status.filling += 1;
     }
 
-    /// What came of a filling. Gives back what is not kept.
+    /// Takes the result of a preparation. Returns a session that is not kept.
     pub(super) fn end(
         &mut self,
         prepared: Result<ReadySession, SessionError>,
@@ -130,7 +130,7 @@ impl Shelf {
             Err(error) => {
                 let backoff = (2 * self.backoff).clamp(options.backoff, options.backoff_limit.max(options.backoff));
                 if error.is_busy() {
-                    tracing::debug!(%error, ?backoff, "no room for a session in advance; trying again later");
+                    tracing::debug!(%error, ?backoff, "the servers have no room for another ready session; trying again later");
                 } else {
                     tracing::warn!(%error, ?backoff, "a session could not be prepared in advance; trying again later");
                 }

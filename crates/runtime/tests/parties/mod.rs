@@ -7,11 +7,11 @@ use blindroute_protocol::{
     Dealer, DealerSeeds, Form, HashKey, Inputs, Meter, Output, Party, Program, Shape, WeightMasks, WeightShares,
 };
 use blindroute_runtime::messages::{
-    ClientHello, EpochId, MaterialGrant, MaterialRequest, Message, Seed, ServerReady, SessionId, SessionReport,
+    ClientHello, EpochId, MaterialGrant, MaterialRequest, Message, ServerReady, SessionId, SessionReport, WireSeed,
 };
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, Kind, Ledger, Link, MaterialReader,
+    Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FrameKind, Ledger, Link, MaterialReader,
     MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions, SessionError, Shutdown,
 };
 use blindroute_testkit::freed_memory::{Freed, Secrets, call_this_thread, turn, watched};
@@ -189,7 +189,8 @@ pub fn servers() -> Search {
             let program = catalogue.program(REQUEST).unwrap();
             for (link, own) in links.iter_mut().zip([[0, 1], [2, 3]]) {
                 let request: MaterialRequest = link.receive_message().unwrap();
-                let seeds = own.map(|index: usize| seeds[index]).into_iter().chain([known(6)]).map(Seed::new).collect();
+                let seeds =
+                    own.map(|index: usize| seeds[index]).into_iter().chain([known(6)]).map(WireSeed::new).collect();
                 let grant = MaterialGrant { session: request.session, epoch: EpochId([7; 16]), seeds };
                 link.send_message(&grant).unwrap();
             }
@@ -213,16 +214,16 @@ pub fn servers() -> Search {
         ];
         let hello = ClientHello {
             session: SessionId::generate().unwrap(),
-            model: home.catalogue.digest(),
+            deployment: home.catalogue.digest(),
             request: REQUEST.to_vec(),
         };
         links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
         for link in &mut links {
             link.receive_message::<ServerReady>().unwrap();
         }
-        links[0].send_long(Kind::Input, 0, input_key.expose()).unwrap();
-        links[1].send_long(Kind::Input, 0, &for_one).unwrap();
-        let outputs = links.each_mut().map(|link| link.receive_long(Kind::Output, 0, expected).unwrap());
+        links[0].send_long(FrameKind::Input, 0, input_key.expose()).unwrap();
+        links[1].send_long(FrameKind::Input, 0, &for_one).unwrap();
+        let outputs = links.each_mut().map(|link| link.receive_long(FrameKind::Output, 0, expected).unwrap());
         for link in &mut links {
             link.receive_message::<SessionReport>().unwrap();
         }
@@ -255,8 +256,8 @@ pub fn dealer() -> Search {
         let session = SessionId::generate().unwrap();
         let mut links = [Role::Server0, Role::Server1].map(|role| home.call(&dealer.address, role, Role::Dealer));
         for (party, link) in (0..).zip(&mut links) {
-            let (model, request) = (home.catalogue.digest(), REQUEST.to_vec());
-            link.send_message(&MaterialRequest { session, party, model, request }).unwrap();
+            let (deployment, request) = (home.catalogue.digest(), REQUEST.to_vec());
+            link.send_message(&MaterialRequest { session, party, deployment, request }).unwrap();
         }
         for mut link in links {
             let grant: MaterialGrant = link.receive_message().unwrap();
@@ -295,8 +296,8 @@ pub fn client() -> Search {
                 let (epoch, waits_micros) = (EpochId([7; 16]), 60_000_000);
                 link.send_message(&ServerReady { session, epoch, offline_micros: 1, waits_micros, rests: true })
                     .unwrap();
-                let input = link.receive_long(Kind::Input, 0, [16, expected][index]).unwrap();
-                link.send_long(Kind::Output, 0, &output).unwrap();
+                let input = link.receive_long(FrameKind::Input, 0, [16, expected][index]).unwrap();
+                link.send_long(FrameKind::Output, 0, &output).unwrap();
                 link.send_message(&report(session)).unwrap();
                 input
             };

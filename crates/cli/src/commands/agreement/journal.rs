@@ -1,4 +1,4 @@
-//! The journal of an agreement: a line of JSON for each prompt that was routed, under one that says by what.
+//! The journal of an agreement: a first line that says what routed, and one line of JSON per prompt that was routed.
 //!
 //! It holds ids and choices, no prompt: choices on a public data set's prompts, which whoever measures knows anyway.
 
@@ -98,13 +98,13 @@ impl Journal {
 
     /// The answer to this prompt.
     pub(super) fn answer(&self, id: &str) -> anyhow::Result<&Answer> {
-        self.answers.get(id).context("a prompt was passed over; please report this")
+        self.answers.get(id).context("a prompt was skipped; please report this")
     }
 
     /// Keeps an answer.
     pub(super) fn keep(&mut self, answer: Answer) -> anyhow::Result<()> {
         if let Some(file) = &mut self.file {
-            // In one write: a run that is cut leaves whole lines, but for the last at worst.
+            // In one write: after an interruption all lines are whole, except perhaps the last.
             let line = format!("{}\n", serde_json::to_string(&answer)?);
             file.write_all(line.as_bytes()).context("cannot write the journal")?;
         }
@@ -113,7 +113,7 @@ impl Journal {
     }
 }
 
-/// The answers of a journal; none if it is empty. A last line that was cut is taken off the file.
+/// The answers of a journal; none if it is empty. A last line that is not whole is removed from the file.
 fn read(file: &File, subject: &Subject) -> anyhow::Result<Option<HashMap<String, Answer>>> {
     let mut reader = BufReader::new(file);
     let mut answers = None;
@@ -126,7 +126,7 @@ fn read(file: &File, subject: &Subject) -> anyhow::Result<Option<HashMap<String,
             return Ok(answers);
         }
         if !line.ends_with('\n') {
-            file.set_len(whole).context("its last line, which was cut, cannot be taken off")?;
+            file.set_len(whole).context("its last line, which is not whole, cannot be removed")?;
             return Ok(answers);
         }
         whole += bytes as u64;
@@ -134,7 +134,7 @@ fn read(file: &File, subject: &Subject) -> anyhow::Result<Option<HashMap<String,
         match &mut answers {
             None => {
                 let found: Subject =
-                    serde_json::from_str(&line).map_err(|_| anyhow::anyhow!("it is no journal; {hint}"))?;
+                    serde_json::from_str(&line).map_err(|_| anyhow::anyhow!("it is not a journal; {hint}"))?;
                 if found != *subject {
                     bail!("it is of another bundle, other prompts or other routers; {hint}");
                 }
@@ -143,7 +143,7 @@ fn read(file: &File, subject: &Subject) -> anyhow::Result<Option<HashMap<String,
             Some(answers) => {
                 let answer = serde_json::from_str::<Answer>(&line).ok();
                 let answer = answer.filter(|answer| subject.fits(answer));
-                let answer = answer.with_context(|| format!("line {number} is no answer; {hint}"))?;
+                let answer = answer.with_context(|| format!("line {number} is not an answer; {hint}"))?;
                 answers.insert(answer.id.clone(), answer);
             }
         }
@@ -196,10 +196,10 @@ mod tests {
         {
             assert!(text.contains(from));
             std::fs::write(&path, text.replace(from, to)).unwrap();
-            assert!(format!("{:#}", open(&subject).unwrap_err()).contains("line 2 is no answer"));
+            assert!(format!("{:#}", open(&subject).unwrap_err()).contains("line 2 is not an answer"));
         }
         std::fs::write(&path, "a diary\n").unwrap();
-        assert!(format!("{:#}", open(&subject).unwrap_err()).contains("it is no journal"));
+        assert!(format!("{:#}", open(&subject).unwrap_err()).contains("it is not a journal"));
     }
 
     #[test]

@@ -3,16 +3,14 @@
 mod journal;
 mod report;
 
-use super::bench::cosine;
-use super::bundle_import::{check_out, print};
 use super::eval::{check_names, check_pool, parse_split};
-use super::route::clean_up_on_signals;
 use super::train::load;
-use crate::{bundles, terminal};
 use anyhow::{Context, bail};
-use blindroute_lab::ClearEmbedder;
+use blindroute_bench::cosine;
+use blindroute_console::files::{check_out, print};
+use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::data::{Dataset, Split};
-use blindroute_lab::embedder::embed_all;
+use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::lambdas;
 use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
@@ -28,8 +26,8 @@ use std::path::PathBuf;
 /// Route a data set's prompts by a dealer and two servers of its own, and compare with the clear interpreter.
 ///
 /// Each prompt is routed in full by each router at its default weight of cost; for the areas under the curves, its embedding is
-/// made under MPC too, and the head chooses from it under MPC with every weight of cost of the curve up to 15, the
-/// most that a router takes.
+/// made under MPC too, and the router's rule chooses from it under MPC with every weight of cost of the curve up to 15, the
+/// largest that a router takes.
 #[derive(Args, Debug)]
 pub(crate) struct AgreementArgs {
     /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv.
@@ -44,10 +42,10 @@ pub(crate) struct AgreementArgs {
     /// A router to look at; may be given several times [default: all].
     #[arg(long, value_name = "NAME")]
     router: Vec<String>,
-    /// Only every N-th prompt.
+    /// Use only every N-th prompt.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     every: u32,
-    /// Keep each prompt's choices in this file, by id, and go on from it.
+    /// Keep each prompt's choices in this file, by id, and continue from it.
     #[arg(long, value_name = "FILE")]
     journal: Option<PathBuf>,
     /// Print one JSON object.
@@ -120,7 +118,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
     let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
 
-    clean_up_on_signals()?;
+    signals::clean_up()?;
     let executable = std::env::current_exe().context("this program's own path")?;
     // It compares embeddings too, of a bundle that is here in the clear.
     let children = ChildOptions::new(executable).dangerously_serve_measurements();

@@ -3,8 +3,8 @@
 use super::Work;
 use super::journal::Journal;
 use blindroute_lab::data::Split;
+use blindroute_lab::evaluation::rule;
 use blindroute_lab::evaluation::{Choices, Outcomes, Point, Run, audc, points, run_of_utilities};
-use blindroute_lab::rule;
 use blindroute_routing::bundle::{Matrix, Router};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -27,7 +27,7 @@ struct Cosines {
     least: f64,
 }
 
-/// Of one router.
+/// The comparison of one router.
 #[derive(Debug, Serialize)]
 struct RouterAgreement {
     router: String,
@@ -48,7 +48,7 @@ struct RouterAgreement {
 /// A lead that is close, see [`rule::lead`].
 const CLOSE: f32 = 0.001;
 
-/// One side's worth.
+/// Cost and quality of one side.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Side {
     /// With the router's own weight of cost.

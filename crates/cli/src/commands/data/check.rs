@@ -1,17 +1,17 @@
-//! `blindroute data check`: what to know of a data set.
+//! `blindroute data check`: a report on a data set.
 
 use std::{fmt::Write as _, path::PathBuf};
 
 use blindroute_lab::data::{Check, Missing, ModelCheck, PerSplit, Repeated, check};
 
-use super::super::bundle_import::print;
-use crate::terminal::plain_line;
+use blindroute_console::files::print;
+use blindroute_console::terminal::plain_line;
 
 /// How many sources, and how many repeated prompts, the table lists; JSON has more.
 const LISTED: usize = 20;
 const GROUPS: usize = 3;
 
-/// Say what to know of a data set.
+/// Report on a data set.
 #[derive(clap::Args, Debug)]
 pub(crate) struct CheckArgs {
     /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv
@@ -81,7 +81,7 @@ fn models(text: &mut String, models: &[ModelCheck]) {
         "" => "no unit given",
         unit => unit,
     };
-    let _ = writeln!(text, "\nscores and wins on train; a win is to be the cheapest of the best; costs: {unit}");
+    let _ = writeln!(text, "\nscores and wins on train; a win means the cheapest of the best; costs: {unit}");
     let _ = writeln!(text, "{:width$}  {:>10}  {:>6}  {:>6}  {:>7}", "model", "cost", "score", "wins", "missing");
     for model in models {
         let score = model.mean_score.map_or("-".to_owned(), |score| format!("{score:.4}"));

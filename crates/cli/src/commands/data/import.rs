@@ -2,17 +2,12 @@
 
 use std::path::PathBuf;
 
-use blindroute_lab::data::{
-    DataError,
-    import::{
-        Imported, Job, embedllm,
-        mixinstruct::{self, Scale},
-        routerbench,
-    },
-};
+use blindroute_lab::data::DataError;
+use blindroute_lab::data::import::mixinstruct::{self, Scale};
+use blindroute_lab::data::import::{Imported, Job, embedllm, routerbench};
 use clap::builder::{PossibleValuesParser, TypedValueParser as _};
 
-use super::super::bundle_import::print;
+use blindroute_console::files::print;
 
 /// Read a public set as its authors publish it, and write it as a data set.
 #[derive(clap::Subcommand, Debug)]
@@ -33,12 +28,12 @@ pub(crate) enum ImportCommand {
         /// Which of the set's metrics is the score
         #[arg(long, default_value = "bartscore")]
         metric: String,
-        /// How it becomes a number from 0 to 1: from the least on train to the largest, or as the likelihood of which it
-        /// is the logarithm
+        /// How it becomes a number from 0 to 1: min-max scales from the least to the largest on train, exp takes it as the
+        /// logarithm of a likelihood
         #[arg(long, default_value_t, value_parser = scales())]
         scale: Scale,
     },
-    /// RouterBench: a CSV file made of its pickle
+    /// RouterBench: a CSV file made from its pickle
     ///
     /// Make the CSV file with
     /// python -c "import pandas as p; d = p.read_pickle('routerbench_0shot.pkl');
@@ -46,7 +41,7 @@ pub(crate) enum ImportCommand {
     Routerbench {
         #[command(flatten)]
         common: CommonArgs,
-        /// What the splits are drawn from: 70 % train, 10 % valid, 20 % test, by the hash of each prompt's text
+        /// The seed of the splits: 70 % train, 10 % valid, 20 % test, by the hash of each prompt's text
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
@@ -57,7 +52,7 @@ pub(crate) struct CommonArgs {
     /// The published files
     #[arg(long, value_name = "PATH")]
     from: PathBuf,
-    /// The folder to write: a new one, or an empty one
+    /// The folder to write: a new or an empty one
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Print what was written as one JSON object
@@ -70,7 +65,7 @@ pub(crate) struct PartialArgs {
     /// What the models cost: a CSV file with model_name, cost and cost_unit [default: the sizes in the models' names]
     #[arg(long, value_name = "FILE")]
     prices: Option<PathBuf>,
-    /// Leave prompts out that lack some model's score, instead of refusing the set
+    /// Leave out prompts that lack a model's score, instead of refusing the data set
     #[arg(long)]
     drop_incomplete: bool,
 }
@@ -93,9 +88,8 @@ pub(crate) fn run(command: ImportCommand) -> anyhow::Result<()> {
 }
 
 fn report(common: &CommonArgs, import: impl FnOnce() -> Result<Imported, DataError>) -> anyhow::Result<()> {
-    let spinner = crate::terminal::spinner();
+    let spinner = blindroute_console::terminal::spinner();
     spinner.set_message(format!("reading {}", common.from.display()));
-    spinner.enable_steady_tick(std::time::Duration::from_millis(200));
     let imported = import();
     spinner.finish_and_clear();
     let imported = imported?;
@@ -127,7 +121,7 @@ fn describe(imported: &Imported) -> String {
         text.push_str(&format!("\n{averaged} scores are the mean of several values for one prompt and model"));
     }
     if *dropped > 0 {
-        text.push_str(&format!("\n{dropped} prompts lacked some model's score and are left out"));
+        text.push_str(&format!("\n{dropped} prompts lack a model's score and are left out"));
     }
     text.push_str(&format!("\nnext: blindroute data check --data {}", out.display()));
     text

@@ -9,7 +9,7 @@ pub(crate) enum DataCommand {
     /// Read a public set as its authors publish it, and write it as a data set
     #[command(subcommand)]
     Import(import::ImportCommand),
-    /// Say what to know of a data set: gaps, repeated prompts, models that no router will need
+    /// Report on a data set: gaps, repeated prompts, models that no router needs
     Check(check::CheckArgs),
 }
 

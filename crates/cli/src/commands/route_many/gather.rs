@@ -1,4 +1,4 @@
-//! Lines to batches: those that are there together and ask the same task of the servers share a session.
+//! Puts lines into batches: lines that wait together and ask the same task of the servers share a session.
 
 use super::Form;
 use super::journal::Journal;
@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a batch waits for more lines, where they come from another program or a person: those that were written
-/// together are there by then, and against a route it is little.
+/// How long a batch waits for more lines that come from another program or a person. Lines that were written together have
+/// arrived by then, and a route takes much longer.
 pub(super) const PATIENCE: Duration = Duration::from_millis(20);
-/// Lines looked at for a batch, as a multiple of its size: there are four buckets, so that of so many lines enough are
-/// of one.
+/// How many lines are looked at for a batch, as a multiple of its size. There are four buckets, so among that many lines enough
+/// have the same.
 const LOOK_AHEAD: usize = 4;
 
 /// A line as a prompt, or what is wrong with it. Not printable: it holds a prompt.
@@ -35,7 +35,7 @@ pub(super) struct Prompt {
     pub(super) known: Option<Box<RouteReport>>,
 }
 
-/// What shares a session: prompts of one task; or alone, one bad line or one that an earlier run answered.
+/// Prompts of one task, which share a session; or one line alone that is bad or was answered by an earlier run.
 pub(super) struct Batch {
     pub(super) prompts: Vec<Prompt>,
     /// The batch's size if it is full.
@@ -61,7 +61,7 @@ pub(super) struct Gatherer<'a, F> {
 }
 
 impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
-    /// The next batch, waiting for it; none after the last. It is that of the oldest line, so that none waits for ever
+    /// The next batch, waiting for it; none after the last. It is that of the oldest line, so that no line waits for ever
     /// because others fill their batches.
     pub(super) fn next(&self) -> Option<Batch> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);

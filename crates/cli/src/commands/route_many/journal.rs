@@ -1,9 +1,9 @@
-//! The journal of many prompts: each answer as soon as it is there, so that a run that was cut goes on where it was.
+//! The journal of many prompts: it keeps each answer at once, so that an interrupted run continues where it stopped.
 //!
-//! A line of JSON for each answered line of the input, under one with a random salt. An answer is found again by a digest of
-//! the salt, the line's number, the prompt, and all else that decides the answer: bundle, placement, router and weight of
-//! cost. The prompt itself is not kept. Whoever has the file can test guesses of a prompt against the digests, as against the
-//! answers beside them: the file is its owner's alone.
+//! The first line holds a random salt; each further line is JSON, one per answered line of the input. An answer is found again by
+//! a digest of the salt, the line's number, the prompt, and everything else that decides the answer: bundle, placement, router
+//! and weight of cost. The prompt itself is not kept. Whoever has the file can test guesses of a prompt against the digests, as
+//! against the answers beside them, so only its owner can read it.
 
 use anyhow::{Context, bail};
 use blindroute_placement::{Placement, RouteReport, UnknownText};
@@ -63,7 +63,7 @@ impl Journal {
             .open(path)
             .with_context(|| format!("cannot write the journal {shown}; name a file that can be written"))?;
         if file.try_lock().is_err() {
-            bail!("the journal {shown} is in use by another run; wait for its end, or name another file");
+            bail!("the journal {shown} is in use by another run; wait until it ends, or name another file");
         }
         let (salt, answers) = match read(&file).with_context(|| format!("the journal {shown}"))? {
             Some(found) => found,
@@ -102,7 +102,7 @@ impl Journal {
     pub(super) fn keep(&self, number: usize, prompt: &str, report: &RouteReport) -> anyhow::Result<()> {
         let entry = Entry { line: number, asked: self.asked(number, prompt), answer: report };
         let line = serde_json::to_string(&entry)?;
-        // In one write: a run that is cut leaves whole lines, but for the last at worst.
+        // In one write: after an interruption all lines are whole, except perhaps the last.
         let written =
             self.file.lock().unwrap_or_else(PoisonError::into_inner).write_all(format!("{line}\n").as_bytes());
         written
@@ -117,7 +117,7 @@ impl Journal {
     }
 }
 
-/// A part, so that no two lists of parts hash alike.
+/// Adds a part with its length, so that different lists of parts have different hashes.
 fn add(hash: &mut Sha256, part: &[u8]) {
     hash.update((part.len() as u64).to_le_bytes());
     hash.update(part);
@@ -127,7 +127,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Salt and answers of a journal; none if it is empty. A last line that was cut is taken off the file.
+/// Salt and answers of a journal; none if it is empty. A last line that is not whole is removed from the file.
 fn read(file: &File) -> anyhow::Result<Option<(String, HashMap<String, RouteReport>)>> {
     let mut reader = BufReader::new(file);
     let mut found: Option<(String, HashMap<String, RouteReport>)> = None;
@@ -142,9 +142,9 @@ fn read(file: &File) -> anyhow::Result<Option<(String, HashMap<String, RouteRepo
         let hint = "name another file with --journal, or remove this one";
         if line.last() != Some(&b'\n') {
             if found.is_none() && !b"{\"journal\":".starts_with(&line) && !line.starts_with(b"{\"journal\":") {
-                bail!("it is no journal of `blindroute route`; {hint}");
+                bail!("it is not a journal of `blindroute route`; {hint}");
             }
-            file.set_len(whole).context("its last line, which was cut, cannot be taken off")?;
+            file.set_len(whole).context("its last line, which is not whole, cannot be removed")?;
             return Ok(found);
         }
         whole += bytes as u64;
@@ -152,13 +152,13 @@ fn read(file: &File) -> anyhow::Result<Option<(String, HashMap<String, RouteRepo
             None => {
                 let heading: Option<Heading> = serde_json::from_slice(&line).ok();
                 let heading = heading.filter(|heading| heading.journal == FORM);
-                let heading = heading.with_context(|| format!("it is no journal of `blindroute route`; {hint}"))?;
+                let heading = heading.with_context(|| format!("it is not a journal of `blindroute route`; {hint}"))?;
                 found = Some((heading.salt, HashMap::new()));
             }
             Some((_, answers)) => {
                 let entry: Option<Entry<serde_json::Value>> = serde_json::from_slice(&line).ok();
-                let entry = entry.with_context(|| format!("its line {number} is no answer; {hint}"))?;
-                // An answer of a version with other fields is none: its line is routed again.
+                let entry = entry.with_context(|| format!("its line {number} is not an answer; {hint}"))?;
+                // An answer from a version with other fields does not count: its line is routed again.
                 if let Some(report) = RouteReport::from_json(entry.answer) {
                     answers.insert(entry.asked, report);
                 }
@@ -249,6 +249,6 @@ mod tests {
         }
         std::fs::write(&path, text.replace("\"asked\"", "\"axed\"")).unwrap();
         let error = Journal::open(&path, &terms()).err().unwrap();
-        assert!(format!("{error:#}").contains("its line 2 is no answer"), "{error:#}");
+        assert!(format!("{error:#}").contains("its line 2 is not an answer"), "{error:#}");
     }
 }

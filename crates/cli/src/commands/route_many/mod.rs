@@ -8,8 +8,8 @@ mod queue;
 mod shape;
 mod stop;
 
-use crate::terminal;
 use anyhow::Context;
+use blindroute_console::terminal;
 use blindroute_placement::{PlacementError, PrivateRouter, RouteOptions, RouteReport};
 use blindroute_routing::program::Task;
 use gather::{Batch, Gatherer, PATIENCE, Prompt};
@@ -40,12 +40,12 @@ impl Form {
     pub(crate) const fn hint(self) -> &'static str {
         match self {
             Self::Object => "give a file of {\"id\", \"prompt\"} lines, or - for standard input",
-            Self::Prompt => "give a file with a prompt a line, or - for standard input",
+            Self::Prompt => "give a file with one prompt per line, or - for standard input",
         }
     }
 }
 
-/// How to route them.
+/// How to route many prompts.
 pub(crate) struct Many<'a> {
     /// The input; `-` is standard input.
     pub(crate) path: &'a Path,
@@ -57,7 +57,7 @@ pub(crate) struct Many<'a> {
     /// The most prompts of a session.
     pub(crate) batch: usize,
     /// Sessions to keep ready of each task that comes up, for full batches.
-    pub(crate) pool: usize,
+    pub(crate) session_pool: usize,
     /// Where answers are kept for a later run.
     pub(crate) journal: Option<&'a Path>,
 }
@@ -90,11 +90,11 @@ struct Answered {
     number: usize,
     text: String,
     failed: bool,
-    /// Whether it failed for what fails every other line too.
+    /// Whether it failed by an error that every other line meets too.
     left: bool,
 }
 
-/// What of the output there is.
+/// What was printed.
 #[derive(Debug, PartialEq, Eq)]
 struct Printed {
     failed: usize,
@@ -152,7 +152,7 @@ fn open(path: &Path, form: Form) -> anyhow::Result<Box<dyn BufRead + Send>> {
 }
 
 impl Many<'_> {
-    /// Routes every line; a bad line is reported in its place and the others go on. What would fail them all ends the batch.
+    /// Routes every line. A bad line is reported in its place and the others go on; an error that every line would meet ends the run.
     pub(crate) fn route(
         &self,
         router: &PrivateRouter,
@@ -162,7 +162,7 @@ impl Many<'_> {
         let journal = self.journal.map(|path| Journal::open(path, &terms(router, options)?)).transpose()?;
         let queue = Arc::new(Queue::new(self.concurrency.max(self.batch)));
         let (reader, lines, form) = (open(self.path, self.form)?, Arc::clone(&queue), self.form);
-        // On a thread of its own, which nobody waits for: a read of a terminal ends when its writer likes.
+        // On a thread of its own, which nobody waits for: a read from a terminal ends only when its user writes.
         let read = move || lines.fill(reader, form);
         std::thread::Builder::new().name("lines".into()).spawn(read).context("a thread could not be started")?;
         let gatherer = Gatherer {
@@ -187,7 +187,7 @@ impl Many<'_> {
                         }
                         let kept = self.keep_ready(router, known, &batch);
                         if gatherer.is_drained() {
-                            // Nobody comes after those that are under way.
+                            // No further batch follows those that are under way.
                             router.pause_filling(true);
                         }
                         for answered in self.answer((router, options), batch, kept, journal, stop) {
@@ -202,7 +202,7 @@ impl Many<'_> {
             let printed = print(answers.iter(), |place| {
                 let left = gatherer.left_before(place);
                 let fault =
-                    Fault { text: "it was not routed; the error of another line says why".into(), stops_all: true };
+                    Fault { text: "it was not routed: the error of another line says why".into(), stops_all: true };
                 left.iter().map(|prompt| self.answered(prompt, &Err(fault.clone()))).collect()
             });
             // Nobody reads the rest: no further line is begun.
@@ -226,7 +226,7 @@ impl Many<'_> {
 
     /// What a prompt asks of the servers, where somebody wants to know before it is routed.
     fn task(&self, router: &PrivateRouter, options: &RouteOptions, prompt: &str) -> Result<Option<Task>, String> {
-        if self.batch == 1 && self.pool == 0 {
+        if self.batch == 1 && self.session_pool == 0 {
             return Ok(None);
         }
         let task = router.task(prompt, options);
@@ -286,7 +286,7 @@ impl Many<'_> {
                 serde_json::to_string(&answer).unwrap_or_default()
             }
             Ok(report) => {
-                // A name alone cannot say that it was chosen by a part of the prompt.
+                // The name alone does not say that only a part of the prompt was read.
                 for note in report.cut_from.iter().chain(&report.unknown_note) {
                     tracing::warn!("line {number}: {note}");
                 }
@@ -302,13 +302,13 @@ impl Many<'_> {
         Answered { place: *place, number: *number, text, failed: routed.is_err(), left }
     }
 
-    /// Has sessions for full batches of this one's task kept ready from now on. A batch that is not full is not kept
-    /// for: the last ones are of any size.
+    /// From now on keeps sessions ready for full batches of this batch's task. There are none for batches that are not full: the
+    /// last ones have any size.
     fn keep_ready(&self, router: &PrivateRouter, known: &Mutex<Vec<Task>>, batch: &Batch) -> Result<(), Fault> {
         let Some((batch, task)) = batch.full.zip(batch.prompts.first().and_then(|prompt| prompt.task)) else {
             return Ok(());
         };
-        if self.pool == 0 {
+        if self.session_pool == 0 {
             return Ok(());
         }
         let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -317,7 +317,7 @@ impl Many<'_> {
         }
         known.push(task);
         let request = router.request(task, batch);
-        request.and_then(|request| router.keep_ready(request, self.pool)).map_err(|error| Fault::from(&error))
+        request.and_then(|request| router.keep_ready(request, self.session_pool)).map_err(|error| Fault::from(&error))
     }
 }
 

@@ -81,7 +81,7 @@ impl Object {
             Err(error) => {
                 let column = error.column();
                 return Self::wrong(format!(
-                    "line {number} is no {{\"id\", \"prompt\"}} object (column {column}); see `blindroute route --help`"
+                    "line {number} is not an {{\"id\", \"prompt\"}} object (column {column}); see `blindroute route --help`"
                 ));
             }
         };
@@ -106,11 +106,11 @@ impl Object {
 }
 
 /// What a line is that begins with a bracket.
-pub(super) const LIST: &str = "is a list; give one object a line (jq -c '.[]' FILE makes such lines)";
+pub(super) const LIST: &str = "is a list; give one object per line (jq -c '.[]' FILE makes such lines)";
 const NO_PROMPT: &str = "it has no prompt; add \"prompt\" (a text) or \"messages\" (a conversation)";
-const NO_USER: &str = "its messages have no turn of the role user with a text; add one, or give \"prompt\"";
+const NO_USER: &str = "its messages have no turn of role user with a text; add one, or give \"prompt\"";
 const NO_TEXT: &str = "its prompt is neither a text nor a list of messages or parts; give it as a text";
-const SEVERAL: &str = "its prompt is a list of several texts; give each a line of its own";
+const SEVERAL: &str = "its prompt is a list of several texts; give one text per line";
 
 impl Found {
     fn prompt(&mut self, fields: &Fields<'_>, outermost: bool) -> Result<String, String> {
@@ -123,7 +123,7 @@ impl Found {
         match (fields.body, fields.input) {
             (Some(body), _) if outermost => {
                 let fields: Fields<'_> =
-                    object(body.get()).ok_or("its body is no object; give a line as OpenAI's batches have it")?;
+                    object(body.get()).ok_or("its body is not an object; give a line as in OpenAI's batch files")?;
                 self.prompt(&fields, false)
             }
             (_, Some(input)) if !outermost => self.text_or_messages(input),
@@ -152,7 +152,7 @@ impl Found {
         let list: Result<Vec<&RawValue>, _> = serde_json::from_str(raw.get());
         let messages: Option<Vec<Message<'_>>> =
             list.ok().and_then(|list| list.into_iter().map(|message| object(message.get())).collect());
-        let messages = messages.ok_or("its messages are no list of objects with role and content; correct them")?;
+        let messages = messages.ok_or("its messages are not a list of objects with role and content; correct them")?;
         let last = messages.iter().rev().find(|message| message.role.as_deref() == Some("user"));
         let content = last.and_then(|message| message.content).ok_or(NO_USER)?;
         self.content(content)
@@ -195,7 +195,7 @@ impl Found {
             notes.push(format!("{} escapes of lone surrogates (as \\ud800) were read as U+FFFD", self.replaced));
         }
         if self.left_out > 0 {
-            notes.push(format!("{} parts that are no text were left out", self.left_out));
+            notes.push(format!("{} parts that are not text were left out", self.left_out));
         }
         (!notes.is_empty()).then(|| notes.join("; "))
     }
@@ -306,7 +306,7 @@ mod tests {
             for id in ["id", "custom_id"] {
                 let (found, prompt, note) = read(&format!("{{\"{id}\": 7, {fields}}}"));
                 assert_eq!((found.as_deref(), prompt.as_deref()), (Some("7"), Ok(expected)), "{fields}");
-                let left_out = note.is_some_and(|note| note == "1 parts that are no text were left out");
+                let left_out = note.is_some_and(|note| note == "1 parts that are not text were left out");
                 assert_eq!(left_out, fields.contains("image_url"));
             }
         }
@@ -331,7 +331,7 @@ mod tests {
     fn what_has_no_prompt_says_what_to_do_and_keeps_its_id() {
         for (line, id, says) in [
             ("canary", None, "line 3 is no {\"id\", \"prompt\"} object (column 1)"),
-            (r#"[{"id": 1, "prompt": "canary"}]"#, None, "line 3 is a list; give one object a line (jq -c"),
+            (r#"[{"id": 1, "prompt": "canary"}]"#, None, "line 3 is a list; give one object per line (jq -c"),
             (r#"{"prompt": "canary"}"#, None, "line 3: it has no id (or custom_id)"),
             (r#"{"id": 1}"#, Some("1"), "line 3: it has no prompt; add \"prompt\""),
             (r#"{"id": 1, "prompt": null}"#, Some("1"), "it has no prompt"),

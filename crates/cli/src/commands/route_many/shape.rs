@@ -41,7 +41,7 @@ pub(super) fn look(line: &[u8], form: Form) -> Result<Option<String>, String> {
     }
 }
 
-const TABLE: &str = "a table's rows are no prompts; write each as {\"id\", \"prompt\"} and use --input";
+const TABLE: &str = "rows of a table are not prompts; write each as {\"id\", \"prompt\"} and use --input";
 
 /// Whether a line is a table's header: surely, if a column is the id and another the prompt; perhaps, if one is a prompt.
 fn header(line: &str) -> Option<bool> {
@@ -68,8 +68,8 @@ mod tests {
         for (line, says) in [
             (r#"{"id": 1, "prompt": "x"}"#, "this looks like JSON Lines; use --input"),
             (r#"{"custom_id": "a", "body": {"messages": []}}"#, "JSON Lines; use --input"),
-            ("[", "is a list; give one object a line"),
-            (r#"[{"id": 1, "prompt": "x"}]"#, "is a list; give one object a line"),
+            ("[", "is a list; give one object per line"),
+            (r#"[{"id": 1, "prompt": "x"}]"#, "is a list; give one object per line"),
             ("id,prompt", "the header of a table"),
             ("\"sample_id\";\"prompt\";\"eval_name\"", "the header of a table"),
         ] {

@@ -4,7 +4,7 @@ use super::journal::Journal;
 use super::queue::Queue;
 use std::sync::{Mutex, PoisonError};
 
-/// The first reason to begin no further line, if there was one.
+/// The first reason to begin no further line, if there is one.
 pub(super) struct Stop<'a> {
     queue: &'a Queue,
     why: Mutex<Option<String>>,
@@ -15,7 +15,7 @@ impl<'a> Stop<'a> {
         Self { queue, why: Mutex::default() }
     }
 
-    /// No further line is begun. Those that are under way come to their ends.
+    /// No further line is begun. Lines that are under way are finished.
     pub(super) fn stop(&self, why: &str) {
         self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| why.to_owned());
         self.queue.stop();
@@ -31,14 +31,14 @@ pub(super) fn explained(why: &str, left: Option<usize>, journal: Option<&Journal
     let from = left.map_or_else(|| "some lines".to_owned(), |line| format!("line {line} and those after it"));
     let go_on = match (journal, left) {
         (Some(journal), _) => format!(
-            "the same command goes on from there, with the answers so far from {}: its output is then whole",
+            "the same command continues from there and takes the answers so far from {}, so that its output is complete",
             journal.path().display()
         ),
         (None, Some(line)) => format!(
             "go on with the input from line {line}; with --journal FILE the same command could be given again and would go \
              on by itself"
         ),
-        (None, None) => "give the command again with --journal FILE, which keeps answers".to_owned(),
+        (None, None) => "give the command again with --journal FILE, which keeps the answers".to_owned(),
     };
-    anyhow::anyhow!("{from} were not routed: {why}; when that is mended, {go_on}")
+    anyhow::anyhow!("{from} were not routed: {why}; when that is repaired, {go_on}")
 }

@@ -1,6 +1,5 @@
-use std::fs;
-
 use super::*;
+use std::fs;
 
 const MODELS: &str = r#"[{"name": "small", "cost": 1, "cost_unit": "USD"}, {"name": "middle", "cost": 2, "cost_unit": "USD"},
     {"name": "big", "cost": 3, "cost_unit": "USD"}]"#;
@@ -37,7 +36,9 @@ fn a_sound_set_has_no_warning() {
     assert_eq!((check.query_costs, check.undecided.prompts), (None, 0));
     // Big is as good as middle on average and dearer, yet wins where middle does not: two facts, not one.
     assert_eq!(check.warnings.len(), 2, "{:?}", check.warnings);
-    assert!(check.warnings[1].contains("1 of 3 models are never the cheapest of the best on train: middle"));
+    assert!(
+        check.warnings[1].contains("1 of 3 models are never the cheapest of the best-scoring models on train: middle")
+    );
 }
 
 #[test]
@@ -56,14 +57,17 @@ fn gaps_are_counted_and_not_taken_for_scores() {
     for (from, to, says) in [
         ("0.5", "NaN", "line 2: the score of \"big\" is NaN"),
         ("0.5", "-1", "is -1"),
-        ("0.5", "What?", "the score of \"big\" is not a number, it must be a number from 0 to 1"),
+        ("0.5", "What?", "the score of \"big\" is not a number, expected a number from 0 to 1"),
         ("big", "tiny", "the column \"tiny\" is no model"),
     ] {
         let error = run(MODELS, PROMPTS, &outcomes.replacen(from, to, 1), None).unwrap_err().to_string();
         assert!(error.contains(says) && !error.contains("What?"), "{error}");
     }
     let error = run(MODELS, PROMPTS, outcomes, Some(&costs.replacen("0.1", "-0.1", 1))).unwrap_err().to_string();
-    assert!(error.contains("costs.csv, line 2: the cost of \"small\" is -0.1, it must be a number from 0"), "{error}");
+    assert!(
+        error.contains("costs.csv, line 2: the cost of \"small\" is -0.1, expected a number of at least 0"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -77,7 +81,7 @@ fn what_training_would_refuse_is_a_warning() {
         "there is one model",
         "1 prompts have no text",
         "1 of 1 models score the same on every train prompt: only",
-        "1 of 1 models are the cheapest of the best on every train prompt: nothing is left to choose: only",
+        "1 of 1 models are the cheapest of the best-scoring models on every train prompt, so there is nothing to choose: only",
     ];
     assert_eq!(check.warnings.len(), expected.len(), "{:?}", check.warnings);
     for (warning, expected) in check.warnings.iter().zip(expected) {

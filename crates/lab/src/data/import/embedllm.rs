@@ -1,26 +1,24 @@
 //! EmbedLLM (Zhuang, Wu, Wen, Li, Jiao, Ramchandran, ICLR 2025): 112 models, 36,054 questions, right or wrong.
 //!
-//! Published as `train.csv` (2.7 GB), `val.csv` and `test.csv` of the data set `RZ412/EmbedLLM`, one row for each
-//! question and model. Read here: `prompt_id`, `model_name`, `category`, `label` (0 or 1) and `prompt`; left alone:
-//! `model_id`, `category_id` and whatever else, as the authors' `model_order.csv` and `question_order.csv`.
+//! Published as `train.csv` (2.7 GB), `val.csv` and `test.csv` of the data set `RZ412/EmbedLLM`, with one row per question and
+//! model. This module reads `prompt_id`, `model_name`, `category`, `label` (0 or 1) and `prompt`. It ignores other columns and
+//! the authors' files `model_order.csv` and `question_order.csv`.
 //!
-//! Known from the authors' repository (`richardzhuang0412/EmbedLLM`, `algorithm/mf.py`), the listing of the data set,
-//! and those who read it: `rezashkv/cscr` (the code of CSCR's paper, `src/router/embedllm.py`), and a public script that
-//! counts 3,814,272, 383,488 and 388,528 rows. These are more than questions times models: a question stands under
-//! several task variants, at times with another label, and gets the mean of its labels. (CSCR takes the last.) Not
-//! seen by us: the files themselves.
+//! Sources: the authors' repository (`richardzhuang0412/EmbedLLM`, `algorithm/mf.py`), the file list of the data set, and code
+//! that reads it: `rezashkv/cscr` (the code of CSCR's paper, `src/router/embedllm.py`) and a public script that counts
+//! 3,814,272, 383,488 and 388,528 rows. These are more than questions times models: a question can be in several task variants,
+//! sometimes with different labels. Its score is the mean of its labels (CSCR takes the last one). We have not seen the files
+//! themselves.
 //!
-//! The authors' splits stand. An id is the split and the question's: a question may be in two splits. There are no
-//! prices; papers take the number of parameters.
+//! The authors' splits are kept. An id consists of the split and the question's id, because a question may be in two splits. There
+//! are no prices; papers use the number of parameters.
 
+use super::gather::Gathered;
+use super::write::check_out;
+use super::{Imported, Job, MAX_PUBLISHED_BYTES};
+use crate::data::table::{Table, describe};
+use crate::data::{DataError, Prompt, Split};
 use std::collections::HashMap;
-
-use crate::data::{
-    DataError, Prompt, Split,
-    table::{Table, describe},
-};
-
-use super::{Imported, Job, MAX_PUBLISHED_BYTES, gather::Gathered, write::check_out};
 
 const HINT: &str = "EmbedLLM is a folder with train.csv, val.csv and test.csv";
 const NEEDS: &str = "it needs prompt_id, model_name, category, label and prompt";
@@ -47,12 +45,14 @@ pub fn import(job: &Job) -> Result<Imported, DataError> {
             let field = row.field(label);
             let value = field.trim().parse::<f64>().ok().filter(|value| (0.0..=1.0).contains(value));
             let value = value.ok_or_else(|| {
-                wrong(format!("the label {}, it must be 0 or 1; correct the row or remove it", describe(field)))
+                wrong(format!("the label {}, expected 0 or 1; correct the row or remove it", describe(field)))
             })?;
             let place = match places.get(id) {
                 Some(place) if gathered.text(*place) == text => *place,
                 Some(_) => {
-                    return Err(wrong(format!("the prompt_id {id:?} had another prompt before; give each its own id")));
+                    return Err(wrong(format!(
+                        "the prompt_id {id:?} already has another prompt; give each prompt its own id"
+                    )));
                 }
                 None => {
                     let prompt = Prompt {

@@ -1,24 +1,21 @@
-//! Scores that come one by one, in any order.
+//! Collecting scores that come one by one, in any order.
 
-use std::{collections::HashMap, path::Path};
-
+use super::prices::price;
+use super::write::{Native, counts};
+use super::{Imported, Job};
+use crate::data::format::MAX_MODELS;
+use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
+use std::collections::HashMap;
+use std::path::Path;
 
-use crate::data::{DataError, Prompt, Split, read::MAX_MODELS};
-
-use super::{
-    Imported, Job,
-    prices::price,
-    write::{Native, counts},
-};
-
-/// Prompts, models and scores as they come.
+/// Prompts, models and scores read so far.
 #[derive(Default)]
 pub(super) struct Gathered {
     models: Vec<String>,
     columns: HashMap<String, usize>,
     prompts: Vec<Prompt>,
-    /// For each prompt a cell for each model that was known when its last score came.
+    /// For each prompt, cells for the models that were known when its last score came.
     rows: Vec<Vec<Cell>>,
 }
 
@@ -40,7 +37,7 @@ pub(super) struct Complete {
 }
 
 impl Gathered {
-    /// Takes a prompt and says its place.
+    /// Adds a prompt and returns its index.
     pub(super) fn prompt(&mut self, prompt: Prompt) -> usize {
         self.prompts.push(prompt);
         self.rows.push(Vec::new());
@@ -51,17 +48,17 @@ impl Gathered {
         &self.prompts[place].text
     }
 
-    /// Whether no value came.
+    /// Whether there are no values.
     pub(super) fn is_empty(&self) -> bool {
         self.models.is_empty()
     }
 
-    /// Takes one value for a prompt and model.
+    /// Adds one value for a prompt and model.
     pub(super) fn score(&mut self, place: usize, model: &str, value: f64) -> Result<(), String> {
         let column = match self.columns.get(model) {
             Some(column) => *column,
             None if self.models.len() == MAX_MODELS => {
-                return Err(format!("there are more than {MAX_MODELS} models; leave some out"));
+                return Err(format!("there are more than {MAX_MODELS} models; remove some"));
             }
             None => {
                 Model::check_name(model).map_err(|problem| format!("the model's name {problem}"))?;
@@ -79,12 +76,12 @@ impl Gathered {
         Ok(())
     }
 
-    /// Everything, if no score is missing, or without the prompts that lack one.
+    /// The complete table. Prompts with a missing score are left out if `drop_incomplete`, and are an error otherwise.
     pub(super) fn complete(self, drop_incomplete: bool, from: &Path) -> Result<Complete, DataError> {
         let wrong = |problem: String| DataError::File { path: from.to_owned(), problem };
         let Self { models, prompts, mut rows, .. } = self;
         if models.len() < 2 {
-            return Err(wrong(format!("it has {} models, routing needs at least two", models.len())));
+            return Err(wrong(format!("it has {} models, expected at least two", models.len())));
         }
         rows.iter_mut().for_each(|row| row.resize(models.len(), Cell::default()));
         let whole = |row: &[Cell]| row.iter().all(|cell| cell.values > 0);
@@ -94,7 +91,7 @@ impl Gathered {
             let counts: Vec<usize> = (0..models.len()).map(lacking).collect();
             let most = (0..models.len()).max_by_key(|model| (counts[*model], usize::MAX - model)).unwrap_or(0);
             return Err(wrong(format!(
-                "{dropped} of {} prompts lack some model's score, most often that of {:?} ({} prompts); add the scores, \
+                "{dropped} of {} prompts lack the score of a model, most often of {:?} ({} prompts); add the scores, \
                  or leave these prompts out with --drop-incomplete",
                 rows.len(),
                 models[most],
@@ -113,7 +110,7 @@ impl Gathered {
 }
 
 impl Complete {
-    /// Writes it with these scores, which are from 0 to 1.
+    /// Writes the data set with these scores, from 0 to 1.
     pub(super) fn write(self, job: &Job, scores: &[f32]) -> Result<Imported, DataError> {
         let Self { models, prompts, dropped, averaged, .. } = self;
         let models = price(models, job.prices.as_deref(), &job.from)?;
@@ -134,7 +131,7 @@ impl Complete {
 pub(super) fn check_splits(prompts: &[Prompt], from: &Path, what: &str) -> Result<(), DataError> {
     match Split::ALL.into_iter().find(|split| prompts.iter().all(|prompt| prompt.split != *split)) {
         Some(split) => {
-            let problem = format!("the split {split} has {what}; give the whole set");
+            let problem = format!("the split {split} has {what}; use the whole set");
             Err(DataError::File { path: from.to_owned(), problem })
         }
         None => Ok(()),

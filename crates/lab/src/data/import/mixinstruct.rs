@@ -1,31 +1,31 @@
 //! MixInstruct (Jiang, Ren, Lin: LLM-Blender, ACL 2023): 110,000 instructions, 11 models, automatic metrics.
 //!
 //! Published as `train_data_prepared.jsonl` (1.4 GB), `val_data_prepared.jsonl` and `test_data_prepared.jsonl` of the data
-//! set `llm-blender/mix-instruct`, an instruction a line: `id`, `instruction`, `input`, `output`, and `candidates`, each
+//! set `llm-blender/mix-instruct`, with one instruction per line: `id`, `instruction`, `input`, `output`, and `candidates`, each
 //! with `model`, `decoding_method` (some copies: `decoder_method`), `text` and `scores`, an object of metrics
-//! (`logprobs`, `bleu`, `rougeL`, …, `bertscore`, `bleurt`, `bartscore`). Read here: id, instruction and input, which make
-//! the prompt, and each candidate's model and one metric. A metric that is null or not there is a missing score.
+//! (`logprobs`, `bleu`, `rougeL`, …, `bertscore`, `bleurt`, `bartscore`). This module reads id, instruction
+//! and input, which form the prompt, and each candidate's model and one metric. A metric that is null or absent is a missing
+//! score.
 //!
-//! Known from the data set's card and listing, the authors' code (`yuchenlin/LLM-Blender`,
-//! `llm_blender/pair_ranker/data.py`, which also reads metrics that are text), and `rezashkv/cscr` (the code of CSCR's
-//! paper, `src/router/mix_instruct.py`), where `mpt-7b` and `mpt-7b-instruct` are names of one model, as here. Not seen by
-//! us: the files themselves.
+//! Sources: the data set's card and listing, the authors' code (`yuchenlin/LLM-Blender`,
+//! `llm_blender/pair_ranker/data.py`, which also reads metrics as text), and `rezashkv/cscr` (the code of CSCR's
+//! paper, `src/router/mix_instruct.py`), where `mpt-7b` and `mpt-7b-instruct` are names of one model, as here. We have not
+//! seen the files themselves.
 //!
-//! The authors' splits stand. The source is the id's part before the slash. There are no prices; papers take the number
-//! of parameters, which not all names hold.
+//! The authors' splits are kept. The source is the part of the id before the slash. There are no prices; papers use the number of
+//! parameters, which not all names contain.
 
-use std::{fmt, str::FromStr};
-
+use super::gather::{Complete, Gathered};
+use super::write::check_out;
+use super::{Imported, Job, MAX_PUBLISHED_BYTES};
+use crate::data::lines::Lines;
+use crate::data::table::describe;
+use crate::data::text::not_json;
+use crate::data::{DataError, Prompt, Split};
 use serde::Deserialize;
 use serde_json::Value;
-
-use crate::data::{DataError, Prompt, Split, lines::Lines, table::describe, text::not_json};
-
-use super::{
-    Imported, Job, MAX_PUBLISHED_BYTES,
-    gather::{Complete, Gathered},
-    write::check_out,
-};
+use std::fmt;
+use std::str::FromStr;
 
 const HINT: &str =
     "MixInstruct is a folder with train_data_prepared.jsonl, val_data_prepared.jsonl and test_data_prepared.jsonl";
@@ -33,15 +33,15 @@ const HINT: &str =
 /// How a metric becomes a score from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
-    /// The least value on train becomes 0, the largest 1; what is beyond them elsewhere is cut to 0 or 1.
+    /// The smallest value on train becomes 0 and the largest 1. Values beyond them in other splits are clamped to 0 or 1.
     #[default]
     MinMax,
-    /// A logarithm of a likelihood, as `bartscore`, becomes the likelihood, as in the code of CSCR's paper.
+    /// The logarithm of a likelihood, such as `bartscore`, becomes the likelihood, as in the code of CSCR's paper.
     Exp,
 }
 
 impl Scale {
-    /// Both.
+    /// All scales.
     pub const ALL: [Self; 2] = [Self::MinMax, Self::Exp];
 }
 
@@ -89,14 +89,14 @@ pub fn import(job: &Job, metric: &str, scale: Scale) -> Result<Imported, DataErr
             let wrong = |problem: String| DataError::Line { path: path.clone(), line, problem };
             let example: Example = serde_json::from_slice(text).map_err(|error| {
                 let kind = match error.classify() {
-                    serde_json::error::Category::Data => "does not have id, and candidates with model and scores",
-                    _ => "is not valid JSON (a list of all examples is not read: one object a line)",
+                    serde_json::error::Category::Data => "does not have id and candidates with model and scores",
+                    _ => "is not valid JSON (use one object per line, not a list of all examples)",
                 };
                 let otherwise = format!("{kind} (column {}); correct it or remove it", error.column());
                 wrong(format!("the line {}", not_json(text, &otherwise)))
             })?;
             if !seen.insert(example.id.clone()) {
-                return Err(wrong(format!("the id {:?} was there before; remove one of the lines", example.id)));
+                return Err(wrong(format!("the id {:?} is repeated; remove one of the lines", example.id)));
             }
             let source = example.id.split('/').next().unwrap_or_default().to_owned();
             let place =
@@ -130,7 +130,7 @@ fn prompt(example: &Example) -> Result<String, String> {
     Ok(parts.join("\n\n"))
 }
 
-/// Two names of one model, which the published files use in turn.
+/// The published files use two names for one model.
 fn canonical(model: &str) -> &str {
     if model == "mpt-7b" { "mpt-7b-instruct" } else { model }
 }
@@ -167,7 +167,7 @@ fn scaled(complete: &Complete, metric: &str, scale: Scale) -> Result<Vec<f32>, S
         }
         Scale::Exp => match complete.scores.iter().find(|value| **value > 0.0) {
             Some(value) => Err(format!(
-                "a {metric} is {value}, no logarithm of a likelihood, which is at most 0; choose --scale min-max"
+                "a {metric} is {value}, not the logarithm of a likelihood, which is at most 0; choose --scale min-max"
             )),
             None => Ok(complete.scores.iter().map(|value| value.exp() as f32).collect()),
         },

@@ -1,14 +1,12 @@
-//! Reading what the authors of public routing sets publish, and writing it in the native format.
+//! Importing public routing sets: reading the published files and writing them in the native format.
 //!
-//! [`embedllm`], [`mixinstruct`] and [`routerbench`] say what each set's files look like and what that is known from.
-//! The folder appears whole or not at all. Several values for one prompt and model become their mean. Where the
-//! publisher split the set, that stands, and [`check()`](super::check()) says which prompts are on two sides.
-
-use std::path::PathBuf;
-
-use serde::Serialize;
+//! [`embedllm`], [`mixinstruct`] and [`routerbench`] describe the files of each set and the sources of that description. The
+//! folder is written completely or not at all. Several values for one prompt and model are averaged. The publisher's splits are
+//! kept; [`check()`](super::check()) reports prompts that are in two of them.
 
 use super::PerSplit;
+use serde::Serialize;
+use std::path::PathBuf;
 
 pub mod embedllm;
 pub mod mixinstruct;
@@ -21,38 +19,37 @@ mod tests;
 mod turns;
 mod write;
 
-/// The largest published file: they are read row by row, and hold much that is not kept.
+/// The largest published file. Files are read row by row, and most of their content is not kept.
 const MAX_PUBLISHED_BYTES: u64 = 16 << 30;
 
-/// What to read and where to write it.
+/// What to import, and where to write it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Where the published files are.
+    /// The published file or folder.
     pub from: PathBuf,
-    /// The folder to write: a new one, or an empty one.
+    /// The folder to write, which must be new or empty.
     pub out: PathBuf,
-    /// A CSV file with the columns `model_name`, `cost` and `cost_unit`; without one, models cost what their names say
-    /// their sizes are.
+    /// A CSV file with the columns `model_name`, `cost` and `cost_unit`. Without it, the sizes in the models' names are the prices.
     pub prices: Option<PathBuf>,
-    /// Leave prompts out that lack some model's score, instead of refusing the set.
+    /// Whether prompts with a missing score are left out. Otherwise they are an error.
     pub drop_incomplete: bool,
 }
 
-/// What was written.
+/// A summary of the written data set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Imported {
     /// The folder.
     pub out: PathBuf,
-    /// How many models.
+    /// The number of models.
     pub models: usize,
-    /// What their prices count.
+    /// The unit of the prices.
     pub cost_unit: String,
-    /// Whether there are prices per query.
+    /// Whether there are costs per query.
     pub query_costs: bool,
-    /// How many prompts each split has.
+    /// The number of prompts per split.
     pub splits: PerSplit,
-    /// How many prompts were left out because some model's score was missing.
+    /// The number of prompts that were left out because of a missing score.
     pub dropped: usize,
-    /// How many scores are the mean of several values.
+    /// The number of scores that are the mean of several values.
     pub averaged: usize,
 }

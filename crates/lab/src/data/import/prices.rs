@@ -1,20 +1,17 @@
-//! What models cost, where a set does not say so.
+//! Prices of models for sets that have none.
 
-use std::{collections::HashMap, path::Path};
-
+use crate::data::DataError;
+use crate::data::table::{Table, describe};
 use blindroute_routing::bundle::Model;
-
-use crate::data::{
-    DataError,
-    table::{Table, describe},
-};
+use std::collections::HashMap;
+use std::path::Path;
 
 const MAX_BYTES: u64 = 16 << 20;
 const NEEDS: &str = "it needs model_name, cost and cost_unit";
-/// The unit of sizes that are read from names.
+/// The unit of sizes in names.
 const BILLIONS: &str = "parameters, billions";
 
-/// The models with their prices from a file, or with the sizes in their names. `from` is the published set.
+/// The models with prices from a file, or with the sizes in their names. `from` is the published set.
 pub(super) fn price(models: Vec<String>, prices: Option<&Path>, from: &Path) -> Result<Vec<Model>, DataError> {
     match prices {
         Some(path) => listed(models, path),
@@ -32,8 +29,9 @@ fn listed(models: Vec<String>, path: &Path) -> Result<Vec<Model>, DataError> {
         let wrong = |problem: String| DataError::Line { path: path.to_owned(), line: row.line, problem };
         let (model, field, unit) = (row.field(name), row.field(cost), row.field(unit));
         let price = field.trim().parse::<f64>().ok().filter(|price| price.is_finite() && *price >= 0.0);
-        let price = price
-            .ok_or_else(|| wrong(format!("the cost of {model:?} {}, it must be a number from 0", describe(field))))?;
+        let price = price.ok_or_else(|| {
+            wrong(format!("the cost of {model:?} {}, expected a number of at least 0", describe(field)))
+        })?;
         Model::check_unit(unit).map_err(|problem| wrong(format!("the cost_unit {problem}")))?;
         let first = common.get_or_insert_with(|| unit.to_owned());
         if first != unit {
@@ -48,7 +46,7 @@ fn listed(models: Vec<String>, path: &Path) -> Result<Vec<Model>, DataError> {
     let unit = common.unwrap_or_default();
     let lacking: Vec<&String> = models.iter().filter(|model| !found.contains_key(*model)).collect();
     if !lacking.is_empty() {
-        return Err(table.wrong(format!("there is no price of {}; add rows", names(&lacking))));
+        return Err(table.wrong(format!("the price of {} is missing; add rows", names(&lacking))));
     }
     let model = |name: String| Model { price: found[&name], unit: unit.clone(), name };
     Ok(models.into_iter().map(model).collect())
@@ -58,7 +56,7 @@ fn sizes(models: Vec<String>, from: &Path) -> Result<Vec<Model>, DataError> {
     let lacking: Vec<&String> = models.iter().filter(|model| billions(model).is_none()).collect();
     if !lacking.is_empty() {
         let problem = format!(
-            "it holds no prices, and the names of {} hold no one size; name a CSV file with --prices, with the columns \
+            "it has no prices, and the names of {} do not have exactly one size; name a CSV file with --prices, with the columns \
              model_name, cost and cost_unit and a row for each of the {} models (papers take billions of parameters)",
             names(&lacking),
             models.len()
@@ -69,15 +67,15 @@ fn sizes(models: Vec<String>, from: &Path) -> Result<Vec<Model>, DataError> {
     Ok(models.into_iter().map(model).collect())
 }
 
-/// How many there are, and the names of the first.
+/// The number of models and the names of the first ones.
 fn names(models: &[&String]) -> String {
     let first: Vec<String> = models.iter().take(10).map(|name| format!("{name:?}")).collect();
     let more = if models.len() > first.len() { ", …" } else { "" };
     format!("{} models ({}{more})", models.len(), first.join(", "))
 }
 
-/// The size in a model's name, as 13 in `vicuna-13b-1.1` or 0.126 in `gpt-sw3-126m`. None if there is no size, or more
-/// than one, or that of a mixture's experts, as `8x7B` or `7Bx2`: the whole is less than their sum.
+/// The size in a model's name, such as 13 in `vicuna-13b-1.1` or 0.126 in `gpt-sw3-126m`. None if there is no size or more than
+/// one, or if it is the size of a mixture's experts, such as `8x7B` or `7Bx2`: the whole model is smaller than their sum.
 fn billions(name: &str) -> Option<f64> {
     let bytes = name.as_bytes();
     let mut sizes = Vec::new();

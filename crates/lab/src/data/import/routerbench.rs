@@ -1,8 +1,8 @@
 //! RouterBench (Hu, Bieker, Li, Jiang, Keigwin, Ranganath, Keutzer, Upadhyay, 2024): 36,497 prompts, 11 models, a score
-//! and a price for every answer.
+//! and a cost for every answer.
 //!
-//! Published as a pickle of the data set `withmartian/routerbench`, `routerbench_0shot.pkl` (or `_5shot`): reading a pickle
-//! runs what it holds, so that is left to who trusts it, once:
+//! Published as a pickle of the data set `withmartian/routerbench`, `routerbench_0shot.pkl` (or `_5shot`). Reading a pickle can
+//! run code from the file, so users who trust it must convert it once:
 //!
 //! ```sh
 //! python -c "import pandas as p; d = p.read_pickle('routerbench_0shot.pkl'); \
@@ -10,43 +10,34 @@
 //! ```
 //!
 //! The columns are `sample_id`, `prompt`, `eval_name`, `oracle_model_to_route_to`, and for each model `MODEL` (its score),
-//! `MODEL|total_cost` (USD) and `MODEL|model_response`. A prompt is mostly the text of a Python list of turns,
-//! `['…', '…']`, in some exports that of a NumPy array, `['…' '…']`, or of messages, `[{'role': …, 'content': …}]`: its
-//! turns are joined by line breaks. A list that is none of these is an error, and all else stands as it is. Read are all
-//! but the oracle's and the responses' columns; any other column must be a model's.
+//! `MODEL|total_cost` (USD) and `MODEL|model_response`. A prompt is usually the text of a Python list of
+//! turns, `['…', '…']`, in some exports of a NumPy array, `['…' '…']`, or of messages, `[{'role': …, 'content': …}]`. Its turns
+//! are joined by line breaks. Any other list is an error, and other text is kept unchanged. The columns of the oracle and of the
+//! responses are ignored; any other column must be a model's.
 //!
-//! Known from the authors' repository (`withmartian/routerbench`, `evaluate_routers.py`), a public description of the
+//! Sources: the authors' repository (`withmartian/routerbench`, `evaluate_routers.py`), a public description of the
 //! pickle's columns and most frequent values, a public excerpt of its CSV, and `rezashkv/cscr` (the code of CSCR's paper,
-//! `src/router/routerbench.py`). Not seen by us: the pickle itself; the project's `routerbench_slice` is a part of it.
+//! `src/router/routerbench.py`). We have not seen the pickle itself; the project's `routerbench_slice` is a part of it.
 //!
-//! The set has no splits. A prompt goes where the SHA-256 of its text says, 70 % to train, 10 % to valid and 20 % to
-//! test, so that a text that occurs again, or with other white space, is on the same side. A model's price is the mean of
-//! its costs on train.
+//! The set has no splits. The SHA-256 of a prompt's text decides its split, 70 % train, 10 % valid and 20 % test, so that repeated
+//! texts, also with other white space, are in the same split. A model's price is the mean of its costs on train.
 
-use std::path::Path;
-
+use super::gather::check_splits;
+use super::write::{Native, check_out, counts};
+use super::{Imported, MAX_PUBLISHED_BYTES, turns};
+use crate::data::format::MAX_MODELS;
+use crate::data::table::{Row, Table, describe};
+use crate::data::text_digest::text_digest;
+use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
-
-use crate::data::{
-    DataError, Prompt, Split,
-    fingerprint::fingerprint,
-    read::MAX_MODELS,
-    table::{Row, Table, describe},
-};
-
-use super::{
-    Imported, MAX_PUBLISHED_BYTES,
-    gather::check_splits,
-    turns,
-    write::{Native, check_out, counts},
-};
+use std::path::Path;
 
 const HINT: &str = "RouterBench is a CSV file made of routerbench_0shot.pkl";
 const EXPORT: &str = "python -c \"import pandas as p; d = p.read_pickle('routerbench_0shot.pkl'); \
      d.drop(columns=[c for c in d if c.endswith('|model_response')]).to_csv('routerbench.csv', index=False)\"";
 const NEEDS: &str = "it needs sample_id, prompt, eval_name, and for each model MODEL and MODEL|total_cost";
 const COST: &str = "|total_cost";
-/// Columns that are not read: the oracle, and the index that pandas writes unless told not to.
+/// Columns that are ignored: the oracle, and the index that pandas writes by default.
 const IGNORED: [&str; 3] = ["oracle_model_to_route_to", "", "Unnamed: 0"];
 const UNIT: &str = "USD per query";
 
@@ -57,11 +48,11 @@ struct Columns {
     cost: usize,
 }
 
-/// Reads the CSV file made of RouterBench's pickle and writes it in the native format; `seed` draws the splits.
+/// Reads the CSV file made of RouterBench's pickle and writes it in the native format; `seed` decides the splits.
 pub fn import(from: &Path, out: &Path, seed: u64) -> Result<Imported, DataError> {
     check_out(out)?;
     if from.extension().is_some_and(|extension| extension == "pkl") {
-        let problem = format!("a pickle is not read; make a CSV file of it and name that: {EXPORT}");
+        let problem = format!("this is a pickle, expected a CSV file; convert it with: {EXPORT}");
         return Err(DataError::File { path: from.to_owned(), problem });
     }
     let mut table = Table::open(from, MAX_PUBLISHED_BYTES, HINT)?;
@@ -77,7 +68,7 @@ pub fn import(from: &Path, out: &Path, seed: u64) -> Result<Imported, DataError>
             return Err(wrong("the sample_id or the prompt is empty; complete the row or remove it".to_owned()));
         }
         if !seen.insert(id.to_owned()) {
-            return Err(wrong(format!("the sample_id {id:?} was there before; remove one of the rows")));
+            return Err(wrong(format!("the sample_id {id:?} is repeated; remove one of the rows")));
         }
         let text = turns::joined(row.field(text)).ok_or_else(|| {
             wrong(
@@ -92,14 +83,14 @@ pub fn import(from: &Path, out: &Path, seed: u64) -> Result<Imported, DataError>
             let number = |column, what: &str, range: std::ops::RangeInclusive<f32>, must: &str| {
                 number(&row, column).filter(|number| range.contains(number)).ok_or_else(|| {
                     let found = describe(row.field(column));
-                    wrong(format!("the {what} of {model:?} {found}, it must be a number from {must}; remove the row"))
+                    wrong(format!("the {what} of {model:?} {found}, expected a number from {must}; remove the row"))
                 })
             };
             scores.push(number(*score, "score", 0.0..=1.0, "0 to 1")?);
             query_costs.push(number(*cost, "total_cost", 0.0..=f32::MAX, "0")?);
         }
     }
-    check_splits(&prompts, from, "no prompt after the draw")?;
+    check_splits(&prompts, from, "no prompt")?;
     let models = priced(models, &prompts, &query_costs);
     Native { models: &models, prompts: &prompts, scores: &scores, query_costs: Some(&query_costs) }.write(out)?;
     Ok(Imported {
@@ -117,7 +108,7 @@ fn number(row: &Row<'_>, column: usize) -> Option<f32> {
     row.field(column).trim().parse().ok()
 }
 
-/// The models, in the order of the table; a column that is neither known nor a model's is an error.
+/// The models in the order of the table. A column that is neither known nor a model's is an error.
 fn models(table: &Table, known: [usize; 3]) -> Result<Vec<Columns>, DataError> {
     let header = table.header();
     let mut models = Vec::new();
@@ -133,9 +124,9 @@ fn models(table: &Table, known: [usize; 3]) -> Result<Vec<Columns>, DataError> {
         Model::check_name(model)
             .map_err(|problem| table.wrong(format!("the model's name in column {} {problem}", place + 1)))?;
         if header.iter().all(|other| other != partner) {
-            return Err(table.wrong(format!(
-                "the column {name:?} has no column {partner:?} beside it; add it or remove the column"
-            )));
+            return Err(
+                table.wrong(format!("the column {name:?} needs a column {partner:?}; add it or remove the column"))
+            );
         }
         if model == name {
             let (score, cost) = (table.column(name, NEEDS)?, table.column(&partner, NEEDS)?);
@@ -143,17 +134,17 @@ fn models(table: &Table, known: [usize; 3]) -> Result<Vec<Columns>, DataError> {
         }
     }
     match models.len() {
-        0 | 1 => Err(table.wrong(format!("it has {} models, routing needs at least two; {NEEDS}", models.len()))),
+        0 | 1 => Err(table.wrong(format!("it has {} models, expected at least two; {NEEDS}", models.len()))),
         2..=MAX_MODELS => Ok(models),
-        many => Err(table.wrong(format!("it has {many} models, at most {MAX_MODELS} can be read; leave some out"))),
+        many => Err(table.wrong(format!("it has {many} models, expected at most {MAX_MODELS}; remove some"))),
     }
 }
 
-/// 70 % train, 10 % valid, 20 % test, by the text alone.
+/// 70 % train, 10 % valid, 20 % test, decided by the text and the seed.
 fn split(text: &str, seed: u64) -> Split {
-    let [a, b, c, d, ..] = fingerprint(text, seed);
-    let lot = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
-    match lot {
+    let [a, b, c, d, ..] = text_digest(text, seed);
+    let share = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
+    match share {
         ..0.7 => Split::Train,
         ..0.8 => Split::Valid,
         _ => Split::Test,

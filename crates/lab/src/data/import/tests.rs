@@ -1,7 +1,7 @@
-use std::{fs, path::Path};
-
 use super::*;
 use crate::data::{DataError, Dataset, Split, check};
+use std::fs;
+use std::path::Path;
 
 mod embedllm_files;
 mod mixinstruct_files;

@@ -1,7 +1,7 @@
-//! RouterBench's prompts: lists of turns, written as Python or NumPy writes them.
+//! RouterBench's prompts: lists of turns in the syntax of Python or NumPy.
 
-/// The turns, one below the other; the text itself if it is no list of turns; none if it is one that cannot be read, for
-/// then brackets, quotes and roles would be taken for the prompt.
+/// The turns joined by line breaks, or the text itself if it is not a list of turns. None for a list that cannot be read, because
+/// then brackets, quotes and roles would become part of the prompt.
 pub(super) fn joined(text: &str) -> Option<String> {
     let list = without_array(text.trim());
     let opens = |begin: &str| list[1..].trim_start().starts_with(begin);
@@ -14,13 +14,13 @@ pub(super) fn joined(text: &str) -> Option<String> {
     (reader.rest.trim().is_empty() && texts(&value, &mut turns)).then(|| turns.join("\n"))
 }
 
-/// The list in `array(…)`, as NumPy's `repr` writes an array.
+/// The list inside `array(…)`, the `repr` of a NumPy array.
 fn without_array(text: &str) -> &str {
     let Some(array) = text.strip_prefix("array(").and_then(|array| array.strip_suffix(')')) else { return text };
     array.rfind("], dtype=").map_or(array, |end| &array[..=end])
 }
 
-/// A piece of what Python's `repr` writes.
+/// A value in the syntax of Python's `repr`.
 enum Value {
     Text(String),
     List(Vec<Value>),
@@ -29,8 +29,8 @@ enum Value {
     Other,
 }
 
-/// Collects the texts of turns: each is a text, or a message whose content is a text or a list of parts. False if one is
-/// neither.
+/// Collects the texts of turns. A turn is a text, or a message whose content is a text or a list of parts. False for anything
+/// else.
 fn texts(value: &Value, turns: &mut Vec<String>) -> bool {
     match value {
         Value::Text(text) => turns.push(text.clone()),
@@ -44,7 +44,7 @@ fn texts(value: &Value, turns: &mut Vec<String>) -> bool {
     true
 }
 
-/// The deepest list in a list: messages with parts have four.
+/// The maximum depth of nested lists. Messages with parts have depth four.
 const DEEPEST: usize = 8;
 
 struct Reader<'a> {
@@ -52,7 +52,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Skips blanks, and takes this character if it comes next.
+    /// Skips white space, and consumes this character if it comes next.
     fn takes(&mut self, character: char) -> bool {
         self.rest = self.rest.trim_start();
         let rest = self.rest.strip_prefix(character);
@@ -68,7 +68,7 @@ impl Reader<'_> {
             let mut values = Vec::new();
             while !self.takes(']') {
                 values.push(self.value(depth + 1)?);
-                // NumPy puts no comma between them.
+                // NumPy writes no commas.
                 self.takes(',');
             }
             return Some(Value::List(values));
@@ -99,7 +99,7 @@ impl Reader<'_> {
     }
 }
 
-/// The string at the beginning, and what follows it.
+/// The string at the beginning, and the rest of the text.
 fn string(text: &str) -> Option<(String, &str)> {
     let quote = text.chars().next().filter(|first| matches!(first, '\'' | '"'))?;
     let mut string = String::new();
@@ -134,18 +134,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lists_are_joined_and_all_else_stands() {
+    fn lists_are_joined_and_other_text_is_unchanged() {
         for (text, expected) in [
             ("['What?']", "What?"),
             (r#"['猜字谜。', "it's \"so\"\n"]"#, "猜字谜。\nit's \"so\"\n"),
             (r"['a\\b\t\'\x41\u00e9\U0001f600']", "a\\b\t'Aé😀"),
             ("['one', 'two', ]", "one\ntwo"),
-            // As NumPy writes an array, alone or in a table.
+            // The syntax of NumPy, alone or in a table.
             ("['a' 'b']", "a\nb"),
             ("['first turn'\n \"it's the second\"]", "first turn\nit's the second"),
             ("array(['a', 'b'], dtype=object)", "a\nb"),
             ("array(['a'])", "a"),
-            // Messages, as Python and as JSON write them, also with parts.
+            // Messages in the syntax of Python and JSON, also with parts.
             ("[{'role': 'user', 'content': 'What?'}]", "What?"),
             ("[{'content': 'a', 'role': 'system'}, {'role': 'user', 'content': 'b', 'name': None}]", "a\nb"),
             (r#"[{"role": "user", "content": "What?", "weight": 1.5, "last": true}]"#, "What?"),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_cannot_be_read_is_no_prompt() {
+    fn unreadable_lists_are_refused() {
         for text in [
             "['open]",
             r"['\q']",

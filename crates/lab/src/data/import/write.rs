@@ -1,17 +1,13 @@
-//! Writing the native format: the folder appears whole or not at all.
-
-use std::{
-    fs, io,
-    io::Write as _,
-    path::{Path, PathBuf},
-};
-
-use blindroute_routing::bundle::Model;
-use serde_json::json;
+//! Writing the native format: the folder is written completely or not at all.
 
 use crate::data::{DataError, Dataset, PerSplit, Prompt};
+use blindroute_routing::bundle::Model;
+use serde_json::json;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
-/// A data set to write; scores and costs are row by row.
+/// A data set to write, with scores and costs row by row.
 pub(super) struct Native<'a> {
     pub(super) models: &'a [Model],
     pub(super) prompts: &'a [Prompt],
@@ -19,7 +15,7 @@ pub(super) struct Native<'a> {
     pub(super) query_costs: Option<&'a [f32]>,
 }
 
-/// An error if the folder surely cannot be written: better now than after the work.
+/// Checks early whether the folder can be written.
 pub(super) fn check_out(out: &Path) -> Result<(), DataError> {
     let write = |source| DataError::Write { path: out.to_owned(), source };
     match fs::read_dir(out) {
@@ -39,7 +35,7 @@ pub(super) fn check_out(out: &Path) -> Result<(), DataError> {
     }
 }
 
-/// How many prompts each split has.
+/// The number of prompts per split.
 pub(super) fn counts(prompts: &[Prompt]) -> PerSplit {
     let mut counts = PerSplit::default();
     prompts.iter().for_each(|prompt| *counts.of(prompt.split) += 1);
@@ -47,7 +43,7 @@ pub(super) fn counts(prompts: &[Prompt]) -> PerSplit {
 }
 
 impl Native<'_> {
-    /// Writes a folder beside `out`, reads it as training would, and gives it its name.
+    /// Writes a folder beside `out`, reads it again as training would, and renames it to `out`.
     pub(super) fn write(&self, out: &Path) -> Result<(), DataError> {
         check_out(out)?;
         let partial = Partial::make(out)?;
@@ -66,7 +62,7 @@ impl Native<'_> {
         if let Some(costs) = self.query_costs {
             partial.file("costs.csv", |file| self.table(file, costs))?;
         }
-        // What cannot be read again must not get the name.
+        // A data set that cannot be read must not get the name.
         Dataset::load(&partial.path)?;
         let write = |source| DataError::Write { path: out.to_owned(), source };
         match fs::remove_dir(out) {
@@ -87,7 +83,7 @@ impl Native<'_> {
     }
 }
 
-/// A folder that is removed unless it was renamed.
+/// A folder that is removed on drop unless it was renamed.
 struct Partial {
     path: PathBuf,
 }
@@ -115,7 +111,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // After the renaming there is nothing to remove; if removing fails, nothing can be done about it here.
+        // After the renaming there is nothing to remove. If removal fails, nothing can be done here.
         fs::remove_dir_all(&self.path).ok();
     }
 }

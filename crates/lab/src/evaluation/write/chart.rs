@@ -1,13 +1,10 @@
 //! Deferral curves as SVG.
 
+use super::super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto};
+use super::escape::escape;
+use super::labels::{Dot, place, shortened};
+use super::scale::Scale;
 use std::fmt::Write as _;
-
-use super::{
-    super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto},
-    html::escape,
-    labels::{Dot, place, shortened},
-    scale::Scale,
-};
 
 const WIDTH: f64 = 880.0;
 const HEIGHT: f64 = 520.0;
@@ -15,19 +12,19 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = WIDTH - 16.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = HEIGHT - 54.0;
-/// Markers of one curve are at least so far apart; all points can still be pointed at.
+/// The smallest distance between markers of a curve. Points without a marker still have a tooltip.
 const APART: f64 = 22.0;
-/// Pools larger than this have only the models on the hull named in the chart.
+/// In larger pools than this, the chart names only the models on the hull.
 const NAMED: usize = 24;
-/// How many colours and markers the style sheet and [`marker`] have.
+/// The number of colours and markers in the style sheet and in [`marker`].
 pub(super) const STYLES: usize = 8;
 
-/// Which part of the score axis is drawn.
+/// The part of the score axis that is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum View {
-    /// That of the routers and the hull.
+    /// The range of the routers and the hull.
     Close,
-    /// With the oracle, and every single model.
+    /// The range with the oracle and every single model.
     Whole,
 }
 
@@ -53,7 +50,7 @@ impl Evaluation {
         let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{what}\">\n");
         self.axes(&mut svg, &x, &y);
         let mut lines = Vec::new();
-        // What matters most is drawn last.
+        // The most important curves are drawn last, on top.
         let drawn = [Group::Baseline, Group::Original, Group::Private];
         for row in drawn.into_iter().flat_map(|group| rows().filter(move |row| row.group == group)) {
             self.curve(&mut svg, row, &x, &y);
@@ -154,16 +151,16 @@ impl Evaluation {
         svg.push_str("</g>\n");
     }
 
-    /// The single models, and the model by lot, with names that keep off the places of `lines`.
+    /// The single models and the random model, with names that avoid the points of `lines`.
     fn models(&self, svg: &mut String, x: &Scale, y: &Scale, lines: &[(f64, f64)]) {
         let points: Vec<Point> = self.singles.iter().map(|single| single.point).collect();
         let corners = hull(&points);
-        let by_lot = self.rows.iter().filter(|row| row.one_point && row.name == "random");
-        let lot = by_lot.filter_map(|row| Some(("a model by lot", row.points.first()?.point, true)));
+        let random = self.rows.iter().filter(|row| row.one_point && row.name == "random");
+        let random = random.filter_map(|row| Some(("a random model", row.points.first()?.point, true)));
         let named = |point: &Point| self.singles.len() <= NAMED || corners.contains(point);
         let singles = self.singles.iter().map(|single| (single.model.as_str(), single.point, named(&single.point)));
         let visible: Vec<(&str, Point, bool)> =
-            singles.chain(lot).filter(|(_, point, _)| y.holds(point.score) && x.holds(point.cost)).collect();
+            singles.chain(random).filter(|(_, point, _)| y.holds(point.score) && x.holds(point.cost)).collect();
         let dot = |(name, point, named): &(&str, Point, bool)| Dot {
             x: x.at(point.cost),
             y: y.at(point.score),
@@ -198,7 +195,7 @@ impl Evaluation {
         svg.push_str("</g>\n");
     }
 
-    /// What tells the curves apart: colour and marker by name, dashes and filling by group.
+    /// The style of a curve: colour and marker by name, dashes and filling by group.
     fn style(&self, row: &Row) -> Style {
         if row.name == HULL || row.name == ORACLE {
             return Style {
@@ -216,7 +213,7 @@ impl Evaluation {
         Style { class: format!("curve s{index} {}", row.group), marker: Some(index) }
     }
 
-    /// The curves' names with what they look like.
+    /// The legend of the curves.
     pub(super) fn legend(&self) -> String {
         let mut html = String::from("<ul class=\"legend\">\n");
         let mut entry = |inside: &str, text: &str| {
@@ -235,7 +232,7 @@ impl Evaluation {
         }
         entry(
             "<g class=\"models\"><circle class=\"dot\" cx=\"23\" cy=\"8\" r=\"3.5\"/></g>",
-            "one model, whatever the prompt",
+            "one model for every prompt",
         );
         if self.rows.iter().any(|row| row.default.is_some()) {
             entry(
@@ -257,7 +254,7 @@ fn of(row: &Row) -> Vec<Point> {
     row.points.iter().map(|point| point.point).collect()
 }
 
-/// Places along a straight line, a few units apart.
+/// Points along a straight line, a few units apart.
 fn between(from: (f64, f64), to: (f64, f64)) -> impl Iterator<Item = (f64, f64)> {
     let steps = ((to.0 - from.0).hypot(to.1 - from.1) / 4.0).ceil().max(1.0);
     (0..=steps as u32).map(move |step| {
@@ -266,7 +263,7 @@ fn between(from: (f64, f64), to: (f64, f64)) -> impl Iterator<Item = (f64, f64)>
     })
 }
 
-/// A marker of one of [`STYLES`] shapes.
+/// A marker with one of [`STYLES`] shapes.
 fn marker(shape: usize, (x, y): (f64, f64)) -> String {
     let polygon = |corners: &[(f64, f64)]| {
         let corners: Vec<String> = corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy)).collect();

@@ -1,10 +1,10 @@
-//! One line a method.
+//! CSV with one line per method.
 
 use super::super::{Evaluation, Measure, Measures, Row};
 
 impl Evaluation {
-    /// Comma-separated values: a header, and one line a method with each measure, its deviation over seeds and the ends of its
-    /// interval. What has no bound, or does not apply, is empty.
+    /// Comma-separated values: a header, and one line per method with each measure, its deviation over seeds and the ends of its
+    /// interval. Infinite values, and values that do not apply, are empty.
     pub fn to_csv(&self) -> String {
         let mut header: Vec<String> =
             ["data", "split", "date", "prompts", "group", "name", "seeds"].map(str::to_owned).into();
@@ -17,7 +17,7 @@ impl Evaluation {
         for row in &self.rows {
             bytes = bytes.and_then(|()| writer.write_record(self.line(row)));
         }
-        // Writing to memory does not fail, and what was written is text.
+        // Writing to memory does not fail, and the bytes are text.
         bytes
             .ok()
             .and_then(|()| writer.into_inner().ok())

@@ -1,18 +1,16 @@
-//! One page that needs nothing beside it: no script, no font, no picture from elsewhere.
+//! A self-contained HTML page, without scripts, external fonts or external images.
 
+use super::super::{Evaluation, Group, Measure, Measures, Task};
+use super::chart::View;
+use super::escape::escape;
+use super::{difference, number, percent};
 use std::fmt::Write as _;
 
-use super::{
-    super::{Evaluation, Group, Measure, Measures, Task},
-    chart::View,
-    difference, number, percent,
-};
-
-/// Colours, for light and dark; series differ in lightness too, and by marker and dashes.
+/// Colours for light and dark mode. Curves also differ in lightness, markers and dashes.
 const STYLE: &str = include_str!("page.css");
 
 impl Evaluation {
-    /// The report as one page of HTML.
+    /// The report as an HTML page.
     pub fn to_html(&self) -> String {
         let about = &self.about;
         let title = escape(&format!("{}, {} split", about.data, about.split));
@@ -47,10 +45,11 @@ impl Evaluation {
     fn charts(&self, html: &mut String) {
         html.push_str("<h2>Deferral curves</h2>\n");
         html.push_str(&self.legend());
-        let caption = "Each point is one weight of cost λ; points that another beats are left out. Thin lines are the flat \
-                       ends that AUDC counts. The score axis does not begin at 0. Point at a mark for its numbers.";
+        let caption = "Each point is one weight of cost λ. Points that another point beats are left out. Thin lines are the \
+                       flat ends that AUDC includes. The score axis does not begin at 0. Move the pointer to a mark to see its \
+                       numbers.";
         let _ = writeln!(html, "<figure>{}<figcaption>{caption}</figcaption></figure>", self.chart(View::Close));
-        let caption = "The same with the oracle, which knows afterwards who answers best, and every model alone.";
+        let caption = "The same curves with the oracle, which knows the outcomes, and with each single model.";
         let _ = writeln!(html, "<figure>{}<figcaption>{caption}</figcaption></figure>", self.chart(View::Whole));
     }
 
@@ -94,7 +93,7 @@ impl Evaluation {
         html.push_str("<h2>Differences on the same prompts</h2>\n<div class=\"wide\"><table>\n<thead><tr>");
         for (heading, class) in [
             ("router", "text"),
-            ("less", "text"),
+            ("minus", "text"),
             ("AUDC", "number"),
             ("peak", "number"),
             ("hull area", "number"),
@@ -118,9 +117,9 @@ impl Evaluation {
             let _ = writeln!(html, "<td>{}</td></tr>", found.same_choices.map(percent).unwrap_or_default());
         }
         html.push_str(
-            "</tbody>\n</table></div>\n<p class=\"note\">Same choices: the share of prompts to which both routers give the same \
-             model, at the weight of cost that the second is used with. An interval that does not hold 0 is a difference that other prompts of \
-             this kind would seldom turn. Picking the best of several on these prompts makes it look better than it is.</p>\n",
+            "</tbody>\n</table></div>\n<p class=\"note\">Same choices: the share of prompts for which both routers choose the \
+             same model, at the default weight of cost of the second. If an interval does not include 0, other prompts of this kind would \
+             rarely reverse the difference. The best of several routers on these prompts looks better than it is.</p>\n",
         );
     }
 
@@ -132,7 +131,7 @@ impl Evaluation {
         self.task_table(html, Measure::Audc);
         self.task_table(html, Measure::Peak);
         html.push_str(
-            "<p class=\"note\">On the prompts of one task; the best single model and the hull are that task's own. Few prompts say little.</p>\n",
+            "<p class=\"note\">Measured on the prompts of one task, with the best single model and the hull of that task. Results on few prompts are uncertain.</p>\n",
         );
     }
 
@@ -195,20 +194,21 @@ impl Evaluation {
         let others = [
             (
                 "prompt-blind hull",
-                "The best that lots can do without seeing a prompt (ZeroRouter): mixtures of single models, chosen knowing \
-                 their means on these very prompts, and on each resample that resample's. Its curve is the line through the \
-                 hull's corners, so AUDC counts the mixtures between them as the straight lines they are.",
+                "The best random mixtures of single models, without seeing the prompt (ZeroRouter). They are chosen with the \
+                 mean scores on these prompts, and on each resample with the means of that resample. The curve is the line through \
+                 the corners of the hull.",
             ),
-            ("oracle", "For each prompt the model of largest score − λ·cost, known afterwards. No router does better."),
+            ("oracle", "For each prompt the model with the largest actual score − λ·cost. No router can be better."),
             (
                 "best single, cheapest, random",
-                "One way to answer, without a weight of cost: there is no curve, so no area is given (flat ends would make it \
-                 the score). The best single model is the best on these prompts, and the same in each resample.",
+                "A single point without a weight of cost. There is no curve, so there is no area (with flat ends it would equal \
+                 the score). The best single model is the best one on these prompts, and the same in each resample.",
             ),
             (
                 "intervals and ±",
-                "The middle 95 % of a paired bootstrap over prompts: every method sees the same draws. Routers are not trained \
-                 anew. ± is the sample standard deviation over seeds; the numbers are then means over the seeds, and so is each draw's.",
+                "The middle 95 % of a paired bootstrap over prompts: every method sees the same resamples. Routers are not \
+                 trained again. ± is the sample standard deviation over seeds. The numbers are then means over the seeds, also on \
+                 each resample.",
             ),
         ];
         for (what, meaning) in others {
@@ -218,27 +218,10 @@ impl Evaluation {
     }
 }
 
-/// A number, with its interval on a line below.
+/// A table cell with a number, and its interval on the line below.
 fn cell(text: &str) -> String {
     match text.split_once(" [") {
         Some((value, interval)) => format!("{value}<small>[{interval}</small>"),
         None => text.to_owned(),
     }
-}
-
-/// Text as it may stand between tags and in quoted attributes.
-pub(super) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            control if control.is_control() => escaped.push('\u{fffd}'),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

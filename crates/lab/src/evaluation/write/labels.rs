@@ -1,27 +1,27 @@
-//! Where names of points stand, so that none covers another.
+//! Positions for the names of points, without overlaps.
 
-/// The width of a letter and the height of a line, in the charts' type.
+/// The width of a letter and the height of a line in the charts' font.
 const LETTER: f64 = 6.4;
 const LINE: f64 = 13.0;
-/// Half a dot, with room around it.
+/// Half the size of a dot, with a margin.
 const DOT: f64 = 6.0;
-/// The longest name that is shown whole.
+/// The maximum length of a name that is shown in full.
 const LONGEST: usize = 30;
 
-/// A dot; without a name it is only kept free.
+/// A dot. Without a name it is only avoided by the names of others.
 pub(super) struct Dot {
     pub(super) x: f64,
     pub(super) y: f64,
     pub(super) name: String,
 }
 
-/// Where a name stands: `x` is its left end, `y` its middle.
+/// The position of a name: `x` is its left end, `y` its middle.
 #[derive(Debug, PartialEq)]
 pub(super) struct Label {
     pub(super) x: f64,
     pub(super) y: f64,
     pub(super) text: String,
-    /// Is it far enough from its dot that a line must join them?
+    /// Whether it is so far from its dot that a line must join them.
     pub(super) far: bool,
 }
 
@@ -43,7 +43,7 @@ impl Box {
     }
 }
 
-/// A name as it is shown: the middle of a long one is left out.
+/// A name as shown in the chart, with an ellipsis in the middle of a long one.
 pub(super) fn shortened(name: &str) -> String {
     let letters: Vec<char> = name.chars().collect();
     if letters.len() <= LONGEST {
@@ -53,8 +53,8 @@ pub(super) fn shortened(name: &str) -> String {
     letters[..half].iter().chain(['…'].iter()).chain(&letters[letters.len() - half + 1..]).collect()
 }
 
-/// A place for each dot's name within (left, right, top, bottom), where there is one: beside its dot, else further up or
-/// down; off the places of `lines` if that can be. From the top, so that names of a column of dots keep their order.
+/// A position for each dot's name within (left, right, top, bottom), if there is room: beside its dot, or further up or down; away
+/// from the points of `lines` if possible. Dots are processed from the top, so that names of a column of dots keep their order.
 pub(super) fn place(dots: &[Dot], lines: &[(f64, f64)], bounds: (f64, f64, f64, f64)) -> Vec<Option<Label>> {
     let (left, right, top, bottom) = bounds;
     let mut taken: Vec<Box> = dots
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn names_do_not_meet() {
+    fn names_do_not_overlap() {
         let dots: Vec<Dot> = (0..6).map(|index| dot(100.0, 100.0 + f64::from(index), "a-model-of-7b")).collect();
         let labels: Vec<Label> = place(&dots, &[], (0.0, 400.0, 0.0, 300.0)).into_iter().flatten().collect();
         assert_eq!(labels.len(), 6);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_off_lines_if_they_can() {
+    fn names_avoid_lines_if_possible() {
         let dots = [dot(100.0, 100.0, "a model")];
         let line: Vec<(f64, f64)> = (100..200).map(|x| (f64::from(x), 100.0)).collect();
         let bounds = (0.0, 400.0, 0.0, 300.0);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_lose_their_middle() {
+    fn long_names_are_shortened_in_the_middle() {
         assert_eq!(shortened("short"), "short");
         let long = shortened("an-organisation/a-model-with-a-long-name-instruct");
         assert_eq!((long.chars().count(), long.as_str()), (30, "an-organisation…-name-instruct"));

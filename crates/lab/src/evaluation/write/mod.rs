@@ -1,7 +1,8 @@
-//! An evaluation as text, a table of values, and a page.
+//! An evaluation as a table for the terminal, as CSV, and as an HTML page.
 
 mod chart;
 mod csv;
+mod escape;
 mod html;
 mod labels;
 mod scale;
@@ -15,11 +16,11 @@ impl Evaluation {
         self.rows.iter().enumerate().filter(move |(_, row)| row.group == group)
     }
 
-    /// What the cost axis counts.
+    /// The meaning of the cost axis.
     fn cost_axis(&self) -> &'static str {
         match self.cost_by_query {
-            true => "mean cost of the queries, relative to the largest model's mean",
-            false => "mean price, relative to the dearest model's",
+            true => "mean cost of the queries, relative to the largest mean of a model",
+            false => "mean price, relative to the most expensive model",
         }
     }
 
@@ -31,7 +32,7 @@ impl Evaluation {
         }
     }
 
-    /// A measure of a row, marked where its flat end flatters.
+    /// A measure of a row, with a mark if the flat left end overstates it.
     fn measured(&self, row: &Row, measure: Measure) -> String {
         let text = estimate(Measures::get(&row.measures, measure));
         if measure != Measure::Audc || row.one_point || !row.begins_late {
@@ -43,26 +44,26 @@ impl Evaluation {
         }
     }
 
-    /// What the mark of [`Self::measured`] means, if it is used.
+    /// The meaning of the mark of [`Self::measured`], if it is used.
     fn mark_note(&self) -> Option<&'static str> {
         self.rows.iter().any(|row| row.begins_late && !row.one_point).then_some(
-            "† The curve begins above the cheapest model's cost, so the flat left end flatters its AUDC; compare by hull area.",
+            "† The curve begins above the cheapest model's cost, so the flat left end overstates its AUDC; compare by hull area.",
         )
     }
 
-    /// How intervals were made, in a sentence.
+    /// How the intervals were made, in a sentence.
     fn interval_note(&self) -> String {
         match self.bootstrap.resamples {
-            0 => "No intervals were asked for.".to_owned(),
+            0 => "No intervals were requested.".to_owned(),
             resamples => format!(
-                "In brackets: 95 % intervals by {resamples} paired bootstrap resamples of the prompts, seed {}; – is without bound.",
+                "In brackets: 95 % intervals from {resamples} paired bootstrap resamples of the prompts, seed {}; – means infinite.",
                 self.bootstrap.seed
             ),
         }
     }
 }
 
-/// A number to four places, – for none.
+/// A number with four decimals; – for none.
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
 }
@@ -84,7 +85,7 @@ fn estimate(estimate: &Estimate) -> String {
     text
 }
 
-/// As [`estimate`], with a sign: for differences.
+/// A difference with its sign and interval.
 fn difference(estimate: &Estimate) -> String {
     let signed = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.4}"));
     let interval = estimate.interval.map(|interval| format!(" [{}, {}]", signed(interval.low), signed(interval.high)));

@@ -1,32 +1,32 @@
-//! Axes: from values to places, and the round values to mark.
+//! Axes of charts: positions of values, and round values for ticks.
 
 /// One axis of a chart.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     low: f64,
     high: f64,
-    /// The places of `low` and `high`.
+    /// The positions of `low` and `high`.
     ends: (f64, f64),
 }
 
 impl Scale {
-    /// For values from `low` to `high`, which are spread a little if they are one.
+    /// An axis for values from `low` to `high`. Equal ends are moved apart.
     pub(super) fn new(low: f64, high: f64, ends: (f64, f64)) -> Self {
         let (low, high) = if high - low > 1e-6 { (low, high) } else { (low - 0.05, high + 0.05) };
         Self { low, high, ends }
     }
 
-    /// The place of a value.
+    /// The position of a value.
     pub(super) fn at(&self, value: f64) -> f64 {
         self.ends.0 + (value - self.low) / (self.high - self.low) * (self.ends.1 - self.ends.0)
     }
 
-    /// Is the value on the axis?
+    /// Whether the value is on the axis.
     pub(super) fn holds(&self, value: f64) -> bool {
         (self.low - 1e-9..=self.high + 1e-9).contains(&value)
     }
 
-    /// Round values on the axis, `about` this many, each with its text.
+    /// About `about` round values on the axis, with their texts.
     pub(super) fn ticks(&self, about: u32) -> Vec<(f64, String)> {
         let rough = (self.high - self.low) / f64::from(about.max(1));
         let power = 10f64.powf(rough.log10().floor());
@@ -53,7 +53,7 @@ mod tests {
         assert_eq!(texts(0.0, 2.5), ["0.0", "0.5", "1.0", "1.5", "2.0", "2.5"]);
         assert_eq!(texts(0.0, 12.0), ["0", "5", "10"]);
         assert_eq!(texts(0.61, 0.613), ["0.610", "0.611", "0.612", "0.613"]);
-        // One value is the middle of its axis.
+        // A single value is in the middle of its axis.
         let one = Scale::new(0.5, 0.5, (0.0, 100.0));
         assert!((one.at(0.5) - 50.0).abs() < 1e-9 && one.holds(0.5) && !one.holds(0.6));
     }

@@ -1,17 +1,14 @@
-//! The terminal's table.
+//! The table for the terminal.
 
+use super::super::{Evaluation, Group, Measure};
+use super::{difference, percent};
 use std::fmt::Write as _;
 
-use super::{
-    super::{Evaluation, Group, Measure},
-    difference, percent,
-};
-
-/// The columns: those of PPRoute's Table 5, and the area that has no flat left end.
+/// The columns: those of PPRoute's Table 5, and the hull area.
 const COLUMNS: [Measure; 5] = [Measure::Audc, Measure::Qnc, Measure::Peak, Measure::PeakCost, Measure::HullArea];
 
 impl Evaluation {
-    /// A table for the terminal: methods by group, each measure with its deviation over seeds and its interval; then the
+    /// A table for the terminal: the methods by group, with each measure, its deviation over seeds and its interval; then the
     /// differences.
     pub fn to_text(&self) -> String {
         let about = &self.about;
@@ -72,12 +69,12 @@ impl Evaluation {
     }
 }
 
-/// Names come from files: no control character of theirs reaches the terminal.
+/// A line for the terminal. Names come from files, so control characters are replaced.
 fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Columns as wide as their widest cell.
+/// The table with columns as wide as their widest cells.
 fn aligned(table: &[Vec<String>]) -> String {
     let mut widths: Vec<usize> = Vec::new();
     for row in table {

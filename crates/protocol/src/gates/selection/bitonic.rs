@@ -3,18 +3,18 @@
 use super::records::{Records, break_ties};
 use super::{Window, candidates};
 use crate::error::Error;
-use crate::interpreters::Interpreter;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked};
 
 /// A sorting network for n records in as many slots: its layers, and which slots hold the largest, the second largest
 /// and so on at the end.
-struct Network {
+struct SortingNetwork {
     /// Pairs of slots, the one that gets the larger record first.
     layers: Vec<Vec<(usize, usize)>>,
     order: Vec<usize>,
 }
 
-impl Network {
+impl SortingNetwork {
     /// The network of the next power of two, whose missing records count as smaller than all: where they are is public
     /// at every layer, so their exchanges are renamings of slots and cost nothing.
     fn new(n: usize) -> Self {
@@ -46,7 +46,7 @@ impl Network {
 
 /// Comparisons of each layer of the sort of n.
 pub fn bitonic_layers(candidates: usize) -> Vec<usize> {
-    Network::new(candidates).layers.iter().map(Vec::len).collect()
+    SortingNetwork::new(candidates).layers.iter().map(Vec::len).collect()
 }
 
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
@@ -69,7 +69,7 @@ pub fn bitonic_sort<I: Interpreter>(
     let n = candidates(similarity, score, k)?;
     let key = break_ties(machine, similarity)?;
     let mut records = Records::new(machine, key, score)?;
-    let network = Network::new(n);
+    let network = SortingNetwork::new(n);
     for layer in &network.layers {
         records = exchange_pairs(machine, &records, layer, window)?;
     }

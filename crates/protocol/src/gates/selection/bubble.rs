@@ -4,7 +4,7 @@ use super::bitonic::exchange_pairs;
 use super::records::{Records, break_ties};
 use super::{Window, candidates};
 use crate::error::Error;
-use crate::interpreters::Interpreter;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked};
 
 /// The rounds that bring the largest of `size` records to the last place: in each, pairs whose second gets the larger.

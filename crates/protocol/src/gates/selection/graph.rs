@@ -5,10 +5,10 @@ use super::{Window, candidates};
 use crate::error::Error;
 use crate::gates::argmax::argmax;
 use crate::gates::top_k::top_k_then_argmax;
-use crate::interpreters::Interpreter;
 use crate::linear::Structure;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
-use crate::record::RingWord;
+use crate::material::word::RingWord;
 use blindroute_ring::Shape;
 
 /// Two layers of a navigable graph over the candidates: public, the same for every query.

@@ -32,8 +32,8 @@ pub use repeated_maximum::{repeated_maximum_pairwise, repeated_maximum_tree};
 
 use super::argmax::count_bits;
 use crate::error::Error;
-use crate::interpreters::Interpreter;
 use crate::machine::Masked;
+use crate::machine::interpreter::Interpreter;
 use crate::protocols::comparison::Comparison;
 use blindroute_ring::Shape;
 

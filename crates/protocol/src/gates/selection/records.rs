@@ -4,11 +4,11 @@ use super::Window;
 use crate::error::Error;
 use crate::form::Form;
 use crate::gates::argmax::{Order, count_bits, units_ahead, winner};
-use crate::interpreters::Interpreter;
 use crate::linear::Structure;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
+use crate::material::word::RingWord;
 use crate::protocols::comparison::Comparison;
-use crate::record::RingWord;
 use blindroute_ring::Shape;
 
 /// A row of candidates.

@@ -4,8 +4,8 @@ use super::records::{Records, break_ties, chosen, indices, one_hot};
 use super::{Window, candidates};
 use crate::error::Error;
 use crate::gates::argmax::{Order, winner};
-use crate::interpreters::Interpreter;
 use crate::linear::Structure;
+use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
 
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared

@@ -1,7 +1,7 @@
 //! The right factor as limbs: panels of 16 columns, in each the limbs in descending order, in each a line for 4 positions.
 use super::split::{limbs, position, split};
 use super::{Inner, LimbWord, Line, SIDE, Vectors};
-use crate::matmul::MatrixLayout;
+use crate::matmul::layout::MatrixLayout;
 
 /// A right factor in limbs.
 pub struct Limbs {

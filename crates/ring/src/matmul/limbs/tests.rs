@@ -1,7 +1,7 @@
 //! The layout and the sums of limbs, with a model of the tiles, on every machine.
 
 use super::{BLOCK, LONGEST, LimbWord, Limbs, Run, SIDE, Tiles, Vectors, product};
-use crate::matmul::{Kernel, MatrixLayout, PackedMatrix, matmul};
+use crate::matmul::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, matmul};
 use crate::{Prg, Seed};
 use proptest::prelude::*;
 
@@ -37,7 +37,7 @@ impl Tiles for Model {
 }
 
 /// Multiplies by the model, and by the processor's tiles where there are any.
-fn check<W: LimbWord + std::fmt::Debug>(left: &[W], right: &[W], shape: [usize; 3], bits: u32) {
+fn check<W: LimbWord + MatrixWord + std::fmt::Debug>(left: &[W], right: &[W], shape: [usize; 3], bits: u32) {
     let [rows, inner, columns] = shape;
     let mut expected = vec![W::ZERO; rows * columns];
     matmul(
@@ -62,7 +62,7 @@ fn check<W: LimbWord + std::fmt::Debug>(left: &[W], right: &[W], shape: [usize; 
     }
 }
 
-fn check_random<W: LimbWord + std::fmt::Debug>(seed: u8, [rows, inner, columns]: [usize; 3], bits: u32) {
+fn check_random<W: LimbWord + MatrixWord + std::fmt::Debug>(seed: u8, [rows, inner, columns]: [usize; 3], bits: u32) {
     let mut prg = Prg::new(&Seed::new([seed; 16]));
     let (left, right) = (prg.words(rows * inner), prg.words(inner * columns));
     check::<W>(&left, &right, [rows, inner, columns], bits);

@@ -1,8 +1,8 @@
-//! Reading from a slice without trusting a length in it.
+//! Reading from a slice with every length checked.
 
 use super::{ContainerError, is_name};
 
-/// A place in a slice. Every read says what it reads, for the error.
+/// A position in a slice. Each read names what it reads, for the error.
 pub(super) struct Cursor<'a> {
     bytes: &'a [u8],
     at: usize,

@@ -25,7 +25,7 @@ const FIRST_NAME: usize = COUNT + 4 + 1;
 const FIRST_LENGTH: usize = FIRST_NAME + 1;
 
 #[test]
-fn what_was_written_is_read() {
+fn what_was_written_is_read_back() {
     let bytes = good();
     let read = read(&bytes, "example").unwrap();
     assert_eq!(read.header(), br#"{"v":1}"#);
@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn any_contents_come_back(
+    fn any_contents_are_read_back(
         header in prop::collection::vec(any::<u8>(), 0..50),
         payloads in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..50), 0..5),
     ) {

@@ -1,24 +1,24 @@
-//! What can be wrong with published files.
+//! Errors of importing a published encoder.
 
 use super::super::error::BundleError;
 use crate::tokenizer::{MAX_TOKENS, TokenizerError};
 
-/// What can be wrong with the files of a published encoder. No variant holds a weight.
+/// Why the files of a published encoder cannot be imported. No variant holds a weight.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ImportError {
-    /// A file is something else than its name says.
+    /// A file is of another kind than its name says.
     #[error("the {file} is {found}; {hint}")]
     OtherFile {
-        /// Which of the files.
+        /// The name of the file.
         file: &'static str,
         /// What it is.
         found: &'static str,
         /// What to do.
         hint: &'static str,
     },
-    /// The weights end before their last tensor does, or go on after it.
-    #[error("the weights have {found} bytes, their own header says {expected}: the file is {}; download it again",
+    /// The file of the weights ends before its last tensor, or continues after it.
+    #[error("the weights have {found} bytes, expected {expected} by their own header: the file is {}; download it again",
         if .found < .expected { "truncated" } else { "followed by other data" })]
     Length {
         /// Bytes of the file.
@@ -29,7 +29,7 @@ pub enum ImportError {
     /// The weights are not a safetensors file.
     #[error("the weights are not a safetensors file: {0}; give the model.safetensors of a BERT encoder")]
     NotSafetensors(String),
-    /// A tensor of a BERT encoder is not there.
+    /// A tensor of a BERT encoder is missing.
     #[error(
         "the weights have no tensor {name:?}; give the model.safetensors of a BERT encoder and its own config.json"
     )]
@@ -37,17 +37,17 @@ pub enum ImportError {
         /// Its published name.
         name: String,
     },
-    /// There are several encoders in one file.
+    /// The file holds several encoders.
     #[error(
-        "the weights hold {} encoders, with the prefixes {}; save the one to import to a file of its own",
+        "the weights hold {} encoders with the prefixes {}, expected one; save the one to import in a file of its own",
         .prefixes.len(), list(.prefixes)
     )]
     SeveralEncoders {
-        /// What stands before the tensors' names, once each.
+        /// The prefixes of the tensors' names.
         prefixes: Vec<String>,
     },
-    /// A tensor's numbers are of a type that is not read.
-    #[error("the tensor {name:?} is stored as {found}, which is not read; give weights in F32, F16 or BF16")]
+    /// A tensor's numbers have an unsupported type.
+    #[error("the tensor {name:?} is stored as {found}, expected F32, F16 or BF16; convert the weights to one of these")]
     NumberType {
         /// Which tensor.
         name: String,
@@ -56,7 +56,7 @@ pub enum ImportError {
     },
     /// A tensor has another shape than config.json says.
     #[error(
-        "the tensor {name:?} is {found:?}, config.json needs {expected:?}; give weights and config.json that belong together"
+        "the tensor {name:?} is {found:?}, expected {expected:?} by config.json; give weights and config.json that belong together"
     )]
     Shape {
         /// Which tensor.
@@ -68,7 +68,7 @@ pub enum ImportError {
     },
     /// The file has another number of layers than config.json says.
     #[error(
-        "the weights have {found} layers, config.json says num_hidden_layers = {expected}; give weights and config.json that belong together"
+        "the weights have {found} layers, expected {expected} because config.json says num_hidden_layers = {expected}; give weights and config.json that belong together"
     )]
     Layers {
         /// In the weights.
@@ -76,9 +76,9 @@ pub enum ImportError {
         /// In config.json.
         expected: usize,
     },
-    /// Tensors that the encoder would leave out.
+    /// The file holds tensors that a BERT encoder does not use.
     #[error(
-        "the weights hold {} that a BERT encoder has no use for: {}; without them this would be another model than the published one",
+        "the weights hold {} that a BERT encoder has no use for: {}; without them the encoder would differ from the published one: give a BERT encoder",
         if .names.len() == 1 { "a tensor".to_owned() } else { format!("{} tensors", .names.len()) }, list(.names)
     )]
     Unused {
@@ -87,15 +87,15 @@ pub enum ImportError {
     },
     /// A tensor holds NaN or an infinite number.
     #[error(
-        "the tensor {name:?} holds a number that is not finite; the file is damaged, or its training failed: give another"
+        "the tensor {name:?} holds a number that is not finite; the file is damaged or its training failed: give another file"
     )]
     NotFinite {
         /// Which tensor.
         name: String,
     },
-    /// A tensor holds a number that the secure program cannot carry.
+    /// A tensor holds a number that is too large for the secure program.
     #[error(
-        "the tensor {name:?} holds a number of magnitude {most} or more, which the program's rings cannot carry; the file is damaged: give another"
+        "the tensor {name:?} holds a number of magnitude {most} or more, which does not fit in the program's rings; the file is damaged: give another file"
     )]
     TooLarge {
         /// Which tensor.
@@ -111,12 +111,12 @@ pub enum ImportError {
     Rounding {
         /// Which tensor.
         name: String,
-        /// Which row or column of it, as published.
+        /// The row or column in the published file.
         channel: String,
         /// Bits of a stored number.
         bits: u8,
     },
-    /// A published JSON file cannot be used as JSON.
+    /// A published JSON file is not valid JSON.
     #[error("the {file} cannot be read: {problem}; give the {file} that was published with the weights")]
     Json {
         /// Which file.
@@ -124,17 +124,17 @@ pub enum ImportError {
         /// What is wrong with it.
         problem: String,
     },
-    /// The model is of another architecture.
+    /// The encoder has another architecture.
     #[error(
-        "config.json says that this is a {found} model; the encoder here is BERT's (absolute positions, normalised after each \
-         sum): give a BERT encoder such as all-MiniLM, bge, e5 or gte"
+        "config.json says that this is a {found} model, expected BERT (absolute positions, normalised after each sum): give a \
+         BERT encoder such as all-MiniLM, bge, e5 or gte"
     )]
     Architecture {
         /// Its name.
         found: String,
     },
-    /// A setting that the secure program does not have.
-    #[error("{file} says {field} = {found}, it must be {expected}; {hint}")]
+    /// The secure program does not support a setting.
+    #[error("{file} says {field} = {found}, expected {expected}; {hint}")]
     Setting {
         /// Which file.
         file: &'static str,
@@ -147,9 +147,9 @@ pub enum ImportError {
         /// What to do.
         hint: &'static str,
     },
-    /// The model has too few positions.
+    /// The encoder has too few positions.
     #[error(
-        "config.json says max_position_embeddings = {found}, and prompts have up to {MAX_TOKENS} tokens; give an encoder with {MAX_TOKENS} positions or more"
+        "config.json says max_position_embeddings = {found}, expected at least {MAX_TOKENS}, the most tokens of a prompt; give an encoder with more positions"
     )]
     Positions {
         /// How many it has.
@@ -158,10 +158,10 @@ pub enum ImportError {
     /// The tokenizer cannot be used.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The tokenizer gives ids that the token table does not have.
+    /// The tokenizer has ids that are not rows of the token table.
     #[error(
-        "the tokenizer's token {token:?} has id {id}, and the token table has {rows} rows: every prompt with it would fail; give the \
-         tokenizer.json that was published with these weights, or weights whose table was extended for it"
+        "the tokenizer's token {token:?} has id {id}, but the token table has {rows} rows, so prompts with this token would fail; \
+         give the tokenizer.json that was published with these weights, or weights whose table was extended for it"
     )]
     TokenBeyondTable {
         /// The token.
@@ -173,7 +173,7 @@ pub enum ImportError {
     },
     /// The tokenizer is far smaller than the token table.
     #[error(
-        "the tokenizer has {tokens} tokens and the token table {rows} rows: they are of different models; give the tokenizer.json that was published with these weights"
+        "the tokenizer has {tokens} tokens and the token table {rows} rows, so they are of different encoders; give the tokenizer.json that was published with these weights"
     )]
     OtherTokenizer {
         /// The tokenizer's ids.
@@ -181,7 +181,7 @@ pub enum ImportError {
         /// Rows of the table.
         rows: usize,
     },
-    /// What was read makes no bundle.
+    /// The files do not make a valid bundle.
     #[error(transparent)]
     Bundle(#[from] BundleError),
 }

@@ -1,8 +1,8 @@
-//! What a file is that is not what its name says: the downloads that people have instead of weights.
+//! Recognising files that people give by mistake in place of the published ones.
 
 use super::error::ImportError;
 
-/// An error if these bytes are plainly something else than the named file.
+/// An error if these bytes are clearly not the named file.
 pub(super) fn check(file: &'static str, bytes: &[u8]) -> Result<(), ImportError> {
     match other(bytes) {
         Some((found, hint)) => Err(ImportError::OtherFile { file, found, hint }),
@@ -10,7 +10,7 @@ pub(super) fn check(file: &'static str, bytes: &[u8]) -> Result<(), ImportError>
     }
 }
 
-/// What the first bytes give away, and what to do about it.
+/// The kind of file that the first bytes show, and what to do about it.
 fn other(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     const SAFETENSORS: &str =
         "give the model.safetensors that was published beside it, or save the model as safetensors first";
@@ -28,7 +28,7 @@ fn other(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     if bytes.starts_with(b"GGUF") {
         return Some(("a GGUF file", SAFETENSORS));
     }
-    // torch.save writes a zip archive, and wrote a bare pickle before version 1.6.
+    // torch.save writes a zip archive; before version 1.6 it wrote a bare pickle.
     if bytes.starts_with(b"PK\x03\x04") || (bytes.first() == Some(&0x80) && matches!(bytes.get(1), Some(2..=5))) {
         return Some(("a PyTorch pickle (pytorch_model.bin), or another archive", SAFETENSORS));
     }
@@ -42,12 +42,12 @@ fn other(bytes: &[u8]) -> Option<(&'static str, &'static str)> {
     None
 }
 
-/// The same for weights, which are no text either.
+/// The same check for weights, which must not be a text file either.
 pub(super) fn check_weights(bytes: &[u8]) -> Result<(), ImportError> {
     check("weights file", bytes)?;
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
     if text.starts_with(b"{") && bytes.get(8) != Some(&b'{') {
-        let hint = "give the model.safetensors itself; of weights in several files (an index), make one file first";
+        let hint = "give the model.safetensors itself; if the weights are in several files (an index), merge them into one first";
         return Err(ImportError::OtherFile { file: "weights file", found: "a JSON file", hint });
     }
     Ok(())
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_download_instead_is_named() {
+    fn files_that_are_given_by_mistake_are_named() {
         let cases: [(&[u8], &str, &str); 9] = [
             (b"", "an empty file", "download it again"),
             (

@@ -1,8 +1,8 @@
-//! Bundles from published weights.
+//! Making a bundle from the files of a published encoder.
 //!
-//! What the encoder's program is follows from `config.json`, never from defaults, and every tensor of the weights is either
-//! taken, or known not to belong to the encoder and named in [`Imported::notes`]: a bundle is the whole published model, or
-//! there is none.
+//! The encoder's program is determined by `config.json`, never by defaults. Every tensor of the weights is either used, or
+//! known not to belong to the encoder and listed in [`ImportedEncoder::leftovers`]. So a bundle holds the complete published
+//! encoder, or the import fails.
 
 mod error;
 mod file_kind;
@@ -25,10 +25,10 @@ use weights::Weights;
 /// How imported matrices are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precision {
-    /// As published: 4 bytes a number.
+    /// As published: 4 bytes per number.
     Exact,
-    /// In steps of so many bits: the token table (one scale a row) and the layers' matrices (one scale an output channel).
-    /// Positions, segments, biases and LayerNorms stay f32, since they are small and every token passes through them.
+    /// In steps of a few bits: the token table with one scale per row, and the layers' matrices with one scale per output
+    /// channel. Positions, segments, biases and LayerNorms stay f32, because they are small and every token uses them.
     Bits {
         /// For the token table.
         table: u8,
@@ -38,9 +38,10 @@ pub enum Precision {
 }
 
 impl Default for Precision {
-    /// 7 bits for the table and 10 for the layers: 24.7 MB for all-MiniLM-L6-v2, of 90.3 MB exact. Over the 60 prompts of
-    /// the reference, the embedding's cosine to that of the published weights is 0.99990 on average and 0.99973 at worst.
-    /// Plain int8 for both is 23.5 MB, 0.99950 and 0.99911: the layers need the bits more than the table.
+    /// 7 bits for the table and 10 for the layers. all-MiniLM-L6-v2 then takes 24.7 MB instead of 90.3 MB. Over the 60 prompts
+    /// of the reference, the embedding's cosine to that of the published weights is 0.99990 on average and 0.99973 at worst.
+    /// With int8 for both it takes 23.5 MB, and the cosines are 0.99950 and 0.99911: the layers need the bits more than the
+    /// table.
     fn default() -> Self {
         Self::Bits { table: 7, layers: 10 }
     }
@@ -48,23 +49,23 @@ impl Default for Precision {
 
 /// The files of a published encoder, as bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Published<'a> {
+pub struct PublishedFiles<'a> {
     /// `model.safetensors`.
     pub weights: &'a [u8],
     /// `config.json`.
     pub config: &'a [u8],
     /// `tokenizer.json`.
     pub tokenizer: &'a [u8],
-    /// `1_Pooling/config.json`, which sentence-transformers' models have.
+    /// `1_Pooling/config.json`, if there is one: models of sentence-transformers have it.
     pub pooling: Option<&'a [u8]>,
-    /// `modules.json`, likewise.
+    /// `modules.json`, if there is one.
     pub modules: Option<&'a [u8]>,
 }
 
-/// What of the program is not to be as published.
+/// What of the program should differ from the published encoder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Choices {
-    /// How attention scores become weights; published encoders take softmax.
+pub struct ProgramChoices {
+    /// How attention scores become weights. Published encoders use softmax.
     pub attention: Option<Attention>,
     /// The non-linearity of the feed-forward network.
     pub activation: Option<Activation>,
@@ -72,47 +73,53 @@ pub struct Choices {
     pub pooling: Option<Pooling>,
 }
 
-/// What [`Bundle::import`] may be told.
+/// Options of [`Bundle::import`].
 #[derive(Clone, Debug, Default)]
 pub struct ImportOptions {
     /// How matrices are stored.
     pub precision: Precision,
-    /// What is not to be as published.
-    pub choices: Choices,
+    /// What should differ from the published encoder.
+    pub choices: ProgramChoices,
     /// Where the weights come from and under which licence.
     pub origin: String,
 }
 
-/// A bundle of published weights.
+/// The result of importing a published encoder.
 #[derive(Debug)]
-pub struct Imported {
+pub struct ImportedEncoder {
     /// The bundle, without models and routers.
     pub bundle: Bundle,
     /// Tensors of the file that do not belong to the encoder, by their names there.
     pub leftovers: Vec<String>,
-    /// What is not as published, or was not said: sentences for people.
+    /// Sentences for people about what differs from the published encoder, or was not stated in its files.
     pub notes: Vec<String>,
 }
 
-pub(super) fn import(published: &Published<'_>, options: &ImportOptions) -> Result<Imported, ImportError> {
-    let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
-    let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;
-    let mut weights = Weights::open(published.weights)?;
-    if weights.layers() != encoder.layers {
-        return Err(ImportError::Layers { found: weights.layers(), expected: encoder.layers });
+impl Bundle {
+    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
+    ///
+    /// # Errors
+    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
+    pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
+        let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
+        let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;
+        let mut weights = Weights::open(published.weights)?;
+        if weights.layers() != encoder.layers {
+            return Err(ImportError::Layers { found: weights.layers(), expected: encoder.layers });
+        }
+        let (embedding, layers) = tensors(&mut weights, &encoder, positions, options.precision)?;
+        let leftovers = weights.leftovers()?;
+        let bundle = Bundle::new(BundleParts {
+            tokenizer,
+            encoder,
+            embedding,
+            layers,
+            models: Vec::new(),
+            routers: Vec::new(),
+            origin: options.origin.clone(),
+        })?;
+        Ok(ImportedEncoder { bundle, leftovers, notes })
     }
-    let (embedding, layers) = tensors(&mut weights, &encoder, positions, options.precision)?;
-    let leftovers = weights.leftovers()?;
-    let bundle = Bundle::new(BundleParts {
-        tokenizer,
-        encoder,
-        embedding,
-        layers,
-        models: Vec::new(),
-        routers: Vec::new(),
-        origin: options.origin.clone(),
-    })?;
-    Ok(Imported { bundle, leftovers, notes })
 }
 
 fn tensors(
@@ -125,7 +132,7 @@ fn tensors(
         let linear = name.ends_with(".weight");
         let shape = match name {
             "embedding.position" => vec![positions, columns],
-            // Published as [outputs, inputs].
+            // The published shape is [outputs, inputs].
             _ if linear => vec![columns, rows],
             _ if name.starts_with("embedding.") && !name.starts_with("embedding.norm") => vec![rows, columns],
             _ => vec![columns],
@@ -150,8 +157,8 @@ fn tensors(
     Ok((embedding, layers))
 }
 
-/// Token tables are padded to a multiple of 8 or 64, at most of 1,024; a table with more unused rows than that is another
-/// model's.
+/// Token tables are padded to a multiple of 8 or 64, at most of 1,024. A table with more unused rows belongs to another
+/// encoder.
 const MOST_UNUSED: usize = 1024;
 
 /// The tokenizer in the bundle's form, if all its ids are rows of the token table.

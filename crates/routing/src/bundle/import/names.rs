@@ -1,6 +1,6 @@
-//! The tensors' published names.
+//! The names that BERT's tensors have in published files.
 
-/// BERT's name for a tensor of ours, without the prefix that some files put before all names.
+/// The published name of a tensor of a bundle, without the prefix that some files put before all names.
 pub(super) fn published(name: &str) -> String {
     let table = match name {
         "embedding.token" => Some(TOKEN_TABLE),
@@ -30,12 +30,12 @@ pub(super) fn published(name: &str) -> String {
     format!("{LAYERS}{}.{part}.{field}", index.unwrap_or_default())
 }
 
-/// The one tensor that every BERT has, by which the prefix is found.
+/// A tensor that every BERT has. The prefix of a file is found by it.
 pub(super) const TOKEN_TABLE: &str = "embeddings.word_embeddings.weight";
-/// Before a layer's number.
+/// The text before a layer's number.
 pub(super) const LAYERS: &str = "encoder.layer.";
 
-/// What conversions from TensorFlow call a LayerNorm's tensor of this name.
+/// The name of a LayerNorm's tensor in files that were converted from TensorFlow.
 pub(super) fn older(published: &str) -> Option<String> {
     let part = published.strip_suffix("LayerNorm.weight").map(|part| (part, "gamma"));
     let part = part.or_else(|| published.strip_suffix("LayerNorm.bias").map(|part| (part, "beta")));
@@ -43,10 +43,10 @@ pub(super) fn older(published: &str) -> Option<String> {
 }
 
 /// Whether a tensor, by its name without the prefix, is known not to belong to the encoder: buffers with the numbers 0, 1,
-/// 2, …, and heads of the pre-training, which read the encoder's output.
+/// 2, …, and output layers of the pre-training, which use the encoder's output.
 pub(super) fn is_leftover(name: &str) -> bool {
     let buffer = matches!(name, "embeddings.position_ids" | "embeddings.token_type_ids");
-    buffer || ["pooler.", "cls.", "lm_head."].iter().any(|head| name.starts_with(head))
+    buffer || ["pooler.", "cls.", "lm_head."].iter().any(|start| name.starts_with(start))
 }
 
 #[cfg(test)]

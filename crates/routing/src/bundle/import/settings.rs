@@ -1,8 +1,8 @@
-//! The encoder's program from the JSON files that are published beside the weights.
+//! Reading the encoder's program from the JSON files that are published with the weights.
 
 use serde_json::Value;
 
-use super::{Choices, Published, error::ImportError, file_kind};
+use super::{ProgramChoices, PublishedFiles, error::ImportError, file_kind};
 use crate::{
     bundle::config::{Activation, Attention, EncoderConfig, Norms, Pooling},
     tokenizer::MAX_TOKENS,
@@ -12,16 +12,17 @@ const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling/config.json";
 const MODULES: &str = "modules.json";
 
-/// The secure LayerNorm adds nothing to the variance, which it needs to be at least 16 a row (0.04 an element of 384). To
-/// this it makes a difference of 0.1% there, as much as the inverse root itself errs by.
+/// The largest epsilon that is accepted. The secure LayerNorm adds no epsilon to the variance, which must be at least 16 per
+/// row (0.04 per element of 384). At that variance this epsilon makes a difference of 0.1%, which is as large as the error
+/// of the secure inverse root.
 const MOST_EPSILON: f64 = 1e-4;
 
-/// What published settings give.
+/// The result of reading the published settings.
 pub(super) struct Settings {
     pub(super) encoder: EncoderConfig,
     /// Rows of the published position table, of which the first [`MAX_TOKENS`] are kept.
     pub(super) positions: usize,
-    /// What people should know.
+    /// Sentences for people.
     pub(super) notes: Vec<String>,
 }
 
@@ -60,8 +61,8 @@ impl Fields {
     }
 }
 
-/// Reads them all.
-pub(super) fn read(published: &Published<'_>, choices: &Choices) -> Result<Settings, ImportError> {
+/// Reads all settings.
+pub(super) fn read(published: &PublishedFiles<'_>, choices: &ProgramChoices) -> Result<Settings, ImportError> {
     let config = Fields::read(CONFIG, published.config)?;
     check_architecture(&config)?;
     let positions = config.size("max_position_embeddings")?;
@@ -88,14 +89,14 @@ pub(super) fn read(published: &Published<'_>, choices: &Choices) -> Result<Setti
     Ok(Settings { encoder, positions, notes })
 }
 
-/// An error unless this is a BERT as the encoder's program is one.
+/// An error if this is not a BERT of the supported architecture.
 fn check_architecture(config: &Fields) -> Result<(), ImportError> {
     let refuse = |found: &str| Err(ImportError::Architecture { found: found.to_owned() });
     match config.text("model_type") {
         None | Some("bert") => {}
         Some(other) => return refuse(other),
     }
-    // Some models with other programs, as JinaBert, call their type "bert" too.
+    // Some models with other architectures, for instance JinaBert, also state the type "bert".
     let classes = config.value["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
     if let Some(other) = classes.into_iter().find(|class| !class.starts_with("Bert")) {
         return refuse(other);
@@ -113,7 +114,7 @@ fn check_architecture(config: &Fields) -> Result<(), ImportError> {
 }
 
 fn epsilon(config: &Fields) -> Result<f32, ImportError> {
-    // The first BERTs have no such field; 1e-12 is in their program.
+    // The first BERTs do not have this field; their program uses 1e-12.
     let epsilon = match &config.value["layer_norm_eps"] {
         Value::Null => Some(1e-12),
         value => value.as_f64(),
@@ -123,23 +124,23 @@ fn epsilon(config: &Fields) -> Result<f32, ImportError> {
         None => Err(config.unfit(
             "layer_norm_eps",
             &format!("from 0 to {MOST_EPSILON}"),
-            "the secure program leaves it out, which only so small a number allows: give another encoder",
+            "the secure program uses no epsilon, which is possible only if it is this small: give another encoder",
         )),
     }
 }
 
-fn attention(choices: &Choices, notes: &mut Vec<String>) -> Attention {
+fn attention(choices: &ProgramChoices, notes: &mut Vec<String>) -> Attention {
     let chosen = choices.attention.unwrap_or(Attention::Softmax);
     if chosen != Attention::Softmax {
         notes.push(format!(
-            "attention is {chosen}, the weights were trained with softmax: embeddings are worse until `blindroute distil` has \
-             taught them"
+            "attention is {chosen}, but the weights were trained with softmax: embeddings are worse until the encoder is trained \
+             with `blindroute distil`"
         ));
     }
     chosen
 }
 
-fn activation(config: &Fields, choices: &Choices, notes: &mut Vec<String>) -> Result<Activation, ImportError> {
+fn activation(config: &Fields, choices: &ProgramChoices, notes: &mut Vec<String>) -> Result<Activation, ImportError> {
     let name = match &config.value["hidden_act"] {
         // BERT's own.
         Value::Null => Some("gelu"),
@@ -170,14 +171,14 @@ fn activation(config: &Fields, choices: &Choices, notes: &mut Vec<String>) -> Re
         (None, None) => Err(config.unfit(
             "hidden_act",
             "\"gelu\" or \"relu\"",
-            "choose one with --ffn, and teach the encoder with `blindroute distil`",
+            "choose one with --ffn, and train the encoder with `blindroute distil`",
         )),
     }
 }
 
 fn pooling(
-    published: &Published<'_>,
-    choices: &Choices,
+    published: &PublishedFiles<'_>,
+    choices: &ProgramChoices,
     hidden: usize,
     notes: &mut Vec<String>,
 ) -> Result<Pooling, ImportError> {
@@ -187,8 +188,8 @@ fn pooling(
     let Some(settings) = published.pooling else {
         return Ok(choices.pooling.unwrap_or_else(|| {
             notes.push(
-                "no 1_Pooling/config.json beside config.json: the embedding is the mean over the tokens (bge models take the first \
-                 token's: --pooling cls)"
+                "there is no 1_Pooling/config.json beside config.json, so the embedding is the mean over the tokens (for bge models, \
+                 which use the first token, give --pooling cls)"
                     .to_owned(),
             );
             Pooling::Mean
@@ -209,21 +210,21 @@ fn pooling(
             field: "the pooling mode".to_owned(),
             found: if modes.is_empty() { "nothing".to_owned() } else { modes.join(" and ") },
             expected: "mean or cls".to_owned(),
-            hint: "choose one with --pooling, and expect other embeddings",
+            hint: "choose one with --pooling; the embeddings then differ from the published ones",
         }),
         (Some(chosen), modes) => {
             if modes != [chosen.to_string()]
                 && modes != [format!("{chosen}_token")]
                 && modes != [format!("{chosen}_tokens")]
             {
-                notes.push(format!("pooling is {chosen}, the published encoder's is {}", modes.join(" and ")));
+                notes.push(format!("pooling is {chosen}, but the published encoder uses {}", modes.join(" and ")));
             }
             Ok(chosen)
         }
     }
 }
 
-/// The pooling modes that are on: one named, or one field for each.
+/// The pooling modes that are on. Files either name one, or have a field for each.
 fn modes(settings: &Fields) -> Vec<&str> {
     if let Some(mode) = settings.text("pooling_mode") {
         return vec![mode];
@@ -232,7 +233,7 @@ fn modes(settings: &Fields) -> Vec<&str> {
     fields.filter(|(_, on)| **on == true).filter_map(|(name, _)| name.strip_prefix("pooling_mode_")).collect()
 }
 
-/// An error if something comes between pooling and the embedding, other than a change of its length, which no router sees.
+/// An error if there is a module after pooling other than a normalisation, which does not affect routers.
 fn check_modules(modules: &Fields) -> Result<(), ImportError> {
     for module in modules.value.as_array().into_iter().flatten() {
         let kind = module["type"].as_str().unwrap_or("unknown");
@@ -243,7 +244,7 @@ fn check_modules(modules: &Fields) -> Result<(), ImportError> {
                 field: "a module".to_owned(),
                 found: kind.to_owned(),
                 expected: "Transformer, Pooling or Normalize".to_owned(),
-                hint: "the published embeddings need it, and the encoder here has none: give another encoder",
+                hint: "the published embeddings need this module, and the secure program does not support it: give another encoder",
             });
         }
     }

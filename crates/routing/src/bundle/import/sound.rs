@@ -1,18 +1,18 @@
-//! Whether a tensor's numbers survive storing and sharing.
+//! Checks that a tensor's numbers can be stored and shared without being ruined.
 
 use super::error::ImportError;
 use crate::bundle::matrix::{Axis, Matrix};
 
-/// A product's ring has room for 2^10 (see [`crate::program`]), so no weight or bias of that size can take part in one.
-/// The largest number of all-MiniLM-L6-v2 is 7.9.
+/// Numbers of this magnitude are refused: the ring of a product has room for 2^10 (see [`crate::program`]). The largest number
+/// of all-MiniLM-L6-v2 is 7.9.
 const MOST: f32 = 1024.0;
 
-/// The most that rounding a row or column may change, as a share of what a typical one of its tensor weighs (the median
-/// of their norms). One number that is 1e30, or 1,000 among numbers of 0.05, sets a scale at which all others round to 0.
-/// all-MiniLM-L6-v2 as the default stores it changes by 0.10 at most (`encoder.layer.0.output.dense.weight`).
+/// The most that rounding may change a row or column, relative to the median norm of the rows or columns of its tensor. A
+/// single number of 1e30, or of 1,000 among numbers of 0.05, sets a scale at which all others round to 0. With the default
+/// precision, rounding changes all-MiniLM-L6-v2 by at most 0.10 (`encoder.layer.0.output.dense.weight`).
 const MOST_CHANGED: f64 = 0.5;
 
-/// An error if a number is not finite, or larger than the rings can carry.
+/// An error if a number is not finite, or too large for the rings.
 pub(super) fn check(name: &str, matrix: &Matrix) -> Result<(), ImportError> {
     if matrix.data().iter().any(|value| !value.is_finite()) {
         return Err(ImportError::NotFinite { name: name.to_owned() });
@@ -23,10 +23,10 @@ pub(super) fn check(name: &str, matrix: &Matrix) -> Result<(), ImportError> {
     Ok(())
 }
 
-/// The matrix in steps of so many bits.
+/// The matrix in steps of `bits` bits.
 ///
 /// # Errors
-/// If a row or column would lose most of its numbers by that.
+/// If a row or column would lose most of its numbers.
 pub(super) fn quantised(name: &str, matrix: &Matrix, axis: Axis, bits: u8) -> Result<Matrix, ImportError> {
     let rounded = matrix.quantised(axis, bits);
     let lanes = match axis {
@@ -42,12 +42,12 @@ pub(super) fn quantised(name: &str, matrix: &Matrix, axis: Axis, bits: u8) -> Re
         changed[lane] += (f64::from(*exact) - f64::from(*rounded)).powi(2);
         weight[lane] += f64::from(*exact).powi(2);
     }
-    // Unused tokens' rows are zero; they say nothing of the others.
+    // Rows of unused tokens are zero and must not affect the median.
     weight.retain(|square| *square > 0.0);
     weight.sort_unstable_by(f64::total_cmp);
     let bound = MOST_CHANGED.powi(2) * weight.get(weight.len() / 2).copied().unwrap_or(0.0);
     match changed.iter().position(|changed| *changed > bound) {
-        // A column of ours is a row of the published file, which has [outputs, inputs].
+        // A column of this matrix is a row in the published file, whose shape is [outputs, inputs].
         Some(lane) => Err(ImportError::Rounding { name: name.to_owned(), channel: format!("row {lane}"), bits }),
         None => Ok(rounded),
     }

@@ -1,4 +1,4 @@
-//! A published file of weights as matrices by name.
+//! Reading matrices by name from a published file of weights.
 
 use std::collections::BTreeSet;
 
@@ -11,15 +11,15 @@ use super::{
 };
 use crate::bundle::matrix::Matrix;
 
-/// The tensors of one encoder, and which of them are not taken yet.
+/// The tensors of one encoder, and the names of those that were not taken yet.
 pub(super) struct Weights<'a> {
     file: SafeTensors<'a>,
-    /// Before every tensor's name, as `bert.`; often empty.
+    /// The prefix of every tensor's name, for instance `bert.`; often empty.
     prefix: String,
     waiting: BTreeSet<String>,
 }
 
-/// A tensor and the name it has in the file.
+/// A tensor, and its name in the file.
 pub(super) struct Taken {
     pub(super) name: String,
     pub(super) matrix: Matrix,
@@ -44,14 +44,14 @@ impl<'a> Weights<'a> {
         }
     }
 
-    /// How many layers there are.
+    /// The number of layers.
     pub(super) fn layers(&self) -> usize {
         let names = self.waiting.iter().filter_map(|name| name.strip_prefix(&self.prefix)?.strip_prefix(LAYERS));
         let numbers = names.filter_map(|name| name.split('.').next()?.parse::<usize>().ok());
         numbers.max().map_or(0, |last| last.saturating_add(1))
     }
 
-    /// Takes a tensor by our name for it, with its published shape.
+    /// Takes a tensor by its name in a bundle, with its published shape.
     pub(super) fn take(&mut self, name: &str, expected: &[usize]) -> Result<Taken, ImportError> {
         let published = published(name);
         let missing = || ImportError::Missing { name: format!("{}{published}", self.prefix) };
@@ -73,12 +73,12 @@ impl<'a> Weights<'a> {
         Ok(Taken { name, matrix })
     }
 
-    /// The known leftovers among what was not taken.
+    /// The tensors that were not taken, if all of them are known not to belong to the encoder.
     ///
     /// # Errors
-    /// If there is anything else.
+    /// If there is any other tensor.
     pub(super) fn leftovers(self) -> Result<Vec<String>, ImportError> {
-        // A class's heads stand beside the prefixed encoder, without its prefix.
+        // Output layers of a task are stored beside the encoder, without its prefix.
         let known = |name: &String| is_leftover(name.strip_prefix(&self.prefix).unwrap_or(name)) || is_leftover(name);
         let (leftovers, unused): (Vec<String>, Vec<String>) = self.waiting.iter().cloned().partition(known);
         if unused.is_empty() { Ok(leftovers) } else { Err(ImportError::Unused { names: unused }) }
@@ -94,9 +94,9 @@ fn check_length(bytes: &[u8]) -> Result<(), ImportError> {
     let broken = |problem: &str| ImportError::NotSafetensors(problem.to_owned());
     let (prefix, body) = bytes.split_first_chunk::<8>().ok_or_else(|| broken("it is shorter than 8 bytes"))?;
     let header = u64::from_le_bytes(*prefix);
-    // The crate's own bound. What is larger was never a header's length.
+    // The bound of the safetensors crate: a larger number is not the length of a header.
     if header > 100_000_000 || body.first().is_some_and(|first| *first != b'{') {
-        return Err(broken("it does not begin as one"));
+        return Err(broken("its first bytes are not those of one"));
     }
     let Some(header) = usize::try_from(header).ok().and_then(|header| body.get(..header)) else {
         return length(8 + header);
@@ -109,7 +109,7 @@ fn check_length(bytes: &[u8]) -> Result<(), ImportError> {
     }
 }
 
-/// A tensor's numbers as f32, if it has such.
+/// A tensor's numbers as f32, if their type is supported.
 fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     let data = view.data();
     let words = || data.as_chunks::<2>().0.iter().map(|bytes| u16::from_le_bytes(*bytes));
@@ -123,7 +123,7 @@ fn floats(view: &TensorView<'_>) -> Option<Vec<f32>> {
     }
 }
 
-/// An IEEE half as the f32 of the same value.
+/// The f32 of the same value as an IEEE half-precision number.
 fn half(word: u16) -> f32 {
     let sign = u32::from(word & 0x8000) << 16;
     let (exponent, fraction) = (u32::from(word >> 10 & 0x1f), u32::from(word & 0x3ff));

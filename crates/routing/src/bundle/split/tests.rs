@@ -47,7 +47,7 @@ fn forged(header: &ShareHeader, salt: &[u8], payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn case_43_a_share_of_other_weights_is_refused_whatever_its_header_says() {
+fn case_43_a_share_of_other_weights_is_refused_for_any_header() {
     let bundle = small_bundle();
     let [ours, theirs] = [1, 2].map(|byte| split(&bundle, &randomness(byte)).unwrap());
     let public = PublicPart::read(&ours.public).unwrap();
@@ -159,7 +159,7 @@ fn case_46_no_digest_that_a_party_holds_tests_a_guess_of_the_costs() {
     let first = super::split(&truth, &SplitRandomness::new(&bytes)).unwrap();
     bytes[SEED_BYTES + SALT_BYTES] ^= 1;
     let second = super::split(&truth, &SplitRandomness::new(&bytes)).unwrap();
-    let digest = |split: &Split| PublicPart::read(&split.public).unwrap().digest;
+    let digest = |split: &SplitFiles| PublicPart::read(&split.public).unwrap().digest;
     assert_ne!(digest(&first), digest(&second));
 }
 

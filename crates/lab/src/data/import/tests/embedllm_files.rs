@@ -45,7 +45,7 @@ fn a_good_set_is_imported() {
     assert_eq!(check(&case.path("out")).unwrap().across_splits.texts, 1);
     // A second import does not touch what is there.
     let error = embedllm::import(&case.job()).unwrap_err().to_string();
-    assert!(error.contains("is there and not empty; name a new folder"), "{error}");
+    assert!(error.contains("already exists and is not empty; name a new folder"), "{error}");
 }
 
 #[test]
@@ -58,12 +58,12 @@ fn prices_may_come_from_a_file() {
         embedllm::import(&job)
     };
     for (from, to, says) in [
-        ("2\n", "-2\n", "prices.csv, line 2: the cost of \"org/big-13B\" is -2, it must be a number from 0"),
+        ("2\n", "-2\n", "prices.csv, line 2: the cost of \"org/big-13B\" is -2, expected a number of at least 0"),
         ("2\n", "NaN\n", "is NaN"),
         ("2\n", "\n", "is missing"),
         ("USD,tiny", "EUR,tiny", "line 3: the cost_unit is \"EUR\", that of the rows before \"USD\""),
         ("unused", "tiny-1.1b", "line 4: \"tiny-1.1b\" has two rows"),
-        ("tiny-1.1b", "tiny", "there is no price of 1 models (\"tiny-1.1b\"); add rows"),
+        ("tiny-1.1b", "tiny", "the price of 1 models (\"tiny-1.1b\") is missing; add rows"),
         ("model_name", "model", "there is no column \"model_name\"; it needs model_name, cost and cost_unit"),
     ] {
         case.refused(with(&edit(prices, from, to)), says);
@@ -79,17 +79,17 @@ fn prices_may_come_from_a_file() {
 fn each_fault_names_its_file_line_and_remedy() {
     let refused = |files: Case, says: &str| files.refused(embedllm::import(&files.job()), says);
     let train = |from: &str, to: &str, says: &str| refused(case(&edit(TRAIN, from, to), VALID, TEST), says);
-    train(",1,\"a", ",2,\"a", "train.csv, line 2: the label is 2, it must be 0 or 1");
+    train(",1,\"a", ",2,\"a", "train.csv, line 2: the label is 2, expected 0 or 1");
     train(",1,\"a", ",NaN,\"a", "train.csv, line 2: the label is NaN");
     train(",1,\"a", ",,\"a", "train.csv, line 2: the label is missing");
     train(",1,\"a", ",a secret question,\"a", "train.csv, line 2: the label is not a number");
     train("8,0,1", ",0,1", "train.csv, line 6: the prompt_id is empty");
     train("tiny-1.1b", " ", "line 2: the model_name is empty");
     train("Why?", "", "line 6: the prompt is empty");
-    train("Why?", "How?", "line 7: the prompt_id \"8\" had another prompt before");
+    train("Why?", "How?", "line 7: the prompt_id \"8\" already has another prompt");
     train(",x\n8,0,1", "\n8,0,1", "line 4: the row has 7 fields, the header 8");
     train("org/big-13B", "org/big-13b", "4 of 4 prompts lack some model's score");
-    refused(case(TRAIN, "", TEST), "the split valid has no prompt; give the whole set");
+    refused(case(TRAIN, "", TEST), "the split valid has no prompt; use the whole set");
     let files = Case::new(&[("train.csv", "prompt_id,label\n")]);
     refused(files, "train.csv: there is no column \"model_name\"; it needs prompt_id, model_name, category, label");
     let twice = HEADER.replace("more", "label") + TRAIN;
@@ -98,11 +98,11 @@ fn each_fault_names_its_file_line_and_remedy() {
     refused(Case::new(&[("train.csv", &(HEADER.to_owned() + TRAIN))]), "EmbedLLM is a folder with train.csv, val.csv");
     let rows = TRAIN.replace("org/big-13B", "tiny-1.1b");
     let one = |rows: &str| rows.replace("org/big-13B", "tiny-1.1b");
-    refused(case(&rows, &one(VALID), &one(TEST)), "it has 1 models, routing needs at least two");
+    refused(case(&rows, &one(VALID), &one(TEST)), "it has 1 models, expected at least two");
     let unsized_names = [TRAIN, VALID, TEST].map(|rows| rows.replace("big-13B", "big"));
     refused(
         case(&unsized_names[0], &unsized_names[1], &unsized_names[2]),
-        "the names of 1 models (\"org/big\") hold no one size; name a CSV file with --prices",
+        "the names of 1 models (\"org/big\") do not have exactly one size; name a CSV file with --prices",
     );
     let files = case(TRAIN, VALID, TEST);
     fs::write(files.path("from/val.csv"), b"prompt_id\xff\n").unwrap();
@@ -130,8 +130,8 @@ fn prompts_that_lack_a_score_can_be_left_out() {
 fn folders_that_cannot_be_written_are_refused_first() {
     let files = Case::new(&[]);
     let out = |out: PathBuf| embedllm::import(&Job { out, ..files.job() });
-    files.refused(out(files.path("from/not/there")), "name a folder in one that can be written");
-    files.refused(out(files.path("from/..")), "is there and not empty");
+    files.refused(out(files.path("from/not/there")), "name a folder where you can write");
+    files.refused(out(files.path("from/..")), "already exists and is not empty");
     fs::write(files.path("from/file"), "").unwrap();
     files.refused(out(files.path("from/file")), "could not write");
     files.refused(out(files.path("from/file/below")), "could not write");

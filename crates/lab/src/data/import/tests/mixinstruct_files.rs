@@ -59,7 +59,7 @@ fn a_likelihood_can_be_the_score() {
     assert_eq!(files.set().scores().data()[0], expected);
     let files = case(&train());
     let answer = mixinstruct::import(&files.job(), "bertscore", Scale::Exp);
-    files.refused(answer, "a bertscore is 0.7, no logarithm of a likelihood");
+    files.refused(answer, "a bertscore is 0.7, not the logarithm of a likelihood");
     for scale in Scale::ALL {
         assert_eq!(scale.to_string().parse(), Ok(scale));
     }
@@ -73,14 +73,18 @@ fn each_fault_names_its_file_line_and_remedy() {
     };
     let with = |from: &str, to: &str, says: &str| refused(case(&edit(&train(), from, to)), says);
     with("{", "[", "train_data_prepared.jsonl, line 1: the line is a list; write one object a line");
-    with("\"id\"", "\"name\"", "line 1: the line does not have id, and candidates with model and scores");
-    with("\"scores\": {", "\"scores\": {\"x\": NaN, ", "line 1: the line holds NaN or Infinity, which JSON has not");
+    with("\"id\"", "\"name\"", "line 1: the line does not have id and candidates with model and scores");
+    with(
+        "\"scores\": {",
+        "\"scores\": {\"x\": NaN, ",
+        "line 1: the line holds NaN or Infinity, which JSON does not have",
+    );
     with("-3.5", "\"NaN\"", "line 3: the bartscore of \"vicuna-13b-1.1\" is not finite; correct it");
     with("-3.5", "\"a secret question\"", "the bartscore of \"vicuna-13b-1.1\" is not a number");
     with("-3.5", "[1]", "the bartscore of \"vicuna-13b-1.1\" is not a number");
     with("-3.5", "1e400", "line 3: the line is not valid JSON");
-    with("itwgpt4/2", "itwgpt4/1", "line 3: the id \"itwgpt4/1\" was there before");
-    with("itwgpt4/2", "itwgpt4\\u002f1", "line 3: the id \"itwgpt4/1\" was there before");
+    with("itwgpt4/2", "itwgpt4/1", "line 3: the id \"itwgpt4/1\" is repeated");
+    with("itwgpt4/2", "itwgpt4\\u002f1", "line 3: the id \"itwgpt4/1\" is repeated");
     with("-3.5", "null", "1 of 4 prompts lack some model's score, most often that of \"vicuna-13b-1.1\"");
     with("koala-7B-HF", "koala", "4 of 4 prompts lack some model's score");
     refused(case(""), "the split train has no prompt");
@@ -102,5 +106,5 @@ fn names_without_a_size_need_prices() {
         fs::write(&path, renamed(&fs::read_to_string(&path).unwrap())).unwrap();
     }
     let answer = mixinstruct::import(&files.job(), "bartscore", Scale::MinMax);
-    files.refused(answer, "the names of 1 models (\"alpaca-native\") hold no one size");
+    files.refused(answer, "the names of 1 models (\"alpaca-native\") do not have exactly one size");
 }

@@ -96,14 +96,14 @@ fn each_fault_names_its_file_line_and_remedy() {
     with(",mmlu,0,1.0", ",mmlu,,1.0", "the score of \"claude-v1\" is missing");
     with(",mmlu,0,1.0", ",mmlu,nan,1.0", "the score of \"claude-v1\" is NaN");
     with(",mmlu,0,1.0", ",mmlu,a secret question,1.0", "the score of \"claude-v1\" is not a number");
-    with(",0.5,0,", ",-0.5,0,", "line 2: the total_cost of \"org/small\" is -0.5, it must be a number from 0");
+    with(",0.5,0,", ",-0.5,0,", "line 2: the total_cost of \"org/small\" is -0.5, expected a number of at least 0");
     with("['a secret question 1',", "['a secret question 1' or", "line 3: the prompt is a list that cannot be read");
     with(
         "claude-v1,org/small,",
         "claude-v1,\u{1b}[2J,",
         "the model's name in column 5 holds the control character U+001B",
     );
-    with("mmlu.1,", "mmlu.0,", "line 3: the sample_id \"mmlu.0\" was there before");
+    with("mmlu.1,", "mmlu.0,", "line 3: the sample_id \"mmlu.0\" is repeated");
     with("mmlu.1,", ",", "line 3: the sample_id or the prompt is empty");
     with("oracle_model_to_route_to", "gpt-4", "the column \"gpt-4\" has no column \"gpt-4|total_cost\" beside it");
     with("claude-v1,org", "claude-v2,org", "the column \"claude-v2\" has no column");
@@ -111,12 +111,12 @@ fn each_fault_names_its_file_line_and_remedy() {
     with("claude-v1|model_response", "claude-v1|total_cost", "there are two columns \"claude-v1|total_cost\"");
     with("eval_name", "task", "there is no column \"eval_name\"; it needs sample_id, prompt, eval_name");
     with("['A'],0.5,0,", "['A'],0.5,", "line 2: the row has 8 fields, the header 9");
-    refused("sample_id,prompt,eval_name,one,one|total_cost\n", "it has 1 models, routing needs at least two");
-    refused(HEADER, "the split train has no prompt after the draw");
+    refused("sample_id,prompt,eval_name,one,one|total_cost\n", "it has 1 models, expected at least two");
+    refused(HEADER, "the split train has no prompt");
     refused("", "there is no column \"sample_id\"");
     let files = Case::new(&[("routerbench_0shot.pkl", "")]);
     let answer = routerbench::import(&files.path("from/routerbench_0shot.pkl"), &files.path("out"), 0);
-    files.refused(answer, "a pickle is not read; make a CSV file of it and name that: python -c");
+    files.refused(answer, "this is a pickle, expected a CSV file; convert it with: python -c");
     let files = Case::new(&[]);
     let answer = routerbench::import(Path::new("nowhere.csv"), &files.path("out"), 0);
     files.refused(answer, "RouterBench is a CSV file made of");

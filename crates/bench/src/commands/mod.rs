@@ -1,0 +1,10 @@
+//! The commands, one file each.
+
+pub(crate) mod compare;
+pub(crate) mod encoder;
+pub(crate) mod head;
+pub(crate) mod matmul;
+pub(crate) mod record;
+pub(crate) mod route;
+pub(crate) mod selection;
+pub(crate) mod throughput;

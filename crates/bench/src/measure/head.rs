@@ -1,0 +1,50 @@
+//! What the servers do in placement `head`.
+
+use super::runs::{Figures, measure};
+use super::{ids, start};
+use anyhow::Context;
+use blindroute_console::terminal::spinner;
+use blindroute_routing::bundle::{Bundle, Matrix};
+use blindroute_routing::program::{Measurement, Task, head_inputs};
+use blindroute_routing::tokenizer;
+use blindroute_runtime::SceneName;
+use serde::Serialize;
+
+/// What the servers' part of placement `head` took.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct HeadMeasurement {
+    pub(crate) router: String,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+}
+
+/// Heads by processes of their own. The embedding of the benches' text is made in the clear, and not timed.
+pub(crate) fn measure_head(
+    bundle: &Bundle,
+    router: Option<&str>,
+    scene: SceneName,
+    runs: u32,
+) -> anyhow::Result<HeadMeasurement> {
+    let name = router;
+    let bar = spinner();
+    let router = start(bundle, scene, &|step| bar.set_message(step.to_owned()))?;
+    let index = router.router_index(name)?;
+    let ids = ids(&router, 32)?;
+    let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
+    let embedding = router.clear(Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
+    let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
+    let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
+    let inputs = head_inputs(&embedding, router.public().lambdas[index]);
+    let task = Task::Head { router: index };
+    router.private(router.request(task, 1)?, &inputs)?;
+    let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
+    bar.finish_and_clear();
+    let figures = runs.figures(&router, scene);
+    Ok(HeadMeasurement { router: router.public().plan.routers[index].name.clone(), figures })
+}
+
+impl HeadMeasurement {
+    pub(crate) fn line(&self) -> String {
+        format!("head, {}: {}", self.router, self.figures.line())
+    }
+}

@@ -1,0 +1,115 @@
+//! Different prompts of one bucket, whose answers do not hang on the last bits.
+
+use super::ids_after;
+use anyhow::Context;
+use blindroute_placement::PrivateRouter;
+use blindroute_protocol::{Output, Tensor};
+use blindroute_routing::bundle::Matrix;
+use blindroute_routing::program::{Measurement, Task, head_inputs};
+use blindroute_routing::tokenizer;
+
+/// A prompt's inputs of a route, and the clear interpreter's answer.
+pub(crate) struct Prompt {
+    pub(crate) inputs: Vec<Tensor<f32>>,
+    pub(crate) expected: Output,
+}
+
+/// Prompts whose texts begin differently.
+const DIFFERENT: usize = 40;
+/// Changed embeddings that a choice has to withstand.
+const TRIALS: u64 = 16;
+/// How far they are changed, against their length: about as far as [`super::SAME`] allows.
+const CHANGE: f64 = 0.04;
+
+/// So many prompts: the first of `tokens` tokens, the others of that and of fewer.
+///
+/// One whose choice turns with a small change of its embedding is left out: two models are as good for it, and an answer
+/// under MPC, rounded otherwise than the clear one, may name the other without anything being wrong.
+pub(crate) fn prompts(
+    router: &PrivateRouter,
+    index: usize,
+    tokens: usize,
+    count: usize,
+) -> anyhow::Result<Vec<Prompt>> {
+    let bucket = tokenizer::bucket(tokens).context("a bucket")?;
+    let lambda = router.public().lambdas[index];
+    let mut found = Vec::with_capacity(count);
+    // Lengths of one bucket end soon where it begins soon: then some come twice.
+    for (words, length) in lengths(tokens).cycle().enumerate().take(8 * count.max(DIFFERENT)) {
+        if found.len() == count {
+            break;
+        }
+        let ids = ids_after(router, length, words % DIFFERENT)?;
+        let inputs = router.encoder_inputs(&ids, bucket)?;
+        let embedding = router.clear(Measurement::Embed { bucket }, inputs.tensors.clone())?.0.values.concat();
+        let inputs = inputs.with_lambda(lambda);
+        let expected = router.clear(Task::Route { router: index, bucket }, inputs.clone())?.0;
+        if settled(router, index, &embedding, &expected)? {
+            found.push(Prompt { inputs, expected });
+        }
+    }
+    if found.len() < count {
+        anyhow::bail!("too few prompts of {tokens} tokens have a clear choice by this router; try another length");
+    }
+    Ok(found)
+}
+
+/// Whether the choice stays with every change of the embedding that is tried.
+fn settled(router: &PrivateRouter, index: usize, embedding: &[f64], expected: &Output) -> anyhow::Result<bool> {
+    let lambda = router.public().lambdas[index];
+    for trial in 0..TRIALS {
+        let changed = changed(embedding, trial);
+        let matrix = Matrix::from_fn(1, changed.len(), |_, column| changed[column]);
+        let (output, _) = router.clear(Task::Head { router: index }, head_inputs(&matrix, lambda))?;
+        if output.bits != expected.bits {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// An embedding moved in a direction of its own for each trial, always the same.
+fn changed(embedding: &[f64], trial: u64) -> Vec<f32> {
+    let length = embedding.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let step = CHANGE * length / (embedding.len().max(1) as f64).sqrt();
+    // Numbers that look random: multiples of an odd constant, mixed.
+    let mixed = |number: u64| {
+        let number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (number ^ (number >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)
+    };
+    let sign = |column: usize| if mixed(column as u64 + (trial << 32) + 1) >> 63 == 0 { step } else { -step };
+    embedding.iter().enumerate().map(|(column, x)| (x + sign(column)) as f32).collect()
+}
+
+/// The lengths of a bucket's prompts, the longest first.
+fn lengths(tokens: usize) -> impl Iterator<Item = usize> + Clone {
+    (3..=tokens).rev().take_while(move |length| tokenizer::bucket(*length) == tokenizer::bucket(tokens))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_are_of_one_bucket() {
+        assert_eq!(lengths(66).collect::<Vec<_>>(), [66, 65]);
+        assert_eq!(lengths(5).collect::<Vec<_>>(), [5, 4, 3]);
+        assert_eq!(lengths(256).count(), 128);
+    }
+
+    #[test]
+    fn each_trial_moves_an_embedding_as_far_in_another_direction() {
+        let embedding = [0.5, -0.5, 0.5, 0.5].repeat(96);
+        let length = |x: &[f64]| x.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let moved = |trial| {
+            let changed = changed(&embedding, trial);
+            embedding.iter().zip(changed).map(|(a, b)| f64::from(b) - a).collect::<Vec<_>>()
+        };
+        for trial in 0..TRIALS {
+            assert!((length(&moved(trial)) / length(&embedding) - CHANGE).abs() < 1e-6);
+            let same = moved(trial).iter().zip(moved(trial + 1)).filter(|(a, b)| a.signum() == b.signum()).count();
+            assert!((120..264).contains(&same), "{same} of 384 directions alike");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Whole routes.
+
+use super::runs::{Figures, measure};
+use super::{SAME, cosine, ids, start};
+use anyhow::Context;
+use blindroute_console::terminal::spinner;
+use blindroute_routing::bundle::Bundle;
+use blindroute_routing::program::{Measurement, Task};
+use blindroute_routing::tokenizer;
+use blindroute_runtime::SceneName;
+use serde::Serialize;
+
+/// What whole routes of one length took.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct RouteMeasurement {
+    pub(crate) tokens: usize,
+    pub(crate) attention: String,
+    pub(crate) ffn: String,
+    pub(crate) router: String,
+    #[serde(flatten)]
+    pub(crate) figures: Figures,
+    pub(crate) embedding_cosine: f64,
+}
+
+/// Whole routes of one length, by processes of their own.
+pub(crate) fn measure_route(
+    bundle: &Bundle,
+    router: Option<&str>,
+    tokens: usize,
+    scene: SceneName,
+    runs: u32,
+) -> anyhow::Result<RouteMeasurement> {
+    let name = router;
+    let bar = spinner();
+    let router = start(bundle, scene, &|step| bar.set_message(format!("{tokens} tokens: {step}")))?;
+    let ids = ids(&router, tokens)?;
+    let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
+    let index = router.router_index(name)?;
+    let task = Task::Route { router: index, bucket };
+    let lambda = router.public().lambdas[index];
+    let inputs = router.encoder_inputs(&ids, bucket)?.with_lambda(lambda);
+    // Warm-up: sets the weights up, and shows how exact the embedding is.
+    let embed = Measurement::Embed { bucket };
+    let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
+    let clear = router.clear(embed, tokens_alone.clone())?.0;
+    let embedding_cosine = cosine(&router.private(router.request(embed, 1)?, &tokens_alone)?.output, &clear);
+    let runs = measure(&router, task, &inputs, runs, &|run| {
+        bar.set_message(format!("{tokens} tokens: run {run}"));
+    })?;
+    bar.finish_and_clear();
+    let mut figures = runs.figures(&router, scene);
+    figures.checked &= embedding_cosine >= SAME;
+    Ok(RouteMeasurement {
+        tokens,
+        attention: bundle.parts().encoder.attention.to_string(),
+        ffn: bundle.parts().encoder.activation.to_string(),
+        router: router.public().plan.routers[index].name.clone(),
+        figures,
+        embedding_cosine,
+    })
+}
+
+impl RouteMeasurement {
+    pub(crate) fn line(&self) -> String {
+        let RouteMeasurement { tokens, attention, ffn, router, figures, .. } = self;
+        format!("{tokens} tokens, {attention} + {ffn}, {router}: {}", figures.line())
+    }
+}

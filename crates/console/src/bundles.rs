@@ -1,0 +1,136 @@
+//! Finding the bundle a command works on: the one that is named, or one that comes with the program.
+//!
+//! The default bundle is part of the program, so that no folder decides which pool of models a prompt is routed to, and a
+//! program alone can route. The other one lies beside the program, and is known by its digest.
+
+use anyhow::{Context, bail};
+use blindroute_routing::bundle::Bundle;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+const MINILM_FILE: &str = "minilm.blindroute";
+const MINILM_DIGEST: &str = "1fbcd9842f1578d2e9a831ae2d2aeede5909aaad5af824cd7a981ec71d1405f0";
+
+/// A bundle that comes with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// The router that is used if none is named: a student's encoder, distilled to be cheap.
+    Default,
+    /// The published encoder with softmax and GELU: the teacher, and the papers' program.
+    MiniLm,
+}
+
+impl Shipped {
+    /// Its file's name, without the ending.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::MiniLm => "minilm",
+        }
+    }
+
+    /// Reads it, from the program or wherever it lies.
+    pub fn open(self) -> anyhow::Result<Bundle> {
+        if self == Self::Default {
+            let bundle = blindroute_placement::default_bundle();
+            let bundle = bundle.context("the bundle in this program; install blindroute again")?;
+            tracing::info!(bundle = "default, in the program", digest = %bundle.digest(), "bundle");
+            return Ok(bundle);
+        }
+        let places = places();
+        let Some(path) = places.iter().find(|place| place.is_file()) else {
+            let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
+            bail!(
+                "{MINILM_FILE} was not found at: {}; copy it there from the folder bundles of blindroute's source, make one with \
+                 `blindroute bundle import`, or name a bundle with --bundle FILE (distil: --teacher FILE)",
+                places.join(", ")
+            );
+        };
+        let bundle = read(path)?;
+        let found = bundle.digest().to_string();
+        if found != MINILM_DIGEST {
+            bail!(
+                "{} is not the bundle that came with this program (digest {found}, expected {MINILM_DIGEST}); put that one \
+                 there, or name this one with --bundle FILE (distil: --teacher FILE) if you mean it",
+                path.display()
+            );
+        }
+        Ok(bundle)
+    }
+}
+
+/// Where a bundle that is not in the program may lie, the nearest first.
+fn places() -> Vec<PathBuf> {
+    let executable = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    places_of(executable.as_deref(), std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
+}
+
+fn places_of(executable: Option<&Path>, data: Option<OsString>, home: Option<OsString>) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    if let Some(folder) = executable.and_then(Path::parent) {
+        folders.push(folder.join("bundles"));
+        folders.extend(folder.parent().map(|prefix| prefix.join("share/blindroute")));
+    }
+    let data = data.map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = data.or_else(|| Some(PathBuf::from(home.filter(|home| !home.is_empty())?).join(".local/share")));
+    folders.extend(data.map(|data| data.join("blindroute")));
+    // The source that this program was built from.
+    folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles"));
+    folders.into_iter().map(|folder| folder.join(MINILM_FILE)).collect()
+}
+
+/// Opens the bundle at `path`, or the default one; warns about what this version does not know.
+pub fn open(path: Option<&Path>) -> anyhow::Result<Bundle> {
+    open_or(path, Shipped::Default)
+}
+
+/// Opens the bundle at `path`, or this one.
+pub fn open_or(path: Option<&Path>, otherwise: Shipped) -> anyhow::Result<Bundle> {
+    path.map_or_else(|| otherwise.open(), read)
+}
+
+/// What people call the bundle at `path`, or the default one.
+pub fn name(path: Option<&Path>) -> String {
+    path.map_or_else(|| Shipped::Default.name().to_owned(), |path| path.display().to_string())
+}
+
+/// Opens the bundle at `path`; warns about what this version does not know.
+///
+/// # Errors
+/// The file cannot be read, or is no bundle.
+pub fn read(path: &Path) -> anyhow::Result<Bundle> {
+    let read = Bundle::open(path).with_context(|| format!("bundle {}", path.display()))?;
+    for name in &read.unknown {
+        tracing::warn!(name, "unknown part of the bundle; it has no effect");
+    }
+    tracing::info!(bundle = %path.display(), digest = %read.bundle.digest(), "bundle");
+    Ok(read.bundle)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_other_bundle_is_the_one_whose_digest_is_known() {
+        let bundle = Shipped::MiniLm.open().unwrap();
+        assert_eq!(bundle.digest().to_string(), MINILM_DIGEST);
+    }
+
+    #[test]
+    fn nothing_is_looked_for_in_the_current_folder() {
+        let of = |data: Option<&str>, home: Option<&str>| {
+            let places = places_of(Some(Path::new("/opt/bin/blindroute")), data.map(Into::into), home.map(Into::into));
+            assert!(places.iter().all(|place| place.is_absolute()), "{places:?}");
+            places.into_iter().map(|place| place.display().to_string()).take(3).collect::<Vec<_>>()
+        };
+        let beside = ["/opt/bin/bundles/minilm.blindroute", "/opt/share/blindroute/minilm.blindroute"];
+        assert_eq!(of(Some("/data"), Some("/home/me"))[..2], beside);
+        assert_eq!(of(Some("/data"), Some("/home/me"))[2], "/data/blindroute/minilm.blindroute");
+        // A relative XDG_DATA_HOME is to be ignored.
+        assert_eq!(of(Some("data"), Some("/home/me"))[2], "/home/me/.local/share/blindroute/minilm.blindroute");
+        of(None, None);
+        of(None, Some(""));
+    }
+}

@@ -1,0 +1,100 @@
+//! How a program ends: its exit status, and the last line on stderr.
+
+use crate::terminal;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use std::process::ExitCode;
+
+/// The exit status of a command's result; an error is printed with its causes, in one line.
+pub fn status(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads our output has closed it.
+        Err(error) if broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) => {
+            // None of our errors holds a prompt, a share or a key.
+            terminal::say(&format!("error: {}", chain(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints help, the version, or what is wrong with the command line. A word that is not expected may be a piece of a prompt, so
+/// it is not repeated.
+pub fn refuse(error: &clap::Error, program: clap::Command) -> ExitCode {
+    let name = program.get_name().to_owned();
+    let word = match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
+        _ => None,
+    };
+    let command = commands_of(program, std::env::args_os().skip(1));
+    let routes = command == "route";
+    let hint = match word {
+        Some(word) if routes && word.starts_with('-') && word.contains(char::is_whitespace) => {
+            "a prompt that begins with a dash would be taken for an option; put -- before it".to_owned()
+        }
+        Some(word) if routes && !word.starts_with('-') => {
+            "there is more than one word: put the prompt in quotes, or use --input for several prompts".to_owned()
+        }
+        Some(word) if !command.is_empty() && !word.starts_with('-') => {
+            format!(
+                "{command} takes no word without an option: name files by their options, as a bundle by --bundle FILE"
+            )
+        }
+        _ => {
+            // Help goes to stdout, errors to stderr; a failure to print either has nowhere to go.
+            error.print().ok();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    terminal::say(&format!("error: {hint}; see `{name} {command} --help`"));
+    ExitCode::from(2)
+}
+
+/// The command among the arguments, as `bundle show`.
+fn commands_of(mut command: clap::Command, arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
+    let mut path: Vec<String> = Vec::new();
+    for argument in arguments {
+        let name = argument.to_string_lossy();
+        match command.find_subcommand(name.as_ref()).cloned() {
+            Some(found) => {
+                path.push(found.get_name().to_owned());
+                command = found;
+            }
+            None if name.starts_with('-') && path.is_empty() => {}
+            None => break,
+        }
+    }
+    path.join(" ")
+}
+
+/// Did writing our output fail because its reader is gone?
+fn broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// An error and its causes, without a cause that its effect already quotes.
+fn chain(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            if !text.is_empty() {
+                text.push_str(": ");
+            }
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_says_nothing_twice() {
+        let error = anyhow::anyhow!("disk full").context("cannot write: disk full").context("no bundle");
+        assert_eq!(chain(&error), "no bundle: cannot write: disk full");
+    }
+}

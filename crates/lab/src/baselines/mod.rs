@@ -1,4 +1,0 @@
-//! Routers that only evaluation needs: what ours are compared with.
-
-pub mod knn;
-pub mod mlp;

@@ -1,0 +1,16 @@
+//! Running a bundle's encoder in the clear, measuring it, and training a smaller one.
+//!
+//! [`ClearEmbedder`] runs the program that the servers run, on plain numbers; [`embed_dataset`] embeds a whole data set and
+//! keeps the result in a file. [`similarity`] compares an encoder's similarities with people's judgement. [`student`] trains
+//! an encoder that is cheap under MPC to reproduce the embeddings of another.
+
+pub mod similarity;
+pub mod student;
+
+mod cache;
+mod clear;
+mod embedder;
+
+pub use cache::{DatasetEmbedError, embed_dataset};
+pub use clear::ClearEmbedder;
+pub use embedder::{EmbedError, Embedder, embed_all};

@@ -1,0 +1,309 @@
+//! The training loop.
+
+use super::checkpoint::{self, CheckpointError};
+use super::corpus::{BatchSize, Corpus, Schedule};
+use super::lessons::{Lessons, Projection};
+use super::loss::{Distance, States, distance};
+use super::neural_encoder::{Batch, Form, NeuralEncoder};
+use super::start::{adapt, narrowed};
+use crate::routers::TrainError;
+use crate::routers::optimiser::{AdamW, rate};
+use blindroute_routing::bundle::{Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision};
+use blindroute_routing::embedding::{EmbeddingError, embed};
+use candle_core::{DType, Device, Result as Candle, Tensor};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// How a student is made and trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// The student's program. It may have fewer layers and a smaller feed-forward width than the teacher; the other sizes must
+    /// be equal.
+    pub encoder: EncoderConfig,
+    /// The number of steps.
+    pub steps: usize,
+    /// Tokens per batch, with padding.
+    pub tokens: usize,
+    /// The maximum number of texts per batch.
+    pub texts: usize,
+    /// The largest learning rate.
+    pub rate: f64,
+    /// AdamW's weight decay.
+    pub decay: f64,
+    /// The seed of the order of texts.
+    pub seed: u64,
+    /// The precision in which the student's layers are stored. Training rounds them in the same way at every step.
+    pub precision: Precision,
+}
+
+impl Options {
+    /// The defaults for a student of this program.
+    pub fn new(encoder: EncoderConfig) -> Self {
+        Self {
+            encoder,
+            steps: 2000,
+            tokens: 2048,
+            texts: 64,
+            rate: 3e-4,
+            decay: 0.01,
+            seed: 0,
+            precision: Precision::default(),
+        }
+    }
+}
+
+/// What a student learns from.
+#[derive(Clone, Copy, Debug)]
+pub struct Course<'a> {
+    /// The encoder whose embeddings it learns.
+    pub teacher: &'a Bundle,
+    /// The texts on which it is compared with the teacher.
+    pub corpus: &'a Corpus,
+    /// An encoder whose weights the student starts from, such as an earlier student. Without one it starts from the teacher's.
+    pub start: Option<&'a Bundle>,
+    /// A routing table that it also learns from.
+    pub lessons: Option<&'a Lessons>,
+}
+
+/// The state of a training after a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress {
+    /// Steps done.
+    pub step: usize,
+    /// Steps in total.
+    pub steps: usize,
+    /// Relative mean square error of the hidden states on this step's texts.
+    pub hidden: f64,
+    /// 1 − cosine of the embeddings on this step's texts.
+    pub embedding: f64,
+    /// Mean square error of the similarities among this step's texts.
+    pub similarity: f64,
+    /// L_routing on this step's prompts of the routing table, and β.
+    pub routing: Option<(f64, f64)>,
+}
+
+/// What can go wrong.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DistilError {
+    /// The student's program does not fit the teacher's.
+    #[error("the student's {what} is {found}, expected {expected}")]
+    Shape {
+        /// Which size.
+        what: &'static str,
+        /// The requested size.
+        found: usize,
+        /// The possible sizes.
+        expected: String,
+    },
+    /// The routing table cannot be used.
+    #[error(transparent)]
+    Lessons(#[from] TrainError),
+    /// A text does not fit the teacher's embedding tables.
+    #[error(transparent)]
+    Text(#[from] EmbeddingError),
+    /// The checkpoint cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The student does not make a valid bundle.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// A tensor operation failed.
+    #[error("the training failed: {0}; please report this")]
+    Tensor(#[from] candle_core::Error),
+    /// The loss is not a finite number.
+    #[error("the loss at step {step} is not finite; train with a smaller --rate")]
+    Diverged {
+        /// The step.
+        step: usize,
+    },
+}
+
+/// How often a checkpoint is written, in steps.
+const CHECKPOINT_EVERY: usize = 50;
+
+/// Trains a student and returns it as a bundle. Without lessons the bundle has no routers; with lessons it has the teacher's
+/// pool and the router whose projection was trained too. With a checkpoint file, continues from it and keeps it up to date.
+/// Calls `on_step` after every step.
+pub fn distil(
+    course: &Course<'_>,
+    options: &Options,
+    checkpoint: Option<&Path>,
+    on_step: &mut dyn FnMut(&Progress),
+) -> Result<Bundle, DistilError> {
+    let teacher = course.teacher;
+    let parts = teacher.parts();
+    let chosen = chosen_layers(&parts.encoder, &options.encoder)?;
+    let device = Device::Cpu;
+    let bits = match options.precision {
+        Precision::Bits { layers, .. } => Some(layers),
+        Precision::Exact => None,
+    };
+    let form = |trained, bits| Form { trained, dtype: DType::F32, device: device.clone(), bits };
+    let theirs = NeuralEncoder::new(&parts.encoder, &parts.layers, &form(false, None))?;
+    let size = BatchSize { seed: options.seed, tokens: options.tokens, most: options.texts };
+    let mut schedule = Schedule::new(course.corpus, size);
+    let first = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
+    let mine = NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?;
+    let projection = course.lessons.map(|lessons| Projection::new(lessons, &device)).transpose()?;
+    let mut prompts = projection.as_ref().map(|projection| projection.schedule(size));
+    let mut parameters = mine.parameters();
+    parameters.extend(projection.iter().flat_map(Projection::parameters));
+    let mut optimiser = AdamW::new(parameters, options.decay)?;
+    let identity = identity(course, options);
+    if let Some(path) = checkpoint {
+        checkpoint::load(path, &mut optimiser, &identity)?;
+    }
+
+    let every: Vec<usize> = (0..chosen.len()).collect();
+    while optimiser.steps < options.steps {
+        let step = optimiser.steps;
+        let batch = batch_of(teacher, &schedule.batch(step).1, &device)?;
+        let target = states(&theirs, &batch, &chosen)?;
+        let found = distance(&states(&mine, &batch, &every)?, &target, &batch)?;
+        let mut loss = found.total()?;
+        let mut progress = progress(&found, step + 1, options.steps)?;
+        if let (Some(projection), Some(prompts)) = (&projection, &mut prompts) {
+            let (places, texts) = prompts.batch(step);
+            let pooled = states(&mine, &batch_of(teacher, &texts, &device)?, &every)?.pooled;
+            let routing = projection.loss(&pooled, places)?;
+            let (beta, distill) = (projection.beta()?, number(&loss)?);
+            progress.routing = Some((number(&routing)?, beta));
+            loss = (routing + (loss * beta)?)?;
+            projection.tighten(distill)?;
+        }
+        if !number(&loss)?.is_finite() {
+            return Err(DistilError::Diverged { step });
+        }
+        optimiser.step(&loss.backward()?, rate(step, options.steps, options.rate))?;
+        if let Some(path) = checkpoint
+            && (optimiser.steps.is_multiple_of(CHECKPOINT_EVERY) || optimiser.steps == options.steps)
+        {
+            checkpoint::save(path, &optimiser, &identity)?;
+        }
+        on_step(&progress);
+    }
+    bundle(course, options, mine.layers()?, projection.as_ref())
+}
+
+/// The layers of this bundle's encoder, adapted to the student's program with statistics on these texts.
+fn first_layers(from: &Bundle, student: &EncoderConfig, texts: &[&[u32]]) -> Result<Vec<Layer>, DistilError> {
+    let BundleParts { encoder, layers, .. } = from.parts();
+    let chosen = chosen_layers(encoder, student)?;
+    let device = Device::Cpu;
+    let network = NeuralEncoder::new(
+        encoder,
+        layers,
+        &Form { trained: false, dtype: DType::F32, device: device.clone(), bits: None },
+    )?;
+    let observed = network.observed(&batch_of(from, texts, &device)?)?;
+    let layer = |index: &usize| {
+        let mut layer = layers[*index].clone();
+        adapt(&mut layer, encoder, student, &observed[*index]);
+        narrowed(layer, student.ffn)
+    };
+    Ok(chosen.iter().map(layer).collect())
+}
+
+/// The layers of the teacher that a student with fewer layers starts from and is compared with: the last one, and others
+/// before it at even distances.
+fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec<usize>, DistilError> {
+    let wrong = |what, found, expected| Err(DistilError::Shape { what, found, expected });
+    if student.layers == 0 || student.layers > teacher.layers {
+        return wrong("number of layers", student.layers, format!("from 1 to {}", teacher.layers));
+    }
+    if student.ffn == 0 || student.ffn > teacher.ffn {
+        return wrong("feed-forward width", student.ffn, format!("from 1 to {}", teacher.ffn));
+    }
+    let sizes = [
+        ("width", student.hidden, teacher.hidden),
+        ("number of heads", student.heads, teacher.heads),
+        ("vocabulary", student.vocabulary, teacher.vocabulary),
+        ("number of positions", student.max_tokens, teacher.max_tokens),
+    ];
+    for (what, found, expected) in sizes {
+        if found != expected {
+            return wrong(what, found, format!("{expected}, as in the teacher"));
+        }
+    }
+    Ok((1..=student.layers).map(|layer| (layer * teacher.layers).div_ceil(student.layers) - 1).collect())
+}
+
+pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {
+    let parts = teacher.parts();
+    let hidden = parts.encoder.hidden;
+    let length = texts.iter().map(|text| text.len()).max().unwrap_or(0);
+    let mut input = vec![0.0f32; texts.len() * length * hidden];
+    let mut mask = vec![0.0f32; texts.len() * length];
+    for (index, text) in texts.iter().enumerate() {
+        let embedded = embed(&parts.embedding, &parts.encoder, text)?;
+        input[index * length * hidden..][..embedded.data().len()].copy_from_slice(embedded.data());
+        mask[index * length..][..text.len()].fill(1.0);
+    }
+    Ok(Batch {
+        input: Tensor::from_vec(input, (texts.len() * length, hidden), device)?,
+        mask: Tensor::from_vec(mask, (texts.len(), length), device)?,
+    })
+}
+
+pub(super) fn states(network: &NeuralEncoder, batch: &Batch, chosen: &[usize]) -> Candle<States> {
+    let hidden = network.hidden(batch)?;
+    let chosen: Vec<Tensor> = chosen.iter().map(|layer| hidden[*layer].clone()).collect();
+    let last = chosen.last().ok_or_else(|| candle_core::Error::Msg("there is no layer".to_owned()))?;
+    Ok(States { pooled: network.pool(last, batch)?, hidden: chosen })
+}
+
+fn number(tensor: &Tensor) -> Candle<f64> {
+    tensor.to_dtype(DType::F64)?.to_scalar()
+}
+
+fn progress(distance: &Distance, step: usize, steps: usize) -> Candle<Progress> {
+    Ok(Progress {
+        step,
+        steps,
+        hidden: number(&distance.hidden)?,
+        embedding: number(&distance.embedding)?,
+        similarity: number(&distance.similarity)?,
+        routing: None,
+    })
+}
+
+/// The identity of the training that a checkpoint belongs to.
+fn identity(course: &Course<'_>, options: &Options) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(course.teacher.digest().as_bytes());
+    hash.update(course.corpus.digest());
+    hash.update(format!("{options:?}").as_bytes());
+    course.start.iter().for_each(|start| hash.update(start.digest().as_bytes()));
+    course.lessons.iter().for_each(|lessons| hash.update(lessons.digest()));
+    hash.finalize().into()
+}
+
+fn bundle(
+    course: &Course<'_>,
+    options: &Options,
+    layers: Vec<Layer>,
+    projection: Option<&Projection<'_>>,
+) -> Result<Bundle, DistilError> {
+    let mut parts = course.teacher.parts().clone();
+    parts.encoder = options.encoder.clone();
+    parts.layers = layers;
+    if let Precision::Bits { table, layers } = options.precision {
+        parts.embedding.token = parts.embedding.token.quantised(Axis::Rows, table);
+        parts.layers.iter_mut().for_each(|layer| quantise(layer, layers));
+    }
+    parts.routers.clear();
+    match projection {
+        Some(projection) => parts.routers.push(projection.router()?),
+        None => parts.models.clear(),
+    }
+    Ok(Bundle::new(parts)?)
+}
+
+/// Rounds a layer's matrices to this number of bits, with one scale per output.
+pub(super) fn quantise(layer: &mut Layer, bits: u8) {
+    let Layer { query, key, value, output, up, down, .. } = layer;
+    for linear in [query, key, value, output, up, down] {
+        linear.weight = linear.weight.quantised(Axis::Columns, bits);
+    }
+}

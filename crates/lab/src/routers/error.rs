@@ -1,0 +1,24 @@
+use crate::data::TableError;
+
+/// What can go wrong when a router is trained.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The samples or the costs cannot be used.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// An option that leaves nothing to do.
+    #[error("no {what} can be used here: {hint}")]
+    Options {
+        /// Which option.
+        what: &'static str,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The normal equations have no solution.
+    #[error("the regression has no solution with this penalty: use a larger penalty")]
+    Singular,
+    /// A tensor operation failed.
+    #[error("the training failed: {0}; please report this")]
+    Tensor(#[from] candle_core::Error),
+}

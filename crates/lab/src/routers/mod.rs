@@ -1,0 +1,27 @@
+//! Training the routers that a bundle holds, and changing the pool of a trained one.
+//!
+//! Each kind of router has a module with its `Options`, its `train` and what `train` returns: [`uniroute`], [`cscr`] and
+//! [`direct`]. [`train_router`] calls the one that a [`Method`] names and puts the result into a bundle. [`join`](mod@join)
+//! adds models to a trained pool without training, [`fingerprint`] measures descriptors of models through a chat endpoint,
+//! and [`baselines`] are routers that an evaluation compares with.
+
+pub mod baselines;
+pub mod cscr;
+pub mod direct;
+pub mod fingerprint;
+pub mod join;
+pub mod uniroute;
+
+pub(crate) mod draws;
+pub(crate) mod optimiser;
+pub(crate) mod tensors;
+
+mod error;
+mod kmeans;
+mod lambda;
+mod ridge;
+mod train;
+
+pub use error::TrainError;
+pub use lambda::{LambdaRule, choose_lambda};
+pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};

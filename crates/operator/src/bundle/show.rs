@@ -1,0 +1,75 @@
+//! `bundle show`: what a bundle holds.
+
+use super::OpenBundle;
+use blindroute_console::files::print;
+use blindroute_routing::bundle::Bundle;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Say what a bundle holds.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The bundle; the default one if none is named
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what the bundle holds. `open` finds the bundle where none is named.
+///
+/// # Errors
+/// The bundle cannot be read.
+pub fn show(args: &ShowArgs, open: OpenBundle) -> anyhow::Result<()> {
+    let bundle = open(args.bundle.as_deref())?;
+    let parts = bundle.parts();
+    if !args.json {
+        return print(&described(&bundle));
+    }
+    let routers: Vec<_> = parts
+        .routers
+        .iter()
+        .map(|router| serde_json::json!({"name": router.name, "kind": router.kind(), "lambda": router.lambda}))
+        .collect();
+    let summary = serde_json::json!({
+        "digest": bundle.digest().to_string(),
+        "encoder": parts.encoder,
+        "models": parts.models,
+        "routers": routers,
+        "origin": parts.origin,
+    });
+    print(&serde_json::to_string(&summary)?)
+}
+
+/// What a bundle holds, for people.
+fn described(bundle: &Bundle) -> String {
+    let parts = bundle.parts();
+    let encoder = &parts.encoder;
+    let mut lines = vec![
+        format!("digest    {}", bundle.digest()),
+        format!(
+            "encoder   {} layers, hidden {}, feed-forward {}; {} attention, {}, norms {}, {} pooling; up to {} tokens",
+            encoder.layers,
+            encoder.hidden,
+            encoder.ffn,
+            encoder.attention,
+            encoder.activation,
+            encoder.norms,
+            encoder.pooling,
+            encoder.max_tokens
+        ),
+        format!("routers   {}", parts.routers.len()),
+    ];
+    for (place, router) in parts.routers.iter().enumerate() {
+        let default = if place == 0 { ", the default" } else { "" };
+        lines.push(format!("  {} ({}{default}), λ {}", router.name, router.kind(), router.lambda));
+    }
+    lines.push(format!("models    {}", parts.models.len()));
+    lines.extend(parts.models.iter().map(|model| format!("  {}  {} {}", model.name, model.price, model.unit)));
+    lines.push("origin".to_owned());
+    lines.extend(parts.origin.lines().map(|line| format!("  {line}")));
+    // Names come from files: no control character of theirs reaches the terminal.
+    let plain = |line: &String| line.replace(char::is_control, "\u{fffd}");
+    lines.iter().map(plain).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,95 @@
+//! The `blindroute-operator` program: what an operator of a server or of the dealer needs, and no more.
+
+use anyhow::Context;
+use blindroute_console::{bundles, exit, logging};
+use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
+use blindroute_operator::certificates::{self, CertificatesArgs};
+use blindroute_operator::health::{self, HealthArgs};
+use blindroute_operator::serve::{self, DealerArgs, ServerArgs};
+use blindroute_ring::WipingAllocator;
+use blindroute_routing::bundle::Bundle;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::path::Path;
+use std::process::ExitCode;
+
+/// Prepared material is allocated in one thread and freed in another, in pieces of megabytes: the system's allocator
+/// keeps nearly twice the memory for it. Small blocks are wiped when they are freed: they may be copies of secrets that
+/// libraries make.
+#[global_allocator]
+static ALLOCATOR: WipingAllocator<mimalloc::MiMalloc> = WipingAllocator::new(mimalloc::MiMalloc);
+
+/// Run a party of private LLM routing: server 0, server 1 or the dealer.
+#[derive(Debug, Parser)]
+#[command(name = "blindroute-operator", version, about, long_about = None, arg_required_else_help = true)]
+struct Cli {
+    /// Log more: -v for progress of sessions, -vv for everything (stderr)
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one of the two servers
+    Server(ServerArgs),
+    /// Run the dealer
+    Dealer(DealerArgs),
+    /// Ask the parties that a configuration names whether they answer
+    Health(HealthArgs),
+    /// Make certificates for a deployment
+    Certificates(CertificatesArgs),
+    /// Inspect, check and split router bundles
+    #[command(subcommand)]
+    Bundle(BundleCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum BundleCommand {
+    /// Split a bundle into its public part and one share for each server
+    Split(SplitArgs),
+    /// Say what a bundle holds
+    Show(ShowArgs),
+    /// Check that bundles, public parts and shares are whole, unaltered and belong together
+    Verify(VerifyArgs),
+}
+
+fn main() -> ExitCode {
+    let cli = match program().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return exit::refuse(&error, program()),
+    };
+    logging::start(cli.verbose);
+    exit::status(run(&cli.command))
+}
+
+/// The command line. No bundle is part of this program, so commands that take one need its name.
+fn program() -> clap::Command {
+    let named = |command: clap::Command| command.mut_arg("bundle", |bundle| bundle.required(true).help("The bundle"));
+    let commands = |command: clap::Command| command.mut_subcommand("split", named).mut_subcommand("show", named);
+    Cli::command().mut_subcommand("bundle", commands)
+}
+
+fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Server(args) => serve::server(args),
+        Command::Dealer(args) => serve::dealer(args),
+        Command::Health(args) => health::run(args),
+        Command::Certificates(args) => certificates::run(args),
+        Command::Bundle(BundleCommand::Split(args)) => bundle::split(args, open),
+        Command::Bundle(BundleCommand::Show(args)) => bundle::show(args, open),
+        Command::Bundle(BundleCommand::Verify(args)) => bundle::verify(args),
+    }
+}
+
+fn open(path: Option<&Path>) -> anyhow::Result<Bundle> {
+    bundles::read(path.context("name the bundle with --bundle FILE")?)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::program().debug_assert();
+    }
+}

@@ -1,0 +1,152 @@
+//! Each command of the real program.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod deployment;
+
+use blindroute_placement::{Placement, PrivateRouter, RouteOptions};
+use blindroute_routing::bundle::Bundle;
+use blindroute_runtime::config::Configuration;
+use blindroute_runtime::{ClientConfig, Role};
+use deployment::{Deployment, run, small_bundle};
+
+#[test]
+fn its_servers_and_dealer_route_a_prompt_and_end_at_a_signal() {
+    let deployment = Deployment::new();
+    let services = [Role::Dealer, Role::Server0, Role::Server1].map(|role| deployment.start(role));
+    let config = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
+    let bundle = Bundle::open(&deployment.at("small.blindroute")).unwrap().bundle;
+    let router = PrivateRouter::connect(&config).unwrap().with_bundle(&bundle).unwrap();
+    let choose = |placement| {
+        let options = RouteOptions::default().with_placement(placement);
+        router.route("Which river is the longest?", &options).unwrap().model
+    };
+    assert_eq!(choose(Placement::Full), choose(Placement::Local));
+    for service in services {
+        assert_eq!(service.stop(), Some(0));
+    }
+}
+
+#[test]
+fn health_is_told_per_party_and_only_all_of_them_are_healthy() {
+    let deployment = Deployment::new();
+    let health = |role, options: &[&str]| deployment.with_configuration("health", role, options);
+    let dealer = deployment.start(Role::Dealer);
+    let zero = deployment.start(Role::Server0);
+    let half = health(Role::Client, &[]);
+    assert!(half.error().contains("1 of 2"), "{half:?}");
+    let lines: Vec<&str> = half.stdout.lines().collect();
+    assert!(lines[0].starts_with("server0") && lines[0].contains("answers ("), "{half:?}");
+    assert!(lines[1].starts_with("server1") && lines[1].contains("cannot reach"), "{half:?}");
+    let one = deployment.start(Role::Server1);
+    for (role, parties) in [
+        (Role::Client, &["server0", "server1"][..]),
+        (Role::Server0, &["dealer"][..]),
+        (Role::Server1, &["dealer", "server0"][..]),
+    ] {
+        let json = health(role, &["--json"]).succeeded().json();
+        assert_eq!((&json["role"], &json["healthy"]), (&role.name().into(), &true.into()));
+        let named: Vec<&str> =
+            json["parties"].as_array().unwrap().iter().map(|party| party["party"].as_str().unwrap()).collect();
+        assert_eq!(named, parties);
+        assert!(json["parties"].as_array().unwrap().iter().all(|party| party["answers"] == true), "{json}");
+    }
+    let json = health(Role::Client, &[]);
+    assert_eq!(json.code, Some(0), "{json:?}");
+    drop(one);
+    let json = health(Role::Client, &["--json"]).json();
+    assert_eq!((&json["healthy"], &json["parties"][1]["answers"]), (&false.into(), &false.into()));
+    assert!(health(Role::Dealer, &[]).error().contains("the dealer calls no party"));
+    // A call that asks for nothing is nothing to warn about.
+    drop((dealer, zero));
+    for role in [Role::Dealer, Role::Server0, Role::Server1] {
+        assert!(!deployment.log(role).contains("WARN"), "{}", deployment.log(role));
+    }
+}
+
+#[test]
+fn a_party_that_refuses_the_caller_is_not_healthy() {
+    let deployment = Deployment::new();
+    let _dealer = deployment.start(Role::Dealer);
+    // The client's certificate in server 0's configuration: its own files do not fit.
+    let path = deployment.at("server0.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace("certificates/server0", "certificates/client")).unwrap();
+    let wrong = deployment.with_configuration("health", Role::Server0, &[]);
+    assert!(wrong.error().contains("not a valid certificate for server0"), "{wrong:?}");
+    // The dealer where server 0 is expected.
+    let path = deployment.at("client.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let dealer = std::fs::read_to_string(deployment.at("dealer.toml")).unwrap();
+    let listen = dealer.lines().next().unwrap().replace("listen", "server0");
+    let rest = text.lines().skip(1).collect::<Vec<_>>().join("\n");
+    std::fs::write(&path, format!("{listen}\n{rest}")).unwrap();
+    let wrong = deployment.with_configuration("health", Role::Client, &["--json"]);
+    assert_eq!((wrong.code, &wrong.json()["parties"][0]["answers"]), (Some(1), &false.into()));
+    // Certificates of another authority.
+    run(&["certificates", "--out", deployment.at("others").to_str().unwrap()]).succeeded();
+    let text = std::fs::read_to_string(deployment.at("server1.toml")).unwrap();
+    let text = text.replace("certificates/server1", "others/server1").replace("certificates/auth", "others/auth");
+    std::fs::write(deployment.at("server1.toml"), text).unwrap();
+    let wrong = deployment.with_configuration("health", Role::Server1, &[]);
+    assert!(wrong.error().contains("2 of 2") && wrong.stdout.contains("dealer  "), "{wrong:?}");
+}
+
+#[test]
+fn files_of_a_split_are_verified_and_damage_is_named() {
+    let deployment = Deployment::new();
+    let at = |name: &str| deployment.at(name).to_str().unwrap().to_owned();
+    let verify = |files: &[&str]| {
+        let files: Vec<String> = files.iter().map(|name| at(name)).collect();
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        run(&[&["bundle", "verify", "--json", "--file"], files.as_slice()].concat())
+    };
+    let all = ["small.blindroute", "bundle/public.bin", "bundle/share0.bin", "bundle/share1.bin"];
+    let good = verify(&all).succeeded();
+    let lines: Vec<serde_json::Value> = good.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["bundle", "public-part", "share", "share"]);
+    assert_eq!((&lines[2]["party"], &lines[3]["party"]), (&0.into(), &1.into()));
+    assert!(lines[1..].iter().all(|line| line["deployment"] == lines[1]["deployment"]));
+    let text = run(&["bundle", "verify", "--file", &at("bundle/public.bin")]).succeeded().stdout;
+    assert!(text.contains("the public part of a split") && text.contains("uniroute"), "{text}");
+
+    assert!(verify(&["bundle/share0.bin"]).error().contains("name both"));
+    run(&["bundle", "split", "--bundle", &at("small.blindroute"), "--out", &at("again")]).succeeded();
+    assert!(verify(&["bundle/public.bin", "again/share1.bin"]).error().contains("different splits"));
+    assert!(verify(&["bundle/public.bin", "again/public.bin", "again/share1.bin"]).error().contains("2 public parts"));
+    for name in all {
+        let good = std::fs::read(at(name)).unwrap();
+        let mut bad = good.clone();
+        let last = bad.len() - 1;
+        bad[last] ^= 1;
+        std::fs::write(at(name), &bad).unwrap();
+        let error = verify(&["bundle/public.bin", name]);
+        assert!(error.error().contains("altered or damaged") && error.error().contains(name), "{error:?}");
+        std::fs::write(at(name), &good).unwrap();
+    }
+    assert!(verify(&["client.toml"]).error().contains("not a blindroute file"));
+}
+
+#[test]
+fn a_bundle_is_shown_and_has_to_be_named() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(home.path());
+    let shown = run(&["bundle", "show", "--bundle", bundle.to_str().unwrap(), "--json"]).succeeded().json();
+    assert_eq!(shown["encoder"]["layers"], 1);
+    let unnamed = run(&["bundle", "show"]);
+    assert!(unnamed.code == Some(2) && unnamed.stderr.contains("--bundle <FILE>"), "{unnamed:?}");
+    let word = run(&["bundle", "show", "x"]);
+    assert!(word.error().contains("see `blindroute-operator bundle show --help`"), "{word:?}");
+}
+
+#[test]
+fn errors_of_configurations_name_the_file() {
+    for arguments in [
+        &["health", "--config", "nowhere.toml"][..],
+        &["server", "--party", "0", "--config", "nowhere.toml"],
+        &["dealer", "--config", "nowhere.toml"],
+    ] {
+        let ran = run(arguments);
+        assert!(ran.error().contains("cannot read the configuration nowhere.toml"), "{ran:?}");
+    }
+}

@@ -1,0 +1,23 @@
+//! Telling another party that a session failed.
+
+use super::SessionError;
+use crate::link::Link;
+use crate::messages::SessionId;
+use crate::rendezvous::RendezvousError;
+
+/// The error for a party that did not come to a session in time.
+pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionError {
+    match error {
+        RendezvousError::TimedOut { after, .. } => SessionError::Silent { party, after },
+        error => error.into(),
+    }
+}
+
+/// Tells the other side which kind of failure it was, and gives up the link. The log has what the other side is not told.
+pub(super) fn tell<T>(link: &mut Link, session: Option<SessionId>, error: SessionError) -> Result<T, SessionError> {
+    if let Some(session) = session {
+        tracing::info!(%session, %error, "a session failed; the other side is told which kind of failure it was");
+    }
+    link.fail(&error.failure(session));
+    Err(error)
+}
