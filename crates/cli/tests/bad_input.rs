@@ -225,7 +225,7 @@ fn configurations_that_cannot_be_used() {
             "listen = \"203.0.113.1:",
             ["cannot listen on 203.0.113.1", "address of this machine"],
         ),
-        ("dealer = \"", "dealer = \"nowhere\" # \"", ["dealer must be", "host:port"]),
+        ("dealer = \"", "dealer = \"nowhere\" # \"", ["dealer is not an address", "host:port"]),
     ] {
         assert!(zero.contains(from), "{from}");
         std::fs::write(fleet.home.path().join("changed.toml"), zero.replacen(from, to, 1)).unwrap();

@@ -163,12 +163,12 @@ fn fingerprints_are_measured_resumed_and_refused() {
 
     let refused = |rest: &[&str]| fingerprint(rest).error().to_owned();
     assert!(refused(&["--model", "nobody", "--out", &out]).contains("answered 404; check the model's name"));
-    assert!(refused(&["--model", "mute", "--out", &out]).contains("told no token's probability"));
+    assert!(refused(&["--model", "mute", "--out", &out]).contains("returned no token's probability"));
     assert!(refused(&["--model", "mute", "--tokens", "3", "--out", &out]).contains("measured by other probes"));
-    assert!(refused(&["--model", "kind", "--most", "1", "--out", &own]).contains("at least 2 are needed"));
+    assert!(refused(&["--model", "kind", "--most", "1", "--out", &own]).contains("expected at least 2"));
     assert_eq!(read(&out)["models"].as_array().unwrap().len(), 2, "a refusal loses nothing");
     let address = ["fingerprint", "--base-url", "ftp://x", "--model", "a", "--probes", &probes, "--out", &out];
-    assert!(run(&address).error().contains("begins with https://"));
+    assert!(run(&address).error().contains("it must begin with https://"));
 }
 
 /// Some endpoints tell of five likely tokens at each place, where OpenAI's tells of twenty.
@@ -195,7 +195,7 @@ fn an_endpoint_that_tells_of_fewer_tokens_is_asked_for_fewer() {
     // What was measured with twenty does not go together with five.
     assert_eq!(used(&fingerprint(&many, &["--model", "kind"])), json!(20));
     let ran = fingerprint(&many, &["--model", "few"]);
-    assert!(ran.error().contains("allows fewer than 20 top_logprobs; give --top-logprobs N"), "{}", ran.stderr);
+    assert!(ran.error().contains("allows fewer than 20 top_logprobs; give a smaller --top-logprobs"), "{}", ran.stderr);
     let ran = fingerprint(&many, &["--model", "few", "--top-logprobs", "5"]);
     assert!(
         ran.error().contains("was measured by other probes, tokens, kind, scorer or top_logprobs"),
@@ -274,8 +274,8 @@ fn a_model_joins_a_bundle_by_its_outcomes_or_its_fingerprint() {
     assert_eq!(route.json()["model"], json!("late"), "{}", route.stdout);
     assert!(add(&given, &three, &["--descriptors", &of_three]).json()["digest"].is_string());
 
-    assert!(add(&given, &three, &[]).error().contains("are not what the outcomes of this table and this seed give"));
+    assert!(add(&given, &three, &[]).error().contains("do not match the outcomes of this table and this seed"));
     assert!(add(&given, &three, &["--descriptors", &of_two]).error().contains("no fingerprint of \"late\""));
-    assert!(add(&outcome, &two, &[]).error().contains("every model of the table is in the bundle's pool already"));
+    assert!(add(&outcome, &two, &[]).error().contains("every model of the table is already in the bundle's pool"));
     assert!(add(&joined, &two, &[]).error().contains("has no model \"late\""));
 }

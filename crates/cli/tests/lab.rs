@@ -39,7 +39,7 @@ fn a_student_is_taught_resumed_and_measured() {
     let again = student(&out, &checkpoint, "3").json();
     assert_eq!(again["digest"], first["digest"]);
     let other = student(&out, &checkpoint, "4");
-    assert!(other.error().contains("of a training with other options or texts"), "{}", other.stderr);
+    assert!(other.error().contains("belongs to a training with other options or texts"), "{}", other.stderr);
     let shown = run(&["bundle", "show", "--bundle", &out]);
     assert!(shown.stdout.contains("distilled on our own"), "{}", shown.stdout);
     assert!(shown.stdout.contains(&format!("digest    {}", first["digest"].as_str().unwrap())), "{}", shown.stdout);
@@ -155,12 +155,12 @@ fn a_calibration_is_made_and_used() {
         ])
     };
     assert!((route("direct").json()["lambda"].as_f64().unwrap() - lambda).abs() < 1e-6);
-    assert!(route("uniroute").error().contains("the calibration is for the router \"direct\", this is \"uniroute\""));
+    assert!(route("uniroute").error().contains("the calibration is for the router \"direct\", expected \"uniroute\""));
 
     std::fs::remove_file(&out).unwrap();
     let narrow = calibrate(&["--cost", "0.6", "--tolerance", "0.0001"]);
-    assert!(narrow.error().contains("not enough data: 40 prompts"), "{}", narrow.stderr);
-    assert!(calibrate(&["--score", "0.5"]).error().contains("needs to know how each model did"));
+    assert!(narrow.error().contains("not enough data: with 40 different prompts"), "{}", narrow.stderr);
+    assert!(calibrate(&["--score", "0.5"]).error().contains("needs the score of each model on each prompt"));
     assert!(calibrate(&["--cost", "2"]).error().contains("the target cost is 2, expected a number from 0 to 1"));
     assert!(!Path::new(&out).exists(), "a refusal writes nothing");
 }
@@ -180,8 +180,8 @@ fn bad_texts_and_options_are_refused_before_any_training() {
         ran.error().to_owned()
     };
     assert!(refused(&broken, &[]).contains("line 2: it is not a JSON object"));
-    assert!(refused(&few, &[]).contains("there are 1 different texts"));
-    assert!(refused(&good, &["--layers", "2"]).contains("number of layers is 2, it must be from 1 to 1"));
+    assert!(refused(&few, &[]).contains("1 different texts to learn from"));
+    assert!(refused(&good, &["--layers", "2"]).contains("number of layers is 2, expected from 1 to 1"));
     assert!(refused(&good, &["--rate", "0"]).contains("--rate 0 cannot be used"));
     assert!(refused(&good, &["--longest", "100", "--tokens", "100"]).contains("a step holds two of the longest"));
 }

@@ -39,7 +39,7 @@ fn every_command_says_what_is_wrong_with_a_table() {
     ];
     let good = prompts(["train", "valid", "test"]);
     let cases = [
-        (MODELS, good.clone(), OUTCOMES.replace("small", "tiny"), "the column \"tiny\" is no model of models.json"),
+        (MODELS, good.clone(), OUTCOMES.replace("small", "tiny"), "the column \"tiny\" is not a model of models.json"),
         (MODELS, good.clone(), OUTCOMES.replace("a,1", "a,NaN"), "line 2: the score of \"small\" is NaN"),
         (MODELS, good.clone(), OUTCOMES.replace("a,1", "a,"), "line 2: the score of \"small\" is missing"),
         (MODELS, good.clone(), OUTCOMES.replace("a,1", "a"), "line 2: the row has 2 fields, the header 3"),
@@ -92,10 +92,10 @@ fn prompts_to_calibrate_with_say_what_is_wrong() {
     let line = |scores: &str| format!("{{\"prompt\": \"{SECRET}\", \"scores\": {{{scores}}}}}\n");
     for (text, says) in [
         (String::new(), "has no prompt"),
-        (line("\"tiny\": 1"), "line 1: there is no score of"),
+        (line("\"tiny\": 1"), "line 1: the score of"),
         ("{\"prompt\": \" \"}\n".to_owned(), "line 1: its prompt is empty"),
         (line("\"tiny\": NaN"), "line 1: it holds NaN or Infinity, which JSON does not have"),
-        (format!("{{\"prompt\": \"{SECRET}\"}}\n"), "not enough data: 1 prompts"),
+        (format!("{{\"prompt\": \"{SECRET}\"}}\n"), "not enough data: 1 different prompts"),
     ] {
         let prompts = write(home.path(), "prompts.jsonl", &text);
         let ran = run(&["calibrate", "--prompts", &prompts, "--bundle", &bundle, "--cost", "0.5", "--out", &out]);

@@ -1,8 +1,8 @@
-//! What joining a pool is worth: each model is left out of training in turn, and joins afterwards as `blindroute bundle add`
-//! lets it. Prints the area on the test split without it, with it joined, and with it in training.
+//! Measures joining: each model in turn is left out of training and then joins the pool, as with `blindroute bundle add`. Prints
+//! the area on the test split without the model, with the joined model, and with the model in training.
 //!
-//! `cargo run --release -p blindroute-lab --example left_out -- BUNDLE DATA EMBEDDINGS [EVERY]`: the encoder's bundle, a data set,
-//! a file that keeps the embeddings, and every which model is left out (1: each).
+//! `cargo run --release -p blindroute-lab --example left_out -- BUNDLE DATA EMBEDDINGS [EVERY]`: a bundle with an encoder, a data
+//! set, a file for the embeddings, and the step between models that are left out (1: every model).
 #![allow(clippy::print_stdout)]
 
 use blindroute_lab::data::{Dataset, Samples, Split};
@@ -15,13 +15,13 @@ use std::env;
 use std::error::Error;
 use std::path::PathBuf;
 
-/// Areas on the test split: without the model, with it joined, with it in training.
+/// Areas on the test split: without the model, with the joined model, with the model in training.
 type Areas = [f64; 3];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args_os().skip(1).map(PathBuf::from);
     let (Some(bundle), Some(data), Some(cache)) = (arguments.next(), arguments.next(), arguments.next()) else {
-        return Err("give BUNDLE DATA EMBEDDINGS [EVERY]".into());
+        return Err("usage: left_out BUNDLE DATA EMBEDDINGS [EVERY]".into());
     };
     let every: usize = match arguments.next() {
         Some(every) => every.to_string_lossy().parse()?,

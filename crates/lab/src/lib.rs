@@ -15,7 +15,7 @@
 //! let rule = Rule::UniRoute(fitted.router);
 //! let point = evaluation::operate(&rule, &samples, fitted.lambda);
 //! assert_eq!((point.score, point.cost), (1.0, 0.625));
-//! # Ok::<(), blindroute_lab::data::TableError>(())
+//! # Ok::<(), blindroute_lab::routers::TrainError>(())
 //! ```
 //!
 //! The crate has four rooms. Each uses only those above it:
@@ -35,3 +35,7 @@ pub mod data;
 pub mod encoders;
 pub mod evaluation;
 pub mod routers;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

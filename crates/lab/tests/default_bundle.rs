@@ -1,4 +1,4 @@
-//! The bundles that the repository ships: that they read, that minilm's encoder is the real one, and that the default's is a
+//! The bundles in the repository: they can be read, minilm has the weights of the original encoder, and the default bundle has a
 //! good student of it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
@@ -24,7 +24,7 @@ fn bundle() -> Bundle {
 }
 
 #[test]
-fn they_hold_what_their_page_says() {
+fn bundles_match_their_page() {
     let program = |bundle: &Bundle| {
         let encoder = &bundle.parts().encoder;
         (encoder.attention, encoder.activation, encoder.pooling, encoder.layers)
@@ -32,14 +32,14 @@ fn they_hold_what_their_page_says() {
     let (student, teacher) = (bundle(), shipped("minilm"));
     assert_eq!(program(&teacher), (Attention::Softmax, Activation::Gelu, Pooling::Mean, 6));
     assert_eq!(program(&student), (Attention::TwoRelu, Activation::Relu, Pooling::Mean, LAYERS));
-    holds_what_its_page_says(&student);
-    holds_what_its_page_says(&teacher);
+    matches_its_page(&student);
+    matches_its_page(&teacher);
 }
 
-/// Of the default bundle.
+/// The number of layers of the default bundle's encoder.
 const LAYERS: usize = 4;
 
-fn holds_what_its_page_says(bundle: &Bundle) {
+fn matches_its_page(bundle: &Bundle) {
     let parts = bundle.parts();
     assert!(parts.embedding.token.is_quantised() && parts.layers.iter().all(|layer| layer.up.weight.is_quantised()));
     assert_eq!(parts.models.len(), 9);
@@ -47,7 +47,7 @@ fn holds_what_its_page_says(bundle: &Bundle) {
     assert_eq!(bundle.router(None).unwrap().name, "uniroute");
     for router in &parts.routers {
         assert_eq!(router.cost().data(), relative_costs(&parts.models));
-        // The secure heads' range.
+        // The range of the secure programs.
         assert!(router.lambda < 16.0);
         assert!(parts.origin.contains(&format!("router {}: ", router.name)));
     }
@@ -82,14 +82,14 @@ fn different_prompts_go_to_different_models() {
 }
 
 #[test]
-fn its_models_are_the_data_sets() {
+fn the_models_are_those_of_the_data_set() {
     let Some(data) = shared_data() else { return };
     let dataset = Dataset::load(&data.join("routing/ulab_llmrouter")).unwrap();
     assert_eq!(bundle().parts().models, dataset.models());
     assert_eq!(shipped("minilm").parts().models, dataset.models());
 }
 
-/// Prompts as the real model sees them, and its embeddings of them.
+/// Token ids of prompts, and the original encoder's embeddings of them.
 fn reference(data: &Path) -> (Vec<Vec<u32>>, Vec<Vec<f32>>) {
     let reference = std::fs::read_to_string(data.join("reference/minilm.jsonl")).unwrap();
     let lines: Vec<serde_json::Value> =
@@ -100,9 +100,9 @@ fn reference(data: &Path) -> (Vec<Vec<u32>>, Vec<Vec<f32>>) {
     (tokens, means)
 }
 
-/// The stored weights, against what the real model answers.
+/// The stored weights give the embeddings of the original encoder.
 #[test]
-fn minilms_weights_are_those_of_the_real_encoder() {
+fn minilm_has_the_weights_of_the_original_encoder() {
     let Some(data) = shared_data() else { return };
     let (tokens, expected) = reference(&data);
     let found = ClearEmbedder::new(&shipped("minilm")).unwrap().embed(&tokens).unwrap();
@@ -111,8 +111,8 @@ fn minilms_weights_are_those_of_the_real_encoder() {
     assert!(least >= 0.999, "{least}");
 }
 
-/// The student's embeddings are nearer to the real model's than its program makes of the real weights, and say well which texts
-/// mean the same. It has seen neither these prompts nor these texts.
+/// The student's embeddings are closer to the original than those of the original weights under the student's program, and they
+/// show well which texts mean the same. Training has not seen these prompts and texts.
 #[test]
 fn the_student_is_a_good_one() {
     let Some(data) = shared_data() else { return };

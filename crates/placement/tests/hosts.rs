@@ -64,7 +64,7 @@ impl Files {
             listen: "127.0.0.1:0".to_owned(),
             dealer: dealer.to_owned(),
             peer: peer.map(str::to_owned),
-            identity: self.identity(Role::server(party).unwrap()),
+            identity: self.identity([Role::Server0, Role::Server1][usize::from(party)]),
             bundle: self.at("public.bin"),
             share: self.at(&format!("share{party}.bin")),
             state: self.at(&format!("state-server{party}")),

@@ -1,6 +1,6 @@
 //! An allocator that wipes small blocks when they are freed.
 //!
-//! Types that hold secrets wipe themselves. What they cannot reach is copies that libraries make: the TLS library frees a
+//! Types that hold secrets wipe themselves. They cannot reach copies that libraries make: the TLS library frees a
 //! copy of every record that it has decrypted, and of the private key that it was given. All of these are small, and wiping
 //! them costs next to nothing, because they are still in the cache.
 #![allow(unsafe_code)]
@@ -11,7 +11,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 /// they are secret: most of them are public values, whose wiping would cost as much as their use.
 const LARGEST: usize = 64 << 10;
 
-/// An allocator that overwrites blocks of up to 64 KiB with zeros when they are freed, or left by growth.
+/// An allocator that overwrites blocks of up to 64 KiB with zeros when they are freed, or that a growing vector leaves.
 ///
 /// ```
 /// use blindroute_ring::WipingAllocator;
@@ -34,8 +34,8 @@ impl<A> WipingAllocator<A> {
     }
 }
 
-// SAFETY: all memory is the inner allocator's, under the layouts given. A block is written to before it is given back
-// only, within its layout.
+// SAFETY: all memory is the inner allocator's, under the layouts given. A block is written to only
+// before it is given back, and within its layout.
 unsafe impl<A: GlobalAlloc> GlobalAlloc for WipingAllocator<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promise about the layout is passed on.
@@ -51,8 +51,8 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for WipingAllocator<A> {
         if layout.size() <= LARGEST {
             // SAFETY: the caller gives up a block of this layout, so nobody else reads or writes it.
             unsafe { block.write_bytes(0, layout.size()) };
-            // SAFETY: as above, and every byte of it was just initialised. The barrier counts as a reader: stores before
-            // a block's end are else left out.
+            // SAFETY: as above, and every byte of it was just initialised. The barrier counts as a reader: without it,
+            // the compiler leaves out stores to a block that is freed.
             zeroize::optimization_barrier(unsafe { std::slice::from_raw_parts(block, layout.size()) });
         }
         // SAFETY: the caller's promises are passed on.

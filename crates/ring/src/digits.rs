@@ -1,7 +1,7 @@
 //! Digits of words and one-hot tables of them: the kernels of comparison with public thresholds.
 //!
-//! A table has for each element a lane of 2^d bits, lanes without gaps in words of 64 bits; a plane has for each element
-//! one bit. Digits of 4 bits, which large tensors use, have lanes of 16 bits and kernels of vectors; other widths of up
+//! A table has a lane of 2^d bits per element, and the lanes lie without gaps in words of 64 bits. A plane has one bit per
+//! element. Digits of 4 bits, which large tensors use, have lanes of 16 bits and kernels of vectors; other widths of up
 //! to 6 bits are served by portable code.
 //!
 //! No branch and no memory index depends on words, digits or tables.
@@ -192,7 +192,7 @@ fn portable_top_bits<W: Word>(words: &[W], threshold: W, bit: u32, plane: &mut [
     }
 }
 
-/// The functions of an instruction set, all blocks in one call of its features, from its functions of one block:
+/// The functions of an instruction set that go through all blocks in one call, made from its functions for one block:
 /// `look_up_block(&[u16; 64], &[u64; 16]) -> (u64, u64)`, `one_hot_block(&[u16; 64]) -> [u64; 16]` and the signs of 64
 /// words of 32 and 64 bits.
 #[cfg(target_arch = "x86_64")]

@@ -1,13 +1,13 @@
 //! Fixed point: real numbers as ring words, `fraction` bits behind the binary point.
 //!
 //! Only the edge of a computation (inputs, weights, results) passes through floating point; everything between is exact
-//! arithmetic in the ring. So these two functions are where rounding and range are decided, and nowhere else.
+//! arithmetic in the ring. So only these two functions round and limit the range.
 
 use crate::Word;
 
 /// `value · 2^fraction`, rounded to nearest (ties to even), in two's complement; wraps when it does not fit the word.
 ///
-/// Not a number is 0, and what leaves 128 bits saturates before it wraps: check ranges where values enter.
+/// NaN becomes 0, and a value beyond 128 bits saturates before it wraps: check ranges where values enter.
 pub fn encode<W: Word>(value: f64, fraction: u32) -> W {
     let scaled = (value * power_of_two(fraction)).round_ties_even();
     // Conversion to 64 bits is one instruction, to 128 a library call.

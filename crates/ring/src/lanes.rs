@@ -4,7 +4,7 @@
 //! given to [`combine`] as a closure is compiled three times (AVX-512, AVX2, baseline) and the widest that the machine
 //! has is run: the choice is that of the products, [`Kernel`].
 //!
-//! What the closure must be for the loops to become vectors: without branches, calls that do not inline, or memory of
+//! For the loops to become vectors, the closure must have no branches, no calls that are not inlined, and no memory of
 //! its own besides a few captured numbers. Comparisons by `if` on public values are fine if both arms are arithmetic.
 //! Conversions by `V::from_u128(x.widen())` and shifts by a captured amount are fine.
 #![allow(unsafe_code)]
@@ -37,8 +37,8 @@ pub fn combine<V: Word, W: Word, const N: usize, const M: usize>(
     combine_with(matmul::kernel(), out, first, second, f);
 }
 
-/// [`combine`] with a public-or-share bit an element, from a plane of 64 bits a word (element `i` is bit `i mod 64` of
-/// word `i / 64`): the closure gets it as 0 or all ones ([`Word::MAX`]), after the element of `out`.
+/// [`combine`] with one bit per element, public or a share, from a plane of 64 bits per word (element `i` is bit `i mod 64`
+/// of word `i / 64`): the closure gets it as 0 or all ones ([`Word::MAX`]), after the element of `out`.
 ///
 /// ```
 /// use blindroute_ring::lanes::combine_bits;
@@ -51,7 +51,7 @@ pub fn combine<V: Word, W: Word, const N: usize, const M: usize>(
 /// ```
 ///
 /// # Panics
-/// If a slice is not as long as `out`, or `bits` has not one word for every 64 elements begun.
+/// If a slice is not as long as `out`, or `bits` does not have `out.len().div_ceil(64)` words.
 #[inline]
 pub fn combine_bits<V: Word, W: Word, const N: usize, const M: usize>(
     out: &mut [V],
@@ -107,7 +107,7 @@ pub fn combine_bits_with<V: Word, W: Word, const N: usize, const M: usize>(
     }
 }
 
-/// The vectors that a loop may use. Finer than [`Kernel`]: products need AVX-512 F and DQ, these loops BW and VL too.
+/// The vectors that a loop may use. Products need AVX-512 F and DQ, these loops also BW and VL, so [`Kernel`] is not enough.
 pub(crate) enum Lanes {
     /// The baseline's.
     Portable,
@@ -167,7 +167,7 @@ macro_rules! compiled {
             second: [&[W]; M],
             f: &impl Fn(V, [V; N], [W; M]) -> V,
         ) {
-            // Cut to one length, so that no bound is checked in the loop.
+            // Shortened to one length, so that no bound is checked in the loop.
             let len = out.len();
             let first = first.map(|slice| &slice[..len]);
             let second = second.map(|slice| &slice[..len]);

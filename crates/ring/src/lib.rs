@@ -1,7 +1,7 @@
 //! Arithmetic in the rings Z_2^32, Z_2^64 and Z_2^128 that the protocol computes in.
 //!
-//! Words wrap; a value that lives in a narrower ring Z_2^k keeps arbitrary bits above `k`, and only
-//! [`pack`](pack::pack) and [`Word::low_bits`] cut them off. This is the only crate with `unsafe`, and only inside
+//! Words wrap; a value of a narrower ring Z_2^k has arbitrary bits above `k`, and only
+//! [`pack`](pack::pack) and [`Word::low_bits`] remove them. This is the only crate with `unsafe`, and only inside
 //! [`mod@matmul`], [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection, and in
 //! [`WipingAllocator`].
 //!

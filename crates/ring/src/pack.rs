@@ -47,7 +47,7 @@ macro_rules! by_width {
 /// first-level cache. A multiple of 8, so that a part ends with a byte.
 const PART: usize = 2048;
 
-/// Appends the low `bits` bits of each word to `bytes`; `bits <= 128`. If these have to grow, nothing of them stays behind.
+/// Appends the low `bits` bits of each word to `bytes`; `bits <= 128`. If they have to grow, the old memory is wiped.
 pub fn pack<W: Word>(words: &[W], bits: u32, bytes: &mut Vec<u8>) {
     pack_with(matmul::kernel(), words, bits, bytes);
 }
@@ -61,7 +61,7 @@ pub fn pack_with<W: Word>(kernel: Kernel, words: &[W], bits: u32, bytes: &mut Ve
     }
 }
 
-/// Adds the masks to `words`, keeps the low `bits` bits and appends these to `bytes`: the way out of an opening.
+/// Adds the masks to `words`, keeps the low `bits` bits and appends these to `bytes`: how an opening is sent.
 ///
 /// ```
 /// let (mut shares, mut bytes) = ([0xFFu32, 2, 3], Vec::new());

@@ -1,6 +1,6 @@
-//! The pseudorandom generator: AES-128 in counter mode, one stream a seed.
+//! The pseudorandom generator: AES-128 in counter mode, one stream per seed.
 //!
-//! A dealer and a server expand the same seed, so the stream is part of the protocol: words are cut from its bytes in
+//! A dealer and a server expand the same seed, so the stream is part of the protocol: words are taken from its bytes in
 //! little-endian order, whatever their width and however many are asked for at a time. The cipher picks the processor's
 //! widest AES instructions by itself.
 
@@ -9,8 +9,8 @@ use aes::Aes128;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use zeroize::Zeroize;
 
-/// Bytes of the buffer between a stream and the words: whole batches of the cipher, which does 8, 30 or 64 blocks at a time
-/// as the processor's instructions are, and what is left one by one.
+/// Bytes of the buffer between a stream and the words: whole batches of the cipher, which does 8, 30 or 64 blocks at a time,
+/// depending on the processor, and the remaining blocks one by one.
 const BUFFER: usize = 960 * 16;
 
 /// The seed of one stream: 128 uniform bits. Use a seed for one stream only.
@@ -164,7 +164,7 @@ mod tests {
         use aes::cipher::{BlockCipherEncrypt, KeyInit};
         let key = [5; 16];
         let cipher = Aes128::new(&key.into());
-        // Past the widest batch of blocks that the cipher does at a time, and past a carry between the counter's bytes.
+        // Beyond the widest batch of blocks that the cipher does at a time, and past a carry between the counter's bytes.
         for (counter, word) in (0u128..).zip(Prg::new(&Seed::new(key)).words::<u128>(700)) {
             let mut block = counter.to_le_bytes().into();
             cipher.encrypt_block(&mut block);

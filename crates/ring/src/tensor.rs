@@ -1,6 +1,6 @@
 //! Three-dimensional row-major tensors: `[batch, rows, columns]`.
 //!
-//! Three dimensions are all that encoders, heads and rankings need (heads, tokens, width), and a fixed number keeps every
+//! Three dimensions are all that encoders, rules and rankings need (attention heads, tokens, width), and a fixed number keeps every
 //! loop over contiguous rows plain enough for the compiler to vectorise.
 
 use crate::wipe_vec;
@@ -261,7 +261,7 @@ impl<T: Scalar> Tensor<T> {
         Tensor { shape, data }
     }
 
-    /// `[batch, rows, heads · d]` as `[batch · heads, rows, d]`: the heads of a matrix follow each other.
+    /// `[batch, rows, heads · d]` as `[batch · heads, rows, d]`: the attention heads of a matrix follow each other.
     ///
     /// # Panics
     /// If the columns are not a multiple of `heads`.
@@ -301,7 +301,7 @@ impl<T: Scalar> Tensor<T> {
         Tensor::new(Shape::new(batch, rows, heads * width), data)
     }
 
-    /// `[batch, rows, columns]` as `[batch · times, rows, columns]`: each matrix as often, one copy after the other.
+    /// `[batch, rows, columns]` as `[batch · times, rows, columns]`: each matrix `times` times, one copy after the other.
     pub fn repeat_matrices(&self, times: usize) -> Self {
         let Shape { batch, rows, columns } = self.shape;
         let mut data = Vec::with_capacity(self.data.len() * times);

@@ -2,10 +2,10 @@
 
 use zeroize::{DefaultIsZeroes, optimization_barrier};
 
-/// Overwrites the elements with zeros, and the compiler may not leave that out.
+/// Overwrites the elements with zeros. The compiler cannot leave that out.
 ///
-/// [`Zeroize`](zeroize::Zeroize) writes every element by itself, volatile; here it is one `memset`, and a barrier after
-/// it that counts as a reader.
+/// [`Zeroize`](zeroize::Zeroize) writes each element with a volatile write of its own; here it is one `memset`, with a
+/// barrier after it that counts as a reader.
 ///
 /// ```
 /// let mut secret = [1u32, 2, 3];
@@ -17,7 +17,7 @@ pub fn wipe<T: DefaultIsZeroes>(elements: &mut [T]) {
     optimization_barrier(elements);
 }
 
-/// Overwrites what the vector holds and has held at this place, its spare capacity too, and leaves it empty.
+/// Overwrites what the vector holds and its spare capacity, where earlier elements may be, and leaves it empty.
 ///
 /// ```
 /// let mut secret = vec![1u8, 2, 3];
@@ -32,7 +32,7 @@ pub fn wipe_vec<T: DefaultIsZeroes>(elements: &mut Vec<T>) {
     elements.clear();
 }
 
-/// Makes room for `more` elements. Growth moves a vector and leaves what it held behind: here it is wiped.
+/// Makes room for `more` elements. Growth moves a vector to other memory; the memory that it leaves is wiped here.
 ///
 /// ```
 /// let mut secret = vec![1u8, 2, 3];

@@ -30,7 +30,7 @@ pub trait Word: Scalar + Eq + Ord + std::hash::Hash + Default + DefaultIsZeroes 
     fn low_u64(self) -> u64;
     /// Widened without sign.
     fn widen(self) -> u128;
-    /// The same word, widened without sign or cut, in another width.
+    /// The same word in another width, extended without sign or shortened.
     #[inline(always)]
     fn cast<V: Word>(self) -> V {
         V::from_u128(self.widen())

@@ -1,5 +1,5 @@
-//! Openings, bytes and material of a full route with the default bundle, by length, for one prompt and for four at once.
-//! Run with `cargo run -p blindroute-routing --example costs`.
+//! Prints openings, bytes and material of a full route with the default bundle, per bucket, for one prompt and for four
+//! at once. Run with `cargo run -p blindroute-routing --example costs`.
 #![allow(clippy::print_stdout)]
 
 use blindroute_protocol::{Meter, Tuning};

@@ -27,8 +27,8 @@ pub enum EmbeddingError {
     },
 }
 
-/// The encoder's input for these token ids, `[tokens, hidden]`. Sums are in f64, so that the result does not depend on the
-/// order in which the compiler adds.
+/// The encoder's input for these token ids, `[tokens, hidden]`. Sums are in f64, so that the result does not depend on
+/// the order in which the compiler adds.
 pub fn embed(tables: &EmbeddingTables, config: &EncoderConfig, ids: &[u32]) -> Result<Matrix, EmbeddingError> {
     let most = config.max_tokens.min(tables.position.rows());
     if ids.is_empty() || ids.len() > most {

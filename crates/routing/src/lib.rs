@@ -1,8 +1,8 @@
-//! The programs that run under MPC, the bundle file that holds an encoder and its routers, and the client's first steps:
-//! the tokenizer and the embedding.
+//! The programs that run under MPC, the bundle file that holds an encoder and its routers, and the client's first
+//! steps: the tokenizer and the embedding.
 //!
-//! The crate knows nothing of sockets: it says what is computed, and the runtime says where. Here a client reads a bundle
-//! and turns a prompt into the encoder's input:
+//! The crate knows nothing of sockets: it says what is computed, and the runtime says where. Here a client reads a
+//! bundle and turns a prompt into the encoder's input:
 //!
 //! ```
 //! use blindroute_routing::bundle::Bundle;

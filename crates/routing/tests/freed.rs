@@ -1,6 +1,7 @@
 //! Freed memory holds no share of the weights: of a split's, and of a share file's that was read.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "suite/common.rs"]
 mod common;
 
 use blindroute_protocol::Party;

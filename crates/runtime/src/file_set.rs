@@ -1,8 +1,10 @@
-//! Writing files that belong together: a folder gets all of them or none, and existing files are replaced only on request.
+//! Writing files that belong together: a folder gets all of them or none, and existing files are replaced only on
+//! request.
 //!
-//! The files are first written into a temporary folder, and moved when all of them are on disk. A target folder that does
-//! not exist yet is created by one renaming. Into an existing folder the files are moved one by one, in the order of the
-//! list. The set must be unusable without its last file, so that a crash in between leaves nothing that looks complete.
+//! The files are first written into a temporary folder, and moved when all of them are on disk. A target folder that
+//! does not exist yet is created by one renaming. Into an existing folder the files are moved one by one, in the order
+//! of the list. The set must be unusable without its last file, so that a crash in between leaves nothing that looks
+//! complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -77,7 +79,8 @@ pub fn write_together(folder: &Path, files: &[NewFile<'_>], existing: Existing) 
         let path = path.to_owned();
         move |source| FileSetError::Write { path, source }
     };
-    // The temporary folder is beside the new folder or inside the existing one: the same file system, so files can be renamed.
+    // The temporary folder is beside the new folder or inside the existing one: the same file system, so files can be
+    // renamed.
     let new = (!folder.exists()).then(|| folder.file_name()).flatten();
     let parent = match folder.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,

@@ -81,8 +81,8 @@ impl FrameKind {
         }
     }
 
-    /// Whether the payload is secret and the link may stay idle after it. Material is also secret, but its link is closed
-    /// afterwards; what the servers exchange is masked.
+    /// Whether the payload is secret and the link may stay idle after it. Material is also secret, but its link is
+    /// closed afterwards; what the servers exchange is masked.
     pub(crate) const fn is_secret(self) -> bool {
         matches!(self, FrameKind::Input | FrameKind::Output | FrameKind::MaterialGrant)
     }

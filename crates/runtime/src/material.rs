@@ -1,7 +1,7 @@
 //! The stream of material from the dealer to a server: bytes in frames, followed by their total number.
 //!
-//! TCP provides the backpressure: the writer waits while the server does not read, up to the stall timeout. The last frame
-//! carries the total, so a stream that ends early is an error and is never taken for a complete one.
+//! TCP provides the backpressure: the writer waits while the server does not read, up to the stall timeout. The last
+//! frame carries the total, so a stream that ends early is an error and is never taken for a complete one.
 
 use std::io::{self, Read, Write};
 
@@ -87,7 +87,8 @@ impl Write for MaterialWriter {
     }
 }
 
-/// A server's end of the stream, an [`io::Read`]. At the end, the number of bytes is checked against the dealer's total.
+/// A server's end of the stream, an [`io::Read`]. At the end, the number of bytes is checked against the dealer's
+/// total.
 pub struct MaterialReader {
     link: Link,
     frame: Zeroizing<Vec<u8>>,

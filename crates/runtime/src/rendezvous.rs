@@ -1,7 +1,7 @@
 //! Handing a connection from the thread that accepted it to the thread of its session.
 //!
-//! At server 0 a session's client and the two lanes of server 1 arrive in any order, each on its own thread. Each lane is
-//! offered under its key, and the session's thread takes it. Both waits are bounded, and so is the number of items.
+//! At server 0 a session's client and the two lanes of server 1 arrive in any order, each on its own thread. Each lane
+//! is offered under its key, and the session's thread takes it. Both waits are bounded, and so is the number of items.
 
 use std::collections::HashMap;
 use std::fmt::{Debug, Display};

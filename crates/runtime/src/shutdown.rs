@@ -107,8 +107,8 @@ impl Shutdown {
         mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
     }
 
-    /// Sets the flag on the signals that usually end a process: SIGTERM, SIGINT, SIGHUP and SIGQUIT. The reason is the name
-    /// of the signal. If SIGHUP is ignored when this is called, as under `nohup`, it stays ignored.
+    /// Sets the flag on the signals that usually end a process: SIGTERM, SIGINT, SIGHUP and SIGQUIT. The reason is the
+    /// name of the signal. If SIGHUP is ignored when this is called, as under `nohup`, it stays ignored.
     ///
     /// # Errors
     /// If the system refused the handler or the thread.
@@ -126,8 +126,8 @@ impl Shutdown {
         Ok(())
     }
 
-    /// The exit status of a process that was ended by the signal that set this flag: 128 plus the signal's number. Nothing
-    /// if the flag was not set by a signal.
+    /// The exit status of a process that was ended by the signal that set this flag: 128 plus the signal's number.
+    /// Nothing if the flag was not set by a signal.
     #[must_use]
     pub fn exit_status(&self) -> Option<u8> {
         let reason = self.reason()?;
@@ -135,8 +135,8 @@ impl Shutdown {
         u8::try_from(128 + number).ok()
     }
 
-    /// Sets the flag when `parent` ends, usually standard input that the parent process holds open. The process then stops
-    /// in whatever way its parent ended.
+    /// Sets the flag when `parent` ends, usually standard input that the parent process holds open. The process then
+    /// stops in whatever way its parent ended.
     ///
     /// # Errors
     /// If the system refused the thread.

@@ -1,8 +1,9 @@
-//! What our own code frees in a session holds no seed, material, input or output (case 49). The TLS library's copies are in
-//! `freed_by_libraries.rs`.
+//! What our own code frees in a session holds no seed, material, input or output (case 49). The TLS library's copies
+//! are in `freed_by_libraries.rs`.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod parties;
+#[path = "suite/world.rs"]
 mod world;
 
 use blindroute_testkit::freed_memory::{Watcher, keep_places};
@@ -11,8 +12,8 @@ use parties::Search;
 #[global_allocator]
 static WATCHER: Watcher = Watcher;
 
-/// Whether the TLS library freed its copy of a record: it does so when we step it, and is then called by no other of our
-/// functions. Growth is ours.
+/// Whether the TLS library freed its copy of a record: it does so when we step it, and is then called by no other of
+/// our functions. Growth is ours.
 fn is_the_librarys(place: &str) -> bool {
     let ours =
         place.lines().find(|line| ["blindroute_runtime", "blindroute_protocol"].iter().any(|of| line.contains(of)));

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod parties;
+#[path = "suite/world.rs"]
 mod world;
 
 use blindroute_protocol::WipingAllocator;

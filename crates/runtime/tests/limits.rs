@@ -1,8 +1,9 @@
-//! What one client may take of a deployment, and what is left to others. Clients are told apart by address, and Linux has
-//! more than one on loopback.
+//! What one client may take of a deployment, and what is left to others. Clients are told apart by address, and Linux
+//! has more than one on loopback.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "suite/world.rs"]
 mod world;
 
 use blindroute_runtime::messages::{ClientHello, Digest, FailureKind, SessionId};

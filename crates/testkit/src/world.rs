@@ -197,7 +197,7 @@ impl TestWorld {
         let shares =
             [WeightShares::from_seed(&specs, &weight_seed), WeightShares::complement(&specs, weights, &weight_seed)?];
         let mask_seeds = [self.secret(2), self.secret(3)];
-        let dealer_model = WeightMasks::new(&specs, &mask_seeds);
+        let weight_masks = WeightMasks::new(&specs, &mask_seeds);
         let input_seed = self.secret(4);
         let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
         let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
@@ -218,11 +218,11 @@ impl TestWorld {
         std::thread::scope(|scope| {
             let dealer = scope.spawn({
                 let seeds = DealerSeeds(material_seeds.clone(), self.hash_key());
-                let dealer_model = &dealer_model;
+                let weight_masks = &weight_masks;
                 move || {
                     call_this_thread("dealer");
                     let (mut zero, mut one) = (sink_zero, sink);
-                    let result = Dealer::run(program, dealer_model, seeds, [&mut zero, &mut one]);
+                    let result = Dealer::run(program, weight_masks, seeds, [&mut zero, &mut one]);
                     (result.map(|()| zero.sent + one.sent), [zero.kept, one.kept])
                 }
             });
@@ -234,11 +234,21 @@ impl TestWorld {
                 .zip(mask_seeds.iter().zip(&material_seeds))
                 .map(|(((shares, inputs), channel), (mask_seed, material_seed))| {
                     let source = sources[shares.party().index()].take();
-                    let specs = &specs;
-                    let agreed = (self.zero_seed(shares.party()), self.hash_key());
+                    let (zeros, hash_key) = (self.zero_seed(shares.party()), self.hash_key());
+                    let parts = ServerParts {
+                        specs: &specs,
+                        shares,
+                        inputs,
+                        channel,
+                        mask_seed,
+                        material_seed,
+                        source,
+                        zeros,
+                        hash_key,
+                    };
                     scope.spawn(move || {
-                        call_this_thread(["server 0 online", "server 1 online"][shares.party().index()]);
-                        server(program, specs, shares, inputs, channel, mask_seed, material_seed, source, agreed)
+                        call_this_thread(["server 0 online", "server 1 online"][parts.shares.party().index()]);
+                        server(program, parts)
                     })
                 })
                 .collect();
@@ -268,33 +278,36 @@ fn join<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
     handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-#[allow(clippy::too_many_arguments)]
-fn server<P: Program>(
-    program: &P,
-    specs: &[blindroute_protocol::WeightSpec],
+/// What one server brings to a run.
+struct ServerParts<'a> {
+    specs: &'a [blindroute_protocol::WeightSpec],
     shares: WeightShares,
     inputs: Inputs,
-    mut channel: MemoryChannel,
-    mask_seed: &Seed,
-    material_seed: &Seed,
+    channel: MemoryChannel,
+    mask_seed: &'a Seed,
+    material_seed: &'a Seed,
     source: Option<PipeSource>,
-    (zeros, hash_key): (ZeroSeed, HashKey),
-) -> Result<(OutputShare, Cost), Error> {
-    let model = ServerWeights::set_up(specs, shares, mask_seed, &mut channel)?;
+    zeros: ZeroSeed,
+    hash_key: HashKey,
+}
+
+fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<(OutputShare, Cost), Error> {
+    let ServerParts { specs, shares, inputs, mut channel, mask_seed, material_seed, source, zeros, hash_key } = parts;
+    let weights = ServerWeights::set_up(specs, shares, mask_seed, &mut channel)?;
     let (writer, reader) = MaterialQueue::bounded(1 << 30);
     std::thread::scope(|scope| {
-        let model = &model;
+        let weights = &weights;
         scope.spawn(move || {
-            call_this_thread(["server 0 preparing", "server 1 preparing"][model.party().index()]);
+            call_this_thread(["server 0 preparing", "server 1 preparing"][weights.party().index()]);
             let mut source: Box<dyn Read> = match source {
                 Some(source) => Box::new(source),
                 None => Box::new(std::io::empty()),
             };
-            let result = Prepare::run(program, model, (material_seed, hash_key), &mut source, &writer);
+            let result = Prepare::run(program, weights, (material_seed, hash_key), &mut source, &writer);
             writer.finish(result);
         });
         reader.wait_ready()?;
-        let result = Online::run(program, model, inputs, &reader, zeros, &mut channel);
+        let result = Online::run(program, weights, inputs, &reader, zeros, &mut channel);
         drop(reader);
         result
     })

@@ -21,6 +21,9 @@ pub struct BenchCompareArgs {
     /// The largest factor by which the ratio of a time to the clear interpreter may grow
     #[arg(long, value_name = "FACTOR", default_value_t = 1.3, value_parser = tolerance)]
     tolerance: f64,
+    /// Compare openings and bytes only, and fail on any difference: they are the same on every machine
+    #[arg(long, conflicts_with = "tolerance")]
+    counts: bool,
     /// Print one JSON object per line
     #[arg(long)]
     json: bool,
@@ -39,9 +42,12 @@ pub(crate) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
     }
     let mut worse = 0;
     let mut compared = 0;
+    let tolerance = (!args.counts).then_some(args.tolerance);
     let mut compare = |now: &Record| {
-        let change = Change::of(last(&record, now), now, args.tolerance);
+        let change = Change::of(last(&record, now), now, tolerance);
         worse += usize::from(change.verdict == Verdict::Worse);
+        // With fewer openings or bytes than recorded, the record is out of date.
+        worse += usize::from(change.verdict == Verdict::Better && args.counts);
         compared += usize::from(change.verdict != Verdict::New);
         print(args.json, &change, &change.line())
     };
@@ -53,6 +59,13 @@ pub(crate) fn run(args: &BenchCompareArgs) -> anyhow::Result<()> {
             let later = |at: usize| fresh[at + 1..].iter().any(|record| record.same_subject(&fresh[at]));
             fresh.iter().enumerate().filter(|(at, _)| !later(*at)).try_for_each(|(_, record)| compare(record))?;
         }
+    }
+    if worse > 0 && args.counts {
+        anyhow::bail!(
+            "{worse} of {compared} measurements have other openings or bytes than {}; if the change is intended, record it \
+             with `blindroute bench record`",
+            args.record.display()
+        );
     }
     if worse > 0 {
         anyhow::bail!(

@@ -39,7 +39,8 @@ pub(crate) fn last<'a>(record: &'a [Record], of: &Record) -> Option<&'a Record> 
 }
 
 impl Change {
-    pub(crate) fn of(then: Option<&Record>, now: &Record, tolerance: f64) -> Self {
+    /// Without a tolerance, times are not compared.
+    pub(crate) fn of(then: Option<&Record>, now: &Record, tolerance: Option<f64>) -> Self {
         let (mut worse, mut better) = (Vec::new(), Vec::new());
         let mut times = [None; 2];
         let mut same_machine = false;
@@ -54,6 +55,7 @@ impl Change {
                 // A network's delay is the same on a faster machine, where its ratio to the clear interpreter grows: in a
                 // scene, milliseconds have to say the same as ratios.
                 let other = if now.scene == "loopback" { factor } else { now_ms / then_ms };
+                let Some(tolerance) = tolerance else { continue };
                 let over = now_ms - tolerance * then_ratio * now.clear_ms;
                 if factor.min(other) > tolerance && over > NOISE {
                     worse.push(format!("{what} {factor:.2} times its ratio"));
@@ -137,7 +139,7 @@ mod tests {
     fn verdict(change: impl Fn(&mut Record)) -> (Verdict, Vec<String>) {
         let mut now = sample();
         change(&mut now);
-        let change = Change::of(Some(&sample()), &now, 1.3);
+        let change = Change::of(Some(&sample()), &now, Some(1.3));
         assert!(!change.line().contains("  \n"));
         (change.verdict, change.reasons)
     }
@@ -162,7 +164,7 @@ mod tests {
             let offline_ms = sample().offline_ratio * clear_ms;
             Record { online_ms, clear_ms, online_ratio, offline_ms, scene, ..sample() }
         };
-        let verdict = |then: Record, now: Record| Change::of(Some(&then), &now, 1.3).verdict;
+        let verdict = |then: Record, now: Record| Change::of(Some(&then), &now, Some(1.3)).verdict;
         assert_eq!(verdict(with(1.0, 0.03, "loopback"), with(2.0, 0.03, "loopback")), Verdict::Same);
         assert_eq!(verdict(with(1.0, 0.03, "loopback"), with(3.0, 0.03, "loopback")), Verdict::Worse);
         // The machine is twice as fast, the network is not.
@@ -181,15 +183,24 @@ mod tests {
     }
 
     #[test]
+    fn without_a_tolerance_only_counts_are_compared() {
+        let compare = |now: Record| Change::of(Some(&sample()), &now, None);
+        let slow = compare(Record { online_ratio: 99.0, online_ms: 9999.0, ..sample() });
+        assert_eq!((slow.verdict, slow.reasons), (Verdict::Same, Vec::new()));
+        assert_eq!(compare(Record { openings: 145, ..sample() }).verdict, Verdict::Worse);
+        assert_eq!(compare(Record { openings: 143, ..sample() }).verdict, Verdict::Better);
+    }
+
+    #[test]
     fn the_last_of_the_same_subject_counts() {
         let other = Record { scene: "wan".to_owned(), ..sample() };
         let old = Record { openings: 1, ..sample() };
         let record = [old, sample(), other.clone()];
         assert_eq!(last(&record, &sample()).unwrap().openings, 144);
         assert_eq!(last(&record, &Record { tokens: Some(64), ..sample() }), None);
-        let new = Change::of(None, &other, 1.3);
+        let new = Change::of(None, &other, Some(1.3));
         assert!(new.verdict == Verdict::New && new.line().contains("new"));
         let elsewhere = Record { machine: "Another".to_owned(), ..sample() };
-        assert!(Change::of(Some(&elsewhere), &sample(), 1.3).line().contains("another machine: Another"));
+        assert!(Change::of(Some(&elsewhere), &sample(), Some(1.3)).line().contains("another machine: Another"));
     }
 }

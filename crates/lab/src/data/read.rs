@@ -120,7 +120,7 @@ struct Cells {
 }
 
 const SCORES: Cells = Cells { what: "score", range: 0.0..=1.0, must: "a number from 0 to 1" };
-const COSTS: Cells = Cells { what: "cost", range: 0.0..=f32::MAX, must: "a number from 0" };
+const COSTS: Cells = Cells { what: "cost", range: 0.0..=f32::MAX, must: "a number of at least 0" };
 
 impl Cells {
     fn read(&self, path: &Path, models: &[Model], prompts: &[Prompt], purpose: Purpose) -> Result<Vec<f32>, DataError> {

@@ -56,12 +56,12 @@ fn each_fault_names_its_file_line_and_remedy() {
         (prompts("valid", "validation"), "line 3: the split is \"validation\", expected train, valid or test"),
         (prompts("valid", "train"), "the split valid has no prompt"),
         (load(MODELS, "", OUTCOMES), "the split train has no prompt"),
-        (outcomes("small", "tiny"), "the column \"tiny\" is no model of models.json"),
-        (outcomes("id,", "ID,"), "the column \"ID\" is no model"),
+        (outcomes("small", "tiny"), "the column \"tiny\" is not a model of models.json"),
+        (outcomes("id,", "ID,"), "the column \"ID\" is not a model"),
         (load(MODELS, PROMPTS, "id,small\na,1\nb,1\nc,1\n"), "there is no column \"big, large\""),
         (load(MODELS, PROMPTS, "id,small,small,\"big, large\"\n"), "there are two columns \"small\""),
         (outcomes("0.5", "NaN"), "outcomes.csv, line 2: the score of \"big, large\" is NaN"),
-        (outcomes("0.5", "1.5"), "it must be a number from 0 to 1"),
+        (outcomes("0.5", "1.5"), "expected a number from 0 to 1"),
         (outcomes("0.5", ""), "is missing, expected a number from 0 to 1; `blindroute data check` lists all"),
         (outcomes("0.5,0", "0.5"), "line 2: the row has 2 fields, the header 3"),
         (outcomes("0.5", "Why?"), "the score of \"big, large\" is not a number"),
@@ -78,9 +78,9 @@ fn each_fault_names_its_file_line_and_remedy() {
     }
 }
 
-/// Windows' editors and spreadsheets write a mark at the beginning of UTF-8, and lines that end with a carriage return too.
+/// Editors and spreadsheets on Windows write a byte order mark, and lines that end with a carriage return.
 #[test]
-fn files_of_other_editors_are_read_and_their_lines_named_right() {
+fn files_of_windows_editors_are_read_with_correct_line_numbers() {
     let marked = |text: &str| "\u{feff}".to_owned() + text;
     let set = load(&marked(MODELS), &marked(PROMPTS), &marked(OUTCOMES)).unwrap();
     assert_eq!((set.prompts()[0].id.as_str(), set.models()[0].name.as_str()), ("a", "small"));
@@ -98,29 +98,29 @@ fn files_of_other_editors_are_read_and_their_lines_named_right() {
 }
 
 #[test]
-fn prices_may_be_text_and_models_those_of_a_catalogue() {
+fn prices_may_be_text_and_models_may_be_a_providers_list() {
     let set = load(&MODELS.replace("0.1", "\" 0.1 \""), PROMPTS, OUTCOMES).unwrap();
     assert_eq!(set.models()[0].price, 0.1);
     let offer = |id: &str, prompt: &str| serde_json::json!({"id": id, "name": "shown", "pricing": {"prompt": prompt, "completion": "0.1", "image": "0"}});
-    let catalogue = |offers: &[serde_json::Value]| serde_json::json!({"data": offers}).to_string();
+    let list = |offers: &[serde_json::Value]| serde_json::json!({"data": offers}).to_string();
     let offers =
         [offer("auto", "-1"), offer("big, large", "0.0000025"), offer("small", "0.00000015"), offer("other", "0")];
-    let set = load(&catalogue(&offers), PROMPTS, OUTCOMES).unwrap();
+    let set = load(&list(&offers), PROMPTS, OUTCOMES).unwrap();
     let found: Vec<_> =
         set.models().iter().map(|model| (model.name.as_str(), model.price, model.unit.as_str())).collect();
     let unit = "USD per 1M prompt tokens";
     assert_eq!(found, [("big, large", 2.5, unit), ("small", 0.15, unit)]);
     assert_eq!(set.scores().row(0), [1.0, 0.25]);
-    let error = load(&catalogue(&offers[..2]), PROMPTS, OUTCOMES).unwrap_err().to_string();
+    let error = load(&list(&offers[..2]), PROMPTS, OUTCOMES).unwrap_err().to_string();
     assert!(error.contains("it has 1 models"), "{error}");
     let offers = [offer("big, large", "-1"), offer("small", "0")];
-    let error = load(&catalogue(&offers), PROMPTS, OUTCOMES).unwrap_err().to_string();
+    let error = load(&list(&offers), PROMPTS, OUTCOMES).unwrap_err().to_string();
     assert!(error.contains("the cost of \"big, large\" is -1000000, expected a number of at least 0"), "{error}");
     let error = load("{\"models\": []}", PROMPTS, OUTCOMES).unwrap_err().to_string();
     assert!(error.contains("OpenRouter's {\"data\": […]}"), "{error}");
 }
 
-/// Names are printed one a line, and to terminals.
+/// Names are printed one per line, also to terminals.
 #[test]
 fn names_that_cannot_be_printed_are_refused() {
     for (from, to, says) in [
@@ -137,7 +137,7 @@ fn names_that_cannot_be_printed_are_refused() {
 }
 
 #[test]
-fn prices_in_several_units_are_warned_about() {
+fn prices_in_several_units_give_a_warning() {
     let set = load(MODELS, PROMPTS, OUTCOMES).unwrap();
     assert!(units_warning(set.models()).unwrap().starts_with("the models' prices are in 2 units (\"\", \"USD\")"));
     let one = load(&MODELS.replace(", \"cost_unit\": \"USD\"", ""), PROMPTS, OUTCOMES).unwrap();
@@ -145,14 +145,14 @@ fn prices_in_several_units_are_warned_about() {
 }
 
 #[test]
-fn routerbenchs_own_table_says_what_makes_a_data_set_of_it() {
+fn the_error_for_routerbenchs_own_table_names_the_import() {
     let table = "sample_id,prompt,eval_name,small,small|total_cost\n1,Why?,qa,1,0.1\n";
     let error = load(MODELS, PROMPTS, table).unwrap_err().to_string();
     assert!(error.contains("`blindroute data import routerbench`") && !error.contains("Why?"), "{error}");
 }
 
 #[test]
-fn prices_per_query_may_be_there() {
+fn costs_per_query_are_optional() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write("models.json", MODELS);
@@ -180,20 +180,20 @@ fn prices_per_query_may_be_there() {
 }
 
 #[test]
-fn a_row_without_end_is_refused() {
+fn an_endless_row_is_refused() {
     let endless = format!("id,small,\"big, large\"\na,1,\"{}", "x".repeat(17 << 20));
     let error = load(MODELS, PROMPTS, &endless).unwrap_err().to_string();
     assert!(error.contains("outcomes.csv, line 2:") && error.contains("a quote that is not closed"), "{error}");
 }
 
 #[test]
-fn a_folder_that_is_not_there_says_what_one_is() {
+fn the_error_for_a_missing_folder_describes_a_data_set() {
     let error = Dataset::load(std::path::Path::new("nowhere")).unwrap_err().to_string();
     assert!(error.contains("nowhere") && error.contains("a folder with prompts.jsonl"), "{error}");
 }
 
 #[test]
-fn a_line_without_end_is_refused() {
+fn an_endless_line_is_refused() {
     let error = load(MODELS, &"x".repeat((16 << 20) + 2), OUTCOMES).unwrap_err().to_string();
     assert!(error.contains("line 1: the line is longer than"), "{error}");
 }

@@ -156,7 +156,7 @@ mod tests {
         let point = |score, cost| Point { score, cost };
         assert_eq!(by_price.singles(None), [point(0.5, 0.25), point(0.75, 1.0)]);
         assert_eq!(by_price.singles(Some(&[0, 2])), [point(0.0, 0.25), point(1.0, 1.0)]);
-        // The dearest model costs 6 on average.
+        // The most expensive model costs 6 on average.
         let by_query = Outcomes::by_query(scores, matrix(2, 2, &[3.0, 4.0, 0.0, 8.0])).unwrap();
         assert_eq!(by_query.singles(None), [point(0.5, 0.25), point(0.75, 1.0)]);
         assert_eq!(by_query.singles(Some(&[2, 0])), [point(1.0, 0.5), point(0.5, 4.0 / 6.0)]);

@@ -94,14 +94,14 @@ fn an_evaluation_by_hand() {
 
 #[test]
 fn a_curve_that_never_gets_cheap_is_marked() {
-    let dear = choices(&[(0.0, &[1, 1, 1, 1]), (9.0, &[0, 1, 1, 0])]);
-    let curves = [curve(Group::Private, "cheap", vec![good()]), curve(Group::Private, "dear", vec![dear])];
+    let expensive = choices(&[(0.0, &[1, 1, 1, 1]), (9.0, &[0, 1, 1, 0])]);
+    let curves = [curve(Group::Private, "cheap", vec![good()]), curve(Group::Private, "expensive", vec![expensive])];
     let found = evaluate(&case(), &curves, &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
     assert_eq!(found.rows.iter().map(|row| row.begins_late).collect::<Vec<_>>(), [false, true]);
     // The flat end gives it the larger AUDC for the same best point.
-    let [cheap, dear] = [0, 1].map(|row: usize| found.rows[row].measures);
-    assert_eq!((dear.audc.value, dear.peak.value), (Some(0.875), cheap.peak.value));
-    assert!(dear.audc.value > cheap.audc.value && dear.hull_area.value < cheap.hull_area.value);
+    let [cheap, expensive] = [0, 1].map(|row: usize| found.rows[row].measures);
+    assert_eq!((expensive.audc.value, expensive.peak.value), (Some(0.875), cheap.peak.value));
+    assert!(expensive.audc.value > cheap.audc.value && expensive.hull_area.value < cheap.hull_area.value);
     assert_eq!(found.best_private, Some(0));
     for text in [found.to_text(), found.to_html()] {
         assert!(text.contains("0.8750†") && text.contains("† The curve begins above"), "{text}");

@@ -121,7 +121,7 @@ impl BitKeys {
         bytes.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
     }
 
-    /// Reads what [`BitKeys::to_bytes`] wrote; nothing if the length is another.
+    /// Reads what [`BitKeys::to_bytes`] wrote; `None` if the length is not the expected one.
     pub fn from_bytes(bytes: &[u8], len: usize, depth: u32) -> Option<Self> {
         if bytes.len() != Self::byte_len(len, depth) {
             return None;

@@ -1,23 +1,23 @@
 //! The hash of the trees: AES-128 under a public key, in Matyas-Meyer-Oseas mode, h(s) = AES_K(s ⊕ tweak) ⊕ s, in
 //! batches.
 //!
-//! Two keys a session, both from the session's [`HashKey`]: one for the tree, whose tweak is the direction, and one for
+//! Two keys per session, both from the session's [`HashKey`]: one for the tree, whose tweak is the direction, and one for
 //! the conversion of a seed to values, whose tweak is the block's number.
 //!
 //! **Assumption** AES-128 behaves as an ideal cipher under each of these keys, or at least h is correlation robust.
-//! **Keys** are not secret, but must not depend on the roots: the dealer draws a key before the roots, for each session
-//! anew, and independent of them. A key of its own for each session is what keeps sessions apart: whoever guesses seeds
-//! offline compares with the nodes of one session at a time, not with all that were ever dealt, as under a fixed key.
-//! **Source** Bellare et al., S&P'13; Guo et al., S&P'20, for what the hash takes; Guo et al., CRYPTO'20, for what one
-//! key for all instances loses.
+//! **Keys** are not secret, but must not depend on the roots: the dealer draws a fresh key for each session, before the roots
+//! and independently of them. With one key per session, whoever guesses seeds offline can compare them with the nodes of
+//! one session at a time; with a fixed key they could compare with all nodes ever dealt.
+//! **Source** Bellare et al., S&P'13; Guo et al., S&P'20, for what the hash needs; Guo et al., CRYPTO'20, for what is
+//! lost with one key for all instances.
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
 use zeroize::Zeroize;
 
-/// The key of one session's hashes, with its key schedules: make it once a session. Public.
+/// The key of one session's hashes, with its key schedules: make it once per session. Public.
 ///
-/// The schedules have one place on the heap, as a seed has: whoever searches freed memory need not tell them from secrets.
+/// The schedules have one place on the heap, as a seed has, so that a search of freed memory finds no copies of them.
 pub struct HashKey(Box<Ciphers>);
 
 struct Ciphers {

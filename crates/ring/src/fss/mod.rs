@@ -1,20 +1,20 @@
-//! Function secret sharing of comparisons: two keys of which each alone is noise, and which both holders evaluate at a
+//! Function secret sharing of comparisons: two keys, each of which alone is noise, and which both holders evaluate at a
 //! public c without talking to each other, to shares of \[c < r\] for a secret r.
 //!
 //! A key is a root, a node's seed at the top of a binary tree over r's bits, and a list of *corrections*, the same for
 //! both holders. A node off r's path has the same state in both keys, and what follows from it cancels; on the path the
 //! states are independent. So whoever walks down along c's bits leaves r's path where c and r first differ, and if c
-//! goes left there, c < r: a correction a level makes what the two shares of that level differ by the value wanted.
+//! goes left there, c < r: one correction per level makes the two shares of that level differ by the wanted value.
 //!
 //! - [`BitKeys`]: exclusive-or shares of the bit. The last seven levels are one block of 128 bits (early termination).
 //! - [`PayloadKeys`]: additive shares of \[c < r\]·β for a vector β of ring words.
 //!
-//! One key serves any number of points c. **Security** one key hides r and β (semi-honest dealer) if the hash is
+//! One key can be evaluated at any number of points c. **Security** one key hides r and β (semi-honest dealer) if the hash is
 //! correlation robust; seeds have 125 bits. The hash is keyed by session ([`HashKey`]): its key is public, and drawn before
 //! the roots. **Source** Boyle, Gilboa, Ishai, CCS'16, for tree, corrections and early
 //! termination; Boyle et al., EUROCRYPT'21, for the comparison's values along the path; prefix sums along one path as in
 //! Grotto, Storrier et al., CCS'23. **Differs from the source** in that a level's value is derived from the parent and
-//! paid out on the spot, so that a walk hashes once a level, and that c = r pays nothing, so that no leaf is left over.
+//! added at once, so that a walk hashes once per level, and that c = r adds nothing, so that no leaf is needed.
 //!
 //! Everything secret is handled by masks: no branch or index depends on r, β, a seed or a control bit. The points of
 //! evaluation are public, and are branched on.

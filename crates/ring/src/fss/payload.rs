@@ -6,7 +6,7 @@ use crate::{Word, pack};
 use std::ops::Range;
 use zeroize::{Zeroize, Zeroizing};
 
-/// What a payload key looks like: public.
+/// The public shape of a payload key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shape {
     /// r and c are below 2^depth, depth at least 1.
@@ -344,7 +344,7 @@ impl<V: Word> PayloadKeys<V> {
         }
     }
 
-    /// Reads what [`PayloadKeys::to_bytes`] wrote; nothing if the length is another.
+    /// Reads what [`PayloadKeys::to_bytes`] wrote; `None` if the length is not the expected one.
     pub fn from_bytes(bytes: &[u8], len: usize, shape: Shape) -> Option<Self> {
         if shape.depth == 0 || bytes.len() != shape.byte_len(len) {
             return None;

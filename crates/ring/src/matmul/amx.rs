@@ -5,7 +5,7 @@
 //! itself never uses tiles, so nothing between the pieces touches them.
 //!
 //! Two rows of tiles by two columns need a load for each multiplication, and leave four of the latter independent of each
-//! other: a load takes 8 cycles and a multiplication 16, of which four cover its latency of 52.
+//! other: a load takes 8 cycles and a multiplication 16, so four of them cover its latency of 52.
 #![allow(unsafe_code)]
 
 use super::layout::MatrixLayout;

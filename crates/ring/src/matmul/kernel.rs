@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kernel {
-    /// No instruction beyond what the program was compiled for; the oracle of the others.
+    /// No instruction beyond what the program was compiled for; the others are tested against it.
     Portable,
     /// 256-bit vectors (x86-64-v3).
     Avx2,

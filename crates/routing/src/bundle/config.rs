@@ -42,8 +42,8 @@ pub enum Norms {
     #[default]
     #[serde(rename = "both")]
     Both,
-    /// Only after the feed-forward network. After attention, rows are centred by the weights before, and gain and bias are in
-    /// the weights behind, so neither a division nor a square is needed.
+    /// Only after the feed-forward network. After attention, rows are centred by the weights before, and gain and bias
+    /// are in the weights behind, so neither a division nor a square is needed.
     #[serde(rename = "output")]
     Output,
 }
@@ -189,8 +189,8 @@ pub struct Model {
 const MAX_NAME_BYTES: usize = 256;
 
 impl Model {
-    /// Checks a model's name; the error says what is wrong and what is expected. Names come from files and are printed, one
-    /// per line. Control characters could break lines or send commands to the terminal.
+    /// Checks a model's name; the error says what is wrong and what is expected. Names come from files and are printed,
+    /// one per line. Control characters could break lines or send commands to the terminal.
     pub fn check_name(name: &str) -> Result<(), String> {
         if name.trim().is_empty() {
             return Err("is empty; give each model a name".to_owned());

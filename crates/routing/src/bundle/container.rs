@@ -1,8 +1,8 @@
 //! The section container: the format of every blindroute file that holds tensors.
 //!
-//! A router bundle is one container; the public part and the two share files made from it are containers of other kinds.
-//! The container does not know the meaning of its sections. It guarantees that they are complete and unaltered, and that
-//! the file holds nothing else.
+//! A router bundle is one container; the public part and the two share files made from it are containers of other
+//! kinds. The container does not know the meaning of its sections. It guarantees that they are complete and unaltered,
+//! and that the file holds nothing else.
 //!
 //! All integers are little-endian:
 //!
@@ -17,8 +17,8 @@
 //! | 32 | SHA-256 of everything above: the [`Digest`] of the file |
 //! | rest | the payloads, one after another, with nothing between or after them |
 //!
-//! The digest covers the table and the table covers the payloads, so the digest commits to every byte of the file, and a
-//! reader can check it before it has read the payloads. The same contents always give the same bytes.
+//! The digest covers the table and the table covers the payloads, so the digest commits to every byte of the file, and
+//! a reader can check it before it has read the payloads. The same contents always give the same bytes.
 //!
 //! ```
 //! use blindroute_routing::bundle::container::{self, Section};

@@ -31,9 +31,9 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The digest of a bundle: of its program (configuration, kinds and shapes of the routers, tokenizer, pool of models) and of
-/// its weights. The digest of a deployment, which is made by a split, has the same type. Servers and dealer compare it
-/// before anything of an input is sent.
+/// The digest of a bundle: of its program (configuration, kinds and shapes of the routers, tokenizer, pool of models)
+/// and of its weights. The digest of a deployment, which is made by a split, has the same type. Servers and dealer
+/// compare it before anything of an input is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct BundleDigest(Digest);
 

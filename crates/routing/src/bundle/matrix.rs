@@ -4,8 +4,8 @@ use std::fmt;
 
 /// A matrix of f32, stored row by row, which keeps the quantised form that it was read from.
 ///
-/// An entry of a quantised matrix is `scale · q`, where `q` is a whole number of a few bits and there is one scale per row or
-/// per column. The scales are kept, so writing the matrix again gives the same bytes.
+/// An entry of a quantised matrix is `scale · q`, where `q` is a whole number of a few bits and there is one scale per
+/// row or per column. The scales are kept, so writing the matrix again gives the same bytes.
 ///
 /// `Debug` shows only the shape: most matrices of a bundle are the provider's secret.
 #[derive(Clone, PartialEq)]
@@ -106,12 +106,12 @@ impl Matrix {
         self.steps.is_some()
     }
 
-    /// The nearest matrix with steps of this many bits (limited to 2 to 16) and one scale per row or per column. The error of
-    /// an entry is at most half of its scale, which is the largest magnitude of its row or column divided by
+    /// The nearest matrix with steps of this many bits (limited to 2 to 16) and one scale per row or per column. The
+    /// error of an entry is at most half of its scale, which is the largest magnitude of its row or column divided by
     /// 2^(bits − 1) − 1.
     ///
-    /// A row or column becomes zero if it is so small that its scale is not a normal f32. It becomes NaN if it holds a number
-    /// that is not finite, so that [`Bundle::new`](super::Bundle::new) refuses it.
+    /// A row or column becomes zero if it is so small that its scale is not a normal f32. It becomes NaN if it holds a
+    /// number that is not finite, so that [`Bundle::new`](super::Bundle::new) refuses it.
     pub fn quantised(&self, axis: Axis, bits: u8) -> Self {
         let mut steps = Steps { axis, bits: bits.clamp(2, 16), scales: vec![0.0; self.lanes(axis)] };
         for (index, value) in self.data.iter().enumerate() {

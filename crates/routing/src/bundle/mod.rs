@@ -1,8 +1,8 @@
 //! The router bundle: one versioned file with everything that a provider has.
 //!
-//! A bundle holds the encoder's program and weights, its tokenizer, the pool of models with their prices, and any number
-//! of named routers over that pool. [`container`] is the format of the file; this module defines the meaning of its
-//! sections. The same contents always give the same bytes, and [`Bundle::digest`] identifies them.
+//! A bundle holds the encoder's program and weights, its tokenizer, the pool of models with their prices, and any
+//! number of named routers over that pool. [`container`] is the format of the file; this module defines the meaning of
+//! its sections. The same contents always give the same bytes, and [`Bundle::digest`] identifies them.
 //!
 //! The tokenizer and the [`EmbeddingTables`] are public: every client has them. All other tensors are the provider's
 //! secret. [`Bundle::public_tensors`] and [`Bundle::secret_tensors`] list the two kinds.

@@ -1,8 +1,8 @@
 //! The routers that a bundle can hold: their rules and their numbers.
 //!
-//! Every rule chooses one of the M models of the bundle's pool and uses the same `cost`: each model's price divided by the
-//! largest price of the pool, so that λ means the same for every pool. Of equal candidates the one with the lowest index
-//! is chosen.
+//! Every rule chooses one of the M models of the bundle's pool and uses the same `cost`: each model's price divided by
+//! the largest price of the pool, so that λ means the same for every pool. Of equal candidates the one with the lowest
+//! index is chosen.
 
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,8 @@ pub enum Rule {
 /// `k* = argmax_k e·centroid_k`; the answer is `argmin_m errors[k*, m] + λ·cost[m]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UniRoute {
-    /// `[K, hidden]`, rows of unit length. The nearest centroid has the largest product with the embedding for any length of
-    /// the embedding, so the embedding need not be normalised.
+    /// `[K, hidden]`, rows of unit length. The nearest centroid has the largest product with the embedding for any
+    /// length of the embedding, so the embedding need not be normalised.
     pub centroids: Matrix,
     /// `[K, M]`: how often each model fails in each cluster, from 0 to 1.
     pub errors: Matrix,
@@ -47,8 +47,8 @@ pub struct UniRoute {
     pub cost: Matrix,
 }
 
-/// `h = relu(e·w1)·w2`, normalised to unit length. The `keep` models with the largest `h·descriptor_m` are kept, and the
-/// answer is the one of these with the largest `h·descriptor_m − λ·cost[m]`.
+/// `h = relu(e·w1)·w2`, normalised to unit length. The `keep` models with the largest `h·descriptor_m` are kept, and
+/// the answer is the one of these with the largest `h·descriptor_m − λ·cost[m]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cscr {
     /// `[hidden, W]`.

@@ -1,10 +1,11 @@
-//! Splitting a bundle into three files: the public part for all parties, and a share of the secret weights for each server.
+//! Splitting a bundle into three files: the public part for all parties, and a share of the secret weights for each
+//! server.
 //!
-//! Party 0's share is a seed. Party 1's share is the folded fixed-point weights minus the expansion of the seed. Either one
-//! alone is uniformly random. The public part holds a commitment to each share: a digest of the share's bytes and of 32
-//! random bytes, the salt, which is stored only in that share's file. The *deployment digest* is the digest of the public
-//! part's file, so it covers both commitments. Parties that agree on it agree on both shares, and so on the weights, and a
-//! [`ShareFile`] can be read only against the commitment of its deployment.
+//! Party 0's share is a seed. Party 1's share is the folded fixed-point weights minus the expansion of the seed. Either
+//! one alone is uniformly random. The public part holds a commitment to each share: a digest of the share's bytes and
+//! of 32 random bytes, the salt, which is stored only in that share's file. The *deployment digest* is the digest of
+//! the public part's file, so it covers both commitments. Parties that agree on it agree on both shares, and so on the
+//! weights, and a [`ShareFile`] can be read only against the commitment of its deployment.
 //!
 //! Nobody can test a guess of the weights with these digests. A party that guesses all weights can compute the other
 //! party's share from its own, but not the other party's salt. Its own commitment covers only its own share, which is
@@ -219,8 +220,8 @@ impl PublicPart {
         })
     }
 
-    /// The public part of a bundle that was not split, for programs that run in the clear in this process. Its digest is that
-    /// of the bundle, and no share belongs to it.
+    /// The public part of a bundle that was not split, for programs that run in the clear in this process. Its digest
+    /// is that of the bundle, and no share belongs to it.
     pub fn unsplit(bundle: &Bundle) -> Self {
         let parts = bundle.parts();
         Self {
@@ -250,8 +251,8 @@ impl PublicPart {
     }
 }
 
-/// Identifies the share of a party that belongs to a deployment. It holds nothing secret: keep it, and compare with it each
-/// time the share is read.
+/// Identifies the share of a party that belongs to a deployment. It holds nothing secret: keep it, and compare with it
+/// each time the share is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExpectedShare {
     party: Party,
@@ -275,8 +276,8 @@ impl ShareFile {
     /// The kind of its file's container.
     pub const KIND: &str = SHARE_KIND;
 
-    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because the
-    /// file may have been replaced since it was last read.
+    /// Reads a share from the bytes of its file. A share cannot be read without stating which one is expected, because
+    /// the file may have been replaced since it was last read.
     ///
     /// # Errors
     /// If they are not a share, are truncated or altered, of another version, or not the expected share.
@@ -313,8 +314,8 @@ impl ShareFile {
         Self::read(&Zeroizing::new(container::read_file(path)?), expected)
     }
 
-    /// As [`ShareFile::open`], and also returns the open file. [`ShareFile::read_from`] can read it again even if another file
-    /// has taken its name.
+    /// As [`ShareFile::open`], and also returns the open file. [`ShareFile::read_from`] can read it again even if
+    /// another file has taken its name.
     ///
     /// # Errors
     /// As for [`ShareFile::open`].

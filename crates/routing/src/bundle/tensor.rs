@@ -8,7 +8,8 @@
 //! | 4 each | steps only: the scales, f32 |
 //! | bits each | the entries, row by row: f32, or q + 2^(bits − 1) − 1, the lowest bits first, zero bits to the last byte's end |
 //!
-//! The first ten bytes determine the length, which must be exactly that of the payload. Each matrix has only one payload.
+//! The first ten bytes determine the length, which must be exactly that of the payload. Each matrix has only one
+//! payload.
 
 use super::{
     error::BundleError,

@@ -2,8 +2,8 @@
 
 use blindroute_protocol::{Error, Output, Shape, Tensor};
 
-/// The inputs of several prompts as the inputs of one program with this [batch](super::RouteProgram::with_batch). The order
-/// is kept.
+/// The inputs of several prompts as the inputs of one program with this [batch](super::RouteProgram::with_batch). The
+/// order is kept.
 ///
 /// # Errors
 /// If there is no prompt, or the prompts' inputs differ in number or shape: all must be of the same task and bucket.

@@ -1,8 +1,9 @@
 //! The transformer encoder (BERT layout, post-LayerNorm), with each choice of attention, activation, norms and pooling.
 //!
-//! Weights are folded when a bundle is split (see [`weights`](super::weights)): the gain and bias of a LayerNorm into the
-//! linear layers after it, and 1/√d into queries and keys; the row mean is removed from every layer before a LayerNorm. So
-//! a LayerNorm is only the division by the row's norm, and its affine part is needed only for the residual.
+//! Weights are folded when a bundle is split (see [`weights`](super::weights)): the gain and bias of a LayerNorm into
+//! the linear layers after it, and 1/√d into queries and keys; the row mean is removed from every layer before a
+//! LayerNorm. So a LayerNorm is only the division by the row's norm, and its affine part is needed only for the
+//! residual.
 //!
 //! **Openings per layer**, with 2ReLU and ReLU:
 //!
@@ -13,9 +14,9 @@
 //! | middle | 6 | 3 | 4 each | 17 |
 //! | far | 5 | 2 | 4 each | 15 |
 //!
-//! With near tuning GELU takes one more and softmax 3·⌈log₂ T⌉ + 1 more; attention by ReLU alone takes two fewer, squares
-//! two fewer, and leaving out the norm after attention four fewer. With far tuning attention by ReLU alone saves none,
-//! squares one or none, and the norm two.
+//! With near tuning GELU takes one more and softmax 3·⌈log₂ T⌉ + 1 more; attention by ReLU alone takes two fewer,
+//! squares two fewer, and leaving out the norm after attention four fewer. With far tuning attention by ReLU alone
+//! saves none, squares one or none, and the norm two.
 
 use super::plan::{
     ACTIVATION, EncoderPlan, FRACTION, INPUT, LAST, NARROW, PRODUCT, RULE_FRACTION, SCORE_RANGE, SCORES, find,
@@ -42,8 +43,8 @@ const RECIPROCAL_FRACTION: u32 = 20;
 const CONTEXT_FRACTION: u32 = 13;
 /// Added to the row sums of 2ReLU, so that a row without a positive score is defined. Training must add the same value.
 pub const ROW_OFFSET: f64 = 0.01;
-/// The divisor of attention by ReLU alone. It is about the sum of a row, so that training can start from an encoder that
-/// divides by the sum itself. It is folded into the weights.
+/// The divisor of attention by ReLU alone. It is about the sum of a row, so that training can start from an encoder
+/// that divides by the sum itself. It is folded into the weights.
 pub const RELU_DIVISOR: f64 = 16.0;
 /// The form of activations that enter a layer.
 const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
@@ -56,8 +57,8 @@ pub(super) struct EncoderInputs<I: Interpreter> {
     pub(super) means: Share<I, u32>,
     /// `[B, 1, T]`: 0 for tokens, a large negative number for padding, of twice [`ACTIVATION`] fraction bits.
     pub(super) padding: Share<I, u32>,
-    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; for mean pooling only. Their ring has no room for much larger values:
-    /// in a wide ring a client could multiply the last activations by any number.
+    /// `[B, 1, T]`: 1/length for tokens, 0 for padding; for mean pooling only. Their ring has no room for much larger
+    /// values: in a wide ring a client could multiply the last activations by any number.
     pub(super) pooling: Option<Share<I, u32>>,
     /// The digits of λ. The encoder does not use them; they are opened together with its inputs.
     pub(super) digits: Option<Share<I, u32>>,
@@ -176,7 +177,8 @@ impl Encoder<'_> {
                     }
                     None => None,
                 };
-                // Later steps truncate further, so the last activations have a wide ring, and their product an even wider one.
+                // Later steps truncate further, so the last activations have a wide ring, and their product an even
+                // wider one.
                 let last = gates::layer_norm::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
                 machine.to_word::<u128, u64>(&last)?
             };
@@ -201,8 +203,8 @@ impl Encoder<'_> {
         Ok(Encoded { embedding: scaled.add(&bias)?, digits })
     }
 
-    /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all attention heads of all prompts at once. Normalised after
-    /// the product. The padding is `[B · heads, 1, T]`.
+    /// softmax, 2ReLU or ReLU of (QKᵀ/√d + padding), times V, for all attention heads of all prompts at once.
+    /// Normalised after the product. The padding is `[B · heads, 1, T]`.
     fn attention<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -255,9 +257,9 @@ impl Encoder<'_> {
 
     /// Queries, keys and values of all attention heads, for products in the ring of the scores and in [`NARROW`].
     ///
-    /// If they are opened once, their ring is wide, and so are the words of the product that makes them, which then takes
-    /// half the time of all products. For near servers they are opened in a narrow ring, extended and opened again: one more
-    /// opening, and a quarter of that time.
+    /// If they are opened once, their ring is wide, and so are the words of the product that makes them, which then
+    /// takes half the time of all products. For near servers they are opened in a narrow ring, extended and opened
+    /// again: one more opening, and a quarter of that time.
     fn heads<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,

@@ -1,9 +1,9 @@
 //! The secure programs: encoder, rules and selection, each written once for all interpreters.
 //!
-//! A [`BundlePlan`] is the public description of a bundle: the shapes of its encoder and routers, which determine the list
-//! of its secret weights. A [`RouteProgram`] is one route through it: a placement, a router and a bucket, for one prompt or
-//! for a batch of prompts, which takes the openings of one prompt. [`stack_inputs`] and [`split_output`] convert between
-//! single prompts and a batch.
+//! A [`BundlePlan`] is the public description of a bundle: the shapes of its encoder and routers, which determine the
+//! list of its secret weights. A [`RouteProgram`] is one route through it: a placement, a router and a bucket, for one
+//! prompt or for a batch of prompts, which takes the openings of one prompt. [`stack_inputs`] and [`split_output`]
+//! convert between single prompts and a batch.
 
 mod batch;
 mod encoder;

@@ -1,8 +1,8 @@
 //! Checking that an encoder's values stay in the rings of the secure program.
 //!
-//! The sizes of the rings were measured with all-MiniLM-L6-v2, with room to spare. The values of another encoder may exceed
-//! them. Its embeddings would then be wrong under MPC and correct in the clear, without an error. The check runs the encoder
-//! in these rings on values that are not shared.
+//! The sizes of the rings were measured with all-MiniLM-L6-v2, with room to spare. The values of another encoder may
+//! exceed them. Its embeddings would then be wrong under MPC and correct in the clear, without an error. The check runs
+//! the encoder in these rings on values that are not shared.
 
 use super::inputs::RouteInputs;
 use super::plan::BundlePlan;
@@ -51,8 +51,8 @@ pub enum RangeError {
 /// Runs the bundle's encoder in the rings of the secure program, on a few short texts that are not shared.
 ///
 /// # Errors
-/// If a value does not fit in its ring, or the embedding differs from that of the clear program. Success is no proof for
-/// other texts.
+/// If a value does not fit in its ring, or the embedding differs from that of the clear program. Success is no proof
+/// for other texts.
 pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
     let parts = bundle.parts();
     let tokenizer = Tokenizer::from_json(&parts.tokenizer)?;

@@ -1,7 +1,7 @@
 //! The routers' rules. From one embedding per prompt each rule makes a one-hot choice of a model, in shared bits.
 //!
-//! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must be less than 16,
-//! where costs are divided by the largest one.
+//! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must be less than
+//! 16, where costs are divided by the largest one.
 
 use super::plan::{RULE_FRACTION, RULE_PRODUCT, RouterPlan, RulePlan, find};
 use blindroute_protocol::gates::{self, Scaling, Target, Wide};
@@ -25,7 +25,8 @@ fn comparison() -> Comparison {
     Comparison::exact(6, KEY_BITS / 6)
 }
 
-/// How many low bits are dropped when scores of [`RULE_PRODUCT`] fraction bits with |difference| < 2^range become sort keys.
+/// How many low bits are dropped when scores of [`RULE_PRODUCT`] fraction bits with |difference| < 2^range become sort
+/// keys.
 const fn lost(range: u32) -> u32 {
     RULE_PRODUCT + range - KEY_BITS
 }
@@ -46,8 +47,8 @@ impl RuleProgram<'_> {
         find(self.specs, &self.router.weight(part))
     }
 
-    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`RULE_FRACTION`] bits.
-    /// The λs are opened with the first opening at the latest; for `direct` they must have been opened before.
+    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`RULE_FRACTION`]
+    /// bits. The λs are opened with the first opening at the latest; for `direct` they must have been opened before.
     pub(super) fn choose<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -96,12 +97,12 @@ impl RuleProgram<'_> {
         gates::argmax(machine, &scores, &comparison())
     }
 
-    /// The projection, the similarity to the descriptors, top-k, then the model with the largest similarity − λ·cost. Fifteen
-    /// openings.
+    /// The projection, the similarity to the descriptors, top-k, then the model with the largest similarity − λ·cost.
+    /// Fifteen openings.
     ///
-    /// The search compares unnormalised products, which have the same order as the similarities. Only the second score needs
-    /// the norm. Its parts, similarity and price, are each rounded before they are opened, so their difference is exact. Equal
-    /// similarities may differ by the last place, scaled by the factor of the norm.
+    /// The search compares unnormalised products, which have the same order as the similarities. Only the second score
+    /// needs the norm. Its parts, similarity and price, are each rounded before they are opened, so their difference is
+    /// exact. Equal similarities may differ by the last place, scaled by the factor of the norm.
     fn cscr<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,

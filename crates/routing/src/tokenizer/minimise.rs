@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{Tokenizer, TokenizerError, published};
 
-/// The same tokenizer in fewer bytes: without blanks, padding, truncation and decoder. Keys are sorted, and the vocabulary is
-/// ordered by id, so that the bytes do not depend on how the JSON library was built.
+/// The same tokenizer in fewer bytes: without blanks, padding, truncation and decoder. Keys are sorted, and the
+/// vocabulary is ordered by id, so that the bytes do not depend on how the JSON library was built.
 pub(crate) fn minimised(json: &[u8]) -> Result<Vec<u8>, TokenizerError> {
     Tokenizer::from_json(json)?;
     let mut value = published::understood(json)?;
@@ -20,7 +20,8 @@ pub(crate) fn minimised(json: &[u8]) -> Result<Vec<u8>, TokenizerError> {
     serde_json::to_vec(&Sorted(&value)).map_err(|error| TokenizerError::Unusable(error.to_string()))
 }
 
-/// A JSON value whose objects are written in a fixed order: by value if all values are distinct numbers, otherwise by key.
+/// A JSON value whose objects are written in a fixed order: by value if all values are distinct numbers, otherwise by
+/// key.
 struct Sorted<'a>(&'a Value);
 
 impl Serialize for Sorted<'_> {

@@ -1,17 +1,17 @@
 //! Turning a prompt into the encoder's tokens, which is the client's first step.
 //!
 //! The tokenizer is BERT's, as published with the encoder (`tokenizer.json`): text is normalised, split into words at
-//! blanks and punctuation, and each word is split into WordPieces. `[CLS]` is put before and `[SEP]` after them. Prompts are
-//! truncated to [`MAX_TOKENS`] tokens, and [`Tokens::truncated`] says so.
+//! blanks and punctuation, and each word is split into WordPieces. `[CLS]` is put before and `[SEP]` after them.
+//! Prompts are truncated to [`MAX_TOKENS`] tokens, and [`Tokens::truncated`] says so.
 //!
 //! # Long prompts
 //!
-//! No fixed number of characters is certain to hold the first 256 tokens: a megabyte of blanks holds none. So a prefix is
-//! tokenised, and its length is doubled until it determines the result. Text after a prefix can change the last word of the
-//! prefix. If the prefix ends inside a special token such as `[MASK]`, it can also change as many words before that as the
-//! token has characters. All words before these are final, because the later steps treat each word alone, and the earlier
-//! steps look only at neighbouring characters. So the result is exactly that of the whole prompt, and the work is at most
-//! twice that for the shortest prefix that determines it.
+//! No fixed number of characters is certain to hold the first 256 tokens: a megabyte of blanks holds none. So a prefix
+//! is tokenised, and its length is doubled until it determines the result. Text after a prefix can change the last word
+//! of the prefix. If the prefix ends inside a special token such as `[MASK]`, it can also change as many words before
+//! that as the token has characters. All words before these are final, because the later steps treat each word alone,
+//! and the earlier steps look only at neighbouring characters. So the result is exactly that of the whole prompt, and
+//! the work is at most twice that for the shortest prefix that determines it.
 
 use std::fmt;
 

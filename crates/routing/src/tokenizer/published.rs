@@ -11,8 +11,8 @@ const PARTS: [(&str, &str, &str); 3] = [
     ("pre_tokenizer", "BertPreTokenizer", "pretokenizers"),
 ];
 
-/// The file's JSON in a uniform form: without a byte order mark, with a sequence of one part replaced by that part, and with
-/// the type of the field `model`.
+/// The file's JSON in a uniform form: without a byte order mark, with a sequence of one part replaced by that part, and
+/// with the type of the field `model`.
 ///
 /// # Errors
 /// If it is not JSON, not a BERT tokenizer, or would fail at every unknown word.
@@ -49,8 +49,8 @@ fn single(mut part: Value, list: &str) -> Value {
     part
 }
 
-/// Adds the type if it is missing, as in files from before version 0.9 of the tokenizers library. Only WordPiece has all of
-/// these fields.
+/// Adds the type if it is missing, as in files from before version 0.9 of the tokenizers library. Only WordPiece has
+/// all of these fields.
 fn with_type(mut model: Value) -> Value {
     let fields = ["continuing_subword_prefix", "max_input_chars_per_word", "vocab"];
     let word_piece = fields.iter().all(|field| !model[*field].is_null()) && model["type"].is_null();

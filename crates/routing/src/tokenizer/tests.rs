@@ -189,7 +189,7 @@ proptest! {
     }
 }
 
-/// The tokens that the original model saw, for 60 real prompts.
+/// The tokens that the original encoder saw, for 60 real prompts.
 #[test]
 fn ids_are_those_of_the_real_encoder() {
     let Some(data) = shared_data() else { return };

@@ -1,7 +1,7 @@
 //! How much of a prompt is not in the vocabulary.
 //!
-//! WordPiece turns a word that it cannot build from its pieces, or that is too long, into one `[UNK]` of any length: a page
-//! of Thai is one token. So the share is measured in characters of the text that was read, not in tokens.
+//! WordPiece turns a word that it cannot build from its pieces, or that is too long, into one `[UNK]` of any length: a
+//! page of Thai is one token. So the share is measured in characters of the text that was read, not in tokens.
 
 /// How much of a prompt's text became `[UNK]`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

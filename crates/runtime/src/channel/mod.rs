@@ -1,9 +1,9 @@
 //! The exchange between the two servers over two links, one per direction.
 //!
-//! An exchange is simultaneous and may be large in both directions. If both sides only wrote, their buffers would fill and
-//! neither could continue. So the calling thread writes only what the socket accepts at once. For near servers that is most
-//! of the message, which is still in the cache of the thread's core. The rest goes to a writer thread that owns the
-//! outgoing link meanwhile, and the calling thread reads the incoming link.
+//! An exchange is simultaneous and may be large in both directions. If both sides only wrote, their buffers would fill
+//! and neither could continue. So the calling thread writes only what the socket accepts at once. For near servers that
+//! is most of the message, which is still in the cache of the thread's core. The rest goes to a writer thread that owns
+//! the outgoing link meanwhile, and the calling thread reads the incoming link.
 
 #[cfg(test)]
 mod tests;
@@ -49,8 +49,8 @@ pub struct PeerChannel {
     sequence: u64,
     exchanging: Duration,
     failed: bool,
-    /// The memory of a long message that was sent. The next long message is received into it, which saves the page faults of
-    /// a new allocation.
+    /// The memory of a long message that was sent. The next long message is received into it, which saves the page
+    /// faults of a new allocation.
     spare: Vec<u8>,
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
@@ -104,12 +104,12 @@ impl PeerChannel {
 
     /// One exchange, with the link's own error.
     ///
-    /// Returns when the peer's message has arrived. A long outgoing message may still be being sent; if that fails, the next
-    /// exchange or [`PeerChannel::finish`] returns the error.
+    /// Returns when the peer's message has arrived. A long outgoing message may still be being sent; if that fails, the
+    /// next exchange or [`PeerChannel::finish`] returns the error.
     ///
     /// # Errors
-    /// If the connection fails, or the peer's message has another number or length. After an error the channel cannot be
-    /// used any more.
+    /// If the connection fails, or the peer's message has another number or length. After an error the channel cannot
+    /// be used any more.
     pub fn exchange_bytes(&mut self, outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, LinkError> {
         if self.failed {
             return Err(LinkError::Internal("a channel was used after it failed"));
@@ -172,8 +172,8 @@ impl PeerChannel {
         Ok(())
     }
 
-    /// Keeps the memory of a long message that was sent, if it is the largest so far. Long messages are masked values; a short
-    /// message is wiped in any case.
+    /// Keeps the memory of a long message that was sent, if it is the largest so far. Long messages are masked values;
+    /// a short message is wiped in any case.
     fn keep(&mut self, mut payload: Vec<u8>) {
         if payload.capacity() <= LONG {
             wipe_vec(&mut payload);

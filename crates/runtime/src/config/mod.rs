@@ -1,8 +1,8 @@
 //! Configuration files in TOML for the dealer, the servers and the client.
 //!
-//! Relative paths are relative to the configuration file. Warnings about unknown fields give only the field's name, because
-//! its value may be a secret in the wrong place. For the same reason the parser's errors are shown without the line that
-//! they quote.
+//! Relative paths are relative to the configuration file. Warnings about unknown fields give only the field's name,
+//! because its value may be a secret in the wrong place. For the same reason the parser's errors are shown without the
+//! line that they quote.
 
 mod network;
 #[cfg(test)]
@@ -123,7 +123,8 @@ impl Default for TimeoutsConfig {
 }
 
 impl TimeoutsConfig {
-    /// The timeouts of a link. Loading checks the values; values that were not checked are clamped to between 1 ms and 1 h.
+    /// The timeouts of a link. Loading checks the values; values that were not checked are clamped to between 1 ms and
+    /// 1 h.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
         let wait = |seconds: f64| {
@@ -204,8 +205,8 @@ pub struct ServerConfig {
     /// The most sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
-    /// The most sessions at once of one client, which is an IPv4 address or the first 64 bits of an IPv6 address. The default
-    /// is three quarters of `max_sessions`.
+    /// The most sessions at once of one client, which is an IPv4 address or the first 64 bits of an IPv6 address. The
+    /// default is three quarters of `max_sessions`.
     pub max_sessions_per_client: Option<usize>,
     /// The most callers at once that have not proven their role yet.
     #[serde(default = "handshakes")]
@@ -380,7 +381,8 @@ fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
     (!(1..=4096).contains(&count)).then_some(("max_handshakes", "is out of range: expected 1 to 4096"))
 }
 
-/// Removes values that the parser quotes from the file: `invalid type: string "hunter2"` becomes `... string (a value)`.
+/// Removes values that the parser quotes from the file: `invalid type: string "hunter2"` becomes `... string (a
+/// value)`.
 fn unquoted(message: &str) -> String {
     message.split('"').step_by(2).collect::<Vec<_>>().join("(a value)")
 }

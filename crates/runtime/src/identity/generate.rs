@@ -37,7 +37,8 @@ impl CertificateFolder {
         CertificateFolder::generate_for(directory, SystemTime::now(), VALIDITY)
     }
 
-    /// As [`CertificateFolder::generate`], valid from a day before `from` (because clocks differ) until `validity` after it.
+    /// As [`CertificateFolder::generate`], valid from a day before `from` (because clocks differ) until `validity`
+    /// after it.
     ///
     /// # Errors
     /// As for [`CertificateFolder::generate`].
@@ -58,8 +59,8 @@ impl CertificateFolder {
 
         let mut authority = CertificateParams::new(Vec::new())?;
         authority.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        // A name of its own, so that a certificate of another deployment is reported as of an unknown issuer, not as a bad
-        // signature.
+        // A name of its own, so that a certificate of another deployment is reported as of an unknown issuer, not as a
+        // bad signature.
         let name = SessionId::generate().map_err(|_| IdentityError::Internal("no randomness from the system"))?;
         authority.distinguished_name.push(DnType::CommonName, format!("blindroute authority {name}"));
         authority.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];

@@ -1,8 +1,8 @@
 //! Certificates: one private authority per deployment, one certificate per role.
 //!
-//! [`CertificateFolder::generate`] makes them. [`Endpoint::load`] reads the files of one role and checks them at once: that
-//! they exist, have not expired, and are from this authority and for this role. So mistakes show when a process starts and
-//! not in a session.
+//! [`CertificateFolder::generate`] makes them. [`Endpoint::load`] reads the files of one role and checks them at once:
+//! that they exist, have not expired, and are from this authority and for this role. So mistakes show when a process
+//! starts and not in a session.
 
 mod error;
 mod generate;
@@ -28,8 +28,8 @@ pub use generate::CertificateFolder;
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
 
-/// Makes the cryptography library of the links the default of this process, for other TLS connections such as those of HTTP
-/// clients. Calling it again changes nothing.
+/// Makes the cryptography library of the links the default of this process, for other TLS connections such as those of
+/// HTTP clients. Calling it again changes nothing.
 pub fn choose_cryptography() {
     // An error only means that a default was set before.
     provider::default_provider().install_default().ok();
@@ -65,8 +65,8 @@ impl Endpoint {
     /// Loads and checks the files of `role`.
     ///
     /// # Errors
-    /// If a file is missing or not PEM, a certificate has expired or is from another authority or for another role, or the
-    /// key does not belong to the certificate.
+    /// If a file is missing or not PEM, a certificate has expired or is from another authority or for another role, or
+    /// the key does not belong to the certificate.
     pub fn load(role: Role, files: &IdentityFiles) -> Result<Endpoint, IdentityError> {
         let authority = certificates(&files.authority)?;
         let chain = certificates(&files.certificate)?;

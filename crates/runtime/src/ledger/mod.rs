@@ -1,22 +1,22 @@
 //! The durable record of consumed sessions: material is used at most once, across restarts and crashes.
 //!
-//! Each party has one append-only file. [`Ledger::consume`] returns only after its record is on disk, and the caller uses
-//! the material only after that. So after a crash every session whose material may have been used has a complete record.
-//! An incomplete last record belongs to a call of `consume` that never returned; its material was not used, and the record
-//! is removed safely. A damaged record elsewhere cannot come from a crash: the ledger then refuses to open.
+//! Each party has one append-only file. [`Ledger::consume`] returns only after its record is on disk, and the caller
+//! uses the material only after that. So after a crash every session whose material may have been used has a complete
+//! record. An incomplete last record belongs to a call of `consume` that never returned; its material was not used, and
+//! the record is removed safely. A damaged record elsewhere cannot come from a crash: the ledger then refuses to open.
 //!
-//! Time and memory are bounded. When a file holds `GENERATION` sessions it becomes the old file, which replaces the old file
-//! before it, and a new file begins. A filter for each file answers "certainly new" for almost every identifier, and the
-//! others are looked up in the file. So at least the last half a million sessions are refused, and older ones are forgotten.
-//! That is safe, because material is never derived from an identifier. The dealer draws a session's seeds from the operating
-//! system when it grants them, keeps them only for that session and does not store them. If a forgotten session is begun
-//! again, all parties get other material. Everything else that an identifier names (connections that wait for each other, a
-//! stream under way) exists only for minutes.
+//! Time and memory are bounded. When a file holds `GENERATION` sessions it becomes the old file, which replaces the old
+//! file before it, and a new file begins. A filter for each file answers "certainly new" for almost every identifier,
+//! and the others are looked up in the file. So at least the last half a million sessions are refused, and older ones
+//! are forgotten. That is safe, because material is never derived from an identifier. The dealer draws a session's
+//! seeds from the operating system when it grants them, keeps them only for that session and does not store them. If a
+//! forgotten session is begun again, all parties get other material. Everything else that an identifier names
+//! (connections that wait for each other, a stream under way) exists only for minutes.
 //!
-//! Beginning a new file is safe against crashes. The full file is complete and on disk; the new file is written and synced
-//! beside it. Then the full file is renamed to the old one's name, and the new file to the current one's. A crash between
-//! the two renamings leaves no current file, and the next start creates an empty one. A separate lock file is held during
-//! all of this.
+//! Beginning a new file is safe against crashes. The full file is complete and on disk; the new file is written and
+//! synced beside it. Then the full file is renamed to the old one's name, and the new file to the current one's. A
+//! crash between the two renamings leaves no current file, and the next start creates an empty one. A separate lock
+//! file is held during all of this.
 
 mod filter;
 #[cfg(test)]
@@ -265,8 +265,8 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Takes the lock. Retries for a moment, because a process that has just ended may still hold it, and so may a child process
-/// that is being started and inherited the handle.
+/// Takes the lock. Retries for a moment, because a process that has just ended may still hold it, and so may a child
+/// process that is being started and inherited the handle.
 fn lock(file: &File, path: &Path) -> Result<(), LedgerError> {
     for _ in 0..50 {
         match file.try_lock() {

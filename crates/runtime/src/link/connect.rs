@@ -1,9 +1,9 @@
 //! Connecting to a name that resolves to several addresses.
 //!
-//! A machine often has an IPv6 and an IPv4 address of which one cannot be reached, and such a connection fails only after
-//! minutes. So the addresses are tried as in RFC 8305, "Happy Eyeballs": the two families alternate, beginning with the
-//! resolver's first address. The next address is tried when the previous one has failed, or after a quarter of a second.
-//! The first connection that succeeds is used.
+//! A machine often has an IPv6 and an IPv4 address of which one cannot be reached, and such a connection fails only
+//! after minutes. So the addresses are tried as in RFC 8305, "Happy Eyeballs": the two families alternate, beginning
+//! with the resolver's first address. The next address is tried when the previous one has failed, or after a quarter of
+//! a second. The first connection that succeeds is used.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};

@@ -2,8 +2,8 @@
 //!
 //! A frame is a kind (u8), a length (u32, little endian) and a payload. Every kind has a largest length, which is
 //! checked before anything is allocated. A **long message** (shares, openings) is a first frame that begins with the
-//! message's sequence number and total length, followed by continuation frames of up to 1 MiB. The receiver always knows
-//! the total length that it expects, and allocates that, never the length that the sender states.
+//! message's sequence number and total length, followed by continuation frames of up to 1 MiB. The receiver always
+//! knows the total length that it expects, and allocates that, never the length that the sender states.
 
 mod connect;
 mod error;
@@ -165,8 +165,8 @@ impl Link {
         self.stream.set_stall(stall)
     }
 
-    /// Waits up to `limit` for the next message to begin, and leaves it unread. Returns false if the other side ended the
-    /// connection instead. Afterwards the stall timeout applies again.
+    /// Waits up to `limit` for the next message to begin, and leaves it unread. Returns false if the other side ended
+    /// the connection instead. Afterwards the stall timeout applies again.
     ///
     /// # Errors
     /// If the connection fails, or nothing arrived in time.
@@ -261,8 +261,8 @@ impl Link {
         }
     }
 
-    /// Tells the other side that this one gives up, then closes the connection. Best effort: the session has ended in any
-    /// case.
+    /// Tells the other side that this one gives up, then closes the connection. Best effort: the session has ended in
+    /// any case.
     pub fn fail(&mut self, failure: &Failure) {
         // Do not wait long for a peer that no longer reads.
         self.stream.set_stall(self.timeouts.stall.min(Duration::from_secs(2))).ok();
@@ -284,7 +284,8 @@ impl Link {
     }
 
     fn begin(&mut self) {
-        // The first byte may take up to the stall timeout, which is long for an idle client; then the message's time begins.
+        // The first byte may take up to the stall timeout, which is long for an idle client; then the message's time
+        // begins.
         self.stream.set_deadline(Some(self.timeouts.stall + self.timeouts.message));
     }
 

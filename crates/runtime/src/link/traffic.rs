@@ -11,8 +11,8 @@ struct Counters {
     wire_received: AtomicU64,
 }
 
-/// Bytes sent and received by a link so far. Clones share the counters, so a clone can be kept while the link is used by
-/// another thread.
+/// Bytes sent and received by a link so far. Clones share the counters, so a clone can be kept while the link is used
+/// by another thread.
 #[derive(Clone, Debug, Default)]
 pub struct Traffic(Arc<Counters>);
 

@@ -65,8 +65,8 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// A failure with an explanation. Control characters are replaced and the text is truncated to 512 bytes, because it
-    /// may be printed on another machine's terminal. It must not hold anything secret.
+    /// A failure with an explanation. Control characters are replaced and the text is truncated to 512 bytes, because
+    /// it may be printed on another machine's terminal. It must not hold anything secret.
     #[must_use]
     pub fn new(kind: FailureKind, text: &str) -> Failure {
         Failure { kind, text: printable(text) }

@@ -72,8 +72,8 @@ impl EpochId {
     }
 }
 
-/// A secret seed as it is sent on a link, for instance from the dealer to a server. It is wiped on drop, never printed and
-/// not cloneable. Its bytes stay in one place on the heap, so moving a seed leaves no copy behind.
+/// A secret seed as it is sent on a link, for instance from the dealer to a server. It is wiped on drop, never printed
+/// and not cloneable. Its bytes stay in one place on the heap, so moving a seed leaves no copy behind.
 pub struct WireSeed(Box<[u8; 32]>);
 
 impl Drop for WireSeed {

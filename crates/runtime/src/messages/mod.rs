@@ -3,7 +3,8 @@
 //! A session in order: the client sends [`ClientHello`] to both servers; each server asks the dealer with
 //! [`MaterialRequest`] and gets [`MaterialGrant`] and the stream; server 1 opens both lanes with [`SessionOpen`] and
 //! server 0 answers each with its own [`SessionOpen`]; each server tells the client [`ServerReady`]; shares of input
-//! and output travel as long messages; [`SessionReport`] ends the session. A [`Failure`] may come in place of any of them.
+//! and output travel as long messages; [`SessionReport`] ends the session. A [`Failure`] may come in place of any of
+//! them.
 
 mod codec;
 mod failure;

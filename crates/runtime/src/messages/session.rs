@@ -86,8 +86,8 @@ impl Message for ServerReady {
     }
 }
 
-/// What a session cost a server. All figures are of this session alone: figures of the whole process would tell a client
-/// about other clients' sessions.
+/// What a session cost a server. All figures are of this session alone: figures of the whole process would tell a
+/// client about other clients' sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionReport {
     /// The session.
@@ -244,8 +244,8 @@ pub struct MaterialGrant {
     pub session: SessionId,
     /// The epoch of the weights' masks.
     pub epoch: EpochId,
-    /// Three seeds: that of the weights' mask and that of the session's material, which this server expands, and the key
-    /// of the session's hashes, which is the same for both servers and not secret. The decoder accepts at most 64.
+    /// Three seeds: that of the weights' mask and that of the session's material, which this server expands, and the
+    /// key of the session's hashes, which is the same for both servers and not secret. The decoder accepts at most 64.
     pub seeds: Vec<WireSeed>,
 }
 

@@ -1,13 +1,14 @@
 //! Network scenes: a given delay and rate for every byte between processes of one machine, for measurements.
 //!
 //! A process with a scene writes a header of 16 bytes before each write to a socket. The header states how many bytes
-//! follow and when they arrive: when the emulated link has sent them, one write after another at its rate, and the delay
-//! has passed. The receiver leaves the bytes in the socket until then. So the sender never waits (except for a full
-//! socket, as on a real link), nothing is copied, and no thread is added. Without a scene there is no header and no wait.
+//! follow and when they arrive: when the emulated link has sent them, one write after another at its rate, and the
+//! delay has passed. The receiver leaves the bytes in the socket until then. So the sender never waits (except for a
+//! full socket, as on a real link), nothing is copied, and no thread is added. Without a scene there is no header and
+//! no wait.
 //!
-//! The rate is that of one direction between two machines. All connections of a process to processes of one role share it.
-//! The bytes of TLS count, including its handshakes. TCP's handshake takes one round trip; TCP's headers, slow start, loss
-//! and jitter are not emulated. Either all parties of a deployment have a scene, or none has one.
+//! The rate is that of one direction between two machines. All connections of a process to processes of one role share
+//! it. The bytes of TLS count, including its handshakes. TCP's handshake takes one round trip; TCP's headers, slow
+//! start, loss and jitter are not emulated. Either all parties of a deployment have a scene, or none has one.
 
 #[cfg(target_os = "linux")]
 mod clock;
@@ -120,7 +121,8 @@ impl std::fmt::Display for SceneName {
 #[derive(Clone, Debug)]
 pub(crate) struct SceneNetwork {
     scene: Scene,
-    /// For each role: the time at which the link to its machine has sent everything so far, in nanoseconds of the clock.
+    /// For each role: the time at which the link to its machine has sent everything so far, in nanoseconds of the
+    /// clock.
     free: [Arc<AtomicU64>; Role::ALL.len()],
 }
 

@@ -1,14 +1,14 @@
 //! The places of a service: who holds one, and which connection is closed when all are taken.
 //!
-//! A caller that has not proven its role yet only holds a place among the handshakes. There are few of these. When all are
-//! taken, the client that holds the most loses its oldest one to a new caller. So idle sockets of one address keep nobody
-//! out, not even other callers of that address.
+//! A caller that has not proven its role yet only holds a place among the handshakes. There are few of these. When all
+//! are taken, the client that holds the most loses its oldest one to a new caller. So idle sockets of one address keep
+//! nobody out, not even other callers of that address.
 //!
 //! A client that has proven its role holds a connection, which is a session or may become one. No client may hold more
-//! connections than its own limit, so the rest always remains for others. When all are taken, a new connection of a client
-//! that holds fewer replaces a resting connection of the client that holds the most: one without a session if there is one,
-//! otherwise the session that has rested longest. Running sessions are never closed for others; they end by themselves in
-//! bounded time.
+//! connections than its own limit, so the rest always remains for others. When all are taken, a new connection of a
+//! client that holds fewer replaces a resting connection of the client that holds the most: one without a session if
+//! there is one, otherwise the session that has rested longest. Running sessions are never closed for others; they end
+//! by themselves in bounded time.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -88,8 +88,8 @@ impl Calls {
         }
     }
 
-    /// Ends a resting connection of the client that holds the most, if that is more than the new caller's client will hold.
-    /// Returns whether it did.
+    /// Ends a resting connection of the client that holds the most, if that is more than the new caller's client will
+    /// hold. Returns whether it did.
     fn end_a_rest(&mut self, counts: &HashMap<ClientAddress, usize>, mine: usize) -> bool {
         let resting = self.held.values_mut().filter_map(|call| {
             let count = counts.get(&call.client).copied().unwrap_or(0);
@@ -168,8 +168,8 @@ impl Admission {
         Some(Admitted { places: Arc::clone(self), number, state })
     }
 
-    /// Ends the waits of resting connections, waits for running sessions, and then closes the remaining sockets, so that
-    /// their threads end.
+    /// Ends the waits of resting connections, waits for running sessions, and then closes the remaining sockets, so
+    /// that their threads end.
     pub(super) fn drain(&self, grace: Duration) {
         let until = Instant::now() + grace;
         let mut calls = self.lock();

@@ -42,11 +42,12 @@ pub enum ServiceError {
 pub struct ServiceOptions {
     /// Roles that may call.
     pub allowed: Vec<Role>,
-    /// The most sessions at once. Each role may hold twice as many connections, because a client keeps some between sessions.
-    /// The other server may hold four times as many, because it opens two lanes for each connection of a client.
+    /// The most sessions at once. Each role may hold twice as many connections, because a client keeps some between
+    /// sessions. The other server may hold four times as many, because it opens two lanes for each connection of a
+    /// client.
     pub max_sessions: usize,
-    /// The most sessions at once of one client, which may hold twice as many connections. A client is an IPv4 address or the
-    /// first 64 bits of an IPv6 address.
+    /// The most sessions at once of one client, which may hold twice as many connections. A client is an IPv4 address
+    /// or the first 64 bits of an IPv6 address.
     pub max_sessions_per_client: usize,
     /// The most callers at once that have not proven their role yet.
     pub max_handshakes: usize,
@@ -62,9 +63,9 @@ pub const fn share_of_one_client(max_sessions: usize) -> usize {
     (3 * max_sessions).div_ceil(4)
 }
 
-/// The default of [`ServiceOptions::max_handshakes`]. A handshake takes a few round trips, so at most a second for a distant
-/// caller. So at least 64 callers per second are served although others hold idle sockets, and idle sockets cost at most 64
-/// threads.
+/// The default of [`ServiceOptions::max_handshakes`]. A handshake takes a few round trips, so at most a second for a
+/// distant caller. So at least 64 callers per second are served although others hold idle sockets, and idle sockets
+/// cost at most 64 threads.
 pub const MAX_HANDSHAKES: usize = 64;
 
 impl ServiceOptions {

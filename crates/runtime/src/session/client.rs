@@ -15,7 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-/// A client of two servers, for any number of sessions at once. It keeps its links for later sessions; clones share them.
+/// A client of two servers, for any number of sessions at once. It keeps its links for later sessions; clones share
+/// them.
 pub struct Client<C>(Arc<ClientState<C>>);
 
 /// What the clones of a client share.
@@ -52,8 +53,8 @@ impl<C: Catalogue> Client<C> {
         Self(Arc::new(ClientState { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
     }
 
-    /// Sets the number of sessions that the servers accept at once, if the caller knows it. Otherwise the client finds it
-    /// out: it begins with 8, the servers' default, and tries more as long as the servers accept them.
+    /// Sets the number of sessions that the servers accept at once, if the caller knows it. Otherwise the client finds
+    /// it out: it begins with 8, the servers' default, and tries more as long as the servers accept them.
     #[must_use]
     pub fn with_places(self, limit: usize) -> Self {
         self.0.places.allow(limit);
@@ -74,12 +75,12 @@ impl<C: Catalogue> Client<C> {
     }
 
     /// As [`Client::run`], but tries again if a session cannot be prepared for a temporary reason: a server cannot be
-    /// reached, restarts, or is full. Nothing of the inputs has been sent at that point. If a session fails after the inputs
-    /// were sent, for instance because a server restarted, one more session is used, and the inputs are shared anew for it:
-    /// see [`SessionPool::run`] for why this is safe.
+    /// reached, restarts, or is full. Nothing of the inputs has been sent at that point. If a session fails after the
+    /// inputs were sent, for instance because a server restarted, one more session is used, and the inputs are shared
+    /// anew for it: see [`SessionPool::run`] for why this is safe.
     ///
-    /// If there are more callers than the servers accept sessions, callers wait for each other. `go_on` is called before each
-    /// pause; return `false` to stop trying.
+    /// If there are more callers than the servers accept sessions, callers wait for each other. `go_on` is called
+    /// before each pause; return `false` to stop trying.
     ///
     /// # Errors
     /// As for [`Client::run`]; [`SessionError::Unprepared`] if the time is up.
@@ -95,8 +96,8 @@ impl<C: Catalogue> Client<C> {
         retry::run(self, (request, inputs), retry, go_on, &|| None, &|| ())
     }
 
-    /// Begins a session and waits until both servers have prepared it. No input is needed or sent. A caller that prepares
-    /// in advance later waits only for the online time.
+    /// Begins a session and waits until both servers have prepared it. No input is needed or sent. A caller that
+    /// prepares in advance later waits only for the online time.
     ///
     /// # Errors
     /// If a party fails, or the catalogue does not know the request.
@@ -154,8 +155,8 @@ impl<C: Catalogue> Client<C> {
         }
     }
 
-    /// The servers set up the weights in their first session. If several sessions begin at once, one of them goes first until
-    /// it is ready or has failed, so that the set-up is done once and not in each of them.
+    /// The servers set up the weights in their first session. If several sessions begin at once, one of them goes first
+    /// until it is ready or has failed, so that the set-up is done once and not in each of them.
     fn first(&self) -> Option<std::sync::MutexGuard<'_, ()>> {
         if self.0.begun.load(Ordering::Relaxed) {
             return None;
@@ -171,8 +172,8 @@ impl<C: Catalogue> Client<C> {
     }
 
     fn connect(&self) -> Result<[Link; 2], SessionError> {
-        // The servers wait for other parties up to their own timeouts (a connection, a handshake, a stall) and then report
-        // who is missing. The client waits longer, so that it receives this report.
+        // The servers wait for other parties up to their own timeouts (a connection, a handshake, a stall) and then
+        // report who is missing. The client waits longer, so that it receives this report.
         let ClientState { addresses, endpoint, timeouts, .. } = &*self.0;
         let Timeouts { connect, handshake, stall, .. } = *timeouts;
         let timeouts = Timeouts { stall: connect + handshake + 2 * stall, ..*timeouts };

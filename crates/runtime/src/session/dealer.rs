@@ -13,8 +13,8 @@ use blindroute_protocol::{Dealer, DealerSeeds, HashKey, WeightMasks};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most requests of server 0 that wait at once for those of server 1. It is more than the service accepts connections,
-/// so the service's own limit applies first.
+/// The most requests of server 0 that wait at once for those of server 1. It is more than the service accepts
+/// connections, so the service's own limit applies first.
 const WAITING: usize = 2048;
 
 /// Deals material to two servers. It sees neither weights nor inputs.
@@ -42,8 +42,8 @@ struct Epoch {
 }
 
 impl<C: Catalogue> DealerService<C> {
-    /// A dealer for the programs of one bundle. The servers wait for its answers up to `stall`. The dealer waits half as
-    /// long for the second server, so that it can still tell the first one who is missing.
+    /// A dealer for the programs of one bundle. The servers wait for its answers up to `stall`. The dealer waits half
+    /// as long for the second server, so that it can still tell the first one who is missing.
     pub fn new(catalogue: Arc<C>, ledger: Ledger, stall: Duration) -> Self {
         let patience = stall / 2;
         let waiting = Rendezvous::new(WAITING, patience);
@@ -73,8 +73,8 @@ impl<C: Catalogue> DealerService<C> {
         Ok(self.epoch.get_or_init(|| epoch))
     }
 
-    /// Answers one server. The thread of server 1's request deals to both servers. The thread of server 0's request only
-    /// hands its link over, and takes it back if server 1 does not come.
+    /// Answers one server. The thread of server 1's request deals to both servers. The thread of server 0's request
+    /// only hands its link over, and takes it back if server 1 does not come.
     ///
     /// # Errors
     /// The error that ended the session. The servers have been told.
@@ -136,8 +136,8 @@ impl<C: Catalogue> DealerService<C> {
     }
 }
 
-/// The seed of one server's part of the mask of the weights. It depends on the deployment's digest, so that the weights of
-/// another deployment always get another mask.
+/// The seed of one server's part of the mask of the weights. It depends on the deployment's digest, so that the weights
+/// of another deployment always get another mask.
 fn mask_seed(epoch: &WireSeed, deployment: &Digest) -> WireSeed {
     use sha2::{Digest as _, Sha256};
     let mut hash = Sha256::new();
@@ -166,8 +166,8 @@ impl Drawn {
         DealerSeeds(self.seeds.each_ref().map(generator_seed), hash_key)
     }
 
-    /// The seeds of each server's grant, in the order in which it reads them: the mask of the weights, its own seed, the key
-    /// of the hashes.
+    /// The seeds of each server's grant, in the order in which it reads them: the mask of the weights, its own seed,
+    /// the key of the hashes.
     fn granted(self, masks: &[WireSeed; 2]) -> [Vec<WireSeed>; 2] {
         let [zero, one] = self.seeds;
         let copy = |seed: &WireSeed| WireSeed::new(*seed.expose());

@@ -92,8 +92,8 @@ pub enum SessionError {
     /// The caller cancelled the session.
     #[error("the session was cancelled while it was being prepared; start a new one")]
     Cancelled,
-    /// No session could be prepared for a temporary reason, and trying again did not help within the given time. Nothing of
-    /// the input was sent to the session that was tried last.
+    /// No session could be prepared for a temporary reason, and trying again did not help within the given time.
+    /// Nothing of the input was sent to the session that was tried last.
     #[error("{source}{}", tried(*after, *tries))]
     Unprepared {
         /// Why the last try failed.
@@ -113,8 +113,8 @@ pub enum SessionError {
     },
 }
 
-/// Why a server's weight shares cannot be used when the weights are set up. The text is for this server's log: it may name
-/// the file and digests, and holds nothing of the shares.
+/// Why a server's weight shares cannot be used when the weights are set up. The text is for this server's log: it may
+/// name the file and digests, and holds nothing of the shares.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SharesError {
@@ -147,7 +147,8 @@ impl From<blindroute_protocol::Error> for SharesError {
 }
 
 impl SessionError {
-    /// Whether a ready session no longer exists, for instance after a server's restart, so that another session may succeed.
+    /// Whether a ready session no longer exists, for instance after a server's restart, so that another session may
+    /// succeed.
     #[must_use]
     pub fn is_dead_session(&self) -> bool {
         match self {
@@ -188,8 +189,8 @@ impl SessionError {
         matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy)
     }
 
-    /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of this
-    /// machine, and the session's id, by which the line in the log can be found.
+    /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of
+    /// this machine, and the session's id, by which the line in the log can be found.
     pub(crate) fn failure(&self, session: Option<SessionId>) -> Failure {
         let (kind, told) = self.told();
         match session {
@@ -241,8 +242,8 @@ fn tried(after: Duration, tries: u32) -> String {
     format!("; {tries} tries in {:.1} s did not help", after.as_secs_f64())
 }
 
-/// The most informative of several servers' failures: first a server's own reason, then a broken connection, then a server
-/// that names another party.
+/// The most informative of several servers' failures: first a server's own reason, then a broken connection, then a
+/// server that names another party.
 pub(super) fn root_cause(errors: impl Iterator<Item = LinkError>) -> Option<LinkError> {
     errors.min_by_key(|error| match error {
         LinkError::Failed { failure, .. } => match failure.kind {

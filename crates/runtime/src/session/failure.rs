@@ -13,7 +13,8 @@ pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionErro
     }
 }
 
-/// Tells the other side which kind of failure it was, and gives up the link. The log has what the other side is not told.
+/// Tells the other side which kind of failure it was, and gives up the link. The log has what the other side is not
+/// told.
 pub(super) fn tell<T>(link: &mut Link, session: Option<SessionId>, error: SessionError) -> Result<T, SessionError> {
     if let Some(session) = session {
         tracing::info!(%session, %error, "a session failed; the other side is told which kind of failure it was");

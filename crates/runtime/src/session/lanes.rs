@@ -32,8 +32,8 @@ pub(super) struct Lanes {
 
 impl Lanes {
     pub(super) fn new(endpoint: Endpoint, peer: Option<String>, timeouts: Timeouts) -> Self {
-        // Server 1 waits for the confirmation up to the stall timeout. A lane waits half of it here, so that server 1 still
-        // hears why its lane was not taken.
+        // Server 1 waits for the confirmation up to the stall timeout. A lane waits half of it here, so that server 1
+        // still hears why its lane was not taken.
         let waiting = Rendezvous::new(WAITING, timeouts.stall / 2);
         Self { endpoint, peer, timeouts, waiting }
     }

@@ -2,19 +2,20 @@
 //!
 //! One session is one run of one program on one input. It has two phases.
 //!
-//! **Offline**: the client sends a hello to both servers. Each server records the session's id as consumed in its ledger
+//! **Offline**: the client sends a hello to both servers. Each server records the session's id as consumed in its
+//! ledger
 //! and asks the dealer for material. The dealer grants seeds to each server and streams corrections: those of keys to
-//! both servers, all others to server 1. Server 1 opens two lanes to server 0. If either server does not have the weights
-//! set up under the dealer's current mask (its *epoch*), they set them up. Both servers prepare their material and report
-//! that they are ready.
+//! both servers, all others to server 1. Server 1 opens two lanes to server 0. If either server does not have the
+//! weights set up under the dealer's current mask (its *epoch*), they set them up. Both servers prepare their material
+//! and report that they are ready.
 //!
 //! **Online**: the client sends the shares of its input, the servers run the program, and each sends its share of the
 //! answer and a report.
 //!
-//! Between the two phases a session may **rest**, for as long as `ready` in the servers' timeouts: see [`ReadySession`]. A
-//! server then holds its prepared material, a link to the client and two lanes to the other server, and waits only for the
-//! client's input; the dealer has finished. A session whose material exceeds [`MATERIAL_BUDGET`] cannot rest, because the
-//! dealer would also have to wait.
+//! Between the two phases a session may **rest**, for as long as `ready` in the servers' timeouts: see
+//! [`ReadySession`]. A server then holds its prepared material, a link to the client and two lanes to the other server,
+//! and waits only for the client's input; the dealer has finished. A session whose material exceeds [`MATERIAL_BUDGET`]
+//! cannot rest, because the dealer would also have to wait.
 
 mod cancel;
 mod client;
@@ -43,15 +44,15 @@ pub use server::{ServerOptions, ServerService};
 use crate::messages::{Digest, WireSeed};
 use blindroute_protocol::{Program, Seed, WeightSpec};
 
-/// The programs of one bundle, and which request selects which program. It is public: dealer, servers and client hold the
-/// same catalogue.
+/// The programs of one bundle, and which request selects which program. It is public: dealer, servers and client hold
+/// the same catalogue.
 pub trait Catalogue: Send + Sync + 'static {
     /// A program of the bundle.
     type Program: Program + 'static;
 
-    /// The digest of the deployment: of the programs and of commitments to both shares of the weights. Parties whose digests
-    /// differ refuse to run. It must bind the shares, because the dealer makes one mask of the weights for one digest, and a
-    /// mask must never cover other weights.
+    /// The digest of the deployment: of the programs and of commitments to both shares of the weights. Parties whose
+    /// digests differ refuse to run. It must bind the shares, because the dealer makes one mask of the weights for one
+    /// digest, and a mask must never cover other weights.
     fn digest(&self) -> Digest;
 
     /// The secret weights of the bundle, in the same order for all of its programs.
@@ -64,7 +65,8 @@ pub trait Catalogue: Send + Sync + 'static {
     fn program(&self, request: &[u8]) -> Result<Self::Program, String>;
 }
 
-/// Bytes of material that a server may hold prepared. Beyond that the dealer waits until the online phase has used some.
+/// Bytes of material that a server may hold prepared. Beyond that the dealer waits until the online phase has used
+/// some.
 pub const MATERIAL_BUDGET: usize = 560 << 20;
 
 /// The key of a generator, from a seed as it is sent: AES-128 uses the first half of it.

@@ -1,9 +1,9 @@
 //! How many sessions the servers accept from one client at once, as far as the client has found out.
 //!
 //! Servers refuse sessions beyond their limit and do not say what the limit is. So a client counts the sessions that it
-//! prepares, runs and keeps ready. It begins with a small limit, and when all allowed sessions are in use it tries one more
-//! at a time. A refusal sets the limit to the number of sessions held at that moment. The client tries beyond it again after
-//! a pause, which doubles with each failure.
+//! prepares, runs and keeps ready. It begins with a small limit, and when all allowed sessions are in use it tries one
+//! more at a time. A refusal sets the limit to the number of sessions held at that moment. The client tries beyond it
+//! again after a pause, which doubles with each failure.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -192,7 +192,8 @@ mod tests {
         let places = Arc::new(SessionPlaces::default());
         let mut held: Vec<_> = (0..FIRST).map(|_| places.enter(NOW).unwrap()).collect();
         assert!(places.enter(NOW).is_none());
-        // A session became ready while all places were in use: one more may be tried, and a second one when that one is ready.
+        // A session became ready while all places were in use: one more may be tried, and a second one when that one is
+        // ready.
         held[0].ready();
         held[1].ready();
         let mut ninth = places.enter(NOW).unwrap();

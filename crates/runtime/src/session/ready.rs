@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 /// A session that both servers have prepared. Its answer takes only the online time.
 ///
-/// It may rest before its input comes, if [`ReadySession::rests`]. Its id has been in all ledgers since it began, so it runs
-/// at most once. Dropping it closes the links, and the servers then drop its material at once.
+/// It may rest before its input comes, if [`ReadySession::rests`]. Its id has been in all ledgers since it began, so it
+/// runs at most once. Dropping it closes the links, and the servers then drop its material at once.
 pub struct ReadySession {
     /// Taken out when the session runs.
     links: Option<[Link; 2]>,
@@ -42,8 +42,8 @@ impl Drop for ReadySession {
     }
 }
 
-/// Inputs as shares for one session: a seed for server 0, and the inputs minus its expansion for server 1. Used once, and
-/// wiped.
+/// Inputs as shares for one session: a seed for server 0, and the inputs minus its expansion for server 1. Used once,
+/// and wiped.
 pub struct SharedInputs {
     seed: WireSeed,
     for_one: Zeroizing<Vec<u8>>,
@@ -84,11 +84,11 @@ pub struct ServerReport {
 pub struct SessionOutcome {
     /// The values that the client opened.
     pub output: Output,
-    /// From the hello until both servers were ready: dealing, sending, preparing, and in the first session the set-up of the
-    /// weights. For a session that was prepared in advance this time passed before the input came.
+    /// From the hello until both servers were ready: dealing, sending, preparing, and in the first session the set-up
+    /// of the weights. For a session that was prepared in advance this time passed before the input came.
     pub offline: Duration,
-    /// From asking for a session until one was ready: all of `offline` if it was prepared for this input, and almost nothing
-    /// if it was already prepared.
+    /// From asking for a session until one was ready: all of `offline` if it was prepared for this input, and almost
+    /// nothing if it was already prepared.
     pub waited: Duration,
     /// From sending the input to the answer.
     pub online: Duration,
@@ -122,8 +122,8 @@ impl ReadySession {
         self.offline
     }
 
-    /// Whether it may wait for its input. If not, the dealer still holds part of the material and no party waits longer than
-    /// the stall timeout: run the session at once.
+    /// Whether it may wait for its input. If not, the dealer still holds part of the material and no party waits longer
+    /// than the stall timeout: run the session at once.
     #[must_use]
     pub fn rests(&self) -> bool {
         self.rests

@@ -1,7 +1,7 @@
 //! Trying again when a session could not be prepared.
 //!
-//! No input is sent before a session is ready, so any number of sessions may be tried within a bounded time. If a session
-//! fails after the input was sent, the input is shared anew and sent to one more session, never to a third.
+//! No input is sent before a session is ready, so any number of sessions may be tried within a bounded time. If a
+//! session fails after the input was sent, the input is shared anew and sent to one more session, never to a third.
 
 use super::places::{SessionPlace, SessionPlaces};
 use super::{Cancel, Catalogue, Client, ReadySession, SessionError, SessionOutcome};
@@ -19,12 +19,12 @@ const NOTABLE: Duration = Duration::from_millis(5);
 /// How long to try again when a session cannot be prepared for a temporary reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Time from the first failure (60 s: a service restarts within seconds, a machine within a minute). A try that has begun
-    /// by then continues up to its own timeouts. While the servers are full, the time is counted from the last session of
-    /// this client that they accepted.
+    /// Time from the first failure (60 s: a service restarts within seconds, a machine within a minute). A try that has
+    /// begun by then continues up to its own timeouts. While the servers are full, the time is counted from the last
+    /// session of this client that they accepted.
     pub budget: Duration,
-    /// The pause after the first failure (250 ms). It doubles after each further failure. Each pause is shortened at random
-    /// by up to a half, so that clients that failed together do not come back together.
+    /// The pause after the first failure (250 ms). It doubles after each further failure. Each pause is shortened at
+    /// random by up to a half, so that clients that failed together do not come back together.
     pub pause: Duration,
     /// The longest pause (5 s).
     pub longest_pause: Duration,
@@ -101,8 +101,8 @@ pub(crate) fn run<C: Catalogue>(
     }
 }
 
-/// How long the caller waited for this session. If it was prepared for this caller without delay, that is the time of its
-/// preparation.
+/// How long the caller waited for this session. If it was prepared for this caller without delay, that is the time of
+/// its preparation.
 fn waited(started: Instant, session: &ReadySession, kept: bool) -> Duration {
     let (waited, prepared) = (started.elapsed(), session.offline());
     if !kept && waited.saturating_sub(prepared) < NOTABLE { prepared } else { waited }

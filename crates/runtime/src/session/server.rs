@@ -174,8 +174,8 @@ impl<C: Catalogue> ServerService<C> {
         let Prepared { reader, progress, started } = *prepared;
         reader.wait_ready()?;
         let offline_micros = started.elapsed().as_micros() as u64;
-        // When everything is prepared, the dealer has finished this session and only the client is waited for. Otherwise the
-        // dealer waits for room, at most for the stall timeout.
+        // When everything is prepared, the dealer has finished this session and only the client is waited for.
+        // Otherwise the dealer waits for room, at most for the stall timeout.
         let rests = progress.is_complete();
         let waits = if rests { self.options.timeouts.ready } else { self.options.timeouts.stall };
         let waits_micros = waits.as_micros() as u64;
@@ -273,8 +273,9 @@ impl<C: Catalogue> ServerService<C> {
         Ok((session, zeros, MaterialReader::new(dealer)))
     }
 
-    /// The weights in the dealer's epoch, set up with the other server unless both have done so, and this session's seed of
-    /// zeros. The halves of the seed are sent with a question that the servers ask in any case, so they take no extra time.
+    /// The weights in the dealer's epoch, set up with the other server unless both have done so, and this session's
+    /// seed of zeros. The halves of the seed are sent with a question that the servers ask in any case, so they take no
+    /// extra time.
     fn weights(
         &self,
         epoch: EpochId,
@@ -313,8 +314,8 @@ struct Prepared<'a> {
 }
 
 /// Waits for the client's input to begin. A session rests here: its material is prepared, and the input may come later.
-/// The wait ends at once if the client leaves or the service stops, and the session ends with it: its material is dropped,
-/// and its id stays consumed.
+/// The wait ends at once if the client leaves or the service stops, and the session ends with it: its material is
+/// dropped, and its id stays consumed.
 fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<(), SessionError> {
     match resting.wait(Rest::Prepared, || client.await_message(limit, FrameKind::Input)) {
         Err(Interrupted::Stopping) => Err(SessionError::Stopping),

@@ -1,9 +1,10 @@
 //! A pool of sessions that are prepared in advance, so that an answer takes only its online time.
 //!
-//! A session pool keeps a number of ready sessions for each request that it is told to keep. Its own threads prepare them:
-//! by default one at a time, so that preparing takes no more of the servers' cores from running routes than one session
-//! does. Each ready session holds its material in the memory of both servers and takes one of their `max_sessions`. Nothing
-//! is used twice: the id of a session is in all ledgers from its beginning, so a session that is never used is consumed too.
+//! A session pool keeps a number of ready sessions for each request that it is told to keep. Its own threads prepare
+//! them: by default one at a time, so that preparing takes no more of the servers' cores from running routes than one
+//! session does. Each ready session holds its material in the memory of both servers and takes one of their
+//! `max_sessions`. Nothing is used twice: the id of a session is in all ledgers from its beginning, so a session that
+//! is never used is consumed too.
 
 mod filler;
 mod shelf;
@@ -120,7 +121,8 @@ impl<C: Catalogue> SessionPool<C> {
         drop(surplus);
     }
 
-    /// Pauses the pool's threads, or lets them continue. Ready sessions can still be taken meanwhile, and are not replaced.
+    /// Pauses the pool's threads, or lets them continue. Ready sessions can still be taken meanwhile, and are not
+    /// replaced.
     pub fn pause(&self, paused: bool) {
         self.shared.lock().paused = paused;
         self.shared.changed.notify_all();
@@ -132,8 +134,8 @@ impl<C: Catalogue> SessionPool<C> {
         self.shared.lock().shelves.get(request).map(Shelf::status).unwrap_or_default()
     }
 
-    /// Waits up to `limit` until all wanted sessions of a request are ready. Returns whether they are. Ends early if sessions
-    /// of this request cannot rest.
+    /// Waits up to `limit` until all wanted sessions of a request are ready. Returns whether they are. Ends early if
+    /// sessions of this request cannot rest.
     #[must_use]
     pub fn wait_full(&self, request: &[u8], limit: Duration) -> bool {
         let full = |state: &mut State| state.shelves.get(request).is_some_and(Shelf::is_full);
@@ -145,8 +147,8 @@ impl<C: Catalogue> SessionPool<C> {
         full(&mut state)
     }
 
-    /// A ready session: at once if the pool has one; otherwise one that a thread of the pool is preparing, if no other caller
-    /// waits for it; otherwise one that this thread prepares now.
+    /// A ready session: at once if the pool has one; otherwise one that a thread of the pool is preparing, if no other
+    /// caller waits for it; otherwise one that this thread prepares now.
     ///
     /// # Errors
     /// If this thread has to prepare a session, and that fails.
@@ -166,7 +168,8 @@ impl<C: Catalogue> SessionPool<C> {
                     state = self.shared.lock();
                 }
                 Next::Wait => {
-                    // Bounded by the timeouts of the preparing thread, which wakes the waiting callers also when it fails.
+                    // Bounded by the timeouts of the preparing thread, which wakes the waiting callers also when it
+                    // fails.
                     state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 Next::Session(session) => {
@@ -181,10 +184,10 @@ impl<C: Catalogue> SessionPool<C> {
 
     /// Runs inputs in a ready session.
     ///
-    /// If that session no longer exists, for instance after a server's restart, the inputs run once more in a session that is
-    /// prepared for them. This is safe, because the inputs are shared anew. Server 0 sees two uniformly random seeds, server 1
-    /// sees the inputs minus two independent random streams, and everything that the servers opened was under the masks of
-    /// different sessions.
+    /// If that session no longer exists, for instance after a server's restart, the inputs run once more in a session
+    /// that is prepared for them. This is safe, because the inputs are shared anew. Server 0 sees two uniformly random
+    /// seeds, server 1 sees the inputs minus two independent random streams, and everything that the servers opened was
+    /// under the masks of different sessions.
     ///
     /// # Errors
     /// If a party fails in another way, or the inputs do not fit the request's program.
@@ -226,8 +229,8 @@ impl<C: Catalogue> Drop for SessionPool<C> {
         let shelves = std::mem::take(&mut state.shelves);
         drop(state);
         self.shared.changed.notify_all();
-        // A thread that prepares a session is not waited for. It ends as soon as its links are closed or the connection that
-        // it is making fails.
+        // A thread that prepares a session is not waited for. It ends as soon as its links are closed or the connection
+        // that it is making fails.
         self.shared.cancels.iter().for_each(Cancel::cancel);
         drop(shelves);
     }

@@ -66,8 +66,8 @@ impl Shelf {
         }
     }
 
-    /// Gives up the oldest session that nobody waits for, because another request needs its place. It is not replaced for a
-    /// while.
+    /// Gives up the oldest session that nobody waits for, because another request needs its place. It is not replaced
+    /// for a while.
     pub(super) fn give_up_one(&mut self, options: &SessionPoolOptions) -> Option<ReadySession> {
         let session = if self.sessions.len() > self.waiting { self.sessions.pop_front() } else { None };
         if session.is_some() {

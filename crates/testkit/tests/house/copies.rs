@@ -1,4 +1,4 @@
-//! No run of more than 12 lines of code stands twice, to the letter or with other names. See CONTRIBUTING.md.
+//! No run of more than 12 lines of code stands twice, to the letter or with other names.
 //!
 //! Two lines are the same if they are equal after every name, number and string is replaced by a sign for its kind.
 //! Keywords and signs stay. Not counted as code are:

@@ -23,7 +23,7 @@ const PROMPTS: &[(&str, &str, &str)] =
     &[("a1", "What?", "train"), ("a2", "Why?", "train"), ("b1", "Who?", "valid"), ("b2", "Where?", "test")];
 
 #[test]
-fn a_sound_set_has_no_warning() {
+fn a_good_set_has_no_warning() {
     let outcomes = "id,small,middle,big\na1,1,1,0.5\na2,0,0.5,1\nb1,0,0,1\nb2,1,0,0\n";
     let check = run(MODELS, PROMPTS, &(outcomes.to_owned() + "b3,0,1,0\n"), None).unwrap_err();
     assert!(check.to_string().contains("there is no prompt \"b3\""));
@@ -34,7 +34,7 @@ fn a_sound_set_has_no_warning() {
     assert_eq!(check.models[1].mean_score, Some(0.75));
     assert_eq!(check.models[2].dominated_by.as_deref(), Some("middle"));
     assert_eq!((check.query_costs, check.undecided.prompts), (None, 0));
-    // Big is as good as middle on average and dearer, yet wins where middle does not: two facts, not one.
+    // Big has the mean score of middle and costs more, but wins where middle does not. So the two warnings differ.
     assert_eq!(check.warnings.len(), 2, "{:?}", check.warnings);
     assert!(
         check.warnings[1].contains("1 of 3 models are never the cheapest of the best-scoring models on train: middle")
@@ -42,23 +42,23 @@ fn a_sound_set_has_no_warning() {
 }
 
 #[test]
-fn gaps_are_counted_and_not_taken_for_scores() {
+fn missing_scores_are_counted_and_are_not_scores() {
     let outcomes = "id,small,middle,big\na1,1,,0.5\na2,0,0.5,1\nb1,0,0,1\n";
     let costs = "id,small,middle,big\na1,0.1,0.2,0.3\na2,0.1,,\nb1,0,0,0\nb2,0,0,0\n";
     let check = run(MODELS, PROMPTS, outcomes, Some(costs)).unwrap();
     assert_eq!(check.models.iter().map(|model| model.missing).collect::<Vec<_>>(), [1, 2, 1]);
     assert_eq!(check.models[1].mean_score, Some(0.5));
-    // Of two train prompts one is complete.
+    // One of the two train prompts is complete.
     assert_eq!(check.models.iter().map(|model| model.wins).collect::<Vec<_>>(), [0, 0, 1]);
     assert_eq!(check.query_costs, Some(Missing { missing: 2 }));
     assert!(check.warnings[0].starts_with("4 scores are missing"), "{:?}", check.warnings);
     assert!(check.warnings[1].starts_with("2 costs per query are missing"), "{:?}", check.warnings);
-    // What is there must still be right.
+    // The scores that exist must be valid.
     for (from, to, says) in [
         ("0.5", "NaN", "line 2: the score of \"big\" is NaN"),
         ("0.5", "-1", "is -1"),
         ("0.5", "What?", "the score of \"big\" is not a number, expected a number from 0 to 1"),
-        ("big", "tiny", "the column \"tiny\" is no model"),
+        ("big", "tiny", "the column \"tiny\" is not a model"),
     ] {
         let error = run(MODELS, PROMPTS, &outcomes.replacen(from, to, 1), None).unwrap_err().to_string();
         assert!(error.contains(says) && !error.contains("What?"), "{error}");
@@ -71,14 +71,14 @@ fn gaps_are_counted_and_not_taken_for_scores() {
 }
 
 #[test]
-fn what_training_would_refuse_is_a_warning() {
+fn what_training_rejects_is_a_warning() {
     let one = r#"[{"name": "only", "cost": 0}]"#;
     let prompts = &[("a", "  ", "train"), ("b", "Why?", "train")];
     let check = run(one, prompts, "id,only\na,1\nb,1\n", None).unwrap();
     let expected = [
         "the split valid has no prompt",
         "the split test has no prompt",
-        "there is one model",
+        "there are fewer than two models",
         "1 prompts have no text",
         "1 of 1 models score the same on every train prompt: only",
         "1 of 1 models are the cheapest of the best-scoring models on every train prompt, so there is nothing to choose: only",
@@ -93,7 +93,7 @@ fn what_training_would_refuse_is_a_warning() {
 }
 
 #[test]
-fn a_set_without_train_has_nothing_to_say_of_its_models() {
+fn a_set_without_train_has_no_statistics_of_models() {
     let check = run(MODELS, &[("a", "What?", "test")], "id,small,middle,big\na,1,0,0\n", None).unwrap();
     assert!(check.models.iter().all(|model| model.mean_score.is_none() && model.dominated_by.is_none()));
     assert_eq!(check.undecided.share, 0.0);
@@ -101,7 +101,7 @@ fn a_set_without_train_has_nothing_to_say_of_its_models() {
 }
 
 #[test]
-fn repeated_prompts_are_told_by_their_ids() {
+fn repeated_prompts_are_reported_by_id() {
     let prompts = &[
         ("a", "the same text", "train"),
         ("b", " the  same\ntext", "train"),
@@ -117,14 +117,14 @@ fn repeated_prompts_are_told_by_their_ids() {
     assert_eq!(ids, [("c", "train"), ("d", "test")]);
     let printed = format!("{check:?}{}", serde_json::to_string(&check).unwrap());
     assert!(!printed.contains("secret") && !printed.contains("same text"), "a text is shown");
-    // The middle model costs less than the big one and scores the same; it alone is best and cheapest.
+    // The middle model costs less than the big one and scores the same, so only it is the cheapest of the best.
     assert_eq!(check.models[2].dominated_by.as_deref(), Some("middle"));
     assert_eq!(check.models[1].wins, 3);
     assert!(check.models.iter().all(|model| model.constant));
 }
 
 #[test]
-fn among_equals_nobody_is_dominated() {
+fn equal_models_do_not_dominate_each_other() {
     let models = r#"[{"name": "one", "cost": 1, "cost_unit": "USD"}, {"name": "two", "cost": 1, "cost_unit": "EUR"}]"#;
     let check = run(models, PROMPTS, "id,one,two\na1,1,0\na2,0,1\nb1,0,0\nb2,0,0\n", None).unwrap();
     assert!(check.models.iter().all(|model| model.dominated_by.is_none() && model.wins == 1));

@@ -83,11 +83,11 @@ pub fn import(from: &Path, out: &Path, seed: u64) -> Result<Imported, DataError>
             let number = |column, what: &str, range: std::ops::RangeInclusive<f32>, must: &str| {
                 number(&row, column).filter(|number| range.contains(number)).ok_or_else(|| {
                     let found = describe(row.field(column));
-                    wrong(format!("the {what} of {model:?} {found}, expected a number from {must}; remove the row"))
+                    wrong(format!("the {what} of {model:?} {found}, expected a number {must}; remove the row"))
                 })
             };
-            scores.push(number(*score, "score", 0.0..=1.0, "0 to 1")?);
-            query_costs.push(number(*cost, "total_cost", 0.0..=f32::MAX, "0")?);
+            scores.push(number(*score, "score", 0.0..=1.0, "from 0 to 1")?);
+            query_costs.push(number(*cost, "total_cost", 0.0..=f32::MAX, "of at least 0")?);
         }
     }
     check_splits(&prompts, from, "no prompt")?;

@@ -192,10 +192,10 @@ fn an_interrupted_training_ends_like_an_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
     // Interrupted by a panic between two checkpoints: the steps since the last checkpoint are repeated.
-    let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let interrupted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         distil(&course(&teacher, &corpus), &options, Some(&path), &mut |progress| assert!(progress.step < 73)).unwrap()
     }));
-    assert!(cut.is_err());
+    assert!(interrupted.is_err());
     let mut steps = Vec::new();
     let resumed = distil(&course(&teacher, &corpus), &options, Some(&path), &mut |p| steps.push(p.step)).unwrap();
     assert_eq!((steps.first(), steps.last()), (Some(&51), Some(&120)));
@@ -278,10 +278,10 @@ fn lessons_resume_and_start_from_a_student() {
     let whole = distil(&course, &options, None, &mut |p| start = start.min(p.embedding)).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("state");
-    let cut = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+    let interrupted = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         distil(&course, &options, Some(&path), &mut |progress| assert!(progress.step < 55)).unwrap()
     }));
-    assert!(cut.is_err());
+    assert!(interrupted.is_err());
     let resumed = distil(&course, &options, Some(&path), &mut |_| ()).unwrap();
     assert_eq!(resumed.digest(), whole.digest());
     let error = distil(&Course { lessons: None, ..course }, &options, Some(&path), &mut |_| ()).unwrap_err();
@@ -302,8 +302,8 @@ fn a_cheaper_student_starts_from_an_earlier_one() {
         distil(&Course { start, ..course(&teacher, &corpus) }, &options, None, &mut |p| hidden.push(p.hidden)).unwrap();
         hidden.iter().sum::<f64>() / hidden.len() as f64
     };
-    let (later, anew) = (hidden(Some(&earlier)), hidden(None));
-    assert!(later < 0.8 * anew, "{later} from the earlier student, {anew} from the teacher");
+    let (later, fresh) = (hidden(Some(&earlier)), hidden(None));
+    assert!(later < 0.8 * fresh, "{later} from the earlier student, {fresh} from the teacher");
 }
 
 #[test]

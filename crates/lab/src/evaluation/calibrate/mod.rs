@@ -71,12 +71,6 @@ pub enum CalibrateError {
         /// The approximate number of prompts that would be enough.
         needed: usize,
     },
-    /// There are too few prompts for any interval.
-    #[error("not enough data: {prompts} different prompts, expected at least {LEAST}; often some hundreds are needed")]
-    TooFew {
-        /// The number of different prompts.
-        prompts: usize,
-    },
     /// No λ reaches the target.
     #[error(
         "no weight of cost gives this router a mean {what} of {target}: on these prompts it goes from {low:.4} to {high:.4}; choose a target between"
@@ -100,6 +94,12 @@ pub enum CalibrateError {
         found: f64,
         /// The allowed range.
         expected: &'static str,
+    },
+    /// There are too few prompts for any interval.
+    #[error("not enough data: {prompts} different prompts, expected at least {LEAST}; often some hundreds are needed")]
+    TooFew {
+        /// The number of different prompts.
+        prompts: usize,
     },
     /// A target score without outcomes.
     #[error(

@@ -49,7 +49,7 @@ fn a_target_score_is_met_at_the_least_cost() {
 }
 
 #[test]
-fn what_cannot_be_said_is_not_said() {
+fn uncertain_or_impossible_calibrations_are_refused() {
     let fault = |prompts: usize, target: Target, tolerance: f64, with_scores: bool| {
         let (router, models, embeddings, scores) = case(prompts);
         let options = Options { tolerance, ..options(target) };
@@ -136,15 +136,18 @@ fn prompts_are_read_with_or_without_scores() {
     assert_eq!(found.scores.unwrap().data(), [0.5, 1.0]);
     let cases = [
         ("", "has no prompt"),
-        ("secret", "line 1: it is no JSON object"),
+        ("secret", "line 1: it is not a JSON object"),
         ("{\"prompt\": \" \"}", "line 1: its prompt is empty"),
-        ("{\"prompt\": \"secret\", \"scores\": {\"big\": 1}}", "there is no score of \"small\""),
+        ("{\"prompt\": \"secret\", \"scores\": {\"big\": 1}}", "the score of \"small\" is missing"),
         ("{\"prompt\": \"secret\", \"scores\": {\"big\": 1, \"small\": 2}}", "from 0 to 1"),
-        ("{\"prompt\": \"secret\", \"scores\": {\"big\": 1, \"small\": null}}", "line 1: it is no JSON object"),
-        ("{\"prompt\": \"secret\", \"scores\": {\"big\": 1, \"small\": 0, \"x\": 0}}", "\"x\" is no model of the pool"),
+        ("{\"prompt\": \"secret\", \"scores\": {\"big\": 1, \"small\": null}}", "line 1: it is not a JSON object"),
+        (
+            "{\"prompt\": \"secret\", \"scores\": {\"big\": 1, \"small\": 0, \"x\": 0}}",
+            "\"x\" is not a model of the pool",
+        ),
         (
             "{\"prompt\": \"secret\", \"scores\": {\"big\": 1, \"small\": 0}}\n{\"prompt\": \"secret\"}",
-            "line 2: either every line",
+            "line 2: some lines have scores",
         ),
     ];
     for (text, expected) in cases {

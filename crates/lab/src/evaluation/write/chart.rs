@@ -39,8 +39,8 @@ impl Evaluation {
         let extreme = |start: f64, pick: fn(f64, f64) -> f64| shown.iter().map(|point| point.score).fold(start, pick);
         let (low, high) = (extreme(f64::INFINITY, f64::min), extreme(f64::NEG_INFINITY, f64::max));
         let margin = (high - low) * 0.06;
-        let dearest = shown.iter().map(|point| point.cost).fold(1.0, f64::max);
-        let x = Scale::new(0.0, dearest, (LEFT, RIGHT));
+        let largest = shown.iter().map(|point| point.cost).fold(1.0, f64::max);
+        let x = Scale::new(0.0, largest, (LEFT, RIGHT));
         let y = Scale::new((low - margin).max(0.0), high + margin, (BOTTOM, TOP));
 
         let what = match view {

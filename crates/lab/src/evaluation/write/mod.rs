@@ -56,7 +56,7 @@ impl Evaluation {
         match self.bootstrap.resamples {
             0 => "No intervals were requested.".to_owned(),
             resamples => format!(
-                "In brackets: 95 % intervals from {resamples} paired bootstrap resamples of the prompts, seed {}; – means infinite.",
+                "In brackets: 95 % intervals from {resamples} paired bootstrap resamples of the prompts, seed {}; – means unbounded.",
                 self.bootstrap.seed
             ),
         }

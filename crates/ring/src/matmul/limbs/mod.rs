@@ -3,20 +3,20 @@
 //! With x = Σ 2⁸ⁱ xᵢ and y = Σ 2⁸ʲ yⱼ, the product modulo 2^8L is Σ_w 2^8w Σ_(i+j=w) xᵢ yⱼ, w < L: L(L+1)/2 products of
 //! byte matrices, 10 for `u32` and 36 for `u64`. A ring of fewer bits needs fewer limbs: 15 products for 40 bits.
 //!
-//! **One chain a weight.** The left factor's limbs lie one after another in ascending order, the right factor's in
+//! **One chain per weight.** The left factor's limbs lie one after another in ascending order, the right factor's in
 //! descending order. Then the terms of weight w are the product of the left factor's first w+1 limbs by the right
 //! factor's last w+1, *one* byte product of inner dimension (w+1)·K, walked front to back on both sides. A limb is padded
 //! to 8 bytes only; that a chain may end inside a tile costs nothing, for behind the last limb of the right factor lie zeros.
 //!
 //! **Exactness.** A tile of sums wraps modulo 2³². The sum of weight w is needed modulo 2^(bits−8w), so wrapping is
 //! harmless to `u32` at any length, but not to the low weights of `u64`. [`LONGEST`] steps are 66 048 products of at most
-//! 255², together 4 294 771 200 < 2³²: a chain cut into such runs has exact sums, and the runs are added as words.
+//! 255², together 4 294 771 200 < 2³²: a chain split into such runs has exact sums, and the runs are added as words.
 //!
 //! **Order.** The sums do not depend on the order of the inner dimension, if both factors have the same. [`split`] takes
 //! the order in which it never has to move a byte out of its 32-bit lane. Likewise the columns of a panel of `u64` lie in
 //! the order 0, 8, 1, 9, …, so that 32-bit sums widen where they stand ([`LimbWord`]).
 //!
-//! What is done to whole lines is [`Vectors`]: the definition in plain code, and 512-bit vectors. No branch or index depends
+//! [`Vectors`] is what is done to whole lines: its definition in plain code, and 512-bit vectors. No branch or index depends
 //! on an element.
 
 mod product;
@@ -47,6 +47,12 @@ pub(super) struct Line(pub(super) [u64; 8]);
 
 impl Line {
     pub(super) const ZERO: Self = Self([0; 8]);
+}
+
+/// Overwrites with zeros, also if nothing reads them again.
+fn wipe(lines: &mut [Line]) {
+    lines.fill(Line::ZERO);
+    zeroize::optimization_barrier(lines);
 }
 
 /// What multiplies tiles: the processor, or in tests a model of it.
@@ -86,7 +92,7 @@ impl Inner {
         Self { length, bytes: length.next_multiple_of(8) }
     }
 
-    /// First element of each block, and the lines (of 4 bytes a column) that it takes in the right factor: 16, but in the
+    /// First element of each block, and the lines (of 4 bytes per column) that it takes in the right factor: 16, but in the
     /// last one.
     fn blocks(self) -> impl Iterator<Item = (usize, usize)> {
         (0..self.bytes).step_by(64).map(move |start| (start, SIDE.min((self.bytes - start) / 4)))

@@ -1,7 +1,7 @@
 //! The walk over a product's blocks, and the sum of their weights.
 
 use super::split::split;
-use super::{BLOCK, Inner, LONGEST, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors};
+use super::{BLOCK, Inner, LONGEST, LimbWord, Limbs, Line, Run, SIDE, Tiles, Vectors, wipe};
 use std::cell::Cell;
 
 /// Bytes of the left factor's limbs that are kept at once: they are read again for every two panels, and should stay in
@@ -30,12 +30,6 @@ impl Drop for Scratch {
         wipe(&mut self.left);
         wipe(self.sums.as_flattened_mut().as_flattened_mut());
     }
-}
-
-/// Overwrites with zeros, also if nothing reads them again.
-pub(super) fn wipe(lines: &mut [Line]) {
-    lines.fill(Line::ZERO);
-    zeroize::optimization_barrier(lines);
 }
 
 /// `out = left · right`; the inner dimension is not empty.

@@ -79,7 +79,7 @@ impl Limbs {
 
     /// Wipes the elements.
     pub(in super::super) fn zeroize(&mut self) {
-        super::product::wipe(&mut self.lines);
+        super::wipe(&mut self.lines);
         self.lines.clear();
         (self.columns, self.inner) = (0, Inner::new(0));
     }

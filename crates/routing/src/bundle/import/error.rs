@@ -126,7 +126,7 @@ pub enum ImportError {
     },
     /// The encoder has another architecture.
     #[error(
-        "config.json says that this is a {found} model, expected BERT (absolute positions, normalised after each sum): give a \
+        "config.json says that this is a {found} encoder, expected BERT (absolute positions, normalised after each sum): give a \
          BERT encoder such as all-MiniLM, bge, e5 or gte"
     )]
     Architecture {

@@ -1,8 +1,8 @@
 //! Making a bundle from the files of a published encoder.
 //!
-//! The encoder's program is determined by `config.json`, never by defaults. Every tensor of the weights is either used, or
-//! known not to belong to the encoder and listed in [`ImportedEncoder::leftovers`]. So a bundle holds the complete published
-//! encoder, or the import fails.
+//! The encoder's program is determined by `config.json`, never by defaults. Every tensor of the weights is either used,
+//! or known not to belong to the encoder and listed in [`ImportedEncoder::leftovers`]. So a bundle holds the complete
+//! published encoder, or the import fails.
 
 mod error;
 mod file_kind;
@@ -27,8 +27,9 @@ use weights::Weights;
 pub enum Precision {
     /// As published: 4 bytes per number.
     Exact,
-    /// In steps of a few bits: the token table with one scale per row, and the layers' matrices with one scale per output
-    /// channel. Positions, segments, biases and LayerNorms stay f32, because they are small and every token uses them.
+    /// In steps of a few bits: the token table with one scale per row, and the layers' matrices with one scale per
+    /// output channel. Positions, segments, biases and LayerNorms stay f32, because they are small and every token uses
+    /// them.
     Bits {
         /// For the token table.
         table: u8,
@@ -38,10 +39,10 @@ pub enum Precision {
 }
 
 impl Default for Precision {
-    /// 7 bits for the table and 10 for the layers. all-MiniLM-L6-v2 then takes 24.7 MB instead of 90.3 MB. Over the 60 prompts
-    /// of the reference, the embedding's cosine to that of the published weights is 0.99990 on average and 0.99973 at worst.
-    /// With int8 for both it takes 23.5 MB, and the cosines are 0.99950 and 0.99911: the layers need the bits more than the
-    /// table.
+    /// 7 bits for the table and 10 for the layers. all-MiniLM-L6-v2 then takes 24.7 MB instead of 90.3 MB. Over the 60
+    /// prompts of the reference, the embedding's cosine to that of the published weights is 0.99990 on average and
+    /// 0.99973 at worst. With int8 for both it takes 23.5 MB, and the cosines are 0.99950 and 0.99911: the layers need
+    /// the bits more than the table.
     fn default() -> Self {
         Self::Bits { table: 7, layers: 10 }
     }
@@ -56,7 +57,7 @@ pub struct PublishedFiles<'a> {
     pub config: &'a [u8],
     /// `tokenizer.json`.
     pub tokenizer: &'a [u8],
-    /// `1_Pooling/config.json`, if there is one: models of sentence-transformers have it.
+    /// `1_Pooling/config.json`, if there is one: encoders of sentence-transformers have it.
     pub pooling: Option<&'a [u8]>,
     /// `modules.json`, if there is one.
     pub modules: Option<&'a [u8]>,
@@ -96,10 +97,11 @@ pub struct ImportedEncoder {
 }
 
 impl Bundle {
-    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and their like), without models and routers.
+    /// A bundle of a published BERT encoder (all-MiniLM, bge, e5, gte and similar), without models and routers.
     ///
     /// # Errors
-    /// If the files are not those of such an encoder, do not belong together, or hold what the secure program cannot do.
+    /// If the files are not those of such an encoder, do not belong together, or need something that the secure program
+    /// does not support.
     pub fn import(published: &PublishedFiles<'_>, options: &ImportOptions) -> Result<ImportedEncoder, ImportError> {
         let settings::Settings { encoder, positions, mut notes } = settings::read(published, &options.choices)?;
         let tokenizer = tokenizer(published.tokenizer, &encoder, &mut notes)?;

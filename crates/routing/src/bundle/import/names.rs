@@ -42,8 +42,8 @@ pub(super) fn older(published: &str) -> Option<String> {
     part.map(|(part, field)| format!("{part}LayerNorm.{field}"))
 }
 
-/// Whether a tensor, by its name without the prefix, is known not to belong to the encoder: buffers with the numbers 0, 1,
-/// 2, …, and output layers of the pre-training, which use the encoder's output.
+/// Whether a tensor, by its name without the prefix, is known not to belong to the encoder: buffers with the numbers 0,
+/// 1, 2, …, and output layers of the pre-training, which use the encoder's output.
 pub(super) fn is_leftover(name: &str) -> bool {
     let buffer = matches!(name, "embeddings.position_ids" | "embeddings.token_type_ids");
     buffer || ["pooler.", "cls.", "lm_head."].iter().any(|start| name.starts_with(start))

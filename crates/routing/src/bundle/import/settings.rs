@@ -12,9 +12,9 @@ const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling/config.json";
 const MODULES: &str = "modules.json";
 
-/// The largest epsilon that is accepted. The secure LayerNorm adds no epsilon to the variance, which must be at least 16 per
-/// row (0.04 per element of 384). At that variance this epsilon makes a difference of 0.1%, which is as large as the error
-/// of the secure inverse root.
+/// The largest epsilon that is accepted. The secure LayerNorm adds no epsilon to the variance, which must be at least
+/// 16 per row (0.04 per element of 384). At that variance this epsilon makes a difference of 0.1%, which is as large as
+/// the error of the secure inverse root.
 const MOST_EPSILON: f64 = 1e-4;
 
 /// The result of reading the published settings.
@@ -96,7 +96,7 @@ fn check_architecture(config: &Fields) -> Result<(), ImportError> {
         None | Some("bert") => {}
         Some(other) => return refuse(other),
     }
-    // Some models with other architectures, for instance JinaBert, also state the type "bert".
+    // Some encoders with other architectures, for instance JinaBert, also state the type "bert".
     let classes = config.value["architectures"].as_array().into_iter().flatten().filter_map(Value::as_str);
     if let Some(other) = classes.into_iter().find(|class| !class.starts_with("Bert")) {
         return refuse(other);
@@ -188,7 +188,7 @@ fn pooling(
     let Some(settings) = published.pooling else {
         return Ok(choices.pooling.unwrap_or_else(|| {
             notes.push(
-                "there is no 1_Pooling/config.json beside config.json, so the embedding is the mean over the tokens (for bge models, \
+                "there is no 1_Pooling/config.json beside config.json, so the embedding is the mean over the tokens (for bge encoders, \
                  which use the first token, give --pooling cls)"
                     .to_owned(),
             );

@@ -3,13 +3,13 @@
 use super::error::ImportError;
 use crate::bundle::matrix::{Axis, Matrix};
 
-/// Numbers of this magnitude are refused: the ring of a product has room for 2^10 (see [`crate::program`]). The largest number
-/// of all-MiniLM-L6-v2 is 7.9.
+/// Numbers of this magnitude are refused: the ring of a product has room for 2^10 (see [`crate::program`]). The largest
+/// number of all-MiniLM-L6-v2 is 7.9.
 const MOST: f32 = 1024.0;
 
-/// The most that rounding may change a row or column, relative to the median norm of the rows or columns of its tensor. A
-/// single number of 1e30, or of 1,000 among numbers of 0.05, sets a scale at which all others round to 0. With the default
-/// precision, rounding changes all-MiniLM-L6-v2 by at most 0.10 (`encoder.layer.0.output.dense.weight`).
+/// The most that rounding may change a row or column, relative to the median norm of the rows or columns of its tensor.
+/// A single number of 1e30, or of 1,000 among numbers of 0.05, sets a scale at which all others round to 0. With the
+/// default precision, rounding changes all-MiniLM-L6-v2 by at most 0.10 (`encoder.layer.0.output.dense.weight`).
 const MOST_CHANGED: f64 = 0.5;
 
 /// An error if a number is not finite, or too large for the rings.

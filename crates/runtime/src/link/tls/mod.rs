@@ -175,7 +175,8 @@ impl TlsStream {
         &self.socket
     }
 
-    /// Appends exactly `count` decrypted bytes to `sink`. Returns false if the stream ended cleanly before the first byte.
+    /// Appends exactly `count` decrypted bytes to `sink`. Returns false if the stream ended cleanly before the first
+    /// byte.
     pub(super) fn read_exact(
         &mut self,
         sink: &mut Vec<u8>,
@@ -361,8 +362,8 @@ impl TlsStream {
         }
     }
 
-    /// Reads for a moment what the other side still sends. Closing a socket with unread bytes would reset the connection,
-    /// and the alert could be lost.
+    /// Reads for a moment what the other side still sends. Closing a socket with unread bytes would reset the
+    /// connection, and the alert could be lost.
     fn linger(&mut self) {
         self.socket.shutdown(std::net::Shutdown::Write).ok();
         self.socket.set_read_timeout(Some(Duration::from_millis(300))).ok();

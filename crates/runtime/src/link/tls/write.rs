@@ -33,8 +33,8 @@ impl TlsStream {
         if self.push(during)? { Ok(()) } else { Err(LinkError::Internal("an eager stream was flushed")) }
     }
 
-    /// An eager stream writes only what the socket accepts at once; [`TlsStream::push`] returns whether that was all. Do not
-    /// read from a stream while it is eager.
+    /// An eager stream writes only what the socket accepts at once; [`TlsStream::push`] returns whether that was all.
+    /// Do not read from a stream while it is eager.
     pub(in crate::link) fn set_eager(&mut self, eager: bool) -> Result<(), LinkError> {
         self.socket.set_nonblocking(eager).map_err(|e| self.io_error(e, "setting its mode"))?;
         self.eager = eager;

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The columns in the authors' order, as far as it is known, with one that is not.
+/// The columns in the authors' order as far as it is known, with one unknown column.
 const HEADER: &str = "prompt_id,model_id,category_id,label,prompt,model_name,category,more\n";
 const TRAIN: &str = "7,0,3,1,\"a secret question,\nof two lines\",tiny-1.1b,mmlu_law,x\n\
     7,1,3,0,\"a secret question,\nof two lines\",org/big-13B,mmlu_law,x\n\
@@ -35,15 +35,15 @@ fn a_good_set_is_imported() {
     let set = case.set();
     let models: Vec<_> = set.models().iter().map(|model| (model.name.as_str(), model.price)).collect();
     assert_eq!(models, [("tiny-1.1b", 1.1), ("org/big-13B", 13.0)]);
-    // Prompt 8 stands under two task variants, with different labels.
+    // Prompt 8 is in two task variants, with different labels.
     assert_eq!(set.scores().data(), [1.0, 0.0, 0.5, 1.0, 1.0, 1.0, 1.0, 0.0]);
     let prompts: Vec<_> = set.prompts().iter().map(|prompt| (&prompt.id[..], &prompt.source[..])).collect();
     let expected = [("train-7", "mmlu_law"), ("train-8", "piqa"), ("valid-9", "piqa"), ("test-7", "mmlu_law")];
     assert_eq!(prompts, expected);
     assert_eq!(set.prompts()[0].text, "a secret question,\nof two lines");
-    // The publisher put it there; the check says so.
+    // The publisher put it there, and the check reports it.
     assert_eq!(check(&case.path("out")).unwrap().across_splits.texts, 1);
-    // A second import does not touch what is there.
+    // A second import does not change existing files.
     let error = embedllm::import(&case.job()).unwrap_err().to_string();
     assert!(error.contains("already exists and is not empty; name a new folder"), "{error}");
 }
@@ -88,7 +88,7 @@ fn each_fault_names_its_file_line_and_remedy() {
     train("Why?", "", "line 6: the prompt is empty");
     train("Why?", "How?", "line 7: the prompt_id \"8\" already has another prompt");
     train(",x\n8,0,1", "\n8,0,1", "line 4: the row has 7 fields, the header 8");
-    train("org/big-13B", "org/big-13b", "4 of 4 prompts lack some model's score");
+    train("org/big-13B", "org/big-13b", "4 of 4 prompts lack the score of a model");
     refused(case(TRAIN, "", TEST), "the split valid has no prompt; use the whole set");
     let files = Case::new(&[("train.csv", "prompt_id,label\n")]);
     refused(files, "train.csv: there is no column \"model_name\"; it needs prompt_id, model_name, category, label");
@@ -110,17 +110,17 @@ fn each_fault_names_its_file_line_and_remedy() {
 }
 
 #[test]
-fn prompts_that_lack_a_score_can_be_left_out() {
+fn prompts_with_missing_scores_can_be_left_out() {
     let rows = TRAIN.replacen("8,1,1,1,Why?,org/big-13B,piqa,x\n", "", 1);
     let files = case(&rows, VALID, TEST);
     files.refused(
         embedllm::import(&files.job()),
-        "1 of 4 prompts lack some model's score, most often that of \"org/big-13B\" (1 prompts)",
+        "1 of 4 prompts lack the score of a model, most often of \"org/big-13B\" (1 prompts)",
     );
     let job = Job { drop_incomplete: true, ..files.job() };
     assert_eq!(embedllm::import(&job).unwrap().dropped, 1);
     assert_eq!(files.set().places(Split::Train), [0]);
-    // But not all of a split.
+    // But a split must not become empty.
     let files = case(TRAIN, "9,1,1,1,Who?,org/big-13B,piqa,x\n", TEST);
     let job = Job { drop_incomplete: true, ..files.job() };
     files.refused(embedllm::import(&job), "the split valid has no prompt with every model's score");
@@ -135,7 +135,7 @@ fn folders_that_cannot_be_written_are_refused_first() {
     fs::write(files.path("from/file"), "").unwrap();
     files.refused(out(files.path("from/file")), "could not write");
     files.refused(out(files.path("from/file/below")), "could not write");
-    // An empty folder will do.
+    // An empty folder is accepted.
     let files = case(TRAIN, VALID, TEST);
     fs::create_dir(files.path("out")).unwrap();
     embedllm::import(&files.job()).unwrap();

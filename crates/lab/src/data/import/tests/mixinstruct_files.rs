@@ -40,7 +40,7 @@ fn a_good_set_is_imported() {
     let imported = mixinstruct::import(&files.job(), "bartscore", Scale::MinMax).unwrap();
     assert_eq!((imported.models, imported.splits), (3, PerSplit { train: 2, valid: 1, test: 1 }));
     let set = files.set();
-    // −4 to −2 on train; −5 and −1 elsewhere are beyond.
+    // −4 to −2 on train; −5 and −1 in other splits are clamped.
     let expected = [0.0, 0.5, 1.0, 0.25, 0.5, 1.0, 0.0, 0.5, 1.0, 1.0, 0.0, 0.5];
     assert_eq!(set.scores().data(), expected);
     let first = &set.prompts()[0];
@@ -72,7 +72,7 @@ fn each_fault_names_its_file_line_and_remedy() {
         files.refused(mixinstruct::import(&files.job(), "bartscore", Scale::MinMax), says);
     };
     let with = |from: &str, to: &str, says: &str| refused(case(&edit(&train(), from, to)), says);
-    with("{", "[", "train_data_prepared.jsonl, line 1: the line is a list; write one object a line");
+    with("{", "[", "train_data_prepared.jsonl, line 1: the line is a list; write one object per line");
     with("\"id\"", "\"name\"", "line 1: the line does not have id and candidates with model and scores");
     with(
         "\"scores\": {",
@@ -85,8 +85,8 @@ fn each_fault_names_its_file_line_and_remedy() {
     with("-3.5", "1e400", "line 3: the line is not valid JSON");
     with("itwgpt4/2", "itwgpt4/1", "line 3: the id \"itwgpt4/1\" is repeated");
     with("itwgpt4/2", "itwgpt4\\u002f1", "line 3: the id \"itwgpt4/1\" is repeated");
-    with("-3.5", "null", "1 of 4 prompts lack some model's score, most often that of \"vicuna-13b-1.1\"");
-    with("koala-7B-HF", "koala", "4 of 4 prompts lack some model's score");
+    with("-3.5", "null", "1 of 4 prompts lack the score of a model, most often of \"vicuna-13b-1.1\"");
+    with("koala-7B-HF", "koala", "4 of 4 prompts lack the score of a model");
     refused(case(""), "the split train has no prompt");
     refused(case(&train().replace("a secret question", "")), "line 3: instruction and input are empty");
     let same = line("a/1", "", ["-2", "-2", "-2"]);

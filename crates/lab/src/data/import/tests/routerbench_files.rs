@@ -5,7 +5,7 @@ use super::*;
 const HEADER: &str = "sample_id,prompt,eval_name,claude-v1,org/small,claude-v1|model_response,org/small|total_cost,\
     claude-v1|total_cost,oracle_model_to_route_to\n";
 
-/// Sixty prompts, the last of which is the first again, with other white space.
+/// Sixty prompts. The last one repeats the first with other white space.
 fn table() -> String {
     let row = |index: usize| {
         let text = if index == 59 { "a secret question  0".to_owned() } else { format!("a secret question {index}") };
@@ -41,7 +41,7 @@ fn a_good_table_is_imported() {
     let claude = &set.models()[0];
     assert!(claude.name == "claude-v1" && (claude.price - mean).abs() < 1e-9, "{claude:?}, {mean}");
     assert_eq!((set.models()[1].price, set.models()[1].unit.as_str()), (0.5, "USD per query"));
-    // About 42, 6 and 12 of sixty; the repeated text is on one side.
+    // About 42, 6 and 12 of 60. The repeated text is in one split.
     let splits = Split::ALL.map(|split| set.places(split).len());
     assert!(splits[0] > 30 && splits[1] > 0 && splits[2] > 4, "{splits:?}");
     assert_eq!(set.prompts()[0].split, set.prompts()[59].split);
@@ -49,7 +49,7 @@ fn a_good_table_is_imported() {
     assert_eq!((found.repeated.texts, found.across_splits.texts), (1, 0));
 }
 
-/// As a table has them that was written from arrays, or from conversations.
+/// Prompts from tables that were written from arrays or conversations.
 #[test]
 fn arrays_and_messages_become_their_turns() {
     let array = edit(&table(), "['a secret question 1', ", "['a secret question 1' ");
@@ -66,7 +66,7 @@ fn arrays_and_messages_become_their_turns() {
 }
 
 #[test]
-fn the_seed_draws_the_splits_and_nothing_else_does() {
+fn the_splits_depend_on_the_seed_and_the_text_only() {
     let splits = |seed: u64, table: &str| {
         let files = case(table);
         routerbench::import(&files.path("from/routerbench.csv"), &files.path("out"), seed).unwrap();
@@ -91,7 +91,7 @@ fn each_fault_names_its_file_line_and_remedy() {
     with(
         ",mmlu,0,1.0",
         ",mmlu,1.5,1.0",
-        "routerbench.csv, line 2: the score of \"claude-v1\" is 1.5, it must be a number",
+        "routerbench.csv, line 2: the score of \"claude-v1\" is 1.5, expected a number",
     );
     with(",mmlu,0,1.0", ",mmlu,,1.0", "the score of \"claude-v1\" is missing");
     with(",mmlu,0,1.0", ",mmlu,nan,1.0", "the score of \"claude-v1\" is NaN");
@@ -105,9 +105,9 @@ fn each_fault_names_its_file_line_and_remedy() {
     );
     with("mmlu.1,", "mmlu.0,", "line 3: the sample_id \"mmlu.0\" is repeated");
     with("mmlu.1,", ",", "line 3: the sample_id or the prompt is empty");
-    with("oracle_model_to_route_to", "gpt-4", "the column \"gpt-4\" has no column \"gpt-4|total_cost\" beside it");
-    with("claude-v1,org", "claude-v2,org", "the column \"claude-v2\" has no column");
-    with("org/small|total_cost", "gone|total_cost", "the column \"org/small\" has no column");
+    with("oracle_model_to_route_to", "gpt-4", "the column \"gpt-4\" needs a column \"gpt-4|total_cost\"");
+    with("claude-v1,org", "claude-v2,org", "the column \"claude-v2\" needs a column");
+    with("org/small|total_cost", "gone|total_cost", "the column \"org/small\" needs a column");
     with("claude-v1|model_response", "claude-v1|total_cost", "there are two columns \"claude-v1|total_cost\"");
     with("eval_name", "task", "there is no column \"eval_name\"; it needs sample_id, prompt, eval_name");
     with("['A'],0.5,0,", "['A'],0.5,", "line 2: the row has 8 fields, the header 9");

@@ -2,8 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-mod common;
-
+use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Meter, Output, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Matrix, Pooling};
 use blindroute_routing::program::{
@@ -11,7 +10,6 @@ use blindroute_routing::program::{
     split_output, stack_inputs,
 };
 use blindroute_testkit::generator;
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,7 +160,8 @@ fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
     for task in tasks {
         for tuning in Tuning::ALL {
             let one = cost(&plan, task, tuning, 1);
-            // Words are padded to bytes and bits to 64: 64 prompts fill them, so a 64th of theirs is one without padding.
+            // Words are padded to bytes and bits to 64: 64 prompts fill them, so a 64th of theirs is one without
+            // padding.
             let all = cost(&plan, task, tuning, 64);
             for batch in [2, 3, 4, 7, 64] {
                 let several = cost(&plan, task, tuning, batch);

@@ -1,5 +1,5 @@
-//! The shipped encoders under MPC, parties in memory, on real prompts: the published weights in each program, and the default
-//! bundle's student.
+//! The shipped encoders under MPC, parties in memory, on real prompts: the published weights in each program, and the
+//! default bundle's student.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A prompt of the reference file: what the original PyTorch model sees and answers.
+/// A prompt of the reference file: what the original PyTorch encoder reads and returns.
 struct Reference {
     ids: Vec<u32>,
     mean: Vec<f64>,
@@ -123,7 +123,7 @@ fn every_variant_equals_its_clear_interpreter() {
             if program == VARIANTS[0] {
                 let published = if pooling == Pooling::Mean { &short.mean } else { &short.cls };
                 let near = cosine(published, &private);
-                assert!(near >= 0.999, "{}: cosine {near} to the published model", variant.name);
+                assert!(near >= 0.999, "{}: cosine {near} to the published encoder", variant.name);
             }
         }
     }

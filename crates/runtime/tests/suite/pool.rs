@@ -1,12 +1,10 @@
 //! Pools of ready sessions.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod world;
-
+use crate::world::{FOUR, Numbers, PATIENT, World, numbers, squares, wait_for};
 use blindroute_runtime::{SessionPool, SessionPoolOptions, Timeouts};
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
-use world::{FOUR, Numbers, PATIENT, World, numbers, squares, wait_for};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -3,9 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "import/choices.rs"]
 mod choices;
-#[path = "import/reference.rs"]
 mod reference;
 
 use blindroute_protocol::{Clear, Party, Tensor};
@@ -163,7 +161,7 @@ fn a_tensor_that_is_not_used_is_refused_and_a_known_leftover_is_listed() {
 }
 
 #[test]
-fn prefixes_and_older_names_are_the_same_model() {
+fn prefixes_and_older_names_give_the_same_bundle() {
     let expected = exact(&sample()).digest();
     for prefix in ["model.", "bert.", "0.auto_model.", "module.bert."] {
         let mut encoder = sample().renamed(|name| format!("{prefix}{name}"));
@@ -259,7 +257,7 @@ fn what_the_program_cannot_do_is_refused() {
         refused_config(
             "\"model_type\": \"bert\"",
             &format!("\"model_type\": {other:?}"),
-            &[&format!("a {other} model")],
+            &[&format!("a {other} encoder")],
         );
         refused_config("BertModel", &format!("{class}Model"), &[class]);
     }

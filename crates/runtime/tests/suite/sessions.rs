@@ -1,11 +1,9 @@
 //! Sessions between real services: prepared, resting, run, and given up.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod world;
-
+use crate::world::{FOUR, PATIENT, World, numbers, squares, wait_for};
 use blindroute_runtime::Timeouts;
 use std::time::Duration;
-use world::{FOUR, PATIENT, World, numbers, squares, wait_for};
 
 #[test]
 fn a_session_may_rest_longer_than_a_stall() {

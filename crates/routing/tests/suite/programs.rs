@@ -3,15 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-mod common;
-
+use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Pooling, Rule};
 use blindroute_routing::program::{
     Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task, head_inputs,
 };
 use blindroute_testkit::{TestWorld, generator};
-use common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,12 +1,10 @@
 //! Sessions that cannot be prepared at first.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod world;
-
+use crate::world::{FOUR, PATIENT, World, numbers, squares, wait_for};
 use blindroute_runtime::{Retry, SessionError, SessionPool, SessionPoolOptions, Timeouts};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use world::{FOUR, PATIENT, World, numbers, squares, wait_for};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -1,0 +1,8 @@
+//! Programs, batches of prompts, imported encoders, and the real MiniLM. One binary, because each would compile the secure
+//! programs for all interpreters anew.
+
+mod batches;
+mod common;
+mod import;
+mod minilm;
+mod programs;

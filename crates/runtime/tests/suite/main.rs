@@ -1,0 +1,8 @@
+//! Sessions, pools of them, services, retries, and faults between servers.
+
+mod faults;
+mod pool;
+mod retry;
+mod service;
+mod sessions;
+mod world;
