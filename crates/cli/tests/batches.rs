@@ -5,7 +5,7 @@ mod harness;
 
 use blindroute_placement::{ChildOptions, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest};
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::Task;
+use blindroute_routing::program::{Measurement, Task};
 use harness::small_bundle;
 use std::time::Duration;
 
@@ -51,6 +51,12 @@ fn prompts_of_mixed_buckets_are_answered_as_if_alone_and_bad_ones_fail_alone() {
             }
         }
     }
+    // Children refuse measurements unless they are told otherwise.
+    let tokens = router.tokens(prompts[0]).unwrap();
+    let inputs = router.encoder_inputs(&tokens.ids, 32).unwrap().tensors;
+    let embed = router.request(Measurement::Embed { bucket: 32 }, 1).unwrap();
+    let refusal = router.private(embed, &inputs).unwrap_err().to_string();
+    assert!(refusal.contains("measurements = true"), "{refusal}");
     // More than a session takes are split.
     let answers = router.route_batch(&[prompts[0]; 66], &options(Placement::Head)).unwrap();
     let batches: Vec<usize> = answers.iter().map(|answer| answer.as_ref().unwrap().batch).collect();

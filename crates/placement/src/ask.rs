@@ -1,4 +1,4 @@
-//! Asking the servers about several prompts, once more where an answer names no single model.
+//! Asking the servers about several prompts, and once more if an answer names no single model.
 
 use crate::error::PlacementError;
 use crate::report::Bytes;
@@ -7,24 +7,24 @@ use blindroute_runtime::SessionOutcome;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Sessions in which a prompt is asked for at most: an answer that names no single model may come from one session's
-/// fault alone, so it is asked for once more.
+/// The most sessions in which a prompt is asked for. An answer that names no single model may be the fault of one session
+/// alone, so it is asked for once more.
 pub(crate) const SESSIONS: usize = 2;
 
-/// A prompt's model, as its place in the pool.
+/// The model of a prompt, as its place in the pool.
 pub(crate) struct Decided {
     pub(crate) model: usize,
-    /// What all sessions that it was in took.
+    /// What all sessions of this prompt took.
     pub(crate) ran: Ran,
-    /// How many prompts shared the last of them.
+    /// How many prompts shared the last of these sessions.
     pub(crate) batch: usize,
 }
 
 /// Each prompt's output, and what their session took.
 pub(crate) type Answered = (Vec<Output>, Ran);
 
-/// Asks for `count` prompts in one session by `run`, which is given their places; those whose answer names no single
-/// model go into another session, up to so many. Tells what came of each place.
+/// Asks for `count` prompts in one session by `run`, which is given their places. Those whose answer names no single model
+/// go into another session, until there were `sessions`. `tell` hears what came of each place.
 pub(crate) fn ask(
     count: usize,
     sessions: usize,
@@ -71,7 +71,7 @@ pub(crate) struct Ran {
 }
 
 impl Ran {
-    /// This and another session after it.
+    /// The sum of this and the next session.
     fn and(self, next: Self) -> Self {
         let bytes = Bytes {
             server0_sent: self.bytes.server0_sent + next.bytes.server0_sent,
@@ -106,7 +106,7 @@ impl From<SessionOutcome> for Ran {
 /// The place in the pool of the one model that an answer to one prompt names.
 ///
 /// # Errors
-/// If it names none, or several.
+/// If it names no model, or several.
 pub fn choice(output: &Output) -> Result<usize, PlacementError> {
     let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
     let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
@@ -122,7 +122,7 @@ mod tests {
     use blindroute_routing::program::split_output;
 
     #[test]
-    fn an_answer_that_names_no_single_model_is_one_prompts_alone() {
+    fn an_answer_that_names_no_single_model_concerns_one_prompt() {
         // Three prompts, three models: the second's answer names none, the third's two.
         let bits = vec![vec![false, true, false, false, false, false, true, false, true]];
         let outputs = split_output(&Output { values: Vec::new(), bits }, 3).unwrap();
@@ -141,7 +141,7 @@ mod tests {
     /// A prompt's place, and what came of it.
     type Told = (usize, Result<Decided, PlacementError>);
 
-    /// The places asked for in each session, and what came of each prompt, when `answers` names models a session.
+    /// The places asked for in each session, and what came of each prompt, when `answers` has the models of each session.
     fn asked_of(answers: &[&[Option<usize>]]) -> (Vec<Vec<usize>>, Vec<Told>) {
         let (mut sessions, mut told) = (Vec::new(), Vec::new());
         let mut run = |places: &[usize]| {

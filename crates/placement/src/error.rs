@@ -1,4 +1,4 @@
-//! What a caller of the router can be told.
+//! The errors of a router.
 
 use crate::host::HostError;
 use blindroute_routing::bundle::BundleError;
@@ -16,7 +16,7 @@ pub enum PlacementError {
     /// The bundle cannot be used.
     #[error(transparent)]
     Bundle(#[from] BundleError),
-    /// The public part that a client's configuration names cannot be used.
+    /// The public part that the client's configuration names cannot be used.
     #[error("public part {}: {source}", path.display())]
     PublicPart {
         /// The file.
@@ -48,7 +48,7 @@ pub enum PlacementError {
     /// The system would not start a thread.
     #[error("cannot start a thread: {0}; the process may have reached a limit of the system (ulimit -u)")]
     Thread(#[source] std::io::Error),
-    /// Certificates failed.
+    /// Certificates cannot be made or used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
     /// There is no such router in the bundle.
@@ -56,10 +56,10 @@ pub enum PlacementError {
     UnknownRouter {
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: Vec<String>,
     },
-    /// The placement needs the encoder here, but only the public part is.
+    /// The placement needs the bundle here, and only the public part is.
     #[error(
         "placement {placement} runs the encoder on this machine: name a bundle with it by --bundle FILE (for head, the \
          provider can make one without the router by `blindroute bundle encoder`), or use --placement full"
@@ -83,7 +83,7 @@ pub enum PlacementError {
     /// λ is out of range.
     #[error("lambda is {0}, expected a number from 0 to 15: 0 ignores cost, larger values prefer cheaper models")]
     Lambda(f32),
-    /// The share of unknown text is no share.
+    /// The share of unknown text is out of range.
     #[error("the share of unknown text is {0}, expected a number from 0 to 1: the part of a prompt's characters")]
     UnknownShare(f64),
     /// The model for unknown text is not in the pool.
@@ -91,10 +91,10 @@ pub enum PlacementError {
     UnknownModel {
         /// The name asked for.
         name: String,
-        /// The names there are.
+        /// The names that exist.
         known: Vec<String>,
     },
-    /// The servers chose none or several: their shares do not fit together, or scores out of range.
+    /// The servers chose no model or several: their shares do not fit together, or scores are out of range.
     #[error(
         "the servers' answer names {0} models instead of one, also in a second session: dealer and servers may hold \
          files of different splits (compare the digests they log when they start; split the bundle again, give out all \
@@ -104,8 +104,8 @@ pub enum PlacementError {
     NoChoice(usize),
     /// The encoder's result cannot be shared.
     #[error(
-        "the encoder gave an embedding with an entry that is no number or beyond 1024; nothing was sent. The bundle's \
-         encoder is damaged or was not trained to its end: import or train it again"
+        "the encoder gave an embedding with an entry that is not a number from -1024 to 1024; nothing was sent. The bundle's \
+         encoder is damaged or its training did not converge: import or train it again"
     )]
     EmbeddingRange,
     /// The session of a batch failed, and with it the route of each of its prompts.
@@ -125,8 +125,8 @@ pub enum PlacementError {
 }
 
 impl PlacementError {
-    /// Whether other prompts would fail alike until something outside is mended or comes back: no session can be prepared,
-    /// the parties do not fit together, or a child process is gone. A batch that goes on only burns its prompts.
+    /// Whether all other prompts would fail for the same reason until somebody acts: no session can be prepared, the parties
+    /// do not fit together, or a child process ended. A caller with many prompts should stop.
     #[must_use]
     pub fn stops_all(&self) -> bool {
         match self {
@@ -142,7 +142,7 @@ impl PlacementError {
     }
 }
 
-/// An encoder without routers is a bundle as well, and then no name would help.
+/// A bundle may hold an encoder alone; then no name would help.
 fn no_router(name: &str, known: &[String]) -> String {
     if known.is_empty() {
         "this bundle has an encoder and no router: put one into it with `blindroute train`, or name a bundle that has one \

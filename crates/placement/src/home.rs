@@ -1,8 +1,8 @@
-//! The folder of a deployment's files: gone with the deployment, however its process ends.
+//! The folder of a deployment's files. It is removed with the deployment, however its process ends.
 //!
-//! Shares and keys are in it only until the processes that use them have read them: see [`Home::forget_secrets`]. Dropping
-//! a [`Home`] removes the rest. A process that is told to stop by a signal calls [`remove_files`] first. What a killed process
-//! leaves is removed by the next start: every home holds a file that its owner keeps locked, and the system lets go of the
+//! Shares and keys are in it only until the parties that use them have read them: see [`Home::forget_secrets`]. Dropping a
+//! [`Home`] removes the rest. A process that is stopped by a signal calls [`remove_files`] first. What a killed process
+//! leaves is removed by the next start: every home holds a file that its owner keeps locked, and the system releases the
 //! lock when the owner dies.
 
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 const PREFIX: &str = "blindroute-";
 const LOCK: &str = "owner.lock";
-/// What the names of ledgers' folders begin with; they are in use for as long as their processes live, and not secret.
+/// The beginning of the names of the ledgers' folders. They are in use as long as their parties run, and hold no secret.
 pub(crate) const STATE: &str = "state-";
 
 /// The homes of this process.
@@ -35,7 +35,7 @@ impl Home {
         sweep(place);
         let directory = tempfile::Builder::new().prefix(PREFIX).tempdir_in(place)?;
         HOMES.lock().unwrap_or_else(PoisonError::into_inner).push(directory.path().to_owned());
-        // Locked before it has its name: nobody sees it unlocked while its owner lives.
+        // It is locked before it gets its name, so nobody sees it unlocked while its owner lives.
         let (unnamed, named) = (directory.path().join("owner.new"), directory.path().join(LOCK));
         let lock = File::create_new(&unnamed)?;
         lock.lock()?;
@@ -47,8 +47,8 @@ impl Home {
         self.directory.path()
     }
 
-    /// Removes everything but the ledgers and the lock, once all processes have read it: shares, keys, configurations. A
-    /// parent that is killed later leaves nothing secret behind.
+    /// Removes everything but the ledgers and the lock (shares, keys and configurations), once all parties have read it. A
+    /// process that is killed later leaves nothing secret behind.
     pub(crate) fn forget_secrets(&self) -> io::Result<()> {
         for entry in std::fs::read_dir(self.path())? {
             let entry = entry?;
@@ -73,15 +73,15 @@ impl Drop for Home {
     }
 }
 
-/// Removes the files of every deployment of this process, for a signal's handler that ends the process next.
+/// Removes the files of all deployments of this process. A signal handler calls it before it ends the process.
 pub fn remove_files() {
     for home in HOMES.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-        // It may be on its way out already.
+        // It may have been removed already.
         std::fs::remove_dir_all(home).ok();
     }
 }
 
-/// Removes homes whose owners no longer live. Best effort: what belongs to others or is in use stays.
+/// Removes homes whose owners no longer live, as far as possible. What belongs to others or is in use stays.
 fn sweep(place: &Path) {
     let Ok(entries) = std::fs::read_dir(place) else { return };
     for entry in entries.flatten() {
@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_of_the_living_stay_and_those_of_the_dead_go() {
+    fn only_the_homes_of_ended_processes_are_removed() {
         let place = tempfile::tempdir().unwrap();
         let living = Home::new_in(place.path()).unwrap();
         let dead = place.path().join("blindroute-dead");

@@ -77,7 +77,8 @@ pub struct ServerParts<'a> {
     pub ledger: Ledger,
     /// Where the dealer and the other server are.
     pub options: ServerOptions,
-    /// Whether the measurements `embed` and `select` are served. Who may ask for embeddings can copy a secret encoder.
+    /// Whether the measurements `embed` and `select` are served, which is dangerous: see
+    /// [`BundleCatalogue::dangerously_serve_measurements`].
     pub measurements: bool,
 }
 

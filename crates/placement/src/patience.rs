@@ -4,17 +4,17 @@ use blindroute_runtime::{Retry, Waiting};
 use std::fmt;
 use std::sync::Arc;
 
-/// For how long a router tries again for a session that could not be prepared, as while a server restarts or is full, and
-/// who is told meanwhile. Nothing of a prompt has left by then.
+/// How long a router tries again if no session can be prepared, for instance because a server restarts or is full, and who
+/// is told meanwhile. Nothing of a prompt has been sent by then.
 #[derive(Clone, Default)]
 pub struct Patience {
-    /// For how long; 60 s by default.
+    /// How long to try again; 60 s by default.
     pub retry: Retry,
-    /// Told before each pause.
+    /// Called before each pause.
     pub notice: Option<Notice>,
 }
 
-/// Hears of each pause before a next try, from whichever thread waits.
+/// Called before each pause between two tries, by the thread that waits.
 pub type Notice = Arc<dyn Fn(&Waiting<'_>) + Send + Sync>;
 
 impl fmt::Debug for Patience {

@@ -1,4 +1,4 @@
-//! What a route reports: the answer and what it cost.
+//! What a route reports: the answer and its cost.
 
 use blindroute_routing::program::Placement;
 use serde::{Deserialize, Serialize};
@@ -6,34 +6,34 @@ use serde::{Deserialize, Serialize};
 /// Where the time went, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Milliseconds {
-    /// Tokenising, embedding and sharing on the client; in `local` the whole router.
+    /// Tokenising, embedding and sharing on the client; in `local` all of the router.
     pub client: f64,
-    /// From asking for a session until one was ready: all of `offline` if it was prepared for this route, next to nothing
-    /// if a pool had one.
+    /// From asking for a session until one was ready: as long as `offline` if it was prepared for this route, almost
+    /// nothing if a session was kept ready.
     pub wait: f64,
-    /// What dealing, sending and preparing the session's material took. With a pool this may have been before the route
-    /// began: `wait` says how much of the route it was.
+    /// Dealing, sending and preparing the session's material. If the session was kept ready, this happened before the route
+    /// began, and is not part of `total`.
     pub offline: f64,
-    /// From the input's leaving to the answer.
+    /// From sending the input to the answer.
     pub online: f64,
-    /// All of the route: client, wait and online.
+    /// The whole route: the sum of client, wait and online.
     pub total: f64,
 }
 
-/// Payload bytes.
+/// Payload bytes, without TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
-    /// By server 0 to server 1, online.
+    /// Sent by server 0 to server 1, online.
     pub server0_sent: u64,
-    /// By server 1 to server 0, online.
+    /// Sent by server 1 to server 0, online.
     pub server1_sent: u64,
-    /// By the client to both servers.
+    /// Sent by the client to both servers.
     pub client_sent: u64,
-    /// By the dealer to server 1, offline.
+    /// Sent by the dealer to both servers, offline.
     pub material: u64,
 }
 
-/// Peak memory of each process so far, in MiB; `None` where the system does not tell or the process is elsewhere.
+/// Peak memory of each process so far, in MiB; `None` if the system does not tell or the process is elsewhere.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PeakMemory {
     /// Server 0.
@@ -49,9 +49,9 @@ pub struct PeakMemory {
 /// Which bundle a route used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleUsed {
-    /// What the caller calls it: `default`, or a file. With servers elsewhere, the file of the public part.
+    /// The name that the caller gave it: `default`, or a file. With servers elsewhere, the file of the public part.
     pub name: String,
-    /// Its digest; with servers elsewhere that of the split, which all parties compare.
+    /// Its digest; with servers elsewhere the digest of the split, which all parties compare.
     pub digest: String,
 }
 
@@ -66,30 +66,30 @@ pub struct RouteReport {
     pub price_unit: String,
     /// Where the router ran.
     pub placement: Placement,
-    /// Of which bundle.
+    /// Which bundle was used.
     pub bundle: BundleUsed,
-    /// Which router.
+    /// The router's name.
     pub router: String,
-    /// The weight of cost.
+    /// λ, the weight of cost.
     pub lambda: f32,
     /// Tokens used.
     pub tokens: usize,
-    /// How many of them stand for words that are not in the vocabulary: the router reads nothing of these.
+    /// How many of them stand for words outside the vocabulary. The router cannot read these words.
     pub unknown: usize,
-    /// Tokens of the whole prompt, if it was cut.
+    /// A sentence with the length of the whole prompt, if it was truncated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_from: Option<String>,
-    /// What the router could not read, if that is much of the text.
+    /// A sentence about what the router could not read, if that is much of the text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unknown_note: Option<String>,
-    /// Whether the caller's [`UnknownText`](crate::UnknownText) named the model, not the router; left out of JSON where it
-    /// did not.
+    /// Whether the caller's [`UnknownText`](crate::UnknownText) decided the model instead of the router; left out of JSON if
+    /// it did not.
     #[serde(skip_serializing_if = "is_false", default)]
     pub by_unknown_text: bool,
-    /// The size class that servers and dealer see; absent where they see none.
+    /// The length that servers and dealer see; `None` if they see no length.
     pub bucket: Option<usize>,
-    /// How many prompts shared the session, this one included; left out of JSON where it was alone. The figures below are
-    /// those of the whole session, so each of its prompts reports the same.
+    /// How many prompts shared the session, this one included; left out of JSON if it is one. The figures below are those of
+    /// the whole session, so all of its prompts report the same.
     #[serde(skip_serializing_if = "is_one", default = "one")]
     pub batch: usize,
     /// Times.
@@ -104,7 +104,7 @@ pub struct RouteReport {
 }
 
 impl RouteReport {
-    /// Reads what was kept of an earlier route; nothing if it is no report of this version.
+    /// Reads the report of an earlier route from its JSON; `None` if it is no report of this version.
     #[must_use]
     pub fn from_json(value: serde_json::Value) -> Option<Self> {
         let report: Self = serde_json::from_value(value).ok()?;
@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_batch_is_in_the_json() {
+    fn json_says_batch_only_for_several_prompts() {
         let report = |batch| RouteReport {
             model: "m".into(),
             price: 1.0,

@@ -19,7 +19,7 @@ use blindroute_runtime::{
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A process that dies closes its links this long before it can be seen to have ended.
+/// A process that dies closes its links up to this long before the system reports its end.
 const GRACE: Duration = Duration::from_millis(300);
 
 /// Routes prompts to models; the [crate's documentation](crate) has an example. Several threads can use it at once.

@@ -1,4 +1,4 @@
-//! Batches where no server is asked: the order of the answers, and bad prompts among good ones.
+//! Batches in placement `local`: the order of the answers, and bad prompts among good ones.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOptions};
@@ -14,7 +14,7 @@ fn router() -> PrivateRouter {
 }
 
 #[test]
-fn answers_are_in_the_order_of_the_prompts_and_bad_ones_are_bad_alone() {
+fn answers_are_in_the_order_of_the_prompts_and_only_bad_prompts_fail() {
     let router = router();
     let options = RouteOptions::default().with_placement(Placement::Local);
     let long = "Tell me everything about the rivers of Europe, one after the other. ".repeat(6);

@@ -1,4 +1,4 @@
-//! What the client shares with the servers.
+//! The inputs of the programs, which the client shares with the servers.
 
 use super::plan::{ACTIVATION, BundlePlan, INPUT, NARROW, POOLING, POOLING_RING, PRODUCT, RULE_FRACTION, SCORES};
 use super::select::SelectProgram;
@@ -7,21 +7,21 @@ use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
 use crate::embedding::{self, EmbeddingError};
 use blindroute_protocol::{Form, Program as _, Shape, Tensor};
 
-/// Added to the attention scores of padding: below every real score, within their range.
+/// Added to the attention scores of padding: less than every real score, and within their range.
 const PADDING: f32 = -128.0;
-/// Ring of the embedding when the client sends it or, from `embed`, receives it.
+/// Ring of the embedding that the client sends (`head`) or receives (`embed`).
 pub(super) const EMBEDDING_RING: u32 = 40;
 
-/// Bits of one of λ's digits, which fills its ring.
+/// Bits of one digit of λ; the digit fills its ring.
 pub(super) const LAMBDA_DIGIT: u32 = 5;
-/// Digits of λ, lowest first. Whatever a client shares as them, they are a λ from 0 to 16: twenty bits of which
-/// [`RULE_FRACTION`] are fraction. A λ in a wide ring would multiply secret costs by any ring value.
+/// Digits of λ, lowest first. Whatever a client shares, they are a λ from 0 to 16: twenty bits of which [`RULE_FRACTION`]
+/// are fraction. With a λ in a wide ring, a client could multiply secret costs by any ring value.
 pub(super) const LAMBDA_DIGITS: usize = 4;
 
-/// λ as its digits; what is below 0 or above 16 becomes the nearest that is not.
+/// The digits of λ; values out of range become the nearest value from 0 to 16.
 fn lambda_digits(lambda: f32) -> Tensor<f32> {
     let most = (1u32 << (LAMBDA_DIGIT * LAMBDA_DIGITS as u32)) - 1;
-    // A conversion to an integer saturates, and no number becomes 0.
+    // A conversion to an integer saturates, and NaN becomes 0.
     let units = ((f64::from(lambda) * f64::from(1u32 << RULE_FRACTION)).round() as u32).min(most);
     let digit = |index: usize| (units >> (LAMBDA_DIGIT as usize * index)) & ((1 << LAMBDA_DIGIT) - 1);
     Tensor::new(Shape::row(LAMBDA_DIGITS), (0..LAMBDA_DIGITS).map(|index| digit(index) as f32).collect())
@@ -53,14 +53,14 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
     }
 }
 
-/// A prompt's tokens as the encoder's inputs.
+/// The encoder's inputs for the tokens of a prompt.
 #[derive(Debug)]
 pub struct RouteInputs {
-    /// In the order of the program's inputs, λ not included.
+    /// In the order of the program's inputs, without λ.
     pub tensors: Vec<Tensor<f32>>,
 }
 
-/// Token ids filled up to the bucket with the padding token, 0.
+/// Token ids, padded to the bucket with the padding token 0.
 pub fn padded(ids: &[u32], bucket: usize) -> Vec<u32> {
     let mut ids = ids.to_vec();
     ids.resize(bucket, 0);
@@ -99,7 +99,7 @@ impl RouteInputs {
         Ok(Self { tensors })
     }
 
-    /// With λ, for a route.
+    /// The inputs of a route: these and λ.
     pub fn with_lambda(mut self, lambda: f32) -> Vec<Tensor<f32>> {
         self.tensors.push(lambda_digits(lambda));
         self.tensors

@@ -14,19 +14,19 @@ pub(super) const PRODUCT: u32 = ACTIVATION + FRACTION;
 pub(super) const LAST: u32 = 12;
 /// Fraction bits of the pooling weights.
 pub(super) const POOLING: u32 = 16;
-/// Ring of the pooling weights as the client shares them: room for 1, and two bits for extending. Whatever is shared in
-/// it is a number from −4 to 4.
+/// Ring of the pooling weights as the client shares them: room for 1, and two bits for extension. Whatever a client shares
+/// in it is a number from −4 to 4.
 pub(super) const POOLING_RING: u32 = POOLING + 3;
 /// Ring of activations and layers: room for 2^10 in a product.
 pub(super) const NARROW: u32 = 32;
-/// Ring of the attention's input, queries, keys and values where they are opened once: what is cut after that product
-/// (the weights' fraction) must leave [`NARROW`] for the next one.
+/// Ring of the attention's input, queries, keys and values in tunings that open them once: after the truncation of the
+/// product by the weights' fraction, [`NARROW`] must be left for the next product.
 pub(super) const INPUT: u32 = NARROW + FRACTION;
 /// |attention score| is below 2^this, the padding's bias included.
 pub(super) const SCORE_RANGE: u32 = 8;
 /// Ring of the scores.
 pub(super) const SCORES: u32 = SCORE_RANGE + 2 + 2 * ACTIVATION;
-/// Fraction bits of the embedding and of the heads' weights: finer, for scores of candidates can be close.
+/// Fraction bits of the embedding and of the rules' weights: more than elsewhere, because scores of candidates can be close.
 pub(super) const RULE_FRACTION: u32 = 16;
 /// Fraction bits of their products.
 pub(super) const RULE_PRODUCT: u32 = 2 * RULE_FRACTION;
@@ -46,10 +46,10 @@ pub struct EncoderPlan {
     pub attention: Attention,
     /// The feed-forward network's activation.
     pub activation: Activation,
-    /// Where rows are normalised.
+    /// Where LayerNorm is applied.
     #[serde(default, skip_serializing_if = "Norms::is_default")]
     pub norms: Norms,
-    /// How tokens become one embedding.
+    /// How the rows of all tokens become one embedding.
     pub pooling: Pooling,
 }
 
@@ -58,34 +58,34 @@ pub struct EncoderPlan {
 pub struct RouterPlan {
     /// Its name in the bundle.
     pub name: String,
-    /// How it decides; on the wire and in files by its first name.
+    /// How it decides; named `head` on the wire and in files.
     #[serde(rename = "head")]
     pub rule: RulePlan,
 }
 
-/// How a router decides, in shapes.
+/// The shapes of a router's rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum RulePlan {
-    /// Nearest of `clusters` centroids, then the least of error + λ·cost.
+    /// The nearest of `clusters` centroids, then the least error + λ·cost of its models.
     UniRoute {
         /// Centroids.
         clusters: usize,
     },
-    /// Head, top `keep` by similarity, then the most of similarity − λ·cost.
+    /// Projection, the `keep` models with most similarity, then the most similarity − λ·cost.
     Cscr {
-        /// Width of the head's hidden layer.
+        /// Width of the projection's hidden layer.
         width: usize,
         /// Width of descriptors.
         descriptor: usize,
-        /// How many survive the search.
+        /// How many models the search keeps.
         keep: usize,
     },
-    /// The most of predicted score − λ·cost.
+    /// The most predicted score − λ·cost.
     Direct,
 }
 
-/// What is public about a bundle's model.
+/// What is public about a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundlePlan {
     /// The encoder.
@@ -119,10 +119,10 @@ impl BundlePlan {
         }
     }
 
-    /// Whether a plan that was read fits the encoder and pool it came with, and has sizes that a bundle may have.
+    /// Checks that a plan that was read fits the encoder and pool that it came with, and has sizes that a bundle may have.
     ///
     /// # Errors
-    /// Which setting is off.
+    /// If it does not.
     pub(crate) fn check(&self, encoder: &EncoderConfig, models: usize, lambdas: usize) -> Result<(), BundleError> {
         let sizes = |rule: &RulePlan| match *rule {
             RulePlan::UniRoute { clusters } => [clusters, 1, 1],
@@ -190,7 +190,7 @@ impl EncoderPlan {
             specs.push(WeightSpec::new(name, kind, FRACTION).in_ring(ring));
         };
         for layer in 0..self.layers {
-            // For far servers and for near ones, see `Encoder::heads`.
+            // The first for distant servers, the second for near ones: see `Encoder::heads`.
             matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden, INPUT);
             matrix(format!("layer.{layer}.qkv.narrow"), hidden, 3 * hidden, NARROW);
             matrix(format!("layer.{layer}.out"), hidden, hidden, NARROW);

@@ -10,7 +10,7 @@ use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Masked, Pending, Program, Structure, Tuning, WeightSpec};
 use std::sync::Arc;
 
-/// Why the choice leaves the masked world.
+/// Why the choice is revealed.
 const CHOICE: &str = "the client calls the chosen model itself";
 
 /// A program of a bundle: what dealer and servers agree on before a session.
@@ -116,8 +116,8 @@ impl Program for RouteProgram {
             Work::Measurement(Measurement::Embed { .. }) => {
                 let inputs = encoder_inputs(machine, self.inputs().len())?;
                 let embedding = encoder.run(machine, inputs)?.embedding;
-                // The fraction bits below the embedding's own are those of products with single weights, and the bits
-                // above its ring those of inputs that no tokens give: neither is the client's to know.
+                // The client must not see the fraction bits below the embedding's own, which come from products with single
+                // weights, nor the bits above its ring, which only inputs that no tokens give can reach.
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
                 machine.reveal(embedding, "the client may know the embeddings of its own prompts")
             }
@@ -126,8 +126,8 @@ impl Program for RouteProgram {
                 let mut inputs = encoder_inputs(machine, count - 1)?;
                 inputs.digits = Some(machine.input(count - 1)?);
                 let Encoded { embedding, digits } = encoder.run(machine, inputs)?;
-                let digits = digits.ok_or_else(|| Error::Program("a route without a λ".into()))?;
-                // λ leaves with the embedding.
+                let digits = digits.ok_or_else(|| Error::Program("a route without a lambda".into()))?;
+                // λ is opened together with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?;
                 let embedding = machine.open(embedding)?;
@@ -143,7 +143,7 @@ impl Program for RouteProgram {
                 debug_assert_eq!(embedding.form().fraction, RULE_FRACTION);
                 let lambda = deferred_lambda(machine, &digits)?;
                 if self.plan.routers[router].rule == RulePlan::Direct {
-                    // Elsewhere λ leaves with what the rule opens before it needs the prices.
+                    // Other rules open something before they need the prices, and λ with it.
                     machine.exchange()?;
                 }
                 let bits = rule(router).choose(machine, &embedding, lambda)?;
@@ -153,7 +153,7 @@ impl Program for RouteProgram {
     }
 }
 
-/// λs `[B, 1, 1]` of [`RULE_FRACTION`] fraction bits from their digits, on their way to be opened. No opening of its own.
+/// λs `[B, 1, 1]` of [`RULE_FRACTION`] fraction bits from their digits, deferred: they take no opening of their own.
 fn deferred_lambda<I: Interpreter>(
     machine: &mut Machine<I>,
     digits: &Masked<I, u32>,
@@ -168,7 +168,7 @@ fn deferred_lambda<I: Interpreter>(
     machine.defer(units.divide(RULE_FRACTION))
 }
 
-/// The first inputs: tokens, means, padding, and pooling weights if there are four.
+/// The encoder's inputs: tokens, means, padding and, if there are four, pooling weights.
 fn encoder_inputs<I: Interpreter>(machine: &mut Machine<I>, count: usize) -> Result<EncoderInputs<I>, Error> {
     Ok(EncoderInputs {
         tokens: machine.input(0)?,

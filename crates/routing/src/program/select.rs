@@ -1,21 +1,21 @@
-//! Selection alone, for measurements and comparisons.
+//! Selection without a router, for measurements and comparisons.
 
 use super::plan::RULE_PRODUCT;
 use blindroute_protocol::gates::selection::{self, Graph, Window};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Program, Shape, WeightSpec, gates};
 use serde::{Deserialize, Serialize};
 
-/// Fraction bits of similarities and scores: the client rounds each to them, so that comparisons look at every bit.
+/// Fraction bits of similarities and scores. The client rounds to them, so that comparisons look at every bit.
 const GRID: u32 = 16;
 /// Digits of four bits that comparisons look at: |difference| < 2^4.
 const WINDOW: Window = Window { digits: 5 };
 /// Bits of the rings beyond what the comparisons look at: with them an opening has the bytes of a router's scores, of
 /// [`RULE_PRODUCT`] fraction bits.
 const SPARE: u32 = RULE_PRODUCT - GRID;
-/// The most comparisons one after another: what a session may take, whatever the network.
+/// The most comparisons one after another, which bounds a session's time on any network.
 const MOST_STEPS: usize = 4096;
 
-/// How the best are searched: ours, and those that PPRoute compares with.
+/// How the best candidates are searched: our method, and those that PPRoute compares with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SelectMethod {
@@ -41,7 +41,7 @@ impl SelectMethod {
     pub const ALL: [Self; 7] =
         [Self::Maximum, Self::MaximumTree, Self::Hnsw, Self::Bitonic, Self::Kona, Self::BruteForce, Self::Unsorted];
 
-    /// Its name in commands and requests.
+    /// The method's name in commands and requests.
     pub fn name(self) -> &'static str {
         match self {
             Self::Unsorted => "unsorted",
@@ -54,7 +54,7 @@ impl SelectMethod {
         }
     }
 
-    /// Whether it may miss the best: the answer is right where the graph leads to it.
+    /// Whether it may miss the best candidates.
     pub fn approximate(self) -> bool {
         self == Self::Hnsw
     }
@@ -72,37 +72,39 @@ impl std::str::FromStr for SelectMethod {
     fn from_str(name: &str) -> Result<Self, String> {
         let known = || Self::ALL.map(Self::name).join(", ");
         let found = Self::ALL.into_iter().find(|method| method.name() == name);
-        found.ok_or_else(|| format!("no selection is named {name:?}; there are {}", known()))
+        found.ok_or_else(|| format!("unsupported selection {name:?}: expected one of {}", known()))
     }
 }
 
-/// Top-k by one row of similarities, then the best of the k by a row of scores: CSCR's rule on given numbers.
+/// CSCR's rule on given numbers: the top k by a row of similarities, then the best of these by a row of scores.
 #[derive(Clone, Copy, Debug)]
 pub struct SelectProgram {
     /// How many candidates.
     pub candidates: usize,
-    /// How many survive the search.
+    /// How many candidates the search keeps.
     pub keep: usize,
-    /// How the search goes. All but the approximate one choose the same.
+    /// How the search works. All methods but the approximate one choose the same.
     pub method: SelectMethod,
 }
 
 impl SelectProgram {
-    /// Whether the numbers make sense: pairs grow with the square of the candidates, so these are bounded, and so are
+    /// Checks that the numbers are in range. The candidates are bounded because pairs grow with their square, and so are the
     /// steps that wait for each other.
     ///
     /// # Errors
-    /// Which is out of range.
+    /// If a number is out of range.
     pub fn check(&self) -> Result<(), Error> {
         let (keep, candidates) = (self.keep, self.candidates);
         if !(2..=512).contains(&candidates) || !(1..=candidates).contains(&keep) {
             return Err(Error::Program(format!(
-                "the top {keep} of {candidates}: 2 to 512 candidates, k from 1 to their number"
+                "unsupported selection of the top {keep} of {candidates}: expected 2 to 512 candidates, and k from 1 to their \
+                 number"
             )));
         }
         if self.method != SelectMethod::Unsorted && keep * candidates > MOST_STEPS {
             return Err(Error::Program(format!(
-                "the top {keep} of {candidates} by {}: k times the candidates may be {MOST_STEPS} at most",
+                "unsupported selection of the top {keep} of {candidates} by {}: expected at most {MOST_STEPS} for k times the \
+                 candidates",
                 self.method
             )));
         }
