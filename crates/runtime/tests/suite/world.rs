@@ -1,6 +1,6 @@
 //! Dealer and servers in this process, over real sockets, with a small program.
 // Each test binary uses its part.
-#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
 
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightShares, WeightSpec,

@@ -5,8 +5,8 @@
 //!
 //! - comments and empty lines, and everything that only tests compile;
 //! - imports;
-//! - the variants of an `enum` and the fields of a `struct`, with their attributes: they name things, and two lists of
-//!   named things have one shape whatever they say;
+//! - the declaration of an `enum` or a `struct`, with its attributes: it names things, and two lists of named things have
+//!   one shape whatever they say. A run of lines ends before it;
 //! - a run in which at most [`TABLE`] different lines occur: the rows of a table.
 
 use crate::sources::{Token, each_crate, shipped, shipped_tokens, tokens};
@@ -24,6 +24,9 @@ const KEYWORDS: [&str; 37] = [
     "for", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "self", "Self",
     "static", "struct", "super", "trait", "true", "type", "unsafe", "use", "where",
 ];
+
+/// What stands for a declaration, at which runs end.
+const DECLARATION: &str = "a declaration";
 
 /// One line: its number and its shape.
 type Line = (usize, String);
@@ -54,6 +57,7 @@ fn lines(tokens: &[Token]) -> Vec<Line> {
         let shape = match token.text.as_str() {
             word if KEYWORDS.contains(&word) || word == "while" => word,
             word if word.starts_with(|first: char| first.is_ascii_digit()) => "0",
+            DECLARATION => DECLARATION,
             _ if token.is_word() => "name",
             sign => sign,
         };
@@ -64,31 +68,50 @@ fn lines(tokens: &[Token]) -> Vec<Line> {
     lines.into_iter().collect()
 }
 
-/// The tokens that are neither imports nor the inside of an `enum` or `struct`.
-fn code(tokens: &[Token]) -> Vec<&Token> {
+/// The tokens without imports, and with one [`DECLARATION`] for each declaration of an `enum` or a `struct`.
+fn code(tokens: &[Token]) -> Vec<Token> {
     let (mut kept, mut index) = (Vec::new(), 0);
     while let Some(token) = tokens.get(index) {
+        let rest = &tokens[index..];
         // A generic bound can be written `use<...>`; it is no import.
-        if token.is("use") && tokens.get(index + 1).is_none_or(|next| !next.is("<")) {
-            index += tokens[index..].iter().take_while(|token| !token.is(";")).count() + 1;
-            // `pub`, `(`, `crate`, `)` before it.
-            while kept.last().is_some_and(|last: &&Token| ["pub", "(", "crate", "super", ")"].contains(&&*last.text)) {
-                kept.pop();
-            }
-            continue;
-        }
-        kept.push(token);
-        index += 1;
-        if token.is("enum") || token.is("struct") {
-            let head = tokens[index..].iter().take_while(|token| !["{", ";", "("].contains(&&*token.text)).count();
-            kept.extend(&tokens[index..index + head]);
-            index += head;
-            if tokens.get(index).is_some_and(|token| token.is("{")) {
-                index = closing_brace(tokens, index) + 1;
-            }
+        if token.is("use") && rest.get(1).is_none_or(|next| !next.is("<")) {
+            take_prefix(&mut kept);
+            index += rest.iter().take_while(|token| !token.is(";")).count() + 1;
+        } else if token.is("enum") || token.is("struct") {
+            take_prefix(&mut kept);
+            kept.push(Token { text: DECLARATION.to_owned(), line: token.line });
+            let head = rest.iter().take_while(|token| !token.is("{") && !token.is(";")).count();
+            let braces = rest.get(head).is_some_and(|token| token.is("{"));
+            index = if braces { closing_brace(tokens, index + head) } else { index + head } + 1;
+        } else {
+            kept.push(token.clone());
+            index += 1;
         }
     }
     kept
+}
+
+/// Takes away the visibility and the attributes with which these tokens end.
+fn take_prefix(kept: &mut Vec<Token>) {
+    while kept.last().is_some_and(|last| ["pub", "(", "crate", "super", "in", ")"].contains(&&*last.text)) {
+        kept.pop();
+    }
+    while kept.last().is_some_and(|last| last.is("]")) {
+        let (mut depth, mut at) = (0_usize, kept.len());
+        while at > 0 {
+            at -= 1;
+            match kept[at].text.as_str() {
+                "]" => depth += 1,
+                "[" if depth == 1 => break,
+                "[" => depth -= 1,
+                _ => {}
+            }
+        }
+        if at == 0 || !kept[at - 1].is("#") {
+            return;
+        }
+        kept.truncate(at - 1);
+    }
 }
 
 /// Where the brace that opens here closes.
@@ -112,7 +135,8 @@ fn copies(files: &[(String, Vec<Line>)]) -> Vec<String> {
     for (file, (_, lines)) in files.iter().enumerate() {
         for (at, run) in lines.windows(window).enumerate() {
             let run: Vec<&str> = run.iter().map(|(_, shape)| shape.as_str()).collect();
-            if run.iter().collect::<HashSet<_>>().len() > TABLE {
+            let ends = run.iter().any(|line| line.contains(DECLARATION));
+            if !ends && run.iter().collect::<HashSet<_>>().len() > TABLE {
                 places.entry(run).or_default().push((file, at));
             }
         }
@@ -174,8 +198,14 @@ fn what_is_no_copy_is_let_pass() {
     let rows = format!("const A: [u8; 20] = [\n{}];", "1,\n".repeat(20));
     assert_eq!(copies_in(&[&rows, &rows]), [""; 0], "a table");
     let variants: String = (0..9).map(|at| format!("#[error(\"{at}\")]\nA{at} {{\nb: u8,\n}},\n")).collect();
-    let errors = format!("pub enum E {{\n{variants}}}");
-    assert_eq!(copies_in(&[&errors, &errors]), [""; 0], "variants");
+    let errors = format!("#[derive(A, B)]\n#[c(\"[\")]\npub enum E {{\n{variants}}}\n");
+    let records = "#[derive(A)]\npub(crate) struct E {\nfield: [u8; 4],\n}\nstruct U;\nstruct T(u8);\n".repeat(3);
+    let declared = [errors, records].concat();
+    let broken = [function("first", 10), "struct A;\n".to_owned(), function("second", 10)].concat();
+    assert_eq!(copies_in(&[&broken, &broken]), [""; 0], "two short runs");
+    assert_eq!(copies_in(&[&declared, &declared]), [""; 0], "declarations");
+    let after = [declared.clone(), function("first", LONGEST + 1)].concat();
+    assert_eq!(copies_in(&[&after, &after]).len(), 1, "code after declarations");
     let imports = "pub use a::{\nb,\nc::{d,\ne},\n};\nuse f;\nuse g::h;\n".repeat(4);
     assert_eq!(copies_in(&[&imports, &imports]), [""; 0], "imports");
 }
