@@ -1,6 +1,6 @@
-//! The figures of others, which stand beside ours in tables.
+//! Published figures of other systems, for the tables beside ours.
 //!
-//! They are constants, and labelled so: they were taken on other machines, or on one of ours once.
+//! They are constants, and every table says so: they were measured on other machines, or once on one of ours.
 
 use blindroute_routing::bundle::{Activation, Attention};
 use blindroute_routing::program::SelectMethod;
@@ -13,7 +13,7 @@ pub(crate) const PUBLISHED_TOKENS: usize = 256;
 pub(crate) const PPROUTE_ROUTES: [(&str, &str, &str); 2] =
     [("CSCR", "183-199", "9.1-9.4"), ("UniRoute", "186-190", "8.1-9.9")];
 
-/// A variant of Table 3, and others' figures of it.
+/// A variant of Table 3, and the figures of other systems for it.
 pub(crate) struct Variant {
     pub(crate) attention: Attention,
     pub(crate) activation: Activation,
@@ -48,7 +48,7 @@ pub(crate) const VARIANTS: [Variant; 3] = [
 ];
 
 impl Variant {
-    /// CrypTen's figures of this length, if it is one of the three.
+    /// CrypTen's figures for this length, if it is one of the three.
     pub(crate) fn crypten(&self, tokens: usize) -> Option<&CrypTen> {
         [32, 128, 256].iter().position(|known| *known == tokens).map(|index| &self.crypten[index])
     }
@@ -63,7 +63,7 @@ pub(crate) struct PublishedSelection {
     pub(crate) computation_seconds: f64,
 }
 
-/// What PPRoute publishes of a selection.
+/// PPRoute's published figures of a selection.
 pub(crate) fn published_selection(method: SelectMethod) -> Option<PublishedSelection> {
     let (rounds, bytes, communication_seconds, computation_seconds) = match method {
         SelectMethod::Maximum => (130, 24_962_400, 0.097, 0.504),
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn every_published_row_has_a_method() {
         assert_eq!(SelectMethod::ALL.into_iter().filter_map(published_selection).count(), 6);
-        // What sets the table apart: ours has the fewest rounds.
+        // In the published table the unsorted selection has the fewest rounds.
         let rounds = |method| published_selection(method).map(|row| row.rounds);
         assert!(SelectMethod::ALL.into_iter().filter_map(rounds).all(|others| others >= 52));
     }

@@ -42,7 +42,7 @@ enum Command {
     /// Make and check the data sets that routers are trained on
     #[command(subcommand)]
     Data(commands::data::DataCommand),
-    /// Train a router from a table of who answered what how well, and put it into a bundle
+    /// Train a router from a table of the models' scores per prompt, and put it into a bundle
     Train(commands::train::TrainArgs),
     /// Measure models' descriptors through an endpoint, for CSCR
     Fingerprint(commands::fingerprint::FingerprintArgs),
@@ -54,7 +54,7 @@ enum Command {
     Agreement(commands::agreement::AgreementArgs),
     /// Find the weight of cost that brings your own prompts to a target
     Calibrate(commands::calibrate::CalibrateArgs),
-    /// Compare an encoder's similarities with people's
+    /// Compare an encoder's similarities with people's judgement
     Similarity(commands::similarity::SimilarityArgs),
     /// Make certificates for a deployment
     Certificates(certificates::CertificatesArgs),

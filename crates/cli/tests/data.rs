@@ -53,7 +53,7 @@ law           2       0       2
 physics       2       1       0
 all           4       1       2
 
-scores and wins on train; a win is to be the cheapest of the best; costs: parameters, billions
+scores and wins on train; a win means the cheapest of the best; costs: parameters, billions
 model            cost   score    wins  missing
 small-1b            1  0.5000       2        0
 middle-7b           7  1.0000       2        0  always the same score

@@ -164,7 +164,7 @@ fn fingerprints_are_measured_resumed_and_refused() {
     let refused = |rest: &[&str]| fingerprint(rest).error().to_owned();
     assert!(refused(&["--model", "nobody", "--out", &out]).contains("answered 404; check the model's name"));
     assert!(refused(&["--model", "mute", "--out", &out]).contains("returned no token's probability"));
-    assert!(refused(&["--model", "mute", "--tokens", "3", "--out", &out]).contains("measured by other probes"));
+    assert!(refused(&["--model", "mute", "--tokens", "3", "--out", &out]).contains("measured with other probes"));
     assert!(refused(&["--model", "kind", "--most", "1", "--out", &own]).contains("expected at least 2"));
     assert_eq!(read(&out)["models"].as_array().unwrap().len(), 2, "a refusal loses nothing");
     let address = ["fingerprint", "--base-url", "ftp://x", "--model", "a", "--probes", &probes, "--out", &out];
@@ -198,7 +198,7 @@ fn an_endpoint_that_tells_of_fewer_tokens_is_asked_for_fewer() {
     assert!(ran.error().contains("allows fewer than 20 top_logprobs; give a smaller --top-logprobs"), "{}", ran.stderr);
     let ran = fingerprint(&many, &["--model", "few", "--top-logprobs", "5"]);
     assert!(
-        ran.error().contains("was measured by other probes, tokens, kind, scorer or top_logprobs"),
+        ran.error().contains("was measured with other probes, tokens, kind, scorer or top_logprobs"),
         "{}",
         ran.stderr
     );

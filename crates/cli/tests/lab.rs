@@ -116,7 +116,11 @@ fn a_student_is_taught_to_route_in_three_stages() {
     };
     assert_eq!(centroids(&tuned), centroids(&teacher));
     let other = train(&tuned, &tuned, &["--fine-tune", "uniroute"]);
-    assert!(other.error().contains("is of kind uniroute: name one of the kind that is trained"), "{}", other.stderr);
+    assert!(
+        other.error().contains("is of kind uniroute: name a router of the kind that is trained"),
+        "{}",
+        other.stderr
+    );
 }
 
 #[test]
@@ -182,6 +186,6 @@ fn bad_texts_and_options_are_refused_before_any_training() {
     assert!(refused(&broken, &[]).contains("line 2: it is not a JSON object"));
     assert!(refused(&few, &[]).contains("1 different texts to learn from"));
     assert!(refused(&good, &["--layers", "2"]).contains("number of layers is 2, expected from 1 to 1"));
-    assert!(refused(&good, &["--rate", "0"]).contains("--rate 0 cannot be used"));
-    assert!(refused(&good, &["--longest", "100", "--tokens", "100"]).contains("a step holds two of the longest"));
+    assert!(refused(&good, &["--rate", "0"]).contains("unsupported --rate 0: expected a number above 0"));
+    assert!(refused(&good, &["--longest", "100", "--tokens", "100"]).contains("--tokens at least twice that"));
 }

@@ -1,7 +1,7 @@
 //! Finding the bundle a command works on: the one that is named, or one that comes with the program.
 //!
-//! The default bundle is part of the program, so that no folder decides which pool of models a prompt is routed to, and a
-//! program alone can route. The other one lies beside the program, and is known by its digest.
+//! The default bundle is part of the program, so that the program alone can route, and no file of the current folder decides
+//! which pool of models is used. The other one is a file beside the program, which is recognised by its digest.
 
 use anyhow::{Context, bail};
 use blindroute_routing::bundle::Bundle;
@@ -89,7 +89,7 @@ pub fn open_or(path: Option<&Path>, otherwise: Shipped) -> anyhow::Result<Bundle
     path.map_or_else(|| otherwise.open(), read)
 }
 
-/// What people call the bundle at `path`, or the default one.
+/// The name, for reports, of the bundle at `path` or of the default one.
 pub fn name(path: Option<&Path>) -> String {
     path.map_or_else(|| Shipped::Default.name().to_owned(), |path| path.display().to_string())
 }
@@ -97,7 +97,7 @@ pub fn name(path: Option<&Path>) -> String {
 /// Opens the bundle at `path`; warns about what this version does not know.
 ///
 /// # Errors
-/// The file cannot be read, or is no bundle.
+/// The file cannot be read, or is not a bundle.
 pub fn read(path: &Path) -> anyhow::Result<Bundle> {
     let read = Bundle::open(path).with_context(|| format!("bundle {}", path.display()))?;
     for name in &read.unknown {

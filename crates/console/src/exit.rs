@@ -41,7 +41,7 @@ pub fn refuse(error: &clap::Error, program: clap::Command) -> ExitCode {
             )
         }
         _ => {
-            // Help goes to stdout, errors to stderr; a failure to print either has nowhere to go.
+            // Help goes to stdout, errors to stderr. If neither can be printed there is nobody to tell.
             error.print().ok();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -67,7 +67,7 @@ fn commands_of(mut command: clap::Command, arguments: impl Iterator<Item = std::
     path.join(" ")
 }
 
-/// Did writing our output fail because its reader is gone?
+/// Whether writing the output failed because its reader closed it.
 fn broken_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<std::io::Error>();
     io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)

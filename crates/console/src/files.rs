@@ -34,8 +34,8 @@ pub fn write_bundle(bundle: &Bundle, path: &Path) -> anyhow::Result<usize> {
     Ok(bytes.len())
 }
 
-/// Writes a file through one beside it, so that none is ever found half-written under its name. A file that is there is
-/// replaced, and hands down who may read it.
+/// Writes a file through a temporary one beside it, so that a half-written file never has its name. An existing file is
+/// replaced, and its permissions are kept.
 pub fn write_file(bytes: &[u8], path: &Path) -> anyhow::Result<()> {
     let context = || format!("could not write {}; name a file in a folder that can be written", path.display());
     // Through a link, the file behind it is the one to replace.
@@ -72,7 +72,7 @@ mod tests {
         write_file(b"newer", &link).unwrap();
         assert!(link.is_symlink() && std::fs::read(&path).unwrap() == b"newer");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        // Who reads the old file has it whole.
+        // Whoever has the old file open still reads all of it.
         assert_eq!(std::io::read_to_string(reader).unwrap(), "old");
         assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 2, "no temporary file stays");
     }

@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::io::IsTerminal;
 use tracing_subscriber::EnvFilter;
 
-/// Starts logging at the level of `-v`s, or of `BLINDROUTE_LOG`.
+/// Starts logging at the level that the number of `-v` or the variable `BLINDROUTE_LOG` sets.
 pub fn start(verbose: u8) {
     let level = match verbose {
         0 => "warn",
         1 => "info",
-        // Ours, not the TLS library's.
+        // Of our crates, not of the TLS library.
         _ => "debug,rustls=warn",
     };
     let filter = EnvFilter::try_from_env("BLINDROUTE_LOG").unwrap_or_else(|_| EnvFilter::new(level));

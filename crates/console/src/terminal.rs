@@ -13,7 +13,7 @@ fn bars() -> &'static MultiProgress {
     BARS.get_or_init(MultiProgress::new)
 }
 
-/// A bar on stderr that makes room for log lines; nothing where stderr is no terminal.
+/// A bar on stderr that makes room for log lines; nothing where stderr is not a terminal.
 pub fn bar(length: u64) -> ProgressBar {
     bars().add(ProgressBar::new(length))
 }
@@ -28,7 +28,7 @@ pub fn spinner() -> ProgressBar {
     bar
 }
 
-/// Does something with every bar out of the way, as writing results to a terminal that shows the bars too.
+/// Does something while no bar is drawn, such as writing results to a terminal that shows the bars too.
 pub fn without_bars<T>(work: impl FnOnce() -> T) -> T {
     bars().suspend(work)
 }
@@ -39,7 +39,7 @@ pub fn say(line: &str) {
     without_bars(|| writeln!(io::stderr().lock(), "{}", plain_line(line))).ok();
 }
 
-/// Stderr, with every bar out of the way while something is written.
+/// Stderr, where no bar is drawn while something is written.
 #[derive(Clone, Copy, Debug)]
 pub struct Stderr;
 

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &BenchEncoderArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Others' figures of a variant, for JSON.
+/// The figures of other systems for a variant, for JSON.
 fn encoder_references(variant: &Variant, tokens: usize) -> serde_json::Value {
     serde_json::json!({
         "pproute_published_seconds": (tokens == PUBLISHED_TOKENS).then_some(variant.pproute),

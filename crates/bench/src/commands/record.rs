@@ -22,11 +22,11 @@ pub struct BenchRecordArgs {
 /// Runs the measurement.
 pub(crate) fn run(args: &BenchRecordArgs) -> anyhow::Result<()> {
     if args.out.exists() {
-        // Before minutes are spent.
+        // Checked before minutes are spent.
         file::read(&args.out)?;
     }
     args.set.measure(&mut |record| {
-        // One by one: what was measured is kept, whatever happens next.
+        // Each at once, so that it is kept whatever happens next.
         file::append(&args.out, std::slice::from_ref(record))?;
         let line = format!(
             "{}: online {:.1} ms ({:.2}x clear), offline {:.1} ms ({:.2}x clear)",

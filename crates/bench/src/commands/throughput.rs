@@ -64,7 +64,7 @@ pub(crate) fn run(args: &BenchThroughputArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// All settings of one length and batch, by processes of their own.
+/// Measures all settings of one length and batch with processes of their own.
 fn measure_batch(
     args: &BenchThroughputArgs,
     bundle: &Bundle,
@@ -79,7 +79,7 @@ fn measure_batch(
     say("warm-up");
     let (route, _) = work.route()?;
     let most = args.concurrency.iter().map(|at_once| args.kept(*at_once)).max().unwrap_or(1);
-    // First, while the processes hold nothing of earlier sessions but the warm-up's.
+    // First, while the processes hold memory of the warm-up only.
     say("filling the pool");
     let filling = work.fill(&route, tokens, args.scene, most)?;
     if filling.is_none() {

@@ -22,7 +22,7 @@ pub(crate) struct EncoderMeasurement {
     pub(crate) embedding_cosine: f64,
 }
 
-/// Embeddings of one length by processes of their own.
+/// Measures embeddings of one length with processes of their own.
 pub(crate) fn measure_encoder(
     bundle: &Bundle,
     (attention, activation): (Attention, Activation),

@@ -18,7 +18,7 @@ pub(crate) struct HeadMeasurement {
     pub(crate) figures: Figures,
 }
 
-/// Heads by processes of their own. The embedding of the benches' text is made in the clear, and not timed.
+/// Measures placement `head` with processes of its own. The embedding is computed in the clear and not timed.
 pub(crate) fn measure_head(
     bundle: &Bundle,
     router: Option<&str>,

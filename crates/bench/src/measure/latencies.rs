@@ -44,7 +44,7 @@ pub(crate) struct ThroughputMeasurement {
     /// Prompts, while sessions ran.
     pub(crate) routes_per_second: f64,
     pub(crate) ms: Latencies,
-    /// Of a session, whatever its batch.
+    /// Per session, whatever its batch.
     pub(crate) openings: u32,
     pub(crate) checked: bool,
 }
@@ -67,7 +67,7 @@ pub(crate) struct FillingMeasurement {
     pub(crate) batch: usize,
     pub(crate) scene: &'static str,
     pub(crate) sessions: usize,
-    /// To prepare one, nothing else going on: the mean.
+    /// The mean time to prepare one while nothing else runs.
     pub(crate) filling_ms: f64,
     /// From the dealer.
     pub(crate) material_bytes: u64,
@@ -89,7 +89,7 @@ impl Latencies {
         let at = |time: fn(&Sample) -> Duration, hundredths: usize| {
             let mut sorted: Vec<Duration> = samples.iter().map(time).collect();
             sorted.sort_unstable();
-            // The least that so many of a hundred do not exceed.
+            // The smallest time that this percentage does not exceed.
             let place = (sorted.len() * hundredths).div_ceil(100).saturating_sub(1);
             sorted.get(place).map_or(f64::NAN, |time| round(time.as_secs_f64() * 1000.0))
         };

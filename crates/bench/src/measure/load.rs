@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What is routed in each session, and what must come out.
+/// What each session routes, and the answers it must give.
 pub(crate) struct Work<'a> {
     router: &'a PrivateRouter,
     request: SessionRequest,
@@ -23,7 +23,7 @@ pub(crate) struct Work<'a> {
     expected: Vec<Output>,
 }
 
-/// How long a pool may take to be filled.
+/// The longest time to fill a pool.
 const FILL: Duration = Duration::from_secs(600);
 
 /// The bucket of a length.
@@ -48,7 +48,7 @@ impl<'a> Work<'a> {
         Ok(Self { router, request, inputs, expected })
     }
 
-    /// One session: what it came to, and whether every answer is right.
+    /// Runs one session: its outcome, and whether every answer is right.
     pub(crate) fn route(&self) -> anyhow::Result<(SessionOutcome, bool)> {
         let route = self.router.private(self.request, &self.inputs)?;
         let found = split_output(&route.output, self.request.batch)?;
@@ -56,7 +56,7 @@ impl<'a> Work<'a> {
         Ok((route, agreed && found.len() == self.expected.len()))
     }
 
-    /// Waits until a pool of this many is full; says whether such sessions can wait at all.
+    /// Waits until a pool of this many sessions is full; says whether sessions of this size can be kept ready at all.
     fn full(&self, count: usize) -> anyhow::Result<bool> {
         self.router.keep_ready(self.request, count)?;
         self.router.pause_filling(false);
@@ -71,7 +71,7 @@ impl<'a> Work<'a> {
         anyhow::bail!("the pool could not be filled: {why}; look at --tokens, --batch and --pool");
     }
 
-    /// What filling an empty pool costs; nothing if such sessions cannot wait.
+    /// What filling an empty pool costs; nothing if sessions of this size cannot be kept ready.
     pub(crate) fn fill(
         &self,
         route: &SessionOutcome,
@@ -103,7 +103,8 @@ impl<'a> Work<'a> {
         }))
     }
 
-    /// So many sessions of a setting, with a pool of `kept` where they come from one: their times, how long they ran in all, and whether every answer was right.
+    /// Runs `count` sessions, with `kept` sessions in the pool where they come from one. Gives their times, how long they ran in
+    /// all, and whether every answer was right.
     pub(crate) fn sessions(
         &self,
         sessions: Sessions,
@@ -138,7 +139,7 @@ impl<'a> Work<'a> {
         Ok((samples, took, agreed))
     }
 
-    /// So many sessions, by so many threads.
+    /// Runs `count` sessions on `at_once` threads.
     fn round(&self, count: usize, at_once: usize, samples: &mut Vec<Sample>) -> anyhow::Result<bool> {
         let (begun, agreed) = (AtomicUsize::new(0), AtomicBool::new(true));
         let done = Mutex::new(std::mem::take(samples));

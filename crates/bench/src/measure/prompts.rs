@@ -1,4 +1,4 @@
-//! Different prompts of one bucket, whose answers do not hang on the last bits.
+//! Different prompts of one bucket, whose answers do not depend on rounding.
 
 use super::ids_after;
 use anyhow::Context;
@@ -16,15 +16,15 @@ pub(crate) struct Prompt {
 
 /// Prompts whose texts begin differently.
 const DIFFERENT: usize = 40;
-/// Changed embeddings that a choice has to withstand.
+/// How many changed embeddings must give the same choice.
 const TRIALS: u64 = 16;
-/// How far they are changed, against their length: about as far as [`super::SAME`] allows.
+/// How far they are changed, relative to their length: about as far as [`super::SAME`] allows.
 const CHANGE: f64 = 0.04;
 
-/// So many prompts: the first of `tokens` tokens, the others of that and of fewer.
+/// Makes `count` prompts: the first has `tokens` tokens, the others have as many or fewer.
 ///
-/// One whose choice turns with a small change of its embedding is left out: two models are as good for it, and an answer
-/// under MPC, rounded otherwise than the clear one, may name the other without anything being wrong.
+/// A prompt whose choice changes with a small change of its embedding is left out. Two models are equally good for it, and an
+/// answer under MPC, which is rounded differently, may correctly name the other.
 pub(crate) fn prompts(
     router: &PrivateRouter,
     index: usize,
@@ -34,7 +34,7 @@ pub(crate) fn prompts(
     let bucket = tokenizer::bucket(tokens).context("a bucket")?;
     let lambda = router.public().lambdas[index];
     let mut found = Vec::with_capacity(count);
-    // Lengths of one bucket end soon where it begins soon: then some come twice.
+    // A bucket may have few lengths: then some are used twice.
     for (words, length) in lengths(tokens).cycle().enumerate().take(8 * count.max(DIFFERENT)) {
         if found.len() == count {
             break;
@@ -54,7 +54,7 @@ pub(crate) fn prompts(
     Ok(found)
 }
 
-/// Whether the choice stays with every change of the embedding that is tried.
+/// Whether the choice is the same for every change of the embedding that is tried.
 fn settled(router: &PrivateRouter, index: usize, embedding: &[f64], expected: &Output) -> anyhow::Result<bool> {
     let lambda = router.public().lambdas[index];
     for trial in 0..TRIALS {
@@ -68,11 +68,11 @@ fn settled(router: &PrivateRouter, index: usize, embedding: &[f64], expected: &O
     Ok(true)
 }
 
-/// An embedding moved in a direction of its own for each trial, always the same.
+/// An embedding moved in a fixed direction, another one for each trial.
 fn changed(embedding: &[f64], trial: u64) -> Vec<f32> {
     let length = embedding.iter().map(|x| x * x).sum::<f64>().sqrt();
     let step = CHANGE * length / (embedding.len().max(1) as f64).sqrt();
-    // Numbers that look random: multiples of an odd constant, mixed.
+    // Pseudorandom numbers: multiples of an odd constant, mixed.
     let mixed = |number: u64| {
         let number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         (number ^ (number >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9)

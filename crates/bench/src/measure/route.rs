@@ -22,7 +22,7 @@ pub(crate) struct RouteMeasurement {
     pub(crate) embedding_cosine: f64,
 }
 
-/// Whole routes of one length, by processes of their own.
+/// Measures whole routes of one length with processes of their own.
 pub(crate) fn measure_route(
     bundle: &Bundle,
     router: Option<&str>,
@@ -39,7 +39,7 @@ pub(crate) fn measure_route(
     let task = Task::Route { router: index, bucket };
     let lambda = router.public().lambdas[index];
     let inputs = router.encoder_inputs(&ids, bucket)?.with_lambda(lambda);
-    // Warm-up: sets the weights up, and shows how exact the embedding is.
+    // The warm-up sets the weights up, and shows how exact the embedding is.
     let embed = Measurement::Embed { bucket };
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
     let clear = router.clear(embed, tokens_alone.clone())?.0;

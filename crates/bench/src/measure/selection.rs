@@ -28,7 +28,7 @@ pub(crate) struct SelectMeasurement {
     pub(crate) published: Option<PublishedSelection>,
 }
 
-/// Our selection by processes of their own.
+/// Measures our selection with processes of its own.
 pub(crate) fn measure_select(
     bundle: &Bundle,
     candidates: usize,
@@ -57,7 +57,7 @@ impl Setting {
         Measurement::Select { candidates: self.candidates, keep: self.k, method }
     }
 
-    /// Several runs by the same processes.
+    /// Measures several runs by the same processes.
     pub(crate) fn measure(
         &self,
         router: &PrivateRouter,
@@ -83,15 +83,15 @@ impl Setting {
     }
 }
 
-/// Similarities that fall with the distance from a place on a ring of candidates, without ties, and the same less a
-/// price. An exact search finds the best of any numbers; the approximate one needs neighbours that are alike.
+/// Similarities without ties that fall with the distance from a place on a ring of candidates, and the same numbers less a
+/// price. An exact search works for any numbers; the approximate one needs similar neighbours.
 fn numbers(candidates: usize) -> [Tensor<f32>; 2] {
     let (n, peak) = (candidates as f64, (candidates * 2 / 3) as f64);
     let fraction = |x: f64| x - x.floor();
     let similarity: Vec<f32> = (0..candidates)
         .map(|i| {
             let way = (i as f64 - peak).rem_euclid(n);
-            // One side steeper, by a factor for which no two are equal (the test below).
+            // One side is steeper, by a factor for which no two are equal (see the test below).
             (1.0 - way.min(1.3036 * (n - way)) / n) as f32
         })
         .collect();

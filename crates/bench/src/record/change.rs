@@ -21,7 +21,7 @@ pub(crate) struct Change {
     pub(crate) verdict: Verdict,
     /// What got worse, or better.
     reasons: Vec<String>,
-    /// Now over then, of the ratios to the clear interpreter.
+    /// How the ratio to the clear interpreter changed: the present one divided by the recorded one.
     online: Option<f64>,
     offline: Option<f64>,
     /// Whether both are of the same processor, features, kernel and number of cores.
@@ -30,7 +30,7 @@ pub(crate) struct Change {
     now: Record,
 }
 
-/// Milliseconds by which a time may be over its tolerance: a thread that waited for a core, beside a head's 1 ms.
+/// Milliseconds by which a time may exceed its tolerance: placement head takes 1 ms, and a thread may wait that long for a core.
 const NOISE: f64 = 1.0;
 
 /// The record's last line of the same subject.
@@ -52,8 +52,8 @@ impl Change {
             for (index, (what, [then_ratio, then_ms], [now_ratio, now_ms])) in pairs.into_iter().enumerate() {
                 let factor = now_ratio / then_ratio;
                 times[index] = Some((factor * 1000.0).round() / 1000.0);
-                // A network's delay is the same on a faster machine, where its ratio to the clear interpreter grows: in a
-                // scene, milliseconds have to say the same as ratios.
+                // A network's delay is the same on a faster machine, where its ratio to the clear interpreter grows. So in a
+                // scene, a time is worse only if its milliseconds are too.
                 let other = if now.scene == "loopback" { factor } else { now_ms / then_ms };
                 let Some(tolerance) = tolerance else { continue };
                 let over = now_ms - tolerance * then_ratio * now.clear_ms;
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn times_are_compared_by_ratio_and_within_the_tolerance() {
         assert_eq!(verdict(|_| {}).0, Verdict::Same);
-        // A slower machine, in all alike.
+        // A machine that is slower in everything.
         assert_eq!(verdict(|r| (r.online_ms, r.clear_ms) = (r.online_ms * 3.0, r.clear_ms * 3.0)).0, Verdict::Same);
         assert_eq!(verdict(|r| r.online_ratio *= 1.29).0, Verdict::Same);
         let (worse, reasons) = verdict(|r| {
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!((worse, reasons), (Verdict::Worse, vec!["openings: 144, now 145".to_owned()]));
         assert_eq!(verdict(|r| r.material += 1).0, Verdict::Worse);
         assert_eq!(verdict(|r| r.server1_sent -= 1).0, Verdict::Better);
-        // More here is not made good by less there.
+        // Fewer openings do not compensate for more bytes.
         assert_eq!(verdict(|r| (r.openings, r.client_sent) = (1, r.client_sent + 1)).0, Verdict::Worse);
     }
 

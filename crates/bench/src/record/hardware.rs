@@ -15,7 +15,7 @@ pub(crate) struct Hardware {
 }
 
 impl Hardware {
-    /// This one.
+    /// The hardware of this machine.
     pub(crate) fn here() -> Self {
         let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let (model, features) = parse(&text);
@@ -28,7 +28,7 @@ impl Hardware {
     }
 }
 
-/// The processor's name and its features that matter.
+/// The processor's name, and those of its features that matter.
 fn parse(text: &str) -> (Option<String>, String) {
     let field = |name: &str| {
         let line = text.lines().find(|line| line.split(':').next().is_some_and(|key| key.trim() == name))?;

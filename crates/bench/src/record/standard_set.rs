@@ -12,8 +12,8 @@ use blindroute_routing::bundle::{Activation, Attention};
 use blindroute_runtime::SceneName;
 use clap::Args;
 
-/// What is measured: routes of each length (the published weights with 2relu + relu and with softmax + gelu, and the default
-/// bundle), a head, and a selection, in each scene.
+/// What is measured in each scene: routes of each length (the published weights with 2relu + relu and with softmax + gelu, and
+/// the default bundle), placement head, and a selection.
 #[derive(Debug, Args)]
 pub(crate) struct StandardSet {
     /// Measured runs of each after one warm-up run; medians are recorded
@@ -36,7 +36,7 @@ const ENCODERS: [(Shipped, Option<(Attention, Activation)>); 3] = [
 ];
 
 impl StandardSet {
-    /// Measures one after the other; each has processes of its own.
+    /// Measures one after the other, each with processes of its own.
     pub(crate) fn measure(&self, done: &mut dyn FnMut(&Record) -> anyhow::Result<()>) -> anyhow::Result<()> {
         check_tokens(&self.tokens)?;
         let (hardware, commit) = (Hardware::here(), commit());

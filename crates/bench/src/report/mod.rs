@@ -18,7 +18,7 @@ pub(crate) fn print(json: bool, measurement: &impl Serialize, line: &str) -> any
     Ok(out.flush()?)
 }
 
-/// A row of JSON with others' figures.
+/// A measurement as JSON, with the figures of other systems added.
 pub(crate) fn with(row: &impl serde::Serialize, others: &serde_json::Value) -> anyhow::Result<serde_json::Value> {
     let mut row = serde_json::to_value(row)?;
     if let (Some(row), Some(others)) = (row.as_object_mut(), others.as_object()) {

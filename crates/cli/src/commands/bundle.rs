@@ -31,7 +31,7 @@ pub(crate) struct EncoderArgs {
     /// The bundle; the default one if none is named
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-    /// The bundle to write, with nothing but the encoder
+    /// The bundle to write
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
 }

@@ -26,7 +26,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "config.json")]
     config: Option<PathBuf>,
     /// How attention scores become weights [default: softmax, which published encoders are trained with]. 2relu is faster
-    /// under MPC, and gives worse embeddings until `blindroute distil` has taught them.
+    /// under MPC, and gives worse embeddings until `blindroute distil` has trained them.
     #[arg(long, value_parser = one_of::<Attention>(&["softmax", "2relu"]))]
     attention: Option<Attention>,
     /// The feed-forward network's non-linearity [default: hidden_act of config.json]. relu is faster under MPC than gelu, and gives
@@ -36,7 +36,7 @@ pub(crate) struct ImportArgs {
     /// How hidden states become one embedding [default: as 1_Pooling/config.json beside config.json says, or mean].
     #[arg(long, value_parser = one_of::<Pooling>(&["mean", "cls"]))]
     pooling: Option<Pooling>,
-    /// Keep the weights as published, 4 bytes a number, instead of quantised to a quarter of the size.
+    /// Keep the weights as published, 4 bytes per number, instead of quantised to a quarter of the size.
     #[arg(long)]
     exact: bool,
     /// Where the weights come from and under which licence, for people; kept in the bundle.
@@ -65,7 +65,7 @@ pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     let choices = ProgramChoices { attention: args.attention, activation: args.ffn, pooling: args.pooling };
     let options = ImportOptions { precision, choices, origin: args.origin };
     let config_path = args.config.unwrap_or_else(|| folder_of(&args.weights).join("config.json"));
-    // Beside it lies what sentence-transformers say of pooling.
+    // The pooling of sentence-transformers models is in a file beside it.
     let beside = folder_of(&config_path);
     let (weights, tokenizer) = (read(&args.weights)?, read(&args.tokenizer)?);
     let config = std::fs::read(&config_path).with_context(|| {

@@ -90,7 +90,7 @@ pub(crate) struct DistilArgs {
     json: bool,
 }
 
-/// Trains, writes the bundle, and says how near the student has come.
+/// Trains, writes the bundle, and says how close the student is to its teacher.
 pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     let teacher = blindroute_console::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
@@ -162,7 +162,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     })
 }
 
-/// The routing table's train split as lessons.
+/// The train split of the routing table, as training examples.
 fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Tokenizer) -> anyhow::Result<Lessons> {
     let dataset = super::train::load(folder)?;
     let router = router(teacher, &dataset, &args.router)?;
@@ -175,7 +175,7 @@ fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Token
     Ok(Lessons::new(corpus, scores, router, tie)?)
 }
 
-/// The loss, smoothed over about the last fifty steps: one step's texts are few.
+/// The loss, smoothed over about the last fifty steps, since one step has few texts.
 #[derive(Default)]
 struct Smoothed {
     weight: f64,

@@ -100,7 +100,7 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
             opened.push(open(group, Some(path))?);
         }
     }
-    // Before minutes are spent on embeddings.
+    // Checked before minutes are spent on embeddings.
     check_names(&args.router, opened.iter().map(|(_, bundle)| bundle))?;
     let mut sides = Vec::new();
     for (group, bundle) in opened {
@@ -145,7 +145,7 @@ pub(super) fn check_pool(bundle: &Bundle, models: &[Model], path: Option<&Path>)
     Ok(())
 }
 
-/// An error if a router is named that no bundle has.
+/// An error if no bundle has a router that is named.
 pub(super) fn check_names<'a>(named: &[String], bundles: impl Iterator<Item = &'a Bundle>) -> anyhow::Result<()> {
     let mut known: Vec<&str> = Vec::new();
     for router in bundles.flat_map(|bundle| &bundle.parts().routers) {

@@ -105,7 +105,7 @@ impl From<PlacementArg> for Placement {
 
 /// Routes one prompt or many.
 pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
-    // Look at the prompt before anything is started.
+    // The prompt is checked before anything is started.
     let prompt = args
         .prompt
         .as_ref()

@@ -7,7 +7,7 @@ use indicatif::ProgressStyle;
 
 use blindroute_console::files::print;
 
-/// Compare an encoder's similarities with people's, as on STS-B: Spearman's correlation.
+/// Compare an encoder's similarities with people's judgement, as on STS-B: Spearman's correlation.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SimilarityArgs {
     /// The bundle whose encoder is measured [default: the default bundle].

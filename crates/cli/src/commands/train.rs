@@ -234,7 +234,7 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     })
 }
 
-/// What a router is trained with that is read from files.
+/// What training reads from files besides the data set.
 #[derive(Default)]
 struct Given {
     fingerprints: Option<Fingerprints>,
@@ -295,7 +295,7 @@ struct Summary<'a> {
     chosen: &'a Chosen,
     valid: &'a Report,
     test: &'a Report,
-    /// What makes the figures doubtful; left out where nothing does.
+    /// Why the figures may be unreliable; absent if there is no reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }

@@ -134,13 +134,13 @@ fn every_variant_equals_its_clear_interpreter() {
 const MARGINS: [(&str, u32); 11] = [
     ("opening", 1),
     ("output", 16),
-    ("cut", 1),
+    ("truncation", 1),
     ("extension", 1),
     ("comparison", 0),
-    ("lifted factor of elements", 1),
-    ("lifted factor of rows", 1),
-    ("lifted squares", 1),
-    ("lifted selection", 0),
+    ("extended factor of elements", 1),
+    ("extended factor of rows", 1),
+    ("extended squares", 1),
+    ("extended selection", 0),
     ("exponent", 1),
     ("negative exponent", 0),
 ];

@@ -27,7 +27,7 @@ pub(super) struct Subject {
 pub(super) struct RouterSubject {
     /// Its name.
     pub(super) name: String,
-    /// How many weights of cost its head chooses with.
+    /// How many weights of cost its rule chooses with.
     pub(super) lambdas: usize,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Answer {
 pub(super) struct Choices {
     /// In a full route with the router's own weight of cost.
     pub(super) whole: usize,
-    /// By the head under MPC, from the embedding made under MPC, with each weight of cost.
+    /// By the rule under MPC, from the embedding made under MPC, with each weight of cost.
     pub(super) head: Vec<usize>,
 }
 

@@ -23,7 +23,7 @@ use journal::{Answer, Choices, Journal, RouterSubject, Subject};
 use report::Agreement;
 use std::path::PathBuf;
 
-/// Route a data set's prompts by a dealer and two servers of its own, and compare with the clear interpreter.
+/// Route a data set's prompts with a dealer and two servers of its own, and compare with the clear interpreter.
 ///
 /// Each prompt is routed in full by each router at its default weight of cost; for the areas under the curves, its embedding is
 /// made under MPC too, and the router's rule chooses from it under MPC with every weight of cost of the curve up to 15, the
@@ -104,7 +104,7 @@ impl Work {
     }
 }
 
-/// Routes all prompts, or what a journal leaves of them, and prints how far the choices agree.
+/// Routes all prompts, except those in the journal, and prints how far the choices agree.
 pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let work = Work::new(args)?;
     if let Some(path) = &args.journal {

@@ -37,7 +37,7 @@ struct RouterAgreement {
     equal: usize,
     clear: Side,
     private: Side,
-    /// Of the head's choices with all weights of cost, how many are the same.
+    /// The share of the rule's choices, over all weights of cost, that are the same.
     equal_over_curve: f64,
     /// How many prompts the clear interpreter decides by a lead below [`CLOSE`]: with rounding, these may go either way.
     close: usize,
@@ -58,7 +58,7 @@ struct Side {
     audc: f64,
 }
 
-/// A prompt that went elsewhere.
+/// A prompt for which the two choices differ.
 #[derive(Debug, Serialize)]
 struct Difference {
     id: String,
@@ -92,7 +92,7 @@ impl Agreement {
         Ok(Self { split: split.to_string(), prompts: answers.len(), bundle, cosine, routers })
     }
 
-    /// For people.
+    /// The report as text.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!(
             "{} prompts of the {} split; cosine of private and clear embeddings: mean {:.6}, least {:.6}\n",
@@ -173,7 +173,7 @@ impl Case<'_> {
     }
 }
 
-/// Of all choices of two runs with the same weights of cost, how many are the same.
+/// The share of the choices of two runs, with the same weights of cost, that are the same.
 fn equal_share(a: &Run, b: &Run) -> f64 {
     let (Run::Choices(a), Run::Choices(b)) = (a, b) else { return f64::NAN };
     let pairs = || a.iter().zip(b).flat_map(|(a, b)| a.models.iter().zip(&b.models));
