@@ -118,7 +118,7 @@ fn a_file_that_cannot_be_used_is_named() {
     let mut config = files.server(0, "127.0.0.1:1", None);
     config.share = files.at("share1.bin");
     let error = Host::server(&config).unwrap_err().to_string();
-    assert!(error.contains("share1.bin: it is the share of party 1, this server is party 0"), "{error}");
+    assert!(error.contains("share1.bin: it is the share of party 1, expected that of party 0"), "{error}");
     config.bundle = files.at("share1.bin");
     let error = Host::server(&config).unwrap_err().to_string();
     assert!(error.starts_with("public part ") && error.contains("router-public"), "{error}");
