@@ -227,7 +227,7 @@ fn options_that_do_not_fit_are_refused() {
         (vec!["route", "--lines", "-", "--batch", "0"], "1..=64"),
         (vec!["bench", "throughput", "--tokens", "256", "--batch", "17"], "up to 16 prompts of 256 tokens"),
         (vec!["route", "--lines", "-", "--session-pool", "1", "--placement", "local"], "asks no server"),
-        (vec!["route", "--lines", "/nowhere/at/all.txt"], "give a file with a prompt a line"),
+        (vec!["route", "--lines", "/nowhere/at/all.txt"], "give a file with one prompt per line"),
     ] {
         let ran = run_within(Duration::from_secs(20), command(&arguments), b"");
         assert!(ran.error().contains(says) || ran.stderr.contains(says), "{arguments:?}: {}", ran.stderr);
