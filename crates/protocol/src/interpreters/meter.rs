@@ -43,7 +43,7 @@ impl Meter {
 }
 
 impl Interpreter for Meter {
-    type World = world::Cost;
+    type World = world::Forms;
     type Pending<W: RingWord> = ();
     type PendingBits = ();
 
@@ -84,8 +84,8 @@ impl Interpreter for Meter {
     fn apply<A: Kind, R: Kind>(
         &mut self,
         operation: &impl Operation<A, R>,
-        _operands: A::In<world::Cost>,
-    ) -> Returned<R, world::Cost> {
+        _operands: A::In<world::Forms>,
+    ) -> Returned<R, world::Forms> {
         operation.cost(&mut self.meter);
         Ok(R::uncounted())
     }

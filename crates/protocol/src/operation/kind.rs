@@ -10,7 +10,7 @@ pub trait Kind {
     type In<T: World>;
 
     /// Its value in the world in which there are no values.
-    fn uncounted() -> Self::In<world::Cost>;
+    fn uncounted() -> Self::In<world::Forms>;
 }
 
 /// Additive shares in words `W`.
@@ -57,14 +57,14 @@ impl Kind for () {
 
 impl<A: Kind, B: Kind> Kind for (A, B) {
     type In<T: World> = (A::In<T>, B::In<T>);
-    fn uncounted() -> Self::In<world::Cost> {
+    fn uncounted() -> Self::In<world::Forms> {
         (A::uncounted(), B::uncounted())
     }
 }
 
 impl<A: Kind, B: Kind, C: Kind> Kind for (A, B, C) {
     type In<T: World> = (A::In<T>, B::In<T>, C::In<T>);
-    fn uncounted() -> Self::In<world::Cost> {
+    fn uncounted() -> Self::In<world::Forms> {
         (A::uncounted(), B::uncounted(), C::uncounted())
     }
 }

@@ -63,9 +63,9 @@ impl<T: Scalar> World for Plain<T> {
 
 /// No values at all: only forms count.
 #[derive(Debug)]
-pub enum Cost {}
+pub enum Forms {}
 
-impl World for Cost {
+impl World for Forms {
     type Share<W: RingWord> = ();
     type Masked<W: RingWord> = ();
     type Bits = ();
