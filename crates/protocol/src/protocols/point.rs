@@ -5,7 +5,7 @@
 //! 16·(max(w − 8, 0) + 1)·n bytes to each server and 8·⌈n/64⌉ to server 1. One key serves every threshold, for a
 //! comparison with a constant only shifts the public part. **Security** a server sees bits under fresh mask bits; its
 //! keys alone are noise as long as the hash is, which is keyed per session (see [`blindroute_ring::fss`]): one assumption
-//! more than digits need, which rest on the seeds' generator only. **Error** that of [`comparison`](super::comparison). **Source** Boyle, Gilboa,
+//! more than digits need, which rest on the seeds' generator only. **Error** that of [`comparison`]. **Source** Boyle, Gilboa,
 //! Ishai, CCS'16; offsets as in Boyle, Gilboa, Ishai, TCC'19; Grotto, Storrier et al., CCS'23. **Differs from the
 //! source** in that the window's top bit is apart, and that the opened result is a masked bit of the other gates.
 

@@ -2,7 +2,7 @@
 //!
 //! **Computes** d·(x ≫ s) in a ring of b bits with d = [x ≥ t], as shares; ReLU for t = 0. With the window's c_top and
 //! ℓ = \[c < r\], d is e = τ + (1 − 2τ)ℓ or 1 − e, as c_top says, τ the mask's top bit; and x ≫ s is M − A + u·T (see
-//! [`extension`]). So shares of e, e·A, e·T are enough: the dealer shares τ·(1, A, T), and keys whose
+//! [`extension`](super::extension)). So shares of e, e·A, e·T are enough: the dealer shares τ·(1, A, T), and keys whose
 //! payload is (1 − 2τ)·(1, A, T). **Shapes** n elements masked mod 2^k, to shares of n. **Cost** no opening. Material
 //! with a = k − s, w window bits: keys of 16·(w − 2)·n + (w − 1)·⌈(2b + (b − a))·n/8⌉ bytes to each server (rounded up
 //! by the word of the payload and 4096 keys), and to server 1 the extension's, and ⌈2b·n/8⌉ + ⌈(b − a)·n/8⌉.

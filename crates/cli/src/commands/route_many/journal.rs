@@ -241,7 +241,7 @@ mod tests {
         // Cut in its first line: it begins anew.
         std::fs::write(&path, &text[..20]).unwrap();
         assert!(Journal::open(&path, &terms()).unwrap().recall(1, "x").is_none());
-        for (foreign, says) in [("a diary\n", "no journal"), ("a diary", "no journal")] {
+        for (foreign, says) in [("a diary\n", "not a journal"), ("a diary", "not a journal")] {
             std::fs::write(&path, foreign).unwrap();
             let error = Journal::open(&path, &terms()).err().unwrap();
             assert!(format!("{error:#}").contains(says), "{error:#}");

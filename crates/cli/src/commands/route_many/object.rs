@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn what_has_no_prompt_says_what_to_do_and_keeps_its_id() {
         for (line, id, says) in [
-            ("canary", None, "line 3 is no {\"id\", \"prompt\"} object (column 1)"),
+            ("canary", None, "line 3 is not an {\"id\", \"prompt\"} object (column 1)"),
             (r#"[{"id": 1, "prompt": "canary"}]"#, None, "line 3 is a list; give one object per line (jq -c"),
             (r#"{"prompt": "canary"}"#, None, "line 3: it has no id (or custom_id)"),
             (r#"{"id": 1}"#, Some("1"), "line 3: it has no prompt; add \"prompt\""),
@@ -339,14 +339,14 @@ mod tests {
             (r#"{"id": 1, "prompt": []}"#, Some("1"), "it has no prompt"),
             (r#"{"id": 1, "prompt": ["canary", "canary"]}"#, Some("1"), "a list of several texts"),
             (r#"{"id": 1, "prompt": [1, 2]}"#, Some("1"), "neither a text nor a list"),
-            (r#"{"id": 1, "messages": "canary"}"#, Some("1"), "its messages are no list"),
+            (r#"{"id": 1, "messages": "canary"}"#, Some("1"), "its messages are not a list"),
             (
                 r#"{"id": 1, "messages": [{"role": "system", "content": "canary"}]}"#,
                 Some("1"),
-                "no turn of the role user",
+                "no turn of role user",
             ),
             (r#"{"id": 1, "messages": [{"role": "user", "content": []}]}"#, Some("1"), "neither a text"),
-            (r#"{"id": 1, "body": "canary"}"#, Some("1"), "its body is no object"),
+            (r#"{"id": 1, "body": "canary"}"#, Some("1"), "its body is not an object"),
             (r#"{"id": 1, "body": {"body": {"prompt": "canary"}}}"#, Some("1"), "it has no prompt"),
         ] {
             let (found, prompt, _) = read(line);
