@@ -421,13 +421,13 @@ fn a_session_is_used_once_whatever_crashes() {
         let error = link.receive_message::<ServerReady>().unwrap_err().to_string();
         assert!(error.contains("used before") || error.contains("session failed"), "{error}");
     }
-    // New sessions work, and a failed one is burnt as well.
-    let burnt = SessionId::generate().unwrap();
-    drop(begin(&fleet, burnt));
+    // New sessions work, and a failed one is consumed as well.
+    let consumed = SessionId::generate().unwrap();
+    drop(begin(&fleet, consumed));
     let ledger = fleet.ledger(Role::Server1);
     assert!(fleet.route(PROMPT).json()["model"].is_string());
     assert!(fleet.ledger(Role::Server1) > ledger || ledger == 0);
-    begin(&fleet, burnt).iter_mut().for_each(reused);
+    begin(&fleet, consumed).iter_mut().for_each(reused);
 
     // One state directory serves one process; a damaged one serves none.
     let second = run_within(Duration::from_secs(20), fleet.service(Role::Server0), b"");

@@ -1,4 +1,4 @@
-//! Many prompts at once: a prompt a line, ready sessions, answers in the order of the lines.
+//! Many prompts at once: one prompt per line, ready sessions, answers in the order of the lines.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod harness;

@@ -1,4 +1,4 @@
-//! Planes of bits: one bit an element and plane, 64 to a word.
+//! Planes of bits: one bit per element and plane, 64 in a word.
 
 use crate::error::Error;
 use crate::linear::Structure;

@@ -15,7 +15,7 @@ pub enum Structure {
     SplitHeads(usize),
     /// `[batch · heads, rows, d]` to `[batch, rows, heads · d]`.
     MergeHeads(usize),
-    /// `[batch, rows, columns]` to `[batch · times, rows, columns]`: what is one matrix's for each of its heads.
+    /// `[batch, rows, columns]` to `[batch · times, rows, columns]`: each matrix once for each of its attention heads.
     RepeatMatrices(usize),
     /// The same elements under another shape.
     Reshape(Shape),
@@ -29,7 +29,7 @@ impl Structure {
     /// The index that stands for a zero element.
     pub const NOTHING: usize = usize::MAX;
 
-    /// A [`Gather`](Self::Gather) alike in each matrix of `from`: `indices` are those within a matrix, and each result
+    /// The same [`Gather`](Self::Gather) in each matrix of `from`: `indices` are those within a matrix, and each result
     /// has so many `rows` and `columns`.
     ///
     /// # Panics
@@ -84,7 +84,7 @@ pub trait Linear: Sized {
     fn subtract(&self, other: &Self) -> Self;
     /// The product with a public integer.
     fn scale(&self, factor: i64) -> Self;
-    /// Moves the binary point up: integers grow by 2^shift, the value meant stays.
+    /// Moves the binary point up: integers grow by 2^shift, the value that they stand for stays.
     fn raise(&self, shift: u32) -> Self;
     /// Divides the value meant by 2^shift, the binary point moving up by as much: integers stay.
     fn divide(&self, shift: u32) -> Self;

@@ -9,7 +9,7 @@ pub(crate) const DEGREE: usize = 3;
 /// Coefficients of a polynomial of degree at most 3, lowest first.
 pub(crate) type Cubic<T = f64> = [T; DEGREE + 1];
 
-/// A piecewise polynomial: piece `j` serves from knot `j − 1` up to knot `j`.
+/// A piecewise polynomial: piece `j` is used from knot `j − 1` up to knot `j`.
 ///
 /// Each piece interpolates the function at Chebyshev points, which is within a small factor of the best polynomial of
 /// its degree. Coefficients are about the middle of the piece, so that rounding them to fixed point costs little.

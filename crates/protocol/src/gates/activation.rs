@@ -85,7 +85,7 @@ pub fn square<I: Interpreter, W: RingWord, V: RingWord>(
 }
 
 /// Where one parabola of [`gelu`] hands over to the next. Multiples of 2^−7, so that the middles, about which they are
-/// expanded, are exact in the eight fraction bits of the argument; of those the best fit.
+/// expanded, are exact in the eight fraction bits of the argument; chosen as the best fit among those.
 pub const GELU_KNOTS: [f64; 9] =
     [-3.460_937_5, -2.195_312_5, -1.289_062_5, -0.671_875, 0.0, 0.671_875, 1.289_062_5, 2.195_312_5, 3.460_937_5];
 /// The knot at zero.
@@ -104,7 +104,7 @@ pub fn gelu_bump() -> Function {
 const ARGUMENT_FRACTION: u32 = 8;
 /// Fraction bits of its value: the highest coefficient keeps twelve.
 const VALUE_FRACTION: u32 = 2 * ARGUMENT_FRACTION + 12;
-/// Ring of its value, which is below a quarter: what it takes to be extended, and one bit more.
+/// Ring of its value, which is below a quarter: what an extension needs, and one bit more.
 const VALUE_RING: u32 = VALUE_FRACTION + 1;
 /// |x| for which [`gelu`] is defined is below 2^this.
 const GELU_RANGE: u32 = 7;
@@ -133,7 +133,7 @@ pub fn gelu<I: Interpreter, W: RingWord, V: RingWord>(
     let value = machine.piecewise(&inside, &copy, &bump, VALUE_FRACTION)?;
     let value = machine.truncate_reduce(value, lost(VALUE_FRACTION, target.fraction)?)?;
     let value = machine.open(value)?;
-    // By the same bit as the parabolas next to zero: where it errs, they continue each other.
+    // Selected by the same bit as the parabolas next to zero: where the bit is wrong, they continue each other.
     let positive = machine.plane(&inside, MIDDLE)?;
     let shift = fraction.saturating_sub(target.fraction);
     let positive = machine.select_extended::<W, V>(&positive, x, shift, target.bits)?;

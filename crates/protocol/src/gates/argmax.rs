@@ -6,7 +6,7 @@
 //! opened once; each pair compares y_i ≥ y_j on these same integers, with every bit of them in the window, so no
 //! comparison rounds. For i < j, i beats j if y_i ≥ y_j, and j beats i otherwise: that is the order of the pairs
 //! (y_i, −i), which is total, so the ranks are a permutation of 0..n and exactly one is zero. It needs that all
-//! differences lie within the comparison's range; inputs that a client made up may break that, and then several
+//! differences lie within the comparison's range; inputs that a client makes up can break this, and then several
 //! candidates may win, or none.
 
 use crate::error::Error;
@@ -53,7 +53,7 @@ fn pair_index(candidates: usize, i: usize, j: usize) -> usize {
     i * (2 * candidates - i - 1) / 2 + j - i - 1
 }
 
-/// Refuses comparisons that do not look at every bit of what they compare: they have circles.
+/// Refuses comparisons that leave bits out: their order has circles.
 fn check_exact(comparison: &Comparison) -> Result<(), Error> {
     if comparison.low == 0 && comparison.thresholds == [0] {
         return Ok(());
@@ -65,7 +65,7 @@ fn check_exact(comparison: &Comparison) -> Result<(), Error> {
 /// candidate i. **Shapes** scores `[batch, 1, n]` in shares, to shares in a ring of `ring` bits or what truncation leaves, to
 /// be opened. **Cost** no opening. **Security** local. **Error** each key is off by less than one unit, so the order is
 /// that of the scores where they differ by n units or more; equal scores go to the lower index, whichever way each is
-/// rounded, for their keys differ by a unit an index before rounding. **Source** this project.
+/// rounded, for their keys differ by one unit per index before rounding. **Source** this project.
 ///
 /// # Errors
 /// If there are not that many fraction bits.
@@ -91,7 +91,7 @@ impl<I: Interpreter> Order<I> {
     /// Compares all pairs of each row of `x`, exactly.
     ///
     /// # Errors
-    /// If the comparison leaves bits out, its window does not lie in the ring, or `x` is not of one row a batch.
+    /// If the comparison leaves bits out, its window does not lie in the ring, or `x` has more than one row per batch.
     pub fn new(machine: &mut Machine<I>, x: &Masked<I, u64>, comparison: &Comparison) -> Result<Self, Error> {
         check_exact(comparison)?;
         let wins = machine.compare(&differences(x)?, comparison)?;
@@ -99,11 +99,11 @@ impl<I: Interpreter> Order<I> {
         Ok(Self { batch, candidates, wins })
     }
 
-    /// The orders of two batches of as many rows and candidates, in the openings of one.
+    /// The orders of two batches of equal shape, in the openings of one.
     ///
     /// # Errors
     /// If the comparison leaves bits out, its window does not lie in the ring, the shapes or fractions differ, or they
-    /// are not of one row a batch.
+    /// have more than one row per batch.
     pub fn two(
         machine: &mut Machine<I>,
         x: &Masked<I, u64>,
@@ -138,7 +138,7 @@ impl<I: Interpreter> Order<I> {
         ranks(machine, &wins, self.row())
     }
 
-    /// The shape of what there is one of a candidate.
+    /// The shape of one value per candidate.
     fn row(&self) -> Shape {
         Shape::new(self.batch, 1, self.candidates)
     }
@@ -153,7 +153,7 @@ impl<I: Interpreter> Order<I> {
         let first = machine.restructure_bits(alive, &first)?;
         let second = machine.restructure_bits(alive, &second)?;
         let ring = count_bits(n) + 1;
-        // For i < j: i beats j and lives; and j lives, less j lives and i beats j.
+        // For i < j: [i beats j and is alive]; and [j is alive] − [j is alive and i beats j].
         let beats_second = machine.bits_product::<u32>(&first, &self.wins, ring)?;
         let second_beaten = machine.bits_product::<u32>(&second, &self.wins, ring)?;
         let alive = machine.bits_to_share::<u32>(alive, ring)?;
@@ -181,8 +181,8 @@ fn ranks<I: Interpreter>(machine: &mut Machine<I>, wins: &Share<I, u32>, rows: S
     machine.add_constants(sum, &above)
 }
 
-/// The ranks of each row's candidates, where nothing else is made of their order. Two openings, none if tuned to keys:
-/// then they pay out [x_i ≥ x_j] as integers at once.
+/// The ranks of each row's candidates, for callers that need nothing else of the order. Two openings, none if tuned to keys:
+/// then keys give [x_i ≥ x_j] as integers at once.
 fn ranks_of<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
@@ -207,7 +207,7 @@ fn members(rows: Shape) -> [Structure; 2] {
 fn differences<I: Interpreter>(x: &Masked<I, u64>) -> Result<Masked<I, u64>, Error> {
     let shape = x.form().shape;
     if shape.rows != 1 {
-        return Err(Error::Program(format!("an order of {shape}: one row a batch is needed")));
+        return Err(Error::Program(format!("an order of {shape}: expected one row per batch")));
     }
     let [first, second] = members(shape).map(|members| x.restructure(&members));
     first.subtract(&second)
@@ -247,7 +247,7 @@ pub fn argmax<I: Interpreter>(
     comparison: &Comparison,
 ) -> Result<Bits<I>, Error> {
     if x.form().shape.columns == 1 {
-        return Err(Error::Program("argmax needs two candidates or more".into()));
+        return Err(Error::Program("argmax of fewer than two candidates".into()));
     }
     let ranks = ranks_of(machine, x, comparison)?;
     winner(machine, ranks)

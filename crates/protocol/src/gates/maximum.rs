@@ -8,7 +8,7 @@ use crate::material::word::RingWord;
 use crate::protocols::comparison::Comparison;
 
 /// **Computes** the maximum of each row of `[batch, rows, n]`. **Shapes** masked, to masked `[batch, rows, 1]`. **Cost**
-/// 3·⌈log₂ n⌉ openings (a comparison and the selected value a level). **Security** see
+/// 3·⌈log₂ n⌉ openings (a comparison and the selected value per level). **Security** see
 /// [`comparison`](crate::protocols::comparison). **Error** where two values differ by less than 2^low the smaller may be
 /// taken, so the result is low by less than ⌈log₂ n⌉·2^low. Needs |difference| ≤ 2^(low + 4·digits) − 2^low. **Source** the
 /// tournament of CrypTen's `max`. **Differs from the source** in that operands are opened already, so a level has no

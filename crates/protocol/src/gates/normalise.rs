@@ -29,7 +29,7 @@ pub fn softmax_numerators<I: Interpreter, W: RingWord, V: RingWord>(
     x: &Masked<I, W>,
     target: Target,
 ) -> Result<Share<I, V>, Error> {
-    // Differences are below 2^9; three digits leave a unit of 2^−3, of which eight levels may lose one each.
+    // Differences are below 2^9; three digits leave a unit of 2^−3, and each of eight levels may lose one.
     let low = lost(x.form().fraction, 3)?;
     let maximum = row_maximum(machine, x, low, 3)?;
     let shift = machine.constants(x.form().with_shape(Shape::row(1)), &[EXPONENT_SHIFT])?;
@@ -154,7 +154,7 @@ pub fn scale_rows<I: Interpreter, W: RingWord, V: RingWord>(
     scale_opened(machine, x, &factor, scaling)
 }
 
-/// [`scale_rows`] of a value on its way: it leaves with the factor, if nothing before took it along.
+/// [`scale_rows`] of a value on its way: it leaves with the factor, if no earlier exchange took it.
 ///
 /// # Errors
 /// If the forms do not fit.
@@ -204,7 +204,7 @@ const NORMALISED: (u32, u32) = (12, 17);
 /// y `[1, T, d]` shares, to masked in the target's ring; the product takes that ring and 29 less the target's fraction
 /// bits, which word `V` must hold. **Cost** six openings: y, ‖y‖², the comparison's two (not if tuned to keys), the factor, the
 /// product. **Security** see [`piecewise`](crate::protocols::piecewise). **Error** relative 7·10⁻⁴ from the root and 2^−8 absolute in
-/// each element of ‖y‖². Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the layer before, whose
+/// each element of ‖y‖². Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the previous layer, whose
 /// weights fold the mean in.
 ///
 /// # Errors

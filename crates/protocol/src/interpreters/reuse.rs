@@ -44,7 +44,7 @@ type ReusesMasks = Reusing<{ Purpose::Mask as u8 }>;
 type ReusesShares = Reusing<{ Purpose::Share as u8 }>;
 type ReusesRoots = Reusing<{ Purpose::Root as u8 }>;
 
-/// Openings of constants, at least two of each width, one a message.
+/// Openings of constants, at least two of each width, one per message.
 struct Openings;
 
 /// Rings in which constants are opened, by word.

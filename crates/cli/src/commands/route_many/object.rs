@@ -340,11 +340,7 @@ mod tests {
             (r#"{"id": 1, "prompt": ["canary", "canary"]}"#, Some("1"), "a list of several texts"),
             (r#"{"id": 1, "prompt": [1, 2]}"#, Some("1"), "neither a text nor a list"),
             (r#"{"id": 1, "messages": "canary"}"#, Some("1"), "its messages are not a list"),
-            (
-                r#"{"id": 1, "messages": [{"role": "system", "content": "canary"}]}"#,
-                Some("1"),
-                "no turn of role user",
-            ),
+            (r#"{"id": 1, "messages": [{"role": "system", "content": "canary"}]}"#, Some("1"), "no turn of role user"),
             (r#"{"id": 1, "messages": [{"role": "user", "content": []}]}"#, Some("1"), "neither a text"),
             (r#"{"id": 1, "body": "canary"}"#, Some("1"), "its body is not an object"),
             (r#"{"id": 1, "body": {"body": {"prompt": "canary"}}}"#, Some("1"), "it has no prompt"),

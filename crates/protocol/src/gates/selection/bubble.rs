@@ -32,10 +32,10 @@ pub fn bubble_levels(candidates: usize, k: usize) -> Vec<usize> {
 }
 
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
-/// bits. **Cost** three openings a level, ⌈log₂ m⌉ levels for each m = n, n − 1, … n − k + 1, and 5 for the choice if
+/// bits. **Cost** three openings per level, ⌈log₂ m⌉ levels for each m = n, n − 1, … n − k + 1, and 5 for the choice if
 /// k > 1; m − 1 comparisons each. **Security** what meets is the same for every input; shares and masked values only.
 /// **Error** none. **Source** Kona's DQBubble, by our reading of it: pairs
-/// are compared and swapped, the larger ones go on, and the largest ends at the last place, k times. **Differs from the
+/// are compared and swapped, the larger ones continue, and the largest ends at the last place, k times. **Differs from the
 /// source** in that the index breaks ties, since swaps do not keep the order. Here a level is one exchange; PPRoute's
 /// 6,976 rounds would be 16 for each of 436 comparisons, one after another, which we infer from the number alone.
 ///

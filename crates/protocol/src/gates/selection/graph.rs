@@ -67,8 +67,8 @@ struct Near<I: Interpreter> {
 /// alike. **Error** approximate: right where the graph leads to the best. **Source** Malkov and Yashunin's HNSW, with two
 /// layers and one step in the lower; PPRoute's "HNSW", whose bytes are those of three comparisons of all pairs, so it
 /// too touches everything. **Differs from the source** in that it does not save what makes HNSW fast: the published
-/// search reads only the nodes on its path, and whoever serves the reads sees the path, hence about where the query lies.
-/// To read as little and show as little it would need oblivious memory (ORAM, or private retrieval of a node a step) for
+/// search reads only the nodes on its path, and whoever serves the reads sees the path, and so roughly where the query lies.
+/// To read as little without showing the path, it would need oblivious memory (ORAM, or private retrieval of one node per step) for
 /// descriptors and lists, and a number of steps that does not depend on the query.
 ///
 /// # Errors

@@ -9,8 +9,8 @@
 //! | [`repeated_maximum_pairwise`] | 5k, and 5 for the choice | 25 |
 //! | [`repeated_maximum_tree`] | (3·⌈log₂ n⌉ + 2)·k − 2, and 5 | 95 |
 //! | [`graph_search`] | 19 | 19 |
-//! | [`bitonic_sort`] | 3 a layer, L(L + 1)/2 layers for L = ⌈log₂ n⌉, and 5 | 89 |
-//! | [`divide_and_conquer_bubble`] | 3 a level, ⌈log₂ m⌉ levels for m = n, n − 1, … n − k + 1, and 5 | 89 |
+//! | [`bitonic_sort`] | 3 per layer, L(L + 1)/2 layers for L = ⌈log₂ n⌉, and 5 | 89 |
+//! | [`divide_and_conquer_bubble`] | 3 per level, ⌈log₂ m⌉ levels for m = n, n − 1, … n − k + 1, and 5 | 89 |
 //! | [`brute_force`] | 3·(k·n − k(k + 1)/2), and 5 | 1319 |
 //! | [`top_k_then_argmax`](super::top_k_then_argmax) | 5 | 5 |
 //!
@@ -51,7 +51,7 @@ impl Window {
         Comparison::exact(self.digits, 4)
     }
 
-    /// The comparison of values some of which lie lower by 2^(4·digits), as taken candidates do: a digit more.
+    /// The comparison of values some of which lie lower by 2^(4·digits), as candidates that were taken out do: one digit more.
     pub fn with_taken(&self) -> Comparison {
         Comparison::exact(self.digits + 1, 4)
     }

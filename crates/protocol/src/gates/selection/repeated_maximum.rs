@@ -1,4 +1,4 @@
-//! The maximum, k times over: find it, take it out, go on.
+//! The maximum, k times: find it, take it out, continue.
 
 use super::records::{Records, break_ties, chosen, indices, one_hot};
 use super::{Window, candidates};
@@ -10,7 +10,7 @@ use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
 
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** 5k + 5 openings (5 for k = 1): a round has the comparison of all pairs (2), ranks, the winner's bits,
-/// and its record together with the row without it; n(n − 1)/2 comparisons a round. **Security** shares and masked values
+/// and its record together with the row without it; n(n − 1)/2 comparisons per round. **Security** shares and masked values
 /// only; nothing that depends on the input is public. **Error** none, as [`argmax`](crate::gates::argmax).
 /// **Source** CrypTen's pairwise `argmax`, k times, PPRoute's "maximum × k". **Differs from the source** in
 /// that ties are broken by index, not at random, and that a taken candidate is lowered by the window, which the next
@@ -51,7 +51,7 @@ pub fn repeated_maximum_pairwise<I: Interpreter>(
 
 /// **Computes** the best by `score` of the k largest by `similarity`. **Shapes** two rows `[1, 1, n]`, masked, to n shared
 /// bits. **Cost** (3·⌈log₂ n⌉ + 2)·k − 2 openings, and 5 for the choice if k > 1: a level of the tournament has a
-/// comparison and the larger records, a round takes the winner out by its bits and the row without it; n − 1 comparisons a
+/// comparison and the larger records, a round takes the winner out by its bits and the row without it; n − 1 comparisons per
 /// round. **Security** shares and masked values only; nothing that depends on the input is public. **Error** none.
 /// **Source** CrypTen's `max` by logarithmic reduction, k times. **Differs from the
 /// source** in that score and index move with the value, so the winner is found without comparing all values with the
