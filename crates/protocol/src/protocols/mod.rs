@@ -22,6 +22,7 @@ pub mod exponential;
 pub mod extension;
 pub mod linear;
 pub mod opening;
+pub mod payload_keys;
 pub mod piecewise;
 pub mod point;
 pub mod product;

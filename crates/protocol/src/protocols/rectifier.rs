@@ -13,20 +13,19 @@
 
 use super::comparison::Comparison;
 use super::extension::{Extended, Extension};
+use super::payload_keys::{self, Chunk};
 use super::point::{chunks, mismatch, points, top_bit};
 use super::rectifier_digits::{clear, fixed, rings};
 use super::selection::choose;
 use super::words_len;
 use crate::error::Error;
 use crate::form::Form;
-use crate::material::record::Keys;
 use crate::material::word::RingWord;
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
-use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadShape};
 use blindroute_ring::{Shape, Tensor};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// The rectifier by keys, for [`Machine::rectify`](crate::Machine::rectify).
 pub(super) struct RectifyByKeys<'a> {
@@ -63,14 +62,12 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Re
     fn cost(&self, meter: &mut CostMeter) {
         let (len, shape) = (self.out.shape.len(), self.payload_shape());
         let shared: usize = shape.rings.iter().map(|&bits| words_len(len, bits)).sum();
-        let keys: usize = chunks(len).map(|(_, count)| shape.byte_len(count)).sum();
-        meter.material(self.extension.cost(len, self.out.bits) + shared + 2 * keys);
+        meter.material(self.extension.cost(len, self.out.bits) + shared + payload_keys::cost(len, &shape));
     }
 
     fn offline<P: OfflineRole>(&self, role: &mut P, mask: Arc<Secret<W>>) -> Result<(), Error> {
         let (comparison, out) = (self.comparison, &self.out);
         let Extended { low, top } = self.extension.offline::<W, V>(role, &mask, out.bits)?;
-        let words = mask.expose().data();
         let bit = top_bit(comparison);
         let tau = || Secret::new(mask.expose().map(|word| V::from_i64(word.bit(bit) as i64)));
         let parts: [Option<&Arc<Secret<V>>>; 3] = [None, Some(&low), Some(&top)];
@@ -82,24 +79,9 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Re
             let shared = role.correlated(out.shape, bits, value)?;
             role.hand(&shared)?;
         }
-        let shape = self.payload_shape();
-        for (start, count) in chunks(words.len()) {
-            let range = start..start + count;
-            role.keys(count, shape.byte_len(count), |hash_key, roots, bytes| {
-                let words = &words[range.clone()];
-                let secret = Zeroizing::new(points(words, 0, comparison));
-                // (1 − 2τ) times the part.
-                let signed = |part: Option<&Arc<Secret<V>>>| {
-                    let of = |index: usize| part.map_or(V::from_i64(1), |part| part.expose().data()[start + index]);
-                    let signs = words.iter().map(|word| V::from_i64(1 - 2 * word.bit(bit) as i64)).enumerate();
-                    Zeroizing::new(signs.map(|(index, sign)| sign.times(of(index))).collect::<Vec<V>>())
-                };
-                let payload = parts.map(signed);
-                let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
-                PayloadKeys::deal(hash_key, shape.clone(), roots, &secret, &payload).to_bytes(bytes);
-            })?;
-        }
-        Ok(())
+        payload_keys::offline(role, mask.expose().data(), comparison, &self.payload_shape(), |word, element| {
+            parts[word].map_or(V::from_i64(1), |part| part.expose().data()[element])
+        })
     }
 
     fn online<S: Server>(&self, server: &mut S, public: Arc<Tensor<W>>) -> Result<Secret<V>, Error> {
@@ -112,8 +94,7 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Re
         let mut words = Secret::new(Tensor::zeros(out.shape));
         for (start, count) in chunks(public.data().len()) {
             let range = start..start + count;
-            let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
-            let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
+            let Chunk { hash_key, roots, keys } = Chunk::<V>::online(server, count, &shape)?;
             let public = &public.data()[range.clone()];
             let points = [points(public, threshold, comparison)];
             let wanted = PayloadCases { words: [&[0, 1, 2]; 2], of: |_| 0 };

@@ -14,19 +14,19 @@
 
 use super::comparison::{self, Comparison};
 use super::extension::Extension;
+use super::payload_keys::{self, Chunk};
 use super::piecewise::{alternating, power_of};
-use super::point::{chunks, mismatch, points, top_bit};
+use super::point::{chunks, points, top_bit};
 use super::selection::choose;
 use super::words_len;
 use crate::error::Error;
 use crate::form::Form;
-use crate::material::record::Keys;
 use crate::material::word::RingWord;
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use crate::spline::{DEGREE, Function, taylor};
 use blindroute_ring::Tensor;
-use blindroute_ring::fss::{PayloadCases, PayloadKeys, PayloadShape};
+use blindroute_ring::fss::{PayloadCases, PayloadShape};
 use std::cell::OnceCell;
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -75,14 +75,14 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Sp
     }
 
     fn cost(&self, meter: &mut CostMeter) {
-        let (len, shape) = (self.out.shape.len(), self.payload_shape());
-        let keys: usize = chunks(len).map(|(_, count)| shape.byte_len(count)).sum();
-        meter.material((4 * DEGREE + 1) * words_len(len, self.out.bits) + 2 * keys);
+        let len = self.out.shape.len();
+        let keys = payload_keys::cost(len, &self.payload_shape());
+        meter.material((4 * DEGREE + 1) * words_len(len, self.out.bits) + keys);
     }
 
     fn offline<P: OfflineRole>(&self, role: &mut P, mask: Arc<Secret<W>>) -> Result<(), Error> {
         let (comparison, out) = (self.comparison, &self.out);
-        let (words, bit) = (mask.expose().data(), top_bit(comparison));
+        let bit = top_bit(comparison);
         // Servers never look at them: only the dealer's closures below do.
         let powers = OnceCell::new();
         let power = |index: usize| powers.get_or_init(|| self.powers::<W, V>(mask.expose()))[index].expose();
@@ -95,23 +95,8 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Sp
             let shared = role.correlated(out.shape, out.bits, || tau().expose().zip(power(index), V::times))?;
             role.hand(&shared)?;
         }
-        let shape = self.payload_shape();
-        for (start, count) in chunks(words.len()) {
-            let range = start..start + count;
-            role.keys(count, shape.byte_len(count), |hash_key, roots, bytes| {
-                let words = &words[range.clone()];
-                let secret = Zeroizing::new(points(words, 0, comparison));
-                let signed = |index: usize| {
-                    let signs = words.iter().map(|word| V::from_i64(1 - 2 * word.bit(bit) as i64));
-                    let powers = power(index).data()[range.clone()].iter();
-                    Zeroizing::new(signs.zip(powers).map(|(sign, &x)| sign.times(x)).collect::<Vec<V>>())
-                };
-                let payload: Vec<_> = (0..=2 * DEGREE).map(signed).collect();
-                let payload: Vec<&[V]> = payload.iter().map(|part| part.as_slice()).collect();
-                PayloadKeys::deal(hash_key, shape.clone(), roots, &secret, &payload).to_bytes(bytes);
-            })?;
-        }
-        Ok(())
+        let part = |word: usize, element: usize| power(word).data()[element];
+        payload_keys::offline(role, mask.expose().data(), comparison, &self.payload_shape(), part)
     }
 
     fn online<S: Server>(&self, server: &mut S, public: Arc<Tensor<W>>) -> Result<Secret<V>, Error> {
@@ -128,8 +113,7 @@ impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Sp
         let share = |parts: &[Arc<Secret<V>>], part: usize, index: usize| parts[part].expose().data()[index];
         let mut words = Secret::new(Tensor::zeros(out.shape));
         for (start, count) in chunks(public.data().len()) {
-            let Keys { hash_key, roots, corrections } = server.pop_keys(count)?;
-            let keys = PayloadKeys::<V>::from_bytes(&corrections, count, shape.clone()).ok_or_else(mismatch)?;
+            let Chunk { hash_key, roots, keys } = Chunk::<V>::online(server, count, &shape)?;
             let public = &public.data()[start..start + count];
             let extended: Vec<(V, usize)> = public
                 .iter()
