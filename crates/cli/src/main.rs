@@ -3,17 +3,14 @@
 mod commands;
 
 use blindroute_bench::BenchCommand;
+use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
 use blindroute_console::{exit, logging};
 use blindroute_operator::{certificates, health, serve};
-use blindroute_ring::WipingAllocator;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// Prepared material is allocated in one thread and freed in another, in pieces of megabytes: the system's allocator
-/// keeps nearly twice the memory for it. Small blocks are wiped when they are freed: they may be copies of secrets that
-/// libraries make.
 #[global_allocator]
-static ALLOCATOR: WipingAllocator<mimalloc::MiMalloc> = WipingAllocator::new(mimalloc::MiMalloc);
+static ALLOCATOR: ProgramAllocator = PROGRAM_ALLOCATOR;
 
 /// Private LLM routing: two servers choose the model, and never see the prompt.
 #[derive(Debug, Parser)]

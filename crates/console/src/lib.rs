@@ -1,4 +1,4 @@
-//! What the command-line programs share: logging, progress and the terminal, exit status, result files, and the bundles that
+//! What the command-line programs share: the allocator, logging, progress and the terminal, exit status, result files, and the bundles that
 //! come with the programs.
 //!
 //! Results go to stdout; everything else goes to stderr. Text from files is printed without control characters, so that a
@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod allocator;
 pub mod bundles;
 pub mod date;
 pub mod exit;

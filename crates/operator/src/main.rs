@@ -1,22 +1,19 @@
 //! The `blindroute-operator` program: what an operator of a server or of the dealer needs, and no more.
 
 use anyhow::Context;
+use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
 use blindroute_console::{bundles, exit, logging};
 use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
 use blindroute_operator::certificates::{self, CertificatesArgs};
 use blindroute_operator::health::{self, HealthArgs};
 use blindroute_operator::serve::{self, DealerArgs, ServerArgs};
-use blindroute_ring::WipingAllocator;
 use blindroute_routing::bundle::Bundle;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Prepared material is allocated in one thread and freed in another, in pieces of megabytes: the system's allocator
-/// keeps nearly twice the memory for it. Small blocks are wiped when they are freed: they may be copies of secrets that
-/// libraries make.
 #[global_allocator]
-static ALLOCATOR: WipingAllocator<mimalloc::MiMalloc> = WipingAllocator::new(mimalloc::MiMalloc);
+static ALLOCATOR: ProgramAllocator = PROGRAM_ALLOCATOR;
 
 /// Run a party of private LLM routing: server 0, server 1 or the dealer.
 #[derive(Debug, Parser)]
