@@ -4,17 +4,18 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+#[path = "protocols/common/mod.rs"]
 mod common;
 
 use blindroute_protocol::gates::{self, SignWindow, Target};
-use blindroute_protocol::{Seed, Tuning, WeightShares};
-use blindroute_testkit::freed_memory::{Freed, Secrets, Watcher, call_this_thread, turn, watched};
+use blindroute_protocol::{Seed, Tuning, WatchingAllocator, WeightShares};
+use blindroute_testkit::freed_memory::{Freed, Secrets, WATCHER, call_this_thread, turn, watched};
 use blindroute_testkit::{Run, TestWorld, generator};
 use common::{Everything, body, everything, everything_inputs, everything_weights};
 use std::collections::{BTreeMap, HashSet};
 
 #[global_allocator]
-static WATCHER: Watcher = Watcher;
+static ALLOCATOR: WatchingAllocator = WATCHER;
 
 /// Of the world: eight different bytes.
 const SEED: u64 = 0xA1B2_C3D4_E5F6_0718;

@@ -1,17 +1,13 @@
 //! Faults: every message altered, cut, lengthened and lost; the dealer's stream cut anywhere; bytes of wrong lengths.
 //! Each ends in an error of the right kind, soon, in every party that can know of it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{Gate, body, gate, row};
 use blindroute_protocol::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue, Meter, Online,
     Output, Party, Prepare, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks, WeightShares,
     WeightSpec, ZeroSeed,
 };
 use blindroute_testkit::{Fault, Parties, TestWorld};
-use common::{Gate, body, gate, row};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(3);

@@ -2,12 +2,8 @@
 //! change is meant, dealers and servers of both versions cannot work together: raise the protocol's version, then freeze
 //! the new numbers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{everything, everything_inputs, everything_weights};
 use blindroute_testkit::{TestWorld, generator};
-use common::{everything, everything_inputs, everything_weights};
 
 /// FNV-1a of length and bytes of each part.
 fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {

@@ -1,15 +1,11 @@
 //! What can be seen does not depend on what is hidden: lengths, distributions, printed forms, output shares.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{body, everything, everything_inputs, everything_weights, gate};
 use blindroute_protocol::{
     Comparison, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Structure, Tensor,
     WeightMasks, WeightShares,
 };
 use blindroute_testkit::{Run, TestWorld, generator};
-use common::{body, everything, everything_inputs, everything_weights, gate};
 
 #[test]
 fn the_messages_have_the_same_lengths_for_every_input() {

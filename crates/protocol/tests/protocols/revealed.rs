@@ -1,14 +1,10 @@
 //! What is revealed to the client shows the answer and nothing else, also to a client that has the dealer's tables.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{body, gate};
 use blindroute_protocol::{
     Comparison, Form, Meter, Output, OutputSize, OutputSpec, Program, Shape, Tensor, Tuning, gates,
 };
 use blindroute_testkit::{TestWorld, Transcript};
-use common::{body, gate};
 
 /// Two prompts, five models each.
 const SCORES: Shape = Shape::new(2, 1, 5);

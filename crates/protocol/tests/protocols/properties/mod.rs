@@ -1,11 +1,6 @@
 //! Every operation and gate against plain arithmetic, over the whole range it allows, in one file a topic.
 
 // Indices are what these references compute with.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::needless_range_loop)]
-
-#[path = "../common/mod.rs"]
-mod common;
-
 mod batches;
 mod comparisons;
 mod extended;
@@ -17,9 +12,9 @@ mod scaling;
 mod selections;
 mod tables;
 
+use crate::common::{big, big_input};
 use blindroute_protocol::{Error, Form, Interpreter, Machine, Masked, RingWord, Shape, Tensor};
 use blindroute_testkit::generator;
-use common::{big, big_input};
 use proptest::prelude::ProptestConfig;
 
 fn cases(cases: u32) -> ProptestConfig {

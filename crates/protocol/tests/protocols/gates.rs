@@ -1,7 +1,5 @@
 //! Every gate: real parties in memory against the clear function, ledger against forecast, ranges at their ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
 use blindroute_protocol::gates::{self, Order, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{
     Clear, Comparison, Error, Fixed, Form, Interpreter, Machine, Output, Program, Shape, Tensor, WeightId, WeightKind,

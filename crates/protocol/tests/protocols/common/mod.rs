@@ -1,6 +1,5 @@
 //! Programs of one step, and inputs of any width, for the tests of this crate.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 #![allow(dead_code, unreachable_pub, unused_imports, unused_macros)]
 
 use blindroute_protocol::{

@@ -1,12 +1,8 @@
 //! The fixed-point interpreter lets through every value that an operation allows, and stops the next.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{Gate, big, big_input, body};
 use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Comparison, Error, Fixed, Form, Shape, WeightId, WeightKind, WeightSpec};
-use common::{Gate, big, big_input, body};
 
 #[derive(Clone, Copy, Debug)]
 enum Step {

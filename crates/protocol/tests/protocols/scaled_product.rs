@@ -1,12 +1,8 @@
 //! Products times a scalar per matrix: against plaintext in every meaning and word, and the cost formula of the header.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{body, gate, integers, run, wrapped};
 use blindroute_protocol::{Clear, Cost, Error, Fixed, Form, Interpreter, Machine, RingWord, Shape, Tensor};
 use blindroute_testkit::{TestWorld, generator};
-use common::{body, gate, integers, run, wrapped};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]

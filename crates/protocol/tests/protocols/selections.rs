@@ -1,17 +1,13 @@
 //! The selections of the literature: each against plain sorting with all its ties, and openings, bytes and material
 //! against the formulas of their headers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{Gate, body, gate, row, run};
 use blindroute_protocol::gates::selection::{
     Graph, Window, bitonic_layers, bitonic_sort, brute_force, bubble_levels, divide_and_conquer_bubble, graph_search,
     repeated_maximum_pairwise, repeated_maximum_tree,
 };
 use blindroute_protocol::{Clear, Comparison, Cost, Fixed, Form, Meter, Shape, Tensor};
 use blindroute_testkit::generator;
-use common::{Gate, body, gate, row, run};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]

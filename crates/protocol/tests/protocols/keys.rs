@@ -1,13 +1,9 @@
 //! Gates by keys of function secret sharing: right at every edge, as cheap as said, and nothing but noise to see.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-mod common;
-
+use crate::common::{big, big_input, body, gate, integers, run};
 use blindroute_protocol::gates::{self, SignWindow, Target, Wide};
 use blindroute_protocol::{Clear, Comparison, Cost, Error, Form, Meter, Shape, Tensor, Tuning};
 use blindroute_testkit::{Run, TestWorld, generator};
-use common::{big, big_input, body, gate, integers, run};
 
 body!(Compare { comparison: Comparison, word: u32, tuning: Tuning }, |this, machine| {
     machine.tune(this.tuning);

@@ -1,17 +1,12 @@
 //! Openings, bytes each way and material of every operation and gate: the formula of its header, written out again, is
 //! what the meter forecasts and what real parties send.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-#[path = "../common/mod.rs"]
-mod common;
-
 mod extensions;
 mod gates;
 mod operations;
 
+use crate::common::{Body, Gate};
 use blindroute_protocol::{Cost, Tensor};
-use common::{Body, Gate};
 
 /// ⌈bits · count / 8⌉.
 fn words(count: usize, bits: usize) -> usize {
@@ -39,7 +34,7 @@ fn cost(openings: usize, opening_bytes: usize, material_bytes: usize) -> Cost {
 fn check<B: Body + std::fmt::Debug>(program: &Gate<B>, expected: Cost) {
     let weights: Vec<_> = program.weights.iter().map(|spec| Tensor::zeros(spec.shape())).collect();
     let inputs: Vec<_> = program.inputs.iter().map(|form| Tensor::zeros(form.shape)).collect();
-    let run = common::run(1, program, &weights, &inputs);
+    let run = crate::common::run(1, program, &weights, &inputs);
     assert_eq!(run.forecast, expected, "{:?}", program.body);
 }
 

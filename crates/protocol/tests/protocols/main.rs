@@ -1,0 +1,16 @@
+//! The tests of this crate as one program, so that the interpreters are compiled for its test programs once. The search of
+//! freed memory is a program of its own, because it installs an allocator.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod common;
+mod costs;
+mod faults;
+mod frozen;
+mod gates;
+mod keys;
+mod privacy;
+mod properties;
+mod ranges;
+mod revealed;
+mod scaled_product;
+mod selections;
