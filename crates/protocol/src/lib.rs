@@ -60,7 +60,9 @@ mod weights;
 
 pub use bits::BitTensor;
 pub use blindroute_ring::fss::HashKey;
-pub use blindroute_ring::{Seed, Shape, Tensor, WipingAllocator, Word, reserve_wiped, wipe, wipe_vec};
+pub use blindroute_ring::{
+    Seed, Shape, Tensor, WatchingAllocator, WipingAllocator, Word, reserve_wiped, wipe, wipe_vec,
+};
 pub use channel::{Channel, ChannelError};
 pub use error::Error;
 pub use form::Form;

@@ -3,7 +3,7 @@
 //! Words wrap; a value of a narrower ring Z_2^k has arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] remove them. This is the only crate with `unsafe`, and only inside
 //! [`mod@matmul`], [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection, and in
-//! [`WipingAllocator`].
+//! [`WipingAllocator`] and [`WatchingAllocator`].
 //!
 //! ```
 //! use blindroute_ring::{MatrixLayout, PackedMatrix, Word};
@@ -26,7 +26,7 @@ mod tensor;
 mod wipe;
 mod word;
 
-pub use allocator::WipingAllocator;
+pub use allocator::{WatchingAllocator, WipingAllocator};
 pub use matmul::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};

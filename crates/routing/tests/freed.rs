@@ -4,12 +4,12 @@
 #[path = "suite/common.rs"]
 mod common;
 
-use blindroute_protocol::Party;
+use blindroute_protocol::{Party, WatchingAllocator};
 use blindroute_routing::bundle::{Activation, Attention, Pooling, PublicPart, ShareFile, SplitRandomness, split};
-use blindroute_testkit::freed_memory::{Secrets, Watcher, turn, watched};
+use blindroute_testkit::freed_memory::{Secrets, WATCHER, turn, watched};
 
 #[global_allocator]
-static WATCHER: Watcher = Watcher;
+static ALLOCATOR: WatchingAllocator = WATCHER;
 
 #[test]
 fn case_49_splitting_and_reading_leave_no_share_in_freed_memory() {

@@ -6,11 +6,12 @@ mod parties;
 #[path = "suite/world.rs"]
 mod world;
 
-use blindroute_testkit::freed_memory::{Watcher, keep_places};
+use blindroute_protocol::WatchingAllocator;
+use blindroute_testkit::freed_memory::{WATCHER, keep_places};
 use parties::Search;
 
 #[global_allocator]
-static WATCHER: Watcher = Watcher;
+static ALLOCATOR: WatchingAllocator = WATCHER;
 
 /// Whether the TLS library freed its copy of a record: it does so when we step it, and is then called by no other of
 /// our functions. Growth is ours.

@@ -6,12 +6,12 @@ mod parties;
 #[path = "suite/world.rs"]
 mod world;
 
-use blindroute_protocol::WipingAllocator;
-use blindroute_testkit::freed_memory::{Watcher, watched};
+use blindroute_protocol::{WatchingAllocator, WipingAllocator};
+use blindroute_testkit::freed_memory::{WATCHER, watched};
 use parties::Search;
 
 #[global_allocator]
-static ALLOCATOR: WipingAllocator<Watcher> = WipingAllocator::new(Watcher);
+static ALLOCATOR: WipingAllocator<WatchingAllocator> = WipingAllocator::new(WATCHER);
 
 #[track_caller]
 fn check(search: &Search) {

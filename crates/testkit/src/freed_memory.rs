@@ -1,24 +1,18 @@
 //! What freed memory still holds: an allocator that keeps a copy of every block as its owner left it, for tests that look
 //! for secrets in them.
 //!
-//! A test program installs [`Watcher`] as its global allocator, and looks at what [`watched`] returns. Blocks are zero when
-//! they are handed out, so that all that is in one was written by its owner, and a block that grows always moves, so
-//! that what growth leaves behind shows every time. Stacks and registers are not looked at.
-//!
-//! This is the only file outside crate `ring` with `unsafe`, which an allocator cannot do without; no shipped crate
-//! depends on this one.
-#![allow(unsafe_code)]
+//! A test program installs [`WATCHER`] as its global allocator, and looks at what [`watched`] returns. Stacks and registers
+//! are not looked at.
 
-use std::alloc::{GlobalAlloc, Layout, System};
+use blindroute_protocol::WatchingAllocator;
 use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The system's allocator, watched.
-#[derive(Debug)]
-pub struct Watcher;
+/// The allocator that a test program installs: it keeps what is freed while [`watched`] runs.
+pub const WATCHER: WatchingAllocator = WatchingAllocator::new(look);
 
 static WATCHING: AtomicBool = AtomicBool::new(false);
 static FREED: Mutex<Vec<Freed>> = Mutex::new(Vec::new());
@@ -86,34 +80,6 @@ fn look(bytes: &[u8]) {
         FREED.lock().unwrap_or_else(PoisonError::into_inner).push(freed);
     }
     INSIDE.set(false);
-}
-
-// SAFETY: all memory is the system allocator's, under the layouts given; blocks are only read, while they are still
-// allocated, and every byte of them is initialised, because they were handed out as zeros.
-unsafe impl GlobalAlloc for Watcher {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promise about the layout is passed on.
-        unsafe { System.alloc_zeroed(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the caller owns the block, of this layout.
-        look(unsafe { std::slice::from_raw_parts(block, layout.size()) });
-        // SAFETY: as above, and nothing points to the block any more.
-        unsafe { System.dealloc(block, layout) }
-    }
-
-    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller promises that `size` with this alignment is a layout.
-        let moved = unsafe { self.alloc(Layout::from_size_align_unchecked(size, layout.align())) };
-        if !moved.is_null() {
-            // SAFETY: both blocks are at least as long as what is copied, and distinct.
-            unsafe { std::ptr::copy_nonoverlapping(block, moved, layout.size().min(size)) };
-            // SAFETY: the caller gave the block up.
-            unsafe { self.dealloc(block, layout) };
-        }
-        moved
-    }
 }
 
 /// Bytes that must not be found.

@@ -20,8 +20,7 @@ fn ring_and_protocol_have_no_sockets_clock_files_processes_or_async() {
 #[test]
 fn unsafe_code_is_in_crate_ring_only() {
     for home in each_crate().into_iter().filter(|folder| !folder.ends_with("ring")) {
-        // One exception: the allocator with which tests look at freed memory.
-        for path in files(&home.join("src")).into_iter().filter(|path| !path.ends_with("testkit/src/freed_memory.rs")) {
+        for path in files(&home.join("src")) {
             let words = tokens(&std::fs::read_to_string(&path).unwrap());
             assert!(!words.iter().any(|word| word.is("unsafe")), "{} has unsafe code", path.display());
         }
@@ -39,7 +38,7 @@ fn every_way_to_name_them_is_seen() {
         "use std::{r#fs as disk};",
         "use std :: /* here */ time :: SystemTime;",
         "fn f() { let now = std::time::Instant::now(); }",
-        "fn f() -> ::std::fs::File { todo!() }",
+        "fn f() -> ::std::fs::File { loop {} }",
         "use std::*;",
         "use std::{*};",
         "use std as library;",
