@@ -1,5 +1,12 @@
 //! The choice between implementations of one operation, by the program's [`Tuning`]: digits where servers are near each
 //! other, keys of function secret sharing where they are far.
+//!
+//! **Computes** comparisons, rectifiers and splines of few elements, the same whatever is chosen. **Shapes**, **Error** as
+//! in the chosen implementation: [`comparison`](super::comparison) or [`point`]; [`selection_extended`](super::selection_extended),
+//! [`rectifier_digits`](super::rectifier_digits) or [`rectifier`](super::rectifier); [`piecewise`](super::piecewise) or
+//! [`spline_keys`](super::spline_keys). **Cost** that of the implementation; each method says its openings. **Security**
+//! the tuning is public and the same for all parties, so what is chosen depends on no secret. **Source** the
+//! implementations'. **Differs from the source** in nothing.
 
 use super::comparison::{CompareByDigits, Comparison};
 use super::extension::Extension;
