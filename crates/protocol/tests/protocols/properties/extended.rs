@@ -66,7 +66,7 @@ fn check_product(seed: u64, a: Operand, b: Operand, out: (u32, u32)) {
     forms.extend(more);
     inputs.extend(other);
     let found = integers(seed, &gate(ProductExtended { a, b, out }, forms), &[], &inputs);
-    for row in 0..batch * rows {
+    for (row, &factor) in few.iter().enumerate() {
         let places = row * columns..(row + 1) * columns;
         // The row's factor was rounded once.
         let fits = |factor: i128| {
@@ -75,10 +75,10 @@ fn check_product(seed: u64, a: Operand, b: Operand, out: (u32, u32)) {
             })
         };
         assert!(
-            truncations(few[row], b.shift).into_iter().any(fits),
+            truncations(factor, b.shift).into_iter().any(fits),
             "{:?} times {} gave {:?} with {a:?}, {b:?}, {out:?}",
             &many[places.clone()],
-            few[row],
+            factor,
             &found[0][places.clone()]
         );
     }

@@ -44,17 +44,18 @@ proptest! {
             let bits = if word == 32 { 31 } else { 45 };
             let program = gate(Products { word, transposed }, vec![Form::new(left, bits, 0), Form::new(right, bits, 0)]);
             let found = integers(seed, &program, &[], &[a.clone(), b.clone()]);
+            prop_assert_eq!((found[0].len(), found[1].len()), (batch * rows * columns, batch * rows));
             let at = |t: &Tensor<f32>, b: usize, r: usize, c: usize| {
                 t.data()[(b * t.shape().rows + r) * t.shape().columns + c] as i128
             };
-            for n in 0..batch * rows * columns {
+            for (n, &product) in found[0].iter().enumerate() {
                 let (z, r, c) = (n / (rows * columns), n / columns % rows, n % columns);
                 let other = |i| if transposed { at(&b, z, c, i) } else { at(&b, z, i, c) };
-                prop_assert_eq!(found[0][n], (0..inner).map(|i| at(&a, z, r, i) * other(i)).sum::<i128>());
+                prop_assert_eq!(product, (0..inner).map(|i| at(&a, z, r, i) * other(i)).sum::<i128>());
             }
-            for n in 0..batch * rows {
+            for (n, &square) in found[1].iter().enumerate() {
                 let (z, r) = (n / rows, n % rows);
-                prop_assert_eq!(found[1][n], (0..inner).map(|i| at(&a, z, r, i).pow(2)).sum::<i128>());
+                prop_assert_eq!(square, (0..inner).map(|i| at(&a, z, r, i).pow(2)).sum::<i128>());
                 for i in 0..inner {
                     prop_assert_eq!(found[2][n * inner + i], at(&a, z, r, i) * at(&a, z, r, 0));
                 }
