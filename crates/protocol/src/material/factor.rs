@@ -5,27 +5,28 @@ use crate::weight_spec::{WeightKind, WeightSpec};
 use blindroute_ring::{MatrixLayout, MatrixWord, PackedMatrix, Tensor};
 use zeroize::Zeroize;
 
-/// A weight, a share or a mask of it, as products read it. Wiped on drop.
+/// A weight, a share or a mask of it, as products read it. Wiped on drop. The variants are boxed: moving a smaller variant
+/// would copy what the stack held before into the rest of its place, and leave it there when it is freed.
 #[allow(missing_debug_implementations)]
 pub enum Factor<W: MatrixWord> {
     /// The right factor of a matrix product.
-    Matrix(PackedMatrix<W>),
+    Matrix(Box<PackedMatrix<W>>),
     /// One factor or summand per column.
-    Row(Secret<W>),
+    Row(Box<Secret<W>>),
 }
 
 impl<W: MatrixWord> Factor<W> {
     fn new(spec: &WeightSpec, words: Tensor<W>) -> Self {
         let words = Secret::new(words);
         match spec.kind {
-            WeightKind::Matrix { inner, columns } => Self::Matrix(PackedMatrix::pack(
+            WeightKind::Matrix { inner, columns } => Self::Matrix(Box::new(PackedMatrix::pack(
                 words.expose().data(),
                 inner,
                 columns,
                 MatrixLayout::RowMajor,
                 spec.bits,
-            )),
-            WeightKind::Scale(_) | WeightKind::Bias(_) => Self::Row(words),
+            ))),
+            WeightKind::Scale(_) | WeightKind::Bias(_) => Self::Row(Box::new(words)),
         }
     }
 }
