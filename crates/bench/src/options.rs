@@ -10,7 +10,8 @@ pub(crate) struct Options {
     /// Measured runs after one warm-up run; medians are reported
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) runs: u32,
-    /// Network between all parties, emulated: loopback (none), lan (0.1 ms one way, 10 Gbit/s) or wan (20 ms, 400 Mbit/s)
+    /// Network between all parties, emulated: loopback (none), lan (0.1 ms one way, 10 Gbit/s), metro (0.5 ms, 1 Gbit/s) or wan
+    /// (20 ms, 400 Mbit/s)
     #[arg(long, value_name = "SCENE", default_value_t)]
     pub(crate) scene: SceneName,
     /// Print one JSON object per line

@@ -34,7 +34,8 @@ pub struct BenchThroughputArgs {
     /// Router of the bundle; the first if none is named
     #[arg(long)]
     router: Option<String>,
-    /// Network between all parties, emulated: loopback (none), lan (0.1 ms one way, 10 Gbit/s) or wan (20 ms, 400 Mbit/s)
+    /// Network between all parties, emulated: loopback (none), lan (0.1 ms one way, 10 Gbit/s), metro (0.5 ms, 1 Gbit/s) or wan
+    /// (20 ms, 400 Mbit/s)
     #[arg(long, value_name = "SCENE", default_value_t)]
     scene: SceneName,
     /// Print one JSON object per line

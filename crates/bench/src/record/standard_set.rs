@@ -22,7 +22,7 @@ pub(crate) struct StandardSet {
     /// Prompt lengths in tokens, 3 to 256
     #[arg(long, value_delimiter = ',', default_values_t = [32, 128, 256])]
     tokens: Vec<usize>,
-    /// Networks: loopback, lan, wan
+    /// Networks: loopback, lan, metro, wan
     #[arg(long, value_name = "SCENES", value_delimiter = ',', default_values_t = [SceneName::Loopback])]
     scene: Vec<SceneName>,
 }

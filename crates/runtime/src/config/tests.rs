@@ -96,7 +96,7 @@ fn a_scene_is_written_and_read_back() {
             _ => load::<ClientConfig>(text).unwrap().config.network,
         };
         assert_eq!(scene(&text), None);
-        for known in [Scene::LAN, Scene::WAN] {
+        for known in [Scene::LAN, Scene::METRO, Scene::WAN] {
             let text = format!("{text}\n{}", NetworkConfig::from(known));
             assert_eq!(scene(&text).unwrap().scene(), known);
         }

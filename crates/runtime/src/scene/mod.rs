@@ -44,6 +44,8 @@ pub struct Scene {
 impl Scene {
     /// A local network: 0.1 ms one way, 10 Gbit/s.
     pub const LAN: Scene = Scene { delay: Duration::from_micros(100), megabits: 10_000.0 };
+    /// Two clouds in one city: 0.5 ms one way, 1 Gbit/s.
+    pub const METRO: Scene = Scene { delay: Duration::from_micros(500), megabits: 1000.0 };
     /// Two regions: 20 ms one way, 400 Mbit/s.
     pub const WAN: Scene = Scene { delay: Duration::from_millis(20), megabits: 400.0 };
 
@@ -62,7 +64,7 @@ impl std::fmt::Display for Scene {
 
 /// A text that is not the name of a scene.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown scene {0:?}: expected loopback, lan or wan")]
+#[error("unknown scene {0:?}: expected loopback, lan, metro or wan")]
 pub struct UnknownScene(String);
 
 /// The name of a scene. `loopback` emulates nothing.
@@ -73,13 +75,15 @@ pub enum SceneName {
     Loopback,
     /// [`Scene::LAN`].
     Lan,
+    /// [`Scene::METRO`].
+    Metro,
     /// [`Scene::WAN`].
     Wan,
 }
 
 impl SceneName {
     /// All of them.
-    pub const ALL: [SceneName; 3] = [SceneName::Loopback, SceneName::Lan, SceneName::Wan];
+    pub const ALL: [SceneName; 4] = [SceneName::Loopback, SceneName::Lan, SceneName::Metro, SceneName::Wan];
 
     /// The name in options and records.
     #[must_use]
@@ -87,6 +91,7 @@ impl SceneName {
         match self {
             SceneName::Loopback => "loopback",
             SceneName::Lan => "lan",
+            SceneName::Metro => "metro",
             SceneName::Wan => "wan",
         }
     }
@@ -97,6 +102,7 @@ impl SceneName {
         match self {
             SceneName::Loopback => None,
             SceneName::Lan => Some(Scene::LAN),
+            SceneName::Metro => Some(Scene::METRO),
             SceneName::Wan => Some(Scene::WAN),
         }
     }

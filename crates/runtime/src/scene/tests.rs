@@ -6,7 +6,7 @@ fn names_are_read_back() {
         assert_eq!(scene.name().parse(), Ok(scene));
     }
     let error = "moon".parse::<SceneName>().unwrap_err().to_string();
-    assert!(error.contains("loopback, lan or wan"), "{error}");
+    assert!(error.contains("loopback, lan, metro or wan"), "{error}");
     assert_eq!(Scene::LAN.to_string(), "100µs one way, 10000 Mbit/s");
 }
 
