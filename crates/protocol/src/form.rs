@@ -46,6 +46,20 @@ impl Form {
         Ok(Form { bits: self.bits.min(other.bits), ..*self })
     }
 
+    /// The form of the columns of this and of `other`, row by row.
+    ///
+    /// # Errors
+    /// If the fractions or the rows differ.
+    pub fn beside(&self, other: &Form) -> Result<Form, Error> {
+        let (left, right) = (self.shape, other.shape);
+        if self.fraction != other.fraction || (left.batch, left.rows) != (right.batch, right.rows) {
+            let (f, g) = (self.fraction, other.fraction);
+            return Err(Error::Program(format!("{left} of {f} fraction bits beside {right} of {g}")));
+        }
+        let shape = Shape { columns: left.columns + right.columns, ..left };
+        Ok(Form { shape, bits: self.bits.min(other.bits), ..*self })
+    }
+
     /// The form after `shift` low bits are dropped: the ring shrinks with the fraction.
     ///
     /// # Errors

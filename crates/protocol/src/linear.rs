@@ -21,6 +21,10 @@ pub enum Structure {
     Reshape(Shape),
     /// Sums of the columns: `[batch, rows, 1]`.
     SumColumns,
+    /// Sums of the rows: `[batch, 1, columns]`.
+    SumRows,
+    /// Each matrix transposed: `[batch, columns, rows]`.
+    Transpose,
     /// The elements at these indices, [`Structure::NOTHING`] standing for zero.
     Gather(Shape, Arc<[usize]>),
 }
@@ -53,6 +57,8 @@ impl Structure {
             Self::RepeatMatrices(times) => Shape { batch: shape.batch * times, ..shape },
             Self::Reshape(shape) | Self::Gather(shape, _) => shape,
             Self::SumColumns => Shape { columns: 1, ..shape },
+            Self::SumRows => Shape { rows: 1, ..shape },
+            Self::Transpose => Shape::new(shape.batch, shape.columns, shape.rows),
         }
     }
 
@@ -65,6 +71,8 @@ impl Structure {
             Self::RepeatMatrices(times) => tensor.repeat_matrices(*times),
             Self::Reshape(shape) => tensor.clone().reshaped(*shape),
             Self::SumColumns => tensor.sum_columns(),
+            Self::SumRows => tensor.sum_rows(),
+            Self::Transpose => tensor.transposed(),
             Self::Gather(shape, indices) => Tensor::new(
                 *shape,
                 indices
@@ -88,6 +96,8 @@ pub trait Linear: Sized {
     fn raise(&self, shift: u32) -> Self;
     /// Divides the value meant by 2^shift, the binary point moving up by as much: integers stay.
     fn divide(&self, shift: u32) -> Self;
+    /// The columns of both, row by row.
+    fn beside(&self, other: &Self) -> Self;
     /// Rearranged.
     fn restructure(&self, structure: &Structure) -> Self;
 }
@@ -108,6 +118,9 @@ impl<T: Scalar> Linear for Tensor<T> {
     }
     fn divide(&self, shift: u32) -> Self {
         self.map(|x| x.divide(shift))
+    }
+    fn beside(&self, other: &Self) -> Self {
+        Tensor::beside(self, other)
     }
     fn restructure(&self, structure: &Structure) -> Self {
         structure.apply(self)
@@ -130,6 +143,9 @@ impl<W: Word> Linear for Secret<W> {
     fn divide(&self, shift: u32) -> Self {
         Secret::new(self.expose().divide(shift))
     }
+    fn beside(&self, other: &Self) -> Self {
+        Secret::new(self.expose().beside(other.expose()))
+    }
     fn restructure(&self, structure: &Structure) -> Self {
         Secret::new(self.expose().restructure(structure))
     }
@@ -151,6 +167,9 @@ impl<L: Linear> Linear for Arc<L> {
     fn divide(&self, shift: u32) -> Self {
         Arc::new((**self).divide(shift))
     }
+    fn beside(&self, other: &Self) -> Self {
+        Arc::new((**self).beside(other))
+    }
     fn restructure(&self, structure: &Structure) -> Self {
         Arc::new((**self).restructure(structure))
     }
@@ -162,5 +181,6 @@ impl Linear for () {
     fn scale(&self, _factor: i64) -> Self {}
     fn raise(&self, _shift: u32) -> Self {}
     fn divide(&self, _shift: u32) -> Self {}
+    fn beside(&self, _other: &Self) -> Self {}
     fn restructure(&self, _structure: &Structure) -> Self {}
 }

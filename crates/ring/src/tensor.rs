@@ -225,6 +225,49 @@ impl<T: Scalar> Tensor<T> {
         Tensor { shape, data: self.data.chunks_exact(self.shape.columns).map(sum).collect() }
     }
 
+    /// Sums over the rows: `[batch, 1, columns]`.
+    pub fn sum_rows(&self) -> Self {
+        let Shape { batch, rows, columns } = self.shape;
+        let mut sums = Self::zeros(Shape::new(batch, 1, columns));
+        if !sums.shape.is_empty() {
+            for (index, row) in self.data.chunks_exact(columns).enumerate() {
+                let start = index / rows * columns;
+                for (sum, &x) in sums.data[start..start + columns].iter_mut().zip(row) {
+                    *sum = sum.plus(x);
+                }
+            }
+        }
+        sums
+    }
+
+    /// Each matrix transposed: `[batch, columns, rows]`.
+    pub fn transposed(&self) -> Self {
+        let Shape { batch, rows, columns } = self.shape;
+        let mut data = Vec::with_capacity(self.data.len());
+        for matrix in self.data.chunks_exact((rows * columns).max(1)) {
+            for column in 0..columns {
+                data.extend((0..rows).map(|row| matrix[row * columns + column]));
+            }
+        }
+        Tensor { shape: Shape::new(batch, columns, rows), data }
+    }
+
+    /// The columns of both, row by row.
+    ///
+    /// # Panics
+    /// If they do not have the same rows.
+    pub fn beside(&self, other: &Self) -> Self {
+        let (left, right) = (self.shape, other.shape);
+        assert!((left.batch, left.rows) == (right.batch, right.rows), "{left} beside {right}");
+        let shape = Shape { columns: left.columns + right.columns, ..left };
+        let mut data = Vec::with_capacity(shape.len());
+        for row in 0..left.batch * left.rows {
+            data.extend_from_slice(&self.data[row * left.columns..(row + 1) * left.columns]);
+            data.extend_from_slice(&other.data[row * right.columns..(row + 1) * right.columns]);
+        }
+        Tensor { shape, data }
+    }
+
     /// The elements at `indices` (of the row-major data), as a tensor of `shape`.
     ///
     /// # Panics
@@ -366,6 +409,15 @@ mod tests {
         assert_eq!(a.rows(1, 1).data(), [3, 4, 5, 9, 10, 11]);
         assert_eq!(a.columns(1, 2).data(), [1, 2, 4, 5, 7, 8, 10, 11]);
         assert_eq!(a.sum_columns().data(), [3, 12, 21, 30]);
+        assert_eq!(a.sum_rows(), Tensor::new(Shape::new(2, 1, 3), vec![3, 5, 7, 15, 17, 19]));
+    }
+
+    #[test]
+    fn matrices_are_transposed_and_stand_beside_each_other() {
+        let a = counting(Shape::new(2, 2, 3));
+        assert_eq!(a.transposed().data(), [0, 3, 1, 4, 2, 5, 6, 9, 7, 10, 8, 11]);
+        assert_eq!(a.transposed().transposed(), a);
+        assert_eq!(a.columns(0, 2).beside(&a.columns(2, 1)), a);
     }
 
     #[test]
@@ -373,6 +425,9 @@ mod tests {
         let empty = counting(Shape::new(2, 2, 0));
         assert_eq!(empty.sum_columns(), Tensor::zeros(Shape::new(2, 2, 1)));
         assert_eq!(empty.columns(0, 0), empty);
+        assert_eq!(empty.sum_rows(), Tensor::zeros(Shape::new(2, 1, 0)));
+        assert_eq!(empty.beside(&counting(Shape::new(2, 2, 3))), counting(Shape::new(2, 2, 3)));
+        assert_eq!(empty.transposed().shape(), Shape::new(2, 0, 2));
     }
 
     #[test]

@@ -43,8 +43,9 @@ pub(crate) struct DistilArgs {
     /// How far from the teacher the student may go, as the whole loss without routing; the weight of staying near follows from it.
     #[arg(long, value_name = "NUMBER", requires = "routing")]
     trust: Option<f64>,
-    /// The student's attention: 2relu divides rows by their sum, relu by a constant.
-    #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu", "relu"]))]
+    /// The student's attention: 2relu divides rows by their sum; linear is a polynomial, without a matrix of all pairs of
+    /// tokens.
+    #[arg(long, default_value = "2relu", value_parser = one_of::<Attention>(&["softmax", "2relu", "linear"]))]
     attention: Attention,
     /// The non-linearity of the student's feed-forward network.
     #[arg(long, default_value = "relu", value_parser = one_of::<Activation>(&["gelu", "relu", "square"]))]
@@ -70,6 +71,13 @@ pub(crate) struct DistilArgs {
     /// The largest learning rate.
     #[arg(long, default_value_t = 3e-4)]
     rate: f64,
+    /// The part of the steps, from 0 to 1, during which the student's program gradually replaces that of the encoder it starts
+    /// from.
+    #[arg(long, default_value_t = 0.25)]
+    blend: f64,
+    /// How much values beyond what the secure program has room for count, with linear attention.
+    #[arg(long, default_value_t = 1.0)]
+    penalty: f64,
     /// The seed of the order of the texts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -105,11 +113,18 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     };
     let mut options = Options::new(encoder);
     (options.steps, options.tokens, options.rate, options.seed) = (args.steps, args.tokens, args.rate, args.seed);
+    (options.blend, options.penalty) = (args.blend, args.penalty);
     if let Precision::Bits { layers, .. } = &mut options.precision {
         *layers = args.bits;
     }
     if !(args.rate.is_finite() && args.rate > 0.0) {
         anyhow::bail!("unsupported --rate {}: expected a number above 0, such as 0.0003", args.rate);
+    }
+    if !(0.0..=1.0).contains(&args.blend) {
+        anyhow::bail!("unsupported --blend {}: expected a number from 0 to 1", args.blend);
+    }
+    if !(args.penalty.is_finite() && args.penalty >= 0.0) {
+        anyhow::bail!("unsupported --penalty {}: expected a number from 0", args.penalty);
     }
     if !(2..=MAX_TOKENS).contains(&args.longest) || args.tokens < 2 * args.longest {
         anyhow::bail!(
@@ -154,7 +169,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     print(&if args.json {
         serde_json::json!({
             "out": args.out, "bytes": bytes, "digest": digest.to_string(), "steps": args.steps, "texts": corpus.len(),
-            "loss": {"hidden": mean.hidden, "embedding": mean.embedding, "similarity": mean.similarity, "routing": mean.routing},
+            "loss": {"hidden": mean.hidden, "embedding": mean.embedding, "similarity": mean.similarity, "excess": mean.excess, "routing": mean.routing},
         })
         .to_string()
     } else {
@@ -182,6 +197,7 @@ struct Smoothed {
     hidden: f64,
     embedding: f64,
     similarity: f64,
+    excess: Option<f64>,
     routing: Option<f64>,
     beta: f64,
 }
@@ -193,6 +209,10 @@ impl Smoothed {
         self.hidden += (progress.hidden - self.hidden) * share;
         self.embedding += (progress.embedding - self.embedding) * share;
         self.similarity += (progress.similarity - self.similarity) * share;
+        if let Some(excess) = progress.excess {
+            let mean = self.excess.get_or_insert(0.0);
+            *mean += (excess - *mean) * share;
+        }
         if let Some((routing, beta)) = progress.routing {
             let mean = self.routing.get_or_insert(0.0);
             *mean += (routing - *mean) * share;
@@ -201,8 +221,11 @@ impl Smoothed {
     }
 
     fn describe(&self) -> String {
-        let near =
+        let mut near =
             format!("hidden {:.4}, 1 − cosine {:.4}, similarities {:.5}", self.hidden, self.embedding, self.similarity);
+        if let Some(excess) = self.excess {
+            near.push_str(&format!(", excess {excess:.4}"));
+        }
         match self.routing {
             Some(routing) => format!("{near}, routing {routing:.4}, β {:.3}", self.beta),
             None => near,

@@ -185,12 +185,23 @@ fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
     factor: &Masked<I, u128>,
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
+    let product = scaled_product(machine, x, factor, scaling)?;
+    let shift = lost(product.form().fraction, scaling.target.fraction)?;
+    let product = machine.truncate_reduce(product, shift)?;
+    machine.open(product)
+}
+
+/// The product of a row scaling, not truncated: it has as many bits more than the target.
+fn scaled_product<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    x: &Masked<I, W>,
+    factor: &Masked<I, u128>,
+    scaling: Scaling,
+) -> Result<Share<I, V>, Error> {
     let Scaling { value, factor: factor_fraction, target } = scaling;
     let shift_x = lost(x.form().fraction, value)?;
-    let shift_product = lost(value + factor_fraction, target.fraction)?;
-    let product = machine.product_extended((x, shift_x), (factor, 0), target.bits + shift_product)?;
-    let product = machine.truncate_reduce(product, shift_product)?;
-    machine.open(product)
+    let beyond = lost(value + factor_fraction, target.fraction)?;
+    machine.product_extended((x, shift_x), (factor, 0), target.bits + beyond)
 }
 
 /// Fraction bits of the elements whose squares LayerNorm sums.
@@ -214,6 +225,22 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
     y: Share<I, W>,
     target: Target,
 ) -> Result<Masked<I, V>, Error> {
+    let product = layer_norm_shares(machine, y, target)?;
+    let shift = lost(product.form().fraction, target.fraction)?;
+    let product = machine.truncate_reduce(product, shift)?;
+    machine.open(product)
+}
+
+/// [`layer_norm`] without its last opening: shares of 29 fraction bits, in a ring that is the target's after truncation to
+/// its fraction. What is linear in a LayerNorm's rows, as their sum, takes these.
+///
+/// # Errors
+/// If the forms do not fit.
+pub fn layer_norm_shares<I: Interpreter, W: RingWord, V: RingWord>(
+    machine: &mut Machine<I>,
+    y: Share<I, W>,
+    target: Target,
+) -> Result<Share<I, V>, Error> {
     let (value, factor_fraction) = NORMALISED;
     let shift = lost(y.form().fraction, value)?;
     let y = machine.truncate_reduce(y, shift)?;
@@ -223,5 +250,7 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
     let norm = machine.open(norm)?;
     let range = Wide { low: 4, high: 17, fraction: 8 };
     let factor = inverse_root(machine, &norm, (form.shape.columns as f64).sqrt(), &range)?;
-    scale_rows(machine, &y, factor, Scaling { value, factor: factor_fraction, target })
+    let scaling = Scaling { value, factor: factor_fraction, target };
+    let factor = open_factor(machine, factor, scaling)?;
+    scaled_product(machine, &y, &factor, scaling)
 }

@@ -136,6 +136,15 @@ macro_rules! linear_maps {
                 Self { form, payload: self.payload.divide(shift) }
             }
 
+            /// The columns of both, row by row, in the narrower ring.
+            ///
+            /// # Errors
+            /// If rows or fractions differ.
+            pub fn beside(&self, other: &Self) -> Result<Self, Error> {
+                let form = self.form.beside(&other.form)?;
+                Ok(Self { form, payload: self.payload.beside(&other.payload) })
+            }
+
             /// Rearranged or summed.
             pub fn restructure(&self, structure: &Structure) -> Self {
                 let form = self.form.with_shape(structure.shape(self.form.shape));

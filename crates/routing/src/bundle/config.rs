@@ -15,10 +15,11 @@ pub enum Attention {
     /// ReLU of the scores, divided by their sum.
     #[serde(rename = "2relu")]
     TwoRelu,
-    /// ReLU of the scores, divided by the constant [`RELU_DIVISOR`](crate::program::RELU_DIVISOR), so that no secret
-    /// division is needed.
-    #[serde(rename = "relu")]
-    Relu,
+    /// 1 + score, divided by the number of tokens: a polynomial, so nothing is compared, and the values meet the keys
+    /// before the queries do, so the cost grows with the tokens and not with their square. The two coefficients of each
+    /// attention head are in the weights around it.
+    #[serde(rename = "linear")]
+    Linear,
 }
 
 /// The non-linearity of the feed-forward network.
@@ -86,7 +87,7 @@ macro_rules! named {
     };
 }
 
-named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRelu => "2relu", Attention::Relu => "relu");
+named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRelu => "2relu", Attention::Linear => "linear");
 named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu => "relu", Activation::Square => "square");
 named!(Norms, "norms", Norms::Both => "both", Norms::Output => "output");
 named!(Pooling, "pooling", Pooling::Mean => "mean", Pooling::Cls => "cls");

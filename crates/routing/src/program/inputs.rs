@@ -3,7 +3,7 @@
 use super::plan::{ACTIVATION, BundlePlan, INPUT, NARROW, POOLING, POOLING_RING, PRODUCT, RULE_FRACTION, SCORES};
 use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
-use crate::bundle::{EmbeddingTables, EncoderConfig, Matrix, Pooling};
+use crate::bundle::{Attention, EmbeddingTables, EncoderConfig, Matrix, Pooling};
 use crate::embedding::{self, EmbeddingError};
 use blindroute_protocol::{Form, Program as _, Shape, Tensor};
 
@@ -33,6 +33,15 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
     let lambda = Form::new(rows(LAMBDA_DIGITS), LAMBDA_DIGIT, 0);
     let hidden = plan.encoder.hidden;
     let encoder = |bucket: usize| {
+        if plan.encoder.carries_biases() {
+            let tokens = |columns: usize| Shape::new(batch, bucket, columns);
+            return vec![
+                Form::new(tokens(hidden), INPUT, ACTIVATION),
+                Form::new(tokens(1), INPUT, PRODUCT),
+                Form::new(tokens(1), INPUT, ACTIVATION),
+                Form::new(rows(1), POOLING_RING, POOLING),
+            ];
+        }
         let mut forms = vec![
             Form::new(Shape::new(batch, bucket, hidden), INPUT, ACTIVATION),
             Form::new(Shape::new(batch, bucket, 1), NARROW, PRODUCT),
@@ -68,8 +77,8 @@ pub fn padded(ids: &[u32], bucket: usize) -> Vec<u32> {
 }
 
 impl RouteInputs {
-    /// Embeds tokens on the client. Padding is embedded like any token, so that its rows stay in range; attention and
-    /// pooling leave it out.
+    /// Embeds tokens on the client. With linear attention padding is zero. Else it is embedded like any token, so that its
+    /// rows stay in range; attention and pooling leave it out.
     ///
     /// # Errors
     /// If there are no tokens, more than the bucket holds, or unknown ones.
@@ -82,9 +91,25 @@ impl RouteInputs {
         if ids.is_empty() || ids.len() > bucket {
             return Err(EmbeddingError::Length { found: ids.len(), most: bucket });
         }
-        let rows = embedding::embed(tables, config, &padded(ids, bucket))?;
+        let linear = config.attention == Attention::Linear;
+        let ids_of_rows = if linear { ids.to_vec() } else { padded(ids, bucket) };
+        let rows = embedding::embed(tables, config, &ids_of_rows)?;
         let hidden = rows.columns();
-        let means: Vec<f32> = rows.iter_rows().map(|row| row.iter().sum::<f32>() / hidden as f32).collect();
+        let mut means: Vec<f32> = rows.iter_rows().map(|row| row.iter().sum::<f32>() / hidden as f32).collect();
+        if linear {
+            let mut tokens = rows.into_data();
+            tokens.resize(bucket * hidden, 0.0);
+            means.resize(bucket, 0.0);
+            let presence = (0..bucket).map(|index| if index < ids.len() { 1.0 } else { 0.0 }).collect();
+            let column = Shape::matrix(bucket, 1);
+            let tensors = vec![
+                Tensor::new(Shape::matrix(bucket, hidden), tokens),
+                Tensor::new(column, means),
+                Tensor::new(column, presence),
+                Tensor::new(Shape::row(1), vec![1.0 / ids.len() as f32]),
+            ];
+            return Ok(Self { tensors });
+        }
         let real = |index: usize| index < ids.len();
         let mut tensors = vec![
             Tensor::new(Shape::matrix(bucket, hidden), rows.into_data()),

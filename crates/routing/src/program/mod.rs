@@ -18,7 +18,7 @@ mod task;
 mod weights;
 
 pub use batch::{split_output, stack_inputs};
-pub use encoder::{RELU_DIVISOR, ROW_OFFSET};
+pub use encoder::ROW_OFFSET;
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
 pub use ranges::{RangeError, check_ranges};

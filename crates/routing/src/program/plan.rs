@@ -182,6 +182,11 @@ impl EncoderPlan {
         }
     }
 
+    /// Whether a column of the input that is one for tokens and zero for padding carries the biases.
+    pub(super) fn carries_biases(&self) -> bool {
+        self.attention == Attention::Linear
+    }
+
     fn weights(&self) -> Vec<WeightSpec> {
         let (hidden, ffn) = (self.hidden, self.ffn);
         let mut specs = Vec::new();
@@ -189,16 +194,22 @@ impl EncoderPlan {
             let kind = WeightKind::Matrix { inner, columns };
             specs.push(WeightSpec::new(name, kind, FRACTION).in_ring(ring));
         };
+        // With linear attention the biases are rows of the matrices, and what attention gives has a wide ring.
+        let linear = self.carries_biases();
+        let row = usize::from(linear);
+        let after = if linear { INPUT } else { NARROW };
         for layer in 0..self.layers {
-            // The first for distant servers, the second for near ones: see `Encoder::heads`.
-            matrix(format!("layer.{layer}.qkv"), hidden, 3 * hidden, INPUT);
-            matrix(format!("layer.{layer}.qkv.narrow"), hidden, 3 * hidden, NARROW);
-            matrix(format!("layer.{layer}.out"), hidden, hidden, NARROW);
-            matrix(format!("layer.{layer}.up"), hidden, ffn, NARROW);
-            matrix(format!("layer.{layer}.down"), ffn, hidden, NARROW);
+            matrix(format!("layer.{layer}.qkv"), hidden + row, 3 * hidden, INPUT);
+            if !linear {
+                // The first for distant servers, this one for near ones: see `Encoder::heads`.
+                matrix(format!("layer.{layer}.qkv.narrow"), hidden, 3 * hidden, NARROW);
+            }
+            matrix(format!("layer.{layer}.out"), hidden + row, hidden, after);
+            matrix(format!("layer.{layer}.up"), hidden + row, ffn, NARROW);
+            matrix(format!("layer.{layer}.down"), ffn + row, hidden, NARROW);
             // The mean of the residual's affine part, subtracted so that LayerNorm gets centred rows.
             if layer > 0 {
-                matrix(format!("layer.{layer}.attention_mean"), hidden, 1, NARROW);
+                matrix(format!("layer.{layer}.attention_mean"), hidden, 1, after);
             }
             matrix(format!("layer.{layer}.ffn_mean"), hidden, 1, NARROW);
         }
@@ -207,19 +218,21 @@ impl EncoderPlan {
                 let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Bias(columns), PRODUCT);
                 specs.push(spec.in_ring(ring));
             };
-            bias("qkv.bias", 3 * hidden, INPUT);
-            bias("qkv.narrow.bias", 3 * hidden, NARROW);
-            bias("out.bias", hidden, NARROW);
-            bias("up.bias", ffn, NARROW);
-            bias("down.bias", hidden, NARROW);
-            let mut gain = |part: &str| {
+            if !linear {
+                bias("qkv.bias", 3 * hidden, INPUT);
+                bias("qkv.narrow.bias", 3 * hidden, NARROW);
+                bias("out.bias", hidden, NARROW);
+                bias("up.bias", ffn, NARROW);
+                bias("down.bias", hidden, NARROW);
+            }
+            let mut gain = |part: &str, ring| {
                 let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Scale(hidden), FRACTION);
-                specs.push(spec.in_ring(NARROW));
+                specs.push(spec.in_ring(ring));
             };
             if layer > 0 {
-                gain("attention_gain");
+                gain("attention_gain", after);
             }
-            gain("ffn_gain");
+            gain("ffn_gain", NARROW);
         }
         specs.push(WeightSpec::new("embedding.gain", WeightKind::Scale(hidden), FRACTION));
         specs.push(WeightSpec::new("embedding.bias", WeightKind::Bias(hidden), RULE_FRACTION + FRACTION));

@@ -1,13 +1,15 @@
 //! What one session runs, as a program: a router's task or a measurement, for one prompt or a batch.
 
-use super::encoder::{Encoded, Encoder, EncoderInputs};
+use super::encoder::{Encoded, Encoder, LinearInputs, ScoredInputs};
 use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
 use super::plan::{BundlePlan, FRACTION, RULE_FRACTION, RulePlan};
 use super::rule::RuleProgram;
 use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
 use crate::tokenizer::BUCKETS;
-use blindroute_protocol::{Error, Form, Interpreter, Machine, Masked, Pending, Program, Structure, Tuning, WeightSpec};
+use blindroute_protocol::{
+    Error, Form, Interpreter, Machine, Masked, Pending, Program, Share, Structure, Tuning, WeightSpec,
+};
 use std::sync::Arc;
 
 /// Why the choice is revealed.
@@ -106,7 +108,10 @@ impl Program for RouteProgram {
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
-        machine.tune(self.tuning);
+        let embeds = matches!(self.work, Work::Task(Task::Route { .. }) | Work::Measurement(Measurement::Embed { .. }));
+        // An encoder with linear attention compares one number per token and layer at most: keys cost it little.
+        let by_keys = embeds && self.plan.encoder.carries_biases() && self.tuning == Tuning::Near;
+        machine.tune(if by_keys { Tuning::Middle } else { self.tuning });
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };
         let rule = |router: usize| RuleProgram { router: &self.plan.routers[router], specs: &self.specs };
         match self.work {
@@ -114,8 +119,7 @@ impl Program for RouteProgram {
                 SelectProgram { candidates, keep, method }.run(machine)
             }
             Work::Measurement(Measurement::Embed { .. }) => {
-                let inputs = encoder_inputs(machine, self.inputs().len())?;
-                let embedding = encoder.run(machine, inputs)?.embedding;
+                let embedding = encoded(machine, &encoder, self.inputs().len(), None)?.embedding;
                 // The client must not see the fraction bits below the embedding's own, which come from products with single
                 // weights, nor the bits above its ring, which only inputs that no tokens give can reach.
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
@@ -123,9 +127,8 @@ impl Program for RouteProgram {
             }
             Work::Task(Task::Route { router, .. }) => {
                 let count = self.inputs().len();
-                let mut inputs = encoder_inputs(machine, count - 1)?;
-                inputs.digits = Some(machine.input(count - 1)?);
-                let Encoded { embedding, digits } = encoder.run(machine, inputs)?;
+                let digits = machine.input(count - 1)?;
+                let Encoded { embedding, digits } = encoded(machine, &encoder, count - 1, Some(digits))?;
                 let digits = digits.ok_or_else(|| Error::Program("a route without a lambda".into()))?;
                 // λ is opened together with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
@@ -168,13 +171,19 @@ fn deferred_lambda<I: Interpreter>(
     machine.defer(units.divide(RULE_FRACTION))
 }
 
-/// The encoder's inputs: tokens, means, padding and, if there are four, pooling weights.
-fn encoder_inputs<I: Interpreter>(machine: &mut Machine<I>, count: usize) -> Result<EncoderInputs<I>, Error> {
-    Ok(EncoderInputs {
-        tokens: machine.input(0)?,
-        means: machine.input(1)?,
-        padding: machine.input(2)?,
-        pooling: if count == 4 { Some(machine.input(3)?) } else { None },
-        digits: None,
-    })
+/// The embeddings of the prompts whose inputs are the first `count`, with the digits of λ opened on the way.
+fn encoded<I: Interpreter>(
+    machine: &mut Machine<I>,
+    encoder: &Encoder<'_>,
+    count: usize,
+    digits: Option<Share<I, u32>>,
+) -> Result<Encoded<I>, Error> {
+    let tokens = machine.input(0)?;
+    if encoder.plan.carries_biases() {
+        let (means, presence, inverse) = (machine.input(1)?, machine.input(2)?, machine.input(3)?);
+        return encoder.run_linear(machine, LinearInputs { tokens, means, presence, inverse, digits });
+    }
+    let (means, padding) = (machine.input(1)?, machine.input(2)?);
+    let pooling = if count == 4 { Some(machine.input(3)?) } else { None };
+    encoder.run_scored(machine, ScoredInputs { tokens, means, padding, pooling, digits })
 }

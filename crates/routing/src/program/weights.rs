@@ -5,7 +5,6 @@
 //!   whose powers are of two, log₂e is folded in the same way.
 //! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
 
-use super::encoder::RELU_DIVISOR;
 use super::plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
 use crate::bundle::{Attention, Bundle, Layer, LayerNorm, LinearLayer, Matrix, Rule};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
@@ -81,12 +80,6 @@ impl Folded {
         self
     }
 
-    /// Scales the weights, for inputs that are larger by 1/`factor`.
-    fn times(mut self, factor: f64) -> Self {
-        self.weight.iter_mut().for_each(|x| *x *= factor);
-        self
-    }
-
     /// Adds the residual's bias to the layer's bias.
     fn with_residual(mut self, norm: Option<&LayerNorm>) -> Self {
         if let Some(norm) = norm {
@@ -105,8 +98,15 @@ impl Folded {
         self
     }
 
-    fn insert(self, named: &mut HashMap<String, Tensor<f32>>, name: String) {
+    /// Under these names; if the bias is `carried`, as the last row of the matrix.
+    fn insert(mut self, named: &mut HashMap<String, Tensor<f32>>, name: String, carried: bool) {
         let narrow = |values: Vec<f64>| values.into_iter().map(|x| x as f32).collect();
+        if carried {
+            self.weight.append(&mut self.bias);
+            let shape = Shape::matrix(self.inner + 1, self.columns);
+            named.insert(name, Tensor::new(shape, narrow(self.weight)));
+            return;
+        }
         named.insert(format!("{name}.bias"), Tensor::new(Shape::row(self.columns), narrow(self.bias)));
         named.insert(name, Tensor::new(Shape::matrix(self.inner, self.columns), narrow(self.weight)));
     }
@@ -133,24 +133,25 @@ fn fold_layer(
 ) {
     let name = |part: &str| format!("layer.{index}.{part}");
     let width = layer.query.weight.columns() / encoder.heads;
-    // The factors of the scores, and of the layer that takes the context.
-    let (base, taken) = match encoder.attention {
-        Attention::TwoRelu => (1.0, 1.0),
-        // The square root of the divisor in each, so that rounding affects both equally.
-        Attention::Relu => (1.0 / RELU_DIVISOR.sqrt(), 1.0 / RELU_DIVISOR.sqrt()),
-        Attention::Softmax => (std::f64::consts::LOG2_E, 1.0),
+    let carried = encoder.carries_biases();
+    // The factor of the scores.
+    let base = match encoder.attention {
+        Attention::TwoRelu | Attention::Linear => 1.0,
+        Attention::Softmax => std::f64::consts::LOG2_E,
     };
     let scale = (base / (width as f64).sqrt()).sqrt();
     let queries = Folded::of(&layer.query).after(before).scaled(scale);
     let keys = Folded::of(&layer.key).after(before).scaled(scale);
     let values = Folded::of(&layer.value).after(before);
     let qkv = beside([queries, keys, values]);
-    qkv.clone().insert(named, name("qkv.narrow"));
-    qkv.insert(named, name("qkv"));
-    Folded::of(&layer.output).times(taken).with_residual(before).centred().insert(named, name("out"));
+    if !carried {
+        qkv.clone().insert(named, name("qkv.narrow"), false);
+    }
+    qkv.insert(named, name("qkv"), carried);
+    Folded::of(&layer.output).with_residual(before).centred().insert(named, name("out"), carried);
     let inner = Some(&layer.attention_norm);
-    Folded::of(&layer.up).after(inner).insert(named, name("up"));
-    Folded::of(&layer.down).with_residual(inner).centred().insert(named, name("down"));
+    Folded::of(&layer.up).after(inner).insert(named, name("up"), carried);
+    Folded::of(&layer.down).with_residual(inner).centred().insert(named, name("down"), carried);
     for (part, norm) in [("attention", before), ("ffn", inner)] {
         if let Some(norm) = norm {
             let gain = row(&norm.gain);

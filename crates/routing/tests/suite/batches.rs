@@ -22,7 +22,7 @@ type Inputs = Vec<Tensor<f32>>;
 /// Every encoder, the default one first.
 fn variants() -> Vec<World> {
     let mut variants = Vec::new();
-    for attention in [Attention::TwoRelu, Attention::Softmax] {
+    for attention in [Attention::TwoRelu, Attention::Softmax, Attention::Linear] {
         for activation in [Activation::Relu, Activation::Gelu] {
             for pooling in [Pooling::Mean, Pooling::Cls] {
                 variants.push(World::new(attention, activation, pooling));

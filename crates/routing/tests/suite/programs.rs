@@ -5,9 +5,10 @@
 
 use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Pooling, Rule};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
 use blindroute_routing::program::{
-    Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task, head_inputs,
+    BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task,
+    head_inputs,
 };
 use blindroute_testkit::{TestWorld, generator};
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::time::Duration;
 
 #[test]
 fn every_variant_gives_the_clear_embedding() {
-    for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Relu] {
+    for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Linear] {
         for activation in [Activation::Gelu, Activation::Relu, Activation::Square] {
             for pooling in [Pooling::Mean, Pooling::Cls] {
                 let world = World::new(attention, activation, pooling);
@@ -34,20 +35,20 @@ fn every_variant_gives_the_clear_embedding() {
 
 #[test]
 fn padding_and_bucket_make_no_difference() {
-    for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Relu] {
+    for attention in [Attention::Softmax, Attention::TwoRelu, Attention::Linear] {
         let world = World::new(attention, Activation::Relu, Pooling::Mean);
         let ids = prompt(7, 3);
         let task = Measurement::Embed { bucket: 32 };
         let inputs = world.inputs(&ids, 32).tensors;
         let plain = world.private(1, task, &inputs);
-        // Rows of padding hold another prompt's tokens.
+        // Rows of padding hold another prompt's tokens; with linear attention they are zero, by the program's definition.
         let mut other = world.inputs(&prompt(32, 9), 32).tensors;
         for (tensor, original) in other.iter_mut().zip(&inputs).take(2) {
             let width = original.shape().columns;
             tensor.data_mut()[..7 * width].copy_from_slice(&original.data()[..7 * width]);
         }
         other[2..].clone_from_slice(&inputs[2..]);
-        let private = world.private(2, task, &other);
+        let private = world.private(2, task, if attention == Attention::Linear { &inputs } else { &other });
         let cosine_padding = cosine(&plain.values[0], &private.values[0]);
         let larger = world.private(3, Measurement::Embed { bucket: 64 }, &world.inputs(&ids, 64).tensors);
         let cosine_bucket = cosine(&plain.values[0], &larger.values[0]);
@@ -241,9 +242,8 @@ fn simpler_parts_save_their_openings() {
     let (two_relu, relu) = (Attention::TwoRelu, Activation::Relu);
     let worlds = [
         ("no norm after attention", World::with_fewer_norms(two_relu, relu), 4, 2),
-        ("a constant divisor", World::new(Attention::Relu, relu, Pooling::Mean), 2, 0),
         ("squares", World::new(two_relu, Activation::Square, Pooling::Mean), 2, 0),
-        ("all of them", World::with_fewer_norms(Attention::Relu, Activation::Square), 8, 2),
+        ("both", World::with_fewer_norms(two_relu, Activation::Square), 6, 2),
     ];
     let task = Measurement::Embed { bucket: 32 };
     for (name, world, near, far) in &worlds {
@@ -264,6 +264,33 @@ fn simpler_parts_save_their_openings() {
             let cosine = cosine(&run.output.values[0], &clear.values[0]);
             assert!(cosine >= 0.999, "{name}, {tuning:?}: cosine {cosine}");
             assert_eq!(run.servers[0].openings, run.forecast.openings);
+        }
+    }
+}
+
+/// A polynomial encoder takes as many openings near as far, and bytes and material that grow with the tokens.
+#[test]
+fn a_polynomial_encoder_costs_what_its_tokens_cost() {
+    let mut plan = BundlePlan::clone(&real_plan());
+    let encoder = &mut plan.encoder;
+    (encoder.layers, encoder.attention, encoder.activation) = (4, Attention::Linear, Activation::Square);
+    encoder.norms = Norms::Output;
+    let plan = Arc::new(plan);
+    for router in 0..3 {
+        let cost = |bucket, tuning| {
+            let program = RouteProgram::new(Arc::clone(&plan), Task::Route { router, bucket }).unwrap();
+            Meter::cost(&program.with_tuning(tuning)).unwrap()
+        };
+        for tuning in Tuning::ALL {
+            let costs = [32, 64, 128, 256].map(|bucket| cost(bucket, tuning));
+            for cost in &costs {
+                println!("{router} {tuning:?} {cost:?}");
+                assert!(cost.openings <= 56 + if router == 1 { 8 } else { 0 }, "{cost:?}");
+            }
+            for pair in costs.windows(2) {
+                assert!(pair[1].opening_bytes < 2 * pair[0].opening_bytes, "{costs:?}");
+                assert!(pair[1].material_bytes < 2 * pair[0].material_bytes, "{costs:?}");
+            }
         }
     }
 }

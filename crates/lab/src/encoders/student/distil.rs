@@ -4,11 +4,11 @@ use super::checkpoint::{self, CheckpointError};
 use super::corpus::{BatchSize, Corpus, Schedule};
 use super::lessons::{Lessons, Projection};
 use super::loss::{Distance, States, distance};
-use super::neural_encoder::{Batch, Form, NeuralEncoder};
-use super::start::{adapt, narrowed};
+use super::neural_encoder::{Batch, Form, Former, Limits, NeuralEncoder};
+use super::start::{adapt, narrow};
 use crate::routers::TrainError;
 use crate::routers::optimiser::{AdamW, rate};
-use blindroute_routing::bundle::{Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision};
+use blindroute_routing::bundle::{Attention, Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision};
 use blindroute_routing::embedding::{EmbeddingError, embed};
 use candle_core::{DType, Device, Result as Candle, Tensor};
 use sha2::{Digest, Sha256};
@@ -32,11 +32,21 @@ pub struct Options {
     pub decay: f64,
     /// The seed of the order of texts.
     pub seed: u64,
+    /// During this part of the steps, from 0 to 1, the student's program replaces that of the encoder that it starts from.
+    pub blend: f64,
+    /// How much values that come near the ends of the secure program's rings count. Only for linear attention.
+    pub penalty: f64,
     /// The precision in which the student's layers are stored. Training rounds them in the same way at every step.
     pub precision: Precision,
 }
 
 impl Options {
+    /// The share of the former program at a step.
+    fn share(&self, step: usize) -> f64 {
+        let steps = self.blend * self.steps as f64;
+        if (step as f64) < steps { 1.0 - step as f64 / steps } else { 0.0 }
+    }
+
     /// The defaults for a student of this program.
     pub fn new(encoder: EncoderConfig) -> Self {
         Self {
@@ -47,6 +57,8 @@ impl Options {
             rate: 3e-4,
             decay: 0.01,
             seed: 0,
+            blend: 0.25,
+            penalty: 1.0,
             precision: Precision::default(),
         }
     }
@@ -78,6 +90,8 @@ pub struct Progress {
     pub embedding: f64,
     /// Mean square error of the similarities among this step's texts.
     pub similarity: f64,
+    /// How far values on this step's texts exceed the limits, if there are any.
+    pub excess: Option<f64>,
     /// L_routing on this step's prompts of the routing table, and β.
     pub routing: Option<(f64, f64)>,
 }
@@ -119,6 +133,9 @@ pub enum DistilError {
     },
 }
 
+/// What training keeps the values of a polynomial below: half or a quarter of the rings' ranges.
+const LIMITS: Limits = Limits { heads: 8.0, context: 8.0, residual: 64.0, inner: 8.0 };
+
 /// How often a checkpoint is written, in steps.
 const CHECKPOINT_EVERY: usize = 50;
 
@@ -143,8 +160,11 @@ pub fn distil(
     let theirs = NeuralEncoder::new(&parts.encoder, &parts.layers, &form(false, None))?;
     let size = BatchSize { seed: options.seed, tokens: options.tokens, most: options.texts };
     let mut schedule = Schedule::new(course.corpus, size);
-    let first = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
-    let mine = NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?;
+    let (first, former) = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
+    let mine =
+        NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?.after_former(&former, &form(true, bits))?;
+    let limited = options.encoder.attention == Attention::Linear && options.penalty > 0.0;
+    let mine = if limited { mine.within(LIMITS) } else { mine };
     let projection = course.lessons.map(|lessons| Projection::new(lessons, &device)).transpose()?;
     let mut prompts = projection.as_ref().map(|projection| projection.schedule(size));
     let mut parameters = mine.parameters();
@@ -159,13 +179,19 @@ pub fn distil(
     while optimiser.steps < options.steps {
         let step = optimiser.steps;
         let batch = batch_of(teacher, &schedule.batch(step).1, &device)?;
-        let target = states(&theirs, &batch, &chosen)?;
-        let found = distance(&states(&mine, &batch, &every)?, &target, &batch)?;
+        let share = options.share(step);
+        let (target, _) = states(&theirs, &batch, &chosen, 0.0)?;
+        let (found, excess) = states(&mine, &batch, &every, share)?;
+        let found = distance(&found, &target, &batch)?;
         let mut loss = found.total()?;
         let mut progress = progress(&found, step + 1, options.steps)?;
+        if let Some(excess) = excess {
+            progress.excess = Some(number(&excess)?);
+            loss = (loss + (excess * options.penalty)?)?;
+        }
         if let (Some(projection), Some(prompts)) = (&projection, &mut prompts) {
             let (places, texts) = prompts.batch(step);
-            let pooled = states(&mine, &batch_of(teacher, &texts, &device)?, &every)?.pooled;
+            let pooled = states(&mine, &batch_of(teacher, &texts, &device)?, &every, share)?.0.pooled;
             let routing = projection.loss(&pooled, places)?;
             let (beta, distill) = (projection.beta()?, number(&loss)?);
             progress.routing = Some((number(&routing)?, beta));
@@ -186,8 +212,13 @@ pub fn distil(
     bundle(course, options, mine.layers()?, projection.as_ref())
 }
 
-/// The layers of this bundle's encoder, adapted to the student's program with statistics on these texts.
-fn first_layers(from: &Bundle, student: &EncoderConfig, texts: &[&[u32]]) -> Result<Vec<Layer>, DistilError> {
+/// The layers of this bundle's encoder, adapted to the student's program with statistics on these texts, and what they
+/// computed before.
+pub(super) fn first_layers(
+    from: &Bundle,
+    student: &EncoderConfig,
+    texts: &[&[u32]],
+) -> Result<(Vec<Layer>, Vec<Former>), DistilError> {
     let BundleParts { encoder, layers, .. } = from.parts();
     let chosen = chosen_layers(encoder, student)?;
     let device = Device::Cpu;
@@ -199,14 +230,15 @@ fn first_layers(from: &Bundle, student: &EncoderConfig, texts: &[&[u32]]) -> Res
     let observed = network.observed(&batch_of(from, texts, &device)?)?;
     let layer = |index: &usize| {
         let mut layer = layers[*index].clone();
-        adapt(&mut layer, encoder, student, &observed[*index]);
-        narrowed(layer, student.ffn)
+        let mut former = adapt(&mut layer, encoder, student, &observed[*index]);
+        narrow(&mut layer, &mut former, student.ffn);
+        (layer, former)
     };
-    Ok(chosen.iter().map(layer).collect())
+    Ok(chosen.iter().map(layer).unzip())
 }
 
-/// The layers of the teacher that a student with fewer layers starts from and is compared with: the last one, and others
-/// before it at even distances.
+/// The layers of the teacher that a student with fewer layers starts from and is compared with: the first, the last, and
+/// others between them at even distances; of one layer, the last.
 fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec<usize>, DistilError> {
     let wrong = |what, found, expected| Err(DistilError::Shape { what, found, expected });
     if student.layers == 0 || student.layers > teacher.layers {
@@ -226,7 +258,8 @@ fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec
             return wrong(what, found, format!("{expected}, as in the teacher"));
         }
     }
-    Ok((1..=student.layers).map(|layer| (layer * teacher.layers).div_ceil(student.layers) - 1).collect())
+    let last = teacher.layers - 1;
+    Ok((0..student.layers).map(|layer| (layer * last).checked_div(student.layers - 1).unwrap_or(last)).collect())
 }
 
 pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {
@@ -246,11 +279,17 @@ pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> R
     })
 }
 
-pub(super) fn states(network: &NeuralEncoder, batch: &Batch, chosen: &[usize]) -> Candle<States> {
-    let hidden = network.hidden(batch)?;
-    let chosen: Vec<Tensor> = chosen.iter().map(|layer| hidden[*layer].clone()).collect();
+/// The states of the chosen layers, `share` of them as the former encoder computed them, and the excess.
+pub(super) fn states(
+    network: &NeuralEncoder,
+    batch: &Batch,
+    chosen: &[usize],
+    share: f64,
+) -> Candle<(States, Option<Tensor>)> {
+    let pass = network.pass(batch, share)?;
+    let chosen: Vec<Tensor> = chosen.iter().map(|layer| pass.hidden[*layer].clone()).collect();
     let last = chosen.last().ok_or_else(|| candle_core::Error::Msg("there is no layer".to_owned()))?;
-    Ok(States { pooled: network.pool(last, batch)?, hidden: chosen })
+    Ok((States { pooled: network.pool(last, batch)?, hidden: chosen }, pass.excess))
 }
 
 fn number(tensor: &Tensor) -> Candle<f64> {
@@ -264,6 +303,7 @@ fn progress(distance: &Distance, step: usize, steps: usize) -> Candle<Progress> 
         hidden: number(&distance.hidden)?,
         embedding: number(&distance.embedding)?,
         similarity: number(&distance.similarity)?,
+        excess: None,
         routing: None,
     })
 }

@@ -1,16 +1,12 @@
 //! The start of a student: its teacher's weights, adapted to the student's program.
 
-use super::neural_encoder::Observed;
+use super::neural_encoder::{Former, Observed};
 use blindroute_routing::bundle::{Activation, Attention, EncoderConfig, Layer, LinearLayer, Matrix, Norms};
-use blindroute_routing::program::RELU_DIVISOR;
 use rayon::prelude::*;
 
-/// The layer with only the `ffn` units of its feed-forward network that have the largest weights, in their order.
-pub(super) fn narrowed(mut layer: Layer, ffn: usize) -> Layer {
+/// The `ffn` units of the layer's feed-forward network that have the largest weights, in their order.
+fn kept_units(layer: &Layer, ffn: usize) -> Vec<usize> {
     let width = layer.up.weight.columns();
-    if ffn == width {
-        return layer;
-    }
     let weight = |unit: usize| {
         let square = |x: &f32| f64::from(*x).powi(2);
         let incoming: f64 = layer.up.weight.iter_rows().map(|row| square(&row[unit])).sum();
@@ -21,33 +17,81 @@ pub(super) fn narrowed(mut layer: Layer, ffn: usize) -> Layer {
     kept.sort_by(|a, b| weights[*b].total_cmp(&weights[*a]).then(a.cmp(b)));
     kept.truncate(ffn);
     kept.sort_unstable();
+    kept
+}
+
+/// Keeps the `ffn` units of the feed-forward network that have the largest weights.
+pub(super) fn narrow(layer: &mut Layer, former: &mut Former, ffn: usize) {
+    if ffn == layer.up.weight.columns() {
+        return;
+    }
+    let kept = kept_units(layer, ffn);
     let pick = |matrix: &Matrix| Matrix::from_fn(matrix.rows(), ffn, |row, unit| matrix.row(row)[kept[unit]]);
     layer.up = LinearLayer { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
     layer.down.weight = pick(&layer.down.weight.transposed()).transposed();
-    layer
+    former.parabolas = kept.iter().map(|unit| former.parabolas[*unit]).collect();
 }
 
-/// Adapts a layer to the student's program. Where the teacher divides each row by a number and the student does not, the weights
-/// take the mean of that number as a constant. Squares start as the parabolas closest to the teacher's activation.
-pub(super) fn adapt(layer: &mut Layer, teacher: &EncoderConfig, student: &EncoderConfig, observed: &Observed) {
+/// Adapts a layer to the student's program, and says what its weights computed before. Where the teacher divides each row by a
+/// number and the student does not, the weights take the mean of that number as a constant. Squares start as the parabolas
+/// closest to the teacher's activation, and linear attention as the lines closest to the teacher's weights.
+pub(super) fn adapt(
+    layer: &mut Layer,
+    teacher: &EncoderConfig,
+    student: &EncoderConfig,
+    observed: &Observed,
+) -> Former {
+    let units = layer.up.weight.columns();
+    let mut former = Former::unchanged(teacher.attention, teacher.activation, teacher.heads, units);
     if (teacher.norms, student.norms) == (Norms::Both, Norms::Output) {
         layer.attention_norm.gain = scaled(&layer.attention_norm.gain, 1.0 / observed.deviation);
+        former.deviation = Some(observed.deviation);
     }
-    if student.attention == Attention::Relu && teacher.attention != Attention::Relu {
-        layer.output.weight = scaled(&layer.output.weight, RELU_DIVISOR / observed.row_sum.max(1.0));
+    if student.attention == Attention::Linear && teacher.attention != Attention::Linear {
+        straighten(layer, observed, &mut former);
     }
     if student.activation == Activation::Square && teacher.activation != Activation::Square {
-        square(layer, teacher.activation, &observed.inner);
+        former.parabolas = square(layer, teacher.activation, &observed.inner);
     }
+    former
+}
+
+/// The least level and slope of a line that stands for attention weights.
+const LINE: (f64, f64) = (0.1, 1e-3);
+
+/// Folds into queries, keys and the output the lines level + slope·score, as level·(1 + score′).
+fn straighten(layer: &mut Layer, observed: &Observed, former: &mut Former) {
+    if former.attention == Attention::Softmax {
+        // Softmax ignores what all scores of a query have in common, so their mean can be zero.
+        let keys = &layer.key.bias;
+        layer.key.bias = Matrix::from_fn(1, keys.columns(), |_, column| keys.data()[column] - observed.keys[column]);
+    }
+    let width = layer.query.weight.columns() / observed.lines.len();
+    let lines: Vec<(f64, f64)> =
+        observed.lines.iter().map(|(level, slope)| (level.max(LINE.0), slope.max(LINE.1))).collect();
+    // Half of the factor in queries and keys each, so that rounding affects both equally.
+    let root = |column: usize| (lines[column / width].1 / lines[column / width].0).sqrt() as f32;
+    for linear in [&mut layer.query, &mut layer.key] {
+        for matrix in [&mut linear.weight, &mut linear.bias] {
+            *matrix =
+                Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| matrix.row(row)[column] * root(column));
+        }
+    }
+    let output = &layer.output.weight;
+    layer.output.weight = Matrix::from_fn(output.rows(), output.columns(), |row, column| {
+        output.row(row)[column] * lines[row / width].0 as f32
+    });
+    former.scores = lines.iter().map(|(level, slope)| (level / slope) as f32).collect();
+    former.contexts = lines.iter().map(|(level, _)| *level as f32).collect();
 }
 
 /// A parabola s·(r·x + c)² + level.
-#[derive(Clone, Copy, Debug)]
-struct Parabola {
-    sign: f32,
-    root: f32,
-    shift: f32,
-    level: f32,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Parabola {
+    pub(crate) sign: f32,
+    pub(crate) root: f32,
+    pub(crate) shift: f32,
+    pub(crate) level: f32,
 }
 
 /// The smallest curvature of a parabola. A unit that is almost linear would need a distant vertex, and large squares that
@@ -55,6 +99,9 @@ struct Parabola {
 const CURVED: f64 = 0.02;
 
 impl Parabola {
+    /// No parabola: nothing is folded into the weights.
+    pub(crate) const LINE: Self = Self { sign: 1.0, root: 1.0, shift: 0.0, level: 0.0 };
+
     /// The parabola closest to a function at these places, by least squares.
     fn fit(places: &[f64], function: impl Fn(f64) -> f64) -> Self {
         let count = places.len().max(1) as f64;
@@ -83,8 +130,8 @@ impl Parabola {
     }
 }
 
-/// Folds the parabolas into the weights around the squares.
-fn square(layer: &mut Layer, activation: Activation, inner: &[Vec<f32>]) {
+/// Folds the parabolas into the weights around the squares, and returns them, one per unit.
+fn square(layer: &mut Layer, activation: Activation, inner: &[Vec<f32>]) -> Vec<Parabola> {
     let function = |x: f64| match activation {
         Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
         Activation::Relu => x.max(0.0),
@@ -109,6 +156,7 @@ fn square(layer: &mut Layer, activation: Activation, inner: &[Vec<f32>]) {
     });
     up.bias = Matrix::from_fn(1, units, |_, unit| parabolas[unit].root * up.bias.data()[unit] + parabolas[unit].shift);
     up.weight = Matrix::from_fn(up.weight.rows(), units, |row, unit| parabolas[unit].root * up.weight.row(row)[unit]);
+    parabolas
 }
 
 fn scaled(matrix: &Matrix, factor: f64) -> Matrix {

@@ -1,6 +1,6 @@
-use super::distil::{batch_of, quantise, states};
+use super::distil::{batch_of, first_layers, quantise, states};
 use super::loss::distance;
-use super::neural_encoder::{Batch, Form, NeuralEncoder};
+use super::neural_encoder::{Batch, Form, Limits, NeuralEncoder};
 use super::*;
 use crate::data::synthetic::small_encoder;
 use crate::data::vector::{dot, unit};
@@ -24,7 +24,10 @@ fn encoders() -> Vec<Bundle> {
     let mut parts = small_encoder(Attention::TwoRelu, Activation::Relu).into_parts();
     parts.encoder.norms = Norms::Output;
     all.push(Bundle::new(parts).unwrap());
-    all.push(small_encoder(Attention::Relu, Activation::Square));
+    all.push(small_encoder(Attention::TwoRelu, Activation::Square));
+    let mut parts = small_encoder(Attention::Linear, Activation::Square).into_parts();
+    parts.encoder.norms = Norms::Output;
+    all.push(Bundle::new(parts).unwrap());
     all
 }
 
@@ -43,7 +46,8 @@ fn course<'a>(teacher: &'a Bundle, corpus: &'a Corpus) -> Course<'a> {
 }
 
 fn options(encoder: EncoderConfig, steps: usize) -> Options {
-    Options { steps, tokens: 64, texts: 8, rate: 3e-3, precision: Precision::Exact, ..Options::new(encoder) }
+    let precision = Precision::Exact;
+    Options { steps, tokens: 64, texts: 8, rate: 3e-3, blend: 0.0, precision, ..Options::new(encoder) }
 }
 
 /// Training computes the same function as the secure program's clear interpreter.
@@ -54,7 +58,7 @@ fn the_forward_pass_equals_the_program() {
         let clear = ClearEmbedder::new(&bundle).unwrap().embed(&texts).unwrap();
         let views: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
         let batch = batch_of(&bundle, &views, &Device::Cpu).unwrap();
-        let found = states(&network(&bundle, false, DType::F32), &batch, &[1]).unwrap().pooled;
+        let found = states(&network(&bundle, false, DType::F32), &batch, &[1], 0.0).unwrap().0.pooled;
         let found: Vec<Vec<f32>> = found.to_vec2().unwrap();
         let largest = clear.iter().flatten().fold(0.0f32, |largest, x| largest.max(x.abs()));
         for (found, clear) in found.iter().flatten().zip(clear.iter().flatten()) {
@@ -74,7 +78,7 @@ fn gradients_equal_slopes() {
     let texts = texts();
     let views: Vec<&[u32]> = texts.iter().take(4).map(Vec::as_slice).collect();
     let batch = double(batch_of(&teacher, &views, &Device::Cpu).unwrap());
-    let target = states(&network(&teacher, false, DType::F64), &batch, &[0, 1]).unwrap();
+    let target = states(&network(&teacher, false, DType::F64), &batch, &[0, 1], 0.0).unwrap().0;
     for bundle in encoders() {
         let student = network(&bundle, true, DType::F64);
         let parameters = student.parameters();
@@ -83,7 +87,8 @@ fn gradients_equal_slopes() {
             let shifted = (variable.as_detached_tensor() * (1.0 + 0.01 * (index % 7) as f64)).unwrap();
             variable.set(&shifted).unwrap();
         }
-        let loss = || distance(&states(&student, &batch, &[0, 1]).unwrap(), &target, &batch).unwrap().total().unwrap();
+        let loss =
+            || distance(&states(&student, &batch, &[0, 1], 0.0).unwrap().0, &target, &batch).unwrap().total().unwrap();
         let gradients = loss().backward().unwrap();
         assert_eq!(parameters.len(), 2 * 16);
         for (name, variable) in &parameters {
@@ -114,6 +119,59 @@ fn gradients_equal_slopes() {
     }
 }
 
+/// Whatever its program, a student's first step is the encoder that it starts from, and without the former program's share it
+/// is not.
+#[test]
+fn a_student_begins_as_what_it_starts_from() {
+    let texts = texts();
+    let views: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
+    for teacher in
+        [small_encoder(Attention::Softmax, Activation::Gelu), small_encoder(Attention::TwoRelu, Activation::Relu)]
+    {
+        let encoder = EncoderConfig {
+            attention: Attention::Linear,
+            activation: Activation::Square,
+            norms: Norms::Output,
+            ..teacher.parts().encoder.clone()
+        };
+        let batch = batch_of(&teacher, &views, &Device::Cpu).unwrap();
+        let form = Form { trained: false, dtype: DType::F32, device: Device::Cpu, bits: None };
+        let (layers, former) = first_layers(&teacher, &encoder, &views).unwrap();
+        let student = NeuralEncoder::new(&encoder, &layers, &form).unwrap().after_former(&former, &form).unwrap();
+        let (theirs, _) = states(&network(&teacher, false, DType::F32), &batch, &[0, 1], 0.0).unwrap();
+        let apart = |share: f64| {
+            let (mine, _) = states(&student, &batch, &[0, 1], share).unwrap();
+            distance(&mine, &theirs, &batch).unwrap().hidden.to_scalar::<f32>().unwrap()
+        };
+        assert!(apart(1.0) < 1e-6 && apart(0.0) > 1e-3, "{} and {}", apart(1.0), apart(0.0));
+        assert!((1e-6..apart(0.0)).contains(&apart(0.5)), "{}", apart(0.5));
+    }
+}
+
+/// Values beyond the limits are counted, and only those.
+#[test]
+fn values_beyond_limits_are_counted() {
+    let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
+    let corpus = Corpus::new(texts()).unwrap();
+    let encoder = EncoderConfig {
+        attention: Attention::Linear,
+        activation: Activation::Square,
+        ..teacher.parts().encoder.clone()
+    };
+    let views: Vec<Vec<u32>> = texts();
+    let views: Vec<&[u32]> = views.iter().map(Vec::as_slice).collect();
+    let batch = batch_of(&teacher, &views, &Device::Cpu).unwrap();
+    let limits = |limit| Limits { heads: limit, context: limit, residual: limit, inner: limit };
+    let excess = |bundle: &Bundle, limit| {
+        let network = network(bundle, false, DType::F32).within(limits(limit));
+        network.pass(&batch, 0.0).unwrap().excess.unwrap().to_scalar::<f32>().unwrap()
+    };
+    let student = distil(&course(&teacher, &corpus), &options(encoder, 1), None, &mut |_| ()).unwrap();
+    let largest = (0..).map(|power| 1.5f64.powi(power)).find(|limit| excess(&student, *limit) == 0.0).unwrap();
+    assert!(excess(&student, largest / 1.5) > 0.0);
+    assert!(excess(&student, largest / 4.0) > excess(&student, largest / 2.0));
+}
+
 #[test]
 fn a_student_approaches_its_teacher_and_is_a_bundle() {
     let teacher = small_encoder(Attention::Softmax, Activation::Gelu);
@@ -121,7 +179,8 @@ fn a_student_approaches_its_teacher_and_is_a_bundle() {
     let programs = [
         (Attention::TwoRelu, Activation::Relu, Norms::Both),
         (Attention::TwoRelu, Activation::Relu, Norms::Output),
-        (Attention::Relu, Activation::Relu, Norms::Both),
+        (Attention::Linear, Activation::Relu, Norms::Both),
+        (Attention::Linear, Activation::Square, Norms::Output),
         (Attention::TwoRelu, Activation::Square, Norms::Both),
     ];
     for (attention, activation, norms) in programs {
@@ -175,7 +234,7 @@ fn training_accounts_for_few_bits() {
     let pooled = |bits| {
         let form = Form { trained: true, dtype: DType::F32, device: Device::Cpu, bits };
         let network = NeuralEncoder::new(&parts.encoder, &parts.layers, &form).unwrap();
-        states(&network, &batch, &[1]).unwrap().pooled.to_vec2::<f32>().unwrap().concat()
+        states(&network, &batch, &[1], 0.0).unwrap().0.pooled.to_vec2::<f32>().unwrap().concat()
     };
     let worst = pooled(Some(3)).iter().zip(pooled(None)).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-5, "{worst}");

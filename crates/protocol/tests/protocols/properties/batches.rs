@@ -20,15 +20,20 @@ body!(Structures { heads: usize, times: usize, picks: Vec<usize> }, |this, machi
     machine.reveal(picked, "a test")?;
     // A masked value is rearranged together with its mask.
     let split = machine.open(split)?;
-    let split = machine.share_of(&split)?;
-    machine.reveal(split, "a test")
+    let shares = machine.share_of(&split)?;
+    machine.reveal(shares, "a test")?;
+    // [Xᵀ, the sums of X's rows as a column].
+    let sums = split.restructure(&Structure::SumRows).restructure(&Structure::Transpose);
+    let joined = split.restructure(&Structure::Transpose).beside(&sums)?;
+    let joined = machine.share_of(&joined)?;
+    machine.reveal(joined, "a test")
 });
 
 proptest! {
     #![proptest_config(cases(48))]
 
     #[test]
-    fn heads_split_and_merge_and_matrices_repeat(
+    fn matrices_split_merge_repeat_turn_and_join(
         seed: u64, batch in 1usize..5, rows in 1usize..4, heads in 1usize..5, width in 1usize..4, times in 1usize..4,
         picks in proptest::collection::vec(0usize..1000, 1..6),
     ) {
@@ -51,6 +56,13 @@ proptest! {
             let (matrix, row, column) = (at / (rows * width), at / width % rows, at % width);
             let (prompt, head) = (matrix / heads, matrix % heads);
             prop_assert_eq!(x, values[(prompt * rows + row) * heads * width + head * width + column]);
+        }
+        for (matrix, joined) in found[3].chunks(rows * width).zip(found[4].chunks(width * (rows + 1))) {
+            for (column, row) in joined.chunks(rows + 1).enumerate() {
+                let expected: Vec<i128> = (0..rows).map(|row| matrix[row * width + column]).collect();
+                prop_assert_eq!(&row[..rows], &expected[..]);
+                prop_assert_eq!(row[rows], expected.iter().sum::<i128>());
+            }
         }
     }
 }

@@ -1,0 +1,383 @@
+//! An encoder as a neural network with gradients: the function of the secure program, on candle tensors.
+//!
+//! The tokens of a batch are rows, `[batch · length, hidden]`. Shorter texts are padded and masked. candle's fused LayerNorm
+//! and softmax have no backward pass and would stop gradients without an error, so both are composed of other operations here.
+
+mod blend;
+mod parameters;
+
+pub(crate) use blend::Former;
+pub(crate) use parameters::Form;
+
+use blend::{FormerTensors, mixed};
+use blindroute_routing::bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, LinearLayer, Norms, Pooling};
+use blindroute_routing::program::ROW_OFFSET;
+use candle_core::{D, DType, Result, Tensor, Var};
+use parameters::{Affine, Norm, Parameter};
+
+/// Added to the score of a padded key, so that its weight is zero in every kind of attention.
+const MASKED: f64 = -1e4;
+
+/// A batch of texts as input of the encoder.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    /// `[batch · length, hidden]`: embedded tokens, and zeros for padding.
+    pub(crate) input: Tensor,
+    /// `[batch, length]`: 1 for tokens, 0 for padding.
+    pub(crate) mask: Tensor,
+}
+
+impl Batch {
+    fn shape(&self) -> Result<(usize, usize)> {
+        self.mask.dims2()
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Block {
+    query: Affine,
+    key: Affine,
+    value: Affine,
+    output: Affine,
+    attention_norm: Norm,
+    up: Affine,
+    down: Affine,
+    output_norm: Norm,
+}
+
+/// What [`observed`](NeuralEncoder::observed) sees of a layer.
+struct Seen<'a> {
+    norm: &'a Norm,
+    heads: &'a Heads,
+    /// The input of the norm after attention.
+    added: &'a Tensor,
+    /// The input of the activation.
+    inner: &'a Tensor,
+}
+
+type Observe<'a> = dyn FnMut(&Seen<'_>) -> Result<()> + 'a;
+
+/// Statistics of a layer on a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Observed {
+    /// By column, the mean of the keys.
+    pub(crate) keys: Vec<f32>,
+    /// By attention head, the line closest to weight times length as a function of the score less its mean over a row: its
+    /// level and its slope.
+    pub(crate) lines: Vec<(f64, f64)>,
+    /// The mean over rows of the standard deviation at the norm after attention.
+    pub(crate) deviation: f64,
+    /// The input of the activation, one row per token.
+    pub(crate) inner: Vec<Vec<f32>>,
+}
+
+/// What training of a polynomial keeps its values below, so that they stay in the rings of the secure program.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Limits {
+    /// Queries, keys and values.
+    pub(crate) heads: f64,
+    /// What leaves the attention heads.
+    pub(crate) context: f64,
+    /// The sums with the residual.
+    pub(crate) residual: f64,
+    /// The input of the activation.
+    pub(crate) inner: f64,
+}
+
+/// What a network computes on a batch.
+#[derive(Clone, Debug)]
+pub(crate) struct Pass {
+    /// The hidden states after every layer, each `[batch · length, hidden]`.
+    pub(crate) hidden: Vec<Tensor>,
+    /// How far values exceed the limits: the sum of ((|x| − limit)/limit)² where positive, over the number of tokens.
+    pub(crate) excess: Option<Tensor>,
+}
+
+/// An encoder as a neural network, of a teacher or a student.
+#[derive(Clone, Debug)]
+pub(crate) struct NeuralEncoder {
+    config: EncoderConfig,
+    blocks: Vec<Block>,
+    former: Vec<FormerTensors>,
+    limits: Option<Limits>,
+}
+
+/// Queries, already over √d, keys and values, each `[batch, heads, length, d]`, with what tells tokens from padding.
+struct Heads {
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    /// `[batch, 1, 1, length]`: 0 for tokens, [`MASKED`] for padding.
+    bias: Tensor,
+    /// `[batch, 1, length, 1]`: 1 for tokens, 0 for padding.
+    mask: Tensor,
+}
+
+impl Heads {
+    fn scores(&self) -> Result<Tensor> {
+        self.queries.matmul(&self.keys.t()?)?.broadcast_add(&self.bias)
+    }
+
+    /// The context, `[batch, heads, length, columns of the values]`.
+    fn context(&self, attention: Attention) -> Result<Tensor> {
+        let values = &self.values;
+        // Normalised after the product, as in the secure program: there are fewer numbers to divide.
+        match attention {
+            Attention::Softmax => {
+                let scores = self.scores()?;
+                let powers = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
+                powers.matmul(values)?.broadcast_div(&powers.sum_keepdim(D::Minus1)?)
+            }
+            Attention::TwoRelu => {
+                let positive = self.scores()?.relu()?;
+                positive.matmul(values)?.broadcast_div(&(positive.sum_keepdim(D::Minus1)? + ROW_OFFSET)?)
+            }
+            Attention::Linear => {
+                // [Q, 1]·([K, 1]ᵀ·V)/n: no matrix of all pairs of tokens.
+                let one = |of: &Tensor| -> Result<Tensor> {
+                    let (batch, heads, length, _) = of.dims4()?;
+                    Tensor::cat(&[of, &Tensor::ones((batch, heads, length, 1), of.dtype(), of.device())?], 3)
+                };
+                let values = values.broadcast_mul(&self.mask)?;
+                let products = one(&self.keys)?.t()?.contiguous()?.matmul(&values)?;
+                one(&self.queries)?.matmul(&products)?.broadcast_div(&self.mask.sum_keepdim(2)?)
+            }
+        }
+    }
+
+    /// How an encoder whose scores were others by a factor computed the context, over another factor.
+    fn former_context(&self, former: &FormerTensors) -> Result<Tensor> {
+        let queries = self.queries.broadcast_mul(&former.scores)?;
+        let Self { keys, values, bias, mask, .. } = self;
+        let (keys, values, bias, mask) = (keys.clone(), values.clone(), bias.clone(), mask.clone());
+        Self { queries, keys, values, bias, mask }.context(former.attention)?.broadcast_div(&former.contexts)
+    }
+
+    /// Weight times length as a function of the score, see [`Observed::lines`].
+    fn lines(&self, attention: Attention) -> Result<Vec<(f64, f64)>> {
+        let (batch, heads, length, _) = self.values.dims4()?;
+        let (dtype, device) = (self.values.dtype(), self.values.device());
+        // The context of the unit matrix is the weights.
+        let values = Tensor::eye(length, dtype, device)?.broadcast_as((batch, heads, length, length))?.contiguous()?;
+        let (queries, keys) = (self.queries.clone(), self.keys.clone());
+        let unit = Self { queries, keys, values, bias: self.bias.clone(), mask: self.mask.clone() };
+        let lengths = self.mask.sum_keepdim(2)?;
+        let weights = unit.context(attention)?.broadcast_mul(&lengths)?;
+        let pairs = self.mask.broadcast_mul(&self.mask.t()?)?;
+        let scores = self.queries.matmul(&self.keys.t()?)?.broadcast_mul(&pairs)?;
+        let means = scores.sum_keepdim(3)?.broadcast_div(&lengths)?;
+        let centred = scores.broadcast_sub(&means)?.broadcast_mul(&pairs)?;
+        let by_head = |of: Tensor| of.sum((0, 2, 3))?.to_dtype(DType::F64)?.to_vec1::<f64>();
+        let products = by_head((&centred * &weights)?)?;
+        let squares = by_head(centred.sqr()?)?;
+        let sums = by_head(weights.broadcast_mul(&pairs)?)?;
+        let count = pairs.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        let line = |head: usize| (sums[head] / count, products[head] / squares[head].max(f64::MIN_POSITIVE));
+        Ok((0..heads).map(line).collect())
+    }
+}
+
+impl NeuralEncoder {
+    /// The encoder with these layers.
+    pub(crate) fn new(config: &EncoderConfig, layers: &[Layer], form: &Form) -> Result<Self> {
+        let block = |(index, layer): (usize, &Layer)| {
+            let affine = |part: &str, linear: &LinearLayer| Affine::new(&format!("layer.{index}.{part}"), linear, form);
+            let norm = |part: &str, norm: &LayerNorm| {
+                Norm::new(&format!("layer.{index}.{part}"), norm, config.layer_norm_epsilon, form)
+            };
+            Ok(Block {
+                query: affine("query", &layer.query)?,
+                key: affine("key", &layer.key)?,
+                value: affine("value", &layer.value)?,
+                output: affine("output", &layer.output)?,
+                attention_norm: norm("attention_norm", &layer.attention_norm)?,
+                up: affine("up", &layer.up)?,
+                down: affine("down", &layer.down)?,
+                output_norm: norm("output_norm", &layer.output_norm)?,
+            })
+        };
+        let blocks = layers.iter().enumerate().map(block).collect::<Result<_>>()?;
+        Ok(Self { config: config.clone(), blocks, former: Vec::new(), limits: None })
+    }
+
+    /// With what the weights computed before they were adapted to this program, one per layer, for blended passes.
+    pub(crate) fn after_former(self, former: &[Former], form: &Form) -> Result<Self> {
+        let former = former.iter().map(|former| FormerTensors::new(former, form.dtype, &form.device));
+        Ok(Self { former: former.collect::<Result<_>>()?, ..self })
+    }
+
+    /// With limits, of which passes report the excess.
+    pub(crate) fn within(self, limits: Limits) -> Self {
+        Self { limits: Some(limits), ..self }
+    }
+
+    /// The layers in the form of a bundle.
+    pub(crate) fn layers(&self) -> Result<Vec<Layer>> {
+        let layer = |block: &Block| {
+            Ok(Layer {
+                query: block.query.linear()?,
+                key: block.key.linear()?,
+                value: block.value.linear()?,
+                output: block.output.linear()?,
+                attention_norm: block.attention_norm.layer_norm()?,
+                up: block.up.linear()?,
+                down: block.down.linear()?,
+                output_norm: block.output_norm.layer_norm()?,
+            })
+        };
+        self.blocks.iter().map(layer).collect()
+    }
+
+    /// Every variable with its name, in a fixed order; empty if the weights are fixed.
+    pub(crate) fn parameters(&self) -> Vec<(String, Var)> {
+        let parameters = self.blocks.iter().flat_map(|block| {
+            let affine = [&block.query, &block.key, &block.value, &block.output, &block.up, &block.down];
+            let norms = [&block.attention_norm, &block.output_norm];
+            let affine = affine.into_iter().flat_map(|affine| [&affine.weight, &affine.bias]);
+            affine.chain(norms.into_iter().flat_map(|norm| [&norm.gain, &norm.bias]))
+        });
+        let variable = |parameter: &Parameter| Some((parameter.name.clone(), parameter.variable.clone()?));
+        parameters.filter_map(variable).collect()
+    }
+
+    /// Everything on a batch, `share` of it as the former encoder computed it.
+    pub(crate) fn pass(&self, batch: &Batch, share: f64) -> Result<Pass> {
+        self.run(batch, share, None)
+    }
+
+    /// Statistics of each layer over real tokens, from which [`adapt`](super::start::adapt) chooses a student's start.
+    pub(crate) fn observed(&self, batch: &Batch) -> Result<Vec<Observed>> {
+        let mask = batch.mask.reshape(((), 1))?;
+        let sum = |tensor: &Tensor| tensor.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>();
+        let tokens = sum(&mask)?;
+        let real: Vec<bool> =
+            mask.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?.iter().map(|m: &f32| *m > 0.0).collect();
+        let mut found = Vec::with_capacity(self.blocks.len());
+        self.run(
+            batch,
+            0.0,
+            Some(&mut |seen| {
+                let Seen { norm, heads, added, inner } = seen;
+                let centred = added.broadcast_sub(&added.mean_keepdim(D::Minus1)?)?;
+                let inner = inner.to_dtype(DType::F32)?.to_vec2::<f32>()?;
+                let keys = heads.keys.broadcast_mul(&heads.mask)?.sum((0, 2))?.flatten_all()?;
+                found.push(Observed {
+                    keys: (keys / tokens)?.to_dtype(DType::F32)?.to_vec1()?,
+                    lines: heads.lines(self.config.attention)?,
+                    deviation: sum(&norm.deviations(&centred)?.broadcast_mul(&mask)?)? / tokens,
+                    inner: inner.into_iter().zip(&real).filter_map(|(row, real)| real.then_some(row)).collect(),
+                });
+                Ok(())
+            }),
+        )?;
+        Ok(found)
+    }
+
+    fn run(&self, batch: &Batch, share: f64, mut observe: Option<&mut Observe>) -> Result<Pass> {
+        let mut x = batch.input.clone();
+        let mut excess = self.limits.map(|limits| Excess::new(limits, batch)).transpose()?;
+        let mut hidden = Vec::with_capacity(self.blocks.len());
+        for (index, block) in self.blocks.iter().enumerate() {
+            let former = if share > 0.0 { self.former.get(index) } else { None };
+            let heads = self.heads(block, &x, batch, excess.as_mut())?;
+            let context = heads.context(self.config.attention)?;
+            let context = match former {
+                Some(former) => mixed(share, heads.former_context(former)?, context)?,
+                None => context,
+            };
+            let context = context.transpose(1, 2)?.contiguous()?.reshape(x.shape())?;
+            let added = (block.output.forward(&context)? + &x)?;
+            let inner = match (self.config.norms, former.and_then(|former| former.deviation)) {
+                (Norms::Both, _) => block.attention_norm.forward(&added)?,
+                (Norms::Output, None) => block.attention_norm.forward_undivided(&added)?,
+                (Norms::Output, Some(constant)) => block.attention_norm.forward_partly(&added, constant, share)?,
+            };
+            let widened = block.up.forward(&inner)?;
+            if let Some(observe) = observe.as_mut() {
+                observe(&Seen { norm: &block.attention_norm, heads: &heads, added: &added, inner: &widened })?;
+            }
+            let activated = activation(self.config.activation, &widened)?;
+            let activated = match former {
+                Some(former) => {
+                    let of = |x: &Tensor| activation(former.activation, x);
+                    mixed(share, former.activated(&widened, of)?, activated)?
+                }
+                None => activated,
+            };
+            let sum = (block.down.forward(&activated)? + &inner)?;
+            if let Some(excess) = excess.as_mut() {
+                let limits = excess.limits;
+                excess.add(&context, limits.context)?;
+                excess.add(&inner, limits.residual)?;
+                excess.add(&widened, limits.inner)?;
+                excess.add(&sum, limits.residual)?;
+            }
+            x = block.output_norm.forward(&sum)?;
+            hidden.push(x.clone());
+        }
+        Ok(Pass { hidden, excess: excess.map(|excess| excess.sum) })
+    }
+
+    fn heads(&self, block: &Block, x: &Tensor, batch: &Batch, excess: Option<&mut Excess>) -> Result<Heads> {
+        let (count, length) = batch.shape()?;
+        let (hidden, heads) = (self.config.hidden, self.config.heads);
+        let split =
+            |tensor: Tensor| tensor.reshape((count, length, heads, hidden / heads))?.transpose(1, 2)?.contiguous();
+        let (queries, keys, values) = (block.query.forward(x)?, block.key.forward(x)?, block.value.forward(x)?);
+        if let Some(excess) = excess {
+            let limit = excess.limits.heads;
+            [&queries, &keys, &values].into_iter().try_for_each(|part| excess.add(part, limit))?;
+        }
+        Ok(Heads {
+            queries: split((queries * (heads as f64 / hidden as f64).sqrt())?)?,
+            keys: split(keys)?,
+            values: split(values)?,
+            bias: ((1.0 - &batch.mask)? * MASKED)?.reshape((count, 1, 1, length))?,
+            mask: batch.mask.reshape((count, 1, length, 1))?,
+        })
+    }
+
+    /// One embedding per text from the last hidden states, `[batch, hidden]`.
+    pub(crate) fn pool(&self, last: &Tensor, batch: &Batch) -> Result<Tensor> {
+        let (count, length) = batch.shape()?;
+        let states = last.reshape((count, length, self.config.hidden))?;
+        match self.config.pooling {
+            Pooling::Cls => states.narrow(1, 0, 1)?.squeeze(1),
+            Pooling::Mean => {
+                let weights = batch.mask.broadcast_div(&batch.mask.sum_keepdim(1)?)?;
+                weights.unsqueeze(1)?.matmul(&states)?.squeeze(1)
+            }
+        }
+    }
+}
+
+fn activation(kind: Activation, x: &Tensor) -> Result<Tensor> {
+    match kind {
+        Activation::Gelu => x.gelu_erf(),
+        Activation::Relu => x.relu(),
+        Activation::Square => x.sqr(),
+    }
+}
+
+/// The excess of the tensors of a pass, see [`Pass::excess`].
+struct Excess {
+    limits: Limits,
+    sum: Tensor,
+    /// `[batch · length, 1]`: one over the number of tokens for tokens, 0 for padding.
+    shares: Tensor,
+}
+
+impl Excess {
+    fn new(limits: Limits, batch: &Batch) -> Result<Self> {
+        let mask = batch.mask.reshape(((), 1))?;
+        let shares = mask.broadcast_div(&mask.sum_all()?)?;
+        Ok(Self { limits, sum: Tensor::zeros((), mask.dtype(), mask.device())?, shares })
+    }
+
+    /// Adds that of `[batch · length, columns]`.
+    fn add(&mut self, x: &Tensor, limit: f64) -> Result<()> {
+        let beyond = ((x.abs()? / limit)? - 1.0)?.relu()?.sqr()?;
+        self.sum = (&self.sum + self.shares.t()?.matmul(&beyond)?.sum_all()?)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! Encoders with linear attention: O = Q′·(K′ᵀV)/n with Q′ = \[Q, 1\] and K′ = \[K, 1\], of n tokens.
+//!
+//! No matrix has an element for each pair of tokens, so the cost grows with the bucket. **Padding is zero**: a column
+//! that is one for tokens and zero for padding, the *presence*, carries every bias, so the rows of padding stay zero
+//! through every layer, and no mask is multiplied in.
+//!
+//! **Openings per layer**, with squares and one norm, whatever the tuning: queries, keys and values; K′ᵀV, twice (the
+//! second time over n); the context, twice; the sum after attention; the input and the value of the squares; and the four of
+//! a LayerNorm. So 12, of which the second ones only widen a ring: a product that is truncated needs a ring as much wider,
+//! and so do its factors.
+
+use super::{Encoded, Encoder, LAYER};
+use crate::bundle::{Norms, Pooling};
+use crate::program::plan::{ACTIVATION, FRACTION, INPUT, LAST, NARROW, POOLING, RULE_FRACTION};
+use blindroute_protocol::gates::{self, Target};
+use blindroute_protocol::{Error, Interpreter, Machine, Masked, Shape, Share, Structure};
+
+/// Fraction bits of K′ᵀV with n tokens, and those of its n-th part together with ⌈log₂ n⌉.
+const SUMS: u32 = 13;
+/// Fraction bits of 1/n for that, less log₂ of the bucket.
+const INVERSE: u32 = 8;
+/// Fraction bits of K′ᵀV/n.
+const MEANS: u32 = 8;
+/// The ring of Q′·(K′ᵀV/n).
+const CONTEXT: u32 = 28;
+
+/// The inputs of an encoder with linear attention, in shares, for a batch of B prompts.
+pub(in crate::program) struct LinearInputs<I: Interpreter> {
+    /// `[B, T, hidden]`: embedded tokens, and zeros for padding.
+    pub(in crate::program) tokens: Share<I, u64>,
+    /// `[B, T, 1]`: their means, of [`PRODUCT`](crate::program::plan::PRODUCT) fraction bits.
+    pub(in crate::program) means: Share<I, u64>,
+    /// `[B, T, 1]`: 1 for tokens, 0 for padding, as tokens are.
+    pub(in crate::program) presence: Share<I, u64>,
+    /// `[B, 1, 1]`: one over the number of tokens. Its ring has no room for much larger values: in a wide ring a client could
+    /// multiply the last activations by any number.
+    pub(in crate::program) inverse: Share<I, u32>,
+    /// The digits of λ. The encoder does not use them; they are opened together with its inputs.
+    pub(in crate::program) digits: Option<Share<I, u32>>,
+}
+
+/// What all layers take besides their input.
+struct Prompt<I: Interpreter> {
+    presence: Masked<I, u64>,
+    inverse: Masked<I, u32>,
+}
+
+impl Encoder<'_> {
+    /// The embeddings of the prompts, and the digits of λ.
+    pub(in crate::program) fn run_linear<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        inputs: LinearInputs<I>,
+    ) -> Result<Encoded<I>, Error> {
+        let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
+        let presence = machine.defer(inputs.presence)?;
+        let inverse = machine.defer(inputs.inverse)?;
+        let mut x = machine.open(inputs.tokens)?;
+        let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
+        let digits = digits.map(|pending| machine.take(pending)).transpose()?;
+        // The first residual is the input itself. The client knows it, so the client sends its means.
+        let mut residual = machine.share_of(&x)?.raise(FRACTION).subtract(&inputs.means)?;
+        let mut layer = 0;
+        loop {
+            let sum = self.linear_layer(machine, (&x, residual), &prompt, layer)?;
+            layer += 1;
+            if layer == self.plan.layers {
+                let pooled = self.linear_pooled(machine, sum, &prompt)?;
+                return Ok(Encoded { embedding: self.embedding(machine, &pooled)?, digits });
+            }
+            x = gates::layer_norm(machine, sum, Target { bits: INPUT, fraction: ACTIVATION })?;
+            residual = self.residual(machine, &x, layer, "attention")?;
+        }
+    }
+
+    /// A layer up to its last norm.
+    fn linear_layer<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        (x, residual): (&Masked<I, u64>, Share<I, u64>),
+        prompt: &Prompt<I>,
+        layer: usize,
+    ) -> Result<Share<I, u32>, Error> {
+        let presence = Some(&prompt.presence);
+        let context = self.linear_attention(machine, x, prompt, layer)?;
+        let sum = self.affine(machine, &context, presence, (layer, "out"))?.add(&residual)?;
+        let inner = match self.plan.norms {
+            Norms::Both => gates::layer_norm::<I, u64, u64>(machine, sum.narrowed(NARROW), LAYER)?,
+            Norms::Output => {
+                let sum = machine.truncate_reduce(sum, FRACTION)?;
+                machine.open(sum)?
+            }
+        };
+        let inner = machine.to_word::<u64, u32>(&inner)?;
+        let activated = self.feed_forward(machine, &inner, presence, layer)?;
+        let residual = self.residual(machine, &inner, layer, "ffn")?;
+        self.affine(machine, &activated, presence, (layer, "down"))?.add(&residual)
+    }
+
+    /// The context of all attention heads, for a product in [`INPUT`].
+    fn linear_attention<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        x: &Masked<I, u64>,
+        prompt: &Prompt<I>,
+        layer: usize,
+    ) -> Result<Masked<I, u64>, Error> {
+        let (hidden, heads) = (self.plan.hidden, self.plan.heads);
+        let qkv = self.affine(machine, x, Some(&prompt.presence), (layer, "qkv"))?;
+        let qkv = machine.truncate_reduce(qkv, FRACTION)?;
+        let qkv = machine.open(qkv)?;
+        let qkv = machine.to_word::<u64, u32>(&qkv)?;
+        let part = |index: usize| {
+            qkv.restructure(&Structure::Columns(index * hidden, hidden)).restructure(&Structure::SplitHeads(heads))
+        };
+        let presence = machine.to_word::<u64, u32>(&prompt.presence.clone().narrowed(NARROW))?;
+        let presence = presence.restructure(&Structure::RepeatMatrices(heads));
+        let keys = part(1).beside(&presence)?.restructure(&Structure::Transpose);
+        let sums = machine.matmul(&keys, &part(2))?;
+        let means = self.over_length(machine, sums, x.form().shape.rows, prompt)?;
+        let queries = part(0).beside(&presence)?.narrowed(CONTEXT);
+        let context = machine.matmul(&queries, &means)?;
+        let shift = context.form().fraction - ACTIVATION;
+        let context = machine.truncate_reduce(context, shift)?;
+        let context = machine.open(context.restructure(&Structure::MergeHeads(heads)))?;
+        let context = machine.extend::<u32, u64>(&context, 0, INPUT)?;
+        machine.open(context)
+    }
+
+    /// K′ᵀV over the number of tokens, for a product in [`CONTEXT`]. Two openings.
+    fn over_length<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        sums: Share<I, u32>,
+        bucket: usize,
+        prompt: &Prompt<I>,
+    ) -> Result<Masked<I, u32>, Error> {
+        let shape = sums.form().shape;
+        let length = bucket.ilog2();
+        let shift = sums.form().fraction + length - SUMS;
+        let sums = machine.truncate_reduce(sums, shift)?;
+        let sums = machine.open(sums)?;
+        // One row per matrix, for one factor per row.
+        let rows = Structure::Reshape(Shape::new(shape.batch, 1, shape.rows * shape.columns));
+        let inverse = prompt.inverse.restructure(&Structure::RepeatMatrices(self.plan.heads));
+        let lost = SUMS + INVERSE - MEANS;
+        let factor = (&inverse, POOLING - INVERSE - length);
+        let means = machine.product_extended::<u32, u32, u64>((&sums.restructure(&rows), 0), factor, CONTEXT + lost)?;
+        let means = machine.truncate_reduce(means, lost)?;
+        let means = machine.open(means.restructure(&Structure::Reshape(shape)))?;
+        machine.to_word(&means)
+    }
+
+    /// What is left of the rows of each prompt: their mean, or the first.
+    fn linear_pooled<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        sum: Share<I, u32>,
+        prompt: &Prompt<I>,
+    ) -> Result<Masked<I, u64>, Error> {
+        // Opened with the first opening of the norm, in the ring of its product.
+        let inverse = machine.extend::<u32, u64>(&prompt.inverse, 0, 64)?;
+        let inverse = machine.defer(inverse)?;
+        // Later steps truncate further, so the last activations have a wide ring, and their product an even wider one. Only
+        // what is left of them is opened.
+        let rows = gates::layer_norm_shares::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
+        let inverse = machine.take(inverse)?;
+        let row = rows.restructure(&match self.plan.pooling {
+            Pooling::Mean => Structure::SumRows,
+            Pooling::Cls => Structure::Rows(0, 1),
+        });
+        let shift = row.form().fraction - LAST;
+        let row = machine.truncate_reduce(row, shift)?;
+        let row = machine.open(row)?;
+        let row = machine.to_word::<u128, u64>(&row)?;
+        if self.plan.pooling == Pooling::Cls {
+            return Ok(row.raise(RULE_FRACTION - LAST));
+        }
+        let mean = machine.matmul(&inverse, &row)?;
+        let shift = mean.form().fraction - RULE_FRACTION;
+        let mean = machine.truncate_reduce(mean, shift)?;
+        machine.open(mean)
+    }
+}

@@ -1,0 +1,126 @@
+//! The transformer encoder (BERT layout, post-LayerNorm), with each choice of attention, activation, norms and pooling.
+//!
+//! Weights are folded when a bundle is split (see [`weights`](super::weights)): the gain and bias of a LayerNorm into
+//! the linear layers after it, and 1/√d into queries and keys; the row mean is removed from every layer before a
+//! LayerNorm. So a LayerNorm is only the division by the row's norm, and its affine part is needed only for the
+//! residual.
+//!
+//! **Openings per layer**, with 2ReLU and ReLU:
+//!
+//! | tuning | attention | feed-forward network | two LayerNorms | sum |
+//! |---|---|---|---|---|
+//! | near | 10 | 4 | 6 each | 26 |
+//! | lean | 7 | 3 | 4 each | 18 |
+//! | middle | 6 | 3 | 4 each | 17 |
+//! | far | 5 | 2 | 4 each | 15 |
+//!
+//! With near tuning GELU takes one more and softmax 3·⌈log₂ T⌉ + 1 more; squares take two fewer, and leaving out the norm
+//! after attention four fewer. With far tuning squares save one or none, and the norm two. Linear attention with squares
+//! and one norm takes 12, whatever the tuning: see [`linear`].
+
+use super::plan::{ACTIVATION, EncoderPlan, FRACTION, NARROW, PRODUCT, RULE_FRACTION, find};
+use crate::bundle::Activation;
+use blindroute_protocol::gates::{self, SignWindow, Target};
+use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Share, WeightId, WeightSpec};
+
+mod linear;
+mod scored;
+
+pub(super) use linear::LinearInputs;
+pub use scored::ROW_OFFSET;
+pub(super) use scored::ScoredInputs;
+
+/// Pre-activations of the feed-forward network are below 2^7 in magnitude. ReLU compares 12 bits of them.
+const INNER: SignWindow = SignWindow { range: 7, digits: 3 };
+/// At minus this, GELU and its approximation are zero.
+const VANISHED: i64 = 8;
+/// The form of activations that enter a layer.
+const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
+
+/// The result of the encoder.
+pub(super) struct Encoded<I: Interpreter> {
+    /// `[B, 1, hidden]`, not yet opened. It has [`RULE_FRACTION`] fraction bits after truncation by [`FRACTION`].
+    pub(super) embedding: Share<I, u64>,
+    /// The digits of the inputs, opened.
+    pub(super) digits: Option<Masked<I, u32>>,
+}
+
+pub(super) struct Encoder<'a> {
+    pub(super) plan: &'a EncoderPlan,
+    pub(super) specs: &'a [WeightSpec],
+}
+
+impl Encoder<'_> {
+    fn weight(&self, layer: usize, part: &str) -> Result<WeightId, Error> {
+        find(self.specs, &format!("layer.{layer}.{part}"))
+    }
+
+    /// x·W + b. With the presence of tokens, b is a row of W: x·W + b for a token, 0 for padding.
+    fn affine<I: Interpreter, W: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        x: &Masked<I, W>,
+        presence: Option<&Masked<I, u64>>,
+        (layer, part): (usize, &str),
+    ) -> Result<Share<I, W>, Error> {
+        if let Some(presence) = presence {
+            let presence = machine.to_word::<u64, W>(&presence.clone().narrowed(x.form().bits))?;
+            return machine.linear(&x.beside(&presence)?, self.weight(layer, part)?);
+        }
+        let product = machine.linear(x, self.weight(layer, part)?)?;
+        let bias = machine.bias(self.weight(layer, &format!("{part}.bias"))?, PRODUCT)?;
+        product.add(&bias)
+    }
+
+    /// The residual x∘gain minus its row mean. Its bias is included in the layer's bias.
+    fn residual<I: Interpreter, W: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        x: &Masked<I, W>,
+        layer: usize,
+        part: &str,
+    ) -> Result<Share<I, W>, Error> {
+        let scaled = machine.scale_columns(x, self.weight(layer, &format!("{part}_gain"))?)?;
+        let mean = machine.linear(x, self.weight(layer, &format!("{part}_mean"))?)?;
+        scaled.subtract(&mean)
+    }
+
+    /// The embedding of what is left of a prompt's last rows.
+    fn embedding<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        pooled: &Masked<I, u64>,
+    ) -> Result<Share<I, u64>, Error> {
+        let scaled = machine.scale_columns(pooled, find(self.specs, "embedding.gain")?)?;
+        let bias = machine.bias(find(self.specs, "embedding.bias")?, RULE_FRACTION + FRACTION)?;
+        scaled.add(&bias)
+    }
+
+    /// The feed-forward network up to its activation, opened.
+    fn feed_forward<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        x: &Masked<I, u32>,
+        presence: Option<&Masked<I, u64>>,
+        layer: usize,
+    ) -> Result<Masked<I, u32>, Error> {
+        let mut inner = self.affine(machine, x, presence, (layer, "up"))?;
+        if let (Some(presence), Activation::Gelu) = (presence, self.plan.activation) {
+            // Of the activations only GELU's approximation is not zero at zero, but it is where GELU itself is.
+            let presence = machine.to_word::<u64, u32>(&presence.clone().narrowed(NARROW))?;
+            let lifted = machine.share_of(&presence)?.scale(VANISHED).raise(FRACTION);
+            inner = machine.add_constant(inner.add(&lifted)?, -VANISHED as f64)?;
+        }
+        let inner = machine.truncate_reduce(inner, FRACTION)?;
+        let inner = machine.open(inner)?;
+        let activated = match self.plan.activation {
+            Activation::Relu => gates::relu(machine, &inner, INNER, LAYER)?,
+            Activation::Gelu => gates::gelu(machine, &inner, LAYER)?,
+            Activation::Square => {
+                let squared = gates::square::<I, u32, u64>(machine, &inner, LAYER)?;
+                return machine.to_word(&squared);
+            }
+        };
+        machine.open(activated)
+    }
+}
