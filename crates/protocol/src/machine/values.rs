@@ -130,6 +130,20 @@ macro_rules! linear_maps {
                 Self { form, payload: self.payload.raise(shift) }
             }
 
+            /// [`raise`](Self::raise), in a ring of as many bits more: what was right modulo 2^k is right modulo 2^(k + shift)
+            /// times 2^shift.
+            ///
+            /// # Errors
+            /// If the word has no room for that ring.
+            pub fn raise_ring(&self, shift: u32) -> Result<Self, Error> {
+                let raised = self.raise(shift);
+                let form = Form { bits: self.form.bits + shift, ..raised.form };
+                if form.bits > W::BITS {
+                    return Err(Error::Program(format!("a ring of {} bits in a word of {}", form.bits, W::BITS)));
+                }
+                Ok(Self { form, ..raised })
+            }
+
             /// The value over 2^shift, exactly: the same integers with `shift` more fraction bits.
             pub fn divide(&self, shift: u32) -> Self {
                 let form = Form { fraction: self.form.fraction + shift, ..self.form };

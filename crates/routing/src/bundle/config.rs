@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::error::BundleError;
+use super::widths::Widths;
 
 /// How attention scores become weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -120,6 +121,9 @@ pub struct EncoderConfig {
     pub norms: Norms,
     /// How hidden states become one embedding.
     pub pooling: Pooling,
+    /// The rings of an encoder with linear attention.
+    #[serde(default, skip_serializing_if = "Widths::is_default")]
+    pub widths: Widths,
 }
 
 impl EncoderConfig {
@@ -138,6 +142,7 @@ impl EncoderConfig {
             activation: Activation::Gelu,
             norms: Norms::Both,
             pooling: Pooling::Mean,
+            widths: Widths::default(),
         }
     }
 
@@ -171,7 +176,7 @@ impl EncoderConfig {
         if !(self.layer_norm_epsilon >= 0.0 && self.layer_norm_epsilon < 1.0) {
             return Err(setting("encoder.layer_norm_epsilon", self.layer_norm_epsilon, "from 0 to below 1"));
         }
-        Ok(())
+        self.widths.check()
     }
 }
 

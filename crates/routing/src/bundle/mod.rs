@@ -25,6 +25,7 @@ mod split;
 mod tensor;
 #[cfg(test)]
 mod tests;
+mod widths;
 
 pub use config::{Activation, Attention, EncoderConfig, Model, Norms, Pooling, is_unprintable};
 pub use digest::{BundleDigest, Digest};
@@ -34,6 +35,7 @@ pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, Program
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, UniRoute};
 pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};
+pub use widths::Widths;
 
 /// The contents of a bundle, not yet checked: [`Bundle::new`] checks them.
 #[derive(Clone, Debug, PartialEq)]

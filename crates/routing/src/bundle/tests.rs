@@ -152,14 +152,22 @@ fn unknown_fields_and_sections_are_named_and_their_values_not_shown() {
 #[test]
 fn hostile_headers_are_clear_errors() {
     type Change = fn(&mut serde_json::Value);
-    let cases: [(Change, &str); 19] = [
+    let cases: [(Change, &str); 21] = [
         (|h| *h = 3.into(), "header cannot be read"),
         (|h| h["encoder"]["hidden"] = 0.into(), "encoder.hidden is 0"),
         (|h| h["encoder"]["hidden"] = u64::MAX.into(), "encoder.hidden is 18446744073709551615"),
         (|h| h["encoder"]["hidden"] = 8.into(), "15 × 4, expected 15 × 8 by the bundle's configuration"),
         (|h| h["encoder"]["heads"] = 3.into(), "a multiple of encoder.heads = 3"),
         (|h| h["encoder"]["layers"] = 2.into(), "\"layer.1.query.weight\" is missing"),
-        (|h| h["encoder"]["attention"] = "linear".into(), "unknown variant `linear`"),
+        (|h| h["encoder"]["attention"] = "cubic".into(), "unknown variant `cubic`"),
+        (
+            |h| h["encoder"]["widths"] = serde_json::json!({"layer": 99}),
+            "encoder.widths.layer is 99, expected from 4 to 12",
+        ),
+        (
+            |h| h["encoder"]["widths"] = serde_json::json!({"sum_range": 11}),
+            "ring of encoder.widths for sum, in bits is 33, expected at most 32",
+        ),
         (|h| h["encoder"]["layer_norm_epsilon"] = (-1.0).into(), "layer_norm_epsilon is -1"),
         (|h| h["models"][1]["name"] = "small".into(), "\"small\" twice"),
         (|h| h["models"][1]["name"] = " ".into(), "in which the name \" \" is empty"),

@@ -35,10 +35,12 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
     let encoder = |bucket: usize| {
         if plan.encoder.carries_biases() {
             let tokens = |columns: usize| Shape::new(batch, bucket, columns);
+            let widths = &plan.encoder.widths;
+            let ring = widths.layer_ring(bucket);
             return vec![
-                Form::new(tokens(hidden), INPUT, ACTIVATION),
-                Form::new(tokens(1), INPUT, PRODUCT),
-                Form::new(tokens(1), INPUT, ACTIVATION),
+                Form::new(tokens(hidden), ring, widths.layer),
+                Form::new(tokens(1), ring, widths.layer + widths.weights),
+                Form::new(tokens(1), ring, 0),
                 Form::new(rows(1), POOLING_RING, POOLING),
             ];
         }

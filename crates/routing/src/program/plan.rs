@@ -1,6 +1,7 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
-use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, Rule};
+use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, Rule, Widths};
+use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +52,9 @@ pub struct EncoderPlan {
     pub norms: Norms,
     /// How the rows of all tokens become one embedding.
     pub pooling: Pooling,
+    /// The rings of an encoder with linear attention.
+    #[serde(default, skip_serializing_if = "Widths::is_default")]
+    pub widths: Widths,
 }
 
 /// A router's public shape.
@@ -179,6 +183,7 @@ impl EncoderPlan {
             activation: config.activation,
             norms: config.norms,
             pooling: config.pooling,
+            widths: config.widths,
         }
     }
 
@@ -190,28 +195,35 @@ impl EncoderPlan {
     fn weights(&self) -> Vec<WeightSpec> {
         let (hidden, ffn) = (self.hidden, self.ffn);
         let mut specs = Vec::new();
-        let mut matrix = |name: String, inner, columns, ring| {
-            let kind = WeightKind::Matrix { inner, columns };
-            specs.push(WeightSpec::new(name, kind, FRACTION).in_ring(ring));
-        };
-        // With linear attention the biases are rows of the matrices, and what attention gives has a wide ring.
+        // With linear attention the biases are rows of the matrices, and the widths say which rings they need: those of the
+        // largest bucket, for the products of smaller ones are in the rings of what they multiply.
         let linear = self.carries_biases();
         let row = usize::from(linear);
-        let after = if linear { INPUT } else { NARROW };
+        let largest = BUCKETS.iter().copied().max().unwrap_or_default();
+        let (fraction, input, after, sum) = if linear {
+            let widths = &self.widths;
+            (widths.weights, widths.layer_ring(largest), widths.after_attention_ring(), widths.sum_ring())
+        } else {
+            (FRACTION, INPUT, NARROW, NARROW)
+        };
+        let mut matrix = |name: String, inner, columns, ring| {
+            let kind = WeightKind::Matrix { inner, columns };
+            specs.push(WeightSpec::new(name, kind, fraction).in_ring(ring));
+        };
         for layer in 0..self.layers {
-            matrix(format!("layer.{layer}.qkv"), hidden + row, 3 * hidden, INPUT);
+            matrix(format!("layer.{layer}.qkv"), hidden + row, 3 * hidden, input);
             if !linear {
                 // The first for distant servers, this one for near ones: see `Encoder::heads`.
                 matrix(format!("layer.{layer}.qkv.narrow"), hidden, 3 * hidden, NARROW);
             }
             matrix(format!("layer.{layer}.out"), hidden + row, hidden, after);
-            matrix(format!("layer.{layer}.up"), hidden + row, ffn, NARROW);
-            matrix(format!("layer.{layer}.down"), ffn + row, hidden, NARROW);
+            matrix(format!("layer.{layer}.up"), hidden + row, ffn, sum);
+            matrix(format!("layer.{layer}.down"), ffn + row, hidden, sum);
             // The mean of the residual's affine part, subtracted so that LayerNorm gets centred rows.
             if layer > 0 {
                 matrix(format!("layer.{layer}.attention_mean"), hidden, 1, after);
             }
-            matrix(format!("layer.{layer}.ffn_mean"), hidden, 1, NARROW);
+            matrix(format!("layer.{layer}.ffn_mean"), hidden, 1, sum);
         }
         for layer in 0..self.layers {
             let mut bias = |part: &str, columns, ring| {
@@ -226,13 +238,13 @@ impl EncoderPlan {
                 bias("down.bias", hidden, NARROW);
             }
             let mut gain = |part: &str, ring| {
-                let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Scale(hidden), FRACTION);
+                let spec = WeightSpec::new(format!("layer.{layer}.{part}"), WeightKind::Scale(hidden), fraction);
                 specs.push(spec.in_ring(ring));
             };
             if layer > 0 {
                 gain("attention_gain", after);
             }
-            gain("ffn_gain", NARROW);
+            gain("ffn_gain", sum);
         }
         specs.push(WeightSpec::new("embedding.gain", WeightKind::Scale(hidden), FRACTION));
         specs.push(WeightSpec::new("embedding.bias", WeightKind::Bias(hidden), RULE_FRACTION + FRACTION));

@@ -5,7 +5,7 @@
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
-    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute,
+    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute, Widths,
 };
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
@@ -44,6 +44,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         attention,
         activation,
         pooling,
+        widths: Widths::default(),
         ..EncoderConfig::minilm()
     };
     let mut layers = Vec::new();
@@ -109,6 +110,7 @@ pub fn real_plan() -> Arc<BundlePlan> {
         activation: Activation::Relu,
         norms: Norms::Both,
         pooling: Pooling::Mean,
+        widths: Widths::default(),
     };
     let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
     let routers = vec![

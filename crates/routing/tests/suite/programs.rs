@@ -5,7 +5,7 @@
 
 use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule, Widths};
 use blindroute_routing::program::{
     BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task,
     head_inputs,
@@ -293,6 +293,38 @@ fn a_polynomial_encoder_costs_what_its_tokens_cost() {
             }
         }
     }
+}
+
+/// Fewer bits cost less, and the embedding less than they take.
+#[test]
+fn widths_decide_cost_and_precision() {
+    let plain = World::with_fewer_norms(Attention::Linear, Activation::Square);
+    let mut parts = plain.bundle.parts().clone();
+    parts.encoder.widths = Widths {
+        weights: 11,
+        layer: 8,
+        heads: 8,
+        means: 7,
+        inner: 7,
+        activated: 6,
+        mean_range: 3,
+        context_range: 4,
+        sum_range: 7,
+        inner_range: 4,
+    };
+    let narrow = World::of(Bundle::new(parts).unwrap());
+    let task = Measurement::Embed { bucket: 32 };
+    let found = [&plain, &narrow].map(|world| {
+        let inputs = world.inputs(&prompt(9, 4), 32).tensors;
+        let clear = world.clear(task, inputs.clone());
+        let near = cosine(&world.private(1, task, &inputs).values[0], &clear.values[0]);
+        (1.0 - near, Meter::cost(&world.program(task)).unwrap())
+    });
+    let [(exact, dear), (rough, cheap)] = found;
+    assert!(exact < 5e-5 && rough < 1e-3 && exact < rough, "{exact} {rough}");
+    assert_eq!(dear.openings, cheap.openings);
+    assert!(cheap.opening_bytes * 10 < dear.opening_bytes * 9, "{dear:?} {cheap:?}");
+    assert!(cheap.material_bytes < dear.material_bytes, "{dear:?} {cheap:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::{ProgramChoices, PublishedFiles, error::ImportError, file_kind};
 use crate::{
     bundle::config::{Activation, Attention, EncoderConfig, Norms, Pooling},
+    bundle::widths::Widths,
     tokenizer::MAX_TOKENS,
 };
 
@@ -83,6 +84,7 @@ pub(super) fn read(published: &PublishedFiles<'_>, choices: &ProgramChoices) -> 
         attention: attention(choices, &mut notes),
         activation: activation(&config, choices, &mut notes)?,
         norms: Norms::Both,
+        widths: Widths::default(),
         pooling: pooling(published, choices, hidden, &mut notes)?,
     };
     encoder.check()?;

@@ -9,28 +9,26 @@
 //! a LayerNorm. So 12, of which the second ones only widen a ring: a product that is truncated needs a ring as much wider,
 //! and so do its factors.
 
-use super::{Encoded, Encoder, LAYER};
-use crate::bundle::{Norms, Pooling};
-use crate::program::plan::{ACTIVATION, FRACTION, INPUT, LAST, NARROW, POOLING, RULE_FRACTION};
-use blindroute_protocol::gates::{self, Target};
+use super::{Encoded, Encoder};
+use crate::bundle::{Activation, Norms, Pooling, Widths};
+use crate::program::plan::{LAST, POOLING, RULE_FRACTION};
+use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Error, Interpreter, Machine, Masked, Shape, Share, Structure};
 
 /// Fraction bits of K′ᵀV with n tokens, and those of its n-th part together with ⌈log₂ n⌉.
 const SUMS: u32 = 13;
 /// Fraction bits of 1/n for that, less log₂ of the bucket.
 const INVERSE: u32 = 8;
-/// Fraction bits of K′ᵀV/n.
-const MEANS: u32 = 8;
-/// The ring of Q′·(K′ᵀV/n).
-const CONTEXT: u32 = 28;
+/// At minus this, GELU and its approximation are zero.
+const VANISHED: i64 = 8;
 
 /// The inputs of an encoder with linear attention, in shares, for a batch of B prompts.
 pub(in crate::program) struct LinearInputs<I: Interpreter> {
     /// `[B, T, hidden]`: embedded tokens, and zeros for padding.
     pub(in crate::program) tokens: Share<I, u64>,
-    /// `[B, T, 1]`: their means, of [`PRODUCT`](crate::program::plan::PRODUCT) fraction bits.
+    /// `[B, T, 1]`: their means, as products have them.
     pub(in crate::program) means: Share<I, u64>,
-    /// `[B, T, 1]`: 1 for tokens, 0 for padding, as tokens are.
+    /// `[B, T, 1]`: the integer 1 for tokens, 0 for padding.
     pub(in crate::program) presence: Share<I, u64>,
     /// `[B, 1, 1]`: one over the number of tokens. Its ring has no room for much larger values: in a wide ring a client could
     /// multiply the last activations by any number.
@@ -59,7 +57,8 @@ impl Encoder<'_> {
         let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
         let digits = digits.map(|pending| machine.take(pending)).transpose()?;
         // The first residual is the input itself. The client knows it, so the client sends its means.
-        let mut residual = machine.share_of(&x)?.raise(FRACTION).subtract(&inputs.means)?;
+        let mut residual = machine.share_of(&x)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
+        let bucket = x.form().shape.rows;
         let mut layer = 0;
         loop {
             let sum = self.linear_layer(machine, (&x, residual), &prompt, layer)?;
@@ -68,7 +67,9 @@ impl Encoder<'_> {
                 let pooled = self.linear_pooled(machine, sum, &prompt)?;
                 return Ok(Encoded { embedding: self.embedding(machine, &pooled)?, digits });
             }
-            x = gates::layer_norm(machine, sum, Target { bits: INPUT, fraction: ACTIVATION })?;
+            let widths = &self.plan.widths;
+            let target = Target { bits: widths.layer_ring(bucket), fraction: widths.layer };
+            x = gates::layer_norm(machine, sum, target)?;
             residual = self.residual(machine, &x, layer, "attention")?;
         }
     }
@@ -82,22 +83,51 @@ impl Encoder<'_> {
         layer: usize,
     ) -> Result<Share<I, u32>, Error> {
         let presence = Some(&prompt.presence);
+        let widths = &self.plan.widths;
         let context = self.linear_attention(machine, x, prompt, layer)?;
         let sum = self.affine(machine, &context, presence, (layer, "out"))?.add(&residual)?;
         let inner = match self.plan.norms {
-            Norms::Both => gates::layer_norm::<I, u64, u64>(machine, sum.narrowed(NARROW), LAYER)?,
+            Norms::Both => {
+                let target = Target { bits: widths.sum_ring(), fraction: widths.layer };
+                gates::layer_norm::<I, u64, u64>(machine, sum.narrowed(widths.sum_ring()), target)?
+            }
             Norms::Output => {
-                let sum = machine.truncate_reduce(sum, FRACTION)?;
+                let sum = machine.truncate_reduce(sum.narrowed(widths.after_attention_ring()), widths.weights)?;
                 machine.open(sum)?
             }
         };
         let inner = machine.to_word::<u64, u32>(&inner)?;
-        let activated = self.feed_forward(machine, &inner, presence, layer)?;
+        let activated = self.linear_feed_forward(machine, &inner, prompt, layer)?;
         let residual = self.residual(machine, &inner, layer, "ffn")?;
-        self.affine(machine, &activated, presence, (layer, "down"))?.add(&residual)
+        let sum = self.affine(machine, &activated, presence, (layer, "down"))?;
+        sum.raise_ring(widths.layer - widths.activated)?.add(&residual)
     }
 
-    /// The context of all attention heads, for a product in [`INPUT`].
+    /// The feed-forward network up to its activation, opened.
+    fn linear_feed_forward<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        x: &Masked<I, u32>,
+        prompt: &Prompt<I>,
+        layer: usize,
+    ) -> Result<Masked<I, u32>, Error> {
+        let widths = &self.plan.widths;
+        let mut inner = self.affine(machine, x, Some(&prompt.presence), (layer, "up"))?;
+        if self.plan.activation == Activation::Gelu {
+            // Of the activations only GELU's approximation is not zero at zero, but it is where GELU itself is.
+            let presence = machine.to_word::<u64, u32>(&prompt.presence.clone().narrowed(inner.form().bits))?;
+            let lifted = machine.share_of(&presence)?.scale(VANISHED).raise(inner.form().fraction);
+            inner = machine.add_constant(inner.add(&lifted)?, -VANISHED as f64)?;
+        }
+        let shift = inner.form().fraction - widths.inner;
+        let inner = machine.truncate_reduce(inner, shift)?.narrowed(widths.inner_ring());
+        let inner = machine.open(inner)?;
+        let window = SignWindow { range: widths.inner_range, digits: 3.min((widths.inner + widths.inner_range) / 4) };
+        let target = Target { bits: widths.sum_ring() - (widths.layer - widths.activated), fraction: widths.activated };
+        self.activate(machine, &inner, window, target)
+    }
+
+    /// The context of all attention heads, in the ring of its product.
     fn linear_attention<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -105,29 +135,34 @@ impl Encoder<'_> {
         prompt: &Prompt<I>,
         layer: usize,
     ) -> Result<Masked<I, u64>, Error> {
-        let (hidden, heads) = (self.plan.hidden, self.plan.heads);
+        let (hidden, heads, widths) = (self.plan.hidden, self.plan.heads, &self.plan.widths);
+        let bucket = x.form().shape.rows;
         let qkv = self.affine(machine, x, Some(&prompt.presence), (layer, "qkv"))?;
-        let qkv = machine.truncate_reduce(qkv, FRACTION)?;
-        let qkv = machine.open(qkv)?;
-        let qkv = machine.to_word::<u64, u32>(&qkv)?;
-        let part = |index: usize| {
-            qkv.restructure(&Structure::Columns(index * hidden, hidden)).restructure(&Structure::SplitHeads(heads))
-        };
-        let presence = machine.to_word::<u64, u32>(&prompt.presence.clone().narrowed(NARROW))?;
-        let presence = presence.restructure(&Structure::RepeatMatrices(heads));
-        let keys = part(1).beside(&presence)?.restructure(&Structure::Transpose);
-        let sums = machine.matmul(&keys, &part(2))?;
-        let means = self.over_length(machine, sums, x.form().shape.rows, prompt)?;
-        let queries = part(0).beside(&presence)?.narrowed(CONTEXT);
-        let context = machine.matmul(&queries, &means)?;
-        let shift = context.form().fraction - ACTIVATION;
+        let shift = qkv.form().fraction - widths.heads;
+        let qkv = machine.truncate_reduce(qkv, shift)?;
+        // Each in the ring of its product.
+        let columns = |start: usize, count: usize| Structure::Columns(start * hidden, count * hidden);
+        let queries = qkv.restructure(&columns(0, 1)).narrowed(widths.context_ring());
+        let queries = machine.defer(queries)?;
+        let both = machine.open(qkv.restructure(&columns(1, 2)).narrowed(widths.values_ring(bucket)))?;
+        let queries = machine.take(queries)?;
+        let both = machine.to_word::<u64, u32>(&both)?;
+        let queries = machine.to_word::<u64, u32>(&queries)?.restructure(&Structure::SplitHeads(heads));
+        let part = |index: usize| both.restructure(&columns(index, 1)).restructure(&Structure::SplitHeads(heads));
+        let presence = machine.to_word::<u64, u32>(&prompt.presence.clone().narrowed(32))?;
+        let presence = presence.restructure(&Structure::RepeatMatrices(heads)).raise(widths.heads);
+        let keys = part(0).beside(&presence)?.restructure(&Structure::Transpose);
+        let sums = machine.matmul(&keys, &part(1))?;
+        let means = self.over_length(machine, sums, bucket, prompt)?;
+        let context = machine.matmul(&queries.beside(&presence)?, &means)?;
+        let shift = context.form().fraction - widths.layer;
         let context = machine.truncate_reduce(context, shift)?;
         let context = machine.open(context.restructure(&Structure::MergeHeads(heads)))?;
-        let context = machine.extend::<u32, u64>(&context, 0, INPUT)?;
+        let context = machine.extend::<u32, u64>(&context, 0, widths.after_attention_ring())?;
         machine.open(context)
     }
 
-    /// K′ᵀV over the number of tokens, for a product in [`CONTEXT`]. Two openings.
+    /// K′ᵀV over the number of tokens, in the ring of its product. Two openings.
     fn over_length<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
@@ -143,9 +178,10 @@ impl Encoder<'_> {
         // One row per matrix, for one factor per row.
         let rows = Structure::Reshape(Shape::new(shape.batch, 1, shape.rows * shape.columns));
         let inverse = prompt.inverse.restructure(&Structure::RepeatMatrices(self.plan.heads));
-        let lost = SUMS + INVERSE - MEANS;
+        let Widths { means, .. } = self.plan.widths;
+        let (ring, lost) = (self.plan.widths.context_ring(), SUMS + INVERSE - means);
         let factor = (&inverse, POOLING - INVERSE - length);
-        let means = machine.product_extended::<u32, u32, u64>((&sums.restructure(&rows), 0), factor, CONTEXT + lost)?;
+        let means = machine.product_extended::<u32, u32, u64>((&sums.restructure(&rows), 0), factor, ring + lost)?;
         let means = machine.truncate_reduce(means, lost)?;
         let means = machine.open(means.restructure(&Structure::Reshape(shape)))?;
         machine.to_word(&means)

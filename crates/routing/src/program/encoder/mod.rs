@@ -18,7 +18,7 @@
 //! after attention four fewer. With far tuning squares save one or none, and the norm two. Linear attention with squares
 //! and one norm takes 12, whatever the tuning: see [`linear`].
 
-use super::plan::{ACTIVATION, EncoderPlan, FRACTION, NARROW, PRODUCT, RULE_FRACTION, find};
+use super::plan::{EncoderPlan, FRACTION, PRODUCT, RULE_FRACTION, find};
 use crate::bundle::Activation;
 use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Share, WeightId, WeightSpec};
@@ -29,13 +29,6 @@ mod scored;
 pub(super) use linear::LinearInputs;
 pub use scored::ROW_OFFSET;
 pub(super) use scored::ScoredInputs;
-
-/// Pre-activations of the feed-forward network are below 2^7 in magnitude. ReLU compares 12 bits of them.
-const INNER: SignWindow = SignWindow { range: 7, digits: 3 };
-/// At minus this, GELU and its approximation are zero.
-const VANISHED: i64 = 8;
-/// The form of activations that enter a layer.
-const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 
 /// The result of the encoder.
 pub(super) struct Encoded<I: Interpreter> {
@@ -65,7 +58,7 @@ impl Encoder<'_> {
     ) -> Result<Share<I, W>, Error> {
         if let Some(presence) = presence {
             let presence = machine.to_word::<u64, W>(&presence.clone().narrowed(x.form().bits))?;
-            return machine.linear(&x.beside(&presence)?, self.weight(layer, part)?);
+            return machine.linear(&x.beside(&presence.raise(x.form().fraction))?, self.weight(layer, part)?);
         }
         let product = machine.linear(x, self.weight(layer, part)?)?;
         let bias = machine.bias(self.weight(layer, &format!("{part}.bias"))?, PRODUCT)?;
@@ -96,28 +89,19 @@ impl Encoder<'_> {
         scaled.add(&bias)
     }
 
-    /// The feed-forward network up to its activation, opened.
-    fn feed_forward<I: Interpreter>(
+    /// The activation of the feed-forward network, opened.
+    fn activate<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
-        x: &Masked<I, u32>,
-        presence: Option<&Masked<I, u64>>,
-        layer: usize,
+        inner: &Masked<I, u32>,
+        window: SignWindow,
+        target: Target,
     ) -> Result<Masked<I, u32>, Error> {
-        let mut inner = self.affine(machine, x, presence, (layer, "up"))?;
-        if let (Some(presence), Activation::Gelu) = (presence, self.plan.activation) {
-            // Of the activations only GELU's approximation is not zero at zero, but it is where GELU itself is.
-            let presence = machine.to_word::<u64, u32>(&presence.clone().narrowed(NARROW))?;
-            let lifted = machine.share_of(&presence)?.scale(VANISHED).raise(FRACTION);
-            inner = machine.add_constant(inner.add(&lifted)?, -VANISHED as f64)?;
-        }
-        let inner = machine.truncate_reduce(inner, FRACTION)?;
-        let inner = machine.open(inner)?;
         let activated = match self.plan.activation {
-            Activation::Relu => gates::relu(machine, &inner, INNER, LAYER)?,
-            Activation::Gelu => gates::gelu(machine, &inner, LAYER)?,
+            Activation::Relu => gates::relu(machine, inner, window, target)?,
+            Activation::Gelu => gates::gelu(machine, inner, target)?,
             Activation::Square => {
-                let squared = gates::square::<I, u32, u64>(machine, &inner, LAYER)?;
+                let squared = gates::square::<I, u32, u64>(machine, inner, target)?;
                 return machine.to_word(&squared);
             }
         };

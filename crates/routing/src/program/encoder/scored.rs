@@ -1,11 +1,15 @@
 //! Encoders with attention over all pairs of tokens: softmax and 2ReLU.
 
-use super::{Encoded, Encoder, LAYER};
+use super::{Encoded, Encoder};
 use crate::bundle::{Attention, Norms, Pooling};
 use crate::program::plan::{ACTIVATION, FRACTION, INPUT, LAST, NARROW, RULE_FRACTION, SCORE_RANGE, SCORES};
 use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{Error, Interpreter, Machine, Masked, Share, Structure, Tuning};
 
+/// Pre-activations of the feed-forward network are below 2^7 in magnitude. ReLU compares 12 bits of them.
+const INNER: SignWindow = SignWindow { range: 7, digits: 3 };
+/// The form of activations that enter a layer.
+const LAYER: Target = Target { bits: NARROW, fraction: ACTIVATION };
 /// The bits of a score that 2ReLU compares.
 const TWO_RELU_WINDOW: SignWindow = SignWindow { range: SCORE_RANGE, digits: 4 };
 /// Fraction bits of scores. 2ReLU compares all of them, and the powers of softmax use no more.
@@ -90,7 +94,10 @@ impl Encoder<'_> {
                 }
                 Norms::Output => reopened(machine, sum, FRACTION)?,
             };
-            let activated = self.feed_forward(machine, &inner, None, layer)?;
+            let widened = self.affine(machine, &inner, None, (layer, "up"))?;
+            let widened = machine.truncate_reduce(widened, FRACTION)?;
+            let widened = machine.open(widened)?;
+            let activated = self.activate(machine, &widened, INNER, LAYER)?;
             let residual = self.residual(machine, &inner, layer, "ffn")?;
             let sum = self.affine(machine, &activated, None, (layer, "down"))?.add(&residual)?;
             x = if layer + 1 < self.plan.layers {
