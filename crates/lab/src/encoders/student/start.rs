@@ -1,6 +1,6 @@
 //! The start of a student: its teacher's weights, adapted to the student's program.
 
-use super::neural_encoder::{Former, Observed};
+use super::neural_encoder::{Former, Observed, Parabola};
 use blindroute_routing::bundle::{Activation, Attention, EncoderConfig, Layer, LinearLayer, Matrix, Norms};
 use rayon::prelude::*;
 
@@ -85,23 +85,11 @@ fn straighten(layer: &mut Layer, observed: &Observed, former: &mut Former) {
     former.contexts = lines.iter().map(|(level, _)| *level as f32).collect();
 }
 
-/// A parabola s·(r·x + c)² + level.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Parabola {
-    pub(crate) sign: f32,
-    pub(crate) root: f32,
-    pub(crate) shift: f32,
-    pub(crate) level: f32,
-}
-
 /// The smallest curvature of a parabola. A unit that is almost linear would need a distant vertex, and large squares that
 /// cancel each other.
 const CURVED: f64 = 0.02;
 
 impl Parabola {
-    /// No parabola: nothing is folded into the weights.
-    pub(crate) const LINE: Self = Self { sign: 1.0, root: 1.0, shift: 0.0, level: 0.0 };
-
     /// The parabola closest to a function at these places, by least squares.
     fn fit(places: &[f64], function: impl Fn(f64) -> f64) -> Self {
         let count = places.len().max(1) as f64;

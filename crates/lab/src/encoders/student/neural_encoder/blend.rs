@@ -4,9 +4,22 @@
 //! For the first steps its layers compute a mixture: a share of what the former encoder computed, and the rest by the
 //! student's own program. The share falls from one to zero, so the student's first step is the former encoder, exactly.
 
-use super::super::start::Parabola;
 use blindroute_routing::bundle::{Activation, Attention};
 use candle_core::{DType, Device, Result, Tensor};
+
+/// A parabola s·(r·x + c)² + level, folded into the weights around a square.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Parabola {
+    pub(crate) sign: f32,
+    pub(crate) root: f32,
+    pub(crate) shift: f32,
+    pub(crate) level: f32,
+}
+
+impl Parabola {
+    /// No parabola: nothing is folded into the weights.
+    pub(crate) const LINE: Self = Self { sign: 1.0, root: 1.0, shift: 0.0, level: 0.0 };
+}
 
 /// What a layer computed with the weights that it was adapted from.
 #[derive(Clone, Debug, PartialEq)]

@@ -6,7 +6,7 @@
 mod blend;
 mod parameters;
 
-pub(crate) use blend::Former;
+pub(crate) use blend::{Former, Parabola};
 pub(crate) use parameters::Form;
 
 use blend::{FormerTensors, mixed};
