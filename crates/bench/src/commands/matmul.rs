@@ -11,7 +11,7 @@ pub struct BenchMatmulArgs {
     /// Prompt lengths in tokens
     #[arg(long, value_delimiter = ',', default_values_t = [32, 128, 256], value_parser = tokens)]
     tokens: Vec<usize>,
-    /// Kernels: portable, avx2, avx512, amx; all that this machine has if none is named
+    /// Kernels: portable, avx2, avx512, avx512ifma, amx; all that this machine has if none is named
     #[arg(long, value_delimiter = ',')]
     kernel: Vec<String>,
     /// Measured runs of at least 10 ms each; the median is reported

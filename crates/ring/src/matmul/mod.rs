@@ -3,14 +3,14 @@
 //! Products of secret shares by weights are nearly all of the computation, and libraries for floating point cannot compute them. The right
 //! factor is laid out once for one kernel ([`PackedMatrix`]); the left one is read where it lies. The kernel is chosen for
 //! the process when it first packs, the best that the processor has: see [`kernel_name`]. The environment variable
-//! `BLINDROUTE_KERNEL` (`portable`, `avx2`, `avx512`, `amx` or `auto`) chooses another, and [`PackedMatrix::pack_with`]
+//! `BLINDROUTE_KERNEL` (`portable`, `avx2`, `avx512`, `avx512ifma`, `amx` or `auto`) chooses another, and [`PackedMatrix::pack_with`]
 //! does for one matrix. Every kernel gives the same words, up to the ring's width: arithmetic wraps, and nothing is
 //! rounded.
 //!
 //! A vector kernel holds a tile of sums in registers while it walks down the inner dimension; `tile` walks the tiles.
 //! The kernel of byte tiles works on the bytes of the words: `limbs` splits words and adds up sums, `amx` multiplies. For
-//! a ring of 40 bits in 64-bit words it needs 15 products instead of 36, and 5 bytes per element instead of 8; the other
-//! kernels ignore the width. All `unsafe` of the project is the calls of the kernels behind detection (`multiply`,
+//! a ring of 40 bits in 64-bit words it needs 15 products instead of 36, and 5 bytes per element instead of 8; of the other
+//! kernels only `avx512ifma` looks at the width. All `unsafe` of the project is the calls of the kernels behind detection (`multiply`,
 //! `amx`), the tiles' assembly (`amx`), and the casts between words and vectors (`avx2`, `avx512`, `limbs`).
 //!
 //! To add a vector kernel, add a variant of [`Kernel`], a module with `TILES` and `tile` for each word, and an arm in

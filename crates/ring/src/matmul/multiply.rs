@@ -36,7 +36,7 @@ fn multiply_portable<W: Word, const PANEL: usize>(left: &[W], right: &Panels<W>,
 }
 
 macro_rules! multiply {
-    ($word:ty, $module:ident) => {
+    ($word:ty, $module:ident $(, $narrow:ident)?) => {
         impl Multiply for $word {
             #[cfg(target_arch = "x86_64")]
             fn limbs(data: &[Self], inner: usize, columns: usize, layout: MatrixLayout, bits: u32) -> Option<Limbs> {
@@ -52,6 +52,14 @@ macro_rules! multiply {
                     Elements::Panels(panels) => panels,
                 };
                 match kernel {
+                    $(
+                        #[cfg(target_arch = "x86_64")]
+                        Kernel::Avx512Ifma if kernel.is_available() => {
+                            use super::avx512::$narrow::{TILES, tile};
+                            // SAFETY: the guard of this arm has seen the processor's AVX-512 F, DQ and IFMA.
+                            walk(left, right, out, TILES, |part| unsafe { tile(part) });
+                        }
+                    )?
                     #[cfg(target_arch = "x86_64")]
                     Kernel::Avx512 if kernel.is_available() => {
                         use super::avx512::$module::{TILES, tile};
@@ -72,7 +80,7 @@ macro_rules! multiply {
 }
 
 multiply!(u32, words32);
-multiply!(u64, words64);
+multiply!(u64, words64, words52);
 
 impl Multiply for u128 {
     #[cfg(target_arch = "x86_64")]

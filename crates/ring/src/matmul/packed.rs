@@ -56,7 +56,12 @@ impl<W: Word + Multiply> PackedMatrix<W> {
         {
             return Self { inner, columns, bits, kernel, elements: Elements::Limbs(limbs) };
         }
-        let kernel = if kernel == Kernel::Amx || W::BITS > 64 { Kernel::Portable } else { kernel };
+        let kernel = match kernel {
+            _ if W::BITS > 64 => Kernel::Portable,
+            Kernel::Amx => Kernel::Portable,
+            Kernel::Avx512Ifma if W::BITS != 64 || bits > 52 => Kernel::Avx512,
+            kernel => kernel,
+        };
         let elements = Elements::Panels(Panels::new(data, inner, columns, layout));
         Self { inner, columns, bits, kernel, elements }
     }

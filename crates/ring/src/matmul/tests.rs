@@ -18,12 +18,15 @@ fn check<W: MatrixWord + std::fmt::Debug>(seed: u8, rows: usize, inner: usize, c
     let transposed: Vec<W> = (0..columns * inner).map(|i| right[i % inner * columns + i / inner]).collect();
     let expected = by_definition(&left, &right, rows, inner, columns);
     for (data, layout) in [(&right, MatrixLayout::RowMajor), (&transposed, MatrixLayout::Transposed)] {
-        for kernel in Kernel::available() {
-            let packed = PackedMatrix::pack_with(kernel, data, inner, columns, layout, W::BITS);
+        // In the whole ring of the word, and in narrower ones: of 64-bit words the widest that IFMA serves, and a common one.
+        for (kernel, narrower) in Kernel::available().into_iter().flat_map(|kernel| [0, 12, 20].map(|n| (kernel, n))) {
+            let bits = W::BITS - narrower;
+            let packed = PackedMatrix::pack_with(kernel, data, inner, columns, layout, bits);
             // What is there before must not matter.
             let mut product = prg.words::<W>(rows * columns);
             matmul(&left, &packed, &mut product);
-            assert_eq!(product, expected, "{} {layout:?} {rows}x{inner}x{columns} u{}", kernel.name(), W::BITS);
+            let right = product.iter().zip(&expected).all(|(x, e)| x.low_bits(bits) == e.low_bits(bits));
+            assert!(right, "{} {layout:?} {rows}x{inner}x{columns} u{}, ring {bits}", kernel.name(), W::BITS);
         }
         let mut product = vec![W::MAX; rows * columns];
         matmul(&left, &PackedMatrix::pack(data, inner, columns, layout, W::BITS), &mut product);
