@@ -15,6 +15,8 @@ pub(crate) enum BundleCommand {
     Import(super::bundle_import::ImportArgs),
     /// Let models join the pool of a bundle's routers, without training
     Add(super::bundle_add::AddArgs),
+    /// Choose the rings of an encoder with linear attention
+    Widths(super::bundle_widths::WidthsArgs),
     /// Split a bundle into its public part and one share for each server
     Split(SplitArgs),
     /// Make a bundle of the encoder alone, without routers and pool, for clients of placement head
@@ -41,6 +43,7 @@ pub(crate) fn run(command: BundleCommand) -> anyhow::Result<()> {
     match command {
         BundleCommand::Import(args) => super::bundle_import::run(args),
         BundleCommand::Add(args) => super::bundle_add::run(&args),
+        BundleCommand::Widths(args) => super::bundle_widths::run(&args),
         BundleCommand::Split(args) => split(&args, bundles::open),
         BundleCommand::Encoder(args) => encoder(&args),
         BundleCommand::Show(args) => show(&args, bundles::open),

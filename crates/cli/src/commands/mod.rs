@@ -4,6 +4,7 @@ pub(crate) mod agreement;
 pub(crate) mod bundle;
 pub(crate) mod bundle_add;
 pub(crate) mod bundle_import;
+mod bundle_widths;
 pub(crate) mod calibrate;
 pub(crate) mod data;
 pub(crate) mod distil;

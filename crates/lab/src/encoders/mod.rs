@@ -2,10 +2,11 @@
 //!
 //! [`ClearEmbedder`] runs the program that the servers run, on plain numbers; [`embed_dataset`] embeds a whole data set and
 //! keeps the result in a file. [`similarity`] compares an encoder's similarities with people's judgement. [`student`] trains
-//! an encoder that is cheap under MPC to reproduce the embeddings of another.
+//! an encoder that is cheap under MPC to reproduce the embeddings of another. [`widths`] chooses the rings of such an encoder.
 
 pub mod similarity;
 pub mod student;
+pub mod widths;
 
 mod cache;
 mod clear;

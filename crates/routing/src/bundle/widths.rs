@@ -84,7 +84,11 @@ impl Widths {
         (heads + self.layer + self.weights - self.heads).max(self.after_attention_ring())
     }
 
-    pub(super) fn check(&self) -> Result<(), BundleError> {
+    /// Checks that the program has words for the rings.
+    ///
+    /// # Errors
+    /// If a width or a ring is out of range.
+    pub fn check(&self) -> Result<(), BundleError> {
         let fractions = [
             ("weights", self.weights, 6, 14),
             ("layer", self.layer, 4, 12),

@@ -97,6 +97,15 @@ impl Corpus {
         self.texts.is_empty()
     }
 
+    /// Some of the texts, from the shortest to the longest at even distances.
+    pub fn of_all_lengths(&self, most: usize) -> Vec<Vec<u32>> {
+        let mut order: Vec<usize> = (0..self.texts.len()).collect();
+        order.sort_by_key(|place| self.texts[*place].len());
+        let (count, last) = (most.clamp(1, order.len()), order.len() - 1);
+        let place = |index: usize| order[index * last / (count - 1).max(1)];
+        (0..count).map(|index| self.texts[place(index)].clone()).collect()
+    }
+
     /// The digest of the tokenised texts.
     pub(crate) fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
@@ -237,6 +246,16 @@ mod tests {
             // A schedule that begins at this step sees the same texts.
             assert_eq!(Schedule::new(&corpus, SIZE).batch(step).0, places, "step {step} of {count} a pass");
         }
+    }
+
+    #[test]
+    fn some_texts_are_of_all_lengths() {
+        let corpus = corpus();
+        let lengths: Vec<usize> = corpus.of_all_lengths(5).iter().map(Vec::len).collect();
+        assert_eq!((lengths.first(), lengths.last()), (Some(&3), Some(&62)));
+        assert!(lengths.windows(2).all(|pair| pair[0] < pair[1]), "{lengths:?}");
+        assert_eq!(corpus.of_all_lengths(1).len(), 1);
+        assert_eq!(corpus.of_all_lengths(9999).len(), 3000);
     }
 
     #[test]
