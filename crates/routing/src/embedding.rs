@@ -56,6 +56,12 @@ pub fn embed(tables: &EmbeddingTables, config: &EncoderConfig, ids: &[u32]) -> R
     Ok(Matrix::from_fn(ids.len(), hidden, |row, column| data[row * hidden + column]))
 }
 
+/// The cosine of two embeddings of the same width; NaN if one of them is zero.
+pub fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,7 +14,7 @@ use anyhow::Context;
 use blindroute_placement::{ChildOptions, PrivateRouter};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
-use blindroute_routing::tokenizer;
+use blindroute_routing::{embedding, tokenizer};
 use blindroute_runtime::SceneName;
 
 /// The smallest cosine between an embedding under MPC and one in the clear that counts as the same.
@@ -68,9 +68,7 @@ pub(crate) fn check_tokens(tokens: &[usize]) -> anyhow::Result<()> {
 
 /// How alike two embeddings are.
 pub fn cosine(a: &Output, b: &Output) -> f64 {
-    let (a, b) = (a.values.concat(), b.values.concat());
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f64>();
-    let cosine = dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt();
+    let cosine = embedding::cosine(&a.values.concat(), &b.values.concat());
     // Of something without direction: alike to nothing.
     if cosine.is_nan() { -1.0 } else { cosine }
 }

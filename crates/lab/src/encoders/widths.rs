@@ -6,7 +6,7 @@
 
 use blindroute_protocol::{Clear, Error, Fixed, Meter, Tensor};
 use blindroute_routing::bundle::{Bundle, BundleError, Widths};
-use blindroute_routing::embedding::EmbeddingError;
+use blindroute_routing::embedding::{EmbeddingError, cosine};
 use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, RouteProgram, weight_tensors};
 use blindroute_routing::tokenizer;
 use rayon::prelude::*;
@@ -228,11 +228,6 @@ fn overflow(trial: &Trial<'_>, widths: Widths) -> Result<Error, WidthError> {
         }
     }
     Ok(Error::Program("a value left its ring".to_owned()))
-}
-
-fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub fn softmax_numerators<I: Interpreter, W: RingWord, V: RingWord>(
     let shift = machine.constants(x.form().with_shape(Shape::row(1)), &[EXPONENT_SHIFT])?;
     let exponent = x.subtract(&maximum)?.subtract(&shift)?;
     let value = machine.exponential::<W, u64>(&exponent, POWER_RING)?;
-    let value = machine.truncate_reduce(value, lost(exponential::FRACTION, target.fraction)?)?;
+    let value = machine.truncate_to(value, target.fraction)?;
     let value = machine.open(value)?;
     machine.extend(&value, 0, target.bits)
 }
@@ -174,8 +174,7 @@ fn open_factor<I: Interpreter>(
     factor: Share<I, u128>,
     scaling: Scaling,
 ) -> Result<Masked<I, u128>, Error> {
-    let shift = lost(factor.form().fraction, scaling.factor)?;
-    let factor = machine.truncate_reduce(factor, shift)?;
+    let factor = machine.truncate_to(factor, scaling.factor)?;
     machine.open(factor)
 }
 
@@ -186,8 +185,7 @@ fn scale_opened<I: Interpreter, W: RingWord, V: RingWord>(
     scaling: Scaling,
 ) -> Result<Masked<I, V>, Error> {
     let product = scaled_product(machine, x, factor, scaling)?;
-    let shift = lost(product.form().fraction, scaling.target.fraction)?;
-    let product = machine.truncate_reduce(product, shift)?;
+    let product = machine.truncate_to(product, scaling.target.fraction)?;
     machine.open(product)
 }
 
@@ -226,13 +224,14 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Masked<I, V>, Error> {
     let product = layer_norm_shares(machine, y, target)?;
-    let shift = lost(product.form().fraction, target.fraction)?;
-    let product = machine.truncate_reduce(product, shift)?;
+    let product = machine.truncate_to(product, target.fraction)?;
     machine.open(product)
 }
 
-/// [`layer_norm`] without its last opening: shares of 29 fraction bits, in a ring that is the target's after truncation to
-/// its fraction. What is linear in a LayerNorm's rows, as their sum, takes these.
+/// **Computes** what [`layer_norm`] does, not truncated: what is linear in the rows, as their sum, can be computed before
+/// anything is opened. **Shapes** y `[1, T, d]` shares, to shares of 29 fraction bits in a ring that is the target's after
+/// truncation to its fraction. **Cost** that of [`layer_norm`] less the last opening. **Security**, **Error**, **Source** as
+/// there, without the rounding of the result.
 ///
 /// # Errors
 /// If the forms do not fit.
@@ -242,8 +241,7 @@ pub fn layer_norm_shares<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Share<I, V>, Error> {
     let (value, factor_fraction) = NORMALISED;
-    let shift = lost(y.form().fraction, value)?;
-    let y = machine.truncate_reduce(y, shift)?;
+    let y = machine.truncate_to(y, value)?;
     let y = machine.open(y)?;
     let form = *y.form();
     let norm = machine.square_sum::<W, u64>(&y, lost(form.fraction, SQUARE_FRACTION)?, SQUARE_RING)?;

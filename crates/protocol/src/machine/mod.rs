@@ -153,6 +153,17 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(Share { form, payload })
     }
 
+    /// [`truncate_reduce`](Self::truncate_reduce) to `fraction` fraction bits. No opening.
+    ///
+    /// # Errors
+    /// If there are fewer.
+    pub fn truncate_to<W: RingWord>(&mut self, share: Share<I, W>, fraction: u32) -> Result<Share<I, W>, Error> {
+        let found = share.form.fraction;
+        let shift = found.checked_sub(fraction);
+        let shift = shift.ok_or_else(|| Error::Program(format!("{found} fraction bits are fewer than {fraction}")))?;
+        self.truncate_reduce(share, shift)
+    }
+
     /// Opens a share under a fresh mask: one opening, which also carries everything deferred before.
     ///
     /// # Errors

@@ -57,8 +57,7 @@ impl<W: Word + Multiply> PackedMatrix<W> {
             return Self { inner, columns, bits, kernel, elements: Elements::Limbs(limbs) };
         }
         let kernel = match kernel {
-            _ if W::BITS > 64 => Kernel::Portable,
-            Kernel::Amx => Kernel::Portable,
+            kernel if kernel == Kernel::Amx || W::BITS > 64 => Kernel::Portable,
             Kernel::Avx512Ifma if W::BITS != 64 || bits > 52 => Kernel::Avx512,
             kernel => kernel,
         };

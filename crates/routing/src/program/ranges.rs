@@ -10,7 +10,7 @@ use super::route::RouteProgram;
 use super::task::Measurement;
 use super::weights::weight_tensors;
 use crate::bundle::Bundle;
-use crate::embedding::EmbeddingError;
+use crate::embedding::{EmbeddingError, cosine};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use blindroute_protocol::{Clear, Error, Fixed};
 use std::sync::Arc;
@@ -74,9 +74,4 @@ pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
         }
     }
     Ok(())
-}
-
-fn cosine(a: &[f64], b: &[f64]) -> f64 {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

@@ -109,7 +109,7 @@ impl Program for RouteProgram {
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
         let embeds = matches!(self.work, Work::Task(Task::Route { .. }) | Work::Measurement(Measurement::Embed { .. }));
-        // An encoder with linear attention compares one number per token and layer at most: keys cost it little.
+        // A polynomial compares one number per token and layer: keys cost it little.
         let by_keys = embeds && self.plan.encoder.carries_biases() && self.tuning == Tuning::Near;
         machine.tune(if by_keys { Tuning::Middle } else { self.tuning });
         let encoder = Encoder { plan: &self.plan.encoder, specs: &self.specs };

@@ -133,7 +133,7 @@ pub enum DistilError {
     },
 }
 
-/// What training keeps the values of a polynomial below: half or a quarter of the rings' ranges.
+/// What training keeps the values of a polynomial below: at most an eighth of the default widths' ranges.
 const LIMITS: Limits = Limits { heads: 8.0, context: 8.0, residual: 64.0, inner: 8.0 };
 
 /// How often a checkpoint is written, in steps.
@@ -162,7 +162,7 @@ pub fn distil(
     let mut schedule = Schedule::new(course.corpus, size);
     let (first, former) = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
     let mine =
-        NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?.after_former(&former, &form(true, bits))?;
+        NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?.with_former(&former, &form(true, bits))?;
     let limited = options.encoder.attention == Attention::Linear && options.penalty > 0.0;
     let mine = if limited { mine.within(LIMITS) } else { mine };
     let projection = course.lessons.map(|lessons| Projection::new(lessons, &device)).transpose()?;

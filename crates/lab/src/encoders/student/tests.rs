@@ -137,7 +137,7 @@ fn a_student_begins_as_what_it_starts_from() {
         let batch = batch_of(&teacher, &views, &Device::Cpu).unwrap();
         let form = Form { trained: false, dtype: DType::F32, device: Device::Cpu, bits: None };
         let (layers, former) = first_layers(&teacher, &encoder, &views).unwrap();
-        let student = NeuralEncoder::new(&encoder, &layers, &form).unwrap().after_former(&former, &form).unwrap();
+        let student = NeuralEncoder::new(&encoder, &layers, &form).unwrap().with_former(&former, &form).unwrap();
         let (theirs, _) = states(&network(&teacher, false, DType::F32), &batch, &[0, 1], 0.0).unwrap();
         let apart = |share: f64| {
             let (mine, _) = states(&student, &batch, &[0, 1], share).unwrap();

@@ -8,16 +8,21 @@
 //! second time over n); the context, twice; the sum after attention; the input and the value of the squares; and the four of
 //! a LayerNorm. So 12, of which the second ones only widen a ring: a product that is truncated needs a ring as much wider,
 //! and so do its factors.
+//!
+//! **Shapes** Q, K, V `[B · heads, T, d]`, K′ᵀV `[B · heads, d + 1, d]`. **Security** that of the operations; the length is
+//! shared, and every prompt of a bucket takes the same messages. **Error** stochastic rounding to the fraction bits of the
+//! bundle's widths at every opening; values must stay in their ranges. **Source** linear attention, Katharopoulos et al.,
+//! ICML'20. **Differs from the source** in that 1 + score stands for a positive feature map, so that it is a polynomial.
 
 use super::{Encoded, Encoder};
-use crate::bundle::{Activation, Norms, Pooling, Widths};
+use crate::bundle::{Activation, Norms, Pooling};
 use crate::program::plan::{LAST, POOLING, RULE_FRACTION};
 use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Error, Interpreter, Machine, Masked, Shape, Share, Structure};
 
-/// Fraction bits of K′ᵀV with n tokens, and those of its n-th part together with ⌈log₂ n⌉.
+/// Fraction bits of K′ᵀV over the bucket T; K′ᵀV itself has log₂ T fewer, in the same integers.
 const SUMS: u32 = 13;
-/// Fraction bits of 1/n for that, less log₂ of the bucket.
+/// Fraction bits of T/n, by which it is multiplied then.
 const INVERSE: u32 = 8;
 /// At minus this, GELU and its approximation are zero.
 const VANISHED: i64 = 8;
@@ -119,8 +124,7 @@ impl Encoder<'_> {
             let lifted = machine.share_of(&presence)?.scale(VANISHED).raise(inner.form().fraction);
             inner = machine.add_constant(inner.add(&lifted)?, -VANISHED as f64)?;
         }
-        let shift = inner.form().fraction - widths.inner;
-        let inner = machine.truncate_reduce(inner, shift)?.narrowed(widths.inner_ring());
+        let inner = machine.truncate_to(inner, widths.inner)?.narrowed(widths.inner_ring());
         let inner = machine.open(inner)?;
         let window = SignWindow { range: widths.inner_range, digits: 3.min((widths.inner + widths.inner_range) / 4) };
         let target = Target { bits: widths.sum_ring() - (widths.layer - widths.activated), fraction: widths.activated };
@@ -138,8 +142,7 @@ impl Encoder<'_> {
         let (hidden, heads, widths) = (self.plan.hidden, self.plan.heads, &self.plan.widths);
         let bucket = x.form().shape.rows;
         let qkv = self.affine(machine, x, Some(&prompt.presence), (layer, "qkv"))?;
-        let shift = qkv.form().fraction - widths.heads;
-        let qkv = machine.truncate_reduce(qkv, shift)?;
+        let qkv = machine.truncate_to(qkv, widths.heads)?;
         // Each in the ring of its product.
         let columns = |start: usize, count: usize| Structure::Columns(start * hidden, count * hidden);
         let queries = qkv.restructure(&columns(0, 1)).narrowed(widths.context_ring());
@@ -155,8 +158,7 @@ impl Encoder<'_> {
         let sums = machine.matmul(&keys, &part(1))?;
         let means = self.over_length(machine, sums, bucket, prompt)?;
         let context = machine.matmul(&queries.beside(&presence)?, &means)?;
-        let shift = context.form().fraction - widths.layer;
-        let context = machine.truncate_reduce(context, shift)?;
+        let context = machine.truncate_to(context, widths.layer)?;
         let context = machine.open(context.restructure(&Structure::MergeHeads(heads)))?;
         let context = machine.extend::<u32, u64>(&context, 0, widths.after_attention_ring())?;
         machine.open(context)
@@ -172,17 +174,16 @@ impl Encoder<'_> {
     ) -> Result<Masked<I, u32>, Error> {
         let shape = sums.form().shape;
         let length = bucket.ilog2();
-        let shift = sums.form().fraction + length - SUMS;
-        let sums = machine.truncate_reduce(sums, shift)?;
+        let sums = machine.truncate_to(sums, SUMS - length)?;
         let sums = machine.open(sums)?;
         // One row per matrix, for one factor per row.
         let rows = Structure::Reshape(Shape::new(shape.batch, 1, shape.rows * shape.columns));
         let inverse = prompt.inverse.restructure(&Structure::RepeatMatrices(self.plan.heads));
-        let Widths { means, .. } = self.plan.widths;
-        let (ring, lost) = (self.plan.widths.context_ring(), SUMS + INVERSE - means);
+        let widths = &self.plan.widths;
+        let ring = widths.context_ring() + SUMS + INVERSE - widths.means;
         let factor = (&inverse, POOLING - INVERSE - length);
-        let means = machine.product_extended::<u32, u32, u64>((&sums.restructure(&rows), 0), factor, ring + lost)?;
-        let means = machine.truncate_reduce(means, lost)?;
+        let means = machine.product_extended::<u32, u32, u64>((&sums.restructure(&rows), 0), factor, ring)?;
+        let means = machine.truncate_to(means, widths.means)?;
         let means = machine.open(means.restructure(&Structure::Reshape(shape)))?;
         machine.to_word(&means)
     }
@@ -205,16 +206,14 @@ impl Encoder<'_> {
             Pooling::Mean => Structure::SumRows,
             Pooling::Cls => Structure::Rows(0, 1),
         });
-        let shift = row.form().fraction - LAST;
-        let row = machine.truncate_reduce(row, shift)?;
+        let row = machine.truncate_to(row, LAST)?;
         let row = machine.open(row)?;
         let row = machine.to_word::<u128, u64>(&row)?;
         if self.plan.pooling == Pooling::Cls {
             return Ok(row.raise(RULE_FRACTION - LAST));
         }
         let mean = machine.matmul(&inverse, &row)?;
-        let shift = mean.form().fraction - RULE_FRACTION;
-        let mean = machine.truncate_reduce(mean, shift)?;
+        let mean = machine.truncate_to(mean, RULE_FRACTION)?;
         machine.open(mean)
     }
 }

@@ -122,8 +122,7 @@ impl Encoder<'_> {
             (Pooling::Mean, Some(weights)) => {
                 let weights = machine.take(weights)?;
                 let pooled = machine.matmul(&weights, &x)?;
-                let fraction = pooled.form().fraction;
-                let pooled = machine.truncate_reduce(pooled, fraction - RULE_FRACTION)?;
+                let pooled = machine.truncate_to(pooled, RULE_FRACTION)?;
                 machine.open(pooled)?
             }
             (Pooling::Cls, None) => x.restructure(&Structure::Rows(0, 1)).raise(RULE_FRACTION - LAST),
@@ -151,21 +150,19 @@ impl Encoder<'_> {
         let scores = machine.truncate_reduce(scores, 2 * ACTIVATION - SCORE_FRACTION)?;
         let scores = machine.open(scores)?;
         // The T×T matrices are the largest tensors.
-        let weights = machine.with_large(|machine| match self.plan.attention {
+        let (weights, offset, range) = machine.with_large(|machine| match self.plan.attention {
             Attention::TwoRelu => {
                 let target = Target { bits: NARROW, fraction: SCORE_FRACTION };
-                gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)
+                let weights = gates::relu::<I, u32, u32>(machine, &scores, TWO_RELU_WINDOW, target)?;
+                Ok((weights, ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION }))
             }
-            Attention::Softmax | Attention::Linear => {
+            Attention::Softmax => {
                 let target = Target { bits: NARROW, fraction: SOFTMAX_FRACTION };
-                gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)
+                let weights = gates::softmax_numerators::<I, u32, u32>(machine, &scores, target)?;
+                Ok((weights, 0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION }))
             }
+            Attention::Linear => Err(Error::Program("linear attention has no scores".into())),
         })?;
-        let (offset, range) = match self.plan.attention {
-            Attention::TwoRelu => (ROW_OFFSET, Wide { low: -3, high: 13, fraction: SUM_FRACTION }),
-            Attention::Softmax => (0.0, Wide { low: -2, high: 8, fraction: SUM_FRACTION }),
-            Attention::Linear => return Err(Error::Program("linear attention has no scores".into())),
-        };
         let sums = weights.restructure(&Structure::SumColumns);
         let sums = sums.raise(SUM_FRACTION - weights.form().fraction);
         let weights = machine.defer(weights)?;
@@ -173,8 +170,7 @@ impl Encoder<'_> {
         let weights = machine.take(weights)?;
         let product = machine.matmul(&weights, &values)?;
         let fraction = product.form().fraction.min(CONTEXT_FRACTION);
-        let shift = product.form().fraction - fraction;
-        let product = machine.truncate_reduce(product, shift)?;
+        let product = machine.truncate_to(product, fraction)?;
         let product = machine.defer(product)?;
         let factor = gates::reciprocal(machine, &sums, offset, &range)?;
         let scaling = Scaling { value: fraction, factor: RECIPROCAL_FRACTION, target: LAYER };

@@ -201,7 +201,7 @@ impl NeuralEncoder {
     }
 
     /// With what the weights computed before they were adapted to this program, one per layer, for blended passes.
-    pub(crate) fn after_former(self, former: &[Former], form: &Form) -> Result<Self> {
+    pub(crate) fn with_former(self, former: &[Former], form: &Form) -> Result<Self> {
         let former = former.iter().map(|former| FormerTensors::new(former, form.dtype, &form.device));
         Ok(Self { former: former.collect::<Result<_>>()?, ..self })
     }
