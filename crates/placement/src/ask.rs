@@ -3,6 +3,7 @@
 use crate::error::PlacementError;
 use crate::report::Bytes;
 use blindroute_protocol::Output;
+use blindroute_routing::program::outside_range;
 use blindroute_runtime::SessionOutcome;
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,6 +49,8 @@ pub(crate) fn ask(
         for (&place, output) in places.iter().zip(&outputs) {
             match choice(output) {
                 Ok(model) => tell(place, Ok(Decided { model, ran: so_far, batch })),
+                // Another session would compute the same.
+                Err(error @ PlacementError::OutsideRange) => tell(place, Err(error)),
                 Err(_) if session < sessions => again.push(place),
                 Err(error) => tell(place, Err(error)),
             }
@@ -106,8 +109,11 @@ impl From<SessionOutcome> for Ran {
 /// The place in the pool of the one model that an answer to one prompt names.
 ///
 /// # Errors
-/// If it names no model, or several.
+/// If it names no model, or several, or if the prompt's values were outside their ranges.
 pub fn choice(output: &Output) -> Result<usize, PlacementError> {
+    if outside_range(output) {
+        return Err(PlacementError::OutsideRange);
+    }
     let bits = output.bits.first().map(Vec::as_slice).unwrap_or_default();
     let chosen: Vec<usize> = bits.iter().enumerate().filter(|(_, bit)| **bit).map(|(index, _)| index).collect();
     match chosen.as_slice() {
@@ -167,6 +173,21 @@ mod tests {
         assert!(said.contains("names 0 models") && said.contains("split") && !said.contains("--lambda"), "{said}");
         assert_eq!(asked_of(&[&[Some(1), Some(1)]]).0, [vec![0, 1]], "nothing to ask twice");
         assert_eq!(asked_of(&[&[None], &[None]]).0.len(), 2, "never a third time");
+    }
+
+    #[test]
+    fn a_prompt_beyond_the_ranges_gets_no_answer_and_no_second_session() {
+        let marked = |mark: f64| Output { values: vec![vec![mark]], ..answer(Some(1)) };
+        assert!(matches!(choice(&marked(0.0)), Ok(1)));
+        let (mut sessions, mut told) = (0, Vec::new());
+        let mut run = |_: &[usize]| {
+            sessions += 1;
+            Ok((vec![marked(1.0), marked(0.0)], Ran::default()))
+        };
+        ask(2, SESSIONS, &mut run, &mut |place, decided| told.push((place, decided)));
+        assert!(matches!(told.as_slice(), [(0, Err(PlacementError::OutsideRange)), (1, Ok(Decided { model: 1, .. }))]));
+        assert_eq!(sessions, 1);
+        assert!(told[0].1.as_ref().err().unwrap().to_string().contains("no answer for this prompt"));
     }
 
     #[test]

@@ -102,6 +102,13 @@ pub enum PlacementError {
          --placement local answers)"
     )]
     NoChoice(usize),
+    /// The prompt's values were outside the ranges that the encoder computes in, so the servers' answer means nothing.
+    #[error(
+        "no answer for this prompt: its values leave the range that the router's encoder computes in, so any choice would be \
+         meaningless. Choose a model yourself, or shorten or reword the text; if it happens with ordinary prompts, the provider \
+         should widen the ranges (blindroute bundle widths) and split the bundle again"
+    )]
+    OutsideRange,
     /// The encoder's result cannot be shared.
     #[error(
         "the encoder gave an embedding with an entry that is not a number from -1024 to 1024; nothing was sent. The bundle's \

@@ -8,7 +8,9 @@ use crate::router::PrivateRouter;
 use crate::unknown::{self, Fallback};
 use blindroute_protocol::Tensor;
 use blindroute_routing::bundle::Matrix;
-use blindroute_routing::program::{Measurement, Placement, Task, head_inputs, split_output, stack_inputs};
+use blindroute_routing::program::{
+    self, Measurement, Placement, Task, head_inputs, outside_range, split_output, stack_inputs,
+};
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -140,7 +142,10 @@ impl PrivateRouter {
         }
         let (measurement, inputs) = self.head_encoding(tokens)?;
         let (embedding, _) = self.clear(measurement, inputs)?;
-        let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
+        if outside_range(&embedding) {
+            return Err(PlacementError::OutsideRange);
+        }
+        let values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
         check_embedding(&values)?;
         let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
         Ok(head_inputs(&embedding, asked.lambda))

@@ -43,10 +43,7 @@ impl Function {
 
     /// 0 below zero and 1 from there on, which its spline is exactly.
     pub fn step() -> Self {
-        let constant = |value: f64| [value, 0.0, 0.0, 0.0];
-        let spline =
-            Spline { degree: 2, knots: vec![0.0], centres: vec![0.0; 2], pieces: vec![constant(0.0), constant(1.0)] };
-        Self::new("step", |x| f64::from(u8::from(x >= 0.0)), spline)
+        Self::new("step", |x| f64::from(u8::from(x >= 0.0)), Spline::steps(vec![0.0], &[0.0, 1.0]))
     }
 
     /// What it is called in errors and costs.
@@ -78,6 +75,13 @@ impl Spline {
         let fitted: Vec<_> = edges.windows(2).map(|edge| interpolate(degree, edge[0], edge[1], &function)).collect();
         let (centres, pieces) = fitted.into_iter().unzip();
         Self { degree, knots: edges[1..edges.len() - 1].to_vec(), centres, pieces }
+    }
+
+    /// Constants between knots: `values[j]` from knot j − 1 up to knot j. One more value than knots.
+    pub fn steps(knots: Vec<f64>, values: &[f64]) -> Self {
+        debug_assert_eq!(knots.len() + 1, values.len(), "one constant before each knot, and one after the last");
+        let pieces = values.iter().map(|&value| [value, 0.0, 0.0, 0.0]).collect();
+        Self { degree: 2, centres: vec![0.0; values.len()], knots, pieces }
     }
 
     /// Adds a piece before the first one, up to `knot`.

@@ -5,7 +5,7 @@ use super::{ids, start};
 use anyhow::Context;
 use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{Measurement, Task, head_inputs};
+use blindroute_routing::program::{self, Measurement, Task, head_inputs};
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 use serde::Serialize;
@@ -32,7 +32,7 @@ pub(crate) fn measure_head(
     let ids = ids(&router, 32)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let embedding = router.clear(Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
-    let values: Vec<f32> = embedding.values.concat().into_iter().map(|x| x as f32).collect();
+    let values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
     let inputs = head_inputs(&embedding, router.public().lambdas[index]);
     let task = Task::Head { router: index };

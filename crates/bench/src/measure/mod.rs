@@ -14,7 +14,7 @@ use anyhow::Context;
 use blindroute_placement::{ChildOptions, PrivateRouter};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
-use blindroute_routing::{embedding, tokenizer};
+use blindroute_routing::{embedding, program, tokenizer};
 use blindroute_runtime::SceneName;
 
 /// The smallest cosine between an embedding under MPC and one in the clear that counts as the same.
@@ -68,7 +68,7 @@ pub(crate) fn check_tokens(tokens: &[usize]) -> anyhow::Result<()> {
 
 /// How alike two embeddings are.
 pub fn cosine(a: &Output, b: &Output) -> f64 {
-    let cosine = embedding::cosine(&a.values.concat(), &b.values.concat());
+    let cosine = embedding::cosine(program::embedding(a), program::embedding(b));
     // Of something without direction: alike to nothing.
     if cosine.is_nan() { -1.0 } else { cosine }
 }

@@ -5,7 +5,7 @@ use anyhow::Context;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::bundle::Matrix;
-use blindroute_routing::program::{Measurement, Task, head_inputs};
+use blindroute_routing::program::{Measurement, Task, embedding, head_inputs};
 use blindroute_routing::tokenizer;
 
 /// A prompt's inputs of a route, and the clear interpreter's answer.
@@ -41,7 +41,8 @@ pub(crate) fn prompts(
         }
         let ids = ids_after(router, length, words % DIFFERENT)?;
         let inputs = router.encoder_inputs(&ids, bucket)?;
-        let embedding = router.clear(Measurement::Embed { bucket }, inputs.tensors.clone())?.0.values.concat();
+        let output = router.clear(Measurement::Embed { bucket }, inputs.tensors.clone())?.0;
+        let embedding = embedding(&output).to_vec();
         let inputs = inputs.with_lambda(lambda);
         let expected = router.clear(Task::Route { router: index, bucket }, inputs.clone())?.0;
         if settled(router, index, &embedding, &expected)? {

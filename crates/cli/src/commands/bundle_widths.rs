@@ -32,12 +32,22 @@ pub(crate) struct WidthsArgs {
     /// The bucket whose bytes count.
     #[arg(long, default_value_t = 128, value_name = "TOKENS")]
     bucket: usize,
+    /// A width that is given instead of chosen, as weights=10; may be given several times. Widths other than those of the bundle
+    /// that a student was trained for need `distil --widths`.
+    #[arg(long, value_name = "NAME=BITS", value_parser = width)]
+    set: Vec<(String, u32)>,
     /// Where to write the bundle with these widths; may be the same file.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
     /// Print what was chosen as one JSON object.
     #[arg(long)]
     json: bool,
+}
+
+fn width(text: &str) -> Result<(String, u32), String> {
+    let problem = || format!("{text} is not a width; expected NAME=BITS, as weights=10");
+    let (name, bits) = text.split_once('=').ok_or_else(problem)?;
+    Ok((name.to_owned(), bits.parse().map_err(|_| problem())?))
 }
 
 /// Chooses the widths, writes the bundle, and says what they cost and lose.
@@ -58,7 +68,7 @@ pub(crate) fn run(args: &WidthsArgs) -> anyhow::Result<()> {
         ids.truncate(MAX_TOKENS);
         texts.push(ids);
     }
-    let options = WidthOptions { loss: args.loss, margin: args.margin, bucket: args.bucket };
+    let options = WidthOptions { given: args.set.clone(), loss: args.loss, margin: args.margin, bucket: args.bucket };
     let mut first: Option<Fit> = None;
     let fit = fit_widths(&bundle, &texts, &options, &mut |fit| {
         tracing::info!(bytes = fit.opening_bytes, loss = fit.loss, "{:?}", fit.widths);

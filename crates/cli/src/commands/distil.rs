@@ -53,6 +53,10 @@ pub(crate) struct DistilArgs {
     /// Where the student's layers divide rows by their deviation: after attention too, or after the feed-forward network only.
     #[arg(long, default_value = "both", value_parser = one_of::<Norms>(&["both", "output"]))]
     norms: Norms,
+    /// A bundle for whose widths (`bundle widths`) the student is trained, with linear attention: rounding as the secure program
+    /// does, and within half of the ranges.
+    #[arg(long, value_name = "FILE")]
+    widths: Option<PathBuf>,
     /// The student's layers [default: the teacher's].
     #[arg(long)]
     layers: Option<usize>,
@@ -103,7 +107,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     let teacher = blindroute_console::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
     let theirs = &teacher.parts().encoder;
-    let encoder = EncoderConfig {
+    let mut encoder = EncoderConfig {
         attention: args.attention,
         activation: args.ffn,
         norms: args.norms,
@@ -111,7 +115,14 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
         ffn: args.ffn_width.unwrap_or(theirs.ffn),
         ..theirs.clone()
     };
+    if let Some(path) = &args.widths {
+        if args.attention != Attention::Linear {
+            anyhow::bail!("--widths is for --attention linear, and not for {}", args.attention);
+        }
+        encoder.widths = blindroute_console::bundles::open(Some(path))?.parts().encoder.widths;
+    }
     let mut options = Options::new(encoder);
+    options.rounding = args.widths.is_some();
     (options.steps, options.tokens, options.rate, options.seed) = (args.steps, args.tokens, args.rate, args.seed);
     (options.blend, options.penalty) = (args.blend, args.penalty);
     if let Precision::Bits { layers, .. } = &mut options.precision {

@@ -7,14 +7,18 @@
 use blindroute_protocol::{Clear, Error, Fixed, Meter, Tensor};
 use blindroute_routing::bundle::{Bundle, BundleError, Widths};
 use blindroute_routing::embedding::{EmbeddingError, cosine};
-use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, RouteProgram, weight_tensors};
+use blindroute_routing::program::{
+    BundlePlan, Measurement, RouteInputs, RouteProgram, embedding, outside_range, weight_tensors,
+};
 use blindroute_routing::tokenizer;
 use rayon::prelude::*;
 use std::sync::Arc;
 
 /// How widths are chosen.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct WidthOptions {
+    /// Widths that are given, by name, instead of chosen.
+    pub given: Vec<(String, u32)>,
     /// The largest mean of 1 − cosine between the embeddings in fixed point and in the clear.
     pub loss: f64,
     /// How many bits larger than what the texts need each range is.
@@ -48,6 +52,14 @@ pub enum WidthError {
     /// There are no texts.
     #[error("no text to measure the encoder on; give a file with at least one")]
     NoTexts,
+    /// There is no such width.
+    #[error("there is no width {name}, expected one of {expected}")]
+    Name {
+        /// The given name.
+        name: String,
+        /// The names of all widths.
+        expected: String,
+    },
     /// The texts need wider rings than there are.
     #[error("the texts need wider rings than the program has ({0}); train with a larger --penalty")]
     Ranges(Error),
@@ -77,32 +89,41 @@ pub fn unusual_texts() -> Vec<String> {
         "\u{1f600}\u{1f680} ".repeat(80),
         "\u{6f22}\u{5b57}\u{4eee}\u{540d} ".repeat(60),
         "\u{5d0}\u{5d1}\u{5d2} \u{627}\u{644}\u{639} \u{939}\u{93f} ".repeat(40),
-        "\u{fffd}".repeat(254),
+        // Characters that the vocabulary does not have.
+        many("\u{13000}", 254),
         "{}();<>=+-*/&|^~#@$%\\ ".repeat(12),
     ]
 }
 
-/// A field of [`Widths`].
-type Field = fn(&mut Widths) -> &mut u32;
+/// A field of [`Widths`], and its name.
+type Field = (&'static str, fn(&mut Widths) -> &mut u32);
 
-const RANGES: [Field; 4] = [
-    |widths| &mut widths.mean_range,
-    |widths| &mut widths.context_range,
-    |widths| &mut widths.sum_range,
-    |widths| &mut widths.inner_range,
+const RANGES: [Field; 5] = [
+    ("mean_range", |widths| &mut widths.mean_range),
+    ("context_range", |widths| &mut widths.context_range),
+    ("sum_range", |widths| &mut widths.sum_range),
+    ("inner_range", |widths| &mut widths.inner_range),
+    ("norm_high", |widths| &mut widths.norm_high),
 ];
+/// The one range that grows from below.
+const LOW: Field = ("norm_low", |widths| &mut widths.norm_low);
 const FRACTIONS: [Field; 6] = [
-    |widths| &mut widths.weights,
-    |widths| &mut widths.layer,
-    |widths| &mut widths.heads,
-    |widths| &mut widths.means,
-    |widths| &mut widths.inner,
-    |widths| &mut widths.activated,
+    ("weights", |widths| &mut widths.weights),
+    ("layer", |widths| &mut widths.layer),
+    ("heads", |widths| &mut widths.heads),
+    ("means", |widths| &mut widths.means),
+    ("inner", |widths| &mut widths.inner),
+    ("activated", |widths| &mut widths.activated),
 ];
 
-fn fewer(mut widths: Widths, field: Field) -> Option<Widths> {
+fn fewer(mut widths: Widths, (_, field): Field) -> Option<Widths> {
     let value = field(&mut widths);
     *value = value.checked_sub(1)?;
+    widths.check().is_ok().then_some(widths)
+}
+
+fn more(mut widths: Widths, (_, field): Field) -> Option<Widths> {
+    *field(&mut widths) += 1;
     widths.check().is_ok().then_some(widths)
 }
 
@@ -127,7 +148,8 @@ impl Trial<'_> {
         let losses = self.prompts.par_iter().map(|(bucket, inputs, clear)| {
             let program = RouteProgram::new(Arc::clone(&plan), Measurement::Embed { bucket: *bucket })?;
             match Fixed::run(&program, &self.weights, inputs) {
-                Ok((output, _)) => Ok(Some(1.0 - cosine(&output.values.concat(), clear))),
+                Ok((output, _)) if outside_range(&output) => Ok(None),
+                Ok((output, _)) => Ok(Some(1.0 - cosine(embedding(&output), clear))),
                 Err(Error::Overflow { .. }) => Ok(None),
                 Err(other) => Err(other),
             }
@@ -155,7 +177,8 @@ pub fn fit_widths(
     on_step: &mut dyn FnMut(&Fit),
 ) -> Result<Fit, WidthError> {
     let trial = trial(bundle, texts, options.bucket)?;
-    let start = bundle.parts().encoder.widths;
+    let start = given(bundle.parts().encoder.widths, &options.given)?;
+    let open = |field: &Field| !options.given.iter().any(|(name, _)| name == field.0);
     let mut best = match trial.fit(start)? {
         Some(fit) => fit,
         None => return Err(WidthError::Ranges(overflow(&trial, start)?)),
@@ -163,7 +186,7 @@ pub fn fit_widths(
     on_step(&best);
     // Ranges first: they cost no precision, so their order does not matter.
     let mut widths = start;
-    for field in RANGES {
+    for field in RANGES.into_iter().filter(open) {
         let mut least = widths;
         while let Some(candidate) = fewer(least, field) {
             if trial.fit(candidate)?.is_none() {
@@ -171,15 +194,25 @@ pub fn fit_widths(
             }
             least = candidate;
         }
-        let with_margin = *field(&mut least) + options.margin;
-        let given = *field(&mut widths);
-        *field(&mut widths) = with_margin.min(given);
+        let with_margin = *field.1(&mut least) + options.margin;
+        let first = *field.1(&mut widths);
+        *field.1(&mut widths) = with_margin.min(first);
+    }
+    if open(&LOW) {
+        let mut most = widths;
+        while let Some(candidate) = more(most, LOW) {
+            if trial.fit(candidate)?.is_none() {
+                break;
+            }
+            most = candidate;
+        }
+        widths.norm_low = most.norm_low.saturating_sub(options.margin).max(widths.norm_low);
     }
     best = trial.fit(widths)?.unwrap_or(best);
     on_step(&best);
     loop {
         let mut next: Option<(f64, Fit)> = None;
-        for field in FRACTIONS {
+        for field in FRACTIONS.into_iter().filter(open) {
             let Some(candidate) = fewer(best.widths, field) else { continue };
             let Some(fit) = trial.fit(candidate)? else { continue };
             let saved = best.opening_bytes.saturating_sub(fit.opening_bytes) as f64;
@@ -197,6 +230,20 @@ pub fn fit_widths(
     }
 }
 
+/// These widths with the given ones in their places.
+fn given(mut widths: Widths, given: &[(String, u32)]) -> Result<Widths, WidthError> {
+    for (name, bits) in given {
+        let all = || RANGES.into_iter().chain([LOW]).chain(FRACTIONS);
+        let Some((_, field)) = all().find(|(known, _)| known == name) else {
+            let expected = all().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+            return Err(WidthError::Name { name: name.clone(), expected });
+        };
+        *field(&mut widths) = *bits;
+    }
+    widths.check()?;
+    Ok(widths)
+}
+
 fn trial<'a>(bundle: &'a Bundle, texts: &[Vec<u32>], bucket: usize) -> Result<Trial<'a>, WidthError> {
     let parts = bundle.parts();
     if parts.encoder.attention != blindroute_routing::bundle::Attention::Linear {
@@ -211,7 +258,7 @@ fn trial<'a>(bundle: &'a Bundle, texts: &[Vec<u32>], bucket: usize) -> Result<Tr
         let bucket = tokenizer::bucket(ids.len()).unwrap_or(usize::MAX);
         let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, bucket)?.tensors;
         let program = RouteProgram::new(Arc::clone(&plan), Measurement::Embed { bucket })?;
-        let clear = Clear::run(&program, &weights, inputs.clone())?.values.concat();
+        let clear = embedding(&Clear::run(&program, &weights, inputs.clone())?).to_vec();
         Ok((bucket, inputs, clear))
     });
     let prompts = prompts.collect::<Result<_, _>>()?;
@@ -223,26 +270,34 @@ fn overflow(trial: &Trial<'_>, widths: Widths) -> Result<Error, WidthError> {
     let plan = trial.plan(widths);
     for (bucket, inputs, _) in &trial.prompts {
         let program = RouteProgram::new(Arc::clone(&plan), Measurement::Embed { bucket: *bucket })?;
-        if let Err(error) = Fixed::run(&program, &trial.weights, inputs) {
-            return Ok(error);
+        match Fixed::run(&program, &trial.weights, inputs) {
+            Err(error) => return Ok(error),
+            Ok((output, _)) if outside_range(&output) => {
+                let Widths { norm_low, norm_high, .. } = widths;
+                let problem = format!("the squared norm of a row is not from 2^{norm_low} to 2^{norm_high}");
+                return Ok(Error::Program(problem));
+            }
+            Ok(_) => {}
         }
     }
-    Ok(Error::Program("a value left its ring".to_owned()))
+    Ok(Error::Program("the texts stay in the rings".to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::synthetic::small_encoder;
+    use crate::data::synthetic::{small_encoder, small_encoder_of};
     use blindroute_routing::bundle::{Activation, Attention, Matrix, Norms};
 
     fn polynomial() -> Bundle {
-        let mut parts = small_encoder(Attention::Linear, Activation::Square).into_parts();
+        let mut parts = small_encoder_of(32, Attention::Linear, Activation::Square).into_parts();
         parts.encoder.norms = Norms::Output;
+        parts.encoder.widths.norm_low = 1;
         // Squares of what the layers give would leave the widest ring.
         for layer in &mut parts.layers {
             for matrix in [&mut layer.up.weight, &mut layer.value.weight] {
-                *matrix = Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| matrix.row(row)[column] / 4.0);
+                *matrix =
+                    Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| matrix.row(row)[column] / 16.0);
             }
         }
         Bundle::new(parts).unwrap()
@@ -255,19 +310,19 @@ mod tests {
     #[test]
     fn fewer_bits_cost_less_within_the_loss_and_the_margin() {
         let bundle = polynomial();
-        let options = WidthOptions { loss: 1e-3, margin: 1, bucket: 32 };
+        let options = WidthOptions { given: Vec::new(), loss: 1e-3, margin: 1, bucket: 32 };
         let mut steps = Vec::new();
         let fit = fit_widths(&bundle, &texts(), &options, &mut |fit| steps.push(*fit)).unwrap();
-        assert_eq!((steps[0].widths, steps.last()), (Widths::default(), Some(&fit)));
+        assert_eq!((steps[0].widths, steps.last()), (bundle.parts().encoder.widths, Some(&fit)));
         assert!(steps.windows(2).all(|pair| pair[1].opening_bytes < pair[0].opening_bytes), "{steps:?}");
         assert!(fit.loss <= 1e-3 && fit.worst >= fit.loss, "{fit:?}");
         // Each range that shrank has one bit more than the texts need.
         let trial = trial(&bundle, &texts(), 32).unwrap();
         for (index, field) in RANGES.into_iter().enumerate() {
             let mut widths = fit.widths;
-            let start = *field(&mut Widths::default());
-            if *field(&mut widths) < start {
-                *field(&mut widths) -= 1;
+            let start = *field.1(&mut Widths::default());
+            if *field.1(&mut widths) < start {
+                *field.1(&mut widths) -= 1;
                 assert!(trial.fit(widths).unwrap().is_some(), "range {index} of {:?}", fit.widths);
             }
         }
@@ -280,8 +335,29 @@ mod tests {
     }
 
     #[test]
+    fn given_widths_are_kept() {
+        let pins = [("weights", 10), ("sum_range", 9), ("inner", 8)].map(|(name, bits)| (name.to_owned(), bits));
+        let options = WidthOptions { given: pins.into(), loss: 1e-2, margin: 1, bucket: 32 };
+        let fit = fit_widths(&polynomial(), &texts(), &options, &mut |_| ()).unwrap();
+        assert_eq!((fit.widths.weights, fit.widths.sum_range, fit.widths.inner), (10, 9, 8));
+        assert!(
+            fit.widths.layer < Widths::default().layer && fit.widths.context_range < Widths::default().context_range
+        );
+        let refused = |name: &str, bits| {
+            let options = WidthOptions { given: vec![(name.to_owned(), bits)], ..options.clone() };
+            fit_widths(&polynomial(), &texts(), &options, &mut |_| ()).unwrap_err().to_string()
+        };
+        assert!(
+            refused("weight", 10).contains("no width weight, expected one of mean_range"),
+            "{}",
+            refused("weight", 10)
+        );
+        assert!(refused("weights", 20).contains("encoder.widths.weights"), "{}", refused("weights", 20));
+    }
+
+    #[test]
     fn what_has_no_widths_is_refused() {
-        let options = WidthOptions { loss: 1e-3, margin: 1, bucket: 32 };
+        let options = WidthOptions { given: Vec::new(), loss: 1e-3, margin: 1, bucket: 32 };
         let problem = |bundle: &Bundle, texts: &[Vec<u32>]| {
             fit_widths(bundle, texts, &options, &mut |_| ()).unwrap_err().to_string()
         };

@@ -14,7 +14,7 @@ pub use activation::{GELU_KNOTS, SignWindow, Target, gelu, gelu_bump, relu, squa
 pub use argmax::{Order, argmax, one_hot_row, sort_keys, winner};
 pub use maximum::row_maximum;
 pub use normalise::{
-    Scaling, Wide, inverse_root, layer_norm, layer_norm_shares, reciprocal, scale_deferred_rows, scale_rows,
-    softmax_numerators,
+    Normalised, Scaling, Wide, any_outside, inverse_root, layer_norm, layer_norm_within, outside_count, reciprocal,
+    scale_deferred_rows, scale_rows, softmax_numerators,
 };
 pub use top_k::top_k_then_argmax;

@@ -202,18 +202,22 @@ fn scaled_product<I: Interpreter, W: RingWord, V: RingWord>(
     machine.product_extended((x, shift_x), (factor, 0), target.bits + beyond)
 }
 
-/// Fraction bits of the elements whose squares LayerNorm sums.
+/// Fraction bits of the elements whose squares LayerNorm sums, if they have so many.
 const SQUARE_FRACTION: u32 = 8;
-/// Ring of that sum.
-const SQUARE_RING: u32 = 2 * SQUARE_FRACTION + 20;
-/// Fraction bits of the elements that LayerNorm scales, and of its factor.
-const NORMALISED: (u32, u32) = (12, 17);
+/// The ring of that sum, beyond its fraction bits.
+const SQUARE_RANGE: u32 = 20;
+/// Fraction bits of the elements that LayerNorm scales, and of its factor, for elements that have so many before and results
+/// that need so many.
+fn normalised(before: u32, result: u32) -> (u32, u32) {
+    (before.min(result + 3).min(12), (result + 8).min(17))
+}
 
 /// **Computes** y·√d/‖y‖ for each row y of width d whose mean is zero: LayerNorm without its affine part. **Shapes**
-/// y `[1, T, d]` shares, to masked in the target's ring; the product takes that ring and 29 less the target's fraction
-/// bits, which word `V` must hold. **Cost** six openings: y, ‖y‖², the comparison's two (not if tuned to keys), the factor, the
+/// y `[1, T, d]` shares, to masked in the target's ring; the product takes up to that ring and 29 less the target's fraction
+/// bits, 20 at most for targets of nine fraction bits, 18 for seven, which word `V` must hold. **Cost** six openings: y, ‖y‖², the comparison's two (not if tuned to keys), the factor, the
 /// product. **Security** see [`piecewise`](crate::protocols::piecewise). **Error** relative 7·10⁻⁴ from the root and 2^−8 absolute in
-/// each element of ‖y‖². Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the previous layer, whose
+/// each element of ‖y‖²; the elements are rounded to three bits more than the result, and the factor to eight, at most to 12 and
+/// 17. Needs 2^4 ≤ ‖y‖² < 2^17. **Source** LayerNorm, Ba et al.; centred by the previous layer, whose
 /// weights fold the mean in.
 ///
 /// # Errors
@@ -223,32 +227,111 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
     y: Share<I, W>,
     target: Target,
 ) -> Result<Masked<I, V>, Error> {
-    let product = layer_norm_shares(machine, y, target)?;
-    let product = machine.truncate_to(product, target.fraction)?;
-    machine.open(product)
+    let (value, factor_fraction) = normalised(y.form().fraction, target.fraction);
+    let (y, norm) = squared_norm(machine, y, value)?;
+    let range = Wide { low: 4, high: 17, fraction: 8 };
+    let factor = inverse_root(machine, &norm, (y.form().shape.columns as f64).sqrt(), &range)?;
+    scale_rows(machine, &y, factor, Scaling { value, factor: factor_fraction, target })
 }
 
-/// **Computes** what [`layer_norm`] does, not truncated: what is linear in the rows, as their sum, can be computed before
-/// anything is opened. **Shapes** y `[1, T, d]` shares, to shares of 29 fraction bits in a ring that is the target's after
-/// truncation to its fraction. **Cost** that of [`layer_norm`] less the last opening. **Security**, **Error**, **Source** as
-/// there, without the rounding of the result.
+/// y, opened with this many fraction bits, and ‖y‖². Two openings.
+fn squared_norm<I: Interpreter, W: RingWord>(
+    machine: &mut Machine<I>,
+    y: Share<I, W>,
+    fraction: u32,
+) -> Result<(Masked<I, W>, Masked<I, u64>), Error> {
+    let y = machine.truncate_to(y, fraction)?;
+    let y = machine.open(y)?;
+    let squares = fraction.min(SQUARE_FRACTION);
+    let norm = machine.square_sum::<W, u64>(&y, fraction - squares, 2 * squares + SQUARE_RANGE)?;
+    let norm = machine.open(norm)?;
+    Ok((y, norm))
+}
+
+/// What [`layer_norm_within`] gives.
+#[derive(Debug)]
+pub struct Normalised<I: Interpreter, V: RingWord> {
+    /// The rows over their norms, not truncated: what is linear in the rows, as their sum, can be computed before anything is
+    /// opened. Their ring is the target's after truncation to its fraction.
+    pub rows: Share<I, V>,
+    /// One for each row whose norm is outside the range, to count with [`any_outside`].
+    pub outside: Share<I, u128>,
+}
+
+/// Squared norms of rows that are there: a row of zeros, as of padding, is below.
+const NO_ROW: f64 = 1.0;
+/// What each row outside the range adds to the count, and the fraction bits that a count keeps. So 2^14 rows can be counted.
+const OUTSIDE: f64 = 1.0 / 64.0;
+const COUNT_FRACTION: u32 = 8;
+
+/// **Computes** y·√d/‖y‖ for each row y of width d with 2^low ≤ ‖y‖² < 2^high, zero for other rows, and how many of these are
+/// not zeros themselves. A value that has left its ring leaves rows of any norm, so this tells it from the values that a
+/// program was made for. **Shapes** y `[1, T, d]` shares, to shares. **Cost** that of [`layer_norm`] less the last opening; the
+/// count comes from the same keys. **Security** see [`piecewise`](crate::protocols::piecewise). **Error** as for [`layer_norm`],
+/// without the rounding of the result; ‖y‖² is compared with the ends of the range up to 1/2, and is known modulo 2^20, so a
+/// row of random numbers passes with a probability of 2^(high − 20). **Source** this project.
 ///
 /// # Errors
-/// If the forms do not fit.
-pub fn layer_norm_shares<I: Interpreter, W: RingWord, V: RingWord>(
+/// If the forms do not fit, or low is below 1 or high above 18.
+pub fn layer_norm_within<I: Interpreter, W: RingWord, V: RingWord>(
     machine: &mut Machine<I>,
     y: Share<I, W>,
     target: Target,
-) -> Result<Share<I, V>, Error> {
-    let (value, factor_fraction) = NORMALISED;
-    let y = machine.truncate_to(y, value)?;
-    let y = machine.open(y)?;
-    let form = *y.form();
-    let norm = machine.square_sum::<W, u64>(&y, lost(form.fraction, SQUARE_FRACTION)?, SQUARE_RING)?;
-    let norm = machine.open(norm)?;
-    let range = Wide { low: 4, high: 17, fraction: 8 };
-    let factor = inverse_root(machine, &norm, (form.shape.columns as f64).sqrt(), &range)?;
+    (low, high): (u32, u32),
+) -> Result<Normalised<I, V>, Error> {
+    if low == 0 || high <= low || high > 18 {
+        return Err(Error::Program(format!("squared norms from 2^{low} to 2^{high}: expected from 2^1 up to 2^18")));
+    }
+    let (value, factor_fraction) = normalised(y.form().fraction, target.fraction);
+    let (y, norm) = squared_norm(machine, y, value)?;
+    let scale = (y.form().shape.columns as f64).sqrt();
+    let edges: Vec<f64> = (low..=high).map(|octave| f64::from(octave).exp2()).collect();
+    let (first, last) = (edges[0], edges[edges.len() - 1]);
+    let exact = move |x: f64| scale / x.max(first / 4.0).sqrt();
+    let zero = [0.0; 4];
+    let spline = Spline::fit(3, &edges, exact).preceded_by(first, zero).preceded_by(NO_ROW, zero);
+    let spline = spline.preceded_by(-NO_ROW, zero).followed_by(last, zero);
+    let mut counts = vec![0.0; spline.knots().len() + 1];
+    let end = counts.len() - 1;
+    // Below zero the sum of squares has left its ring.
+    (counts[0], counts[2], counts[end]) = (OUTSIDE, OUTSIDE, OUTSIDE);
+    let steps = Spline::steps(spline.knots().to_vec(), &counts);
+    let within = move |x: f64| (first..last).contains(&x) || (-NO_ROW..NO_ROW).contains(&x);
+    let outside = Function::new("outside", move |x| if within(x) { 0.0 } else { OUTSIDE }, steps);
+    let root = Function::new("inverse root", exact, spline);
+    // The whole ring is compared.
+    let range = Wide { low: 1, high: 19, fraction: SQUARE_FRACTION };
+    let fraction = norm.form().fraction;
+    let comparison = range.comparison(root.spline().raw_knots(fraction), fraction)?;
+    let shift = lost(fraction, range.fraction)?;
+    let functions = [&root, &outside];
+    let [factor, outside] =
+        machine.splines_of::<u64, u128>(&norm, &comparison, shift, functions, (VALUE_RING, VALUE_FRACTION))?;
     let scaling = Scaling { value, factor: factor_fraction, target };
     let factor = open_factor(machine, factor, scaling)?;
-    scaled_product(machine, &y, &factor, scaling)
+    Ok(Normalised { rows: scaled_product(machine, &y, &factor, scaling)?, outside })
+}
+
+/// A sum of counts of [`layer_norm_within`], as it has to be opened for [`any_outside`].
+///
+/// # Errors
+/// If the form does not fit.
+pub fn outside_count<I: Interpreter>(
+    machine: &mut Machine<I>,
+    outside: Share<I, u128>,
+) -> Result<Share<I, u128>, Error> {
+    let count = machine.truncate_to(outside, COUNT_FRACTION)?;
+    // Half of what one row adds, so that the comparison is far from both sides.
+    machine.add_constant(count, -OUTSIDE / 2.0)
+}
+
+/// **Computes** 1 where a sum of counts of [`layer_norm_within`] is not zero, else 0. **Shapes** few elements, opened from
+/// [`outside_count`], to shares in Z_2^2. **Cost** two openings, none if tuned to keys. **Security** and **Error** see
+/// [`spline_keys`](crate::protocols::spline_keys); exact for up to 2^14 rows. **Source** this project.
+///
+/// # Errors
+/// If the form does not fit.
+pub fn any_outside<I: Interpreter>(machine: &mut Machine<I>, count: &Masked<I, u128>) -> Result<Share<I, u32>, Error> {
+    let count = machine.to_word::<u128, u32>(count)?;
+    machine.spline_of(&count, &Comparison::of_few(vec![0], 1, 8), 0, &Function::step(), (2, 0))
 }

@@ -16,12 +16,14 @@ use super::rectifier_digits::{RectifyByDigits, halves};
 use super::spline_keys::SplineByKeys;
 use crate::error::Error;
 use crate::form::Form;
+use crate::linear::Structure;
 use crate::machine::interpreter::Interpreter;
 use crate::machine::{Machine, Masked, MaskedBits, Share};
 use crate::material::word::RingWord;
 use crate::operation::kind;
 use crate::spline::Function;
 use crate::tuning::Tuning;
+use blindroute_ring::Shape;
 
 impl<I: Interpreter> Machine<'_, I> {
     /// Whether a comparison is made by keys.
@@ -93,19 +95,71 @@ impl<I: Interpreter> Machine<'_, I> {
         comparison: &Comparison,
         shift: u32,
         function: &Function,
+        target: (u32, u32),
+    ) -> Result<Share<I, V>, Error> {
+        if self.by_keys(comparison) {
+            return self.splines_by_keys(x, comparison, shift, &[function], target);
+        }
+        let (inside, copy) = self.compared_copy::<W, V>(x, comparison, shift, target.0)?;
+        self.piecewise(&inside, &copy, function, target.1)
+    }
+
+    /// Two functions of one column whose splines have the same knots, which a comparison with them serves. **Cost** the openings of
+    /// [`spline_of`](Self::spline_of) once; by keys the material of one function.
+    ///
+    /// # Errors
+    /// If the forms or the knots do not fit.
+    pub fn splines_of<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        comparison: &Comparison,
+        shift: u32,
+        functions: [&Function; 2],
+        target: (u32, u32),
+    ) -> Result<[Share<I, V>; 2], Error> {
+        let [first, second] = functions;
+        if first.spline().knots() != second.spline().knots() || x.form.shape.columns != 1 {
+            let (first, second, shape) = (first.name(), second.name(), x.form.shape);
+            return Err(Error::Program(format!(
+                "{first} and {second} of {shape}: expected the same knots, and one column"
+            )));
+        }
+        if self.by_keys(comparison) {
+            let both = self.splines_by_keys(x, comparison, shift, &functions, target)?;
+            return Ok([0, 1].map(|column| both.restructure(&Structure::Columns(column, 1))));
+        }
+        let (inside, copy) = self.compared_copy::<W, V>(x, comparison, shift, target.0)?;
+        let first = self.piecewise(&inside, &copy, first, target.1)?;
+        Ok([first, self.piecewise(&inside, &copy, second, target.1)?])
+    }
+
+    fn compared_copy<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        comparison: &Comparison,
+        shift: u32,
+        bits: u32,
+    ) -> Result<(MaskedBits<I>, Masked<I, V>), Error> {
+        let copy = self.extend::<W, V>(x, shift, bits)?;
+        let copy = self.defer(copy)?;
+        let inside = self.compare(x, comparison)?;
+        Ok((inside, self.take(copy)?))
+    }
+
+    /// Functions with the same knots, beside each other.
+    fn splines_by_keys<W: RingWord, V: RingWord>(
+        &mut self,
+        x: &Masked<I, W>,
+        comparison: &Comparison,
+        shift: u32,
+        functions: &[&Function],
         (bits, fraction): (u32, u32),
     ) -> Result<Share<I, V>, Error> {
-        if !self.by_keys(comparison) {
-            let copy = self.extend::<W, V>(x, shift, bits)?;
-            let copy = self.defer(copy)?;
-            let inside = self.compare(x, comparison)?;
-            let copy = self.take(copy)?;
-            return self.piecewise(&inside, &copy, function, fraction);
-        }
         comparison.check(&x.form)?;
         let extension = Extension::checked::<V>(&x.form, shift, bits)?;
-        let form = Form::new(x.form.shape, bits, fraction);
-        let operation = SplineByKeys { comparison, extension, function, form: x.form, out: form };
+        let shape = Shape { columns: x.form.shape.columns * functions.len(), ..x.form.shape };
+        let form = Form::new(shape, bits, fraction);
+        let operation = SplineByKeys { comparison, extension, functions, form: x.form, out: form };
         let payload = self.apply::<kind::Masked<W>, kind::Share<V>>(&operation, x.payload.clone())?;
         Ok(Share { form, payload })
     }

@@ -29,6 +29,10 @@ pub struct Widths {
     pub sum_range: u32,
     /// The range of the inputs of the activation.
     pub inner_range: u32,
+    /// Rows whose squared norm is below 2^norm_low before a LayerNorm are outside the range.
+    pub norm_low: u32,
+    /// So are rows from 2^norm_high on.
+    pub norm_high: u32,
 }
 
 impl Default for Widths {
@@ -44,6 +48,8 @@ impl Default for Widths {
             context_range: 6,
             sum_range: 10,
             inner_range: 9,
+            norm_low: 3,
+            norm_high: 17,
         }
     }
 }
@@ -100,6 +106,8 @@ impl Widths {
             ("context_range", self.context_range, 1, 12),
             ("sum_range", self.sum_range, 1, 12),
             ("inner_range", self.inner_range, 1, 12),
+            ("norm_low", self.norm_low, 1, 12),
+            ("norm_high", self.norm_high, self.norm_low + 1, 18),
         ];
         for (name, found, least, most) in fractions {
             if !(least..=most).contains(&found) {
@@ -109,12 +117,14 @@ impl Widths {
         if 2 * self.inner < self.activated {
             return Err(setting("encoder.widths.activated", self.activated, format!("at most {}", 2 * self.inner)));
         }
-        // The largest bucket has the widest rings. A LayerNorm's product has 29 fraction bits in a word of 64 bits.
+        // The largest bucket has the widest rings. A LayerNorm's product, which has more fraction bits than its result, is in a
+        // word of 64 bits.
+        let beyond = (self.layer + 3).min(12) + (self.layer + 8).min(17) - self.layer;
         let rings = [
             ("sum", self.sum_ring(), 32),
             ("K′ᵀV", self.values_ring(256), 32),
             ("context", self.context_ring(), 32),
-            ("layer", self.layer_ring(256), 35 + self.layer),
+            ("layer", self.layer_ring(256), 64 - beyond),
         ];
         for (name, found, most) in rings {
             if found > most {

@@ -8,6 +8,7 @@
 mod batch;
 mod encoder;
 mod inputs;
+mod output;
 mod plan;
 mod ranges;
 mod request;
@@ -20,6 +21,7 @@ mod weights;
 pub use batch::{split_output, stack_inputs};
 pub use encoder::ROW_OFFSET;
 pub use inputs::{RouteInputs, head_inputs, padded};
+pub use output::{embedding, outside_range};
 pub use plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
 pub use ranges::{RangeError, check_ranges};
 pub use request::{NetworkEstimate, SessionRequest};

@@ -222,10 +222,12 @@ impl EncoderPlan {
             matrix(format!("layer.{layer}.up"), hidden + row, ffn, sum);
             matrix(format!("layer.{layer}.down"), ffn + row, hidden, sum);
             // The mean of the residual's affine part, subtracted so that LayerNorm gets centred rows.
-            if layer > 0 {
-                matrix(format!("layer.{layer}.attention_mean"), hidden, 1, after);
+            if layer > 0 && !linear {
+                matrix(format!("layer.{layer}.attention_mean"), hidden, 1, NARROW);
             }
-            matrix(format!("layer.{layer}.ffn_mean"), hidden, 1, sum);
+            if !linear {
+                matrix(format!("layer.{layer}.ffn_mean"), hidden, 1, NARROW);
+            }
         }
         for layer in 0..self.layers {
             let mut bias = |part: &str, columns, ring| {

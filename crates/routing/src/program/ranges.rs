@@ -5,6 +5,7 @@
 //! the encoder in these rings on values that are not shared.
 
 use super::inputs::RouteInputs;
+use super::output::embedding;
 use super::plan::BundlePlan;
 use super::route::RouteProgram;
 use super::task::Measurement;
@@ -68,7 +69,7 @@ pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
             other => RangeError::Program(other),
         })?;
         let clear = Clear::run(&program, &weights, inputs).map_err(RangeError::Program)?;
-        let near = cosine(&fixed.values.concat(), &clear.values.concat());
+        let near = cosine(embedding(&fixed), embedding(&clear));
         if near.is_nan() || near < LEAST_COSINE {
             return Err(RangeError::Inexact(near));
         }

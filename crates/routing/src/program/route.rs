@@ -8,12 +8,15 @@ use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
 use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{
-    Error, Form, Interpreter, Machine, Masked, Pending, Program, Share, Structure, Tuning, WeightSpec,
+    Error, Form, Interpreter, Machine, Masked, Pending, Program, Share, Structure, Tuning, WeightSpec, gates,
 };
 use std::sync::Arc;
 
 /// Why the choice is revealed.
 const CHOICE: &str = "the client calls the chosen model itself";
+
+/// Why the client learns that values were outside their ranges.
+const OUTSIDE: &str = "the client must not take an answer that overflowing values may have made";
 
 /// A program of a bundle: what dealer and servers agree on before a session.
 #[derive(Clone, Debug)]
@@ -119,21 +122,32 @@ impl Program for RouteProgram {
                 SelectProgram { candidates, keep, method }.run(machine)
             }
             Work::Measurement(Measurement::Embed { .. }) => {
-                let embedding = encoded(machine, &encoder, self.inputs().len(), None)?.embedding;
+                let Encoded { embedding, outside, .. } = encoded(machine, &encoder, self.inputs().len(), None)?;
                 // The client must not see the fraction bits below the embedding's own, which come from products with single
                 // weights, nor the bits above its ring, which only inputs that no tokens give can reach.
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
-                machine.reveal(embedding, "the client may know the embeddings of its own prompts")
+                machine.reveal(embedding, "the client may know the embeddings of its own prompts")?;
+                let Some(outside) = outside else { return Ok(()) };
+                let count = gates::outside_count(machine, outside)?;
+                let count = machine.open(count)?;
+                reveal_outside(machine, &count)
             }
             Work::Task(Task::Route { router, .. }) => {
                 let count = self.inputs().len();
                 let digits = machine.input(count - 1)?;
-                let Encoded { embedding, digits } = encoded(machine, &encoder, count - 1, Some(digits))?;
+                let Encoded { embedding, digits, outside } = encoded(machine, &encoder, count - 1, Some(digits))?;
                 let digits = digits.ok_or_else(|| Error::Program("a route without a lambda".into()))?;
                 // λ is opened together with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
+                // So is the count.
+                let outside = outside.map(|outside| gates::outside_count(machine, outside)).transpose()?;
+                let outside = outside.map(|count| machine.defer(count)).transpose()?;
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?;
                 let embedding = machine.open(embedding)?;
+                if let Some(outside) = outside {
+                    let count = machine.take(outside)?;
+                    reveal_outside(machine, &count)?;
+                }
                 let bits = rule(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
@@ -154,6 +168,12 @@ impl Program for RouteProgram {
             }
         }
     }
+}
+
+/// Reveals 1 for each prompt with rows outside the range of a norm.
+fn reveal_outside<I: Interpreter>(machine: &mut Machine<I>, count: &Masked<I, u128>) -> Result<(), Error> {
+    let any = gates::any_outside(machine, count)?;
+    machine.reveal(any, OUTSIDE)
 }
 
 /// λs `[B, 1, 1]` of [`RULE_FRACTION`] fraction bits from their digits, deferred: they take no opening of their own.

@@ -4,6 +4,8 @@
 //! - 1/√d is folded into queries and keys, its square root into each, so that rounding affects both equally. For softmax,
 //!   whose powers are of two, log₂e is folded in the same way.
 //! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
+//! - With linear attention the results are rounded to the precision that the bundle's widths give weights, so that the clear
+//!   interpreter computes with the servers' weights.
 
 use super::plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
 use crate::bundle::{Attention, Bundle, Layer, LayerNorm, LinearLayer, Matrix, Rule};
@@ -29,7 +31,22 @@ pub fn weight_tensors(bundle: &Bundle, plan: &BundlePlan) -> Result<Vec<Tensor<f
     for (router, shape) in parts.routers.iter().zip(&plan.routers) {
         fold_router(&mut named, shape, &router.rule);
     }
-    plan.weights().iter().map(|spec| take(&mut named, spec)).collect()
+    let precise = !plan.encoder.carries_biases();
+    plan.weights()
+        .iter()
+        .map(|spec| {
+            let weight = take(&mut named, spec)?;
+            // The program of an encoder with widths has its weights in their precision, also in the clear.
+            let exact = precise || !spec.name.starts_with("layer.");
+            Ok(if exact { weight } else { weight.map(|x| rounded(x, spec.fraction)) })
+        })
+        .collect()
+}
+
+/// To nearest, to a number of fraction bits.
+fn rounded(x: f32, fraction: u32) -> f32 {
+    let unit = f64::from(fraction).exp2();
+    ((f64::from(x) * unit).round() / unit) as f32
 }
 
 fn take(named: &mut HashMap<String, Tensor<f32>>, spec: &WeightSpec) -> Result<Tensor<f32>, Error> {

@@ -5,10 +5,10 @@
 
 use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms, Pooling, Rule, Widths};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, BundleParts, Matrix, Norms, Pooling, Rule, Widths};
 use blindroute_routing::program::{
-    BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task,
-    head_inputs,
+    BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task, Work,
+    head_inputs, outside_range,
 };
 use blindroute_testkit::{TestWorld, generator};
 use std::sync::Arc;
@@ -221,7 +221,7 @@ fn a_tuning_changes_openings_and_material_but_no_embedding() {
         let clear = world.clear(task, inputs.clone());
         let mut costs = Vec::new();
         for tuning in Tuning::ALL {
-            let program = world.program(task).with_tuning(tuning);
+            let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_tuning(tuning);
             let run = TestWorld::seeded(2).run(&program, &world.weights, &inputs).unwrap();
             let cosine = cosine(&run.output.values[0], &clear.values[0]);
             assert!(cosine >= 0.999, "{attention} {activation} {tuning:?}: cosine {cosine}");
@@ -250,7 +250,9 @@ fn simpler_parts_save_their_openings() {
         let inputs = world.inputs(&prompt(9, 4), 32).tensors;
         let clear = world.clear(task, inputs.clone());
         for tuning in Tuning::ALL {
-            let cost = |world: &World| Meter::cost(&world.program(task).with_tuning(tuning)).unwrap();
+            let cost = |world: &World| {
+                Meter::cost(&RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_tuning(tuning)).unwrap()
+            };
             let (before, after) = (cost(&paper), cost(world));
             let saved = before.openings - after.openings;
             match tuning {
@@ -259,7 +261,7 @@ fn simpler_parts_save_their_openings() {
                 _ => assert!((2 * far..=2 * near).contains(&saved), "{name}, {tuning:?}: {saved}"),
             }
             assert!(after.material_bytes < before.material_bytes, "{name}, {tuning:?}: {before:?}, {after:?}");
-            let program = world.program(task).with_tuning(tuning);
+            let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_tuning(tuning);
             let run = TestWorld::seeded(2).run(&program, &world.weights, &inputs).unwrap();
             let cosine = cosine(&run.output.values[0], &clear.values[0]);
             assert!(cosine >= 0.999, "{name}, {tuning:?}: cosine {cosine}");
@@ -311,6 +313,7 @@ fn widths_decide_cost_and_precision() {
         context_range: 4,
         sum_range: 7,
         inner_range: 4,
+        ..Widths::default()
     };
     let narrow = World::of(Bundle::new(parts).unwrap());
     let task = Measurement::Embed { bucket: 32 };
@@ -325,6 +328,53 @@ fn widths_decide_cost_and_precision() {
     assert_eq!(dear.openings, cheap.openings);
     assert!(cheap.opening_bytes * 10 < dear.opening_bytes * 9, "{dear:?} {cheap:?}");
     assert!(cheap.material_bytes < dear.material_bytes, "{dear:?} {cheap:?}");
+}
+
+/// What the client learns beside the answer: whether a row's norm was outside the range, as when a value leaves its ring.
+#[test]
+fn values_outside_their_ranges_are_noticed() {
+    let plain = World::with_fewer_norms(Attention::Linear, Activation::Square);
+    let found = |world: &World, tuning| {
+        let tasks: [Work; 2] = [Measurement::Embed { bucket: 32 }.into(), Task::Route { router: 0, bucket: 32 }.into()];
+        tasks.map(|task| {
+            let inputs = world.inputs(&prompt(9, 4), 32);
+            let inputs = if matches!(task, Work::Task(_)) { inputs.with_lambda(0.01) } else { inputs.tensors };
+            let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_tuning(tuning);
+            let run = TestWorld::seeded(1).run(&program, &world.weights, &inputs).unwrap();
+            let clear = Clear::run(&program, &world.weights, inputs).unwrap();
+            assert_eq!(outside_range(&run.output), outside_range(&clear));
+            outside_range(&run.output)
+        })
+    };
+    let with = |change: &dyn Fn(&mut BundleParts)| {
+        let mut parts = plain.bundle.parts().clone();
+        change(&mut parts);
+        World::of(Bundle::new(parts).unwrap())
+    };
+    for tuning in Tuning::ALL {
+        assert_eq!(found(&plain, tuning), [false; 2]);
+    }
+    // The range is too small for the rows that there are, from above and from below.
+    let high = with(&|parts| (parts.encoder.widths.norm_low, parts.encoder.widths.norm_high) = (1, 2));
+    let low = with(&|parts| parts.encoder.widths.norm_low = 12);
+    for tuning in Tuning::ALL {
+        assert_eq!((found(&high, tuning), found(&low, tuning)), ([true; 2], [true; 2]), "{tuning:?}");
+    }
+}
+
+/// Values that leave their rings leave rows of other norms.
+#[test]
+fn an_overflow_is_noticed() {
+    let plain = World::with_fewer_norms(Attention::Linear, Activation::Square);
+    let mut parts = plain.bundle.parts().clone();
+    // Activations of 2^9 and more, of which the ring has no room for the squares.
+    for layer in &mut parts.layers {
+        layer.up.bias = Matrix::from_fn(1, layer.up.bias.columns(), |_, column| 600.0 + column as f32);
+    }
+    let world = World::of(Bundle::new(parts).unwrap());
+    let task = Measurement::Embed { bucket: 32 };
+    let inputs = world.inputs(&prompt(9, 4), 32).tensors;
+    assert!(outside_range(&world.private(1, task, &inputs)));
 }
 
 #[test]

@@ -15,7 +15,7 @@ use blindroute_lab::evaluation::lambdas;
 use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{Measurement, Task, head_inputs, split_output, stack_inputs};
+use blindroute_routing::program::{Measurement, Task, embedding, head_inputs, split_output, stack_inputs};
 use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
 use indicatif::ProgressStyle;
@@ -144,7 +144,7 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
     let bucket = tokens.bucket();
     let inputs = || router.encoder_inputs(&tokens.ids, bucket);
     let embedded = router.private(router.request(Measurement::Embed { bucket }, 1)?, &inputs()?.tensors)?;
-    let values = embedded.output.values.concat();
+    let values = embedding(&embedded.output);
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column] as f32);
     let mut routers = Vec::new();
     for &index in &work.routers {

@@ -8,7 +8,9 @@ use super::neural_encoder::{Batch, Form, Former, Limits, NeuralEncoder};
 use super::start::{adapt, narrow};
 use crate::routers::TrainError;
 use crate::routers::optimiser::{AdamW, rate};
-use blindroute_routing::bundle::{Attention, Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision};
+use blindroute_routing::bundle::{
+    Attention, Axis, Bundle, BundleError, BundleParts, EncoderConfig, Layer, Precision, Widths,
+};
 use blindroute_routing::embedding::{EmbeddingError, embed};
 use candle_core::{DType, Device, Result as Candle, Tensor};
 use sha2::{Digest, Sha256};
@@ -38,6 +40,9 @@ pub struct Options {
     pub penalty: f64,
     /// The precision in which the student's layers are stored. Training rounds them in the same way at every step.
     pub precision: Precision,
+    /// Whether training rounds weights and values as the secure program does with the student's widths, and keeps values below
+    /// half of their ranges. Only for linear attention.
+    pub rounding: bool,
 }
 
 impl Options {
@@ -60,6 +65,7 @@ impl Options {
             blend: 0.25,
             penalty: 1.0,
             precision: Precision::default(),
+            rounding: false,
         }
     }
 }
@@ -133,8 +139,17 @@ pub enum DistilError {
     },
 }
 
-/// What training keeps the values of a polynomial below: at most an eighth of the default widths' ranges.
-const LIMITS: Limits = Limits { heads: 8.0, context: 8.0, residual: 64.0, inner: 8.0 };
+/// What training keeps the values of a polynomial below: at most an eighth of the default widths' ranges, and half of the
+/// ranges of these widths.
+fn limits(widths: &Widths) -> Limits {
+    let half = |range: u32| f64::from(range).exp2() / 2.0;
+    Limits {
+        heads: 8.0,
+        context: half(widths.context_range).min(8.0),
+        residual: half(widths.sum_range).min(64.0),
+        inner: half(widths.inner_range).min(8.0),
+    }
+}
 
 /// How often a checkpoint is written, in steps.
 const CHECKPOINT_EVERY: usize = 50;
@@ -163,8 +178,10 @@ pub fn distil(
     let (first, former) = first_layers(course.start.unwrap_or(teacher), &options.encoder, &schedule.batch(0).1)?;
     let mine =
         NeuralEncoder::new(&options.encoder, &first, &form(true, bits))?.with_former(&former, &form(true, bits))?;
-    let limited = options.encoder.attention == Attention::Linear && options.penalty > 0.0;
-    let mine = if limited { mine.within(LIMITS) } else { mine };
+    let linear = options.encoder.attention == Attention::Linear;
+    let widths = options.encoder.widths;
+    let mine = if linear && options.penalty > 0.0 { mine.within(limits(&widths)) } else { mine };
+    let mine = if linear && options.rounding { mine.rounding(widths) } else { mine };
     let projection = course.lessons.map(|lessons| Projection::new(lessons, &device)).transpose()?;
     let mut prompts = projection.as_ref().map(|projection| projection.schedule(size));
     let mut parameters = mine.parameters();

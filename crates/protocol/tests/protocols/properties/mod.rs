@@ -6,6 +6,7 @@ mod comparisons;
 mod extended;
 mod extension;
 mod functions;
+mod outside;
 mod powers;
 mod products;
 mod scaling;

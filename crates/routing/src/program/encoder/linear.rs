@@ -9,6 +9,9 @@
 //! a LayerNorm. So 12, of which the second ones only widen a ring: a product that is truncated needs a ring as much wider,
 //! and so do its factors.
 //!
+//! **Values beyond their ranges** leave rows whose norms are not those of any text: the norms count them, and the client learns
+//! whether there are any (`any_outside`), in the openings of the rest.
+//!
 //! **Shapes** Q, K, V `[B · heads, T, d]`, K′ᵀV `[B · heads, d + 1, d]`. **Security** that of the operations; the length is
 //! shared, and every prompt of a bucket takes the same messages. **Error** stochastic rounding to the fraction bits of the
 //! bundle's widths at every opening; values must stay in their ranges. **Source** linear attention, Katharopoulos et al.,
@@ -18,7 +21,7 @@ use super::{Encoded, Encoder};
 use crate::bundle::{Activation, Norms, Pooling};
 use crate::program::plan::{LAST, POOLING, RULE_FRACTION};
 use blindroute_protocol::gates::{self, SignWindow, Target};
-use blindroute_protocol::{Error, Interpreter, Machine, Masked, Shape, Share, Structure};
+use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Shape, Share, Structure};
 
 /// Fraction bits of K′ᵀV over the bucket T; K′ᵀV itself has log₂ T fewer, in the same integers.
 const SUMS: u32 = 13;
@@ -48,6 +51,12 @@ struct Prompt<I: Interpreter> {
     inverse: Masked<I, u32>,
 }
 
+/// The rows of each prompt that were outside the range of a norm, so far.
+struct Outside<I: Interpreter> {
+    /// `[B, 1, 1]`.
+    count: Option<Share<I, u128>>,
+}
+
 impl Encoder<'_> {
     /// The embeddings of the prompts, and the digits of λ.
     pub(in crate::program) fn run_linear<I: Interpreter>(
@@ -64,17 +73,19 @@ impl Encoder<'_> {
         // The first residual is the input itself. The client knows it, so the client sends its means.
         let mut residual = machine.share_of(&x)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
         let bucket = x.form().shape.rows;
+        let mut outside = Outside { count: None };
         let mut layer = 0;
         loop {
-            let sum = self.linear_layer(machine, (&x, residual), &prompt, layer)?;
+            let sum = self.linear_layer(machine, (&x, residual), &prompt, (layer, &mut outside))?;
             layer += 1;
             if layer == self.plan.layers {
-                let pooled = self.linear_pooled(machine, sum, &prompt)?;
-                return Ok(Encoded { embedding: self.embedding(machine, &pooled)?, digits });
+                let pooled = self.linear_pooled(machine, sum, &prompt, &mut outside)?;
+                let embedding = self.embedding(machine, &pooled)?;
+                return Ok(Encoded { embedding, digits, outside: outside.count });
             }
             let widths = &self.plan.widths;
             let target = Target { bits: widths.layer_ring(bucket), fraction: widths.layer };
-            x = gates::layer_norm(machine, sum, target)?;
+            x = self.linear_norm(machine, sum, target, &mut outside)?;
             residual = self.residual(machine, &x, layer, "attention")?;
         }
     }
@@ -85,7 +96,7 @@ impl Encoder<'_> {
         machine: &mut Machine<I>,
         (x, residual): (&Masked<I, u64>, Share<I, u64>),
         prompt: &Prompt<I>,
-        layer: usize,
+        (layer, outside): (usize, &mut Outside<I>),
     ) -> Result<Share<I, u32>, Error> {
         let presence = Some(&prompt.presence);
         let widths = &self.plan.widths;
@@ -94,7 +105,7 @@ impl Encoder<'_> {
         let inner = match self.plan.norms {
             Norms::Both => {
                 let target = Target { bits: widths.sum_ring(), fraction: widths.layer };
-                gates::layer_norm::<I, u64, u64>(machine, sum.narrowed(widths.sum_ring()), target)?
+                self.linear_norm(machine, sum.narrowed(widths.sum_ring()), target, outside)?
             }
             Norms::Output => {
                 let sum = machine.truncate_reduce(sum.narrowed(widths.after_attention_ring()), widths.weights)?;
@@ -106,6 +117,37 @@ impl Encoder<'_> {
         let residual = self.residual(machine, &inner, layer, "ffn")?;
         let sum = self.affine(machine, &activated, presence, (layer, "down"))?;
         sum.raise_ring(widths.layer - widths.activated)?.add(&residual)
+    }
+
+    /// A LayerNorm, opened, which counts its rows outside the range.
+    fn linear_norm<I: Interpreter, W: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        sum: Share<I, W>,
+        target: Target,
+        outside: &mut Outside<I>,
+    ) -> Result<Masked<I, u64>, Error> {
+        let rows = self.linear_norm_shares::<I, W, u64>(machine, sum, target, outside)?;
+        let rows = machine.truncate_to(rows, target.fraction)?;
+        machine.open(rows)
+    }
+
+    /// The same before its last opening.
+    fn linear_norm_shares<I: Interpreter, W: RingWord, V: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        sum: Share<I, W>,
+        target: Target,
+        outside: &mut Outside<I>,
+    ) -> Result<Share<I, V>, Error> {
+        let widths = &self.plan.widths;
+        let normalised = gates::layer_norm_within(machine, sum, target, (widths.norm_low, widths.norm_high))?;
+        let count = normalised.outside.restructure(&Structure::SumRows);
+        outside.count = Some(match outside.count.take() {
+            Some(before) => before.add(&count)?,
+            None => count,
+        });
+        Ok(normalised.rows)
     }
 
     /// The feed-forward network up to its activation, opened.
@@ -194,13 +236,15 @@ impl Encoder<'_> {
         machine: &mut Machine<I>,
         sum: Share<I, u32>,
         prompt: &Prompt<I>,
+        outside: &mut Outside<I>,
     ) -> Result<Masked<I, u64>, Error> {
         // Opened with the first opening of the norm, in the ring of its product.
         let inverse = machine.extend::<u32, u64>(&prompt.inverse, 0, 64)?;
         let inverse = machine.defer(inverse)?;
         // Later steps truncate further, so the last activations have a wide ring, and their product an even wider one. Only
         // what is left of them is opened.
-        let rows = gates::layer_norm_shares::<I, u32, u128>(machine, sum, Target { bits: 64, fraction: LAST })?;
+        let target = Target { bits: 64, fraction: LAST };
+        let rows = self.linear_norm_shares::<I, u32, u128>(machine, sum, target, outside)?;
         let inverse = machine.take(inverse)?;
         let row = rows.restructure(&match self.plan.pooling {
             Pooling::Mean => Structure::SumRows,

@@ -36,6 +36,8 @@ pub(super) struct Encoded<I: Interpreter> {
     pub(super) embedding: Share<I, u64>,
     /// The digits of the inputs, opened.
     pub(super) digits: Option<Masked<I, u32>>,
+    /// With linear attention, how many rows of each prompt are outside the range of a norm.
+    pub(super) outside: Option<Share<I, u128>>,
 }
 
 pub(super) struct Encoder<'a> {
@@ -65,7 +67,8 @@ impl Encoder<'_> {
         product.add(&bias)
     }
 
-    /// The residual x∘gain minus its row mean. Its bias is included in the layer's bias.
+    /// The residual x∘gain. Its bias is included in the layer's bias. Its row mean is subtracted, but with linear attention: a
+    /// student learns to do without, and weights of the size gain/hidden would need more fraction bits than all others.
     fn residual<I: Interpreter, W: RingWord>(
         &self,
         machine: &mut Machine<I>,
@@ -74,6 +77,9 @@ impl Encoder<'_> {
         part: &str,
     ) -> Result<Share<I, W>, Error> {
         let scaled = machine.scale_columns(x, self.weight(layer, &format!("{part}_gain"))?)?;
+        if self.plan.carries_biases() {
+            return Ok(scaled);
+        }
         let mean = machine.linear(x, self.weight(layer, &format!("{part}_mean"))?)?;
         scaled.subtract(&mean)
     }

@@ -132,7 +132,7 @@ impl Encoder<'_> {
                 ));
             }
         };
-        Ok(Encoded { embedding: self.embedding(machine, &pooled)?, digits })
+        Ok(Encoded { embedding: self.embedding(machine, &pooled)?, digits, outside: None })
     }
 
     /// softmax or 2ReLU of (QKᵀ/√d + padding), times V, for all attention heads of all prompts at once.

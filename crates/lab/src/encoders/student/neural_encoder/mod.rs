@@ -5,15 +5,19 @@
 
 mod blend;
 mod parameters;
+mod rounding;
 
 pub(crate) use blend::{Former, Parabola};
 pub(crate) use parameters::Form;
 
 use blend::{FormerTensors, mixed};
-use blindroute_routing::bundle::{Activation, Attention, EncoderConfig, Layer, LayerNorm, LinearLayer, Norms, Pooling};
+use blindroute_routing::bundle::{
+    Activation, Attention, EncoderConfig, Layer, LayerNorm, LinearLayer, Norms, Pooling, Widths,
+};
 use blindroute_routing::program::ROW_OFFSET;
 use candle_core::{D, DType, Result, Tensor, Var};
 use parameters::{Affine, Norm, Parameter};
+use rounding::{Grid, rounded};
 
 /// Added to the score of a padded key, so that its weight is zero in every kind of attention.
 const MASKED: f64 = -1e4;
@@ -49,7 +53,7 @@ struct Block {
 struct Seen<'a> {
     norm: &'a Norm,
     heads: &'a Heads,
-    /// The input of the norm after attention.
+    /// The input of the norm after attention, centred.
     added: &'a Tensor,
     /// The input of the activation.
     inner: &'a Tensor,
@@ -100,9 +104,12 @@ pub(crate) struct NeuralEncoder {
     blocks: Vec<Block>,
     former: Vec<FormerTensors>,
     limits: Option<Limits>,
+    /// The widths with which values and weights are rounded.
+    widths: Option<Widths>,
 }
 
-/// Queries, already over √d, keys and values, each `[batch, heads, length, d]`, with what tells tokens from padding.
+/// Queries and keys, each already over the fourth root of d, and values, each `[batch, heads, length, d]`, with what tells
+/// tokens from padding.
 struct Heads {
     queries: Tensor,
     keys: Tensor,
@@ -118,8 +125,9 @@ impl Heads {
         self.queries.matmul(&self.keys.t()?)?.broadcast_add(&self.bias)
     }
 
-    /// The context, `[batch, heads, length, columns of the values]`.
-    fn context(&self, attention: Attention) -> Result<Tensor> {
+    /// The context, `[batch, heads, length, columns of the values]`; with linear attention, K′ᵀV/n is rounded to this number of
+    /// fraction bits, if any.
+    fn context(&self, attention: Attention, means: Option<u32>) -> Result<Tensor> {
         let values = &self.values;
         // Normalised after the product, as in the secure program: there are fewer numbers to divide.
         match attention {
@@ -139,8 +147,8 @@ impl Heads {
                     Tensor::cat(&[of, &Tensor::ones((batch, heads, length, 1), of.dtype(), of.device())?], 3)
                 };
                 let values = values.broadcast_mul(&self.mask)?;
-                let products = one(&self.keys)?.t()?.contiguous()?.matmul(&values)?;
-                one(&self.queries)?.matmul(&products)?.broadcast_div(&self.mask.sum_keepdim(2)?)
+                let sums = one(&self.keys)?.t()?.contiguous()?.matmul(&values)?;
+                one(&self.queries)?.matmul(&rounded(sums.broadcast_div(&self.mask.sum_keepdim(2)?)?, means)?)
             }
         }
     }
@@ -150,7 +158,7 @@ impl Heads {
         let queries = self.queries.broadcast_mul(&former.scores)?;
         let Self { keys, values, bias, mask, .. } = self;
         let (keys, values, bias, mask) = (keys.clone(), values.clone(), bias.clone(), mask.clone());
-        Self { queries, keys, values, bias, mask }.context(former.attention)?.broadcast_div(&former.contexts)
+        Self { queries, keys, values, bias, mask }.context(former.attention, None)?.broadcast_div(&former.contexts)
     }
 
     /// Weight times length as a function of the score, see [`Observed::lines`].
@@ -162,7 +170,7 @@ impl Heads {
         let (queries, keys) = (self.queries.clone(), self.keys.clone());
         let unit = Self { queries, keys, values, bias: self.bias.clone(), mask: self.mask.clone() };
         let lengths = self.mask.sum_keepdim(2)?;
-        let weights = unit.context(attention)?.broadcast_mul(&lengths)?;
+        let weights = unit.context(attention, None)?.broadcast_mul(&lengths)?;
         let pairs = self.mask.broadcast_mul(&self.mask.t()?)?;
         let scores = self.queries.matmul(&self.keys.t()?)?.broadcast_mul(&pairs)?;
         let means = scores.sum_keepdim(3)?.broadcast_div(&lengths)?;
@@ -197,7 +205,7 @@ impl NeuralEncoder {
             })
         };
         let blocks = layers.iter().enumerate().map(block).collect::<Result<_>>()?;
-        Ok(Self { config: config.clone(), blocks, former: Vec::new(), limits: None })
+        Ok(Self { config: config.clone(), blocks, former: Vec::new(), limits: None, widths: None })
     }
 
     /// With what the weights computed before they were adapted to this program, one per layer, for blended passes.
@@ -209,6 +217,11 @@ impl NeuralEncoder {
     /// With limits, of which passes report the excess.
     pub(crate) fn within(self, limits: Limits) -> Self {
         Self { limits: Some(limits), ..self }
+    }
+
+    /// With the rounding of the secure program.
+    pub(crate) fn rounding(self, widths: Widths) -> Self {
+        Self { widths: Some(widths), ..self }
     }
 
     /// The layers in the form of a bundle.
@@ -258,13 +271,12 @@ impl NeuralEncoder {
             0.0,
             Some(&mut |seen| {
                 let Seen { norm, heads, added, inner } = seen;
-                let centred = added.broadcast_sub(&added.mean_keepdim(D::Minus1)?)?;
                 let inner = inner.to_dtype(DType::F32)?.to_vec2::<f32>()?;
                 let keys = heads.keys.broadcast_mul(&heads.mask)?.sum((0, 2))?.flatten_all()?;
                 found.push(Observed {
-                    keys: (keys / tokens)?.to_dtype(DType::F32)?.to_vec1()?,
+                    keys: (keys / (tokens * self.root()))?.to_dtype(DType::F32)?.to_vec1()?,
                     lines: heads.lines(self.config.attention)?,
-                    deviation: sum(&norm.deviations(&centred)?.broadcast_mul(&mask)?)? / tokens,
+                    deviation: sum(&norm.deviations(added)?.broadcast_mul(&mask)?)? / tokens,
                     inner: inner.into_iter().zip(&real).filter_map(|(row, real)| real.then_some(row)).collect(),
                 });
                 Ok(())
@@ -273,26 +285,44 @@ impl NeuralEncoder {
         Ok(found)
     }
 
+    /// The factor of queries and of keys.
+    fn root(&self) -> f64 {
+        (self.config.heads as f64 / self.config.hidden as f64).powf(0.25)
+    }
+
+    /// The number of fraction bits that a value is rounded to, if any.
+    fn fraction(&self, of: fn(&Widths) -> u32) -> Option<u32> {
+        self.widths.as_ref().map(of)
+    }
+
+    /// The grid of weights that are folded with a norm's gain, if there is one, and a factor.
+    fn grid<'a>(&self, (gain, factor): (Option<&'a Tensor>, f64)) -> Option<Grid<'a>> {
+        self.fraction(|widths| widths.weights).map(|fraction| Grid { fraction, gain, factor })
+    }
+
     fn run(&self, batch: &Batch, share: f64, mut observe: Option<&mut Observe>) -> Result<Pass> {
-        let mut x = batch.input.clone();
+        let layer = self.fraction(|widths| widths.layer);
+        let mut x = rounded(batch.input.clone(), layer)?;
         let mut excess = self.limits.map(|limits| Excess::new(limits, batch)).transpose()?;
         let mut hidden = Vec::with_capacity(self.blocks.len());
         for (index, block) in self.blocks.iter().enumerate() {
             let former = if share > 0.0 { self.former.get(index) } else { None };
-            let heads = self.heads(block, &x, batch, excess.as_mut())?;
-            let context = heads.context(self.config.attention)?;
+            let before = index.checked_sub(1).map(|before| &self.blocks[before].output_norm);
+            let heads = self.heads((block, before.map(|norm| &norm.gain.value)), &x, batch, excess.as_mut())?;
+            let context = heads.context(self.config.attention, self.fraction(|widths| widths.means))?;
             let context = match former {
                 Some(former) => mixed(share, heads.former_context(former)?, context)?,
                 None => context,
             };
-            let context = context.transpose(1, 2)?.contiguous()?.reshape(x.shape())?;
-            let added = (block.output.forward(&context)? + &x)?;
+            let context = rounded(context.transpose(1, 2)?.contiguous()?.reshape(x.shape())?, layer)?;
+            let added = self.centred(share, (&block.output, &context), (&x, before))?;
             let inner = match (self.config.norms, former.and_then(|former| former.deviation)) {
-                (Norms::Both, _) => block.attention_norm.forward(&added)?,
-                (Norms::Output, None) => block.attention_norm.forward_undivided(&added)?,
+                (Norms::Both, _) => block.attention_norm.forward(&added, layer)?,
+                (Norms::Output, None) => block.attention_norm.forward_undivided(&added, layer)?,
                 (Norms::Output, Some(constant)) => block.attention_norm.forward_partly(&added, constant, share)?,
             };
-            let widened = block.up.forward(&inner)?;
+            let folded = self.grid((Some(&block.attention_norm.gain.value), 1.0));
+            let widened = rounded(block.up.forward(&inner, folded.as_ref())?, self.fraction(|widths| widths.inner))?;
             if let Some(observe) = observe.as_mut() {
                 observe(&Seen { norm: &block.attention_norm, heads: &heads, added: &added, inner: &widened })?;
             }
@@ -304,7 +334,8 @@ impl NeuralEncoder {
                 }
                 None => activated,
             };
-            let sum = (block.down.forward(&activated)? + &inner)?;
+            let activated = rounded(activated, self.fraction(|widths| widths.activated))?;
+            let sum = self.centred(share, (&block.down, &activated), (&inner, Some(&block.attention_norm)))?;
             if let Some(excess) = excess.as_mut() {
                 let limits = excess.limits;
                 excess.add(&context, limits.context)?;
@@ -312,26 +343,59 @@ impl NeuralEncoder {
                 excess.add(&widened, limits.inner)?;
                 excess.add(&sum, limits.residual)?;
             }
-            x = block.output_norm.forward(&sum)?;
+            // The servers sum the rows of the last norm before they round.
+            x = block.output_norm.forward(&sum, layer.filter(|_| index + 1 < self.blocks.len()))?;
             hidden.push(x.clone());
         }
         Ok(Pass { hidden, excess: excess.map(|excess| excess.sum) })
     }
 
-    fn heads(&self, block: &Block, x: &Tensor, batch: &Batch, excess: Option<&mut Excess>) -> Result<Heads> {
+    /// The sum of what this part of a layer gives and of the residual, a norm's result, less the row means. With linear attention
+    /// the program centres the part's weights and the biases, and does not subtract the residual's means, but those of the first
+    /// residual, which the client knows, and those in the former encoder.
+    fn centred(
+        &self,
+        share: f64,
+        (part, x): (&Affine, &Tensor),
+        (residual, norm): (&Tensor, Option<&Norm>),
+    ) -> Result<Tensor> {
+        if self.config.attention != Attention::Linear {
+            let sum = (part.forward(x, None)? + residual)?;
+            return sum.broadcast_sub(&sum.mean_keepdim(D::Minus1)?);
+        }
+        let sum = (part.forward_centred(x, self.fraction(|widths| widths.weights))? + residual)?;
+        let means = residual.mean_keepdim(D::Minus1)?;
+        let Some(norm) = norm else { return sum.broadcast_sub(&means) };
+        let own = norm.bias.value.mean_keepdim(D::Minus1)?.broadcast_as(means.shape())?;
+        sum.broadcast_sub(&mixed(share, means, own)?)
+    }
+
+    /// The attention heads of a layer, before which a LayerNorm has this gain.
+    fn heads(
+        &self,
+        (block, before): (&Block, Option<&Tensor>),
+        x: &Tensor,
+        batch: &Batch,
+        excess: Option<&mut Excess>,
+    ) -> Result<Heads> {
         let (count, length) = batch.shape()?;
+        let root = self.root();
+        let [scaled, plain] = [root, 1.0].map(|factor| self.grid((before, factor)));
+        let fraction = self.fraction(|widths| widths.heads);
         let (hidden, heads) = (self.config.hidden, self.config.heads);
         let split =
             |tensor: Tensor| tensor.reshape((count, length, heads, hidden / heads))?.transpose(1, 2)?.contiguous();
-        let (queries, keys, values) = (block.query.forward(x)?, block.key.forward(x)?, block.value.forward(x)?);
+        let queries = block.query.forward(x, scaled.as_ref())?;
+        let keys = block.key.forward(x, scaled.as_ref())?;
+        let values = block.value.forward(x, plain.as_ref())?;
         if let Some(excess) = excess {
             let limit = excess.limits.heads;
             [&queries, &keys, &values].into_iter().try_for_each(|part| excess.add(part, limit))?;
         }
         Ok(Heads {
-            queries: split((queries * (heads as f64 / hidden as f64).sqrt())?)?,
-            keys: split(keys)?,
-            values: split(values)?,
+            queries: split(rounded((queries * root)?, fraction)?)?,
+            keys: split(rounded((keys * root)?, fraction)?)?,
+            values: split(rounded(values, fraction)?)?,
             bias: ((1.0 - &batch.mask)? * MASKED)?.reshape((count, 1, 1, length))?,
             mask: batch.mask.reshape((count, 1, length, 1))?,
         })

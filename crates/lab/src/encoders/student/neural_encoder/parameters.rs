@@ -1,5 +1,6 @@
 //! The parts of a layer that training changes: linear layers and LayerNorms.
 
+use super::rounding::{Grid, rounded};
 use crate::routers::tensors;
 use blindroute_routing::bundle::{LayerNorm, LinearLayer, Matrix};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
@@ -58,12 +59,26 @@ impl Affine {
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.matmul(&self.used()?)? + rows(x, &self.bias.value)?
+    /// x·W + b, with a weight that is on the grid after folding, if there is a grid.
+    pub(super) fn forward(&self, x: &Tensor, grid: Option<&Grid<'_>>) -> Result<Tensor> {
+        let weight = self.stored()?;
+        let weight = match grid {
+            Some(grid) => (&weight + grid.error(&weight.detach())?)?,
+            None => weight,
+        };
+        x.matmul(&weight)? + rows(x, &self.bias.value)?
     }
 
-    /// The weight as it is used (see [`Form::bits`]), rounded in the same way as by [`Matrix::quantised`].
-    fn used(&self) -> Result<Tensor> {
+    /// The same with rows whose mean is zero: of a weight and a bias that are centred, the weight then rounded to this number of
+    /// fraction bits, if any.
+    pub(super) fn forward_centred(&self, x: &Tensor, fraction: Option<u32>) -> Result<Tensor> {
+        let centred = |of: &Tensor| of.broadcast_sub(&of.mean_keepdim(D::Minus1)?);
+        let weight = rounded(centred(&self.stored()?)?, fraction)?;
+        x.matmul(&weight)? + rows(x, &centred(&self.bias.value)?)?
+    }
+
+    /// The weight as it is stored (see [`Form::bits`]), rounded in the same way as by [`Matrix::quantised`].
+    fn stored(&self) -> Result<Tensor> {
         let Some(bits) = self.bits else { return Ok(self.weight.value.clone()) };
         let exact = self.weight.value.detach();
         let most = f64::from((1u32 << (bits - 1)) - 1);
@@ -93,21 +108,20 @@ impl Norm {
         })
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        self.scaled(&centred.broadcast_div(&self.deviations(&centred)?)?)
+    /// The norm of centred rows; before gain and bias they are rounded to this number of fraction bits, if any.
+    pub(super) fn forward(&self, centred: &Tensor, fraction: Option<u32>) -> Result<Tensor> {
+        self.scaled(&rounded(centred.broadcast_div(&self.deviations(centred)?)?, fraction)?)
     }
 
     /// The same without the division by the standard deviation.
-    pub(super) fn forward_undivided(&self, x: &Tensor) -> Result<Tensor> {
-        self.scaled(&x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?)
+    pub(super) fn forward_undivided(&self, centred: &Tensor, fraction: Option<u32>) -> Result<Tensor> {
+        self.scaled(&rounded(centred.clone(), fraction)?)
     }
 
     /// The same divided by the standard deviation to the power of `share`, and by `constant` to the power of −`share`: from
     /// [`forward`](Self::forward) on weights that are larger by the constant to [`forward_undivided`](Self::forward_undivided).
-    pub(super) fn forward_partly(&self, x: &Tensor, constant: f64, share: f64) -> Result<Tensor> {
-        let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let power = ((self.deviations(&centred)? / constant)?.log()? * share)?.exp()?;
+    pub(super) fn forward_partly(&self, centred: &Tensor, constant: f64, share: f64) -> Result<Tensor> {
+        let power = ((self.deviations(centred)? / constant)?.log()? * share)?.exp()?;
         self.scaled(&centred.broadcast_div(&power)?)
     }
 
