@@ -99,11 +99,12 @@ pub fn unusual_texts() -> Vec<String> {
 type Field = (&'static str, fn(&mut Widths) -> &mut u32);
 
 const RANGES: [Field; 5] = [
+    // Before sum_range, which may not be much smaller.
+    ("norm_high", |widths| &mut widths.norm_high),
     ("mean_range", |widths| &mut widths.mean_range),
     ("context_range", |widths| &mut widths.context_range),
     ("sum_range", |widths| &mut widths.sum_range),
     ("inner_range", |widths| &mut widths.inner_range),
-    ("norm_high", |widths| &mut widths.norm_high),
 ];
 /// The one range that grows from below.
 const LOW: Field = ("norm_low", |widths| &mut widths.norm_low);

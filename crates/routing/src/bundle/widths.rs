@@ -104,7 +104,7 @@ impl Widths {
             ("activated", self.activated, 3, self.layer),
             ("mean_range", self.mean_range, 1, 12),
             ("context_range", self.context_range, 1, 12),
-            ("sum_range", self.sum_range, 1, 12),
+            ("sum_range", self.sum_range, 2, 12),
             ("inner_range", self.inner_range, 1, 12),
             ("norm_low", self.norm_low, 1, 12),
             ("norm_high", self.norm_high, self.norm_low + 1, 18),
@@ -116,6 +116,11 @@ impl Widths {
         }
         if 2 * self.inner < self.activated {
             return Err(setting("encoder.widths.activated", self.activated, format!("at most {}", 2 * self.inner)));
+        }
+        // Then a value that leaves the ring of the sums by less than a half of it makes a norm that is outside.
+        if self.norm_high > 2 * self.sum_range - 2 {
+            let most = format!("at most {}, twice sum_range less 2", 2 * self.sum_range - 2);
+            return Err(setting("encoder.widths.norm_high", self.norm_high, most));
         }
         // The largest bucket has the widest rings. A LayerNorm's product, which has more fraction bits than its result, is in a
         // word of 64 bits.
