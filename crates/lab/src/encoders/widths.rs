@@ -337,7 +337,8 @@ mod tests {
 
     #[test]
     fn given_widths_are_kept() {
-        let pins = [("weights", 10), ("sum_range", 9), ("inner", 8)].map(|(name, bits)| (name.to_owned(), bits));
+        let pins = [("weights", 10), ("norm_high", 16), ("sum_range", 9), ("inner", 8)]
+            .map(|(name, bits)| (name.to_owned(), bits));
         let options = WidthOptions { given: pins.into(), loss: 1e-2, margin: 1, bucket: 32 };
         let fit = fit_widths(&polynomial(), &texts(), &options, &mut |_| ()).unwrap();
         assert_eq!((fit.widths.weights, fit.widths.sum_range, fit.widths.inner), (10, 9, 8));
@@ -349,7 +350,7 @@ mod tests {
             fit_widths(&polynomial(), &texts(), &options, &mut |_| ()).unwrap_err().to_string()
         };
         assert!(
-            refused("weight", 10).contains("no width weight, expected one of mean_range"),
+            refused("weight", 10).contains("no width weight, expected one of norm_high"),
             "{}",
             refused("weight", 10)
         );

@@ -313,7 +313,8 @@ fn widths_decide_cost_and_precision() {
         context_range: 4,
         sum_range: 7,
         inner_range: 4,
-        ..Widths::default()
+        norm_low: 3,
+        norm_high: 12,
     };
     let narrow = World::of(Bundle::new(parts).unwrap());
     let task = Measurement::Embed { bucket: 32 };
