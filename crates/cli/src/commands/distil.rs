@@ -106,37 +106,7 @@ pub(crate) struct DistilArgs {
 pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     let teacher = blindroute_console::bundles::open_or(args.teacher.as_deref(), Shipped::MiniLm)?;
-    let theirs = &teacher.parts().encoder;
-    let mut encoder = EncoderConfig {
-        attention: args.attention,
-        activation: args.ffn,
-        norms: args.norms,
-        layers: args.layers.unwrap_or(theirs.layers),
-        ffn: args.ffn_width.unwrap_or(theirs.ffn),
-        ..theirs.clone()
-    };
-    if let Some(path) = &args.widths {
-        if args.attention != Attention::Linear {
-            anyhow::bail!("--widths is for --attention linear, and not for {}", args.attention);
-        }
-        encoder.widths = blindroute_console::bundles::open(Some(path))?.parts().encoder.widths;
-    }
-    let mut options = Options::new(encoder);
-    options.rounding = args.widths.is_some();
-    (options.steps, options.tokens, options.rate, options.seed) = (args.steps, args.tokens, args.rate, args.seed);
-    (options.blend, options.penalty) = (args.blend, args.penalty);
-    if let Precision::Bits { layers, .. } = &mut options.precision {
-        *layers = args.bits;
-    }
-    if !(args.rate.is_finite() && args.rate > 0.0) {
-        anyhow::bail!("unsupported --rate {}: expected a number above 0, such as 0.0003", args.rate);
-    }
-    if !(0.0..=1.0).contains(&args.blend) {
-        anyhow::bail!("unsupported --blend {}: expected a number from 0 to 1", args.blend);
-    }
-    if !(args.penalty.is_finite() && args.penalty >= 0.0) {
-        anyhow::bail!("unsupported --penalty {}: expected a number from 0", args.penalty);
-    }
+    let options = options(args, &teacher.parts().encoder)?;
     if !(2..=MAX_TOKENS).contains(&args.longest) || args.tokens < 2 * args.longest {
         anyhow::bail!(
             "--longest {} and --tokens {} do not fit: expected --longest from 2 to {MAX_TOKENS}, and --tokens at least twice that",
@@ -186,6 +156,41 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
     } else {
         format!("{}: {bytes} bytes, digest {digest}\n{}", args.out.display(), mean.describe())
     })
+}
+
+/// The student and its training, as the arguments say.
+fn options(args: &DistilArgs, theirs: &EncoderConfig) -> anyhow::Result<Options> {
+    let mut encoder = EncoderConfig {
+        attention: args.attention,
+        activation: args.ffn,
+        norms: args.norms,
+        layers: args.layers.unwrap_or(theirs.layers),
+        ffn: args.ffn_width.unwrap_or(theirs.ffn),
+        ..theirs.clone()
+    };
+    if let Some(path) = &args.widths {
+        if args.attention != Attention::Linear {
+            anyhow::bail!("--widths is for --attention linear, and not for {}", args.attention);
+        }
+        encoder.widths = blindroute_console::bundles::open(Some(path))?.parts().encoder.widths;
+    }
+    let mut options = Options::new(encoder);
+    options.rounding = args.widths.is_some();
+    (options.steps, options.tokens, options.rate, options.seed) = (args.steps, args.tokens, args.rate, args.seed);
+    (options.blend, options.penalty) = (args.blend, args.penalty);
+    if let Precision::Bits { layers, .. } = &mut options.precision {
+        *layers = args.bits;
+    }
+    if !(args.rate.is_finite() && args.rate > 0.0) {
+        anyhow::bail!("unsupported --rate {}: expected a number above 0, such as 0.0003", args.rate);
+    }
+    if !(0.0..=1.0).contains(&args.blend) {
+        anyhow::bail!("unsupported --blend {}: expected a number from 0 to 1", args.blend);
+    }
+    if !(args.penalty.is_finite() && args.penalty >= 0.0) {
+        anyhow::bail!("unsupported --penalty {}: expected a number from 0", args.penalty);
+    }
+    Ok(options)
 }
 
 /// The train split of the routing table, as training examples.

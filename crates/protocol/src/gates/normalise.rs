@@ -228,24 +228,23 @@ pub fn layer_norm<I: Interpreter, W: RingWord, V: RingWord>(
     target: Target,
 ) -> Result<Masked<I, V>, Error> {
     let (value, factor_fraction) = normalised(y.form().fraction, target.fraction);
-    let (y, norm) = squared_norm(machine, y, value)?;
+    let y = machine.truncate_to(y, value)?;
+    let y = machine.open(y)?;
+    let norm = squared_norm(machine, &y)?;
     let range = Wide { low: 4, high: 17, fraction: 8 };
     let factor = inverse_root(machine, &norm, (y.form().shape.columns as f64).sqrt(), &range)?;
     scale_rows(machine, &y, factor, Scaling { value, factor: factor_fraction, target })
 }
 
-/// y, opened with this many fraction bits, and ‖y‖². Two openings.
+/// ‖y‖² of each row, opened.
 fn squared_norm<I: Interpreter, W: RingWord>(
     machine: &mut Machine<I>,
-    y: Share<I, W>,
-    fraction: u32,
-) -> Result<(Masked<I, W>, Masked<I, u64>), Error> {
-    let y = machine.truncate_to(y, fraction)?;
-    let y = machine.open(y)?;
+    y: &Masked<I, W>,
+) -> Result<Masked<I, u64>, Error> {
+    let fraction = y.form().fraction;
     let squares = fraction.min(SQUARE_FRACTION);
-    let norm = machine.square_sum::<W, u64>(&y, fraction - squares, 2 * squares + SQUARE_RANGE)?;
-    let norm = machine.open(norm)?;
-    Ok((y, norm))
+    let norm = machine.square_sum::<W, u64>(y, fraction - squares, 2 * squares + SQUARE_RANGE)?;
+    machine.open(norm)
 }
 
 /// What [`layer_norm_within`] gives.
@@ -283,7 +282,9 @@ pub fn layer_norm_within<I: Interpreter, W: RingWord, V: RingWord>(
         return Err(Error::Program(format!("squared norms from 2^{low} to 2^{high}: expected from 2^1 up to 2^18")));
     }
     let (value, factor_fraction) = normalised(y.form().fraction, target.fraction);
-    let (y, norm) = squared_norm(machine, y, value)?;
+    let y = machine.truncate_to(y, value)?;
+    let y = machine.open(y)?;
+    let norm = squared_norm(machine, &y)?;
     let scale = (y.form().shape.columns as f64).sqrt();
     let edges: Vec<f64> = (low..=high).map(|octave| f64::from(octave).exp2()).collect();
     let (first, last) = (edges[0], edges[edges.len() - 1]);
