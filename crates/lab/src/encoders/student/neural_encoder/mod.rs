@@ -4,23 +4,26 @@
 //! and softmax have no backward pass and would stop gradients without an error, so both are composed of other operations here.
 
 mod blend;
+mod heads;
+mod limits;
 mod parameters;
 mod rounding;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use blend::{Former, Parabola};
+pub(crate) use limits::Limits;
 pub(crate) use parameters::Form;
 
 use blend::{FormerTensors, mixed};
 use blindroute_routing::bundle::{
     Activation, Attention, EncoderConfig, Layer, LayerNorm, LinearLayer, Norms, Pooling, Widths,
 };
-use blindroute_routing::program::ROW_OFFSET;
 use candle_core::{D, DType, Result, Tensor, Var};
+use heads::{Heads, MASKED};
+use limits::Excess;
 use parameters::{Affine, Norm, Parameter};
 use rounding::{Grid, rounded};
-
-/// Added to the score of a padded key, so that its weight is zero in every kind of attention.
-const MASKED: f64 = -1e4;
 
 /// A batch of texts as input of the encoder.
 #[derive(Clone, Debug)]
@@ -75,19 +78,6 @@ pub(crate) struct Observed {
     pub(crate) inner: Vec<Vec<f32>>,
 }
 
-/// What training of a polynomial keeps its values below, so that they stay in the rings of the secure program.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Limits {
-    /// Queries, keys and values.
-    pub(crate) heads: f64,
-    /// What leaves the attention heads.
-    pub(crate) context: f64,
-    /// The sums with the residual.
-    pub(crate) residual: f64,
-    /// The input of the activation.
-    pub(crate) inner: f64,
-}
-
 /// What a network computes on a batch.
 #[derive(Clone, Debug)]
 pub(crate) struct Pass {
@@ -106,83 +96,6 @@ pub(crate) struct NeuralEncoder {
     limits: Option<Limits>,
     /// The widths with which values and weights are rounded.
     widths: Option<Widths>,
-}
-
-/// Queries and keys, each already over the fourth root of d, and values, each `[batch, heads, length, d]`, with what tells
-/// tokens from padding.
-struct Heads {
-    queries: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    /// `[batch, 1, 1, length]`: 0 for tokens, [`MASKED`] for padding.
-    bias: Tensor,
-    /// `[batch, 1, length, 1]`: 1 for tokens, 0 for padding.
-    mask: Tensor,
-}
-
-impl Heads {
-    fn scores(&self) -> Result<Tensor> {
-        self.queries.matmul(&self.keys.t()?)?.broadcast_add(&self.bias)
-    }
-
-    /// The context, `[batch, heads, length, columns of the values]`; with linear attention, K′ᵀV/n is rounded to this number of
-    /// fraction bits, if any.
-    fn context(&self, attention: Attention, means: Option<u32>) -> Result<Tensor> {
-        let values = &self.values;
-        // Normalised after the product, as in the secure program: there are fewer numbers to divide.
-        match attention {
-            Attention::Softmax => {
-                let scores = self.scores()?;
-                let powers = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
-                powers.matmul(values)?.broadcast_div(&powers.sum_keepdim(D::Minus1)?)
-            }
-            Attention::TwoRelu => {
-                let positive = self.scores()?.relu()?;
-                positive.matmul(values)?.broadcast_div(&(positive.sum_keepdim(D::Minus1)? + ROW_OFFSET)?)
-            }
-            Attention::Linear => {
-                // [Q, 1]·([K, 1]ᵀ·V)/n: no matrix of all pairs of tokens.
-                let one = |of: &Tensor| -> Result<Tensor> {
-                    let (batch, heads, length, _) = of.dims4()?;
-                    Tensor::cat(&[of, &Tensor::ones((batch, heads, length, 1), of.dtype(), of.device())?], 3)
-                };
-                let values = values.broadcast_mul(&self.mask)?;
-                let sums = one(&self.keys)?.t()?.contiguous()?.matmul(&values)?;
-                one(&self.queries)?.matmul(&rounded(sums.broadcast_div(&self.mask.sum_keepdim(2)?)?, means)?)
-            }
-        }
-    }
-
-    /// How an encoder whose scores were others by a factor computed the context, over another factor.
-    fn former_context(&self, former: &FormerTensors) -> Result<Tensor> {
-        let queries = self.queries.broadcast_mul(&former.scores)?;
-        let Self { keys, values, bias, mask, .. } = self;
-        let (keys, values, bias, mask) = (keys.clone(), values.clone(), bias.clone(), mask.clone());
-        Self { queries, keys, values, bias, mask }.context(former.attention, None)?.broadcast_div(&former.contexts)
-    }
-
-    /// Weight times length as a function of the score, see [`Observed::lines`].
-    fn lines(&self, attention: Attention) -> Result<Vec<(f64, f64)>> {
-        let (batch, heads, length, _) = self.values.dims4()?;
-        let (dtype, device) = (self.values.dtype(), self.values.device());
-        // The context of the unit matrix is the weights.
-        let values = Tensor::eye(length, dtype, device)?.broadcast_as((batch, heads, length, length))?.contiguous()?;
-        let (queries, keys) = (self.queries.clone(), self.keys.clone());
-        let unit = Self { queries, keys, values, bias: self.bias.clone(), mask: self.mask.clone() };
-        let lengths = self.mask.sum_keepdim(2)?;
-        let weights = unit.context(attention, None)?.broadcast_mul(&lengths)?;
-        let pairs = self.mask.broadcast_mul(&self.mask.t()?)?;
-        let scores = self.queries.matmul(&self.keys.t()?)?.broadcast_mul(&pairs)?;
-        let means = scores.sum_keepdim(3)?.broadcast_div(&lengths)?;
-        let centred = scores.broadcast_sub(&means)?.broadcast_mul(&pairs)?;
-        let by_head = |of: Tensor| of.sum((0, 2, 3))?.to_dtype(DType::F64)?.to_vec1::<f64>();
-        let products = by_head((&centred * &weights)?)?;
-        let squares = by_head(centred.sqr()?)?;
-        let sums = by_head(weights.broadcast_mul(&pairs)?)?;
-        let count = pairs.sum_all()?.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        let line = |head: usize| (sums[head] / count, products[head] / squares[head].max(f64::MIN_POSITIVE));
-        Ok((0..heads).map(line).collect())
-    }
 }
 
 impl NeuralEncoder {
@@ -420,28 +333,5 @@ fn activation(kind: Activation, x: &Tensor) -> Result<Tensor> {
         Activation::Gelu => x.gelu_erf(),
         Activation::Relu => x.relu(),
         Activation::Square => x.sqr(),
-    }
-}
-
-/// The excess of the tensors of a pass, see [`Pass::excess`].
-struct Excess {
-    limits: Limits,
-    sum: Tensor,
-    /// `[batch · length, 1]`: one over the number of tokens for tokens, 0 for padding.
-    shares: Tensor,
-}
-
-impl Excess {
-    fn new(limits: Limits, batch: &Batch) -> Result<Self> {
-        let mask = batch.mask.reshape(((), 1))?;
-        let shares = mask.broadcast_div(&mask.sum_all()?)?;
-        Ok(Self { limits, sum: Tensor::zeros((), mask.dtype(), mask.device())?, shares })
-    }
-
-    /// Adds that of `[batch · length, columns]`.
-    fn add(&mut self, x: &Tensor, limit: f64) -> Result<()> {
-        let beyond = ((x.abs()? / limit)? - 1.0)?.relu()?.sqr()?;
-        self.sum = (&self.sum + self.shares.t()?.matmul(&beyond)?.sum_all()?)?;
-        Ok(())
     }
 }
