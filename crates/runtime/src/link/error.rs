@@ -196,8 +196,11 @@ impl LinkError {
     pub(crate) fn told_as(&self) -> FailureKind {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
-            // There was no room for the session, or a party restarts: the client may try again.
-            LinkError::Failed { failure, .. } if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping) => {
+            // There was no room for the session, or a party restarts: the client may try again. If the servers chose different
+            // programs, trying again does not help.
+            LinkError::Failed { failure, .. }
+                if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping | FailureKind::ProgramMismatch) =>
+            {
                 failure.kind
             }
             _ => FailureKind::OtherParty,
