@@ -219,6 +219,9 @@ impl LinkError {
                 log(format!("the certificates of {peer} and this party do not match"))
             }
             LinkError::WrongRole { .. } => log("a party of another role answered a call".to_owned()),
+            LinkError::Failed { peer, failure } if failure.kind == FailureKind::ProgramMismatch => {
+                format!("{peer} found that their requests differ")
+            }
             // These texts hold only what this crate chose, or what the other side already sent as a failure.
             LinkError::Failed { .. }
             | LinkError::Closed { .. }

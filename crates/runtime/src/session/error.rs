@@ -230,7 +230,7 @@ impl SessionError {
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
             Self::DigestMismatch { .. } => own(FailureKind::DigestMismatch),
-            Self::ProgramMismatch => (FailureKind::ProgramMismatch, "the servers' requests differ".to_owned()),
+            Self::ProgramMismatch => (FailureKind::ProgramMismatch, "their requests differ".to_owned()),
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => own(FailureKind::Protocol),
             Self::Protocol(Error::Weight { .. }) => log(FailureKind::Internal, "its weights cannot be used"),
             Self::Protocol(_) => log(FailureKind::Internal, "the protocol failed"),
