@@ -61,6 +61,7 @@ fn two_operators_say_how_far_their_servers_are_and_the_client_says_nothing() {
             error.contains("compare the tables [between_servers] and [network] of their configurations"),
             "{error}"
         );
+        assert!(error.contains("dealer found that their requests differ"), "before anything is dealt: {error}");
         assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
     }
     move_away(&mut fleet, Role::Server0);
