@@ -5,8 +5,9 @@
 #
 # Dealer, two servers and client run with configurations as operators write them, three times: over loopback, over
 # loopback with the scene in every configuration, and each in a network namespace of its own behind links with that delay
-# and rate. Then the kernel's own TCP does what it does: slow start, windows, acknowledgements. The medians of routes of
-# one prompt (padded to 32 tokens) are printed.
+# and rate. There the kernel's own TCP does what it does: slow start, windows, acknowledgements. The servers' configurations
+# always say the same distance, so that they run the same program. The medians of routes of one prompt (padded to 32
+# tokens) are printed.
 #
 # The links are veth pairs with `tc netem`. Where the kernel has no netem, they are TUN devices that scripts/delay_relay.py
 # joins: the same TCP above, a program instead of a queue below (MTU, default 9000, spares it packets).
@@ -77,13 +78,15 @@ state = \"state-dealer\"" "$table"
 listen = \"$zero\"
 dealer = \"$dealer\"
 share = \"bundle/share0.bin\"
-state = \"state-server0\"" "$table"
+state = \"state-server0\"" "$table
+$distance"
     configure server1 "party = 1
 listen = \"$one\"
 peer = \"$zero\"
 dealer = \"$dealer\"
 share = \"bundle/share1.bin\"
-state = \"state-server1\"" "$table"
+state = \"state-server1\"" "$table
+$distance"
     configure client "server0 = \"$zero\"
 server1 = \"$one\"" "$table"
     start dealer "$@" dealer
@@ -128,6 +131,9 @@ start() {
     exit 1
 }
 
+distance="[between_servers]
+delay_milliseconds = $delay
+megabits_per_second = $megabits.0"
 printf 'scene %s: %s ms one way, %s Mbit/s\n' "$scene" "$delay" "$megabits"
 measure loopback 127.0.0.1 127.0.0.1 127.0.0.1 ''
 measure emulated 127.0.0.1 127.0.0.1 127.0.0.1 "[network]

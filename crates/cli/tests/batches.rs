@@ -54,7 +54,7 @@ fn prompts_of_mixed_buckets_are_answered_as_if_alone_and_bad_ones_fail_alone() {
     // Children refuse measurements unless they are told otherwise.
     let tokens = router.tokens(prompts[0]).unwrap();
     let inputs = router.encoder_inputs(&tokens.ids, 32).unwrap().tensors;
-    let embed = router.request(Measurement::Embed { bucket: 32 }, 1).unwrap();
+    let embed = SessionRequest::new(Measurement::Embed { bucket: 32 });
     let refusal = router.private(embed, &inputs).unwrap_err().to_string();
     assert!(refusal.contains("measurements = true"), "{refusal}");
     // More than a session takes are split.
@@ -68,7 +68,7 @@ fn a_batch_takes_ready_sessions_of_its_size_and_fails_as_one() {
     let home = tempfile::tempdir().unwrap();
     let router = router(home.path());
     let task = Task::Route { router: 0, bucket: 32 };
-    let (one, pair) = (router.request(task, 1).unwrap(), router.request(task, 2).unwrap());
+    let (one, pair) = (SessionRequest::new(task), SessionRequest::new(task).with_batch(2));
     router.keep_ready(pair, 1).unwrap();
     assert!(router.wait_ready(pair, LIMIT), "{:?}", router.ready(pair));
     router.pause_filling(true);

@@ -337,8 +337,10 @@ fn shares_of_two_splits_or_one_position_are_refused() {
     fleet.kill(Role::Server1);
 
     // Forged: a server 1 that says it holds position 0's share. The dealer notices, and so does server 0.
-    let digest = BundleCatalogue::of(&fleet.public()).digest();
+    let catalogue = BundleCatalogue::of(&fleet.public());
+    let digest = catalogue.digest();
     let request = BundleCatalogue::encode(SessionRequest::new(Task::Route { router: 0, bucket: 32 }));
+    let request = catalogue.resolve(&request).unwrap();
     let timeouts = patience(4.0);
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();

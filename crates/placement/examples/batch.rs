@@ -3,7 +3,7 @@
 //! Run with `cargo run --release --example batch -p blindroute-placement`.
 #![allow(clippy::print_stdout)]
 
-use blindroute_placement::{PlacementError, PrivateRouter, RouteOptions, default_bundle};
+use blindroute_placement::{PlacementError, PrivateRouter, RouteOptions, SessionRequest, default_bundle};
 use std::time::Duration;
 
 fn main() -> Result<(), PlacementError> {
@@ -14,7 +14,7 @@ fn main() -> Result<(), PlacementError> {
 
     // Nothing of a prompt is needed for this but its length's bucket. Without it, the batch prepares its own session.
     if let Some(task) = router.task(prompts[0], &options)? {
-        let request = router.request(task, prompts.len())?;
+        let request = SessionRequest::new(task).with_batch(prompts.len());
         router.keep_ready(request, 1)?;
         router.wait_ready(request, Duration::from_secs(120));
     }

@@ -1,11 +1,14 @@
 //! A bundle's programs, as sessions ask for them.
 
-use blindroute_protocol::WeightSpec;
+use blindroute_protocol::{Tuning, WeightSpec};
 use blindroute_routing::bundle::{BundleDigest, PublicPart};
-use blindroute_routing::program::{BundlePlan, RouteProgram, SessionRequest, Work};
+use blindroute_routing::program::{BundlePlan, NetworkEstimate, RouteProgram, SessionRequest, Work};
 use blindroute_runtime::Catalogue;
 use blindroute_runtime::messages::Digest;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The most requests whose tuning is remembered. A client may ask for more, but not for more memory.
+const REMEMBERED: usize = 1024;
 
 /// The programs of one split bundle. Requests are [`SessionRequest`]s in JSON.
 ///
@@ -16,12 +19,22 @@ pub struct BundleCatalogue {
     plan: Arc<BundlePlan>,
     digest: BundleDigest,
     measurements: bool,
+    /// Between the servers; without it they are near each other.
+    network: Option<NetworkEstimate>,
+    /// Requests with the tunings that were chosen for this network.
+    tuned: Arc<Mutex<Vec<SessionRequest>>>,
 }
 
 impl BundleCatalogue {
     /// The programs of the routers of a public part, without measurements.
     pub fn of(public: &PublicPart) -> Self {
-        Self { plan: Arc::new(public.plan.clone()), digest: public.digest, measurements: false }
+        Self {
+            plan: Arc::new(public.plan.clone()),
+            digest: public.digest,
+            measurements: false,
+            network: None,
+            tuned: Arc::default(),
+        }
     }
 
     /// The same with the measurements `embed` and `select`.
@@ -34,10 +47,47 @@ impl BundleCatalogue {
         Self { measurements: true, ..self }
     }
 
+    /// The same in a server that is so far from the other one: servers far from each other take fewer openings and more
+    /// material. With `None` they are near. Both servers need the same value; in a client or a dealer it changes nothing.
+    #[must_use]
+    pub fn between_servers(self, network: Option<NetworkEstimate>) -> Self {
+        Self { network, tuned: Arc::default(), ..self }
+    }
+
     /// A request as it is sent to the servers.
     pub fn encode(request: SessionRequest) -> Vec<u8> {
         // A request is numbers and fixed names: it always has a JSON form.
         serde_json::to_vec(&request).unwrap_or_default()
+    }
+
+    /// Reads a request that this party serves.
+    fn read(&self, request: &[u8]) -> Result<SessionRequest, String> {
+        let request: Result<SessionRequest, _> = serde_json::from_slice(request);
+        let request = request.map_err(|error| format!("not a task ({error})"))?;
+        if !self.measurements && matches!(request.task, Work::Measurement(_)) {
+            return Err(
+                "this server serves routes and no measurements (embed, select); its operator can allow them by \
+                 `measurements = true` in its configuration"
+                    .to_owned(),
+            );
+        }
+        Ok(request)
+    }
+
+    /// The request with the tuning for this network, which is chosen when the request first comes.
+    fn tuned(&self, network: &NetworkEstimate, request: SessionRequest) -> Result<SessionRequest, String> {
+        // Held while the tuning is chosen, so that it is chosen once.
+        let mut known = self.tuned.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(tuned) = known.iter().find(|tuned| SessionRequest { tuning: None, ..**tuned } == request) {
+            return Ok(*tuned);
+        }
+        let tuned = network.tune(&self.plan, request).map_err(|error| error.to_string())?;
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.push(tuned);
+        tracing::debug!(request = ?tuned, "chose a tuning for the distance between the servers");
+        Ok(tuned)
     }
 }
 
@@ -53,25 +103,27 @@ impl Catalogue for BundleCatalogue {
     }
 
     fn program(&self, request: &[u8]) -> Result<RouteProgram, String> {
-        let request: Result<SessionRequest, _> = serde_json::from_slice(request);
-        let request = request.map_err(|error| format!("not a task ({error})"))?;
-        if !self.measurements && matches!(request.task, Work::Measurement(_)) {
-            return Err(
-                "this server serves routes and no measurements (embed, select); its operator can allow them by \
-                 `measurements = true` in its configuration"
-                    .to_owned(),
-            );
-        }
-        request.program(&self.plan).map_err(|error| error.to_string())
+        self.read(request)?.program(&self.plan).map_err(|error| error.to_string())
+    }
+
+    /// The request with a tuning: its own, or the one for the distance between the servers.
+    fn resolve(&self, request: &[u8]) -> Result<Vec<u8>, String> {
+        let request = self.read(request)?;
+        Ok(Self::encode(match (request.tuning, &self.network) {
+            (Some(_), _) => request,
+            (None, Some(network)) => self.tuned(network, request)?,
+            (None, None) => request.with_tuning(Tuning::default()),
+        }))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindroute_protocol::Tuning;
+    use blindroute_protocol::{Meter, Program};
     use blindroute_routing::bundle::Bundle;
     use blindroute_routing::program::{Measurement, SelectMethod, Task};
+    use std::time::Duration;
 
     fn request(task: impl Into<Work>) -> Vec<u8> {
         BundleCatalogue::encode(SessionRequest::new(task))
@@ -97,7 +149,9 @@ mod tests {
         let short = read(br#"{"task":"select","candidates":112,"keep":4}"#);
         assert_eq!(short, Some(SessionRequest::new(select(SelectMethod::Unsorted))));
         assert_eq!(read(br#"{"task":"select","candidates":9,"keep":4,"method":"magic"}"#), None);
-        for (tuning, name) in [(Tuning::Lean, "lean"), (Tuning::Middle, "middle"), (Tuning::Far, "far")] {
+        for (tuning, name) in
+            [(Tuning::Near, "near"), (Tuning::Lean, "lean"), (Tuning::Middle, "middle"), (Tuning::Far, "far")]
+        {
             let tuned = SessionRequest::new(task).with_tuning(tuning);
             let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"{name}"}}"#);
             assert_eq!(BundleCatalogue::encode(tuned), form.as_bytes());
@@ -107,13 +161,77 @@ mod tests {
         let form = br#"{"task":"route","router":1,"bucket":64,"tuning":"far","batch":8}"#;
         assert_eq!((BundleCatalogue::encode(both).as_slice(), read(form)), (form.as_slice(), Some(both)));
         assert_eq!(read(&request(task)), Some(SessionRequest::new(task)));
-        assert_eq!(read(br#"{"task":"head","router":1,"tuning":"magic"}"#), None);
+        for wrong in ["\"magic\"", "null", "1"] {
+            assert_eq!(read(format!(r#"{{"task":"head","router":1,"tuning":{wrong}}}"#).as_bytes()), None, "{wrong}");
+        }
+    }
+
+    fn default_catalogue() -> BundleCatalogue {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
+        BundleCatalogue::of(&PublicPart::unsplit(&Bundle::open(&path).unwrap().bundle))
+    }
+
+    #[test]
+    fn a_server_chooses_the_tuning_for_its_distance_unless_the_request_names_one() {
+        let network = |milliseconds| NetworkEstimate { delay: Duration::from_millis(milliseconds), megabits: 400.0 };
+        let near = default_catalogue();
+        let far = near.clone().between_servers(Some(network(20)));
+        let task = Task::Route { router: 0, bucket: 32 };
+        let resolved =
+            |catalogue: &BundleCatalogue, request: &[u8]| read(&catalogue.resolve(request).unwrap()).unwrap();
+        for batch in [1, 2] {
+            let asked = SessionRequest::new(task).with_batch(batch);
+            let form = BundleCatalogue::encode(asked);
+            assert_eq!(resolved(&near, &form), asked.with_tuning(Tuning::Near));
+            let chosen = network(20).tune(&far.plan, asked).unwrap();
+            assert!(chosen.tuning.is_some_and(|tuning| tuning != Tuning::Near));
+            for _ in 0..2 {
+                assert_eq!(resolved(&far, &form), chosen);
+            }
+            for tuning in Tuning::ALL {
+                let forced = asked.with_tuning(tuning);
+                for catalogue in [&near, &far] {
+                    assert_eq!(resolved(catalogue, &BundleCatalogue::encode(forced)), forced);
+                }
+            }
+        }
+        assert_eq!(far.tuned.lock().unwrap().len(), 2, "a tuning is chosen once");
+        // At another distance it is chosen anew.
+        let next_door = far.clone().between_servers(Some(network(0)));
+        assert_eq!(resolved(&next_door, &request(task)).tuning, Some(Tuning::Near));
+        // Forms that mean the same are the same to the dealer.
+        let spaced = br#" { "bucket": 32, "task": "route", "router": 0, "batch": 1 } "#;
+        assert_eq!(far.resolve(spaced), far.resolve(&request(task)));
+        for wrong in [request(Task::Route { router: 99, bucket: 32 }), request(Measurement::Embed { bucket: 32 })] {
+            assert!(far.resolve(&wrong).is_err() && far.tuned.lock().unwrap().len() == 2);
+        }
+    }
+
+    #[test]
+    fn what_the_client_sends_and_learns_is_the_same_under_each_tuning() {
+        let catalogue = default_catalogue().dangerously_serve_measurements();
+        let forms = |request: SessionRequest| {
+            let program = catalogue.program(&BundleCatalogue::encode(request)).unwrap();
+            (program.inputs(), format!("{:?}", Meter::outputs(&program).unwrap()))
+        };
+        let select = |method| Measurement::Select { candidates: 16, keep: 4, method }.into();
+        let routers = 0..catalogue.plan.routers.len();
+        let mut works: Vec<Work> = SelectMethod::ALL.map(select).to_vec();
+        works.extend(
+            routers.flat_map(|router| [Task::Route { router, bucket: 32 }, Task::Head { router }].map(Work::from)),
+        );
+        works.push(Measurement::Embed { bucket: 64 }.into());
+        for work in works {
+            for tuning in Tuning::ALL {
+                let asked = SessionRequest::new(work);
+                assert_eq!(forms(asked), forms(asked.with_tuning(tuning)), "{work:?} {tuning:?}");
+            }
+        }
     }
 
     #[test]
     fn measurements_are_refused_unless_they_are_asked_for() {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
-        let catalogue = BundleCatalogue::of(&PublicPart::unsplit(&Bundle::open(&path).unwrap().bundle));
+        let catalogue = default_catalogue();
         let select = Measurement::Select { candidates: 9, keep: 2, method: SelectMethod::default() };
         let measurements = [request(Measurement::Embed { bucket: 32 }), request(select)];
         for request in &measurements {

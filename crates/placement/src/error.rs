@@ -141,7 +141,10 @@ impl PlacementError {
             Self::Child(_) | Self::NeedsBundle { .. } | Self::NeedsServers { .. } | Self::OtherBundle => true,
             Self::Session(SessionError::Unprepared { .. } | SessionError::DigestMismatch { .. }) => true,
             Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
-                matches!(failure.kind, FailureKind::DigestMismatch | FailureKind::WrongRole)
+                matches!(
+                    failure.kind,
+                    FailureKind::DigestMismatch | FailureKind::WrongRole | FailureKind::ProgramMismatch
+                )
             }
             Self::Session(SessionError::Link(error)) => error.fault() == Fault::Configuration,
             _ => false,

@@ -8,6 +8,7 @@
 use crate::catalogue::BundleCatalogue;
 use blindroute_protocol::{Party, WeightShares};
 use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
+use blindroute_routing::program::NetworkEstimate;
 use blindroute_runtime::config::{DealerConfig, IdentityConfig, NetworkConfig, ServerConfig};
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
@@ -80,6 +81,9 @@ pub struct ServerParts<'a> {
     /// Whether the measurements `embed` and `select` are served, which is dangerous: see
     /// [`BundleCatalogue::dangerously_serve_measurements`].
     pub measurements: bool,
+    /// How far the other server is, for which this one chooses its programs; near if it is `None`. Both servers need the
+    /// same value.
+    pub between_servers: Option<NetworkEstimate>,
 }
 
 impl std::fmt::Debug for ServerParts<'_> {
@@ -141,7 +145,13 @@ impl Host {
         if config.exit_with_parent {
             serve_parent_only(&mut limits);
         }
-        let parts = ServerParts { public: &public, shares, ledger, options, measurements: config.measurements };
+        let between_servers = config.distance().map(|network| {
+            let distance = network.scene();
+            tracing::info!(%distance, "programs are chosen for this distance of the other server");
+            NetworkEstimate { delay: distance.delay, megabits: distance.megabits }
+        });
+        let measurements = config.measurements;
+        let parts = ServerParts { public: &public, shares, ledger, options, measurements, between_servers };
         Self::server_of(parts, Listen { address: config.listen.clone(), endpoint, limits })
     }
 
@@ -150,12 +160,12 @@ impl Host {
     /// # Errors
     /// The address cannot be listened on.
     pub fn server_of(parts: ServerParts<'_>, listen: Listen) -> Result<Self, HostError> {
-        let ServerParts { public, shares, ledger, options, measurements } = parts;
+        let ServerParts { public, shares, ledger, options, measurements, between_servers } = parts;
         let (party, callers): (_, &[Role]) = match listen.endpoint.role() {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
         };
-        let catalogue = BundleCatalogue::of(public);
+        let catalogue = BundleCatalogue::of(public).between_servers(between_servers);
         let catalogue = if measurements { catalogue.dangerously_serve_measurements() } else { catalogue };
         let catalogue = Arc::new(catalogue);
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);

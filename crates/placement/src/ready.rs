@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 impl PrivateRouter {
-    /// Keeps up to `count` sessions of a [request](PrivateRouter::request) ready from now on, prepared one after the other
+    /// Keeps up to `count` sessions of a request ready from now on, prepared one after the other
     /// in the background. As long as there are ready ones, routes with that request wait for their online time only. 0
     /// keeps no more.
     ///

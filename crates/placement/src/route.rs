@@ -9,7 +9,7 @@ use crate::unknown::{self, Fallback};
 use blindroute_protocol::Tensor;
 use blindroute_routing::bundle::Matrix;
 use blindroute_routing::program::{
-    self, Measurement, Placement, Task, head_inputs, outside_range, split_output, stack_inputs,
+    self, Measurement, Placement, SessionRequest, Task, head_inputs, outside_range, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use std::collections::BTreeMap;
@@ -168,7 +168,7 @@ impl PrivateRouter {
             let run = |inputs: &&[Tensor<f32>]| self.clear(task, inputs.to_vec()).map(|(output, _)| output);
             return Ok((inputs.iter().map(run).collect::<Result<_, _>>()?, Ran::default()));
         };
-        let request = self.request(task, batch)?;
+        let request = SessionRequest::new(task).with_batch(batch);
         let route = match inputs {
             [one] => self.private(request, one)?,
             several => self.private(request, &stack_inputs(several)?)?,

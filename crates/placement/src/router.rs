@@ -10,13 +10,13 @@ use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_routing::program::{
-    BundlePlan, Measurement, NetworkEstimate, RouteInputs, RouteProgram, SessionRequest, Work, weight_tensors,
+    BundlePlan, Measurement, RouteInputs, RouteProgram, SessionRequest, Work, weight_tensors,
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::{
-    Client, ClientConfig, Endpoint, Role, Scene, SessionOutcome, SessionPool, Waiting, peak_rss_mib, peak_rss_mib_of,
+    Client, ClientConfig, Endpoint, Role, SessionOutcome, SessionPool, Waiting, peak_rss_mib, peak_rss_mib_of,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// A process that dies closes its links up to this long before the system reports its end.
@@ -39,10 +39,6 @@ pub struct PrivateRouter {
     _loopback: Option<Loopback>,
     patience: Patience,
     bundle: BundleUsed,
-    /// Between the servers; without it they count as near.
-    network: Option<NetworkEstimate>,
-    /// Requests with the tunings that were chosen for them.
-    tuned: Mutex<Vec<SessionRequest>>,
 }
 
 /// Who runs the servers.
@@ -90,8 +86,7 @@ impl PrivateRouter {
     ) -> Result<Self, PlacementError> {
         let spawn = |role, config: &std::path::Path| options.spawn(role, config);
         let (loopback, children) = Loopback::start(bundle, options.settings, progress, &spawn)?;
-        let router = Self::with_parties(bundle, loopback, Parties::Children(children.into()))?;
-        Ok(router.between_servers(options.settings.scene.map(network)))
+        Self::with_parties(bundle, loopback, Parties::Children(children.into()))
     }
 
     /// A router whose servers run elsewhere. The placements `head` and `local` also need
@@ -108,7 +103,7 @@ impl PrivateRouter {
         // The servers refuse what they do not serve.
         let catalogue = Arc::new(BundleCatalogue::of(&public).dangerously_serve_measurements());
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
-        let router = Self::assemble(public, Some(client))?.between_servers(scene.map(network));
+        let router = Self::assemble(public, Some(client))?;
         Ok(router.named(config.bundle.display().to_string()))
     }
 
@@ -125,13 +120,6 @@ impl PrivateRouter {
             && parts.tokenizer == self.public.tokenizer
             && parts.embedding == self.public.embedding;
         if fits { Ok(Self { clear: Some(clear), ..self }) } else { Err(PlacementError::OtherBundle) }
-    }
-
-    /// Tunes programs to the network between the servers: distant servers take fewer openings and more material. With
-    /// `None` they count as near.
-    #[must_use]
-    pub fn between_servers(self, network: Option<NetworkEstimate>) -> Self {
-        Self { network, tuned: Mutex::default(), ..self }
     }
 
     /// Sets what to do while no session can be prepared; the default is to try again for 60 s.
@@ -169,8 +157,6 @@ impl PrivateRouter {
             _loopback: None,
             patience: Patience::default(),
             bundle,
-            network: None,
-            tuned: Mutex::default(),
         })
     }
 
@@ -229,24 +215,6 @@ impl PrivateRouter {
         Ok((output, started.elapsed()))
     }
 
-    /// The request for a task or measurement of this many prompts, with the tuning that suits the network between the
-    /// servers.
-    ///
-    /// # Errors
-    /// If the bundle has no such task, or the task takes no batch of this size.
-    pub fn request(&self, task: impl Into<Work>, batch: usize) -> Result<SessionRequest, PlacementError> {
-        let request = SessionRequest::new(task).with_batch(batch);
-        let Some(network) = self.network else { return Ok(request) };
-        // Held while the tuning is chosen, so that it is chosen once.
-        let mut known = self.tuned.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(tuned) = known.iter().find(|tuned| tuned.with_tuning(request.tuning) == request) {
-            return Ok(*tuned);
-        }
-        let tuned = network.tune(&self.plan, request)?;
-        known.push(tuned);
-        Ok(tuned)
-    }
-
     /// Runs a request under MPC on given inputs (those of several prompts as [`stack_inputs`] puts them together), in a
     /// ready session if some are kept. While no session can be prepared it waits and tries again, as its [`Patience`]
     /// says.
@@ -292,11 +260,6 @@ impl PrivateRouter {
     pub fn encoder_inputs(&self, ids: &[u32], bucket: usize) -> Result<RouteInputs, PlacementError> {
         Ok(RouteInputs::embed(&self.public.embedding, &self.public.encoder, ids, bucket)?)
     }
-}
-
-/// A scene as the choice of a tuning sees it.
-fn network(scene: Scene) -> NetworkEstimate {
-    NetworkEstimate { delay: scene.delay, megabits: scene.megabits }
 }
 
 /// A bundle in the clear: its plan and folded weights.

@@ -2,12 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use blindroute_placement::host::{Host, HostError};
-use blindroute_placement::{Placement, PrivateRouter, RouteOptions};
+use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, Task};
+use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::{Bundle, SplitRandomness, split};
-use blindroute_runtime::config::{ClientConfig, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig};
-use blindroute_runtime::{CertificateFolder, Role, Shutdown};
+use blindroute_routing::program::{BundlePlan, NetworkEstimate};
+use blindroute_runtime::config::{
+    ClientConfig, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
+};
+use blindroute_runtime::{CertificateFolder, Role, Scene, Shutdown};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 fn small_bundle() -> Bundle {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
@@ -75,6 +81,45 @@ impl Files {
             exit_with_parent: true,
             timeouts: TimeoutsConfig::default(),
             network: None,
+            between_servers: None,
+        }
+    }
+}
+
+/// The parties of a deployment as threads, and a client's configuration, which says nothing of the network.
+struct Running {
+    shutdown: Shutdown,
+    threads: Vec<JoinHandle<Result<(), HostError>>>,
+    client: ClientConfig,
+}
+
+impl Running {
+    /// `change` is made to the configuration of each server.
+    fn start(files: &Files, change: impl Fn(&mut ServerConfig)) -> Self {
+        let shutdown = Shutdown::new();
+        let server = |party, dealer: &str, peer| {
+            let mut config = files.server(party, dealer, peer);
+            change(&mut config);
+            serve(Host::server(&config).unwrap(), &shutdown)
+        };
+        let (dealer, dealing) = serve(Host::dealer(&files.dealer()).unwrap(), &shutdown);
+        let (server0, serving0) = server(0, &dealer, None);
+        let (server1, serving1) = server(1, &dealer, Some(&server0));
+        let client = ClientConfig {
+            server0,
+            server1,
+            identity: files.identity(Role::Client),
+            bundle: files.at("public.bin"),
+            timeouts: TimeoutsConfig::default(),
+            network: None,
+        };
+        Self { shutdown, threads: vec![dealing, serving0, serving1], client }
+    }
+
+    fn stop(self) {
+        self.shutdown.trigger("the test is over");
+        for thread in self.threads {
+            thread.join().unwrap().unwrap();
         }
     }
 }
@@ -88,28 +133,77 @@ fn serve(host: Host, shutdown: &Shutdown) -> (String, JoinHandle<Result<(), Host
 fn threads_of_one_process_route_a_prompt_and_end_when_told() {
     let bundle = small_bundle();
     let files = Files::of(&bundle);
-    let shutdown = Shutdown::new();
-    let (dealer, dealing) = serve(Host::dealer(&files.dealer()).unwrap(), &shutdown);
-    let (server0, serving0) = serve(Host::server(&files.server(0, &dealer, None)).unwrap(), &shutdown);
-    let (server1, serving1) = serve(Host::server(&files.server(1, &dealer, Some(&server0))).unwrap(), &shutdown);
-    let client = ClientConfig {
-        server0,
-        server1,
-        identity: files.identity(Role::Client),
-        bundle: files.at("public.bin"),
-        timeouts: TimeoutsConfig::default(),
-        network: None,
-    };
-    let router = PrivateRouter::connect(&client).unwrap().with_bundle(&bundle).unwrap();
+    let running = Running::start(&files, |_| {});
+    let router = PrivateRouter::connect(&running.client).unwrap().with_bundle(&bundle).unwrap();
     let choose = |placement| {
         let options = RouteOptions::default().with_placement(placement);
         router.route("What is the capital of France?", &options).unwrap().model
     };
     assert_eq!(choose(Placement::Full), choose(Placement::Local));
-    shutdown.trigger("the test is over");
-    for thread in [dealing, serving0, serving1] {
-        thread.join().unwrap().unwrap();
+    running.stop();
+}
+
+const PROMPT: &str = "What is the capital of France?";
+const TASK: Task = Task::Route { router: 0, bucket: 32 };
+
+/// Runs the task with a request of one's own: the openings that a server reports.
+fn openings_of(router: &PrivateRouter, request: SessionRequest) -> Result<u32, PlacementError> {
+    let ids = router.tokens(PROMPT)?.ids;
+    let inputs = router.encoder_inputs(&ids, 32)?.with_lambda(0.1);
+    Ok(router.private(request, &inputs)?.servers[0].openings)
+}
+
+#[test]
+fn the_distance_between_the_servers_decides_how_many_openings_a_session_takes() {
+    let bundle = small_bundle();
+    let files = Files::of(&bundle);
+    let plan = Arc::new(BundlePlan::of(&bundle));
+    let cost = |tuning| Meter::cost(&SessionRequest::new(TASK).with_tuning(tuning).program(&plan).unwrap()).unwrap();
+    let choice = |distance: Scene| {
+        let network = NetworkEstimate { delay: distance.delay, megabits: distance.megabits };
+        network.tune(&plan, SessionRequest::new(TASK)).unwrap().tuning.unwrap()
+    };
+    let far = choice(Scene::WAN);
+    assert!(cost(far).openings < cost(Tuning::Near).openings, "{far:?}");
+    let mut chosen = Vec::new();
+    for (distance, tuning) in [(None, Tuning::Near), (Some(Scene::LAN), choice(Scene::LAN)), (Some(Scene::WAN), far)] {
+        let running = Running::start(&files, |server| server.between_servers = distance.map(NetworkConfig::from));
+        let router = PrivateRouter::connect(&running.client).unwrap();
+        let report = router.route(PROMPT, &RouteOptions::default()).unwrap();
+        assert_eq!(report.openings as usize, cost(tuning).openings, "{distance:?}");
+        // A request that names a tuning gets it, near and far.
+        for forced in [Tuning::Near, Tuning::Far] {
+            let request = SessionRequest::new(TASK).with_tuning(forced);
+            assert_eq!(openings_of(&router, request).unwrap() as usize, cost(forced).openings, "{distance:?}");
+        }
+        chosen.push(report.model);
+        drop(router);
+        running.stop();
     }
+    assert!(chosen.iter().all(|model| *model == chosen[0]), "{chosen:?}");
+}
+
+#[test]
+fn servers_that_disagree_about_their_distance_are_told_to_compare_their_configurations() {
+    let files = Files::of(&small_bundle());
+    let running = Running::start(&files, |server| {
+        server.between_servers = (server.party == 0).then_some(NetworkConfig::from(Scene::WAN));
+    });
+    let router = PrivateRouter::connect(&running.client).unwrap();
+    let started = Instant::now();
+    let error = router.route(PROMPT, &RouteOptions::default()).unwrap_err();
+    // It is not tried again: it would fail until an operator changes something.
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    assert!(error.stops_all(), "{error}");
+    let text = error.to_string();
+    assert!(
+        text.contains("chose different programs") && text.contains("compare the tables [between_servers]"),
+        "{text}"
+    );
+    // What leaves nothing to choose works.
+    assert!(openings_of(&router, SessionRequest::new(TASK).with_tuning(Tuning::Near)).is_ok());
+    drop(router);
+    running.stop();
 }
 
 #[test]

@@ -19,14 +19,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let name = &plan.routers[router].name;
             for batch in [1, 4] {
                 for tuning in Tuning::ALL {
-                    let cost = Meter::cost(&SessionRequest { task: task.into(), tuning, batch }.program(&plan)?)?;
+                    let cost =
+                        Meter::cost(&SessionRequest::new(task).with_batch(batch).with_tuning(tuning).program(&plan)?)?;
                     let wait = wan.estimate(&cost);
                     println!("{name} {bucket}, batch {batch}, {tuning:?} {cost:?}, on a wan {wait:.2?}");
                 }
-                println!(
-                    "{name} {bucket}, batch {batch}: {:?} on a wan",
-                    wan.tune(&plan, SessionRequest::new(task).with_batch(batch))?.tuning
-                );
+                let chosen = wan.tune(&plan, SessionRequest::new(task).with_batch(batch))?.tuning.unwrap_or_default();
+                println!("{name} {bucket}, batch {batch}: {chosen:?} on a wan");
             }
         }
     }

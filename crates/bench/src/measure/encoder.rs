@@ -5,7 +5,7 @@ use super::{ids, start, variant};
 use anyhow::Context;
 use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
-use blindroute_routing::program::Measurement;
+use blindroute_routing::program::{Measurement, SessionRequest};
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 use serde::Serialize;
@@ -37,7 +37,7 @@ pub(crate) fn measure_encoder(
     let ids = ids(&router, tokens)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let (task, inputs) = (Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors);
-    router.private(router.request(task, 1)?, &inputs)?;
+    router.private(SessionRequest::new(task), &inputs)?;
     let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("{name}: run {run}")))?;
     bar.finish_and_clear();
     let (attention, ffn) = (attention.to_string(), activation.to_string());

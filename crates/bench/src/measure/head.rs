@@ -5,7 +5,7 @@ use super::{ids, start};
 use anyhow::Context;
 use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{self, Measurement, Task, head_inputs};
+use blindroute_routing::program::{self, Measurement, SessionRequest, Task, head_inputs};
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 use serde::Serialize;
@@ -36,7 +36,7 @@ pub(crate) fn measure_head(
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
     let inputs = head_inputs(&embedding, router.public().lambdas[index]);
     let task = Task::Head { router: index };
-    router.private(router.request(task, 1)?, &inputs)?;
+    router.private(SessionRequest::new(task), &inputs)?;
     let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
     bar.finish_and_clear();
     let figures = runs.figures(&router, scene);

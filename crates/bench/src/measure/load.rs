@@ -44,7 +44,7 @@ impl<'a> Work<'a> {
         let prompts = prompts(router, index, tokens, batch)?.into_iter();
         let (inputs, expected): (Vec<_>, Vec<_>) = prompts.map(|prompt| (prompt.inputs, prompt.expected)).unzip();
         let inputs = stack_inputs(&inputs)?;
-        let request = router.request(task, batch)?;
+        let request = SessionRequest::new(task).with_batch(batch);
         Ok(Self { router, request, inputs, expected })
     }
 

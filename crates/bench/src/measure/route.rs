@@ -5,7 +5,7 @@ use super::{SAME, cosine, ids, start};
 use anyhow::Context;
 use blindroute_console::terminal::spinner;
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::{Measurement, Task};
+use blindroute_routing::program::{Measurement, SessionRequest, Task};
 use blindroute_routing::tokenizer;
 use blindroute_runtime::SceneName;
 use serde::Serialize;
@@ -43,7 +43,7 @@ pub(crate) fn measure_route(
     let embed = Measurement::Embed { bucket };
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
     let clear = router.clear(embed, tokens_alone.clone())?.0;
-    let embedding_cosine = cosine(&router.private(router.request(embed, 1)?, &tokens_alone)?.output, &clear);
+    let embedding_cosine = cosine(&router.private(SessionRequest::new(embed), &tokens_alone)?.output, &clear);
     let runs = measure(&router, task, &inputs, runs, &|run| {
         bar.set_message(format!("{tokens} tokens: run {run}"));
     })?;

@@ -3,7 +3,7 @@
 use super::{SAME, cosine};
 use blindroute_placement::{Bytes, PeakMemory, PrivateRouter};
 use blindroute_protocol::Tensor;
-use blindroute_routing::program::{Work, embedding};
+use blindroute_routing::program::{SessionRequest, Work, embedding};
 use blindroute_runtime::SceneName;
 use blindroute_runtime::SessionOutcome;
 use serde::Serialize;
@@ -101,7 +101,7 @@ pub(crate) fn measure(
     for run in 1..=runs {
         progress(run);
         let (expected, clear) = router.clear(task, inputs.to_vec())?;
-        let outcome = router.private(router.request(task, 1)?, inputs)?;
+        let outcome = router.private(SessionRequest::new(task), inputs)?;
         let SessionOutcome { output, offline, online, servers: [zero, one], bytes_sent, .. } = outcome;
         result.agreed &= output.bits == expected.bits;
         if !embedding(&expected).is_empty() {

@@ -7,7 +7,7 @@ use blindroute_console::terminal::spinner;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Shape, Tensor};
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::program::{Measurement, SelectMethod};
+use blindroute_routing::program::{Measurement, SelectMethod, SessionRequest};
 use blindroute_runtime::SceneName;
 use serde::Serialize;
 
@@ -67,7 +67,7 @@ impl Setting {
         let Self { candidates, k, method, scene } = *self;
         let inputs = numbers(candidates);
         progress(format!("{method}: warm-up"));
-        router.private(router.request(self.task(method), 1)?, &inputs)?;
+        router.private(SessionRequest::new(self.task(method)), &inputs)?;
         let runs = measure(router, self.task(method), &inputs, runs, &|run| progress(format!("{method}: run {run}")))?;
         let found = router.clear(self.task(method), inputs.to_vec())?.0;
         let best = router.clear(self.task(SelectMethod::Unsorted), inputs.to_vec())?.0;

@@ -1,10 +1,10 @@
-//! What a client asks of the servers, and the choice of a program's tuning for a network.
+//! What a client asks of the servers, and the servers' choice of a program's tuning for the network between them.
 
 use super::plan::BundlePlan;
 use super::route::RouteProgram;
 use super::task::Work;
 use blindroute_protocol::{Cost, Error, Meter, Tuning};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,24 +18,36 @@ enum TuningName {
     Far,
 }
 
+/// A tuning that is named on the wire.
+#[derive(Serialize, Deserialize)]
+struct Named(#[serde(with = "TuningName")] Tuning);
+
 /// What one session runs. Public: all parties of the session see it, and run the program that it names.
+///
+/// A client leaves the tuning to the servers, which know how far they are from each other; what the client sends and
+/// learns is the same under each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionRequest {
     /// The task of a router, or a measurement.
     #[serde(flatten)]
     pub task: Work,
-    /// Which implementations of the gates the program uses; left out on the wire if it is the default.
-    #[serde(default, with = "TuningName", skip_serializing_if = "is_default")]
-    pub tuning: Tuning,
+    /// Which implementations of the gates the program uses; left out on the wire if it is `None`, and the servers choose.
+    #[serde(
+        default,
+        serialize_with = "write_tuning",
+        deserialize_with = "read_tuning",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub tuning: Option<Tuning>,
     /// How many prompts share the session; left out on the wire if it is one.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub batch: usize,
 }
 
 impl SessionRequest {
-    /// A request for a task or a measurement, for one prompt and with the default tuning.
+    /// A request for a task or a measurement, for one prompt and with the tuning that the servers choose.
     pub fn new(task: impl Into<Work>) -> Self {
-        Self { task: task.into(), tuning: Tuning::default(), batch: one() }
+        Self { task: task.into(), tuning: None, batch: one() }
     }
 
     /// The same for this many prompts.
@@ -44,18 +56,20 @@ impl SessionRequest {
         Self { batch, ..self }
     }
 
-    /// The same with another tuning.
+    /// The same with a tuning of its own, whatever the servers would choose: for measurements and tests.
     #[must_use]
     pub fn with_tuning(self, tuning: Tuning) -> Self {
-        Self { tuning, ..self }
+        Self { tuning: Some(tuning), ..self }
     }
 
-    /// The program that it names.
+    /// The program that it names; without a tuning, that for near servers.
     ///
     /// # Errors
     /// If the bundle of this plan has no such task, or the task takes no batch of this size.
     pub fn program(self, plan: &Arc<BundlePlan>) -> Result<RouteProgram, Error> {
-        RouteProgram::new(Arc::clone(plan), self.task)?.with_tuning(self.tuning).with_batch(self.batch)
+        RouteProgram::new(Arc::clone(plan), self.task)?
+            .with_tuning(self.tuning.unwrap_or_default())
+            .with_batch(self.batch)
     }
 }
 
@@ -67,8 +81,12 @@ fn is_one(batch: &usize) -> bool {
     *batch == one()
 }
 
-fn is_default(tuning: &Tuning) -> bool {
-    *tuning == Tuning::default()
+fn write_tuning<S: Serializer>(tuning: &Option<Tuning>, serializer: S) -> Result<S::Ok, S::Error> {
+    tuning.map(Named).serialize(serializer)
+}
+
+fn read_tuning<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Tuning>, D::Error> {
+    Named::deserialize(deserializer).map(|Named(tuning)| Some(tuning))
 }
 
 /// The network between the two servers, as far as the choice of a tuning needs it.

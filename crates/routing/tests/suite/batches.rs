@@ -147,7 +147,7 @@ fn a_batch_in_placement_head_chooses_what_each_prompt_alone_chooses() {
 }
 
 fn cost(plan: &Arc<BundlePlan>, task: Work, tuning: Tuning, batch: usize) -> Cost {
-    Meter::cost(&SessionRequest { task, tuning, batch }.program(plan).unwrap()).unwrap()
+    Meter::cost(&SessionRequest::new(task).with_batch(batch).with_tuning(tuning).program(plan).unwrap()).unwrap()
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_batch_is_named_on_the_wire() {
         let form = format!(r#"{{"task":"route","router":1,"bucket":64,"tuning":"far","batch":{batch}}}"#);
         serde_json::from_str::<SessionRequest>(&form)
     };
-    assert_eq!(read("3").unwrap(), SessionRequest { task: task.into(), tuning: Tuning::Far, batch: 3 });
+    assert_eq!(read("3").unwrap(), SessionRequest { task: task.into(), tuning: Some(Tuning::Far), batch: 3 });
     for wrong in ["-1", "1.5", "\"3\"", "null", "18446744073709551616"] {
         assert!(read(wrong).is_err(), "{wrong}");
     }
@@ -244,21 +244,22 @@ fn a_network_chooses_for_the_whole_batch() {
         Work::from(Task::Route { router: 0, bucket: 64 }),
         NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 },
     );
-    let tuning = |batch| wan.tune(&plan, SessionRequest::new(task).with_batch(batch)).map(|request| request.tuning);
+    let tuned = |batch| wan.tune(&plan, SessionRequest::new(task).with_batch(batch));
+    let tuning = |batch| tuned(batch).unwrap().tuning.unwrap();
     for batch in [1, 2, 4, 16, 64] {
         // Of those whose material can wait, none is estimated less.
         for other in Tuning::ALL {
             let found = cost(&plan, task, other, batch);
             let waits = other == Tuning::Near || found.material_bytes <= 1 << 30;
             assert!(
-                !waits || wan.estimate(&found) >= wan.estimate(&cost(&plan, task, tuning(batch).unwrap(), batch)),
+                !waits || wan.estimate(&found) >= wan.estimate(&cost(&plan, task, tuning(batch), batch)),
                 "{batch}"
             );
         }
     }
-    assert_ne!(tuning(1).unwrap(), Tuning::Near);
-    assert_eq!(tuning(64).unwrap(), Tuning::Near, "the keys of 64 prompts cannot wait");
-    assert!(tuning(65).is_err());
+    assert_ne!(tuning(1), Tuning::Near);
+    assert_eq!(tuning(64), Tuning::Near, "the keys of 64 prompts cannot wait");
+    assert!(tuned(65).is_err());
 }
 
 #[test]

@@ -384,7 +384,7 @@ fn a_network_chooses_the_tuning() {
     let task = Task::Route { router: 0, bucket: 32 };
     let choice = |micros: u64, megabits: f64| {
         let network = NetworkEstimate { delay: Duration::from_micros(micros), megabits };
-        network.tune(&world.plan, SessionRequest::new(task)).unwrap().tuning
+        network.tune(&world.plan, SessionRequest::new(task)).unwrap().tuning.unwrap()
     };
     assert_eq!(choice(0, 100_000.0), Tuning::Near);
     assert_ne!(choice(20_000, 400.0), Tuning::Near);

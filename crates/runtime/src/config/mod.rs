@@ -222,6 +222,8 @@ pub struct ServerConfig {
     pub timeouts: TimeoutsConfig,
     /// Emulated links, for measurements: every party delays what it receives.
     pub network: Option<NetworkConfig>,
+    /// How far the other server is; both servers need the same values. See [`ServerConfig::distance`].
+    pub between_servers: Option<NetworkConfig>,
 }
 
 impl ServerConfig {
@@ -313,7 +315,7 @@ impl Configuration for DealerConfig {
             .or_else(|| sessions(self.max_sessions))
             .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
-            .or_else(|| network(self.network.as_ref()))
+            .or_else(|| network::emulated(self.network.as_ref()))
     }
 }
 
@@ -337,7 +339,8 @@ impl Configuration for ServerConfig {
             .or_else(|| per_client(self.max_sessions_per_client, self.max_sessions))
             .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
-            .or_else(|| network(self.network.as_ref()))
+            .or_else(|| network::emulated(self.network.as_ref()))
+            .or_else(|| network::between_servers(self.between_servers.as_ref()))
     }
 }
 
@@ -355,17 +358,13 @@ impl Configuration for ClientConfig {
         same.or_else(|| address("server0", &self.server0))
             .or_else(|| address("server1", &self.server1))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
-            .or_else(|| network(self.network.as_ref()))
+            .or_else(|| network::emulated(self.network.as_ref()))
     }
 }
 
 fn address(field: &'static str, text: &str) -> Option<(&'static str, &'static str)> {
     let good = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     (!good).then_some((field, "is not an address: expected \"host:port\", for instance \"server0.example:4100\""))
-}
-
-fn network(network: Option<&NetworkConfig>) -> Option<(&'static str, &'static str)> {
-    network.and_then(NetworkConfig::problem).map(|problem| ("network", problem))
 }
 
 fn sessions(count: usize) -> Option<(&'static str, &'static str)> {

@@ -66,6 +66,16 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
         ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),
         ("[identity]", "[network]\ndelay_milliseconds = 1\nmegabits_per_second = nan\n[identity]", "network"),
+        (
+            "[identity]",
+            "[between_servers]\ndelay_milliseconds = 20000\nmegabits_per_second = 1\n[identity]",
+            "between_servers",
+        ),
+        (
+            "[identity]",
+            "[between_servers]\ndelay_milliseconds = 1\nmegabits_per_second = 0\n[identity]",
+            "between_servers",
+        ),
     ] {
         let error = load::<ServerConfig>(&server.replacen(from, to, 1)).unwrap_err();
         assert!(matches!(&error, ConfigError::Value { field: found, .. } if *found == field), "{to}: {error}");
@@ -101,4 +111,35 @@ fn a_scene_is_written_and_read_back() {
             assert_eq!(scene(&text).unwrap().scene(), known);
         }
     }
+}
+
+#[test]
+fn a_server_knows_its_distance_by_a_table_of_its_own_or_by_the_emulated_network() {
+    let table =
+        |name: &str, delay: f64| format!("\n[{name}]\ndelay_milliseconds = {delay}\nmegabits_per_second = 400\n");
+    for name in ["server0.toml", "server1.toml"] {
+        let text = fs::read_to_string(samples().join(name)).unwrap();
+        let distance = |tables: &str| {
+            let loaded = load::<ServerConfig>(&format!("{text}{tables}")).unwrap();
+            assert!(loaded.unknown_fields.is_empty(), "{:?}", loaded.unknown_fields);
+            loaded.config.distance().map(|distance| distance.delay_milliseconds)
+        };
+        assert_eq!(distance(""), None);
+        assert_eq!(distance(&table("between_servers", 20.0)), Some(20.0));
+        // What the sample has in comments is the whole table.
+        let sample = text.replace("# [between_servers]", "[between_servers]");
+        let sample = sample.replace("# delay_milli", "delay_milli").replace("# megabits_per", "megabits_per");
+        assert_eq!(load::<ServerConfig>(&sample).unwrap().config.distance().unwrap().scene(), crate::scene::Scene::WAN);
+        let half = load::<ServerConfig>(&format!("{text}\n[between_servers]\ndelay_milliseconds = 20\n")).unwrap_err();
+        assert!(half.to_string().contains("missing field `megabits_per_second`"), "{half}");
+        if cfg!(target_os = "linux") {
+            assert_eq!(distance(&table("network", 5.0)), Some(5.0));
+            assert_eq!(distance(&(table("network", 5.0) + &table("between_servers", 20.0))), Some(20.0));
+        }
+    }
+    // Client and dealer have no say in it.
+    let text = fs::read_to_string(samples().join("client.toml")).unwrap() + &table("between_servers", 20.0);
+    assert_eq!(load::<ClientConfig>(&text).unwrap().unknown_fields, ["between_servers"]);
+    let text = fs::read_to_string(samples().join("dealer.toml")).unwrap() + &table("between_servers", 20.0);
+    assert_eq!(load::<DealerConfig>(&text).unwrap().unknown_fields, ["between_servers"]);
 }

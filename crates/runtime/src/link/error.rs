@@ -196,8 +196,11 @@ impl LinkError {
     pub(crate) fn told_as(&self) -> FailureKind {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
-            // There was no room for the session, or a party restarts: the client may try again.
-            LinkError::Failed { failure, .. } if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping) => {
+            // There was no room for the session, or a party restarts: the client may try again. If the servers chose different
+            // programs, trying again does not help.
+            LinkError::Failed { failure, .. }
+                if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping | FailureKind::ProgramMismatch) =>
+            {
                 failure.kind
             }
             _ => FailureKind::OtherParty,
@@ -216,6 +219,9 @@ impl LinkError {
                 log(format!("the certificates of {peer} and this party do not match"))
             }
             LinkError::WrongRole { .. } => log("a party of another role answered a call".to_owned()),
+            LinkError::Failed { peer, failure } if failure.kind == FailureKind::ProgramMismatch => {
+                format!("{peer} found that their requests differ")
+            }
             // These texts hold only what this crate chose, or what the other side already sent as a failure.
             LinkError::Failed { .. }
             | LinkError::Closed { .. }

@@ -54,6 +54,9 @@ failure_kinds! {
     Internal = 10, "it had an internal error; look at its log and report it";
     /// The input did not arrive within the time that a session may rest.
     Expired = 11, "it keeps a session ready for a limited time only; prepare a new session and send the input sooner";
+    /// The two servers chose different programs for one request.
+    ProgramMismatch = 12, "the two servers chose different programs; compare the tables [between_servers] and [network] of \
+                           their configurations";
 }
 
 /// Tells the other side that this one gives up the session, and why. Holds nothing secret.

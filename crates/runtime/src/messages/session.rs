@@ -159,7 +159,7 @@ pub struct SessionOpen {
     pub deployment: Digest,
     /// The epoch of the weights' masks.
     pub epoch: EpochId,
-    /// The digest of the client's request.
+    /// The digest of the client's request, as this server resolved it.
     pub request: Digest,
 }
 
@@ -209,7 +209,7 @@ pub struct MaterialRequest {
     pub party: u8,
     /// The digest of the deployment.
     pub deployment: Digest,
-    /// The client's request, unchanged.
+    /// The client's request, as this server resolved it.
     pub request: Vec<u8>,
 }
 

@@ -121,7 +121,7 @@ impl<C: Catalogue> DealerService<C> {
         request: &MaterialRequest,
     ) -> Result<Dealing<'_>, SessionError> {
         if others.request != request.request {
-            return Err(SessionError::Disagreement("request"));
+            return Err(SessionError::ProgramMismatch);
         }
         self.catalogue.program(&request.request).map_err(SessionError::Request)?;
         // Consumed before the first seed is sent: material of this session is never made again.

@@ -46,6 +46,12 @@ pub enum SessionError {
     /// The two servers, or server and dealer, see different sessions.
     #[error("the parties disagree on the session's {0}; start a new session, and check that all run the same version")]
     Disagreement(&'static str),
+    /// The two servers resolved the client's request to different programs.
+    #[error(
+        "the two servers chose different programs for one request: expected the same; compare the tables [between_servers] \
+         and [network] of their configurations"
+    )]
+    ProgramMismatch,
     /// The catalogue has no program for the request.
     #[error("the request cannot be served: {0}")]
     Request(String),
@@ -224,6 +230,7 @@ impl SessionError {
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
             Self::DigestMismatch { .. } => own(FailureKind::DigestMismatch),
+            Self::ProgramMismatch => (FailureKind::ProgramMismatch, "their requests differ".to_owned()),
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => own(FailureKind::Protocol),
             Self::Protocol(Error::Weight { .. }) => log(FailureKind::Internal, "its weights cannot be used"),
             Self::Protocol(_) => log(FailureKind::Internal, "the protocol failed"),
@@ -316,7 +323,8 @@ mod tests {
             RendezvousError::Full { limit: 1 }.into(),
             SessionError::DigestMismatch { with: "client", ours: "1".into(), theirs: "2".into() },
             SessionError::SameShare(1),
-            SessionError::Disagreement("request"),
+            SessionError::Disagreement("identity"),
+            SessionError::ProgramMismatch,
             SessionError::Request("no such router".into()),
             SessionError::Grant { expected: 1, found: 2 },
             SessionError::Thread(broken()),

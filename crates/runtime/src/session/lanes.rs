@@ -91,8 +91,36 @@ fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
     if ours.epoch != theirs.epoch {
         return Err(SessionError::Disagreement("epoch: the servers use different dealers"));
     }
-    if (ours.session, ours.lane, ours.request) != (theirs.session, theirs.lane, theirs.request) {
-        return Err(SessionError::Disagreement("request"));
+    if (ours.session, ours.lane) != (theirs.session, theirs.lane) {
+        return Err(SessionError::Disagreement("identity"));
+    }
+    if ours.request != theirs.request {
+        return Err(SessionError::ProgramMismatch);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::{Digest, EpochId, FailureKind};
+
+    #[test]
+    fn servers_of_different_requests_are_told_where_to_look() {
+        let open = |party, request| SessionOpen {
+            session: SessionId([1; 16]),
+            party,
+            lane: Lane::ToServer0,
+            deployment: Digest([2; 32]),
+            epoch: EpochId([3; 16]),
+            request: Digest(request),
+        };
+        assert!(agree(&open(0, [4; 32]), &open(1, [4; 32])).is_ok());
+        let error = agree(&open(0, [4; 32]), &open(1, [5; 32])).unwrap_err();
+        assert!(error.to_string().contains("[between_servers]") && !error.is_temporary(), "{error}");
+        let told = error.failure(None);
+        assert!(told.kind == FailureKind::ProgramMismatch && told.to_string().contains("[between_servers]"), "{told}");
+        let other = SessionOpen { lane: Lane::ToServer1, ..open(1, [4; 32]) };
+        assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("identity"))));
+    }
 }

@@ -63,6 +63,16 @@ pub trait Catalogue: Send + Sync + 'static {
     /// # Errors
     /// A text for the client that says what is wrong with the request.
     fn program(&self, request: &[u8]) -> Result<Self::Program, String>;
+
+    /// What a server makes of a client's request before it uses it: here it decides what the client left open. Both servers
+    /// must come to the same bytes, or the session is refused. Servers and dealer run the program of these bytes. Its inputs
+    /// and outputs must be those of the client's request, because the client does not learn what the servers decided.
+    ///
+    /// # Errors
+    /// A text for the client that says what is wrong with the request.
+    fn resolve(&self, request: &[u8]) -> Result<Vec<u8>, String> {
+        Ok(request.to_vec())
+    }
 }
 
 /// Bytes of material that a server may hold prepared. Beyond that the dealer waits until the online phase has used

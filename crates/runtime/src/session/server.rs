@@ -137,10 +137,11 @@ impl<C: Catalogue> ServerService<C> {
             let (ours, theirs) = (ours.to_string(), hello.deployment.to_string());
             return Err(SessionError::DigestMismatch { with: "client", ours, theirs });
         }
-        let program = self.catalogue.program(&hello.request).map_err(SessionError::Request)?;
+        let request = self.catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
+        let program = self.catalogue.program(&request).map_err(SessionError::Request)?;
         // Consumed before anything of the session is used: a crash after this point loses the session, but no secret.
         self.ledger.consume(hello.session)?;
-        let (mut session, zeros, material) = self.open(hello)?;
+        let (mut session, zeros, material) = self.open(hello.session, &request)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (weights, seeds) = (Arc::clone(&session.weights), session.seeds.clone());
         let progress = Arc::new(Preparation::default());
@@ -230,31 +231,31 @@ impl<C: Catalogue> ServerService<C> {
         Ok(())
     }
 
-    /// Connects a session to the dealer and the other server, and sets up the weights if needed. Also returns the seed
-    /// that the two servers agree on, and the dealer's stream.
-    fn open(&self, hello: &ClientHello) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
-        let timeouts = &self.options.timeouts;
+    /// Connects a session of a resolved request to the dealer and the other server, and sets up the weights if needed. Also
+    /// returns the seed that the two servers agree on, and the dealer's stream.
+    fn open(&self, id: SessionId, request: &[u8]) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
+        let (timeouts, deployment) = (&self.options.timeouts, self.catalogue.digest());
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
         dealer.send_message(&MaterialRequest {
-            session: hello.session,
+            session: id,
             party: self.party.index() as u8,
-            deployment: hello.deployment,
-            request: hello.request.clone(),
+            deployment,
+            request: request.to_vec(),
         })?;
         let grant: MaterialGrant = dealer.receive_message()?;
-        if grant.session != hello.session {
+        if grant.session != id {
             return Err(SessionError::Disagreement("identity"));
         }
         let [mask, material, hash_key] = grant.seeds.as_slice() else {
             return Err(SessionError::Grant { expected: 3, found: grant.seeds.len() });
         };
         let open = |lane| SessionOpen {
-            session: hello.session,
+            session: id,
             party: self.party.index() as u8,
             lane,
-            deployment: hello.deployment,
+            deployment,
             epoch: grant.epoch,
-            request: Digest(request_digest(&hello.request)),
+            request: Digest(request_digest(request)),
         };
         let mut channel = match self.party {
             Party::Zero => {
@@ -269,7 +270,7 @@ impl<C: Catalogue> ServerService<C> {
         let (weights, zeros) = self.weights(grant.epoch, &generator_seed(mask), &mut channel)?;
         let socket = dealer.socket()?;
         let seeds = (generator_seed(material), generator_seed(hash_key));
-        let session = OpenSession { id: hello.session, channel, dealer: socket, seeds, weights, epoch: grant.epoch };
+        let session = OpenSession { id, channel, dealer: socket, seeds, weights, epoch: grant.epoch };
         Ok((session, zeros, MaterialReader::new(dealer)))
     }
 

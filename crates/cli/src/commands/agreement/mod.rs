@@ -15,7 +15,9 @@ use blindroute_lab::evaluation::lambdas;
 use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{Measurement, Task, embedding, head_inputs, split_output, stack_inputs};
+use blindroute_routing::program::{
+    Measurement, SessionRequest, Task, embedding, head_inputs, split_output, stack_inputs,
+};
 use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
 use indicatif::ProgressStyle;
@@ -143,20 +145,20 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
     let tokens = router.tokens(text)?;
     let bucket = tokens.bucket();
     let inputs = || router.encoder_inputs(&tokens.ids, bucket);
-    let embedded = router.private(router.request(Measurement::Embed { bucket }, 1)?, &inputs()?.tensors)?;
+    let embedded = router.private(SessionRequest::new(Measurement::Embed { bucket }), &inputs()?.tensors)?;
     let values = embedding(&embedded.output);
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column] as f32);
     let mut routers = Vec::new();
     for &index in &work.routers {
         let grid = work.grid(index);
-        let route = router.request(Task::Route { router: index, bucket }, 1)?;
+        let route = SessionRequest::new(Task::Route { router: index, bucket });
         let whole = router.private(route, &inputs()?.with_lambda(grid[0]))?;
         let task = Task::Head { router: index };
         let mut head = Vec::with_capacity(grid.len());
         for lambdas in grid.chunks(task.most_prompts()) {
             let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&embedding, *lambda)).collect();
             let batch = inputs.len();
-            let found = router.private(router.request(task, batch)?, &stack_inputs(&inputs)?)?;
+            let found = router.private(SessionRequest::new(task).with_batch(batch), &stack_inputs(&inputs)?)?;
             for output in split_output(&found.output, batch)? {
                 head.push(choice(&output)?);
             }

@@ -11,7 +11,7 @@ mod stop;
 use anyhow::Context;
 use blindroute_console::terminal;
 use blindroute_placement::{PlacementError, PrivateRouter, RouteOptions, RouteReport};
-use blindroute_routing::program::Task;
+use blindroute_routing::program::{SessionRequest, Task};
 use gather::{Batch, Gatherer, PATIENCE, Prompt};
 use indicatif::ProgressBar;
 use journal::{Journal, Terms};
@@ -316,8 +316,8 @@ impl Many<'_> {
             return Ok(());
         }
         known.push(task);
-        let request = router.request(task, batch);
-        request.and_then(|request| router.keep_ready(request, self.session_pool)).map_err(|error| Fault::from(&error))
+        let request = SessionRequest::new(task).with_batch(batch);
+        router.keep_ready(request, self.session_pool).map_err(|error| Fault::from(&error))
     }
 }
 
