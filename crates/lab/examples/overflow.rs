@@ -8,6 +8,7 @@
 #![allow(clippy::print_stdout)]
 
 use blindroute_lab::data::{Dataset, Split};
+use blindroute_lab::encoders::widths::with_widths;
 use blindroute_protocol::{Clear, Error as ProtocolError, Fixed};
 use blindroute_routing::bundle::{Bundle, Widths};
 use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Task, outside_range, weight_tensors};
@@ -20,15 +21,6 @@ use std::sync::Arc;
 
 /// The largest bucket of the measurement.
 const BUCKET: usize = 32;
-
-type Range = (&'static str, fn(&mut Widths) -> &mut u32);
-
-const RANGES: [Range; 4] = [
-    ("mean_range", |widths| &mut widths.mean_range),
-    ("context_range", |widths| &mut widths.context_range),
-    ("sum_range", |widths| &mut widths.sum_range),
-    ("inner_range", |widths| &mut widths.inner_range),
-];
 
 #[derive(Default)]
 struct Counts {
@@ -52,16 +44,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         texts.filter_map(Result::ok).map(|tokens| tokens.ids).filter(|ids| ids.len() <= BUCKET).take(most).collect();
     println!("{} prompts", prompts.len());
     println!("{:<16} {:>5} {:>12} {:>8} {:>8} {:>10}", "range", "bits", "beyond it", "refused", "changed", "unnoticed");
-    for (name, field) in RANGES {
-        let given = *field(&mut bundle.parts().encoder.widths.clone());
-        for bits in (1..=given).rev() {
-            let mut widths = bundle.parts().encoder.widths;
-            *field(&mut widths) = bits;
+    let given = bundle.parts().encoder.widths;
+    for (name, most) in [
+        ("mean_range", given.mean_range),
+        ("context_range", given.context_range),
+        ("sum_range", given.sum_range),
+        ("inner_range", given.inner_range),
+    ] {
+        for bits in (1..=most).rev() {
             // So that the norms of rows say that a sum left its ring.
-            widths.norm_high = widths.norm_high.min((2 * widths.sum_range).saturating_sub(2));
-            if widths.check().is_err() {
+            let sums = if name == "sum_range" { bits } else { given.sum_range };
+            let high = given.norm_high.min((2 * sums).saturating_sub(2));
+            let Ok(widths) = with_widths(given, &[(name.to_owned(), bits), ("norm_high".to_owned(), high)]) else {
                 continue;
-            }
+            };
             let Counts { left, refused, changed, unnoticed } = measure(&bundle, widths, &prompts)?;
             println!("{name:<16} {bits:>5} {left:>12} {refused:>8} {changed:>8} {unnoticed:>10}");
         }

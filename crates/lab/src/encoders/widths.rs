@@ -178,7 +178,7 @@ pub fn fit_widths(
     on_step: &mut dyn FnMut(&Fit),
 ) -> Result<Fit, WidthError> {
     let trial = trial(bundle, texts, options.bucket)?;
-    let start = given(bundle.parts().encoder.widths, &options.given)?;
+    let start = with_widths(bundle.parts().encoder.widths, &options.given)?;
     let open = |field: &Field| !options.given.iter().any(|(name, _)| name == field.0);
     let mut best = match trial.fit(start)? {
         Some(fit) => fit,
@@ -231,8 +231,11 @@ pub fn fit_widths(
     }
 }
 
-/// These widths with the given ones in their places.
-fn given(mut widths: Widths, given: &[(String, u32)]) -> Result<Widths, WidthError> {
+/// These widths with the given ones, by name, in their places.
+///
+/// # Errors
+/// If a name is unknown, or the program has no rings for the widths.
+pub fn with_widths(mut widths: Widths, given: &[(String, u32)]) -> Result<Widths, WidthError> {
     for (name, bits) in given {
         let all = || RANGES.into_iter().chain([LOW]).chain(FRACTIONS);
         let Some((_, field)) = all().find(|(known, _)| known == name) else {

@@ -264,8 +264,8 @@ const OUTSIDE: f64 = 1.0 / 64.0;
 const COUNT_FRACTION: u32 = 8;
 
 /// **Computes** y·√d/‖y‖ for each row y of width d with 2^low ≤ ‖y‖² < 2^high, zero for other rows, and how many of these are
-/// not zeros themselves. A value that has left its ring leaves rows of any norm, so this tells it from the values that a
-/// program was made for. **Shapes** y `[1, T, d]` shares, to shares. **Cost** that of [`layer_norm`] less the last opening; the
+/// not zeros themselves. If the range ends at half of what the elements' ring holds (‖y‖² at its square), it tells rows with an
+/// element that has left its ring by less than another half of it. **Shapes** y `[1, T, d]` shares, to shares. **Cost** that of [`layer_norm`] less the last opening; the
 /// count comes from the same keys. **Security** see [`piecewise`](crate::protocols::piecewise). **Error** as for [`layer_norm`],
 /// without the rounding of the result; ‖y‖² is compared with the ends of the range up to 1/2, and is known modulo 2^20, so a
 /// row of random numbers passes with a probability of 2^(high − 20). **Source** this project.
