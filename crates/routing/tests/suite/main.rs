@@ -6,3 +6,4 @@ mod common;
 mod import;
 mod minilm;
 mod programs;
+mod tunings;

@@ -7,12 +7,10 @@ use crate::common::{HIDDEN, World, choose, cosine, one_hot, prompt, real_plan};
 use blindroute_protocol::{Clear, Error, Inputs, Meter, Program, Shape, Tensor, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle, BundleParts, Matrix, Norms, Pooling, Rule, Widths};
 use blindroute_routing::program::{
-    BundlePlan, Measurement, NetworkEstimate, RouteProgram, SelectMethod, SelectProgram, SessionRequest, Task, Work,
-    head_inputs, outside_range,
+    BundlePlan, Measurement, RouteProgram, SelectMethod, SelectProgram, Task, Work, head_inputs, outside_range,
 };
 use blindroute_testkit::{TestWorld, generator};
 use std::sync::Arc;
-use std::time::Duration;
 
 #[test]
 fn every_variant_gives_the_clear_embedding() {
@@ -212,29 +210,6 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
     }
 }
 
-#[test]
-fn a_tuning_changes_openings_and_material_but_no_embedding() {
-    for (attention, activation) in [(Attention::TwoRelu, Activation::Relu), (Attention::Softmax, Activation::Gelu)] {
-        let world = World::new(attention, activation, Pooling::Mean);
-        let task = Measurement::Embed { bucket: 32 };
-        let inputs = world.inputs(&prompt(9, 4), 32).tensors;
-        let clear = world.clear(task, inputs.clone());
-        let mut costs = Vec::new();
-        for tuning in Tuning::ALL {
-            let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_tuning(tuning);
-            let run = TestWorld::seeded(2).run(&program, &world.weights, &inputs).unwrap();
-            let cosine = cosine(&run.output.values[0], &clear.values[0]);
-            assert!(cosine >= 0.999, "{attention} {activation} {tuning:?}: cosine {cosine}");
-            assert_eq!((run.servers[0].openings, run.material_bytes), {
-                (run.forecast.openings, run.forecast.material_bytes)
-            });
-            costs.push(run.forecast);
-        }
-        assert!(costs.windows(2).all(|pair| pair[0].openings >= pair[1].openings), "{costs:?}");
-        assert!(costs.windows(2).all(|pair| pair[0].material_bytes <= pair[1].material_bytes), "{costs:?}");
-    }
-}
-
 /// What each simpler part saves of two layers' openings: near servers, and far ones, whose comparisons take none.
 #[test]
 fn simpler_parts_save_their_openings() {
@@ -376,19 +351,6 @@ fn an_overflow_is_noticed() {
     let task = Measurement::Embed { bucket: 32 };
     let inputs = world.inputs(&prompt(9, 4), 32).tensors;
     assert!(outside_range(&world.private(1, task, &inputs)));
-}
-
-#[test]
-fn a_network_chooses_the_tuning() {
-    let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
-    let task = Task::Route { router: 0, bucket: 32 };
-    let choice = |micros: u64, megabits: f64| {
-        let network = NetworkEstimate { delay: Duration::from_micros(micros), megabits };
-        network.tune(&world.plan, SessionRequest::new(task)).unwrap().tuning.unwrap()
-    };
-    assert_eq!(choice(0, 100_000.0), Tuning::Near);
-    assert_ne!(choice(20_000, 400.0), Tuning::Near);
-    assert_eq!(choice(10_000_000, 400.0), Tuning::Far);
 }
 
 #[test]
