@@ -7,7 +7,7 @@ use blindroute_lab::data::{Dataset, relative_costs};
 use blindroute_lab::encoders::similarity::{correlation, read_pairs};
 use blindroute_lab::encoders::{ClearEmbedder, Embedder, embed_all};
 use blindroute_lab::evaluation::rule;
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Pooling};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, Norms, Pooling};
 use blindroute_routing::tokenizer::Tokenizer;
 use blindroute_testkit::shared_data;
 use std::path::Path;
@@ -31,7 +31,8 @@ fn bundles_match_their_page() {
     };
     let (student, teacher) = (bundle(), shipped("minilm"));
     assert_eq!(program(&teacher), (Attention::Softmax, Activation::Gelu, Pooling::Mean, 6));
-    assert_eq!(program(&student), (Attention::TwoRelu, Activation::Relu, Pooling::Mean, LAYERS));
+    assert_eq!(program(&student), (Attention::Linear, Activation::Square, Pooling::Mean, LAYERS));
+    assert_eq!(student.parts().encoder.norms, Norms::Output);
     matches_its_page(&student);
     matches_its_page(&teacher);
 }

@@ -280,8 +280,8 @@ mod tests {
             let (measurement, inputs) = router.head_encoding(&tokens).unwrap();
             assert_eq!(measurement, Measurement::Embed { bucket: 256 }, "{words} words");
             let sizes: Vec<usize> = inputs.iter().map(|tensor| tensor.shape().len()).collect();
-            assert_eq!(sizes, [256 * 384, 256, 256, 256], "{words} words");
-            // Padding is masked: the embedding is the one of the prompt's own bucket.
+            assert_eq!(sizes, [256 * 384, 256, 256, 1], "{words} words");
+            // Padding is zero: the embedding is the one of the prompt's own bucket.
             let (padded, _) = router.clear(measurement, inputs).unwrap();
             let bucket = tokens.bucket();
             let own = router.encoder_inputs(&tokens.ids, bucket).unwrap().tensors;

@@ -84,9 +84,8 @@ fn measure_batch(
     say("filling the pool");
     let filling = work.fill(&route, tokens, args.scene, most)?;
     if filling.is_none() {
-        bar.suspend(|| {
-            say_line(&format!("{batch} x {tokens} tokens: too much material to wait prepared, so only as needed"));
-        });
+        // It suspends the bar itself.
+        say_line(&format!("{batch} x {tokens} tokens: too much material to wait prepared, so only as needed"));
     }
     let count = (args.routes as usize).div_ceil(batch);
     for &at_once in &args.concurrency {

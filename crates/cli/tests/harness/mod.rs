@@ -2,7 +2,7 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
-use blindroute_routing::bundle::{Bundle, PublicPart};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, PublicPart};
 use blindroute_runtime::{Endpoint, Role};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -16,11 +16,14 @@ pub fn default_bundle() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute")
 }
 
-/// The default bundle with one layer of its six, for tests of everything but the choice.
+/// One layer of the published encoder with 2ReLU and ReLU, for tests of everything but the choice. Its program depends on how far
+/// the servers are from each other.
 pub fn small_bundle(folder: &Path) -> PathBuf {
-    let mut parts = Bundle::open(&default_bundle()).unwrap().bundle.into_parts();
+    let published = default_bundle().with_file_name("minilm.blindroute");
+    let mut parts = Bundle::open(&published).unwrap().bundle.into_parts();
     parts.layers.truncate(1);
     parts.encoder.layers = 1;
+    (parts.encoder.attention, parts.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
     let path = folder.join("small.blindroute");
     std::fs::write(&path, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
     path

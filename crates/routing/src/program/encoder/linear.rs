@@ -31,11 +31,11 @@ const INVERSE: u32 = 8;
 const VANISHED: i64 = 8;
 
 /// The inputs of an encoder with linear attention, in shares, for a batch of B prompts.
-pub(in crate::program) struct LinearInputs<I: Interpreter> {
+pub(in crate::program) struct LinearInputs<I: Interpreter, A: RingWord> {
     /// `[B, T, hidden]`: embedded tokens, and zeros for padding.
     pub(in crate::program) tokens: Share<I, u64>,
-    /// `[B, T, 1]`: their means, as products have them.
-    pub(in crate::program) means: Share<I, u64>,
+    /// `[B, T, 1]`: their means, as products have them, in the ring and word of the sum after attention.
+    pub(in crate::program) means: Share<I, A>,
     /// `[B, T, 1]`: the integer 1 for tokens, 0 for padding.
     pub(in crate::program) presence: Share<I, u64>,
     /// `[B, 1, 1]`: one over the number of tokens. Its ring has no room for much larger values: in a wide ring a client could
@@ -58,11 +58,11 @@ struct Outside<I: Interpreter> {
 }
 
 impl Encoder<'_> {
-    /// The embeddings of the prompts, and the digits of λ.
-    pub(in crate::program) fn run_linear<I: Interpreter>(
+    /// The embeddings of the prompts, and the digits of λ. `A` is the word of the sum after attention.
+    pub(in crate::program) fn run_linear<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
-        inputs: LinearInputs<I>,
+        inputs: LinearInputs<I, A>,
     ) -> Result<Encoded<I>, Error> {
         let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
         let presence = machine.defer(inputs.presence)?;
@@ -71,7 +71,8 @@ impl Encoder<'_> {
         let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
         let digits = digits.map(|pending| machine.take(pending)).transpose()?;
         // The first residual is the input itself. The client knows it, so the client sends its means.
-        let mut residual = machine.share_of(&x)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
+        let first = self.after_attention::<I, A>(machine, &x)?;
+        let mut residual = machine.share_of(&first)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
         let bucket = x.form().shape.rows;
         let mut outside = Outside { count: None };
         let mut layer = 0;
@@ -86,33 +87,44 @@ impl Encoder<'_> {
             let widths = &self.plan.widths;
             let target = Target { bits: widths.layer_ring(bucket), fraction: widths.layer };
             x = self.linear_norm(machine, sum, target, &mut outside)?;
-            residual = self.residual(machine, &x, layer, "attention")?;
+            let narrow = self.after_attention::<I, A>(machine, &x)?;
+            residual = self.residual(machine, &narrow, layer, "attention")?;
         }
     }
 
-    /// A layer up to its last norm.
-    fn linear_layer<I: Interpreter>(
+    /// What enters a layer, in the ring of the sum after attention.
+    fn after_attention<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
-        (x, residual): (&Masked<I, u64>, Share<I, u64>),
+        x: &Masked<I, u64>,
+    ) -> Result<Masked<I, A>, Error> {
+        machine.to_word(&x.clone().narrowed(self.plan.widths.after_attention_ring()))
+    }
+
+    /// A layer up to its last norm.
+    fn linear_layer<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        (x, residual): (&Masked<I, u64>, Share<I, A>),
         prompt: &Prompt<I>,
         (layer, outside): (usize, &mut Outside<I>),
     ) -> Result<Share<I, u32>, Error> {
         let presence = Some(&prompt.presence);
         let widths = &self.plan.widths;
-        let context = self.linear_attention(machine, x, prompt, layer)?;
+        let context = self.linear_attention::<I, A>(machine, x, prompt, layer)?;
         let sum = self.affine(machine, &context, presence, (layer, "out"))?.add(&residual)?;
         let inner = match self.plan.norms {
             Norms::Both => {
                 let target = Target { bits: widths.sum_ring(), fraction: widths.layer };
-                self.linear_norm(machine, sum.narrowed(widths.sum_ring()), target, outside)?
+                let normed = self.linear_norm(machine, sum.narrowed(widths.sum_ring()), target, outside)?;
+                machine.to_word::<u64, u32>(&normed)?
             }
             Norms::Output => {
-                let sum = machine.truncate_reduce(sum.narrowed(widths.after_attention_ring()), widths.weights)?;
+                let sum = machine.truncate_reduce(sum, widths.weights)?;
+                let sum = machine.share_to_word::<A, u32>(sum)?;
                 machine.open(sum)?
             }
         };
-        let inner = machine.to_word::<u64, u32>(&inner)?;
         let activated = self.linear_feed_forward(machine, &inner, prompt, layer)?;
         let residual = self.residual(machine, &inner, layer, "ffn")?;
         let sum = self.affine(machine, &activated, presence, (layer, "down"))?;
@@ -174,13 +186,13 @@ impl Encoder<'_> {
     }
 
     /// The context of all attention heads, in the ring of its product.
-    fn linear_attention<I: Interpreter>(
+    fn linear_attention<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
         x: &Masked<I, u64>,
         prompt: &Prompt<I>,
         layer: usize,
-    ) -> Result<Masked<I, u64>, Error> {
+    ) -> Result<Masked<I, A>, Error> {
         let (hidden, heads, widths) = (self.plan.hidden, self.plan.heads, &self.plan.widths);
         let bucket = x.form().shape.rows;
         let qkv = self.affine(machine, x, Some(&prompt.presence), (layer, "qkv"))?;
@@ -188,11 +200,12 @@ impl Encoder<'_> {
         // Each in the ring of its product.
         let columns = |start: usize, count: usize| Structure::Columns(start * hidden, count * hidden);
         let queries = qkv.restructure(&columns(0, 1)).narrowed(widths.context_ring());
+        let queries = machine.share_to_word::<u64, u32>(queries)?;
         let queries = machine.defer(queries)?;
-        let both = machine.open(qkv.restructure(&columns(1, 2)).narrowed(widths.values_ring(bucket)))?;
-        let queries = machine.take(queries)?;
-        let both = machine.to_word::<u64, u32>(&both)?;
-        let queries = machine.to_word::<u64, u32>(&queries)?.restructure(&Structure::SplitHeads(heads));
+        let both = qkv.restructure(&columns(1, 2)).narrowed(widths.values_ring(bucket));
+        let both = machine.share_to_word::<u64, u32>(both)?;
+        let both = machine.open(both)?;
+        let queries = machine.take(queries)?.restructure(&Structure::SplitHeads(heads));
         let part = |index: usize| both.restructure(&columns(index, 1)).restructure(&Structure::SplitHeads(heads));
         let presence = machine.to_word::<u64, u32>(&prompt.presence.clone().narrowed(32))?;
         let presence = presence.restructure(&Structure::RepeatMatrices(heads)).raise(widths.heads);
@@ -202,7 +215,7 @@ impl Encoder<'_> {
         let context = machine.matmul(&queries.beside(&presence)?, &means)?;
         let context = machine.truncate_to(context, widths.layer)?;
         let context = machine.open(context.restructure(&Structure::MergeHeads(heads)))?;
-        let context = machine.extend::<u32, u64>(&context, 0, widths.after_attention_ring())?;
+        let context = machine.extend::<u32, A>(&context, 0, widths.after_attention_ring())?;
         machine.open(context)
     }
 
@@ -226,8 +239,8 @@ impl Encoder<'_> {
         let factor = (&inverse, POOLING - INVERSE - length);
         let means = machine.product_extended::<u32, u32, u64>((&sums.restructure(&rows), 0), factor, ring)?;
         let means = machine.truncate_to(means, widths.means)?;
-        let means = machine.open(means.restructure(&Structure::Reshape(shape)))?;
-        machine.to_word(&means)
+        let means = machine.share_to_word::<u64, u32>(means)?;
+        machine.open(means.restructure(&Structure::Reshape(shape)))
     }
 
     /// What is left of the rows of each prompt: their mean, or the first.
@@ -238,25 +251,22 @@ impl Encoder<'_> {
         prompt: &Prompt<I>,
         outside: &mut Outside<I>,
     ) -> Result<Masked<I, u64>, Error> {
-        // Opened with the first opening of the norm, in the ring of its product.
-        let inverse = machine.extend::<u32, u64>(&prompt.inverse, 0, 64)?;
-        let inverse = machine.defer(inverse)?;
-        // Later steps truncate further, so the last activations have a wide ring, and their product an even wider one. Only
-        // what is left of them is opened.
-        let target = Target { bits: 64, fraction: LAST };
-        let rows = self.linear_norm_shares::<I, u32, u128>(machine, sum, target, outside)?;
-        let inverse = machine.take(inverse)?;
-        let row = rows.restructure(&match self.plan.pooling {
-            Pooling::Mean => Structure::SumRows,
-            Pooling::Cls => Structure::Rows(0, 1),
-        });
-        let row = machine.truncate_to(row, LAST)?;
-        let row = machine.open(row)?;
-        let row = machine.to_word::<u128, u64>(&row)?;
+        // Later steps truncate further, so what is left of the last activations needs a wide ring.
         if self.plan.pooling == Pooling::Cls {
-            return Ok(row.raise(RULE_FRACTION - LAST));
+            let target = Target { bits: 64, fraction: LAST };
+            let rows = self.linear_norm_shares::<I, u32, u128>(machine, sum, target, outside)?;
+            let row = machine.truncate_to(rows.restructure(&Structure::Rows(0, 1)), LAST)?;
+            let row = machine.open(row)?;
+            return Ok(machine.to_word::<u128, u64>(&row)?.raise(RULE_FRACTION - LAST));
         }
-        let mean = machine.matmul(&inverse, &row)?;
+        // A sum of rows, whose elements are below √hidden, is opened in a ring that just holds it: the rows have many elements,
+        // and the sum few, which are extended for their product.
+        let range = self.plan.hidden.ilog2() / 2 + 2 + sum.form().shape.rows.ilog2();
+        let target = Target { bits: LAST + range + 2, fraction: LAST };
+        let rows = self.linear_norm_shares::<I, u32, u64>(machine, sum, target, outside)?;
+        let row = machine.truncate_to(rows.restructure(&Structure::SumRows), LAST)?;
+        let row = machine.open(row)?;
+        let mean = machine.product_extended::<u64, u32, u64>((&row, 0), (&prompt.inverse, 0), 64)?;
         let mean = machine.truncate_to(mean, RULE_FRACTION)?;
         machine.open(mean)
     }

@@ -106,10 +106,7 @@ impl Encoder<'_> {
         let activated = match self.plan.activation {
             Activation::Relu => gates::relu(machine, inner, window, target)?,
             Activation::Gelu => gates::gelu(machine, inner, target)?,
-            Activation::Square => {
-                let squared = gates::square::<I, u32, u64>(machine, inner, target)?;
-                return machine.to_word(&squared);
-            }
+            Activation::Square => return gates::square(machine, inner, target),
         };
         machine.open(activated)
     }
