@@ -120,7 +120,7 @@ impl Catalogue for BundleCatalogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindroute_routing::bundle::Bundle;
+    use blindroute_routing::bundle::{Activation, Attention, Bundle};
     use blindroute_routing::program::{Measurement, SelectMethod, Task};
     use std::time::Duration;
 
@@ -165,15 +165,18 @@ mod tests {
         }
     }
 
-    fn default_catalogue() -> BundleCatalogue {
-        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
-        BundleCatalogue::of(&PublicPart::unsplit(&Bundle::open(&path).unwrap().bundle))
+    /// The published weights with 2ReLU and ReLU, whose programs depend on the distance.
+    fn published_catalogue() -> BundleCatalogue {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/minilm.blindroute");
+        let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();
+        (parts.encoder.attention, parts.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
+        BundleCatalogue::of(&PublicPart::unsplit(&Bundle::new(parts).unwrap()))
     }
 
     #[test]
     fn a_server_chooses_the_tuning_for_its_distance_unless_the_request_names_one() {
         let network = |milliseconds| NetworkEstimate { delay: Duration::from_millis(milliseconds), megabits: 400.0 };
-        let near = default_catalogue();
+        let near = published_catalogue();
         let far = near.clone().between_servers(Some(network(20)));
         let task = Task::Route { router: 0, bucket: 32 };
         let resolved =
@@ -208,7 +211,7 @@ mod tests {
 
     #[test]
     fn measurements_are_refused_unless_they_are_asked_for() {
-        let catalogue = default_catalogue();
+        let catalogue = published_catalogue();
         let select = Measurement::Select { candidates: 9, keep: 2, method: SelectMethod::default() };
         let measurements = [request(Measurement::Embed { bucket: 32 }), request(select)];
         for request in &measurements {

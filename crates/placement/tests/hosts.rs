@@ -4,7 +4,7 @@
 use blindroute_placement::host::{Host, HostError};
 use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, Task};
 use blindroute_protocol::{Meter, Tuning};
-use blindroute_routing::bundle::{Bundle, SplitRandomness, split};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, SplitRandomness, split};
 use blindroute_routing::program::{BundlePlan, NetworkEstimate};
 use blindroute_runtime::config::{
     ClientConfig, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
@@ -15,11 +15,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// One layer of the published encoder with 2ReLU and ReLU, whose program depends on the distance between the servers.
 fn small_bundle() -> Bundle {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/minilm.blindroute");
     let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();
     parts.layers.truncate(1);
     parts.encoder.layers = 1;
+    (parts.encoder.attention, parts.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
     Bundle::new(parts).unwrap()
 }
 
