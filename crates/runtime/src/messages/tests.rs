@@ -31,7 +31,7 @@ fn encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
     frozen(
         &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: b"abc".to_vec() },
-        &format!("0500{s}{m}03000000616263"),
+        &format!("0600{s}{m}03000000616263"),
     );
     frozen(
         &ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102, waits_micros: 3, rests: true },
@@ -58,11 +58,11 @@ fn encodings_are_frozen_and_strict() {
             epoch: EPOCH,
             request: REQUEST,
         },
-        &format!("0500{s}0101{m}{e}{r}"),
+        &format!("0600{s}0101{m}{e}{r}"),
     );
     frozen(
         &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
-        &format!("0500{s}00{m}01000000ff"),
+        &format!("0600{s}00{m}01000000ff"),
     );
     frozen(
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
@@ -86,7 +86,7 @@ fn values_out_of_range_are_refused() {
         bytes[at] = to;
         SessionOpen::decode(&bytes).unwrap_err()
     };
-    assert_eq!(change(0, 1), DecodeError::Version { expected: 5, found: 1 });
+    assert_eq!(change(0, 1), DecodeError::Version { expected: 6, found: 1 });
     assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
     assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
 
