@@ -75,6 +75,36 @@ impl Samples {
         self.scores.columns()
     }
 
+    /// The samples at these places, in this order; a place may occur more than once.
+    ///
+    /// # Panics
+    /// If a place is beyond the last sample.
+    pub fn only(&self, places: &[usize]) -> Self {
+        let pick = |matrix: &Matrix| {
+            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
+        };
+        Self { embeddings: pick(&self.embeddings), scores: pick(&self.scores) }
+    }
+
+    /// These samples, then the others.
+    ///
+    /// # Errors
+    /// If the others have other models or embeddings of another width.
+    pub fn joined(&self, others: &Self) -> Result<Self, TableError> {
+        let sizes = [
+            ("the number of the other samples' models", others.models(), self.models()),
+            ("the size of the other samples' embeddings", others.embeddings.columns(), self.embeddings.columns()),
+        ];
+        if let Some((what, found, expected)) = sizes.into_iter().find(|(_, found, expected)| found != expected) {
+            return Err(TableError::Shape { what, found, expected });
+        }
+        let join = |first: &Matrix, second: &Matrix| {
+            let row = |row: usize| if row < first.rows() { first.row(row) } else { second.row(row - first.rows()) };
+            Matrix::from_fn(first.rows() + second.rows(), first.columns(), |place, column| row(place)[column])
+        };
+        Ok(Self { embeddings: join(&self.embeddings, &others.embeddings), scores: join(&self.scores, &others.scores) })
+    }
+
     /// Each model's mean score.
     pub fn mean_scores(&self) -> Vec<f64> {
         let mut sums = vec![0.0; self.models()];
@@ -143,6 +173,22 @@ mod tests {
         assert_eq!(good.mean_scores(), [0.5, 0.5]);
         assert!(good.check(&good, &[0.0, 1.0, 1.0]).is_err());
         assert!(good.check(&good, &[0.0, 1.1]).is_err());
+    }
+
+    #[test]
+    fn samples_are_picked_and_joined() {
+        let of = |rows: usize, models: usize, from: f32| {
+            let scores = Matrix::from_fn(rows, models, |row, model| (row + model) as f32 / 10.0);
+            Samples::new(Matrix::from_fn(rows, 1, |row, _| from + row as f32), scores).unwrap()
+        };
+        let (first, second) = (of(3, 2, 0.0), of(2, 2, 10.0));
+        let picked = first.only(&[2, 0, 2]);
+        assert_eq!(picked.embeddings().data(), [2.0, 0.0, 2.0]);
+        assert_eq!(picked.scores().data(), [0.2, 0.3, 0.0, 0.1, 0.2, 0.3]);
+        let joined = first.joined(&second).unwrap();
+        assert_eq!(joined.embeddings().data(), [0.0, 1.0, 2.0, 10.0, 11.0]);
+        assert_eq!(joined.only(&[3, 4]), second);
+        assert!(first.joined(&of(2, 3, 0.0)).is_err());
     }
 
     #[test]
