@@ -52,9 +52,6 @@ pub(crate) struct EvalArgs {
     /// What the data are and under which licence, for the reader of the report.
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Count what each query cost (the data set's costs.csv) instead of the models' prices.
-    #[arg(long)]
-    query_costs: bool,
     /// Write the report with its charts as one page.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -200,13 +197,7 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
         source: args.source.clone(),
         notes: notes.into_iter().map(str::to_owned).chain(units_warning(dataset.models())).collect(),
     };
-    let query_costs = match dataset.query_costs() {
-        None if args.query_costs => {
-            bail!("--query-costs needs costs.csv in {}; add it, or count by price", args.data.display())
-        }
-        query_costs => query_costs.filter(|_| args.query_costs),
-    };
-    let set = TestSet::of_split(about, dataset, args.split, query_costs)?;
+    let set = TestSet::of_split(about, dataset, args.split)?;
     let mut blind = references(set.outcomes(), set.models(), &lambdas());
     // The oracle and the hull first, then what reads prompts.
     let rest = blind.split_off(2);

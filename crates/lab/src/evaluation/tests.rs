@@ -1,5 +1,7 @@
 use super::*;
-use blindroute_routing::bundle::Matrix;
+use crate::data::Split;
+use crate::data::synthetic::synthetic_pool;
+use blindroute_routing::bundle::{Direct, Matrix, Rule};
 
 /// Names from a hostile data set.
 const HOSTILE: &str = "<script>alert('a & b')</script>\"\u{1b}[31m";
@@ -138,6 +140,36 @@ fn costs_of_queries_are_counted_where_given() {
     let found = evaluate(&set, &[curve(Group::Private, "a", vec![run])], &[], Bootstrap::default()).unwrap();
     assert!(found.cost_by_query && found.to_html().contains("mean cost of the queries"));
     assert_eq!(found.rows[0].points[1].point, Point { score: 1.0, cost: 7.0 / 2.0 / 4.0 });
+}
+
+/// Training's report and an evaluation measure the same router alike, with costs of answers and with prices.
+#[test]
+fn reports_of_training_and_evaluations_agree() {
+    let (_, mut dataset, embeddings) = synthetic_pool(8, 4);
+    let (prompts, models) = dataset.scores.shape();
+    let costs = Matrix::from_fn(prompts, models, |prompt, model| ((prompt * 7 + model * 3) % 10 + 5 * model) as f32);
+    let rule = Rule::Direct(Direct {
+        weight: Matrix::from_fn(32, models, |row, model| ((row * 5 + model) % 7) as f32 / 7.0 - 0.5),
+        bias: Matrix::from_fn(1, models, |_, model| 0.1 * model as f32),
+        cost: Matrix::from_fn(1, models, |_, model| dataset.relative_costs()[model]),
+    });
+    let mut areas = Vec::new();
+    for query_costs in [None, Some(costs)] {
+        let by_query = query_costs.is_some();
+        dataset.query_costs = query_costs;
+        let samples = dataset.samples(Split::Test, &embeddings).unwrap();
+        let reported = report(&rule, 0.1, &samples, dataset.models());
+        let set = TestSet::of_split(About::default(), &dataset, Split::Test).unwrap();
+        let mut curves = references(set.outcomes(), set.models(), &lambdas());
+        curves.push(curve(Group::Private, "mine", vec![run_of(&rule, &samples, &lambdas())]));
+        let found = evaluate(&set, &curves, &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
+        assert_eq!(found.cost_by_query, by_query);
+        assert_eq!(row(&found, Group::Private, "mine").measures.hull_area.value, Some(reported.area));
+        assert_eq!(row(&found, Group::Baseline, HULL).measures.hull_area.value, Some(reported.prompt_free_area));
+        assert_eq!(found.singles[found.best_single], reported.best_single);
+        areas.push(reported.area);
+    }
+    assert!((areas[0] - areas[1]).abs() > 0.01, "{areas:?}");
 }
 
 #[test]

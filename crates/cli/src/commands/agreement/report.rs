@@ -70,10 +70,7 @@ struct Difference {
 
 impl Agreement {
     pub(super) fn new(split: Split, work: &Work, clear: &Matrix, journal: &Journal) -> anyhow::Result<Self> {
-        let scores = work.dataset.scores();
-        let chosen = |row: usize, model: usize| scores.row(work.places[row])[model];
-        let scores = Matrix::from_fn(work.places.len(), scores.columns(), chosen);
-        let outcomes = Outcomes::by_price(scores, &work.dataset.relative_costs())?;
+        let outcomes = Outcomes::of_dataset(&work.dataset, &work.places)?;
         let ids = work.places.iter().map(|place| &work.dataset.prompts()[*place].id);
         let answers = ids.map(|id| journal.answer(id)).collect::<anyhow::Result<Vec<_>>>()?;
         let cosine = Cosines {

@@ -44,7 +44,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
     let Some(largest) = numbers.clone().max() else { return Err(none) };
     let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
     let order = nearest(&points, valid, largest);
-    let outcomes = Outcomes::by_price(valid.scores().clone(), cost)?;
+    let outcomes = Outcomes::of_samples(valid, cost)?;
     let mut best: Option<(f64, usize)> = None;
     for number in numbers {
         let run = run(&order, number, train, cost, &evaluation::lambdas());

@@ -66,7 +66,7 @@ pub fn train(train: &Samples, valid: &Samples, cost: &[f32], options: &Options) 
     let layers = variables.map(|(_, variable)| variable.as_tensor().clone());
     let (inputs, scores) =
         (inputs(train, &device)?, Tensor::from_slice(train.scores().data(), train.scores().shape(), &device)?);
-    let outcomes = Outcomes::by_price(valid.scores().clone(), cost)?;
+    let outcomes = Outcomes::of_samples(valid, cost)?;
     let steps = train.prompts().div_ceil(options.batch) * options.passes;
     let mut order: Vec<u32> = (0..train.prompts() as u32).collect();
     let mut best: Option<Fitted> = None;
