@@ -54,7 +54,7 @@ impl RouteProgram {
             let plan = plan.routers.get(router).ok_or_else(|| {
                 Error::Program(format!("there is no router {router}: expected an index below {routers}"))
             })?;
-            if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1 }) {
+            if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1, .. }) {
                 return Err(Error::Program("a UniRoute router with one cluster or none: expected two or more".into()));
             }
         }
