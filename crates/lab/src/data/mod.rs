@@ -176,6 +176,11 @@ impl Dataset {
         self.places(split).into_iter().any(|place| differs(self.scores.row(place)))
     }
 
+    /// The samples that a router is trained and its settings are chosen on: the train split, then the valid split.
+    pub fn tuning_samples(&self, embeddings: &Matrix) -> Result<Samples, TableError> {
+        self.samples(Split::Train, embeddings)?.joined(&self.samples(Split::Valid, embeddings)?)
+    }
+
     /// A split as samples, with the costs of its answers if the set has them. `embeddings` are those of all prompts, `[prompts, hidden]`.
     pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TableError> {
         if embeddings.rows() != self.prompts.len() {

@@ -50,7 +50,10 @@ pub use outcomes::Outcomes;
 pub use point::{Point, audc, hull, hull_area, pareto, scaled_audc};
 pub use reference::{HULL, ORACLE, oracle, random, references};
 pub use result::{CurvePoint, Difference, Estimate, Evaluation, Row, Task};
-pub use sweep::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
+pub use sweep::{
+    Report, Single, lambdas, operate, points, report, report_of_utilities, run_of, run_of_utilities, singles, sweep,
+    sweep_of_utilities,
+};
 pub use test_set::{About, TestSet};
 
 use measured::{Measured, finite};

@@ -19,9 +19,12 @@ pub fn lambdas() -> Vec<f32> {
 /// # Panics
 /// If the rule is not for the samples' embeddings.
 pub fn run_of(rule: &Rule, samples: &Samples, lambdas: &[f32]) -> Run {
+    run_of_utilities(&utilities_of(rule, samples), rule::costs(rule), lambdas)
+}
+
+fn utilities_of(rule: &Rule, samples: &Samples) -> Vec<Vec<f32>> {
     let rows: Vec<&[f32]> = samples.embeddings().iter_rows().collect();
-    let utilities: Vec<Vec<f32>> = rows.par_iter().map(|embedding| rule::utilities(rule, embedding)).collect();
-    run_of_utilities(&utilities, rule::costs(rule), lambdas)
+    rows.par_iter().map(|embedding| rule::utilities(rule, embedding)).collect()
 }
 
 /// The choices with each weight of cost by these utilities: per prompt one utility per model, without cost.
@@ -40,7 +43,15 @@ pub fn points(run: &Run, outcomes: &Outcomes) -> Vec<Point> {
 /// # Panics
 /// If the rule is not for the samples' models and embeddings.
 pub fn sweep(rule: &Rule, samples: &Samples, lambdas: &[f32]) -> Vec<Point> {
-    points(&run_of(rule, samples, lambdas), &outcomes(samples, rule::costs(rule)))
+    sweep_of_utilities(&utilities_of(rule, samples), rule::costs(rule), samples, lambdas)
+}
+
+/// The score and cost with each weight of cost by these utilities, one row per prompt.
+///
+/// # Panics
+/// If the utilities or costs are not for the samples' prompts and models.
+pub fn sweep_of_utilities(utilities: &[Vec<f32>], cost: &[f32], samples: &Samples, lambdas: &[f32]) -> Vec<Point> {
+    points(&run_of_utilities(utilities, cost, lambdas), &outcomes(samples, cost))
 }
 
 /// The score and cost of a rule with one weight of cost.
@@ -107,10 +118,24 @@ pub struct Single {
 /// # Panics
 /// If the rule, the samples and the models do not belong together.
 pub fn report(rule: &Rule, lambda: f32, samples: &Samples, models: &[Model]) -> Report {
+    report_of_utilities(&utilities_of(rule, samples), rule::costs(rule), lambda, samples, models)
+}
+
+/// The report of these utilities, one row per prompt and without cost, for instance of the folds of a cross-validation.
+///
+/// # Panics
+/// If the utilities, the costs, the samples and the models do not belong together.
+pub fn report_of_utilities(
+    utilities: &[Vec<f32>],
+    cost: &[f32],
+    lambda: f32,
+    samples: &Samples,
+    models: &[Model],
+) -> Report {
     assert_eq!(models.len(), samples.models());
-    let outcomes = outcomes(samples, rule::costs(rule));
+    let outcomes = outcomes(samples, cost);
     let singles = outcomes.singles(None);
-    let at_default = run_of(rule, samples, &[lambda]);
+    let at_default = run_of_utilities(utilities, cost, &[lambda]);
     let mut chosen = vec![0; models.len()];
     if let Run::Choices(choices) = &at_default {
         choices[0].models.iter().for_each(|model| chosen[*model] += 1);
@@ -126,7 +151,7 @@ pub fn report(rule: &Rule, lambda: f32, samples: &Samples, models: &[Model]) -> 
         random: point(&reference::random(models.len())),
         best_single: single(best_single(&singles)),
         cheapest: single(cheapest(&singles)),
-        area: hull_area(&sweep(rule, samples, &lambdas())),
+        area: hull_area(&points(&run_of_utilities(utilities, cost, &lambdas()), &outcomes)),
         prompt_free_area: hull_area(&singles),
     }
 }
@@ -140,6 +165,7 @@ mod tests {
     fn case() -> (Rule, Samples, Vec<Model>) {
         let matrix = |rows, columns, data: &[f32]| Matrix::new(rows, columns, data.to_vec()).unwrap();
         let rule = Rule::UniRoute(UniRoute {
+            clusterings: 1,
             centroids: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
             errors: matrix(2, 3, &[0.5, 0.5, 0.0, 0.0, 0.5, 1.0]),
             cost: matrix(1, 3, &[0.0, 0.25, 1.0]),

@@ -16,12 +16,17 @@ pub(crate) mod draws;
 pub(crate) mod optimiser;
 pub(crate) mod tensors;
 
+mod cross_validation;
 mod error;
 mod kmeans;
 mod lambda;
+mod mixture;
 mod ridge;
 mod train;
+mod verdict;
 
+pub use cross_validation::{CrossValidated, Validation};
 pub use error::TrainError;
 pub use lambda::{LambdaRule, choose_lambda};
 pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};
+pub use verdict::{Fit, Verdict};

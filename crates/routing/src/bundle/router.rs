@@ -168,9 +168,7 @@ impl Router {
 
     pub(super) fn header(&self) -> RouterHeader {
         let shape = match &self.rule {
-            Rule::UniRoute(rule) => {
-                RuleShape::UniRoute { clusters: rule.clusters(), clusterings: rule.clusterings }
-            }
+            Rule::UniRoute(rule) => RuleShape::UniRoute { clusters: rule.clusters(), clusterings: rule.clusterings },
             Rule::Cscr(rule) => RuleShape::Cscr {
                 width: rule.w1.columns(),
                 descriptor: rule.w2.columns(),
@@ -226,10 +224,9 @@ impl RouterHeader {
                 cost: take("cost", (1, models))?,
                 keep,
                 calibration: match calibrated {
-                    true => Some(Calibration {
-                        slope: take("slope", (1, models))?,
-                        offset: take("offset", (1, models))?,
-                    }),
+                    true => {
+                        Some(Calibration { slope: take("slope", (1, models))?, offset: take("offset", (1, models))? })
+                    }
                     false => None,
                 },
             }),

@@ -139,7 +139,9 @@ impl BundlePlan {
     /// If it does not.
     pub(crate) fn check(&self, encoder: &EncoderConfig, models: usize, lambdas: usize) -> Result<(), BundleError> {
         let sizes = |rule: &RulePlan| match *rule {
-            RulePlan::UniRoute { clusters, clusterings } => [clusters, clusterings, clusters.saturating_mul(clusterings)],
+            RulePlan::UniRoute { clusters, clusterings } => {
+                [clusters, clusterings, clusters.saturating_mul(clusterings)]
+            }
             RulePlan::Cscr { width, descriptor, keep, .. } => [width, descriptor, keep],
             RulePlan::Direct => [1; 3],
         };

@@ -200,10 +200,13 @@ fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rul
             insert("w1", tensor(&rule.w1));
             insert("w2", tensor(&rule.w2));
             let descriptors = tensor(&rule.descriptors.transposed());
-            insert("descriptors", match &rule.calibration {
-                Some(calibration) => scaled_columns(&descriptors, calibration.slope.data()),
-                None => descriptors,
-            });
+            insert(
+                "descriptors",
+                match &rule.calibration {
+                    Some(calibration) => scaled_columns(&descriptors, calibration.slope.data()),
+                    None => descriptors,
+                },
+            );
             if let Some(calibration) = &rule.calibration {
                 insert("offset", row(&calibration.offset));
             }

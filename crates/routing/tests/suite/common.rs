@@ -4,8 +4,8 @@
 
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, BundleParts, Calibration, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
-    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute, Widths,
+    Activation, Attention, Bundle, BundleParts, Calibration, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer,
+    LayerNorm, LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute, Widths,
 };
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
