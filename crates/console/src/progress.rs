@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 /// Between two lines.
 const PAUSE: Duration = Duration::from_secs(60);
 
-/// Shows how far some work is. The bar vanishes when it is dropped.
+/// Shows how far some work is. The bar vanishes when this is dropped.
 #[derive(Debug)]
 pub struct Progress {
     what: String,
     bar: ProgressBar,
+    started: Instant,
+    /// Where stderr is no terminal.
     lines: Option<Lines>,
 }
 
@@ -20,30 +22,31 @@ impl Progress {
     /// Starts to show the progress of `what`, for instance "embedding prompts".
     pub fn new(what: &str) -> Self {
         let bar = terminal::bar(0);
-        // The template is a constant.
-        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {msg} {eta}") {
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len}, {msg}") {
             bar.set_style(style);
         }
         bar.set_prefix(what.to_owned());
-        let lines = (!io::stderr().is_terminal()).then(|| Lines::new(PAUSE, Instant::now()));
-        Self { what: what.to_owned(), bar, lines }
+        let started = Instant::now();
+        let lines = (!io::stderr().is_terminal()).then(|| Lines { next: started + PAUSE });
+        Self { what: what.to_owned(), bar, started, lines }
     }
 
-    /// So much is done; `speed` is for people, for instance "210 tokens/s". The time left follows from `part`, from 0 to 1.
-    pub fn at(&mut self, (done, all): (usize, usize), part: f64, speed: &str) {
+    /// So much is done, and `units` of so many units of work, by which speed and remaining time are measured, for instance
+    /// "tokens". The clock starts again when no unit is done.
+    pub fn at(&mut self, (done, all): (usize, usize), units: (usize, usize), unit: &str) {
+        let now = Instant::now();
+        if units.0 == 0 {
+            self.started = now;
+        }
+        let pace = pace(now - self.started, units, unit);
+        if let Some(lines) = &mut self.lines
+            && lines.due(now)
+        {
+            terminal::say(&format!("{}: {done} of {all} done, {pace}", self.what));
+        }
         self.bar.set_length(all as u64);
         self.bar.set_position(done as u64);
-        self.bar.set_message(speed.to_owned());
-        if let Some(lines) = &mut self.lines
-            && let Some(elapsed) = lines.due(Instant::now())
-        {
-            terminal::say(&line(&self.what, (done, all), speed, left(elapsed, part)));
-        }
-    }
-
-    /// Says something, beside the bar.
-    pub fn say(&self, line: &str) {
-        terminal::say(line);
+        self.bar.set_message(pace);
     }
 }
 
@@ -56,37 +59,27 @@ impl Drop for Progress {
 /// When the next line is due.
 #[derive(Debug)]
 struct Lines {
-    pause: Duration,
-    started: Instant,
     next: Instant,
 }
 
 impl Lines {
-    fn new(pause: Duration, now: Instant) -> Self {
-        Self { pause, started: now, next: now + pause }
-    }
-
-    /// The time since the start, if a line is due.
-    fn due(&mut self, now: Instant) -> Option<Duration> {
-        if now < self.next {
-            return None;
+    fn due(&mut self, now: Instant) -> bool {
+        let due = now >= self.next;
+        if due {
+            self.next = now + PAUSE;
         }
-        self.next = now + self.pause;
-        Some(now - self.started)
+        due
     }
 }
 
-/// The time that is left when `part` took so long.
-fn left(elapsed: Duration, part: f64) -> Option<Duration> {
-    if part <= 0.0 {
-        return None;
+/// The speed and the time that is left.
+fn pace(elapsed: Duration, (done, all): (usize, usize), unit: &str) -> String {
+    let speed = format!("{:.0} {unit}/s", done as f64 / elapsed.as_secs_f64().max(1e-3));
+    if done == 0 {
+        return speed;
     }
-    Duration::try_from_secs_f64(elapsed.as_secs_f64() * (1.0 - part).max(0.0) / part).ok()
-}
-
-fn line(what: &str, (done, all): (usize, usize), speed: &str, left: Option<Duration>) -> String {
-    let left = left.map_or(String::new(), |left| format!(", about {} left", for_people(left)));
-    format!("{what}: {done} of {all} done, {speed}{left}")
+    let left = elapsed.as_secs_f64() * all.saturating_sub(done) as f64 / done as f64;
+    format!("{speed}, about {} left", for_people(Duration::from_secs_f64(left)))
 }
 
 fn for_people(time: Duration) -> String {
@@ -104,23 +97,17 @@ mod tests {
     #[test]
     fn a_line_is_due_every_minute() {
         let start = Instant::now();
-        let second = Duration::from_secs(1);
-        let mut lines = Lines::new(PAUSE, start);
-        let due: Vec<u32> = (0..200).filter(|at| lines.due(start + second * *at).is_some()).collect();
+        let mut lines = Lines { next: start + PAUSE };
+        let due: Vec<u32> = (0..200).filter(|at| lines.due(start + Duration::from_secs(1) * *at)).collect();
         assert_eq!(due, [60, 120, 180]);
     }
 
     #[test]
-    fn a_line_says_what_is_done_and_what_is_left() {
-        let time = left(Duration::from_secs(60), 0.25);
-        assert_eq!(
-            line("embedding prompts", (1, 4), "30 tokens/s", time),
-            "embedding prompts: 1 of 4 done, 30 tokens/s, about 3 min left"
-        );
-        assert_eq!(
-            line("embedding prompts", (0, 4), "0 tokens/s", left(time.unwrap(), 0.0)),
-            "embedding prompts: 0 of 4 done, 0 tokens/s"
-        );
+    fn the_pace_says_how_fast_it_is_and_what_is_left() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(pace(minute, (1800, 7200), "tokens"), "30 tokens/s, about 3 min left");
+        assert_eq!(pace(minute, (7200, 7200), "tokens"), "120 tokens/s, about 0 s left");
+        assert_eq!(pace(Duration::ZERO, (0, 7200), "tokens"), "0 tokens/s");
         let times = [0, 99, 100, 5969, 5970, 86_400].map(|seconds| for_people(Duration::from_secs(seconds)));
         assert_eq!(times, ["0 s", "99 s", "2 min", "99 min", "1 h 39 min", "24 h 0 min"]);
     }

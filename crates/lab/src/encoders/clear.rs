@@ -86,9 +86,20 @@ impl Embedder for ClearEmbedder {
 mod tests {
     use super::*;
     use crate::data::synthetic::small_encoder;
-    use blindroute_routing::bundle::{Activation, Attention};
+    use blindroute_routing::bundle::{Activation, Attention, Matrix};
     use blindroute_routing::program::Measurement;
     use blindroute_routing::tokenizer::bucket;
+
+    /// An encoder that takes prompts of every bucket.
+    fn long_encoder(attention: Attention, activation: Activation) -> Bundle {
+        let mut parts = small_encoder(attention, activation).into_parts();
+        let few = parts.embedding.position;
+        let sign = |row: usize| if (row / few.rows()).is_multiple_of(2) { 1.0 } else { -1.0 };
+        parts.embedding.position =
+            Matrix::from_fn(MAX_TOKENS, few.columns(), |row, column| sign(row) * few.row(row % few.rows())[column]);
+        parts.encoder.max_tokens = MAX_TOKENS;
+        Bundle::new(parts).unwrap()
+    }
 
     /// As the servers run it: one prompt, padded to its bucket.
     fn in_bucket(embedder: &ClearEmbedder, ids: &[u32]) -> Vec<f32> {
@@ -106,7 +117,7 @@ mod tests {
             (Attention::TwoRelu, Activation::Relu),
             (Attention::Linear, Activation::Square),
         ] {
-            let bundle = small_encoder(attention, activation);
+            let bundle = long_encoder(attention, activation);
             let embedder = ClearEmbedder::new(&bundle).unwrap();
             let vocabulary = bundle.parts().encoder.vocabulary;
             // Every bucket, its ends, and lengths that share a batch.
