@@ -37,7 +37,7 @@ pub(crate) struct EvalArgs {
     /// A router to measure; may be given several times [default: all].
     #[arg(long, value_name = "NAME")]
     router: Vec<String>,
-    /// A file that keeps the prompts' embeddings, so that the next run on the same data and encoder is quick.
+    /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick.
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
     /// The same for the original bundle's encoder.

@@ -8,6 +8,7 @@ mod bundle_widths;
 pub(crate) mod calibrate;
 pub(crate) mod data;
 pub(crate) mod distil;
+pub(crate) mod embedding;
 pub(crate) mod eval;
 pub(crate) mod fingerprint;
 pub(crate) mod route;

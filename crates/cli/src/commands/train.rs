@@ -12,7 +12,6 @@ use blindroute_lab::evaluation::Report;
 use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{Chosen, LambdaRule, Method, Trained, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
-use indicatif::ProgressStyle;
 use serde::Serialize;
 
 use blindroute_console::files::{check_out, print, write_bundle};
@@ -120,7 +119,8 @@ struct CommonArgs {
     /// What the data are and under which licence, for people; kept in the bundle [default: the folder's name].
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// A file that keeps the prompts' embeddings, so that the next training on the same data and encoder is quick.
+    /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick. Encoders and data
+    /// sets can share it. A file of another kind is refused.
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
     /// Print the report as one JSON object.
@@ -277,13 +277,9 @@ pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> a
     Ok(router)
 }
 
-/// The data set's embeddings by the bundle's encoder, with a progress bar.
+/// The data set's embeddings by the bundle's encoder. Shows progress.
 pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Matrix> {
-    let bar = terminal::bar(dataset.prompts().len() as u64);
-    bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
-    let embeddings = embed_dataset(bundle, dataset, cache, &mut |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    Ok(embeddings?)
+    Ok(embed_dataset(bundle, dataset, cache, &mut super::embedding::watch())?)
 }
 
 #[derive(Serialize)]
