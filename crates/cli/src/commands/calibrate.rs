@@ -63,7 +63,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer).context("the bundle's tokenizer")?;
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).context("the bundle's tokenizer")?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
     let bar = blindroute_console::terminal::bar(user.prompts.len() as u64);
     bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);

@@ -51,8 +51,8 @@ pub fn embed_dataset(
         on_progress(found.rows());
         return Ok(found);
     }
-    let tokenizer =
-        Tokenizer::from_json(&bundle.parts().tokenizer).map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
+        .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
     let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
     let prompts = dataset.prompts().iter().map(|prompt| prompt.text.as_str());
     let embeddings = embed_all(prompts, &tokenizer, &embedder, BATCH, on_progress)?;

@@ -85,8 +85,8 @@ pub fn correlation(
     pairs: &[Pair],
     on_progress: &mut dyn FnMut(usize, usize),
 ) -> Result<f64, SimilarityError> {
-    let tokenizer =
-        Tokenizer::from_json(&bundle.parts().tokenizer).map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
+        .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
     let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
     let mut places: HashMap<&str, usize> = HashMap::new();
     let mut texts = Vec::new();

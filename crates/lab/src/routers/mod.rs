@@ -21,7 +21,9 @@ mod kmeans;
 mod lambda;
 mod ridge;
 mod train;
+mod window;
 
 pub use error::TrainError;
 pub use lambda::{LambdaRule, choose_lambda};
 pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};
+pub use window::with_window;

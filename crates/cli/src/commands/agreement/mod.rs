@@ -116,7 +116,8 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let bar = terminal::bar(work.places.len() as u64);
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
     bar.set_message("embedding in the clear");
-    let tokenizer = Tokenizer::from_json(&work.bundle.parts().tokenizer)?;
+    let parts = work.bundle.parts();
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?;
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
     let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
 
