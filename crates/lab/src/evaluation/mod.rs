@@ -31,6 +31,7 @@ mod outcomes;
 mod point;
 mod reference;
 mod result;
+mod source_only;
 mod sweep;
 mod test_set;
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use outcomes::Outcomes;
 pub use point::{Point, audc, hull, hull_area, pareto, scaled_audc};
 pub use reference::{HULL, ORACLE, oracle, random, references};
 pub use result::{CurvePoint, Difference, Estimate, Evaluation, Row, Task};
+pub use source_only::SourceOnly;
 pub use sweep::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
 pub use test_set::{About, TestSet};
 
