@@ -22,7 +22,7 @@ impl SetReport {
     /// Lines of the report.
     pub(super) fn describe(&self) -> String {
         let [valid, test] = &self.source_only;
-        format!("{}\n{}\n{}", self.reading.describe(), valid.describe(), test.describe())
+        format!("data set: {}\n{}\n{}", self.reading.describe(), valid.describe(), test.describe())
     }
 
     /// Sentences about what limits the router.

@@ -45,8 +45,11 @@ impl Reading {
     /// A sentence without its end.
     pub fn describe(&self) -> String {
         let Self { window, prompts, truncated, distinct } = self;
-        let kept = window.kept();
-        format!("{prompts} prompts, {truncated} truncated to their {kept} tokens, {distinct} different token sequences")
+        let truncated = match truncated {
+            0 => "none truncated".to_owned(),
+            _ => format!("{truncated} truncated to their {} tokens", window.kept()),
+        };
+        format!("{prompts} prompts, {truncated}, {distinct} different token sequences")
     }
 
     /// What limits every router on these prompts, one sentence each.
@@ -119,6 +122,7 @@ mod tests {
         let few = read(Window::Head, &prompts(&["a", "b", " ", "A"]));
         assert_eq!(few, Reading { window: Window::Head, prompts: 3, truncated: 0, distinct: 2 });
         assert!(few.warnings().is_empty());
+        assert_eq!(few.describe(), "3 prompts, none truncated, 2 different token sequences");
         let repeated = read(Window::Head, &prompts(&["a", "a", "A", "b", "b"]));
         assert_eq!(
             repeated.warnings(),

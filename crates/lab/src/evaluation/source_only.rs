@@ -57,8 +57,9 @@ impl SourceOnly {
     /// A sentence without its end.
     pub fn describe(&self) -> String {
         format!(
-            "area {:.4} on {} for a router that knows only a prompt's source; without the source {:.4}, oracle {:.4}",
-            self.area, self.split, self.prompt_free_area, self.oracle_area
+            "area on {}: {:.4} for a router that knows only a prompt's source, {:.4} for one that knows nothing of it, \
+             {:.4} for the oracle",
+            self.split, self.area, self.prompt_free_area, self.oracle_area
         )
     }
 }
@@ -180,6 +181,8 @@ mod tests {
         assert_eq!(choices(&set, Split::Test, 0.0), [1, 1]);
         assert_eq!(choices(&set, Split::Train, 0.0), [0, 0, 1]);
         let text = found.describe();
-        assert!(text.starts_with("area 0.1875 on valid for a router that knows only a prompt's source;"), "{text}");
+        let expected =
+            "area on valid: 0.1875 for a router that knows only a prompt's source, 0.5000 for one that knows";
+        assert!(text.starts_with(expected), "{text}");
     }
 }
