@@ -52,16 +52,15 @@ fn a_student_is_taught_resumed_and_measured() {
     assert!(found["spearman"].as_f64().unwrap() > 0.4);
 }
 
-/// A table in which the prompt's kind decides which of two models is right.
-fn table(folder: &Path) -> String {
+/// A table of `count` prompts in which the prompt's kind decides which of two models is right.
+fn table(folder: &Path, count: usize, prompt: &dyn Fn(usize, &str) -> String) -> String {
     let folder = folder.join("table");
     std::fs::create_dir(&folder).unwrap();
     let (mut prompts, mut outcomes) = (String::new(), "id,small,large\n".to_owned());
-    for index in 0..60 {
+    for index in 0..count {
         let text = [format!("what is {index} plus {index}"), format!("translate the word number {index}")];
-        let split = ["train", "valid", "test"][index / 2 % 3];
-        let line =
-            serde_json::json!({"id": index.to_string(), "prompt": text[index % 2], "source": "", "split": split});
+        let (text, split) = (prompt(index, &text[index % 2]), ["train", "valid", "test"][index / 2 % 3]);
+        let line = serde_json::json!({"id": index.to_string(), "prompt": text, "source": "", "split": split});
         writeln!(prompts, "{line}").unwrap();
         writeln!(outcomes, "{index},{},{}", 1 - index % 2, index % 2).unwrap();
     }
@@ -78,7 +77,8 @@ fn table(folder: &Path) -> String {
 fn a_student_is_taught_to_route_in_three_stages() {
     let home = tempfile::tempdir().unwrap();
     let encoder = small_bundle(home.path()).to_str().unwrap().to_owned();
-    let (texts, table) = (write(home.path(), "texts.jsonl", &texts()), table(home.path()));
+    let (texts, table) =
+        (write(home.path(), "texts.jsonl", &texts()), table(home.path(), 60, &|_, text| text.to_owned()));
     let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
     let (teacher, student, tuned) = (path("teacher.blindroute"), path("student.blindroute"), path("tuned.blindroute"));
     let train_of = |kind: &str, bundle: &str, out: &str, rest: &[&str]| {
@@ -121,6 +121,58 @@ fn a_student_is_taught_to_route_in_three_stages() {
         "{}",
         other.stderr
     );
+}
+
+/// The question is at the end: only `tail` reads it.
+#[test]
+fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = small_bundle(home.path()).to_str().unwrap().to_owned();
+    // Beginnings of seven kinds, which have nothing to do with the question.
+    let examples = "one more example. ".repeat(70);
+    let table = table(home.path(), 24, &|index, text| format!("{} {examples}{text}", index % 7));
+    let path = |name: &str| home.path().join(name).to_str().unwrap().to_owned();
+    let (out, embeddings) = (path("tail.blindroute"), path("tail.embeddings"));
+    let train = |bundle: &str, rest: &[&str]| {
+        let common = ["train", "direct", "--data", &table, "--bundle", bundle, "--out", &out];
+        let all = [&common[..], &["--embeddings", &embeddings], rest].concat();
+        run_within(Duration::from_secs(120), command(&all), b"")
+    };
+    let ran = train(&bundle, &["--window", "head,tail", "--json"]);
+    assert!(ran.stderr.contains("cscr was trained with another window than tail and is left out"), "{}", ran.stderr);
+    let found = ran.json();
+    assert_eq!((&found["window"], &found["windows"][0]["window"]), (&"tail".into(), &"head".into()));
+    let area = |place: usize| found["windows"][place]["valid_area"].as_f64().unwrap();
+    assert!(area(1) > area(0) + 0.1, "{found}");
+    let reading = serde_json::json!({"window": "tail", "prompts": 24, "truncated": 24, "distinct": 24});
+    assert_eq!(found["set"]["reading"], reading);
+    // There is one source, so it knows no more than the models' means.
+    assert_eq!(found["set"]["source_only"][1]["sources"], 1);
+    let shown = run(&["bundle", "show", "--bundle", &out]).stdout;
+    assert!(shown.contains("up to 256 tokens, window tail") && shown.contains("routers   1"), "{shown}");
+
+    // Without the option, the bundle's window stays.
+    let text = train(&out, &[]).stdout;
+    let says =
+        "data set: 24 prompts, 24 truncated to their last 256 tokens, 24 different token sequences\narea on valid: ";
+    assert!(text.contains(says) && text.contains("warning: 24 of 24 prompts have more than 256 tokens"), "{text}");
+    assert!(run(&["bundle", "show", "--bundle", &out]).stdout.contains("window tail"));
+
+    let check = run(&["data", "check", "--data", &table]).stdout;
+    let says =
+        "24 truncated to their first 256 tokens, 7 different token sequences, with window tail 24, with window both 24";
+    assert!(check.contains(says), "{check}");
+    assert!(check.contains("users put their question at the end: try `train --window tail`"), "{check}");
+    assert!(check.contains("only 7 different token sequences in their first 256 tokens"), "{check}");
+    let check = run(&["data", "check", "--data", &table, "--bundle", &out, "--json"]).json();
+    assert_eq!((&check["readings"][0], &check["readings"][1]["distinct"]), (&reading, &7.into()));
+    assert_eq!(check["source_only"]["split"], "valid");
+
+    let eval = ["eval", "--data", &table, "--bundle", &out, "--embeddings", &embeddings, "--bootstrap", "0"];
+    let text = run_within(Duration::from_secs(120), command(&eval), b"").stdout;
+    assert!(text.contains("  source only ") && text.contains("8 prompts, 8 truncated to their last 256"), "{text}");
+    let eval = run_within(Duration::from_secs(120), command(&[&eval[..], &["--json"]].concat()), b"").json();
+    assert_eq!(eval["about"]["readings"][0]["distinct"], 8);
 }
 
 #[test]

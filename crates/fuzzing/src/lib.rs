@@ -14,7 +14,7 @@ use blindroute_protocol::{
 };
 use blindroute_ring::pack;
 use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, container};
-use blindroute_routing::tokenizer::Tokenizer;
+use blindroute_routing::tokenizer::{Tokenizer, Window};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
     ClientHello, Failure, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
@@ -55,7 +55,9 @@ const TOKENS: [&str; 7] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##a", "!"];
 
 fn sample() -> &'static Tokenizer {
     static SAMPLE: OnceLock<Tokenizer> = OnceLock::new();
-    SAMPLE.get_or_init(|| Tokenizer::from_json(tokenizer_json(TOKENS).as_bytes()).expect("the sample is a tokenizer"))
+    SAMPLE.get_or_init(|| {
+        Tokenizer::from_json(tokenizer_json(TOKENS).as_bytes(), Window::Both).expect("the sample is a tokenizer")
+    })
 }
 
 /// The tokenizer on arbitrary text, and its reader on arbitrary JSON.
@@ -64,7 +66,7 @@ pub fn tokenizer(bytes: &[u8]) {
     if let Ok(tokens) = sample().encode(&text) {
         assert!((3..=256).contains(&tokens.ids.len()));
     }
-    let _ = Tokenizer::from_json(bytes);
+    let _ = Tokenizer::from_json(bytes, Window::Head);
 }
 
 /// Every message of a session.

@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let most: usize = arguments.next().map_or(Ok(50), |count| count.to_string_lossy().parse())?;
     let bundle = Bundle::open(&bundle)?.bundle;
-    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer)?;
+    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)?;
     let dataset = Dataset::load(&data)?;
     let texts = dataset.places(Split::Test).into_iter().map(|place| tokenizer.encode(&dataset.prompts()[place].text));
     let prompts: Vec<Vec<u32>> =

@@ -70,7 +70,7 @@ fn different_prompts_go_to_different_models() {
         "Which of these is a chemical change? A) melting ice B) rusting iron C) cutting paper",
         "The trophy does not fit in the suitcase because it is too big. What is too big?",
     ];
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer).unwrap();
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).unwrap();
     let embedder = ClearEmbedder::new(&bundle).unwrap();
     let embeddings = embed_all(prompts, &tokenizer, &embedder, &mut |_| ()).unwrap();
     for router in &parts.routers {

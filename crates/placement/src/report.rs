@@ -76,7 +76,7 @@ pub struct RouteReport {
     pub tokens: usize,
     /// How many of them stand for words outside the vocabulary. The router cannot read these words.
     pub unknown: usize,
-    /// A sentence with the length of the whole prompt, if it was truncated.
+    /// A sentence that says which of how many tokens were read, if the prompt was truncated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cut_from: Option<String>,
     /// A sentence about what the router could not read, if that is much of the text.

@@ -118,6 +118,7 @@ impl PrivateRouter {
         // Encoders of one shape may differ in every weight: what of the encoder is public has to be the same too.
         let fits = clear.plan.encoder == self.plan.encoder
             && parts.tokenizer == self.public.tokenizer
+            && parts.encoder.window == self.public.encoder.window
             && parts.embedding == self.public.embedding;
         if fits { Ok(Self { clear: Some(clear), ..self }) } else { Err(PlacementError::OtherBundle) }
     }
@@ -144,7 +145,7 @@ impl PrivateRouter {
     }
 
     fn assemble(public: PublicPart, client: Option<Client<BundleCatalogue>>) -> Result<Self, PlacementError> {
-        let tokenizer = Tokenizer::from_json(&public.tokenizer)?;
+        let tokenizer = Tokenizer::from_json(&public.tokenizer, public.encoder.window)?;
         let bundle = BundleUsed { name: "bundle".to_owned(), digest: public.digest.to_string() };
         Ok(Self {
             plan: Arc::new(public.plan.clone()),

@@ -90,7 +90,7 @@ mod tests {
     fn a_share_above_the_limit_decides_and_is_noted() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
         let bundle = Bundle::open(&path).unwrap().bundle;
-        let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer).unwrap();
+        let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window).unwrap();
         let of = |prompt: &str| tokenizer.encode(prompt).unwrap().unknown;
         let fallback = Fallback { share: 0.5, model: 7 };
         let thai = of("ประเทศไทยมีกี่จังหวัด");

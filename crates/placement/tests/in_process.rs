@@ -6,6 +6,8 @@ use blindroute_placement::{
 };
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::SelectMethod;
+use blindroute_routing::tokenizer::Window;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 fn small_bundle() -> Bundle {
@@ -22,8 +24,47 @@ fn party_threads() -> usize {
     names.filter(|name| ["server", "dealer", "call-"].iter().any(|party| name.starts_with(party))).count()
 }
 
+/// One test at a time: they count threads.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn a_long_prompt_is_read_through_the_bundles_window_in_every_placement() {
+    let _alone = alone();
+    let (examples, question) = ("Translate into French: the cat sleeps. ", "Prove that 2 is prime.");
+    let prompt = examples.repeat(40) + question;
+    let mut seen = Vec::new();
+    for window in Window::ALL {
+        let mut parts = small_bundle().into_parts();
+        parts.encoder.window = window;
+        let router = PrivateRouter::in_process(&Bundle::new(parts).unwrap()).unwrap();
+        let route = |placement| {
+            // λ = 0: the prompt alone decides.
+            let options = RouteOptions::default().with_placement(placement).with_lambda(0.0).with_router("direct");
+            router.route(&prompt, &options).unwrap()
+        };
+        let clear = route(Placement::Local);
+        let says = clear.cut_from.clone().unwrap();
+        assert!(says.starts_with(&format!("only the {} of ", window.kept())), "{says}");
+        for placement in [Placement::Full, Placement::Head] {
+            let answer = route(placement);
+            assert_eq!((&answer.model, &answer.cut_from, answer.tokens), (&clear.model, &clear.cut_from, 256));
+        }
+        seen.push(router.tokens(&prompt).unwrap().ids);
+    }
+    let [head, tail, both] = &seen[..] else { panic!("three windows") };
+    let question = PrivateRouter::local(&small_bundle()).unwrap().tokens(question).unwrap().ids;
+    let ends_with_it = [head, tail, both].map(|ids| ids.ends_with(&question[1..]));
+    assert_eq!(ends_with_it, [false, true, true]);
+    assert_eq!(both[..128], head[..128]);
+    assert_eq!(both[128..], tail[128..]);
+}
+
 #[test]
 fn every_placement_answers_alike_and_all_threads_end_with_the_router() {
+    let _alone = alone();
     let router = PrivateRouter::in_process(&small_bundle()).unwrap();
     let prompts = ["What is the capital of France?", "Sort a list in Rust.", ""];
     let options = |placement| RouteOptions::default().with_placement(placement);

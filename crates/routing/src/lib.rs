@@ -15,7 +15,7 @@
 //! assert_eq!(bundle.router(None)?.kind(), "uniroute");
 //! let parts = bundle.parts();
 //!
-//! let tokens = Tokenizer::from_json(&parts.tokenizer)?.encode("What is the capital of France?")?;
+//! let tokens = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?.encode("What is the capital of France?")?;
 //! assert_eq!((tokens.ids.len(), tokens.bucket()), (9, 32));
 //!
 //! let input = embed(&parts.embedding, &parts.encoder, &tokens.ids)?;

@@ -10,6 +10,7 @@ use blindroute_routing::{
         ProgramChoices, PublishedFiles,
     },
     program::check_ranges,
+    tokenizer::Window,
 };
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -36,6 +37,9 @@ pub(crate) struct ImportArgs {
     /// How hidden states become one embedding [default: as 1_Pooling/config.json beside config.json says, or mean].
     #[arg(long, value_parser = one_of::<Pooling>(&["mean", "cls"]))]
     pooling: Option<Pooling>,
+    /// Which 256 tokens of a longer prompt are kept: the first, the last, or the first 128 and the last 128.
+    #[arg(long, default_value = "head", value_parser = one_of::<Window>(&["head", "tail", "both"]))]
+    window: Window,
     /// Keep the weights as published, 4 bytes per number, instead of quantised to a quarter of the size.
     #[arg(long)]
     exact: bool,
@@ -62,7 +66,8 @@ where
 pub(crate) fn run(args: ImportArgs) -> anyhow::Result<()> {
     check_out(&args.out)?;
     let precision = if args.exact { Precision::Exact } else { Precision::default() };
-    let choices = ProgramChoices { attention: args.attention, activation: args.ffn, pooling: args.pooling };
+    let choices =
+        ProgramChoices { attention: args.attention, activation: args.ffn, pooling: args.pooling, window: args.window };
     let options = ImportOptions { precision, choices, origin: args.origin };
     let config_path = args.config.unwrap_or_else(|| folder_of(&args.weights).join("config.json"));
     // The pooling of sentence-transformers models is in a file beside it.

@@ -60,7 +60,8 @@ pub(crate) fn run(args: &WidthsArgs) -> anyhow::Result<()> {
         anyhow::bail!("unsupported --bucket {}: expected 32, 64, 128 or 256", args.bucket);
     }
     let bundle = blindroute_console::bundles::open(Some(&args.bundle))?;
-    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer).context("the tokenizer of the bundle")?;
+    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
+        .context("the tokenizer of the bundle")?;
     let corpus = Corpus::read(&args.text, &tokenizer, MAX_TOKENS)?;
     let mut texts = corpus.of_all_lengths(args.texts as usize);
     for text in unusual_texts() {

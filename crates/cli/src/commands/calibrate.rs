@@ -62,7 +62,7 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer).context("the bundle's tokenizer")?;
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).context("the bundle's tokenizer")?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
     let prompts = user.prompts.iter().map(String::as_str);
     let embeddings = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch())?;

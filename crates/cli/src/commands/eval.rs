@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use blindroute_lab::data::{Dataset, Split, units_warning};
+use blindroute_lab::data::{Dataset, Reading, Split, units_warning};
 use blindroute_lab::evaluation::{
-    About, Bootstrap, Curve, Evaluation, Group, Run, TestSet, evaluate, lambdas, pairs, references, run_of,
+    About, Bootstrap, Curve, Evaluation, Group, Run, SourceOnly, TestSet, evaluate, lambdas, pairs, references, run_of,
 };
 use blindroute_lab::routers::baselines::{knn, mlp};
 use blindroute_lab::routers::direct;
@@ -190,12 +190,18 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
     } else {
         "k-NN, MLP and ridge read the same encoder's embeddings as the private routers."
     });
+    let texts: Vec<&str> = dataset.places(args.split).iter().map(|at| dataset.prompts()[*at].text.as_str()).collect();
+    let mut readings = sides.iter().map(|side| Reading::by(&side.bundle, &texts)).collect::<Result<Vec<_>, _>>()?;
+    readings.dedup();
+    let told = readings.iter().flat_map(|reading| [vec![reading.describe()], reading.warnings()].concat());
+    let told = told.map(|sentence| format!("{sentence}."));
     let about = About {
         data: args.data.file_name().map_or_else(|| "data".to_owned(), |name| name.to_string_lossy().into_owned()),
         split: args.split.to_string(),
         date: Some(today()),
         source: args.source.clone(),
-        notes: notes.into_iter().map(str::to_owned).chain(units_warning(dataset.models())).collect(),
+        notes: notes.into_iter().map(str::to_owned).chain(told).chain(units_warning(dataset.models())).collect(),
+        readings: readings.clone(),
     };
     let set = TestSet::of_split(about, dataset, args.split)?;
     let mut blind = references(set.outcomes(), set.models(), &lambdas());
@@ -203,6 +209,7 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
     let rest = blind.split_off(2);
     curves.extend(blind);
     curves.extend(trained(args, dataset, &plain.embeddings)?);
+    curves.push(SourceOnly::curve(dataset, args.split));
     curves.extend(rest);
     let bootstrap = Bootstrap { resamples: args.bootstrap, seed: args.seed };
     Ok(evaluate(&set, &curves, &pairs(&curves), bootstrap)?)

@@ -15,3 +15,5 @@ pub(crate) mod route;
 pub(crate) mod route_many;
 pub(crate) mod similarity;
 pub(crate) mod train;
+mod train_set;
+mod train_window;

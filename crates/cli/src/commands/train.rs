@@ -12,8 +12,11 @@ use blindroute_lab::evaluation::Report;
 use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{Chosen, LambdaRule, Method, Trained, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
+use blindroute_routing::tokenizer::Window;
 use serde::Serialize;
 
+use super::train_set::SetReport;
+use super::train_window::{self, WindowArgs, WindowTrial};
 use blindroute_console::files::{check_out, print, write_bundle};
 use blindroute_console::terminal;
 
@@ -119,6 +122,8 @@ struct CommonArgs {
     /// What the data are and under which licence, for people; kept in the bundle [default: the folder's name].
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
+    #[command(flatten)]
+    windows: WindowArgs,
     /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick. Encoders and data
     /// sets can share it. A file of another kind is refused.
     #[arg(long, value_name = "FILE")]
@@ -201,24 +206,27 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
         tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
     }
     given.apply(&mut method, &read.bundle, &dataset)?;
-    let embeddings = embed(&read.bundle, &dataset, common.embeddings.as_deref())?;
-
-    let working = terminal::spinner();
-    working.set_message(format!("training {kind}"));
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
-    let trained = train_router(read.bundle, &dataset, &embeddings, &method, name, &source);
-    working.finish_and_clear();
-    let trained = trained?;
+    let (trained, windows) = common.windows.best(read.bundle, name, &mut |bundle| {
+        let embeddings = embed(&bundle, &dataset, common.embeddings.as_deref())?;
+        let working = terminal::spinner();
+        working.set_message(format!("training {kind}"));
+        let trained = train_router(bundle, &dataset, &embeddings, &method, name, &source);
+        working.finish_and_clear();
+        Ok(trained?)
+    })?;
     for router in &trained.dropped {
         tracing::warn!("the router {router} was for other models and is left out");
     }
+    let set = SetReport::of(&trained.bundle, &dataset)?;
+    let mut warnings = set.warnings(trained.valid.area);
+    warnings.extend(units_warning(dataset.models()));
     let bytes = write_bundle(&trained.bundle, &common.out)?;
     tracing::info!("wrote {bytes} bytes to {}", common.out.display());
     print(&if common.json {
         let Trained { bundle, chosen, valid, test, .. } = &trained;
         let digest = bundle.digest().to_string();
-        let warnings = units_warning(dataset.models()).into_iter().collect();
         serde_json::to_string(&Summary {
             router: name,
             out: &common.out,
@@ -227,10 +235,19 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
             chosen,
             valid,
             test,
+            window: bundle.parts().encoder.window,
+            windows,
+            set,
             warnings,
         })?
     } else {
-        describe(name, &trained, dataset.models())
+        let mut text = describe(name, &trained, dataset.models());
+        let window = train_window::describe(&windows, trained.bundle.parts().encoder.window);
+        let lines = window.into_iter().chain([set.describe()]);
+        for line in lines.chain(warnings.iter().map(|warning| format!("warning: {warning}"))) {
+            let _ = write!(text, "\n{line}");
+        }
+        text
     })
 }
 
@@ -291,6 +308,12 @@ struct Summary<'a> {
     chosen: &'a Chosen,
     valid: &'a Report,
     test: &'a Report,
+    /// Which tokens of a long prompt the encoder reads.
+    window: Window,
+    /// The windows that were tried.
+    windows: Vec<WindowTrial>,
+    /// What the data set can teach.
+    set: SetReport,
     /// Why the figures may be unreliable; absent if there is no reason.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
@@ -330,8 +353,5 @@ fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
         .map(|(model, count)| format!("{} {count}", model.name))
         .collect();
     let _ = write!(text, "  chosen: {}", chosen.join(", "));
-    if let Some(warning) = units_warning(models) {
-        let _ = write!(text, "\nwarning: {warning}");
-    }
     text
 }

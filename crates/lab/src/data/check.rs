@@ -7,7 +7,8 @@ use super::format::Purpose;
 use super::models::units_warning;
 use super::read::Contents;
 use super::text_digest::text_digest;
-use super::{DataError, Split};
+use super::{DataError, Reading, Split};
+use blindroute_routing::tokenizer::Tokenizer;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -39,6 +40,8 @@ pub struct Check {
     pub across_splits: Repeated,
     /// Train prompts on which all models have the same score, from which a router learns nothing.
     pub undecided: Undecided,
+    /// How encoders read the prompts, in the order in which their tokenizers were given.
+    pub readings: Vec<Reading>,
     /// Warnings, one sentence each.
     pub warnings: Vec<String>,
 }
@@ -122,8 +125,8 @@ pub struct Undecided {
 }
 
 /// Reads and checks a data set in the native format. Scores may be missing and splits may be empty. Files that cannot be read are an
-/// error.
-pub fn check(folder: &Path) -> Result<Check, DataError> {
+/// error. Prompts are counted as each of the tokenizers reads them; the first is the one that warnings are about.
+pub fn check(folder: &Path, tokenizers: &[Tokenizer]) -> Result<Check, DataError> {
     let contents = Contents::read(folder, Purpose::Check)?;
     let mut splits = PerSplit::default();
     let mut sources: BTreeMap<String, PerSplit> = BTreeMap::new();
@@ -134,6 +137,7 @@ pub fn check(folder: &Path) -> Result<Check, DataError> {
     let gaps = |cells: &Vec<f32>| Missing { missing: cells.iter().filter(|cell| cell.is_nan()).count() };
     let (models, undecided) = models(&contents);
     let (repeated, across_splits) = repetitions(&contents);
+    let texts: Vec<&str> = contents.prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     let mut check = Check {
         prompts: contents.prompts.len(),
         splits,
@@ -144,6 +148,7 @@ pub fn check(folder: &Path) -> Result<Check, DataError> {
         repeated,
         across_splits,
         undecided,
+        readings: tokenizers.iter().map(|tokenizer| Reading::of(tokenizer, &texts)).collect(),
         warnings: Vec::new(),
     };
     check.warnings = warnings(&check, units_warning(&contents.models));
@@ -271,6 +276,7 @@ fn warnings(check: &Check, units: Option<String>) -> Vec<String> {
             check.across_splits.texts, check.across_splits.prompts
         ));
     }
+    warnings.extend(check.readings.first().into_iter().flat_map(Reading::warnings));
     warnings.extend(units);
     let name = |models: &[&ModelCheck]| {
         let names: Vec<&str> = models.iter().take(LISTED).map(|model| model.name.as_str()).collect();

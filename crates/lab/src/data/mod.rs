@@ -25,6 +25,7 @@ mod format;
 pub(crate) mod lines;
 mod models;
 mod read;
+mod reading;
 pub(crate) mod samples;
 #[cfg(test)]
 pub(crate) mod synthetic;
@@ -38,6 +39,7 @@ pub(crate) mod vector;
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
 pub use models::units_warning;
+pub use reading::Reading;
 pub use samples::{Samples, TableError, relative_costs};
 
 /// The split of a prompt: what it may be used for.

@@ -32,8 +32,8 @@ pub fn embed_dataset(
     file: Option<&Path>,
     on_event: &mut dyn FnMut(EmbedEvent),
 ) -> Result<Matrix, DatasetEmbedError> {
-    let tokenizer =
-        Tokenizer::from_json(&bundle.parts().tokenizer).map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
+        .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
     let mut prompts = Distinct::new(dataset.prompts().iter().map(|prompt| prompt.text.as_str()), &tokenizer)?;
     let encoder = encoder_digest(bundle)?;
     let mut file = file.map(|path| EmbeddingFile::open(path, || on_event(EmbedEvent::Waiting))).transpose()?;

@@ -207,11 +207,12 @@ fn digest(ids: &[u32]) -> Digest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use blindroute_routing::tokenizer::Window;
     use blindroute_testkit::tokenizer_json;
 
     fn tokenizer() -> Tokenizer {
         let json = tokenizer_json(["[UNK]", "[CLS]", "[SEP]", "a"]);
-        Tokenizer::from_json(json.as_bytes()).unwrap()
+        Tokenizer::from_json(json.as_bytes(), Window::Head).unwrap()
     }
 
     type Answer = Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>;

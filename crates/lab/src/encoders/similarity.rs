@@ -83,8 +83,8 @@ pub fn correlation(
     pairs: &[Pair],
     on_event: &mut dyn FnMut(EmbedEvent),
 ) -> Result<f64, SimilarityError> {
-    let tokenizer =
-        Tokenizer::from_json(&bundle.parts().tokenizer).map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
+        .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
     let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
     let texts = pairs.iter().flat_map(|pair| [pair.first.as_str(), pair.second.as_str()]);
     let embeddings = embed_all(texts, &tokenizer, &embedder, on_event)?;

@@ -35,6 +35,7 @@ mod outcomes;
 mod point;
 mod reference;
 mod result;
+mod source_only;
 mod sweep;
 mod test_set;
 #[cfg(test)]
@@ -50,6 +51,7 @@ pub use outcomes::Outcomes;
 pub use point::{Point, audc, hull, hull_area, pareto, scaled_audc};
 pub use reference::{HULL, ORACLE, oracle, random, references};
 pub use result::{CurvePoint, Difference, Estimate, Evaluation, Row, Task};
+pub use source_only::SourceOnly;
 pub use sweep::{
     Report, Single, lambdas, operate, points, report, report_of_utilities, run_of, run_of_utilities, singles, sweep,
     sweep_of_utilities,

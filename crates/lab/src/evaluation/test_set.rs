@@ -1,7 +1,7 @@
 //! The prompts that routers are evaluated on.
 
 use super::{EvaluationError, Outcomes};
-use crate::data::{Dataset, Split, TableError};
+use crate::data::{Dataset, Reading, Split, TableError};
 use blindroute_routing::bundle::Model;
 use serde::Serialize;
 
@@ -16,6 +16,9 @@ pub struct About {
     pub date: Option<String>,
     /// The source of the data and its licence.
     pub source: Option<String>,
+    /// How the encoders of the routers read the prompts of the split.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub readings: Vec<Reading>,
     /// Further notes, one sentence each.
     pub notes: Vec<String>,
 }

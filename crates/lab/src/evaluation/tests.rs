@@ -28,6 +28,7 @@ fn case() -> TestSet {
         date: Some("2026-01-02".to_owned()),
         source: Some("nobody's, <free>".to_owned()),
         notes: vec!["A note.".to_owned()],
+        readings: Vec::new(),
     };
     let tasks = ["easy", "hard", "hard", "easy"].map(str::to_owned).to_vec();
     TestSet::new(about, vec![model("small", 1.0), model(HOSTILE, 4.0)], tasks, outcomes).unwrap()

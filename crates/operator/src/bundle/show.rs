@@ -49,7 +49,7 @@ fn described(bundle: &Bundle) -> String {
     let mut lines = vec![
         format!("digest    {}", bundle.digest()),
         format!(
-            "encoder   {} layers, hidden {}, feed-forward {}; {} attention, {}, norms {}, {} pooling; up to {} tokens",
+            "encoder   {} layers, hidden {}, feed-forward {}; {} attention, {}, norms {}, {} pooling; up to {} tokens, window {}",
             encoder.layers,
             encoder.hidden,
             encoder.ffn,
@@ -57,7 +57,8 @@ fn described(bundle: &Bundle) -> String {
             encoder.activation,
             encoder.norms,
             encoder.pooling,
-            encoder.max_tokens
+            encoder.max_tokens,
+            encoder.window
         ),
         format!("routers   {}", parts.routers.len()),
     ];

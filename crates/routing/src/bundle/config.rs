@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::BundleError;
 use super::widths::Widths;
+use crate::tokenizer::Window;
 
 /// How attention scores become weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -92,6 +93,7 @@ named!(Attention, "attention", Attention::Softmax => "softmax", Attention::TwoRe
 named!(Activation, "activation", Activation::Gelu => "gelu", Activation::Relu => "relu", Activation::Square => "square");
 named!(Norms, "norms", Norms::Both => "both", Norms::Output => "output");
 named!(Pooling, "pooling", Pooling::Mean => "mean", Pooling::Cls => "cls");
+named!(Window, "window", Window::Head => "head", Window::Tail => "tail", Window::Both => "both");
 
 /// The encoder's program: a BERT with these shapes and functions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,6 +112,9 @@ pub struct EncoderConfig {
     pub segments: usize,
     /// The most tokens of one prompt, with `[CLS]` and `[SEP]`. The position table has as many rows.
     pub max_tokens: usize,
+    /// Which tokens of a longer prompt are kept.
+    #[serde(default, skip_serializing_if = "Window::is_default")]
+    pub window: Window,
     /// Added to the variance in every LayerNorm.
     pub layer_norm_epsilon: f32,
     /// How attention scores become weights.
@@ -127,7 +132,7 @@ pub struct EncoderConfig {
 }
 
 impl EncoderConfig {
-    /// The published all-MiniLM-L6-v2. Prompts are truncated to 256 tokens, as in its authors' evaluation.
+    /// The published all-MiniLM-L6-v2. Prompts are truncated to their first 256 tokens, as in its authors' evaluation.
     pub fn minilm() -> Self {
         Self {
             layers: 6,
@@ -137,6 +142,7 @@ impl EncoderConfig {
             vocabulary: 30522,
             segments: 2,
             max_tokens: 256,
+            window: Window::Head,
             layer_norm_epsilon: 1e-12,
             attention: Attention::Softmax,
             activation: Activation::Gelu,

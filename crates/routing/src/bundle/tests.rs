@@ -4,7 +4,7 @@ use super::{
     container::{ContainerError, Section},
     *,
 };
-use crate::tokenizer::tests::sample_json;
+use crate::tokenizer::{Window, tests::sample_json};
 
 fn matrix(rows: usize, columns: usize) -> Matrix {
     Matrix::from_fn(rows, columns, |row, column| ((row * columns + column) as f32 * 0.37).sin())
@@ -123,6 +123,36 @@ fn the_digest_is_of_program_and_weights() {
     );
     assert_ne!(original, changed(|parts| parts.routers[1].lambda = 0.2));
     assert_eq!(original, changed(|_| {}));
+}
+
+#[test]
+fn the_window_is_kept_and_the_default_one_leaves_the_file_as_it_was() {
+    let of = |window: Window| {
+        let mut parts = parts();
+        parts.encoder.window = window;
+        Bundle::new(parts).unwrap()
+    };
+    let stated = |bundle: &Bundle| {
+        let bytes = bundle.write().unwrap();
+        let header = container::read(&bytes, "router-bundle").unwrap().header().to_vec();
+        let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
+        header["encoder"].get("window").cloned()
+    };
+    assert_eq!(Window::ALL.map(|window| stated(&of(window))), [None, Some("tail".into()), Some("both".into())]);
+    for window in Window::ALL {
+        let bundle = of(window);
+        let read = Bundle::read(&bundle.write().unwrap()).unwrap();
+        assert!(read.unknown.is_empty());
+        assert_eq!((read.bundle.parts().encoder.window, read.bundle.digest()), (window, bundle.digest()));
+        // Every client reads it from the public part.
+        let files = split(&bundle, &SplitRandomness::new(&[7; SplitRandomness::BYTES])).unwrap();
+        assert_eq!(PublicPart::read(&files.public).unwrap().encoder.window, window);
+        assert_eq!(PublicPart::unsplit(&bundle).encoder.window, window);
+        assert_eq!(window.to_string().parse::<Window>().unwrap(), window);
+    }
+    assert_ne!(of(Window::Tail).digest(), of(Window::Head).digest());
+    let other = Bundle::read(&with_header(|header| header["encoder"]["window"] = "middle".into(), &[]));
+    assert!(other.unwrap_err().to_string().contains("middle"));
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub enum RangeError {
 /// for other texts.
 pub fn check_ranges(bundle: &Bundle) -> Result<(), RangeError> {
     let parts = bundle.parts();
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer)?;
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?;
     let plan = Arc::new(BundlePlan::of(bundle));
     let weights = weight_tensors(bundle, &plan).map_err(RangeError::Program)?;
     let program = RouteProgram::new(plan, Measurement::Embed { bucket: BUCKET }).map_err(RangeError::Program)?;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
-use super::{Tokenizer, TokenizerError, published};
+use super::{Tokenizer, TokenizerError, Window, published};
 
 /// The same tokenizer in fewer bytes: without blanks, padding, truncation and decoder. Keys are sorted, and the
 /// vocabulary is ordered by id, so that the bytes do not depend on how the JSON library was built.
 pub(crate) fn minimised(json: &[u8]) -> Result<Vec<u8>, TokenizerError> {
-    Tokenizer::from_json(json)?;
+    Tokenizer::from_json(json, Window::default())?;
     let mut value = published::understood(json)?;
     if let Some(fields) = value.as_object_mut() {
         for field in ["truncation", "padding", "decoder"] {

@@ -2,7 +2,8 @@
 //!
 //! The tokenizer is BERT's, as published with the encoder (`tokenizer.json`): text is normalised, split into words at
 //! blanks and punctuation, and each word is split into WordPieces. `[CLS]` is put before and `[SEP]` after them.
-//! Prompts are truncated to [`MAX_TOKENS`] tokens, and [`Tokens::truncated`] says so.
+//! Prompts are truncated to [`MAX_TOKENS`] tokens, and [`Tokens::truncated`] says so. The [`Window`] says which tokens
+//! are kept.
 //!
 //! # Long prompts
 //!
@@ -12,17 +13,24 @@
 //! that as the token has characters. All words before these are final, because the later steps treat each word alone,
 //! and the earlier steps look only at neighbouring characters. So the result is exactly that of the whole prompt, and
 //! the work is at most twice that for the shortest prefix that determines it.
+//!
+//! The last tokens of a prompt are found in the same way, from a suffix that begins at a blank. Every blank ends a word,
+//! and no special token reaches across it (the published ones are ASCII without blanks; with others the whole prompt is
+//! tokenised). So the tokens from a blank on do not depend on the text before it.
 
 use std::fmt;
+use std::ops::Range;
 
 mod minimise;
 mod published;
 #[cfg(test)]
 pub(crate) mod tests;
 mod unknown;
+mod window;
 
 pub(crate) use minimise::minimised;
 pub use unknown::Unknown;
+pub use window::Window;
 
 /// The most tokens of a prompt, with `[CLS]` and `[SEP]`.
 pub const MAX_TOKENS: usize = 256;
@@ -32,7 +40,7 @@ pub const BUCKETS: [usize; 4] = [32, 64, 128, MAX_TOKENS];
 pub const MAX_PROMPT_BYTES: usize = 4 << 20;
 
 /// Long enough that nearly every prompt is tokenised only once and its tokens are counted exactly.
-const FIRST_PREFIX_BYTES: usize = 1 << 15;
+const FIRST_BYTES: usize = 1 << 15;
 
 /// Why a prompt cannot be tokenised. No variant holds any part of the prompt.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +51,7 @@ pub enum TokenizerError {
     Blank,
     /// The prompt is larger than [`MAX_PROMPT_BYTES`].
     #[error(
-        "the prompt has {bytes} bytes, more than {MAX_PROMPT_BYTES}: give only its first part (only {MAX_TOKENS} tokens are read)"
+        "the prompt has {bytes} bytes, more than {MAX_PROMPT_BYTES}: give a shorter text (only {MAX_TOKENS} tokens are read)"
     )]
     TooLarge {
         /// The length of the prompt.
@@ -100,35 +108,50 @@ pub struct Truncated {
     pub tokens: usize,
     /// Whether all tokens were counted.
     pub exact: bool,
+    /// Which tokens were read.
+    pub window: Window,
 }
 
 impl fmt::Display for Truncated {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let more = if self.exact { "" } else { "more than " };
-        write!(out, "only the first {MAX_TOKENS} of {more}{} tokens were read", self.tokens)
+        write!(out, "only the {} of {more}{} tokens were read", self.window.kept(), self.tokens)
     }
 }
 
 /// BERT's tokenizer.
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
+    window: Window,
     cls: u32,
     sep: u32,
     /// The token for words that cannot be built from the vocabulary.
     unknown: Option<u32>,
     /// How many words before the end of a prefix may change with the text that follows it.
     open_words: u32,
+    /// Whether no special token reaches across a blank.
+    splits_at_blanks: bool,
+}
+
+/// Text, and its tokens without `[CLS]` and `[SEP]`.
+struct Piece<'a> {
+    text: &'a str,
+    encoding: tokenizers::Encoding,
+    /// How many of the tokens are certain to be those of the whole prompt.
+    decided: usize,
+    whole: bool,
 }
 
 impl fmt::Debug for Tokenizer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Tokenizer({} tokens)", self.vocabulary())
+        write!(out, "Tokenizer({} tokens, {:?})", self.vocabulary(), self.window)
     }
 }
 
 impl Tokenizer {
-    /// Reads a `tokenizer.json`. Its own truncation and padding are ignored.
-    pub fn from_json(json: &[u8]) -> Result<Self, TokenizerError> {
+    /// Reads a `tokenizer.json`. Its own truncation and padding are ignored; `window` is that of the bundle's
+    /// [`EncoderConfig`](crate::bundle::EncoderConfig).
+    pub fn from_json(json: &[u8], window: Window) -> Result<Self, TokenizerError> {
         let unusable = |reason: String| TokenizerError::Unusable(reason);
         // Truncation is exact only for these kinds of parts.
         let value = published::understood(json)?;
@@ -139,14 +162,21 @@ impl Tokenizer {
         let id = |token| inner.token_to_id(token).ok_or_else(|| unusable(format!("it has no token {token}")));
         let (cls, sep) = (id("[CLS]")?, id("[SEP]")?);
         let unknown = inner.token_to_id(value["model"]["unk_token"].as_str().unwrap_or("[UNK]"));
-        let longest = inner.get_added_tokens_decoder().values().map(|token| token.content.chars().count()).max();
+        let added = inner.get_added_tokens_decoder();
+        let longest = added.values().map(|token| token.content.chars().count()).max();
         let open_words = 1 + u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX - 1);
-        Ok(Self { inner, cls, sep, unknown, open_words })
+        let splits_at_blanks = added.values().all(|token| token.content.bytes().all(|byte| byte.is_ascii_graphic()));
+        Ok(Self { inner, window, cls, sep, unknown, open_words, splits_at_blanks })
     }
 
     /// The number of token ids. Every id that [`Self::encode`] returns is below it.
     pub fn vocabulary(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1)
+    }
+
+    /// Which tokens of a long prompt are kept.
+    pub fn window(&self) -> Window {
+        self.window
     }
 
     /// The token with the largest id, if that is not below `rows`.
@@ -157,20 +187,52 @@ impl Tokenizer {
 
     /// The tokens of a prompt.
     pub fn encode(&self, prompt: &str) -> Result<Tokens, TokenizerError> {
-        self.encode_from(prompt, FIRST_PREFIX_BYTES)
+        self.encode_from(prompt, FIRST_BYTES)
     }
 
-    fn encode_from(&self, prompt: &str, first_prefix: usize) -> Result<Tokens, TokenizerError> {
+    fn encode_from(&self, prompt: &str, first_bytes: usize) -> Result<Tokens, TokenizerError> {
         if prompt.len() > MAX_PROMPT_BYTES {
             return Err(TokenizerError::TooLarge { bytes: prompt.len() });
         }
-        let mut bytes = first_prefix.max(1);
+        let room = MAX_TOKENS - 2;
+        let start = self.start(prompt, first_bytes, room)?;
+        if start.decided == 0 {
+            return Err(TokenizerError::Blank);
+        }
+        let truncated = (start.decided > room).then_some(Truncated {
+            tokens: start.decided + 2,
+            exact: start.whole,
+            window: self.window,
+        });
+        let (first, last) = if truncated.is_some() { self.window.split(room) } else { (start.decided, 0) };
+        let mut ids = Vec::with_capacity(2 + first + last);
+        ids.push(self.cls);
+        let mut unknown = self.take(&start, 0..first, &mut ids);
+        if last > 0 {
+            let end = if start.whole { start } else { self.end(prompt, first_bytes, last)? };
+            let tokens = end.encoding.len();
+            unknown = unknown.and(self.take(&end, tokens - last..tokens, &mut ids));
+        }
+        ids.push(self.sep);
+        Ok(Tokens { ids, truncated, unknown })
+    }
+
+    /// Adds tokens of a piece to `ids`, and counts the unknown ones.
+    fn take(&self, piece: &Piece<'_>, range: Range<usize>, ids: &mut Vec<u32>) -> Unknown {
+        let taken = &piece.encoding.get_ids()[range.clone()];
+        ids.extend(taken);
+        let is_unknown = taken.iter().map(|id| Some(*id) == self.unknown);
+        Unknown::of(piece.text, is_unknown.zip(&piece.encoding.get_offsets()[range]))
+    }
+
+    /// The beginning of a prompt: all of it, or so much that more than `room` tokens are certain.
+    fn start<'a>(&self, prompt: &'a str, first_bytes: usize, room: usize) -> Result<Piece<'a>, TokenizerError> {
+        let mut bytes = first_bytes.max(1);
         loop {
             let end = (0..=bytes.min(prompt.len())).rev().find(|end| prompt.is_char_boundary(*end)).unwrap_or(0);
-            let prefix = &prompt[..end];
-            let whole = prefix.len() == prompt.len();
-            let encoding =
-                self.inner.encode(prefix, false).map_err(|error| TokenizerError::Failed(error.to_string()))?;
+            let text = &prompt[..end];
+            let whole = text.len() == prompt.len();
+            let encoding = self.tokens(text)?;
             let last = encoding.get_word_ids().last().copied().flatten();
             let decided = match (whole, last) {
                 (true, _) => encoding.len(),
@@ -180,22 +242,32 @@ impl Tokenizer {
                     encoding.get_word_ids().iter().position(open).unwrap_or(encoding.len())
                 }
             };
-            let room = MAX_TOKENS - 2;
-            if whole && decided == 0 {
-                return Err(TokenizerError::Blank);
-            }
             if whole || decided > room {
-                let read = decided.min(room);
-                let mut ids = Vec::with_capacity(2 + read);
-                ids.push(self.cls);
-                ids.extend(encoding.get_ids().iter().take(read));
-                ids.push(self.sep);
-                let is_unknown = encoding.get_ids().iter().map(|id| Some(*id) == self.unknown);
-                let unknown = Unknown::of(prefix, is_unknown.zip(encoding.get_offsets()).take(read));
-                let truncated = (decided > room).then_some(Truncated { tokens: decided + 2, exact: whole });
-                return Ok(Tokens { ids, truncated, unknown });
+                return Ok(Piece { text, encoding, decided, whole });
             }
             bytes = bytes.saturating_mul(2);
         }
+    }
+
+    /// The end of a prompt: all of it, or from a blank on so much that there are at least `needed` tokens.
+    fn end<'a>(&self, prompt: &'a str, first_bytes: usize, needed: usize) -> Result<Piece<'a>, TokenizerError> {
+        let mut bytes = if self.splits_at_blanks { first_bytes.max(1) } else { prompt.len() };
+        loop {
+            let from = prompt.len().saturating_sub(bytes);
+            let blank = prompt.as_bytes()[from..].iter().position(u8::is_ascii_whitespace);
+            let begin = if from == 0 { Some(0) } else { blank.map(|blank| from + blank) };
+            if let Some(begin) = begin {
+                let text = &prompt[begin..];
+                let encoding = self.tokens(text)?;
+                if begin == 0 || encoding.len() >= needed {
+                    return Ok(Piece { text, decided: encoding.len(), encoding, whole: begin == 0 });
+                }
+            }
+            bytes = bytes.saturating_mul(2);
+        }
+    }
+
+    fn tokens(&self, text: &str) -> Result<tokenizers::Encoding, TokenizerError> {
+        self.inner.encode(text, false).map_err(|error| TokenizerError::Failed(error.to_string()))
     }
 }

@@ -17,7 +17,11 @@ pub(crate) fn sample_json() -> Vec<u8> {
 }
 
 fn sample() -> Tokenizer {
-    Tokenizer::from_json(&sample_json()).unwrap()
+    of_window(Window::Head)
+}
+
+fn of_window(window: Window) -> Tokenizer {
+    Tokenizer::from_json(&sample_json(), window).unwrap()
 }
 
 #[test]
@@ -48,6 +52,64 @@ fn a_truncated_prompt_says_so() {
     assert!(tokens.truncated.unwrap().to_string().contains("more than"));
 }
 
+/// The ids of a prompt of `a`, then `b`s, then `ab`, in that order.
+fn ids(counts: [usize; 3]) -> (String, Vec<u32>) {
+    let words = [("a ", 5), ("b ", 6), ("ab ", 7)];
+    let of = words.iter().zip(counts);
+    (
+        of.clone().map(|((word, _), count)| word.repeat(count)).collect(),
+        of.flat_map(|((_, id), n)| vec![*id; n]).collect(),
+    )
+}
+
+#[test]
+fn each_window_keeps_256_tokens_with_the_special_ones() {
+    // 254 words are 256 tokens with [CLS] and [SEP], 255 words are 257, 298 words are 300.
+    for words in [253, 254, 255, 298] {
+        let (prompt, whole) = ids([127, words - 137, 10]);
+        for window in Window::ALL {
+            let tokens = of_window(window).encode(&prompt).unwrap();
+            let from_end = words.saturating_sub(254);
+            let kept = match window {
+                Window::Head => whole[..words.min(254)].to_vec(),
+                Window::Tail => whole[from_end..].to_vec(),
+                Window::Both if words > 254 => [&whole[..127], &whole[words - 127..]].concat(),
+                Window::Both => whole.clone(),
+            };
+            let expected = [&[2], kept.as_slice(), &[3]].concat();
+            assert_eq!(tokens.ids, expected, "{window} of {words} words");
+            let says = tokens.truncated.map(|truncated| truncated.to_string());
+            let expected =
+                (words > 254).then(|| format!("only the {} of {} tokens were read", window.kept(), words + 2));
+            assert_eq!(says, expected);
+        }
+    }
+    let kept = Window::ALL.map(Window::kept);
+    assert_eq!(kept, ["first 256", "last 256", "first 128 and the last 128"]);
+}
+
+#[test]
+fn tokens_are_shortened_as_prompts_are() {
+    let (prompt, _) = ids([150, 100, 50]);
+    let whole = of_window(Window::Both).encode(&prompt).unwrap().ids;
+    let shorten = |window: Window, most: usize| {
+        let mut ids = whole.clone();
+        window.shorten(&mut ids, most);
+        ids
+    };
+    for most in [2, 3, 7, 8, 255] {
+        let (inner, end) = (most - 2, whole.len() - 1);
+        assert_eq!(shorten(Window::Head, most), [&whole[..most - 1], &[3]].concat());
+        assert_eq!(shorten(Window::Tail, most), [&[2], &whole[end - inner..]].concat());
+        let (first, last) = (inner - inner / 2, inner / 2);
+        assert_eq!(shorten(Window::Both, most), [&whole[..1 + first], &whole[end - last..]].concat());
+    }
+    for window in Window::ALL {
+        assert_eq!(shorten(window, 256), whole);
+        assert_eq!(shorten(window, 0), [2, 3]);
+    }
+}
+
 #[test]
 fn unknown_text_is_counted_in_characters() {
     let of = |prompt: &str| sample().encode(prompt).unwrap().unknown;
@@ -61,13 +123,17 @@ fn unknown_text_is_counted_in_characters() {
     let mixed = of("a czczczcz b");
     assert_eq!((mixed.tokens, mixed.share()), (1, 0.8));
     // Only what is read counts.
-    assert_eq!(of(&("a ".repeat(300) + "ไทย")).tokens, 0);
+    let late = "a ".repeat(300) + "ไทย";
+    let tokens = |window: Window| of_window(window).encode(&late).unwrap().unknown.tokens;
+    assert_eq!(Window::ALL.map(tokens), [0, 1, 1]);
+    let early = of_window(Window::Both).encode(&("ไทย ".to_owned() + &late)).unwrap().unknown;
+    assert_eq!((early.tokens, early.share()), (2, 6.0 / (6.0 + 252.0)));
 }
 
 #[test]
 fn a_megabyte_of_anything_ends_in_bounded_time() {
-    let tokenizer = sample();
-    for piece in ["a", "!", "a ", "[", "[SE", "漢", "\u{301}", "\0", "é", "🦀", "[MASK]"] {
+    let tokenizer = of_window(Window::Both);
+    for piece in ["a", "!", "a ", "[", "[SE", "漢", "\u{301}", "\0", "é", "🦀", "[MASK]", " "] {
         let prompt = piece.repeat((1 << 20) / piece.len());
         let started = std::time::Instant::now();
         let answer = tokenizer.encode(&prompt);
@@ -96,7 +162,7 @@ fn changed(change: impl FnOnce(&mut Value)) -> Vec<u8> {
 #[test]
 fn other_tokenizers_are_refused() {
     let refused = |json: &[u8], says: [&str; 2]| {
-        let error = Tokenizer::from_json(json).unwrap_err().to_string();
+        let error = Tokenizer::from_json(json, Window::Head).unwrap_err().to_string();
         assert!(says.iter().all(|part| error.contains(part)), "{says:?} in {error}");
         assert!(minimised(json).is_err());
     };
@@ -113,7 +179,7 @@ fn other_tokenizers_are_refused() {
     // It would fail at every word that it does not know.
     refused(&changed(|value| value["model"]["unk_token"] = "<unk>".into()), ["\"<unk>\"", "not in its vocabulary"]);
     for json in ["{", "[]", "7", "null", "{\"model\": [], \"normalizer\": 3}"] {
-        assert!(Tokenizer::from_json(json.as_bytes()).is_err(), "{json}");
+        assert!(Tokenizer::from_json(json.as_bytes(), Window::Head).is_err(), "{json}");
     }
 }
 
@@ -132,7 +198,10 @@ fn other_spellings_of_one_tokenizer_are_the_same() {
     });
     for json in [marked, sequence, untyped] {
         assert_eq!(minimised(&json).unwrap(), expected);
-        assert_eq!(Tokenizer::from_json(&json).unwrap().encode("AB aba!").unwrap().ids, [2, 7, 7, 8, 10, 3]);
+        assert_eq!(
+            Tokenizer::from_json(&json, Window::Head).unwrap().encode("AB aba!").unwrap().ids,
+            [2, 7, 7, 8, 10, 3]
+        );
     }
 }
 
@@ -144,7 +213,7 @@ fn case_and_accents_are_as_the_file_says() {
             value["normalizer"]["strip_accents"] = strip_accents;
         });
         let json = minimised(&json).unwrap();
-        let ids = Tokenizer::from_json(&json).unwrap().encode(prompt).unwrap().ids;
+        let ids = Tokenizer::from_json(&json, Window::Head).unwrap().encode(prompt).unwrap().ids;
         ids[1..ids.len() - 1].to_vec()
     };
     let (yes, no, unsaid) = (Value::Bool(true), Value::Bool(false), Value::Null);
@@ -164,20 +233,29 @@ fn minimising_twice_changes_nothing() {
 
 proptest! {
     #[test]
-    fn growing_prefixes_give_the_whole_prompts_tokens(
+    fn growing_parts_give_the_whole_prompts_tokens(
         pieces in prop::collection::vec(prop::sample::select(vec![
             "a", "b", "ab", "!", " ", "\n", "[", "]", "[SEP]", "[MASK]", "[SE", "sep", "MASK", "\u{301}", "é", "漢", "\0",
-            "aaaaaaaaaaaaaaaaaaaaa", "\u{85}", "\u{3000}", "ß", "🦀", "\u{5b0}\u{1dd}",
+            "aaaaaaaaaaaaaaaaaaaaa", "\u{85}", "\u{3000}", "ß", "🦀", "\u{5b0}\u{1dd}", "\r", "\t",
         ]), 0..900),
         first in 1usize..400,
+        window in prop::sample::select(Window::ALL.to_vec()),
     ) {
-        let tokenizer = sample();
+        let tokenizer = of_window(window);
         let prompt: String = pieces.concat();
         let whole = tokenizer.inner.encode(prompt.as_str(), false).unwrap();
         match tokenizer.encode_from(&prompt, first) {
             Ok(tokens) => {
                 let ids = &tokens.ids[1..tokens.ids.len() - 1];
-                prop_assert_eq!(ids, &whole.get_ids()[..whole.len().min(254)]);
+                let all = whole.get_ids();
+                let (beyond, length) = (all.len().saturating_sub(254), all.len());
+                let expected = match window {
+                    Window::Head => all[..length.min(254)].to_vec(),
+                    Window::Tail => all[beyond..].to_vec(),
+                    Window::Both if beyond > 0 => [&all[..127], &all[length - 127..]].concat(),
+                    Window::Both => all.to_vec(),
+                };
+                prop_assert_eq!(ids, expected);
                 prop_assert_eq!(tokens.truncated.is_some(), whole.len() > 254);
                 if let Some(truncated) = tokens.truncated {
                     prop_assert!(truncated.tokens <= whole.len() + 2);
@@ -197,12 +275,12 @@ fn ids_are_those_of_the_real_encoder() {
     let bundle = crate::bundle::Bundle::open(&path).unwrap().bundle;
     let shipped = &bundle.parts().tokenizer;
     assert_eq!(&minimised(shipped).unwrap(), shipped);
-    let mut tokenizers = vec![Tokenizer::from_json(shipped).unwrap()];
+    let mut tokenizers = vec![Tokenizer::from_json(shipped, Window::Head).unwrap()];
     // The published file is not in the repository; where it is at hand, the shipped one must be what is made of it.
     if let Some(folder) = std::env::var_os("BLINDROUTE_TEACHER") {
         let json = std::fs::read(std::path::Path::new(&folder).join("tokenizer.json")).expect("a tokenizer.json");
         assert_eq!(&minimised(&json).unwrap(), shipped);
-        tokenizers.push(Tokenizer::from_json(&json).unwrap());
+        tokenizers.push(Tokenizer::from_json(&json, Window::Head).unwrap());
     }
     let mut prompts = std::collections::HashMap::new();
     for set in std::fs::read_dir(data.join("routing")).unwrap() {

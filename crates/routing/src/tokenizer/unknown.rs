@@ -20,6 +20,15 @@ impl Unknown {
         if self.of == 0 { 0.0 } else { self.characters as f64 / self.of as f64 }
     }
 
+    /// The counts of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens + other.tokens,
+            characters: self.characters + other.characters,
+            of: self.of + other.of,
+        }
+    }
+
     /// Counts tokens. Each comes with whether it is unknown, and the position of its characters in the text.
     pub(super) fn of<'a>(text: &str, tokens: impl Iterator<Item = (bool, &'a (usize, usize))>) -> Self {
         let mut found = Self::default();

@@ -113,7 +113,8 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
         check_out(path)?;
     }
     let mut journal = Journal::open(args.journal.as_deref(), &work.subject())?;
-    let tokenizer = Tokenizer::from_json(&work.bundle.parts().tokenizer)?;
+    let parts = work.bundle.parts();
+    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?;
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
     let clear = embed_all(work.texts(), &tokenizer, &embedder, &mut super::embedding::watch())?;
     let bar = terminal::bar(work.places.len() as u64);

@@ -2,8 +2,12 @@
 
 use std::{fmt::Write as _, path::PathBuf};
 
-use blindroute_lab::data::{Check, Missing, ModelCheck, PerSplit, Repeated, check};
+use blindroute_lab::data::{Check, Dataset, Missing, ModelCheck, PerSplit, Reading, Repeated, Split, check};
+use blindroute_lab::evaluation::SourceOnly;
+use blindroute_routing::tokenizer::{Tokenizer, Window};
+use serde::Serialize;
 
+use blindroute_console::bundles;
 use blindroute_console::files::print;
 use blindroute_console::terminal::plain_line;
 
@@ -17,6 +21,9 @@ pub(crate) struct CheckArgs {
     /// The data set: a folder with prompts.jsonl, models.json and outcomes.csv
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// The bundle whose encoder would read the prompts; the default one if none is named
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
     /// Print all that was found as one JSON object
     #[arg(long)]
     json: bool,
@@ -24,11 +31,30 @@ pub(crate) struct CheckArgs {
 
 /// Checks, and says what was found. Warnings are no failure; a set that cannot be read is.
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
-    let check = check(&args.data)?;
-    print(&if args.json { serde_json::to_string(&check)? } else { describe(&check) })
+    let bundle = bundles::open(args.bundle.as_deref())?;
+    let parts = bundle.parts();
+    let own = parts.encoder.window;
+    let windows = std::iter::once(own).chain(Window::ALL.into_iter().filter(|window| *window != own));
+    let tokenizers = windows.map(|window| Tokenizer::from_json(&parts.tokenizer, window));
+    let check = check(&args.data, &tokenizers.collect::<Result<Vec<_>, _>>()?)?;
+    // A set that cannot be trained on has a warning in its place.
+    let source_only =
+        Dataset::load(&args.data).ok().map(|dataset| SourceOnly::of(&dataset, Split::Valid)).transpose()?;
+    let found = Found { check, source_only };
+    print(&if args.json { serde_json::to_string(&found)? } else { describe(&found) })
 }
 
-fn describe(check: &Check) -> String {
+/// What was found.
+#[derive(Serialize)]
+struct Found {
+    #[serde(flatten)]
+    check: Check,
+    /// What the prompts' sources alone tell; none if the set cannot be trained on.
+    source_only: Option<SourceOnly>,
+}
+
+fn describe(found: &Found) -> String {
+    let Found { check, source_only } = found;
     let mut text = format!("{} prompts, {} models\n", check.prompts, check.models.len());
     sources(&mut text, check);
     models(&mut text, &check.models);
@@ -44,6 +70,10 @@ fn describe(check: &Check) -> String {
             let _ = writeln!(text, "costs per query: yes, {missing} missing");
         }
     }
+    readings(&mut text, &check.readings);
+    if let Some(found) = source_only {
+        let _ = writeln!(text, "{}", found.describe());
+    }
     repeated(&mut text, "texts that occur again", &check.repeated);
     repeated(&mut text, "of these, in more than one split", &check.across_splits);
     for warning in &check.warnings {
@@ -54,6 +84,16 @@ fn describe(check: &Check) -> String {
     }
     text.truncate(text.trim_end().len());
     text
+}
+
+/// How the bundle's encoder reads the prompts, and what the other windows would change.
+fn readings(text: &mut String, readings: &[Reading]) {
+    let Some((own, others)) = readings.split_first() else { return };
+    let _ = write!(text, "read by the encoder: {}", own.describe());
+    for other in others.iter().filter(|_| own.truncated > 0) {
+        let _ = write!(text, ", with window {} {}", other.window, other.distinct);
+    }
+    text.push('\n');
 }
 
 fn sources(text: &mut String, check: &Check) {

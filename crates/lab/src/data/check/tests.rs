@@ -16,7 +16,7 @@ fn run(models: &str, prompts: &[(&str, &str, &str)], outcomes: &str, costs: Opti
     if let Some(costs) = costs {
         fs::write(folder.path().join("costs.csv"), costs).unwrap();
     }
-    check(folder.path())
+    check(folder.path(), &[])
 }
 
 const PROMPTS: &[(&str, &str, &str)] =
@@ -139,7 +139,7 @@ fn the_real_sets_are_checked() {
     for (name, prices) in
         [("ulab_llmrouter", false), ("routerbench_slice", true), ("carrot_openllm_v2", false), ("metabench", false)]
     {
-        let check = check(&data.join("routing").join(name)).unwrap();
+        let check = check(&data.join("routing").join(name), &[]).unwrap();
         assert_eq!(check.across_splits.texts, 0, "{name}: repeated prompts are on one side");
         assert_eq!(check.query_costs, prices.then_some(Missing { missing: 0 }), "{name}");
         assert!(check.models.iter().all(|model| model.missing == 0), "{name}");

@@ -152,13 +152,7 @@ impl Corpus {
 
 fn ids(text: &str, tokenizer: &Tokenizer, most_tokens: usize) -> Result<Vec<u32>, TokenizerError> {
     let mut ids = tokenizer.encode(text)?.ids;
-    if ids.len() > most_tokens
-        && let Some(last) = ids.last().copied()
-    {
-        // A truncated text also ends with the closing token.
-        ids.truncate(most_tokens.max(2) - 1);
-        ids.push(last);
-    }
+    tokenizer.window().shorten(&mut ids, most_tokens);
     Ok(ids)
 }
 

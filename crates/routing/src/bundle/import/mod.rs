@@ -19,7 +19,7 @@ use super::{
     encoder::{EmbeddingTables, Layer},
     matrix::Axis,
 };
-use crate::tokenizer::{self, Tokenizer};
+use crate::tokenizer::{self, Tokenizer, Window};
 use weights::Weights;
 
 /// How imported matrices are stored.
@@ -72,6 +72,8 @@ pub struct ProgramChoices {
     pub activation: Option<Activation>,
     /// How hidden states become one embedding.
     pub pooling: Option<Pooling>,
+    /// Which tokens of a prompt longer than the encoder reads are kept.
+    pub window: Window,
 }
 
 /// Options of [`Bundle::import`].
@@ -167,7 +169,7 @@ const MOST_UNUSED: usize = 1024;
 fn tokenizer(json: &[u8], encoder: &EncoderConfig, notes: &mut Vec<String>) -> Result<Vec<u8>, ImportError> {
     file_kind::check("tokenizer.json", json)?;
     let minimised = tokenizer::minimised(json)?;
-    let tokenizer = Tokenizer::from_json(&minimised)?;
+    let tokenizer = Tokenizer::from_json(&minimised, encoder.window)?;
     let (tokens, rows) = (tokenizer.vocabulary(), encoder.vocabulary);
     if let Some((token, id)) = tokenizer.beyond(rows) {
         return Err(ImportError::TokenBeyondTable { token, id, rows });

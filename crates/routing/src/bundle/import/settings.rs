@@ -80,6 +80,7 @@ pub(super) fn read(published: &PublishedFiles<'_>, choices: &ProgramChoices) -> 
         vocabulary: config.size("vocab_size")?,
         segments: config.size("type_vocab_size")?,
         max_tokens: MAX_TOKENS,
+        window: choices.window,
         layer_norm_epsilon: epsilon(&config)?,
         attention: attention(choices, &mut notes),
         activation: activation(&config, choices, &mut notes)?,

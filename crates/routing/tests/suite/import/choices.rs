@@ -1,6 +1,7 @@
 //! Where the imported program comes from: the published files, unless the caller chooses otherwise.
 
 use super::*;
+use blindroute_routing::tokenizer::Window;
 
 #[test]
 fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
@@ -46,6 +47,7 @@ fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
         attention: Some(Attention::TwoRelu),
         activation: Some(Activation::Relu),
         pooling: Some(Pooling::Cls),
+        window: Window::Tail,
     };
     let (attention, activation, pooling, notes) = run(&config, Some(&mode("mean")), chosen).unwrap();
     assert_eq!((attention, activation, pooling), (Attention::TwoRelu, Activation::Relu, Pooling::Cls));
@@ -54,6 +56,7 @@ fn the_program_is_what_the_weights_were_trained_with_unless_chosen() {
         attention: Some(Attention::Softmax),
         activation: Some(Activation::Gelu),
         pooling: Some(Pooling::Mean),
+        window: Window::Head,
     };
     assert_eq!(run(&config, Some(&mode("mean")), same).unwrap().3, Vec::<String>::new());
 }

@@ -42,7 +42,7 @@ fn a_good_set_is_imported() {
     assert_eq!(prompts, expected);
     assert_eq!(set.prompts()[0].text, "a secret question,\nof two lines");
     // The publisher put it there, and the check reports it.
-    assert_eq!(check(&case.path("out")).unwrap().across_splits.texts, 1);
+    assert_eq!(check(&case.path("out"), &[]).unwrap().across_splits.texts, 1);
     // A second import does not change existing files.
     let error = embedllm::import(&case.job()).unwrap_err().to_string();
     assert!(error.contains("already exists and is not empty; name a new folder"), "{error}");

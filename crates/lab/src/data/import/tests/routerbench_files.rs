@@ -45,7 +45,7 @@ fn a_good_table_is_imported() {
     let splits = Split::ALL.map(|split| set.places(split).len());
     assert!(splits[0] > 30 && splits[1] > 0 && splits[2] > 4, "{splits:?}");
     assert_eq!(set.prompts()[0].split, set.prompts()[59].split);
-    let found = check(&files.path("out")).unwrap();
+    let found = check(&files.path("out"), &[]).unwrap();
     assert_eq!((found.repeated.texts, found.across_splits.texts), (1, 0));
 }
 
