@@ -5,7 +5,7 @@
 //! inputs and on the hidden layer, weight decay and early stopping limit overfitting. Width, dropout, weight decay and the number of
 //! passes are those with the largest [`evaluation::hull_area`] in a cross-validation. The final networks differ in their seeds.
 
-use super::folds::{Predictions, choose};
+use super::folds::{Predictions, choose, mean};
 use crate::data::Samples;
 use crate::evaluation::{self, Run};
 use crate::routers::optimiser::{AdamW, rate};
@@ -103,13 +103,9 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
 impl Fitted {
     /// The choice for each prompt with each weight of cost.
     pub fn run(&self, samples: &Samples, lambdas: &[f32]) -> Result<Run, TrainError> {
-        let mut sum = vec![vec![0.0; self.cost.len()]; samples.prompts()];
-        for network in &self.networks {
-            for (sum, row) in sum.iter_mut().zip(network.predict(samples)?) {
-                sum.iter_mut().zip(row).for_each(|(sum, score)| *sum += score / self.networks.len() as f32);
-            }
-        }
-        Ok(evaluation::run_of_utilities(&sum, &self.cost, lambdas))
+        let predicted = self.networks.iter().map(|network| network.predict(samples));
+        let predicted = mean(&predicted.collect::<Result<Vec<_>, TrainError>>()?);
+        Ok(evaluation::run_of_utilities(&predicted, &self.cost, lambdas))
     }
 }
 

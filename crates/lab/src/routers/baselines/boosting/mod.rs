@@ -2,12 +2,13 @@
 //!
 //! All models share the trees: a leaf has one value per model, and a split lowers the squared error of all models together. So a pool
 //! of a hundred models takes as many trees as one model. Trees read the principal components of embeddings in bins, because single
-//! coordinates of an embedding mean little. Each tree sees a random part of the prompts and components.
+//! coordinates of an embedding mean little. Each tree sees a random part of the prompts and components. The mean prediction of several
+//! ensembles counts, which differ in their seeds.
 //!
 //! There is no crate for this: those with a permissive licence and recent releases fit one output at a time, and so one ensemble per
 //! model.
 
-use super::folds::{Predictions, choose};
+use super::folds::{Predictions, choose, mean};
 use crate::data::Samples;
 use crate::evaluation::{self, Run};
 use crate::routers::{TrainError, draws};
@@ -36,6 +37,8 @@ pub struct Options {
     pub components: usize,
     /// The share of the prompts, and of the components, that each tree sees.
     pub part: f64,
+    /// The number of ensembles whose predictions are averaged.
+    pub ensembles: usize,
     /// The seed of all random draws.
     pub seed: u64,
 }
@@ -45,11 +48,12 @@ impl Default for Options {
         Self {
             depths: vec![2, 4],
             shrinkages: vec![30.0],
-            trees: 300,
+            trees: 400,
             step: 20,
             rate: 0.05,
             components: 64,
             part: 0.3,
+            ensembles: 4,
             seed: 0,
         }
     }
@@ -64,9 +68,9 @@ pub struct Fitted {
     pub shrinkage: f32,
     /// The number of trees.
     pub trees: usize,
-    /// The area in the cross-validation.
+    /// The area in the cross-validation, of one ensemble.
     pub area: f64,
-    ensemble: Ensemble,
+    ensembles: Vec<Ensemble>,
     cost: Vec<f32>,
 }
 
@@ -74,8 +78,10 @@ pub struct Fitted {
 /// [`relative_costs`](crate::data::relative_costs) of the pool.
 pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
-    if options.components == 0 || options.step == 0 || !(options.part > 0.0 && options.part <= 1.0) {
-        let hint = "components and step must be at least 1, part above 0 and at most 1";
+    if [options.components, options.step, options.ensembles].contains(&0)
+        || !(options.part > 0.0 && options.part <= 1.0)
+    {
+        let hint = "components, step and ensembles must be at least 1, part above 0 and at most 1";
         return Err(TrainError::Options { what: "size of zero", hint });
     }
     let settings: Vec<(usize, f32)> = options
@@ -85,16 +91,20 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
         .collect();
     let stages: Vec<usize> = (1..=options.trees / options.step).map(|stage| stage * options.step).collect();
     let held_out = |index: usize, train: &Samples, held: &Samples| {
-        let ensemble = Ensemble::fit(train, settings[index], options.trees, options);
-        Ok(ensemble.predict(held, &stages))
+        let options = &Options { trees: stages.last().copied().unwrap_or_default(), ..options.clone() };
+        Ok(Ensemble::fit(train, settings[index], options).predict(held, &stages))
     };
     let chosen = choose(samples, cost, settings.len(), options.seed, held_out)?;
     let hint = "give at least one depth, one shrinkage, and as many trees as a step has";
     let chosen = chosen.ok_or(TrainError::Options { what: "combination", hint })?;
     let (depth, shrinkage) = settings[chosen.settings];
     let trees = stages[chosen.stage];
-    let ensemble = Ensemble::fit(samples, settings[chosen.settings], trees, options);
-    Ok(Fitted { depth, shrinkage, trees, area: chosen.area, ensemble, cost: cost.to_vec() })
+    let fit = |ensemble: u64| {
+        let seed = options.seed.wrapping_add(ensemble);
+        Ensemble::fit(samples, (depth, shrinkage), &Options { trees, seed, ..options.clone() })
+    };
+    let ensembles = (0..options.ensembles as u64).map(fit).collect();
+    Ok(Fitted { depth, shrinkage, trees, area: chosen.area, ensembles, cost: cost.to_vec() })
 }
 
 impl Fitted {
@@ -103,8 +113,8 @@ impl Fitted {
     /// # Panics
     /// If the embeddings have another width than those of the training.
     pub fn run(&self, samples: &Samples, lambdas: &[f32]) -> Run {
-        let predicted = self.ensemble.predict(samples, &[self.trees]);
-        evaluation::run_of_utilities(&predicted[0], &self.cost, lambdas)
+        let predicted = self.ensembles.iter().map(|ensemble| ensemble.predict(samples, &[self.trees]).remove(0));
+        evaluation::run_of_utilities(&mean(&predicted.collect::<Vec<_>>()), &self.cost, lambdas)
     }
 }
 
@@ -117,7 +127,7 @@ struct Ensemble {
 }
 
 impl Ensemble {
-    fn fit(samples: &Samples, (depth, shrink): (usize, f32), trees: usize, options: &Options) -> Self {
+    fn fit(samples: &Samples, (depth, shrink): (usize, f32), options: &Options) -> Self {
         let features = Features::new(samples.embeddings(), options.components);
         let bins = features.bins(samples.embeddings());
         let mean: Vec<f32> = samples.mean_scores().iter().map(|mean| *mean as f32).collect();
@@ -131,8 +141,8 @@ impl Ensemble {
         let mut prompts: Vec<u32> = (0..samples.prompts() as u32).collect();
         let mut components: Vec<usize> = (0..features.count()).collect();
         let part = |of: usize| ((of as f64 * options.part).ceil() as usize).clamp(1, of);
-        let mut ensemble = Self { features, mean, rate: options.rate, trees: Vec::with_capacity(trees) };
-        for _ in 0..trees {
+        let mut ensemble = Self { features, mean, rate: options.rate, trees: Vec::with_capacity(options.trees) };
+        for _ in 0..options.trees {
             draws::shuffle(&mut prompts, &mut draws);
             draws::shuffle(&mut components, &mut draws);
             let targets = Targets { bins: &bins, residuals: &residuals, models: samples.models() };
