@@ -219,13 +219,11 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
 
 /// The baselines that read prompts, fitted on train and valid.
 fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::Result<[Curve; 4]> {
-    let [train, valid] = [Split::Train, Split::Valid].map(|split| dataset.samples(split, embeddings));
-    let (train, valid) = (train?, valid?);
-    let both = train.joined(&valid)?;
+    let both = dataset.tuning_samples(embeddings)?;
     let samples = dataset.samples(args.split, embeddings)?;
     let (cost, seed) = (dataset.relative_costs(), args.seed);
     let near = knn::train(&both, &cost, &knn::Options { seed, ..Default::default() })?;
-    let ridge = direct::train(&train, &valid, &cost, &direct::Options::default())?;
+    let ridge = direct::train(&both, &cost, &direct::Options { seed, ..Default::default() }, &mut |_, _| ())?;
     let network = mlp::train(&both, &cost, &mlp::Options { seed, ..Default::default() })?;
     let boosted = boosting::train(&both, &cost, &boosting::Options { seed, ..Default::default() })?;
     let curve = |name: String, run: Run| Curve { name, group: Group::Baseline, lambda: None, runs: vec![run] };
@@ -233,7 +231,10 @@ fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::R
         curve(format!("k-NN (k = {})", near.neighbours), near.run(&samples, &lambdas())),
         curve(format!("MLP (width {})", network.settings.width), network.run(&samples, &lambdas())?),
         curve(format!("boosting ({} trees)", boosted.trees), boosted.run(&samples, &lambdas())),
-        curve(format!("ridge (penalty {})", ridge.penalty), run_of(&Rule::Direct(ridge.router), &samples, &lambdas())),
+        curve(
+            format!("ridge (penalty {})", ridge.chosen.penalty),
+            run_of(&Rule::Direct(ridge.router), &samples, &lambdas()),
+        ),
     ])
 }
 

@@ -5,7 +5,7 @@ use super::embedding_file::{EmbeddingFile, EmbeddingFileError};
 use crate::data::Dataset;
 use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent};
 use blindroute_routing::bundle::{Bundle, BundleError, Digest, Matrix};
-use blindroute_routing::tokenizer::Tokenizer;
+use blindroute_routing::tokenizer::{Tokenizer, Window};
 use std::path::Path;
 
 /// What can go wrong when a data set is embedded.
@@ -63,6 +63,8 @@ fn encoder_digest(bundle: &Bundle) -> Result<Digest, BundleError> {
     parts.models.clear();
     parts.routers.clear();
     parts.origin.clear();
+    // A window decides which tokens a prompt has, and tokens are a part of every entry's key.
+    parts.encoder.window = Window::Head;
     Ok(Digest::from(*Bundle::new(parts)?.digest().as_bytes()))
 }
 
