@@ -211,11 +211,11 @@ mod tests {
         // From train and valid: law 0.5 and 0.75, sea 0 and 1.
         assert_eq!(choices(&set, Split::Test, 0.0), [1, 1]);
         assert_eq!(choices(&set, Split::Train, 0.0), [0, 0, 1]);
-        // Left out of the means: law is then 2/3 and 2/3, or 1/3 and 5/6 without an old prompt; sea is alone and gets the overall means.
+        // Each prompt is left out. Law has sums of 2 and 3: its prompts go to the large, the large, and twice, on a tie, to the
+        // small model. Art's go to the small on a tie, and to the large; sea is alone and gets the overall sums of 3 and 5.
         let left = SourceOnly::left_one_out(&set).unwrap();
-        // Prompts of law: (2 − 1)/3 and (2.5 − 0)/3 …; only art's two know better than the overall means.
         assert_eq!((left.split.as_str(), left.sources), ("train and valid", 3));
-        assert_eq!(left.point.score, (0.0 + 1.0 + 1.0 + 1.0 + 1.0 + 1.0 + 1.0) / 7.0, "{left:?}");
+        assert_eq!(left.point.score, (0.0 + 1.0 + 0.0 + 0.0 + 0.0 + 1.0 + 1.0) / 7.0, "{left:?}");
         let text = found.describe();
         let expected =
             "area on valid: 0.1875 for a router that knows only a prompt's source, 0.5000 for one that knows";

@@ -29,16 +29,28 @@ pub struct Validation {
 }
 
 impl Validation {
-    /// Checks that there is something to compare.
-    pub(crate) fn check(&self) -> Result<(), TrainError> {
+    /// The same with no more folds than there are different embeddings.
+    pub(crate) fn within(self, samples: &Samples) -> Result<Self, TrainError> {
         if self.folds < 2 || self.seeds < 1 {
             return Err(TrainError::Options {
                 what: "number of folds or seeds",
                 hint: "give 2 folds and 1 seed at least",
             });
         }
-        Ok(())
+        match alike(samples).len() {
+            0 | 1 => Err(TrainError::Folds),
+            different => Ok(Self { folds: self.folds.min(different), ..self }),
+        }
     }
+}
+
+/// The places of the prompts of each embedding.
+fn alike(samples: &Samples) -> BTreeMap<Vec<u32>, Vec<usize>> {
+    let mut alike: BTreeMap<Vec<u32>, Vec<usize>> = BTreeMap::new();
+    for (place, embedding) in samples.embeddings().iter_rows().enumerate() {
+        alike.entry(embedding.iter().map(|x| x.to_bits()).collect()).or_default().push(place);
+    }
+    alike
 }
 
 /// Which fold each prompt is in.
@@ -50,15 +62,8 @@ pub(crate) struct Folds {
 
 impl Folds {
     /// Random folds, as equal in size as prompts with equal embeddings allow.
-    pub(crate) fn new(samples: &Samples, count: usize, seed: u64) -> Result<Self, TrainError> {
-        let mut alike: BTreeMap<Vec<u32>, Vec<usize>> = BTreeMap::new();
-        for (place, embedding) in samples.embeddings().iter_rows().enumerate() {
-            alike.entry(embedding.iter().map(|x| x.to_bits()).collect()).or_default().push(place);
-        }
-        if alike.len() < count {
-            return Err(TrainError::Folds { found: alike.len(), expected: count });
-        }
-        let mut groups: Vec<Vec<usize>> = alike.into_values().collect();
+    pub(crate) fn new(samples: &Samples, count: usize, seed: u64) -> Self {
+        let mut groups: Vec<Vec<usize>> = alike(samples).into_values().collect();
         groups.sort_unstable();
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
         draws::shuffle(&mut groups, &mut draws);
@@ -70,7 +75,7 @@ impl Folds {
             sizes[fold] += group.len();
             group.iter().for_each(|place| of[*place] = fold);
         }
-        Ok(Self { of, count })
+        Self { of, count }
     }
 
     /// The places of a fold's prompts.
@@ -116,13 +121,12 @@ pub(crate) fn choose(
     adjust: &Adjust<'_>,
     on_fold: &mut dyn FnMut(usize, usize),
 ) -> Result<Choice, TrainError> {
-    validation.check()?;
     let mut scored: Vec<Vec<f64>> = Vec::new();
     let mut unadjusted: Vec<Vec<Utilities>> = Vec::new();
     let mut partitions = Vec::new();
     for number in 0..validation.seeds {
         let seed = seed + number as u64;
-        let folds = Folds::new(samples, validation.folds, seed)?;
+        let folds = Folds::new(samples, validation.folds, seed);
         let mut done = number * validation.folds;
         let found = out_of_fold(samples, &folds, &mut |rest| {
             let rules = fit(rest, seed)?;
@@ -271,7 +275,7 @@ mod tests {
         // 40 prompts: the first ten embeddings occur three times each.
         let embeddings = Matrix::from_fn(40, 1, |row, _| if row < 30 { (row % 10) as f32 } else { row as f32 });
         let samples = Samples::new(embeddings, Matrix::from_fn(40, 2, |_, _| 0.5)).unwrap();
-        let folds = Folds::new(&samples, 4, 7).unwrap();
+        let folds = Folds::new(&samples, 4, 7);
         for fold in 0..4 {
             let (held, rest) = (folds.held(fold), folds.rest(fold));
             assert!((8..=12).contains(&held.len()), "{held:?}");
@@ -279,14 +283,12 @@ mod tests {
             let value = |place: &usize| samples.embeddings().row(*place)[0];
             assert!(held.iter().all(|place| rest.iter().all(|other| value(place) != value(other))));
         }
-        assert_ne!(folds, Folds::new(&samples, 4, 8).unwrap());
-        assert_eq!(folds, Folds::new(&samples, 4, 7).unwrap());
-        assert!(
-            Folds::new(&samples.only(&[0, 10, 20]), 2, 7)
-                .unwrap_err()
-                .to_string()
-                .contains("have 1 different embeddings, expected at least 2")
-        );
+        assert_ne!(folds, Folds::new(&samples, 4, 8));
+        assert_eq!(folds, Folds::new(&samples, 4, 7));
+        let validation = Validation { folds: 5, seeds: 1 };
+        assert_eq!(validation.within(&samples.only(&[0, 10, 20, 1, 2])).unwrap().folds, 3);
+        let fault = validation.within(&samples.only(&[0, 10, 20])).unwrap_err().to_string();
+        assert!(fault.contains("all have the same embedding"), "{fault}");
     }
 
     #[test]
@@ -304,7 +306,7 @@ mod tests {
     #[test]
     fn a_prompt_is_never_predicted_by_a_router_that_saw_it() {
         let (train, ..) = synthetic(4, 3);
-        let folds = Folds::new(&train, 5, 0).unwrap();
+        let folds = Folds::new(&train, 5, 0);
         // The "router" predicts for every model whether the prompt's first coordinate was in its training.
         let mut sizes = Vec::new();
         let found = out_of_fold(&train, &folds, &mut |rest| {

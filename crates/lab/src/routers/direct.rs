@@ -62,6 +62,7 @@ pub fn train(
     on_fold: &mut dyn FnMut(usize, usize),
 ) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
+    let validation = options.validation.within(samples)?;
     // A large penalty makes a simple router.
     let mut penalties = options.penalties.clone();
     penalties.sort_by(|a, b| b.total_cmp(a));
@@ -69,11 +70,11 @@ pub fn train(
     let mut rules = |rest: &Samples, _: u64| Ok(fit(rest)?.into_iter().map(Rule::Direct).collect());
     let keep = |_: &Samples, _: &Folds, utilities| Ok(utilities);
     let Choice { place, areas, utilities, .. } =
-        choose((samples, cost), options.validation, options.seed, &mut rules, &keep, on_fold)?;
+        choose((samples, cost), validation, options.seed, &mut rules, &keep, on_fold)?;
     let mut router = fit(samples)?.swap_remove(place);
     let tried: Vec<Trial> =
         penalties.iter().zip(&areas).map(|(penalty, area)| Trial { penalty: *penalty, area: *area }).collect();
-    let ending = Ending { validation: options.validation, lambda: options.lambda, mixture: options.mixture };
+    let ending = Ending { validation, lambda: options.lambda, mixture: options.mixture };
     let verdict = ending.verdict(samples, cost, utilities)?;
     mixture::mix_direct(&mut router, &samples.mean_scores(), verdict.share);
     Ok(Fitted { router, verdict, chosen: tried[place], tried })

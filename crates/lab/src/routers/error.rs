@@ -16,17 +16,12 @@ pub enum TrainError {
         /// What to do.
         hint: &'static str,
     },
-    /// Too few different prompts for the folds of a cross-validation.
+    /// There is nothing that could tell prompts apart.
     #[error(
-        "the prompts of the train and valid splits have {found} different embeddings, expected at least {expected} to validate on \
-         folds: use more prompts, or a window that tells them apart"
+        "the prompts of the train and valid splits all have the same embedding: use other prompts, or a window that tells them \
+         apart"
     )]
-    Folds {
-        /// The number found.
-        found: usize,
-        /// The number of folds.
-        expected: usize,
-    },
+    Folds,
     /// The normal equations have no solution.
     #[error("the regression has no solution with this penalty: use a larger penalty")]
     Singular,

@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn a_fold_is_calibrated_by_the_others() {
         let (samples, similarities) = case();
-        let folds = Folds::new(&samples, 4, 0).unwrap();
+        let folds = Folds::new(&samples, 4, 0);
         let found = predicted(&samples, &folds, similarities.clone()).unwrap();
         let held = folds.held(2);
         let line = calibrate(&samples, &similarities, &folds.rest(2));

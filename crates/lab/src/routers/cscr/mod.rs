@@ -113,6 +113,7 @@ pub fn train(
     on_fold: &mut dyn FnMut(usize, usize),
 ) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
+    let validation = options.validation.within(samples)?;
     check(options, samples.models())?;
     let mut rules = |rest: &Samples, seed: u64| {
         let all = candidates(rest, cost, options, seed)?;
@@ -123,11 +124,11 @@ pub fn train(
         None => calibration::predicted(samples, folds, similarities),
     };
     let Choice { place, areas, utilities, unadjusted } =
-        choose((samples, cost), options.validation, options.seed, &mut rules, &adjust, on_fold)?;
+        choose((samples, cost), validation, options.seed, &mut rules, &adjust, on_fold)?;
     let mut all = candidates(samples, cost, options, options.seed)?;
     let tried: Vec<Trial> = all.iter().zip(&areas).map(|((trial, _), area)| Trial { area: *area, ..*trial }).collect();
     let mut router = all.swap_remove(place).1;
-    let ending = Ending { validation: options.validation, lambda: options.lambda, mixture: options.mixture };
+    let ending = Ending { validation, lambda: options.lambda, mixture: options.mixture };
     let verdict = ending.verdict(samples, cost, utilities)?;
     if options.search.is_none() {
         let places: Vec<usize> = (0..samples.prompts()).collect();

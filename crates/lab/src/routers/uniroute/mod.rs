@@ -117,6 +117,7 @@ pub fn train(
     on_fold: &mut dyn FnMut(usize, usize),
 ) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
+    let validation = options.validation.within(samples)?;
     if options.smoothing.iter().any(|smoothing| !(smoothing.is_finite() && *smoothing >= 0.0)) {
         return Err(TrainError::Options { what: "smoothing below 0", hint: "give numbers of at least 0" });
     }
@@ -135,11 +136,11 @@ pub fn train(
     };
     let keep = |_: &Samples, _: &Folds, utilities| Ok(utilities);
     let Choice { place, areas, utilities, .. } =
-        choose((samples, cost), options.validation, options.seed, &mut fit, &keep, on_fold)?;
+        choose((samples, cost), validation, options.seed, &mut fit, &keep, on_fold)?;
     let mut all = candidates(samples, cost, options, options.seed)?;
     let tried: Vec<Trial> = all.iter().zip(&areas).map(|((trial, _), area)| Trial { area: *area, ..*trial }).collect();
     let mut router = all.swap_remove(place).1;
-    let ending = Ending { validation: options.validation, lambda: options.lambda, mixture: options.mixture };
+    let ending = Ending { validation, lambda: options.lambda, mixture: options.mixture };
     let verdict = ending.verdict(samples, cost, utilities)?;
     mixture::mix_uniroute(&mut router, &samples.mean_scores(), verdict.share);
     Ok(Fitted { router, verdict, chosen: tried[place], tried })
