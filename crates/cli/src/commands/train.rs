@@ -66,7 +66,7 @@ enum RouterArgs {
         #[command(flatten)]
         common: CommonArgs,
         /// Use the published rule: a search keeps the K models with the largest similarities, and similarities are weighed
-        /// against costs as they are. By default they are calibrated to scores, and all models are compared.
+        /// against costs as they are. By default scores are predicted from them, and all models are compared.
         #[arg(long, value_name = "K", conflicts_with = "mixture")]
         k: Option<usize>,
         /// Widths of the models' outcome fingerprints to try.

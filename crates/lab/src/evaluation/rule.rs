@@ -108,8 +108,8 @@ fn cscr(rule: &Cscr, embedding: &[f32]) -> Vec<f32> {
     let hidden: Vec<f32> = hidden.iter().map(|x| x.max(0.0)).collect();
     let query = unit(&times(&hidden, &rule.w2));
     let similarity: Vec<f32> = rule.descriptors.iter_rows().map(|descriptor| dot(descriptor, &query)).collect();
-    if let Some(calibration) = &rule.calibration {
-        let lines = calibration.slope.data().iter().zip(calibration.offset.data());
+    if let Some(score_lines) = &rule.score_lines {
+        let lines = score_lines.slope.data().iter().zip(score_lines.offset.data());
         return lines.zip(&similarity).map(|((slope, offset), x)| offset + slope * x).collect();
     }
     let mut order: Vec<usize> = (0..similarity.len()).collect();
@@ -136,7 +136,7 @@ fn times(x: &[f32], weight: &blindroute_routing::bundle::Matrix) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindroute_routing::bundle::{Calibration, Matrix};
+    use blindroute_routing::bundle::{Matrix, ScoreLines};
 
     fn matrix(rows: usize, columns: usize, data: &[f32]) -> Matrix {
         Matrix::new(rows, columns, data.to_vec()).unwrap()
@@ -179,7 +179,7 @@ mod tests {
                 w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
                 descriptors: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
                 keep,
-                calibration: None,
+                score_lines: None,
                 cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
             })
         };
@@ -204,7 +204,7 @@ mod tests {
                 w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
                 descriptors: matrix(3, 2, &[1.0, 0.0, 0.8, 0.6, 0.0, 1.0]),
                 cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
-                calibration: None,
+                score_lines: None,
                 keep,
             })
         };
@@ -239,14 +239,14 @@ mod tests {
     }
 
     #[test]
-    fn a_calibrated_router_predicts_scores() {
+    fn score_lines_predict_scores() {
         let rule = Rule::Cscr(Cscr {
             w1: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
             w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
             descriptors: matrix(2, 2, &[1.0, 0.0, 0.6, 0.8]),
             cost: matrix(1, 2, &[0.0, 1.0]),
             keep: 2,
-            calibration: Some(Calibration { slope: matrix(1, 2, &[0.5, 0.25]), offset: matrix(1, 2, &[0.1, 0.5]) }),
+            score_lines: Some(ScoreLines { slope: matrix(1, 2, &[0.5, 0.25]), offset: matrix(1, 2, &[0.1, 0.5]) }),
         });
         let found = utilities(&rule, &[3.0, -1.0]);
         assert!((found[0] - 0.6).abs() < 1e-6 && (found[1] - 0.65).abs() < 1e-6, "{found:?}");

@@ -2,7 +2,7 @@
 //!
 //! - **UniRoute** needs the model's error in each cluster, from its outcomes.
 //! - **CSCR** needs the model's descriptor, from its outcomes with the same [probe](crate::routers::cscr::Probe) as for the others, or a given one.
-//!   In a calibrated router the new model's line has the mean slope of the old ones and goes through the model's mean score.
+//!   In a router with score lines the new model's line has the mean slope of the old ones and goes through the model's mean score.
 //! - **Direct** routers would need a regression for the model and are dropped.
 //!
 //! The table has the old models and the new ones. The table's prices are used, so this can also change prices. A router's default
@@ -15,7 +15,7 @@ use crate::evaluation::rule::utilities;
 use crate::routers::cscr::Probe;
 use crate::routers::fingerprint::{Fingerprints, FingerprintsError};
 use crate::routers::{TrainError, uniroute};
-use blindroute_routing::bundle::{Bundle, BundleError, Calibration, Cscr, Matrix, Model, Rule, UniRoute};
+use blindroute_routing::bundle::{Bundle, BundleError, Cscr, Matrix, Model, Rule, ScoreLines, UniRoute};
 
 /// How models join.
 #[derive(Clone, Copy, Debug)]
@@ -130,10 +130,10 @@ pub fn join(
                 }
                 let keep = if rule.keep == old { order.len() } else { rule.keep };
                 let descriptors = extended(&rule.descriptors, &found);
-                let known = rule.calibration.clone();
-                let bare = Cscr { descriptors, cost: cost.clone(), keep, calibration: None, ..rule };
-                let calibration = known.map(|known| calibrated(&known, &bare, &all));
-                Rule::Cscr(Cscr { calibration, ..bare })
+                let known = rule.score_lines.clone();
+                let bare = Cscr { descriptors, cost: cost.clone(), keep, score_lines: None, ..rule };
+                let score_lines = known.map(|known| extended_lines(&known, &bare, &all));
+                Rule::Cscr(Cscr { score_lines, ..bare })
             }
             Rule::Direct(_) => {
                 left_out.push(router.name);
@@ -151,7 +151,7 @@ pub fn join(
 }
 
 /// The lines of the old models, and for each new one a line of their mean slope through its means.
-fn calibrated(known: &Calibration, bare: &Cscr, samples: &Samples) -> Calibration {
+fn extended_lines(known: &ScoreLines, bare: &Cscr, samples: &Samples) -> ScoreLines {
     let (old, models) = (known.slope.columns(), bare.descriptors.rows());
     let common = known.slope.data().iter().sum::<f32>() / old.max(1) as f32;
     let slopes = known.slope.data().iter().copied().chain(std::iter::repeat(common));
@@ -165,7 +165,7 @@ fn calibrated(known: &Calibration, bare: &Cscr, samples: &Samples) -> Calibratio
     let (means, prompts) = (samples.mean_scores(), samples.prompts() as f64);
     let through = |model: usize| means[model] - f64::from(slopes[model]) * similarities[model] / prompts;
     let offset = |model: usize| known.offset.data().get(model).copied().unwrap_or_else(|| through(model) as f32);
-    Calibration {
+    ScoreLines {
         slope: Matrix::from_fn(1, models, |_, model| slopes[model]),
         offset: Matrix::from_fn(1, models, |_, model| offset(model)),
     }

@@ -8,7 +8,7 @@
 use crate::data::Samples;
 use crate::routers::TrainError;
 use crate::routers::cross_validation::{CrossValidated, Utilities, Validation};
-use blindroute_routing::bundle::{Calibration, Direct, Matrix, UniRoute};
+use blindroute_routing::bundle::{Direct, Matrix, ScoreLines, UniRoute};
 
 /// The shares of the router's own predictions to try, from all to nothing.
 const SHARES: [f32; 7] = [1.0, 0.75, 0.5, 0.35, 0.2, 0.1, 0.0];
@@ -56,10 +56,10 @@ pub(crate) fn mix_direct(rule: &mut Direct, means: &[f64], share: f32) {
     rule.bias = each(&rule.bias, means, |value, mean| toward(value, mean, share));
 }
 
-/// Leaves a share of what a calibrated CSCR router predicts.
-pub(crate) fn mix_calibration(calibration: &mut Calibration, means: &[f64], share: f32) {
-    calibration.slope = each(&calibration.slope, means, |value, _| share * value);
-    calibration.offset = each(&calibration.offset, means, |value, mean| toward(value, mean, share));
+/// Leaves a share of what a CSCR router with score lines predicts.
+pub(crate) fn mix_score_lines(score_lines: &mut ScoreLines, means: &[f64], share: f32) {
+    score_lines.slope = each(&score_lines.slope, means, |value, _| share * value);
+    score_lines.offset = each(&score_lines.offset, means, |value, mean| toward(value, mean, share));
 }
 
 /// Each entry, changed by what is given for its model's mean.
@@ -78,7 +78,7 @@ mod tests {
         match &mut rule {
             Rule::UniRoute(rule) => mix_uniroute(rule, means, share),
             Rule::Direct(rule) => mix_direct(rule, means, share),
-            Rule::Cscr(rule) => mix_calibration(rule.calibration.as_mut().unwrap(), means, share),
+            Rule::Cscr(rule) => mix_score_lines(rule.score_lines.as_mut().unwrap(), means, share),
         }
         rule
     }
@@ -105,7 +105,7 @@ mod tests {
                 descriptors: identity,
                 cost,
                 keep: 2,
-                calibration: Some(Calibration { slope: matrix(1, 2, &[0.5, 0.2]), offset: matrix(1, 2, &[0.3, 0.4]) }),
+                score_lines: Some(ScoreLines { slope: matrix(1, 2, &[0.5, 0.2]), offset: matrix(1, 2, &[0.3, 0.4]) }),
             }),
         ];
         for rule in rules {

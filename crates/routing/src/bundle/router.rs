@@ -58,8 +58,8 @@ impl UniRoute {
 }
 
 /// `h = relu(e·w1)·w2`, normalised to unit length. The `keep` models with the largest similarity `h·descriptor_m` are kept.
-/// The answer is the one of these with the largest utility − λ·cost\[m\]. The utility is the similarity, or in a calibrated
-/// router, which keeps all models, the score that the similarity predicts.
+/// The answer is the one of these with the largest utility − λ·cost\[m\]. The utility is the similarity, or in one
+/// that predicts scores, which keeps all models, the score that the similarity predicts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cscr {
     /// `[hidden, W]`.
@@ -73,12 +73,12 @@ pub struct Cscr {
     /// How many models the search keeps.
     pub keep: usize,
     /// From similarities to scores; none in a router that compares similarities themselves, as published.
-    pub calibration: Option<Calibration>,
+    pub score_lines: Option<ScoreLines>,
 }
 
 /// The score that a similarity predicts: `offset[m] + slope[m] · similarity_m`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Calibration {
+pub struct ScoreLines {
     /// `[1, M]`, from 0.
     pub slope: Matrix,
     /// `[1, M]`.
@@ -118,7 +118,7 @@ pub(super) enum RuleShape {
         descriptor: usize,
         keep: usize,
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        calibrated: bool,
+        predicts_scores: bool,
     },
     Direct {},
 }
@@ -173,7 +173,7 @@ impl Router {
                 width: rule.w1.columns(),
                 descriptor: rule.w2.columns(),
                 keep: rule.keep,
-                calibrated: rule.calibration.is_some(),
+                predicts_scores: rule.score_lines.is_some(),
             },
             Rule::Direct(_) => RuleShape::Direct {},
         };
@@ -193,9 +193,9 @@ impl Router {
                 push("w2", &rule.w2);
                 push("descriptors", &rule.descriptors);
                 push("cost", &rule.cost);
-                if let Some(calibration) = &rule.calibration {
-                    push("slope", &calibration.slope);
-                    push("offset", &calibration.offset);
+                if let Some(score_lines) = &rule.score_lines {
+                    push("slope", &score_lines.slope);
+                    push("offset", &score_lines.offset);
                 }
             }
             Rule::Direct(rule) => {
@@ -217,15 +217,15 @@ impl RouterHeader {
                 errors: take("errors", (clusterings * clusters, models))?,
                 cost: take("cost", (1, models))?,
             }),
-            RuleShape::Cscr { width, descriptor, keep, calibrated } => Rule::Cscr(Cscr {
+            RuleShape::Cscr { width, descriptor, keep, predicts_scores } => Rule::Cscr(Cscr {
                 w1: take("w1", (hidden, width))?,
                 w2: take("w2", (width, descriptor))?,
                 descriptors: take("descriptors", (models, descriptor))?,
                 cost: take("cost", (1, models))?,
                 keep,
-                calibration: match calibrated {
+                score_lines: match predicts_scores {
                     true => {
-                        Some(Calibration { slope: take("slope", (1, models))?, offset: take("offset", (1, models))? })
+                        Some(ScoreLines { slope: take("slope", (1, models))?, offset: take("offset", (1, models))? })
                     }
                     false => None,
                 },
@@ -258,10 +258,10 @@ impl RouterHeader {
             }
             RuleShape::Direct {} => &[],
         };
-        if let RuleShape::Cscr { keep, calibrated: true, .. } = self.shape
+        if let RuleShape::Cscr { keep, predicts_scores: true, .. } = self.shape
             && keep != models
         {
-            return Err(setting(&format!("keep of the calibrated router {name:?}"), keep, models));
+            return Err(setting(&format!("keep of router {name:?}, which predicts scores"), keep, models));
         }
         for &(size, found, most) in sizes {
             if found == 0 || found > most {

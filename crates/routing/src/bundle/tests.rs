@@ -68,7 +68,7 @@ fn parts() -> BundleParts {
                     descriptors: matrix(3, 2),
                     cost: cost(),
                     keep: 2,
-                    calibration: None,
+                    score_lines: None,
                 }),
             ),
             router("direct", Rule::Direct(Direct { weight: matrix(4, 3), bias: matrix(1, 3), cost: cost() })),

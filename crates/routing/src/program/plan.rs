@@ -90,7 +90,7 @@ pub enum RulePlan {
         keep: usize,
         /// Whether scores are predicted from the similarities. Then all models are kept.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        calibrated: bool,
+        predicts_scores: bool,
     },
     /// The most predicted score − λ·cost.
     Direct,
@@ -118,7 +118,7 @@ impl BundlePlan {
                 width: rule.w1.columns(),
                 descriptor: rule.w2.columns(),
                 keep: rule.keep,
-                calibrated: rule.calibration.is_some(),
+                predicts_scores: rule.score_lines.is_some(),
             },
             Rule::Direct(_) => RulePlan::Direct,
         };
@@ -153,7 +153,7 @@ impl BundlePlan {
                 sizes(&router.rule).iter().all(|size| (1..=1 << 16).contains(size))
                     && !matches!(router.rule, RulePlan::UniRoute { clusterings, .. } if clusterings > 1 << 8)
                     && !matches!(router.rule, RulePlan::Cscr { keep, .. } if keep > models)
-                    && !matches!(router.rule, RulePlan::Cscr { keep, calibrated: true, .. } if keep != models)
+                    && !matches!(router.rule, RulePlan::Cscr { keep, predicts_scores: true, .. } if keep != models)
             });
         let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
         if fits { Ok(()) } else { Err(problem()) }
@@ -288,14 +288,14 @@ impl RouterPlan {
                 matrix("errors", clusterings * clusters, models, RULE_PRODUCT),
                 cost,
             ],
-            RulePlan::Cscr { width, descriptor, calibrated, .. } => {
+            RulePlan::Cscr { width, descriptor, predicts_scores, .. } => {
                 let mut specs = vec![
                     matrix("w1", hidden, width, RULE_FRACTION),
                     matrix("w2", width, descriptor, RULE_FRACTION),
                     matrix("descriptors", descriptor, models, RULE_FRACTION),
                     cost,
                 ];
-                specs.extend(calibrated.then(|| bias("offset")));
+                specs.extend(predicts_scores.then(|| bias("offset")));
                 specs
             }
             RulePlan::Direct => vec![matrix("weight", hidden, models, RULE_FRACTION), bias("bias"), cost],

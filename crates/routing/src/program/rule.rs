@@ -57,8 +57,8 @@ impl RuleProgram<'_> {
     ) -> Result<Bits<I>, Error> {
         match self.router.rule {
             RulePlan::UniRoute { clusterings, .. } => self.uniroute(machine, embedding, lambda, clusterings),
-            RulePlan::Cscr { keep, calibrated, .. } => {
-                let search = (!calibrated).then_some(keep);
+            RulePlan::Cscr { keep, predicts_scores, .. } => {
+                let search = (!predicts_scores).then_some(keep);
                 self.cscr(machine, embedding, lambda, search)
             }
             RulePlan::Direct => self.direct(machine, embedding, lambda),

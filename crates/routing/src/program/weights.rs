@@ -3,7 +3,7 @@
 //! - A LayerNorm's gain g and bias b are folded into the linear layer after it: (x∘g + b)·W = x·(diag(g)·W) + b·W.
 //! - 1/√d is folded into queries and keys, its square root into each, so that rounding affects both equally. For softmax,
 //!   whose powers are of two, log₂e is folded in the same way.
-//! - The number of clusterings is folded into their errors, and the slopes of a calibration into descriptors.
+//! - The number of clusterings is folded into their errors, and the slopes of score lines into descriptors.
 //! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
 //! - With linear attention the results are rounded to the precision that the bundle's widths give weights, so that the clear
 //!   interpreter computes with the servers' weights.
@@ -202,13 +202,13 @@ fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rul
             let descriptors = tensor(&rule.descriptors.transposed());
             insert(
                 "descriptors",
-                match &rule.calibration {
-                    Some(calibration) => scaled_columns(&descriptors, calibration.slope.data()),
+                match &rule.score_lines {
+                    Some(score_lines) => scaled_columns(&descriptors, score_lines.slope.data()),
                     None => descriptors,
                 },
             );
-            if let Some(calibration) = &rule.calibration {
-                insert("offset", row(&calibration.offset));
+            if let Some(score_lines) = &rule.score_lines {
+                insert("offset", row(&score_lines.offset));
             }
             insert("cost", tensor(&rule.cost));
         }

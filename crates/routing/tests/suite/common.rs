@@ -4,8 +4,8 @@
 
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, BundleParts, Calibration, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer,
-    LayerNorm, LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute, Widths,
+    Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
+    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, ScoreLines, UniRoute, Widths,
 };
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
@@ -79,7 +79,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         descriptors: unit(&random(MODELS, 16, 0.0, 1.0)),
         cost: cost.clone(),
         keep: 3,
-        calibration: None,
+        score_lines: None,
     };
     let direct =
         Direct { weight: random(HIDDEN, MODELS, 0.0, 0.1), bias: random(1, MODELS, 0.5, 0.3), cost: cost.clone() };
@@ -89,8 +89,8 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         errors: random(12, MODELS, 0.5, 0.5),
         cost: cost.clone(),
     };
-    let calibration = Calibration { slope: random(1, MODELS, 0.5, 0.4), offset: random(1, MODELS, 0.5, 0.3) };
-    let calibrated = Cscr { keep: MODELS, calibration: Some(calibration), ..cscr.clone() };
+    let score_lines = ScoreLines { slope: random(1, MODELS, 0.5, 0.4), offset: random(1, MODELS, 0.5, 0.3) };
+    let predicts_scores = Cscr { keep: MODELS, score_lines: Some(score_lines), ..cscr.clone() };
     let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, rule };
     let model = |index: usize| Model { name: format!("m{index}"), price: index as f64, unit: "USD".to_owned() };
     Bundle::new(BundleParts {
@@ -104,7 +104,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
             router("cscr", Rule::Cscr(cscr)),
             router("direct", Rule::Direct(direct)),
             router("several", Rule::UniRoute(several)),
-            router("calibrated", Rule::Cscr(calibrated)),
+            router("predicting", Rule::Cscr(predicts_scores)),
         ],
         origin: "made up for a test".to_owned(),
     })
@@ -127,7 +127,7 @@ pub fn real_plan() -> Arc<BundlePlan> {
     let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
     let routers = vec![
         router("u", RulePlan::UniRoute { clusters: 20, clusterings: 1 }),
-        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4, calibrated: false }),
+        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4, predicts_scores: false }),
         router("d", RulePlan::Direct),
     ];
     Arc::new(BundlePlan { encoder, models: 112, routers })
@@ -244,7 +244,7 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
             let norm = query.iter().map(|x| x * x).sum::<f32>().sqrt();
             let query: Vec<f32> = query.into_iter().map(|x| x / norm).collect();
             let similarity = times(&query, &rule.descriptors.transposed());
-            if let Some(Calibration { slope, offset }) = &rule.calibration {
+            if let Some(ScoreLines { slope, offset }) = &rule.score_lines {
                 let predicted = slope.data().iter().zip(offset.data()).zip(&similarity);
                 let scores: Vec<f32> = predicted.map(|((slope, offset), x)| offset + slope * x).collect();
                 return largest(&less(&scores, &rule.cost));

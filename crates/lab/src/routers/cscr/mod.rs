@@ -6,7 +6,7 @@
 //!
 //! The authors keep the models with the largest similarities, and compare similarity − λ·cost. On data that its settings were not
 //! chosen for, that rule can be far worse than ignoring the prompt: the search excludes a cheap model that answers as well, and a
-//! difference in similarity is no difference in score. So similarities are [calibrated](calibration): a rising line per model predicts
+//! difference in similarity is no difference in score. So similarities are mapped to [scores](score_lines): a rising line per model predicts
 //! the score, and all models are compared. The published rule remains an option ([`Options::search`]).
 //!
 //! The authors train for two passes over 10^5 prompts. Our tables have 10^3 to 10^4 prompts, so more passes are tried. Settings are
@@ -24,10 +24,10 @@ use crate::routers::{LambdaRule, TrainError};
 use blindroute_routing::bundle::{Cscr, Matrix, Rule};
 use serde::Serialize;
 
-mod calibration;
 mod descriptors;
 mod loss;
 mod projection;
+mod score_lines;
 
 pub use descriptors::Probe;
 pub(crate) use loss::Bands;
@@ -43,7 +43,7 @@ pub struct Options {
     pub spectra: Vec<Spectrum>,
     /// Widths of [outcome fingerprints](Probe) to try.
     pub widths: Vec<usize>,
-    /// The published rule: how many models the search keeps. Then similarities are compared themselves, without a calibration.
+    /// The published rule: how many models the search keeps. Then similarities are compared themselves.
     /// Numbers above the pool's size mean the whole pool.
     pub search: Option<usize>,
     /// Descriptors to use instead, `[M, D]`. Then `widths` is not used.
@@ -121,7 +121,7 @@ pub fn train(
     };
     let adjust = |samples: &Samples, folds: &Folds, similarities: Utilities| match options.search {
         Some(_) => Ok(similarities),
-        None => calibration::predicted(samples, folds, similarities),
+        None => score_lines::predicted(samples, folds, similarities),
     };
     let Choice { place, areas, utilities, unadjusted } =
         choose((samples, cost), validation, options.seed, &mut rules, &adjust, on_fold)?;
@@ -132,9 +132,9 @@ pub fn train(
     let verdict = ending.verdict(samples, cost, utilities)?;
     if options.search.is_none() {
         let places: Vec<usize> = (0..samples.prompts()).collect();
-        let mut lines = calibration::calibrate(samples, &unadjusted[0], &places);
-        mixture::mix_calibration(&mut lines, &samples.mean_scores(), verdict.share);
-        router.calibration = Some(lines);
+        let mut lines = score_lines::fit(samples, &unadjusted[0], &places);
+        mixture::mix_score_lines(&mut lines, &samples.mean_scores(), verdict.share);
+        router.score_lines = Some(lines);
     }
     Ok(Fitted { router, verdict, chosen: tried[place], tried })
 }
@@ -259,13 +259,13 @@ mod tests {
         let of = |search| {
             let options = Options { descriptors: descriptors.clone(), search, ..quick() };
             let fitted = train(&samples, &cost, &options, &mut |_, _| ()).unwrap();
-            assert_eq!(fitted.router.calibration.is_none(), search.is_some());
+            assert_eq!(fitted.router.score_lines.is_none(), search.is_some());
             let points = evaluation::sweep(&Rule::Cscr(fitted.router), &test, &evaluation::lambdas());
             evaluation::hull_area(&points)
         };
         let hull = evaluation::hull_area(&evaluation::singles(&test, &cost));
-        let (published, calibrated) = (of(Some(2)), of(None));
-        assert!(calibrated > hull - 0.005 && calibrated > published + 0.02, "{calibrated}, {published}, hull {hull}");
+        let (published, predicted) = (of(Some(2)), of(None));
+        assert!(predicted > hull - 0.005 && predicted > published + 0.02, "{predicted}, {published}, hull {hull}");
     }
 
     /// Stage (c): the projection of another encoder is a better start than none.

@@ -109,7 +109,7 @@ impl<'a> ProjectionTraining<'a> {
             descriptors: descriptors.clone(),
             cost: cost_row(cost),
             keep: descriptors.rows(),
-            calibration: None,
+            score_lines: None,
         })
     }
 }

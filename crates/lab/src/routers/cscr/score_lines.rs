@@ -2,7 +2,7 @@
 //!
 //! The contrastive loss brings a prompt near the descriptors of models that answer it. It says nothing about how a difference in
 //! similarity compares with one in cost, nor whether the cheap model far from a prompt might answer it as well. So a rule that weighs
-//! similarities against costs can be worse than one that ignores the prompt. The calibration is a rising line per model, fitted by
+//! similarities against costs can be worse than one that ignores the prompt. The score lines, one rising line per model, are fitted by
 //! least squares on prompts that the projection was not trained on: where similarities predict nothing, the line is level at the
 //! model's mean score, and the router is the prompt-blind hull.
 //!
@@ -11,7 +11,7 @@
 use crate::data::Samples;
 use crate::routers::TrainError;
 use crate::routers::cross_validation::{Folds, Utilities};
-use blindroute_routing::bundle::{Calibration, Matrix};
+use blindroute_routing::bundle::{Matrix, ScoreLines};
 
 /// The weight of the slope of all models in a model's slope, in prompts.
 const WEIGHT: f64 = 100.0;
@@ -20,8 +20,8 @@ const STEEPEST: f64 = 16.0;
 /// Similarities with a smaller variance than this are equal: what is left is rounding.
 const LEVEL: f64 = 1e-10;
 
-/// The calibration on these prompts, by their similarities to each model.
-pub(super) fn calibrate(samples: &Samples, similarities: &Utilities, places: &[usize]) -> Calibration {
+/// The lines on these prompts, by their similarities to each model.
+pub(super) fn fit(samples: &Samples, similarities: &Utilities, places: &[usize]) -> ScoreLines {
     let models = samples.models();
     let count = places.len().max(1) as f64;
     let pairs = |model: usize| {
@@ -50,17 +50,17 @@ pub(super) fn calibrate(samples: &Samples, similarities: &Utilities, places: &[u
         if variance < LEVEL { 0.0 } else { ((own + prior * cross / squares) / (square + prior)).clamp(0.0, STEEPEST) }
     };
     let slopes: Vec<f64> = (0..models).map(slope).collect();
-    Calibration {
+    ScoreLines {
         slope: Matrix::from_fn(1, models, |_, model| slopes[model] as f32),
         offset: Matrix::from_fn(1, models, |_, model| (means[model].1 - slopes[model] * means[model].0) as f32),
     }
 }
 
-/// The scores that each fold's similarities predict, by the calibration of the other folds.
+/// The scores that each fold's similarities predict, by the lines of the other folds.
 pub(super) fn predicted(samples: &Samples, folds: &Folds, similarities: Utilities) -> Result<Utilities, TrainError> {
     let mut scores = similarities.clone();
     for fold in 0..folds.count() {
-        let Calibration { slope, offset } = calibrate(samples, &similarities, &folds.rest(fold));
+        let ScoreLines { slope, offset } = fit(samples, &similarities, &folds.rest(fold));
         for place in folds.held(fold) {
             let lines = slope.data().iter().zip(offset.data());
             scores[place].iter_mut().zip(lines).for_each(|(score, (slope, offset))| *score = offset + slope * *score);
@@ -89,7 +89,7 @@ mod tests {
     fn lines_by_hand() {
         let (samples, similarities) = case();
         let all: Vec<usize> = (0..200).collect();
-        let found = calibrate(&samples, &similarities, &all);
+        let found = fit(&samples, &similarities, &all);
         // The common slope is (0.5 + 0 − 0.4) / 3; it counts as 100 prompts beside 200.
         let common = 0.1 / 3.0;
         let drawn = |own: f64| ((2.0 * own + common) / 3.0).max(0.0) as f32;
@@ -107,19 +107,19 @@ mod tests {
     fn equal_similarities_give_the_mean_scores() {
         let (samples, _) = case();
         let level: Utilities = vec![vec![0.3; 3]; 200];
-        let found = calibrate(&samples, &level, &(0..200).collect::<Vec<_>>());
+        let found = fit(&samples, &level, &(0..200).collect::<Vec<_>>());
         assert_eq!(found.slope.data(), [0.0; 3]);
         let means = samples.mean_scores();
         assert!(found.offset.data().iter().zip(means).all(|(offset, mean)| (f64::from(*offset) - mean).abs() < 1e-6));
     }
 
     #[test]
-    fn a_fold_is_calibrated_by_the_others() {
+    fn a_fold_gets_the_lines_of_the_others() {
         let (samples, similarities) = case();
         let folds = Folds::new(&samples, 4, 0);
         let found = predicted(&samples, &folds, similarities.clone()).unwrap();
         let held = folds.held(2);
-        let line = calibrate(&samples, &similarities, &folds.rest(2));
+        let line = fit(&samples, &similarities, &folds.rest(2));
         for place in held {
             let expected = line.offset.data()[0] + line.slope.data()[0] * similarities[place][0];
             assert!((found[place][0] - expected).abs() < 1e-6);
