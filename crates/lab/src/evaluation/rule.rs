@@ -109,8 +109,9 @@ fn cscr(rule: &Cscr, embedding: &[f32]) -> Vec<f32> {
     let query = unit(&times(&hidden, &rule.w2));
     let similarity: Vec<f32> = rule.descriptors.iter_rows().map(|descriptor| dot(descriptor, &query)).collect();
     if let Some(score_lines) = &rule.score_lines {
+        let mean = similarity.iter().sum::<f32>() / similarity.len() as f32;
         let lines = score_lines.slope.data().iter().zip(score_lines.offset.data());
-        return lines.zip(&similarity).map(|((slope, offset), x)| offset + slope * x).collect();
+        return lines.zip(&similarity).map(|((slope, offset), x)| offset + slope * (x - mean)).collect();
     }
     let mut order: Vec<usize> = (0..similarity.len()).collect();
     order.sort_by(|a, b| similarity[*b].total_cmp(&similarity[*a]).then(a.cmp(b)));
@@ -248,10 +249,11 @@ mod tests {
             keep: 2,
             score_lines: Some(ScoreLines { slope: matrix(1, 2, &[0.5, 0.25]), offset: matrix(1, 2, &[0.1, 0.5]) }),
         });
+        // Similarities of 1 and 0.6, so leads of ±0.2.
         let found = utilities(&rule, &[3.0, -1.0]);
-        assert!((found[0] - 0.6).abs() < 1e-6 && (found[1] - 0.65).abs() < 1e-6, "{found:?}");
-        assert_eq!(choose(&rule, &[3.0, -1.0], 0.0), 1);
-        assert_eq!(choose(&rule, &[3.0, -1.0], 0.1), 0);
+        assert!((found[0] - 0.2).abs() < 1e-6 && (found[1] - 0.45).abs() < 1e-6, "{found:?}");
+        assert_eq!(choose(&rule, &[3.0, -1.0], 0.2), 1);
+        assert_eq!(choose(&rule, &[3.0, -1.0], 0.3), 0);
     }
 
     #[test]

@@ -157,13 +157,14 @@ fn extended_lines(known: &ScoreLines, bare: &Cscr, samples: &Samples) -> ScoreLi
     let slopes = known.slope.data().iter().copied().chain(std::iter::repeat(common));
     let slopes: Vec<f32> = slopes.take(models).collect();
     let rule = Rule::Cscr(bare.clone());
-    let mut similarities = vec![0.0f64; models];
+    let mut leads = vec![0.0f64; models];
     for embedding in samples.embeddings().iter_rows() {
         let row = utilities(&rule, embedding);
-        similarities.iter_mut().zip(row).for_each(|(sum, similarity)| *sum += f64::from(similarity));
+        let mean = row.iter().sum::<f32>() / row.len() as f32;
+        leads.iter_mut().zip(row).for_each(|(sum, similarity)| *sum += f64::from(similarity - mean));
     }
     let (means, prompts) = (samples.mean_scores(), samples.prompts() as f64);
-    let through = |model: usize| means[model] - f64::from(slopes[model]) * similarities[model] / prompts;
+    let through = |model: usize| means[model] - f64::from(slopes[model]) * leads[model] / prompts;
     let offset = |model: usize| known.offset.data().get(model).copied().unwrap_or_else(|| through(model) as f32);
     ScoreLines {
         slope: Matrix::from_fn(1, models, |_, model| slopes[model]),

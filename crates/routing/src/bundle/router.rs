@@ -76,7 +76,7 @@ pub struct Cscr {
     pub score_lines: Option<ScoreLines>,
 }
 
-/// The score that a similarity predicts: `offset[m] + slope[m] · similarity_m`.
+/// The score that similarities predict: `offset[m] + slope[m] · (similarity_m − the mean similarity)`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoreLines {
     /// `[1, M]`, from 0.

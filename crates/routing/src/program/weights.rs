@@ -3,7 +3,8 @@
 //! - A LayerNorm's gain g and bias b are folded into the linear layer after it: (x∘g + b)·W = x·(diag(g)·W) + b·W.
 //! - 1/√d is folded into queries and keys, its square root into each, so that rounding affects both equally. For softmax,
 //!   whose powers are of two, log₂e is folded in the same way.
-//! - The number of clusterings is folded into their errors, and the slopes of score lines into descriptors.
+//! - The number of clusterings is folded into their errors, and the slopes of score lines into the
+//!   descriptors less their mean.
 //! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
 //! - With linear attention the results are rounded to the precision that the bundle's widths give weights, so that the clear
 //!   interpreter computes with the servers' weights.
@@ -181,10 +182,14 @@ fn fold_layer(
     }
 }
 
-/// Each column times its factor.
-fn scaled_columns(matrix: &Tensor<f32>, factors: &[f32]) -> Tensor<f32> {
-    let factors = factors.iter().cycle();
-    Tensor::new(matrix.shape(), matrix.data().iter().zip(factors).map(|(entry, factor)| entry * factor).collect())
+/// In each row, what an entry is above the row's mean, times the factor of its column.
+fn leads(matrix: &Matrix, factors: &[f32]) -> Tensor<f32> {
+    let lead = |row: &[f32]| {
+        let mean = row.iter().map(|&x| f64::from(x)).sum::<f64>() / row.len() as f64;
+        row.iter().zip(factors).map(move |(&x, &factor)| ((f64::from(x) - mean) * f64::from(factor)) as f32).collect()
+    };
+    let data: Vec<f32> = matrix.iter_rows().flat_map(|row| -> Vec<f32> { lead(row) }).collect();
+    Tensor::new(Shape::matrix(matrix.rows(), matrix.columns()), data)
 }
 
 fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rule: &Rule) {
@@ -199,12 +204,12 @@ fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rul
         (Rule::Cscr(rule), RulePlan::Cscr { .. }) => {
             insert("w1", tensor(&rule.w1));
             insert("w2", tensor(&rule.w2));
-            let descriptors = tensor(&rule.descriptors.transposed());
+            let descriptors = rule.descriptors.transposed();
             insert(
                 "descriptors",
                 match &rule.score_lines {
-                    Some(score_lines) => scaled_columns(&descriptors, score_lines.slope.data()),
-                    None => descriptors,
+                    Some(score_lines) => leads(&descriptors, score_lines.slope.data()),
+                    None => tensor(&descriptors),
                 },
             );
             if let Some(score_lines) = &rule.score_lines {

@@ -245,8 +245,9 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
             let query: Vec<f32> = query.into_iter().map(|x| x / norm).collect();
             let similarity = times(&query, &rule.descriptors.transposed());
             if let Some(ScoreLines { slope, offset }) = &rule.score_lines {
+                let mean = similarity.iter().sum::<f32>() / similarity.len() as f32;
                 let predicted = slope.data().iter().zip(offset.data()).zip(&similarity);
-                let scores: Vec<f32> = predicted.map(|((slope, offset), x)| offset + slope * x).collect();
+                let scores: Vec<f32> = predicted.map(|((slope, offset), x)| offset + slope * (x - mean)).collect();
                 return largest(&less(&scores, &rule.cost));
             }
             let mut order: Vec<usize> = (0..similarity.len()).collect();

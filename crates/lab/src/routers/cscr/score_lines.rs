@@ -20,15 +20,22 @@ const STEEPEST: f64 = 16.0;
 /// Similarities with a smaller variance than this are equal: what is left is rounding.
 const LEVEL: f64 = 1e-10;
 
+/// What each value of a row is above the row's mean. The contrastive loss compares models for a prompt, so only these leads say
+/// something: of similarities about the lead of scores.
+fn leads(row: &[f32]) -> impl Iterator<Item = f64> {
+    let mean = row.iter().map(|value| f64::from(*value)).sum::<f64>() / row.len().max(1) as f64;
+    row.iter().map(move |value| f64::from(*value) - mean)
+}
+
 /// The lines on these prompts, by their similarities to each model.
 pub(super) fn fit(samples: &Samples, similarities: &Utilities, places: &[usize]) -> ScoreLines {
     let models = samples.models();
     let count = places.len().max(1) as f64;
-    let pairs = |model: usize| {
-        places
-            .iter()
-            .map(move |place| (f64::from(similarities[*place][model]), f64::from(samples.scores().row(*place)[model])))
-    };
+    let rows: Vec<Vec<(f64, f64)>> = (places.iter())
+        .map(|place| leads(&similarities[*place]).zip(leads(samples.scores().row(*place))).collect())
+        .collect();
+    let pairs = |model: usize| rows.iter().map(move |row| row[model]);
+    let score = |model: usize| places.iter().map(move |place| f64::from(samples.scores().row(*place)[model]));
     let means: Vec<(f64, f64)> = (0..models)
         .map(|model| pairs(model).fold((0.0, 0.0), |sum, (x, y)| (sum.0 + x / count, sum.1 + y / count)))
         .collect();
@@ -50,9 +57,11 @@ pub(super) fn fit(samples: &Samples, similarities: &Utilities, places: &[usize])
         if variance < LEVEL { 0.0 } else { ((own + prior * cross / squares) / (square + prior)).clamp(0.0, STEEPEST) }
     };
     let slopes: Vec<f64> = (0..models).map(slope).collect();
+    // Every line goes through the means of the lead and of the score itself.
+    let offset = |model: usize| score(model).sum::<f64>() / count - slopes[model] * means[model].0;
     ScoreLines {
         slope: Matrix::from_fn(1, models, |_, model| slopes[model] as f32),
-        offset: Matrix::from_fn(1, models, |_, model| (means[model].1 - slopes[model] * means[model].0) as f32),
+        offset: Matrix::from_fn(1, models, |_, model| offset(model) as f32),
     }
 }
 
@@ -63,7 +72,9 @@ pub(super) fn predicted(samples: &Samples, folds: &Folds, similarities: Utilitie
         let ScoreLines { slope, offset } = fit(samples, &similarities, &folds.rest(fold));
         for place in folds.held(fold) {
             let lines = slope.data().iter().zip(offset.data());
-            scores[place].iter_mut().zip(lines).for_each(|(score, (slope, offset))| *score = offset + slope * *score);
+            let predicted =
+                leads(&similarities[place]).zip(lines).map(|(lead, (slope, offset))| offset + slope * lead as f32);
+            scores[place] = predicted.collect();
         }
     }
     Ok(scores)
@@ -73,16 +84,18 @@ pub(super) fn predicted(samples: &Samples, folds: &Folds, similarities: Utilitie
 mod tests {
     use super::*;
 
-    /// 200 prompts: model 0's score is a line of its similarity, model 1's does not depend on it, model 2's falls with it.
+    /// 200 prompts: what model 0 scores above the mean is a line of what its similarity is above the mean; the other two share
+    /// the rest, and differ by something that no similarity tells.
     fn case() -> (Samples, Utilities) {
         let x = |row: usize| (row % 20) as f32 / 20.0;
+        let other = |row: usize| if row / 20 % 2 == 0 { 0.2 } else { -0.2 };
         let scores = Matrix::from_fn(200, 3, |row, model| match model {
-            0 => 0.2 + 0.5 * x(row),
-            1 => f32::from(u8::from(row / 20 % 2 == 0)),
-            _ => 0.9 - 0.4 * x(row),
+            0 => 0.3 + 0.5 * x(row),
+            1 => 0.5 + other(row),
+            _ => 0.4 - other(row),
         });
         let samples = Samples::new(Matrix::from_fn(200, 1, |row, _| row as f32), scores).unwrap();
-        (samples, (0..200).map(|row| vec![x(row); 3]).collect())
+        (samples, (0..200).map(|row| vec![x(row), 0.1, 0.1]).collect())
     }
 
     #[test]
@@ -90,17 +103,19 @@ mod tests {
         let (samples, similarities) = case();
         let all: Vec<usize> = (0..200).collect();
         let found = fit(&samples, &similarities, &all);
-        // The common slope is (0.5 + 0 − 0.4) / 3; it counts as 100 prompts beside 200.
-        let common = 0.1 / 3.0;
-        let drawn = |own: f64| ((2.0 * own + common) / 3.0).max(0.0) as f32;
-        for (model, own) in [0.5, 0.0, -0.4].into_iter().enumerate() {
-            let (slope, offset) = (found.slope.data()[model], found.offset.data()[model]);
-            assert!((slope - drawn(own)).abs() < 1e-5, "model {model}: {slope}, {}", drawn(own));
-            // Every line goes through the means.
+        // The leads of similarity are 2/3, −1/3 and −1/3 of x less a constant, those of scores the same parts of 0.5 x, so each
+        // model's own slope is 0.5, and so is the common one.
+        for model in 0..3 {
+            let slope = found.slope.data()[model];
+            assert!((slope - 0.5).abs() < 1e-5, "model {model}: {slope}");
+            // Every line goes through the means. The mean of x is 0.475.
             let mean = samples.mean_scores()[model] as f32;
-            assert!((offset + slope * 0.475 - mean).abs() < 1e-5, "model {model}");
+            let lead = if model == 0 { 2.0 / 3.0 } else { -1.0 / 3.0 } * (0.475 - 0.1);
+            assert!((found.offset.data()[model] + slope * lead - mean).abs() < 1e-5, "model {model}");
         }
-        assert_eq!(found.slope.data()[2], 0.0, "a line never falls");
+        // Where the scores go against the similarities, the lines are level.
+        let against: Utilities = similarities.iter().map(|row| row.iter().map(|x| -x).collect()).collect();
+        assert_eq!(fit(&samples, &against, &all).slope.data(), [0.0; 3]);
     }
 
     #[test]
@@ -121,7 +136,8 @@ mod tests {
         let held = folds.held(2);
         let line = fit(&samples, &similarities, &folds.rest(2));
         for place in held {
-            let expected = line.offset.data()[0] + line.slope.data()[0] * similarities[place][0];
+            let lead = similarities[place][0] - similarities[place].iter().sum::<f32>() / 3.0;
+            let expected = line.offset.data()[0] + line.slope.data()[0] * lead;
             assert!((found[place][0] - expected).abs() < 1e-6);
         }
     }
