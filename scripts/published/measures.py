@@ -182,4 +182,4 @@ def interval(values):
         return None
     last = len(values) - 1
     low, high = values[int(numpy.floor(last * 0.025))], values[int(numpy.ceil(last * 0.975))]
-    return [float(end) if numpy.isfinite(end) else None for end in (low, high)]
+    return {name: float(end) if numpy.isfinite(end) else None for name, end in (("low", low), ("high", high))}

@@ -222,19 +222,19 @@ def elo(task, seed):
 
 
 def table():
-    """The routers: name, function, and what differs from the published program."""
+    """The routers: name, function, whether the first point is the published choice, and what differs from the program."""
     from . import learned
 
     return [
-        ("RouteLLM similarity-weighted", similarity_weighted, "battles of all pairs of models"),
-        ("RouteLLM matrix factorisation", learned.win_factorisation, "battles: four decisive pairs per prompt and pass"),
-        ("RouteLLM classifier", win_classifier, "logistic regression on the frozen embedding, not a fine-tuned BERT"),
-        ("LLMRouter knn", nearest, "k = 5"),
-        ("LLMRouter svm", support_vectors, "RBF, C = 1; scores are one-against-rest margins"),
-        ("LLMRouter mlp", perceptron, "layers 128 and 64"),
-        ("LLMRouter mf", learned.best_factorisation, "128 dimensions, 5 passes"),
-        ("LLMRouter elo", elo, "does not see the prompt"),
-        ("LLMRouter hybrid", hybrid, "cheapest and most expensive model"),
-        ("LLMRouter routerdc", learned.dual_contrastive, "linear head on the frozen embedding; its rate chosen on valid"),
-        ("LLMRouter graphrouter", learned.graph, "one-hot features of models instead of embedded descriptions"),
+        ("RouteLLM similarity-weighted", similarity_weighted, False, "battles of all pairs of models"),
+        ("RouteLLM matrix factorisation", learned.win_factorisation, False, "four decisive battles per prompt and pass"),
+        ("RouteLLM classifier", win_classifier, False, "logistic regression on the frozen embedding, not a fine-tuned BERT"),
+        ("LLMRouter knn", nearest, True, "k = 5"),
+        ("LLMRouter svm", support_vectors, True, "RBF, C = 1; scores are one-against-rest margins"),
+        ("LLMRouter mlp", perceptron, True, "layers 128 and 64"),
+        ("LLMRouter mf", learned.best_factorisation, True, "128 dimensions, 5 passes"),
+        ("LLMRouter elo", elo, True, "does not see the prompt"),
+        ("LLMRouter hybrid", hybrid, False, "cheapest and most expensive model"),
+        ("LLMRouter routerdc", learned.dual_contrastive, True, "linear head on the frozen embedding; rate chosen on valid"),
+        ("LLMRouter graphrouter", learned.graph, True, "one-hot features of models instead of embedded descriptions"),
     ]
