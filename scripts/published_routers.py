@@ -35,7 +35,6 @@ def arguments():
     add("--ties", choices=("first", "cheapest", "strongest"), default="first", help="the best model of a prompt, on ties")
     add("--seeds", default="0,1,2", metavar="LIST", help="seeds [default: 0,1,2]")
     add("--bootstrap", type=int, default=1000, metavar="N", help="resamples of the test prompts [default: 1000]")
-    add("--query-costs", action="store_true", help="count what each query cost (costs.csv) instead of prices")
     add("--tokens-per-query", type=float, default=1000.0, metavar="N", help="for RouterArena's cost, if prices are per token")
     add("--json", action="store_true", help="print everything as one JSON object")
     add("--self-test", action="store_true", help="check this program on small cases; with --encoder and --reference also it")
@@ -67,6 +66,8 @@ def compare(folder, options, ours, ours_on_valid):
         vectors[train], folder.scores[train], vectors[valid], folder.scores[valid], folder.relative, options.ties
     )
     seeds = [int(seed) for seed in options.seeds.split(",")]
+    # First, because a file that does not belong here is then noticed before hours of training.
+    blindroute = evaluation.blindroute_rows(ours[folder.name], ours_on_valid.get(folder.name)) if folder.name in ours else []
     rows = evaluation.reference_rows()
     for name, make, own, note in routers.table():
         if options.router and not any(text in name for text in options.router):
@@ -77,14 +78,12 @@ def compare(folder, options, ours, ours_on_valid):
             runs.append((choose(vectors[valid]), choose(vectors[test])))
         rows.append(evaluation.row(name, note, runs, own))
         print(f"{folder.name}: {name}, {time.monotonic() - started:.0f} s", file=sys.stderr)
-    if folder.name in ours:
-        rows += evaluation.blindroute_rows(ours[folder.name], ours_on_valid.get(folder.name))
     strong, weak = task.pair()
     return {
         "data": folder.name, "prompts": {split: len(folder.places(split)) for split in data.SPLITS},
         "models": len(folder.models), "cost_unit": folder.unit, "cost_by_query": folder.query_costs is not None,
         "ties": options.ties, "seeds": seeds, "bootstrap": options.bootstrap, "tokens_per_query": options.tokens_per_query,
-        "strong": folder.models[strong], "weak": folder.models[weak], "rows": rows,
+        "strong": folder.models[strong], "weak": folder.models[weak], "rows": rows + blindroute,
     }
 
 
@@ -139,7 +138,7 @@ def main():
         scored = benchmarks.routerarena_file(options.routerarena)
         print(json.dumps(scored) if options.json else "\n".join(f"{key}  {value}" for key, value in scored.items()))
         return 0
-    folders = [data.read_folder(path, options.query_costs) for path in options.data]
+    folders = [data.read_folder(path) for path in options.data]
     if options.llmrouterbench:
         folders.append(benchmarks.llmrouterbench_folder(options.llmrouterbench))
     if not folders:

@@ -1,4 +1,4 @@
-"""A routing folder as blindroute reads it: prompts.jsonl, models.json, outcomes.csv and, if wanted, costs.csv."""
+"""A routing folder as blindroute reads it: prompts.jsonl, models.json, outcomes.csv and, where it is, costs.csv."""
 
 import csv
 import json
@@ -50,8 +50,8 @@ class Folder:
         return numpy.flatnonzero(self.splits == split)
 
 
-def read_folder(path, query_costs=False):
-    """Reads a routing folder. With `query_costs`, costs.csv must be there."""
+def read_folder(path):
+    """Reads a routing folder. Where costs.csv is there, what each answer cost counts, and otherwise the models' prices."""
     path = Path(path)
     models = read_json(path / "models.json")
     if not isinstance(models, list) or not all(isinstance(m, dict) and "name" in m and "cost" in m for m in models):
@@ -80,7 +80,7 @@ def read_folder(path, query_costs=False):
         sources=[prompt.get("source", "") for prompt in prompts],
         splits=splits,
         scores=_table(path / "outcomes.csv", ids, names),
-        query_costs=_table(path / "costs.csv", ids, names) if query_costs else None,
+        query_costs=_table(path / "costs.csv", ids, names) if (path / "costs.csv").exists() else None,
     )
 
 

@@ -93,21 +93,16 @@ def win_factorisation(task, seed):
 
 
 def best_factorisation(task, seed):
-    """LLMRouter: the same form, from each prompt's best model against every other; Adam 1e-3, 5 passes, one pair a step."""
+    """LLMRouter: the same form, from each prompt's best model against every other; Adam 1e-3, 5 passes, batches of 64."""
     random = numpy.random.default_rng(seed)
-    best = task.best
-    prompt, loser = numpy.nonzero(numpy.arange(task.models)[None, :] != best[:, None])
-    x = jnp.asarray(task.train, dtype=jnp.float32)
-    best = jnp.asarray(best)
-
-    def loss(p, place, loser):
-        return _factor_loss(p, x[place][None], best[place][None], loser[None])
-
-    step = adam(loss, 1e-3)
+    prompt, loser = numpy.nonzero(numpy.arange(task.models)[None, :] != task.best[:, None])
+    batches = max(1, len(prompt) // 64)
+    x, best = jnp.asarray(task.train, dtype=jnp.float32), jnp.asarray(task.best)
+    step = adam(lambda p, place, loser: _factor_loss(p, x[place], best[place], loser), 1e-3)
     one_pass = jax.jit(lambda state, arguments: jax.lax.scan(step, state, arguments)[0])
     state = start(_factors(random, task.models, x.shape[1]))
     for _ in range(5):
-        order = random.permutation(len(prompt))
+        order = numpy.resize(random.permutation(len(prompt)), (batches, 64))
         state = one_pass(state, (prompt[order], loser[order]))
     return by_utility(task, lambda x: _factor_scores(state[0], x))
 

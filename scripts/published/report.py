@@ -163,5 +163,5 @@ class Evaluation:
             if not (own == theirs or theirs is None and not math.isfinite(own) or abs(own - theirs) <= AGREE):
                 raise DataError(
                     f"{what} of {self.folder.name} is {own} here and {theirs} in blindroute's file, expected the same: "
-                    "give the file of the same data, split test, with --query-costs for both or for neither"
+                    "give the file of the same data and the split test, made by this version of blindroute"
                 )

@@ -66,13 +66,13 @@ def folders(place):
     """The case of crates/lab/src/evaluation/reference.rs, and what is wrong with a file."""
     rows = [("test", [0.0, 1.0, 1.0]), ("test", [0.5, 0.5, 1.0]), ("train", [1, 0, 0]), ("valid", [1, 0, 0])]
     costs = [[1, 2, 3], [1, 2, 5], [1, 1, 1], [1, 1, 1]]
-    path = sample_folder(place / "three", rows, [1.0, 2.0, 4.0], costs)
+    path = sample_folder(place / "three", rows, [1.0, 2.0, 4.0])
     outcomes = measures.Outcomes(data.read_folder(path), "test")
     near(outcomes.singles(), [(0.25, 0.25), (0.5, 0.75), (1.0, 1.0)])
     assert (outcomes.best_single(), outcomes.cheapest()) == (2, 0)
     oracle = dict(zip(measures.lambdas().round(4).tolist(), outcomes.points(outcomes.oracle())))
     near([oracle[0.0], oracle[1.0], oracle[1000.0]], [(0.75, 1.0), (0.375, 0.75), (0.25, 0.25)])
-    by_query = measures.Outcomes(data.read_folder(path, query_costs=True), "test")
+    by_query = measures.Outcomes(data.read_folder(sample_folder(place / "costs", rows, [1, 1, 1], costs)), "test")
     near(by_query.singles(), [(0.25, 0.25), (0.5, 0.75), (1.0, 1.0)])
     near(by_query.unit_cost, 4.0)
     choices = measures.curve(numpy.array([[0.5, 0.5, 0.6], [0.9, 0.5, 0.6]]), numpy.float32([0.25, 0.5, 1.0]))
