@@ -69,15 +69,15 @@ def compare(folder, options, ours, ours_on_valid):
     # First, because a file that does not belong here is then noticed before hours of training.
     blindroute = evaluation.blindroute_rows(ours[folder.name], ours_on_valid.get(folder.name)) if folder.name in ours else []
     rows = evaluation.reference_rows()
-    for name, make, own, note in routers.table():
-        if options.router and not any(text in name for text in options.router):
+    for router in routers.table():
+        if options.router and not any(text in router.name for text in options.router):
             continue
         started, runs = time.monotonic(), []
-        for seed in seeds:
-            choose = make(task, seed)
+        for seed in seeds if router.seeded else seeds[:1]:
+            choose = router.make(task, seed)
             runs.append((choose(vectors[valid]), choose(vectors[test])))
-        rows.append(evaluation.row(name, note, runs, own))
-        print(f"{folder.name}: {name}, {time.monotonic() - started:.0f} s", file=sys.stderr)
+        rows.append(evaluation.row(router, runs))
+        print(f"{folder.name}: {router.name}, {time.monotonic() - started:.0f} s", file=sys.stderr)
     strong, weak = task.pair()
     return {
         "data": folder.name, "prompts": {split: len(folder.places(split)) for split in data.SPLITS},
@@ -91,9 +91,10 @@ def number(value, form="{:.4f}", deviation=True):
     """An estimate as text: mean, deviation over seeds."""
     if value is None or value["value"] is None:
         return "–"
-    text = form.format(value["value"])
+    # Adding 0 turns -0.0 into 0.0.
+    text = form.format(round(value["value"], 6) + 0.0)
     spread = value.get("deviation")
-    return f"{text} ± {form.format(spread)}" if deviation and spread else text
+    return f"{text} ± {form.format(spread)}" if deviation and spread is not None else text
 
 
 def difference(value, form="{:+.4f}"):

@@ -201,7 +201,7 @@ def graph(task, seed):
     """GraphRouter: prompts and models are nodes, and each score is an edge from its prompt to its model. Two convolutions
     (64 wide, sums over the edges seen, batch normalisation) give the models' vectors; sigmoid(mean(prompt * model)) says
     how probably the model is the best. AdamW 1e-3, four random masks a pass: 30% of the edges are seen, the others
-    predicted. The pass is chosen on valid, of 600: LLMRouter's 100 are too few here.
+    predicted. The pass is chosen on valid, of 300: LLMRouter's 100 are too few here.
     """
     random = numpy.random.default_rng(seed)
     low, high = task.train.min(0), task.train.max(0)
@@ -238,7 +238,7 @@ def graph(task, seed):
         return numpy.asarray(jax.nn.sigmoid(_apply(p["prompt"], scaled(x)) @ models.T / wide))
 
     state, best = start(parameters), (-1.0, None)
-    for number in range(60):
+    for number in range(30):
         state, moments = passes(state, jax.random.split(jax.random.key(1000 * seed + number), 10))
         # The mean over the last ten passes stands for the published program's running mean.
         models = models_of(state[0], jax.tree.map(lambda each: each.mean(0), moments))

@@ -7,7 +7,6 @@ import numpy
 
 # How far a mean may be below another and still count as equal, because sums are rounded.
 EQUAL = 1e-9
-AREAS = ("audc", "hull_area", "scaled_audc")
 KEYS = ("audc", "qnc", "peak", "peak_cost", "hull_area", "scaled_audc")
 
 
@@ -76,15 +75,15 @@ def scaled_audc(points):
 
 
 def measures(points, best_single):
-    """All measures of a curve, relative to the point of the best single model. Areas of a single point are NaN."""
+    """All measures of a curve, relative to the point of the best single model."""
 
     def relative(least):
         costs = [cost for cost, score in points if score >= least - EQUAL]
         return min(costs) / best_single[0] if costs and best_single[0] > 0 else numpy.inf
 
     peak = max((score for _, score in points), default=0.0)
-    areas = [numpy.nan] * 3 if len(points) < 2 else [audc(points), hull_area(points), scaled_audc(points)]
-    return dict(zip(AREAS, areas), qnc=relative(best_single[1]), peak=peak, peak_cost=relative(peak))
+    areas = {"audc": audc(points), "hull_area": hull_area(points), "scaled_audc": scaled_audc(points)}
+    return areas | {"qnc": relative(best_single[1]), "peak": peak, "peak_cost": relative(peak)}
 
 
 class Outcomes:

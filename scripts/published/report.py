@@ -7,6 +7,7 @@ import numpy
 from .benchmarks import References, arena_score, usd_per_1000
 from .data import DataError
 from .measures import KEYS, Bootstrap, Outcomes, hull, interval, measures
+from .routers import Router
 
 # What blindroute's rows and these must agree in.
 AGREE = 1e-6
@@ -49,15 +50,10 @@ class Evaluation:
         """RouterArena's score of a point (cost, score); None if costs are not money."""
         return None if self.usd is None else arena_score(point[1], point[0] * unit * self.usd)
 
-    def row(self, name, note, runs, own):
-        """The row of a router. `runs` are the choices on valid and test for each seed; `own` is whether the first point is
-        what the published router chooses."""
-        seen, drawn, shared = [], [], {}
-        for _, test in runs:
-            seen.append(measures(self.test.points(test), self.best))
-            key = test.tobytes()
-            shared[key] = shared[key] if key in shared else self.bootstrap.of_run(test)
-            drawn.append(shared[key])
+    def row(self, router, runs):
+        """The row of a router. `runs` are the choices on valid and test for each seed."""
+        seen = [measures(self.test.points(test), self.best) for _, test in runs]
+        drawn = [self.bootstrap.of_run(test) for _, test in runs]
         drawn = [{key: numpy.mean([run[at][key] for run in drawn]) for key in KEYS} for at in range(len(self.hulls))]
         found = {key: estimate([run[key] for run in seen], [one[key] for one in drawn]) for key in KEYS}
         less = {
@@ -67,9 +63,8 @@ class Evaluation:
             for key in ("audc", "hull_area")
         }
         points = [{"cost": float(cost), "score": float(score)} for cost, score in self.test.points(runs[0][1])]
-        row = {"name": name, "note": note, "seeds": len(runs), "measures": found, "less_hull": less, "points": points}
-        row["own_choice"] = self.own(runs) if own else None
-        return row | self.benchmarks(runs)
+        row = {"name": router.name, "note": router.note, "seeds": len(runs), "measures": found, "less_hull": less}
+        return row | {"points": points, "own_choice": self.own(runs) if router.own else None} | self.benchmarks(runs)
 
     def own(self, runs):
         """The published choice: score and cost, and the score less that of the prompt-blind hull at the same cost."""
@@ -104,8 +99,8 @@ class Evaluation:
 
     def reference_rows(self):
         """The prompt-blind hull and the oracle."""
-        oracle_runs = [(self.valid.oracle(), self.test.oracle())]
-        oracle = self.row("oracle", "knows the outcomes", oracle_runs, own=False)
+        knows = Router("oracle", None, False, False, "knows the outcomes")
+        oracle = self.row(knows, [(self.valid.oracle(), self.test.oracle())])
         blind = {
             "name": "prompt-blind hull", "note": "the best mixtures of single models", "seeds": 1, "own_choice": None,
             "measures": {key: estimate([self.hull[key]], [one[key] for one in self.hulls]) for key in KEYS},
@@ -141,9 +136,12 @@ class Evaluation:
                 best = max(points, key=lambda point: self.arena((point["cost"], point["score"]), self.units[1]))
                 chosen = next(point for point in row["points"] if point["lambda"] == best["lambda"])
             arena = self.arena((chosen["cost"], chosen["score"]), self.units[0]) if chosen else None
+            areas = {key: [row["measures"][key]["value"] - self.hull[key]] for key in ("audc", "hull_area")}
             rows.append({
                 "name": f"blindroute {row['name']}, {row['group']}", "note": "from blindroute eval --json",
-                "seeds": row["seeds"], "measures": row["measures"], "less_hull": less.get(place), "own_choice": None,
+                "seeds": row["seeds"], "measures": row["measures"], "own_choice": None,
+                # eval pairs the hull with routers; of its other baselines there is no interval.
+                "less_hull": less.get(place) or {key: estimate(value) for key, value in areas.items()},
                 "arena_score": None if arena is None else estimate([arena]), "llmrouterbench": None,
                 "points": row["points"],
             })

@@ -8,6 +8,7 @@ without a cost: their first point is their own choice, and the others subtract w
 RouteLLM and Hybrid LLM choose between two models by a threshold; the thresholds are quantiles on the valid split.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy
@@ -221,20 +222,35 @@ def elo(task, seed):
     return by_utility(task, lambda x: numpy.tile(ratings, (len(x), 1)))
 
 
+@dataclass
+class Router:
+    """A published router. `own` is whether its first point is its published choice, `seeded` whether training draws."""
+
+    name: str
+    make: Callable
+    own: bool
+    seeded: bool
+    note: str
+
+
 def table():
-    """The routers: name, function, whether the first point is the published choice, and what differs from the program."""
+    """All routers, and what differs from the published programs."""
     from . import learned
 
+    one_hot = "one-hot features of models instead of embedded descriptions"
+    frozen = "logistic regression on the frozen embedding, not a fine-tuned BERT"
+    head = "linear head on the frozen embedding; rate chosen on valid"
+    decisive = "four decisive battles per prompt and pass"
     return [
-        ("RouteLLM similarity-weighted", similarity_weighted, False, "battles of all pairs of models"),
-        ("RouteLLM matrix factorisation", learned.win_factorisation, False, "four decisive battles per prompt and pass"),
-        ("RouteLLM classifier", win_classifier, False, "logistic regression on the frozen embedding, not a fine-tuned BERT"),
-        ("LLMRouter knn", nearest, True, "k = 5"),
-        ("LLMRouter svm", support_vectors, True, "RBF, C = 1; scores are one-against-rest margins"),
-        ("LLMRouter mlp", perceptron, True, "layers 128 and 64"),
-        ("LLMRouter mf", learned.best_factorisation, True, "128 dimensions, 5 passes"),
-        ("LLMRouter elo", elo, True, "does not see the prompt"),
-        ("LLMRouter hybrid", hybrid, False, "cheapest and most expensive model"),
-        ("LLMRouter routerdc", learned.dual_contrastive, True, "linear head on the frozen embedding; rate chosen on valid"),
-        ("LLMRouter graphrouter", learned.graph, True, "one-hot features of models instead of embedded descriptions"),
+        Router("RouteLLM similarity-weighted", similarity_weighted, False, False, "battles of all pairs of models"),
+        Router("RouteLLM matrix factorisation", learned.win_factorisation, False, True, decisive),
+        Router("RouteLLM classifier", win_classifier, False, False, frozen),
+        Router("LLMRouter knn", nearest, True, False, "k = 5"),
+        Router("LLMRouter svm", support_vectors, True, False, "RBF, C = 1; scores are one-against-rest margins"),
+        Router("LLMRouter mlp", perceptron, True, True, "layers 128 and 64"),
+        Router("LLMRouter mf", learned.best_factorisation, True, True, "128 dimensions, 5 passes"),
+        Router("LLMRouter elo", elo, True, False, "does not see the prompt"),
+        Router("LLMRouter hybrid", hybrid, False, True, "cheapest and most expensive model"),
+        Router("LLMRouter routerdc", learned.dual_contrastive, True, True, head),
+        Router("LLMRouter graphrouter", learned.graph, True, True, one_hot),
     ]

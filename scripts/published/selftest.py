@@ -41,10 +41,11 @@ def areas():
     near([found["qnc"], found["peak"], found["peak_cost"]], [0.5, 0.875, 1.5])
     near(found["audc"], 0.25 * 0.625 + 0.5 * 0.8125 + 0.25 * 0.875)
     low = measures.measures([(0.25, 0.5)], (0.5, 0.75))
-    assert low["qnc"] == numpy.inf and numpy.isnan(low["audc"])
+    assert low["qnc"] == numpy.inf and low["audc"] == 0.5
     assert measures.interval(range(101)) == {"low": 2.0, "high": 98.0} and measures.interval([numpy.nan]) is None
     near(report.at_cost([(0.25, 0.5), (1.0, 1.0)], 0.125), 0.25)
     near(report.at_cost([(0.25, 0.5), (0.5, 1.0)], 0.75), 1.0)
+    near(report.at_cost([(0.25, 0.2), (0.5, 0.8)], 0.25), 0.4)
 
 
 def sample_folder(path, rows, prices, costs=None):
@@ -81,9 +82,48 @@ def folders(place):
     found = references.measures(numpy.array([[1, 0], [2, 2]]), 0)
     near([found[key] for key in ("avg_acc", "gain_random", "gain_best")], [0.75, 0.75 / (2 / 3) - 1, -0.25])
     near([found[key] for key in ("gap_oracle", "perf_gain", "cost_save")], [0.25, 0.0, 0.0])
+    rows = [("test", [1, 0]), ("test", [0, 1]), ("train", [1, 0]), ("valid", [1, 0])]
+    two = measures.Outcomes(data.read_folder(sample_folder(place / "two", rows, [2.0, 1.0])), "test")
+    found = benchmarks.References(two).measures(numpy.array([[0, 0], [0, 1], [1, 1]]), 0)
+    near([found[key] for key in ("avg_acc", "gain_best", "gap_oracle", "perf_gain")], [0.5, 0.0, 0.5, 1.0])
+    near(found["cost_save"], 0.0)
     refuses(lambda: data.read_folder(place / "none"), "models.json")
     (path / "outcomes.csv").write_text("id,m0,m1\np0,1,2")
     refuses(lambda: data.read_folder(path), "one row per prompt and one column per model")
+
+
+def evaluation(place):
+    """Rows: seeds, intervals paired with the hull, and the check of blindroute's file."""
+    random = numpy.random.default_rng(3)
+    rows = [(split, random.integers(0, 2, 3).tolist()) for split in ["test"] * 60 + ["valid"] * 20 + ["train"] * 5]
+    folder = data.read_folder(sample_folder(place / "rows", rows, [1.0, 2.0, 4.0]))
+    of = report.Evaluation(folder, 50, 1000.0)
+    best = of.test.best_single()
+    single = (numpy.full((2, 20), best), numpy.full((2, 60), best))
+    row = of.row(routers.Router("single", None, True, True, ""), [single, single])
+    near([row["measures"]["peak"]["value"], row["measures"]["peak"]["deviation"]], [of.best[1], 0.0])
+    # The hull cannot be worse than a single model, nor better than the oracle.
+    assert row["own_choice"]["less_hull"]["interval"]["high"] <= 1e-9 and row["less_hull"]["audc"]["value"] <= 1e-9
+    blind, oracle = of.reference_rows()
+    near(oracle["less_hull"]["audc"]["value"], oracle["measures"]["audc"]["value"] - blind["measures"]["audc"]["value"])
+    paired, alone = (oracle[of]["hull_area"]["interval"] for of in ("less_hull", "measures"))
+    assert 0 < paired["low"] and paired["high"] < alone["low"], "the interval is not that of the difference"
+    near(row["arena_score"]["value"], benchmarks.arena_score(of.best[1], of.best[0] * 4))
+    router = {"name": "own", "group": "private", "one_point": False, "seeds": 1, "measures": blind["measures"]}
+    points = [{"lambda": 0.0, "score": 0.9, "cost": 1.0}, {"lambda": 1.0, "score": 0.8, "cost": 0.5}]
+    router |= {"points": points, "default": points[0]}
+    of_blindroute = {
+        "prompts": 60,
+        "singles": [{"model": m, "score": score, "cost": cost} for m, (cost, score) in zip(folder.models, of.singles)],
+        "rows": [each | {"group": "baseline", "one_point": False} for each in (blind, oracle)] + [router],
+        "differences": [{"of": 2, "from": 0, "measures": row["less_hull"]}],
+    }
+    valid = {"rows": [router | {"points": [points[0] | {"score": 0.1}, points[1]]}]}
+    (at_default,), (at_best,) = (of.blindroute_rows(of_blindroute, other) for other in (None, valid))
+    near(at_default["arena_score"]["value"], benchmarks.arena_score(0.9, 4.0))
+    near(at_best["arena_score"]["value"], benchmarks.arena_score(0.8, 2.0))
+    of_blindroute["singles"][1]["score"] += 2e-6
+    refuses(lambda: of.agree(of_blindroute), "the score of m1 of rows is")
 
 
 def ranking():
@@ -116,8 +156,9 @@ def every_router_learns():
     vectors, scores, kinds = synthetic()
     relative = numpy.float32([0.4, 0.5, 1.0])
     task = routers.Task(vectors[:400], scores[:400], vectors[400:500], scores[400:500], relative, "strongest")
-    for name, make, own, _ in routers.table():
-        choices = make(task, 1)(vectors[500:])
+    for router in routers.table():
+        name, own = router.name, router.own
+        choices = router.make(task, 1)(vectors[500:])
         of = scores[500:][numpy.arange(200), choices]
         if name == "LLMRouter hybrid":
             # Its pair is the cheapest and the most expensive model: one kind of prompt each, and nothing to gain.
@@ -164,7 +205,7 @@ def bench(place):
         for model, score in (("a", 1.0), ("b", None), ("c", 0.5)):
             write(dataset, model, "r-20250102_000000.json", 20 if (dataset, model) != ("bbh", "c") else 19, score)
     write("aime", "a", "r-20250101_000000.json", 20, 0.0)
-    write("aime", "b", "r-20260101_000000.json", 20, 0.0, demo=True)
+    write("aime", "b", "r-20260101_000000.json", 20, 1.0, demo=True)
     folder = benchmarks.llmrouterbench_folder(place / "bench")
     assert folder.models == ["a", "b"] and len(folder.prompts) == 40
     assert [len(folder.places(split)) for split in data.SPLITS] == [26, 2, 12]
@@ -192,7 +233,7 @@ def run(model, reference):
     """Runs all checks; with a model and a reference also that of the encoder."""
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
-        checks = [areas, lambda: folders(place), ranking, lambda: arena(place), lambda: bench(place), lambda: cache(place)]
+        checks = [areas, ranking] + [lambda check=check: check(place) for check in (folders, evaluation, arena, bench, cache)]
         for check in [*checks, every_router_learns]:
             check()
     if model and reference:
