@@ -87,13 +87,16 @@ def compare(folder, options, ours, ours_on_valid):
     }
 
 
+def shown(value, form):
+    """A number as text. Rounding and adding 0 turns -0.0 into 0.0."""
+    return form.format(round(value, 5) + 0.0)
+
+
 def number(value, form="{:.4f}", deviation=True):
     """An estimate as text: mean, deviation over seeds."""
     if value is None or value["value"] is None:
         return "–"
-    # Adding 0 turns -0.0 into 0.0.
-    text = form.format(round(value["value"], 6) + 0.0)
-    spread = value.get("deviation")
+    text, spread = shown(value["value"], form), value.get("deviation")
     return f"{text} ± {form.format(spread)}" if deviation and spread is not None else text
 
 
@@ -102,8 +105,8 @@ def difference(value, form="{:+.4f}"):
     if value is None or value["value"] is None:
         return "–"
     ends = (value["interval"] or {}).values()
-    shown = ends and None not in ends
-    return form.format(value["value"]) + (f" [{', '.join(map(form.format, ends))}]" if shown else "")
+    between = ", ".join(shown(end, form) for end in ends) if None not in ends else ""
+    return shown(value["value"], form) + (f" [{between}]" if between else "")
 
 
 def print_tables(found):

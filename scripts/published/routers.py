@@ -149,8 +149,12 @@ def win_classifier(task, seed):
     from sklearn.metrics import log_loss
 
     strong, weak = task.pair()
-    label = lambda scores: numpy.sign(scores[:, weak] - scores[:, strong]).astype(int)
-    train, valid = label(task.train_scores), label(task.valid_scores)
+    train, valid = (
+        numpy.sign(scores[:, weak] - scores[:, strong]).astype(int) for scores in (task.train_scores, task.valid_scores)
+    )
+    if len(numpy.unique(train)) < 2:
+        # Nothing to tell apart: one model for all prompts.
+        return by_threshold(task, lambda x: numpy.zeros(len(x)), strong, weak)
     fits = [LogisticRegression(C=c, max_iter=1000).fit(task.train, train) for c in (0.01, 0.1, 1.0, 10.0, 100.0)]
     seen = numpy.isin(valid, fits[0].classes_)
     losses = [log_loss(valid[seen], fit.predict_proba(task.valid[seen]), labels=fit.classes_) for fit in fits]
@@ -178,6 +182,10 @@ def _spread(task, classes, values):
 
 def _classifier(make, scores):
     def train(task, seed):
+        if len(numpy.unique(task.best)) < 2:
+            # Nothing to tell apart: one model for all prompts.
+            always = numpy.eye(task.models)[task.best[0]]
+            return by_utility(task, lambda x: numpy.tile(always, (len(x), 1)))
         fit = make(seed).fit(task.train, task.best)
         return by_utility(task, lambda x: _spread(task, fit.classes_, scores(fit, x)))
 
