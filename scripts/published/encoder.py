@@ -123,13 +123,14 @@ def _complete(kept, missing, cache, encoder):
         done += len(rows)
         if time.monotonic() - last > 60 or done == len(missing):
             last = time.monotonic()
-            _write(cache, kept)
+            write_cache(cache, kept)
             print(f"embedded {done} of {len(missing)} prompts", file=sys.stderr)
 
     encoder.embed(missing, on_batch)
 
 
-def _write(cache, kept):
+def write_cache(cache, kept):
+    """Writes embeddings by digest, so that an interruption leaves the old file or the new one."""
     partial = cache.with_name(f"{cache.name}.partial")
     with partial.open("wb") as file:
         keys = numpy.frombuffer(b"".join(kept), dtype=numpy.uint8).reshape(-1, 32)

@@ -174,6 +174,16 @@ def every_router_learns():
         assert (choices[-1] == 0).all() and (own or (choices[0] == 1).all()), f"{name}: the curve does not reach its ends"
 
 
+def nothing_to_tell_apart():
+    """Where one model is the best for every prompt of train, classifiers choose it for every prompt."""
+    vectors = synthetic()[0][:50]
+    scores = numpy.tile([0.0, 1.0], (50, 1))
+    task = routers.Task(vectors, scores, vectors, scores, numpy.float32([0.5, 1.0]), "first")
+    for make in (routers.nearest, routers.support_vectors, routers.perceptron, routers.win_classifier):
+        choices = make(task, 0)(vectors)
+        assert (choices[0] == 1).all() and (choices[-1] == 0).all(), make
+
+
 def arena(place):
     """RouterArena's score against its leaderboard (accuracy, USD per 1,000 queries, score), and its file."""
     for accuracy, cost, score in ((0.6688, 0.15, 0.6689), (0.6809, 0.54, 0.6666), (0.7396, 10.02, 0.6432)):
@@ -220,10 +230,10 @@ def cache(place):
     """Embeddings are found by prompt, and a table must have a row per prompt."""
     folder = data.read_folder(sample_folder(place / "cached", [("train", [1]), ("valid", [1]), ("test", [0])], [1.0]))
     kept = {encoder.digest(prompt): numpy.float32([at, 1]) for at, prompt in enumerate(reversed(folder.prompts))}
-    encoder._write(place / "kept.npz", kept)
+    encoder.write_cache(place / "kept.npz", kept)
     near(encoder.embeddings(folder, place / "kept.npz", None), [[2, 1], [1, 1], [0, 1]])
     kept.popitem()
-    encoder._write(place / "kept.npz", kept)
+    encoder.write_cache(place / "kept.npz", kept)
     refuses(lambda: encoder.embeddings(folder, place / "kept.npz", None), "lacks 1 prompts")
     numpy.save(place / "rows.npy", numpy.float32([[3, 4]] * 2))
     refuses(lambda: encoder.embeddings(folder, place / "rows.npy", None), "expected one row for each of 3 prompts")
@@ -234,7 +244,7 @@ def run(model, reference):
     with tempfile.TemporaryDirectory() as place:
         place = Path(place)
         checks = [areas, ranking] + [lambda check=check: check(place) for check in (folders, evaluation, arena, bench, cache)]
-        for check in [*checks, every_router_learns]:
+        for check in [*checks, nothing_to_tell_apart, every_router_learns]:
             check()
     if model and reference:
         off = encoder.largest_difference(encoder.Encoder(model), reference)
