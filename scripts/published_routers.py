@@ -92,11 +92,11 @@ def shown(value, form):
     return form.format(round(value, 5) + 0.0)
 
 
-def number(value, form="{:.4f}", deviation=True):
-    """An estimate as text: mean, deviation over seeds."""
+def number(value, form="{:.4f}", deviation=True, mark=""):
+    """An estimate as text: mean, mark, deviation over seeds."""
     if value is None or value["value"] is None:
         return "–"
-    text, spread = shown(value["value"], form), value.get("deviation")
+    text, spread = shown(value["value"], form) + mark, value.get("deviation")
     return f"{text} ± {form.format(spread)}" if deviation and spread is not None else text
 
 
@@ -119,9 +119,12 @@ def print_tables(found):
     for row in found["rows"]:
         of, less, own = row["measures"], row["less_hull"] or {}, row["own_choice"]
         choice = f"{own['score']['value']:.4f} at {own['cost']['value']:.3f}" if own else "–"
-        cells = [number(of["audc"]), difference(less.get("audc")), number(of["hull_area"]), difference(less.get("hull_area"))]
+        late = "†" if row["begins_late"] else ""
+        cells = [number(of["audc"], mark=late), difference(less.get("audc")), number(of["hull_area"]), difference(less.get("hull_area"))]
         cells += [number(of["qnc"], "{:.2f}", False), number(of["peak"]), choice, difference(own and own["less_hull"])]
         print(f"| {row['name']} | {' | '.join(cells)} |")
+    if any(row["begins_late"] for row in found["rows"]):
+        print("\n† The curve begins above the cheapest model's cost. AUDC extends its first score to cost 0; compare hull areas.")
     print("\n| router | arena score ↑ | AvgAcc ↑ | Gain@R ↑ | Gain@B ↑ | Gap@O ↓ | PerfGain ↑ | CostSave ↑ |")
     print("|---|---|---|---|---|---|---|---|")
     for row in found["rows"]:

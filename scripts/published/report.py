@@ -6,7 +6,7 @@ import numpy
 
 from .benchmarks import References, arena_score, usd_per_1000
 from .data import DataError
-from .measures import KEYS, Bootstrap, Outcomes, hull, interval, measures
+from .measures import EQUAL, KEYS, Bootstrap, Outcomes, hull, interval, measures
 from .routers import Router
 
 # What blindroute's rows and these must agree in.
@@ -64,7 +64,12 @@ class Evaluation:
         }
         points = [{"cost": float(cost), "score": float(score)} for cost, score in self.test.points(runs[0][1])]
         row = {"name": router.name, "note": router.note, "seeds": len(runs), "measures": found, "less_hull": less}
-        return row | {"points": points, "own_choice": self.own(runs) if router.own else None} | self.benchmarks(runs)
+        row |= {"points": points, "begins_late": self.begins_late(points)}
+        return row | {"own_choice": self.own(runs) if router.own else None} | self.benchmarks(runs)
+
+    def begins_late(self, points):
+        """Whether a curve begins above the cheapest model's cost, so that the flat left end of its AUDC overstates it."""
+        return min(point["cost"] for point in points) > self.singles[self.test.cheapest()][0] + EQUAL
 
     def own(self, runs):
         """The published choice: score and cost, and the score less that of the prompt-blind hull at the same cost."""
@@ -104,7 +109,7 @@ class Evaluation:
         blind = {
             "name": "prompt-blind hull", "note": "the best mixtures of single models", "seeds": 1, "own_choice": None,
             "measures": {key: estimate([self.hull[key]], [one[key] for one in self.hulls]) for key in KEYS},
-            "less_hull": None, "arena_score": self.best_single_arena(), "llmrouterbench": None,
+            "less_hull": None, "arena_score": self.best_single_arena(), "llmrouterbench": None, "begins_late": False,
             "points": [{"cost": float(cost), "score": float(score)} for cost, score in hull(self.singles)],
         }
         return [blind, oracle]
@@ -143,6 +148,7 @@ class Evaluation:
                 # eval pairs the hull with routers; of its other baselines there is no interval.
                 "less_hull": less.get(place) or {key: estimate(value) for key, value in areas.items()},
                 "arena_score": None if arena is None else estimate([arena]), "llmrouterbench": None,
+                "begins_late": self.begins_late(row["points"]),
                 "points": row["points"],
             })
         return rows

@@ -108,6 +108,7 @@ def evaluation(place):
     near(oracle["less_hull"]["audc"]["value"], oracle["measures"]["audc"]["value"] - blind["measures"]["audc"]["value"])
     paired, alone = (oracle[of]["hull_area"]["interval"] for of in ("less_hull", "measures"))
     assert 0 < paired["low"] and paired["high"] < alone["low"], "the interval is not that of the difference"
+    assert not blind["begins_late"] and row["begins_late"] == (best != 0)
     near(row["arena_score"]["value"], benchmarks.arena_score(of.best[1], of.best[0] * 4))
     router = {"name": "own", "group": "private", "one_point": False, "seeds": 1, "measures": blind["measures"]}
     points = [{"lambda": 0.0, "score": 0.9, "cost": 1.0}, {"lambda": 1.0, "score": 0.8, "cost": 0.5}]
