@@ -17,7 +17,7 @@ import sys
 import time
 from pathlib import Path
 
-from published import benchmarks, data, encoder, report, routers
+from published import benchmarks, data, encoder, measures, report, routers
 
 
 def arguments():
@@ -79,11 +79,13 @@ def compare(folder, options, ours, ours_on_valid):
         rows.append(evaluation.row(router, runs))
         print(f"{folder.name}: {router.name}, {time.monotonic() - started:.0f} s", file=sys.stderr)
     strong, weak = task.pair()
+    pair = [evaluation.singles[model] for model in (weak, strong)]
     return {
         "data": folder.name, "prompts": {split: len(folder.places(split)) for split in data.SPLITS},
         "models": len(folder.models), "cost_unit": folder.unit, "cost_by_query": folder.query_costs is not None,
         "ties": options.ties, "seeds": seeds, "bootstrap": options.bootstrap, "tokens_per_query": options.tokens_per_query,
-        "strong": folder.models[strong], "weak": folder.models[weak], "rows": rows + blindroute,
+        "strong": folder.models[strong], "weak": folder.models[weak], "pair_hull_area": measures.hull_area(pair),
+        "rows": rows + blindroute,
     }
 
 
@@ -113,7 +115,8 @@ def print_tables(found):
     """Two tables in Markdown: the measures of blindroute eval, and those of the benchmarks."""
     counts = ", ".join(f"{count:,} {split}" for split, count in found["prompts"].items())
     print(f"\n## {found['data']}: {counts} prompts, {found['models']} models, ties {found['ties']}\n")
-    print(f"RouteLLM: strong {found['strong']}, weak {found['weak']}\n")
+    area = f"hull area of these two alone {found['pair_hull_area']:.4f}"
+    print(f"RouteLLM: strong {found['strong']}, weak {found['weak']}, {area}\n")
     print("| router | AUDC ↑ | less the hull | hull area ↑ | less the hull's | QNC ↓ | peak ↑ | own choice | less the hull there |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in found["rows"]:
