@@ -36,10 +36,24 @@ fn private_and_clear_choose_alike_and_a_journal_goes_on() {
     assert!(differ.len() <= 1 && differ.iter().all(|one| one["lead"].as_f64().unwrap() < 0.005), "{found}");
     assert!(router["close"].as_u64().unwrap() <= 2, "{found}");
     assert!(router["equal_over_curve"].as_f64().unwrap() > 0.85, "{found}");
-    let audc = |side: &str| router[side]["audc"].as_f64().unwrap();
+    let audc = |side: &str| router[side]["audc"]["value"].as_f64().unwrap();
     assert!(differ.len() == 1 || (audc("clear") - audc("private")).abs() < 0.01, "{found}");
 
+    // Both sides, and their difference, have intervals from the same resamples.
+    let ends = |of: &serde_json::Value| ["low", "high"].map(|end| of["interval"][end].as_f64().unwrap());
+    for of in [&router["clear"]["audc"], &router["private"]["audc"], &router["audc_difference"]] {
+        let (value, [low, high]) = (of["value"].as_f64().unwrap(), ends(of));
+        assert!(low <= value && value <= high, "{of}");
+    }
+    let difference = &router["audc_difference"];
+    assert!((difference["value"].as_f64().unwrap() - (audc("private") - audc("clear"))).abs() < 1e-12, "{found}");
+    let width = |of: &serde_json::Value| ends(of)[1] - ends(of)[0];
+    assert!(width(difference) < width(&router["private"]["audc"]), "{found}");
+    assert_eq!(found["bootstrap"]["resamples"], 1000);
+
     let text = agreement(&["--every", "500"]).stdout;
+    assert!(text.contains("  AUDC, private − clear: ") && text.contains("In brackets: 95 % intervals"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert!(
         text.contains("3 prompts of the test split") && text.contains("full routes chose the same model"),
         "{text}"

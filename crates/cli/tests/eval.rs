@@ -48,8 +48,8 @@ fn a_report_in_every_form() {
     let found = run(&arguments).json();
     assert_eq!((&found["prompts"], &found["about"]["data"]), (&10.into(), &"made <up>".into()));
     let rows = found["rows"].as_array().unwrap();
-    // Three routers twice; oracle, hull, k-NN, MLP, ridge, best single, cheapest, random.
-    assert_eq!(rows.len(), 6 + 8);
+    // Three routers twice; oracle, hull, k-NN, MLP, boosting, ridge, source only, best single, cheapest, random.
+    assert_eq!(rows.len(), 6 + 10);
     assert!(rows.iter().filter(|row| row["group"] == "private").all(|row| row["default"]["score"].is_number()));
     // The same bundle on both sides: no difference.
     let differences = found["differences"].as_array().unwrap();

@@ -142,7 +142,7 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
     assert!(ran.stderr.contains("cscr was trained with another window than tail and is left out"), "{}", ran.stderr);
     let found = ran.json();
     assert_eq!((&found["window"], &found["windows"][0]["window"]), (&"tail".into(), &"head".into()));
-    let area = |place: usize| found["windows"][place]["valid_area"].as_f64().unwrap();
+    let area = |place: usize| found["windows"][place]["area"].as_f64().unwrap();
     assert!(area(1) > area(0) + 0.1, "{found}");
     let reading = serde_json::json!({"window": "tail", "prompts": 24, "truncated": 24, "distinct": 24});
     assert_eq!(found["set"]["reading"], reading);
@@ -153,8 +153,7 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
 
     // Without the option, the bundle's window stays.
     let text = train(&out, &[]).stdout;
-    let says =
-        "data set: 24 prompts, 24 truncated to their last 256 tokens, 24 different token sequences\narea on valid: ";
+    let says = "data set: 24 prompts, 24 truncated to their last 256 tokens, 24 different token sequences\narea on train and valid: ";
     assert!(text.contains(says) && text.contains("warning: 24 of 24 prompts have more than 256 tokens"), "{text}");
     assert!(run(&["bundle", "show", "--bundle", &out]).stdout.contains("window tail"));
 

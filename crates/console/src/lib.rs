@@ -18,5 +18,6 @@ pub mod date;
 pub mod exit;
 pub mod files;
 pub mod logging;
+pub mod progress;
 pub mod signals;
 pub mod terminal;

@@ -63,9 +63,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn train(bundle: &Bundle, dataset: &Dataset, embeddings: &Matrix, router: &str) -> Result<Bundle, Box<dyn Error>> {
     let method = match router {
         "uniroute" => Method::UniRoute(uniroute::Options::default()),
-        _ => Method::Cscr(cscr::Options { spectra: vec![cscr::Spectrum::default()], ..Default::default() }),
+        _ => Method::Cscr(cscr::Options::default()),
     };
-    Ok(train_router(bundle.clone(), dataset, embeddings, &method, router, "left out")?.bundle)
+    Ok(train_router(bundle.clone(), dataset, embeddings, &method, (router, "left out"), &mut |_, _| ())?.bundle)
 }
 
 fn area(bundle: &Bundle, test: &Samples) -> f64 {

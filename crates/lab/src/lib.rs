@@ -7,13 +7,15 @@
 //! use blindroute_routing::bundle::{Matrix, Rule};
 //!
 //! // Two kinds of prompt. Model 0 is cheap and fails on the second kind.
-//! let embeddings = Matrix::from_fn(20, 2, |row, column| if row % 2 == column { 1.0 } else { 0.1 });
-//! let scores = Matrix::from_fn(20, 2, |row, model| if model == 0 && row % 2 == 1 { 0.0 } else { 1.0 });
+//! let noise = |row: usize, column: usize| (row * 7 + column * 3) as f32 % 10.0 / 100.0;
+//! let embeddings = Matrix::from_fn(40, 2, |row, column| if row % 2 == column { 1.0 } else { noise(row, column) });
+//! let scores = Matrix::from_fn(40, 2, |row, model| if model == 0 && row % 2 == 1 { 0.0 } else { 1.0 });
 //! let samples = Samples::new(embeddings, scores)?;
 //! let options = uniroute::Options { clusters: vec![2], ..Default::default() };
-//! let fitted = uniroute::train(&samples, &samples, &[0.25, 1.0], &options, &mut |_| ())?;
+//! let fitted = uniroute::train(&samples, &[0.25, 1.0], &options, &mut |_, _| ())?;
+//! assert!(fitted.verdict.validated.is_sure());
 //! let rule = Rule::UniRoute(fitted.router);
-//! let point = evaluation::operate(&rule, &samples, fitted.lambda);
+//! let point = evaluation::operate(&rule, &samples, fitted.verdict.lambda);
 //! assert_eq!((point.score, point.cost), (1.0, 0.625));
 //! # Ok::<(), blindroute_lab::routers::TrainError>(())
 //! ```

@@ -72,7 +72,7 @@ fn different_prompts_go_to_different_models() {
     ];
     let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).unwrap();
     let embedder = ClearEmbedder::new(&bundle).unwrap();
-    let embeddings = embed_all(prompts, &tokenizer, &embedder, 8, &mut |_| ()).unwrap();
+    let embeddings = embed_all(prompts, &tokenizer, &embedder, &mut |_| ()).unwrap();
     for router in &parts.routers {
         let mut chosen: Vec<usize> =
             embeddings.iter_rows().map(|row| rule::choose(&router.rule, row, router.lambda)).collect();
@@ -126,7 +126,7 @@ fn the_student_is_a_good_one() {
     (untrained.encoder.attention, untrained.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
     let (mean, untrained) = (nearness(&bundle()), nearness(&Bundle::new(untrained).unwrap()));
     let pairs = read_pairs(&data.join("classification/stsb.test.jsonl")).unwrap();
-    let spearman = correlation(&bundle(), &pairs, &mut |_, _| ()).unwrap();
+    let spearman = correlation(&bundle(), &pairs, &mut |_| ()).unwrap();
     println!("mean cosine {mean:.6}, of the untrained program {untrained:.6}; STS-B test {spearman:.4}");
     assert!(1.0 - mean < 0.5 * (1.0 - untrained), "{mean}, {untrained}");
     assert!(spearman >= 0.80, "{spearman}");

@@ -41,6 +41,7 @@
 
 mod bits;
 mod channel;
+mod elementary;
 mod error;
 mod form;
 pub mod gates;

@@ -1,6 +1,6 @@
 //! Functions of one variable as piecewise polynomials with public knots.
 
-use blindroute_ring::Word;
+use blindroute_ring::{Tensor, Word};
 use std::sync::Arc;
 
 /// The highest degree of a piece.
@@ -26,6 +26,8 @@ pub struct Spline {
 pub struct Function {
     name: &'static str,
     exact: Arc<dyn Fn(f64) -> f64 + Send + Sync>,
+    /// The same for many numbers at once, up to the rounding of f32.
+    vectors: Option<fn(&mut [f32])>,
     spline: Spline,
 }
 
@@ -38,7 +40,13 @@ impl std::fmt::Debug for Function {
 impl Function {
     /// A function and its spline.
     pub fn new(name: &'static str, exact: impl Fn(f64) -> f64 + Send + Sync + 'static, spline: Spline) -> Self {
-        Self { name, exact: Arc::new(exact), spline }
+        Self { name, exact: Arc::new(exact), vectors: None, spline }
+    }
+
+    /// With a faster way to compute the function for many numbers, in place and up to the rounding of f32.
+    #[must_use]
+    pub(crate) fn with_vectors(self, vectors: fn(&mut [f32])) -> Self {
+        Self { vectors: Some(vectors), ..self }
     }
 
     /// 0 below zero and 1 from there on, which its spline is exactly.
@@ -51,9 +59,21 @@ impl Function {
         self.name
     }
 
-    /// The function itself, as the clear interpreter computes it.
+    /// The function itself.
     pub fn exact(&self, x: f64) -> f64 {
         (self.exact)(x)
+    }
+
+    /// The function of every element, as the clear interpreter computes it.
+    pub(crate) fn clear(&self, x: &Tensor<f32>) -> Tensor<f32> {
+        match self.vectors {
+            Some(vectors) => {
+                let mut values = x.clone();
+                vectors(values.data_mut());
+                values
+            }
+            None => x.map(|x| self.exact(f64::from(x)) as f32),
+        }
     }
 
     /// The piecewise polynomial, as the servers compute it.

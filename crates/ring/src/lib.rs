@@ -2,7 +2,7 @@
 //!
 //! Words wrap; a value of a narrower ring Z_2^k has arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] remove them. This is the only crate with `unsafe`, and only inside
-//! [`mod@matmul`], [`lanes`], [`digits`] and [`mod@pack`], behind run-time detection, and in
+//! [`mod@matmul`], [`lanes`], [`digits`], [`mod@pack`] and [`floats`], behind run-time detection, and in
 //! [`WipingAllocator`] and [`WatchingAllocator`].
 //!
 //! ```
@@ -17,6 +17,7 @@
 mod allocator;
 pub mod digits;
 pub mod fixed;
+pub mod floats;
 pub mod fss;
 pub mod lanes;
 pub mod matmul;

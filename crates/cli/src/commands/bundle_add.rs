@@ -31,7 +31,7 @@ pub(crate) struct AddArgs {
     /// folder's name].
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// A file that keeps the prompts' embeddings.
+    /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick.
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
     /// Where to write the bundle with the larger pool; may be the same file.

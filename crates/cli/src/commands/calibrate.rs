@@ -8,7 +8,6 @@ use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::Bootstrap;
 use blindroute_lab::evaluation::calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate};
 use blindroute_routing::tokenizer::Tokenizer;
-use indicatif::ProgressStyle;
 
 use blindroute_console::files::{check_out, print, write_file};
 
@@ -65,14 +64,11 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
     let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).context("the bundle's tokenizer")?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
-    let bar = blindroute_console::terminal::bar(user.prompts.len() as u64);
-    bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
     let prompts = user.prompts.iter().map(String::as_str);
-    let embeddings = embed_all(prompts, &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
+    let embeddings = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch())?;
     let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
     let options = Options { target, tolerance: args.tolerance, bootstrap };
-    let made = calibrate(&router.name, &router.rule, &parts.models, &embeddings?, user.scores.as_ref(), &options)?;
+    let made = calibrate(&router.name, &router.rule, &parts.models, &embeddings, user.scores.as_ref(), &options)?;
     let text = serde_json::to_string_pretty(&made)?;
     write_file(text.as_bytes(), &args.out)?;
     print(&if args.json { serde_json::to_string(&made)? } else { describe(&made, args) })

@@ -7,7 +7,7 @@ use blindroute_lab::data::{Dataset, Reading, Split, units_warning};
 use blindroute_lab::evaluation::{
     About, Bootstrap, Curve, Evaluation, Group, Run, SourceOnly, TestSet, evaluate, lambdas, pairs, references, run_of,
 };
-use blindroute_lab::routers::baselines::{knn, mlp};
+use blindroute_lab::routers::baselines::{boosting, knn, mlp};
 use blindroute_lab::routers::direct;
 use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
 use clap::Args;
@@ -37,7 +37,7 @@ pub(crate) struct EvalArgs {
     /// A router to measure; may be given several times [default: all].
     #[arg(long, value_name = "NAME")]
     router: Vec<String>,
-    /// A file that keeps the prompts' embeddings, so that the next run on the same data and encoder is quick.
+    /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick.
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
     /// The same for the original bundle's encoder.
@@ -52,9 +52,6 @@ pub(crate) struct EvalArgs {
     /// What the data are and under which licence, for the reader of the report.
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Count what each query cost (the data set's costs.csv) instead of the models' prices.
-    #[arg(long)]
-    query_costs: bool,
     /// Write the report with its charts as one page.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
@@ -182,16 +179,18 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
         Split::Train => {
             notes.push("Routers and baselines were trained on these prompts, so their results are too good.")
         }
-        Split::Valid => notes.push("Settings of routers and baselines were chosen on these prompts."),
+        Split::Valid => notes.push(
+            "Settings of routers were chosen on these prompts, and baselines were trained on them, so their results are too good.",
+        ),
         Split::Test => (),
     }
     // In the clear one would use the encoder as published.
     let plain = sides.iter().find(|side| side.group == Group::Original).or(sides.first());
     let plain = plain.context("no bundle was opened; please report this")?;
     notes.push(if plain.group == Group::Original {
-        "k-NN, MLP and ridge read the original encoder's embeddings."
+        "k-NN, MLP, boosting and ridge read the original encoder's embeddings."
     } else {
-        "k-NN, MLP and ridge read the same encoder's embeddings as the private routers."
+        "k-NN, MLP, boosting and ridge read the same encoder's embeddings as the private routers."
     });
     let texts: Vec<&str> = dataset.places(args.split).iter().map(|at| dataset.prompts()[*at].text.as_str()).collect();
     let mut readings = sides.iter().map(|side| Reading::by(&side.bundle, &texts)).collect::<Result<Vec<_>, _>>()?;
@@ -206,13 +205,7 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
         notes: notes.into_iter().map(str::to_owned).chain(told).chain(units_warning(dataset.models())).collect(),
         readings: readings.clone(),
     };
-    let query_costs = match dataset.query_costs() {
-        None if args.query_costs => {
-            bail!("--query-costs needs costs.csv in {}; add it, or count by price", args.data.display())
-        }
-        query_costs => query_costs.filter(|_| args.query_costs),
-    };
-    let set = TestSet::of_split(about, dataset, args.split, query_costs)?;
+    let set = TestSet::of_split(about, dataset, args.split)?;
     let mut blind = references(set.outcomes(), set.models(), &lambdas());
     // The oracle and the hull first, then what reads prompts.
     let rest = blind.split_off(2);
@@ -224,20 +217,24 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
     Ok(evaluate(&set, &curves, &pairs(&curves), bootstrap)?)
 }
 
-/// The baselines that are trained as routers are.
-fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::Result<[Curve; 3]> {
-    let [train, valid] = [Split::Train, Split::Valid].map(|split| dataset.samples(split, embeddings));
-    let (train, valid) = (train?, valid?);
+/// The baselines that read prompts, fitted on train and valid.
+fn trained(args: &EvalArgs, dataset: &Dataset, embeddings: &Matrix) -> anyhow::Result<[Curve; 4]> {
+    let both = dataset.tuning_samples(embeddings)?;
     let samples = dataset.samples(args.split, embeddings)?;
-    let cost = dataset.relative_costs();
-    let near = knn::train(&train, &valid, &cost, &knn::Options::default())?;
-    let ridge = direct::train(&train, &valid, &cost, &direct::Options::default())?;
-    let network = mlp::train(&train, &valid, &cost, &mlp::Options { seed: args.seed, ..Default::default() })?;
+    let (cost, seed) = (dataset.relative_costs(), args.seed);
+    let near = knn::train(&both, &cost, &knn::Options { seed, ..Default::default() })?;
+    let ridge = direct::train(&both, &cost, &direct::Options { seed, ..Default::default() }, &mut |_, _| ())?;
+    let network = mlp::train(&both, &cost, &mlp::Options { seed, ..Default::default() })?;
+    let boosted = boosting::train(&both, &cost, &boosting::Options { seed, ..Default::default() })?;
     let curve = |name: String, run: Run| Curve { name, group: Group::Baseline, lambda: None, runs: vec![run] };
     Ok([
         curve(format!("k-NN (k = {})", near.neighbours), near.run(&samples, &lambdas())),
-        curve(format!("MLP ({} passes)", network.passes), network.run(&samples, &lambdas())?),
-        curve(format!("ridge (penalty {})", ridge.penalty), run_of(&Rule::Direct(ridge.router), &samples, &lambdas())),
+        curve(format!("MLP (width {})", network.settings.width), network.run(&samples, &lambdas())?),
+        curve(format!("boosting ({} trees)", boosted.trees), boosted.run(&samples, &lambdas())),
+        curve(
+            format!("ridge (penalty {})", ridge.chosen.penalty),
+            run_of(&Rule::Direct(ridge.router), &samples, &lambdas()),
+        ),
     ])
 }
 

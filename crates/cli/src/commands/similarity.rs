@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use blindroute_lab::encoders::similarity::{correlation, read_pairs};
-use indicatif::ProgressStyle;
 
 use blindroute_console::files::print;
 
@@ -25,14 +24,7 @@ pub(crate) struct SimilarityArgs {
 pub(crate) fn run(args: &SimilarityArgs) -> anyhow::Result<()> {
     let pairs = read_pairs(&args.pairs)?;
     let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
-    let bar = blindroute_console::terminal::bar(0);
-    bar.set_style(ProgressStyle::with_template("embedding texts {wide_bar} {pos}/{len} {eta}")?);
-    let found = correlation(&bundle, &pairs, &mut |done, of| {
-        bar.set_length(of as u64);
-        bar.set_position(done as u64);
-    });
-    bar.finish_and_clear();
-    let spearman = found?;
+    let spearman = correlation(&bundle, &pairs, &mut super::embedding::watch())?;
     print(&if args.json {
         serde_json::json!({"pairs": pairs.len(), "spearman": spearman, "bundle": bundle.digest().to_string()})
             .to_string()

@@ -1,23 +1,16 @@
 //! `blindroute train`: routers from outcomes.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use blindroute_lab::data::{Dataset, units_warning};
 use blindroute_lab::encoders::embed_dataset;
-use blindroute_lab::evaluation::Report;
 use blindroute_lab::routers::fingerprint::Fingerprints;
-use blindroute_lab::routers::{Chosen, LambdaRule, Method, Trained, cscr, direct, train_router, uniroute};
-use blindroute_routing::bundle::{Bundle, Matrix, Model, Router, Rule};
-use blindroute_routing::tokenizer::Window;
-use indicatif::ProgressStyle;
-use serde::Serialize;
+use blindroute_lab::routers::{LambdaRule, Method, Validation, cscr, direct, train_router, uniroute};
+use blindroute_routing::bundle::{Bundle, Matrix, Router, Rule};
 
-use super::train_set::SetReport;
-use super::train_window::{self, WindowArgs, WindowTrial};
+use super::train_report::TrainReport;
+use super::train_window::WindowArgs;
 use blindroute_console::files::{check_out, print, write_bundle};
 use blindroute_console::terminal;
 
@@ -34,18 +27,21 @@ enum RouterArgs {
     Uniroute {
         #[command(flatten)]
         common: CommonArgs,
-        /// How prompts find their cluster: the nearest of K-means, or, where that is better on the valid split, centroids
-        /// trained on the outcomes (UniRoute's LearnedMap).
+        /// How prompts find their cluster: the nearest of K-means, or, where that is better, centroids trained on the
+        /// outcomes (UniRoute's LearnedMap; tried where there is one clustering).
         #[arg(long, value_enum, default_value = "kmeans")]
         map: MapArg,
         /// The numbers of clusters to try.
         #[arg(long, value_delimiter = ',', value_name = "K,...")]
         k: Option<Vec<usize>>,
+        /// The numbers of clusterings to try. With several, the errors in a prompt's clusters are averaged.
+        #[arg(long, value_delimiter = ',', value_name = "N,...")]
+        clusterings: Option<Vec<usize>>,
         /// The weights of a model's overall error in each cluster, in prompts, to try.
         #[arg(long, value_delimiter = ',', value_name = "N,...")]
         smoothing: Option<Vec<f32>>,
         /// A UniRoute router whose centroids to keep, as that of the encoder's teacher: only the errors are counted again.
-        #[arg(long, value_name = "NAME", conflicts_with = "k")]
+        #[arg(long, value_name = "NAME", conflicts_with_all = ["k", "clusterings"])]
         fine_tune: Option<String>,
         /// The bundle that holds it [default: that of --bundle].
         #[arg(long, value_name = "FILE", requires = "fine_tune")]
@@ -61,14 +57,18 @@ enum RouterArgs {
         /// Penalties to try, relative to the mean square of the inputs.
         #[arg(long, value_delimiter = ',', value_name = "P,...")]
         penalty: Option<Vec<f64>>,
+        /// The seed of the folds.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
     },
     /// CSCR: a projection that brings prompts near the descriptors of models that answer them, trained by contrast.
     Cscr {
         #[command(flatten)]
         common: CommonArgs,
-        /// The numbers of models that the search keeps, to try.
-        #[arg(long, value_delimiter = ',', value_name = "N,...")]
-        k: Option<Vec<usize>>,
+        /// Use the published rule: a search keeps the K models with the largest similarities, and similarities are weighed
+        /// against costs as they are. By default scores are predicted from them, and all models are compared.
+        #[arg(long, value_name = "K", conflicts_with = "mixture")]
+        k: Option<usize>,
         /// Widths of the models' outcome fingerprints to try.
         #[arg(long, value_delimiter = ',', value_name = "D,...")]
         descriptor: Option<Vec<usize>>,
@@ -120,12 +120,24 @@ struct CommonArgs {
     /// How far the mean score at the default weight of cost may be below that of the best single model.
     #[arg(long, default_value_t = 0.0)]
     slack: f64,
+    /// Divide the train and valid splits into this many folds, to choose settings and to compare the router with the
+    /// prompt-blind hull [default: 5, for cscr 4].
+    #[arg(long, value_name = "N")]
+    folds: Option<usize>,
+    /// How many times to do so, each time with other folds and random draws [default: 3, for cscr 1].
+    #[arg(long, value_name = "N")]
+    validations: Option<usize>,
+    /// Mix the router with the prompt-blind hull, as much as cross-validation needs to be sure that the mixture is not
+    /// worse than the hull.
+    #[arg(long)]
+    mixture: bool,
     /// What the data are and under which licence, for people; kept in the bundle [default: the folder's name].
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
     #[command(flatten)]
     windows: WindowArgs,
-    /// A file that keeps the prompts' embeddings, so that the next training on the same data and encoder is quick.
+    /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick. Encoders and data
+    /// sets can share it. A file of another kind is refused.
     #[arg(long, value_name = "FILE")]
     embeddings: Option<PathBuf>,
     /// Print the report as one JSON object.
@@ -134,6 +146,10 @@ struct CommonArgs {
 }
 
 impl CommonArgs {
+    fn validation(&self, default: Validation) -> Validation {
+        Validation { folds: self.folds.unwrap_or(default.folds), seeds: self.validations.unwrap_or(default.seeds) }
+    }
+
     fn lambda(&self) -> anyhow::Result<LambdaRule> {
         let value = self.alpha.unwrap_or(self.slack);
         if !(value.is_finite() && value >= 0.0) {
@@ -150,14 +166,17 @@ impl CommonArgs {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let mut given = Given::default();
     let (kind, common, method) = match args.router {
-        RouterArgs::Uniroute { common, map, k, smoothing, fine_tune, from, seed } => {
+        RouterArgs::Uniroute { common, map, k, clusterings, smoothing, fine_tune, from, seed } => {
             (given.fine_tune, given.from) = (fine_tune, from);
             let map = match map {
                 MapArg::Kmeans => uniroute::Map::KMeans,
                 MapArg::Learned => uniroute::Map::Learned,
             };
             let mut options = uniroute::Options { map, seed, lambda: common.lambda()?, ..Default::default() };
+            options.validation = common.validation(options.validation);
+            options.mixture = common.mixture;
             options.clusters = k.unwrap_or(options.clusters);
+            options.clusterings = clusterings.unwrap_or(options.clusterings);
             options.smoothing = smoothing.unwrap_or(options.smoothing);
             if let Some(few) = options.clusters.iter().find(|clusters| **clusters < 2) {
                 bail!(
@@ -166,8 +185,10 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             }
             ("uniroute", common, Method::UniRoute(options))
         }
-        RouterArgs::Direct { common, penalty } => {
-            let mut options = direct::Options { lambda: common.lambda()?, ..Default::default() };
+        RouterArgs::Direct { common, penalty, seed } => {
+            let mut options = direct::Options { seed, lambda: common.lambda()?, ..Default::default() };
+            options.validation = common.validation(options.validation);
+            options.mixture = common.mixture;
             options.penalties = penalty.unwrap_or(options.penalties);
             check_penalties(&options.penalties)?;
             ("direct", common, Method::Direct(options))
@@ -176,7 +197,8 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             given.fingerprints = descriptors.as_deref().map(Fingerprints::read).transpose()?;
             (given.fine_tune, given.from) = (fine_tune, from);
             let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
-            options.keep = k.unwrap_or(options.keep);
+            options.validation = common.validation(options.validation);
+            (options.mixture, options.search) = (common.mixture, k);
             options.widths = descriptor.unwrap_or(options.widths);
             if !(rate.is_finite() && rate > 0.0) {
                 bail!("unsupported --rate {rate}: expected a number above 0, such as 0.0005");
@@ -212,43 +234,18 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
         let embeddings = embed(&bundle, &dataset, common.embeddings.as_deref())?;
         let working = terminal::spinner();
         working.set_message(format!("training {kind}"));
-        let trained = train_router(bundle, &dataset, &embeddings, &method, name, &source);
+        let mut on_fold = |done, all| working.set_message(format!("training {kind}, {done} of {all} folds"));
+        let trained = train_router(bundle, &dataset, &embeddings, &method, (name, &source), &mut on_fold);
         working.finish_and_clear();
         Ok(trained?)
     })?;
     for router in &trained.dropped {
         tracing::warn!("the router {router} was for other models and is left out");
     }
-    let set = SetReport::of(&trained.bundle, &dataset)?;
-    let mut warnings = set.warnings(trained.valid.area);
-    warnings.extend(units_warning(dataset.models()));
     let bytes = write_bundle(&trained.bundle, &common.out)?;
     tracing::info!("wrote {bytes} bytes to {}", common.out.display());
-    print(&if common.json {
-        let Trained { bundle, chosen, valid, test, .. } = &trained;
-        let digest = bundle.digest().to_string();
-        serde_json::to_string(&Summary {
-            router: name,
-            out: &common.out,
-            bytes,
-            digest,
-            chosen,
-            valid,
-            test,
-            window: bundle.parts().encoder.window,
-            windows,
-            set,
-            warnings,
-        })?
-    } else {
-        let mut text = describe(name, &trained, dataset.models());
-        let window = train_window::describe(&windows, trained.bundle.parts().encoder.window);
-        let lines = window.into_iter().chain([set.describe()]);
-        for line in lines.chain(warnings.iter().map(|warning| format!("warning: {warning}"))) {
-            let _ = write!(text, "\n{line}");
-        }
-        text
-    })
+    let report = TrainReport::new(&trained, &dataset, (name, &common.out, bytes), windows)?;
+    print(&if common.json { serde_json::to_string(&report)? } else { report.to_text() })
 }
 
 /// What training reads from files besides the data set.
@@ -268,7 +265,10 @@ impl Given {
         let other = self.from.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
         let router = router(other.as_ref().unwrap_or(bundle), dataset, name)?;
         match (method, &router.rule) {
-            (Method::UniRoute(options), Rule::UniRoute(rule)) => options.start = Some(rule.centroids.clone()),
+            (Method::UniRoute(options), Rule::UniRoute(rule)) => {
+                let (clusterings, centroids) = (rule.clusterings, rule.centroids.clone());
+                options.start = Some(uniroute::Start { clusterings, centroids });
+            }
             (Method::Cscr(options), Rule::Cscr(rule)) => options.start = Some(Box::new(rule.clone())),
             _ => bail!("the router {name:?} is of kind {}: name a router of the kind that is trained", router.kind()),
         }
@@ -294,68 +294,7 @@ pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> a
     Ok(router)
 }
 
-/// The data set's embeddings by the bundle's encoder, with a progress bar.
+/// The data set's embeddings by the bundle's encoder. Shows progress.
 pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Matrix> {
-    let bar = terminal::bar(dataset.prompts().len() as u64);
-    bar.set_style(ProgressStyle::with_template("embedding prompts {wide_bar} {pos}/{len} {eta}")?);
-    let embeddings = embed_dataset(bundle, dataset, cache, &mut |done| bar.set_position(done as u64));
-    bar.finish_and_clear();
-    Ok(embeddings?)
-}
-
-#[derive(Serialize)]
-struct Summary<'a> {
-    router: &'a str,
-    out: &'a PathBuf,
-    bytes: usize,
-    digest: String,
-    chosen: &'a Chosen,
-    valid: &'a Report,
-    test: &'a Report,
-    /// Which tokens of a long prompt the encoder reads.
-    window: Window,
-    /// The windows that were tried.
-    windows: Vec<WindowTrial>,
-    /// What the data set can teach.
-    set: SetReport,
-    /// Why the figures may be unreliable; absent if there is no reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-}
-
-fn describe(name: &str, trained: &Trained, models: &[Model]) -> String {
-    let test = &trained.test;
-    let settings = match &trained.chosen {
-        Chosen::UniRoute { best, .. } => {
-            let map = if best.passes > 0 { format!("a map of {} passes, ", best.passes) } else { String::new() };
-            format!("{map}{} clusters, smoothing {}", best.clusters, best.smoothing)
-        }
-        Chosen::Direct { penalty, .. } => format!("penalty {penalty}"),
-        Chosen::Cscr { best, .. } => {
-            format!("descriptors of width {}, {} models kept by the search", best.descriptor, best.keep)
-        }
-    };
-    let mut text = format!("router {name}: {settings}, λ {:.4} (chosen on valid)\n", test.lambda);
-    let _ = writeln!(text, "test split, {} prompts; cost is relative to the most expensive model", test.prompts);
-    let mut row = |what: &str, score: f64, cost: f64| {
-        let _ = writeln!(text, "  {what:<52} score {score:.4}  cost {cost:.4}");
-    };
-    row("this router", test.router.score, test.router.cost);
-    row("oracle", test.oracle.score, test.oracle.cost);
-    row("random model", test.random.score, test.random.cost);
-    let best = &test.best_single;
-    row(&format!("best single ({})", best.model), best.point.score, best.point.cost);
-    let cheapest = &test.cheapest;
-    row(&format!("cheapest ({})", cheapest.model), cheapest.point.score, cheapest.point.cost);
-    let _ = writeln!(
-        text,
-        "  area over all λ {:.4}, of random models without seeing the prompt {:.4}",
-        test.area, test.prompt_free_area
-    );
-    let chosen: Vec<String> = (models.iter().zip(&test.chosen))
-        .filter(|(_, count)| **count > 0)
-        .map(|(model, count)| format!("{} {count}", model.name))
-        .collect();
-    let _ = write!(text, "  chosen: {}", chosen.join(", "));
-    text
+    Ok(embed_dataset(bundle, dataset, cache, &mut super::embedding::watch())?)
 }

@@ -12,7 +12,7 @@ use super::bundle_import::one_of;
 #[derive(clap::Args, Debug)]
 pub(super) struct WindowArgs {
     /// Which 256 tokens of a longer prompt the encoder reads: the first (head), the last (tail), or the first 128 and the
-    /// last 128 (both). With several, the one with the best area on the valid split is stored in the bundle. A change
+    /// last 128 (both). With several, the one with the best area in the cross-validation is stored in the bundle. A change
     /// drops the bundle's other routers [default: the bundle's own].
     #[arg(long, value_delimiter = ',', value_name = "W,...", value_parser = one_of::<Window>(&["head", "tail", "both"]))]
     window: Vec<Window>,
@@ -23,12 +23,12 @@ pub(super) struct WindowArgs {
 pub(super) struct WindowTrial {
     /// Which one.
     pub(super) window: Window,
-    /// The router's area on the valid split.
-    pub(super) valid_area: f64,
+    /// The router's area in the cross-validation.
+    pub(super) area: f64,
 }
 
 impl WindowArgs {
-    /// Trains once per window and keeps the best on the valid split, with all that were tried; on ties the first. Warns
+    /// Trains once per window and keeps the best in the cross-validation, with all that were tried; on ties the first. Warns
     /// of routers that were dropped because the window changed.
     pub(super) fn best(
         &self,
@@ -43,9 +43,9 @@ impl WindowArgs {
         for window in windows {
             let (candidate, dropped) = with_window(bundle.clone(), *window)?;
             let trained = train(candidate)?;
-            let trial = WindowTrial { window: *window, valid_area: trained.valid.area };
+            let trial = WindowTrial { window: *window, area: trained.cross_validation.area };
             tried.push(trial);
-            if best.as_ref().is_none_or(|(best, ..)| trial.valid_area > best.valid_area) {
+            if best.as_ref().is_none_or(|(best, ..)| trial.area > best.area) {
                 best = Some((trial, trained, dropped));
             }
         }
@@ -62,6 +62,6 @@ impl WindowArgs {
 
 /// A line of the report, if several were tried.
 pub(super) fn describe(tried: &[WindowTrial], chosen: Window) -> Option<String> {
-    let areas: Vec<String> = tried.iter().map(|trial| format!("{} {:.4}", trial.window, trial.valid_area)).collect();
-    (tried.len() > 1).then(|| format!("window {chosen} (areas on valid: {})", areas.join(", ")))
+    let areas: Vec<String> = tried.iter().map(|trial| format!("{} {:.4}", trial.window, trial.area)).collect();
+    (tried.len() > 1).then(|| format!("window {chosen} (areas in the cross-validation: {})", areas.join(", ")))
 }

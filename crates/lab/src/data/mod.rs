@@ -12,6 +12,7 @@
 //! [`import`] makes such a folder from the published files of public sets. [`check()`] reports problems of a set before training.
 
 use blindroute_routing::bundle::{Digest, Matrix, Model};
+use samples::pick;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 use std::str::FromStr;
@@ -177,16 +178,22 @@ impl Dataset {
         self.places(split).into_iter().any(|place| differs(self.scores.row(place)))
     }
 
-    /// A split as samples. `embeddings` are those of all prompts, `[prompts, hidden]`.
+    /// The samples that a router is trained and its settings are chosen on: the train split, then the valid split.
+    pub fn tuning_samples(&self, embeddings: &Matrix) -> Result<Samples, TableError> {
+        self.samples(Split::Train, embeddings)?.joined(&self.samples(Split::Valid, embeddings)?)
+    }
+
+    /// A split as samples, with the costs of its answers if the set has them. `embeddings` are those of all prompts, `[prompts, hidden]`.
     pub fn samples(&self, split: Split, embeddings: &Matrix) -> Result<Samples, TableError> {
         if embeddings.rows() != self.prompts.len() {
             let (found, expected) = (embeddings.rows(), self.prompts.len());
             return Err(TableError::Shape { what: "the number of embeddings", found, expected });
         }
         let places = self.places(split);
-        let pick = |matrix: &Matrix| {
-            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
-        };
-        Samples::new(pick(embeddings), pick(&self.scores))
+        let samples = Samples::new(pick(embeddings, &places), pick(&self.scores, &places))?;
+        match &self.query_costs {
+            Some(costs) => samples.with_costs(pick(costs, &places)),
+            None => Ok(samples),
+        }
     }
 }

@@ -2,11 +2,12 @@
 
 use blindroute_routing::bundle::{Matrix, Model};
 
-/// Embedded prompts and the score of each model on them, row by row.
+/// Embedded prompts and the score of each model on them, row by row, with the cost of each answer where the data have it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Samples {
     embeddings: Matrix,
     scores: Matrix,
+    query_costs: Option<Matrix>,
 }
 
 /// What is wrong with tables of embeddings, scores or costs that are to be used together.
@@ -52,7 +53,14 @@ impl Samples {
         if embeddings.columns() == 0 || embeddings.data().iter().any(|value| !value.is_finite()) {
             return Err(TableError::Number { what: "an embedding" });
         }
-        Ok(Self { embeddings, scores })
+        Ok(Self { embeddings, scores, query_costs: None })
+    }
+
+    /// The same samples with the cost of each answer, `[prompts, models]`, in any unit. Evaluation then counts these costs
+    /// instead of the models' prices.
+    pub fn with_costs(self, query_costs: Matrix) -> Result<Self, TableError> {
+        check_query_costs(&query_costs, &self.scores)?;
+        Ok(Self { query_costs: Some(query_costs), ..self })
     }
 
     /// The embeddings, `[prompts, hidden]`.
@@ -63,6 +71,11 @@ impl Samples {
     /// The scores, `[prompts, models]`.
     pub fn scores(&self) -> &Matrix {
         &self.scores
+    }
+
+    /// The cost of each answer, `[prompts, models]`, if the data have it.
+    pub fn query_costs(&self) -> Option<&Matrix> {
+        self.query_costs.as_ref()
     }
 
     /// The number of prompts.
@@ -80,20 +93,24 @@ impl Samples {
     /// # Panics
     /// If a place is beyond the last sample.
     pub fn only(&self, places: &[usize]) -> Self {
-        let pick = |matrix: &Matrix| {
-            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
-        };
-        Self { embeddings: pick(&self.embeddings), scores: pick(&self.scores) }
+        let pick = |matrix: &Matrix| pick(matrix, places);
+        Self {
+            embeddings: pick(&self.embeddings),
+            scores: pick(&self.scores),
+            query_costs: self.query_costs.as_ref().map(pick),
+        }
     }
 
     /// These samples, then the others.
     ///
     /// # Errors
-    /// If the others have other models or embeddings of another width.
+    /// If the others have other models or embeddings of another width, or if only one of the two has costs of answers.
     pub fn joined(&self, others: &Self) -> Result<Self, TableError> {
+        let tables = |samples: &Self| usize::from(samples.query_costs.is_some());
         let sizes = [
             ("the number of the other samples' models", others.models(), self.models()),
             ("the size of the other samples' embeddings", others.embeddings.columns(), self.embeddings.columns()),
+            ("the number of the other samples' tables of costs", tables(others), tables(self)),
         ];
         if let Some((what, found, expected)) = sizes.into_iter().find(|(_, found, expected)| found != expected) {
             return Err(TableError::Shape { what, found, expected });
@@ -102,7 +119,12 @@ impl Samples {
             let row = |row: usize| if row < first.rows() { first.row(row) } else { second.row(row - first.rows()) };
             Matrix::from_fn(first.rows() + second.rows(), first.columns(), |place, column| row(place)[column])
         };
-        Ok(Self { embeddings: join(&self.embeddings, &others.embeddings), scores: join(&self.scores, &others.scores) })
+        let costs = self.query_costs.as_ref().zip(others.query_costs.as_ref());
+        Ok(Self {
+            embeddings: join(&self.embeddings, &others.embeddings),
+            scores: join(&self.scores, &others.scores),
+            query_costs: costs.map(|(first, second)| join(first, second)),
+        })
     }
 
     /// Each model's mean score.
@@ -143,6 +165,26 @@ pub(crate) fn check_scores(scores: &Matrix) -> Result<(), TableError> {
         return Err(TableError::Number { what: "the table of scores" });
     }
     Ok(())
+}
+
+/// Checks a table of costs of answers for a table of scores.
+pub(crate) fn check_query_costs(costs: &Matrix, scores: &Matrix) -> Result<(), TableError> {
+    if costs.shape() != scores.shape() {
+        let (found, expected) = (costs.data().len(), scores.data().len());
+        return Err(TableError::Shape { what: "the number of costs of queries", found, expected });
+    }
+    if costs.data().iter().any(|cost| !(cost.is_finite() && *cost >= 0.0)) {
+        return Err(TableError::Number { what: "the table of costs" });
+    }
+    Ok(())
+}
+
+/// The rows of a table at these places, in this order.
+///
+/// # Panics
+/// If a place is beyond the last row.
+pub(crate) fn pick(table: &Matrix, places: &[usize]) -> Matrix {
+    Matrix::from_fn(places.len(), table.columns(), |row, column| table.row(places[row])[column])
 }
 
 /// Each model's price divided by the largest price of the pool: the cost axis of training and evaluation. If all models are free,
@@ -189,6 +231,26 @@ mod tests {
         assert_eq!(joined.embeddings().data(), [0.0, 1.0, 2.0, 10.0, 11.0]);
         assert_eq!(joined.only(&[3, 4]), second);
         assert!(first.joined(&of(2, 3, 0.0)).is_err());
+    }
+
+    #[test]
+    fn costs_of_answers_stay_with_their_prompts() {
+        let of = |costs: &[f32]| {
+            let matrix = |columns: usize| Matrix::from_fn(costs.len(), columns, |_, _| 0.5);
+            let costs = Matrix::from_fn(costs.len(), 2, |row, model| costs[row] * (1 + model) as f32);
+            Samples::new(matrix(1), matrix(2)).unwrap().with_costs(costs).unwrap()
+        };
+        let first = of(&[1.0, 3.0]);
+        assert_eq!(first.only(&[1, 1]).query_costs().unwrap().data(), [3.0, 6.0, 3.0, 6.0]);
+        assert_eq!(first.joined(&of(&[5.0])).unwrap().query_costs().unwrap().data(), [1.0, 2.0, 3.0, 6.0, 5.0, 10.0]);
+        let without = Samples::new(first.embeddings().clone(), first.scores().clone()).unwrap();
+        assert!(without.query_costs().is_none() && without.only(&[0]).query_costs().is_none());
+        let fault = first.joined(&without).unwrap_err().to_string();
+        assert!(fault.contains("tables of costs is 0, expected 1"), "{fault}");
+        let refused = |costs: Matrix| without.clone().with_costs(costs).unwrap_err();
+        assert!(matches!(refused(Matrix::from_fn(1, 2, |_, _| 1.0)), TableError::Shape { .. }));
+        assert!(matches!(refused(Matrix::from_fn(2, 2, |_, _| -1.0)), TableError::Number { .. }));
+        assert!(matches!(refused(Matrix::from_fn(2, 2, |_, _| f32::INFINITY)), TableError::Number { .. }));
     }
 
     #[test]

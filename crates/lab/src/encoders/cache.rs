@@ -1,20 +1,12 @@
-//! Embeddings kept in a file, because embedding takes most of the time of a training.
-//!
-//! The file is a [`container`] of kind `embeddings`. Its key is a digest of the encoder (not of the routers) and of all prompts.
-//! A file with another key is not used.
+//! Embeddings of data sets, kept in a file, because embedding takes most of the time of a training.
 
+use super::embedder::Distinct;
+use super::embedding_file::{EmbeddingFile, EmbeddingFileError};
 use crate::data::Dataset;
-use crate::encoders::{ClearEmbedder, EmbedError, embed_all};
-use blindroute_routing::bundle::container::{self, Section};
-use blindroute_routing::bundle::{Bundle, BundleError, Matrix};
-use blindroute_routing::tokenizer::Tokenizer;
-use std::fs;
+use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent};
+use blindroute_routing::bundle::{Bundle, BundleError, Digest, Matrix};
+use blindroute_routing::tokenizer::{Tokenizer, Window};
 use std::path::Path;
-
-const KIND: &str = "embeddings";
-const NAME: &str = "embeddings";
-/// Prompts per batch: enough that no thread waits long for the slowest prompt.
-const BATCH: usize = 32;
 
 /// What can go wrong when a data set is embedded.
 #[derive(Debug, thiserror::Error)]
@@ -26,97 +18,127 @@ pub enum DatasetEmbedError {
     /// A prompt could not be tokenised, or the encoder failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
-    /// The file of embeddings could not be written.
-    #[error("could not write the embeddings to {}: {problem}; name a file in a folder where you can write", .path.display())]
-    Cache {
-        /// Which file.
-        path: std::path::PathBuf,
-        /// Why.
-        problem: String,
-    },
+    /// The file of embeddings cannot be used.
+    #[error(transparent)]
+    File(#[from] EmbeddingFileError),
 }
 
-/// Embeds every prompt of a data set with the bundle's own encoder: `[prompts, hidden]`, in file order. With a `cache`, embeddings
-/// of the same encoder and prompts are read from that file, or written to it. Calls `on_progress` with the number of prompts
-/// that are done.
+/// Embeds every prompt of a data set with the bundle's own encoder: `[prompts, hidden]`, in file order. Prompts with the same tokens
+/// are embedded once. With a `file`, embeddings of this encoder are taken from it, and others are added as soon as they are
+/// made, so that an interrupted run is continued. Several encoders and data sets can share a file.
 pub fn embed_dataset(
     bundle: &Bundle,
     dataset: &Dataset,
-    cache: Option<&Path>,
-    on_progress: &mut dyn FnMut(usize),
+    file: Option<&Path>,
+    on_event: &mut dyn FnMut(EmbedEvent),
 ) -> Result<Matrix, DatasetEmbedError> {
-    let key = key(bundle, dataset)?;
-    let shape = (dataset.prompts().len(), bundle.parts().encoder.hidden);
-    if let Some(found) = cache.and_then(|path| read(path, &key, shape)) {
-        on_progress(found.rows());
-        return Ok(found);
-    }
     let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
         .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
-    let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
-    let prompts = dataset.prompts().iter().map(|prompt| prompt.text.as_str());
-    let embeddings = embed_all(prompts, &tokenizer, &embedder, BATCH, on_progress)?;
-    if let Some(path) = cache {
-        write(path, &key, &embeddings)
-            .map_err(|problem| DatasetEmbedError::Cache { path: path.to_owned(), problem })?;
+    let mut prompts = Distinct::new(dataset.prompts().iter().map(|prompt| prompt.text.as_str()), &tokenizer)?;
+    let encoder = encoder_digest(bundle)?;
+    let mut file = file.map(|path| EmbeddingFile::open(path, || on_event(EmbedEvent::Waiting))).transpose()?;
+    if let Some(file) = &mut file {
+        let removed = file.read(&encoder, bundle.parts().encoder.hidden, |tokens, values| {
+            let numbers = || values.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            prompts.take(tokens, numbers);
+        })?;
+        if removed > 0 {
+            on_event(EmbedEvent::Removed { bytes: removed });
+        }
     }
-    Ok(embeddings)
+    if !prompts.is_complete() {
+        let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
+        let mut keep = |entries: &[(Digest, &[f32])]| match &mut file {
+            Some(file) => file.append(&encoder, entries).map_err(DatasetEmbedError::from),
+            None => Ok(()),
+        };
+        prompts.embed(&embedder, &mut keep, on_event)?;
+    }
+    Ok(prompts.into_matrix()?)
 }
 
-/// The key of the embeddings: encoder, tokenizer and prompts.
-fn key(bundle: &Bundle, dataset: &Dataset) -> Result<Vec<u8>, BundleError> {
+/// The digest of what turns token ids into embeddings: routers, models and origin do not matter.
+fn encoder_digest(bundle: &Bundle) -> Result<Digest, BundleError> {
     let mut parts = bundle.parts().clone();
     parts.models.clear();
     parts.routers.clear();
     parts.origin.clear();
-    let encoder = Bundle::new(parts)?.digest();
-    Ok(format!("{encoder} {}", dataset.prompts_digest()).into_bytes())
-}
-
-/// The embeddings in the file, if it has this key.
-fn read(path: &Path, key: &[u8], shape: (usize, usize)) -> Option<Matrix> {
-    let bytes = container::read_file(path).ok()?;
-    let container = container::read(&bytes, KIND).ok()?;
-    if container.header() != key {
-        return None;
-    }
-    let payload = container.section(NAME).ok()?;
-    let data = payload.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
-    Matrix::new(shape.0, shape.1, data)
-}
-
-fn write(path: &Path, key: &[u8], embeddings: &Matrix) -> Result<(), String> {
-    let payload: Vec<u8> = embeddings.data().iter().flat_map(|value| value.to_le_bytes()).collect();
-    let bytes =
-        container::write(KIND, key, &[Section { name: NAME, payload: &payload }]).map_err(|error| error.to_string())?;
-    fs::write(path, bytes).map_err(|error| error.to_string())
+    // A window decides which tokens a prompt has, and tokens are a part of every entry's key.
+    parts.encoder.window = Window::Head;
+    Ok(Digest::from(*Bundle::new(parts)?.digest().as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::synthetic::synthetic_pool;
+    use crate::data::synthetic::{small_encoder, synthetic_pool};
+    use crate::encoders::EmbedProgress;
+    use blindroute_routing::bundle::{Activation, Attention};
+    use std::sync::Mutex;
+
+    /// The embeddings, and how many prompts were found and embedded.
+    fn embed(bundle: &Bundle, dataset: &Dataset, file: Option<&Path>) -> (Matrix, usize, usize) {
+        let last = Mutex::new(EmbedProgress::default());
+        let mut on_event = |event| match event {
+            EmbedEvent::Progress(progress) => *last.lock().unwrap() = progress,
+            other => panic!("{other:?}"),
+        };
+        let found = embed_dataset(bundle, dataset, file, &mut on_event).unwrap();
+        let last = *last.lock().unwrap();
+        assert_eq!((last.done, last.tokens), (last.all, last.all_tokens));
+        (found, last.found, last.done)
+    }
+
+    fn with_prompts(dataset: &Dataset, texts: &[&str]) -> Dataset {
+        let mut dataset = dataset.clone();
+        dataset.prompts.truncate(texts.len());
+        for (prompt, text) in dataset.prompts.iter_mut().zip(texts) {
+            prompt.text = (*text).to_owned();
+        }
+        dataset
+    }
 
     #[test]
-    fn kept_embeddings_are_used_for_the_same_prompts_only() {
-        let (bundle, mut dataset, _) = synthetic_pool(8, 2);
-        dataset.prompts.truncate(3);
+    fn data_sets_and_encoders_share_a_file() {
+        let (bundle, dataset, _) = synthetic_pool(8, 2);
+        let other = small_encoder(Attention::TwoRelu, Activation::Relu);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("embeddings");
-        let embed = |dataset: &Dataset| {
-            let mut calls = Vec::new();
-            let found = embed_dataset(&bundle, dataset, Some(&file), &mut |done| calls.push(done)).unwrap();
-            (found, std::fs::metadata(&file).unwrap().modified().unwrap(), calls)
-        };
-        let (first, written, calls) = embed(&dataset);
-        assert_eq!((first.shape(), calls), ((3, 32), vec![3]));
-        let (second, still, _) = embed(&dataset);
-        assert_eq!((second, still), (first.clone(), written));
-        dataset.prompts[0].text = "b".to_owned();
-        let (third, _, _) = embed(&dataset);
-        assert_ne!(third.row(0), first.row(0));
-        assert_eq!(third.row(1), first.row(1));
-        std::fs::write(&file, b"nonsense").unwrap();
-        assert_eq!(embed(&dataset).0, third);
+        let (first, second) = (with_prompts(&dataset, &["a", "b", "a"]), with_prompts(&dataset, &["c", "a", "b b"]));
+        let (embeddings, found, embedded) = embed(&bundle, &first, Some(&file));
+        assert_eq!((embeddings.rows(), found, embedded), (3, 0, 2));
+        assert_eq!(embeddings, embed(&bundle, &first, None).0);
+        assert_eq!(embeddings.row(0), embeddings.row(2));
+        // Nothing is left to do.
+        assert_eq!(embed(&bundle, &first, Some(&file)), (embeddings.clone(), 0, 0));
+        // Another data set needs only the prompts that are new to the file.
+        let (of_second, found, embedded) = embed(&bundle, &second, Some(&file));
+        assert_eq!((found, embedded), (1, 2));
+        assert_eq!(of_second, embed(&bundle, &second, None).0);
+        // Another encoder finds nothing, and takes nothing from the first.
+        let (of_other, found, embedded) = embed(&other, &first, Some(&file));
+        assert_eq!((found, embedded), (0, 2));
+        assert_ne!(of_other, embeddings);
+        assert_eq!(embed(&bundle, &first, Some(&file)), (embeddings, 0, 0));
+    }
+
+    #[test]
+    fn an_interrupted_run_is_continued() {
+        let (bundle, dataset, _) = synthetic_pool(8, 2);
+        let dataset = with_prompts(&dataset, &["a", "b", "c d"]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("embeddings");
+        let expected = embed(&bundle, &dataset, Some(&file)).0;
+        let length = std::fs::metadata(&file).unwrap().len();
+        std::fs::File::options().write(true).open(&file).unwrap().set_len(length - 1).unwrap();
+        let mut events = Vec::new();
+        let found = embed_dataset(&bundle, &dataset, Some(&file), &mut |event| events.push(event)).unwrap();
+        assert_eq!(found, expected);
+        assert!(matches!(events[0], EmbedEvent::Removed { bytes: 100.. }), "{events:?}");
+        assert!(
+            matches!(events[1], EmbedEvent::Progress(EmbedProgress { done: 0, all: 1, found: 2, .. })),
+            "{events:?}"
+        );
+        assert_eq!(std::fs::metadata(&file).unwrap().len(), length);
     }
 }

@@ -11,7 +11,9 @@ pub mod widths;
 mod cache;
 mod clear;
 mod embedder;
+mod embedding_file;
 
 pub use cache::{DatasetEmbedError, embed_dataset};
 pub use clear::ClearEmbedder;
-pub use embedder::{EmbedError, Embedder, embed_all};
+pub use embedder::{EmbedError, EmbedEvent, EmbedProgress, Embedder, embed_all};
+pub use embedding_file::EmbeddingFileError;

@@ -5,11 +5,10 @@ use crate::data::DataError;
 use crate::data::lines::{Lines, MAX_FILE_BYTES};
 use crate::data::text::not_json;
 use crate::data::vector::{dot, unit};
-use crate::encoders::{ClearEmbedder, EmbedError, embed_all};
+use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent, embed_all};
 use blindroute_routing::bundle::{Bundle, BundleError};
 use blindroute_routing::tokenizer::Tokenizer;
 use serde::Deserialize;
-use std::collections::HashMap;
 use std::path::Path;
 
 /// Two texts and how similar people find them, on any scale. `Debug` shows no text.
@@ -78,29 +77,20 @@ pub fn read_pairs(path: &Path) -> Result<Vec<Pair>, SimilarityError> {
     Ok(pairs)
 }
 
-/// Spearman's correlation of the labels with the cosines of the bundle's embeddings. Calls `on_progress` with the number of
-/// different texts that are embedded, and the number of all.
+/// Spearman's correlation of the labels with the cosines of the bundle's embeddings.
 pub fn correlation(
     bundle: &Bundle,
     pairs: &[Pair],
-    on_progress: &mut dyn FnMut(usize, usize),
+    on_event: &mut dyn FnMut(EmbedEvent),
 ) -> Result<f64, SimilarityError> {
     let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
         .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
     let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
-    let mut places: HashMap<&str, usize> = HashMap::new();
-    let mut texts = Vec::new();
-    for text in pairs.iter().flat_map(|pair| [pair.first.as_str(), pair.second.as_str()]) {
-        places.entry(text).or_insert_with(|| {
-            texts.push(text);
-            texts.len() - 1
-        });
-    }
-    let count = texts.len();
-    let embeddings = embed_all(texts, &tokenizer, &embedder, 64, &mut |done| on_progress(done, count))?;
+    let texts = pairs.iter().flat_map(|pair| [pair.first.as_str(), pair.second.as_str()]);
+    let embeddings = embed_all(texts, &tokenizer, &embedder, on_event)?;
     let units: Vec<Vec<f32>> = embeddings.iter_rows().map(unit).collect();
-    let cosine = |pair: &Pair| dot(&units[places[pair.first.as_str()]], &units[places[pair.second.as_str()]]);
-    let cosines: Vec<f64> = pairs.iter().map(|pair| f64::from(cosine(pair))).collect();
+    let cosines: Vec<f64> =
+        units.as_chunks::<2>().0.iter().map(|[first, second]| f64::from(dot(first, second))).collect();
     let labels: Vec<f64> = pairs.iter().map(|pair| pair.label).collect();
     Ok(spearman(&cosines, &labels))
 }
@@ -150,12 +140,16 @@ mod tests {
         let lines = "{\"text\": \"a b\", \"text2\": \"a b\", \"label\": 5}\n{\"text\": \"a b\", \"text2\": \"c t t\", \"label\": 0.5}\n\n{\"text\": \"d\", \"text2\": \"d\", \"label\": 5.0}\n";
         std::fs::write(&path, lines).unwrap();
         let pairs = read_pairs(&path).unwrap();
-        let mut calls = Vec::new();
+        let mut different = 0;
         let bundle = small_encoder(Attention::TwoRelu, Activation::Relu);
-        let found = correlation(&bundle, &pairs, &mut |done, of| calls.push((done, of))).unwrap();
+        let mut on_event = |event| match event {
+            EmbedEvent::Progress(at) => different = at.all,
+            other => panic!("{other:?}"),
+        };
+        let found = correlation(&bundle, &pairs, &mut on_event).unwrap();
         // The two equal pairs have cosine 1, up to rounding that may order them either way.
         assert!(found > 0.85, "{found}");
-        assert_eq!(calls, [(3, 3)]);
+        assert_eq!(different, 3);
         std::fs::write(&path, "{\"text\": \"secret\"}\n").unwrap();
         let error = read_pairs(&path).unwrap_err().to_string();
         assert!(error.contains("line 1") && !error.contains("secret"), "{error}");

@@ -6,7 +6,9 @@
 //! [`rule`] computes what one router chooses, and [`calibrate`](mod@calibrate) finds the weight of cost for a user's own prompts.
 //!
 //! **Score and cost** are means over the split's prompts. A model's cost is its price relative to the highest price. If the data
-//! have a cost per query, it is that cost relative to the largest mean of a model. So the cost axis is \[0, 1\] for every pool.
+//! have a cost per query, it is that cost relative to the largest mean of a model ([`Outcomes`]). So the cost axis is \[0, 1\] for
+//! every pool, and it is the same axis in training, `train`'s reports and evaluations. A *rule* chooses by the models' public
+//! relative prices in either case, because a client knows no cost of an answer before it asks.
 //!
 //! **Measures** are explained at [`Measure::meaning`], which the reports print, and at [`audc`], [`hull_area`] and
 //! [`scaled_audc`]. Settings are chosen on the valid split by [`hull_area`], not by [`audc`], because the flat left end of AUDC
@@ -24,8 +26,10 @@ pub mod calibrate;
 pub mod rule;
 
 mod bootstrap;
+mod compare;
 mod curve;
 mod error;
+mod measured;
 mod measures;
 mod outcomes;
 mod point;
@@ -39,6 +43,7 @@ mod tests;
 mod write;
 
 pub use bootstrap::{Bootstrap, Interval};
+pub use compare::{Comparison, against_hull, compare};
 pub use curve::{Choices, Curve, Group, Run};
 pub use error::EvaluationError;
 pub use measures::{Measure, Measures};
@@ -47,10 +52,13 @@ pub use point::{Point, audc, hull, hull_area, pareto, scaled_audc};
 pub use reference::{HULL, ORACLE, oracle, random, references};
 pub use result::{CurvePoint, Difference, Estimate, Evaluation, Row, Task};
 pub use source_only::SourceOnly;
-pub use sweep::{Report, Single, lambdas, operate, points, report, run_of, run_of_utilities, singles, sweep};
+pub use sweep::{
+    Report, Single, lambdas, operate, points, report, report_of_utilities, run_of, run_of_utilities, singles, sweep,
+    sweep_of_utilities,
+};
 pub use test_set::{About, TestSet};
 
-use curve::Tally;
+use measured::{Measured, finite};
 
 /// The pairs that a report compares: each private router with the original router of the same name, and each router with the
 /// prompt-blind hull.
@@ -98,88 +106,6 @@ pub fn evaluate(
         tasks: tasks(set, curves, &order),
         rows,
     })
-}
-
-/// The measures of all curves on the split and on each resample.
-struct Measured<'a> {
-    outcomes: &'a Outcomes,
-    curves: &'a [Curve],
-    /// Per curve and run.
-    tallies: Vec<Vec<Tally<'a>>>,
-    singles: Vec<Point>,
-    best_single: usize,
-    /// On the split, per curve and run.
-    seen: Vec<Vec<Measures<f64>>>,
-    /// Per resample and curve, means over the runs.
-    drawn: Vec<Vec<Measures<f64>>>,
-}
-
-impl<'a> Measured<'a> {
-    fn new(outcomes: &'a Outcomes, curves: &'a [Curve], bootstrap: Bootstrap) -> Self {
-        let tally = |curve: &'a Curve| curve.runs.iter().map(|run| Tally::new(run, outcomes)).collect();
-        let tallies: Vec<Vec<Tally<'a>>> = curves.iter().map(tally).collect();
-        let singles = outcomes.singles(None);
-        let best_single = measures::best_single(&singles);
-        let (seen, drawn) = (Vec::new(), Vec::new());
-        let mut measured = Self { outcomes, curves, tallies, singles, best_single, seen, drawn };
-        measured.seen = measured.measures(None);
-        measured.drawn = bootstrap.run(outcomes.prompts(), |times| means(&measured.measures(Some(times))));
-        measured
-    }
-
-    /// The measures per curve and run, on the split or on a resample.
-    fn measures(&self, times: Option<&[u32]>) -> Vec<Vec<Measures<f64>>> {
-        let singles = self.outcomes.singles(times);
-        // The same model in every resample. Otherwise two models with almost equal scores and different prices would take
-        // turns as the reference of costs.
-        let best = singles[self.best_single];
-        let of = |(tally, run): (&Tally<'_>, &Run)| {
-            Measures::of(&tally.points(self.outcomes, &singles, times), best, run.is_one_point())
-        };
-        let runs = self.tallies.iter().zip(self.curves);
-        runs.map(|(tallies, curve)| tallies.iter().zip(&curve.runs).map(of).collect()).collect()
-    }
-
-    fn row(&self, place: usize) -> Row {
-        let curve = &self.curves[place];
-        let values = |measure: Measure| self.seen[place].iter().map(move |run| *run.get(measure));
-        let estimate = |measure: Measure| Estimate {
-            value: finite(mean(values(measure))),
-            deviation: deviation(values(measure).collect()),
-            interval: Interval::of(self.drawn.iter().map(|all| *all[place].get(measure)).collect()),
-        };
-        let points = self.tallies[place][0].points(self.outcomes, &self.singles, None);
-        let begins = pareto(&points).first().map_or(0.0, |first| first.cost);
-        let points = with_lambdas(&points, &curve.runs[0]);
-        let cheapest = self.singles[measures::cheapest(&self.singles)];
-        Row {
-            name: curve.name.clone(),
-            group: curve.group,
-            seeds: curve.runs.len(),
-            one_point: curve.runs.iter().all(Run::is_one_point),
-            measures: Measures::from_fn(estimate),
-            default: points.iter().find(|point| curve.lambda.is_some() && point.lambda == curve.lambda).copied(),
-            points,
-            begins_late: begins > cheapest.cost + 1e-9,
-        }
-    }
-
-    fn difference(&self, of: usize, from: usize) -> Measures<Estimate> {
-        let seen = means(&self.seen);
-        Measures::from_fn(|measure| {
-            let less = |all: &[Measures<f64>]| all[of].get(measure) - all[from].get(measure);
-            Estimate {
-                value: finite(less(&seen)),
-                deviation: None,
-                interval: Interval::of(self.drawn.iter().map(|all| less(all)).collect()),
-            }
-        })
-    }
-}
-
-/// Per curve the mean over its runs.
-fn means(runs: &[Vec<Measures<f64>>]) -> Vec<Measures<f64>> {
-    runs.iter().map(|runs| Measures::mean(runs)).collect()
 }
 
 fn check(set: &TestSet, curves: &[Curve], pairs: &[(usize, usize)]) -> Result<(), EvaluationError> {
@@ -230,26 +156,4 @@ fn tasks(set: &TestSet, curves: &[Curve], order: &[usize]) -> Vec<Task> {
         }
     };
     names.into_iter().map(task).collect()
-}
-
-fn with_lambdas(points: &[Point], run: &Run) -> Vec<CurvePoint> {
-    let lambdas = run.lambdas();
-    let lambda = |place: usize| lambdas.get(place).copied();
-    points.iter().enumerate().map(|(place, point)| CurvePoint { lambda: lambda(place), point: *point }).collect()
-}
-
-fn finite(value: f64) -> Option<f64> {
-    Some(value).filter(|value| value.is_finite())
-}
-
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len() as f64;
-    values.sum::<f64>() / count
-}
-
-/// The sample standard deviation; none for fewer than two values or for values that are not finite.
-fn deviation(values: Vec<f64>) -> Option<f64> {
-    let mean = mean(values.iter().copied());
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((squares / (values.len() as f64 - 1.0)).sqrt()).filter(|deviation| deviation.is_finite())
 }

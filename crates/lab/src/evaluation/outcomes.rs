@@ -1,13 +1,15 @@
 //! The score and cost of each model on each prompt.
 
 use super::Point;
-use crate::data::TableError;
-use crate::data::samples::check_scores;
+use crate::data::samples::{check_query_costs, check_scores, pick};
+use crate::data::{Dataset, Samples, TableError};
 use blindroute_routing::bundle::Matrix;
 
 /// The score and cost of each model on each prompt.
 ///
 /// Costs are relative: 1 is the cost, or mean cost, of the most expensive model. So the cost axis is \[0, 1\] for every pool.
+/// Where the data have the cost of each answer, these costs count, and otherwise the models' prices: in the choice of settings, in
+/// reports and in evaluations alike.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcomes {
     scores: Matrix,
@@ -42,14 +44,29 @@ impl Outcomes {
     /// Outcomes with one cost per query and model, `[prompts, models]`, in any unit.
     pub fn by_query(scores: Matrix, costs: Matrix) -> Result<Self, TableError> {
         check_scores(&scores)?;
-        if costs.shape() != scores.shape() {
-            let (found, expected) = (costs.data().len(), scores.data().len());
-            return Err(TableError::Shape { what: "the number of costs of queries", found, expected });
-        }
-        if costs.data().iter().any(|cost| !(cost.is_finite() && *cost >= 0.0)) {
-            return Err(TableError::Number { what: "the table of costs" });
-        }
+        check_query_costs(&costs, &scores)?;
         Ok(Self { scores, costs: with_largest(costs) })
+    }
+
+    /// The outcomes of samples. `cost`, one per model, counts only if the samples have no cost of each answer.
+    pub fn of_samples(samples: &Samples, cost: &[f32]) -> Result<Self, TableError> {
+        Self::new(samples.scores().clone(), samples.query_costs().cloned(), cost)
+    }
+
+    /// The outcomes of some prompts of a data set, by their indices.
+    ///
+    /// # Panics
+    /// If an index is out of range.
+    pub fn of_dataset(dataset: &Dataset, places: &[usize]) -> Result<Self, TableError> {
+        let costs = dataset.query_costs().map(|costs| pick(costs, places));
+        Self::new(pick(dataset.scores(), places), costs, &dataset.relative_costs())
+    }
+
+    fn new(scores: Matrix, query_costs: Option<Matrix>, cost: &[f32]) -> Result<Self, TableError> {
+        match query_costs {
+            Some(costs) => Self::by_query(scores, costs),
+            None => Self::by_price(scores, cost),
+        }
     }
 
     /// The number of prompts.
@@ -69,14 +86,11 @@ impl Outcomes {
 
     /// The outcomes of some of the prompts. Costs of queries are then relative to the largest mean on these.
     pub fn only(&self, places: &[usize]) -> Self {
-        let pick = |matrix: &Matrix| {
-            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
-        };
         let costs = match &self.costs {
             Costs::Models(cost) => Costs::Models(cost.clone()),
-            Costs::Queries(costs, _) => with_largest(pick(costs)),
+            Costs::Queries(costs, _) => with_largest(pick(costs, places)),
         };
-        Self { scores: pick(&self.scores), costs }
+        Self { scores: pick(&self.scores, places), costs }
     }
 
     /// The score and cost of each model alone. Each prompt counts as often as `times` says, or once.

@@ -39,29 +39,14 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> usize {
 
 /// The margin of the decision against another model: 0 at the decision boundary, in the unit of the compared quantity.
 ///
-/// For UniRoute it is the cosine with the nearest centroid minus the cosine with the nearest centroid whose cluster chooses the
-/// other model. For the others it is the difference in utility − λ·cost. If CSCR's search excludes the other model, it is at least
+/// For UniRoute it is the least change of a cosine with which the embedding would be in another cluster of one clustering, so that the
+/// other model is chosen; infinite if no such change of a single clustering is enough. For the others it is the difference in utility − λ·cost. If CSCR's search excludes the other model, it is at least
 /// the difference in similarity to the last model that the search keeps, because the other model would have to be kept too.
 pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
     let worth = |utilities: &[f32], model: usize| utilities[model] - lambda * costs(rule)[model];
     let utilities = utilities(rule, embedding);
     match rule {
-        Rule::UniRoute(of) => {
-            let chooses = |errors: &[f32]| {
-                let utilities: Vec<f32> = errors.iter().map(|error| -error).collect();
-                best(&utilities, of.cost.data(), lambda)
-            };
-            let direction = unit(embedding);
-            let products = of.centroids.iter_rows().map(|centroid| dot(centroid, &direction));
-            let all: Vec<(f32, usize)> = products.zip(of.errors.iter_rows().map(chooses)).collect();
-            let nearest = |kept: &dyn Fn(usize) -> bool| {
-                all.iter()
-                    .filter(|(_, model)| kept(*model))
-                    .map(|(product, _)| *product)
-                    .fold(f32::NEG_INFINITY, f32::max)
-            };
-            nearest(&|_| true) - nearest(&|model| model == other)
-        }
+        Rule::UniRoute(of) => uniroute_lead(of, embedding, lambda, other),
         Rule::Cscr(of) => {
             let chosen = worth(&utilities, best(&utilities, costs(rule), lambda));
             let all = cscr(&Cscr { keep: usize::MAX, ..of.clone() }, embedding);
@@ -75,8 +60,47 @@ pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
 
 fn uniroute(rule: &UniRoute, embedding: &[f32]) -> Vec<f32> {
     assert_eq!(embedding.len(), rule.centroids.columns());
-    let nearest = argmax(rule.centroids.iter_rows().map(|centroid| dot(centroid, embedding)));
-    rule.errors.row(nearest).iter().map(|error| -error).collect()
+    let products: Vec<f32> = rule.centroids.iter_rows().map(|centroid| dot(centroid, embedding)).collect();
+    mean_success(rule, &nearest_clusters(rule, &products))
+}
+
+/// The row of the nearest centroid of each clustering, from the products with all centroids.
+fn nearest_clusters(rule: &UniRoute, products: &[f32]) -> Vec<usize> {
+    let parts = products.chunks(rule.clusters().max(1)).enumerate();
+    parts.map(|(clustering, products)| clustering * rule.clusters() + argmax(products.iter().copied())).collect()
+}
+
+/// The negative mean error of each model in these clusters.
+fn mean_success(rule: &UniRoute, clusters: &[usize]) -> Vec<f32> {
+    let mut sums = vec![0.0; rule.errors.columns()];
+    for cluster in clusters {
+        sums.iter_mut().zip(rule.errors.row(*cluster)).for_each(|(sum, error)| *sum -= error);
+    }
+    sums.iter().map(|sum| sum / clusters.len() as f32).collect()
+}
+
+/// The margin to the other model of a UniRoute router.
+fn uniroute_lead(rule: &UniRoute, embedding: &[f32], lambda: f32, other: usize) -> f32 {
+    let direction = unit(embedding);
+    let products: Vec<f32> = rule.centroids.iter_rows().map(|centroid| dot(centroid, &direction)).collect();
+    let nearest = nearest_clusters(rule, &products);
+    let chooses = |clusters: &[usize]| best(&mean_success(rule, clusters), rule.cost.data(), lambda);
+    if chooses(&nearest) == other {
+        return 0.0;
+    }
+    let mut least = f32::INFINITY;
+    for (clustering, now) in nearest.iter().enumerate() {
+        let start = clustering * rule.clusters();
+        for cluster in start..start + rule.clusters() {
+            let mut changed = nearest.clone();
+            changed[clustering] = cluster;
+            let margin = products[*now] - products[cluster];
+            if margin < least && chooses(&changed) == other {
+                least = margin;
+            }
+        }
+    }
+    least
 }
 
 fn cscr(rule: &Cscr, embedding: &[f32]) -> Vec<f32> {
@@ -84,6 +108,10 @@ fn cscr(rule: &Cscr, embedding: &[f32]) -> Vec<f32> {
     let hidden: Vec<f32> = hidden.iter().map(|x| x.max(0.0)).collect();
     let query = unit(&times(&hidden, &rule.w2));
     let similarity: Vec<f32> = rule.descriptors.iter_rows().map(|descriptor| dot(descriptor, &query)).collect();
+    if let Some(score_lines) = &rule.score_lines {
+        let lines = score_lines.slope.data().iter().zip(score_lines.offset.data());
+        return lines.zip(&similarity).map(|((slope, offset), x)| offset + slope * x).collect();
+    }
     let mut order: Vec<usize> = (0..similarity.len()).collect();
     order.sort_by(|a, b| similarity[*b].total_cmp(&similarity[*a]).then(a.cmp(b)));
     let mut kept = vec![f32::NEG_INFINITY; similarity.len()];
@@ -108,7 +136,7 @@ fn times(x: &[f32], weight: &blindroute_routing::bundle::Matrix) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindroute_routing::bundle::Matrix;
+    use blindroute_routing::bundle::{Matrix, ScoreLines};
 
     fn matrix(rows: usize, columns: usize, data: &[f32]) -> Matrix {
         Matrix::new(rows, columns, data.to_vec()).unwrap()
@@ -117,6 +145,7 @@ mod tests {
     #[test]
     fn uniroute_by_hand() {
         let rule = Rule::UniRoute(UniRoute {
+            clusterings: 1,
             centroids: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
             errors: matrix(2, 2, &[0.1, 0.2, 0.9, 0.3]),
             cost: matrix(1, 2, &[0.2, 1.0]),
@@ -133,6 +162,7 @@ mod tests {
     #[test]
     fn margins_by_hand() {
         let uniroute = Rule::UniRoute(UniRoute {
+            clusterings: 1,
             centroids: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
             errors: matrix(3, 2, &[0.1, 0.2, 0.9, 0.3, 0.5, 0.6]),
             cost: matrix(1, 2, &[0.2, 1.0]),
@@ -149,6 +179,7 @@ mod tests {
                 w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
                 descriptors: matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8]),
                 keep,
+                score_lines: None,
                 cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
             })
         };
@@ -173,6 +204,7 @@ mod tests {
                 w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
                 descriptors: matrix(3, 2, &[1.0, 0.0, 0.8, 0.6, 0.0, 1.0]),
                 cost: matrix(1, 3, &[1.0, 0.5, 0.0]),
+                score_lines: None,
                 keep,
             })
         };
@@ -183,6 +215,43 @@ mod tests {
         assert_eq!(choose(&rule(3), &[2.0, -9.0], 100.0), 2);
         // A query of length zero is equally similar to all: the search keeps the lowest indices.
         assert_eq!(utilities(&rule(2), &[-1.0, -1.0]), [0.0, 0.0, f32::NEG_INFINITY]);
+    }
+
+    #[test]
+    fn several_clusterings_by_hand() {
+        let rule = Rule::UniRoute(UniRoute {
+            clusterings: 2,
+            centroids: matrix(4, 2, &[1.0, 0.0, 0.0, 1.0, 0.6, 0.8, 0.8, -0.6]),
+            errors: matrix(4, 2, &[0.1, 0.9, 0.9, 0.1, 0.3, 0.7, 0.2, 0.6]),
+            cost: matrix(1, 2, &[0.0, 1.0]),
+        });
+        // Cluster 0 of the first clustering, and cluster 1 (row 3) of the second.
+        let near = |found: &[f32], expected: [f32; 2]| {
+            assert!(found.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6), "{found:?}, not {expected:?}");
+        };
+        near(&utilities(&rule, &[2.0, 0.0]), [-0.15, -0.75]);
+        near(&utilities(&rule, &[0.0, 2.0]), [-0.6, -0.4]);
+        // From row 1 to row 0 of the first clustering the cosines differ by 1.
+        assert!((lead(&rule, &[0.0, 2.0], 0.0, 0) - 1.0).abs() < 1e-6);
+        assert_eq!(lead(&rule, &[0.0, 2.0], 0.0, 1), 0.0);
+        // With this weight of cost no change of one clustering leads to model 1.
+        assert_eq!(lead(&rule, &[2.0, 0.0], 1.0, 1), f32::INFINITY);
+    }
+
+    #[test]
+    fn score_lines_predict_scores() {
+        let rule = Rule::Cscr(Cscr {
+            w1: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+            w2: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
+            descriptors: matrix(2, 2, &[1.0, 0.0, 0.6, 0.8]),
+            cost: matrix(1, 2, &[0.0, 1.0]),
+            keep: 2,
+            score_lines: Some(ScoreLines { slope: matrix(1, 2, &[0.5, 0.25]), offset: matrix(1, 2, &[0.1, 0.5]) }),
+        });
+        let found = utilities(&rule, &[3.0, -1.0]);
+        assert!((found[0] - 0.6).abs() < 1e-6 && (found[1] - 0.65).abs() < 1e-6, "{found:?}");
+        assert_eq!(choose(&rule, &[3.0, -1.0], 0.0), 1);
+        assert_eq!(choose(&rule, &[3.0, -1.0], 0.1), 0);
     }
 
     #[test]

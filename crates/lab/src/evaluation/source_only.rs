@@ -44,6 +44,25 @@ impl SourceOnly {
         })
     }
 
+    /// Measures on the train and valid splits together, where each prompt is left out of its source's means: what a router's
+    /// cross-validation on the same prompts can be compared with.
+    pub fn left_one_out(dataset: &Dataset) -> Result<Self, TableError> {
+        let places = [dataset.places(Split::Train), dataset.places(Split::Valid)].concat();
+        let scores = pick(dataset.scores(), &places);
+        let outcomes = Outcomes::by_price(scores, &dataset.relative_costs())?;
+        let known = Known::of(dataset, Split::Test);
+        let utilities: Vec<Vec<f32>> = places.iter().map(|place| known.means_without(dataset, *place)).collect();
+        let found = points(&run_of_utilities(&utilities, &dataset.relative_costs(), &lambdas()), &outcomes);
+        Ok(Self {
+            split: "train and valid".to_owned(),
+            sources: known.sources.len(),
+            point: found[0],
+            area: hull_area(&found),
+            prompt_free_area: hull_area(&outcomes.singles(None)),
+            oracle_area: hull_area(&points(&oracle(&outcomes, &lambdas()), &outcomes)),
+        })
+    }
+
     /// The row of an evaluation.
     pub fn curve(dataset: &Dataset, split: Split) -> Curve {
         Curve {
@@ -85,6 +104,13 @@ impl<'a> Known<'a> {
         found
     }
 
+    /// The mean scores of a prompt's source without this prompt; if it is the only one, the overall means without it.
+    fn means_without(&self, dataset: &Dataset, place: usize) -> Vec<f32> {
+        let own = dataset.scores().row(place);
+        let source = self.sources.get(dataset.prompts()[place].source.as_str());
+        source.filter(|source| source.prompts > 1).unwrap_or(&self.overall).without(own)
+    }
+
     /// The choices on a split. Of a source that was never seen, the overall means are taken.
     fn run(&self, dataset: &Dataset, split: Split) -> Run {
         let means = |place: usize| {
@@ -110,6 +136,11 @@ impl Sums {
     fn add(&mut self, scores: &[f32]) {
         self.prompts += 1;
         self.scores.iter_mut().zip(scores).for_each(|(sum, score)| *sum += f64::from(*score));
+    }
+
+    fn without(&self, scores: &[f32]) -> Vec<f32> {
+        let rest = self.scores.iter().zip(scores).map(|(sum, score)| sum - f64::from(*score));
+        Self { prompts: self.prompts.saturating_sub(1), scores: rest.collect() }.means()
     }
 
     fn means(&self) -> Vec<f32> {
@@ -180,6 +211,11 @@ mod tests {
         // From train and valid: law 0.5 and 0.75, sea 0 and 1.
         assert_eq!(choices(&set, Split::Test, 0.0), [1, 1]);
         assert_eq!(choices(&set, Split::Train, 0.0), [0, 0, 1]);
+        // Each prompt is left out. Law has sums of 2 and 3: its prompts go to the large, the large, and twice, on a tie, to the
+        // small model. Art's go to the small on a tie, and to the large; sea is alone and gets the overall sums of 3 and 5.
+        let left = SourceOnly::left_one_out(&set).unwrap();
+        assert_eq!((left.split.as_str(), left.sources), ("train and valid", 3));
+        assert_eq!(left.point.score, (0.0 + 1.0 + 0.0 + 0.0 + 0.0 + 1.0 + 1.0) / 7.0, "{left:?}");
         let text = found.describe();
         let expected =
             "area on valid: 0.1875 for a router that knows only a prompt's source, 0.5000 for one that knows";

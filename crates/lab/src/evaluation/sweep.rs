@@ -19,9 +19,12 @@ pub fn lambdas() -> Vec<f32> {
 /// # Panics
 /// If the rule is not for the samples' embeddings.
 pub fn run_of(rule: &Rule, samples: &Samples, lambdas: &[f32]) -> Run {
+    run_of_utilities(&utilities_of(rule, samples), rule::costs(rule), lambdas)
+}
+
+fn utilities_of(rule: &Rule, samples: &Samples) -> Vec<Vec<f32>> {
     let rows: Vec<&[f32]> = samples.embeddings().iter_rows().collect();
-    let utilities: Vec<Vec<f32>> = rows.par_iter().map(|embedding| rule::utilities(rule, embedding)).collect();
-    run_of_utilities(&utilities, rule::costs(rule), lambdas)
+    rows.par_iter().map(|embedding| rule::utilities(rule, embedding)).collect()
 }
 
 /// The choices with each weight of cost by these utilities: per prompt one utility per model, without cost.
@@ -40,7 +43,15 @@ pub fn points(run: &Run, outcomes: &Outcomes) -> Vec<Point> {
 /// # Panics
 /// If the rule is not for the samples' models and embeddings.
 pub fn sweep(rule: &Rule, samples: &Samples, lambdas: &[f32]) -> Vec<Point> {
-    points(&run_of(rule, samples, lambdas), &outcomes(rule, samples))
+    sweep_of_utilities(&utilities_of(rule, samples), rule::costs(rule), samples, lambdas)
+}
+
+/// The score and cost with each weight of cost by these utilities, one row per prompt.
+///
+/// # Panics
+/// If the utilities or costs are not for the samples' prompts and models.
+pub fn sweep_of_utilities(utilities: &[Vec<f32>], cost: &[f32], samples: &Samples, lambdas: &[f32]) -> Vec<Point> {
+    points(&run_of_utilities(utilities, cost, lambdas), &outcomes(samples, cost))
 }
 
 /// The score and cost of a rule with one weight of cost.
@@ -51,24 +62,20 @@ pub fn operate(rule: &Rule, samples: &Samples, lambda: f32) -> Point {
     sweep(rule, samples, &[lambda])[0]
 }
 
-/// The score and cost of each model alone.
+/// The score and cost of each model alone. `cost` counts only if the samples have no cost of each answer.
 ///
 /// # Panics
 /// If the costs are not those of the samples' models.
 pub fn singles(samples: &Samples, cost: &[f32]) -> Vec<Point> {
-    relative(samples, cost).singles(None)
-}
-
-fn outcomes(rule: &Rule, samples: &Samples) -> Outcomes {
-    relative(samples, rule::costs(rule))
+    outcomes(samples, cost).singles(None)
 }
 
 #[allow(
     clippy::expect_used,
     reason = "samples and rules are checked when they are made; a mismatch is an error of the caller"
 )]
-fn relative(samples: &Samples, cost: &[f32]) -> Outcomes {
-    Outcomes::by_price(samples.scores().clone(), cost).expect("the rule is for the samples' models")
+fn outcomes(samples: &Samples, cost: &[f32]) -> Outcomes {
+    Outcomes::of_samples(samples, cost).expect("the rule is for the samples' models")
 }
 
 /// The results of a router at its default weight of cost on a split, and those of baselines. Training returns it.
@@ -111,10 +118,24 @@ pub struct Single {
 /// # Panics
 /// If the rule, the samples and the models do not belong together.
 pub fn report(rule: &Rule, lambda: f32, samples: &Samples, models: &[Model]) -> Report {
+    report_of_utilities(&utilities_of(rule, samples), rule::costs(rule), lambda, samples, models)
+}
+
+/// The report of these utilities, one row per prompt and without cost, for instance of the folds of a cross-validation.
+///
+/// # Panics
+/// If the utilities, the costs, the samples and the models do not belong together.
+pub fn report_of_utilities(
+    utilities: &[Vec<f32>],
+    cost: &[f32],
+    lambda: f32,
+    samples: &Samples,
+    models: &[Model],
+) -> Report {
     assert_eq!(models.len(), samples.models());
-    let outcomes = outcomes(rule, samples);
+    let outcomes = outcomes(samples, cost);
     let singles = outcomes.singles(None);
-    let at_default = run_of(rule, samples, &[lambda]);
+    let at_default = run_of_utilities(utilities, cost, &[lambda]);
     let mut chosen = vec![0; models.len()];
     if let Run::Choices(choices) = &at_default {
         choices[0].models.iter().for_each(|model| chosen[*model] += 1);
@@ -130,7 +151,7 @@ pub fn report(rule: &Rule, lambda: f32, samples: &Samples, models: &[Model]) -> 
         random: point(&reference::random(models.len())),
         best_single: single(best_single(&singles)),
         cheapest: single(cheapest(&singles)),
-        area: hull_area(&sweep(rule, samples, &lambdas())),
+        area: hull_area(&points(&run_of_utilities(utilities, cost, &lambdas()), &outcomes)),
         prompt_free_area: hull_area(&singles),
     }
 }
@@ -144,6 +165,7 @@ mod tests {
     fn case() -> (Rule, Samples, Vec<Model>) {
         let matrix = |rows, columns, data: &[f32]| Matrix::new(rows, columns, data.to_vec()).unwrap();
         let rule = Rule::UniRoute(UniRoute {
+            clusterings: 1,
             centroids: matrix(2, 2, &[1.0, 0.0, 0.0, 1.0]),
             errors: matrix(2, 3, &[0.5, 0.5, 0.0, 0.0, 0.5, 1.0]),
             cost: matrix(1, 3, &[0.0, 0.25, 1.0]),
@@ -177,6 +199,22 @@ mod tests {
         assert_eq!(report.prompt_free_area, 0.625);
         // From a everywhere (0, 0.625) to the router above (0.5, 0.875), then level.
         assert_eq!(report.area, 0.5 * (0.625 + 0.875) / 2.0 + 0.5 * 0.875);
+    }
+
+    /// Costs of answers change what choices cost, not what is chosen.
+    #[test]
+    fn costs_of_answers_replace_prices() {
+        let (rule, samples, models) = case();
+        let costs = Matrix::from_fn(4, 3, |prompt, model| (prompt * model) as f32);
+        let found = report(&rule, 0.1, &samples.clone().with_costs(costs).unwrap(), &models);
+        // The means are 0, 1.5 and 3. Prompts 0 and 1 go to c, for 0 and 2.
+        assert_eq!(found.router, Point { score: (1.0 + 1.0 + 1.0 + 0.5) / 4.0, cost: 2.0 / 4.0 / 3.0 });
+        assert_eq!(found.chosen, report(&rule, 0.1, &samples, &models).chosen);
+        assert_eq!(found.cheapest.point, Point { score: 0.625, cost: 0.0 });
+        // From (0, 0.625) to (1/6, 0.875), then level.
+        assert!((found.area - ((0.625 + 0.875) / 12.0 + 0.875 * 5.0 / 6.0)).abs() < 1e-12, "{}", found.area);
+        // b answers prompt 0 at no cost.
+        assert_eq!(found.oracle, Point { score: 3.5 / 4.0, cost: 0.0 });
     }
 
     #[test]

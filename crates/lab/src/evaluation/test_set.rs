@@ -2,7 +2,7 @@
 
 use super::{EvaluationError, Outcomes};
 use crate::data::{Dataset, Reading, Split, TableError};
-use blindroute_routing::bundle::{Matrix, Model};
+use blindroute_routing::bundle::Model;
 use serde::Serialize;
 
 /// The head of a report. All of it is given, including the date: the lab reads no clock.
@@ -51,30 +51,13 @@ impl TestSet {
         Ok(Self { about, models, tasks, outcomes })
     }
 
-    /// A split of a data set. `query_costs`, if given, are the costs per query and model (`[prompts, models]`, for all prompts of
-    /// the data set); they replace prices.
-    pub fn of_split(
-        about: About,
-        dataset: &Dataset,
-        split: Split,
-        query_costs: Option<&Matrix>,
-    ) -> Result<Self, EvaluationError> {
+    /// A split of a data set.
+    pub fn of_split(about: About, dataset: &Dataset, split: Split) -> Result<Self, EvaluationError> {
         if !dataset.tells_apart(split) {
             return Err(EvaluationError::AllEqual { split: split.to_string() });
         }
         let places = dataset.places(split);
-        let pick = |matrix: &Matrix| {
-            Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
-        };
-        let scores = pick(dataset.scores());
-        let outcomes = match query_costs {
-            None => Outcomes::by_price(scores, &dataset.relative_costs())?,
-            Some(costs) if costs.rows() != dataset.prompts().len() => {
-                let (found, expected) = (costs.rows(), dataset.prompts().len());
-                return Err(TableError::Shape { what: "the number of rows of costs", found, expected }.into());
-            }
-            Some(costs) => Outcomes::by_query(scores, pick(costs))?,
-        };
+        let outcomes = Outcomes::of_dataset(dataset, &places)?;
         let tasks = places.iter().map(|place| dataset.prompts()[*place].source.clone()).collect();
         Self::new(about, dataset.models().to_vec(), tasks, outcomes)
     }

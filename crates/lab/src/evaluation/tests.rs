@@ -1,5 +1,7 @@
 use super::*;
-use blindroute_routing::bundle::Matrix;
+use crate::data::Split;
+use crate::data::synthetic::synthetic_pool;
+use blindroute_routing::bundle::{Direct, Matrix, Rule};
 
 /// Names from a hostile data set.
 const HOSTILE: &str = "<script>alert('a & b')</script>\"\u{1b}[31m";
@@ -141,6 +143,36 @@ fn costs_of_queries_are_counted_where_given() {
     assert_eq!(found.rows[0].points[1].point, Point { score: 1.0, cost: 7.0 / 2.0 / 4.0 });
 }
 
+/// Training's report and an evaluation measure the same router alike, with costs of answers and with prices.
+#[test]
+fn reports_of_training_and_evaluations_agree() {
+    let (_, mut dataset, embeddings) = synthetic_pool(8, 4);
+    let (prompts, models) = dataset.scores.shape();
+    let costs = Matrix::from_fn(prompts, models, |prompt, model| ((prompt * 7 + model * 3) % 10 + 5 * model) as f32);
+    let rule = Rule::Direct(Direct {
+        weight: Matrix::from_fn(32, models, |row, model| ((row * 5 + model) % 7) as f32 / 7.0 - 0.5),
+        bias: Matrix::from_fn(1, models, |_, model| 0.1 * model as f32),
+        cost: Matrix::from_fn(1, models, |_, model| dataset.relative_costs()[model]),
+    });
+    let mut areas = Vec::new();
+    for query_costs in [None, Some(costs)] {
+        let by_query = query_costs.is_some();
+        dataset.query_costs = query_costs;
+        let samples = dataset.samples(Split::Test, &embeddings).unwrap();
+        let reported = report(&rule, 0.1, &samples, dataset.models());
+        let set = TestSet::of_split(About::default(), &dataset, Split::Test).unwrap();
+        let mut curves = references(set.outcomes(), set.models(), &lambdas());
+        curves.push(curve(Group::Private, "mine", vec![run_of(&rule, &samples, &lambdas())]));
+        let found = evaluate(&set, &curves, &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
+        assert_eq!(found.cost_by_query, by_query);
+        assert_eq!(row(&found, Group::Private, "mine").measures.hull_area.value, Some(reported.area));
+        assert_eq!(row(&found, Group::Baseline, HULL).measures.hull_area.value, Some(reported.prompt_free_area));
+        assert_eq!(found.singles[found.best_single], reported.best_single);
+        areas.push(reported.area);
+    }
+    assert!((areas[0] - areas[1]).abs() > 0.01, "{areas:?}");
+}
+
 #[test]
 fn a_curve_is_no_better_than_itself() {
     let curves = [curve(Group::Private, "a", vec![good()]), curve(Group::Original, "a", vec![good()])];
@@ -253,18 +285,61 @@ fn the_table_has_every_method_and_no_control_character() {
         "\noriginal\n  near",
         "\nprivate\n  near (2 seeds)",
         "\nbaseline\n  oracle",
-        "± ",
-        "near: private − original",
-        "private near − prompt-blind hull",
-        "200 paired bootstrap resamples of the prompts, seed 1",
+        "±0.",
+        "\nprivate − original\n  near ",
+        "\nprivate − prompt-blind hull\n  near ",
+        "95 % intervals from 200 paired bootstrap resamples",
         "A note.",
         "nobody's, <free>",
     ] {
         assert!(text.contains(expected), "{expected:?} is not in {text}");
     }
     assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()));
-    let single = text.lines().find(|line| line.contains("best single (")).unwrap();
-    assert!(single.contains("–") && single.contains("0.7500 ["), "{single}");
+    // A long name stands above its values, and the intervals below them.
+    let mut lines = text.lines().skip_while(|line| !line.contains("best single ("));
+    let [name, values, intervals] = [(); 3].map(|()| lines.next().unwrap());
+    assert!(!name.contains("0.7500") && values.contains("–") && values.contains("0.7500"), "{text}");
+    assert!(intervals.contains("1.0000–1.0000"), "{text}");
+}
+
+/// Routers with one seed and with three, with and without originals and intervals, with names as published models have them.
+#[test]
+fn the_table_fits_a_hundred_columns() {
+    let mut models: Vec<Model> =
+        (["failspy/llama-3-70B-Instruct-abliterated", &"x".repeat(130)].into_iter().enumerate())
+            .map(|(index, name)| model(name, 1.0 + index as f64))
+            .collect();
+    models.iter_mut().for_each(|model| model.unit = "USD per query, mean of what the data set recorded ".repeat(3));
+    let TestSet { mut about, tasks, outcomes, .. } = case();
+    about.source = Some(format!("a set from https://example.org/{}", "path/".repeat(30)));
+    about.notes = vec!["A note of many words. ".repeat(12)];
+    let set = TestSet::new(about, models, tasks, outcomes).unwrap();
+    let late = choices(&[(0.0, &[1, 1, 1, 1]), (0.1, &[0, 1, 1, 1])]);
+    for (seeds, groups, resamples) in [(1, 1, 0), (1, 1, 50), (3, 1, 50), (1, 2, 50), (3, 2, 50)] {
+        let mut curves = references(set.outcomes(), set.models(), &[0.0, 0.5, 9.0]);
+        for (place, group) in [Group::Private, Group::Original].into_iter().take(groups).enumerate() {
+            for (name, run) in
+                [("uniroute", good()), ("cscr", late.clone()), ("a-router-with-a-name-of-forty-characters", good())]
+            {
+                let lambda = Some(0.1);
+                let runs = (0..seeds).map(|seed| if seed == place + 1 { late.clone() } else { run.clone() }).collect();
+                curves.push(Curve { lambda, ..curve(group, name, runs) });
+            }
+        }
+        let found = evaluate(&set, &curves, &pairs(&curves), Bootstrap { resamples, seed: 0 }).unwrap();
+        let text = found.to_text();
+        for line in text.lines() {
+            assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
+        }
+        assert_eq!(text.contains("same choices"), groups == 2);
+        assert!(text.contains("0.7500†") && text.contains('±') == (seeds > 1), "{text}");
+        assert!(
+            text.contains("\n  best single (xxx")
+                && text.contains("\n  cheapest (failspy/llama-3-70B-Instruct-abliterated)\n")
+        );
+        assert_eq!(text.contains(" to +0."), resamples > 0, "{text}");
+        assert!(text.contains("\n  a-router-with-a-name-of-forty-characters"), "{text}");
+    }
 }
 
 #[test]

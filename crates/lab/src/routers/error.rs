@@ -1,4 +1,5 @@
 use crate::data::TableError;
+use crate::evaluation::EvaluationError;
 
 /// What can go wrong when a router is trained.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +16,18 @@ pub enum TrainError {
         /// What to do.
         hint: &'static str,
     },
+    /// There is nothing that could tell prompts apart.
+    #[error(
+        "the prompts of the train and valid splits all have the same embedding: use other prompts, or a window that tells them \
+         apart"
+    )]
+    Folds,
     /// The normal equations have no solution.
     #[error("the regression has no solution with this penalty: use a larger penalty")]
     Singular,
+    /// Utilities and outcomes do not belong together.
+    #[error(transparent)]
+    Evaluation(#[from] EvaluationError),
     /// A tensor operation failed.
     #[error("the training failed: {0}; please report this")]
     Tensor(#[from] candle_core::Error),

@@ -2,6 +2,7 @@
 //!
 //! - **UniRoute** needs the model's error in each cluster, from its outcomes.
 //! - **CSCR** needs the model's descriptor, from its outcomes with the same [probe](crate::routers::cscr::Probe) as for the others, or a given one.
+//!   In a router with score lines the new model's line has the mean slope of the old ones and goes through the model's mean score.
 //! - **Direct** routers would need a regression for the model and are dropped.
 //!
 //! The table has the old models and the new ones. The table's prices are used, so this can also change prices. A router's default
@@ -9,11 +10,12 @@
 
 use crate::data::samples::cost_row;
 use crate::data::vector::{dot, unit_rows};
-use crate::data::{Dataset, Split, TableError, relative_costs};
+use crate::data::{Dataset, Samples, TableError, relative_costs};
+use crate::evaluation::rule::utilities;
 use crate::routers::cscr::Probe;
 use crate::routers::fingerprint::{Fingerprints, FingerprintsError};
 use crate::routers::{TrainError, uniroute};
-use blindroute_routing::bundle::{Bundle, BundleError, Cscr, Matrix, Model, Rule, UniRoute};
+use blindroute_routing::bundle::{Bundle, BundleError, Cscr, Matrix, Model, Rule, ScoreLines, UniRoute};
 
 /// How models join.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +83,7 @@ pub enum JoinError {
 const SAME: f32 = 0.9999;
 
 /// Adds the models of the table that the bundle does not have. `embeddings` are those of all prompts of the table by the bundle's
-/// encoder; only the train split is used. `source` describes where the outcomes come from; it becomes part of the bundle's
+/// encoder; only the train and valid splits are used. `source` describes where the outcomes come from; it becomes part of the bundle's
 /// origin.
 pub fn join(
     bundle: Bundle,
@@ -99,14 +101,14 @@ pub fn join(
     let stretch = if before > 0.0 { (largest(&parts.models) / before) as f32 } else { 1.0 };
     let cost = cost_row(&relative_costs(&parts.models));
 
-    let table = |order: &[usize]| dataset.with_models(order).samples(Split::Train, embeddings);
+    let table = |order: &[usize]| dataset.with_models(order).tuning_samples(embeddings);
     let all = table(&order)?;
     let mut left_out = Vec::new();
     let mut routers = Vec::new();
     for mut router in std::mem::take(&mut parts.routers) {
         router.rule = match router.rule {
             Rule::UniRoute(rule) => {
-                let found = uniroute::cluster_errors(&all, &rule.centroids, options.smoothing);
+                let found = uniroute::cluster_errors(&all, &rule.centroids, rule.clusterings, options.smoothing);
                 let errors = extended(&rule.errors, &found);
                 Rule::UniRoute(UniRoute { errors, cost: cost.clone(), ..rule })
             }
@@ -128,7 +130,10 @@ pub fn join(
                 }
                 let keep = if rule.keep == old { order.len() } else { rule.keep };
                 let descriptors = extended(&rule.descriptors, &found);
-                Rule::Cscr(Cscr { descriptors, cost: cost.clone(), keep, ..rule })
+                let known = rule.score_lines.clone();
+                let bare = Cscr { descriptors, cost: cost.clone(), keep, score_lines: None, ..rule };
+                let score_lines = known.map(|known| extended_lines(&known, &bare, &all));
+                Rule::Cscr(Cscr { score_lines, ..bare })
             }
             Rule::Direct(_) => {
                 left_out.push(router.name);
@@ -143,6 +148,27 @@ pub fn join(
     let source = source.split_whitespace().collect::<Vec<_>>().join(" ");
     parts.origin = format!("{}\nmodels joined ({}): {source}", parts.origin, added.join(", "));
     Ok(Joined { bundle: Bundle::new(parts)?, added, left_out })
+}
+
+/// The lines of the old models, and for each new one a line of their mean slope through its means.
+fn extended_lines(known: &ScoreLines, bare: &Cscr, samples: &Samples) -> ScoreLines {
+    let (old, models) = (known.slope.columns(), bare.descriptors.rows());
+    let common = known.slope.data().iter().sum::<f32>() / old.max(1) as f32;
+    let slopes = known.slope.data().iter().copied().chain(std::iter::repeat(common));
+    let slopes: Vec<f32> = slopes.take(models).collect();
+    let rule = Rule::Cscr(bare.clone());
+    let mut similarities = vec![0.0f64; models];
+    for embedding in samples.embeddings().iter_rows() {
+        let row = utilities(&rule, embedding);
+        similarities.iter_mut().zip(row).for_each(|(sum, similarity)| *sum += f64::from(similarity));
+    }
+    let (means, prompts) = (samples.mean_scores(), samples.prompts() as f64);
+    let through = |model: usize| means[model] - f64::from(slopes[model]) * similarities[model] / prompts;
+    let offset = |model: usize| known.offset.data().get(model).copied().unwrap_or_else(|| through(model) as f32);
+    ScoreLines {
+        slope: Matrix::from_fn(1, models, |_, model| slopes[model]),
+        offset: Matrix::from_fn(1, models, |_, model| offset(model)),
+    }
 }
 
 /// The indices in the table of the bundle's models, then of the others.
@@ -171,6 +197,7 @@ fn extended(old: &Matrix, all: &Matrix) -> Matrix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
     use crate::data::synthetic::synthetic_pool;
     use crate::evaluation::rule::choose;
     use crate::routers::train::Method;
@@ -178,20 +205,14 @@ mod tests {
 
     fn trained_without(bundle: Bundle, dataset: &Dataset, embeddings: &Matrix, model: usize) -> (Bundle, Dataset) {
         let without = dataset.without_model(model);
-        let cscr = cscr::Options {
-            spectra: vec![cscr::Spectrum::default()],
-            widths: vec![8],
-            passes: 12,
-            rate: 3e-3,
-            ..Default::default()
-        };
+        let cscr = cscr::Options { widths: vec![8], passes: 12, rate: 3e-3, ..Default::default() };
         let methods = [
             ("uniroute", Method::UniRoute(uniroute::Options { clusters: vec![8], ..Default::default() })),
             ("direct", Method::Direct(Default::default())),
             ("cscr", Method::Cscr(cscr)),
         ];
         let train = |bundle, (name, method): (&str, Method)| {
-            train_router(bundle, &without, embeddings, &method, name, "made up").unwrap().bundle
+            train_router(bundle, &without, embeddings, &method, (name, "made up"), &mut |_, _| ()).unwrap().bundle
         };
         (methods.into_iter().fold(bundle, train), without)
     }

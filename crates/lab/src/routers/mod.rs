@@ -16,14 +16,19 @@ pub(crate) mod draws;
 pub(crate) mod optimiser;
 pub(crate) mod tensors;
 
+mod cross_validation;
 mod error;
 mod kmeans;
 mod lambda;
+mod mixture;
 mod ridge;
 mod train;
+mod verdict;
 mod window;
 
+pub use cross_validation::{CrossValidated, Validation};
 pub use error::TrainError;
 pub use lambda::{LambdaRule, choose_lambda};
 pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};
+pub use verdict::{Fit, Verdict};
 pub use window::with_window;

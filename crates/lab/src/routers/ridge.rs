@@ -46,6 +46,10 @@ impl Normal {
     pub(crate) fn fit(&self, penalty: f64) -> Result<Fit, TrainError> {
         let inputs = self.square.nrows();
         let mut square = self.square.clone();
+        if penalty > 0.0 && self.square.trace() == 0.0 {
+            // All inputs are equal: they predict nothing.
+            return Ok(Fit { weight: DMatrix::zeros(inputs, self.cross.ncols()), bias: self.output_mean.clone() });
+        }
         let added = penalty * self.square.trace() / inputs as f64;
         for index in 0..inputs {
             square[(index, index)] += added;
@@ -80,5 +84,7 @@ mod tests {
         let samples = Samples::new(Matrix::from_fn(2, 1, |_, _| 0.0), Matrix::from_fn(2, 2, |_, _| 0.0)).unwrap();
         let normal = Normal::new(&samples, &DMatrix::zeros(2, 1), false);
         assert!(matches!(normal.fit(0.0), Err(TrainError::Singular)));
+        let level = Normal::new(&samples, &DMatrix::from_element(2, 1, 0.5), true).fit(0.1).unwrap();
+        assert_eq!((level.weight[0], level.bias[0]), (0.0, 0.5));
     }
 }

@@ -1,8 +1,8 @@
 //! Training a router into a bundle.
 
-use crate::data::{Dataset, Split, TableError};
+use crate::data::{Dataset, Samples, Split, TableError};
 use crate::evaluation::{self, Report};
-use crate::routers::{TrainError, cscr, direct, uniroute};
+use crate::routers::{CrossValidated, TrainError, Verdict, cscr, direct, uniroute};
 use blindroute_routing::bundle::{Bundle, BundleError, Matrix, Router, Rule};
 use serde::Serialize;
 
@@ -17,7 +17,7 @@ pub enum Method {
     Cscr(cscr::Options),
 }
 
-/// The settings that were chosen on the validation split.
+/// The settings that cross-validation chose.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Chosen {
@@ -31,10 +31,11 @@ pub enum Chosen {
     },
     /// For the direct router.
     Direct {
-        /// The penalty that won.
-        penalty: f64,
-        /// The area on the validation split.
-        area: f64,
+        /// The penalty that was chosen.
+        #[serde(flatten)]
+        best: direct::Trial,
+        /// All penalties that were tried.
+        tried: Vec<direct::Trial>,
     },
     /// For CSCR.
     Cscr {
@@ -53,10 +54,16 @@ pub struct Trained {
     pub bundle: Bundle,
     /// Routers of the given bundle that were dropped because they are for other models.
     pub dropped: Vec<String>,
-    /// The settings that were chosen on the validation split.
+    /// The settings that cross-validation chose.
     pub chosen: Chosen,
-    /// Results on the split that settings were chosen on.
-    pub valid: Report,
+    /// Whether cross-validation is sure that the router is better than the prompt-blind hull.
+    pub validated: CrossValidated,
+    /// The share of the router's own predictions in a mixture with the prompt-blind hull; 1 for the router as it is.
+    pub share: f32,
+    /// Whether the bundle's default router is this one.
+    pub is_default: bool,
+    /// Results on the train and valid splits, by routers that have not seen the prompt.
+    pub cross_validation: Report,
     /// Results on the split that nothing was chosen on.
     pub test: Report,
 }
@@ -76,8 +83,11 @@ pub enum TrainRouterError {
     Bundle(#[from] BundleError),
 }
 
-/// Trains a router on the train split, chooses its settings on the valid split, and puts it into the bundle under `name`,
-/// replacing a router of that name. A new UniRoute router comes first and is the default; others come last.
+/// Trains a router on the train and valid splits and puts it into the bundle under `name`, replacing a router of that name. A new
+/// UniRoute router comes first and is the default, if cross-validation is sure that it is better than the prompt-blind hull;
+/// other routers come last. If cross-validation is not sure of a default router that is replaced, it goes to the last place.
+///
+/// Calls `on_fold` after each fold of the cross-validation with the number of folds that are done and of all.
 ///
 /// `embeddings` are those of all prompts of the data set by the bundle's encoder
 /// ([`embed_dataset`](crate::encoders::embed_dataset)). `source` describes what the router was trained on and under which
@@ -87,32 +97,16 @@ pub fn train_router(
     dataset: &Dataset,
     embeddings: &Matrix,
     method: &Method,
-    name: &str,
-    source: &str,
+    (name, source): (&str, &str),
+    on_fold: &mut dyn FnMut(usize, usize),
 ) -> Result<Trained, TrainRouterError> {
     let cost = dataset.relative_costs();
-    let train = dataset.samples(Split::Train, embeddings)?;
-    let valid = dataset.samples(Split::Valid, embeddings)?;
+    let samples = dataset.tuning_samples(embeddings)?;
     let test = dataset.samples(Split::Test, embeddings)?;
-    let (rule, lambda, chosen) = match method {
-        Method::UniRoute(options) => {
-            let fitted = uniroute::train(&train, &valid, &cost, options, &mut |_| ())?;
-            let chosen = Chosen::UniRoute { best: fitted.chosen, tried: fitted.tried };
-            (Rule::UniRoute(fitted.router), fitted.lambda, chosen)
-        }
-        Method::Direct(options) => {
-            let fitted = direct::train(&train, &valid, &cost, options)?;
-            let chosen = Chosen::Direct { penalty: fitted.penalty, area: fitted.area };
-            (Rule::Direct(fitted.router), fitted.lambda, chosen)
-        }
-        Method::Cscr(options) => {
-            let fitted = cscr::train(&train, &valid, &cost, options, &mut |_| ())?;
-            let chosen = Chosen::Cscr { best: fitted.chosen, tried: fitted.tried };
-            (Rule::Cscr(fitted.router), fitted.lambda, chosen)
-        }
-    };
-    let report = |samples| evaluation::report(&rule, lambda, samples, dataset.models());
-    let (valid, test) = (report(&valid), report(&test));
+    let (rule, verdict, chosen) = fitted(&samples, &cost, method, on_fold)?;
+    let Verdict { lambda, validated, share, utilities, .. } = verdict;
+    let cross_validation = evaluation::report_of_utilities(&utilities, &cost, lambda, &samples, dataset.models());
+    let test = evaluation::report(&rule, lambda, &test, dataset.models());
 
     let mut parts = bundle.into_parts();
     let mut dropped = Vec::new();
@@ -122,15 +116,45 @@ pub fn train_router(
     }
     let place = parts.routers.iter().position(|router| router.name == name);
     dropped.retain(|other| other != name);
-    let is_default = matches!(rule, Rule::UniRoute(_));
+    let sure = validated.is_sure();
+    let leads = matches!(rule, Rule::UniRoute(_)) && sure;
     let router = Router { name: name.to_owned(), lambda, rule };
     match place {
+        Some(0) if !sure => {
+            parts.routers.remove(0);
+            parts.routers.push(router);
+        }
         Some(place) => parts.routers[place] = router,
-        None if is_default => parts.routers.insert(0, router),
+        None if leads => parts.routers.insert(0, router),
         None => parts.routers.push(router),
     }
+    let is_default = parts.routers.first().is_some_and(|first| first.name == name);
     parts.origin = with_source(&parts.origin, &dropped, name, source);
-    Ok(Trained { bundle: Bundle::new(parts)?, dropped, chosen, valid, test })
+    let bundle = Bundle::new(parts)?;
+    Ok(Trained { bundle, dropped, chosen, validated, share, is_default, cross_validation, test })
+}
+
+/// The rule that a method gives, what cross-validation says of it, and its settings.
+fn fitted(
+    samples: &Samples,
+    cost: &[f32],
+    method: &Method,
+    on_fold: &mut dyn FnMut(usize, usize),
+) -> Result<(Rule, Verdict, Chosen), TrainError> {
+    Ok(match method {
+        Method::UniRoute(options) => {
+            let fit = uniroute::train(samples, cost, options, on_fold)?;
+            (Rule::UniRoute(fit.router), fit.verdict, Chosen::UniRoute { best: fit.chosen, tried: fit.tried })
+        }
+        Method::Direct(options) => {
+            let fit = direct::train(samples, cost, options, on_fold)?;
+            (Rule::Direct(fit.router), fit.verdict, Chosen::Direct { best: fit.chosen, tried: fit.tried })
+        }
+        Method::Cscr(options) => {
+            let fit = cscr::train(samples, cost, options, on_fold)?;
+            (Rule::Cscr(fit.router), fit.verdict, Chosen::Cscr { best: fit.chosen, tried: fit.tried })
+        }
+    })
 }
 
 /// The origin with this router's line, in the place of its old line or at the end, and without the lines of dropped routers.
@@ -189,7 +213,9 @@ mod tests {
             scores: Matrix::from_fn(90, models, |row, model| if row / 3 % models == model { 1.0 } else { 0.0 }),
             query_costs: None,
         };
-        let embeddings = Matrix::from_fn(90, 384, |row, column| if row / 3 % models == column { 1.0 } else { 0.01 });
+        let noise = |row: usize, column: usize| ((row * 31 + column * 17) % 23) as f32 / 2300.0;
+        let embeddings =
+            Matrix::from_fn(90, 384, |row, column| if row / 3 % models == column { 1.0 } else { noise(row, column) });
         (Bundle::new(parts).unwrap(), dataset, embeddings)
     }
 
@@ -202,20 +228,43 @@ mod tests {
         let (bundle, dataset, embeddings) = case(3);
         let direct = Method::Direct(direct::Options::default());
         let uniroute = Method::UniRoute(uniroute::Options { clusters: vec![3], ..Default::default() });
-        let spectra = vec![cscr::Spectrum::default()];
-        let cscr = Method::Cscr(cscr::Options { spectra, widths: vec![3], passes: 2, ..Default::default() });
-        let trained = train_router(bundle, &dataset, &embeddings, &direct, "direct", "made up").unwrap();
+        let cscr = Method::Cscr(cscr::Options { widths: vec![3], passes: 2, ..Default::default() });
+        let train = |bundle, dataset, embeddings, method, name| {
+            train_router(bundle, dataset, embeddings, method, (name, "made up"), &mut |_, _| ()).unwrap()
+        };
+        let trained = train(bundle, &dataset, &embeddings, &direct, "direct");
         assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
-        let trained = train_router(trained.bundle, &dataset, &embeddings, &uniroute, "near", "made up").unwrap();
+        let trained = train(trained.bundle, &dataset, &embeddings, &uniroute, "near");
         assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
         assert_eq!(names(&trained.bundle), ["near", "direct"]);
-        let trained = train_router(trained.bundle, &dataset, &embeddings, &cscr, "direct", "made up").unwrap();
+        let trained = train(trained.bundle, &dataset, &embeddings, &cscr, "direct");
         assert_eq!(names(&trained.bundle), ["near", "direct"]);
         assert_eq!(trained.bundle.parts().routers[1].kind(), "cscr");
         assert!(trained.dropped.is_empty());
         let (_, dataset, embeddings) = case(4);
-        let trained = train_router(trained.bundle, &dataset, &embeddings, &direct, "direct", "made up").unwrap();
+        let trained = train(trained.bundle, &dataset, &embeddings, &direct, "direct");
         assert_eq!((names(&trained.bundle), trained.dropped), (vec!["direct"], vec!["near".to_owned()]));
         assert_eq!(trained.bundle.parts().origin, "encoder: public\nrouter direct: made up");
+    }
+
+    /// Embeddings that say nothing: the router joins the bundle, but not as its default.
+    #[test]
+    fn a_router_that_is_not_surely_better_is_not_the_default() {
+        let (bundle, dataset, embeddings) = case(3);
+        let options = uniroute::Options { clusters: vec![3], clusterings: vec![1], ..Default::default() };
+        let uniroute = Method::UniRoute(options);
+        let noise = |row: usize, column: usize| ((row * 7919 + column * 104_729) % 1009) as f32 / 1009.0 - 0.5;
+        let noise = Matrix::from_fn(90, 384, noise);
+        let train = |bundle, embeddings, name| {
+            train_router(bundle, &dataset, embeddings, &uniroute, (name, "made up"), &mut |_, _| ()).unwrap()
+        };
+        let good = train(bundle, &embeddings, "good");
+        assert!(good.is_default && good.validated.is_sure());
+        let blind = train(good.bundle, &noise, "blind");
+        assert!(!blind.is_default && !blind.validated.is_sure(), "{:?}", blind.validated);
+        assert_eq!(names(&blind.bundle), ["good", "blind"]);
+        // A default router that is no longer sure gives way to another.
+        let worse = train(blind.bundle, &noise, "good");
+        assert_eq!((names(&worse.bundle), worse.is_default), (vec!["blind", "good"], false));
     }
 }

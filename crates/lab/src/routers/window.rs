@@ -28,7 +28,8 @@ mod tests {
     fn another_window_drops_routers_and_the_same_window_keeps_them() {
         let (bundle, dataset, embeddings) = synthetic_pool(8, 2);
         let method = Method::Direct(Default::default());
-        let trained = train_router(bundle, &dataset, &embeddings, &method, "mine", "made up").unwrap().bundle;
+        let trained =
+            train_router(bundle, &dataset, &embeddings, &method, ("mine", "made up"), &mut |_, _| ()).unwrap().bundle;
         let digest = trained.digest();
         let (same, dropped) = with_window(trained.clone(), Window::Head).unwrap();
         assert_eq!((same.digest(), dropped.len()), (digest, 0));

@@ -1,5 +1,6 @@
 //! ReLU, squares and GELU.
 
+use crate::elementary;
 use crate::error::Error;
 use crate::form::Form;
 use crate::linear::Structure;
@@ -8,7 +9,7 @@ use crate::machine::{Machine, Masked, Share};
 use crate::material::word::RingWord;
 use crate::protocols::comparison::Comparison;
 use crate::spline::{Function, Spline};
-use blindroute_ring::Shape;
+use blindroute_ring::{Shape, floats};
 
 /// Where a result lives: its ring and binary point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub fn gelu_bump() -> Function {
     let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)) - x.max(0.0);
     let [first, .., last] = GELU_KNOTS;
     let spline = Spline::fit(2, &GELU_KNOTS, exact).preceded_by(first, [0.0; 4]).followed_by(last, [0.0; 4]);
-    Function::new("gelu", exact, spline)
+    Function::new("gelu", exact, spline).with_vectors(|values| floats::map(values, elementary::gelu_bump))
 }
 
 /// Fraction bits of the argument of a parabola.

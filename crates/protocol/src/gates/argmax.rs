@@ -253,17 +253,24 @@ pub fn argmax<I: Interpreter>(
     winner(machine, ranks)
 }
 
-/// **Computes** for each row the secret table's row at the largest of n values: one-hot × table `id`. **Shapes**
-/// `[batch, 1, n]` masked, table `[n, columns]`, to shares `[batch, 1, columns]` of the table's fraction. **Cost** one opening more
-/// than [`argmax`]: the one-hot vector. **Security** as [`argmax`] and [`linear`](crate::protocols::linear). Exact.
+/// The parts of each row as rows of their own: `[batch, 1, parts · n]` to `[batch · parts, 1, n]`.
+pub fn rows_of_parts<I: Interpreter>(x: &Share<I, u64>, parts: usize) -> Share<I, u64> {
+    let Shape { batch, columns, .. } = x.form().shape;
+    x.restructure(&Structure::Reshape(Shape::new(batch * parts, 1, columns / parts.max(1))))
+}
+
+/// **Computes** for `parts` rows at a time the sum of the secret table's rows at the largest of the n values of each: one-hot × table
+/// `id`. **Shapes** `[batch · parts, 1, n]` masked ([`rows_of_parts`]), table `[parts · n, columns]`, to shares `[batch, 1,
+/// columns]` of the table's fraction. **Cost** one opening more than [`argmax`], whatever the parts: the one-hot vectors. **Security** as [`argmax`] and [`linear`](crate::protocols::linear). Exact.
 /// **Source** one-hot selection, standard.
 ///
 /// # Errors
 /// If the comparison leaves bits out, or the shapes do not fit.
-pub fn one_hot_row<I: Interpreter>(
+pub fn one_hot_rows<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
     comparison: &Comparison,
+    parts: usize,
     id: WeightId,
 ) -> Result<Share<I, u64>, Error> {
     let ranks = ranks_of(machine, x, comparison)?;
@@ -272,5 +279,7 @@ pub fn one_hot_row<I: Interpreter>(
     let table: Vec<i64> = (0..entries).map(|rank| i64::from(rank == 0)).collect();
     let one_hot = machine.lookup::<u32, u64>(&ranks, &table, 64)?;
     let one_hot = machine.open(one_hot)?;
-    machine.linear(&one_hot, id)
+    let Shape { batch, columns, .. } = one_hot.form().shape;
+    let joined = Shape::new(batch / parts.max(1), 1, columns * parts);
+    machine.linear(&one_hot.restructure(&Structure::Reshape(joined)), id)
 }

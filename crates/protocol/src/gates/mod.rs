@@ -11,7 +11,7 @@ pub mod selection;
 mod top_k;
 
 pub use activation::{GELU_KNOTS, SignWindow, Target, gelu, gelu_bump, relu, square};
-pub use argmax::{Order, argmax, one_hot_row, sort_keys, winner};
+pub use argmax::{Order, argmax, one_hot_rows, rows_of_parts, sort_keys, winner};
 pub use maximum::row_maximum;
 pub use normalise::{
     Normalised, Scaling, Wide, any_outside, inverse_root, layer_norm, layer_norm_within, outside_count, reciprocal,

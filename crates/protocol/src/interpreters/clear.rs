@@ -75,7 +75,7 @@ impl Interpreter for Clear<'_> {
         Ok(Arc::new(share))
     }
     fn defer_bits(&mut self, bits: Tensor<f32>, _len: usize) -> Result<Planes<f32>, Error> {
-        Ok(Arc::new(vec![bits]))
+        Ok(Arc::new(vec![bits.into()]))
     }
     fn apply<A: Kind, R: Kind>(
         &mut self,

@@ -94,7 +94,7 @@ impl Interpreter for Fixed {
         Ok(Arc::new(share))
     }
     fn defer_bits(&mut self, bits: Tensor<i128>, _len: usize) -> Result<Planes<i128>, Error> {
-        Ok(Arc::new(vec![bits]))
+        Ok(Arc::new(vec![bits.into()]))
     }
     fn apply<A: Kind, R: Kind>(
         &mut self,

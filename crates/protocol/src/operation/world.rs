@@ -7,7 +7,8 @@ use crate::material::word::RingWord;
 use crate::secret::Secret;
 use blindroute_ring::{Scalar, Tensor, Word};
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, LazyLock};
 
 /// The types of values in one meaning of a program, and what costs nothing in any.
 pub trait World {
@@ -34,7 +35,41 @@ pub trait World {
 }
 
 /// One tensor per plane, of zeros and ones.
-pub type Planes<T> = Arc<Vec<Tensor<T>>>;
+pub type Planes<T> = Arc<Vec<Plane<T>>>;
+
+/// A tensor of zeros and ones, computed when it is first read: functions with many pieces compare with every knot, and the
+/// clear interpreter reads few of the results.
+#[derive(Clone)]
+pub struct Plane<T>(Arc<LazyLock<Tensor<T>, Later<T>>>);
+
+type Later<T> = Box<dyn FnOnce() -> Tensor<T> + Send>;
+
+impl<T> Plane<T> {
+    /// The plane that `make` computes.
+    pub fn later(make: impl FnOnce() -> Tensor<T> + Send + 'static) -> Self {
+        Self(Arc::new(LazyLock::new(Box::new(make))))
+    }
+}
+
+impl<T: Send + 'static> From<Tensor<T>> for Plane<T> {
+    fn from(tensor: Tensor<T>) -> Self {
+        Self::later(move || tensor)
+    }
+}
+
+impl<T> Deref for Plane<T> {
+    type Target = Tensor<T>;
+
+    fn deref(&self) -> &Tensor<T> {
+        &self.0
+    }
+}
+
+impl<T> std::fmt::Debug for Plane<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Plane")
+    }
+}
 
 /// Values that nobody hides, in elements `T`.
 #[derive(Debug)]
@@ -62,7 +97,7 @@ impl<T: Scalar> World for Plain<T> {
         Arc::new(vec![bits[plane].clone()])
     }
     fn restructure_bits(bits: &Planes<T>, structure: &Structure) -> Result<Planes<T>, Error> {
-        Ok(Arc::new(bits.iter().map(|plane| plane.restructure(structure)).collect()))
+        Ok(Arc::new(bits.iter().map(|plane| (**plane).restructure(structure).into()).collect()))
     }
 }
 

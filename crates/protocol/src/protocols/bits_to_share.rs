@@ -40,11 +40,11 @@ struct BitsToShare {
 
 impl<W: RingWord> Operation<kind::MaskedBits, kind::Share<W>> for BitsToShare {
     fn clear(&self, _weights: &[Tensor<f32>], bits: Planes<f32>) -> Result<Tensor<f32>, Error> {
-        Ok(bits[0].clone())
+        Ok((*bits[0]).clone())
     }
 
     fn fixed(&self, _ranges: &mut Ranges, bits: Planes<i128>) -> Result<Tensor<i128>, Error> {
-        Ok(bits[0].clone())
+        Ok((*bits[0]).clone())
     }
 
     fn cost(&self, meter: &mut CostMeter) {

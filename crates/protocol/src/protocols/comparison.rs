@@ -16,7 +16,7 @@ use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
 use crate::material::word::RingWord;
-use crate::operation::world::Planes;
+use crate::operation::world::{Plane, Planes};
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use blindroute_ring::{Tensor, Word, digits, wipe};
@@ -249,13 +249,17 @@ pub(super) fn cost_digits(len: usize, comparison: &Comparison) -> usize {
 }
 
 /// [x ≥ t] on real numbers, one plane per threshold.
-pub(super) fn clear(x: &Tensor<f32>, comparison: &Comparison, form: &Form) -> Planes<f32> {
-    let unit = 2f64.powi(form.fraction as i32);
+pub(super) fn clear(x: &Arc<Tensor<f32>>, comparison: &Comparison, form: &Form) -> Planes<f32> {
     let plane = |&threshold: &i64| {
-        let threshold = (threshold as f64 / unit) as f32;
-        x.map(|value| if value >= threshold { 1.0 } else { 0.0 })
+        let (x, threshold) = (Arc::clone(x), clear_threshold(threshold, form));
+        Plane::later(move || x.map(|value| if value >= threshold { 1.0 } else { 0.0 }))
     };
     Arc::new(comparison.thresholds.iter().map(plane).collect())
+}
+
+/// The number that the integer of a threshold stands for.
+pub(super) fn clear_threshold(threshold: i64, form: &Form) -> f32 {
+    (threshold as f64 / 2f64.powi(form.fraction as i32)) as f32
 }
 
 /// [x ≥ t] of integers, one plane per threshold.
@@ -269,7 +273,7 @@ pub(super) fn fixed(ranges: &mut Ranges, x: &Tensor<i128>, comparison: &Comparis
     let most = |&t: &i64| x.data().iter().map(move |x| -((i128::from(t) - x) >> comparison.low));
     let extremes = differences.iter().flat_map(|plane| plane.data()).copied();
     ranges.check("comparison", extremes.chain(comparison.thresholds.iter().flat_map(most)), comparison.window())?;
-    Ok(Arc::new(differences.iter().map(|plane| plane.map(|d| i128::from(d >= 0))).collect()))
+    Ok(Arc::new(differences.iter().map(|plane| plane.map(|d| i128::from(d >= 0)).into()).collect()))
 }
 
 /// The comparison by digits, for [`Machine::compare`](crate::Machine::compare).

@@ -14,6 +14,7 @@ use super::conjunction::Conjunctions;
 use super::selection::{flip, mask_words};
 use super::words_len;
 use crate::bits::BitTensor;
+use crate::elementary;
 use crate::error::Error;
 use crate::form::Form;
 use crate::machine::interpreter::Interpreter;
@@ -22,7 +23,7 @@ use crate::material::word::RingWord;
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use blindroute_ring::lanes::{combine, combine_bits};
-use blindroute_ring::{Tensor, Word, wipe};
+use blindroute_ring::{Tensor, Word, floats, wipe};
 use std::sync::{Arc, LazyLock};
 
 impl<I: Interpreter> Machine<'_, I> {
@@ -201,7 +202,9 @@ impl Exponential {
 
 impl<W: RingWord, V: RingWord> Operation<kind::Masked<W>, kind::Share<V>> for Exponential {
     fn clear(&self, _weights: &[Tensor<f32>], x: Arc<Tensor<f32>>) -> Result<Tensor<f32>, Error> {
-        Ok(x.map(f32::exp2))
+        let mut values = Arc::unwrap_or_clone(x);
+        floats::map(values.data_mut(), elementary::exp2);
+        Ok(values)
     }
 
     fn fixed(&self, ranges: &mut Ranges, x: Arc<Tensor<i128>>) -> Result<Tensor<i128>, Error> {

@@ -63,7 +63,7 @@ struct Piecewise<'a> {
 
 impl<W: RingWord> Operation<(kind::MaskedBits, kind::Masked<W>), kind::Share<W>> for Piecewise<'_> {
     fn clear(&self, _weights: &[Tensor<f32>], (_, x): (Planes<f32>, Arc<Tensor<f32>>)) -> Result<Tensor<f32>, Error> {
-        Ok(x.map(|x| self.function.exact(f64::from(x)) as f32))
+        Ok(self.function.clear(&x))
     }
 
     fn fixed(&self, _ranges: &mut Ranges, (_, x): (Planes<i128>, Arc<Tensor<i128>>)) -> Result<Tensor<i128>, Error> {

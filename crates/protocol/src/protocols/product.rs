@@ -15,8 +15,7 @@ use crate::material::word::RingWord;
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
 use crate::secret::Secret;
 use blindroute_ring::lanes::combine;
-use blindroute_ring::{MatrixLayout, PackedMatrix, Shape, Tensor, matmul};
-use nalgebra::{DMatrixView, DMatrixViewMut};
+use blindroute_ring::{MatrixLayout, PackedMatrix, Shape, Tensor, floats, matmul};
 use std::sync::Arc;
 use zeroize::Zeroize;
 
@@ -140,21 +139,14 @@ fn multiply<W: RingWord>(a: &Tensor<W>, b: &Tensor<W>, transposed: bool, bits: u
 pub(super) fn multiply_clear(a: &Tensor<f32>, b: &Tensor<f32>, transposed: bool) -> Tensor<f32> {
     let (left, right) = (a.shape(), b.shape());
     let (inner, columns) = if transposed { (right.columns, right.rows) } else { (right.rows, right.columns) };
+    let layout = if transposed { MatrixLayout::Transposed } else { MatrixLayout::RowMajor };
     let mut out = Tensor::zeros(Shape::new(left.batch, left.rows, columns));
     let rows = left.batch * left.rows / right.batch.max(1);
     for batch in 0..right.batch {
         let left = &a.data()[batch * rows * inner..(batch + 1) * rows * inner];
         let right = &b.data()[batch * inner * columns..(batch + 1) * inner * columns];
         let product = &mut out.data_mut()[batch * rows * columns..(batch + 1) * rows * columns];
-        // The library stores columns first: what it sees are the transposes, so it computes (left · right)ᵀ.
-        let left = DMatrixView::from_slice(left, inner, rows);
-        let mut product = DMatrixViewMut::from_slice(product, columns, rows);
-        if transposed {
-            let right = DMatrixView::from_slice(right, inner, columns).transpose();
-            product.gemm(1.0, &right, &left, 0.0);
-        } else {
-            product.gemm(1.0, &DMatrixView::from_slice(right, columns, inner), &left, 0.0);
-        }
+        floats::product(left, right, (inner, columns), layout, product);
     }
     out
 }

@@ -41,7 +41,8 @@ pub(super) fn rings(extension: Extension, out: &Form) -> [u32; 3] {
 
 /// The positive part of real numbers.
 pub(super) fn clear(x: &Tensor<f32>, comparison: &Comparison, form: &Form) -> Tensor<f32> {
-    x.zip(&comparison::clear(x, comparison, form)[0], |x, bit| if bit != 0.0 { x } else { 0.0 })
+    let threshold = comparison::clear_threshold(comparison.thresholds[0], form);
+    x.map(|x| if x >= threshold { x } else { 0.0 })
 }
 
 /// The positive part of integers, truncated.

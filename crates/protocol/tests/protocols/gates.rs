@@ -25,7 +25,7 @@ enum Body {
     LayerNorm,
     Reciprocal,
     Argmax,
-    OneHotRow,
+    OneHotRows(usize),
     TopK(usize),
     Linear,
     ScaleColumns,
@@ -103,9 +103,10 @@ impl Program for Gate<Body> {
                 let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
                 machine.reveal_bits(bits, "a test")
             }
-            Body::OneHotRow => {
+            Body::OneHotRows(parts) => {
+                let x = gates::rows_of_parts(&x, parts);
                 let x = machine.open(x)?;
-                let row = gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0))?;
+                let row = gates::one_hot_rows(machine, &x, &Comparison::exact(5, 4), parts, WeightId(0))?;
                 machine.reveal(row, "a test")
             }
             Body::TopK(k) => {
@@ -297,11 +298,33 @@ fn argmax_breaks_ties_by_index() {
 #[test]
 fn a_one_hot_row_of_a_secret_table() {
     let shape = Shape::row(5);
-    let mut program = gate(Body::OneHotRow, vec![Form::new(shape, 32, 12)]);
+    let mut program = gate(Body::OneHotRows(1), vec![Form::new(shape, 32, 12)]);
     program.weights = vec![WeightSpec::new("table", WeightKind::Matrix { inner: 5, columns: 3 }, 16)];
     let table = random(Shape::matrix(5, 3), 7, 1.0);
     let x = Tensor::new(shape, vec![0.5, -1.0, 3.0, 2.5, 3.0]);
     check(&program, &[table], &[x], 5, 1e-4);
+}
+
+/// Two rows of three parts each: every part adds its own row of the table.
+#[test]
+fn parts_add_their_rows_of_a_secret_table() {
+    let shape = Shape::new(2, 1, 12);
+    let mut program = gate(Body::OneHotRows(3), vec![Form::new(shape, 32, 12)]);
+    program.weights = vec![WeightSpec::new("table", WeightKind::Matrix { inner: 12, columns: 2 }, 16)];
+    let table = random(Shape::matrix(12, 2), 8, 1.0);
+    let x = random(shape, 11, 4.0);
+    check(&program, std::slice::from_ref(&table), std::slice::from_ref(&x), 5, 1e-4);
+    let run = TestWorld::seeded(5).run(&program, &[table.clone()], &[x.clone()]).unwrap();
+    for (row, found) in run.output.values[0].chunks(2).enumerate() {
+        let largest = |part: usize| {
+            let start = 12 * row + 4 * part;
+            (0..4).max_by(|&a, &b| x.data()[start + a].total_cmp(&x.data()[start + b])).unwrap() + 4 * part
+        };
+        for (column, found) in found.iter().enumerate() {
+            let expected: f64 = (0..3).map(|part| f64::from(table.data()[2 * largest(part) + column])).sum();
+            assert!((found - expected).abs() < 1e-3, "row {row}, column {column}: {found}, {expected}");
+        }
+    }
 }
 
 #[test]

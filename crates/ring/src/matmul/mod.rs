@@ -1,6 +1,7 @@
 //! Matrix products in the ring.
 //!
-//! Products of secret shares by weights are nearly all of the computation, and libraries for floating point cannot compute them. The right
+//! Products of secret shares by weights are nearly all of the computation, and libraries for floating point cannot compute them
+//! (products of f32 are in [`floats`](crate::floats)). The right
 //! factor is laid out once for one kernel ([`PackedMatrix`]); the left one is read where it lies. The kernel is chosen for
 //! the process when it first packs, the best that the processor has: see [`kernel_name`]. The environment variable
 //! `BLINDROUTE_KERNEL` (`portable`, `avx2`, `avx512`, `avx512ifma`, `amx` or `auto`) chooses another, and [`PackedMatrix::pack_with`]
@@ -10,7 +11,7 @@
 //! A vector kernel holds a tile of sums in registers while it walks down the inner dimension; `tile` walks the tiles.
 //! The kernel of byte tiles works on the bytes of the words: `limbs` splits words and adds up sums, `amx` multiplies. For
 //! a ring of 40 bits in 64-bit words it needs 15 products instead of 36, and 5 bytes per element instead of 8; of the other
-//! kernels only `avx512ifma` looks at the width. All `unsafe` of the project is the calls of the kernels behind detection (`multiply`,
+//! kernels only `avx512ifma` looks at the width. All `unsafe` of these products is the calls of the kernels behind detection (`multiply`,
 //! `amx`), the tiles' assembly (`amx`), and the casts between words and vectors (`avx2`, `avx512`, `limbs`).
 //!
 //! To add a vector kernel, add a variant of [`Kernel`], a module with `TILES` and `tile` for each word, and an arm in
@@ -40,6 +41,7 @@ pub use choice::{kernel, kernel_name};
 pub use kernel::Kernel;
 pub use layout::MatrixLayout;
 pub use packed::PackedMatrix;
+pub(crate) use panels::fill_panel;
 
 use crate::Word;
 use multiply::Multiply;

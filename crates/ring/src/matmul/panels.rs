@@ -27,18 +27,7 @@ impl<W: Word> Panels<W> {
         let mut packed = vec![W::ZERO; columns.div_ceil(panel) * panel * inner];
         // An empty factor has no panel, and `max` keeps the chunk's length above zero.
         for (index, words) in packed.chunks_exact_mut((inner * panel).max(1)).enumerate() {
-            let first = index * panel;
-            let width = panel.min(columns - first);
-            match layout {
-                MatrixLayout::RowMajor => {
-                    for (out, row) in words.chunks_exact_mut(panel).zip(data.chunks_exact(columns)) {
-                        out[..width].copy_from_slice(&row[first..first + width]);
-                    }
-                }
-                MatrixLayout::Transposed => {
-                    transpose(&data[first * inner..(first + width) * inner], inner, panel, words);
-                }
-            }
+            fill_panel(data, (inner, columns), layout, index * panel, (panel, words));
         }
         Self { inner, columns, words: packed }
     }
@@ -72,8 +61,27 @@ impl<W: DefaultIsZeroes> Panels<W> {
     }
 }
 
+/// Writes the columns from `first` on as a panel of so many columns. Columns that `data` does not have stay as they are.
+pub(crate) fn fill_panel<W: Copy>(
+    data: &[W],
+    (inner, columns): (usize, usize),
+    layout: MatrixLayout,
+    first: usize,
+    (panel, words): (usize, &mut [W]),
+) {
+    let width = panel.min(columns - first);
+    match layout {
+        MatrixLayout::RowMajor => {
+            for (out, row) in words.chunks_exact_mut(panel).zip(data.chunks_exact(columns)) {
+                out[..width].copy_from_slice(&row[first..first + width]);
+            }
+        }
+        MatrixLayout::Transposed => transpose(&data[first * inner..(first + width) * inner], inner, panel, words),
+    }
+}
+
 /// Writes `columns` of `inner` words each as a panel. Done in blocks, so that the lines written to stay in the cache.
-fn transpose<W: Word>(columns: &[W], inner: usize, panel: usize, out: &mut [W]) {
+fn transpose<W: Copy>(columns: &[W], inner: usize, panel: usize, out: &mut [W]) {
     const BLOCK: usize = 16;
     for (block, out) in out.chunks_mut(BLOCK * panel).enumerate() {
         let start = block * BLOCK;

@@ -33,7 +33,8 @@ pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
 pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
-pub use router::{Cscr, Direct, Router, Rule, UniRoute};
+pub use router::{Cscr, Direct, Router, Rule, ScoreLines, UniRoute};
+pub(crate) use router::{is_one, one};
 pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};
 pub use widths::Widths;
 

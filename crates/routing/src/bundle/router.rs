@@ -35,20 +35,31 @@ pub enum Rule {
     Direct(Direct),
 }
 
-/// `k* = argmax_k e·centroid_k`; the answer is `argmin_m errors[k*, m] + λ·cost[m]`.
+/// One or several clusterings of K clusters each. In each of them `k* = argmax_k e·centroid_k`; the answer is
+/// `argmin_m (mean of errors[k*, m] over the clusterings) + λ·cost[m]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UniRoute {
-    /// `[K, hidden]`, rows of unit length. The nearest centroid has the largest product with the embedding for any
-    /// length of the embedding, so the embedding need not be normalised.
+    /// The number of clusterings, all of K clusters.
+    pub clusterings: usize,
+    /// `[clusterings · K, hidden]`, one clustering after another, rows of unit length. The nearest centroid has the largest
+    /// product with the embedding for any length of the embedding, so the embedding need not be normalised.
     pub centroids: Matrix,
-    /// `[K, M]`: how often each model fails in each cluster, from 0 to 1.
+    /// `[clusterings · K, M]`: how often each model fails in each cluster, from 0 to 1.
     pub errors: Matrix,
     /// `[1, M]`.
     pub cost: Matrix,
 }
 
-/// `h = relu(e·w1)·w2`, normalised to unit length. The `keep` models with the largest `h·descriptor_m` are kept, and
-/// the answer is the one of these with the largest `h·descriptor_m − λ·cost[m]`.
+impl UniRoute {
+    /// The number of clusters of each clustering.
+    pub fn clusters(&self) -> usize {
+        self.centroids.rows() / self.clusterings.max(1)
+    }
+}
+
+/// `h = relu(e·w1)·w2`, normalised to unit length. The `keep` models with the largest similarity `h·descriptor_m` are kept.
+/// The answer is the one of these with the largest utility − λ·cost\[m\]. The utility is the similarity, or in one
+/// that predicts scores, which keeps all models, the score that the similarity predicts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cscr {
     /// `[hidden, W]`.
@@ -61,6 +72,17 @@ pub struct Cscr {
     pub cost: Matrix,
     /// How many models the search keeps.
     pub keep: usize,
+    /// From similarities to scores; none in a router that compares similarities themselves, as published.
+    pub score_lines: Option<ScoreLines>,
+}
+
+/// The score that a similarity predicts: `offset[m] + slope[m] · similarity_m`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoreLines {
+    /// `[1, M]`, from 0.
+    pub slope: Matrix,
+    /// `[1, M]`.
+    pub offset: Matrix,
 }
 
 /// The answer is `argmax_m (e·weight + bias)[m] − λ·cost[m]`.
@@ -86,9 +108,30 @@ pub(super) struct RouterHeader {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum RuleShape {
-    UniRoute { clusters: usize },
-    Cscr { width: usize, descriptor: usize, keep: usize },
+    UniRoute {
+        clusters: usize,
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        clusterings: usize,
+    },
+    Cscr {
+        width: usize,
+        descriptor: usize,
+        keep: usize,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        predicts_scores: bool,
+    },
     Direct {},
+}
+
+/// The number of clusterings where a file does not say it.
+pub(crate) fn one() -> usize {
+    1
+}
+
+/// Whether a file need not say the number of clusterings.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+pub(crate) fn is_one(clusterings: &usize) -> bool {
+    *clusterings == one()
 }
 
 impl Router {
@@ -125,10 +168,13 @@ impl Router {
 
     pub(super) fn header(&self) -> RouterHeader {
         let shape = match &self.rule {
-            Rule::UniRoute(rule) => RuleShape::UniRoute { clusters: rule.centroids.rows() },
-            Rule::Cscr(rule) => {
-                RuleShape::Cscr { width: rule.w1.columns(), descriptor: rule.w2.columns(), keep: rule.keep }
-            }
+            Rule::UniRoute(rule) => RuleShape::UniRoute { clusters: rule.clusters(), clusterings: rule.clusterings },
+            Rule::Cscr(rule) => RuleShape::Cscr {
+                width: rule.w1.columns(),
+                descriptor: rule.w2.columns(),
+                keep: rule.keep,
+                predicts_scores: rule.score_lines.is_some(),
+            },
             Rule::Direct(_) => RuleShape::Direct {},
         };
         RouterHeader { name: self.name.clone(), lambda: self.lambda, shape }
@@ -147,6 +193,10 @@ impl Router {
                 push("w2", &rule.w2);
                 push("descriptors", &rule.descriptors);
                 push("cost", &rule.cost);
+                if let Some(score_lines) = &rule.score_lines {
+                    push("slope", &score_lines.slope);
+                    push("offset", &score_lines.offset);
+                }
             }
             Rule::Direct(rule) => {
                 push("weight", &rule.weight);
@@ -161,17 +211,24 @@ impl RouterHeader {
     pub(super) fn build(&self, take: &mut Take<'_>, hidden: usize, models: usize) -> Result<Router, BundleError> {
         let mut take = |part: &str, shape| take(&tensor_name(&self.name, part), shape);
         let rule = match self.shape {
-            RuleShape::UniRoute { clusters } => Rule::UniRoute(UniRoute {
-                centroids: take("centroids", (clusters, hidden))?,
-                errors: take("errors", (clusters, models))?,
+            RuleShape::UniRoute { clusters, clusterings } => Rule::UniRoute(UniRoute {
+                clusterings,
+                centroids: take("centroids", (clusterings * clusters, hidden))?,
+                errors: take("errors", (clusterings * clusters, models))?,
                 cost: take("cost", (1, models))?,
             }),
-            RuleShape::Cscr { width, descriptor, keep } => Rule::Cscr(Cscr {
+            RuleShape::Cscr { width, descriptor, keep, predicts_scores } => Rule::Cscr(Cscr {
                 w1: take("w1", (hidden, width))?,
                 w2: take("w2", (width, descriptor))?,
                 descriptors: take("descriptors", (models, descriptor))?,
                 cost: take("cost", (1, models))?,
                 keep,
+                score_lines: match predicts_scores {
+                    true => {
+                        Some(ScoreLines { slope: take("slope", (1, models))?, offset: take("offset", (1, models))? })
+                    }
+                    false => None,
+                },
             }),
             RuleShape::Direct {} => Rule::Direct(Direct {
                 weight: take("weight", (hidden, models))?,
@@ -193,12 +250,19 @@ impl RouterHeader {
             return Err(setting(&format!("lambda of router {name:?}"), self.lambda, "a number from 0"));
         }
         let sizes: &[(&str, usize, usize)] = match self.shape {
-            RuleShape::UniRoute { clusters } => &[("clusters", clusters, 65536)],
-            RuleShape::Cscr { width, descriptor, keep } => {
+            RuleShape::UniRoute { clusters, clusterings } => {
+                &[("clusterings", clusterings, 256), ("clusters", clusters, 65536 / clusterings.clamp(1, 256))]
+            }
+            RuleShape::Cscr { width, descriptor, keep, .. } => {
                 &[("width", width, 65536), ("descriptor", descriptor, 65536), ("keep", keep, models)]
             }
             RuleShape::Direct {} => &[],
         };
+        if let RuleShape::Cscr { keep, predicts_scores: true, .. } = self.shape
+            && keep != models
+        {
+            return Err(setting(&format!("keep of router {name:?}, which predicts scores"), keep, models));
+        }
         for &(size, found, most) in sizes {
             if found == 0 || found > most {
                 return Err(setting(&format!("{size} of router {name:?}"), found, format!("from 1 to {most}")));

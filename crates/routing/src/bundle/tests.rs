@@ -51,7 +51,15 @@ fn parts() -> BundleParts {
         tokenizer: sample_json(),
         models: vec![model("small", 0.2), model("large", 0.8), model("free", 0.0)],
         routers: vec![
-            router("near", Rule::UniRoute(UniRoute { centroids: matrix(5, 4), errors: matrix(5, 3), cost: cost() })),
+            router(
+                "near",
+                Rule::UniRoute(UniRoute {
+                    clusterings: 1,
+                    centroids: matrix(5, 4),
+                    errors: matrix(5, 3),
+                    cost: cost(),
+                }),
+            ),
             router(
                 "search",
                 Rule::Cscr(Cscr {
@@ -60,6 +68,7 @@ fn parts() -> BundleParts {
                     descriptors: matrix(3, 2),
                     cost: cost(),
                     keep: 2,
+                    score_lines: None,
                 }),
             ),
             router("direct", Rule::Direct(Direct { weight: matrix(4, 3), bias: matrix(1, 3), cost: cost() })),

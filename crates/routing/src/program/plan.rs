@@ -1,6 +1,7 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
 use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, Rule, Widths};
+use crate::bundle::{is_one, one};
 use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
 use serde::{Deserialize, Serialize};
@@ -71,12 +72,15 @@ pub struct RouterPlan {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum RulePlan {
-    /// The nearest of `clusters` centroids, then the least error + λ·cost of its models.
+    /// In each clustering the nearest of `clusters` centroids, then the least mean error + λ·cost.
     UniRoute {
-        /// Centroids.
+        /// Centroids of each clustering.
         clusters: usize,
+        /// Clusterings.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        clusterings: usize,
     },
-    /// Projection, the `keep` models with most similarity, then the most similarity − λ·cost.
+    /// Projection, the `keep` models with most similarity, then the most utility − λ·cost.
     Cscr {
         /// Width of the projection's hidden layer.
         width: usize,
@@ -84,6 +88,9 @@ pub enum RulePlan {
         descriptor: usize,
         /// How many models the search keeps.
         keep: usize,
+        /// Whether scores are predicted from the similarities. Then all models are kept.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        predicts_scores: bool,
     },
     /// The most predicted score − λ·cost.
     Direct,
@@ -106,10 +113,13 @@ impl BundlePlan {
         let parts = bundle.parts();
         let config = &parts.encoder;
         let rule_plan = |rule: &Rule| match rule {
-            Rule::UniRoute(rule) => RulePlan::UniRoute { clusters: rule.centroids.rows() },
-            Rule::Cscr(rule) => {
-                RulePlan::Cscr { width: rule.w1.columns(), descriptor: rule.w2.columns(), keep: rule.keep }
-            }
+            Rule::UniRoute(rule) => RulePlan::UniRoute { clusters: rule.clusters(), clusterings: rule.clusterings },
+            Rule::Cscr(rule) => RulePlan::Cscr {
+                width: rule.w1.columns(),
+                descriptor: rule.w2.columns(),
+                keep: rule.keep,
+                predicts_scores: rule.score_lines.is_some(),
+            },
             Rule::Direct(_) => RulePlan::Direct,
         };
         Self {
@@ -129,8 +139,10 @@ impl BundlePlan {
     /// If it does not.
     pub(crate) fn check(&self, encoder: &EncoderConfig, models: usize, lambdas: usize) -> Result<(), BundleError> {
         let sizes = |rule: &RulePlan| match *rule {
-            RulePlan::UniRoute { clusters } => [clusters, 1, 1],
-            RulePlan::Cscr { width, descriptor, keep } => [width, descriptor, keep],
+            RulePlan::UniRoute { clusters, clusterings } => {
+                [clusters, clusterings, clusters.saturating_mul(clusterings)]
+            }
+            RulePlan::Cscr { width, descriptor, keep, .. } => [width, descriptor, keep],
             RulePlan::Direct => [1; 3],
         };
         let fits = self.encoder == EncoderPlan::of(encoder)
@@ -139,7 +151,9 @@ impl BundlePlan {
             && lambdas <= 64
             && self.routers.iter().all(|router| {
                 sizes(&router.rule).iter().all(|size| (1..=1 << 16).contains(size))
+                    && !matches!(router.rule, RulePlan::UniRoute { clusterings, .. } if clusterings > 1 << 8)
                     && !matches!(router.rule, RulePlan::Cscr { keep, .. } if keep > models)
+                    && !matches!(router.rule, RulePlan::Cscr { keep, predicts_scores: true, .. } if keep != models)
             });
         let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
         if fits { Ok(()) } else { Err(problem()) }
@@ -266,24 +280,25 @@ impl RouterPlan {
         let matrix = |part: &str, inner, columns, fraction| {
             WeightSpec::new(self.weight(part), WeightKind::Matrix { inner, columns }, fraction)
         };
+        let bias = |part: &str| WeightSpec::new(self.weight(part), WeightKind::Bias(models), RULE_PRODUCT);
         let cost = matrix("cost", 1, models, RULE_FRACTION);
         match self.rule {
-            RulePlan::UniRoute { clusters } => vec![
-                matrix("centroids", hidden, clusters, RULE_FRACTION),
-                matrix("errors", clusters, models, RULE_PRODUCT),
+            RulePlan::UniRoute { clusters, clusterings } => vec![
+                matrix("centroids", hidden, clusterings * clusters, RULE_FRACTION),
+                matrix("errors", clusterings * clusters, models, RULE_PRODUCT),
                 cost,
             ],
-            RulePlan::Cscr { width, descriptor, .. } => vec![
-                matrix("w1", hidden, width, RULE_FRACTION),
-                matrix("w2", width, descriptor, RULE_FRACTION),
-                matrix("descriptors", descriptor, models, RULE_FRACTION),
-                cost,
-            ],
-            RulePlan::Direct => vec![
-                matrix("weight", hidden, models, RULE_FRACTION),
-                WeightSpec::new(self.weight("bias"), WeightKind::Bias(models), RULE_PRODUCT),
-                cost,
-            ],
+            RulePlan::Cscr { width, descriptor, predicts_scores, .. } => {
+                let mut specs = vec![
+                    matrix("w1", hidden, width, RULE_FRACTION),
+                    matrix("w2", width, descriptor, RULE_FRACTION),
+                    matrix("descriptors", descriptor, models, RULE_FRACTION),
+                    cost,
+                ];
+                specs.extend(predicts_scores.then(|| bias("offset")));
+                specs
+            }
+            RulePlan::Direct => vec![matrix("weight", hidden, models, RULE_FRACTION), bias("bias"), cost],
         }
     }
 }

@@ -6,7 +6,7 @@ use super::plan::{BundlePlan, FRACTION, RULE_FRACTION, RulePlan};
 use super::rule::RuleProgram;
 use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
-use crate::tokenizer::BUCKETS;
+use crate::tokenizer::{BUCKETS, MAX_TOKENS};
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Masked, Pending, Program, RingWord, Share, Structure, Tuning, WeightSpec, gates,
 };
@@ -54,12 +54,26 @@ impl RouteProgram {
             let plan = plan.routers.get(router).ok_or_else(|| {
                 Error::Program(format!("there is no router {router}: expected an index below {routers}"))
             })?;
-            if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1 }) {
+            if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1, .. }) {
                 return Err(Error::Program("a UniRoute router with one cluster or none: expected two or more".into()));
             }
         }
         let specs = plan.weights().into();
         Ok(Self { plan, specs, work, tuning: Tuning::default(), batch: 1 })
+    }
+
+    /// The embeddings of `batch` prompts of up to `tokens` tokens, for the clear interpreter, which need not pad prompts to a bucket.
+    /// Servers have no such program.
+    ///
+    /// # Errors
+    /// If there are no tokens or more than the largest bucket holds, or if `batch` is 0 or more than
+    /// [`Work::most_prompts`].
+    pub fn clear_embedding(plan: Arc<BundlePlan>, tokens: usize, batch: usize) -> Result<Self, Error> {
+        if !(1..=MAX_TOKENS).contains(&tokens) {
+            return Err(Error::Program(format!("prompts of {tokens} tokens, expected 1 to {MAX_TOKENS}")));
+        }
+        let (specs, work) = (plan.weights().into(), Measurement::Embed { bucket: tokens }.into());
+        Self { plan, specs, work, tuning: Tuning::default(), batch: 1 }.with_batch(batch)
     }
 
     /// The same program with other implementations of its gates.

@@ -56,8 +56,11 @@ impl RuleProgram<'_> {
         lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
         match self.router.rule {
-            RulePlan::UniRoute { .. } => self.uniroute(machine, embedding, lambda),
-            RulePlan::Cscr { keep, .. } => self.cscr(machine, embedding, lambda, keep),
+            RulePlan::UniRoute { clusterings, .. } => self.uniroute(machine, embedding, lambda, clusterings),
+            RulePlan::Cscr { keep, predicts_scores, .. } => {
+                let search = (!predicts_scores).then_some(keep);
+                self.cscr(machine, embedding, lambda, search)
+            }
             RulePlan::Direct => self.direct(machine, embedding, lambda),
         }
     }
@@ -66,17 +69,20 @@ impl RuleProgram<'_> {
         machine.linear(lambda, self.weight("cost")?)
     }
 
-    /// The nearest centroid, then the model with the least error in that cluster + λ·cost. Nine openings.
+    /// In each clustering the nearest centroid, all side by side, then the model with the least mean error in these clusters
+    /// + λ·cost. Nine openings.
     fn uniroute<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
+        clusterings: usize,
     ) -> Result<Bits<I>, Error> {
         let products = machine.linear(embedding, self.weight("centroids")?)?;
+        let products = gates::rows_of_parts(&products, clusterings);
         let products = keys(machine, products)?;
         let lambda = machine.take(lambda)?;
-        let errors = gates::one_hot_row(machine, &products, &comparison(), self.weight("errors")?)?;
+        let errors = gates::one_hot_rows(machine, &products, &comparison(), clusterings, self.weight("errors")?)?;
         let burden = errors.add(&self.price(machine, &lambda)?)?.scale(-1);
         let burden = keys(machine, burden)?;
         gates::argmax(machine, &burden, &comparison())
@@ -97,8 +103,9 @@ impl RuleProgram<'_> {
         gates::argmax(machine, &scores, &comparison())
     }
 
-    /// The projection, the similarity to the descriptors, top-k, then the model with the largest similarity − λ·cost.
-    /// Fifteen openings.
+    /// The projection, the similarity to the descriptors, the top k if `search` says k, then the model with the largest
+    /// similarity or predicted score − λ·cost. Fifteen openings with a search,
+    /// thirteen without.
     ///
     /// The search compares unnormalised products, which have the same order as the similarities. Only the second score
     /// needs the norm. Its parts, similarity and price, are each rounded before they are opened, so their difference is
@@ -108,7 +115,7 @@ impl RuleProgram<'_> {
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
-        keep: usize,
+        search: Option<usize>,
     ) -> Result<Bits<I>, Error> {
         let inner = machine.linear(embedding, self.weight("w1")?)?;
         let inner = machine.open(inner)?;
@@ -126,23 +133,36 @@ impl RuleProgram<'_> {
         let norm = machine.square_sum::<u64, u64>(&query, RULE_FRACTION - 14, 48)?;
         let products = machine.linear(&query, self.weight("descriptors")?)?;
         let products = machine.defer(products)?;
-        let price = self.price(machine, &lambda)?;
-        let price = gates::sort_keys(machine, price.scale(-1), RULE_PRODUCT - SCORE_FRACTION, KEY_RING)?;
+        let mut price = self.price(machine, &lambda)?.scale(-1);
+        if search.is_none() {
+            price = price.add(&machine.bias(self.weight("offset")?, RULE_PRODUCT)?)?;
+        }
+        let price = gates::sort_keys(machine, price, RULE_PRODUCT - SCORE_FRACTION, KEY_RING)?;
         let price = machine.defer(price)?;
         let norm = machine.open(norm)?;
         let products = machine.take(products)?;
         let price = machine.take(price)?;
-        // The sort keys are opened in the next exchange.
-        let keys = machine.share_of(&products)?;
-        let keys = gates::sort_keys(machine, keys, lost(WIDE_RANGE), KEY_RING)?;
-        let keys = machine.defer(keys)?;
+        // The sort keys of a search are opened in the next exchange.
+        let keys = match search {
+            Some(_) => {
+                let keys = machine.share_of(&products)?;
+                let keys = gates::sort_keys(machine, keys, lost(WIDE_RANGE), KEY_RING)?;
+                Some(machine.defer(keys)?)
+            }
+            None => None,
+        };
         let range = Wide { low: -6, high: 13, fraction: 14 };
         let factor = gates::inverse_root(machine, &norm, 1.0, &range)?;
         let target = Target { bits: 52 + SCORE_FRACTION - RULE_PRODUCT, fraction: SCORE_FRACTION };
         let scaling = Scaling { value: 20, factor: 24, target };
         let similarity = gates::scale_rows::<_, u64, u64>(machine, &products, factor, scaling)?;
         let score = similarity.add(&price)?.raise(RULE_PRODUCT - lost(WIDE_RANGE) - SCORE_FRACTION);
-        let keys = machine.take(keys)?;
-        gates::top_k_then_argmax(machine, &keys, &score, keep, &comparison())
+        match search.zip(keys) {
+            Some((keep, keys)) => {
+                let keys = machine.take(keys)?;
+                gates::top_k_then_argmax(machine, &keys, &score, keep, &comparison())
+            }
+            None => gates::argmax(machine, &score, &comparison()),
+        }
     }
 }

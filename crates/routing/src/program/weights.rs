@@ -3,6 +3,7 @@
 //! - A LayerNorm's gain g and bias b are folded into the linear layer after it: (x∘g + b)·W = x·(diag(g)·W) + b·W.
 //! - 1/√d is folded into queries and keys, its square root into each, so that rounding affects both equally. For softmax,
 //!   whose powers are of two, log₂e is folded in the same way.
+//! - The number of clusterings is folded into their errors, and the slopes of score lines into descriptors.
 //! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
 //! - With linear attention the results are rounded to the precision that the bundle's widths give weights, so that the clear
 //!   interpreter computes with the servers' weights.
@@ -180,18 +181,35 @@ fn fold_layer(
     }
 }
 
+/// Each column times its factor.
+fn scaled_columns(matrix: &Tensor<f32>, factors: &[f32]) -> Tensor<f32> {
+    let factors = factors.iter().cycle();
+    Tensor::new(matrix.shape(), matrix.data().iter().zip(factors).map(|(entry, factor)| entry * factor).collect())
+}
+
 fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rule: &Rule) {
     let mut insert = |part: &str, value| named.insert(shape.weight(part), value);
     match (rule, shape.rule) {
         (Rule::UniRoute(rule), RulePlan::UniRoute { .. }) => {
+            let share = 1.0 / rule.clusterings as f32;
             insert("centroids", tensor(&rule.centroids.transposed()));
-            insert("errors", tensor(&rule.errors));
+            insert("errors", tensor(&rule.errors).map(|error| error * share));
             insert("cost", tensor(&rule.cost));
         }
         (Rule::Cscr(rule), RulePlan::Cscr { .. }) => {
             insert("w1", tensor(&rule.w1));
             insert("w2", tensor(&rule.w2));
-            insert("descriptors", tensor(&rule.descriptors.transposed()));
+            let descriptors = tensor(&rule.descriptors.transposed());
+            insert(
+                "descriptors",
+                match &rule.score_lines {
+                    Some(score_lines) => scaled_columns(&descriptors, score_lines.slope.data()),
+                    None => descriptors,
+                },
+            );
+            if let Some(score_lines) = &rule.score_lines {
+                insert("offset", row(&score_lines.offset));
+            }
             insert("cost", tensor(&rule.cost));
         }
         (Rule::Direct(rule), RulePlan::Direct) => {

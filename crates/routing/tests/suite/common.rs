@@ -5,7 +5,7 @@
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
-    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, UniRoute, Widths,
+    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, ScoreLines, UniRoute, Widths,
 };
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
@@ -68,6 +68,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
     };
     let cost = Matrix::new(1, MODELS, vec![0.02, 1.0, 0.3, 0.05, 0.6, 0.1, 0.45]).unwrap();
     let uniroute = UniRoute {
+        clusterings: 1,
         centroids: unit(&random(5, HIDDEN, 0.0, 1.0)),
         errors: random(5, MODELS, 0.5, 0.5),
         cost: cost.clone(),
@@ -78,9 +79,18 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         descriptors: unit(&random(MODELS, 16, 0.0, 1.0)),
         cost: cost.clone(),
         keep: 3,
+        score_lines: None,
     };
     let direct =
         Direct { weight: random(HIDDEN, MODELS, 0.0, 0.1), bias: random(1, MODELS, 0.5, 0.3), cost: cost.clone() };
+    let several = UniRoute {
+        clusterings: 3,
+        centroids: unit(&random(12, HIDDEN, 0.0, 1.0)),
+        errors: random(12, MODELS, 0.5, 0.5),
+        cost: cost.clone(),
+    };
+    let score_lines = ScoreLines { slope: random(1, MODELS, 0.5, 0.4), offset: random(1, MODELS, 0.5, 0.3) };
+    let predicts_scores = Cscr { keep: MODELS, score_lines: Some(score_lines), ..cscr.clone() };
     let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, rule };
     let model = |index: usize| Model { name: format!("m{index}"), price: index as f64, unit: "USD".to_owned() };
     Bundle::new(BundleParts {
@@ -93,6 +103,8 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
             router("uniroute", Rule::UniRoute(uniroute)),
             router("cscr", Rule::Cscr(cscr)),
             router("direct", Rule::Direct(direct)),
+            router("several", Rule::UniRoute(several)),
+            router("predicting", Rule::Cscr(predicts_scores)),
         ],
         origin: "made up for a test".to_owned(),
     })
@@ -114,8 +126,8 @@ pub fn real_plan() -> Arc<BundlePlan> {
     };
     let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
     let routers = vec![
-        router("u", RulePlan::UniRoute { clusters: 20 }),
-        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4 }),
+        router("u", RulePlan::UniRoute { clusters: 20, clusterings: 1 }),
+        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4, predicts_scores: false }),
         router("d", RulePlan::Direct),
     ];
     Arc::new(BundlePlan { encoder, models: 112, routers })
@@ -215,8 +227,14 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
     };
     match rule {
         Rule::UniRoute(rule) => {
-            let (cluster, first) = largest(&times(embedding, &rule.centroids.transposed()));
-            let success: Vec<f32> = rule.errors.row(cluster).iter().map(|error| -error).collect();
+            let products = times(embedding, &rule.centroids.transposed());
+            let (mut success, mut first) = (vec![0.0; rule.cost.columns()], f32::INFINITY);
+            for (clustering, products) in products.chunks(rule.clusters()).enumerate() {
+                let (cluster, margin) = largest(products);
+                first = first.min(margin);
+                let errors = rule.errors.row(clustering * rule.clusters() + cluster);
+                success.iter_mut().zip(errors).for_each(|(sum, error)| *sum -= error / rule.clusterings as f32);
+            }
             let (model, second) = largest(&less(&success, &rule.cost));
             (model, first.min(second))
         }
@@ -226,6 +244,11 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
             let norm = query.iter().map(|x| x * x).sum::<f32>().sqrt();
             let query: Vec<f32> = query.into_iter().map(|x| x / norm).collect();
             let similarity = times(&query, &rule.descriptors.transposed());
+            if let Some(ScoreLines { slope, offset }) = &rule.score_lines {
+                let predicted = slope.data().iter().zip(offset.data()).zip(&similarity);
+                let scores: Vec<f32> = predicted.map(|((slope, offset), x)| offset + slope * x).collect();
+                return largest(&less(&scores, &rule.cost));
+            }
             let mut order: Vec<usize> = (0..similarity.len()).collect();
             order.sort_by(|&a, &b| similarity[b].total_cmp(&similarity[a]));
             let first = similarity[order[rule.keep - 1]] - similarity[order[rule.keep]];

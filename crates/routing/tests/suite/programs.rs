@@ -170,7 +170,7 @@ fn an_embedding_is_revealed_without_the_fraction_bits_of_its_products() {
 fn rules_take_as_many_openings_as_their_documentation_says() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     // The embedding's opening; in `direct` one for λ too, which the others open with theirs.
-    for (router, openings) in [(0, 1 + 9), (1, 1 + 15), (2, 2 + 4)] {
+    for (router, openings) in [(0, 1 + 9), (1, 1 + 15), (2, 2 + 4), (3, 1 + 9), (4, 1 + 13)] {
         assert_eq!(Meter::cost(&world.program(Task::Head { router })).unwrap().openings, openings, "router {router}");
     }
 }

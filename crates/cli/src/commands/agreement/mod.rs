@@ -113,13 +113,12 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
         check_out(path)?;
     }
     let mut journal = Journal::open(args.journal.as_deref(), &work.subject())?;
-    let bar = terminal::bar(work.places.len() as u64);
-    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
-    bar.set_message("embedding in the clear");
     let parts = work.bundle.parts();
     let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?;
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
-    let clear = embed_all(work.texts(), &tokenizer, &embedder, 32, &mut |done| bar.set_position(done as u64))?;
+    let clear = embed_all(work.texts(), &tokenizer, &embedder, &mut super::embedding::watch())?;
+    let bar = terminal::bar(work.places.len() as u64);
+    bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
 
     signals::clean_up()?;
     let executable = std::env::current_exe().context("this program's own path")?;

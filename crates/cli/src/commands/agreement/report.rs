@@ -4,7 +4,9 @@ use super::Work;
 use super::journal::Journal;
 use blindroute_lab::data::Split;
 use blindroute_lab::evaluation::rule;
-use blindroute_lab::evaluation::{Choices, Outcomes, Point, Run, audc, points, run_of_utilities};
+use blindroute_lab::evaluation::{
+    Bootstrap, Choices, Estimate, EvaluationError, Outcomes, Point, Run, compare, points, run_of_utilities,
+};
 use blindroute_routing::bundle::{Matrix, Router};
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -18,6 +20,8 @@ pub(super) struct Agreement {
     bundle: String,
     /// Of the embeddings made under MPC with the clear ones.
     cosine: Cosines,
+    /// Of the intervals.
+    bootstrap: Bootstrap,
     routers: Vec<RouterAgreement>,
 }
 
@@ -37,6 +41,8 @@ struct RouterAgreement {
     equal: usize,
     clear: Side,
     private: Side,
+    /// AUDC of the private choices minus that of the clear ones, paired.
+    audc_difference: Estimate,
     /// The share of the rule's choices, over all weights of cost, that are the same.
     equal_over_curve: f64,
     /// How many prompts the clear interpreter decides by a lead below [`CLOSE`]: with rounding, these may go either way.
@@ -44,6 +50,9 @@ struct RouterAgreement {
     /// Full routes that chose another model.
     differences: Vec<Difference>,
 }
+
+/// As in `eval`.
+const BOOTSTRAP: Bootstrap = Bootstrap { resamples: 1000, seed: 0 };
 
 /// A lead that is close, see [`rule::lead`].
 const CLOSE: f32 = 0.001;
@@ -55,7 +64,7 @@ struct Side {
     #[serde(flatten)]
     point: Point,
     /// Over weights of cost up to 15.
-    audc: f64,
+    audc: Estimate,
 }
 
 /// A prompt for which the two choices differ.
@@ -70,10 +79,7 @@ struct Difference {
 
 impl Agreement {
     pub(super) fn new(split: Split, work: &Work, clear: &Matrix, journal: &Journal) -> anyhow::Result<Self> {
-        let scores = work.dataset.scores();
-        let chosen = |row: usize, model: usize| scores.row(work.places[row])[model];
-        let scores = Matrix::from_fn(work.places.len(), scores.columns(), chosen);
-        let outcomes = Outcomes::by_price(scores, &work.dataset.relative_costs())?;
+        let outcomes = Outcomes::of_dataset(&work.dataset, &work.places)?;
         let ids = work.places.iter().map(|place| &work.dataset.prompts()[*place].id);
         let answers = ids.map(|id| journal.answer(id)).collect::<anyhow::Result<Vec<_>>>()?;
         let cosine = Cosines {
@@ -86,16 +92,16 @@ impl Agreement {
             let whole: Vec<usize> = answers.iter().map(|answer| answer.routers[place].whole).collect();
             let head: Vec<&[usize]> = answers.iter().map(|answer| answer.routers[place].head.as_slice()).collect();
             let case = Case { work, router, grid: work.grid(index), clear, outcomes: &outcomes };
-            routers.push(case.compare(&whole, &head));
+            routers.push(case.compare(&whole, &head)?);
         }
         let bundle = work.bundle.digest().to_string();
-        Ok(Self { split: split.to_string(), prompts: answers.len(), bundle, cosine, routers })
+        Ok(Self { split: split.to_string(), prompts: answers.len(), bundle, cosine, bootstrap: BOOTSTRAP, routers })
     }
 
     /// The report as text.
     pub(super) fn to_text(&self) -> String {
         let mut text = format!(
-            "{} prompts of the {} split; cosine of private and clear embeddings: mean {:.6}, least {:.6}\n",
+            "{} prompts of the {} split\ncosine of private and clear embeddings: mean {:.6}, least {:.6}\n",
             self.prompts, self.split, self.cosine.mean, self.cosine.least
         );
         for of in &self.routers {
@@ -107,14 +113,20 @@ impl Agreement {
             );
             for (name, side) in [("clear", of.clear), ("private", of.private)] {
                 let Side { point, audc } = side;
-                let _ = writeln!(text, "  {name:<8} score {:.4}  cost {:.4}  AUDC {audc:.5}", point.score, point.cost);
+                let audc = estimate(audc, |value| format!("{value:.5}"));
+                let _ = writeln!(text, "  {name:<8} score {:.4}  cost {:.4}  AUDC {audc}", point.score, point.cost);
             }
+            let difference = estimate(of.audc_difference, |value| format!("{value:+.5}"));
+            let _ = writeln!(text, "  AUDC, private − clear: {difference}");
             let _ = writeln!(text, "  {} prompts are decided by a lead below {CLOSE}", of.close);
             let _ = writeln!(text, "  over the curve {:.3}% of choices are the same", 100.0 * of.equal_over_curve);
             for Difference { id, clear, private, lead } in &of.differences {
-                let _ = writeln!(text, "  {id}: {clear} in the clear by a lead of {lead:.6}, privately {private}");
+                let _ = writeln!(text, "  {id}: privately {private}");
+                let _ = writeln!(text, "    in the clear {clear}, by a lead of {lead:.6}");
             }
         }
+        let Bootstrap { resamples, seed } = self.bootstrap;
+        let _ = writeln!(text, "In brackets: 95 % intervals from {resamples} paired bootstrap resamples, seed {seed}.");
         text.truncate(text.trim_end().len());
         text
     }
@@ -131,7 +143,7 @@ struct Case<'a> {
 
 impl Case<'_> {
     /// `whole`: the model of each prompt's full route; `head`: for each prompt the model of each weight of cost.
-    fn compare(&self, whole: &[usize], head: &[&[usize]]) -> RouterAgreement {
+    fn compare(&self, whole: &[usize], head: &[&[usize]]) -> Result<RouterAgreement, EvaluationError> {
         let Router { name, lambda, rule } = self.router;
         let utilities: Vec<Vec<f32>> = self.clear.iter_rows().map(|row| rule::utilities(rule, row)).collect();
         let clear = run_of_utilities(&utilities, rule::costs(rule), &self.grid);
@@ -158,19 +170,27 @@ impl Case<'_> {
             others.map(|other| rule::lead(rule, self.clear.row(place), *lambda, other)).fold(f32::INFINITY, f32::min)
         };
         let point = |run: &Run| points(run, self.outcomes)[0];
-        let area = |run: &Run| audc(&points(run, self.outcomes));
-        RouterAgreement {
+        let compared = compare(&private, &clear, self.outcomes, BOOTSTRAP)?;
+        Ok(RouterAgreement {
             router: name.clone(),
             lambda: *lambda,
             equal: whole.len() - differences.len(),
             // The grid begins with the router's own weight of cost.
-            clear: Side { point: point(&clear), audc: area(&clear) },
-            private: Side { point: point(&own), audc: area(&private) },
+            clear: Side { point: point(&clear), audc: compared.from.audc },
+            private: Side { point: point(&own), audc: compared.of.audc },
+            audc_difference: compared.difference.audc,
             close: (0..chosen.len()).filter(|place| closest(*place) < CLOSE).count(),
             equal_over_curve: equal_share(&clear, &private),
             differences,
-        }
+        })
     }
+}
+
+/// A number with its interval, which is finite for areas.
+fn estimate(estimate: Estimate, number: impl Fn(f64) -> String) -> String {
+    let shown = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), &number);
+    let interval = estimate.interval.map(|interval| format!(" [{}, {}]", shown(interval.low), shown(interval.high)));
+    shown(estimate.value) + &interval.unwrap_or_default()
 }
 
 /// The share of the choices of two runs, with the same weights of cost, that are the same.

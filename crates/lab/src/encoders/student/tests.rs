@@ -285,6 +285,7 @@ fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::route
         descriptors: Matrix::new(2, 2, vec![1.0, 0.0, 0.0, 1.0]).unwrap(),
         cost: Matrix::new(1, 2, vec![0.5, 1.0]).unwrap(),
         keep: 2,
+        score_lines: None,
     });
     let router = Router { name: "cscr".to_owned(), lambda: 0.1, rule };
     let mut parts = teacher.parts().clone();

@@ -2,8 +2,9 @@
 
 use super::super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto};
 use super::escape::escape;
-use super::labels::{Dot, place, shortened};
+use super::labels::{Dot, LONGEST, place};
 use super::scale::Scale;
+use super::table::shortened;
 use std::fmt::Write as _;
 
 const WIDTH: f64 = 880.0;
@@ -228,7 +229,7 @@ impl Evaluation {
             let marker = style.marker.map(|shape| marker(shape, (23.0, 8.0))).unwrap_or_default();
             let inside = format!("<g class=\"{}\"><path class=\"line\" d=\"M2 8H44\"/>{marker}</g>", style.class);
             let group = if row.group == Group::Baseline { String::new() } else { format!(" ({})", row.group) };
-            entry(&inside, &format!("{}{group}", shortened(&row.name)));
+            entry(&inside, &format!("{}{group}", shortened(&row.name, LONGEST)));
         }
         entry(
             "<g class=\"models\"><circle class=\"dot\" cx=\"23\" cy=\"8\" r=\"3.5\"/></g>",

@@ -79,7 +79,11 @@ impl Evaluation {
             }
             html.push_str("</tbody>\n");
         }
-        let _ = writeln!(html, "</table></div>\n<p class=\"note\">{}</p>", self.interval_note());
+        let _ = writeln!(
+            html,
+            "</table></div>\n<p class=\"note\">{}</p>",
+            self.interval_note("In brackets:", "– means unbounded")
+        );
         let best = self.best_private.map(|_| "Bold: the private router with the largest hull area here.");
         for note in self.mark_note().into_iter().chain(best) {
             let _ = writeln!(html, "<p class=\"note\">{note}</p>");

@@ -1,12 +1,14 @@
 //! Positions for the names of points, without overlaps.
 
+use super::table::shortened;
+
 /// The width of a letter and the height of a line in the charts' font.
 const LETTER: f64 = 6.4;
 const LINE: f64 = 13.0;
 /// Half the size of a dot, with a margin.
 const DOT: f64 = 6.0;
 /// The maximum length of a name that is shown in full.
-const LONGEST: usize = 30;
+pub(super) const LONGEST: usize = 30;
 
 /// A dot. Without a name it is only avoided by the names of others.
 pub(super) struct Dot {
@@ -43,16 +45,6 @@ impl Box {
     }
 }
 
-/// A name as shown in the chart, with an ellipsis in the middle of a long one.
-pub(super) fn shortened(name: &str) -> String {
-    let letters: Vec<char> = name.chars().collect();
-    if letters.len() <= LONGEST {
-        return name.to_owned();
-    }
-    let half = LONGEST / 2;
-    letters[..half].iter().chain(['…'].iter()).chain(&letters[letters.len() - half + 1..]).collect()
-}
-
 /// A position for each dot's name within (left, right, top, bottom), if there is room: beside its dot, or further up or down; away
 /// from the points of `lines` if possible. Dots are processed from the top, so that names of a column of dots keep their order.
 pub(super) fn place(dots: &[Dot], lines: &[(f64, f64)], bounds: (f64, f64, f64, f64)) -> Vec<Option<Label>> {
@@ -66,7 +58,7 @@ pub(super) fn place(dots: &[Dot], lines: &[(f64, f64)], bounds: (f64, f64, f64, 
     let mut labels: Vec<Option<Label>> = dots.iter().map(|_| None).collect();
     for index in order.into_iter().filter(|index| !dots[*index].name.is_empty()) {
         let dot = &dots[index];
-        let text = shortened(&dot.name);
+        let text = shortened(&dot.name, LONGEST);
         let width = text.chars().count() as f64 * LETTER;
         let shifts = (0..9).flat_map(|step| [f64::from(step) * LINE * 0.75, -f64::from(step) * LINE * 0.75]);
         let beside = |shift: f64| [dot.x + DOT + 3.0, dot.x - DOT - 3.0 - width].map(|x| (x, dot.y + shift));
@@ -124,12 +116,5 @@ mod tests {
         assert!(labels[0].as_ref().unwrap().x < 380.0 && labels[1].as_ref().unwrap().x > 20.0);
         assert_eq!(place(&[dot(50.0, 50.0, "")], &[], (0.0, 400.0, 0.0, 300.0)), [None]);
         assert_eq!(place(&[dot(5.0, 5.0, "no room")], &[], (0.0, 20.0, 0.0, 10.0)), [None]);
-    }
-
-    #[test]
-    fn long_names_are_shortened_in_the_middle() {
-        assert_eq!(shortened("short"), "short");
-        let long = shortened("an-organisation/a-model-with-a-long-name-instruct");
-        assert_eq!((long.chars().count(), long.as_str()), (30, "an-organisation…-name-instruct"));
     }
 }

@@ -6,6 +6,7 @@ mod escape;
 mod html;
 mod labels;
 mod scale;
+mod table;
 mod text;
 
 use super::{Estimate, Evaluation, Group, Measure, Measures, Row};
@@ -35,7 +36,7 @@ impl Evaluation {
     /// A measure of a row, with a mark if the flat left end overstates it.
     fn measured(&self, row: &Row, measure: Measure) -> String {
         let text = estimate(Measures::get(&row.measures, measure));
-        if measure != Measure::Audc || row.one_point || !row.begins_late {
+        if !row.is_overstated(measure) {
             return text;
         }
         match text.split_once(' ') {
@@ -46,26 +47,39 @@ impl Evaluation {
 
     /// The meaning of the mark of [`Self::measured`], if it is used.
     fn mark_note(&self) -> Option<&'static str> {
-        self.rows.iter().any(|row| row.begins_late && !row.one_point).then_some(
+        self.rows.iter().any(|row| row.is_overstated(Measure::Audc)).then_some(
             "† The curve begins above the cheapest model's cost, so the flat left end overstates its AUDC; compare by hull area.",
         )
     }
 
-    /// How the intervals were made, in a sentence.
-    fn interval_note(&self) -> String {
+    /// How the intervals were made, in a sentence. `place` says where they are, and `unbounded` how an end is shown that they
+    /// lack.
+    fn interval_note(&self, place: &str, unbounded: &str) -> String {
         match self.bootstrap.resamples {
             0 => "No intervals were requested.".to_owned(),
             resamples => format!(
-                "In brackets: 95 % intervals from {resamples} paired bootstrap resamples of the prompts, seed {}; – means unbounded.",
+                "{place} 95 % intervals from {resamples} paired bootstrap resamples of the prompts, seed {}; {unbounded}.",
                 self.bootstrap.seed
             ),
         }
     }
 }
 
+impl Row {
+    /// Whether the flat left end overstates this measure.
+    fn is_overstated(&self, measure: Measure) -> bool {
+        measure == Measure::Audc && self.begins_late && !self.one_point
+    }
+}
+
 /// A number with four decimals; – for none.
 fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
+}
+
+/// A number with its sign and four decimals; – for none.
+fn signed(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.4}"))
 }
 
 /// A share of prompts.
@@ -87,7 +101,6 @@ fn estimate(estimate: &Estimate) -> String {
 
 /// A difference with its sign and interval.
 fn difference(estimate: &Estimate) -> String {
-    let signed = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.4}"));
     let interval = estimate.interval.map(|interval| format!(" [{}, {}]", signed(interval.low), signed(interval.high)));
     signed(estimate.value) + &interval.unwrap_or_default()
 }

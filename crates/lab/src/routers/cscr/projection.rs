@@ -27,19 +27,20 @@ pub(super) struct ProjectionTraining<'a> {
     w2: Var,
     optimiser: AdamW,
     options: &'a Options,
+    seed: u64,
     prompts: usize,
 }
 
 impl<'a> ProjectionTraining<'a> {
     pub(super) fn new(
-        train: &Samples,
-        cost: &[f32],
+        (train, cost): (&Samples, &[f32]),
         descriptors: &Matrix,
         spectrum: &Spectrum,
         options: &'a Options,
+        seed: u64,
     ) -> Result<Self, TrainError> {
         let (device, hidden, width) = (Device::Cpu, train.embeddings().columns(), descriptors.columns());
-        let mut draws = ChaCha8Rng::seed_from_u64(options.seed);
+        let mut draws = ChaCha8Rng::seed_from_u64(seed);
         let (w1, w2) = match &options.start {
             Some(start) if start.w1.rows() == hidden => (resumed(&start.w1)?, resumed(&start.w2)?),
             Some(start) => {
@@ -64,13 +65,14 @@ impl<'a> ProjectionTraining<'a> {
             w1,
             w2,
             options,
+            seed,
             prompts: train.prompts(),
         })
     }
 
     /// One pass over the train split; `pass` counts from 1.
     pub(super) fn pass(&mut self, pass: usize) -> Result<(), TrainError> {
-        let mut draws = ChaCha8Rng::seed_from_u64(self.options.seed);
+        let mut draws = ChaCha8Rng::seed_from_u64(self.seed);
         draws.set_stream(pass as u64);
         let mut order: Vec<u32> = (0..self.prompts as u32).collect();
         draws::shuffle(&mut order, &mut draws);
@@ -107,6 +109,7 @@ impl<'a> ProjectionTraining<'a> {
             descriptors: descriptors.clone(),
             cost: cost_row(cost),
             keep: descriptors.rows(),
+            score_lines: None,
         })
     }
 }

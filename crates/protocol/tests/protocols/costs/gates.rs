@@ -236,10 +236,10 @@ body!(Argmax {}, |this, machine| {
     let x = machine.open(x)?;
     gates::argmax(machine, &x, &Comparison::exact(5, 4)).map(|_| ())
 });
-body!(OneHotRow {}, |this, machine| {
+body!(OneHotRows { parts: usize }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.open(x)?;
-    gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0)).map(|_| ())
+    gates::one_hot_rows(machine, &x, &Comparison::exact(5, 4), this.parts, WeightId(0)).map(|_| ())
 });
 body!(TopK {}, |this, machine| {
     let x = machine.input::<u64>(0)?;
@@ -258,13 +258,18 @@ fn selections() {
         let (sent, digits) = comparison(pairs, 1, 5, 4);
         let (sent, ranks) = (words(n, 40) + sent + words(n, count), digits + words(pairs, count));
         check(&gate(Argmax {}, vec![form]), cost(4, sent, ranks + planes(1, n << count)));
-        let program = Gate {
-            weights: vec![WeightSpec::new("t", WeightKind::Matrix { inner: n, columns: 3 }, 4)],
-            inputs: vec![form],
-            body: OneHotRow {},
-        };
-        let material = ranks + words(n << count, 64) + words(3, 64);
-        check(&program, cost(5, sent + words(n, 64), material));
+        for parts in [1, 3] {
+            let program = Gate {
+                weights: vec![WeightSpec::new("t", WeightKind::Matrix { inner: parts * n, columns: 3 }, 4)],
+                inputs: vec![Form::new(Shape::new(parts, 1, n), 40, 0)],
+                body: OneHotRows { parts },
+            };
+            let all = parts * n;
+            let (sent, digits) = comparison(parts * pairs, 1, 5, 4);
+            let sent = words(all, 40) + sent + words(all, count) + words(all, 64);
+            let material = digits + words(parts * pairs, count) + words(all << count, 64) + words(3, 64);
+            check(&program, cost(5, sent, material));
+        }
         let (sent, digits) = comparison(2 * pairs, 1, 5, 4);
         let ring = count + 1;
         let sent = opened(n, &[40, 40, count, ring]) + sent + planes(1, n);

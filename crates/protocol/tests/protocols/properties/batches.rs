@@ -100,7 +100,7 @@ body!(TableRow { tuning: Tuning }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let x = machine.truncate_reduce(x, 3)?;
     let x = machine.open(x)?;
-    let row = gates::one_hot_row(machine, &x, &Comparison::exact(5, 4), WeightId(0))?;
+    let row = gates::one_hot_rows(machine, &x, &Comparison::exact(5, 4), 1, WeightId(0))?;
     machine.reveal(row, "a test")
 });
 

@@ -1,0 +1,155 @@
+//! What a training says of its router.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use blindroute_lab::data::{Dataset, units_warning};
+use blindroute_lab::evaluation::Report;
+use blindroute_lab::routers::{Chosen, CrossValidated, Trained};
+use blindroute_routing::tokenizer::Window;
+use serde::Serialize;
+
+use super::train_set::SetReport;
+use super::train_window::{self, WindowTrial};
+
+/// The report of a training, as JSON and as text.
+#[derive(Serialize)]
+pub(super) struct TrainReport<'a> {
+    router: &'a str,
+    out: &'a Path,
+    bytes: usize,
+    digest: String,
+    chosen: &'a Chosen,
+    /// Whether the bundle's default router is this one.
+    is_default: bool,
+    /// What cross-validation says of the router.
+    validated: &'a CrossValidated,
+    /// Whether it is surely better than the prompt-blind hull.
+    sure: bool,
+    /// The share of its own predictions in a mixture with the hull.
+    share: f32,
+    /// Results on train and valid, by routers that have not seen the prompt.
+    cross_validation: &'a Report,
+    test: &'a Report,
+    /// Which tokens of a long prompt the encoder reads.
+    window: Window,
+    /// The windows that were tried.
+    windows: Vec<WindowTrial>,
+    /// What the data set can teach.
+    set: SetReport,
+    /// Why the figures may be unreliable; absent if there is no reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip)]
+    dataset: &'a Dataset,
+}
+
+impl<'a> TrainReport<'a> {
+    /// The report of a router of this name, which was written as so many bytes.
+    pub(super) fn new(
+        trained: &'a Trained,
+        dataset: &'a Dataset,
+        (router, out, bytes): (&'a str, &'a Path, usize),
+        windows: Vec<WindowTrial>,
+    ) -> anyhow::Result<Self> {
+        let Trained { bundle, chosen, validated, share, is_default, cross_validation, test, .. } = trained;
+        let set = SetReport::of(bundle, dataset)?;
+        let mut warnings = set.warnings(cross_validation.area);
+        warnings.extend(units_warning(dataset.models()));
+        Ok(Self {
+            router,
+            out,
+            bytes,
+            digest: bundle.digest().to_string(),
+            chosen,
+            is_default: *is_default,
+            validated,
+            sure: validated.is_sure(),
+            share: *share,
+            cross_validation,
+            test,
+            window: bundle.parts().encoder.window,
+            windows,
+            set,
+            warnings,
+            dataset,
+        })
+    }
+
+    /// The report for people.
+    pub(super) fn to_text(&self) -> String {
+        let test = self.test;
+        let mut text = format!("router {}: {}, λ {:.4}\n", self.router, self.settings(), test.lambda);
+        let _ = writeln!(text, "{}", self.verdict());
+        let _ = writeln!(text, "test split, {} prompts; cost is relative to the most expensive model", test.prompts);
+        let mut row = |what: &str, score: f64, cost: f64| {
+            let _ = writeln!(text, "  {what:<52} score {score:.4}  cost {cost:.4}");
+        };
+        row("this router", test.router.score, test.router.cost);
+        row("oracle", test.oracle.score, test.oracle.cost);
+        row("random model", test.random.score, test.random.cost);
+        let best = &test.best_single;
+        row(&format!("best single ({})", best.model), best.point.score, best.point.cost);
+        let cheapest = &test.cheapest;
+        row(&format!("cheapest ({})", cheapest.model), cheapest.point.score, cheapest.point.cost);
+        let _ = writeln!(
+            text,
+            "  area over all λ {:.4}, of random models without seeing the prompt {:.4}",
+            test.area, test.prompt_free_area
+        );
+        let chosen: Vec<String> = (self.dataset.models().iter().zip(&test.chosen))
+            .filter(|(_, count)| **count > 0)
+            .map(|(model, count)| format!("{} {count}", model.name))
+            .collect();
+        let _ = write!(text, "  chosen: {}", chosen.join(", "));
+        let window = train_window::describe(&self.windows, self.window);
+        let lines = window.into_iter().chain([self.set.describe()]);
+        for line in lines.chain(self.warnings.iter().map(|warning| format!("warning: {warning}"))) {
+            let _ = write!(text, "\n{line}");
+        }
+        text
+    }
+
+    fn settings(&self) -> String {
+        match self.chosen {
+            Chosen::UniRoute { best, .. } => {
+                let map = if best.passes > 0 { format!("a map of {} passes, ", best.passes) } else { String::new() };
+                let several = if best.clusterings > 1 { format!("{} times ", best.clusterings) } else { String::new() };
+                format!("{map}{several}{} clusters, smoothing {}", best.clusters, best.smoothing)
+            }
+            Chosen::Direct { best, .. } => format!("penalty {}", best.penalty),
+            Chosen::Cscr { best, .. } => {
+                format!("descriptors of width {}, {} passes", best.descriptor, best.passes)
+            }
+        }
+    }
+
+    /// Whether the router is better than not looking at the prompt, in a sentence or two.
+    fn verdict(&self) -> String {
+        let found = self.validated;
+        let spread = found.deviation.map_or(String::new(), |deviation| format!(" ± {deviation:.4}"));
+        let (value, interval) = (found.above_hull.value.unwrap_or_default(), found.above_hull.interval);
+        let end = |end: Option<f64>| end.map_or("–".to_owned(), |end| format!("{end:+.4}"));
+        let interval = interval.map_or(String::new(), |found| format!(" [{}, {}]", end(found.low), end(found.high)));
+        let mut text = format!(
+            "cross-validation on train and valid ({} folds, {}): area {:.4}{spread}, above the best choice that does not look \
+             at the prompt by {value:+.4}{interval}",
+            found.folds,
+            if found.seeds == 1 { "1 seed".to_owned() } else { format!("{} seeds", found.seeds) },
+            found.area,
+        );
+        if self.share < 1.0 {
+            let _ = write!(
+                text,
+                "\nit is a mixture: {:.0} % of the router's own predictions, the rest the models' mean scores",
+                100.0 * self.share
+            );
+        } else if !self.sure {
+            text.push_str(
+                "\nwarning: this router is not surely better than choosing a model without looking at the prompt, so it was not made \
+                 the default; train it with --mixture to have a router that is not worse, or give more prompts",
+            );
+        }
+        text
+    }
+}
