@@ -161,7 +161,7 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
     let says =
         "24 truncated to their first 256 tokens, 7 different token sequences, with window tail 24, with window both 24";
     assert!(check.contains(says), "{check}");
-    assert!(check.contains("users put their question at the end: try `train --window tail`"), "{check}");
+    assert!(check.contains("users put their question at the end: try `train --window head,tail,both`"), "{check}");
     assert!(check.contains("only 7 different token sequences in their first 256 tokens"), "{check}");
     let check = run(&["data", "check", "--data", &table, "--bundle", &out, "--json"]).json();
     assert_eq!((&check["readings"][0], &check["readings"][1]["distinct"]), (&reading, &7.into()));

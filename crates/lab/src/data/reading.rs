@@ -65,7 +65,7 @@ impl Reading {
         }
         if 10 * truncated > *prompts {
             let advice = match window {
-                Window::Head => "users put their question at the end: try `train --window tail`",
+                Window::Head => "users put their question at the end: try `train --window head,tail,both`",
                 Window::Tail | Window::Both => "compare the windows with `train --window head,tail,both`",
             };
             warnings.push(format!(
@@ -105,7 +105,7 @@ mod tests {
                 "the 5 prompts have only 1 different token sequences in their first 256 tokens: \
                  a router gives all prompts of one sequence the same model",
                 "4 of 5 prompts have more than 256 tokens, and only the first 256 are read; \
-                 users put their question at the end: try `train --window tail`",
+                 users put their question at the end: try `train --window head,tail,both`",
             ]
         );
         let warnings = of(Window::Both).warnings();

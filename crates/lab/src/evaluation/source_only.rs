@@ -5,7 +5,6 @@
 
 use super::{Curve, Group, Outcomes, Point, Run, hull_area, lambdas, oracle, points, run_of_utilities};
 use crate::data::{Dataset, Split, TableError};
-use blindroute_routing::bundle::Matrix;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -30,37 +29,18 @@ pub struct SourceOnly {
 impl SourceOnly {
     /// Measures on a split. The means are those of train, for results on test those of train and valid.
     pub fn of(dataset: &Dataset, split: Split) -> Result<Self, TableError> {
-        let scores = pick(dataset.scores(), &dataset.places(split));
-        let outcomes = Outcomes::by_price(scores, &dataset.relative_costs())?;
         let known = Known::of(dataset, split);
-        let found = points(&known.run(dataset, split), &outcomes);
-        Ok(Self {
-            split: split.to_string(),
-            sources: known.sources.len(),
-            point: found[0],
-            area: hull_area(&found),
-            prompt_free_area: hull_area(&outcomes.singles(None)),
-            oracle_area: hull_area(&points(&oracle(&outcomes, &lambdas()), &outcomes)),
-        })
+        known.measure(dataset, split.to_string(), &dataset.places(split), &known.run(dataset, split))
     }
 
     /// Measures on the train and valid splits together, where each prompt is left out of its source's means: what a router's
     /// cross-validation on the same prompts can be compared with.
     pub fn left_one_out(dataset: &Dataset) -> Result<Self, TableError> {
         let places = [dataset.places(Split::Train), dataset.places(Split::Valid)].concat();
-        let scores = pick(dataset.scores(), &places);
-        let outcomes = Outcomes::by_price(scores, &dataset.relative_costs())?;
         let known = Known::of(dataset, Split::Test);
         let utilities: Vec<Vec<f32>> = places.iter().map(|place| known.means_without(dataset, *place)).collect();
-        let found = points(&run_of_utilities(&utilities, &dataset.relative_costs(), &lambdas()), &outcomes);
-        Ok(Self {
-            split: "train and valid".to_owned(),
-            sources: known.sources.len(),
-            point: found[0],
-            area: hull_area(&found),
-            prompt_free_area: hull_area(&outcomes.singles(None)),
-            oracle_area: hull_area(&points(&oracle(&outcomes, &lambdas()), &outcomes)),
-        })
+        let run = run_of_utilities(&utilities, &dataset.relative_costs(), &lambdas());
+        known.measure(dataset, "train and valid".to_owned(), &places, &run)
     }
 
     /// The row of an evaluation.
@@ -102,6 +82,20 @@ impl<'a> Known<'a> {
             }
         }
         found
+    }
+
+    /// The results of a run on these prompts.
+    fn measure(&self, dataset: &Dataset, split: String, places: &[usize], run: &Run) -> Result<SourceOnly, TableError> {
+        let outcomes = Outcomes::of_dataset(dataset, places)?;
+        let found = points(run, &outcomes);
+        Ok(SourceOnly {
+            split,
+            sources: self.sources.len(),
+            point: found[0],
+            area: hull_area(&found),
+            prompt_free_area: hull_area(&outcomes.singles(None)),
+            oracle_area: hull_area(&points(&oracle(&outcomes, &lambdas()), &outcomes)),
+        })
     }
 
     /// The mean scores of a prompt's source without this prompt; if it is the only one, the overall means without it.
@@ -148,15 +142,11 @@ impl Sums {
     }
 }
 
-fn pick(matrix: &Matrix, places: &[usize]) -> Matrix {
-    Matrix::from_fn(places.len(), matrix.columns(), |row, column| matrix.row(places[row])[column])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::data::Prompt;
-    use blindroute_routing::bundle::Model;
+    use blindroute_routing::bundle::{Matrix, Model};
 
     /// Two models, of relative cost 0.5 and 1. Each row: split, source, scores.
     fn dataset(rows: &[(Split, &str, [f32; 2])]) -> Dataset {
@@ -216,6 +206,11 @@ mod tests {
         let left = SourceOnly::left_one_out(&set).unwrap();
         assert_eq!((left.split.as_str(), left.sources), ("train and valid", 3));
         assert_eq!(left.point.score, (0.0 + 1.0 + 0.0 + 0.0 + 0.0 + 1.0 + 1.0) / 7.0, "{left:?}");
+        // Costs of answers change what the choices cost: 2, 0, 4 (the large model) and 2, where the large model's mean is 4.
+        let small = [0.0, 0.0, 0.0, 2.0, 0.0, 4.0, 2.0, 0.0, 0.0];
+        let costs = Matrix::from_fn(rows.len(), 2, |row, model| if model == 1 { 4.0 } else { small[row] });
+        let by_query = SourceOnly::of(&Dataset { query_costs: Some(costs), ..set.clone() }, Split::Valid).unwrap();
+        assert_eq!(by_query.point, Point { score: 0.25, cost: 8.0 / 4.0 / 4.0 });
         let text = found.describe();
         let expected =
             "area on valid: 0.1875 for a router that knows only a prompt's source, 0.5000 for one that knows";

@@ -52,35 +52,31 @@ fn a_truncated_prompt_says_so() {
     assert!(tokens.truncated.unwrap().to_string().contains("more than"));
 }
 
-/// The ids of a prompt of `a`, then `b`s, then `ab`, in that order.
-fn ids(counts: [usize; 3]) -> (String, Vec<u32>) {
-    let words = [("a ", 5), ("b ", 6), ("ab ", 7)];
-    let of = words.iter().zip(counts);
-    (
-        of.clone().map(|((word, _), count)| word.repeat(count)).collect(),
-        of.flat_map(|((_, id), n)| vec![*id; n]).collect(),
-    )
+/// A prompt of so many words and their ids: `ab`, then `a` and `b` in an order without a short period.
+fn words(count: usize) -> (String, Vec<u32>) {
+    let kinds = (0..count).map(|place| if place == 0 { 2 } else { place * place / 7 % 2 });
+    (kinds.clone().map(|kind| ["a ", "b ", "ab "][kind]).collect(), kinds.map(|kind| 5 + kind as u32).collect())
 }
 
 #[test]
 fn each_window_keeps_256_tokens_with_the_special_ones() {
     // 254 words are 256 tokens with [CLS] and [SEP], 255 words are 257, 298 words are 300.
-    for words in [253, 254, 255, 298] {
-        let (prompt, whole) = ids([127, words - 137, 10]);
+    for count in [253, 254, 255, 298] {
+        let (prompt, whole) = words(count);
         for window in Window::ALL {
             let tokens = of_window(window).encode(&prompt).unwrap();
-            let from_end = words.saturating_sub(254);
+            let from_end = count.saturating_sub(254);
             let kept = match window {
-                Window::Head => whole[..words.min(254)].to_vec(),
+                Window::Head => whole[..count.min(254)].to_vec(),
                 Window::Tail => whole[from_end..].to_vec(),
-                Window::Both if words > 254 => [&whole[..127], &whole[words - 127..]].concat(),
+                Window::Both if count > 254 => [&whole[..127], &whole[count - 127..]].concat(),
                 Window::Both => whole.clone(),
             };
             let expected = [&[2], kept.as_slice(), &[3]].concat();
-            assert_eq!(tokens.ids, expected, "{window} of {words} words");
+            assert_eq!(tokens.ids, expected, "{window} of {count} words");
             let says = tokens.truncated.map(|truncated| truncated.to_string());
             let expected =
-                (words > 254).then(|| format!("only the {} of {} tokens were read", window.kept(), words + 2));
+                (count > 254).then(|| format!("only the {} of {} tokens were read", window.kept(), count + 2));
             assert_eq!(says, expected);
         }
     }
@@ -88,9 +84,24 @@ fn each_window_keeps_256_tokens_with_the_special_ones() {
     assert_eq!(kept, ["first 256", "last 256", "first 128 and the last 128"]);
 }
 
+/// Suffixes of many lengths, so that some have just as many tokens as are needed and begin within a word or a special token.
+#[test]
+fn each_suffix_gives_the_last_tokens_of_the_whole_prompt() {
+    let prompt = "abba[MASK]a! aab\n[SEP]ba\u{301}漢bbab ".repeat(60);
+    let whole = sample().inner.encode(prompt.as_str(), false).unwrap();
+    let all = whole.get_ids();
+    for (window, last) in [(Window::Tail, 254), (Window::Both, 127)] {
+        let tokenizer = of_window(window);
+        for first in (1..1200).step_by(5) {
+            let ids = tokenizer.encode_from(&prompt, first).unwrap().ids;
+            assert_eq!(ids[255 - last..255], all[all.len() - last..], "{window} from {first} bytes");
+        }
+    }
+}
+
 #[test]
 fn tokens_are_shortened_as_prompts_are() {
-    let (prompt, _) = ids([150, 100, 50]);
+    let (prompt, _) = words(300);
     let whole = of_window(Window::Both).encode(&prompt).unwrap().ids;
     let shorten = |window: Window, most: usize| {
         let mut ids = whole.clone();
