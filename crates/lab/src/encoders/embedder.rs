@@ -7,6 +7,9 @@ use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::error::Error;
 
+/// Takes the digests of prompts' tokens and their embeddings.
+pub(super) type Keep<'a, E> = dyn FnMut(&[(Digest, &[f32])]) -> Result<(), E> + 'a;
+
 /// Turns token ids into embeddings.
 ///
 /// Closures `Fn(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, _>` implement it.
@@ -144,7 +147,7 @@ impl Distinct {
     pub(super) fn embed<E: From<EmbedError>>(
         &mut self,
         embedder: &dyn Embedder,
-        keep: &mut dyn FnMut(&[(Digest, &[f32])]) -> Result<(), E>,
+        keep: &mut Keep<'_, E>,
         on_event: &mut dyn FnMut(EmbedEvent),
     ) -> Result<(), E> {
         let missing = self.missing();

@@ -247,7 +247,10 @@ mod tests {
             descriptors: matrix(2, 2, &[1.0, 0.0, 0.6, 0.8]),
             cost: matrix(1, 2, &[0.0, 1.0]),
             keep: 2,
-            score_lines: Some(ScoreLines { slope: matrix(1, 2, &[0.5, 0.25]), offset: matrix(1, 2, &[0.1, 0.5]) }),
+            score_lines: Some(Box::new(ScoreLines {
+                slope: matrix(1, 2, &[0.5, 0.25]),
+                offset: matrix(1, 2, &[0.1, 0.5]),
+            })),
         });
         // Similarities of 1 and 0.6, so leads of ±0.2.
         let found = utilities(&rule, &[3.0, -1.0]);

@@ -132,7 +132,7 @@ pub fn join(
                 let descriptors = extended(&rule.descriptors, &found);
                 let known = rule.score_lines.clone();
                 let bare = Cscr { descriptors, cost: cost.clone(), keep, score_lines: None, ..rule };
-                let score_lines = known.map(|known| extended_lines(&known, &bare, &all));
+                let score_lines = known.map(|known| Box::new(extended_lines(&known, &bare, &all)));
                 Rule::Cscr(Cscr { score_lines, ..bare })
             }
             Rule::Direct(_) => {

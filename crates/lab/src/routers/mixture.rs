@@ -105,7 +105,10 @@ mod tests {
                 descriptors: identity,
                 cost,
                 keep: 2,
-                score_lines: Some(ScoreLines { slope: matrix(1, 2, &[0.5, 0.2]), offset: matrix(1, 2, &[0.3, 0.4]) }),
+                score_lines: Some(Box::new(ScoreLines {
+                    slope: matrix(1, 2, &[0.5, 0.2]),
+                    offset: matrix(1, 2, &[0.3, 0.4]),
+                })),
             }),
         ];
         for rule in rules {

@@ -314,7 +314,7 @@ fn parts_add_their_rows_of_a_secret_table() {
     let table = random(Shape::matrix(12, 2), 8, 1.0);
     let x = random(shape, 11, 4.0);
     check(&program, std::slice::from_ref(&table), std::slice::from_ref(&x), 5, 1e-4);
-    let run = TestWorld::seeded(5).run(&program, &[table.clone()], &[x.clone()]).unwrap();
+    let run = TestWorld::seeded(5).run(&program, std::slice::from_ref(&table), std::slice::from_ref(&x)).unwrap();
     for (row, found) in run.output.values[0].chunks(2).enumerate() {
         let largest = |part: usize| {
             let start = 12 * row + 4 * part;

@@ -73,7 +73,7 @@ pub struct Cscr {
     /// How many models the search keeps.
     pub keep: usize,
     /// From similarities to scores; none in a router that compares similarities themselves, as published.
-    pub score_lines: Option<ScoreLines>,
+    pub score_lines: Option<Box<ScoreLines>>,
 }
 
 /// The score that similarities predict: `offset[m] + slope[m] · (similarity_m − the mean similarity)`.
@@ -224,9 +224,10 @@ impl RouterHeader {
                 cost: take("cost", (1, models))?,
                 keep,
                 score_lines: match predicts_scores {
-                    true => {
-                        Some(ScoreLines { slope: take("slope", (1, models))?, offset: take("offset", (1, models))? })
-                    }
+                    true => Some(Box::new(ScoreLines {
+                        slope: take("slope", (1, models))?,
+                        offset: take("offset", (1, models))?,
+                    })),
                     false => None,
                 },
             }),

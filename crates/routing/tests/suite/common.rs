@@ -66,6 +66,23 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         segment: random(2, HIDDEN, 0.0, 0.05),
         norm: LayerNorm { gain: random(1, HIDDEN, 0.9, 0.3), bias: random(1, HIDDEN, 0.0, 0.2) },
     };
+    let routers = routers(&mut random);
+    let model = |index: usize| Model { name: format!("m{index}"), price: index as f64, unit: "USD".to_owned() };
+    Bundle::new(BundleParts {
+        encoder,
+        tokenizer: tokenizer_json(TOKENS).into_bytes(),
+        embedding,
+        layers,
+        models: (0..MODELS).map(model).collect(),
+        routers,
+        origin: "made up for a test".to_owned(),
+    })
+    .unwrap()
+}
+
+/// A router of each kind, one with several clusterings, and one with score lines.
+fn routers(random: &mut dyn FnMut(usize, usize, f64, f64) -> Matrix) -> Vec<Router> {
+    let scale = |inputs: usize| 1.7 / (inputs as f64).sqrt();
     let cost = Matrix::new(1, MODELS, vec![0.02, 1.0, 0.3, 0.05, 0.6, 0.1, 0.45]).unwrap();
     let uniroute = UniRoute {
         clusterings: 1,
@@ -90,25 +107,15 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         cost: cost.clone(),
     };
     let score_lines = ScoreLines { slope: random(1, MODELS, 0.5, 0.4), offset: random(1, MODELS, 0.5, 0.3) };
-    let predicts_scores = Cscr { keep: MODELS, score_lines: Some(score_lines), ..cscr.clone() };
+    let predicts_scores = Cscr { keep: MODELS, score_lines: Some(Box::new(score_lines)), ..cscr.clone() };
     let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, rule };
-    let model = |index: usize| Model { name: format!("m{index}"), price: index as f64, unit: "USD".to_owned() };
-    Bundle::new(BundleParts {
-        encoder,
-        tokenizer: tokenizer_json(TOKENS).into_bytes(),
-        embedding,
-        layers,
-        models: (0..MODELS).map(model).collect(),
-        routers: vec![
-            router("uniroute", Rule::UniRoute(uniroute)),
-            router("cscr", Rule::Cscr(cscr)),
-            router("direct", Rule::Direct(direct)),
-            router("several", Rule::UniRoute(several)),
-            router("predicting", Rule::Cscr(predicts_scores)),
-        ],
-        origin: "made up for a test".to_owned(),
-    })
-    .unwrap()
+    vec![
+        router("uniroute", Rule::UniRoute(uniroute)),
+        router("cscr", Rule::Cscr(cscr)),
+        router("direct", Rule::Direct(direct)),
+        router("several", Rule::UniRoute(several)),
+        router("predicting", Rule::Cscr(predicts_scores)),
+    ]
 }
 
 /// The plan of an encoder of MiniLM's size with attention by 2ReLU, and of a router of each kind over 112 models.
@@ -244,7 +251,8 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
             let norm = query.iter().map(|x| x * x).sum::<f32>().sqrt();
             let query: Vec<f32> = query.into_iter().map(|x| x / norm).collect();
             let similarity = times(&query, &rule.descriptors.transposed());
-            if let Some(ScoreLines { slope, offset }) = &rule.score_lines {
+            if let Some(lines) = &rule.score_lines {
+                let ScoreLines { slope, offset } = lines.as_ref();
                 let mean = similarity.iter().sum::<f32>() / similarity.len() as f32;
                 let predicted = slope.data().iter().zip(offset.data()).zip(&similarity);
                 let scores: Vec<f32> = predicted.map(|((slope, offset), x)| offset + slope * (x - mean)).collect();

@@ -112,7 +112,7 @@ mod tests {
         let text = "four ".repeat(25) + &"y".repeat(120);
         let lines: Vec<String> = wrapped(&text).lines().map(str::to_owned).collect();
         assert_eq!(lines.iter().map(|line| letters(line)).collect::<Vec<_>>(), [99, 24, 100]);
-        assert!(lines[2].contains('…') && wrapped("") == "");
+        assert!(lines[2].contains('…') && wrapped("").is_empty());
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub fn train(
         let places: Vec<usize> = (0..samples.prompts()).collect();
         let mut lines = score_lines::fit(samples, &unadjusted[0], &places);
         mixture::mix_score_lines(&mut lines, &samples.mean_scores(), verdict.share);
-        router.score_lines = Some(lines);
+        router.score_lines = Some(Box::new(lines));
     }
     Ok(Fitted { router, verdict, chosen: tried[place], tried })
 }
@@ -249,7 +249,7 @@ mod tests {
             let scores = samples.scores();
             // Model 5 answers four of five prompts of every kind.
             let score = |row: usize, model: usize| {
-                if model == 5 { f32::from(u8::from(row % 5 > 0)) } else { scores.row(row)[model] }
+                if model == 5 { f32::from(u8::from(!row.is_multiple_of(5))) } else { scores.row(row)[model] }
             };
             Samples::new(samples.embeddings().clone(), Matrix::from_fn(scores.rows(), 6, score)).unwrap()
         };

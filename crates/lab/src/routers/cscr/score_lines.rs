@@ -88,7 +88,7 @@ mod tests {
     /// the rest, and differ by something that no similarity tells.
     fn case() -> (Samples, Utilities) {
         let x = |row: usize| (row % 20) as f32 / 20.0;
-        let other = |row: usize| if row / 20 % 2 == 0 { 0.2 } else { -0.2 };
+        let other = |row: usize| if (row / 20).is_multiple_of(2) { 0.2 } else { -0.2 };
         let scores = Matrix::from_fn(200, 3, |row, model| match model {
             0 => 0.3 + 0.5 * x(row),
             1 => 0.5 + other(row),
