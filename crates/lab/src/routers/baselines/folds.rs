@@ -2,9 +2,8 @@
 
 use crate::data::Samples;
 use crate::evaluation::{self, Outcomes};
-use crate::routers::{TrainError, draws};
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
+use crate::routers::TrainError;
+use crate::routers::cross_validation::{Folds, Validation};
 use rayon::prelude::*;
 
 /// One predicted score per prompt and model.
@@ -43,8 +42,12 @@ pub(super) fn choose(
 ) -> Result<Option<Chosen>, TrainError> {
     let outcomes = Outcomes::of_samples(samples, cost)?;
     let divisions = (ENOUGH / samples.prompts()).clamp(1, DIVISIONS);
-    let divided: Vec<Vec<Vec<usize>>> =
-        (0..divisions as u64).map(|division| places(samples.prompts(), seed.wrapping_add(division))).collect();
+    let Validation { folds, .. } = Validation { folds: FOLDS, seeds: divisions }.within(samples)?;
+    let divide = |division: u64| {
+        let parts = Folds::new(samples, folds, seed.wrapping_add(division));
+        (0..parts.count()).map(|fold| parts.held(fold)).collect()
+    };
+    let divided: Vec<Vec<Vec<usize>>> = (0..divisions as u64).map(divide).collect();
     let tasks: Vec<(usize, usize)> =
         (0..settings).flat_map(|settings| (0..divisions).map(move |division| (settings, division))).collect();
     let areas = (tasks.par_iter())
@@ -94,28 +97,10 @@ fn area(predicted: &Predictions, cost: &[f32], outcomes: &Outcomes) -> f64 {
     evaluation::hull_area(&evaluation::points(&run, outcomes))
 }
 
-/// The prompts of each fold. All have almost the same number, and none is empty.
-fn places(prompts: usize, seed: u64) -> Vec<Vec<usize>> {
-    let mut order: Vec<usize> = (0..prompts).collect();
-    draws::shuffle(&mut order, &mut ChaCha8Rng::seed_from_u64(seed));
-    let folds = FOLDS.min(prompts);
-    (0..folds).map(|fold| order.iter().skip(fold).step_by(folds).copied().collect()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use blindroute_routing::bundle::Matrix;
-
-    #[test]
-    fn each_prompt_is_in_one_fold() {
-        let mut all: Vec<usize> = places(11, 3).concat();
-        assert!(places(11, 3).iter().all(|fold| (2..=3).contains(&fold.len())));
-        assert_ne!(places(11, 3), places(11, 4));
-        all.sort_unstable();
-        assert_eq!(all, (0..11).collect::<Vec<_>>());
-        assert_eq!(places(2, 0).len(), 2);
-    }
 
     #[test]
     fn predictions_are_measured_on_prompts_that_were_left_out() {
@@ -144,7 +129,7 @@ mod tests {
     fn small_sets_are_divided_several_times() {
         let calls = |prompts: usize| {
             let scores = Matrix::from_fn(prompts, 2, |_, model| model as f32);
-            let samples = Samples::new(Matrix::from_fn(prompts, 1, |_, _| 1.0), scores).unwrap();
+            let samples = Samples::new(Matrix::from_fn(prompts, 1, |row, _| row as f32), scores).unwrap();
             let count = std::sync::atomic::AtomicUsize::new(0);
             let predict = |_: usize, _: &Samples, held: &Samples| {
                 count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
