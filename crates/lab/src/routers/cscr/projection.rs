@@ -34,14 +34,14 @@ pub(super) struct ProjectionTraining<'a> {
 impl<'a> ProjectionTraining<'a> {
     pub(super) fn new(
         (train, cost): (&Samples, &[f32]),
-        descriptors: &Matrix,
-        spectrum: &Spectrum,
+        (descriptors, spectrum): (&Matrix, &Spectrum),
         options: &'a Options,
+        start: Option<&Cscr>,
         seed: u64,
     ) -> Result<Self, TrainError> {
         let (device, hidden, width) = (Device::Cpu, train.embeddings().columns(), descriptors.columns());
         let mut draws = ChaCha8Rng::seed_from_u64(seed);
-        let (w1, w2) = match &options.start {
+        let (w1, w2) = match start {
             Some(start) if start.w1.rows() == hidden => (resumed(&start.w1)?, resumed(&start.w2)?),
             Some(start) => {
                 let (found, expected) = (start.w1.rows(), hidden);
