@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const MINILM_FILE: &str = "minilm.blindroute";
-const MINILM_DIGEST: &str = "1fbcd9842f1578d2e9a831ae2d2aeede5909aaad5af824cd7a981ec71d1405f0";
+const MINILM_DIGEST: &str = "ad627c8abde4a9bf8f8c34995b6024abcef0892505eee0db72ca679f444d12d2";
 
 /// A bundle that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
