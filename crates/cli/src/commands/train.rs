@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use blindroute_lab::data::{Dataset, units_warning};
 use blindroute_lab::encoders::embed_dataset;
+use blindroute_lab::evaluation::wrapped;
 use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{LambdaRule, Method, Validation, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Matrix, Router, Rule};
@@ -245,7 +246,7 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
     let bytes = write_bundle(&trained.bundle, &common.out)?;
     tracing::info!("wrote {bytes} bytes to {}", common.out.display());
     let report = TrainReport::new(&trained, &dataset, (name, &common.out, bytes), windows)?;
-    print(&if common.json { serde_json::to_string(&report)? } else { report.to_text() })
+    print(&if common.json { serde_json::to_string(&report)? } else { wrapped(&report.to_text()) })
 }
 
 /// What training reads from files besides the data set.

@@ -187,8 +187,8 @@ pub(crate) fn pick(table: &Matrix, places: &[usize]) -> Matrix {
     Matrix::from_fn(places.len(), table.columns(), |row, column| table.row(places[row])[column])
 }
 
-/// Each model's price divided by the largest price of the pool: the cost axis of training and evaluation. If all models are free,
-/// all costs are 0.
+/// Each model's price divided by the largest price of the pool: the cost in rules, and in evaluation where the data have no cost per
+/// query. If all models are free, all costs are 0.
 pub fn relative_costs(models: &[Model]) -> Vec<f32> {
     let largest = models.iter().map(|model| model.price).fold(0.0, f64::max);
     models.iter().map(|model| if largest > 0.0 { (model.price / largest) as f32 } else { 0.0 }).collect()

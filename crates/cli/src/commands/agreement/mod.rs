@@ -11,7 +11,7 @@ use blindroute_console::files::{check_out, print};
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::encoders::{ClearEmbedder, embed_all};
-use blindroute_lab::evaluation::lambdas;
+use blindroute_lab::evaluation::{lambdas, wrapped};
 use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Bundle, Matrix};
@@ -137,7 +137,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     }
     bar.finish_and_clear();
     let agreement = Agreement::new(args.split, &work, &clear, &journal)?;
-    print(&if args.json { serde_json::to_string(&agreement)? } else { agreement.to_text() })
+    print(&if args.json { serde_json::to_string(&agreement)? } else { wrapped(&agreement.to_text()) })
 }
 
 /// What a prompt's private routes choose.

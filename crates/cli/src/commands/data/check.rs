@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, path::PathBuf};
 
 use blindroute_lab::data::{Check, Dataset, Missing, ModelCheck, PerSplit, Reading, Repeated, Split, check};
-use blindroute_lab::evaluation::SourceOnly;
+use blindroute_lab::evaluation::{SourceOnly, wrapped};
 use blindroute_routing::tokenizer::{Tokenizer, Window};
 use serde::Serialize;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<()> {
     let source_only =
         Dataset::load(&args.data).ok().map(|dataset| SourceOnly::of(&dataset, Split::Valid)).transpose()?;
     let found = Found { check, source_only };
-    print(&if args.json { serde_json::to_string(&found)? } else { describe(&found) })
+    print(&if args.json { serde_json::to_string(&found)? } else { wrapped(&describe(&found)) })
 }
 
 /// What was found.

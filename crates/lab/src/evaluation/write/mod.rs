@@ -9,6 +9,8 @@ mod scale;
 mod table;
 mod text;
 
+pub use table::wrapped;
+
 use super::{Estimate, Evaluation, Group, Measure, Measures, Row};
 
 impl Evaluation {

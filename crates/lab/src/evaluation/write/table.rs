@@ -51,17 +51,28 @@ pub(super) fn table(entries: &[Entry]) -> String {
     text
 }
 
-/// The text with line breaks between words, so that lines are no wider than [`WIDTH`]. Wider words are shortened.
-pub(super) fn wrapped(text: &str) -> String {
+/// The text with lines of at most 100 columns. Longer ones are broken between words, and what follows is indented by two columns
+/// more; a longer word is shortened.
+pub fn wrapped(text: &str) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace().map(|word| shortened(word, WIDTH)) {
-        match lines.last_mut() {
-            Some(line) if letters(line) + 1 + letters(&word) <= WIDTH => {
-                line.push(' ');
-                line.push_str(&word);
+    for whole in text.lines() {
+        let indent = whole.len() - whole.trim_start_matches(' ').len();
+        let mut line = " ".repeat(indent);
+        let mut begun = false;
+        for word in whole[indent..].split(' ').map(|word| shortened(word, WIDTH - indent.min(WIDTH / 2) - 2)) {
+            if begun && letters(&line) + 1 + letters(&word) > WIDTH {
+                lines.push(line.trim_end().to_owned());
+                line = " ".repeat(indent + 2);
+                begun = false;
             }
-            _ => lines.push(word),
+            // Blanks between columns stay, except at a break.
+            if begun {
+                line.push(' ');
+            }
+            line.push_str(&word);
+            begun = begun || !word.is_empty();
         }
+        lines.push(line);
     }
     lines.join("\n")
 }
@@ -109,10 +120,15 @@ mod tests {
 
     #[test]
     fn sentences_are_broken_between_words() {
-        let text = "four ".repeat(25) + &"y".repeat(120);
-        let lines: Vec<String> = wrapped(&text).lines().map(str::to_owned).collect();
-        assert_eq!(lines.iter().map(|line| letters(line)).collect::<Vec<_>>(), [99, 24, 100]);
-        assert!(lines[2].contains('…') && wrapped("").is_empty());
+        let text = format!("short\n  {}{}", "four ".repeat(25), "y".repeat(120));
+        let found = wrapped(&text);
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(lines.iter().map(|line| letters(line)).collect::<Vec<_>>(), [5, 96, 33, 100]);
+        assert!(lines[1].starts_with("  four") && lines[2].starts_with("    four") && lines[3].contains('…'));
+        // Columns that fit stay as they are.
+        let row = format!("a   b  {}", "words of a remark ".repeat(6));
+        assert!(wrapped(&row).starts_with("a   b  words of") && wrapped(&row).lines().count() == 2);
+        assert_eq!((wrapped(""), wrapped("a  b")), (String::new(), "a  b".to_owned()));
     }
 
     #[test]
