@@ -62,12 +62,15 @@ big-13b            13  0.7500       0        0  dominated by middle-7b
 every model scores the same: 1 of the train prompts (25.0 %)
 costs per query: none
 read by the encoder: 7 prompts, none truncated, 6 different token sequences
-area on valid: 0.9615 for a router that knows only a prompt's source, 0.9615 for one that knows nothing of it, 0.9615 for the oracle
+area on valid: 0.9615 for a router that knows only a prompt's source, 0.9615 for one that knows
+  nothing of it, 0.9615 for the oracle
 texts that occur again: 1, 2 prompts: train-4 (train) = test-4 (test)
 of these, in more than one split: 1, 2 prompts: train-4 (train) = test-4 (test)
-warning: 1 texts occur in more than one split (2 prompts): results on them are too good; move all copies to one split
+warning: 1 texts occur in more than one split (2 prompts): results on them are too good; move all
+  copies to one split
 warning: 1 of 3 models score the same on every train prompt: middle-7b
-warning: 1 of 3 models are dominated on train: another model costs no more and scores at least as much: big-13b
+warning: 1 of 3 models are dominated on train: another model costs no more and scores at least as
+  much: big-13b
 warning: 1 of 3 models are never the cheapest of the best-scoring models on train: big-13b
 ";
     assert_eq!(table.stdout, expected);

@@ -11,9 +11,9 @@
 //! let embeddings = Matrix::from_fn(40, 2, |row, column| if row % 2 == column { 1.0 } else { noise(row, column) });
 //! let scores = Matrix::from_fn(40, 2, |row, model| if model == 0 && row % 2 == 1 { 0.0 } else { 1.0 });
 //! let samples = Samples::new(embeddings, scores)?;
-//! let options = uniroute::Options { clusters: vec![2], ..Default::default() };
+//! let options = uniroute::Options { clusters: vec![2], smoothing: vec![1.0], ..Default::default() };
 //! let fitted = uniroute::train(&samples, &[0.25, 1.0], &options, &mut |_, _| ())?;
-//! assert!(fitted.verdict.validated.is_sure());
+//! assert!(fitted.verdict.validated.area > fitted.verdict.validated.prompt_free_area);
 //! let rule = Rule::UniRoute(fitted.router);
 //! let point = evaluation::operate(&rule, &samples, fitted.verdict.lambda);
 //! assert_eq!((point.score, point.cost), (1.0, 0.625));
