@@ -69,8 +69,8 @@ of these, in more than one split: 1, 2 prompts: train-4 (train) = test-4 (test)
 warning: 1 texts occur in more than one split (2 prompts): results on them are too good; move all
   copies to one split
 warning: 1 of 3 models score the same on every train prompt: middle-7b
-warning: 1 of 3 models are dominated on train: another model costs no more and scores at least as
-  much: big-13b
+warning: 1 of 3 models are dominated on train (another model costs no more and scores at least as
+  much); keep them, because they may be the best for some prompts: big-13b
 warning: 1 of 3 models are never the cheapest of the best-scoring models on train: big-13b
 ";
     assert_eq!(table.stdout, expected);

@@ -286,7 +286,8 @@ fn warnings(check: &Check, units: Option<String>) -> Vec<String> {
     let groups = [
         ("score the same on every train prompt", those(&|model| model.constant)),
         (
-            "are dominated on train: another model costs no more and scores at least as much",
+            "are dominated on train (another model costs no more and scores at least as much); keep them, because they may be \
+             the best for some prompts",
             those(&|model| model.dominated_by.is_some()),
         ),
         (
