@@ -6,7 +6,7 @@
 //!
 //! The authors keep the models with the largest similarities, and compare similarity − λ·cost. On data that its settings were not
 //! chosen for, that rule can be far worse than ignoring the prompt: the search excludes a cheap model that answers as well, and a
-//! difference in similarity is no difference in score. So similarities are mapped to [scores](score_lines): a rising line per model predicts
+//! difference in similarity is no difference in score. So similarities are mapped to scores: a rising line per model predicts
 //! the score, and all models are compared. The published rule remains an option ([`Options::search`]).
 //!
 //! The authors train for two passes over 10^5 prompts. Our tables have 10^3 to 10^4 prompts, so more passes are tried. Settings are

@@ -10,7 +10,7 @@
 //!
 //! [`Map::Learned`] moves the centroids of a single clustering, so that the errors of a prompt's cluster predict its outcomes best.
 //!
-//! Settings are chosen by cross-validation over folds and seeds ([`evaluation::hull_area`], which covers every weight of cost): the
+//! Settings are chosen by cross-validation over folds and seeds ([`hull_area`](crate::evaluation::hull_area), which covers every weight of cost): the
 //! simplest one within one standard error of the best. The router itself is then trained on all prompts.
 
 use crate::data::samples::cost_row;
@@ -65,7 +65,7 @@ pub struct Options {
     pub lambda: LambdaRule,
     /// How settings are compared.
     pub validation: Validation,
-    /// Whether to mix the router with the prompt-blind hull until it is not worse ([`mixture`](crate::routers::mixture)).
+    /// Whether to mix the router with the prompt-blind hull until it is not worse.
     pub mixture: bool,
     /// The seed of all random draws.
     pub seed: u64,
