@@ -253,7 +253,8 @@ pub fn argmax<I: Interpreter>(
     winner(machine, ranks)
 }
 
-/// The parts of each row as rows of their own: `[batch, 1, parts · n]` to `[batch · parts, 1, n]`.
+/// **Computes** the parts of each row as rows of their own. **Shapes** `[batch, 1, parts · n]` in shares, to `[batch · parts, 1,
+/// n]`. **Cost** none. **Security** local. **Source** this project.
 pub fn rows_of_parts<I: Interpreter>(x: &Share<I, u64>, parts: usize) -> Share<I, u64> {
     let Shape { batch, columns, .. } = x.form().shape;
     x.restructure(&Structure::Reshape(Shape::new(batch * parts, 1, columns / parts.max(1))))

@@ -223,12 +223,11 @@ impl RouterHeader {
                 descriptors: take("descriptors", (models, descriptor))?,
                 cost: take("cost", (1, models))?,
                 keep,
-                score_lines: match predicts_scores {
-                    true => Some(Box::new(ScoreLines {
-                        slope: take("slope", (1, models))?,
-                        offset: take("offset", (1, models))?,
-                    })),
-                    false => None,
+                score_lines: if predicts_scores {
+                    let (slope, offset) = (take("slope", (1, models))?, take("offset", (1, models))?);
+                    Some(Box::new(ScoreLines { slope, offset }))
+                } else {
+                    None
                 },
             }),
             RuleShape::Direct {} => Rule::Direct(Direct {

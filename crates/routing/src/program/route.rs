@@ -213,9 +213,10 @@ fn encoded<I: Interpreter>(
     digits: Option<Share<I, u32>>,
 ) -> Result<Encoded<I>, Error> {
     if encoder.plan.carries_biases() {
-        return match encoder.plan.widths.after_attention_ring() <= u32::BITS {
-            true => encoded_linear::<I, u32>(machine, encoder, digits),
-            false => encoded_linear::<I, u64>(machine, encoder, digits),
+        return if encoder.plan.widths.after_attention_ring() <= u32::BITS {
+            encoded_linear::<I, u32>(machine, encoder, digits)
+        } else {
+            encoded_linear::<I, u64>(machine, encoder, digits)
         };
     }
     let tokens = machine.input(0)?;
