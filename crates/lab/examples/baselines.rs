@@ -21,8 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let bundle = Bundle::open(bundle)?.bundle;
     let dataset = Dataset::load(data)?;
-    let embeddings = embed_dataset(&bundle, &dataset, Some(embeddings), &mut |_| ())?;
-    let split = |split| dataset.samples(split, &embeddings);
+    let embedded = embed_dataset(&bundle, &dataset, Some(embeddings), &mut |_| ())?;
+    let split = |split| dataset.samples(split, embedded.embeddings());
     let (train, valid, test) = (split(Split::Train)?, split(Split::Valid)?, split(Split::Test)?);
     let both = train.joined(&valid)?;
     println!("{}: AUDC, hull area", data.display());

@@ -5,12 +5,12 @@
 //! set, a file for the embeddings, and the step between models that are left out (1: every model).
 #![allow(clippy::print_stdout)]
 
-use blindroute_lab::data::{Dataset, Samples, Split};
-use blindroute_lab::encoders::embed_dataset;
+use blindroute_lab::data::{Dataset, Split};
+use blindroute_lab::encoders::{Embedded, embed_dataset};
 use blindroute_lab::evaluation;
 use blindroute_lab::routers::join::{Options, join};
-use blindroute_lab::routers::{Method, cscr, train_router, uniroute};
-use blindroute_routing::bundle::{Bundle, Matrix, Rule};
+use blindroute_lab::routers::{Method, NewRouter, cscr, train_router, uniroute};
+use blindroute_routing::bundle::Bundle;
 use std::env;
 use std::error::Error;
 use std::path::PathBuf;
@@ -31,10 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut parts = Bundle::open(&bundle)?.bundle.into_parts();
     (parts.models, parts.routers) = (Vec::new(), Vec::new());
     let bundle = Bundle::new(parts)?;
-    let embeddings = embed_dataset(&bundle, &dataset, Some(&cache), &mut |_| ())?;
+    let embedded = embed_dataset(&bundle, &dataset, Some(&cache), &mut |_| ())?;
 
-    let whole = [train(&bundle, &dataset, &embeddings, "uniroute")?, train(&bundle, &dataset, &embeddings, "cscr")?];
-    let test = dataset.samples(Split::Test, &embeddings)?;
+    let whole = [train(&bundle, &dataset, &embedded, "uniroute")?, train(&bundle, &dataset, &embedded, "cscr")?];
     println!("{:<52} {:>26} {:>26}", "left out", "uniroute", "cscr");
     println!("{:<52} {:>26} {:>26}", "", "without  joined    whole", "without  joined    whole");
     let mut sums = [[0.0; 3]; 2];
@@ -42,14 +41,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     for place in &places {
         let without = dataset.without_model(*place);
         let order: Vec<usize> = (0..dataset.models().len()).filter(|other| other != place).chain([*place]).collect();
-        let joined_test = dataset.with_models(&order).samples(Split::Test, &embeddings)?;
-        let without_test = without.samples(Split::Test, &embeddings)?;
+        let joined_set = dataset.with_models(&order);
         let mut row = [[0.0; 3]; 2];
         for (index, router) in ["uniroute", "cscr"].into_iter().enumerate() {
-            let trained = train(&bundle, &without, &embeddings, router)?;
+            let trained = train(&bundle, &without, &embedded, router)?;
             let options = Options { smoothing: 10.0, seed: 0, fingerprints: None };
-            let joined = join(trained.clone(), &dataset, &embeddings, &options, "left out")?.bundle;
-            row[index] = [area(&trained, &without_test), area(&joined, &joined_test), area(&whole[index], &test)];
+            let joined = join(trained.clone(), &dataset, &embedded, &options, "left out")?.bundle;
+            let area = |bundle, set| area(bundle, set, &embedded);
+            row[index] = [area(&trained, &without)?, area(&joined, &joined_set)?, area(&whole[index], &dataset)?];
         }
         print(&dataset.models()[*place].name, &row);
         for (sums, areas) in sums.iter_mut().zip(row) {
@@ -60,17 +59,19 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn train(bundle: &Bundle, dataset: &Dataset, embeddings: &Matrix, router: &str) -> Result<Bundle, Box<dyn Error>> {
+fn train(bundle: &Bundle, dataset: &Dataset, embedded: &Embedded, router: &str) -> Result<Bundle, Box<dyn Error>> {
     let method = match router {
         "uniroute" => Method::UniRoute(uniroute::Options::default()),
         _ => Method::Cscr(cscr::Options::default()),
     };
-    Ok(train_router(bundle.clone(), dataset, embeddings, &method, (router, "left out"), &mut |_, _| ())?.bundle)
+    let new = NewRouter { name: router, source: "left out", method: &method, lexical: None };
+    Ok(train_router(bundle.clone(), dataset, embedded, new, &mut |_, _| ())?.bundle)
 }
 
-fn area(bundle: &Bundle, test: &Samples) -> f64 {
-    let rule: &Rule = &bundle.parts().routers[0].rule;
-    evaluation::hull_area(&evaluation::sweep(rule, test, &evaluation::lambdas()))
+fn area(bundle: &Bundle, dataset: &Dataset, embedded: &Embedded) -> Result<f64, Box<dyn Error>> {
+    let router = &bundle.parts().routers[0];
+    let test = dataset.samples(Split::Test, &embedded.inputs(&bundle.tokenizer()?, router.lexical))?;
+    Ok(evaluation::hull_area(&evaluation::sweep(&router.rule, &test, &evaluation::lambdas())))
 }
 
 fn print(name: &str, rows: &[Areas; 2]) {

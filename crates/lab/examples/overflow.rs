@@ -12,7 +12,6 @@ use blindroute_lab::encoders::widths::with_widths;
 use blindroute_protocol::{Clear, Error as ProtocolError, Fixed};
 use blindroute_routing::bundle::{Bundle, Widths};
 use blindroute_routing::program::{BundlePlan, RouteInputs, RouteProgram, Task, outside_range, weight_tensors};
-use blindroute_routing::tokenizer::Tokenizer;
 use blindroute_testkit::TestWorld;
 use std::env;
 use std::error::Error;
@@ -37,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let most: usize = arguments.next().map_or(Ok(50), |count| count.to_string_lossy().parse())?;
     let bundle = Bundle::open(&bundle)?.bundle;
-    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)?;
+    let tokenizer = bundle.tokenizer()?;
     let dataset = Dataset::load(&data)?;
     let texts = dataset.places(Split::Test).into_iter().map(|place| tokenizer.encode(&dataset.prompts()[place].text));
     let prompts: Vec<Vec<u32>> =

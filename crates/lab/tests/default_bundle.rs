@@ -8,7 +8,6 @@ use blindroute_lab::encoders::similarity::{correlation, read_pairs};
 use blindroute_lab::encoders::{ClearEmbedder, Embedder, embed_all};
 use blindroute_lab::evaluation::rule;
 use blindroute_routing::bundle::{Activation, Attention, Bundle, Norms, Pooling};
-use blindroute_routing::tokenizer::Tokenizer;
 use blindroute_testkit::shared_data;
 use std::path::Path;
 
@@ -70,12 +69,13 @@ fn different_prompts_go_to_different_models() {
         "Which of these is a chemical change? A) melting ice B) rusting iron C) cutting paper",
         "The trophy does not fit in the suitcase because it is too big. What is too big?",
     ];
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).unwrap();
+    let tokenizer = bundle.tokenizer().unwrap();
     let embedder = ClearEmbedder::new(&bundle).unwrap();
-    let embeddings = embed_all(prompts, &tokenizer, &embedder, &mut |_| ()).unwrap();
+    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut |_| ()).unwrap();
     for router in &parts.routers {
+        let inputs = embedded.inputs(&tokenizer, router.lexical);
         let mut chosen: Vec<usize> =
-            embeddings.iter_rows().map(|row| rule::choose(&router.rule, row, router.lambda)).collect();
+            inputs.iter_rows().map(|row| rule::choose(&router.rule, row, router.lambda)).collect();
         chosen.sort_unstable();
         chosen.dedup();
         assert!(chosen.len() > 1, "{} sends all to {}", router.name, parts.models[chosen[0]].name);

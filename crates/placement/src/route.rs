@@ -135,7 +135,9 @@ impl PrivateRouter {
     /// The inputs of a prompt's task.
     fn inputs(&self, asked: &Asked, tokens: &Tokens) -> Result<Vec<Tensor<f32>>, PlacementError> {
         if asked.placement != Placement::Head {
-            return Ok(self.encoder_inputs(&tokens.ids, tokens.bucket())?.with_lambda(asked.lambda));
+            let inputs = self.encoder_inputs(&tokens.ids, tokens.bucket())?;
+            let features = self.lexical(asked.router, &tokens.ids);
+            return Ok(inputs.with_lexical(features).with_lambda(asked.lambda));
         }
         if self.clear.is_none() {
             return Err(PlacementError::NeedsBundle { placement: "head" });
@@ -145,8 +147,9 @@ impl PrivateRouter {
         if outside_range(&embedding) {
             return Err(PlacementError::OutsideRange);
         }
-        let values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
+        let mut values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
         check_embedding(&values)?;
+        values.extend(self.lexical(asked.router, &tokens.ids).unwrap_or_default());
         let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
         Ok(head_inputs(&embedding, asked.lambda))
     }

@@ -254,6 +254,12 @@ impl PrivateRouter {
         Ok(self.tokenizer.encode(prompt)?)
     }
 
+    /// The lexical features of token ids that this router reads beside the embedding, if it does.
+    pub fn lexical(&self, router: usize, ids: &[u32]) -> Option<Vec<f32>> {
+        let settings = self.plan.routers.get(router).and_then(|router| router.lexical);
+        settings.map(|settings| self.tokenizer.lexical(ids, settings))
+    }
+
     /// The encoder's inputs for token ids, padded to a bucket.
     ///
     /// # Errors

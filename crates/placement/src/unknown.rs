@@ -72,7 +72,6 @@ pub(crate) fn note(unknown: &Unknown, decided: bool) -> Option<String> {
 mod tests {
     use super::*;
     use blindroute_routing::bundle::Bundle;
-    use blindroute_routing::tokenizer::Tokenizer;
 
     #[test]
     fn the_model_asked_for_is_one_of_the_pool() {
@@ -90,7 +89,7 @@ mod tests {
     fn a_share_above_the_limit_decides_and_is_noted() {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
         let bundle = Bundle::open(&path).unwrap().bundle;
-        let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window).unwrap();
+        let tokenizer = bundle.tokenizer().unwrap();
         let of = |prompt: &str| tokenizer.encode(prompt).unwrap().unknown;
         let fallback = Fallback { share: 0.5, model: 7 };
         let thai = of("ประเทศไทยมีกี่จังหวัด");

@@ -4,7 +4,8 @@
 use blindroute_placement::{
     Measurement, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, UnknownText, default_bundle,
 };
-use blindroute_routing::bundle::Bundle;
+use blindroute_routing::bundle::{Bundle, Direct, Matrix, Rule};
+use blindroute_routing::lexical::Lexical;
 use blindroute_routing::program::SelectMethod;
 use blindroute_routing::tokenizer::Window;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -60,6 +61,37 @@ fn a_long_prompt_is_read_through_the_bundles_window_in_every_placement() {
     assert_eq!(ends_with_it, [false, true, true]);
     assert_eq!(both[..128], head[..128]);
     assert_eq!(both[128..], tail[128..]);
+}
+
+/// Routers that read lexical features only: the model of a prompt is the one of its kind of text, in every placement.
+#[test]
+fn lexical_features_are_read_in_every_placement() {
+    let _alone = alone();
+    let mut parts = small_bundle().into_parts();
+    let settings = Lexical { hashed: 64, scale: 3.0 };
+    let (hidden, models) = (parts.encoder.hidden, parts.models.len());
+    // The first dense feature is the length, the fourth the share of numbers.
+    let weight =
+        Matrix::from_fn(hidden + settings.width(), models, |row, model| match (row.checked_sub(hidden), model) {
+            (Some(0), 3) | (Some(3), 5) => 1.0,
+            _ => 0.0,
+        });
+    let bias = Matrix::from_fn(1, models, |_, model| if model == 1 { 0.2 } else { 0.0 });
+    let router = parts.routers.iter_mut().find(|router| router.kind() == "direct").unwrap();
+    let rule = Direct { weight, bias, cost: router.cost().clone() };
+    (router.lexical, router.rule) = (Some(settings), Rule::Direct(rule));
+    let router = PrivateRouter::in_process(&Bundle::new(parts).unwrap()).unwrap();
+    let texts = ["Good day".to_owned(), "some words ".repeat(60), "what is 7 + 8 + 9 + 10".to_owned()];
+    let prompts = texts.each_ref().map(String::as_str);
+    let chosen = |placement| {
+        let options = RouteOptions::default().with_placement(placement).with_lambda(0.0).with_router("direct");
+        let answers = router.route_batch(&prompts, &options).unwrap();
+        answers.into_iter().map(|answer| answer.unwrap().model).collect::<Vec<_>>()
+    };
+    let models = [1, 3, 5].map(|model: usize| router.public().models[model].name.clone());
+    for placement in [Placement::Local, Placement::Head, Placement::Full] {
+        assert_eq!(chosen(placement), models, "{placement:?}");
+    }
 }
 
 #[test]

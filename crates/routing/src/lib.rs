@@ -7,7 +7,6 @@
 //! ```
 //! use blindroute_routing::bundle::Bundle;
 //! use blindroute_routing::embedding::embed;
-//! use blindroute_routing::tokenizer::Tokenizer;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
@@ -15,7 +14,7 @@
 //! assert_eq!(bundle.router(None)?.kind(), "uniroute");
 //! let parts = bundle.parts();
 //!
-//! let tokens = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?.encode("What is the capital of France?")?;
+//! let tokens = bundle.tokenizer()?.encode("What is the capital of France?")?;
 //! assert_eq!((tokens.ids.len(), tokens.bucket()), (9, 32));
 //!
 //! let input = embed(&parts.embedding, &parts.encoder, &tokens.ids)?;
@@ -26,5 +25,6 @@
 
 pub mod bundle;
 pub mod embedding;
+pub mod lexical;
 pub mod program;
 pub mod tokenizer;

@@ -32,7 +32,8 @@ pub(crate) fn measure_head(
     let ids = ids(&router, 32)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let embedding = router.clear(Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
-    let values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
+    let mut values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
+    values.extend(router.lexical(index, &ids).unwrap_or_default());
     let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
     let inputs = head_inputs(&embedding, router.public().lambdas[index]);
     let task = Task::Head { router: index };

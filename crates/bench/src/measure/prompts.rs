@@ -44,9 +44,10 @@ pub(crate) fn prompts(
         let inputs = router.encoder_inputs(&ids, bucket)?;
         let output = router.clear(Measurement::Embed { bucket }, inputs.tensors.clone())?.0;
         let embedding = embedding(&output).to_vec();
-        let inputs = inputs.with_lambda(lambda);
+        let features = router.lexical(index, &ids);
+        let inputs = inputs.with_lexical(features.clone()).with_lambda(lambda);
         let expected = router.clear(Task::Route { router: index, bucket }, inputs.clone())?.0;
-        if settled(router, index, &embedding, &expected)? {
+        if settled(router, index, (&embedding, features.as_deref()), &expected)? {
             found.push(Prompt { inputs, expected });
         }
     }
@@ -56,11 +57,18 @@ pub(crate) fn prompts(
     Ok(found)
 }
 
-/// Whether the choice is the same for every change of the embedding that is tried.
-fn settled(router: &PrivateRouter, index: usize, embedding: &[f64], expected: &Output) -> anyhow::Result<bool> {
+/// Whether the choice is the same for every change of the embedding that is tried. Lexical features are the client's own numbers,
+/// which no rounding changes.
+fn settled(
+    router: &PrivateRouter,
+    index: usize,
+    (embedding, features): (&[f64], Option<&[f32]>),
+    expected: &Output,
+) -> anyhow::Result<bool> {
     let lambda = router.public().lambdas[index];
     for trial in 0..TRIALS {
-        let changed = changed(embedding, trial);
+        let mut changed = changed(embedding, trial);
+        changed.extend(features.unwrap_or_default());
         let matrix = Matrix::from_fn(1, changed.len(), |_, column| changed[column]);
         let (output, _) = router.clear(Task::Head { router: index }, head_inputs(&matrix, lambda))?;
         if output.bits != expected.bits {

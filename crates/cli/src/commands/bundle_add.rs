@@ -51,11 +51,11 @@ pub(crate) fn run(args: &AddArgs) -> anyhow::Result<()> {
     let dataset = load(&args.data)?;
     let bundle = blindroute_console::bundles::open(Some(&args.bundle))?;
     let fingerprints = args.descriptors.as_deref().map(Fingerprints::read).transpose()?;
-    let embeddings = embed(&bundle, &dataset, args.embeddings.as_deref())?;
+    let embedded = embed(&bundle, &dataset, args.embeddings.as_deref())?;
     let folder = args.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = args.source.clone().or(folder).unwrap_or_else(|| "not stated".to_owned());
     let options = Options { smoothing: args.smoothing, seed: args.seed, fingerprints: fingerprints.as_ref() };
-    let joined = join(bundle, &dataset, &embeddings, &options, &source)?;
+    let joined = join(bundle, &dataset, &embedded, &options, &source)?;
     for router in &joined.left_out {
         tracing::warn!("the router {router} cannot take a model without training and is left out; train it again");
     }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use blindroute_lab::encoders::student::Corpus;
 use blindroute_lab::encoders::widths::{Fit, WidthOptions, fit_widths, unusual_texts};
 use blindroute_routing::bundle::Bundle;
-use blindroute_routing::tokenizer::{BUCKETS, MAX_TOKENS, Tokenizer};
+use blindroute_routing::tokenizer::{BUCKETS, MAX_TOKENS};
 
 use blindroute_console::files::{check_out, print, write_bundle};
 
@@ -60,8 +59,7 @@ pub(crate) fn run(args: &WidthsArgs) -> anyhow::Result<()> {
         anyhow::bail!("unsupported --bucket {}: expected 32, 64, 128 or 256", args.bucket);
     }
     let bundle = blindroute_console::bundles::open(Some(&args.bundle))?;
-    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
-        .context("the tokenizer of the bundle")?;
+    let tokenizer = bundle.tokenizer()?;
     let corpus = Corpus::read(&args.text, &tokenizer, MAX_TOKENS)?;
     let mut texts = corpus.of_all_lengths(args.texts as usize);
     for text in unusual_texts() {

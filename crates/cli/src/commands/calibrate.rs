@@ -2,12 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use blindroute_lab::data::units_warning;
 use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::Bootstrap;
 use blindroute_lab::evaluation::calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate};
-use blindroute_routing::tokenizer::Tokenizer;
 
 use blindroute_console::files::{check_out, print, write_file};
 
@@ -62,13 +60,14 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let user = UserPrompts::read(&args.prompts, &parts.models)?;
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window).context("the bundle's tokenizer")?;
+    let tokenizer = bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
     let prompts = user.prompts.iter().map(String::as_str);
-    let embeddings = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch())?;
+    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch())?;
+    let inputs = embedded.inputs(&tokenizer, router.lexical);
     let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
     let options = Options { target, tolerance: args.tolerance, bootstrap };
-    let made = calibrate(&router.name, &router.rule, &parts.models, &embeddings, user.scores.as_ref(), &options)?;
+    let made = calibrate(&router.name, &router.rule, &parts.models, &inputs, user.scores.as_ref(), &options)?;
     let text = serde_json::to_string_pretty(&made)?;
     write_file(text.as_bytes(), &args.out)?;
     print(&if args.json { serde_json::to_string(&made)? } else { describe(&made, args) })

@@ -114,8 +114,7 @@ pub(crate) fn run(args: &DistilArgs) -> anyhow::Result<()> {
             args.tokens
         );
     }
-    let tokenizer = Tokenizer::from_json(&teacher.parts().tokenizer, teacher.parts().encoder.window)
-        .context("the tokenizer of the teacher")?;
+    let tokenizer = teacher.tokenizer().context("the teacher")?;
     let corpus = Corpus::read(&args.text, &tokenizer, args.longest)?;
     tracing::info!("{} texts", corpus.len());
     let start = args.start.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;

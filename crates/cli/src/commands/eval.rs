@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use blindroute_lab::data::{Dataset, Reading, Split, units_warning};
+use blindroute_lab::encoders::Embedded;
 use blindroute_lab::evaluation::{
     About, Bootstrap, Curve, Evaluation, Group, Run, SourceOnly, TestSet, evaluate, lambdas, pairs, references, run_of,
 };
@@ -76,7 +77,7 @@ fn parse_resamples(number: &str) -> Result<usize, String> {
 struct Side {
     group: Group,
     bundle: Bundle,
-    embeddings: Matrix,
+    embedded: Embedded,
 }
 
 /// Measures, writes the files that were asked for, and prints the table.
@@ -102,8 +103,8 @@ pub(crate) fn run(args: &EvalArgs) -> anyhow::Result<()> {
     let mut sides = Vec::new();
     for (group, bundle) in opened {
         let cache = if group == Group::Private { &args.embeddings } else { &args.embeddings_original };
-        let embeddings = embed(&bundle, &dataset, cache.as_deref())?;
-        sides.push(Side { group, bundle, embeddings });
+        let embedded = embed(&bundle, &dataset, cache.as_deref())?;
+        sides.push(Side { group, bundle, embedded });
     }
 
     let working = terminal::spinner();
@@ -159,10 +160,11 @@ pub(super) fn check_names<'a>(named: &[String], bundles: impl Iterator<Item = &'
 fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result<Evaluation> {
     let mut curves: Vec<Curve> = Vec::new();
     for side in sides {
-        let samples = dataset.samples(args.split, &side.embeddings)?;
+        let tokenizer = side.bundle.tokenizer()?;
         let routers = side.bundle.parts().routers.iter();
         for router in routers.filter(|router| args.router.is_empty() || args.router.contains(&router.name)) {
-            let Router { name, lambda, rule } = router;
+            let Router { name, lambda, lexical, rule } = router;
+            let samples = dataset.samples(args.split, &side.embedded.inputs(&tokenizer, *lexical))?;
             let known = curves.iter_mut().find(|curve| curve.group == side.group && curve.name == *name);
             match known {
                 // Another bundle's router of this name: another seed.
@@ -210,7 +212,7 @@ fn measure(args: &EvalArgs, dataset: &Dataset, sides: &[Side]) -> anyhow::Result
     // The oracle and the hull first, then what reads prompts.
     let rest = blind.split_off(2);
     curves.extend(blind);
-    curves.extend(trained(args, dataset, &plain.embeddings)?);
+    curves.extend(trained(args, dataset, plain.embedded.embeddings())?);
     curves.push(SourceOnly::curve(dataset, args.split));
     curves.extend(rest);
     let bootstrap = Bootstrap { resamples: args.bootstrap, seed: args.seed };

@@ -4,14 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use blindroute_lab::data::{Dataset, units_warning};
-use blindroute_lab::encoders::embed_dataset;
+use blindroute_lab::encoders::{Embedded, embed_dataset};
 use blindroute_lab::evaluation::wrapped;
 use blindroute_lab::routers::fingerprint::Fingerprints;
-use blindroute_lab::routers::{LambdaRule, Method, Validation, cscr, direct, train_router, uniroute};
-use blindroute_routing::bundle::{Bundle, Matrix, Router, Rule};
+use blindroute_lab::routers::{LambdaRule, Method, NewRouter, Validation, cscr, direct, train_router, uniroute};
+use blindroute_routing::bundle::{Bundle, Router, Rule};
 
+use super::train_reading::ReadingArgs;
 use super::train_report::TrainReport;
-use super::train_window::WindowArgs;
 use blindroute_console::files::{check_out, print, write_bundle};
 use blindroute_console::terminal;
 
@@ -136,7 +136,7 @@ struct CommonArgs {
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
     #[command(flatten)]
-    windows: WindowArgs,
+    reading: ReadingArgs,
     /// A file that keeps embeddings, so that an interrupted embedding is continued, and the next one is quick. Encoders and data
     /// sets can share it. A file of another kind is refused.
     #[arg(long, value_name = "FILE")]
@@ -228,24 +228,27 @@ fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> a
         let name = terminal::plain_line(name);
         tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
     }
-    given.apply(&mut method, &read.bundle, &dataset)?;
+    let continued = given.apply(&mut method, &read.bundle, &dataset)?;
     let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
     let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
-    let (trained, windows) = common.windows.best(read.bundle, name, &mut |bundle| {
-        let embeddings = embed(&bundle, &dataset, common.embeddings.as_deref())?;
+    let embed = |bundle: &Bundle| embed(bundle, &dataset, common.embeddings.as_deref());
+    let train = |bundle, embedded: &Embedded, lexical| {
         let working = terminal::spinner();
         working.set_message(format!("training {kind}"));
         let mut on_fold = |done, all| working.set_message(format!("training {kind}, {done} of {all} folds"));
-        let trained = train_router(bundle, &dataset, &embeddings, &method, (name, &source), &mut on_fold);
+        let new = NewRouter { name, source: &source, method: &method, lexical };
+        let trained = train_router(bundle, &dataset, embedded, new, &mut on_fold);
         working.finish_and_clear();
         Ok(trained?)
-    })?;
+    };
+    let best = common.reading.best(read.bundle, (kind, name), continued.as_ref(), &embed, &train)?;
+    let trained = &best.trained;
     for router in &trained.dropped {
         tracing::warn!("the router {router} was for other models and is left out");
     }
     let bytes = write_bundle(&trained.bundle, &common.out)?;
     tracing::info!("wrote {bytes} bytes to {}", common.out.display());
-    let report = TrainReport::new(&trained, &dataset, (name, &common.out, bytes), windows)?;
+    let report = TrainReport::new(&best, &dataset, (name, &common.out, bytes))?;
     print(&if common.json { serde_json::to_string(&report)? } else { wrapped(&report.to_text()) })
 }
 
@@ -258,11 +261,12 @@ struct Given {
 }
 
 impl Given {
-    fn apply(&self, method: &mut Method, bundle: &Bundle, dataset: &Dataset) -> anyhow::Result<()> {
+    /// Completes the method, and returns the router from which the training continues.
+    fn apply(&self, method: &mut Method, bundle: &Bundle, dataset: &Dataset) -> anyhow::Result<Option<Router>> {
         if let (Some(fingerprints), Method::Cscr(options)) = (&self.fingerprints, &mut *method) {
             options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
         }
-        let Some(name) = &self.fine_tune else { return Ok(()) };
+        let Some(name) = &self.fine_tune else { return Ok(None) };
         let other = self.from.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
         let router = router(other.as_ref().unwrap_or(bundle), dataset, name)?;
         match (method, &router.rule) {
@@ -273,7 +277,7 @@ impl Given {
             (Method::Cscr(options), Rule::Cscr(rule)) => options.start = Some(Box::new(rule.clone())),
             _ => bail!("the router {name:?} is of kind {}: name a router of the kind that is trained", router.kind()),
         }
-        Ok(())
+        Ok(Some(router.clone()))
     }
 }
 
@@ -295,7 +299,7 @@ pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> a
     Ok(router)
 }
 
-/// The data set's embeddings by the bundle's encoder. Shows progress.
-pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Matrix> {
+/// The data set's prompts by the bundle's encoder. Shows progress.
+pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Embedded> {
     Ok(embed_dataset(bundle, dataset, cache, &mut super::embedding::watch())?)
 }

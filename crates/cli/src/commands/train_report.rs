@@ -6,11 +6,10 @@ use std::path::Path;
 use blindroute_lab::data::{Dataset, units_warning};
 use blindroute_lab::evaluation::Report;
 use blindroute_lab::routers::{Chosen, CrossValidated, Trained};
-use blindroute_routing::tokenizer::Window;
 use serde::Serialize;
 
+use super::train_reading::{self, BestReading, ReadingTrial};
 use super::train_set::SetReport;
-use super::train_window::{self, WindowTrial};
 
 /// The report of a training, as JSON and as text.
 #[derive(Serialize)]
@@ -31,10 +30,10 @@ pub(super) struct TrainReport<'a> {
     /// Results on train and valid, by routers that have not seen the prompt.
     cross_validation: &'a Report,
     test: &'a Report,
-    /// Which tokens of a long prompt the encoder reads.
-    window: Window,
-    /// The windows that were tried.
-    windows: Vec<WindowTrial>,
+    /// How the router reads prompts.
+    reads: ReadingTrial,
+    /// All ways that were tried.
+    tried: &'a [ReadingTrial],
     /// What the data set can teach.
     set: SetReport,
     /// Why the figures may be unreliable; absent if there is no reason.
@@ -47,12 +46,11 @@ pub(super) struct TrainReport<'a> {
 impl<'a> TrainReport<'a> {
     /// The report of a router of this name, which was written as so many bytes.
     pub(super) fn new(
-        trained: &'a Trained,
+        best: &'a BestReading,
         dataset: &'a Dataset,
         (router, out, bytes): (&'a str, &'a Path, usize),
-        windows: Vec<WindowTrial>,
     ) -> anyhow::Result<Self> {
-        let Trained { bundle, chosen, validated, share, is_default, cross_validation, test, .. } = trained;
+        let Trained { bundle, chosen, validated, share, is_default, cross_validation, test, .. } = &best.trained;
         let set = SetReport::of(bundle, dataset)?;
         let mut warnings = set.warnings(cross_validation.area);
         warnings.extend(units_warning(dataset.models()));
@@ -68,8 +66,8 @@ impl<'a> TrainReport<'a> {
             share: *share,
             cross_validation,
             test,
-            window: bundle.parts().encoder.window,
-            windows,
+            reads: best.chosen,
+            tried: &best.tried,
             set,
             warnings,
             dataset,
@@ -102,8 +100,7 @@ impl<'a> TrainReport<'a> {
             .map(|(model, count)| format!("{} {count}", model.name))
             .collect();
         let _ = write!(text, "  chosen: {}", chosen.join(", "));
-        let window = train_window::describe(&self.windows, self.window);
-        let lines = window.into_iter().chain([self.set.describe()]);
+        let lines = train_reading::describe(self.tried, self.reads).into_iter().chain([self.set.describe()]);
         for line in lines.chain(self.warnings.iter().map(|warning| format!("warning: {warning}"))) {
             let _ = write!(text, "\n{line}");
         }

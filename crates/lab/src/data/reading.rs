@@ -1,7 +1,7 @@
 //! How an encoder reads the prompts of a data set: how many it truncates, and how many it can tell apart.
 
-use blindroute_routing::bundle::Bundle;
-use blindroute_routing::tokenizer::{MAX_TOKENS, Tokenizer, TokenizerError, Window};
+use blindroute_routing::bundle::{Bundle, BundleError};
+use blindroute_routing::tokenizer::{MAX_TOKENS, Tokenizer, Window};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::HashSet;
@@ -25,9 +25,8 @@ impl Reading {
     ///
     /// # Errors
     /// If the bundle's tokenizer cannot be used.
-    pub fn by(bundle: &Bundle, prompts: &[&str]) -> Result<Self, TokenizerError> {
-        let parts = bundle.parts();
-        Ok(Self::of(&Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?, prompts))
+    pub fn by(bundle: &Bundle, prompts: &[&str]) -> Result<Self, BundleError> {
+        Ok(Self::of(&bundle.tokenizer()?, prompts))
     }
 
     /// Tokenises the prompts and counts.

@@ -1,6 +1,7 @@
 //! Synthetic samples and encoders for tests.
 
 use crate::data::{Dataset, Prompt, Samples, Split};
+use crate::encoders::Embedded;
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, EmbeddingTables, EncoderConfig, Layer, LayerNorm, LinearLayer, Matrix,
     Model,
@@ -33,9 +34,15 @@ pub(crate) fn synthetic(topics: usize, models: usize) -> (Samples, Samples, Samp
     (split(400), split(160), split(200), cost)
 }
 
-/// A bundle with a synthetic encoder and no routers, a data set with the prompts and models of [`synthetic`], and the embeddings of
-/// the prompts.
-pub(crate) fn synthetic_pool(topics: usize, models: usize) -> (Bundle, Dataset, Matrix) {
+/// Prompts with these embeddings and no tokens.
+pub(crate) fn without_text(embeddings: Matrix) -> Embedded {
+    let places = vec![0; embeddings.rows()];
+    Embedded::new(embeddings, vec![Vec::new()], places)
+}
+
+/// A bundle with a synthetic encoder and no routers, a data set with the prompts and models of [`synthetic`], and the prompts with
+/// their embeddings.
+pub(crate) fn synthetic_pool(topics: usize, models: usize) -> (Bundle, Dataset, Embedded) {
     let (train, valid, test, cost) = synthetic(topics, models);
     let splits = [(Split::Train, &train), (Split::Valid, &valid), (Split::Test, &test)];
     let prompts = splits.iter().flat_map(|(split, samples)| {
@@ -62,7 +69,7 @@ pub(crate) fn synthetic_pool(topics: usize, models: usize) -> (Bundle, Dataset, 
         scores: joined(Samples::scores),
         query_costs: None,
     };
-    (small_encoder_of(32, Attention::TwoRelu, Activation::Relu), dataset, joined(Samples::embeddings))
+    (small_encoder_of(32, Attention::TwoRelu, Activation::Relu), dataset, without_text(joined(Samples::embeddings)))
 }
 
 /// A synthetic encoder with two layers of width 8 and a vocabulary of 24 tokens, in a bundle without routers.

@@ -3,9 +3,9 @@
 use super::embedder::Distinct;
 use super::embedding_file::{EmbeddingFile, EmbeddingFileError};
 use crate::data::Dataset;
-use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent};
-use blindroute_routing::bundle::{Bundle, BundleError, Digest, Matrix};
-use blindroute_routing::tokenizer::{Tokenizer, Window};
+use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent, Embedded};
+use blindroute_routing::bundle::{Bundle, BundleError, Digest};
+use blindroute_routing::tokenizer::Window;
 use std::path::Path;
 
 /// What can go wrong when a data set is embedded.
@@ -23,7 +23,7 @@ pub enum DatasetEmbedError {
     File(#[from] EmbeddingFileError),
 }
 
-/// Embeds every prompt of a data set with the bundle's own encoder: `[prompts, hidden]`, in file order. Prompts with the same tokens
+/// Embeds every prompt of a data set with the bundle's own encoder, in file order. Prompts with the same tokens
 /// are embedded once. With a `file`, embeddings of this encoder are taken from it, and others are added as soon as they are
 /// made, so that an interrupted run is continued. Several encoders and data sets can share a file.
 pub fn embed_dataset(
@@ -31,9 +31,8 @@ pub fn embed_dataset(
     dataset: &Dataset,
     file: Option<&Path>,
     on_event: &mut dyn FnMut(EmbedEvent),
-) -> Result<Matrix, DatasetEmbedError> {
-    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
-        .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+) -> Result<Embedded, DatasetEmbedError> {
+    let tokenizer = bundle.tokenizer()?;
     let mut prompts = Distinct::new(dataset.prompts().iter().map(|prompt| prompt.text.as_str()), &tokenizer)?;
     let encoder = encoder_digest(bundle)?;
     let mut file = file.map(|path| EmbeddingFile::open(path, || on_event(EmbedEvent::Waiting))).transpose()?;
@@ -54,7 +53,7 @@ pub fn embed_dataset(
         };
         prompts.embed(&embedder, &mut keep, on_event)?;
     }
-    Ok(prompts.into_matrix()?)
+    Ok(prompts.into_embedded()?)
 }
 
 /// The digest of what turns token ids into embeddings: routers, models and origin do not matter.
@@ -77,7 +76,7 @@ mod tests {
     use std::sync::Mutex;
 
     /// The embeddings, and how many prompts were found and embedded.
-    fn embed(bundle: &Bundle, dataset: &Dataset, file: Option<&Path>) -> (Matrix, usize, usize) {
+    fn embed(bundle: &Bundle, dataset: &Dataset, file: Option<&Path>) -> (Embedded, usize, usize) {
         let last = Mutex::new(EmbedProgress::default());
         let mut on_event = |event| match event {
             EmbedEvent::Progress(progress) => *last.lock().unwrap() = progress,
@@ -106,9 +105,9 @@ mod tests {
         let file = folder.path().join("embeddings");
         let (first, second) = (with_prompts(&dataset, &["a", "b", "a"]), with_prompts(&dataset, &["c", "a", "b b"]));
         let (embeddings, found, embedded) = embed(&bundle, &first, Some(&file));
-        assert_eq!((embeddings.rows(), found, embedded), (3, 0, 2));
+        assert_eq!((embeddings.embeddings().rows(), found, embedded), (3, 0, 2));
         assert_eq!(embeddings, embed(&bundle, &first, None).0);
-        assert_eq!(embeddings.row(0), embeddings.row(2));
+        assert_eq!(embeddings.embeddings().row(0), embeddings.embeddings().row(2));
         // Nothing is left to do.
         assert_eq!(embed(&bundle, &first, Some(&file)), (embeddings.clone(), 0, 0));
         // Another data set needs only the prompts that are new to the file.

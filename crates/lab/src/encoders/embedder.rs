@@ -1,5 +1,6 @@
 //! From prompts to embeddings.
 
+use super::Embedded;
 use blindroute_routing::bundle::{Digest, Matrix};
 use blindroute_routing::tokenizer::{Tokenizer, TokenizerError};
 use rayon::prelude::*;
@@ -83,16 +84,16 @@ pub struct EmbedProgress {
     pub found: usize,
 }
 
-/// Embeds prompts: `[prompts, hidden]`, in their order. Prompts with the same tokens are embedded once.
+/// Embeds prompts, in their order. Prompts with the same tokens are embedded once.
 pub fn embed_all<'a>(
     prompts: impl IntoIterator<Item = &'a str>,
     tokenizer: &Tokenizer,
     embedder: &dyn Embedder,
     on_event: &mut dyn FnMut(EmbedEvent),
-) -> Result<Matrix, EmbedError> {
+) -> Result<Embedded, EmbedError> {
     let mut prompts = Distinct::new(prompts, tokenizer)?;
     prompts.embed(embedder, &mut |_| Ok::<(), EmbedError>(()), on_event)?;
-    prompts.into_matrix()
+    prompts.into_embedded()
 }
 
 /// The tokens of each different prompt, and its embedding as soon as it is known.
@@ -187,14 +188,15 @@ impl Distinct {
         Ok(())
     }
 
-    /// The embeddings of all prompts, in their order.
-    pub(super) fn into_matrix(self) -> Result<Matrix, EmbedError> {
+    /// All prompts, in their order.
+    pub(super) fn into_embedded(self) -> Result<Embedded, EmbedError> {
         let rows: Vec<Vec<f32>> = self.rows.into_iter().flatten().collect();
         let hidden = rows.first().map_or(0, Vec::len);
         if let Some(other) = rows.iter().find(|row| row.len() != hidden) {
             return Err(EmbedError::Count { what: "numbers in an embedding", found: other.len(), expected: hidden });
         }
-        Ok(Matrix::from_fn(self.places.len(), hidden, |row, column| rows[self.places[row]][column]))
+        let embeddings = Matrix::from_fn(self.places.len(), hidden, |row, column| rows[self.places[row]][column]);
+        Ok(Embedded::new(embeddings, self.tokens, self.places))
     }
 }
 
@@ -232,7 +234,7 @@ mod tests {
             EmbedEvent::Progress(at) => progress.push((at.done, at.all, at.tokens, at.all_tokens)),
             other => panic!("{other:?}"),
         });
-        assert_eq!(found.unwrap().data(), [3.0, 3.0, 4.0, 4.0, 5.0, 5.0, 4.0, 4.0]);
+        assert_eq!(found.unwrap().embeddings().data(), [3.0, 3.0, 4.0, 4.0, 5.0, 5.0, 4.0, 4.0]);
         assert_eq!(*calls.lock().unwrap(), [3]);
         assert_eq!(progress, [(0, 3, 0, 12), (3, 3, 12, 12)]);
     }

@@ -7,7 +7,6 @@ use crate::data::text::not_json;
 use crate::data::vector::{dot, unit};
 use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent, embed_all};
 use blindroute_routing::bundle::{Bundle, BundleError};
-use blindroute_routing::tokenizer::Tokenizer;
 use serde::Deserialize;
 use std::path::Path;
 
@@ -83,12 +82,11 @@ pub fn correlation(
     pairs: &[Pair],
     on_event: &mut dyn FnMut(EmbedEvent),
 ) -> Result<f64, SimilarityError> {
-    let tokenizer = Tokenizer::from_json(&bundle.parts().tokenizer, bundle.parts().encoder.window)
-        .map_err(|error| BundleError::Tokenizer(error.to_string()))?;
+    let tokenizer = bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
     let texts = pairs.iter().flat_map(|pair| [pair.first.as_str(), pair.second.as_str()]);
-    let embeddings = embed_all(texts, &tokenizer, &embedder, on_event)?;
-    let units: Vec<Vec<f32>> = embeddings.iter_rows().map(unit).collect();
+    let embedded = embed_all(texts, &tokenizer, &embedder, on_event)?;
+    let units: Vec<Vec<f32>> = embedded.embeddings().iter_rows().map(unit).collect();
     let cosines: Vec<f64> =
         units.as_chunks::<2>().0.iter().map(|[first, second]| f64::from(dot(first, second))).collect();
     let labels: Vec<f64> = pairs.iter().map(|pair| pair.label).collect();

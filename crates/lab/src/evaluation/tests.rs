@@ -146,7 +146,7 @@ fn costs_of_queries_are_counted_where_given() {
 /// Training's report and an evaluation measure the same router alike, with costs of answers and with prices.
 #[test]
 fn reports_of_training_and_evaluations_agree() {
-    let (_, mut dataset, embeddings) = synthetic_pool(8, 4);
+    let (_, mut dataset, embedded) = synthetic_pool(8, 4);
     let (prompts, models) = dataset.scores.shape();
     let costs = Matrix::from_fn(prompts, models, |prompt, model| ((prompt * 7 + model * 3) % 10 + 5 * model) as f32);
     let rule = Rule::Direct(Direct {
@@ -158,7 +158,7 @@ fn reports_of_training_and_evaluations_agree() {
     for query_costs in [None, Some(costs)] {
         let by_query = query_costs.is_some();
         dataset.query_costs = query_costs;
-        let samples = dataset.samples(Split::Test, &embeddings).unwrap();
+        let samples = dataset.samples(Split::Test, embedded.embeddings()).unwrap();
         let reported = report(&rule, 0.1, &samples, dataset.models());
         let set = TestSet::of_split(About::default(), &dataset, Split::Test).unwrap();
         let mut curves = references(set.outcomes(), set.models(), &lambdas());

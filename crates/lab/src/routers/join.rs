@@ -11,6 +11,7 @@
 use crate::data::samples::cost_row;
 use crate::data::vector::{dot, unit_rows};
 use crate::data::{Dataset, Samples, TableError, relative_costs};
+use crate::encoders::Embedded;
 use crate::evaluation::rule::utilities;
 use crate::routers::cscr::Probe;
 use crate::routers::fingerprint::{Fingerprints, FingerprintsError};
@@ -82,16 +83,17 @@ pub enum JoinError {
 /// The least cosine of equal descriptors: computed again, they may differ in their last bits.
 const SAME: f32 = 0.9999;
 
-/// Adds the models of the table that the bundle does not have. `embeddings` are those of all prompts of the table by the bundle's
-/// encoder; only the train and valid splits are used. `source` describes where the outcomes come from; it becomes part of the bundle's
+/// Adds the models of the table that the bundle does not have. `embedded` are all prompts of the table by the bundle's encoder;
+/// only the train and valid splits are used. `source` describes where the outcomes come from; it becomes part of the bundle's
 /// origin.
 pub fn join(
     bundle: Bundle,
     dataset: &Dataset,
-    embeddings: &Matrix,
+    embedded: &Embedded,
     options: &Options<'_>,
     source: &str,
 ) -> Result<Joined, JoinError> {
+    let tokenizer = bundle.tokenizer()?;
     let mut parts = bundle.into_parts();
     let order = order(&parts.models, dataset.models())?;
     let old = parts.models.len();
@@ -101,11 +103,12 @@ pub fn join(
     let stretch = if before > 0.0 { (largest(&parts.models) / before) as f32 } else { 1.0 };
     let cost = cost_row(&relative_costs(&parts.models));
 
-    let table = |order: &[usize]| dataset.with_models(order).tuning_samples(embeddings);
-    let all = table(&order)?;
+    let ordered = dataset.with_models(&order);
     let mut left_out = Vec::new();
     let mut routers = Vec::new();
     for mut router in std::mem::take(&mut parts.routers) {
+        let inputs = embedded.inputs(&tokenizer, router.lexical);
+        let all = ordered.tuning_samples(&inputs)?;
         router.rule = match router.rule {
             Rule::UniRoute(rule) => {
                 let found = uniroute::cluster_errors(&all, &rule.centroids, rule.clusterings, options.smoothing);
@@ -117,7 +120,11 @@ pub fn join(
                 let (found, from) = match options.fingerprints {
                     Some(fingerprints) => (unit_rows(&fingerprints.descriptors(&parts.models)?), "these fingerprints"),
                     None => {
-                        let probe = Probe::new(&table(&order[..old])?, rule.descriptors.columns(), options.seed)?;
+                        let probe = Probe::new(
+                            &dataset.with_models(&order[..old]).tuning_samples(&inputs)?,
+                            rule.descriptors.columns(),
+                            options.seed,
+                        )?;
                         (probe.descriptors(&all)?, "the outcomes of this table and this seed")
                     }
                 };
@@ -201,10 +208,9 @@ mod tests {
     use crate::data::Split;
     use crate::data::synthetic::synthetic_pool;
     use crate::evaluation::rule::choose;
-    use crate::routers::train::Method;
-    use crate::routers::{cscr, train_router};
+    use crate::routers::{Method, NewRouter, cscr, train_router};
 
-    fn trained_without(bundle: Bundle, dataset: &Dataset, embeddings: &Matrix, model: usize) -> (Bundle, Dataset) {
+    fn trained_without(bundle: Bundle, dataset: &Dataset, embedded: &Embedded, model: usize) -> (Bundle, Dataset) {
         let without = dataset.without_model(model);
         let cscr = cscr::Options { widths: vec![8], passes: 12, rate: 3e-3, ..Default::default() };
         let methods = [
@@ -213,7 +219,8 @@ mod tests {
             ("cscr", Method::Cscr(cscr)),
         ];
         let train = |bundle, (name, method): (&str, Method)| {
-            train_router(bundle, &without, embeddings, &method, (name, "made up"), &mut |_, _| ()).unwrap().bundle
+            let new = NewRouter { name, source: "made up", method: &method, lexical: None };
+            train_router(bundle, &without, embedded, new, &mut |_, _| ()).unwrap().bundle
         };
         (methods.into_iter().fold(bundle, train), without)
     }
@@ -223,13 +230,13 @@ mod tests {
     /// Each model in turn is left out and joins. It then gets a larger share of the prompts that it answers than of the others.
     #[test]
     fn a_joined_model_is_chosen_where_it_is_right() {
-        let (bundle, dataset, embeddings) = synthetic_pool(8, 6);
+        let (bundle, dataset, embedded) = synthetic_pool(8, 6);
         // Per router: prompts chosen and all, where the model is right and where it is wrong.
         let mut counts = std::collections::BTreeMap::<String, [[f64; 2]; 2]>::new();
         for model in 0..6 {
-            let (before, _) = trained_without(bundle.clone(), &dataset, &embeddings, model);
-            let joined = join(before, &dataset, &embeddings, &OPTIONS, "made up").unwrap();
-            let test = dataset.samples(Split::Test, &embeddings).unwrap();
+            let (before, _) = trained_without(bundle.clone(), &dataset, &embedded, model);
+            let joined = join(before, &dataset, &embedded, &OPTIONS, "made up").unwrap();
+            let test = dataset.samples(Split::Test, embedded.embeddings()).unwrap();
             for router in &joined.bundle.parts().routers {
                 let counts = counts.entry(router.name.clone()).or_default();
                 for (embedding, scores) in test.embeddings().iter_rows().zip(test.scores().iter_rows()) {
@@ -251,9 +258,9 @@ mod tests {
 
     #[test]
     fn the_pool_grows_and_mismatches_are_refused() {
-        let (bundle, dataset, embeddings) = synthetic_pool(8, 6);
-        let (before, without) = trained_without(bundle, &dataset, &embeddings, 2);
-        let joined = join(before.clone(), &dataset, &embeddings, &OPTIONS, "made up").unwrap();
+        let (bundle, dataset, embedded) = synthetic_pool(8, 6);
+        let (before, without) = trained_without(bundle, &dataset, &embedded, 2);
+        let joined = join(before.clone(), &dataset, &embedded, &OPTIONS, "made up").unwrap();
         assert_eq!((joined.added, joined.left_out), (vec!["model 2".to_owned()], vec!["direct".to_owned()]));
         let parts = joined.bundle.parts();
         let names: Vec<&str> = parts.models.iter().map(|model| model.name.as_str()).collect();
@@ -267,13 +274,13 @@ mod tests {
             );
         }
         // The most expensive model joins: relative costs shrink, and λ grows by the same factor.
-        let (cheap, _) = trained_without(joined.bundle.clone(), &dataset, &embeddings, 5);
-        let dearer = join(cheap.clone(), &dataset, &embeddings, &OPTIONS, "").unwrap().bundle;
+        let (cheap, _) = trained_without(joined.bundle.clone(), &dataset, &embedded, 5);
+        let dearer = join(cheap.clone(), &dataset, &embedded, &OPTIONS, "").unwrap().bundle;
         let (old, new) = (cheap.router(Some("uniroute")).unwrap(), dearer.router(Some("uniroute")).unwrap());
         assert!((new.lambda - old.lambda * 6.0 / 5.0).abs() < 1e-6, "{} and {}", old.lambda, new.lambda);
 
         let refused = |options: &Options<'_>, table: &Dataset| {
-            join(before.clone(), table, &embeddings, options, "").unwrap_err().to_string()
+            join(before.clone(), table, &embedded, options, "").unwrap_err().to_string()
         };
         assert!(refused(&OPTIONS, &without).contains("every model of the table"));
         assert!(refused(&OPTIONS, &dataset.without_model(0)).contains("no model \"model 0\""));

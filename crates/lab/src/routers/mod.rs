@@ -29,6 +29,6 @@ mod window;
 pub use cross_validation::{CrossValidated, Validation};
 pub use error::TrainError;
 pub use lambda::{LambdaRule, choose_lambda};
-pub use train::{Chosen, Method, TrainRouterError, Trained, train_router};
+pub use train::{Chosen, Method, NewRouter, TrainRouterError, Trained, train_router};
 pub use verdict::{Fit, Verdict};
 pub use window::with_window;

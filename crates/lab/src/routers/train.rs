@@ -1,9 +1,11 @@
 //! Training a router into a bundle.
 
 use crate::data::{Dataset, Samples, Split, TableError};
+use crate::encoders::Embedded;
 use crate::evaluation::{self, Report};
 use crate::routers::{CrossValidated, TrainError, Verdict, cscr, direct, uniroute};
-use blindroute_routing::bundle::{Bundle, BundleError, Matrix, Router, Rule};
+use blindroute_routing::bundle::{Bundle, BundleError, Router, Rule};
+use blindroute_routing::lexical::Lexical;
 use serde::Serialize;
 
 /// The kind of router to train, and its options.
@@ -15,6 +17,19 @@ pub enum Method {
     Direct(direct::Options),
     /// A projection and descriptors ([`cscr`]).
     Cscr(cscr::Options),
+}
+
+/// A router to train.
+#[derive(Clone, Copy, Debug)]
+pub struct NewRouter<'a> {
+    /// Its name in the bundle.
+    pub name: &'a str,
+    /// What it is trained on and under which licence; it becomes a line of the bundle's origin.
+    pub source: &'a str,
+    /// Its kind, and how it is trained.
+    pub method: &'a Method,
+    /// The lexical features that it reads beside the embedding, see [`Embedded::lexical`].
+    pub lexical: Option<Lexical>,
 }
 
 /// The settings that cross-validation chose.
@@ -83,26 +98,25 @@ pub enum TrainRouterError {
     Bundle(#[from] BundleError),
 }
 
-/// Trains a router on the train and valid splits and puts it into the bundle under `name`, replacing a router of that name. A new
+/// Trains a router on the train and valid splits and puts it into the bundle under its name, replacing a router of that name. A new
 /// UniRoute router comes first and is the default, if cross-validation is sure that it is better than the prompt-blind hull;
 /// other routers come last. If cross-validation is not sure of a default router that is replaced, it goes to the last place.
 ///
 /// Calls `on_fold` after each fold of the cross-validation with the number of folds that are done and of all.
 ///
-/// `embeddings` are those of all prompts of the data set by the bundle's encoder
-/// ([`embed_dataset`](crate::encoders::embed_dataset)). `source` describes what the router was trained on and under which
-/// licence; it becomes a line of the bundle's origin.
+/// `embedded` are all prompts of the data set by the bundle's encoder ([`embed_dataset`](crate::encoders::embed_dataset)).
 pub fn train_router(
     bundle: Bundle,
     dataset: &Dataset,
-    embeddings: &Matrix,
-    method: &Method,
-    (name, source): (&str, &str),
+    embedded: &Embedded,
+    new: NewRouter<'_>,
     on_fold: &mut dyn FnMut(usize, usize),
 ) -> Result<Trained, TrainRouterError> {
     let cost = dataset.relative_costs();
-    let samples = dataset.tuning_samples(embeddings)?;
-    let test = dataset.samples(Split::Test, embeddings)?;
+    let NewRouter { name, source, method, lexical } = new;
+    let inputs = embedded.inputs(&bundle.tokenizer()?, lexical);
+    let samples = dataset.tuning_samples(&inputs)?;
+    let test = dataset.samples(Split::Test, &inputs)?;
     let (rule, verdict, chosen) = fitted(&samples, &cost, method, on_fold)?;
     let Verdict { lambda, validated, share, utilities, .. } = verdict;
     let cross_validation = evaluation::report_of_utilities(&utilities, &cost, lambda, &samples, dataset.models());
@@ -118,7 +132,7 @@ pub fn train_router(
     dropped.retain(|other| other != name);
     let sure = validated.is_sure();
     let leads = matches!(rule, Rule::UniRoute(_)) && sure;
-    let router = Router { name: name.to_owned(), lambda, rule };
+    let router = Router { name: name.to_owned(), lambda, lexical, rule };
     match place {
         Some(0) if !sure => {
             parts.routers.remove(0);
@@ -174,7 +188,8 @@ fn with_source(origin: &str, dropped: &[String], name: &str, source: &str) -> St
 mod tests {
     use super::*;
     use crate::data::Prompt;
-    use blindroute_routing::bundle::Model;
+    use crate::data::synthetic::without_text;
+    use blindroute_routing::bundle::{Matrix, Model};
 
     #[test]
     fn the_origin_has_one_line_per_router() {
@@ -192,7 +207,7 @@ mod tests {
     }
 
     /// The shipped encoder without routers, and a synthetic data set with its embeddings.
-    fn case(models: usize) -> (Bundle, Dataset, Matrix) {
+    fn case(models: usize) -> (Bundle, Dataset, Embedded) {
         let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles/default.blindroute");
         let mut parts = Bundle::open(&path).unwrap().bundle.into_parts();
         (parts.models, parts.routers, parts.origin) = (Vec::new(), Vec::new(), "encoder: public".to_owned());
@@ -216,7 +231,7 @@ mod tests {
         let noise = |row: usize, column: usize| ((row * 31 + column * 17) % 23) as f32 / 2300.0;
         let embeddings =
             Matrix::from_fn(90, 384, |row, column| if row / 3 % models == column { 1.0 } else { noise(row, column) });
-        (Bundle::new(parts).unwrap(), dataset, embeddings)
+        (Bundle::new(parts).unwrap(), dataset, without_text(embeddings))
     }
 
     fn names(bundle: &Bundle) -> Vec<&str> {
@@ -229,8 +244,9 @@ mod tests {
         let direct = Method::Direct(direct::Options::default());
         let uniroute = Method::UniRoute(uniroute::Options { clusters: vec![3], ..Default::default() });
         let cscr = Method::Cscr(cscr::Options { widths: vec![3], passes: 2, ..Default::default() });
-        let train = |bundle, dataset, embeddings, method, name| {
-            train_router(bundle, dataset, embeddings, method, (name, "made up"), &mut |_, _| ()).unwrap()
+        let train = |bundle, dataset, embedded, method, name| {
+            let new = NewRouter { name, source: "made up", method, lexical: None };
+            train_router(bundle, dataset, embedded, new, &mut |_, _| ()).unwrap()
         };
         let trained = train(bundle, &dataset, &embeddings, &direct, "direct");
         assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
@@ -247,6 +263,29 @@ mod tests {
         assert_eq!(trained.bundle.parts().origin, "encoder: public\nrouter direct: made up");
     }
 
+    /// Embeddings that say nothing, and tokens that say all: only a router with lexical features learns from them.
+    #[test]
+    fn lexical_features_teach_what_embeddings_do_not() {
+        let (bundle, dataset, _) = case(3);
+        let noise = |row: usize, column: usize| ((row * 7919 + column * 104_729) % 1009) as f32 / 1009.0 - 0.5;
+        let tokenizer = bundle.tokenizer().unwrap();
+        let tokens =
+            ["a poem of the sea", "2 + 2 = 4", "def f(x): return x"].map(|text| tokenizer.encode(text).unwrap().ids);
+        let places = (0..90).map(|row| row / 3 % 3).collect();
+        let embedded = Embedded::new(Matrix::from_fn(90, 384, noise), tokens.into(), places);
+        let options = uniroute::Options { clusters: vec![3], clusterings: vec![4], ..Default::default() };
+        for method in [Method::UniRoute(options), Method::Direct(direct::Options::default())] {
+            let of = |lexical| {
+                let new = NewRouter { name: "one", source: "made up", method: &method, lexical };
+                train_router(bundle.clone(), &dataset, &embedded, new, &mut |_, _| ()).unwrap()
+            };
+            let (without, with) = (of(None), of(embedded.lexical(1.0)));
+            assert!(!without.validated.is_sure() && with.validated.is_sure(), "{:?}", with.validated);
+            assert!(with.test.area > without.test.area + 0.1, "{} and {}", with.test.area, without.test.area);
+            assert_eq!(with.bundle.parts().routers[0].lexical, embedded.lexical(1.0));
+        }
+    }
+
     /// Embeddings that say nothing: the router joins the bundle, but not as its default.
     #[test]
     fn a_router_that_is_not_surely_better_is_not_the_default() {
@@ -254,9 +293,10 @@ mod tests {
         let options = uniroute::Options { clusters: vec![3], clusterings: vec![1], ..Default::default() };
         let uniroute = Method::UniRoute(options);
         let noise = |row: usize, column: usize| ((row * 7919 + column * 104_729) % 1009) as f32 / 1009.0 - 0.5;
-        let noise = Matrix::from_fn(90, 384, noise);
-        let train = |bundle, embeddings, name| {
-            train_router(bundle, &dataset, embeddings, &uniroute, (name, "made up"), &mut |_, _| ()).unwrap()
+        let noise = without_text(Matrix::from_fn(90, 384, noise));
+        let train = |bundle, embedded, name| {
+            let new = NewRouter { name, source: "made up", method: &uniroute, lexical: None };
+            train_router(bundle, &dataset, embedded, new, &mut |_, _| ()).unwrap()
         };
         let good = train(bundle, &embeddings, "good");
         assert!(good.is_default && good.validated.is_sure());

@@ -22,14 +22,14 @@ pub fn with_window(bundle: Bundle, window: Window) -> Result<(Bundle, Vec<String
 mod tests {
     use super::*;
     use crate::data::synthetic::synthetic_pool;
-    use crate::routers::{Method, train_router};
+    use crate::routers::{Method, NewRouter, train_router};
 
     #[test]
     fn another_window_drops_routers_and_the_same_window_keeps_them() {
-        let (bundle, dataset, embeddings) = synthetic_pool(8, 2);
+        let (bundle, dataset, embedded) = synthetic_pool(8, 2);
         let method = Method::Direct(Default::default());
-        let trained =
-            train_router(bundle, &dataset, &embeddings, &method, ("mine", "made up"), &mut |_, _| ()).unwrap().bundle;
+        let new = NewRouter { name: "mine", source: "made up", method: &method, lexical: None };
+        let trained = train_router(bundle, &dataset, &embedded, new, &mut |_, _| ()).unwrap().bundle;
         let digest = trained.digest();
         let (same, dropped) = with_window(trained.clone(), Window::Head).unwrap();
         assert_eq!((same.digest(), dropped.len()), (digest, 0));

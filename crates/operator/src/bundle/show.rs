@@ -2,7 +2,7 @@
 
 use super::OpenBundle;
 use blindroute_console::files::print;
-use blindroute_routing::bundle::Bundle;
+use blindroute_routing::bundle::{Bundle, Router};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -30,7 +30,10 @@ pub fn show(args: &ShowArgs, open: OpenBundle) -> anyhow::Result<()> {
     let routers: Vec<_> = parts
         .routers
         .iter()
-        .map(|router| serde_json::json!({"name": router.name, "kind": router.kind(), "lambda": router.lambda}))
+        .map(|router| {
+            let Router { name, lambda, lexical, .. } = router;
+            serde_json::json!({"name": name, "kind": router.kind(), "lambda": lambda, "lexical": lexical})
+        })
         .collect();
     let summary = serde_json::json!({
         "digest": bundle.digest().to_string(),
@@ -64,7 +67,11 @@ fn described(bundle: &Bundle) -> String {
     ];
     for (place, router) in parts.routers.iter().enumerate() {
         let default = if place == 0 { ", the default" } else { "" };
-        lines.push(format!("  {} ({}{default}), λ {}", router.name, router.kind(), router.lambda));
+        let features = router
+            .lexical
+            .map(|lexical| format!(", with {} lexical features of scale {:.2}", lexical.width(), lexical.scale));
+        let (kind, features) = (router.kind(), features.unwrap_or_default());
+        lines.push(format!("  {} ({kind}{default}), λ {}{features}", router.name, router.lambda));
     }
     lines.push(format!("models    {}", parts.models.len()));
     lines.extend(parts.models.iter().map(|model| format!("  {}  {} {}", model.name, model.price, model.unit)));

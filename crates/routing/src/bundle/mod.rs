@@ -9,6 +9,7 @@
 //!
 //! Matrices may be stored in steps of a few bits ([`Matrix::quantised`]). In memory they are f32.
 
+use crate::tokenizer::Tokenizer;
 use std::path::Path;
 
 pub mod container;
@@ -110,6 +111,12 @@ impl Bundle {
     /// Its contents, to be changed and given to [`Bundle::new`] again.
     pub fn into_parts(self) -> BundleParts {
         self.parts
+    }
+
+    /// Its tokenizer, with the encoder's window.
+    pub fn tokenizer(&self) -> Result<Tokenizer, BundleError> {
+        let BundleParts { tokenizer, encoder, .. } = &self.parts;
+        Tokenizer::from_json(tokenizer, encoder.window).map_err(|error| BundleError::Tokenizer(error.to_string()))
     }
 
     /// The router of this name, or the first one if no name is given.

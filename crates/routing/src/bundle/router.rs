@@ -3,6 +3,8 @@
 //! Every rule chooses one of the M models of the bundle's pool and uses the same `cost`: each model's price divided by
 //! the largest price of the pool, so that λ means the same for every pool. Of equal candidates the one with the lowest
 //! index is chosen.
+//!
+//! A rule reads `inputs` numbers of a prompt, e: the embedding, and after it the [`Lexical`] features if the router has them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,7 @@ use super::{
     error::BundleError,
     matrix::Matrix,
 };
+use crate::lexical::Lexical;
 
 /// A router of a bundle.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,8 @@ pub struct Router {
     pub name: String,
     /// The default weight of cost, which training chose on the validation split.
     pub lambda: f32,
+    /// The lexical features that the rule reads beside the embedding, as further columns; none if it reads the embedding alone.
+    pub lexical: Option<Lexical>,
     /// The rule by which it decides.
     pub rule: Rule,
 }
@@ -41,7 +46,7 @@ pub enum Rule {
 pub struct UniRoute {
     /// The number of clusterings, all of K clusters.
     pub clusterings: usize,
-    /// `[clusterings · K, hidden]`, one clustering after another, rows of unit length. The nearest centroid has the largest
+    /// `[clusterings · K, inputs]`, one clustering after another, rows of unit length. The nearest centroid has the largest
     /// product with the embedding for any length of the embedding, so the embedding need not be normalised.
     pub centroids: Matrix,
     /// `[clusterings · K, M]`: how often each model fails in each cluster, from 0 to 1.
@@ -62,7 +67,7 @@ impl UniRoute {
 /// that predicts scores, which keeps all models, the score that the similarity predicts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cscr {
-    /// `[hidden, W]`.
+    /// `[inputs, W]`.
     pub w1: Matrix,
     /// `[W, D]`.
     pub w2: Matrix,
@@ -88,7 +93,7 @@ pub struct ScoreLines {
 /// The answer is `argmax_m (e·weight + bias)[m] − λ·cost[m]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Direct {
-    /// `[hidden, M]`.
+    /// `[inputs, M]`.
     pub weight: Matrix,
     /// `[1, M]`.
     pub bias: Matrix,
@@ -101,6 +106,8 @@ pub struct Direct {
 pub(super) struct RouterHeader {
     pub(super) name: String,
     pub(super) lambda: f32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lexical: Option<Lexical>,
     #[serde(flatten)]
     pub(super) shape: RuleShape,
 }
@@ -177,7 +184,7 @@ impl Router {
             },
             Rule::Direct(_) => RuleShape::Direct {},
         };
-        RouterHeader { name: self.name.clone(), lambda: self.lambda, shape }
+        RouterHeader { name: self.name.clone(), lambda: self.lambda, lexical: self.lexical, shape }
     }
 
     pub(super) fn list<'a>(&'a self, list: &mut Named<'a>) {
@@ -210,15 +217,16 @@ impl Router {
 impl RouterHeader {
     pub(super) fn build(&self, take: &mut Take<'_>, hidden: usize, models: usize) -> Result<Router, BundleError> {
         let mut take = |part: &str, shape| take(&tensor_name(&self.name, part), shape);
+        let inputs = hidden + self.lexical.map_or(0, |lexical| lexical.width());
         let rule = match self.shape {
             RuleShape::UniRoute { clusters, clusterings } => Rule::UniRoute(UniRoute {
                 clusterings,
-                centroids: take("centroids", (clusterings * clusters, hidden))?,
+                centroids: take("centroids", (clusterings * clusters, inputs))?,
                 errors: take("errors", (clusterings * clusters, models))?,
                 cost: take("cost", (1, models))?,
             }),
             RuleShape::Cscr { width, descriptor, keep, predicts_scores } => Rule::Cscr(Cscr {
-                w1: take("w1", (hidden, width))?,
+                w1: take("w1", (inputs, width))?,
                 w2: take("w2", (width, descriptor))?,
                 descriptors: take("descriptors", (models, descriptor))?,
                 cost: take("cost", (1, models))?,
@@ -231,12 +239,12 @@ impl RouterHeader {
                 },
             }),
             RuleShape::Direct {} => Rule::Direct(Direct {
-                weight: take("weight", (hidden, models))?,
+                weight: take("weight", (inputs, models))?,
                 bias: take("bias", (1, models))?,
                 cost: take("cost", (1, models))?,
             }),
         };
-        Ok(Router { name: self.name.clone(), lambda: self.lambda, rule })
+        Ok(Router { name: self.name.clone(), lambda: self.lambda, lexical: self.lexical, rule })
     }
 
     /// Checks the settings. Shapes are bounded here, so that no unreasonably large tensor is allocated.
@@ -248,6 +256,9 @@ impl RouterHeader {
         }
         if !(self.lambda.is_finite() && self.lambda >= 0.0) {
             return Err(setting(&format!("lambda of router {name:?}"), self.lambda, "a number from 0"));
+        }
+        if let Some((what, found, expected)) = self.lexical.and_then(|lexical| lexical.problem()) {
+            return Err(setting(&format!("{what} of router {name:?}"), found, expected));
         }
         let sizes: &[(&str, usize, usize)] = match self.shape {
             RuleShape::UniRoute { clusters, clusterings } => {

@@ -4,6 +4,7 @@ use super::{
     container::{ContainerError, Section},
     *,
 };
+use crate::lexical::Lexical;
 use crate::tokenizer::{Window, tests::sample_json};
 
 fn matrix(rows: usize, columns: usize) -> Matrix {
@@ -28,7 +29,7 @@ fn parts() -> BundleParts {
     };
     let norm = || LayerNorm { gain: matrix(1, 4), bias: matrix(1, 4) };
     let cost = || Matrix::new(1, 3, vec![0.25, 1.0, 0.0]).unwrap();
-    let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.1, rule };
+    let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.1, lexical: None, rule };
     let model = |name: &str, price| Model { name: name.to_owned(), price, unit: "USD per 1M tokens".to_owned() };
     BundleParts {
         embedding: EmbeddingTables {
@@ -153,6 +154,24 @@ fn the_window_is_kept_and_the_default_one_leaves_the_file_as_it_was() {
     assert_ne!(of(Window::Tail).digest(), of(Window::Head).digest());
     let other = Bundle::read(&with_header(|header| header["encoder"]["window"] = "middle".into(), &[]));
     assert!(other.unwrap_err().to_string().contains("middle"));
+}
+
+#[test]
+fn lexical_features_are_kept_and_widen_what_the_rule_reads() {
+    let mut parts = parts();
+    let lexical = Lexical { hashed: 4, scale: 2.5 };
+    parts.routers[2].lexical = Some(lexical);
+    let fault = Bundle::new(parts.clone()).unwrap_err().to_string();
+    assert!(fault.contains("router.direct.weight") && fault.contains("21"), "{fault}");
+    let Rule::Direct(rule) = &mut parts.routers[2].rule else { panic!("the third router is another") };
+    rule.weight = matrix(4 + lexical.width(), 3);
+    let bundle = Bundle::new(parts.clone()).unwrap();
+    let read = Bundle::read(&bundle.write().unwrap()).unwrap();
+    assert!(read.unknown.is_empty());
+    assert_eq!(read.bundle.parts(), &parts);
+    parts.routers[2].lexical = Some(Lexical { hashed: 3, scale: 2.5 });
+    let fault = Bundle::new(parts.clone()).unwrap_err().to_string();
+    assert!(fault.contains("hashed features of router \"direct\" is 3, expected a power of two"), "{fault}");
 }
 
 #[test]

@@ -1,16 +1,23 @@
 //! The inputs of the programs, which the client shares with the servers.
 
-use super::plan::{ACTIVATION, BundlePlan, INPUT, NARROW, POOLING, POOLING_RING, PRODUCT, RULE_FRACTION, SCORES};
+use super::plan::{
+    ACTIVATION, BundlePlan, INPUT, NARROW, POOLING, POOLING_RING, PRODUCT, RULE_FRACTION, RouterPlan, SCORES,
+};
 use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
 use crate::bundle::{Attention, EmbeddingTables, EncoderConfig, Matrix, Pooling};
 use crate::embedding::{self, EmbeddingError};
+use crate::lexical;
 use blindroute_protocol::{Form, Program as _, Shape, Tensor};
 
 /// Added to the attention scores of padding: less than every real score, and within their range.
 const PADDING: f32 = -128.0;
 /// Ring of the embedding that the client sends (`head`) or receives (`embed`).
 pub(super) const EMBEDDING_RING: u32 = 40;
+
+/// Ring of lexical features as the client shares them in `full`: room for the largest, and two bits for extension. Whatever a
+/// client shares in it is a number from −64 to 64.
+const LEXICAL_RING: u32 = lexical::FRACTION + 7;
 
 /// Bits of one digit of λ; the digit fills its ring.
 pub(super) const LAMBDA_DIGIT: u32 = 5;
@@ -54,9 +61,16 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
         }
         forms
     };
+    let features = |router: usize| plan.routers.get(router).map_or(0, RouterPlan::features);
     match work {
-        Work::Task(Task::Route { bucket, .. }) => encoder(bucket).into_iter().chain([lambda]).collect(),
-        Work::Task(Task::Head { .. }) => vec![Form::new(rows(hidden), EMBEDDING_RING, RULE_FRACTION), lambda],
+        Work::Task(Task::Route { bucket, router }) => {
+            let features = features(router);
+            let lexical = (features > 0).then(|| Form::new(rows(features), LEXICAL_RING, lexical::FRACTION));
+            encoder(bucket).into_iter().chain(lexical).chain([lambda]).collect()
+        }
+        Work::Task(Task::Head { router }) => {
+            vec![Form::new(rows(hidden + features(router)), EMBEDDING_RING, RULE_FRACTION), lambda]
+        }
         Work::Measurement(Measurement::Embed { bucket }) => encoder(bucket),
         Work::Measurement(Measurement::Select { candidates, keep, method }) => {
             SelectProgram { candidates, keep, method }.inputs()
@@ -126,6 +140,13 @@ impl RouteInputs {
         Ok(Self { tensors })
     }
 
+    /// With the lexical features that the router reads, if it does. They come before λ.
+    #[must_use]
+    pub fn with_lexical(mut self, features: Option<Vec<f32>>) -> Self {
+        self.tensors.extend(features.map(|features| Tensor::new(Shape::row(features.len()), features)));
+        self
+    }
+
     /// The inputs of a route: these and λ.
     pub fn with_lambda(mut self, lambda: f32) -> Vec<Tensor<f32>> {
         self.tensors.push(lambda_digits(lambda));
@@ -133,7 +154,7 @@ impl RouteInputs {
     }
 }
 
-/// The inputs of the `head` placement.
+/// The inputs of the `head` placement. `embedding` is all that the rule reads: lexical features are its last columns.
 pub fn head_inputs(embedding: &Matrix, lambda: f32) -> Vec<Tensor<f32>> {
     vec![Tensor::new(Shape::row(embedding.columns()), embedding.data().to_vec()), lambda_digits(lambda)]
 }

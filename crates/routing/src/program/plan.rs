@@ -2,6 +2,7 @@
 
 use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, Rule, Widths};
 use crate::bundle::{is_one, one};
+use crate::lexical::Lexical;
 use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
 use serde::{Deserialize, Serialize};
@@ -59,10 +60,13 @@ pub struct EncoderPlan {
 }
 
 /// A router's public shape.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouterPlan {
     /// Its name in the bundle.
     pub name: String,
+    /// The lexical features that its rule reads beside the embedding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lexical: Option<Lexical>,
     /// How it decides; named `head` on the wire and in files.
     #[serde(rename = "head")]
     pub rule: RulePlan,
@@ -97,7 +101,7 @@ pub enum RulePlan {
 }
 
 /// What is public about a bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BundlePlan {
     /// The encoder.
     pub encoder: EncoderPlan,
@@ -125,10 +129,12 @@ impl BundlePlan {
         Self {
             encoder: EncoderPlan::of(config),
             models: parts.models.len(),
-            routers: parts
-                .routers
-                .iter()
-                .map(|router| RouterPlan { name: router.name.clone(), rule: rule_plan(&router.rule) })
+            routers: (parts.routers.iter())
+                .map(|router| RouterPlan {
+                    name: router.name.clone(),
+                    lexical: router.lexical,
+                    rule: rule_plan(&router.rule),
+                })
                 .collect(),
         }
     }
@@ -151,6 +157,7 @@ impl BundlePlan {
             && lambdas <= 64
             && self.routers.iter().all(|router| {
                 sizes(&router.rule).iter().all(|size| (1..=1 << 16).contains(size))
+                    && router.lexical.is_none_or(|lexical| lexical.problem().is_none())
                     && !matches!(router.rule, RulePlan::UniRoute { clusterings, .. } if clusterings > 1 << 8)
                     && !matches!(router.rule, RulePlan::Cscr { keep, .. } if keep > models)
                     && !matches!(router.rule, RulePlan::Cscr { keep, predicts_scores: true, .. } if keep != models)
@@ -276,7 +283,13 @@ impl RouterPlan {
         format!("router.{}.{part}", self.name)
     }
 
+    /// The number of lexical features.
+    pub(super) fn features(&self) -> usize {
+        self.lexical.map_or(0, |lexical| lexical.width())
+    }
+
     fn weights(&self, hidden: usize, models: usize) -> Vec<WeightSpec> {
+        let inputs = hidden + self.features();
         let matrix = |part: &str, inner, columns, fraction| {
             WeightSpec::new(self.weight(part), WeightKind::Matrix { inner, columns }, fraction)
         };
@@ -284,13 +297,13 @@ impl RouterPlan {
         let cost = matrix("cost", 1, models, RULE_FRACTION);
         match self.rule {
             RulePlan::UniRoute { clusters, clusterings } => vec![
-                matrix("centroids", hidden, clusterings * clusters, RULE_FRACTION),
+                matrix("centroids", inputs, clusterings * clusters, RULE_FRACTION),
                 matrix("errors", clusterings * clusters, models, RULE_PRODUCT),
                 cost,
             ],
             RulePlan::Cscr { width, descriptor, predicts_scores, .. } => {
                 let mut specs = vec![
-                    matrix("w1", hidden, width, RULE_FRACTION),
+                    matrix("w1", inputs, width, RULE_FRACTION),
                     matrix("w2", width, descriptor, RULE_FRACTION),
                     matrix("descriptors", descriptor, models, RULE_FRACTION),
                     cost,
@@ -298,7 +311,7 @@ impl RouterPlan {
                 specs.extend(predicts_scores.then(|| bias("offset")));
                 specs
             }
-            RulePlan::Direct => vec![matrix("weight", hidden, models, RULE_FRACTION), bias("bias"), cost],
+            RulePlan::Direct => vec![matrix("weight", inputs, models, RULE_FRACTION), bias("bias"), cost],
         }
     }
 }

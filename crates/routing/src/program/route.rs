@@ -6,6 +6,7 @@ use super::plan::{BundlePlan, FRACTION, RULE_FRACTION, RulePlan};
 use super::rule::RuleProgram;
 use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
+use crate::lexical;
 use crate::tokenizer::{BUCKETS, MAX_TOKENS};
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Masked, Pending, Program, RingWord, Share, Structure, Tuning, WeightSpec, gates,
@@ -136,7 +137,7 @@ impl Program for RouteProgram {
                 SelectProgram { candidates, keep, method }.run(machine)
             }
             Work::Measurement(Measurement::Embed { .. }) => {
-                let Encoded { embedding, outside, .. } = encoded(machine, &encoder, self.inputs().len(), None)?;
+                let Encoded { embedding, outside, .. } = encoded(machine, &encoder, self.inputs().len(), Vec::new())?;
                 // The client must not see the fraction bits below the embedding's own, which come from products with single
                 // weights, nor the bits above its ring, which only inputs that no tokens give can reach.
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?.narrowed(EMBEDDING_RING);
@@ -147,17 +148,24 @@ impl Program for RouteProgram {
                 reveal_outside(machine, &count)
             }
             Work::Task(Task::Route { router, .. }) => {
-                let count = self.inputs().len();
-                let digits = machine.input(count - 1)?;
-                let Encoded { embedding, digits, outside } = encoded(machine, &encoder, count - 1, Some(digits))?;
-                let digits = digits.ok_or_else(|| Error::Program("a route without a lambda".into()))?;
-                // λ is opened together with the embedding.
+                // λ and, before it, lexical features, are the last inputs.
+                let others = 1 + usize::from(self.plan.routers[router].lexical.is_some());
+                let for_encoder = self.inputs().len() - others;
+                let others = (0..others).map(|index| machine.input(for_encoder + index)).collect::<Result<_, _>>()?;
+                let Encoded { embedding, mut beside, outside } = encoded(machine, &encoder, for_encoder, others)?;
+                let digits = beside.pop().ok_or_else(|| Error::Program("a route without a lambda".into()))?;
+                // Both are opened again together with the embedding.
                 let lambda = deferred_lambda(machine, &digits)?;
+                let ring = embedding.form().bits - FRACTION;
+                let lexical = beside.pop().map(|features| deferred_lexical(machine, &features, ring)).transpose()?;
                 // So is the count.
                 let outside = outside.map(|outside| gates::outside_count(machine, outside)).transpose()?;
                 let outside = outside.map(|count| machine.defer(count)).transpose()?;
                 let embedding = machine.truncate_reduce(embedding, FRACTION)?;
-                let embedding = machine.open(embedding)?;
+                let mut embedding = machine.open(embedding)?;
+                if let Some(lexical) = lexical {
+                    embedding = embedding.beside(&machine.take(lexical)?)?;
+                }
                 if let Some(outside) = outside {
                     let count = machine.take(outside)?;
                     reveal_outside(machine, &count)?;
@@ -205,33 +213,43 @@ fn deferred_lambda<I: Interpreter>(
     machine.defer(units.divide(RULE_FRACTION))
 }
 
-/// The embeddings of the prompts whose inputs are the first `count`, with the digits of λ opened on the way.
+/// Lexical features with the fraction bits of the embedding, in a ring of `bits` bits, deferred: they take no opening of their own.
+fn deferred_lexical<I: Interpreter>(
+    machine: &mut Machine<I>,
+    features: &Masked<I, u32>,
+    bits: u32,
+) -> Result<Pending<I, u64>, Error> {
+    let features = machine.extend::<u32, u64>(features, 0, bits)?;
+    machine.defer(features.raise(RULE_FRACTION - lexical::FRACTION))
+}
+
+/// The embeddings of the prompts whose inputs are the first `count`, with `beside` opened on the way.
 fn encoded<I: Interpreter>(
     machine: &mut Machine<I>,
     encoder: &Encoder<'_>,
     count: usize,
-    digits: Option<Share<I, u32>>,
+    beside: Vec<Share<I, u32>>,
 ) -> Result<Encoded<I>, Error> {
     if encoder.plan.carries_biases() {
         return if encoder.plan.widths.after_attention_ring() <= u32::BITS {
-            encoded_linear::<I, u32>(machine, encoder, digits)
+            encoded_linear::<I, u32>(machine, encoder, beside)
         } else {
-            encoded_linear::<I, u64>(machine, encoder, digits)
+            encoded_linear::<I, u64>(machine, encoder, beside)
         };
     }
     let tokens = machine.input(0)?;
     let (means, padding) = (machine.input(1)?, machine.input(2)?);
     let pooling = if count == 4 { Some(machine.input(3)?) } else { None };
-    encoder.run_scored(machine, ScoredInputs { tokens, means, padding, pooling, digits })
+    encoder.run_scored(machine, ScoredInputs { tokens, means, padding, pooling, beside })
 }
 
 /// The same of an encoder with linear attention, whose sum after attention is in words `A`.
 fn encoded_linear<I: Interpreter, A: RingWord>(
     machine: &mut Machine<I>,
     encoder: &Encoder<'_>,
-    digits: Option<Share<I, u32>>,
+    beside: Vec<Share<I, u32>>,
 ) -> Result<Encoded<I>, Error> {
     let (tokens, means) = (machine.input(0)?, machine.input::<A>(1)?);
     let (presence, inverse) = (machine.input(2)?, machine.input(3)?);
-    encoder.run_linear(machine, LinearInputs { tokens, means, presence, inverse, digits })
+    encoder.run_linear(machine, LinearInputs { tokens, means, presence, inverse, beside })
 }

@@ -47,7 +47,7 @@ impl RuleProgram<'_> {
         find(self.specs, &self.router.weight(part))
     }
 
-    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]` and λs `[B, 1, 1]`, both of [`RULE_FRACTION`]
+    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]`, or these and lexical features beside them, and λs `[B, 1, 1]`, both of [`RULE_FRACTION`]
     /// bits. The λs are opened with the first opening at the latest; for `direct` they must have been opened before.
     pub(super) fn choose<I: Interpreter>(
         &self,

@@ -20,6 +20,9 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
+
+use crate::lexical::{Lexical, TokenKinds};
 
 mod minimise;
 mod published;
@@ -131,6 +134,8 @@ pub struct Tokenizer {
     open_words: u32,
     /// Whether no special token reaches across a blank.
     splits_at_blanks: bool,
+    /// Made when lexical features are first asked for.
+    kinds: OnceLock<TokenKinds>,
 }
 
 /// Text, and its tokens without `[CLS]` and `[SEP]`.
@@ -166,7 +171,7 @@ impl Tokenizer {
         let longest = added.values().map(|token| token.content.chars().count()).max();
         let open_words = 1 + u32::try_from(longest.unwrap_or(0)).unwrap_or(u32::MAX - 1);
         let splits_at_blanks = added.values().all(|token| token.content.bytes().all(|byte| byte.is_ascii_graphic()));
-        Ok(Self { inner, window, cls, sep, unknown, open_words, splits_at_blanks })
+        Ok(Self { inner, window, cls, sep, unknown, open_words, splits_at_blanks, kinds: OnceLock::new() })
     }
 
     /// The number of token ids. Every id that [`Self::encode`] returns is below it.
@@ -177,6 +182,13 @@ impl Tokenizer {
     /// Which tokens of a long prompt are kept.
     pub fn window(&self) -> Window {
         self.window
+    }
+
+    /// The lexical features of a prompt's token ids, [`Lexical::width`] numbers. `[CLS]` and `[SEP]` do not count.
+    pub fn lexical(&self, ids: &[u32], settings: Lexical) -> Vec<f32> {
+        let kinds = self.kinds.get_or_init(|| TokenKinds::of(self.inner.get_vocab(true).iter()));
+        let ids: Vec<u32> = ids.iter().copied().filter(|id| ![self.cls, self.sep].contains(id)).collect();
+        kinds.features(&ids, settings)
     }
 
     /// The token with the largest id, if that is not below `rows`.

@@ -33,6 +33,15 @@ fn a_word_becomes_its_pieces() {
 }
 
 #[test]
+fn lexical_features_do_not_count_the_special_tokens_around_a_prompt() {
+    let settings = Lexical { hashed: 16, scale: 1.0 };
+    let framed = sample().encode("AB aba!").unwrap().ids;
+    let found = sample().lexical(&framed, settings);
+    assert_eq!(found, sample().lexical(&framed[1..framed.len() - 1], settings));
+    assert_ne!(found, sample().lexical(&framed[1..framed.len() - 2], settings));
+}
+
+#[test]
 fn blank_prompts_say_what_to_do() {
     for prompt in ["", "  \n\t", "\0\u{7}", "\u{301}", &" ".repeat(1 << 20)] {
         let error = sample().encode(prompt).unwrap_err();

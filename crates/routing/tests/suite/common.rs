@@ -108,7 +108,7 @@ fn routers(random: &mut dyn FnMut(usize, usize, f64, f64) -> Matrix) -> Vec<Rout
     };
     let score_lines = ScoreLines { slope: random(1, MODELS, 0.5, 0.4), offset: random(1, MODELS, 0.5, 0.3) };
     let predicts_scores = Cscr { keep: MODELS, score_lines: Some(Box::new(score_lines)), ..cscr.clone() };
-    let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, rule };
+    let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, lexical: None, rule };
     vec![
         router("uniroute", Rule::UniRoute(uniroute)),
         router("cscr", Rule::Cscr(cscr)),
@@ -131,7 +131,7 @@ pub fn real_plan() -> Arc<BundlePlan> {
         pooling: Pooling::Mean,
         widths: Widths::default(),
     };
-    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), rule };
+    let router = |name: &str, rule| RouterPlan { name: name.to_owned(), lexical: None, rule };
     let routers = vec![
         router("u", RulePlan::UniRoute { clusters: 20, clusterings: 1 }),
         router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4, predicts_scores: false }),

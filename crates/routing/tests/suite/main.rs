@@ -4,6 +4,7 @@
 mod batches;
 mod common;
 mod import;
+mod lexical;
 mod minilm;
 mod programs;
 mod tunings;

@@ -18,7 +18,6 @@ use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_routing::program::{
     Measurement, SessionRequest, Task, embedding, head_inputs, split_output, stack_inputs,
 };
-use blindroute_routing::tokenizer::Tokenizer;
 use clap::Args;
 use indicatif::ProgressStyle;
 use journal::{Answer, Choices, Journal, RouterSubject, Subject};
@@ -113,8 +112,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
         check_out(path)?;
     }
     let mut journal = Journal::open(args.journal.as_deref(), &work.subject())?;
-    let parts = work.bundle.parts();
-    let tokenizer = Tokenizer::from_json(&parts.tokenizer, parts.encoder.window)?;
+    let tokenizer = work.bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
     let clear = embed_all(work.texts(), &tokenizer, &embedder, &mut super::embedding::watch())?;
     let bar = terminal::bar(work.places.len() as u64);
@@ -130,7 +128,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     for (index, text) in work.texts().enumerate() {
         let id = &work.dataset.prompts()[work.places[index]].id;
         if !journal.has(id) {
-            let answer = answer(&router, &work, id, text, clear.row(index));
+            let answer = answer(&router, &work, id, text, clear.embeddings().row(index));
             journal.keep(answer.with_context(|| format!("the prompt {id:?}"))?)?;
         }
         bar.inc(1);
@@ -147,16 +145,18 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
     let inputs = || router.encoder_inputs(&tokens.ids, bucket);
     let embedded = router.private(SessionRequest::new(Measurement::Embed { bucket }), &inputs()?.tensors)?;
     let values = embedding(&embedded.output);
-    let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column] as f32);
     let mut routers = Vec::new();
     for &index in &work.routers {
         let grid = work.grid(index);
         let route = SessionRequest::new(Task::Route { router: index, bucket });
-        let whole = router.private(route, &inputs()?.with_lambda(grid[0]))?;
+        let features = router.lexical(index, &tokens.ids);
+        let row: Vec<f32> = values.iter().map(|x| *x as f32).chain(features.clone().unwrap_or_default()).collect();
+        let row = Matrix::from_fn(1, row.len(), |_, column| row[column]);
+        let whole = router.private(route, &inputs()?.with_lexical(features).with_lambda(grid[0]))?;
         let task = Task::Head { router: index };
         let mut head = Vec::with_capacity(grid.len());
         for lambdas in grid.chunks(task.most_prompts()) {
-            let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&embedding, *lambda)).collect();
+            let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&row, *lambda)).collect();
             let batch = inputs.len();
             let found = router.private(SessionRequest::new(task).with_batch(batch), &stack_inputs(&inputs)?)?;
             for output in split_output(&found.output, batch)? {

@@ -3,6 +3,7 @@
 use super::Work;
 use super::journal::Journal;
 use blindroute_lab::data::Split;
+use blindroute_lab::encoders::Embedded;
 use blindroute_lab::evaluation::rule;
 use blindroute_lab::evaluation::{
     Bootstrap, Choices, Estimate, EvaluationError, Outcomes, Point, Run, compare, points, run_of_utilities,
@@ -78,7 +79,7 @@ struct Difference {
 }
 
 impl Agreement {
-    pub(super) fn new(split: Split, work: &Work, clear: &Matrix, journal: &Journal) -> anyhow::Result<Self> {
+    pub(super) fn new(split: Split, work: &Work, clear: &Embedded, journal: &Journal) -> anyhow::Result<Self> {
         let outcomes = Outcomes::of_dataset(&work.dataset, &work.places)?;
         let ids = work.places.iter().map(|place| &work.dataset.prompts()[*place].id);
         let answers = ids.map(|id| journal.answer(id)).collect::<anyhow::Result<Vec<_>>>()?;
@@ -86,11 +87,13 @@ impl Agreement {
             mean: answers.iter().map(|answer| answer.cosine).sum::<f64>() / answers.len() as f64,
             least: answers.iter().map(|answer| answer.cosine).fold(f64::INFINITY, f64::min),
         };
+        let tokenizer = work.bundle.tokenizer()?;
         let mut routers = Vec::new();
         for (place, &index) in work.routers.iter().enumerate() {
             let router = &work.bundle.parts().routers[index];
             let whole: Vec<usize> = answers.iter().map(|answer| answer.routers[place].whole).collect();
             let head: Vec<&[usize]> = answers.iter().map(|answer| answer.routers[place].head.as_slice()).collect();
+            let clear = clear.inputs(&tokenizer, router.lexical);
             let case = Case { work, router, grid: work.grid(index), clear, outcomes: &outcomes };
             routers.push(case.compare(&whole, &head)?);
         }
@@ -137,14 +140,15 @@ struct Case<'a> {
     work: &'a Work,
     router: &'a Router,
     grid: Vec<f32>,
-    clear: &'a Matrix,
+    /// What the rule reads, computed in the clear.
+    clear: Matrix,
     outcomes: &'a Outcomes,
 }
 
 impl Case<'_> {
     /// `whole`: the model of each prompt's full route; `head`: for each prompt the model of each weight of cost.
     fn compare(&self, whole: &[usize], head: &[&[usize]]) -> Result<RouterAgreement, EvaluationError> {
-        let Router { name, lambda, rule } = self.router;
+        let Router { name, lambda, rule, .. } = self.router;
         let utilities: Vec<Vec<f32>> = self.clear.iter_rows().map(|row| rule::utilities(rule, row)).collect();
         let clear = run_of_utilities(&utilities, rule::costs(rule), &self.grid);
         let private = Run::Choices(

@@ -49,6 +49,10 @@ impl Lessons {
             let hint = "name a router of the teacher that `blindroute train cscr` made";
             return Err(TrainError::Options { what: "router without a projection", hint });
         };
+        if router.lexical.is_some() {
+            let hint = "the student learns from its embeddings alone: train the teacher's router with --lexical 0";
+            return Err(TrainError::Options { what: "router with lexical features", hint });
+        }
         let sizes = [
             ("the number of tokenised prompts", corpus.len(), scores.rows()),
             ("the number of the router's models", projection.descriptors.rows(), scores.columns()),

@@ -287,7 +287,7 @@ fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::route
         keep: 2,
         score_lines: None,
     });
-    let router = Router { name: "cscr".to_owned(), lambda: 0.1, rule };
+    let router = Router { name: "cscr".to_owned(), lambda: 0.1, lexical: None, rule };
     let mut parts = teacher.parts().clone();
     parts.models = (0..2)
         .map(|model| Model { name: format!("model {model}"), price: f64::from(model) + 1.0, unit: String::new() })
@@ -386,7 +386,7 @@ fn impossible_lessons_are_refused() {
     assert!(new(7, router).contains("the number of tokenised prompts is 24, expected 7"));
     let cost = Matrix::new(1, 2, vec![0.5, 1.0]).unwrap();
     let direct = Direct { weight: Matrix::from_fn(8, 2, |_, _| 0.0), bias: cost.clone(), cost };
-    let direct = Router { name: "direct".to_owned(), lambda: 0.0, rule: Rule::Direct(direct) };
+    let direct = Router { name: "direct".to_owned(), lambda: 0.0, lexical: None, rule: Rule::Direct(direct) };
     assert!(new(24, &direct).contains("router without a projection"));
 }
 

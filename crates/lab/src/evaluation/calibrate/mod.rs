@@ -116,7 +116,7 @@ const LEAST: usize = 30;
 /// The largest λ: secure programs need λ · relative cost below 16.
 const LARGEST: f32 = 10.0;
 
-/// Calibrates a router on prompts with these embeddings `[prompts, hidden]` and, if known, scores `[prompts, models]`.
+/// Calibrates a router on prompts of which its rule reads this, `[prompts, inputs]`, and, if known, scores `[prompts, models]`.
 pub fn calibrate(
     name: &str,
     router: &Rule,

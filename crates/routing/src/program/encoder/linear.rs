@@ -17,7 +17,7 @@
 //! bundle's widths at every opening; values must stay in their ranges. **Source** linear attention, Katharopoulos et al.,
 //! ICML'20. **Differs from the source** in that 1 + score stands for a positive feature map, so that it is a polynomial.
 
-use super::{Encoded, Encoder};
+use super::{Encoded, Encoder, defer_all, take_all};
 use crate::bundle::{Activation, Norms, Pooling};
 use crate::program::plan::{LAST, POOLING, RULE_FRACTION};
 use blindroute_protocol::gates::{self, SignWindow, Target};
@@ -41,8 +41,8 @@ pub(in crate::program) struct LinearInputs<I: Interpreter, A: RingWord> {
     /// `[B, 1, 1]`: one over the number of tokens. Its ring has no room for much larger values: in a wide ring a client could
     /// multiply the last activations by any number.
     pub(in crate::program) inverse: Share<I, u32>,
-    /// The digits of λ. The encoder does not use them; they are opened together with its inputs.
-    pub(in crate::program) digits: Option<Share<I, u32>>,
+    /// What the encoder does not use, but is opened together with its inputs.
+    pub(in crate::program) beside: Vec<Share<I, u32>>,
 }
 
 /// What all layers take besides their input.
@@ -58,18 +58,18 @@ struct Outside<I: Interpreter> {
 }
 
 impl Encoder<'_> {
-    /// The embeddings of the prompts, and the digits of λ. `A` is the word of the sum after attention.
+    /// The embeddings of the prompts. `A` is the word of the sum after attention.
     pub(in crate::program) fn run_linear<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
         inputs: LinearInputs<I, A>,
     ) -> Result<Encoded<I>, Error> {
-        let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
+        let beside = defer_all(machine, inputs.beside)?;
         let presence = machine.defer(inputs.presence)?;
         let inverse = machine.defer(inputs.inverse)?;
         let mut x = machine.open(inputs.tokens)?;
         let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
-        let digits = digits.map(|pending| machine.take(pending)).transpose()?;
+        let beside = take_all(machine, beside)?;
         // The first residual is the input itself. The client knows it, so the client sends its means.
         let first = self.after_attention::<I, A>(machine, &x)?;
         let mut residual = machine.share_of(&first)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
@@ -82,7 +82,7 @@ impl Encoder<'_> {
             if layer == self.plan.layers {
                 let pooled = self.linear_pooled(machine, sum, &prompt, &mut outside)?;
                 let embedding = self.embedding(machine, &pooled)?;
-                return Ok(Encoded { embedding, digits, outside: outside.count });
+                return Ok(Encoded { embedding, beside, outside: outside.count });
             }
             let widths = &self.plan.widths;
             let target = Target { bits: widths.layer_ring(bucket), fraction: widths.layer };

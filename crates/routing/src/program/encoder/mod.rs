@@ -21,7 +21,7 @@
 use super::plan::{EncoderPlan, FRACTION, PRODUCT, RULE_FRACTION, find};
 use crate::bundle::Activation;
 use blindroute_protocol::gates::{self, SignWindow, Target};
-use blindroute_protocol::{Error, Interpreter, Machine, Masked, RingWord, Share, WeightId, WeightSpec};
+use blindroute_protocol::{Error, Interpreter, Machine, Masked, Pending, RingWord, Share, WeightId, WeightSpec};
 
 mod linear;
 mod scored;
@@ -34,10 +34,26 @@ pub(super) use scored::ScoredInputs;
 pub(super) struct Encoded<I: Interpreter> {
     /// `[B, 1, hidden]`, not yet opened. It has [`RULE_FRACTION`] fraction bits after truncation by [`FRACTION`].
     pub(super) embedding: Share<I, u64>,
-    /// The digits of the inputs, opened.
-    pub(super) digits: Option<Masked<I, u32>>,
+    /// What was opened beside the inputs.
+    pub(super) beside: Vec<Masked<I, u32>>,
     /// With linear attention, how many rows of each prompt are outside the range of a norm.
     pub(super) outside: Option<Share<I, u128>>,
+}
+
+/// Lets shares leave with the next exchange.
+fn defer_all<I: Interpreter>(
+    machine: &mut Machine<I>,
+    shares: Vec<Share<I, u32>>,
+) -> Result<Vec<Pending<I, u32>>, Error> {
+    shares.into_iter().map(|share| machine.defer(share)).collect()
+}
+
+/// Deferred shares after their exchange.
+fn take_all<I: Interpreter>(
+    machine: &mut Machine<I>,
+    pending: Vec<Pending<I, u32>>,
+) -> Result<Vec<Masked<I, u32>>, Error> {
+    pending.into_iter().map(|pending| machine.take(pending)).collect()
 }
 
 pub(super) struct Encoder<'a> {

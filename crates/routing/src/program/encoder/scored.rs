@@ -1,6 +1,6 @@
 //! Encoders with attention over all pairs of tokens: softmax and 2ReLU.
 
-use super::{Encoded, Encoder};
+use super::{Encoded, Encoder, defer_all, take_all};
 use crate::bundle::{Attention, Norms, Pooling};
 use crate::program::plan::{ACTIVATION, FRACTION, INPUT, LAST, NARROW, RULE_FRACTION, SCORE_RANGE, SCORES};
 use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
@@ -35,8 +35,8 @@ pub(in crate::program) struct ScoredInputs<I: Interpreter> {
     /// `[B, 1, T]`: 1/length for tokens, 0 for padding; for mean pooling only. Their ring has no room for much larger
     /// values: in a wide ring a client could multiply the last activations by any number.
     pub(in crate::program) pooling: Option<Share<I, u32>>,
-    /// The digits of λ. The encoder does not use them; they are opened together with its inputs.
-    pub(in crate::program) digits: Option<Share<I, u32>>,
+    /// What the encoder does not use, but is opened together with its inputs.
+    pub(in crate::program) beside: Vec<Share<I, u32>>,
 }
 
 /// Whether queries, keys and values take one more opening to stay in narrow words, see [`Encoder::heads`].
@@ -58,13 +58,13 @@ fn reopened<I: Interpreter>(
 }
 
 impl Encoder<'_> {
-    /// The embeddings of the prompts, and the digits of λ.
+    /// The embeddings of the prompts.
     pub(in crate::program) fn run_scored<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         inputs: ScoredInputs<I>,
     ) -> Result<Encoded<I>, Error> {
-        let digits = inputs.digits.map(|share| machine.defer(share)).transpose()?;
+        let beside = defer_all(machine, inputs.beside)?;
         let weights = inputs.pooling.map(|share| machine.defer(share)).transpose()?;
         // Every attention head of a prompt has the padding of that prompt.
         let padding = inputs.padding.restructure(&Structure::RepeatMatrices(self.plan.heads));
@@ -72,7 +72,7 @@ impl Encoder<'_> {
         machine.exchange()?;
         let mut x = machine.take(tokens)?;
         let weights = weights.map(|pending| machine.take(pending)).transpose()?;
-        let digits = digits.map(|pending| machine.take(pending)).transpose()?;
+        let beside = take_all(machine, beside)?;
         // The first residual is the input itself. The client knows it, so the client sends its means.
         let narrow = machine.to_word::<u64, u32>(&x.clone().narrowed(NARROW))?;
         let first = machine.share_of(&narrow)?.raise(FRACTION).subtract(&inputs.means)?;
@@ -132,7 +132,7 @@ impl Encoder<'_> {
                 ));
             }
         };
-        Ok(Encoded { embedding: self.embedding(machine, &pooled)?, digits, outside: None })
+        Ok(Encoded { embedding: self.embedding(machine, &pooled)?, beside, outside: None })
     }
 
     /// softmax or 2ReLU of (QKᵀ/√d + padding), times V, for all attention heads of all prompts at once.
