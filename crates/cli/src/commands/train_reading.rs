@@ -19,7 +19,7 @@ pub(super) struct ReadingArgs {
     #[arg(long, value_delimiter = ',', value_name = "W,...", value_parser = one_of::<Window>(&["head", "tail", "both"]))]
     window: Vec<Window>,
     /// Weights of lexical features (length, kinds of tokens, hashed tokens) beside the embedding, 0 for none. With several, the
-    /// one with the best area in the cross-validation is kept [default: 0,0.7,1.4, for cscr 0, with --fine-tune those of
+    /// one with the best area in the cross-validation is kept [default: 0,0.7,1.4, for cscr 0,0.7, with --fine-tune those of
     /// the router that is named].
     #[arg(long, value_delimiter = ',', value_name = "W,...")]
     lexical: Vec<f32>,
@@ -69,8 +69,8 @@ impl ReadingArgs {
             }
             Some(router) => Ok(Features::Same(router.lexical)),
             None if !self.lexical.is_empty() => Ok(Features::Weighing(self.lexical.clone())),
-            // Its projection learns from features what it needs only on large sets, and its training takes longest.
-            None if kind == "cscr" => Ok(Features::Weighing(vec![0.0])),
+            // Training a projection takes longest.
+            None if kind == "cscr" => Ok(Features::Weighing(WEIGHTS[..2].to_vec())),
             None => Ok(Features::Weighing(WEIGHTS.to_vec())),
         }
     }

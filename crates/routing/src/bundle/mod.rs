@@ -22,6 +22,7 @@ mod error;
 mod import;
 mod matrix;
 mod router;
+mod shape;
 mod split;
 mod tensor;
 #[cfg(test)]
@@ -35,7 +36,7 @@ pub use error::BundleError;
 pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
 pub use router::{Cscr, Direct, Router, Rule, ScoreLines, UniRoute};
-pub(crate) use router::{is_one, one};
+pub use shape::RuleShape;
 pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};
 pub use widths::Widths;
 

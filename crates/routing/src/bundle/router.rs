@@ -13,6 +13,7 @@ use super::{
     encoder::{Named, Take},
     error::BundleError,
     matrix::Matrix,
+    shape::RuleShape,
 };
 use crate::lexical::Lexical;
 
@@ -112,35 +113,6 @@ pub(super) struct RouterHeader {
     pub(super) shape: RuleShape,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub(super) enum RuleShape {
-    UniRoute {
-        clusters: usize,
-        #[serde(default = "one", skip_serializing_if = "is_one")]
-        clusterings: usize,
-    },
-    Cscr {
-        width: usize,
-        descriptor: usize,
-        keep: usize,
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        predicts_scores: bool,
-    },
-    Direct {},
-}
-
-/// The number of clusterings where a file does not say it.
-pub(crate) fn one() -> usize {
-    1
-}
-
-/// Whether a file need not say the number of clusterings.
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-pub(crate) fn is_one(clusterings: &usize) -> bool {
-    *clusterings == one()
-}
-
 impl Router {
     /// Checks that a router may have this name.
     pub fn check_name(name: &str) -> Result<(), BundleError> {
@@ -174,16 +146,7 @@ impl Router {
     }
 
     pub(super) fn header(&self) -> RouterHeader {
-        let shape = match &self.rule {
-            Rule::UniRoute(rule) => RuleShape::UniRoute { clusters: rule.clusters(), clusterings: rule.clusterings },
-            Rule::Cscr(rule) => RuleShape::Cscr {
-                width: rule.w1.columns(),
-                descriptor: rule.w2.columns(),
-                keep: rule.keep,
-                predicts_scores: rule.score_lines.is_some(),
-            },
-            Rule::Direct(_) => RuleShape::Direct {},
-        };
+        let shape = RuleShape::of(&self.rule);
         RouterHeader { name: self.name.clone(), lambda: self.lambda, lexical: self.lexical, shape }
     }
 
@@ -238,7 +201,7 @@ impl RouterHeader {
                     None
                 },
             }),
-            RuleShape::Direct {} => Rule::Direct(Direct {
+            RuleShape::Direct => Rule::Direct(Direct {
                 weight: take("weight", (inputs, models))?,
                 bias: take("bias", (1, models))?,
                 cost: take("cost", (1, models))?,
@@ -247,7 +210,7 @@ impl RouterHeader {
         Ok(Router { name: self.name.clone(), lambda: self.lambda, lexical: self.lexical, rule })
     }
 
-    /// Checks the settings. Shapes are bounded here, so that no unreasonably large tensor is allocated.
+    /// Checks the settings.
     pub(super) fn check(&self, models: usize) -> Result<(), BundleError> {
         let name = &self.name;
         Router::check_name(name)?;
@@ -257,27 +220,9 @@ impl RouterHeader {
         if !(self.lambda.is_finite() && self.lambda >= 0.0) {
             return Err(setting(&format!("lambda of router {name:?}"), self.lambda, "a number from 0"));
         }
-        if let Some((what, found, expected)) = self.lexical.and_then(|lexical| lexical.problem()) {
+        let problem = self.lexical.and_then(|lexical| lexical.problem()).or(self.shape.problem(models));
+        if let Some((what, found, expected)) = problem {
             return Err(setting(&format!("{what} of router {name:?}"), found, expected));
-        }
-        let sizes: &[(&str, usize, usize)] = match self.shape {
-            RuleShape::UniRoute { clusters, clusterings } => {
-                &[("clusterings", clusterings, 256), ("clusters", clusters, 65536 / clusterings.clamp(1, 256))]
-            }
-            RuleShape::Cscr { width, descriptor, keep, .. } => {
-                &[("width", width, 65536), ("descriptor", descriptor, 65536), ("keep", keep, models)]
-            }
-            RuleShape::Direct {} => &[],
-        };
-        if let RuleShape::Cscr { keep, predicts_scores: true, .. } = self.shape
-            && keep != models
-        {
-            return Err(setting(&format!("keep of router {name:?}, which predicts scores"), keep, models));
-        }
-        for &(size, found, most) in sizes {
-            if found == 0 || found > most {
-                return Err(setting(&format!("{size} of router {name:?}"), found, format!("from 1 to {most}")));
-            }
         }
         Ok(())
     }

@@ -22,7 +22,7 @@ pub use batch::{split_output, stack_inputs};
 pub use encoder::ROW_OFFSET;
 pub use inputs::{RouteInputs, head_inputs, padded};
 pub use output::{embedding, outside_range};
-pub use plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
+pub use plan::{BundlePlan, EncoderPlan, RouterPlan};
 pub use ranges::{RangeError, check_ranges};
 pub use request::{NetworkEstimate, SessionRequest};
 pub use route::RouteProgram;

@@ -1,7 +1,6 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
-use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, Rule, Widths};
-use crate::bundle::{is_one, one};
+use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, RuleShape, Widths};
 use crate::lexical::Lexical;
 use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
@@ -69,35 +68,7 @@ pub struct RouterPlan {
     pub lexical: Option<Lexical>,
     /// How it decides; named `head` on the wire and in files.
     #[serde(rename = "head")]
-    pub rule: RulePlan,
-}
-
-/// The shapes of a router's rule.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum RulePlan {
-    /// In each clustering the nearest of `clusters` centroids, then the least mean error + λ·cost.
-    UniRoute {
-        /// Centroids of each clustering.
-        clusters: usize,
-        /// Clusterings.
-        #[serde(default = "one", skip_serializing_if = "is_one")]
-        clusterings: usize,
-    },
-    /// Projection, the `keep` models with most similarity, then the most utility − λ·cost.
-    Cscr {
-        /// Width of the projection's hidden layer.
-        width: usize,
-        /// Width of descriptors.
-        descriptor: usize,
-        /// How many models the search keeps.
-        keep: usize,
-        /// Whether scores are predicted from the similarities. Then all models are kept.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        predicts_scores: bool,
-    },
-    /// The most predicted score − λ·cost.
-    Direct,
+    pub rule: RuleShape,
 }
 
 /// What is public about a bundle.
@@ -116,16 +87,6 @@ impl BundlePlan {
     pub fn of(bundle: &Bundle) -> Self {
         let parts = bundle.parts();
         let config = &parts.encoder;
-        let rule_plan = |rule: &Rule| match rule {
-            Rule::UniRoute(rule) => RulePlan::UniRoute { clusters: rule.clusters(), clusterings: rule.clusterings },
-            Rule::Cscr(rule) => RulePlan::Cscr {
-                width: rule.w1.columns(),
-                descriptor: rule.w2.columns(),
-                keep: rule.keep,
-                predicts_scores: rule.score_lines.is_some(),
-            },
-            Rule::Direct(_) => RulePlan::Direct,
-        };
         Self {
             encoder: EncoderPlan::of(config),
             models: parts.models.len(),
@@ -133,7 +94,7 @@ impl BundlePlan {
                 .map(|router| RouterPlan {
                     name: router.name.clone(),
                     lexical: router.lexical,
-                    rule: rule_plan(&router.rule),
+                    rule: RuleShape::of(&router.rule),
                 })
                 .collect(),
         }
@@ -144,23 +105,13 @@ impl BundlePlan {
     /// # Errors
     /// If it does not.
     pub(crate) fn check(&self, encoder: &EncoderConfig, models: usize, lambdas: usize) -> Result<(), BundleError> {
-        let sizes = |rule: &RulePlan| match *rule {
-            RulePlan::UniRoute { clusters, clusterings } => {
-                [clusters, clusterings, clusters.saturating_mul(clusterings)]
-            }
-            RulePlan::Cscr { width, descriptor, keep, .. } => [width, descriptor, keep],
-            RulePlan::Direct => [1; 3],
-        };
         let fits = self.encoder == EncoderPlan::of(encoder)
             && self.models == models
             && self.routers.len() == lambdas
             && lambdas <= 64
             && self.routers.iter().all(|router| {
-                sizes(&router.rule).iter().all(|size| (1..=1 << 16).contains(size))
+                router.rule.problem(models).is_none()
                     && router.lexical.is_none_or(|lexical| lexical.problem().is_none())
-                    && !matches!(router.rule, RulePlan::UniRoute { clusterings, .. } if clusterings > 1 << 8)
-                    && !matches!(router.rule, RulePlan::Cscr { keep, .. } if keep > models)
-                    && !matches!(router.rule, RulePlan::Cscr { keep, predicts_scores: true, .. } if keep != models)
             });
         let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
         if fits { Ok(()) } else { Err(problem()) }
@@ -296,12 +247,12 @@ impl RouterPlan {
         let bias = |part: &str| WeightSpec::new(self.weight(part), WeightKind::Bias(models), RULE_PRODUCT);
         let cost = matrix("cost", 1, models, RULE_FRACTION);
         match self.rule {
-            RulePlan::UniRoute { clusters, clusterings } => vec![
+            RuleShape::UniRoute { clusters, clusterings } => vec![
                 matrix("centroids", inputs, clusterings * clusters, RULE_FRACTION),
                 matrix("errors", clusterings * clusters, models, RULE_PRODUCT),
                 cost,
             ],
-            RulePlan::Cscr { width, descriptor, predicts_scores, .. } => {
+            RuleShape::Cscr { width, descriptor, predicts_scores, .. } => {
                 let mut specs = vec![
                     matrix("w1", inputs, width, RULE_FRACTION),
                     matrix("w2", width, descriptor, RULE_FRACTION),
@@ -311,7 +262,7 @@ impl RouterPlan {
                 specs.extend(predicts_scores.then(|| bias("offset")));
                 specs
             }
-            RulePlan::Direct => vec![matrix("weight", inputs, models, RULE_FRACTION), bias("bias"), cost],
+            RuleShape::Direct => vec![matrix("weight", inputs, models, RULE_FRACTION), bias("bias"), cost],
         }
     }
 }

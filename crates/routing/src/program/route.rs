@@ -2,10 +2,11 @@
 
 use super::encoder::{Encoded, Encoder, LinearInputs, ScoredInputs};
 use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
-use super::plan::{BundlePlan, FRACTION, RULE_FRACTION, RulePlan};
+use super::plan::{BundlePlan, FRACTION, RULE_FRACTION};
 use super::rule::RuleProgram;
 use super::select::SelectProgram;
 use super::task::{Measurement, Task, Work};
+use crate::bundle::RuleShape;
 use crate::lexical;
 use crate::tokenizer::{BUCKETS, MAX_TOKENS};
 use blindroute_protocol::{
@@ -55,7 +56,7 @@ impl RouteProgram {
             let plan = plan.routers.get(router).ok_or_else(|| {
                 Error::Program(format!("there is no router {router}: expected an index below {routers}"))
             })?;
-            if matches!(plan.rule, RulePlan::UniRoute { clusters: 0 | 1, .. }) {
+            if matches!(plan.rule, RuleShape::UniRoute { clusters: 0 | 1, .. }) {
                 return Err(Error::Program("a UniRoute router with one cluster or none: expected two or more".into()));
             }
         }
@@ -181,7 +182,7 @@ impl Program for RouteProgram {
                 let digits = machine.take(digits)?;
                 debug_assert_eq!(embedding.form().fraction, RULE_FRACTION);
                 let lambda = deferred_lambda(machine, &digits)?;
-                if self.plan.routers[router].rule == RulePlan::Direct {
+                if self.plan.routers[router].rule == RuleShape::Direct {
                     // Other rules open something before they need the prices, and λ with it.
                     machine.exchange()?;
                 }

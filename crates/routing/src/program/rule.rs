@@ -3,7 +3,8 @@
 //! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must be less than
 //! 16, where costs are divided by the largest one.
 
-use super::plan::{RULE_FRACTION, RULE_PRODUCT, RouterPlan, RulePlan, find};
+use super::plan::{RULE_FRACTION, RULE_PRODUCT, RouterPlan, find};
+use crate::bundle::RuleShape;
 use blindroute_protocol::gates::{self, Scaling, Target, Wide};
 use blindroute_protocol::{
     Bits, Comparison, Error, Interpreter, Machine, Masked, Pending, Share, WeightId, WeightSpec,
@@ -56,12 +57,12 @@ impl RuleProgram<'_> {
         lambda: Pending<I, u64>,
     ) -> Result<Bits<I>, Error> {
         match self.router.rule {
-            RulePlan::UniRoute { clusterings, .. } => self.uniroute(machine, embedding, lambda, clusterings),
-            RulePlan::Cscr { keep, predicts_scores, .. } => {
+            RuleShape::UniRoute { clusterings, .. } => self.uniroute(machine, embedding, lambda, clusterings),
+            RuleShape::Cscr { keep, predicts_scores, .. } => {
                 let search = (!predicts_scores).then_some(keep);
                 self.cscr(machine, embedding, lambda, search)
             }
-            RulePlan::Direct => self.direct(machine, embedding, lambda),
+            RuleShape::Direct => self.direct(machine, embedding, lambda),
         }
     }
 

@@ -9,8 +9,8 @@
 //! - With linear attention the results are rounded to the precision that the bundle's widths give weights, so that the clear
 //!   interpreter computes with the servers' weights.
 
-use super::plan::{BundlePlan, EncoderPlan, RouterPlan, RulePlan};
-use crate::bundle::{Attention, Bundle, Layer, LayerNorm, LinearLayer, Matrix, Rule};
+use super::plan::{BundlePlan, EncoderPlan, RouterPlan};
+use crate::bundle::{Attention, Bundle, Layer, LayerNorm, LinearLayer, Matrix, Rule, RuleShape};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
 use std::collections::HashMap;
 
@@ -195,13 +195,13 @@ fn leads(matrix: &Matrix, factors: &[f32]) -> Tensor<f32> {
 fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rule: &Rule) {
     let mut insert = |part: &str, value| named.insert(shape.weight(part), value);
     match (rule, shape.rule) {
-        (Rule::UniRoute(rule), RulePlan::UniRoute { .. }) => {
+        (Rule::UniRoute(rule), RuleShape::UniRoute { .. }) => {
             let share = 1.0 / rule.clusterings as f32;
             insert("centroids", tensor(&rule.centroids.transposed()));
             insert("errors", tensor(&rule.errors).map(|error| error * share));
             insert("cost", tensor(&rule.cost));
         }
-        (Rule::Cscr(rule), RulePlan::Cscr { .. }) => {
+        (Rule::Cscr(rule), RuleShape::Cscr { .. }) => {
             insert("w1", tensor(&rule.w1));
             insert("w2", tensor(&rule.w2));
             let descriptors = rule.descriptors.transposed();
@@ -217,7 +217,7 @@ fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rul
             }
             insert("cost", tensor(&rule.cost));
         }
-        (Rule::Direct(rule), RulePlan::Direct) => {
+        (Rule::Direct(rule), RuleShape::Direct) => {
             insert("weight", tensor(&rule.weight));
             insert("bias", row(&rule.bias));
             insert("cost", tensor(&rule.cost));

@@ -5,10 +5,10 @@
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
-    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, ScoreLines, UniRoute, Widths,
+    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, RuleShape, ScoreLines, UniRoute, Widths,
 };
 use blindroute_routing::program::{
-    BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, RulePlan, Work, weight_tensors,
+    BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, Work, weight_tensors,
 };
 use blindroute_testkit::{TOKENS, TestWorld, generator, tokenizer_json};
 use std::sync::Arc;
@@ -133,9 +133,9 @@ pub fn real_plan() -> Arc<BundlePlan> {
     };
     let router = |name: &str, rule| RouterPlan { name: name.to_owned(), lexical: None, rule };
     let routers = vec![
-        router("u", RulePlan::UniRoute { clusters: 20, clusterings: 1 }),
-        router("c", RulePlan::Cscr { width: 512, descriptor: 128, keep: 4, predicts_scores: false }),
-        router("d", RulePlan::Direct),
+        router("u", RuleShape::UniRoute { clusters: 20, clusterings: 1 }),
+        router("c", RuleShape::Cscr { width: 512, descriptor: 128, keep: 4, predicts_scores: false }),
+        router("d", RuleShape::Direct),
     ];
     Arc::new(BundlePlan { encoder, models: 112, routers })
 }
