@@ -1,6 +1,6 @@
 //! Spherical K-means: clusters of directions.
 
-use crate::data::vector::{argmax, dot, unit};
+use crate::data::vector::{dot, unit};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -23,11 +23,46 @@ pub(crate) struct Clustering {
     pub(crate) fit: f64,
 }
 
-/// The nearest centroid of a point (on ties the lowest index), and the product of the two.
-fn nearest(centroids: &[Vec<f32>], point: &[f32]) -> (usize, f32) {
-    let products: Vec<f32> = centroids.iter().map(|centroid| dot(centroid, point)).collect();
-    let index = argmax(products.iter().copied());
-    (index, products.get(index).copied().unwrap_or(0.0))
+/// Where a point is.
+#[derive(Clone, Debug)]
+struct Place {
+    /// The nearest centroid, on ties the lowest index.
+    centroid: usize,
+    /// The product with it.
+    product: f32,
+    /// No product with a centroid is larger than its bound.
+    bounds: Vec<f32>,
+}
+
+/// By how much rounding may change a bound.
+const ROUNDING: f32 = 1e-5;
+
+impl Place {
+    /// The place of a point.
+    fn of(point: &[f32], centroids: &[Vec<f32>]) -> Self {
+        let mut place = Self { centroid: 0, product: 0.0, bounds: vec![f32::INFINITY; centroids.len()] };
+        place.follow(point, centroids, &vec![0.0; centroids.len()]);
+        place
+    }
+
+    /// Finds the nearest centroid after each has moved so far. A product with a point of unit length changes by no more than that,
+    /// so most need not be computed (Elkan, ICML'03, for distances).
+    fn follow(&mut self, point: &[f32], centroids: &[Vec<f32>], moved: &[f32]) {
+        let Some(own) = centroids.get(self.centroid) else { return };
+        self.product = dot(own, point);
+        let before = self.centroid;
+        for (index, (bound, moved)) in self.bounds.iter_mut().zip(moved).enumerate() {
+            *bound += moved + ROUNDING;
+            if index == before {
+                *bound = self.product;
+            } else if *bound >= self.product {
+                *bound = dot(&centroids[index], point);
+                if *bound > self.product || (*bound == self.product && index < self.centroid) {
+                    (self.centroid, self.product) = (index, *bound);
+                }
+            }
+        }
+    }
 }
 
 /// Clusters points of unit length. The result depends only on the points, the number and the effort: points are compared in
@@ -68,32 +103,39 @@ fn start(points: &[Vec<f32>], clusters: usize, draws: &mut ChaCha8Rng) -> Vec<Ve
 }
 
 fn climb(points: &[Vec<f32>], mut centroids: Vec<Vec<f32>>, rounds: u32) -> Clustering {
-    let mut places: Vec<(usize, f32)> = Vec::new();
+    let mut places: Vec<Place> = points.par_iter().map(|point| Place::of(point, &centroids)).collect();
     for _ in 0..rounds.max(1) {
-        let found: Vec<(usize, f32)> = points.par_iter().map(|point| nearest(&centroids, point)).collect();
-        let settled = !places.is_empty() && found.iter().zip(&places).all(|(new, old)| new.0 == old.0);
-        places = found;
+        let next = means(points, &places, &centroids);
+        let distance = |(from, to): (&Vec<f32>, &Vec<f32>)| {
+            from.iter().zip(to).map(|(from, to)| (from - to).powi(2)).sum::<f32>().sqrt()
+        };
+        let moved: Vec<f32> = centroids.iter().zip(&next).map(distance).collect();
+        centroids = next;
+        let stays = |(place, point): (&mut Place, &Vec<f32>)| {
+            let before = place.centroid;
+            place.follow(point, &centroids, &moved);
+            place.centroid == before
+        };
+        let settled = places.par_iter_mut().zip(points).map(stays).reduce(|| true, |all, stays| all && stays);
         if settled {
             break;
         }
-        centroids = means(points, &places, &centroids);
     }
-    let fit: f64 =
-        points.par_iter().map(|point| f64::from(nearest(&centroids, point).1)).collect::<Vec<_>>().iter().sum();
+    let fit: f64 = places.iter().map(|place| f64::from(place.product)).sum();
     Clustering { centroids, fit: fit / points.len().max(1) as f64 }
 }
 
-fn means(points: &[Vec<f32>], places: &[(usize, f32)], centroids: &[Vec<f32>]) -> Vec<Vec<f32>> {
+fn means(points: &[Vec<f32>], places: &[Place], centroids: &[Vec<f32>]) -> Vec<Vec<f32>> {
     let width = points.first().map_or(0, Vec::len);
     let mut sums = vec![vec![0.0f64; width]; centroids.len()];
     let mut counts = vec![0usize; centroids.len()];
-    for (point, (place, _)) in points.iter().zip(places) {
-        counts[*place] += 1;
-        sums[*place].iter_mut().zip(point).for_each(|(sum, x)| *sum += f64::from(*x));
+    for (point, place) in points.iter().zip(places) {
+        counts[place.centroid] += 1;
+        sums[place.centroid].iter_mut().zip(point).for_each(|(sum, x)| *sum += f64::from(*x));
     }
     // A centroid without points restarts at the point that fits its own centroid worst.
     let mut worst: Vec<usize> = (0..points.len()).collect();
-    worst.sort_by(|a, b| places[*a].1.total_cmp(&places[*b].1).then(a.cmp(b)));
+    worst.sort_by(|a, b| places[*a].product.total_cmp(&places[*b].product).then(a.cmp(b)));
     let mut worst = worst.into_iter();
     sums.iter()
         .zip(&counts)
@@ -112,6 +154,8 @@ fn uniform(draws: &mut ChaCha8Rng) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::synthetic::synthetic;
+    use crate::data::vector::argmax;
 
     const EFFORT: Effort = Effort { seed: 7, restarts: 3, rounds: 50 };
 
@@ -129,10 +173,39 @@ mod tests {
     fn groups_far_apart_are_found() {
         let points = corners();
         let found = cluster(&points, 3, EFFORT);
-        let groups: Vec<usize> = points.iter().map(|point| nearest(&found.centroids, point).0).collect();
+        let groups: Vec<usize> = points.iter().map(|point| Place::of(point, &found.centroids).centroid).collect();
         assert!(groups.chunks(3).all(|chunk| chunk == &groups[..3]));
         assert!(found.fit > 0.99);
         assert!(found.centroids.iter().all(|centroid| (dot(centroid, centroid) - 1.0).abs() < 1e-5));
+    }
+
+    /// The same as without bounds, to the last bit.
+    #[test]
+    fn products_that_are_not_computed_would_change_nothing() {
+        let (samples, ..) = synthetic(12, 3);
+        let points: Vec<Vec<f32>> = samples.embeddings().iter_rows().map(unit).collect();
+        for clusters in [2, 9, 20] {
+            let mut draws = ChaCha8Rng::seed_from_u64(3);
+            let first = start(&points, clusters, &mut draws);
+            let found = climb(&points, first.clone(), 30);
+            let mut centroids = first;
+            let mut places: Vec<Place> = Vec::new();
+            for _ in 0..30 {
+                let nearest = |point: &Vec<f32>| {
+                    let products: Vec<f32> = centroids.iter().map(|centroid| dot(centroid, point)).collect();
+                    let centroid = argmax(products.iter().copied());
+                    Place { centroid, product: products[centroid], bounds: Vec::new() }
+                };
+                let now: Vec<Place> = points.iter().map(nearest).collect();
+                let settled = places.iter().map(|place| place.centroid).eq(now.iter().map(|place| place.centroid));
+                places = now;
+                if settled {
+                    break;
+                }
+                centroids = means(&points, &places, &centroids);
+            }
+            assert_eq!(found.centroids, centroids, "{clusters} clusters");
+        }
     }
 
     #[test]
