@@ -115,6 +115,9 @@ fn a_student_is_taught_to_route_in_three_stages() {
         }
     };
     assert_eq!(centroids(&tuned), centroids(&teacher));
+    let both =
+        train_of("uniroute", &student, &tuned, &["--fine-tune", "uniroute", "--from", &teacher, "--lexical", "1"]);
+    assert!(both.error().contains("--lexical does not fit --fine-tune"), "{}", both.stderr);
     let other = train(&tuned, &tuned, &["--fine-tune", "uniroute"]);
     assert!(
         other.error().contains("is of kind uniroute: name a router of the kind that is trained"),
@@ -138,11 +141,11 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
         let all = [&common[..], &["--embeddings", &embeddings], rest].concat();
         run_within(Duration::from_secs(120), command(&all), b"")
     };
-    let ran = train(&bundle, &["--window", "head,tail", "--json"]);
+    let ran = train(&bundle, &["--window", "head,tail", "--lexical", "0", "--json"]);
     assert!(ran.stderr.contains("cscr was trained with another window than tail and is left out"), "{}", ran.stderr);
     let found = ran.json();
-    assert_eq!((&found["window"], &found["windows"][0]["window"]), (&"tail".into(), &"head".into()));
-    let area = |place: usize| found["windows"][place]["area"].as_f64().unwrap();
+    assert_eq!((&found["reads"]["window"], &found["tried"][0]["window"]), (&"tail".into(), &"head".into()));
+    let area = |place: usize| found["tried"][place]["area"].as_f64().unwrap();
     assert!(area(1) > area(0) + 0.1, "{found}");
     let reading = serde_json::json!({"window": "tail", "prompts": 24, "truncated": 24, "distinct": 24});
     assert_eq!(found["set"]["reading"], reading);
@@ -150,6 +153,21 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
     assert_eq!(found["set"]["source_only"][1]["sources"], 1);
     let shown = run(&["bundle", "show", "--bundle", &out]).stdout;
     assert!(shown.contains("up to 256 tokens, window tail") && shown.contains("routers   1"), "{shown}");
+
+    // Words tell the two kinds of prompts apart as well: features of them are tried, and are in the bundle if they are better.
+    let found = train(&out, &["--lexical", "0,0.5,1", "--json"]).json();
+    let tried = found["tried"].as_array().unwrap();
+    let scale = |trial: &serde_json::Value| trial["lexical"]["scale"].as_f64();
+    let scales: Vec<_> = tried.iter().map(scale).collect();
+    assert!(scales[0].is_none() && (2.0 * scales[1].unwrap() - scales[2].unwrap()).abs() < 1e-3, "{found}");
+    let best = tried.iter().map(|trial| trial["area"].as_f64().unwrap()).fold(0.0, f64::max);
+    assert_eq!(found["reads"]["area"], best);
+    let features = run(&["bundle", "show", "--bundle", &out, "--json"]).json()["routers"][0]["lexical"].clone();
+    assert_eq!(features, found["reads"]["lexical"]);
+    let text = train(&out, &["--lexical", "1"]).stdout;
+    assert!(text.contains("window tail, 269 lexical features of scale "), "{text}");
+    assert!(run(&["bundle", "show", "--bundle", &out]).stdout.contains("with 269 lexical features"));
+    assert!(train(&out, &["--lexical", "1,-1"]).error().contains("unsupported --lexical -1"));
 
     // Without the option, the bundle's window stays.
     let text = train(&out, &[]).stdout.replace("\n  ", " ");

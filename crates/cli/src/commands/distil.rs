@@ -203,7 +203,7 @@ fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Token
     let texts: Vec<&str> = places.iter().map(|place| dataset.prompts()[*place].text.as_str()).collect();
     let corpus = Corpus::tokenised(&texts, tokenizer, args.longest)?;
     let tie = args.trust.map_or(Tie::Weight(args.beta), Tie::Trust);
-    Ok(Lessons::new(corpus, scores, router, tie)?)
+    Ok(Lessons::new(corpus, scores, router, tokenizer, tie)?)
 }
 
 /// The loss, smoothed over about the last fifty steps, since one step has few texts.

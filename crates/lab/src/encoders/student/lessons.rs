@@ -11,6 +11,7 @@ use crate::routers::TrainError;
 use crate::routers::cscr::{Bands, Spectrum, project};
 use crate::routers::tensors::{matrix, tensor};
 use blindroute_routing::bundle::{Cscr, Matrix, Router, Rule};
+use blindroute_routing::tokenizer::Tokenizer;
 use candle_core::{DType, Device, Result as Candle, Tensor, Var};
 use sha2::{Digest, Sha256};
 
@@ -31,6 +32,8 @@ pub struct Lessons {
     cost: Vec<f32>,
     router: Router,
     projection: Cscr,
+    /// The lexical features that the projection reads beside the embeddings, `[prompts, features]`.
+    features: Option<Matrix>,
     tie: Tie,
 }
 
@@ -43,16 +46,18 @@ const MOVE: f64 = 0.05;
 
 impl Lessons {
     /// Lessons from tokenised prompts, the score of each model on them (`[prompts, M]`, from 0 to 1), and the teacher's router,
-    /// which must be a CSCR router.
-    pub fn new(corpus: Corpus, scores: Matrix, router: &Router, tie: Tie) -> Result<Self, TrainError> {
+    /// which must be a CSCR router. `tokenizer` is the teacher's: the router may read lexical features of the prompts.
+    pub fn new(
+        corpus: Corpus,
+        scores: Matrix,
+        router: &Router,
+        tokenizer: &Tokenizer,
+        tie: Tie,
+    ) -> Result<Self, TrainError> {
         let Rule::Cscr(projection) = router.rule.clone() else {
             let hint = "name a router of the teacher that `blindroute train cscr` made";
             return Err(TrainError::Options { what: "router without a projection", hint });
         };
-        if router.lexical.is_some() {
-            let hint = "the student learns from its embeddings alone: train the teacher's router with --lexical 0";
-            return Err(TrainError::Options { what: "router with lexical features", hint });
-        }
         let sizes = [
             ("the number of tokenised prompts", corpus.len(), scores.rows()),
             ("the number of the router's models", projection.descriptors.rows(), scores.columns()),
@@ -67,7 +72,12 @@ impl Lessons {
             return Err(TrainError::Options { what: "weight or bound of 0 or less", hint: "give a number above 0" });
         }
         let cost = projection.cost.data().to_vec();
-        Ok(Self { corpus, scores, cost, router: router.clone(), projection, tie })
+        let features = router.lexical.map(|settings| {
+            let rows: Vec<Vec<f32>> =
+                (0..corpus.len()).map(|place| tokenizer.lexical(corpus.text(place), settings)).collect();
+            Matrix::from_fn(rows.len(), settings.width(), |row, column| rows[row][column])
+        });
+        Ok(Self { corpus, scores, cost, router: router.clone(), projection, features, tie })
     }
 
     /// The digest of the lessons.
@@ -80,7 +90,10 @@ impl Lessons {
             &self.projection.w2,
             &self.projection.descriptors,
             &self.projection.cost,
-        ] {
+        ]
+        .into_iter()
+        .chain(&self.features)
+        {
             matrix.data().iter().for_each(|entry| hash.update(entry.to_le_bytes()));
         }
         hash.update(format!("{:?}", self.tie).as_bytes());
@@ -95,6 +108,7 @@ pub(super) struct Projection<'a> {
     w1: Var,
     w2: Var,
     descriptors: Tensor,
+    features: Option<Tensor>,
     bands: Bands,
     /// `[1, 1]`. No gradient reaches it; it is a parameter so that checkpoints hold it.
     beta: Var,
@@ -112,6 +126,7 @@ impl<'a> Projection<'a> {
             w1: Var::from_tensor(&tensor(w1, device)?)?,
             w2: Var::from_tensor(&tensor(w2, device)?)?,
             descriptors: tensor(descriptors, device)?.t()?.contiguous()?,
+            features: lessons.features.as_ref().map(|features| tensor(features, device)).transpose()?,
             bands: Bands::new(&lessons.cost, &Spectrum::default(), DType::F32, device)?,
             beta: Var::from_tensor(&Tensor::new(&[[beta as f32]], device)?)?,
         })
@@ -133,7 +148,15 @@ impl<'a> Projection<'a> {
     pub(super) fn loss(&self, pooled: &Tensor, places: &[usize]) -> Candle<Tensor> {
         let scores: Vec<f32> = places.iter().flat_map(|place| self.lessons.scores.row(*place).to_vec()).collect();
         let scores = Tensor::from_vec(scores, (places.len(), self.lessons.scores.columns()), pooled.device())?;
-        let query = project(pooled, self.w1.as_tensor(), self.w2.as_tensor())?;
+        let inputs = match &self.features {
+            Some(features) => {
+                let places: Vec<u32> = places.iter().map(|place| *place as u32).collect();
+                let places = Tensor::from_vec(places, scores.dim(0)?, pooled.device())?;
+                Tensor::cat(&[pooled, &features.index_select(&places, 0)?], 1)?
+            }
+            None => pooled.clone(),
+        };
+        let query = project(&inputs, self.w1.as_tensor(), self.w2.as_tensor())?;
         self.bands.loss(&query.matmul(&self.descriptors)?, &scores)
     }
 

@@ -9,6 +9,7 @@ use crate::evaluation::rule::choose;
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, Cscr, Direct, EncoderConfig, Matrix, Model, Norms, Precision, Router, Rule, Widths,
 };
+use blindroute_routing::lexical::Lexical;
 use candle_core::{DType, Device, Tensor};
 
 const VARIANTS: [(Attention, Activation); 4] = [
@@ -274,26 +275,30 @@ fn an_interrupted_training_ends_like_an_uninterrupted_one() {
 }
 
 /// A teacher with a router, and a table in which the first token of a prompt decides which of two models is right.
-fn lessons(teacher: &Bundle, tie: Tie) -> Result<(Bundle, Lessons), crate::routers::TrainError> {
+fn lessons(
+    teacher: &Bundle,
+    lexical: Option<Lexical>,
+    tie: Tie,
+) -> Result<(Bundle, Lessons), crate::routers::TrainError> {
     let texts = texts();
     let scores = Matrix::from_fn(texts.len(), 2, |row, model| f32::from(u8::from(texts[row][0] as usize % 2 == model)));
     let mut draws = (0u32..).map(|x| (x.wrapping_mul(2_654_435_761) >> 8) as f32 / (1 << 24) as f32 - 0.5);
     let mut matrix = |rows, columns| Matrix::new(rows, columns, draws.by_ref().take(rows * columns).collect()).unwrap();
     let rule = Rule::Cscr(Cscr {
-        w1: matrix(8, 8),
+        w1: matrix(8 + lexical.map_or(0, |lexical| lexical.width()), 8),
         w2: matrix(8, 2),
         descriptors: Matrix::new(2, 2, vec![1.0, 0.0, 0.0, 1.0]).unwrap(),
         cost: Matrix::new(1, 2, vec![0.5, 1.0]).unwrap(),
         keep: 2,
         score_lines: None,
     });
-    let router = Router { name: "cscr".to_owned(), lambda: 0.1, lexical: None, rule };
+    let router = Router { name: "cscr".to_owned(), lambda: 0.1, lexical, rule };
     let mut parts = teacher.parts().clone();
     parts.models = (0..2)
         .map(|model| Model { name: format!("model {model}"), price: f64::from(model) + 1.0, unit: String::new() })
         .collect();
     parts.routers = vec![router.clone()];
-    let lessons = Lessons::new(Corpus::new(texts).unwrap(), scores, &router, tie)?;
+    let lessons = Lessons::new(Corpus::new(texts).unwrap(), scores, &router, &teacher.tokenizer().unwrap(), tie)?;
     Ok((Bundle::new(parts).unwrap(), lessons))
 }
 
@@ -303,8 +308,8 @@ fn lessons_improve_routing_and_keep_close_to_the_teacher() {
     let corpus = Corpus::new(texts()).unwrap();
     let mut options = options(plain.parts().encoder.clone(), 150);
     (options.encoder.attention, options.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
-    let learn = |tie| {
-        let (teacher, lessons) = lessons(&plain, tie).unwrap();
+    let learn = |lexical, tie| {
+        let (teacher, lessons) = lessons(&plain, lexical, tie).unwrap();
         let course = Course { lessons: Some(&lessons), ..course(&teacher, &corpus) };
         let mut steps = Vec::new();
         let student = distil(&course, &options, None, &mut |progress| steps.push(*progress)).unwrap();
@@ -314,7 +319,7 @@ fn lessons_improve_routing_and_keep_close_to_the_teacher() {
     };
     let mean = |steps: &[Progress], of: fn(&Progress) -> f64| steps.iter().map(of).sum::<f64>() / steps.len() as f64;
     let routing = |progress: &Progress| progress.routing.unwrap().0;
-    let (student, steps) = learn(Tie::Weight(1.0));
+    let (student, steps) = learn(None, Tie::Weight(1.0));
     assert!(mean(&steps[130..], routing) < 0.5 * mean(&steps[..20], routing));
     assert!(mean(&steps[130..], |p| p.embedding) < mean(&steps[..20], |p| p.embedding));
     assert!(steps.iter().all(|progress| progress.routing.unwrap().1 == 1.0));
@@ -324,8 +329,14 @@ fn lessons_improve_routing_and_keep_close_to_the_teacher() {
     let right = texts.iter().zip(&embeddings).filter(|(text, e)| choose(rule, e, 0.0) == text[0] as usize % 2);
     assert!(right.count() >= 21, "of 24");
 
+    // Features of which each tells something of the prompt's first token.
+    let lexical = Some(Lexical { hashed: 32, scale: 1.0 });
+    let (student, steps) = learn(lexical, Tie::Weight(1.0));
+    assert_eq!(student.parts().routers[0].lexical, lexical);
+    assert!(mean(&steps[130..], routing) < 0.5 * mean(&steps[..20], routing));
+
     // A bound that always holds lets β shrink. A bound that can never hold makes it grow.
-    let beta = |bound| learn(Tie::Trust(bound)).1.last().unwrap().routing.unwrap().1;
+    let beta = |bound| learn(None, Tie::Trust(bound)).1.last().unwrap().routing.unwrap().1;
     let (loose, tight) = (beta(1e3), beta(1e-6));
     assert!(loose < 0.1 && tight > 10.0, "{loose}, {tight}");
 }
@@ -333,7 +344,7 @@ fn lessons_improve_routing_and_keep_close_to_the_teacher() {
 #[test]
 fn lessons_resume_and_start_from_a_student() {
     let plain = small_encoder(Attention::Softmax, Activation::Gelu);
-    let (teacher, lessons) = lessons(&plain, Tie::Trust(0.5)).unwrap();
+    let (teacher, lessons) = lessons(&plain, None, Tie::Trust(0.5)).unwrap();
     let corpus = Corpus::new(texts()).unwrap();
     let mut options = options(plain.parts().encoder.clone(), 60);
     options.encoder.attention = Attention::TwoRelu;
@@ -374,14 +385,16 @@ fn a_cheaper_student_starts_from_an_earlier_one() {
 #[test]
 fn impossible_lessons_are_refused() {
     let plain = small_encoder(Attention::Softmax, Activation::Gelu);
-    let fault = |tie| lessons(&plain, tie).unwrap_err().to_string();
+    let fault = |tie| lessons(&plain, None, tie).unwrap_err().to_string();
     assert!(fault(Tie::Weight(0.0)).contains("above 0"));
     assert!(fault(Tie::Trust(f64::NAN)).contains("above 0"));
-    let (teacher, _) = lessons(&plain, Tie::Weight(1.0)).unwrap();
+    let (teacher, _) = lessons(&plain, None, Tie::Weight(1.0)).unwrap();
     let router = &teacher.parts().routers[0];
     let new = |rows, router: &Router| {
         let scores = Matrix::from_fn(rows, 2, |_, _| 1.0);
-        Lessons::new(Corpus::new(texts()).unwrap(), scores, router, Tie::Weight(1.0)).unwrap_err().to_string()
+        let tokenizer = teacher.tokenizer().unwrap();
+        let fault = Lessons::new(Corpus::new(texts()).unwrap(), scores, router, &tokenizer, Tie::Weight(1.0));
+        fault.unwrap_err().to_string()
     };
     assert!(new(7, router).contains("the number of tokenised prompts is 24, expected 7"));
     let cost = Matrix::new(1, 2, vec![0.5, 1.0]).unwrap();
