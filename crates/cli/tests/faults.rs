@@ -41,8 +41,9 @@ impl Caller {
         let client = Client::new(catalogue, addresses, fleet.endpoint(Role::Client), patience(stall));
         let ids: Vec<u32> = (0..bucket as u32 - 5).map(|place| 1000 + place).collect();
         let inputs = RouteInputs::embed(&public.embedding, &public.encoder, &ids, bucket).unwrap();
+        let features = public.plan.routers[0].lexical.map(|lexical| vec![0.25; lexical.width()]);
         let request = BundleCatalogue::encode(SessionRequest::new(Task::Route { router: 0, bucket }));
-        Self { client, request, inputs: inputs.with_lambda(0.1) }
+        Self { client, request, inputs: inputs.with_lexical(features).with_lambda(0.1) }
     }
 
     fn new(fleet: &Fleet, bucket: usize, stall: f64) -> Self {

@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const MINILM_FILE: &str = "minilm.blindroute";
-const MINILM_DIGEST: &str = "ad627c8abde4a9bf8f8c34995b6024abcef0892505eee0db72ca679f444d12d2";
+const MINILM_DIGEST: &str = "f9ffa5a5742b749f3b98486b6a86f959eee4ba4771b4c0eafa37972122672a27";
 
 /// A bundle that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -69,12 +69,15 @@ fn measure(bundle: &Bundle, widths: Widths, prompts: &[Vec<u32>]) -> Result<Coun
     plan.encoder.widths = widths;
     let plan = Arc::new(plan);
     let weights = weight_tensors(bundle, &plan)?;
-    let lambda = bundle.parts().routers.first().ok_or("the bundle has no router")?.lambda;
+    let router = bundle.parts().routers.first().ok_or("the bundle has no router")?;
+    let tokenizer = bundle.tokenizer()?;
     let program = RouteProgram::new(Arc::clone(&plan), Task::Route { router: 0, bucket: BUCKET })?;
     let mut counts = Counts::default();
     for ids in prompts {
         let parts = bundle.parts();
-        let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, BUCKET)?.with_lambda(lambda);
+        let inputs = RouteInputs::embed(&parts.embedding, &parts.encoder, ids, BUCKET)?;
+        let features = router.lexical.map(|settings| tokenizer.lexical(ids, settings));
+        let inputs = inputs.with_lexical(features).with_lambda(router.lambda);
         let clear = Clear::run(&program, &weights, inputs.clone())?;
         let left = match Fixed::run(&program, &weights, &inputs) {
             Ok(_) => false,

@@ -7,9 +7,8 @@ use crate::report::{Milliseconds, RouteReport, seen};
 use crate::router::PrivateRouter;
 use crate::unknown::{self, Fallback};
 use blindroute_protocol::Tensor;
-use blindroute_routing::bundle::Matrix;
 use blindroute_routing::program::{
-    self, Measurement, Placement, SessionRequest, Task, head_inputs, outside_range, split_output, stack_inputs,
+    self, Measurement, Placement, SessionRequest, Task, outside_range, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use std::collections::BTreeMap;
@@ -135,9 +134,7 @@ impl PrivateRouter {
     /// The inputs of a prompt's task.
     fn inputs(&self, asked: &Asked, tokens: &Tokens) -> Result<Vec<Tensor<f32>>, PlacementError> {
         if asked.placement != Placement::Head {
-            let inputs = self.encoder_inputs(&tokens.ids, tokens.bucket())?;
-            let features = self.lexical(asked.router, &tokens.ids);
-            return Ok(inputs.with_lexical(features).with_lambda(asked.lambda));
+            return self.route_inputs(asked.router, &tokens.ids, tokens.bucket(), asked.lambda);
         }
         if self.clear.is_none() {
             return Err(PlacementError::NeedsBundle { placement: "head" });
@@ -147,11 +144,9 @@ impl PrivateRouter {
         if outside_range(&embedding) {
             return Err(PlacementError::OutsideRange);
         }
-        let mut values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
+        let values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
         check_embedding(&values)?;
-        values.extend(self.lexical(asked.router, &tokens.ids).unwrap_or_default());
-        let embedding = Matrix::from_fn(1, values.len(), |_, column| values[column]);
-        Ok(head_inputs(&embedding, asked.lambda))
+        Ok(self.head_inputs(asked.router, &tokens.ids, &values, asked.lambda))
     }
 
     /// What the encoder runs on in `head`: always the largest bucket, whatever the prompt's length. The servers see when

@@ -8,9 +8,9 @@ use crate::patience::Patience;
 use crate::report::{BundleUsed, PeakMemory};
 use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
-use blindroute_routing::bundle::{Bundle, PublicPart};
+use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
 use blindroute_routing::program::{
-    BundlePlan, Measurement, RouteInputs, RouteProgram, SessionRequest, Work, weight_tensors,
+    BundlePlan, Measurement, RouteInputs, RouteProgram, SessionRequest, Work, head_inputs, weight_tensors,
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::{
@@ -254,8 +254,30 @@ impl PrivateRouter {
         Ok(self.tokenizer.encode(prompt)?)
     }
 
+    /// The inputs of a router's task in `full` for token ids, padded to a bucket.
+    ///
+    /// # Errors
+    /// If the ids do not fit the bucket or the tables.
+    pub fn route_inputs(
+        &self,
+        router: usize,
+        ids: &[u32],
+        bucket: usize,
+        lambda: f32,
+    ) -> Result<Vec<Tensor<f32>>, PlacementError> {
+        let inputs = self.encoder_inputs(ids, bucket)?;
+        Ok(inputs.with_lexical(self.lexical(router, ids)).with_lambda(lambda))
+    }
+
+    /// The inputs of a router's task in `head` for the embedding of token ids.
+    pub fn head_inputs(&self, router: usize, ids: &[u32], embedding: &[f32], lambda: f32) -> Vec<Tensor<f32>> {
+        let features = self.lexical(router, ids).unwrap_or_default();
+        let row: Vec<f32> = embedding.iter().copied().chain(features).collect();
+        head_inputs(&Matrix::from_fn(1, row.len(), |_, column| row[column]), lambda)
+    }
+
     /// The lexical features of token ids that this router reads beside the embedding, if it does.
-    pub fn lexical(&self, router: usize, ids: &[u32]) -> Option<Vec<f32>> {
+    fn lexical(&self, router: usize, ids: &[u32]) -> Option<Vec<f32>> {
         let settings = self.plan.routers.get(router).and_then(|router| router.lexical);
         settings.map(|settings| self.tokenizer.lexical(ids, settings))
     }

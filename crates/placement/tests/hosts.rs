@@ -151,7 +151,7 @@ const TASK: Task = Task::Route { router: 0, bucket: 32 };
 /// Runs the task with a request of one's own: the openings that a server reports.
 fn openings_of(router: &PrivateRouter, request: SessionRequest) -> Result<u32, PlacementError> {
     let ids = router.tokens(PROMPT)?.ids;
-    let inputs = router.encoder_inputs(&ids, 32)?.with_lambda(0.1);
+    let inputs = router.route_inputs(0, &ids, 32, 0.1)?;
     Ok(router.private(request, &inputs)?.servers[0].openings)
 }
 

@@ -4,8 +4,7 @@ use super::ids_after;
 use anyhow::Context;
 use blindroute_placement::PrivateRouter;
 use blindroute_protocol::{Output, Tensor};
-use blindroute_routing::bundle::Matrix;
-use blindroute_routing::program::{Measurement, Task, embedding, head_inputs};
+use blindroute_routing::program::{Measurement, Task, embedding};
 use blindroute_routing::tokenizer;
 
 /// A prompt's inputs of a route, and the clear interpreter's answer.
@@ -41,13 +40,11 @@ pub(crate) fn prompts(
             break;
         }
         let ids = ids_after(router, length, words % DIFFERENT)?;
-        let inputs = router.encoder_inputs(&ids, bucket)?;
-        let output = router.clear(Measurement::Embed { bucket }, inputs.tensors.clone())?.0;
+        let output = router.clear(Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
         let embedding = embedding(&output).to_vec();
-        let features = router.lexical(index, &ids);
-        let inputs = inputs.with_lexical(features.clone()).with_lambda(lambda);
+        let inputs = router.route_inputs(index, &ids, bucket, lambda)?;
         let expected = router.clear(Task::Route { router: index, bucket }, inputs.clone())?.0;
-        if settled(router, index, (&embedding, features.as_deref()), &expected)? {
+        if settled(router, index, (&ids, &embedding), &expected)? {
             found.push(Prompt { inputs, expected });
         }
     }
@@ -62,15 +59,13 @@ pub(crate) fn prompts(
 fn settled(
     router: &PrivateRouter,
     index: usize,
-    (embedding, features): (&[f64], Option<&[f32]>),
+    (ids, embedding): (&[u32], &[f64]),
     expected: &Output,
 ) -> anyhow::Result<bool> {
     let lambda = router.public().lambdas[index];
     for trial in 0..TRIALS {
-        let mut changed = changed(embedding, trial);
-        changed.extend(features.unwrap_or_default());
-        let matrix = Matrix::from_fn(1, changed.len(), |_, column| changed[column]);
-        let (output, _) = router.clear(Task::Head { router: index }, head_inputs(&matrix, lambda))?;
+        let inputs = router.head_inputs(index, ids, &changed(embedding, trial), lambda);
+        let (output, _) = router.clear(Task::Head { router: index }, inputs)?;
         if output.bits != expected.bits {
             return Ok(false);
         }

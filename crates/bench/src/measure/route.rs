@@ -38,7 +38,7 @@ pub(crate) fn measure_route(
     let index = router.router_index(name)?;
     let task = Task::Route { router: index, bucket };
     let lambda = router.public().lambdas[index];
-    let inputs = router.encoder_inputs(&ids, bucket)?.with_lexical(router.lexical(index, &ids)).with_lambda(lambda);
+    let inputs = router.route_inputs(index, &ids, bucket, lambda)?;
     // The warm-up sets the weights up, and shows how exact the embedding is.
     let embed = Measurement::Embed { bucket };
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;

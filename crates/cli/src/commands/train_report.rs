@@ -142,9 +142,15 @@ impl<'a> TrainReport<'a> {
                 100.0 * self.share
             );
         } else if !self.sure {
-            text.push_str(
-                "\nwarning: this router is not surely better than choosing a model without looking at the prompt, so it was not made \
-                 the default; train it with --mixture to have a router that is not worse, or give more prompts",
+            let place = if self.is_default {
+                "it is the default only because the bundle has no other"
+            } else {
+                "it is not the default"
+            };
+            let _ = write!(
+                text,
+                "\nwarning: this router is not surely better than choosing a model without looking at the prompt, and {place}; train it \
+                 with --mixture to have a router that is not worse, or give more prompts",
             );
         }
         text

@@ -112,7 +112,7 @@ mod tests {
         let mut folds = Vec::new();
         let fitted = train(&samples, &cost, &options, &mut |done, all| folds.push((done, all))).unwrap();
         assert_eq!((folds.len(), folds.last()), (8, Some(&(8, 8))));
-        assert_eq!((fitted.tried.len(), fitted.tried[0].penalty), (11, 100.0));
+        assert_eq!((fitted.tried.len(), fitted.tried[0].penalty), (13, 1000.0));
         assert!(fitted.verdict.validated.is_sure() && fitted.verdict.validated.deviation.is_some());
         let point = evaluation::operate(&Rule::Direct(fitted.router), &test, 0.0);
         let best_single = test.mean_scores().into_iter().fold(0.0, f64::max);

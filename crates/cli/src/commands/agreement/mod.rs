@@ -14,10 +14,8 @@ use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::{lambdas, wrapped};
 use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
-use blindroute_routing::bundle::{Bundle, Matrix};
-use blindroute_routing::program::{
-    Measurement, SessionRequest, Task, embedding, head_inputs, split_output, stack_inputs,
-};
+use blindroute_routing::bundle::Bundle;
+use blindroute_routing::program::{Measurement, SessionRequest, Task, embedding, split_output, stack_inputs};
 use clap::Args;
 use indicatif::ProgressStyle;
 use journal::{Answer, Choices, Journal, RouterSubject, Subject};
@@ -142,21 +140,21 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
 fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f32]) -> Result<Answer, PlacementError> {
     let tokens = router.tokens(text)?;
     let bucket = tokens.bucket();
-    let inputs = || router.encoder_inputs(&tokens.ids, bucket);
-    let embedded = router.private(SessionRequest::new(Measurement::Embed { bucket }), &inputs()?.tensors)?;
-    let values = embedding(&embedded.output);
+    let embedded = router.private(
+        SessionRequest::new(Measurement::Embed { bucket }),
+        &router.encoder_inputs(&tokens.ids, bucket)?.tensors,
+    )?;
+    let row: Vec<f32> = embedding(&embedded.output).iter().map(|x| *x as f32).collect();
     let mut routers = Vec::new();
     for &index in &work.routers {
         let grid = work.grid(index);
         let route = SessionRequest::new(Task::Route { router: index, bucket });
-        let features = router.lexical(index, &tokens.ids);
-        let row: Vec<f32> = values.iter().map(|x| *x as f32).chain(features.clone().unwrap_or_default()).collect();
-        let row = Matrix::from_fn(1, row.len(), |_, column| row[column]);
-        let whole = router.private(route, &inputs()?.with_lexical(features).with_lambda(grid[0]))?;
+        let whole = router.private(route, &router.route_inputs(index, &tokens.ids, bucket, grid[0])?)?;
         let task = Task::Head { router: index };
         let mut head = Vec::with_capacity(grid.len());
         for lambdas in grid.chunks(task.most_prompts()) {
-            let inputs: Vec<_> = lambdas.iter().map(|lambda| head_inputs(&row, *lambda)).collect();
+            let inputs: Vec<_> =
+                lambdas.iter().map(|lambda| router.head_inputs(index, &tokens.ids, &row, *lambda)).collect();
             let batch = inputs.len();
             let found = router.private(SessionRequest::new(task).with_batch(batch), &stack_inputs(&inputs)?)?;
             for output in split_output(&found.output, batch)? {
