@@ -8,10 +8,16 @@
 //! count of each hashed token id. All are multiplied by `scale`, which training takes from the length of embeddings, so that
 //! features weigh as much beside an embedding of any encoder.
 //!
+//! **Shapes** one row of [`Lexical::width`] numbers per prompt. **Cost** under MPC no opening; in `full` each feature is opened twice, in
+//! 19 bits and in the 40 of the embedding, and the rule's first weights have a row more for each. **Security** features are shared like
+//! the rest of the input, so no server sees one; their number and scale are public.
+//!
 //! **Error** values are rounded to [`FRACTION`] bits here, so the parties compute with the client's own numbers.
 //!
 //! **Source** hashing of features, Weinberger et al., ICML'09. **Differs** in that counts have no signs, because their
 //! logarithm is taken, and in that the tokens of the encoder's own tokenizer are hashed, not words.
+
+use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,9 +37,11 @@ const MOST_DEVIATIONS: f32 = 4.0;
 /// A rough mean and deviation of each dense feature over prompts of many kinds. They only have to be of the right size, because
 /// training weighs the features itself.
 const TYPICAL: [(f32, f32); DENSE] = [
+    // The logarithm of one more than the number of tokens, the share of different ones, whether there is a question mark.
     (3.6, 1.0),
     (0.75, 0.2),
     (0.5, 0.5),
+    // The shares of the kinds of tokens, in the order of `kinds`.
     (0.03, 0.05),
     (0.15, 0.1),
     (0.02, 0.05),
@@ -76,7 +84,8 @@ impl Lexical {
 /// What kind a token is of; a token can be of several.
 type Kinds = [bool; 10];
 
-/// The kinds of a token. WordPieces that continue a word begin with `##`.
+/// The kinds of a token: digits, one mark, code, operators, marks of sentences, the rest of a word, short and long words, other
+/// scripts, quotes. WordPieces that continue a word begin with `##`.
 fn kinds(piece: &str) -> Kinds {
     let text = piece.strip_prefix("##").unwrap_or(piece);
     let length = text.chars().count();
@@ -100,24 +109,21 @@ fn kinds(piece: &str) -> Kinds {
 /// The kinds of all tokens of a tokenizer, by id.
 #[derive(Clone, Debug)]
 pub(crate) struct TokenKinds {
-    kinds: Vec<Kinds>,
+    /// By id, which a file may choose freely: no list as long as the largest.
+    kinds: HashMap<u32, Kinds>,
     question: Option<u32>,
 }
 
 impl TokenKinds {
     pub(crate) fn of<'a>(vocabulary: impl Iterator<Item = (&'a String, &'a u32)>) -> Self {
-        let (mut found, mut question) = (Vec::new(), None);
-        for (piece, &id) in vocabulary {
-            let place = id as usize;
-            if found.len() <= place {
-                found.resize(place + 1, Kinds::default());
-            }
-            found[place] = kinds(piece);
+        let mut question = None;
+        let of = |(piece, &id): (&String, &u32)| {
             if piece == "?" {
                 question = Some(id);
             }
-        }
-        Self { kinds: found, question }
+            (id, kinds(piece))
+        };
+        Self { kinds: vocabulary.map(of).collect(), question }
     }
 
     /// The lexical features of the token ids of a text, [`Lexical::width`] numbers.
@@ -140,7 +146,7 @@ impl TokenKinds {
         values[1] = different.len() as f32 / count;
         values[2] = f32::from(u8::from(asks));
         for id in ids {
-            let kinds = self.kinds.get(*id as usize).copied().unwrap_or_default();
+            let kinds = self.kinds.get(id).copied().unwrap_or_default();
             values[3..].iter_mut().zip(kinds).for_each(|(sum, is)| *sum += f32::from(u8::from(is)));
         }
         values[3..].iter_mut().for_each(|sum| *sum /= count);
@@ -177,7 +183,6 @@ fn rounded(value: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::HashMap;
 
     const PIECES: [&str; 6] = ["the", "question", "##s", "12", "?", "{"];
 
@@ -240,6 +245,17 @@ mod tests {
         // No tokens: only the dense features say something.
         let empty = token_kinds().features(&[], settings);
         assert!(empty[0] < 0.0 && empty[DENSE..] == [0.0]);
+    }
+
+    /// A file may give a token any id.
+    #[test]
+    fn a_huge_id_takes_no_more_memory_than_another() {
+        let vocabulary = HashMap::from([("12".to_owned(), u32::MAX), ("?".to_owned(), 7)]);
+        let found = TokenKinds::of(vocabulary.iter());
+        let settings = Lexical { hashed: 8, scale: 1.0 };
+        // The share of numbers is 1, cut at four deviations.
+        let expected = 0.4 / 13f32.sqrt() * 4.0;
+        assert!((found.features(&[u32::MAX], settings)[3] - expected).abs() < 1e-3);
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Running a bundle's encoder in the clear, measuring it, and training a smaller one.
 //!
 //! [`ClearEmbedder`] runs the program that the servers run, on plain numbers; [`embed_dataset`] embeds a whole data set and
-//! keeps the result in a file; [`Embedded`] is what routers read of the prompts. [`similarity`] compares an encoder's similarities with people's judgement. [`student`] trains
-//! an encoder that is cheap under MPC to reproduce the embeddings of another. [`widths`] chooses the rings of such an encoder.
+//! keeps the result in a file; [`Embedded`] is what routers read of the prompts. [`similarity`] compares an encoder's
+//! similarities with people's judgement. [`student`] trains an encoder that is cheap under MPC to reproduce the embeddings of
+//! another. [`widths`] chooses the rings of such an encoder.
 
 pub mod similarity;
 pub mod student;

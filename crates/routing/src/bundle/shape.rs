@@ -52,7 +52,8 @@ impl RuleShape {
         }
     }
 
-    /// A size that no rule over so many models has, what was found, and what is expected. Sizes are bounded, so that no unreasonably large tensor is allocated.
+    /// A size that no rule over so many models has, what was found, and what is expected. Sizes are bounded, so that no
+    /// unreasonably large tensor is allocated.
     pub(crate) fn problem(&self, models: usize) -> Option<(&'static str, String, String)> {
         let sizes: &[(&'static str, usize, usize)] = match *self {
             Self::UniRoute { clusters, clusterings } => &[
