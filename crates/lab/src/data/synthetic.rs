@@ -123,5 +123,6 @@ pub(crate) fn small_encoder_of(hidden: usize, attention: Attention, activation: 
         norm: norms[4].clone(),
     };
     let (models, routers, origin) = (Vec::new(), Vec::new(), "encoder: made up".to_owned());
-    Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, origin }).unwrap()
+    Bundle::new(BundleParts { encoder: config, tokenizer, embedding, layers, models, routers, pool: None, origin })
+        .unwrap()
 }

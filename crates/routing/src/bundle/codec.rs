@@ -11,6 +11,7 @@ use super::{
     encoder::{EmbeddingTables, Layer, Named, Take},
     error::BundleError,
     matrix::Matrix,
+    pool::{ClassifierPool, PoolHeader},
     router::{Router, RouterHeader},
     tensor,
 };
@@ -24,6 +25,8 @@ struct BundleHeader {
     encoder: EncoderConfig,
     models: Vec<Model>,
     routers: Vec<RouterHeader>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pool: Option<PoolHeader>,
     origin: String,
 }
 
@@ -31,6 +34,7 @@ struct Tensors {
     embedding: EmbeddingTables,
     layers: Vec<Layer>,
     routers: Vec<Router>,
+    pool: Option<ClassifierPool>,
 }
 
 impl BundleHeader {
@@ -39,6 +43,7 @@ impl BundleHeader {
             encoder: parts.encoder.clone(),
             models: parts.models.clone(),
             routers: parts.routers.iter().map(Router::header).collect(),
+            pool: parts.pool.as_ref().map(ClassifierPool::header),
             origin: parts.origin.clone(),
         }
     }
@@ -59,7 +64,7 @@ impl BundleHeader {
                 ));
             }
         }
-        Ok(())
+        self.pool.iter().try_for_each(|pool| pool.check(&self.encoder))
     }
 
     /// Requests every tensor of a bundle with this header.
@@ -71,6 +76,7 @@ impl BundleHeader {
             routers: (self.routers.iter())
                 .map(|router| router.build(take, config.hidden, self.models.len()))
                 .collect::<Result<_, _>>()?,
+            pool: self.pool.as_ref().map(|pool| pool.build(take, config.hidden)).transpose()?,
         })
     }
 }
@@ -86,6 +92,7 @@ fn tensors(parts: &BundleParts) -> Named<'_> {
     parts.embedding.list(&mut list);
     parts.layers.iter().enumerate().for_each(|(index, layer)| layer.list(index, &mut list));
     parts.routers.iter().for_each(|router| router.list(&mut list));
+    parts.pool.iter().for_each(|pool| pool.list(&mut list));
     list
 }
 
@@ -159,8 +166,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BundleParts, Digest, Vec<String>), B
     let sections = container.sections().iter().filter(|section| !known.iter().any(|name| name == section.name));
     unknown.extend(sections.map(|section| format!("section {}", section.name)));
     let BundleHeader { encoder, models, origin, .. } = header;
-    let Tensors { embedding, layers, routers } = tensors;
-    let parts = BundleParts { encoder, tokenizer, embedding, layers, models, routers, origin };
+    let Tensors { embedding, layers, routers, pool } = tensors;
+    let parts = BundleParts { encoder, tokenizer, embedding, layers, models, routers, pool, origin };
     Ok((parts, container.digest(), unknown))
 }
 

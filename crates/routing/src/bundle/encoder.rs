@@ -61,14 +61,14 @@ pub struct Layer {
 }
 
 impl LinearLayer {
-    fn build<E>(take: &mut Take<'_, E>, prefix: &str, inputs: usize, outputs: usize) -> Result<Self, E> {
+    pub(super) fn build<E>(take: &mut Take<'_, E>, prefix: &str, inputs: usize, outputs: usize) -> Result<Self, E> {
         Ok(Self {
             weight: take(&format!("{prefix}.weight"), (inputs, outputs))?,
             bias: take(&format!("{prefix}.bias"), (1, outputs))?,
         })
     }
 
-    fn list<'a>(&'a self, prefix: &str, list: &mut Named<'a>) {
+    pub(super) fn list<'a>(&'a self, prefix: &str, list: &mut Named<'a>) {
         list.push((format!("{prefix}.weight"), &self.weight));
         list.push((format!("{prefix}.bias"), &self.bias));
     }
@@ -82,7 +82,7 @@ impl LayerNorm {
         })
     }
 
-    fn list<'a>(&'a self, prefix: &str, list: &mut Named<'a>) {
+    pub(super) fn list<'a>(&'a self, prefix: &str, list: &mut Named<'a>) {
         list.push((format!("{prefix}.gain"), &self.gain));
         list.push((format!("{prefix}.bias"), &self.bias));
     }

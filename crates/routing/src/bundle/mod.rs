@@ -21,6 +21,7 @@ mod encoder;
 mod error;
 mod import;
 mod matrix;
+mod pool;
 mod router;
 mod shape;
 mod split;
@@ -35,6 +36,8 @@ pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
 pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
+pub use pool::{Classifier, ClassifierPool, ClassifierTask, Gain, MOST_EXITS};
+pub(crate) use pool::{check_exits, check_tasks};
 pub use router::{Cscr, Direct, Router, Rule, ScoreLines, UniRoute};
 pub use shape::RuleShape;
 pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};
@@ -55,6 +58,8 @@ pub struct BundleParts {
     pub models: Vec<Model>,
     /// The routers; the first is the default.
     pub routers: Vec<Router>,
+    /// The nested pool of classifiers on this encoder, if there is one.
+    pub pool: Option<ClassifierPool>,
     /// A text for people: where the contents come from, and under which licence.
     pub origin: String,
 }
@@ -140,11 +145,12 @@ impl Bundle {
         list
     }
 
-    /// The secret tensors with their names, in file order: layers, then routers.
+    /// The secret tensors with their names, in file order: layers, then routers, then the pool of classifiers.
     pub fn secret_tensors(&self) -> Vec<(String, &Matrix)> {
         let mut list = Vec::new();
         self.parts.layers.iter().enumerate().for_each(|(index, layer)| layer.list(index, &mut list));
         self.parts.routers.iter().for_each(|router| router.list(&mut list));
+        self.parts.pool.iter().for_each(|pool| pool.list(&mut list));
         list
     }
 }

@@ -74,6 +74,7 @@ fn parts() -> BundleParts {
             ),
             router("direct", Rule::Direct(Direct { weight: matrix(4, 3), bias: matrix(1, 3), cost: cost() })),
         ],
+        pool: None,
         origin: "made up for a test".to_owned(),
     }
 }

@@ -1,5 +1,6 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
+use super::pool_plan::PoolPlan;
 use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, RuleShape, Widths};
 use crate::lexical::Lexical;
 use crate::tokenizer::BUCKETS;
@@ -80,6 +81,9 @@ pub struct BundlePlan {
     pub models: usize,
     /// The routers; the first is the default.
     pub routers: Vec<RouterPlan>,
+    /// The nested pool of classifiers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<PoolPlan>,
 }
 
 impl BundlePlan {
@@ -97,6 +101,7 @@ impl BundlePlan {
                     rule: RuleShape::of(&router.rule),
                 })
                 .collect(),
+            pool: parts.pool.as_ref().map(PoolPlan::of),
         }
     }
 
@@ -113,6 +118,8 @@ impl BundlePlan {
                 router.rule.problem(models).is_none()
                     && router.lexical.is_none_or(|lexical| lexical.problem().is_none())
             });
+        let pool = self.pool.as_ref();
+        let fits = fits && pool.is_none_or(|pool| pool.fits(encoder.layers));
         let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
         if fits { Ok(()) } else { Err(problem()) }
     }
@@ -125,12 +132,13 @@ impl BundlePlan {
         }
     }
 
-    /// The secret weights, in the order of their ids: the encoder's, then each router's.
+    /// The secret weights, in the order of their ids: the encoder's, then each router's, then each task's.
     pub fn weights(&self) -> Vec<WeightSpec> {
         let mut specs = self.encoder.weights();
         for router in &self.routers {
             specs.extend(router.weights(self.encoder.hidden, self.models));
         }
+        specs.extend(self.pool.iter().flat_map(|pool| pool.weights(self.encoder.hidden)));
         specs
     }
 }

@@ -10,7 +10,7 @@
 //!   interpreter computes with the servers' weights.
 
 use super::plan::{BundlePlan, EncoderPlan, RouterPlan};
-use crate::bundle::{Attention, Bundle, Layer, LayerNorm, LinearLayer, Matrix, Rule, RuleShape};
+use crate::bundle::{Attention, Bundle, ClassifierPool, Layer, LayerNorm, LinearLayer, Matrix, Rule, RuleShape};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
 use std::collections::HashMap;
 
@@ -32,6 +32,9 @@ pub fn weight_tensors(bundle: &Bundle, plan: &BundlePlan) -> Result<Vec<Tensor<f
     }
     for (router, shape) in parts.routers.iter().zip(&plan.routers) {
         fold_router(&mut named, shape, &router.rule);
+    }
+    for pool in &parts.pool {
+        fold_pool(&mut named, pool, &parts.layers);
     }
     let precise = !plan.encoder.carries_biases();
     plan.weights()
@@ -178,6 +181,21 @@ fn fold_layer(
             let mean = gain.data().iter().map(|x| x / hidden as f32).collect();
             named.insert(name(&format!("{part}_mean")), Tensor::new(Shape::matrix(hidden, 1), mean));
             named.insert(name(&format!("{part}_gain")), gain);
+        }
+    }
+}
+
+/// The heads and gains of each exit read rows that the last norm before it only divided.
+fn fold_pool(named: &mut HashMap<String, Tensor<f32>>, pool: &ClassifierPool, layers: &[Layer]) {
+    for classifier in &pool.tasks {
+        let name = &classifier.task.name;
+        let gains = classifier.gains.iter().map(|gain| &gain.units);
+        for (part, linear) in [("head", classifier.heads.iter().collect::<Vec<_>>()), ("gain", gains.collect())] {
+            for ((exit, linear), after) in linear.into_iter().enumerate().zip(&pool.exits) {
+                let norm = after.checked_sub(1).and_then(|last| layers.get(last)).map(|layer| &layer.output_norm);
+                let folded = Folded::of(linear).after(norm);
+                folded.insert(named, format!("task.{name}.{part}.{exit}"), false);
+            }
         }
     }
 }

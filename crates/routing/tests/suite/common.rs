@@ -75,6 +75,7 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
         layers,
         models: (0..MODELS).map(model).collect(),
         routers,
+        pool: None,
         origin: "made up for a test".to_owned(),
     })
     .unwrap()

@@ -120,6 +120,7 @@ impl Bundle {
             layers,
             models: Vec::new(),
             routers: Vec::new(),
+            pool: None,
             origin: options.origin.clone(),
         })?;
         Ok(ImportedEncoder { bundle, leftovers, notes })

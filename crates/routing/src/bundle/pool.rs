@@ -1,0 +1,213 @@
+//! A nested pool of classifiers: one encoder that texts may leave at several depths.
+//!
+//! After how many layers a text may leave is the same for all tasks; each place is an *exit*. Each task has a head at every exit,
+//! and at every exit but the last a gain, which predicts how much the text's answer would improve if it went on. So the pool's
+//! models are the encoder up to each of its exits, and a model that was not enough is continued, not started again.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    config::{Attention, EncoderConfig, is_unprintable, setting},
+    encoder::{LinearLayer, Named, Take},
+    error::BundleError,
+    router::Router,
+};
+
+/// The most exits of a pool.
+pub const MOST_EXITS: usize = 4;
+/// The most tasks of a pool.
+const MOST_TASKS: usize = 64;
+/// The most labels of a task.
+const MOST_LABELS: usize = 1024;
+/// The most units of a gain.
+const MOST_UNITS: usize = 1024;
+/// The longest label, in bytes.
+const LONGEST_LABEL: usize = 256;
+
+/// A nested pool of classifiers on a bundle's encoder.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassifierPool {
+    /// After how many layers a text may leave, in rising order. The last is the encoder's number of layers.
+    pub exits: Vec<usize>,
+    /// The tasks.
+    pub tasks: Vec<Classifier>,
+}
+
+/// A task of a pool: what texts are classified into, and the weights for it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Classifier {
+    /// What is public about it.
+    pub task: ClassifierTask,
+    /// By exit, from the features to the labels' scores, `[hidden, labels]`.
+    pub heads: Vec<LinearLayer>,
+    /// By exit but the last, how much a text gains if it goes on.
+    pub gains: Vec<Gain>,
+}
+
+/// What is public about a task.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassifierTask {
+    /// Its name in this bundle: lower-case letters, digits, `-` and `_`.
+    pub name: String,
+    /// The labels, in the order of the heads' columns.
+    pub labels: Vec<String>,
+    /// Whether its texts are pairs of two.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pair: bool,
+    /// By exit but the last, which share of all texts goes on, above 0 and not rising. Calibration chose them on texts that were
+    /// not in the training.
+    pub capacities: Vec<f32>,
+}
+
+/// The predicted gain of going on: the sum of the squares of the first half of the units less that of the others. So it is any
+/// quadratic form of its rank in the features, and no weight comes after the squares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gain {
+    /// `[hidden, units]`. The number of units is even.
+    pub units: LinearLayer,
+}
+
+/// The pool's entry in the header of a bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct PoolHeader {
+    exits: Vec<usize>,
+    tasks: Vec<TaskHeader>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct TaskHeader {
+    #[serde(flatten)]
+    task: ClassifierTask,
+    /// The units of the gain at each exit but the last.
+    units: Vec<usize>,
+}
+
+impl ClassifierPool {
+    /// The place of the task of this name, or of the first.
+    pub fn task(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            Some(name) => self.tasks.iter().position(|found| found.task.name == name),
+            None => (!self.tasks.is_empty()).then_some(0),
+        }
+    }
+
+    pub(super) fn header(&self) -> PoolHeader {
+        let header = |classifier: &Classifier| TaskHeader {
+            task: classifier.task.clone(),
+            units: classifier.gains.iter().map(|gain| gain.units.weight.columns()).collect(),
+        };
+        PoolHeader { exits: self.exits.clone(), tasks: self.tasks.iter().map(header).collect() }
+    }
+
+    pub(super) fn list<'a>(&'a self, list: &mut Named<'a>) {
+        for classifier in &self.tasks {
+            let name = &classifier.task.name;
+            for (exit, head) in classifier.heads.iter().enumerate() {
+                head.list(&format!("task.{name}.head.{exit}"), list);
+            }
+            for (exit, gain) in classifier.gains.iter().enumerate() {
+                gain.units.list(&format!("task.{name}.gain.{exit}"), list);
+            }
+        }
+    }
+}
+
+impl ClassifierTask {
+    /// A setting that no task of a pool with so many exits has, what was found, and what is expected.
+    pub(crate) fn problem(&self, exits: usize) -> Option<(&'static str, String, String)> {
+        if !(2..=MOST_LABELS).contains(&self.labels.len()) {
+            return Some(("number of labels", self.labels.len().to_string(), format!("from 2 to {MOST_LABELS}")));
+        }
+        let wrong = |label: &&String| {
+            label.trim().is_empty() || label.len() > LONGEST_LABEL || label.chars().any(is_unprintable)
+        };
+        if let Some(label) = self.labels.iter().find(wrong) {
+            let short: String = label.chars().take(64).collect();
+            return Some(("label", format!("{short:?}"), format!("1 to {LONGEST_LABEL} printable bytes")));
+        }
+        let mut sorted: Vec<&str> = self.labels.iter().map(String::as_str).collect();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Some(("list of labels", format!("one with {:?} twice", twice[0]), "different labels".to_owned()));
+        }
+        let falls = self.capacities.windows(2).all(|pair| pair[0] >= pair[1]);
+        let inside = self.capacities.iter().all(|share| *share > 0.0 && *share <= 1.0);
+        if self.capacities.len() + 1 != exits || !falls || !inside {
+            let expected = format!("{} shares above 0 and at most 1, none larger than the one before", exits - 1);
+            return Some(("list of capacities", format!("{:?}", self.capacities), expected));
+        }
+        None
+    }
+}
+
+/// Checks the exits of a pool.
+pub(crate) fn check_exits(exits: &[usize], layers: usize) -> Result<(), BundleError> {
+    let rising = exits.windows(2).all(|pair| pair[0] < pair[1]);
+    if !(1..=MOST_EXITS).contains(&exits.len()) || !rising || exits[0] == 0 || exits.last() != Some(&layers) {
+        let expected = format!("1 to {MOST_EXITS} rising numbers of layers, the last of which is {layers}");
+        return Err(setting("list of the pool's exits", format!("{exits:?}"), expected));
+    }
+    Ok(())
+}
+
+/// Checks the public part of a pool's tasks.
+pub(crate) fn check_tasks<'a>(
+    tasks: impl ExactSizeIterator<Item = &'a ClassifierTask>,
+    exits: usize,
+) -> Result<(), BundleError> {
+    if !(1..=MOST_TASKS).contains(&tasks.len()) {
+        return Err(setting("number of the pool's tasks", tasks.len(), format!("from 1 to {MOST_TASKS}")));
+    }
+    let mut names: Vec<&str> = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        Router::check_name(&task.name)?;
+        if let Some((what, found, expected)) = task.problem(exits) {
+            return Err(setting(&format!("{what} of task {:?}", task.name), found, expected));
+        }
+        if names.contains(&task.name.as_str()) {
+            return Err(setting("list of tasks", format!("one with {:?} twice", task.name), "different names"));
+        }
+        names.push(&task.name);
+    }
+    Ok(())
+}
+
+impl PoolHeader {
+    pub(super) fn check(&self, encoder: &EncoderConfig) -> Result<(), BundleError> {
+        if encoder.attention != Attention::Linear {
+            return Err(setting(
+                "encoder.attention beside a pool of classifiers",
+                encoder.attention,
+                Attention::Linear,
+            ));
+        }
+        check_exits(&self.exits, encoder.layers)?;
+        check_tasks(self.tasks.iter().map(|task| &task.task), self.exits.len())?;
+        for TaskHeader { task, units } in &self.tasks {
+            let fits = |units: &usize| units.is_multiple_of(2) && (2..=MOST_UNITS).contains(units);
+            if units.len() + 1 != self.exits.len() || !units.iter().all(fits) {
+                let expected = format!("{} even numbers from 2 to {MOST_UNITS}", self.exits.len() - 1);
+                return Err(setting(&format!("units of task {:?}", task.name), format!("{units:?}"), expected));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn build(&self, take: &mut Take<'_>, hidden: usize) -> Result<ClassifierPool, BundleError> {
+        let mut tasks = Vec::with_capacity(self.tasks.len());
+        for TaskHeader { task, units } in &self.tasks {
+            let name = &task.name;
+            let heads = (0..self.exits.len())
+                .map(|exit| LinearLayer::build(take, &format!("task.{name}.head.{exit}"), hidden, task.labels.len()))
+                .collect::<Result<_, _>>()?;
+            let gains = (units.iter().enumerate())
+                .map(|(exit, units)| {
+                    let units = LinearLayer::build(take, &format!("task.{name}.gain.{exit}"), hidden, *units)?;
+                    Ok(Gain { units })
+                })
+                .collect::<Result<_, BundleError>>()?;
+            tasks.push(Classifier { task: task.clone(), heads, gains });
+        }
+        Ok(ClassifierPool { exits: self.exits.clone(), tasks })
+    }
+}
