@@ -71,7 +71,7 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
         Work::Task(Task::Head { router }) => {
             vec![Form::new(rows(hidden + features(router)), EMBEDDING_RING, RULE_FRACTION), lambda]
         }
-        Work::Measurement(Measurement::Embed { bucket }) => encoder(bucket),
+        Work::Task(Task::Classify { bucket, .. }) | Work::Measurement(Measurement::Embed { bucket }) => encoder(bucket),
         Work::Measurement(Measurement::Select { candidates, keep, method }) => {
             SelectProgram { candidates, keep, method }.inputs()
         }

@@ -13,6 +13,18 @@ pub fn outside_range(output: &Output) -> bool {
     output.values.last().is_some_and(|values| matches!(values.as_slice(), [mark] if *mark != 0.0))
 }
 
+/// The labels' scores, or the one-hot label, that a [`Classify`](super::Task::Classify) task reveals; empty for other outputs.
+pub fn scores(output: &Output) -> &[f64] {
+    embedding(output)
+}
+
+/// The label that a [`Classify`](super::Task::Classify) task reveals, by its place; `None` if it names no single one.
+pub fn label(output: &Output) -> Option<usize> {
+    let one_hot = scores(output);
+    let mut named = one_hot.iter().enumerate().filter(|(_, bit)| **bit != 0.0);
+    named.next().map(|(place, _)| place).filter(|_| named.next().is_none())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,6 +40,7 @@ impl RouteProgram {
         let (router, bucket) = match work {
             Work::Task(Task::Route { router, bucket }) => (Some(router), Some(bucket)),
             Work::Task(Task::Head { router }) => (Some(router), None),
+            Work::Task(Task::Classify { bucket, .. }) => (None, Some(bucket)),
             Work::Measurement(Measurement::Embed { bucket }) => (None, Some(bucket)),
             Work::Measurement(Measurement::Select { candidates, keep, method }) => {
                 SelectProgram { candidates, keep, method }.check()?;
@@ -174,6 +175,7 @@ impl Program for RouteProgram {
                 let bits = rule(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
+            Work::Task(Task::Classify { .. }) => Err(Error::Program("being written".into())),
             Work::Task(Task::Head { router }) => {
                 let embedding = machine.input::<u64>(0)?;
                 let digits = machine.input::<u32>(1)?;

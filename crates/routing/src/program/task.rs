@@ -1,6 +1,7 @@
 //! What a session can run: a router's task, or a measurement.
 
 use super::select::SelectMethod;
+use crate::bundle::MOST_EXITS;
 use serde::{Deserialize, Serialize};
 
 /// Where encoder and rule run.
@@ -16,7 +17,7 @@ pub enum Placement {
     Full,
 }
 
-/// What a router does under MPC. Its answer is the choice of a model, and nothing else.
+/// What routers and classifiers do under MPC. The answer is the choice of a model, or the label or scores of a text, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "lowercase")]
 pub enum Task {
@@ -31,6 +32,21 @@ pub enum Task {
     Head {
         /// The router.
         router: usize,
+    },
+    /// From tokens to the label, or the labels' scores, of a task of the nested pool, for a batch of texts of which so many go on
+    /// past each exit as the capacities say.
+    Classify {
+        /// The task, by its place in the pool.
+        classifier: usize,
+        /// Tokens, padding included.
+        bucket: usize,
+        /// The deepest exit, from 0.
+        exit: usize,
+        /// By exit before that one, how many texts of the batch go on, at least one and no more than at the exit before. Where it is
+        /// as many as there are, nothing is compared. Zero for other exits.
+        capacities: [usize; MOST_EXITS - 1],
+        /// Whether the answer is the labels' scores, and not only which label has the largest.
+        scores: bool,
     },
 }
 
@@ -56,11 +72,11 @@ pub enum Measurement {
     },
 }
 
-/// A task or a measurement. On the wire it is an object whose `task` is `route`, `head`, `select` or `embed`.
+/// A task or a measurement. On the wire it is an object whose `task` is `route`, `head`, `classify`, `select` or `embed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a task `route` or `head`, or a measurement `select` or `embed`, with its fields"
+    expecting = "expected a task `route`, `head` or `classify`, or a measurement `select` or `embed`, with its fields"
 )]
 pub enum Work {
     /// A router's task.
@@ -93,7 +109,7 @@ impl Task {
     pub fn most_prompts(self) -> usize {
         match self {
             Self::Head { .. } => MOST_PROMPTS,
-            Self::Route { bucket, .. } => prompts_of(bucket),
+            Self::Route { bucket, .. } | Self::Classify { bucket, .. } => prompts_of(bucket),
         }
     }
 }

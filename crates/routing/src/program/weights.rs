@@ -33,7 +33,7 @@ pub fn weight_tensors(bundle: &Bundle, plan: &BundlePlan) -> Result<Vec<Tensor<f
     for (router, shape) in parts.routers.iter().zip(&plan.routers) {
         fold_router(&mut named, shape, &router.rule);
     }
-    for pool in &parts.pool {
+    if let Some(pool) = &parts.pool {
         fold_pool(&mut named, pool, &parts.layers);
     }
     let precise = !plan.encoder.carries_biases();
