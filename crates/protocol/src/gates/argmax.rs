@@ -183,7 +183,7 @@ fn ranks<I: Interpreter>(machine: &mut Machine<I>, wins: &Share<I, u32>, rows: S
 
 /// The ranks of each row's candidates, for callers that need nothing else of the order. Two openings, none if tuned to keys:
 /// then keys give [x_i ≥ x_j] as integers at once.
-fn ranks_of<I: Interpreter>(
+pub(super) fn ranks_of<I: Interpreter>(
     machine: &mut Machine<I>,
     x: &Masked<I, u64>,
     comparison: &Comparison,
@@ -274,13 +274,23 @@ pub fn one_hot_rows<I: Interpreter>(
     parts: usize,
     id: WeightId,
 ) -> Result<Share<I, u64>, Error> {
-    let ranks = ranks_of(machine, x, comparison)?;
-    let entries = 1usize << ranks.form().bits;
-    let ranks = machine.open(ranks)?;
-    let table: Vec<i64> = (0..entries).map(|rank| i64::from(rank == 0)).collect();
-    let one_hot = machine.lookup::<u32, u64>(&ranks, &table, 64)?;
+    let one_hot = one_hot(machine, x, comparison, 64)?;
     let one_hot = machine.open(one_hot)?;
     let Shape { batch, columns, .. } = one_hot.form().shape;
     let joined = Shape::new(batch / parts.max(1), 1, columns * parts);
     machine.linear(&one_hot.restructure(&Structure::Reshape(joined)), id)
+}
+
+/// The one-hot vector of each row's largest key, as integers. One opening, and those of the comparison.
+pub(super) fn one_hot<I: Interpreter>(
+    machine: &mut Machine<I>,
+    keys: &Masked<I, u64>,
+    comparison: &Comparison,
+    ring: u32,
+) -> Result<Share<I, u64>, Error> {
+    let ranks = ranks_of(machine, keys, comparison)?;
+    let entries = 1usize << ranks.form().bits;
+    let ranks = machine.open(ranks)?;
+    let table: Vec<i64> = (0..entries).map(|rank| i64::from(rank == 0)).collect();
+    machine.lookup::<u32, u64>(&ranks, &table, ring)
 }

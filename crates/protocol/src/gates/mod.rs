@@ -5,6 +5,8 @@
 
 mod activation;
 mod argmax;
+mod best_few;
+mod largest;
 mod maximum;
 mod normalise;
 pub mod selection;
@@ -12,9 +14,11 @@ mod top_k;
 
 pub use activation::{GELU_KNOTS, SignWindow, Target, gelu, gelu_bump, relu, square};
 pub use argmax::{Order, argmax, one_hot_rows, rows_of_parts, sort_keys, winner};
+pub use best_few::Chosen;
+pub use largest::largest;
 pub use maximum::row_maximum;
 pub use normalise::{
-    Normalised, Scaling, Wide, any_outside, inverse_root, layer_norm, layer_norm_within, outside_count, reciprocal,
-    scale_deferred_rows, scale_rows, softmax_numerators,
+    Normalised, Scaling, Wide, any_outside, inverse_root, layer_norm, layer_norm_within, outside_count, outside_margin,
+    outside_sum, reciprocal, scale_deferred_rows, scale_rows, softmax_numerators,
 };
 pub use top_k::top_k_then_argmax;

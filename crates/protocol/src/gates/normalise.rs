@@ -322,7 +322,26 @@ pub fn outside_count<I: Interpreter>(
     outside: Share<I, u128>,
 ) -> Result<Share<I, u128>, Error> {
     let count = machine.truncate_to(outside, COUNT_FRACTION)?;
-    // Half of what one row adds, so that the comparison is far from both sides.
+    outside_margin(machine, count)
+}
+
+/// The same as a summand of a sum that has no [margin](outside_margin) yet.
+///
+/// # Errors
+/// If the form does not fit.
+pub fn outside_sum<I: Interpreter>(machine: &mut Machine<I>, outside: Share<I, u128>) -> Result<Share<I, u64>, Error> {
+    let count = machine.truncate_to(outside, COUNT_FRACTION)?;
+    machine.share_to_word(count)
+}
+
+/// A sum of counts less half of what one row adds, so that the comparison is far from both sides.
+///
+/// # Errors
+/// From the interpreter.
+pub fn outside_margin<I: Interpreter, W: RingWord>(
+    machine: &mut Machine<I>,
+    count: Share<I, W>,
+) -> Result<Share<I, W>, Error> {
     machine.add_constant(count, -OUTSIDE / 2.0)
 }
 
@@ -332,7 +351,10 @@ pub fn outside_count<I: Interpreter>(
 ///
 /// # Errors
 /// If the form does not fit.
-pub fn any_outside<I: Interpreter>(machine: &mut Machine<I>, count: &Masked<I, u128>) -> Result<Share<I, u32>, Error> {
-    let count = machine.to_word::<u128, u32>(count)?;
+pub fn any_outside<I: Interpreter, W: RingWord>(
+    machine: &mut Machine<I>,
+    count: &Masked<I, W>,
+) -> Result<Share<I, u32>, Error> {
+    let count = machine.to_word::<W, u32>(count)?;
     machine.spline_of(&count, &Comparison::of_few(vec![0], 1, 8), 0, &Function::step(), (2, 0))
 }

@@ -6,6 +6,7 @@
 //! convert between single prompts and a batch.
 
 mod batch;
+mod classify;
 mod encoder;
 mod inputs;
 mod output;

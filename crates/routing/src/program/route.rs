@@ -1,5 +1,6 @@
 //! What one session runs, as a program: a router's task or a measurement, for one prompt or a batch.
 
+use super::classify::ClassifyProgram;
 use super::encoder::{Encoded, Encoder, LinearInputs, ScoredInputs};
 use super::inputs::{EMBEDDING_RING, LAMBDA_DIGIT, LAMBDA_DIGITS, input_forms};
 use super::plan::{BundlePlan, FRACTION, RULE_FRACTION};
@@ -52,6 +53,11 @@ impl RouteProgram {
         {
             return Err(Error::Program(format!("unsupported bucket {bucket}: expected 32, 64, 128 or 256")));
         }
+        if let Work::Task(task) = work
+            && let Some(program) = ClassifyProgram::of(&plan, task)
+        {
+            program.check()?;
+        }
         if let Some(router) = router {
             let routers = plan.routers.len();
             let plan = plan.routers.get(router).ok_or_else(|| {
@@ -99,6 +105,11 @@ impl RouteProgram {
             };
             return Err(Error::Program(format!("unsupported batch of {batch} prompts: {expected}")));
         }
+        if let Work::Task(task) = self.work
+            && let Some(program) = ClassifyProgram::of(&self.plan, task)
+        {
+            program.check_batch(batch)?;
+        }
         Ok(Self { batch, ..self })
     }
 
@@ -128,7 +139,10 @@ impl Program for RouteProgram {
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
-        let embeds = matches!(self.work, Work::Task(Task::Route { .. }) | Work::Measurement(Measurement::Embed { .. }));
+        let embeds = matches!(
+            self.work,
+            Work::Task(Task::Route { .. } | Task::Classify { .. }) | Work::Measurement(Measurement::Embed { .. })
+        );
         // A polynomial compares one number per token and layer: keys cost it little.
         let by_keys = embeds && self.plan.encoder.carries_biases() && self.tuning == Tuning::Near;
         machine.tune(if by_keys { Tuning::Middle } else { self.tuning });
@@ -175,7 +189,10 @@ impl Program for RouteProgram {
                 let bits = rule(router).choose(machine, &embedding, lambda)?;
                 machine.reveal_bits(bits, CHOICE)
             }
-            Work::Task(Task::Classify { .. }) => Err(Error::Program("being written".into())),
+            Work::Task(task @ Task::Classify { .. }) => match ClassifyProgram::of(&self.plan, task) {
+                Some(program) => program.run(machine, &encoder),
+                None => Ok(()),
+            },
             Work::Task(Task::Head { router }) => {
                 let embedding = machine.input::<u64>(0)?;
                 let digits = machine.input::<u32>(1)?;
@@ -198,7 +215,12 @@ impl Program for RouteProgram {
 /// Reveals 1 for each prompt with rows outside the range of a norm.
 fn reveal_outside<I: Interpreter>(machine: &mut Machine<I>, count: &Masked<I, u128>) -> Result<(), Error> {
     let any = gates::any_outside(machine, count)?;
-    machine.reveal(any, OUTSIDE)
+    reveal_mark(machine, any)
+}
+
+/// Reveals the mark of each prompt whose values were outside their ranges.
+pub(super) fn reveal_mark<I: Interpreter>(machine: &mut Machine<I>, mark: Share<I, u32>) -> Result<(), Error> {
+    machine.reveal(mark, OUTSIDE)
 }
 
 /// λs `[B, 1, 1]` of [`RULE_FRACTION`] fraction bits from their digits, deferred: they take no opening of their own.
@@ -252,7 +274,16 @@ fn encoded_linear<I: Interpreter, A: RingWord>(
     encoder: &Encoder<'_>,
     beside: Vec<Share<I, u32>>,
 ) -> Result<Encoded<I>, Error> {
-    let (tokens, means) = (machine.input(0)?, machine.input::<A>(1)?);
+    let inputs = linear_inputs::<I, A>(machine, beside)?;
+    encoder.run_linear(machine, inputs)
+}
+
+/// The inputs of an encoder with linear attention, and what is opened with them.
+pub(super) fn linear_inputs<I: Interpreter, A: RingWord>(
+    machine: &mut Machine<I>,
+    beside: Vec<Share<I, u32>>,
+) -> Result<LinearInputs<I, A>, Error> {
+    let (tokens, means) = (machine.input(0)?, machine.input(1)?);
     let (presence, inverse) = (machine.input(2)?, machine.input(3)?);
-    encoder.run_linear(machine, LinearInputs { tokens, means, presence, inverse, beside })
+    Ok(LinearInputs { tokens, means, presence, inverse, beside })
 }

@@ -138,7 +138,7 @@ pub fn real_plan() -> Arc<BundlePlan> {
         router("c", RuleShape::Cscr { width: 512, descriptor: 128, keep: 4, predicts_scores: false }),
         router("d", RuleShape::Direct),
     ];
-    Arc::new(BundlePlan { encoder, models: 112, routers })
+    Arc::new(BundlePlan { encoder, models: 112, routers, pool: None })
 }
 
 /// What tests need of a bundle.

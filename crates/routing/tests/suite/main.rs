@@ -2,6 +2,7 @@
 //! programs for all interpreters anew.
 
 mod batches;
+mod classify;
 mod common;
 mod import;
 mod lexical;

@@ -46,9 +46,9 @@ pub(in crate::program) struct LinearInputs<I: Interpreter, A: RingWord> {
 }
 
 /// What all layers take besides their input.
-struct Prompt<I: Interpreter> {
-    presence: Masked<I, u64>,
-    inverse: Masked<I, u32>,
+pub(in crate::program) struct Prompt<I: Interpreter> {
+    pub(super) presence: Masked<I, u64>,
+    pub(super) inverse: Masked<I, u32>,
 }
 
 /// The rows of each prompt that were outside the range of a norm, so far.
@@ -57,38 +57,87 @@ struct Outside<I: Interpreter> {
     count: Option<Share<I, u128>>,
 }
 
+/// A batch of prompts between two layers. `A` is the word of the sum after attention.
+pub(in crate::program) struct Under<I: Interpreter, A: RingWord> {
+    /// What enters the next layer, `[B, T, hidden]`.
+    pub(super) x: Masked<I, u64>,
+    pub(super) prompt: Prompt<I>,
+    outside: Outside<I>,
+    /// The next layer.
+    layer: usize,
+    /// The residual of the first layer. It is the input itself; the client knows it, so the client sends its means.
+    first: Option<Share<I, A>>,
+}
+
+impl<I: Interpreter, A: RingWord> Under<I, A> {
+    /// Prompts that come from elsewhere, before this layer.
+    pub(super) fn new(x: Masked<I, u64>, prompt: Prompt<I>, layer: usize) -> Self {
+        Self { x, prompt, outside: Outside { count: None }, layer, first: None }
+    }
+
+    /// How many rows of each prompt were outside the range of a norm since this was last asked; none before the first norm.
+    pub(super) fn take_outside(&mut self) -> Option<Share<I, u128>> {
+        self.outside.count.take()
+    }
+}
+
 impl Encoder<'_> {
-    /// The embeddings of the prompts. `A` is the word of the sum after attention.
+    /// The embeddings of the prompts.
     pub(in crate::program) fn run_linear<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
         inputs: LinearInputs<I, A>,
     ) -> Result<Encoded<I>, Error> {
+        let (mut under, beside) = self.begin_linear(machine, inputs)?;
+        self.run_layers(machine, &mut under, self.plan.layers - 1)?;
+        let pooled = self.last_pooled(machine, &mut under)?;
+        let embedding = self.embedding(machine, &pooled)?;
+        Ok(Encoded { embedding, beside, outside: under.outside.count })
+    }
+
+    /// Opens the inputs. One opening.
+    pub(in crate::program) fn begin_linear<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        inputs: LinearInputs<I, A>,
+    ) -> Result<(Under<I, A>, Vec<Masked<I, u32>>), Error> {
         let beside = defer_all(machine, inputs.beside)?;
         let presence = machine.defer(inputs.presence)?;
         let inverse = machine.defer(inputs.inverse)?;
-        let mut x = machine.open(inputs.tokens)?;
+        let x = machine.open(inputs.tokens)?;
         let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
         let beside = take_all(machine, beside)?;
-        // The first residual is the input itself. The client knows it, so the client sends its means.
         let first = self.after_attention::<I, A>(machine, &x)?;
-        let mut residual = machine.share_of(&first)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
-        let bucket = x.form().shape.rows;
-        let mut outside = Outside { count: None };
-        let mut layer = 0;
-        loop {
-            let sum = self.linear_layer(machine, (&x, residual), &prompt, (layer, &mut outside))?;
-            layer += 1;
-            if layer == self.plan.layers {
-                let pooled = self.linear_pooled(machine, sum, &prompt, &mut outside)?;
-                let embedding = self.embedding(machine, &pooled)?;
-                return Ok(Encoded { embedding, beside, outside: outside.count });
-            }
+        let residual = machine.share_of(&first)?.raise(self.plan.widths.weights).subtract(&inputs.means)?;
+        Ok((Under { first: Some(residual), ..Under::new(x, prompt, 0) }, beside))
+    }
+
+    /// Runs all layers before this one, which are not the last.
+    pub(in crate::program) fn run_layers<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        under: &mut Under<I, A>,
+        before: usize,
+    ) -> Result<(), Error> {
+        while under.layer < before {
+            let sum = self.linear_layer(machine, under)?;
             let widths = &self.plan.widths;
-            let target = Target { bits: widths.layer_ring(bucket), fraction: widths.layer };
-            x = self.linear_norm(machine, sum, target, &mut outside)?;
-            let narrow = self.after_attention::<I, A>(machine, &x)?;
-            residual = self.residual(machine, &narrow, layer, "attention")?;
+            let target = Target { bits: widths.layer_ring(under.x.form().shape.rows), fraction: widths.layer };
+            under.x = self.linear_norm(machine, sum, target, &mut under.outside)?;
+        }
+        Ok(())
+    }
+
+    /// Runs the last layer, and pools its rows. They are opened only as the sum of each prompt.
+    pub(super) fn last_pooled<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        under: &mut Under<I, A>,
+    ) -> Result<Masked<I, u64>, Error> {
+        let sum = self.linear_layer(machine, under)?;
+        match self.plan.pooling {
+            Pooling::Cls => self.first_row(machine, sum, &mut under.outside),
+            Pooling::Mean => self.mean_row(machine, sum, under),
         }
     }
 
@@ -101,14 +150,22 @@ impl Encoder<'_> {
         machine.to_word(&x.clone().narrowed(self.plan.widths.after_attention_ring()))
     }
 
-    /// A layer up to its last norm.
-    fn linear_layer<I: Interpreter, A: RingWord>(
+    /// The next layer up to its last norm.
+    pub(super) fn linear_layer<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
-        (x, residual): (&Masked<I, u64>, Share<I, A>),
-        prompt: &Prompt<I>,
-        (layer, outside): (usize, &mut Outside<I>),
+        under: &mut Under<I, A>,
     ) -> Result<Share<I, u32>, Error> {
+        let Under { x, prompt, outside, layer: next, first } = under;
+        let layer = *next;
+        *next += 1;
+        let residual = match first.take() {
+            Some(first) => first,
+            None => {
+                let narrow = self.after_attention::<I, A>(machine, x)?;
+                self.residual(machine, &narrow, layer, "attention")?
+            }
+        };
         let presence = Some(&prompt.presence);
         let widths = &self.plan.widths;
         let context = self.linear_attention::<I, A>(machine, x, prompt, layer)?;
@@ -243,30 +300,46 @@ impl Encoder<'_> {
         machine.open(means.restructure(&Structure::Reshape(shape)))
     }
 
-    /// What is left of the rows of each prompt: their mean, or the first.
-    fn linear_pooled<I: Interpreter>(
+    /// The first row of each prompt after the last layer.
+    fn first_row<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         sum: Share<I, u32>,
-        prompt: &Prompt<I>,
         outside: &mut Outside<I>,
     ) -> Result<Masked<I, u64>, Error> {
         // Later steps truncate further, so what is left of the last activations needs a wide ring.
-        if self.plan.pooling == Pooling::Cls {
-            let target = Target { bits: 64, fraction: LAST };
-            let rows = self.linear_norm_shares::<I, u32, u128>(machine, sum, target, outside)?;
-            let row = machine.truncate_to(rows.restructure(&Structure::Rows(0, 1)), LAST)?;
-            let row = machine.open(row)?;
-            return Ok(machine.to_word::<u128, u64>(&row)?.raise(RULE_FRACTION - LAST));
-        }
+        let target = Target { bits: 64, fraction: LAST };
+        let rows = self.linear_norm_shares::<I, u32, u128>(machine, sum, target, outside)?;
+        let row = machine.truncate_to(rows.restructure(&Structure::Rows(0, 1)), LAST)?;
+        let row = machine.open(row)?;
+        Ok(machine.to_word::<u128, u64>(&row)?.raise(RULE_FRACTION - LAST))
+    }
+
+    /// The mean of the rows of each prompt after the last layer.
+    pub(super) fn mean_row<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        sum: Share<I, u32>,
+        under: &mut Under<I, A>,
+    ) -> Result<Masked<I, u64>, Error> {
         // A sum of rows, whose elements are below √hidden, is opened in a ring that just holds it: the rows have many elements,
         // and the sum few, which are extended for their product.
         let range = self.plan.hidden.ilog2() / 2 + 2 + sum.form().shape.rows.ilog2();
         let target = Target { bits: LAST + range + 2, fraction: LAST };
-        let rows = self.linear_norm_shares::<I, u32, u64>(machine, sum, target, outside)?;
+        let rows = self.linear_norm_shares::<I, u32, u64>(machine, sum, target, &mut under.outside)?;
         let row = machine.truncate_to(rows.restructure(&Structure::SumRows), LAST)?;
         let row = machine.open(row)?;
-        let mean = machine.product_extended::<u64, u32, u64>((&row, 0), (&prompt.inverse, 0), 64)?;
+        self.over_tokens(machine, &row, &under.prompt)
+    }
+
+    /// Sums of rows over the number of tokens, opened.
+    pub(super) fn over_tokens<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        sums: &Masked<I, u64>,
+        prompt: &Prompt<I>,
+    ) -> Result<Masked<I, u64>, Error> {
+        let mean = machine.product_extended::<u64, u32, u64>((sums, 0), (&prompt.inverse, 0), 64)?;
         let mean = machine.truncate_to(mean, RULE_FRACTION)?;
         machine.open(mean)
     }

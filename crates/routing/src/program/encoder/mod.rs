@@ -23,9 +23,11 @@ use crate::bundle::Activation;
 use blindroute_protocol::gates::{self, SignWindow, Target};
 use blindroute_protocol::{Error, Interpreter, Machine, Masked, Pending, RingWord, Share, WeightId, WeightSpec};
 
+mod exits;
 mod linear;
 mod scored;
 
+pub(super) use exits::{Classified, Depths};
 pub(super) use linear::LinearInputs;
 pub use scored::ROW_OFFSET;
 pub(super) use scored::ScoredInputs;

@@ -1,0 +1,218 @@
+//! A nested pool of classifiers: texts that leave the encoder at several depths, without a server learning which.
+//!
+//! All N texts of a batch run to the first exit. There each text's gain is predicted from the mean of its rows, the C texts with
+//! the largest gain go on, gathered by a secret matrix, and the next layers run on C texts only; at the next exit C′ of these go on, and
+//! so forth. At the end the labels' scores of each text are those of the deepest exit that it reached: they are scattered back from
+//! exit to exit. N and the capacities are public, so messages and sizes are the same whatever the texts.
+//!
+//! **Openings** at an exit where texts are chosen, beside those of the layers: the mean of the rows, the units of the gain (with the scores of this exit), the keys, the
+//! ranks, the matrix, and what was gathered: six, with comparisons by keys. Scattering takes one for each such exit, and one for the last exit's scores. An exit where all texts go on takes none.
+//!
+//! **Shapes** rows `[N, T, hidden]`, scores `[N, 1, labels]`. **Security** that of the operations; nothing depends on a text but shares. **Error** that of
+//! the encoder; gathering and scattering are exact. **Source** the selection is PPRoute's unsorted top-k; SecureRouter (arXiv 2604.15499) chooses a model
+//! per text and shows the choice to the servers. **Differs from the source** in that numbers of texts are fixed instead, as CryptoMoE (arXiv 2511.01197) fixes
+//! those of the experts of a layer.
+
+use super::linear::{LinearInputs, Prompt, Under};
+use super::{Encoder, find};
+use crate::program::plan::{RULE_FRACTION, RULE_PRODUCT};
+use crate::program::pool_plan::{PoolPlan, TaskPlan};
+use blindroute_protocol::gates::{self, Chosen};
+use blindroute_protocol::{
+    Comparison, Error, Interpreter, Machine, Masked, Pending, RingWord, Shape, Share, Structure,
+};
+
+/// Digits and bits of each of the comparisons of sort keys.
+const KEY: (u32, u32) = (5, 5);
+/// Fraction bits of the sort keys of scores and gains: differences are below 2^8.
+const KEY_FRACTION: u32 = KEY.0 * KEY.1 - 8;
+/// The ring of sort keys, with room for keys far from zero.
+const KEY_RING: u32 = KEY.0 * KEY.1 + 6;
+/// A score that is less than those of all labels.
+const LEAST: f64 = -96.0;
+/// Fraction bits of the units of a gain, which are below 2^6 in magnitude, and the ring of their squares' sum.
+const UNIT: u32 = 12;
+const UNIT_RING: u32 = 2 * UNIT + 2 * 6 + 8;
+/// The ring of a one-hot label.
+const LABEL_RING: u32 = 2;
+
+fn comparison() -> Comparison {
+    Comparison::exact(KEY.0, KEY.1)
+}
+
+/// Which exits texts of a batch reach.
+#[derive(Clone, Copy)]
+pub(in crate::program) struct Depths<'a> {
+    pub(in crate::program) pool: &'a PoolPlan,
+    pub(in crate::program) task: &'a TaskPlan,
+    /// The deepest exit.
+    pub(in crate::program) exit: usize,
+    /// By exit before that, how many texts go on.
+    pub(in crate::program) capacities: &'a [usize],
+}
+
+/// What the texts of an exit have when they leave there.
+struct Left<I: Interpreter> {
+    /// The labels' scores as sort keys, `[N, 1, labels]`.
+    scores: Masked<I, u64>,
+    /// Rows outside the range of a norm since the exit before, `[N, 1, 1]`.
+    outside: Masked<I, u64>,
+}
+
+/// The same on its way to the next exchange.
+struct Leaving<I: Interpreter> {
+    scores: Pending<I, u64>,
+    outside: Pending<I, u64>,
+}
+
+/// The answers of a batch, to be revealed.
+pub(in crate::program) struct Classified<I: Interpreter> {
+    /// The labels' scores, or which is largest, `[N, 1, labels]`.
+    pub(in crate::program) answer: Share<I, u64>,
+    /// 1 for texts with values outside the range.
+    pub(in crate::program) outside: Share<I, u32>,
+}
+
+impl Encoder<'_> {
+    /// Classifies a batch of texts. `A` is the word of the sum after attention.
+    pub(in crate::program) fn classify<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        inputs: LinearInputs<I, A>,
+        depths: Depths<'_>,
+        scores: bool,
+    ) -> Result<Classified<I>, Error> {
+        let (mut under, _) = self.begin_linear(machine, inputs)?;
+        let mut stages: Vec<(Chosen<I>, Left<I>)> = Vec::new();
+        for exit in 0..depths.exit {
+            let going = depths.capacities[exit];
+            if going < under.x.form().shape.batch {
+                self.run_layers(machine, &mut under, depths.pool.exits[exit])?;
+                let (next, stage) = self.choose(machine, under, (&depths, exit))?;
+                under = next;
+                stages.push(stage);
+            }
+        }
+        let last = depths.pool.exits[depths.exit];
+        self.run_layers(machine, &mut under, last - 1)?;
+        let sum = self.linear_layer(machine, &mut under)?;
+        let features = self.mean_row(machine, sum, &mut under)?;
+        let leaving = self.leave(machine, &mut under, &features, (&depths, depths.exit))?;
+        machine.exchange()?;
+        let mut left = leaving.taken(machine)?;
+        while let Some((chosen, shallow)) = stages.pop() {
+            left = back(machine, &chosen, &shallow, &left)?;
+        }
+        let outside = self.any_outside(machine, &left)?;
+        let labels = depths.task.task.labels.len();
+        let answer = if scores {
+            let form = *left.scores.form();
+            let ahead: Vec<f64> = (0..form.shape.batch).flat_map(|_| ahead(labels)).map(|units| -units).collect();
+            let shares = machine.share_of(&left.scores)?;
+            machine.add_constants(shares, &ahead)?
+        } else {
+            gates::largest(machine, &left.scores, &comparison(), LEAST, LABEL_RING)?
+        };
+        Ok(Classified { answer, outside })
+    }
+
+    /// The texts that go on from an exit, and what all have that leave there.
+    fn choose<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        mut under: Under<I, A>,
+        (depths, exit): (&Depths<'_>, usize),
+    ) -> Result<(Under<I, A>, (Chosen<I>, Left<I>)), Error> {
+        let sums = under.x.restructure(&Structure::SumRows);
+        let features = self.over_tokens(machine, &sums, &under.prompt)?;
+        let leaving = self.leave(machine, &mut under, &features, (depths, exit))?;
+        let units = self.affine_of(machine, &features, &depths.task.weight("gain", exit))?;
+        let units = machine.truncate_to(units, UNIT)?.narrowed(UNIT_RING);
+        let units = machine.open(units)?;
+        let left = leaving.taken(machine)?;
+        let gains = gain(machine, &units)?;
+        let keys = gates::sort_keys(machine, gains, 2 * UNIT - KEY_FRACTION, KEY_RING)?;
+        let keys = machine.open(keys)?;
+        let x = &under.x;
+        let ring = x.form().bits.max(KEY_RING);
+        let chosen = Chosen::best(machine, &keys, depths.capacities[exit], &comparison(), ring)?;
+        let rows = chosen.gathered(machine, x)?;
+        let presence = chosen.gathered(machine, &under.prompt.presence)?;
+        let inverse = chosen.gathered(machine, &under.prompt.inverse)?;
+        let (presence, inverse) = (machine.defer(presence)?, machine.defer(inverse)?);
+        let x = machine.open(rows)?;
+        let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
+        Ok((Under::new(x, prompt, depths.pool.exits[exit]), (chosen, left)))
+    }
+
+    /// What texts have that leave at an exit, for the next exchange.
+    fn leave<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        under: &mut Under<I, A>,
+        features: &Masked<I, u64>,
+        (depths, exit): (&Depths<'_>, usize),
+    ) -> Result<Leaving<I>, Error> {
+        let scores = self.affine_of(machine, features, &depths.task.weight("head", exit))?;
+        let scores = gates::sort_keys(machine, scores, RULE_PRODUCT - KEY_FRACTION, KEY_RING)?;
+        let outside = under.take_outside().ok_or_else(|| Error::Program("an exit before the first layer".into()))?;
+        let outside = gates::outside_sum(machine, outside)?;
+        Ok(Leaving { scores: machine.defer(scores)?, outside: machine.defer(outside)? })
+    }
+
+    /// features·W + b of a weight of the pool.
+    fn affine_of<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        features: &Masked<I, u64>,
+        name: &str,
+    ) -> Result<Share<I, u64>, Error> {
+        debug_assert_eq!(features.form().fraction, RULE_FRACTION);
+        let product = machine.linear(features, find(self.specs, name)?)?;
+        product.add(&machine.bias(find(self.specs, &format!("{name}.bias"))?, RULE_PRODUCT)?)
+    }
+
+    /// 1 for texts with rows outside the range.
+    fn any_outside<I: Interpreter>(&self, machine: &mut Machine<I>, left: &Left<I>) -> Result<Share<I, u32>, Error> {
+        let sum = machine.share_of(&left.outside)?;
+        let count = gates::outside_margin(machine, sum)?;
+        let count = machine.open(count)?;
+        gates::any_outside(machine, &count)
+    }
+}
+
+/// The units of the last place by which sort keys of so many candidates are raised.
+fn ahead(candidates: usize) -> impl Iterator<Item = f64> {
+    let unit = 2f64.powi(-(KEY_FRACTION as i32));
+    (0..candidates).rev().map(move |behind| behind as f64 * unit)
+}
+
+/// The gain of each text as a row of candidates `[1, 1, N]`: the squares of the first half of its units less those of the others.
+fn gain<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
+    let Shape { batch, columns, .. } = units.form().shape;
+    let squares = machine.product(units, units)?;
+    let half =
+        |start: usize| squares.restructure(&Structure::Columns(start, columns / 2)).restructure(&Structure::SumColumns);
+    let gains = half(0).subtract(&half(columns / 2))?;
+    Ok(gains.restructure(&Structure::Reshape(Shape::row(batch))))
+}
+
+/// What all texts of an exit have in the end: what they had there, or those that went on, what they have since. One opening.
+fn back<I: Interpreter>(
+    machine: &mut Machine<I>,
+    chosen: &Chosen<I>,
+    shallow: &Left<I>,
+    deep: &Left<I>,
+) -> Result<Left<I>, Error> {
+    let scores = chosen.without(machine, &shallow.scores)?.add(&chosen.scattered(machine, &deep.scores)?)?;
+    let outside = machine.share_of(&shallow.outside)?.add(&chosen.scattered(machine, &deep.outside)?)?;
+    let leaving = Leaving { scores: machine.defer(scores)?, outside: machine.defer(outside)? };
+    machine.exchange()?;
+    leaving.taken(machine)
+}
+
+impl<I: Interpreter> Leaving<I> {
+    fn taken(self, machine: &mut Machine<I>) -> Result<Left<I>, Error> {
+        Ok(Left { scores: machine.take(self.scores)?, outside: machine.take(self.outside)? })
+    }
+}
