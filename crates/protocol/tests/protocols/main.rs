@@ -8,6 +8,7 @@ mod faults;
 mod frozen;
 mod gates;
 mod keys;
+mod pools;
 mod privacy;
 mod properties;
 mod ranges;

@@ -9,7 +9,7 @@ use crate::common::{Body, Gate};
 use blindroute_protocol::{Cost, Tensor};
 
 /// ⌈bits · count / 8⌉.
-fn words(count: usize, bits: usize) -> usize {
+pub(crate) fn words(count: usize, bits: usize) -> usize {
     (count * bits).div_ceil(8)
 }
 
@@ -19,19 +19,19 @@ fn planes(planes: usize, count: usize) -> usize {
 }
 
 /// Of the comparison's header: bytes each way, material.
-fn comparison(n: usize, thresholds: usize, digits: usize, digit_bits: u32) -> (usize, usize) {
+pub(crate) fn comparison(n: usize, thresholds: usize, digits: usize, digit_bits: u32) -> (usize, usize) {
     let opened = planes(thresholds * (2 * digits - 1), n) + planes(thresholds, n);
     let products = (1 << digits) + (1 << (digits - 1)) - 2 * digits - 1;
     let material = digits * planes(1, n << digit_bits) + planes(1, n) + thresholds * planes(products, n);
     (opened, material)
 }
 
-fn cost(openings: usize, opening_bytes: usize, material_bytes: usize) -> Cost {
+pub(crate) fn cost(openings: usize, opening_bytes: usize, material_bytes: usize) -> Cost {
     Cost { openings, opening_bytes, material_bytes }
 }
 
 /// Runs the parties on zeros: the ledger, the forecast and the formula agree.
-fn check<B: Body + std::fmt::Debug>(program: &Gate<B>, expected: Cost) {
+pub(crate) fn check<B: Body + std::fmt::Debug>(program: &Gate<B>, expected: Cost) {
     let weights: Vec<_> = program.weights.iter().map(|spec| Tensor::zeros(spec.shape())).collect();
     let inputs: Vec<_> = program.inputs.iter().map(|form| Tensor::zeros(form.shape)).collect();
     let run = crate::common::run(1, program, &weights, &inputs);
@@ -42,7 +42,7 @@ fn check<B: Body + std::fmt::Debug>(program: &Gate<B>, expected: Cost) {
 const SIZES: [usize; 5] = [1, 7, 64, 65, 300];
 
 /// The openings that a test's inputs take: `n` words of each width, all at once.
-fn opened(n: usize, bits: &[usize]) -> usize {
+pub(crate) fn opened(n: usize, bits: &[usize]) -> usize {
     bits.iter().map(|&bits| words(n, bits)).sum()
 }
 
