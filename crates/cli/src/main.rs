@@ -53,6 +53,8 @@ enum Command {
     Calibrate(commands::calibrate::CalibrateArgs),
     /// Compare an encoder's similarities with people's judgement
     Similarity(commands::similarity::SimilarityArgs),
+    /// Say what a route or a classification costs, without running it
+    Explain(commands::explain::ExplainArgs),
     /// Make certificates for a deployment
     Certificates(certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -83,6 +85,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
         Command::Agreement(args) => commands::agreement::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
         Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => certificates::run(&args),
         Command::Bench(command) => blindroute_bench::run(command),

@@ -10,6 +10,7 @@ pub(crate) mod data;
 pub(crate) mod distil;
 pub(crate) mod embedding;
 pub(crate) mod eval;
+pub(crate) mod explain;
 pub(crate) mod fingerprint;
 pub(crate) mod route;
 pub(crate) mod route_many;

@@ -2,7 +2,7 @@
 
 use super::OpenBundle;
 use blindroute_console::files::print;
-use blindroute_routing::bundle::{Bundle, Router};
+use blindroute_routing::bundle::{Bundle, ClassifierTask, Router};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -40,6 +40,10 @@ pub fn show(args: &ShowArgs, open: OpenBundle) -> anyhow::Result<()> {
         "encoder": parts.encoder,
         "models": parts.models,
         "routers": routers,
+        "pool": parts.pool.as_ref().map(|pool| serde_json::json!({
+            "exits": pool.exits,
+            "tasks": pool.tasks.iter().map(|classifier| &classifier.task).collect::<Vec<_>>(),
+        })),
         "origin": parts.origin,
     });
     print(&serde_json::to_string(&summary)?)
@@ -75,6 +79,16 @@ fn described(bundle: &Bundle) -> String {
     }
     lines.push(format!("models    {}", parts.models.len()));
     lines.extend(parts.models.iter().map(|model| format!("  {}  {} {}", model.name, model.price, model.unit)));
+    if let Some(pool) = &parts.pool {
+        let exits: Vec<String> = pool.exits.iter().map(ToString::to_string).collect();
+        lines.push(format!("pool      {} tasks, exits after {} layers", pool.tasks.len(), exits.join(", ")));
+        lines.extend(pool.tasks.iter().map(|classifier| {
+            let ClassifierTask { name, labels, pair, capacities } = &classifier.task;
+            let (count, of) = (labels.len(), if *pair { "pairs of texts" } else { "texts" });
+            let shares: Vec<String> = capacities.iter().map(ToString::to_string).collect();
+            format!("  {name}: {count} labels of {of}; shares that go on: {}", shares.join(", "))
+        }));
+    }
     lines.push("origin".to_owned());
     lines.extend(parts.origin.lines().map(|line| format!("  {line}")));
     // Names come from files: no control character of theirs reaches the terminal.

@@ -36,7 +36,7 @@ pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
 pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
-pub use pool::{Classifier, ClassifierPool, ClassifierTask, Gain, MOST_EXITS};
+pub use pool::{Classifier, ClassifierPool, ClassifierTask, Gain, MOST_EXITS, going};
 pub(crate) use pool::{check_exits, check_tasks};
 pub use router::{Cscr, Direct, Router, Rule, ScoreLines, UniRoute};
 pub use shape::RuleShape;

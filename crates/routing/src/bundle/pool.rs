@@ -113,6 +113,11 @@ impl ClassifierPool {
 }
 
 impl ClassifierTask {
+    /// By exit but the last, how many texts of a batch go on: the task's share of them, rounded up.
+    pub fn going(&self, batch: usize) -> Vec<usize> {
+        going(&self.capacities, batch)
+    }
+
     /// A setting that no task of a pool with so many exits has, what was found, and what is expected.
     pub(crate) fn problem(&self, exits: usize) -> Option<(&'static str, String, String)> {
         if !(2..=MOST_LABELS).contains(&self.labels.len()) {
@@ -138,6 +143,13 @@ impl ClassifierTask {
         }
         None
     }
+}
+
+/// How many texts of a batch these shares of them are, rounded up.
+pub fn going(shares: &[f32], batch: usize) -> Vec<usize> {
+    // A share such as 0.3 is not exact: the batch times it may be just above a whole number.
+    let rounded = |share: &f32| (f64::from(*share) * batch as f64 - 1e-6).ceil().max(1.0) as usize;
+    shares.iter().map(|share| rounded(share).min(batch.max(1))).collect()
 }
 
 /// Checks the exits of a pool.
