@@ -168,6 +168,35 @@ fn scores_are_those_of_the_exit() {
     }
 }
 
+/// The mark says of each text whether its values left their range where it was: not of those that left the encoder before.
+#[test]
+fn only_texts_that_met_an_overflow_are_marked() {
+    let plain = world(&[3]);
+    let texts = texts(&plain, 8);
+    let stacked = stack_inputs(&texts).unwrap();
+    let marks = |world: &World, capacities: [usize; 3], seed: u64| -> Vec<bool> {
+        let program = world.program(task(2, capacities, false)).with_batch(8).unwrap();
+        split_output(&world.run(seed, &program, &stacked), 8).unwrap().iter().map(outside_range).collect()
+    };
+    assert_eq!(marks(&plain, [4, 2, 0], 1), [false; 8]);
+    // Far too large after the layer whose output the second exit does not see.
+    let mut parts = plain.bundle.parts().clone();
+    let down = &mut parts.layers[2].down.weight;
+    *down = Matrix::from_fn(down.rows(), down.columns(), |row, column| 60.0 * down.row(row)[column]);
+    let large = World::of(Bundle::new(parts).unwrap());
+    for (seed, (capacities, count)) in [([8, 3, 0], 3), ([4, 2, 0], 2), ([5, 5, 0], 5)].into_iter().enumerate() {
+        let (_, margin) = simulated(&plain, &texts, 2, capacities);
+        assert!(margin > 0.05, "{margin}");
+        let found = marks(&large, capacities, seed as u64);
+        assert_eq!(found.iter().filter(|mark| **mark).count(), count, "{capacities:?}: {found:?}");
+        // They are the texts whose scores come from the last exit.
+        let [(without, _), (with, _)] =
+            [[8, 8, 0], capacities].map(|capacities| simulated(&plain, &texts, 2, capacities));
+        let deepest: Vec<bool> = without.iter().zip(&with).map(|(all, some)| all == some).collect();
+        assert_eq!(found, deepest, "{capacities:?}");
+    }
+}
+
 /// What is sent depends on the numbers of texts only, and the layers after an exit cost as many texts as go on.
 #[test]
 fn openings_are_as_stated_and_capacity_saves_bytes() {
