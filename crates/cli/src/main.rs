@@ -27,6 +27,8 @@ struct Cli {
 enum Command {
     /// Choose a model for a prompt, privately
     Route(commands::route::RouteArgs),
+    /// Find the label of a text, privately
+    Classify(commands::classify::ClassifyArgs),
     /// Run one of the two servers
     Server(serve::ServerArgs),
     /// Run the dealer
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Route(args) => commands::route::run(&args),
+        Command::Classify(args) => commands::classify::run(&args),
         Command::Server(args) => serve::server(&args),
         Command::Dealer(args) => serve::dealer(&args),
         Command::Health(args) => health::run(&args),

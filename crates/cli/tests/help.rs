@@ -48,6 +48,7 @@ fn every_help_is_as_written_down() {
     }
     for name in [
         "route",
+        "classify",
         "server",
         "dealer",
         "bundle-split",

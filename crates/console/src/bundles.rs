@@ -9,6 +9,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 const MINILM_FILE: &str = "minilm.blindroute";
+/// With a nested pool of classifiers.
+const POOL_FILE: &str = "pool.blindroute";
 const MINILM_DIGEST: &str = "f9ffa5a5742b749f3b98486b6a86f959eee4ba4771b4c0eafa37972122672a27";
 
 /// A bundle that comes with the program.
@@ -37,13 +39,12 @@ impl Shipped {
             tracing::info!(bundle = "default, in the program", digest = %bundle.digest(), "bundle");
             return Ok(bundle);
         }
-        let places = places();
+        let places = places(MINILM_FILE);
         let Some(path) = places.iter().find(|place| place.is_file()) else {
-            let places: Vec<_> = places.iter().map(|place| place.display().to_string()).collect();
             bail!(
                 "{MINILM_FILE} was not found at: {}; copy it there from the folder bundles of blindroute's source, make one with \
                  `blindroute bundle import`, or name a bundle with --bundle FILE (distil: --teacher FILE)",
-                places.join(", ")
+                listed(&places)
             );
         };
         let bundle = read(path)?;
@@ -59,12 +60,34 @@ impl Shipped {
     }
 }
 
-/// Where a bundle that is not in the program may lie, the nearest first.
-fn places() -> Vec<PathBuf> {
-    let executable = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
-    places_of(executable.as_deref(), std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"))
+/// Reads the bundle with a nested pool of classifiers, `pool.blindroute`, wherever it lies.
+///
+/// # Errors
+/// It is nowhere, or is no bundle.
+pub fn pool() -> anyhow::Result<Bundle> {
+    let places = places(POOL_FILE);
+    match places.iter().find(|place| place.is_file()) {
+        Some(path) => read(path),
+        None => bail!(
+            "{POOL_FILE} was not found at: {}; make a bundle with a pool of classifiers with `blindroute train pool` and put it \
+             there, or name one with --bundle FILE",
+            listed(&places)
+        ),
+    }
 }
 
+fn listed(places: &[PathBuf]) -> String {
+    places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where a bundle's file that is not in the program may lie, the nearest first.
+fn places(file: &str) -> Vec<PathBuf> {
+    let executable = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let folders = places_of(executable.as_deref(), std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+    folders.into_iter().map(|folder| folder.join(file)).collect()
+}
+
+/// The folders where bundles may lie.
 fn places_of(executable: Option<&Path>, data: Option<OsString>, home: Option<OsString>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
     if let Some(folder) = executable.and_then(Path::parent) {
@@ -76,7 +99,7 @@ fn places_of(executable: Option<&Path>, data: Option<OsString>, home: Option<OsS
     folders.extend(data.map(|data| data.join("blindroute")));
     // The source that this program was built from.
     folders.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles"));
-    folders.into_iter().map(|folder| folder.join(MINILM_FILE)).collect()
+    folders
 }
 
 /// Opens the bundle at `path`, or the default one; warns about what this version does not know.
@@ -125,11 +148,11 @@ mod tests {
             assert!(places.iter().all(|place| place.is_absolute()), "{places:?}");
             places.into_iter().map(|place| place.display().to_string()).take(3).collect::<Vec<_>>()
         };
-        let beside = ["/opt/bin/bundles/minilm.blindroute", "/opt/share/blindroute/minilm.blindroute"];
+        let beside = ["/opt/bin/bundles", "/opt/share/blindroute"];
         assert_eq!(of(Some("/data"), Some("/home/me"))[..2], beside);
-        assert_eq!(of(Some("/data"), Some("/home/me"))[2], "/data/blindroute/minilm.blindroute");
+        assert_eq!(of(Some("/data"), Some("/home/me"))[2], "/data/blindroute");
         // A relative XDG_DATA_HOME is to be ignored.
-        assert_eq!(of(Some("data"), Some("/home/me"))[2], "/home/me/.local/share/blindroute/minilm.blindroute");
+        assert_eq!(of(Some("data"), Some("/home/me"))[2], "/home/me/.local/share/blindroute");
         of(None, None);
         of(None, Some(""));
     }

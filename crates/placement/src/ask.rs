@@ -1,36 +1,37 @@
-//! Asking the servers about several prompts, and once more if an answer names no single model.
+//! Asking the servers about several texts, and once more about those whose answer names nothing.
 
 use crate::error::PlacementError;
-use crate::report::Bytes;
+use crate::report::{Bytes, Milliseconds};
 use blindroute_protocol::Output;
 use blindroute_routing::program::outside_range;
 use blindroute_runtime::SessionOutcome;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The most sessions in which a prompt is asked for. An answer that names no single model may be the fault of one session
-/// alone, so it is asked for once more.
+/// The most sessions in which a text is asked for. An answer that names no single model or label may be the fault of one
+/// session alone, so it is asked for once more.
 pub(crate) const SESSIONS: usize = 2;
 
-/// The model of a prompt, as its place in the pool.
-pub(crate) struct Decided {
-    pub(crate) model: usize,
-    /// What all sessions of this prompt took.
+/// What was decided for a text, such as the model of a prompt as its place in the pool.
+pub(crate) struct Decided<A> {
+    pub(crate) answer: A,
+    /// What all sessions of this text took.
     pub(crate) ran: Ran,
-    /// How many prompts shared the last of these sessions.
+    /// How many texts shared the last of these sessions.
     pub(crate) batch: usize,
 }
 
-/// Each prompt's output, and what their session took.
+/// Each text's output, and what their session took.
 pub(crate) type Answered = (Vec<Output>, Ran);
 
-/// Asks for `count` prompts in one session by `run`, which is given their places. Those whose answer names no single model
-/// go into another session, until there were `sessions`. `tell` hears what came of each place.
-pub(crate) fn ask(
+/// Asks for `count` texts in one session by `run`, which is given their places. Those whose output `read` cannot read, because
+/// it names no single answer, go into another session, until there were `sessions`. `tell` hears what came of each place.
+pub(crate) fn ask<A>(
     count: usize,
     sessions: usize,
     run: &mut dyn FnMut(&[usize]) -> Result<Answered, PlacementError>,
-    tell: &mut dyn FnMut(usize, Result<Decided, PlacementError>),
+    read: &dyn Fn(&Output) -> Result<A, PlacementError>,
+    tell: &mut dyn FnMut(usize, Result<Decided<A>, PlacementError>),
 ) {
     let mut places: Vec<usize> = (0..count).collect();
     let mut so_far = Ran::default();
@@ -47,8 +48,8 @@ pub(crate) fn ask(
         so_far = so_far.and(ran);
         let mut again = Vec::new();
         for (&place, output) in places.iter().zip(&outputs) {
-            match choice(output) {
-                Ok(model) => tell(place, Ok(Decided { model, ran: so_far, batch })),
+            match read(output) {
+                Ok(answer) => tell(place, Ok(Decided { answer, ran: so_far, batch })),
                 // Another session would compute the same.
                 Err(error @ PlacementError::OutsideRange) => tell(place, Err(error)),
                 Err(_) if session < sessions => again.push(place),
@@ -58,7 +59,7 @@ pub(crate) fn ask(
         if again.is_empty() {
             return;
         }
-        tracing::warn!(prompts = again.len(), "an answer names no single model; asking once more in another session");
+        tracing::warn!(texts = again.len(), "an answer names nothing, or several; asking once more in another session");
         places = again;
     }
 }
@@ -90,6 +91,21 @@ impl Ran {
             bytes,
         }
     }
+
+    /// Where the time of an answer went that took so long in total.
+    pub(crate) fn milliseconds(&self, total: Duration) -> Milliseconds {
+        Milliseconds {
+            client: milliseconds(total.saturating_sub(self.waited + self.online)),
+            wait: milliseconds(self.waited),
+            offline: milliseconds(self.offline),
+            online: milliseconds(self.online),
+            total: milliseconds(total),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 impl From<SessionOutcome> for Ran {
@@ -145,7 +161,7 @@ mod tests {
     }
 
     /// A prompt's place, and what came of it.
-    type Told = (usize, Result<Decided, PlacementError>);
+    type Told = (usize, Result<Decided<usize>, PlacementError>);
 
     /// The places asked for in each session, and what came of each prompt, when `answers` has the models of each session.
     fn asked_of(answers: &[&[Option<usize>]]) -> (Vec<Vec<usize>>, Vec<Told>) {
@@ -156,7 +172,7 @@ mod tests {
             let ran = Ran { openings: 10, online: Duration::from_millis(5), ..Ran::default() };
             Ok((answers.iter().map(|&model| answer(model)).collect(), ran))
         };
-        ask(answers[0].len(), SESSIONS, &mut run, &mut |place, decided| told.push((place, decided)));
+        ask(answers[0].len(), SESSIONS, &mut run, &choice, &mut |place, decided| told.push((place, decided)));
         told.sort_by_key(|(place, _)| *place);
         (sessions, told)
     }
@@ -165,7 +181,7 @@ mod tests {
     fn case_48_an_answer_without_a_model_is_asked_for_once_more_alone() {
         let (sessions, told) = asked_of(&[&[Some(1), None, Some(0), None], &[Some(2), None]]);
         assert_eq!(sessions, [vec![0, 1, 2, 3], vec![1, 3]]);
-        let model = |place: usize| told[place].1.as_ref().map(|decided| decided.model).ok();
+        let model = |place: usize| told[place].1.as_ref().map(|decided| decided.answer).ok();
         assert_eq!([model(0), model(1), model(2), model(3)], [Some(1), Some(2), Some(0), None]);
         let openings = |place: usize| told[place].1.as_ref().map(|decided| (decided.ran.openings, decided.batch)).ok();
         assert_eq!((openings(0), openings(1)), (Some((10, 4)), Some((20, 2))));
@@ -184,8 +200,11 @@ mod tests {
             sessions += 1;
             Ok((vec![marked(1.0), marked(0.0)], Ran::default()))
         };
-        ask(2, SESSIONS, &mut run, &mut |place, decided| told.push((place, decided)));
-        assert!(matches!(told.as_slice(), [(0, Err(PlacementError::OutsideRange)), (1, Ok(Decided { model: 1, .. }))]));
+        ask(2, SESSIONS, &mut run, &choice, &mut |place, decided| told.push((place, decided)));
+        assert!(matches!(
+            told.as_slice(),
+            [(0, Err(PlacementError::OutsideRange)), (1, Ok(Decided { answer: 1, .. }))]
+        ));
         assert_eq!(sessions, 1);
         assert!(told[0].1.as_ref().err().unwrap().to_string().contains("no answer for this prompt"));
     }
@@ -198,7 +217,7 @@ mod tests {
             let answers = vec![answer(None), answer(Some(1)), answer(None)];
             if sessions == 1 { Ok((answers, Ran::default())) } else { Err(PlacementError::OtherBundle) }
         };
-        ask(3, SESSIONS, &mut run, &mut |place, decided| told.push((place, decided)));
+        ask(3, SESSIONS, &mut run, &choice, &mut |place, decided| told.push((place, decided)));
         assert!(matches!(
             told.as_slice(),
             [(1, Ok(_)), (0, Err(PlacementError::Batch(_))), (2, Err(PlacementError::Batch(_)))]

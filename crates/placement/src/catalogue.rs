@@ -2,7 +2,7 @@
 
 use blindroute_protocol::{Tuning, WeightSpec};
 use blindroute_routing::bundle::{BundleDigest, PublicPart};
-use blindroute_routing::program::{BundlePlan, NetworkEstimate, RouteProgram, SessionRequest, Work};
+use blindroute_routing::program::{BundlePlan, NetworkEstimate, RouteProgram, SessionRequest, Task, Work};
 use blindroute_runtime::Catalogue;
 use blindroute_runtime::messages::Digest;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,13 +12,14 @@ const REMEMBERED: usize = 1024;
 
 /// The programs of one split bundle. Requests are [`SessionRequest`]s in JSON.
 ///
-/// It has the tasks of the bundle's routers. It refuses measurements, unless it was told
-/// [otherwise](Self::dangerously_serve_measurements).
+/// It has the tasks of the bundle's routers and classifiers. It refuses measurements, unless it was told
+/// [otherwise](Self::dangerously_serve_measurements), and scores of labels, unless it [serves them](Self::serve_scores).
 #[derive(Clone, Debug)]
 pub struct BundleCatalogue {
     plan: Arc<BundlePlan>,
     digest: BundleDigest,
     measurements: bool,
+    scores: bool,
     /// Between the servers; without it they are near each other.
     network: Option<NetworkEstimate>,
     /// Requests with the tunings that were chosen for this network.
@@ -32,6 +33,7 @@ impl BundleCatalogue {
             plan: Arc::new(public.plan.clone()),
             digest: public.digest,
             measurements: false,
+            scores: false,
             network: None,
             tuned: Arc::default(),
         }
@@ -45,6 +47,13 @@ impl BundleCatalogue {
     #[must_use]
     pub fn dangerously_serve_measurements(self) -> Self {
         Self { measurements: true, ..self }
+    }
+
+    /// The same with the labels' scores of classifiers, for clients that ask for them. Enough scores of texts of one's own are a
+    /// copy of a classifier; labels alone say less. In a client or a dealer it opens nothing: the servers decide.
+    #[must_use]
+    pub fn serve_scores(self) -> Self {
+        Self { scores: true, ..self }
     }
 
     /// The same in a server that is so far from the other one: servers far from each other take fewer openings and more
@@ -68,6 +77,13 @@ impl BundleCatalogue {
             return Err(
                 "this server serves routes and no measurements (embed, select); its operator can allow them by \
                  `measurements = true` in its configuration"
+                    .to_owned(),
+            );
+        }
+        if !self.scores && matches!(request.task, Work::Task(Task::Classify { scores: true, .. })) {
+            return Err(
+                "this server serves labels and no scores of them: ask without scores (--scores), or its operator can \
+                 allow them by `scores = true` in its configuration"
                     .to_owned(),
             );
         }
@@ -121,7 +137,7 @@ impl Catalogue for BundleCatalogue {
 mod tests {
     use super::*;
     use blindroute_routing::bundle::{Activation, Attention, Bundle};
-    use blindroute_routing::program::{Measurement, SelectMethod, Task};
+    use blindroute_routing::program::{Measurement, SelectMethod};
     use std::time::Duration;
 
     fn request(task: impl Into<Work>) -> Vec<u8> {
@@ -223,6 +239,17 @@ mod tests {
         }
         let open = catalogue.dangerously_serve_measurements();
         assert!(measurements.iter().all(|request| open.program(request).is_ok()));
+        // Scores of labels likewise; here the bundle has no pool, which is the next reason.
+        let classify = |scores| {
+            let capacities = [1, 0, 0];
+            request(Task::Classify { classifier: 0, bucket: 32, exit: 1, capacities, scores })
+        };
+        let refusal = open.program(&classify(true)).unwrap_err();
+        assert!(refusal.contains("`scores = true`"), "{refusal}");
+        for (catalogue, scores) in [(&open, false), (&open.clone().serve_scores(), true)] {
+            let refusal = catalogue.program(&classify(scores)).unwrap_err();
+            assert!(refusal.contains("no pool"), "{refusal}");
+        }
         // What is neither has a reason that says what there is.
         let refusal = open.program(br#"{"task":"oracle"}"#).unwrap_err();
         assert!(refusal.starts_with("not a task") && refusal.contains("`embed`"), "{refusal}");

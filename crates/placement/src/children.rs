@@ -40,6 +40,12 @@ impl ChildOptions {
         Self { settings: Settings { measurements: true, ..self.settings }, ..self }
     }
 
+    /// The same with servers that serve the scores of a classifier's labels, if `scores` is set.
+    #[must_use]
+    pub fn serve_scores(self, scores: bool) -> Self {
+        Self { settings: Settings { scores, ..self.settings }, ..self }
+    }
+
     /// Starts the child of this role.
     pub(crate) fn spawn(&self, role: Role, config: &Path) -> Result<(ChildProcess, SocketAddr), PlacementError> {
         let mut arguments: Vec<OsString> = match role.party() {

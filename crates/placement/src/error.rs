@@ -1,5 +1,6 @@
 //! The errors of a router.
 
+use crate::classify::error::ClassifyError;
 use crate::host::HostError;
 use blindroute_routing::bundle::BundleError;
 use blindroute_routing::embedding::EmbeddingError;
@@ -80,6 +81,9 @@ pub enum PlacementError {
          local the whole); split this bundle again, or name the right one with --bundle"
     )]
     OtherBundle,
+    /// A text cannot be classified.
+    #[error(transparent)]
+    Classify(#[from] ClassifyError),
     /// λ is out of range.
     #[error("lambda is {0}, expected a number from 0 to 15: 0 ignores cost, larger values prefer cheaper models")]
     Lambda(f32),

@@ -81,6 +81,8 @@ pub struct ServerParts<'a> {
     /// Whether the measurements `embed` and `select` are served, which is dangerous: see
     /// [`BundleCatalogue::dangerously_serve_measurements`].
     pub measurements: bool,
+    /// Whether the scores of a classifier's labels are served: see [`BundleCatalogue::serve_scores`].
+    pub scores: bool,
     /// How far the other server is, for which this one chooses its programs; near if it is `None`. Both servers need the
     /// same value.
     pub between_servers: Option<NetworkEstimate>,
@@ -150,8 +152,8 @@ impl Host {
             tracing::info!(%distance, "programs are chosen for this distance of the other server");
             NetworkEstimate { delay: distance.delay, megabits: distance.megabits }
         });
-        let measurements = config.measurements;
-        let parts = ServerParts { public: &public, shares, ledger, options, measurements, between_servers };
+        let (measurements, scores) = (config.measurements, config.scores);
+        let parts = ServerParts { public: &public, shares, ledger, options, measurements, scores, between_servers };
         Self::server_of(parts, Listen { address: config.listen.clone(), endpoint, limits })
     }
 
@@ -160,14 +162,14 @@ impl Host {
     /// # Errors
     /// The address cannot be listened on.
     pub fn server_of(parts: ServerParts<'_>, listen: Listen) -> Result<Self, HostError> {
-        let ServerParts { public, shares, ledger, options, measurements, between_servers } = parts;
+        let ServerParts { public, shares, ledger, options, measurements, scores, between_servers } = parts;
         let (party, callers): (_, &[Role]) = match listen.endpoint.role() {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
         };
         let catalogue = BundleCatalogue::of(public).between_servers(between_servers);
         let catalogue = if measurements { catalogue.dangerously_serve_measurements() } else { catalogue };
-        let catalogue = Arc::new(catalogue);
+        let catalogue = Arc::new(if scores { catalogue.serve_scores() } else { catalogue });
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
         let service = listen.bind(callers)?;
         Ok(Self { service, handler: Box::new(move |connection| server.handle(connection)), warm_up: None })
@@ -199,7 +201,7 @@ impl Host {
     /// The address cannot be listened on.
     pub fn dealer_of(public: &PublicPart, ledger: Ledger, listen: Listen) -> Result<Self, HostError> {
         // It deals for what both servers have agreed to run.
-        let catalogue = Arc::new(BundleCatalogue::of(public).dangerously_serve_measurements());
+        let catalogue = Arc::new(BundleCatalogue::of(public).dangerously_serve_measurements().serve_scores());
         let dealer = Arc::new(DealerService::new(catalogue, ledger, listen.limits.timeouts.stall));
         let service = listen.bind(&[Role::Server0, Role::Server1])?;
         let warming = Arc::clone(&dealer);

@@ -26,6 +26,8 @@
 //! are there together can share a session ([`PrivateRouter::route_batch`]), and sessions can be kept ready
 //! ([`PrivateRouter::keep_ready`]), so that a route takes no longer than its online time.
 //!
+//! [`PrivateRouter::classify_batch`] takes texts and answers with labels, where the bundle has a nested pool of classifiers.
+//!
 //! [`host`] is for operators: it runs a server or the dealer from a configuration. Servers refuse measurements, which
 //! would give a secret encoder away, unless [`BundleCatalogue::dangerously_serve_measurements`] was called.
 #![forbid(unsafe_code)]
@@ -34,6 +36,7 @@
 mod ask;
 mod catalogue;
 mod children;
+mod classify;
 mod default;
 mod error;
 mod home;
@@ -51,6 +54,7 @@ mod unknown;
 pub use ask::choice;
 pub use catalogue::BundleCatalogue;
 pub use children::ChildOptions;
+pub use classify::{ClassifyError, ClassifyOptions, ClassifyReport, Text};
 pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;

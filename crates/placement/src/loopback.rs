@@ -23,6 +23,8 @@ pub(crate) struct Settings {
     pub(crate) scene: Option<Scene>,
     /// Whether the servers serve measurements.
     pub(crate) measurements: bool,
+    /// Whether the servers serve the scores of labels.
+    pub(crate) scores: bool,
 }
 
 /// What a client of the parties needs, and the files that the parties use.
@@ -79,7 +81,7 @@ impl Loopback {
     /// A client of the servers.
     pub(crate) fn client(&self) -> Client<BundleCatalogue> {
         // The servers refuse what they do not serve.
-        let catalogue = Arc::new(BundleCatalogue::of(&self.public).dangerously_serve_measurements());
+        let catalogue = Arc::new(BundleCatalogue::of(&self.public).dangerously_serve_measurements().serve_scores());
         Client::new(catalogue, self.addresses.clone(), self.endpoint.clone(), Timeouts::default()).with_places(SESSIONS)
     }
 }
@@ -87,10 +89,12 @@ impl Loopback {
 /// A party's configuration; paths are relative to the file.
 fn configuration(role: Role, extra: &str, settings: Settings) -> String {
     let network = settings.scene.map(|scene| NetworkConfig::from(scene).to_string()).unwrap_or_default();
-    let measurements = settings.measurements;
+    let Settings { measurements, scores, .. } = settings;
     let party = role
         .party()
-        .map(|party| format!("party = {party}\nmeasurements = {measurements}\nshare = \"share{party}.bin\"\n"))
+        .map(|party| {
+            format!("party = {party}\nmeasurements = {measurements}\nscores = {scores}\nshare = \"share{party}.bin\"\n")
+        })
         .unwrap_or_default();
     format!(
         "listen = \"127.0.0.1:0\"\nbundle = \"public.bin\"\nstate = \"{STATE}{role}\"\nexit_with_parent = true\n\

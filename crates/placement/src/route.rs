@@ -1,9 +1,9 @@
 //! From prompts to reports: one prompt, or several that share sessions.
 
-use crate::ask::{Answered, Decided, Ran, SESSIONS, ask};
+use crate::ask::{Answered, Decided, Ran, SESSIONS, ask, choice};
 use crate::error::PlacementError;
 use crate::options::{RouteOptions, check_lambda};
-use crate::report::{Milliseconds, RouteReport, seen};
+use crate::report::{RouteReport, seen};
 use crate::router::PrivateRouter;
 use crate::unknown::{self, Fallback};
 use blindroute_protocol::Tensor;
@@ -124,7 +124,7 @@ impl PrivateRouter {
             let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| inputs[place].as_slice()).collect();
             self.run(asked, bucket, &inputs)
         };
-        ask(batch.len(), sessions, &mut run, &mut |place, asked_for| {
+        ask(batch.len(), sessions, &mut run, &choice, &mut |place, asked_for| {
             let prompt = batch[place];
             let took = started.elapsed() + read;
             tell(prompt.place, asked_for.and_then(|decided| self.report(asked, prompt, &decided, took)));
@@ -174,8 +174,8 @@ impl PrivateRouter {
         Ok((split_output(&route.output, batch)?, route.into()))
     }
 
-    fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided, total: Duration) -> Answer {
-        let Decided { model, ran, batch } = *decided;
+    fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided<usize>, total: Duration) -> Answer {
+        let Decided { answer: model, ran, batch } = *decided;
         let tokens = &prompt.tokens;
         let fallback = asked.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
         let model = self.public.models.get(fallback.unwrap_or(model)).ok_or(PlacementError::NoChoice(0))?;
@@ -194,13 +194,7 @@ impl PrivateRouter {
             by_unknown_text: fallback.is_some(),
             bucket: (asked.placement == Placement::Full).then(|| tokens.bucket()),
             batch,
-            ms: Milliseconds {
-                client: ms(total.saturating_sub(ran.waited + ran.online)),
-                wait: ms(ran.waited),
-                offline: ms(ran.offline),
-                online: ms(ran.online),
-                total: ms(total),
-            },
+            ms: ran.milliseconds(total),
             openings: ran.openings,
             bytes: ran.bytes,
             seen: seen(asked.placement, batch),
@@ -246,10 +240,6 @@ const LARGEST_ENTRY: f32 = 1024.0;
 fn check_embedding(embedding: &[f32]) -> Result<(), PlacementError> {
     let fits = embedding.iter().all(|entry| entry.abs() <= LARGEST_ENTRY);
     if fits { Ok(()) } else { Err(PlacementError::EmbeddingRange) }
-}
-
-fn ms(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
 use blindroute_routing::program::{
-    BundlePlan, Measurement, RouteInputs, RouteProgram, SessionRequest, Work, head_inputs, weight_tensors,
+    BundlePlan, Measurement, RouteInputs, SessionRequest, Work, head_inputs, weight_tensors,
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::{
@@ -70,7 +70,19 @@ impl PrivateRouter {
     /// # Errors
     /// If the bundle has no sound parts, or the parties cannot be started.
     pub fn in_process(bundle: &Bundle) -> Result<Self, PlacementError> {
-        let (loopback, parties) = Loopback::start(bundle, Settings::default(), &|_| {}, &PartyThread::start)?;
+        Self::with_threads(bundle, Settings::default())
+    }
+
+    /// The same as [`in_process`](Self::in_process), with servers that serve the scores of a classifier's labels.
+    ///
+    /// # Errors
+    /// If the bundle has no sound parts, or the parties cannot be started.
+    pub fn in_process_with_scores(bundle: &Bundle) -> Result<Self, PlacementError> {
+        Self::with_threads(bundle, Settings { scores: true, ..Settings::default() })
+    }
+
+    fn with_threads(bundle: &Bundle, settings: Settings) -> Result<Self, PlacementError> {
+        let (loopback, parties) = Loopback::start(bundle, settings, &|_| {}, &PartyThread::start)?;
         Self::with_parties(bundle, loopback, Parties::Threads { _parties: parties })
     }
 
@@ -101,7 +113,7 @@ impl PrivateRouter {
         let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
         let addresses = [config.server0.clone(), config.server1.clone()];
         // The servers refuse what they do not serve.
-        let catalogue = Arc::new(BundleCatalogue::of(&public).dangerously_serve_measurements());
+        let catalogue = Arc::new(BundleCatalogue::of(&public).dangerously_serve_measurements().serve_scores());
         let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
         let router = Self::assemble(public, Some(client))?;
         Ok(router.named(config.bundle.display().to_string()))
@@ -205,12 +217,25 @@ impl PrivateRouter {
     /// # Errors
     /// If the bundle, or the part of it that this needs, is not here in the clear.
     pub fn clear(&self, task: impl Into<Work>, inputs: Vec<Tensor<f32>>) -> Result<(Output, Duration), PlacementError> {
-        let task = task.into();
+        self.clear_request(SessionRequest::new(task), inputs)
+    }
+
+    /// The same of a whole request: for several prompts, inputs as [`stack_inputs`] puts them together.
+    ///
+    /// # Errors
+    /// If the bundle, or the part of it that this needs, is not here in the clear.
+    ///
+    /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
+    pub fn clear_request(
+        &self,
+        request: SessionRequest,
+        inputs: Vec<Tensor<f32>>,
+    ) -> Result<(Output, Duration), PlacementError> {
         let clear = self.clear.as_ref().ok_or(PlacementError::NeedsBundle { placement: "local" })?;
-        if *clear.plan != *self.plan && !matches!(task, Work::Measurement(Measurement::Embed { .. })) {
+        if *clear.plan != *self.plan && !matches!(request.task, Work::Measurement(Measurement::Embed { .. })) {
             return Err(PlacementError::OtherBundle);
         }
-        let program = RouteProgram::new(Arc::clone(&clear.plan), task)?;
+        let program = request.program(&clear.plan)?;
         let started = Instant::now();
         let output = Clear::run(&program, &clear.weights, inputs)?;
         Ok((output, started.elapsed()))

@@ -80,6 +80,7 @@ impl Files {
             max_sessions_per_client: None,
             max_handshakes: 8,
             measurements: false,
+            scores: false,
             exit_with_parent: true,
             timeouts: TimeoutsConfig::default(),
             network: None,

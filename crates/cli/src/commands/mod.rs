@@ -6,6 +6,7 @@ pub(crate) mod bundle_add;
 pub(crate) mod bundle_import;
 mod bundle_widths;
 pub(crate) mod calibrate;
+pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod distil;
 pub(crate) mod embedding;

@@ -5,15 +5,15 @@ use anyhow::Context;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    ChildOptions, Patience, Placement, PlacementError, PrivateRouter, Retry, RouteOptions, RouteReport, UnknownText,
-    Waiting, check_lambda,
+    Bytes, ChildOptions, Milliseconds, Patience, Placement, PlacementError, PrivateRouter, Retry, RouteOptions,
+    RouteReport, UnknownText, Waiting, check_lambda,
 };
 use blindroute_runtime::ClientConfig;
 use blindroute_runtime::config::Configuration;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,7 +133,7 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
     signals::clean_up()?;
     let bar = terminal::spinner();
-    let router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args, &bar));
+    let router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args.retry, &bar));
     let mut options = RouteOptions::default().with_placement(args.placement.into());
     (options.router, options.lambda, options.unknown_text) = (args.router.clone(), args.lambda, unknown);
     router.check(&options)?;
@@ -169,24 +169,18 @@ impl RouteArgs {
 }
 
 /// How long to try again. The spinner says so; without a terminal, the log does.
-fn patience(args: &RouteArgs, bar: &ProgressBar) -> Patience {
+pub(super) fn patience(retry: u32, bar: &ProgressBar) -> Patience {
     let bar = bar.clone();
     let notice = move |waiting: &Waiting<'_>| {
         bar.set_message(format!("no session can be prepared; trying again for {} s", waiting.left.as_secs()));
     };
-    Patience { retry: Retry::within(Duration::from_secs(args.retry.into())), notice: Some(Arc::new(notice)) }
+    Patience { retry: Retry::within(Duration::from_secs(retry.into())), notice: Some(Arc::new(notice)) }
 }
 
 fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     bar.set_message("reading the bundle");
     if let Some(path) = &args.config {
-        let config = ClientConfig::load(path)?.config;
-        let bundle = args.bundle.as_deref().map(|path| bundles::open(Some(path))).transpose()?;
-        let router = PrivateRouter::connect(&config)?;
-        return Ok(match bundle {
-            Some(bundle) => router.with_bundle(&bundle)?,
-            None => router,
-        });
+        return connect(path, args.bundle.as_deref());
     }
     let (bundle, name) = (bundles::open(args.bundle.as_deref())?, bundles::name(args.bundle.as_deref()));
     if args.placement == PlacementArg::Local {
@@ -205,6 +199,17 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     Ok(router.named(name))
 }
 
+/// A router of the servers that a client configuration names, with this bundle in the clear if one is named.
+pub(super) fn connect(config: &Path, bundle: Option<&Path>) -> anyhow::Result<PrivateRouter> {
+    let config = ClientConfig::load(config)?.config;
+    let bundle = bundle.map(bundles::read).transpose()?;
+    let router = PrivateRouter::connect(&config)?;
+    Ok(match bundle {
+        Some(bundle) => router.with_bundle(&bundle)?,
+        None => router,
+    })
+}
+
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -212,7 +217,6 @@ fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
         return Ok(out.flush()?);
     }
     writeln!(out, "{}", report.model)?;
-    let RouteReport { ms, bytes, .. } = report;
     writeln!(out, "  price     {} {}", report.price, report.price_unit)?;
     writeln!(out, "  router    {} (lambda {}), placement {:?}", report.router, report.lambda, report.placement)?;
     let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
@@ -221,17 +225,26 @@ fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     for note in report.cut_from.iter().chain(&report.unknown_note) {
         writeln!(out, "  note      {note}")?;
     }
+    print_cost(&mut out, (&report.ms, &report.bytes, report.openings), report.seen)
+}
+
+/// Prints what an answer took, and who saw what, as the last lines for people.
+pub(super) fn print_cost(
+    out: &mut impl Write,
+    (ms, bytes, openings): (&Milliseconds, &Bytes, u32),
+    seen: &str,
+) -> anyhow::Result<()> {
     writeln!(
         out,
         "  time      client {:.0} ms, offline {:.0} ms, online {:.0} ms, total {:.0} ms",
         ms.client, ms.offline, ms.online, ms.total
     )?;
-    writeln!(out, "  openings  {}", report.openings)?;
+    writeln!(out, "  openings  {openings}")?;
     writeln!(
         out,
         "  bytes     server 0 sent {}, server 1 sent {}, client sent {}, dealer sent {}",
         bytes.server0_sent, bytes.server1_sent, bytes.client_sent, bytes.material
     )?;
-    writeln!(out, "  seen by   {}", report.seen)?;
+    writeln!(out, "  seen by   {seen}")?;
     Ok(out.flush()?)
 }

@@ -2,7 +2,9 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
-use blindroute_routing::bundle::{Activation, Attention, Bundle, PublicPart};
+use blindroute_routing::bundle::{
+    Activation, Attention, Bundle, Classifier, ClassifierPool, ClassifierTask, Gain, LinearLayer, Matrix, PublicPart,
+};
 use blindroute_runtime::{Endpoint, Role};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -25,6 +27,33 @@ pub fn small_bundle(folder: &Path) -> PathBuf {
     parts.encoder.layers = 1;
     (parts.encoder.attention, parts.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
     let path = folder.join("small.blindroute");
+    std::fs::write(&path, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
+    path
+}
+
+/// Two layers of the default encoder with two exits, and two tasks whose weights mean nothing: `topic`, and `same` for pairs.
+pub fn pool_bundle(folder: &Path) -> PathBuf {
+    let mut parts = Bundle::open(&default_bundle()).unwrap().bundle.into_parts();
+    parts.layers.truncate(2);
+    parts.encoder.layers = 2;
+    let hidden = parts.encoder.hidden;
+    let linear = |outputs: usize, seed: usize| {
+        let weight = |row: usize, column: usize| ((row * 31 + column * 17 + seed * 7) % 19) as f32 / 40.0 - 0.2;
+        LinearLayer { weight: Matrix::from_fn(hidden, outputs, weight), bias: Matrix::from_fn(1, outputs, weight) }
+    };
+    let classifier = |name: &str, pair| Classifier {
+        task: ClassifierTask {
+            name: name.to_owned(),
+            labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
+            pair,
+            capacities: vec![0.5],
+        },
+        heads: vec![linear(3, 1), linear(3, 2)],
+        gains: vec![Gain { units: linear(4, 3) }],
+    };
+    let tasks = vec![classifier("topic", false), classifier("same", true)];
+    parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });
+    let path = folder.join("pool.blindroute");
     std::fs::write(&path, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
     path
 }

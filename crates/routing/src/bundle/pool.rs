@@ -145,11 +145,11 @@ impl ClassifierTask {
     }
 }
 
-/// How many texts of a batch these shares of them are, rounded up.
+/// How many texts of a batch these shares of them are: rounded up, and at least one. They do not rise, as the shares do not.
 pub fn going(shares: &[f32], batch: usize) -> Vec<usize> {
-    // A share such as 0.3 is not exact: the batch times it may be just above a whole number.
-    let rounded = |share: &f32| (f64::from(*share) * batch as f64 - 1e-6).ceil().max(1.0) as usize;
-    shares.iter().map(|share| rounded(share).min(batch.max(1))).collect()
+    // The nearest f32 to a share such as 0.1 may be above it.
+    let texts = |share: &f32| (f64::from(*share) * batch as f64 - 1e-4).ceil() as usize;
+    shares.iter().map(|share| texts(share).clamp(1, batch.max(1))).collect()
 }
 
 /// Checks the exits of a pool.

@@ -25,6 +25,7 @@ use std::sync::OnceLock;
 use crate::lexical::{Lexical, TokenKinds};
 
 mod minimise;
+mod pair;
 mod published;
 #[cfg(test)]
 pub(crate) mod tests;

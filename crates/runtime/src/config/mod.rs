@@ -214,6 +214,9 @@ pub struct ServerConfig {
     /// Whether to serve embeddings and bare selections too. For measurements only: embeddings reveal the encoder.
     #[serde(default)]
     pub measurements: bool,
+    /// Whether to serve the scores of a classifier's labels too: enough of them are a copy of the classifier.
+    #[serde(default)]
+    pub scores: bool,
     /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,

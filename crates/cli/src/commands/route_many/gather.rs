@@ -126,7 +126,7 @@ impl<F: Fn(&str) -> Result<Option<Task>, String>> Gatherer<'_, F> {
         let Object { id, prompt: text, note } = match (self.form, text) {
             (_, Err(error)) => Object { prompt: Err(error), ..Object::default() },
             (Form::Prompt, Ok(text)) => Object { prompt: plain(&text), ..Object::default() },
-            (Form::Object, Ok(text)) => Object::read(&text, number),
+            (Form::Object | Form::Text, Ok(text)) => Object::read(&text, number),
         };
         let (text, task) = match text.as_deref().map(&self.task) {
             Ok(Ok(task)) => (text, task),

@@ -1,6 +1,7 @@
 //! Many prompts of `blindroute route`: read line by line, several routed at once, or by one session, and answered in the
 //! order of the lines.
 
+mod form;
 mod gather;
 mod journal;
 mod object;
@@ -12,38 +13,22 @@ use anyhow::Context;
 use blindroute_console::terminal;
 use blindroute_placement::{PlacementError, PrivateRouter, RouteOptions, RouteReport};
 use blindroute_routing::program::{SessionRequest, Task};
+pub(crate) use form::{Form, check, open};
 use gather::{Batch, Gatherer, PATIENCE, Prompt};
 use indicatif::ProgressBar;
 use journal::{Journal, Terms};
 use queue::Queue;
+pub(crate) use queue::next_line;
 use serde::Serialize;
 use serde_json::value::RawValue;
+pub(crate) use shape::without_mark;
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use stop::Stop;
-
-/// What a line of the input is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// An object with `id` and `prompt`; blank lines are skipped.
-    Object,
-    /// A prompt.
-    Prompt,
-}
-
-impl Form {
-    /// What the file should have been.
-    pub(crate) const fn hint(self) -> &'static str {
-        match self {
-            Self::Object => "give a file of {\"id\", \"prompt\"} lines, or - for standard input",
-            Self::Prompt => "give a file with one prompt per line, or - for standard input",
-        }
-    }
-}
 
 /// How to route many prompts.
 pub(crate) struct Many<'a> {
@@ -119,36 +104,6 @@ impl From<String> for Fault {
     fn from(text: String) -> Self {
         Self { text, stops_all: false }
     }
-}
-
-/// Whether the input can be opened and looks like what it is said to be, before anything else is started. Standard input is
-/// looked at when it is read: what it brings may take its time.
-///
-/// # Errors
-/// If the file is not there, is none, or is surely in another form.
-pub(crate) fn check(path: &Path, form: Form) -> anyhow::Result<()> {
-    let mut reader = open(path, form)?;
-    if !path.is_file() {
-        return Ok(());
-    }
-    let first = queue::first_line(&mut reader);
-    let first = first.with_context(|| format!("cannot read {}; {}", path.display(), form.hint()))?;
-    match first.map(|line| shape::look(&line, form)) {
-        Some(Err(problem)) => anyhow::bail!("cannot route {}: {problem}", path.display()),
-        _ => Ok(()),
-    }
-}
-
-fn open(path: &Path, form: Form) -> anyhow::Result<Box<dyn BufRead + Send>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let file = std::fs::File::open(path);
-    let file = file.with_context(|| format!("cannot open {}; {}", path.display(), form.hint()))?;
-    if path.is_dir() {
-        anyhow::bail!("cannot read {}: it is a directory; {}", path.display(), form.hint());
-    }
-    Ok(Box::new(BufReader::new(file)))
 }
 
 impl Many<'_> {

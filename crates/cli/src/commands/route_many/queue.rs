@@ -143,7 +143,7 @@ pub(super) fn first_line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>
 }
 
 /// The next line with its end, or what is wrong with it; none after the last.
-fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, String>>> {
+pub(crate) fn next_line(reader: &mut impl BufRead) -> io::Result<Option<Result<Vec<u8>, String>>> {
     let mut line = Vec::new();
     if reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);

@@ -7,7 +7,7 @@ use super::object::{LIST, Object};
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file's first line without the mark.
-pub(super) fn without_mark(line: Vec<u8>) -> Vec<u8> {
+pub(crate) fn without_mark(line: Vec<u8>) -> Vec<u8> {
     line.strip_prefix(BYTE_ORDER_MARK).map(<[u8]>::to_vec).unwrap_or(line)
 }
 
@@ -24,9 +24,9 @@ pub(super) fn look(line: &[u8], form: Form) -> Result<Option<String>, String> {
     let is_list =
         line == "[" || serde_json::from_str::<Vec<serde::de::IgnoredAny>>(line).is_ok_and(|_| line.contains('{'));
     match form {
-        Form::Object if line.starts_with('[') => Err(format!("it {LIST}")),
+        Form::Object | Form::Text if line.starts_with('[') => Err(format!("it {LIST}")),
         Form::Object if header(line).is_some() => Err(format!("its first line is the header of a table: {TABLE}")),
-        Form::Object => Ok(None),
+        Form::Object | Form::Text => Ok(None),
         Form::Prompt if is_list => Err(format!("it {LIST}, and use --input")),
         Form::Prompt if Object::is_one(line) => {
             Err("its first line is an object with a prompt: this looks like JSON Lines; use --input".to_owned())

@@ -1,0 +1,175 @@
+//! `blindroute classify`: labels for texts, from a nested pool of classifiers.
+
+mod lines;
+
+use super::route::{connect, patience, print_cost};
+use super::route_many;
+use anyhow::Context;
+use blindroute_console::{bundles, signals, terminal};
+use blindroute_placement::{
+    ChildOptions, ClassifyOptions, ClassifyReport, Placement, PlacementError, PrivateRouter, Text,
+};
+use blindroute_routing::program::BundlePlan;
+use clap::{Args, ValueEnum};
+use indicatif::ProgressBar;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// Find the label of a text, privately.
+///
+/// Without --config, a dealer and two servers run here as child processes, with fresh certificates and shares.
+#[derive(Debug, Args)]
+pub(crate) struct ClassifyArgs {
+    /// The text
+    #[arg(required_unless_present = "input", conflicts_with = "input")]
+    text: Option<std::ffi::OsString>,
+    /// The second text, for a task that takes pairs
+    #[arg(long, value_name = "TEXT", conflicts_with = "input")]
+    text2: Option<String>,
+    /// Task of the bundle's pool; the first if none is named
+    #[arg(long, value_name = "NAME")]
+    task: Option<String>,
+    /// Where the classifiers run: full is private, local is not
+    #[arg(long, value_enum, default_value_t = PlacementArg::Full)]
+    placement: PlacementArg,
+    /// All texts leave after so many layers, one of the pool's exits, and none is repeated to fill a session; without it a single text
+    /// goes through all layers
+    #[arg(long, value_name = "LAYERS")]
+    depth: Option<usize>,
+    /// With many texts: the share of a session's texts that goes on past each exit but the last, such as 0.5,0.25; the task's own if
+    /// none are given
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', conflicts_with_all = ["text", "depth"], allow_hyphen_values = true)]
+    capacity: Option<Vec<f32>>,
+    /// Give the scores of all labels too; servers refuse that unless their configuration has `scores = true`
+    #[arg(long)]
+    scores: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Classify many texts: one {"id", "text"} per line ("text2" too for pairs), "-" for standard input; prints one line of JSON per
+    /// text
+    #[arg(long, value_name = "FILE.jsonl")]
+    input: Option<PathBuf>,
+    /// With many texts: N of one size (bucket) share a session, at most 4096 padded tokens such as 16 texts of 256; the servers see
+    /// how many. 1 runs each text alone through all layers
+    #[arg(long, value_name = "N", default_value_t = 32, conflicts_with = "text", allow_hyphen_values = true)]
+    batch: usize,
+    /// How long to try again while no session can be prepared, because a server is unreachable, restarting or full. Nothing
+    /// of a text has been sent by then. 0 gives up at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    retry: u32,
+    /// Use the servers of this client configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A bundle with a pool of classifiers; pool.blindroute beside this program if none is named (with --config it is needed for
+    /// local only)
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+}
+
+/// Where the classifiers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PlacementArg {
+    /// Everything on this machine, in the clear: for public classifiers
+    Local,
+    /// Everything under MPC
+    Full,
+}
+
+/// Classifies one text or many.
+pub(crate) fn run(args: &ClassifyArgs) -> anyhow::Result<()> {
+    // The text is checked before anything is started.
+    let text = args
+        .text
+        .as_ref()
+        .map(|text| text.to_str().context("the text is not UTF-8: convert it, for instance with iconv"))
+        .transpose()?;
+    if [text, args.text2.as_deref()].into_iter().flatten().any(|text| text.trim().is_empty()) {
+        anyhow::bail!("the text is empty; give the text to classify, or --input FILE.jsonl");
+    }
+    let text = text.map(|text| Text { text, text2: args.text2.as_deref() });
+    if let Some(path) = &args.input {
+        route_many::check(path, route_many::Form::Text)?;
+    }
+    let options = args.options();
+    signals::clean_up()?;
+    let bar = terminal::spinner();
+    let check = |plan: &BundlePlan| -> Result<(), PlacementError> {
+        match &text {
+            Some(text) => options.check_text(plan, text)?,
+            None => options.check(plan)?,
+        }
+        Ok(())
+    };
+    let router = open(args, &check, &bar)?.with_patience(patience(args.retry, &bar));
+    check(&router.public().plan)?;
+    if let Some(path) = &args.input {
+        return lines::classify(path, &router, &options, &bar);
+    }
+    bar.set_message("classifying");
+    let texts: Vec<Text<'_>> = text.into_iter().collect();
+    let answer = router.classify_batch(&texts, &options)?.pop().context("it got no answer; please report this")?;
+    bar.finish_and_clear();
+    print(&answer?, args.json)
+}
+
+impl ClassifyArgs {
+    fn options(&self) -> ClassifyOptions {
+        let mut options = ClassifyOptions::default().with_batch(self.batch);
+        options.placement = match self.placement {
+            PlacementArg::Local => Placement::Local,
+            PlacementArg::Full => Placement::Full,
+        };
+        (options.task, options.depth, options.scores) = (self.task.clone(), self.depth, self.scores);
+        options.capacities = self.capacity.clone();
+        options
+    }
+}
+
+fn open(
+    args: &ClassifyArgs,
+    check: &dyn Fn(&BundlePlan) -> Result<(), PlacementError>,
+    bar: &ProgressBar,
+) -> anyhow::Result<PrivateRouter> {
+    bar.set_message("reading the bundle");
+    if let Some(path) = &args.config {
+        return connect(path, args.bundle.as_deref());
+    }
+    let (bundle, name) = match &args.bundle {
+        Some(path) => (bundles::read(path)?, path.display().to_string()),
+        None => (bundles::pool()?, "pool".to_owned()),
+    };
+    // Before three processes are started in vain.
+    check(&BundlePlan::of(&bundle))?;
+    if args.placement == PlacementArg::Local {
+        return Ok(PrivateRouter::local(&bundle)?.named(name));
+    }
+    let children = std::env::current_exe().context("this program's own path")?;
+    let children = ChildOptions::new(children).serve_scores(args.scores);
+    let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
+    Ok(router.named(name))
+}
+
+fn print(report: &ClassifyReport, json: bool) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(report)?)?;
+        return Ok(out.flush()?);
+    }
+    writeln!(out, "{}", report.label)?;
+    if let Some(scores) = &report.scores {
+        let scores: Vec<_> = scores.iter().map(|(label, score)| format!("{label} {score:.3}")).collect();
+        writeln!(out, "  scores    {}", scores.join(", "))?;
+    }
+    writeln!(out, "  task      {}, placement {:?}", report.task, report.placement)?;
+    let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
+    writeln!(out, "  tokens    {}{bucket}", report.tokens)?;
+    if let Some(note) = &report.cut_from {
+        writeln!(out, "  note      {note}")?;
+    }
+    match report.depth {
+        Some(layers) => writeln!(out, "  depth     {layers} layers")?,
+        None => writeln!(out, "  capacity  {:?} of {} texts", report.capacities, report.batch)?,
+    }
+    print_cost(&mut out, (&report.ms, &report.bytes, report.openings), &report.seen)
+}

@@ -1,0 +1,104 @@
+//! `blindroute classify`, as its user runs it, and what it refuses.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod harness;
+
+use harness::{command, default_bundle, pool_bundle, run, run_within, write};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Runs `classify` with this bundle.
+fn classify(bundle: &Path, arguments: &[&str], stdin: &str) -> harness::Ran {
+    let bundle = bundle.to_str().unwrap();
+    let arguments = [&["classify", "--bundle", bundle], arguments].concat();
+    run_within(2 * MINUTE, command(&arguments), stdin.as_bytes())
+}
+
+#[test]
+fn lines_are_answered_in_their_order_as_in_the_clear() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = pool_bundle(home.path());
+    let long = "A sentence of seven words or so. ".repeat(8);
+    let input = format!(
+        "{}\n{}\n\nnone\n{}\n{}\n",
+        r#"{"id": 1.0, "text": "What is the capital of France?"}"#,
+        r#"{"id": "b", "text": "Is water wet", "text2": "yes"}"#,
+        serde_json::json!({"id": {"c": 1}, "text": long}),
+        r#"{"id": "d", "text": "She sold the blue car."}"#
+    );
+    let answers = ["full", "local"].map(|placement| {
+        let ran = classify(&bundle, &["--input", "-", "--batch", "4", "--placement", placement], &input);
+        assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+        assert!(ran.error_line().contains("2 of 5 lines could not be classified"), "{}", ran.stderr);
+        ran.lines()
+    });
+    let [private, clear] = &answers;
+    let ids: Vec<String> = private.iter().map(|answer| answer["id"].to_string()).collect();
+    assert_eq!(ids, ["1.0", "\"b\"", "null", "{\"c\":1}", "\"d\""]);
+    for (place, (private, clear)) in private.iter().zip(clear).enumerate() {
+        assert_eq!(private["error"], clear["error"], "line {place}");
+        // The long text is alone in its bucket: which of its repetitions go on is decided by the last bits of equal gains.
+        assert!(place == 3 || private["label"] == clear["label"], "line {place}");
+    }
+    let says = |place: usize, part: &str| private[place]["error"].as_str().is_some_and(|error| error.contains(part));
+    assert!(says(1, "leave out text2") && says(2, "line 4 is not an") && private[2]["line"] == 4);
+    let shape = |answer: &Value| ["bucket", "batch", "padded"].map(|field| answer[field].as_u64().unwrap());
+    assert_eq!((shape(&private[0]), shape(&private[3]), shape(&private[4])), ([32, 4, 2], [128, 4, 3], [32, 4, 2]));
+    assert!(private[0]["depth"].is_null() && private[0]["capacities"] == serde_json::json!([2]));
+    assert!(private[0]["openings"].as_u64().is_some_and(|openings| openings > 0));
+}
+
+#[test]
+fn people_read_the_label_first() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = pool_bundle(home.path());
+    let ran = classify(&bundle, &["--task", "same", "one text", "--text2", "another", "--scores"], "");
+    assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+    let lines: Vec<&str> = ran.stdout.lines().collect();
+    let names: Vec<&str> = lines.iter().skip(1).map(|line| line.split_whitespace().next().unwrap()).collect();
+    assert_eq!(names, ["scores", "task", "tokens", "depth", "time", "openings", "bytes", "seen"], "{}", ran.stdout);
+    assert!(["red", "green", "blue"].contains(&lines[0]) && lines[4].contains("2 layers"), "{}", ran.stdout);
+    let json = classify(&bundle, &["What is it?", "--depth", "1", "--placement", "local", "--json"], "").json();
+    assert_eq!((&json["depth"], &json["batch"], &json["leaked_bits"]), (&1.into(), &1.into(), &0.into()));
+}
+
+#[test]
+fn what_cannot_be_classified_says_what_to_do() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = pool_bundle(home.path());
+    let lines = write(home.path(), "lines.jsonl", "{\"id\": 1, \"text\": \"canary\"}\n");
+    let list = write(home.path(), "list.jsonl", "[{\"id\": 1, \"text\": \"canary\"}]\n");
+    let input = |rest: &[&'static str]| [&["--input", lines.as_str()], rest].concat();
+    for (arguments, says) in [
+        (vec!["x", "--task", "mood"], vec!["no task \"mood\"", "topic, same"]),
+        (vec!["x", "--task", "same"], vec!["\"same\" classifies pairs", "--text2 TEXT"]),
+        (vec!["x", "--text2", "y"], vec!["\"topic\" classifies single texts", "leave out text2"]),
+        (vec!["x", "--depth", "3"], vec!["depth 3 is no exit", "after 1, 2 layers"]),
+        (vec!["x", "--placement", "head"], vec!["invalid value", "local, full"]),
+        (vec![" "], vec!["the text is empty", "--input FILE.jsonl"]),
+        (input(&["--batch", "0"]), vec!["the batch is 0 texts, expected 1 to 64"]),
+        (input(&["--batch", "65"]), vec!["the batch is 65 texts"]),
+        (input(&["--capacity", "0"]), vec!["the capacities are [0.0], expected 1 numbers"]),
+        (input(&["--capacity", "1.5"]), vec!["the capacities are [1.5]", "above 0 and at most 1"]),
+        (input(&["--capacity", "0.5,0.25"]), vec!["the capacities are [0.5, 0.25], expected 1 numbers"]),
+        (input(&["--capacity", "0.5", "--batch", "1"]), vec!["--batch 1 decides the depth"]),
+        (vec!["--input", list.as_str()], vec!["it is a list; give one object per line"]),
+        (vec!["--input", "/nowhere.jsonl"], vec!["cannot open /nowhere.jsonl", "{\"id\", \"text\"} lines"]),
+    ] {
+        let ran = classify(&bundle, &arguments, "");
+        let error = ran.error();
+        for part in says {
+            assert!(ran.stderr.contains(part), "{part:?} is not in {error}");
+        }
+        assert!(!ran.stderr.contains("canary"), "{error}");
+    }
+    let ran = classify(&default_bundle(), &["x"], "");
+    assert!(ran.error().contains("no pool of classifiers") && ran.stderr.contains("train pool"), "{}", ran.stderr);
+    let ran = run(&["classify", "x"]);
+    let missing =
+        ran.stderr.contains("pool.blindroute was not found at") && ran.stderr.contains("blindroute train pool");
+    assert!(missing || ran.code == Some(0), "{}", ran.stderr);
+}

@@ -1,0 +1,82 @@
+//! Why texts cannot be classified.
+
+/// Why a text could not be classified. Never holds the text.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClassifyError {
+    /// The bundle has no classifiers.
+    #[error(
+        "this bundle has no pool of classifiers: name a bundle that has one by --bundle FILE (such as pool.blindroute), or put \
+         one into a bundle with `blindroute train pool`"
+    )]
+    NoPool,
+    /// There is no such task in the pool.
+    #[error("there is no task {name:?} in this bundle's pool of classifiers; it has: {}", known.join(", "))]
+    UnknownTask {
+        /// The name asked for.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// Classifiers run whole.
+    #[error("classifiers run in placement full or local, not in head; use --placement full")]
+    Head,
+    /// The number of texts of a session is out of range.
+    #[error("the batch is {found} texts, expected 1 to {most}; give another --batch")]
+    Batch {
+        /// The number asked for.
+        found: usize,
+        /// The most.
+        most: usize,
+    },
+    /// The depth is none of the pool's.
+    #[error(
+        "depth {found} is no exit of this bundle's pool: texts may leave after {} layers; give one of these by --depth",
+        numbers(exits)
+    )]
+    Depth {
+        /// The number of layers asked for.
+        found: usize,
+        /// After how many layers texts may leave.
+        exits: Vec<usize>,
+    },
+    /// A depth and capacities, or capacities where nothing is chosen between texts.
+    #[error("{0} decides the depth of all texts, so there are no capacities to choose; leave out --capacity or {0}")]
+    NoChoice(&'static str),
+    /// The capacities cannot be used.
+    #[error(
+        "the capacities are {found:?}, expected {expected} numbers above 0 and at most 1, none larger than the one before: the \
+         shares of all texts that go on past each exit but the last"
+    )]
+    Capacities {
+        /// Those asked for.
+        found: Vec<f32>,
+        /// How many there should be.
+        expected: usize,
+    },
+    /// The task's texts are pairs.
+    #[error("task {task:?} classifies pairs of texts, and there is only one: add the other as text2 (--text2 TEXT)")]
+    SecondMissing {
+        /// The task.
+        task: String,
+    },
+    /// The task's texts are no pairs.
+    #[error(
+        "task {task:?} classifies single texts, and there are two: leave out text2 (--text2), or name another task"
+    )]
+    SecondSuperfluous {
+        /// The task.
+        task: String,
+    },
+    /// The servers named no label or several.
+    #[error(
+        "the servers' answer names no single label, also in a second session: dealer and servers may hold files of different \
+         splits (compare the digests they log when they start; split the bundle again, give out all files, restart all three), \
+         or this text's scores are beyond the range that servers compare in (see what --placement local answers)"
+    )]
+    NoLabel,
+}
+
+fn numbers(numbers: &[usize]) -> String {
+    numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}

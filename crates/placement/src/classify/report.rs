@@ -1,0 +1,83 @@
+//! What a classification reports: the label and its cost.
+
+use crate::report::{BundleUsed, Bytes, Milliseconds};
+use blindroute_routing::program::{Placement, Task};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The answer to one text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassifyReport {
+    /// The label.
+    pub label: String,
+    /// The score of each label; only if they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scores: Option<BTreeMap<String, f64>>,
+    /// The task's name.
+    pub task: String,
+    /// Where the classifiers ran.
+    pub placement: Placement,
+    /// Which bundle was used.
+    pub bundle: BundleUsed,
+    /// Tokens used, of both texts of a pair.
+    pub tokens: usize,
+    /// A sentence that says which of how many tokens were read, if the text was truncated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_from: Option<String>,
+    /// The length that servers and dealer see; `None` if they see no length.
+    pub bucket: Option<usize>,
+    /// How many texts shared the session, repeated ones included. The figures below are those of the whole session, so all of
+    /// its texts report the same.
+    pub batch: usize,
+    /// How many of them were repeated to fill the session.
+    pub padded: usize,
+    /// After how many layers all texts of the session left; `None` if servers chose, by predicted gain, which texts go on.
+    pub depth: Option<usize>,
+    /// How many texts of the session went on past each exit before the last one used.
+    pub capacities: Vec<usize>,
+    /// Times.
+    pub ms: Milliseconds,
+    /// Exchanges between the servers.
+    pub openings: u32,
+    /// Traffic.
+    pub bytes: Bytes,
+    /// Who saw what.
+    pub seen: String,
+    /// Bits about the text that servers or dealer learnt beside what `seen` lists: always 0.
+    pub leaked_bits: u32,
+}
+
+/// How many texts of a batch went on past each exit, and after how many layers all left if nothing was chosen.
+pub(super) fn depths(task: Task, batch: usize, exits: &[usize]) -> (Vec<usize>, Option<usize>) {
+    let Task::Classify { exit, capacities, .. } = task else { return (Vec::new(), None) };
+    let capacities = capacities[..exit.min(capacities.len())].to_vec();
+    let all = capacities.iter().all(|capacity| *capacity == batch);
+    (capacities, exits.get(exit).copied().filter(|_| all))
+}
+
+/// Who saw what, in one line.
+pub(super) fn seen(placement: Placement, scores: bool, fixed: bool) -> String {
+    let answer = if scores { "scores" } else { "label" };
+    if placement == Placement::Local {
+        return format!("you: text, {answer}, classifiers; no server was asked");
+    }
+    let depth = if fixed { "depth" } else { "capacities" };
+    format!("you: text, {answer}; servers and dealer: the task, the length's bucket, number of texts, {depth}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_depth_is_reported_only_if_all_texts_had_it() {
+        let depths = |exit, capacities| {
+            super::depths(Task::Classify { classifier: 0, bucket: 32, exit, capacities, scores: false }, 8, &[3, 6, 12])
+        };
+        assert_eq!(depths(2, [4, 2, 0]), (vec![4, 2], None));
+        assert_eq!(depths(2, [8, 8, 0]), (vec![8, 8], Some(12)));
+        assert_eq!(depths(2, [8, 2, 0]), (vec![8, 2], None));
+        assert_eq!(depths(1, [8, 0, 0]), (vec![8], Some(6)));
+        assert_eq!(depths(0, [0, 0, 0]), (vec![], Some(3)));
+    }
+}

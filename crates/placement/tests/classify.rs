@@ -1,0 +1,122 @@
+//! Classification: private labels are those of the same sessions in the clear.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use blindroute_placement::{
+    ClassifyOptions, ClassifyReport, Placement, PlacementError, PrivateRouter, Text, default_bundle,
+};
+use blindroute_routing::bundle::{Bundle, Classifier, ClassifierPool, ClassifierTask, Gain, LinearLayer, Matrix};
+
+const TEXTS: [&str; 5] = [
+    "What is the capital of France?",
+    "Write a Python function that returns the n-th Fibonacci number.",
+    "She sold the blue car yesterday.",
+    "Is water wet",
+    "A much longer text, which has so many words that it does not fit into the smallest bucket of tokens: it goes on and on about \
+     nothing in particular, and then about something else, until it finally ends.",
+];
+
+/// Two layers of the default encoder with exits after both. The weights are numbers that look random.
+fn pool_bundle() -> Bundle {
+    let mut parts = default_bundle().unwrap().into_parts();
+    parts.layers.truncate(2);
+    parts.encoder.layers = 2;
+    let hidden = parts.encoder.hidden;
+    let mut state = 7_u64;
+    let mut linear = |outputs: usize| {
+        let mut random = |rows: usize| {
+            let mut next = || {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * 0.25
+            };
+            Matrix::new(rows, outputs, (0..rows * outputs).map(|_| next()).collect()).unwrap()
+        };
+        LinearLayer { weight: random(hidden), bias: random(1) }
+    };
+    let mut classifier = |name: &str, labels: &[&str], pair| Classifier {
+        task: ClassifierTask {
+            name: name.to_owned(),
+            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
+            pair,
+            capacities: vec![0.5],
+        },
+        heads: vec![linear(labels.len()), linear(labels.len())],
+        gains: vec![Gain { units: linear(4) }],
+    };
+    let tasks =
+        vec![classifier("topic", &["city", "code", "car", "water"], false), classifier("same", &["yes", "no"], true)];
+    parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });
+    Bundle::new(parts).unwrap()
+}
+
+fn good(answers: Vec<Result<ClassifyReport, PlacementError>>) -> Vec<ClassifyReport> {
+    answers.into_iter().map(Result::unwrap).collect()
+}
+
+#[test]
+fn private_labels_are_those_of_the_same_sessions_in_the_clear() {
+    let router = PrivateRouter::in_process(&pool_bundle()).unwrap();
+    let texts = TEXTS.map(Text::from);
+    let options = ClassifyOptions::default().with_batch(8);
+    let mut labels = Vec::new();
+    for options in [options.clone(), options.clone().with_capacities([0.25]), options.with_depth(1)] {
+        let private = good(router.classify_batch(&texts, &options).unwrap());
+        let clear = good(router.classify_batch(&texts, &options.clone().with_placement(Placement::Local)).unwrap());
+        for (place, (private, clear)) in private.iter().zip(&clear).enumerate() {
+            // The last is alone in its bucket: which of its repetitions go on is decided by the last bits of equal gains.
+            if place < 4 || options.depth.is_some() {
+                assert_eq!(private.label, clear.label, "text {place} with {options:?}");
+            }
+            assert_eq!((private.batch, private.padded), (clear.batch, clear.padded));
+            assert_eq!((private.depth, &private.capacities), (clear.depth, &clear.capacities));
+            assert!(private.openings > 0 && private.bytes.material > 0 && clear.openings == 0);
+            assert!(private.bucket.is_some() && clear.bucket.is_none() && private.scores.is_none());
+            assert_eq!((private.leaked_bits, private.task.as_str()), (0, "topic"));
+        }
+        let fixed = options.depth.is_some();
+        let shape = |report: &ClassifyReport| (report.bucket, report.batch, report.padded, report.depth);
+        let expected = if fixed { (Some(32), 4, 0, Some(1)) } else { (Some(32), 8, 4, None) };
+        assert!(private[..4].iter().all(|report| shape(report) == expected), "{:?}", shape(&private[0]));
+        let expected = if fixed { (Some(64), 1, 0, Some(1)) } else { (Some(64), 8, 7, None) };
+        assert_eq!(shape(&private[4]), expected);
+        labels.extend(private.into_iter().map(|report| report.label));
+    }
+    labels.sort();
+    labels.dedup();
+    assert!(labels.len() > 1, "one label for everything would show nothing");
+}
+
+#[test]
+fn scores_come_only_from_servers_that_serve_them() {
+    let texts = [Text::from(TEXTS[0])];
+    let options = ClassifyOptions::default().with_scores();
+    let closed = PrivateRouter::in_process(&pool_bundle()).unwrap();
+    let refusal = closed.classify_batch(&texts, &options).unwrap().pop().unwrap().unwrap_err().to_string();
+    assert!(refusal.contains("scores = true"), "{refusal}");
+    let open = PrivateRouter::in_process_with_scores(&pool_bundle()).unwrap();
+    let report = good(open.classify_batch(&texts, &options).unwrap()).pop().unwrap();
+    let clear = good(closed.classify_batch(&texts, &options.with_placement(Placement::Local)).unwrap()).pop().unwrap();
+    let (scores, clear) = (report.scores.unwrap(), clear.scores.unwrap());
+    assert_eq!(scores.len(), 4);
+    for (label, score) in &scores {
+        assert!((score - clear[label]).abs() < 0.02, "{label}: {score} for {}", clear[label]);
+        assert!(scores[&report.label] >= *score);
+    }
+    assert_eq!((report.depth, report.batch), (Some(2), 1));
+}
+
+#[test]
+fn a_text_that_is_none_does_not_disturb_the_others() {
+    let router = PrivateRouter::local(&pool_bundle()).unwrap();
+    let options = ClassifyOptions::default().with_task("same").with_placement(Placement::Local);
+    let pair = |text, text2| Text { text, text2: Some(text2) };
+    let long = "word ".repeat(300);
+    let texts = [pair("one", "two"), Text::from("one"), pair("one", " "), pair(&long, "two")];
+    let answers = router.classify_batch(&texts, &options).unwrap();
+    let says = |place: usize, part: &str| answers[place].as_ref().unwrap_err().to_string().contains(part);
+    assert!(answers[0].is_ok() && says(1, "add the other as text2") && says(2, "empty or blank"));
+    let cut = answers[3].as_ref().unwrap().cut_from.clone().unwrap();
+    assert!(cut.starts_with("only 256 of ") && cut.ends_with("the first of each text"), "{cut}");
+    let none = PrivateRouter::local(&default_bundle().unwrap()).unwrap();
+    assert!(none.classify_batch(&texts, &options).unwrap_err().to_string().contains("no pool of classifiers"));
+    assert!(router.classify_batch(&[], &options).unwrap().is_empty());
+}
