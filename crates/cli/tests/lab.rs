@@ -52,6 +52,42 @@ fn a_student_is_taught_resumed_and_measured() {
     assert!(found["spearman"].as_f64().unwrap() > 0.4);
 }
 
+#[test]
+fn a_pool_of_classifiers_is_trained_from_files() {
+    let home = tempfile::tempdir().unwrap();
+    let mut parts = Bundle::open(&harness::default_bundle()).unwrap().bundle.into_parts();
+    parts.layers.truncate(2);
+    parts.encoder.layers = 2;
+    let from = home.path().join("two.blindroute");
+    std::fs::write(&from, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
+    let line = |index: usize| {
+        let word = ["sea", "law"][index % 2];
+        serde_json::json!({"text": format!("the {word} of {index}"), "label": word}).to_string() + "\n"
+    };
+    let train = write(home.path(), "train.jsonl", &(0..100).map(line).collect::<String>());
+    let test = write(home.path(), "test.jsonl", &(100..140).map(line).collect::<String>());
+    let out = home.path().join("pool.blindroute").to_str().unwrap().to_owned();
+    let pool = |task: &str, exits: &str| {
+        let mut pool = command(&["train", "pool", "--from", from.to_str().unwrap(), "--task", task, "--exits", exits]);
+        pool.args(["--steps", "30", "--tokens", "128", "--longest", "16", "--rate", "0.0005", "--out", &out]);
+        pool.args(["--source", "our own", "--json"]);
+        run_within(Duration::from_secs(120), pool, b"")
+    };
+    let report = pool(&format!("words={train},,{test}"), "1,2").json();
+    let task = &report["tasks"][0];
+    assert_eq!((&task["task"], &task["train"], &task["dev"]["texts"]), (&"words".into(), &90.into(), &10.into()));
+    assert!(task["test"]["exits"][1].as_f64().unwrap() > 0.9, "{report}");
+    let bundle = Bundle::open(Path::new(&out)).unwrap().bundle;
+    assert_eq!(report["digest"], bundle.digest().to_string());
+    assert!(bundle.parts().origin.ends_with("trained on our own"), "{}", bundle.parts().origin);
+    assert_eq!(bundle.parts().pool.as_ref().unwrap().tasks[0].task.labels, ["law", "sea"]);
+
+    let wrong = pool(&format!("words={train}"), "1,3");
+    assert!(wrong.error().contains("list of the pool's exits"), "{}", wrong.stderr);
+    let wrong = pool(&train, "1,2");
+    assert!(wrong.error().contains("expected NAME=TRAIN.jsonl[,DEV.jsonl[,TEST.jsonl]]"), "{}", wrong.stderr);
+}
+
 /// A table of `count` prompts in which the prompt's kind decides which of two models is right.
 fn table(folder: &Path, count: usize, prompt: &dyn Fn(usize, &str) -> String) -> String {
     let folder = folder.join("table");

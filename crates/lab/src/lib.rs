@@ -20,7 +20,7 @@
 //! # Ok::<(), blindroute_lab::routers::TrainError>(())
 //! ```
 //!
-//! The crate has four rooms. Each uses only those above it:
+//! The crate has five rooms. Each uses only those above it:
 //!
 //! | room | holds |
 //! |---|---|
@@ -28,11 +28,13 @@
 //! | [`evaluation`] | what a router chooses, scores and costs; curves, measures, reports, and the weight of cost for a user's own prompts |
 //! | [`routers`] | training UniRoute, CSCR and direct routers into a bundle, adding models to a pool, and baselines |
 //! | [`encoders`] | embedding prompts with a bundle's encoder, measuring encoders, and training smaller ones |
+//! | [`classifiers`] | training a nested pool of classifiers on an encoder with several exits |
 //!
 //! Training sees prompts as embeddings only. They come from a bundle's own encoder
 //! ([`embed_dataset`](encoders::embed_dataset)) or from any other [`Embedder`](encoders::Embedder). All random draws follow
 //! from a seed, and nothing reads the clock: the same data and options give the same router.
 
+pub mod classifiers;
 pub mod data;
 pub mod encoders;
 pub mod evaluation;

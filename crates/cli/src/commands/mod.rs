@@ -17,6 +17,7 @@ pub(crate) mod route;
 pub(crate) mod route_many;
 pub(crate) mod similarity;
 pub(crate) mod train;
+mod train_pool;
 mod train_reading;
 mod train_report;
 mod train_set;

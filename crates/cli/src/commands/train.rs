@@ -1,4 +1,4 @@
-//! `blindroute train`: routers from outcomes.
+//! `blindroute train`: routers from outcomes, and pools of classifiers.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,13 @@ use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{LambdaRule, Method, NewRouter, Validation, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Router, Rule};
 
+use super::train_pool::{self, PoolArgs};
 use super::train_reading::ReadingArgs;
 use super::train_report::TrainReport;
 use blindroute_console::files::{check_out, print, write_bundle};
 use blindroute_console::terminal;
 
-/// Train a router on a routing data set and put it into a bundle.
+/// Train a router on a routing data set, or a pool of classifiers on labelled texts, and put it into a bundle.
 #[derive(clap::Args, Debug)]
 pub(crate) struct TrainArgs {
     #[command(subcommand)]
@@ -92,6 +93,8 @@ enum RouterArgs {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// A nested pool of classifiers on an encoder that texts may leave after several numbers of layers, instead of a router.
+    Pool(Box<PoolArgs>),
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -167,6 +170,7 @@ impl CommonArgs {
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let mut given = Given::default();
     let (kind, common, method) = match args.router {
+        RouterArgs::Pool(args) => return train_pool::run(&args),
         RouterArgs::Uniroute { common, map, k, clusterings, smoothing, fine_tune, from, seed } => {
             (given.fine_tune, given.from) = (fine_tune, from);
             let map = match map {

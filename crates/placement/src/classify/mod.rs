@@ -29,7 +29,7 @@ impl PrivateRouter {
     /// [`batch`](ClassifyOptions::batch) texts, one session after the other.
     ///
     /// In a session, the servers choose in secret which texts go on past each exit: those of the largest predicted gain, so many as the
-    /// capacities say. A session with fewer texts is filled with repetitions of its own, so that this share stays the same. A text alone, a batch of
+    /// capacities say. A session with fewer texts is filled with repetitions of its own, so that this share stays the same. A text alone in its session, a batch of
     /// 1 and texts of a given [`depth`](ClassifyOptions::depth) are not chosen between: all leave at that depth (or the last), and none is repeated.
     ///
     /// Servers and dealer see the task, the bucket, the number of texts, and the capacities; not which texts went on. `local` asks no
@@ -52,8 +52,8 @@ impl PrivateRouter {
         }
         let mut stopped: Option<Arc<PlacementError>> = None;
         for (bucket, group) in buckets {
-            let sessions = asked.sessions(bucket, texts.len());
-            for batch in group.chunks(sessions.size) {
+            for batch in group.chunks(asked.most(bucket)) {
+                let sessions = asked.sessions(bucket, batch.len());
                 let mut told = Vec::with_capacity(batch.len());
                 match &stopped {
                     None => {

@@ -195,9 +195,14 @@ impl Asked {
         }
     }
 
-    /// The sessions of a bucket, where there are so many texts of all buckets. A text alone has none to be chosen before.
+    /// A session for so many texts of a bucket. A text alone has none to be chosen before.
     pub(super) fn sessions(&self, bucket: usize, texts: usize) -> Sessions {
-        Sessions { bucket, size: self.batch.min(most(bucket)), filled: self.shares.is_some() && texts > 1 }
+        Sessions { bucket, size: self.most(bucket), filled: self.shares.is_some() && texts > 1 }
+    }
+
+    /// The most texts of a session of a bucket.
+    pub(super) fn most(&self, bucket: usize) -> usize {
+        self.batch.min(most(bucket))
     }
 
     /// What a session of `size` texts runs.

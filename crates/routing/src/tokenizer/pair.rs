@@ -10,7 +10,15 @@ impl Tokenizer {
     /// # Errors
     /// If one of the texts has no tokens, or is too large.
     pub fn encode_pair(&self, first: &str, second: &str) -> Result<Tokens, TokenizerError> {
-        let room = MAX_TOKENS - 3;
+        self.encode_pair_within(first, second, MAX_TOKENS)
+    }
+
+    /// The same with at most so many tokens, from 5 to [`MAX_TOKENS`].
+    ///
+    /// # Errors
+    /// As [`encode_pair`](Self::encode_pair).
+    pub fn encode_pair_within(&self, first: &str, second: &str, most: usize) -> Result<Tokens, TokenizerError> {
+        let room = most.clamp(5, MAX_TOKENS) - 3;
         if let Some(large) = [first, second].into_iter().find(|text| text.len() > MAX_PROMPT_BYTES) {
             return Err(TokenizerError::TooLarge { bytes: large.len() });
         }
@@ -96,6 +104,13 @@ mod tests {
         let both = tokenizer.encode_pair(&long, &"a ".repeat(1 << 18)).unwrap();
         assert_eq!((both.ids.len(), both.ids[128], both.ids[255]), (MAX_TOKENS, both.ids[255], tokens.ids[255]));
         assert!(both.truncated.is_some_and(|cut| !cut.exact));
+    }
+
+    #[test]
+    fn a_pair_is_shortened_to_fewer_tokens() {
+        let tokens = sample().encode_pair_within("a b a b a b", "a b", 9).unwrap();
+        let expected = sample().encode_pair("a b a b", "a b").unwrap();
+        assert_eq!((tokens.ids, tokens.truncated.map(|cut| cut.tokens)), (expected.ids, Some(11)));
     }
 
     #[test]

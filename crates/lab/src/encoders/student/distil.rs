@@ -141,7 +141,7 @@ pub enum DistilError {
 
 /// What training keeps the values of a polynomial below: at most an eighth of the default widths' ranges, and half of the
 /// ranges of these widths.
-fn limits(widths: &Widths) -> Limits {
+pub(crate) fn limits(widths: &Widths) -> Limits {
     let half = |range: u32| f64::from(range).exp2() / 2.0;
     Limits {
         heads: 8.0,
@@ -152,7 +152,7 @@ fn limits(widths: &Widths) -> Limits {
 }
 
 /// How often a checkpoint is written, in steps.
-const CHECKPOINT_EVERY: usize = 50;
+pub(crate) const CHECKPOINT_EVERY: usize = 50;
 
 /// Trains a student and returns it as a bundle. Without lessons the bundle has no routers; with lessons it has the teacher's
 /// pool and the router whose projection was trained too. With a checkpoint file, continues from it and keeps it up to date.
@@ -279,7 +279,7 @@ fn chosen_layers(teacher: &EncoderConfig, student: &EncoderConfig) -> Result<Vec
     Ok((0..student.layers).map(|layer| (layer * last).checked_div(student.layers - 1).unwrap_or(last)).collect())
 }
 
-pub(super) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {
+pub(crate) fn batch_of(teacher: &Bundle, texts: &[&[u32]], device: &Device) -> Result<Batch, DistilError> {
     let parts = teacher.parts();
     let hidden = parts.encoder.hidden;
     let length = texts.iter().map(|text| text.len()).max().unwrap_or(0);
@@ -358,7 +358,7 @@ fn bundle(
 }
 
 /// Rounds a layer's matrices to this number of bits, with one scale per output.
-pub(super) fn quantise(layer: &mut Layer, bits: u8) {
+pub(crate) fn quantise(layer: &mut Layer, bits: u8) {
     let Layer { query, key, value, output, up, down, .. } = layer;
     for linear in [query, key, value, output, up, down] {
         linear.weight = linear.weight.quantised(Axis::Columns, bits);

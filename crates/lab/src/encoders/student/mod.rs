@@ -9,7 +9,7 @@
 //! embeddings. The embedding tables are public and remain the teacher's, so clients need no new ones. All random draws follow
 //! from a seed. An interrupted training continues from its checkpoint and gives the same result.
 
-mod checkpoint;
+pub(crate) mod checkpoint;
 mod corpus;
 mod distil;
 mod lessons;
@@ -20,6 +20,9 @@ mod start;
 mod tests;
 
 pub use checkpoint::CheckpointError;
+pub(crate) use corpus::{BatchSize, Schedule};
 pub use corpus::{Corpus, CorpusError};
+pub(crate) use distil::{CHECKPOINT_EVERY, batch_of, limits, quantise};
 pub use distil::{Course, DistilError, Options, Progress, distil};
 pub use lessons::{Lessons, Tie};
+pub(crate) use neural_encoder::{Batch, Form, NeuralEncoder};

@@ -1,0 +1,82 @@
+//! The heads of the tasks while they are trained, and the loss.
+
+use super::LabelledTexts;
+use crate::routers::tensors;
+use blindroute_routing::bundle::LinearLayer;
+use candle_core::{D, DType, Device, Result, Tensor, Var};
+
+/// A head is the variables times this factor, so that it learns as with a rate that is larger by this factor.
+const FACTOR: f64 = 10.0;
+
+/// The head of a task at an exit.
+#[derive(Debug)]
+struct Head {
+    weight: Var,
+    bias: Var,
+}
+
+/// The heads of a task, by exit. They start at zero.
+#[derive(Debug)]
+pub(super) struct Heads {
+    name: String,
+    heads: Vec<Head>,
+}
+
+impl Heads {
+    pub(super) fn new(task: &LabelledTexts, exits: usize, hidden: usize, dtype: DType) -> Result<Self> {
+        let zeros = |rows| Var::zeros((rows, task.labels.len()), dtype, &Device::Cpu);
+        let head = |_| Ok(Head { weight: zeros(hidden)?, bias: zeros(1)? });
+        Ok(Self { name: task.name.clone(), heads: (0..exits).map(head).collect::<Result<_>>()? })
+    }
+
+    /// Every variable with its name, in a fixed order.
+    pub(super) fn parameters(&self) -> Vec<(String, Var)> {
+        let of = |(exit, head): (usize, &Head)| {
+            let name = |part| format!("task.{}.head.{exit}.{part}", self.name);
+            [(name("weight"), head.weight.clone()), (name("bias"), head.bias.clone())]
+        };
+        self.heads.iter().enumerate().flat_map(of).collect()
+    }
+
+    /// The logarithms of the labels' probabilities, by exit, from the features there.
+    pub(super) fn log_probabilities(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+        let of = |(head, features): (&Head, &Tensor)| {
+            let scores = features.matmul(&(head.weight.as_tensor() * FACTOR)?)?;
+            log_softmax(&scores.broadcast_add(&(head.bias.as_tensor() * FACTOR)?)?)
+        };
+        self.heads.iter().zip(features).map(of).collect()
+    }
+
+    /// The heads in the form of a bundle.
+    pub(super) fn layers(&self) -> Result<Vec<LinearLayer>> {
+        let matrix = |variable: &Var| tensors::matrix(&(variable.as_detached_tensor() * FACTOR)?);
+        let layer = |head: &Head| Ok(LinearLayer { weight: matrix(&head.weight)?, bias: matrix(&head.bias)? });
+        self.heads.iter().map(layer).collect()
+    }
+}
+
+/// The logarithm of softmax over the columns, of operations that have gradients.
+pub(super) fn log_softmax(scores: &Tensor) -> Result<Tensor> {
+    let centred = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?;
+    centred.broadcast_sub(&centred.exp()?.sum_keepdim(D::Minus1)?.log()?)
+}
+
+/// The cross entropy at every exit, each a scalar, and their mean with that of earlier exits towards the last, `distillation` times.
+pub(super) fn loss(logs: &[Tensor], labels: &[usize], distillation: f64) -> Result<(Vec<Tensor>, Tensor)> {
+    let Some((last, earlier)) = logs.split_last() else { candle_core::bail!("there is no exit") };
+    let (count, columns) = last.dims2()?;
+    let mut chosen = vec![0.0; count * columns];
+    labels.iter().enumerate().for_each(|(row, label)| chosen[row * columns + label] = 1.0);
+    let chosen = Tensor::from_vec::<_, f64>(chosen, (count, columns), last.device())?.to_dtype(last.dtype())?;
+    let towards = |target: &Tensor, log: &Tensor| (target * log)?.sum_all()? / -(count as f64);
+    let entropies = logs.iter().map(|log| towards(&chosen, log)).collect::<Result<Vec<_>>>()?;
+    let mut sum = Tensor::zeros((), last.dtype(), last.device())?;
+    for entropy in &entropies {
+        sum = (sum + entropy)?;
+    }
+    let target = last.detach().exp()?;
+    for log in earlier {
+        sum = (sum + (towards(&target, log)? * distillation)?)?;
+    }
+    Ok((entropies, (sum / logs.len() as f64)?))
+}

@@ -1,0 +1,21 @@
+//! Training a nested pool of classifiers: an encoder that texts may leave after several numbers of layers.
+//!
+//! [`LabelledTexts`] are a task's texts. [`train_pool`] trains all layers of an encoder with linear attention together with a head
+//! for each task and exit. After that, the layers stay as they are, and each exit but the last gets a gain, which says which texts
+//! go on, and each task the shares of texts that do. Only the order of gains counts, so a gain is known up to a factor.
+//! All random draws follow from a seed. An interrupted training continues from its checkpoint and gives the same result.
+
+mod calibrate;
+mod data;
+mod error;
+mod features;
+mod gains;
+mod heads;
+#[cfg(test)]
+mod tests;
+mod train;
+
+pub use calibrate::{Route, SplitReport, TaskReport};
+pub use data::{Labelled, LabelledFiles, LabelledTexts};
+pub use error::ClassifierError;
+pub use train::{PoolOptions, PoolProgress, TrainedPool, train_pool};

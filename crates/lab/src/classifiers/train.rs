@@ -1,0 +1,283 @@
+//! The training of the encoder and the heads.
+
+use super::calibrate::{Candidates, TaskReport, chosen, report};
+use super::features::{Reader, features};
+use super::heads::{Heads, loss};
+use super::{ClassifierError, LabelledTexts, gains};
+use crate::encoders::student::checkpoint;
+use crate::encoders::student::{
+    BatchSize, CHECKPOINT_EVERY, Corpus, Form, NeuralEncoder, Schedule, batch_of, limits, quantise,
+};
+use crate::routers::optimiser::{AdamW, rate};
+use blindroute_routing::bundle::{
+    Bundle, Classifier, ClassifierPool, ClassifierTask, Gain, Layer, LinearLayer, Matrix,
+};
+use candle_core::{DType, Device, Tensor};
+use sha2::{Digest, Sha256};
+use std::path::Path;
+
+/// How a pool is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolOptions {
+    /// After how many layers texts may leave, in rising order. The last is the encoder's number of layers.
+    pub exits: Vec<usize>,
+    /// The number of steps.
+    pub steps: usize,
+    /// Tokens per batch, with padding.
+    pub tokens: usize,
+    /// The maximum number of texts per batch.
+    pub texts: usize,
+    /// The largest learning rate of the layers. That of the heads is ten times as large.
+    pub rate: f64,
+    /// AdamW's weight decay.
+    pub decay: f64,
+    /// The seed of all random choices.
+    pub seed: u64,
+    /// How much values that come near the ends of the secure program's rings count.
+    pub penalty: f64,
+    /// How much the distance of the earlier exits' answers from the last one's counts.
+    pub distillation: f64,
+    /// Bits of a stored weight of the layers; training rounds to them at every step. Without them, weights are stored exactly.
+    pub bits: Option<u8>,
+}
+
+impl PoolOptions {
+    /// The defaults for a pool with these exits.
+    pub fn new(exits: Vec<usize>) -> Self {
+        Self {
+            exits,
+            steps: 2000,
+            tokens: 1024,
+            texts: 64,
+            rate: 1e-4,
+            decay: 0.01,
+            seed: 0,
+            penalty: 1.0,
+            distillation: 0.5,
+            bits: Some(10),
+        }
+    }
+}
+
+/// The state of a training after a step.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PoolProgress {
+    /// Steps done.
+    pub step: usize,
+    /// Steps in total.
+    pub steps: usize,
+    /// The place of this step's task.
+    pub task: usize,
+    /// The cross entropy on this step's texts, by exit.
+    pub entropies: Vec<f64>,
+    /// How far values on this step's texts exceed the limits, if there are any.
+    pub excess: Option<f64>,
+}
+
+/// A trained pool.
+#[derive(Debug)]
+pub struct TrainedPool {
+    /// The bundle, with the trained encoder and the pool, without routers and models.
+    pub bundle: Bundle,
+    /// How good each task is.
+    pub reports: Vec<TaskReport>,
+}
+
+/// The smallest number of development texts.
+const LEAST_DEV: usize = 8;
+/// The units of a gain.
+pub(super) const UNITS: usize = 16;
+
+/// Trains a pool of classifiers on the encoder of `start`, which has linear attention. With a checkpoint file, continues from it and
+/// keeps it up to date. Calls `on_step` after every step.
+pub fn train_pool(
+    start: &Bundle,
+    tasks: &[LabelledTexts],
+    options: &PoolOptions,
+    checkpoint: Option<&Path>,
+    on_step: &mut dyn FnMut(&PoolProgress),
+) -> Result<TrainedPool, ClassifierError> {
+    // Whatever is wrong with exits and tasks is said before the training.
+    let mut pool = empty(start, tasks, &options.exits);
+    let parts = start.parts();
+    assemble(start, parts.layers.clone(), pool.clone())?;
+    check(tasks)?;
+    let (layers, heads) = trained(start, tasks, options, checkpoint, on_step)?;
+    for (classifier, heads) in pool.tasks.iter_mut().zip(heads) {
+        classifier.heads = heads;
+    }
+    let encoder = assemble(start, layers, pool.clone())?;
+    let reader = Reader::new(&encoder, &options.exits)?;
+    let mut reports = Vec::with_capacity(tasks.len());
+    for (classifier, task) in pool.tasks.iter_mut().zip(tasks) {
+        let dev = reader.answers(&classifier.heads, &task.dev)?;
+        let fitted = gains::fit(&dev, options.seed)?;
+        let predicted = fitted.iter().map(|fit| fit.held_out.clone()).collect();
+        classifier.gains = fitted.into_iter().map(|fit| fit.gain).collect();
+        let dev = Candidates::new(&dev, predicted, &options.exits, options.seed);
+        let chosen = chosen(&dev);
+        classifier.task.capacities = chosen.shares.clone();
+        let test = task.test.as_ref().map(|test| reader.answers(&classifier.heads, test)).transpose()?;
+        let test = test.map(|test| {
+            let by_exit = classifier.gains.iter().zip(&test.features);
+            let predicted = by_exit.map(|(gain, features)| gains::gains_of(gain, features)).collect();
+            Candidates::new(&test, predicted, &options.exits, options.seed)
+        });
+        reports.push(report(task, &chosen, &dev, test.as_ref()));
+    }
+    Ok(TrainedPool { bundle: assemble(&encoder, encoder.parts().layers.clone(), pool)?, reports })
+}
+
+fn check(tasks: &[LabelledTexts]) -> Result<(), ClassifierError> {
+    for task in tasks {
+        let found = task.dev.texts.len();
+        if found < LEAST_DEV {
+            let expected =
+                format!("at least {LEAST_DEV}; give a larger file, or more training texts where there is none");
+            let found = format!("{found} development texts");
+            return Err(ClassifierError::Task { task: task.name.clone(), found, expected });
+        }
+    }
+    Ok(())
+}
+
+/// The pool with weights of zero, in which all texts go on.
+fn empty(start: &Bundle, tasks: &[LabelledTexts], exits: &[usize]) -> ClassifierPool {
+    let zero = |columns| {
+        let zeros = |rows| Matrix::from_fn(rows, columns, |_, _| 0.0);
+        LinearLayer { weight: zeros(start.parts().encoder.hidden), bias: zeros(1) }
+    };
+    let classifier = |task: &LabelledTexts| Classifier {
+        task: ClassifierTask {
+            name: task.name.clone(),
+            labels: task.labels.clone(),
+            pair: task.pair,
+            capacities: vec![1.0; exits.len().saturating_sub(1)],
+        },
+        heads: exits.iter().map(|_| zero(task.labels.len())).collect(),
+        gains: exits.iter().skip(1).map(|_| Gain { units: zero(UNITS) }).collect(),
+    };
+    ClassifierPool { exits: exits.to_vec(), tasks: tasks.iter().map(classifier).collect() }
+}
+
+fn assemble(start: &Bundle, layers: Vec<Layer>, pool: ClassifierPool) -> Result<Bundle, ClassifierError> {
+    let mut parts = start.parts().clone();
+    parts.layers = layers;
+    parts.routers.clear();
+    parts.models.clear();
+    parts.pool = Some(pool);
+    Ok(Bundle::new(parts)?)
+}
+
+/// The layers as they are stored, and the heads by task and exit.
+type Weights = (Vec<Layer>, Vec<Vec<LinearLayer>>);
+
+fn trained(
+    start: &Bundle,
+    tasks: &[LabelledTexts],
+    options: &PoolOptions,
+    checkpoint: Option<&Path>,
+    on_step: &mut dyn FnMut(&PoolProgress),
+) -> Result<Weights, ClassifierError> {
+    let parts = start.parts();
+    let widths = parts.encoder.widths;
+    let form = Form { trained: true, dtype: DType::F32, device: Device::Cpu, bits: options.bits };
+    let network = NeuralEncoder::new(&parts.encoder, &parts.layers, &form)?.rounding(widths);
+    let network = if options.penalty > 0.0 { network.within(limits(&widths)) } else { network };
+    let heads = (tasks.iter())
+        .map(|task| Heads::new(task, options.exits.len(), parts.encoder.hidden, DType::F32))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut parameters = network.parameters();
+    parameters.extend(heads.iter().flat_map(Heads::parameters));
+    let mut optimiser = AdamW::new(parameters, options.decay)?;
+    let corpora = (tasks.iter())
+        .map(|task| {
+            let corpus = Corpus::new(task.train.texts.clone());
+            corpus.map_err(|source| ClassifierError::Texts { task: task.name.clone(), source })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    let identity = identity(start, tasks, &corpora, options);
+    if let Some(path) = checkpoint {
+        checkpoint::load(path, &mut optimiser, &identity)?;
+    }
+    let size = BatchSize { seed: options.seed, tokens: options.tokens, most: options.texts };
+    let mut schedules: Vec<Schedule<'_>> = corpora.iter().map(|corpus| Schedule::new(corpus, size)).collect();
+    let mut turns = Turns::new(tasks);
+    for _ in 0..optimiser.steps {
+        turns.next();
+    }
+
+    while optimiser.steps < options.steps {
+        let step = optimiser.steps;
+        let (task, turn) = turns.next();
+        let (places, texts) = schedules[task].batch(turn);
+        let labels: Vec<usize> = places.iter().map(|place| tasks[task].train.labels[*place]).collect();
+        let batch = batch_of(start, &texts, &Device::Cpu)?;
+        let (features, excess) = features(&network, &batch, &options.exits)?;
+        let logs = heads[task].log_probabilities(&features)?;
+        let (entropies, mut loss) = loss(&logs, &labels, options.distillation)?;
+        if let Some(excess) = &excess {
+            loss = (loss + (excess * options.penalty)?)?;
+        }
+        if !number(&loss)?.is_finite() {
+            return Err(ClassifierError::Diverged { step });
+        }
+        optimiser.step(&loss.backward()?, rate(step, options.steps, options.rate))?;
+        if let Some(path) = checkpoint
+            && (optimiser.steps.is_multiple_of(CHECKPOINT_EVERY) || optimiser.steps == options.steps)
+        {
+            checkpoint::save(path, &optimiser, &identity)?;
+        }
+        let entropies = entropies.iter().map(number).collect::<Result<_, _>>()?;
+        let excess = excess.as_ref().map(number).transpose()?;
+        on_step(&PoolProgress { step: step + 1, steps: options.steps, task, entropies, excess });
+    }
+    let mut layers = network.layers()?;
+    if let Some(bits) = options.bits {
+        layers.iter_mut().for_each(|layer| quantise(layer, bits));
+    }
+    Ok((layers, heads.iter().map(Heads::layers).collect::<Result<_, _>>()?))
+}
+
+fn number(tensor: &Tensor) -> candle_core::Result<f64> {
+    tensor.to_dtype(DType::F64)?.to_scalar()
+}
+
+/// Which task each step is of: each in proportion to the square root of its number of texts, as evenly as possible.
+struct Turns {
+    weights: Vec<f64>,
+    credits: Vec<f64>,
+    taken: Vec<usize>,
+}
+
+impl Turns {
+    fn new(tasks: &[LabelledTexts]) -> Self {
+        let roots: Vec<f64> = tasks.iter().map(|task| (task.train.texts.len() as f64).sqrt()).collect();
+        let sum: f64 = roots.iter().sum();
+        let weights = roots.iter().map(|root| root / sum).collect();
+        Self { weights, credits: vec![0.0; tasks.len()], taken: vec![0; tasks.len()] }
+    }
+
+    /// The next step's task, and how many steps of this task were before.
+    fn next(&mut self) -> (usize, usize) {
+        self.credits.iter_mut().zip(&self.weights).for_each(|(credit, weight)| *credit += weight);
+        let most = |a: &usize, b: &usize| self.credits[*a].total_cmp(&self.credits[*b]).then(b.cmp(a));
+        let task = (0..self.credits.len()).max_by(most).unwrap_or(0);
+        self.credits[task] -= 1.0;
+        self.taken[task] += 1;
+        (task, self.taken[task] - 1)
+    }
+}
+
+/// The identity of the training that a checkpoint belongs to.
+fn identity(start: &Bundle, tasks: &[LabelledTexts], corpora: &[Corpus], options: &PoolOptions) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(start.digest().as_bytes());
+    hash.update(format!("{options:?}").as_bytes());
+    for (task, corpus) in tasks.iter().zip(corpora) {
+        hash.update(format!("{:?} {:?} {}", task.name, task.labels, task.pair).as_bytes());
+        hash.update(corpus.digest());
+        task.train.labels.iter().for_each(|label| hash.update((*label as u64).to_le_bytes()));
+    }
+    hash.finalize().into()
+}
