@@ -65,6 +65,13 @@ struct Leaving<I: Interpreter> {
     outside: Pending<I, u64>,
 }
 
+/// An exit past which only some of the texts go.
+struct Stage<I: Interpreter> {
+    chosen: Chosen<I>,
+    /// What each text would have that leaves there.
+    left: Left<I>,
+}
+
 /// The answers of a batch, to be revealed.
 pub(in crate::program) struct Classified<I: Interpreter> {
     /// The labels' scores, or which is largest, `[N, 1, labels]`.
@@ -83,14 +90,12 @@ impl Encoder<'_> {
         scores: bool,
     ) -> Result<Classified<I>, Error> {
         let (mut under, _) = self.begin_linear(machine, inputs)?;
-        let mut stages: Vec<(Chosen<I>, Left<I>)> = Vec::new();
+        let mut stages = Vec::new();
         for exit in 0..depths.exit {
             let going = depths.capacities[exit];
             if going < under.x.form().shape.batch {
                 self.run_layers(machine, &mut under, depths.pool.exits[exit])?;
-                let (next, stage) = self.choose(machine, under, (&depths, exit))?;
-                under = next;
-                stages.push(stage);
+                stages.push(self.choose(machine, &mut under, (&depths, exit))?);
             }
         }
         let last = depths.pool.exits[depths.exit];
@@ -100,8 +105,8 @@ impl Encoder<'_> {
         let leaving = self.leave(machine, &mut under, &features, (&depths, depths.exit))?;
         machine.exchange()?;
         let mut left = leaving.taken(machine)?;
-        while let Some((chosen, shallow)) = stages.pop() {
-            left = back(machine, &chosen, &shallow, &left)?;
+        while let Some(stage) = stages.pop() {
+            left = back(machine, &stage, &left)?;
         }
         let outside = self.any_outside(machine, &left)?;
         let labels = depths.task.task.labels.len();
@@ -116,16 +121,16 @@ impl Encoder<'_> {
         Ok(Classified { answer, outside })
     }
 
-    /// The texts that go on from an exit, and what all have that leave there.
+    /// Leaves only the texts that go on from an exit.
     fn choose<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
-        mut under: Under<I, A>,
+        under: &mut Under<I, A>,
         (depths, exit): (&Depths<'_>, usize),
-    ) -> Result<(Under<I, A>, (Chosen<I>, Left<I>)), Error> {
+    ) -> Result<Stage<I>, Error> {
         let sums = under.x.restructure(&Structure::SumRows);
         let features = self.over_tokens(machine, &sums, &under.prompt)?;
-        let leaving = self.leave(machine, &mut under, &features, (depths, exit))?;
+        let leaving = self.leave(machine, under, &features, (depths, exit))?;
         let units = self.affine_of(machine, &features, &depths.task.weight("gain", exit))?;
         let units = machine.truncate_to(units, UNIT)?.narrowed(UNIT_RING);
         let units = machine.open(units)?;
@@ -142,7 +147,8 @@ impl Encoder<'_> {
         let (presence, inverse) = (machine.defer(presence)?, machine.defer(inverse)?);
         let x = machine.open(rows)?;
         let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
-        Ok((Under::new(x, prompt, depths.pool.exits[exit]), (chosen, left)))
+        *under = Under::new(x, prompt, depths.pool.exits[exit]);
+        Ok(Stage { chosen, left })
     }
 
     /// What texts have that leave at an exit, for the next exchange.
@@ -198,12 +204,8 @@ fn gain<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Res
 }
 
 /// What all texts of an exit have in the end: what they had there, or those that went on, what they have since. One opening.
-fn back<I: Interpreter>(
-    machine: &mut Machine<I>,
-    chosen: &Chosen<I>,
-    shallow: &Left<I>,
-    deep: &Left<I>,
-) -> Result<Left<I>, Error> {
+fn back<I: Interpreter>(machine: &mut Machine<I>, stage: &Stage<I>, deep: &Left<I>) -> Result<Left<I>, Error> {
+    let Stage { chosen, left: shallow } = stage;
     let scores = chosen.without(machine, &shallow.scores)?.add(&chosen.scattered(machine, &deep.scores)?)?;
     let outside = machine.share_of(&shallow.outside)?.add(&chosen.scattered(machine, &deep.outside)?)?;
     let leaving = Leaving { scores: machine.defer(scores)?, outside: machine.defer(outside)? };

@@ -69,6 +69,9 @@ pub(in crate::program) struct Under<I: Interpreter, A: RingWord> {
     first: Option<Share<I, A>>,
 }
 
+/// Prompts before the first layer, and what was opened beside them.
+pub(in crate::program) type Begun<I, A> = (Under<I, A>, Vec<Masked<I, u32>>);
+
 impl<I: Interpreter, A: RingWord> Under<I, A> {
     /// Prompts that come from elsewhere, before this layer.
     pub(super) fn new(x: Masked<I, u64>, prompt: Prompt<I>, layer: usize) -> Self {
@@ -100,7 +103,7 @@ impl Encoder<'_> {
         &self,
         machine: &mut Machine<I>,
         inputs: LinearInputs<I, A>,
-    ) -> Result<(Under<I, A>, Vec<Masked<I, u32>>), Error> {
+    ) -> Result<Begun<I, A>, Error> {
         let beside = defer_all(machine, inputs.beside)?;
         let presence = machine.defer(inputs.presence)?;
         let inverse = machine.defer(inputs.inverse)?;
