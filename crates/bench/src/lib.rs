@@ -44,6 +44,8 @@ pub enum BenchCommand {
     Encoder(commands::encoder::BenchEncoderArgs),
     /// The servers' part of placement head: rule, prices and choice
     Head(commands::head::BenchHeadArgs),
+    /// Batches of texts in a nested pool of classifiers, at each depth and with capacities
+    Classify(commands::classify::BenchClassifyArgs),
     /// Selection alone, ours and those of the literature: top-k by similarity, then the best by cost-aware score
     Select(commands::selection::BenchSelectArgs),
     /// Several routes at once: routes per second against latency, with sessions prepared as needed and from a full pool
@@ -66,6 +68,7 @@ pub fn run(command: BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Route(args) => commands::route::run(&args),
         BenchCommand::Encoder(args) => commands::encoder::run(&args),
         BenchCommand::Head(args) => commands::head::run(&args),
+        BenchCommand::Classify(args) => commands::classify::run(&args),
         BenchCommand::Select(args) => commands::selection::run(&args),
         BenchCommand::Throughput(args) => commands::throughput::run(&args),
         BenchCommand::Matmul(args) => commands::matmul::run(&args),

@@ -8,10 +8,9 @@ use blindroute_routing::bundle::Bundle;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-const MINILM_FILE: &str = "minilm.blindroute";
-/// With a nested pool of classifiers.
-const POOL_FILE: &str = "pool.blindroute";
+/// The digests of the bundles that are files beside the program.
 const MINILM_DIGEST: &str = "f9ffa5a5742b749f3b98486b6a86f959eee4ba4771b4c0eafa37972122672a27";
+const POOL_DIGEST: &str = "415aebe29a06ccf0a6930eddbf2c79a93ac3896b66fc3a3dc423470e525f5d19";
 
 /// A bundle that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +19,8 @@ pub enum Shipped {
     Default,
     /// The published encoder with softmax and GELU: the teacher, and the papers' program.
     MiniLm,
+    /// The nested pool of classifiers that is used if none is named.
+    Pool,
 }
 
 impl Shipped {
@@ -28,51 +29,56 @@ impl Shipped {
         match self {
             Self::Default => "default",
             Self::MiniLm => "minilm",
+            Self::Pool => "pool",
+        }
+    }
+
+    /// The digest of its file; none of the one in the program.
+    fn digest(self) -> Option<&'static str> {
+        match self {
+            Self::Default => None,
+            Self::MiniLm => Some(MINILM_DIGEST),
+            Self::Pool => Some(POOL_DIGEST),
+        }
+    }
+
+    /// How to have another one, for people.
+    fn instead(self) -> &'static str {
+        match self {
+            Self::Pool => "make one with `blindroute train pool`, and name it with --bundle FILE",
+            _ => {
+                "make one with `blindroute bundle import`, or name a bundle with --bundle FILE (distil: --teacher FILE)"
+            }
         }
     }
 
     /// Reads it, from the program or wherever it lies.
     pub fn open(self) -> anyhow::Result<Bundle> {
-        if self == Self::Default {
+        let Some(expected) = self.digest() else {
             let bundle = blindroute_placement::default_bundle();
             let bundle = bundle.context("the bundle in this program; install blindroute again")?;
             tracing::info!(bundle = "default, in the program", digest = %bundle.digest(), "bundle");
             return Ok(bundle);
-        }
-        let places = places(MINILM_FILE);
+        };
+        let file = format!("{}.blindroute", self.name());
+        let places = places(&file);
         let Some(path) = places.iter().find(|place| place.is_file()) else {
             bail!(
-                "{MINILM_FILE} was not found at: {}; copy it there from the folder bundles of blindroute's source, make one with \
-                 `blindroute bundle import`, or name a bundle with --bundle FILE (distil: --teacher FILE)",
-                listed(&places)
+                "{file} was not found at: {}; copy it there from the folder bundles of blindroute's source, or {}",
+                listed(&places),
+                self.instead()
             );
         };
         let bundle = read(path)?;
         let found = bundle.digest().to_string();
-        if found != MINILM_DIGEST {
+        if found != expected {
             bail!(
-                "{} is not the bundle that came with this program (digest {found}, expected {MINILM_DIGEST}); put that one \
+                "{} is not the bundle that came with this program (digest {found}, expected {expected}); put that one \
                  there, or name this one with --bundle FILE (distil: --teacher FILE) if you mean it",
                 path.display()
             );
         }
         Ok(bundle)
-    }
-}
-
-/// Reads the bundle with a nested pool of classifiers, `pool.blindroute`, wherever it lies.
-///
-/// # Errors
-/// It is nowhere, or is no bundle.
-pub fn pool() -> anyhow::Result<Bundle> {
-    let places = places(POOL_FILE);
-    match places.iter().find(|place| place.is_file()) {
-        Some(path) => read(path),
-        None => bail!(
-            "{POOL_FILE} was not found at: {}; make a bundle with a pool of classifiers with `blindroute train pool` and put it \
-             there, or name one with --bundle FILE",
-            listed(&places)
-        ),
     }
 }
 
@@ -136,9 +142,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_other_bundle_is_the_one_whose_digest_is_known() {
-        let bundle = Shipped::MiniLm.open().unwrap();
-        assert_eq!(bundle.digest().to_string(), MINILM_DIGEST);
+    fn the_other_bundles_are_those_whose_digests_are_known() {
+        for (shipped, digest) in [(Shipped::MiniLm, MINILM_DIGEST), (Shipped::Pool, POOL_DIGEST)] {
+            assert_eq!(shipped.open().unwrap().digest().to_string(), digest);
+        }
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub(crate) fn measure_encoder(
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let (task, inputs) = (Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors);
     router.private(SessionRequest::new(task), &inputs)?;
-    let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("{name}: run {run}")))?;
+    let runs = measure(&router, SessionRequest::new(task), &inputs, runs, &|run| {
+        bar.set_message(format!("{name}: run {run}"))
+    })?;
     bar.finish_and_clear();
     let (attention, ffn) = (attention.to_string(), activation.to_string());
     let figures = runs.figures(&router, scene);

@@ -36,7 +36,8 @@ pub(crate) fn measure_head(
     let inputs = router.head_inputs(index, &ids, &values, router.public().lambdas[index]);
     let task = Task::Head { router: index };
     router.private(SessionRequest::new(task), &inputs)?;
-    let runs = measure(&router, task, &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
+    let runs =
+        measure(&router, SessionRequest::new(task), &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;
     bar.finish_and_clear();
     let figures = runs.figures(&router, scene);
     Ok(HeadMeasurement { router: router.public().plan.routers[index].name.clone(), figures })

@@ -1,5 +1,6 @@
 //! Tasks under MPC beside the same tasks in the clear.
 
+pub(crate) mod classify;
 pub(crate) mod encoder;
 pub(crate) mod head;
 pub(crate) mod kernels;

@@ -44,7 +44,7 @@ pub(crate) fn measure_route(
     let tokens_alone = router.encoder_inputs(&ids, bucket)?.tensors;
     let clear = router.clear(embed, tokens_alone.clone())?.0;
     let embedding_cosine = cosine(&router.private(SessionRequest::new(embed), &tokens_alone)?.output, &clear);
-    let runs = measure(&router, task, &inputs, runs, &|run| {
+    let runs = measure(&router, SessionRequest::new(task), &inputs, runs, &|run| {
         bar.set_message(format!("{tokens} tokens: run {run}"));
     })?;
     bar.finish_and_clear();

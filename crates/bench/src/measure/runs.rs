@@ -3,7 +3,7 @@
 use super::{SAME, cosine};
 use blindroute_placement::{Bytes, PeakMemory, PrivateRouter};
 use blindroute_protocol::Tensor;
-use blindroute_routing::program::{SessionRequest, Work, embedding};
+use blindroute_routing::program::{SessionRequest, embedding};
 use blindroute_runtime::SceneName;
 use blindroute_runtime::SessionOutcome;
 use serde::Serialize;
@@ -78,10 +78,10 @@ impl Runs {
     }
 }
 
-/// Runs a task under MPC and in the clear, and compares.
+/// Runs a request under MPC and in the clear, and compares.
 pub(crate) fn measure(
     router: &PrivateRouter,
-    task: impl Into<Work>,
+    request: SessionRequest,
     inputs: &[Tensor<f32>],
     runs: u32,
     progress: &dyn Fn(u32),
@@ -97,11 +97,10 @@ pub(crate) fn measure(
         agreed: true,
         cosine: 1.0,
     };
-    let task = task.into();
     for run in 1..=runs {
         progress(run);
-        let (expected, clear) = router.clear(task, inputs.to_vec())?;
-        let outcome = router.private(SessionRequest::new(task), inputs)?;
+        let (expected, clear) = router.clear_request(request, inputs.to_vec())?;
+        let outcome = router.private(request, inputs)?;
         let SessionOutcome { output, offline, online, servers: [zero, one], bytes_sent, .. } = outcome;
         result.agreed &= output.bits == expected.bits;
         if !embedding(&expected).is_empty() {

@@ -68,7 +68,9 @@ impl Setting {
         let inputs = numbers(candidates);
         progress(format!("{method}: warm-up"));
         router.private(SessionRequest::new(self.task(method)), &inputs)?;
-        let runs = measure(router, self.task(method), &inputs, runs, &|run| progress(format!("{method}: run {run}")))?;
+        let runs = measure(router, SessionRequest::new(self.task(method)), &inputs, runs, &|run| {
+            progress(format!("{method}: run {run}"))
+        })?;
         let found = router.clear(self.task(method), inputs.to_vec())?.0;
         let best = router.clear(self.task(SelectMethod::Unsorted), inputs.to_vec())?.0;
         Ok(SelectMeasurement {

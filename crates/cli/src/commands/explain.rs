@@ -1,5 +1,6 @@
 //! `blindroute explain`: what a request costs, from the cost meter, without running it.
 
+use blindroute_console::bundles::Shipped;
 use blindroute_console::files::print;
 use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::MOST_EXITS;
@@ -17,7 +18,7 @@ use std::time::Duration;
 /// own work.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ExplainArgs {
-    /// The bundle; the default one if none is named
+    /// The bundle; one that comes with the program if none is named, for --task its pool
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
     /// The router; the bundle's first if neither this nor --task is given
@@ -65,7 +66,8 @@ struct Row {
 
 /// Prints the costs.
 pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
-    let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
+    let shipped = if args.task.is_some() { Shipped::Pool } else { Shipped::Default };
+    let bundle = blindroute_console::bundles::open_or(args.bundle.as_deref(), shipped)?;
     let plan = Arc::new(shaped(args, BundlePlan::of(&bundle))?);
     let task = task(args, &plan)?;
     let request = SessionRequest::new(task).with_batch(args.batch as usize);

@@ -5,6 +5,7 @@
 
 use super::LabelledTexts;
 use super::features::Answers;
+use super::gains::GainReport;
 use crate::routers::draws::shuffle;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -54,6 +55,8 @@ pub struct TaskReport {
     pub labels: usize,
     /// The number of training texts.
     pub train: usize,
+    /// By exit but the last, which gain it has, and how good both are on the development texts.
+    pub gains: Vec<GainReport>,
     /// On the development texts, with gains that have not seen the text.
     pub dev: SplitReport,
     /// On the test texts.
@@ -160,6 +163,7 @@ pub(super) fn report(task: &LabelledTexts, chosen: &Route, dev: &Candidates, tes
         task: task.name.clone(),
         labels: task.labels.len(),
         train: task.train.texts.len(),
+        gains: Vec::new(),
         dev: of(dev),
         test: test.map(of),
     }

@@ -18,4 +18,5 @@ mod train;
 pub use calibrate::{Route, SplitReport, TaskReport};
 pub use data::{Labelled, LabelledFiles, LabelledTexts};
 pub use error::ClassifierError;
+pub use gains::GainReport;
 pub use train::{PoolOptions, PoolProgress, TrainedPool, train_pool};

@@ -2,7 +2,7 @@ use super::features::Answers;
 use super::heads::{Heads, loss};
 use super::*;
 use crate::data::synthetic::small_encoder;
-use blindroute_routing::bundle::{Activation, Attention, Bundle, Matrix, Norms};
+use blindroute_routing::bundle::{Activation, Attention, Bundle, LinearLayer, Matrix, Norms};
 use candle_core::{DType, Device, Tensor, Var};
 use std::path::Path;
 
@@ -161,8 +161,20 @@ fn a_gain_finds_the_texts_that_gain() {
     let hard = |row: usize| features.row(row)[1] > 0.25;
     let probabilities = vec![probabilities(&hard), probabilities(&|_| false)];
     let answers = Answers { features: vec![features.clone(), features.clone()], probabilities, labels: vec![0; 300] };
-    let fitted = gains::fit(&answers, 1).unwrap();
-    assert_eq!(fitted.len(), 1);
+    // Scores of this head are close together where the second feature is large, and those of the other one nowhere.
+    let head = |slope: f32, level: f32| LinearLayer {
+        weight: Matrix::from_fn(4, 2, |row, label| if (row, label) == (1, 0) { -slope } else { 0.0 }),
+        bias: Matrix::from_fn(1, 2, |_, label| if label == 0 { level } else { 0.0 }),
+    };
+    let kind = |head: &LinearLayer| {
+        let fitted = gains::fit(&answers, &[head.clone(), head.clone()], 1).unwrap().swap_remove(0);
+        assert!(fitted.report.learned > 0.9 && fitted.report.spread > 0.5, "{:?}", fitted.report);
+        (fitted.report.kind, gains::gains_of(&fitted.gain, &features))
+    };
+    let (spread, of_spread) = kind(&head(1.0, 0.6));
+    assert!(spread == "spread" && of_spread.iter().all(|gain| (-64.0..=0.0).contains(gain)));
+    let fitted = gains::fit(&answers, &[head(0.0, 1.0), head(0.0, 1.0)], 1).unwrap();
+    assert_eq!((fitted.len(), fitted[0].report.kind), (1, "learned"));
     let found = gains::gains_of(&fitted[0].gain, &features);
     for gains in [found, fitted[0].held_out.clone()] {
         let mut order: Vec<usize> = (0..300).collect();

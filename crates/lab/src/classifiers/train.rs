@@ -111,7 +111,8 @@ pub fn train_pool(
     let mut reports = Vec::with_capacity(tasks.len());
     for (classifier, task) in pool.tasks.iter_mut().zip(tasks) {
         let dev = reader.answers(&classifier.heads, &task.dev)?;
-        let fitted = gains::fit(&dev, options.seed)?;
+        let fitted = gains::fit(&dev, &classifier.heads, options.seed)?;
+        let kinds = fitted.iter().map(|fit| fit.report.clone()).collect();
         let predicted = fitted.iter().map(|fit| fit.held_out.clone()).collect();
         classifier.gains = fitted.into_iter().map(|fit| fit.gain).collect();
         let dev = Candidates::new(&dev, predicted, &options.exits, options.seed);
@@ -123,7 +124,7 @@ pub fn train_pool(
             let predicted = by_exit.map(|(gain, features)| gains::gains_of(gain, features)).collect();
             Candidates::new(&test, predicted, &options.exits, options.seed)
         });
-        reports.push(report(task, &chosen, &dev, test.as_ref()));
+        reports.push(TaskReport { gains: kinds, ..report(task, &chosen, &dev, test.as_ref()) });
     }
     Ok(TrainedPool { bundle: assemble(&encoder, encoder.parts().layers.clone(), pool)?, reports })
 }

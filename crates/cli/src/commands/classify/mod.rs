@@ -5,7 +5,8 @@ mod lines;
 use super::route::{connect, patience, print_cost};
 use super::route_many;
 use anyhow::Context;
-use blindroute_console::{bundles, signals, terminal};
+use blindroute_console::bundles::{self, Shipped};
+use blindroute_console::{signals, terminal};
 use blindroute_placement::{
     ChildOptions, ClassifyOptions, ClassifyReport, Placement, PlacementError, PrivateRouter, Text,
 };
@@ -137,7 +138,7 @@ fn open(
     }
     let (bundle, name) = match &args.bundle {
         Some(path) => (bundles::read(path)?, path.display().to_string()),
-        None => (bundles::pool()?, "pool".to_owned()),
+        None => (Shipped::Pool.open()?, Shipped::Pool.name().to_owned()),
     };
     // Before three processes are started in vain.
     check(&BundlePlan::of(&bundle))?;
