@@ -3,8 +3,8 @@
 use blindroute_console::bundles::Shipped;
 use blindroute_console::files::print;
 use blindroute_protocol::{Meter, Tuning};
-use blindroute_routing::bundle::MOST_EXITS;
-use blindroute_routing::program::{BundlePlan, NetworkEstimate, PoolPlan, SessionRequest, Task, Work};
+use blindroute_routing::bundle::{MOST_EXITS, PoolShape};
+use blindroute_routing::program::{BundlePlan, NetworkEstimate, SessionRequest, Task, Work};
 use blindroute_routing::tokenizer::{MAX_TOKENS, bucket};
 use blindroute_runtime::scene::SceneName;
 use serde::Serialize;
@@ -150,7 +150,7 @@ fn task(args: &ExplainArgs, plan: &BundlePlan) -> anyhow::Result<Task> {
 }
 
 /// By exit but the last, how many texts go on.
-fn going(args: &ExplainArgs, pool: &PoolPlan, classifier: usize) -> anyhow::Result<[usize; MOST_EXITS - 1]> {
+fn going(args: &ExplainArgs, pool: &PoolShape, classifier: usize) -> anyhow::Result<[usize; MOST_EXITS - 1]> {
     let stages = pool.exits.len() - 1;
     let texts: Vec<usize> = if args.going.is_empty() {
         pool.tasks[classifier].task.going(args.batch as usize)

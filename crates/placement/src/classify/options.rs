@@ -1,8 +1,8 @@
 //! What a caller says about a classification, and the sessions that follow from it.
 
 use super::error::ClassifyError;
-use blindroute_routing::bundle::{MOST_EXITS, going};
-use blindroute_routing::program::{BundlePlan, Placement, PoolPlan, Task};
+use blindroute_routing::bundle::{MOST_EXITS, PoolShape, going};
+use blindroute_routing::program::{BundlePlan, Placement, Task};
 use blindroute_routing::tokenizer::BUCKETS;
 
 /// How to classify texts. The default is placement `full`, with the first task of the bundle's pool and that task's own
@@ -231,7 +231,7 @@ fn check_shares(shares: &[f32], expected: usize) -> Result<Vec<f32>, ClassifyErr
     Ok(shares.to_vec())
 }
 
-fn unknown(pool: &PoolPlan, options: &ClassifyOptions) -> ClassifyError {
+fn unknown(pool: &PoolShape, options: &ClassifyOptions) -> ClassifyError {
     ClassifyError::UnknownTask {
         name: options.task.clone().unwrap_or_default(),
         known: pool.tasks.iter().map(|task| task.task.name.clone()).collect(),

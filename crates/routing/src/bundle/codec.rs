@@ -11,7 +11,7 @@ use super::{
     encoder::{EmbeddingTables, Layer, Named, Take},
     error::BundleError,
     matrix::Matrix,
-    pool::{ClassifierPool, PoolHeader},
+    pool::{ClassifierPool, PoolShape},
     router::{Router, RouterHeader},
     tensor,
 };
@@ -26,7 +26,7 @@ struct BundleHeader {
     models: Vec<Model>,
     routers: Vec<RouterHeader>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pool: Option<PoolHeader>,
+    pool: Option<PoolShape>,
     origin: String,
 }
 
@@ -43,7 +43,7 @@ impl BundleHeader {
             encoder: parts.encoder.clone(),
             models: parts.models.clone(),
             routers: parts.routers.iter().map(Router::header).collect(),
-            pool: parts.pool.as_ref().map(ClassifierPool::header),
+            pool: parts.pool.as_ref().map(PoolShape::of),
             origin: parts.origin.clone(),
         }
     }

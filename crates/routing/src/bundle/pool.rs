@@ -67,38 +67,26 @@ pub struct Gain {
     pub units: LinearLayer,
 }
 
-/// The pool's entry in the header of a bundle.
+/// What is public about a pool, in the header of a bundle and in the plan of its programs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct PoolHeader {
-    exits: Vec<usize>,
-    tasks: Vec<TaskHeader>,
+pub struct PoolShape {
+    /// After how many layers a text may leave, in rising order.
+    pub exits: Vec<usize>,
+    /// The tasks; the first is the default.
+    pub tasks: Vec<TaskShape>,
 }
 
+/// What is public about a task and its weights.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct TaskHeader {
+pub struct TaskShape {
+    /// Its name, labels and default capacities.
     #[serde(flatten)]
-    task: ClassifierTask,
+    pub task: ClassifierTask,
     /// The units of the gain at each exit but the last.
-    units: Vec<usize>,
+    pub units: Vec<usize>,
 }
 
 impl ClassifierPool {
-    /// The place of the task of this name, or of the first.
-    pub fn task(&self, name: Option<&str>) -> Option<usize> {
-        match name {
-            Some(name) => self.tasks.iter().position(|found| found.task.name == name),
-            None => (!self.tasks.is_empty()).then_some(0),
-        }
-    }
-
-    pub(super) fn header(&self) -> PoolHeader {
-        let header = |classifier: &Classifier| TaskHeader {
-            task: classifier.task.clone(),
-            units: classifier.gains.iter().map(|gain| gain.units.weight.columns()).collect(),
-        };
-        PoolHeader { exits: self.exits.clone(), tasks: self.tasks.iter().map(header).collect() }
-    }
-
     pub(super) fn list<'a>(&'a self, list: &mut Named<'a>) {
         for classifier in &self.tasks {
             let name = &classifier.task.name;
@@ -152,40 +140,29 @@ pub fn going(shares: &[f32], batch: usize) -> Vec<usize> {
     shares.iter().map(|share| texts(share).clamp(1, batch.max(1))).collect()
 }
 
-/// Checks the exits of a pool.
-pub(crate) fn check_exits(exits: &[usize], layers: usize) -> Result<(), BundleError> {
-    let rising = exits.windows(2).all(|pair| pair[0] < pair[1]);
-    if !(1..=MOST_EXITS).contains(&exits.len()) || !rising || exits[0] == 0 || exits.last() != Some(&layers) {
-        let expected = format!("1 to {MOST_EXITS} rising numbers of layers, the last of which is {layers}");
-        return Err(setting("list of the pool's exits", format!("{exits:?}"), expected));
+impl PoolShape {
+    /// The shape of a pool.
+    pub fn of(pool: &ClassifierPool) -> Self {
+        let task = |classifier: &Classifier| TaskShape {
+            task: classifier.task.clone(),
+            units: classifier.gains.iter().map(|gain| gain.units.weight.columns()).collect(),
+        };
+        Self { exits: pool.exits.clone(), tasks: pool.tasks.iter().map(task).collect() }
     }
-    Ok(())
-}
 
-/// Checks the public part of a pool's tasks.
-pub(crate) fn check_tasks<'a>(
-    tasks: impl ExactSizeIterator<Item = &'a ClassifierTask>,
-    exits: usize,
-) -> Result<(), BundleError> {
-    if !(1..=MOST_TASKS).contains(&tasks.len()) {
-        return Err(setting("number of the pool's tasks", tasks.len(), format!("from 1 to {MOST_TASKS}")));
-    }
-    let mut names: Vec<&str> = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        Router::check_name(&task.name)?;
-        if let Some((what, found, expected)) = task.problem(exits) {
-            return Err(setting(&format!("{what} of task {:?}", task.name), found, expected));
+    /// The place of the task of this name, or of the first.
+    pub fn task(&self, name: Option<&str>) -> Option<usize> {
+        match name {
+            Some(name) => self.tasks.iter().position(|found| found.task.name == name),
+            None => (!self.tasks.is_empty()).then_some(0),
         }
-        if names.contains(&task.name.as_str()) {
-            return Err(setting("list of tasks", format!("one with {:?} twice", task.name), "different names"));
-        }
-        names.push(&task.name);
     }
-    Ok(())
-}
 
-impl PoolHeader {
-    pub(super) fn check(&self, encoder: &EncoderConfig) -> Result<(), BundleError> {
+    /// Checks that it is one of a pool on this encoder.
+    ///
+    /// # Errors
+    /// If it is not, or a size is out of range.
+    pub(crate) fn check(&self, encoder: &EncoderConfig) -> Result<(), BundleError> {
         if encoder.attention != Attention::Linear {
             return Err(setting(
                 "encoder.attention beside a pool of classifiers",
@@ -193,13 +170,30 @@ impl PoolHeader {
                 Attention::Linear,
             ));
         }
-        check_exits(&self.exits, encoder.layers)?;
-        check_tasks(self.tasks.iter().map(|task| &task.task), self.exits.len())?;
-        for TaskHeader { task, units } in &self.tasks {
+        let Self { exits, tasks } = self;
+        let rising = exits.windows(2).all(|pair| pair[0] < pair[1]);
+        if !(1..=MOST_EXITS).contains(&exits.len()) || !rising || exits[0] == 0 || exits.last() != Some(&encoder.layers)
+        {
+            let expected =
+                format!("1 to {MOST_EXITS} rising numbers of layers, the last of which is {}", encoder.layers);
+            return Err(setting("list of the pool's exits", format!("{exits:?}"), expected));
+        }
+        if !(1..=MOST_TASKS).contains(&tasks.len()) {
+            return Err(setting("number of the pool's tasks", tasks.len(), format!("from 1 to {MOST_TASKS}")));
+        }
+        for (place, TaskShape { task, units }) in tasks.iter().enumerate() {
+            let name = &task.name;
+            Router::check_name(name)?;
+            if let Some((what, found, expected)) = task.problem(exits.len()) {
+                return Err(setting(&format!("{what} of task {name:?}"), found, expected));
+            }
+            if tasks[..place].iter().any(|earlier| earlier.task.name == *name) {
+                return Err(setting("list of tasks", format!("one with {name:?} twice"), "different names"));
+            }
             let fits = |units: &usize| units.is_multiple_of(2) && (2..=MOST_UNITS).contains(units);
-            if units.len() + 1 != self.exits.len() || !units.iter().all(fits) {
-                let expected = format!("{} even numbers from 2 to {MOST_UNITS}", self.exits.len() - 1);
-                return Err(setting(&format!("units of task {:?}", task.name), format!("{units:?}"), expected));
+            if units.len() + 1 != exits.len() || !units.iter().all(fits) {
+                let expected = format!("{} even numbers from 2 to {MOST_UNITS}", exits.len() - 1);
+                return Err(setting(&format!("units of task {name:?}"), format!("{units:?}"), expected));
             }
         }
         Ok(())
@@ -207,7 +201,7 @@ impl PoolHeader {
 
     pub(super) fn build(&self, take: &mut Take<'_>, hidden: usize) -> Result<ClassifierPool, BundleError> {
         let mut tasks = Vec::with_capacity(self.tasks.len());
-        for TaskHeader { task, units } in &self.tasks {
+        for TaskShape { task, units } in &self.tasks {
             let name = &task.name;
             let heads = (0..self.exits.len())
                 .map(|exit| LinearLayer::build(take, &format!("task.{name}.head.{exit}"), hidden, task.labels.len()))

@@ -1,7 +1,8 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
-use super::pool_plan::PoolPlan;
-use crate::bundle::{Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, Pooling, RuleShape, Widths};
+use crate::bundle::{
+    Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, PoolShape, Pooling, RuleShape, Widths,
+};
 use crate::lexical::Lexical;
 use crate::tokenizer::BUCKETS;
 use blindroute_protocol::{Error, WeightId, WeightKind, WeightSpec};
@@ -83,7 +84,7 @@ pub struct BundlePlan {
     pub routers: Vec<RouterPlan>,
     /// The nested pool of classifiers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pool: Option<PoolPlan>,
+    pub pool: Option<PoolShape>,
 }
 
 impl BundlePlan {
@@ -101,7 +102,7 @@ impl BundlePlan {
                     rule: RuleShape::of(&router.rule),
                 })
                 .collect(),
-            pool: parts.pool.as_ref().map(PoolPlan::of),
+            pool: parts.pool.as_ref().map(PoolShape::of),
         }
     }
 
@@ -119,7 +120,7 @@ impl BundlePlan {
                     && router.lexical.is_none_or(|lexical| lexical.problem().is_none())
             });
         let pool = self.pool.as_ref();
-        let fits = fits && pool.is_none_or(|pool| pool.fits(encoder.layers));
+        let fits = fits && pool.is_none_or(|pool| pool.check(encoder).is_ok());
         let problem = || BundleError::Header("its plan does not fit its encoder and pool".to_owned());
         if fits { Ok(()) } else { Err(problem()) }
     }

@@ -1,6 +1,6 @@
 //! Many texts: read line by line, classified in sessions of one bucket, answered in the order of the lines.
 
-use super::super::route_many::{self, Form, next_line, without_mark};
+use super::super::route_many::{self, Failure, Form, next_line, without_mark};
 use anyhow::Context;
 use blindroute_console::terminal;
 use blindroute_placement::{ClassifyOptions, ClassifyReport, PrivateRouter, Text};
@@ -37,14 +37,6 @@ struct Answer<'a> {
     id: Option<&'a RawValue>,
     #[serde(flatten)]
     report: &'a ClassifyReport,
-}
-
-/// A line of the output for a text that could not be classified.
-#[derive(Serialize)]
-struct Failure<'a> {
-    id: Option<&'a RawValue>,
-    line: usize,
-    error: &'a str,
 }
 
 /// Classifies every line. A bad line is reported in its place and the others go on; an error that every line would meet ends

@@ -61,12 +61,12 @@ struct Answer<'a> {
     report: &'a RouteReport,
 }
 
-/// A line of the output for an object that could not be routed.
+/// A line of the output for an object that could not be answered.
 #[derive(Serialize)]
-struct Failure<'a> {
-    id: Option<&'a RawValue>,
-    line: usize,
-    error: &'a str,
+pub(crate) struct Failure<'a> {
+    pub(crate) id: Option<&'a RawValue>,
+    pub(crate) line: usize,
+    pub(crate) error: &'a str,
 }
 
 /// A line's answer, as it is printed.

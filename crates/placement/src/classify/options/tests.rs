@@ -1,11 +1,11 @@
 use super::*;
 use crate::default_bundle;
 use blindroute_routing::bundle::ClassifierTask;
-use blindroute_routing::program::TaskPlan;
+use blindroute_routing::bundle::TaskShape;
 
 fn plan() -> BundlePlan {
     let mut plan = BundlePlan::of(&default_bundle().unwrap());
-    let task = |name: &str, pair| TaskPlan {
+    let task = |name: &str, pair| TaskShape {
         task: ClassifierTask {
             name: name.to_owned(),
             labels: vec!["yes".to_owned(), "no".to_owned()],
@@ -14,7 +14,7 @@ fn plan() -> BundlePlan {
         },
         units: vec![4, 4],
     };
-    plan.pool = Some(PoolPlan { exits: vec![1, 2, 4], tasks: vec![task("topic", false), task("same", true)] });
+    plan.pool = Some(PoolShape { exits: vec![1, 2, 4], tasks: vec![task("topic", false), task("same", true)] });
     plan
 }
 

@@ -15,8 +15,8 @@
 
 use super::linear::{LinearInputs, Prompt, Under};
 use super::{Encoder, find};
+use crate::bundle::{PoolShape, TaskShape};
 use crate::program::plan::{RULE_FRACTION, RULE_PRODUCT};
-use crate::program::pool_plan::{PoolPlan, TaskPlan};
 use blindroute_protocol::gates::{self, Chosen};
 use blindroute_protocol::{
     Comparison, Error, Interpreter, Machine, Masked, Pending, RingWord, Shape, Share, Structure,
@@ -43,8 +43,8 @@ fn comparison() -> Comparison {
 /// Which exits texts of a batch reach.
 #[derive(Clone, Copy)]
 pub(in crate::program) struct Depths<'a> {
-    pub(in crate::program) pool: &'a PoolPlan,
-    pub(in crate::program) task: &'a TaskPlan,
+    pub(in crate::program) pool: &'a PoolShape,
+    pub(in crate::program) task: &'a TaskShape,
     /// The deepest exit.
     pub(in crate::program) exit: usize,
     /// By exit before that, how many texts go on.
