@@ -13,6 +13,10 @@ use super::{
     router::Router,
 };
 
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
+
 /// The most exits of a pool.
 pub const MOST_EXITS: usize = 4;
 /// The most tasks of a pool.
