@@ -15,6 +15,7 @@ pub(crate) mod explain;
 pub(crate) mod fingerprint;
 pub(crate) mod route;
 pub(crate) mod route_many;
+mod servers;
 pub(crate) mod similarity;
 pub(crate) mod train;
 mod train_pool;

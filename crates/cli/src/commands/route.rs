@@ -1,21 +1,18 @@
 //! `blindroute route`: the main job.
 
 use super::route_many::{self, Form, Many};
+use super::servers::ServersArgs;
 use anyhow::Context;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    Bytes, ChildOptions, Milliseconds, Patience, Placement, PlacementError, PrivateRouter, Retry, RouteOptions,
-    RouteReport, UnknownText, Waiting, check_lambda,
+    Bytes, ChildOptions, Milliseconds, Placement, PlacementError, PrivateRouter, RouteOptions, RouteReport,
+    UnknownText, check_lambda,
 };
-use blindroute_runtime::ClientConfig;
-use blindroute_runtime::config::Configuration;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::PathBuf;
 
 /// Choose a model for a prompt, privately.
 ///
@@ -69,13 +66,8 @@ pub(crate) struct RouteArgs {
     /// interruption give the same command again: it prints everything. FILE holds salted digests of the prompts, no prompt
     #[arg(long, value_name = "FILE", conflicts_with = "prompt")]
     journal: Option<PathBuf>,
-    /// How long to try again while no session can be prepared, because a server is unreachable, restarting or full. Nothing
-    /// of a prompt has been sent by then. 0 gives up at once
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
-    retry: u32,
-    /// Use the servers of this client configuration (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    servers: ServersArgs,
     /// The router bundle; the default one, which is part of this program, if none is named (with --config it is needed for
     /// head and local only)
     #[arg(long, value_name = "FILE")]
@@ -133,7 +125,7 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     let unknown = args.unknown_model.clone().map(|model| UnknownText { share: args.unknown_share, model });
     signals::clean_up()?;
     let bar = terminal::spinner();
-    let router = open(args, unknown.as_ref(), &bar)?.with_patience(patience(args.retry, &bar));
+    let router = open(args, unknown.as_ref(), &bar)?.with_patience(args.servers.patience(&bar));
     let mut options = RouteOptions::default().with_placement(args.placement.into());
     (options.router, options.lambda, options.unknown_text) = (args.router.clone(), args.lambda, unknown);
     router.check(&options)?;
@@ -168,19 +160,10 @@ impl RouteArgs {
     }
 }
 
-/// How long to try again. The spinner says so; without a terminal, the log does.
-pub(super) fn patience(retry: u32, bar: &ProgressBar) -> Patience {
-    let bar = bar.clone();
-    let notice = move |waiting: &Waiting<'_>| {
-        bar.set_message(format!("no session can be prepared; trying again for {} s", waiting.left.as_secs()));
-    };
-    Patience { retry: Retry::within(Duration::from_secs(retry.into())), notice: Some(Arc::new(notice)) }
-}
-
 fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     bar.set_message("reading the bundle");
-    if let Some(path) = &args.config {
-        return connect(path, args.bundle.as_deref());
+    if let Some(router) = args.servers.connect(args.bundle.as_deref())? {
+        return Ok(router);
     }
     let (bundle, name) = (bundles::open(args.bundle.as_deref())?, bundles::name(args.bundle.as_deref()));
     if args.placement == PlacementArg::Local {
@@ -197,17 +180,6 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     let children = ChildOptions::new(std::env::current_exe().context("this program's own path")?);
     let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     Ok(router.named(name))
-}
-
-/// A router of the servers that a client configuration names, with this bundle in the clear if one is named.
-pub(super) fn connect(config: &Path, bundle: Option<&Path>) -> anyhow::Result<PrivateRouter> {
-    let config = ClientConfig::load(config)?.config;
-    let bundle = bundle.map(bundles::read).transpose()?;
-    let router = PrivateRouter::connect(&config)?;
-    Ok(match bundle {
-        Some(bundle) => router.with_bundle(&bundle)?,
-        None => router,
-    })
 }
 
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {

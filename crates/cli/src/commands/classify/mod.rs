@@ -2,8 +2,9 @@
 
 mod lines;
 
-use super::route::{connect, patience, print_cost};
+use super::route::print_cost;
 use super::route_many;
+use super::servers::ServersArgs;
 use anyhow::Context;
 use blindroute_console::bundles::{self, Shipped};
 use blindroute_console::{signals, terminal};
@@ -55,13 +56,8 @@ pub(crate) struct ClassifyArgs {
     /// how many. 1 runs each text alone through all layers
     #[arg(long, value_name = "N", default_value_t = 32, conflicts_with = "text", allow_hyphen_values = true)]
     batch: usize,
-    /// How long to try again while no session can be prepared, because a server is unreachable, restarting or full. Nothing
-    /// of a text has been sent by then. 0 gives up at once
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
-    retry: u32,
-    /// Use the servers of this client configuration (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    servers: ServersArgs,
     /// A bundle with a pool of classifiers; pool.blindroute beside this program if none is named (with --config it is needed for
     /// local only)
     #[arg(long, value_name = "FILE")]
@@ -102,7 +98,7 @@ pub(crate) fn run(args: &ClassifyArgs) -> anyhow::Result<()> {
         }
         Ok(())
     };
-    let router = open(args, &check, &bar)?.with_patience(patience(args.retry, &bar));
+    let router = open(args, &check, &bar)?.with_patience(args.servers.patience(&bar));
     check(&router.public().plan)?;
     if let Some(path) = &args.input {
         return lines::classify(path, &router, &options, &bar);
@@ -133,8 +129,8 @@ fn open(
     bar: &ProgressBar,
 ) -> anyhow::Result<PrivateRouter> {
     bar.set_message("reading the bundle");
-    if let Some(path) = &args.config {
-        return connect(path, args.bundle.as_deref());
+    if let Some(router) = args.servers.connect(args.bundle.as_deref())? {
+        return Ok(router);
     }
     let (bundle, name) = match &args.bundle {
         Some(path) => (bundles::read(path)?, path.display().to_string()),

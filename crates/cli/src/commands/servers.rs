@@ -1,0 +1,47 @@
+//! Which servers a command asks, and how long it tries.
+
+use blindroute_console::bundles;
+use blindroute_placement::{Patience, PrivateRouter, Retry, Waiting};
+use blindroute_runtime::ClientConfig;
+use blindroute_runtime::config::Configuration;
+use clap::Args;
+use indicatif::ProgressBar;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The options of commands that ask servers.
+#[derive(Debug, Args)]
+pub(super) struct ServersArgs {
+    /// How long to try again while no session can be prepared, because a server is unreachable, restarting or full. Nothing
+    /// of a prompt or text has been sent by then. 0 gives up at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
+    retry: u32,
+    /// Use the servers of this client configuration (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl ServersArgs {
+    /// How long to try again. The spinner says so; without a terminal, the log does.
+    pub(super) fn patience(&self, bar: &ProgressBar) -> Patience {
+        let bar = bar.clone();
+        let notice = move |waiting: &Waiting<'_>| {
+            bar.set_message(format!("no session can be prepared; trying again for {} s", waiting.left.as_secs()));
+        };
+        Patience { retry: Retry::within(Duration::from_secs(self.retry.into())), notice: Some(Arc::new(notice)) }
+    }
+
+    /// A router of the servers that a client configuration names, with this bundle in the clear if one is named; none without a
+    /// configuration.
+    pub(super) fn connect(&self, bundle: Option<&Path>) -> anyhow::Result<Option<PrivateRouter>> {
+        let Some(config) = &self.config else { return Ok(None) };
+        let config = ClientConfig::load(config)?.config;
+        let bundle = bundle.map(bundles::read).transpose()?;
+        let router = PrivateRouter::connect(&config)?;
+        Ok(Some(match bundle {
+            Some(bundle) => router.with_bundle(&bundle)?,
+            None => router,
+        }))
+    }
+}
