@@ -58,7 +58,8 @@ fn a_pool_is_written_again_byte_for_byte_and_is_in_the_public_part() {
 
 #[test]
 fn hostile_pools_are_clear_errors() {
-    let cases: [(fn(&mut Value), &str); 14] = [
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 14] = [
         (|h| h["pool"]["exits"] = json!([]), "the pool's exits is [], expected 1 to 4 rising numbers"),
         (|h| h["pool"]["exits"] = json!([2, 1]), "the pool's exits is [2, 1]"),
         (|h| h["pool"]["exits"] = json!([0, 2]), "the pool's exits is [0, 2]"),
