@@ -257,6 +257,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
         session: SessionId::generate().unwrap(),
         deployment,
         request: request.to_vec(),
+        continues: None,
     };
     let digest = BundleCatalogue::of(&fleet.public()).digest();
     for (message, kind, says) in [
@@ -354,7 +355,9 @@ fn shares_of_two_splits_or_one_position_are_refused() {
 
     let mut client =
         Link::connect(&fleet.address(Role::Server0), &fleet.endpoint(Role::Client), Role::Server0, &timeouts).unwrap();
-    client.send_message(&ClientHello { session, deployment: digest, request: request.clone() }).unwrap();
+    client
+        .send_message(&ClientHello { session, deployment: digest, request: request.clone(), continues: None })
+        .unwrap();
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(1)).unwrap();
     let grant: MaterialGrant = dealer.receive_message().unwrap();
@@ -391,7 +394,8 @@ fn a_session_is_used_once_whatever_crashes() {
     let begin = |fleet: &Fleet, session| {
         let mut links = [connect(fleet, Role::Server0), connect(fleet, Role::Server1)];
         for link in &mut links {
-            link.send_message(&ClientHello { session, deployment: digest, request: request.clone() }).unwrap();
+            link.send_message(&ClientHello { session, deployment: digest, request: request.clone(), continues: None })
+                .unwrap();
         }
         links
     };

@@ -242,7 +242,15 @@ mod tests {
         // Scores of labels likewise; here the bundle has no pool, which is the next reason.
         let classify = |scores| {
             let capacities = [1, 0, 0];
-            request(Task::Classify { classifier: 0, bucket: 32, exit: 1, capacities, scores })
+            request(Task::Classify {
+                classifier: 0,
+                bucket: 32,
+                exit: 1,
+                capacities,
+                scores,
+                begin: None,
+                onward: false,
+            })
         };
         let refusal = open.program(&classify(true)).unwrap_err();
         assert!(refusal.contains("`scores = true`"), "{refusal}");

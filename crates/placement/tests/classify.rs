@@ -38,6 +38,7 @@ fn pool_bundle() -> Bundle {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             pair,
             capacities: vec![0.5],
+            thresholds: Vec::new(),
         },
         heads: vec![linear(labels.len()), linear(labels.len())],
         gains: vec![Gain { units: linear(4) }],

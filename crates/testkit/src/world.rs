@@ -3,8 +3,8 @@
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed_memory::call_this_thread;
 use blindroute_protocol::{
-    Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, MaterialQueue, Meter, Online, Output, OutputShare, OutputSize,
-    OutputSpec, Party, Prepare, Program, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, ZeroSeed,
+    Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, Kept, MaterialQueue, Meter, Online, Output, OutputSize,
+    OutputSpec, Party, Prepare, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, ZeroSeed,
 };
 use std::io::{Read, Write};
 use std::sync::PoisonError;
@@ -37,6 +37,8 @@ pub struct Run {
     pub forecast: Cost,
     /// The output shares that each server sent the client, and all else that was sent if the world records it.
     pub transcript: Transcript,
+    /// What each server kept, for [`TestWorld::run_continuing`].
+    pub kept: [Kept; 2],
 }
 
 /// What was sent in a run, byte for byte.
@@ -86,8 +88,8 @@ impl Transcript {
 /// What each party of a run ended with.
 #[derive(Debug)]
 pub struct Parties {
-    /// The servers: output share and cost, or the error.
-    pub servers: [Result<(OutputShare, Cost), Error>; 2],
+    /// The servers: what their runs left, or the error.
+    pub servers: [Result<Ran, Error>; 2],
     /// The dealer: the bytes it sent, or the error.
     pub dealer: Result<usize, Error>,
     /// What was sent.
@@ -159,24 +161,32 @@ impl TestWorld {
     /// # Panics
     /// If a party's thread panics.
     pub fn run<P: Program>(&self, program: &P, weights: &[Tensor<f32>], inputs: &[Tensor<f32>]) -> Result<Run, Error> {
-        let result = self.run_all(program, weights, inputs);
+        self.told(self.run_parties(program, weights, inputs).and_then(|parties| together(program, parties)))
+    }
+
+    /// Runs a program on what a run before left with the servers: these elements of its batch. The seed must be another one.
+    ///
+    /// # Errors
+    /// The first error of any party, server zero's first; if the kept values do not fit.
+    ///
+    /// # Panics
+    /// If a party's thread panics.
+    pub fn run_continuing<P: Program>(
+        &self,
+        program: &P,
+        weights: &[Tensor<f32>],
+        kept: [Kept; 2],
+        places: &[usize],
+    ) -> Result<Run, Error> {
+        let [zero, one] = kept.map(|kept| kept.into_inputs(&program.inputs(), places));
+        self.told(self.run_on(program, weights, [zero?, one?]).and_then(|parties| together(program, parties)))
+    }
+
+    fn told(&self, result: Result<Run, Error>) -> Result<Run, Error> {
         if result.is_err() && self.fault.is_none() && self.cut_material.is_none() {
             eprintln!("TestWorld::seeded({}) failed", self.seed);
         }
         result
-    }
-
-    fn run_all<P: Program>(&self, program: &P, weights: &[Tensor<f32>], inputs: &[Tensor<f32>]) -> Result<Run, Error> {
-        let parties = self.run_parties(program, weights, inputs)?;
-        let [zero, one] = parties.servers;
-        let ((zero, zero_cost), (one, one_cost)) = (zero?, one?);
-        Ok(Run {
-            output: Output::combine(&Meter::outputs(program)?, zero.bytes(), one.bytes())?,
-            servers: [zero_cost, one_cost],
-            material_bytes: parties.dealer?,
-            forecast: Meter::cost(program)?,
-            transcript: parties.transcript,
-        })
     }
 
     /// Runs a program with two servers and a dealer in threads, and tells how each of them ended.
@@ -192,15 +202,25 @@ impl TestWorld {
         weights: &[Tensor<f32>],
         inputs: &[Tensor<f32>],
     ) -> Result<Parties, Error> {
-        let (specs, forms) = (program.weights(), program.inputs());
+        let forms = program.inputs();
+        let input_seed = self.secret(4);
+        let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
+        let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
+        self.run_on(program, weights, input_shares)
+    }
+
+    fn run_on<P: Program>(
+        &self,
+        program: &P,
+        weights: &[Tensor<f32>],
+        input_shares: [Inputs; 2],
+    ) -> Result<Parties, Error> {
+        let specs = program.weights();
         let weight_seed = self.secret(1);
         let shares =
             [WeightShares::from_seed(&specs, &weight_seed), WeightShares::complement(&specs, weights, &weight_seed)?];
         let mask_seeds = [self.secret(2), self.secret(3)];
         let weight_masks = WeightMasks::new(&specs, &mask_seeds);
-        let input_seed = self.secret(4);
-        let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
-        let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
         let material_seeds = [self.secret(5), self.secret(6)];
         let (zero, one) = memory_channels(self.patience);
         let faulty = |channel: MemoryChannel, party| match self.fault {
@@ -256,8 +276,8 @@ impl TestWorld {
             let [zero, one] = <[_; 2]>::try_from(servers.into_iter().map(join).collect::<Vec<_>>())
                 .unwrap_or_else(|_| unreachable!("there are two servers"));
             let (dealer, [material_zero, material]) = join(dealer);
-            let share = |result: &Result<(OutputShare, Cost), Error>| {
-                result.as_ref().map_or_else(|_| Vec::new(), |(share, _)| share.bytes().to_vec())
+            let share = |result: &Result<Ran, Error>| {
+                result.as_ref().map_or_else(|_| Vec::new(), |ran| ran.output.bytes().to_vec())
             };
             let output_shares = [share(&zero), share(&one)];
             let messages =
@@ -266,6 +286,20 @@ impl TestWorld {
             Ok(Parties { servers: [zero, one], dealer, transcript })
         })
     }
+}
+
+/// A run of parties that all succeeded.
+fn together<P: Program>(program: &P, parties: Parties) -> Result<Run, Error> {
+    let [zero, one] = parties.servers;
+    let (zero, one) = (zero?, one?);
+    Ok(Run {
+        output: Output::combine(&Meter::outputs(program)?, zero.output.bytes(), one.output.bytes())?,
+        servers: [zero.cost, one.cost],
+        material_bytes: parties.dealer?,
+        forecast: Meter::cost(program)?,
+        transcript: parties.transcript,
+        kept: [zero.kept, one.kept],
+    })
 }
 
 fn seed_of(seed: u64, purpose: u8) -> Seed {
@@ -291,7 +325,7 @@ struct ServerParts<'a> {
     hash_key: HashKey,
 }
 
-fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<(OutputShare, Cost), Error> {
+fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<Ran, Error> {
     let ServerParts { specs, shares, inputs, mut channel, mask_seed, material_seed, source, zeros, hash_key } = parts;
     let weights = ServerWeights::set_up(specs, shares, mask_seed, &mut channel)?;
     let (writer, reader) = MaterialQueue::bounded(1 << 30);

@@ -146,7 +146,7 @@ fn task(args: &ExplainArgs, plan: &BundlePlan) -> anyhow::Result<Task> {
         anyhow::bail!("the pool has no task {name:?}; it has: {}", known.join(", "));
     };
     let (exit, capacities) = (pool.exits.len() - 1, going(args, pool, classifier)?);
-    Ok(Task::Classify { classifier, bucket, exit, capacities, scores: false })
+    Ok(Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false })
 }
 
 /// By exit but the last, how many texts go on.

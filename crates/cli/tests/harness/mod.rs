@@ -47,6 +47,7 @@ pub fn pool_bundle(folder: &Path) -> PathBuf {
             labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
             pair,
             capacities: vec![0.5],
+            thresholds: Vec::new(),
         },
         heads: vec![linear(3, 1), linear(3, 2)],
         gains: vec![Gain { units: linear(4, 3) }],

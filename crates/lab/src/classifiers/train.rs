@@ -154,6 +154,7 @@ fn empty(start: &Bundle, tasks: &[LabelledTexts], exits: &[usize]) -> Classifier
             labels: task.labels.clone(),
             pair: task.pair,
             capacities: vec![1.0; exits.len().saturating_sub(1)],
+            thresholds: Vec::new(),
         },
         heads: exits.iter().map(|_| zero(task.labels.len())).collect(),
         gains: exits.iter().skip(1).map(|_| Gain { units: zero(UNITS) }).collect(),

@@ -83,10 +83,11 @@ fn described(bundle: &Bundle) -> String {
         let exits: Vec<String> = pool.exits.iter().map(ToString::to_string).collect();
         lines.push(format!("pool      {} tasks, exits after {} layers", pool.tasks.len(), exits.join(", ")));
         lines.extend(pool.tasks.iter().map(|classifier| {
-            let ClassifierTask { name, labels, pair, capacities } = &classifier.task;
+            let ClassifierTask { name, labels, pair, capacities, thresholds } = &classifier.task;
             let (count, of) = (labels.len(), if *pair { "pairs of texts" } else { "texts" });
             let shares: Vec<String> = capacities.iter().map(ToString::to_string).collect();
-            format!("  {name}: {count} labels of {of}; shares that go on: {}", shares.join(", "))
+            let open = if thresholds.is_empty() { "" } else { "; policy open too" };
+            format!("  {name}: {count} labels of {of}; shares that go on: {}{open}", shares.join(", "))
         }));
     }
     lines.push("origin".to_owned());

@@ -212,14 +212,23 @@ impl Asked {
         let texts = shares.map_or_else(|| vec![size; self.exit], |shares| going(shares, size));
         capacities.iter_mut().zip(texts).for_each(|(capacity, texts)| *capacity = texts);
         let Sessions { bucket, .. } = sessions;
-        Task::Classify { classifier: self.classifier, bucket, exit: self.exit, capacities, scores: self.scores }
+        Task::Classify {
+            classifier: self.classifier,
+            bucket,
+            exit: self.exit,
+            capacities,
+            scores: self.scores,
+            begin: None,
+            onward: false,
+        }
     }
 }
 
 /// The most texts of a session in this bucket.
 fn most(bucket: usize) -> usize {
     let capacities = [0; MOST_EXITS - 1];
-    Task::Classify { classifier: 0, bucket, exit: 0, capacities, scores: false }.most_prompts()
+    Task::Classify { classifier: 0, bucket, exit: 0, capacities, scores: false, begin: None, onward: false }
+        .most_prompts()
 }
 
 fn check_shares(shares: &[f32], expected: usize) -> Result<Vec<f32>, ClassifyError> {

@@ -18,6 +18,7 @@ pub struct Clear<'a> {
     weights: &'a [Tensor<f32>],
     inputs: Vec<Tensor<f32>>,
     output: Output,
+    kept: Vec<Tensor<f32>>,
 }
 
 impl<'a> Clear<'a> {
@@ -26,6 +27,18 @@ impl<'a> Clear<'a> {
     /// # Errors
     /// If weights or inputs do not fit the program.
     pub fn run<P: Program>(program: &P, weights: &'a [Tensor<f32>], inputs: Vec<Tensor<f32>>) -> Result<Output, Error> {
+        Self::run_keeping(program, weights, inputs).map(|(output, _)| output)
+    }
+
+    /// The same with what the servers would [keep](Machine::keep): inputs for a program that continues this one.
+    ///
+    /// # Errors
+    /// If weights or inputs do not fit the program.
+    pub fn run_keeping<P: Program>(
+        program: &P,
+        weights: &'a [Tensor<f32>],
+        inputs: Vec<Tensor<f32>>,
+    ) -> Result<(Output, Vec<Tensor<f32>>), Error> {
         let (specs, forms) = (program.weights(), program.inputs());
         check_weights(&specs, weights)?;
         for (form, input) in forms.iter().zip(&inputs) {
@@ -33,9 +46,11 @@ impl<'a> Clear<'a> {
                 return Err(Error::Shape { what: "input", expected: form.shape, found: input.shape() });
             }
         }
-        let mut machine = Machine::new(Self { weights, inputs, output: Output::default() }, &specs, &forms);
+        let clear = Self { weights, inputs, output: Output::default(), kept: Vec::new() };
+        let mut machine = Machine::new(clear, &specs, &forms);
         program.run(&mut machine)?;
-        Ok(machine.into_interpreter().output)
+        let Self { output, kept, .. } = machine.into_interpreter();
+        Ok((output, kept))
     }
 }
 
@@ -53,6 +68,10 @@ impl Interpreter for Clear<'_> {
     }
     fn reveal_bits(&mut self, bits: Tensor<f32>, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         self.output.bits.push(bits.data().iter().map(|&x| x != 0.0).collect());
+        Ok(())
+    }
+    fn keep<W: RingWord>(&mut self, share: Tensor<f32>, _form: &Form) -> Result<(), Error> {
+        self.kept.push(share);
         Ok(())
     }
     fn add_constant<W: RingWord>(&mut self, share: &mut Tensor<f32>, _form: &Form, value: &[f64]) {

@@ -67,6 +67,9 @@ impl Interpreter for Fixed {
         self.output.bits.push(bits.data().iter().map(|&x| x != 0).collect());
         Ok(())
     }
+    fn keep<W: RingWord>(&mut self, share: Tensor<i128>, form: &Form) -> Result<(), Error> {
+        self.ranges.check("kept", share.data().iter().copied(), form.bits)
+    }
     fn add_constant<W: RingWord>(&mut self, share: &mut Tensor<i128>, form: &Form, value: &[f64]) {
         for (x, &value) in share.data_mut().iter_mut().zip(value.iter().cycle()) {
             *x += fixed::encode::<u128>(value, form.fraction) as i128;

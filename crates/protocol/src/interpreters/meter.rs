@@ -15,6 +15,7 @@ use blindroute_ring::Shape;
 pub struct Meter {
     meter: CostMeter,
     outputs: Vec<OutputSpec>,
+    keeps: bool,
 }
 
 impl Meter {
@@ -32,6 +33,14 @@ impl Meter {
     /// If the program is wrong.
     pub fn outputs<P: Program>(program: &P) -> Result<Vec<OutputSpec>, Error> {
         Ok(Self::run(program)?.outputs)
+    }
+
+    /// Whether a program [keeps](Machine::keep) something for one that continues it.
+    ///
+    /// # Errors
+    /// If the program is wrong.
+    pub fn keeps<P: Program>(program: &P) -> Result<bool, Error> {
+        Ok(Self::run(program)?.keeps)
     }
 
     fn run<P: Program>(program: &P) -> Result<Self, Error> {
@@ -56,6 +65,10 @@ impl Interpreter for Meter {
     }
     fn reveal_bits(&mut self, (): (), shape: Shape, reason: &'static str) -> Result<(), Error> {
         self.outputs.push(OutputSpec { size: OutputSize::Bits(shape.len()), reason });
+        Ok(())
+    }
+    fn keep<W: RingWord>(&mut self, (): (), _form: &Form) -> Result<(), Error> {
+        self.keeps = true;
         Ok(())
     }
     fn add_constant<W: RingWord>(&mut self, (): &mut (), _form: &Form, _value: &[f64]) {}

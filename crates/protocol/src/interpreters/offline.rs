@@ -42,6 +42,9 @@ impl<R: OfflineRole> Interpreter for Offline<R> {
     fn reveal_bits(&mut self, (): (), _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         Ok(())
     }
+    fn keep<W: RingWord>(&mut self, (): (), _form: &Form) -> Result<(), Error> {
+        Ok(())
+    }
     fn add_constant<W: RingWord>(&mut self, (): &mut (), _form: &Form, _value: &[f64]) {}
     fn constants<W: RingWord>(&mut self, _values: &[f64], form: &Form) -> Arc<Secret<W>> {
         Arc::new(Secret::new(Tensor::zeros(form.shape)))

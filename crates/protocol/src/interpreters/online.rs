@@ -5,6 +5,7 @@ use crate::bits::BitTensor;
 use crate::channel::Channel;
 use crate::error::Error;
 use crate::form::Form;
+use crate::kept::Kept;
 use crate::machine::Machine;
 use crate::machine::interpreter::Interpreter;
 use crate::material::queue::QueueReader;
@@ -25,6 +26,18 @@ pub struct Online<'a> {
     /// What the answer is re-randomised with.
     zeros: Zeros,
     output: OutputShare,
+    kept: Kept,
+}
+
+/// What a server's run of a program leaves.
+#[derive(Debug)]
+pub struct Ran {
+    /// What goes to the client.
+    pub output: OutputShare,
+    /// What stays here for a program that continues this one.
+    pub kept: Kept,
+    /// The openings and bytes it took.
+    pub cost: Cost,
 }
 
 impl std::fmt::Debug for Online<'_> {
@@ -34,8 +47,7 @@ impl std::fmt::Debug for Online<'_> {
 }
 
 impl<'a> Online<'a> {
-    /// Runs a program and returns what goes to the client, with the openings and bytes it took. `zeros` is what the two
-    /// servers agreed on for this run alone.
+    /// Runs a program. `zeros` is what the two servers agreed on for this run alone.
     ///
     /// # Errors
     /// If the peer, the material or the inputs fail.
@@ -46,18 +58,19 @@ impl<'a> Online<'a> {
         queue: &'a QueueReader,
         zeros: ZeroSeed,
         channel: &'a mut dyn Channel,
-    ) -> Result<(OutputShare, Cost), Error> {
+    ) -> Result<Ran, Error> {
         let interpreter = Self {
             server: ServerSide::new(weights, queue, channel),
             inputs,
             zeros: Zeros::new(weights.party(), zeros),
             output: OutputShare::default(),
+            kept: Kept::default(),
         };
         let (specs, forms) = (program.weights(), program.inputs());
         let mut machine = Machine::new(interpreter, &specs, &forms);
         program.run(&mut machine)?;
         let online = machine.into_interpreter();
-        Ok((online.output, online.server.cost()))
+        Ok(Ran { output: online.output, kept: online.kept, cost: online.server.cost() })
     }
 }
 
@@ -79,6 +92,11 @@ impl Interpreter for Online<'_> {
     fn reveal_bits(&mut self, mut bits: BitTensor, _shape: Shape, _reason: &'static str) -> Result<(), Error> {
         self.zeros.add_bits(&mut bits);
         bits.to_bytes(&mut self.output.bytes);
+        Ok(())
+    }
+    fn keep<W: RingWord>(&mut self, mut share: Secret<W>, form: &Form) -> Result<(), Error> {
+        self.zeros.add(&mut share);
+        self.kept.put(form, &share);
         Ok(())
     }
     fn add_constant<W: RingWord>(&mut self, share: &mut Secret<W>, form: &Form, value: &[f64]) {

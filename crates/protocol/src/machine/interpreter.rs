@@ -31,6 +31,7 @@ pub trait Interpreter: Sized {
     fn input<W: RingWord>(&mut self, index: usize, form: &Form) -> Result<ShareOf<Self, W>, Error>;
     fn reveal<W: RingWord>(&mut self, share: ShareOf<Self, W>, form: &Form, reason: &'static str) -> Result<(), Error>;
     fn reveal_bits(&mut self, bits: BitsOf<Self>, shape: Shape, reason: &'static str) -> Result<(), Error>;
+    fn keep<W: RingWord>(&mut self, share: ShareOf<Self, W>, form: &Form) -> Result<(), Error>;
 
     fn add_constant<W: RingWord>(&mut self, share: &mut ShareOf<Self, W>, form: &Form, value: &[f64]);
     fn constants<W: RingWord>(&mut self, values: &[f64], form: &Form) -> MaskedOf<Self, W>;

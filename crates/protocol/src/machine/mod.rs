@@ -109,6 +109,21 @@ impl<'a, I: Interpreter> Machine<'a, I> {
         self.interpreter.reveal_bits(bits.payload, bits.shape, reason)
     }
 
+    /// Leaves a value with the servers, in shares, for a program that continues this one: it is an input there, by the order in
+    /// which values are kept. Nobody learns anything. No opening.
+    ///
+    /// # Errors
+    /// If its ring is wider than 64 bits, or from the interpreter.
+    pub fn keep<W: RingWord>(&mut self, share: Share<I, W>) -> Result<(), Error> {
+        if share.form.bits > u64::BITS {
+            return Err(Error::Program(format!(
+                "a ring of {} bits cannot be kept: expected at most 64",
+                share.form.bits
+            )));
+        }
+        self.interpreter.keep::<W>(share.payload, &share.form)
+    }
+
     /// Adds a public constant to every element.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ const MOST_TASKS: usize = 64;
 const MOST_LABELS: usize = 1024;
 /// The most units of a gain.
 const MOST_UNITS: usize = 1024;
+/// The largest threshold of a gain: differences from it are below what servers compare.
+const LARGEST_THRESHOLD: f32 = 128.0;
 /// The longest label, in bytes.
 const LONGEST_LABEL: usize = 256;
 
@@ -61,6 +63,10 @@ pub struct ClassifierTask {
     /// By exit but the last, which share of all texts goes on, above 0 and not rising. Calibration chose them on texts that were
     /// not in the training.
     pub capacities: Vec<f32>,
+    /// By exit but the last, the gain beyond which a text goes on if the client decides for each text by itself; none if it was not
+    /// calibrated for that. The same texts gave them as the capacities.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<f32>,
 }
 
 /// The predicted gain of going on: the sum of the squares of the first half of the units less that of the others. So it is any
@@ -132,6 +138,11 @@ impl ClassifierTask {
         if self.capacities.len() + 1 != exits || !falls || !inside {
             let expected = format!("{} shares above 0 and at most 1, none larger than the one before", exits - 1);
             return Some(("list of capacities", format!("{:?}", self.capacities), expected));
+        }
+        let possible = self.thresholds.iter().all(|threshold| threshold.abs() <= LARGEST_THRESHOLD);
+        if !possible || (!self.thresholds.is_empty() && self.thresholds.len() + 1 != exits) {
+            let expected = format!("none, or {} from -{LARGEST_THRESHOLD} to {LARGEST_THRESHOLD}", exits - 1);
+            return Some(("list of thresholds", format!("{:?}", self.thresholds), expected));
         }
         None
     }

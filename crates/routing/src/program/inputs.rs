@@ -71,7 +71,15 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
         Work::Task(Task::Head { router }) => {
             vec![Form::new(rows(hidden + features(router)), EMBEDDING_RING, RULE_FRACTION), lambda]
         }
-        Work::Task(Task::Classify { bucket, .. }) | Work::Measurement(Measurement::Embed { bucket }) => encoder(bucket),
+        Work::Task(Task::Classify { bucket, begin: Some(_), .. }) => {
+            let mut forms = encoder(bucket);
+            // Means are of the first layer's input only.
+            forms.remove(1);
+            forms
+        }
+        Work::Task(Task::Classify { bucket, begin: None, .. }) | Work::Measurement(Measurement::Embed { bucket }) => {
+            encoder(bucket)
+        }
         Work::Measurement(Measurement::Select { candidates, keep, method }) => {
             SelectProgram { candidates, keep, method }.inputs()
         }

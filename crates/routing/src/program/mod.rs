@@ -23,7 +23,7 @@ mod weights;
 pub use batch::{split_output, stack_inputs};
 pub use encoder::ROW_OFFSET;
 pub use inputs::{RouteInputs, head_inputs, padded};
-pub use output::{embedding, label, outside_range, scores};
+pub use output::{embedding, label, onward, outside_range, scores};
 pub use plan::{BundlePlan, EncoderPlan, RouterPlan};
 pub use ranges::{RangeError, check_ranges};
 pub use request::{NetworkEstimate, SessionRequest};

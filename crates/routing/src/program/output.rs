@@ -25,6 +25,14 @@ pub fn label(output: &Output) -> Option<usize> {
     named.next().map(|(place, _)| place).filter(|_| named.next().is_none())
 }
 
+/// Whether a text goes on past the exit of a [`Classify`](super::Task::Classify) task that asks for that; `None` for other outputs.
+pub fn onward(output: &Output) -> Option<bool> {
+    match output.values.as_slice() {
+        [_, onward, _] => onward.first().map(|bit| *bit != 0.0),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

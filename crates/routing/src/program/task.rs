@@ -47,6 +47,13 @@ pub enum Task {
         capacities: [usize; MOST_EXITS - 1],
         /// Whether the answer is the labels' scores, and not only which label has the largest.
         scores: bool,
+        /// The exit at which the session before left the texts with the servers. Without it, they come from the client.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        begin: Option<usize>,
+        /// Whether texts may go on past the deepest exit: the answer says which would gain enough, has no label or scores of these,
+        /// and the servers keep all of them for a session that begins there.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        onward: bool,
     },
 }
 

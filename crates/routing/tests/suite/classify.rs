@@ -14,11 +14,11 @@ use blindroute_routing::program::{
 use blindroute_testkit::generator;
 use std::sync::Arc;
 
-const BUCKET: usize = 32;
-const UNITS: usize = 6;
+pub const BUCKET: usize = 32;
+pub const UNITS: usize = 6;
 
 /// An encoder of four layers (twice those of the made-up bundle), with exits after 1, 2 and 4 of them.
-fn world(labels: &[usize]) -> World {
+pub fn world(labels: &[usize]) -> World {
     let mut parts = bundle(Attention::Linear, Activation::Square, Pooling::Mean).into_parts();
     parts.encoder.norms = Norms::Output;
     parts.layers = [parts.layers.clone(), parts.layers].concat();
@@ -39,6 +39,7 @@ fn world(labels: &[usize]) -> World {
             labels: (0..labels).map(|label| format!("label {label}")).collect(),
             pair: false,
             capacities: vec![0.5, 0.25],
+            thresholds: vec![0.0; 2],
         },
         heads: (0..3).map(|_| linear(labels, 1.0)).collect(),
         gains: (0..2).map(|_| Gain { units: linear(UNITS, 0.8) }).collect(),
@@ -47,16 +48,16 @@ fn world(labels: &[usize]) -> World {
     World::of(Bundle::new(parts).unwrap())
 }
 
-fn texts(world: &World, count: usize) -> Vec<Vec<Tensor<f32>>> {
+pub fn texts(world: &World, count: usize) -> Vec<Vec<Tensor<f32>>> {
     (0..count).map(|text| world.inputs(&prompt(3 + (text * 5) % 28, text as u64), BUCKET).tensors).collect()
 }
 
 fn task(exit: usize, capacities: [usize; 3], scores: bool) -> Task {
-    Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores }
+    Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores, begin: None, onward: false }
 }
 
 /// The features of a text after so many layers: those of the same bundle without the layers after them.
-fn features(world: &World, layers: usize, inputs: &[Tensor<f32>]) -> Vec<f64> {
+pub fn features(world: &World, layers: usize, inputs: &[Tensor<f32>]) -> Vec<f64> {
     let mut parts = world.bundle.parts().clone();
     parts.layers.truncate(layers);
     parts.encoder.layers = layers;
@@ -65,7 +66,7 @@ fn features(world: &World, layers: usize, inputs: &[Tensor<f32>]) -> Vec<f64> {
     world.clear(Measurement::Embed { bucket: BUCKET }, inputs.to_vec()).values[0].clone()
 }
 
-fn affine(x: &[f64], layer: &LinearLayer) -> Vec<f64> {
+pub fn affine(x: &[f64], layer: &LinearLayer) -> Vec<f64> {
     let mut sums: Vec<f64> = layer.bias.data().iter().map(|&b| f64::from(b)).collect();
     for (x, row) in x.iter().zip(layer.weight.iter_rows()) {
         sums.iter_mut().zip(row).for_each(|(sum, &w)| *sum += x * f64::from(w));
@@ -73,14 +74,25 @@ fn affine(x: &[f64], layer: &LinearLayer) -> Vec<f64> {
     sums
 }
 
-fn largest(scores: &[f64]) -> (usize, f64) {
+pub fn largest(scores: &[f64]) -> (usize, f64) {
     let best = (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap();
     let others = (0..scores.len()).filter(|&other| other != best);
     (best, others.map(|other| scores[best] - scores[other]).fold(f64::INFINITY, f64::min))
 }
 
+pub fn gain_of(gain: &Gain, features: &[f64]) -> f64 {
+    let units = affine(features, &gain.units);
+    let square = |units: &[f64]| units.iter().map(|z| z * z).sum::<f64>();
+    square(&units[..UNITS / 2]) - square(&units[UNITS / 2..])
+}
+
 /// Plain capacity routing: by text its scores, and how near any choice between texts was.
-fn simulated(world: &World, texts: &[Vec<Tensor<f32>>], exit: usize, capacities: [usize; 3]) -> (Vec<Vec<f64>>, f64) {
+pub fn simulated(
+    world: &World,
+    texts: &[Vec<Tensor<f32>>],
+    exit: usize,
+    capacities: [usize; 3],
+) -> (Vec<Vec<f64>>, f64) {
     let pool = world.bundle.parts().pool.as_ref().unwrap();
     let classifier = &pool.tasks[0];
     let mut going: Vec<usize> = (0..texts.len()).collect();
@@ -95,13 +107,8 @@ fn simulated(world: &World, texts: &[Vec<Tensor<f32>>], exit: usize, capacities:
         if at == exit || capacities[at] == going.len() {
             continue;
         }
-        let mut gains: Vec<(f64, usize)> = (reached.iter())
-            .map(|(text, features)| {
-                let units = affine(features, &classifier.gains[at].units);
-                let square = |units: &[f64]| units.iter().map(|z| z * z).sum::<f64>();
-                (square(&units[..UNITS / 2]) - square(&units[UNITS / 2..]), *text)
-            })
-            .collect();
+        let mut gains: Vec<(f64, usize)> =
+            (reached.iter()).map(|(text, features)| (gain_of(&classifier.gains[at], features), *text)).collect();
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
         margin = margin.min(gains[capacities[at] - 1].0 - gains[capacities[at]].0);
         going = gains[..capacities[at]].iter().map(|(_, text)| *text).collect();
@@ -202,7 +209,8 @@ fn only_texts_that_met_an_overflow_are_marked() {
 fn openings_are_as_stated_and_capacity_saves_bytes() {
     let world = world(&[2, 23]);
     let cost = |classifier, exit, capacities, batch| {
-        let task = Task::Classify { classifier, bucket: BUCKET, exit, capacities, scores: false };
+        let task =
+            Task::Classify { classifier, bucket: BUCKET, exit, capacities, scores: false, begin: None, onward: false };
         let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_batch(batch).unwrap();
         Meter::cost(&program).unwrap()
     };
@@ -231,7 +239,19 @@ fn what_a_pool_does_not_have_is_refused() {
         (task(2, [4, 5, 0], false), 8, "a capacity of 5"),
         (task(2, [4, 0, 0], false), 8, "a capacity of 0"),
         (task(1, [4, 2, 0], false), 8, "a capacity of 2"),
-        (Task::Classify { classifier: 1, bucket: BUCKET, exit: 0, capacities: [0; 3], scores: false }, 1, "no task 1"),
+        (
+            Task::Classify {
+                classifier: 1,
+                bucket: BUCKET,
+                exit: 0,
+                capacities: [0; 3],
+                scores: false,
+                begin: None,
+                onward: false,
+            },
+            1,
+            "no task 1",
+        ),
         (task(2, [4, 2, 0], false), 65, "batch of 65"),
     ] {
         assert!(refused(wrong, batch).contains(part), "{:?}: {}", wrong, refused(wrong, batch));

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
 
-use blindroute_protocol::{Clear, Output, Tensor};
+use blindroute_protocol::{Clear, Kept, Output, Tensor};
 use blindroute_routing::bundle::{
     Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
     LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, RuleShape, ScoreLines, UniRoute, Widths,
@@ -10,7 +10,7 @@ use blindroute_routing::bundle::{
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, Work, weight_tensors,
 };
-use blindroute_testkit::{TOKENS, TestWorld, generator, tokenizer_json};
+use blindroute_testkit::{Run, TOKENS, TestWorld, generator, tokenizer_json};
 use std::sync::Arc;
 
 pub const HIDDEN: usize = 64;
@@ -186,13 +186,32 @@ impl World {
 
     /// The same of a program with another tuning or batch.
     pub fn run(&self, seed: u64, program: &RouteProgram, inputs: &[Tensor<f32>]) -> Output {
-        let run = TestWorld::seeded(seed).run(program, &self.weights, inputs).unwrap();
+        self.run_keeping(seed, program, inputs).0
+    }
+
+    /// The same with what the servers keep.
+    pub fn run_keeping(&self, seed: u64, program: &RouteProgram, inputs: &[Tensor<f32>]) -> (Output, [Kept; 2]) {
+        self.as_forecast(TestWorld::seeded(seed).run(program, &self.weights, inputs).unwrap())
+    }
+
+    /// The same of a program that continues with these texts of those that the servers kept.
+    pub fn continue_keeping(
+        &self,
+        seed: u64,
+        program: &RouteProgram,
+        kept: [Kept; 2],
+        places: &[usize],
+    ) -> (Output, [Kept; 2]) {
+        self.as_forecast(TestWorld::seeded(seed).run_continuing(program, &self.weights, kept, places).unwrap())
+    }
+
+    fn as_forecast(&self, run: Run) -> (Output, [Kept; 2]) {
         for server in run.servers {
             assert_eq!(server.openings, run.forecast.openings);
             assert_eq!(server.opening_bytes, run.forecast.opening_bytes);
         }
         assert_eq!(run.material_bytes, run.forecast.material_bytes);
-        run.output
+        (run.output, run.kept)
     }
 }
 

@@ -7,5 +7,6 @@ mod common;
 mod import;
 mod lexical;
 mod minilm;
+mod open;
 mod programs;
 mod tunings;

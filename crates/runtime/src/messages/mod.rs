@@ -21,7 +21,7 @@ pub use session::{ClientHello, Lane, MaterialGrant, MaterialRequest, ServerReady
 use crate::frame::FrameKind;
 
 /// The version of the messages, of their order, and of what the programs send and the dealer deals.
-pub const VERSION: u16 = 6;
+pub const VERSION: u16 = 7;
 
 /// A message that fits in one frame.
 pub trait Message: Sized {

@@ -6,6 +6,8 @@ use crate::frame::{FrameKind, REQUEST_MAX};
 
 /// The most seeds of one grant.
 const SEEDS_MAX: usize = 64;
+/// The most bytes of the places that a session continues with.
+const PLACES_MAX: usize = 2 << 10;
 
 /// A client asks a server for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +18,9 @@ pub struct ClientHello {
     pub deployment: Digest,
     /// What to run (program, bucket, options). Opaque to this crate, at most 32 KiB, public to the servers.
     pub request: Vec<u8>,
+    /// The elements of the batch that the session before, on the same links, left with the servers and that this one continues
+    /// with, in rising order; none if its inputs come from the client.
+    pub continues: Option<Vec<u16>>,
 }
 
 impl Message for ClientHello {
@@ -26,6 +31,9 @@ impl Message for ClientHello {
         out.extend_from_slice(&self.session.0);
         out.extend_from_slice(&self.deployment.0);
         put_bytes(&mut out, &self.request);
+        out.push(u8::from(self.continues.is_some()));
+        let places: Vec<u8> = self.continues.iter().flatten().flat_map(|place| place.to_le_bytes()).collect();
+        put_bytes(&mut out, &places);
         out
     }
 
@@ -35,8 +43,15 @@ impl Message for ClientHello {
         let session = SessionId(decoder.array("session")?);
         let deployment = Digest(decoder.array("deployment")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
+        let continues = flag(&mut decoder, "continues")?;
+        let places = decoder.bytes("places", PLACES_MAX)?;
         decoder.finish()?;
-        Ok(ClientHello { session, deployment, request })
+        let (places, rest) = places.as_chunks();
+        if !rest.is_empty() || !(continues || places.is_empty()) {
+            return Err(DecodeError::BadValue { field: "places", found: rest.len() as u64 });
+        }
+        let continues = continues.then(|| places.iter().map(|place| u16::from_le_bytes(*place)).collect());
+        Ok(ClientHello { session, deployment, request, continues })
     }
 }
 
@@ -75,11 +90,7 @@ impl Message for ServerReady {
             epoch: EpochId(decoder.array("epoch")?),
             offline_micros: decoder.u64("offline time")?,
             waits_micros: decoder.u64("time for the input")?,
-            rests: match decoder.u8("rests")? {
-                0 => false,
-                1 => true,
-                other => return Err(DecodeError::BadValue { field: "rests", found: other.into() }),
-            },
+            rests: flag(&mut decoder, "rests")?,
         };
         decoder.finish()?;
         Ok(ready)
@@ -272,6 +283,14 @@ impl Message for MaterialGrant {
         let seeds = (0..count).map(|_| decoder.array("seed").map(WireSeed::new)).collect::<Result<_, _>>()?;
         decoder.finish()?;
         Ok(MaterialGrant { session, epoch, seeds })
+    }
+}
+
+fn flag(decoder: &mut Decoder<'_>, field: &'static str) -> Result<bool, DecodeError> {
+    match decoder.u8(field)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(DecodeError::BadValue { field, found: other.into() }),
     }
 }
 

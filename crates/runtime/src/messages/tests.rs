@@ -30,8 +30,12 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
 fn encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
     frozen(
-        &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: b"abc".to_vec() },
-        &format!("0600{s}{m}03000000616263"),
+        &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: b"abc".to_vec(), continues: None },
+        &format!("0700{s}{m}030000006162630000000000"),
+    );
+    frozen(
+        &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: Some(vec![0, 3, 700]) },
+        &format!("0700{s}{m}00000000010600000000000300bc02"),
     );
     frozen(
         &ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102, waits_micros: 3, rests: true },
@@ -58,11 +62,11 @@ fn encodings_are_frozen_and_strict() {
             epoch: EPOCH,
             request: REQUEST,
         },
-        &format!("0600{s}0101{m}{e}{r}"),
+        &format!("0700{s}0101{m}{e}{r}"),
     );
     frozen(
         &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
-        &format!("0600{s}00{m}01000000ff"),
+        &format!("0700{s}00{m}01000000ff"),
     );
     frozen(
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
@@ -86,7 +90,7 @@ fn values_out_of_range_are_refused() {
         bytes[at] = to;
         SessionOpen::decode(&bytes).unwrap_err()
     };
-    assert_eq!(change(0, 1), DecodeError::Version { expected: 6, found: 1 });
+    assert_eq!(change(0, 1), DecodeError::Version { expected: 7, found: 1 });
     assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
     assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
 
@@ -95,9 +99,13 @@ fn values_out_of_range_are_refused() {
     *ready.last_mut().unwrap() = 2;
     assert_eq!(ServerReady::decode(&ready).unwrap_err(), DecodeError::BadValue { field: "rests", found: 2 });
 
-    let mut hello = ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![] }.encode();
+    let mut hello = ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: None }.encode();
     hello[50..54].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(ClientHello::decode(&hello), Err(DecodeError::TooLong { field: "request", .. })));
+    let mut hello =
+        ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: Some(vec![4]) }.encode();
+    hello[54] = 0;
+    assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::BadValue { field: "places", found: 0 });
     let mut grant = MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![] }.encode();
     grant[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(MaterialGrant::decode(&grant), Err(DecodeError::TooLong { field: "seeds", .. })));

@@ -1,6 +1,7 @@
 //! The client's side of a session until it is ready.
 
 use super::cancel::Cancel;
+use super::held::Held;
 use super::places::{SessionPlace, SessionPlaces};
 use super::ready::{ReadySession, SessionOutcome, SharedInputs, both, last_words};
 use super::retry::{self, Retry, Waiting};
@@ -191,23 +192,49 @@ impl<C: Catalogue> Client<C> {
         self.begin(self.connect()?, request, program, started, cancel)
     }
 
+    /// Continues a session with these elements of its batch, in rising order, which servers kept. It is tried once: an error means that
+    /// what they kept is lost, and the texts have to run again from their inputs.
+    ///
+    /// # Errors
+    /// If a party fails, the servers hold nothing more, or the request's program does not continue that of the session before.
+    pub fn run_continuing(&self, held: Held, request: &[u8], places: &[u16]) -> Result<SessionOutcome, SessionError> {
+        let started = Instant::now();
+        let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
+        let place = self.0.places.take();
+        let begin = Begin { request, program: &program, continues: Some(places.to_vec()), started };
+        let session = self.begin_with(held.into_links()?, begin, &Cancel::default())?.in_place(place);
+        let waited = session.offline();
+        Ok(SessionOutcome { waited, ..session.run(SharedInputs::none()?)? })
+    }
+
     /// The part of a session from the hello until both servers are ready. No input is sent.
     fn begin(
         &self,
-        mut links: [Link; 2],
+        links: [Link; 2],
         request: &[u8],
         program: &C::Program,
         started: Instant,
         cancel: &Cancel,
     ) -> Result<ReadySession, SessionError> {
+        self.begin_with(links, Begin { request, program, continues: None, started }, cancel)
+    }
+
+    fn begin_with(
+        &self,
+        mut links: [Link; 2],
+        begin: Begin<'_, C::Program>,
+        cancel: &Cancel,
+    ) -> Result<ReadySession, SessionError> {
+        let Begin { request, program, continues, started } = begin;
         cancel.watch(&links)?;
         let session = SessionId::generate()?;
-        let hello = ClientHello { session, deployment: self.0.catalogue.digest(), request: request.to_vec() };
+        let deployment = self.0.catalogue.digest();
+        let hello = ClientHello { session, deployment, request: request.to_vec(), continues };
         if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello)) {
             return Err(last_words(&mut links, error));
         }
         // Computed while the servers prepare.
-        let specs = Meter::outputs(program)?;
+        let (specs, keeps) = (Meter::outputs(program)?, Meter::keeps(program)?);
         let ready = both(&mut links, Link::receive_message::<ServerReady>)?;
         if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {
             return Err(SessionError::Disagreement("identity"));
@@ -215,6 +242,15 @@ impl<C: Catalogue> Client<C> {
         let waits = Duration::from_micros(ready[0].waits_micros.min(ready[1].waits_micros));
         let rests = ready.iter().all(|ready| ready.rests);
         let spares = Arc::clone(&self.0.spares);
-        Ok(ReadySession::new(links, spares, session, specs, started.elapsed(), (waits, rests)))
+        Ok(ReadySession::new(links, spares, session, specs, started.elapsed(), (waits, rests)).keeping(keeps))
     }
+}
+
+/// What a session begins with.
+struct Begin<'a, P> {
+    request: &'a [u8],
+    program: &'a P,
+    continues: Option<Vec<u16>>,
+    /// When the caller asked for it.
+    started: Instant,
 }

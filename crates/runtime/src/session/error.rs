@@ -75,6 +75,12 @@ pub enum SessionError {
         /// How long the server waited.
         after: Duration,
     },
+    /// The session continues one of which this server holds nothing.
+    #[error(
+        "the server holds nothing of a session before this one on the same link: it was held for the next session only, or \
+         given up while the link was idle; run the texts again from their tokens"
+    )]
+    NothingHeld,
     /// The client left before it sent its input.
     #[error(
         "the client left before it sent its input; the session's material is dropped, and nothing needs to be done"
@@ -225,7 +231,7 @@ impl SessionError {
                 log(FailureKind::OtherParty, "the dealer's stream of material ended early; start a new session")
             }
             Self::Protocol(Error::Input { .. }) | Self::Request(_) => own(FailureKind::BadRequest),
-            Self::Expired { .. } | Self::PlaceLost => own(FailureKind::Expired),
+            Self::Expired { .. } | Self::PlaceLost | Self::NothingHeld => own(FailureKind::Expired),
             Self::Stopping => own(FailureKind::Stopping),
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
@@ -330,6 +336,7 @@ mod tests {
             SessionError::Thread(broken()),
             SessionError::Expired { after: Duration::from_secs(1) },
             SessionError::Unused,
+            SessionError::NothingHeld,
             SessionError::Stopping,
             SessionError::CannotRest,
             SessionError::PlaceLost,

@@ -22,6 +22,7 @@ mod client;
 mod dealer;
 mod error;
 mod failure;
+mod held;
 mod lanes;
 mod opening;
 mod places;
@@ -35,6 +36,7 @@ pub(crate) use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
+pub use held::Held;
 pub(crate) use places::{SessionPlace, SessionPlaces};
 pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
 pub(crate) use retry::run as run_retrying;
@@ -72,6 +74,16 @@ pub trait Catalogue: Send + Sync + 'static {
     /// A text for the client that says what is wrong with the request.
     fn resolve(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         Ok(request.to_vec())
+    }
+
+    /// Whether the program of a request takes what an earlier one [kept](blindroute_protocol::Kept), and no inputs of the client.
+    fn continues(&self, _request: &[u8]) -> bool {
+        false
+    }
+
+    /// Whether a session of `request` may take what one of `before` kept. Servers ask with the bytes that they resolved.
+    fn follows(&self, _before: &[u8], _request: &[u8]) -> bool {
+        false
     }
 }
 

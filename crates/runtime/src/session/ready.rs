@@ -1,6 +1,7 @@
 //! The client's side of a session, from ready to the answer.
 
 use super::SessionError;
+use super::held::Held;
 use super::places::SessionPlace;
 use super::spares::{Spares, close, quiet};
 use crate::frame::FrameKind;
@@ -25,6 +26,8 @@ pub struct ReadySession {
     ready: Instant,
     waits: Duration,
     rests: bool,
+    /// Whether its program leaves values with the servers.
+    keeps: bool,
     /// The last field, so that the place becomes free after the links were closed.
     place: Option<SessionPlace>,
 }
@@ -62,6 +65,11 @@ impl SharedInputs {
         let for_one = Zeroizing::new(Inputs::share(forms, inputs, &super::generator_seed(&seed))?);
         Ok(Self { seed, for_one })
     }
+
+    /// Those of a session that continues with what servers kept.
+    pub(super) fn none() -> Result<Self, SessionError> {
+        Self::new(&[], &[])
+    }
 }
 
 /// What a server reports about a session.
@@ -80,7 +88,7 @@ pub struct ServerReport {
 }
 
 /// What came of a session: the answer, and what it took.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct SessionOutcome {
     /// The values that the client opened.
     pub output: Output,
@@ -96,6 +104,8 @@ pub struct SessionOutcome {
     pub servers: [ServerReport; 2],
     /// Bytes of input shares that the client sent.
     pub bytes_sent: u64,
+    /// What the servers keep, if the program leaves something with them.
+    pub held: Option<Held>,
 }
 
 impl ReadySession {
@@ -107,7 +117,15 @@ impl ReadySession {
         offline: Duration,
         (waits, rests): (Duration, bool),
     ) -> Self {
-        Self { links: Some(links), spares, session, specs, offline, ready: Instant::now(), waits, rests, place: None }
+        let (links, ready) = (Some(links), Instant::now());
+        Self { links, spares, session, specs, offline, ready, waits, rests, keeps: false, place: None }
+    }
+
+    /// The same for a program that leaves values with the servers, or not.
+    pub(super) fn keeping(self, keeps: bool) -> Self {
+        let mut session = self;
+        session.keeps = keeps;
+        session
     }
 
     pub(super) fn in_place(self, place: SessionPlace) -> Self {
@@ -178,7 +196,8 @@ impl ReadySession {
         if reports.iter().any(|report| report.session != self.session) {
             return Err(SessionError::Disagreement("identity"));
         }
-        self.spares.put(links);
+        let held = Held::new(links, Arc::clone(&self.spares));
+        let held = self.keeps.then_some(held);
         let servers = reports.map(|report| ServerReport {
             online: Duration::from_micros(report.online_micros),
             exchanging: Duration::from_micros(report.exchange_micros),
@@ -187,7 +206,8 @@ impl ReadySession {
             material_bytes: report.material_bytes,
         });
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;
-        Ok(SessionOutcome { output, offline: self.offline, waited: Duration::ZERO, online, servers, bytes_sent })
+        let (offline, waited) = (self.offline, Duration::ZERO);
+        Ok(SessionOutcome { output, offline, waited, online, servers, bytes_sent, held })
     }
 }
 

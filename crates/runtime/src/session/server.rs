@@ -19,8 +19,8 @@ use crate::peak_rss_mib;
 use crate::role::Role;
 use crate::service::{Connection, Interrupted, Rest, Resting};
 use blindroute_protocol::{
-    Cost, Inputs, MaterialQueue, Online, OutputShare, Party, Program, QueueReader, Seed, ServerWeights, WeightShares,
-    WeightSpec, ZeroSeed,
+    Cost, Inputs, Kept, MaterialQueue, Online, OutputShare, Party, Program, QueueReader, Ran, Seed, ServerWeights,
+    WeightShares, WeightSpec, ZeroSeed,
 };
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -103,6 +103,8 @@ impl<C: Catalogue> ServerService<C> {
             return self.lanes.offer(link);
         }
         let mut sessions = 0u64;
+        // What the last session left, for the next one on this link. It goes with the link.
+        let mut held = None;
         loop {
             let hello = match resting.wait(Rest::Idle, || link.receive_message_or_end::<ClientHello>()) {
                 Ok(Ok(Some(hello))) => hello,
@@ -118,7 +120,7 @@ impl<C: Catalogue> ServerService<C> {
                 }
                 Ok(Err(error)) => return tell(&mut link, None, error.into()),
             };
-            match self.session(&mut link, &hello, &resting) {
+            match self.session(&mut link, &hello, &resting, &mut held) {
                 Ok(()) => sessions += 1,
                 Err(SessionError::Unused) => {
                     tracing::debug!(session = %hello.session, "a client left without using its session; the material is dropped");
@@ -130,7 +132,13 @@ impl<C: Catalogue> ServerService<C> {
         }
     }
 
-    fn session(&self, client: &mut Link, hello: &ClientHello, resting: &Resting) -> Result<(), SessionError> {
+    fn session(
+        &self,
+        client: &mut Link,
+        hello: &ClientHello,
+        resting: &Resting,
+        held: &mut Option<HeldValues>,
+    ) -> Result<(), SessionError> {
         let started = Instant::now();
         let ours = self.catalogue.digest();
         if hello.deployment != ours {
@@ -139,9 +147,10 @@ impl<C: Catalogue> ServerService<C> {
         }
         let request = self.catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
         let program = self.catalogue.program(&request).map_err(SessionError::Request)?;
+        let (digest, continued) = self.continued(hello, &request, &program, held.take())?;
         // Consumed before anything of the session is used: a crash after this point loses the session, but no secret.
         self.ledger.consume(hello.session)?;
-        let (mut session, zeros, material) = self.open(hello.session, &request)?;
+        let (mut session, zeros, material) = self.open(hello.session, &request, digest)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (weights, seeds) = (Arc::clone(&session.weights), session.seeds.clone());
         let progress = Arc::new(Preparation::default());
@@ -152,16 +161,42 @@ impl<C: Catalogue> ServerService<C> {
                 .name("prepare".into())
                 .spawn_scoped(scope, prepare)
                 .map_err(SessionError::Thread)?;
-            let prepared = Prepared { reader: &reader, progress: &progress, started };
-            let result = self.serve((client, resting), (&mut session, zeros), program, &prepared);
+            let prepared = Prepared { reader: &reader, progress: &progress, started, continued };
+            let result = self.serve((client, resting), (&mut session, zeros), program, prepared);
             // The preparing thread ends when its queue has no reader, or when its connection to the dealer is closed.
             drop(reader);
             if result.is_err() {
                 session.dealer.shutdown(std::net::Shutdown::Both).ok();
             }
             result
-        })?;
+        })
+        .map(|kept| *held = (!kept.is_empty()).then(|| HeldValues { session: hello.session, request, kept }))?;
         Ok(session.channel.finish()?)
+    }
+
+    /// What a session continues with, and the digest of the request with that, which both servers must have alike: a value
+    /// that one server takes from another session or place than the other would mean nothing.
+    fn continued(
+        &self,
+        hello: &ClientHello,
+        request: &[u8],
+        program: &C::Program,
+        held: Option<HeldValues>,
+    ) -> Result<(Digest, Option<Inputs>), SessionError> {
+        let Some(places) = &hello.continues else {
+            if self.catalogue.continues(request) {
+                return Err(SessionError::Request("it continues a session, and names no values of one".to_owned()));
+            }
+            return Ok((request_digest(request, None), None));
+        };
+        let held = held.ok_or(SessionError::NothingHeld)?;
+        if !self.catalogue.follows(&held.request, request) {
+            return Err(SessionError::Request("it does not continue the session before it".to_owned()));
+        }
+        let digest = request_digest(request, Some((held.session, places)));
+        let places: Vec<usize> = places.iter().map(|place| usize::from(*place)).collect();
+        let inputs = held.kept.into_inputs(&program.inputs(), &places);
+        Ok((digest, Some(inputs.map_err(|error| SessionError::Request(error.to_string()))?)))
     }
 
     /// The part of a session from ready to the report.
@@ -170,9 +205,9 @@ impl<C: Catalogue> ServerService<C> {
         (client, resting): (&mut Link, &Resting),
         (session, zeros): (&mut OpenSession, ZeroSeed),
         program: &C::Program,
-        prepared: &Prepared<'_>,
-    ) -> Result<(), SessionError> {
-        let Prepared { reader, progress, started } = *prepared;
+        prepared: Prepared<'_>,
+    ) -> Result<Kept, SessionError> {
+        let Prepared { reader, progress, started, continued } = prepared;
         reader.wait_ready()?;
         let offline_micros = started.elapsed().as_micros() as u64;
         // When everything is prepared, the dealer has finished this session and only the client is waited for.
@@ -183,11 +218,17 @@ impl<C: Catalogue> ServerService<C> {
         let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros, waits_micros, rests };
         client.send_message(&ready)?;
         await_input(client, resting, waits)?;
-        let inputs = self.inputs(client, &program.inputs())?;
+        let inputs = match continued {
+            // The client's message is empty, and says when to begin.
+            Some(continued) => self.inputs(client, &[]).map(|_| continued)?,
+            None => self.inputs(client, &program.inputs())?,
+        };
         let (started, exchanged) = (Instant::now(), session.channel.exchanging());
-        let (output, cost) = Online::run(program, &session.weights, inputs, reader, zeros, &mut session.channel)?;
+        let Ran { output, kept, cost } =
+            Online::run(program, &session.weights, inputs, reader, zeros, &mut session.channel)?;
         let spent = Spent { online: started.elapsed(), exchanging: session.channel.exchanging() - exchanged };
-        self.report(client, session.id, &output, Cost { material_bytes: progress.received() as usize, ..cost }, spent)
+        self.report(client, session.id, &output, Cost { material_bytes: progress.received() as usize, ..cost }, spent)?;
+        Ok(kept)
     }
 
     fn inputs(&self, client: &mut Link, forms: &[blindroute_protocol::Form]) -> Result<Inputs, SessionError> {
@@ -233,7 +274,12 @@ impl<C: Catalogue> ServerService<C> {
 
     /// Connects a session of a resolved request to the dealer and the other server, and sets up the weights if needed. Also
     /// returns the seed that the two servers agree on, and the dealer's stream.
-    fn open(&self, id: SessionId, request: &[u8]) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
+    fn open(
+        &self,
+        id: SessionId,
+        request: &[u8],
+        digest: Digest,
+    ) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
         let (timeouts, deployment) = (&self.options.timeouts, self.catalogue.digest());
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
         dealer.send_message(&MaterialRequest {
@@ -255,7 +301,7 @@ impl<C: Catalogue> ServerService<C> {
             lane,
             deployment,
             epoch: grant.epoch,
-            request: Digest(request_digest(request)),
+            request: digest,
         };
         let mut channel = match self.party {
             Party::Zero => {
@@ -312,6 +358,16 @@ struct Prepared<'a> {
     progress: &'a Preparation,
     /// When the session began.
     started: Instant,
+    /// Its inputs, if they were kept.
+    continued: Option<Inputs>,
+}
+
+/// What a session left with this server, for the next one on the same link.
+struct HeldValues {
+    session: SessionId,
+    /// As this server resolved it.
+    request: Vec<u8>,
+    kept: Kept,
 }
 
 /// Waits for the client's input to begin. A session rests here: its material is prepared, and the input may come later.
@@ -328,7 +384,15 @@ fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<
     }
 }
 
-fn request_digest(request: &[u8]) -> [u8; 32] {
+/// The digest of a request, and of the session and the places in its batch that it continues with.
+fn request_digest(request: &[u8], continues: Option<(SessionId, &[u16])>) -> Digest {
     use sha2::{Digest as _, Sha256};
-    Sha256::digest(request).into()
+    let mut hash = Sha256::new();
+    hash.update((request.len() as u64).to_le_bytes());
+    hash.update(request);
+    if let Some((session, places)) = continues {
+        hash.update(session.0);
+        places.iter().for_each(|place| hash.update(place.to_le_bytes()));
+    }
+    Digest(hash.finalize().into())
 }

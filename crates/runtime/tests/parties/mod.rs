@@ -110,7 +110,7 @@ fn known(first: u8) -> [u8; 32] {
 }
 
 fn numbers() -> Vec<blindroute_protocol::Tensor<f32>> {
-    vec![blindroute_protocol::Tensor::new(Shape::row(COUNT), (0..COUNT).map(|x| x as f32).collect())]
+    vec![blindroute_protocol::Tensor::new(Shape::new(COUNT, 1, 1), (0..COUNT).map(|x| x as f32).collect())]
 }
 
 /// A party of this test: takes so many calls, and does its part with them.
@@ -216,6 +216,7 @@ pub fn servers() -> Search {
             session: SessionId::generate().unwrap(),
             deployment: home.catalogue.digest(),
             request: REQUEST.to_vec(),
+            continues: None,
         };
         links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
         for link in &mut links {

@@ -26,9 +26,10 @@ pub const PATIENT: Timeouts = Timeouts {
     ready: Duration::from_secs(600),
 };
 
-/// Squares of a row of numbers.
+/// Squares of a batch of numbers. It may keep the numbers, or take those that were kept.
 pub struct Squares {
     count: usize,
+    keeps: bool,
     /// Counts those that live in their party.
     alive: Arc<AtomicUsize>,
 }
@@ -45,24 +46,32 @@ impl Program for Squares {
     }
 
     fn inputs(&self) -> Vec<Form> {
-        vec![Form::new(Shape::row(self.count), 64, 12)]
+        vec![Form::new(Shape::new(self.count, 1, 1), 64, 12)]
     }
 
     fn run<I: Interpreter>(&self, machine: &mut Machine<I>) -> Result<(), Error> {
         let x = machine.input::<u64>(0)?;
         let x = machine.open(x)?;
         let square = machine.product(&x, &x)?;
+        if self.keeps {
+            let x = machine.share_of(&x)?;
+            machine.keep(x)?;
+        }
         machine.reveal(square, "the client asked for it")
     }
 }
 
-/// A request is the count in decimal.
+/// A request is the count in decimal, then `more` if it continues with numbers that were kept, then `keep` if it keeps them.
 #[derive(Default)]
 pub struct Numbers {
     /// Programs that live: sessions, at a party.
     pub alive: Arc<AtomicUsize>,
     /// A party waits for it before it makes a program.
     pub gate: Arc<Mutex<()>>,
+}
+
+fn words(request: &[u8]) -> Vec<&str> {
+    std::str::from_utf8(request).map(|text| text.split(' ').collect()).unwrap_or_default()
 }
 
 impl Catalogue for Numbers {
@@ -78,9 +87,18 @@ impl Catalogue for Numbers {
 
     fn program(&self, request: &[u8]) -> Result<Squares, String> {
         drop(self.gate.lock().unwrap_or_else(PoisonError::into_inner));
-        let count = std::str::from_utf8(request).ok().and_then(|text| text.parse().ok()).ok_or("not a count")?;
+        let words = words(request);
+        let count = words.first().and_then(|count| count.parse().ok()).ok_or("not a count")?;
         self.alive.fetch_add(1, Ordering::SeqCst);
-        Ok(Squares { count, alive: Arc::clone(&self.alive) })
+        Ok(Squares { count, keeps: words.contains(&"keep"), alive: Arc::clone(&self.alive) })
+    }
+
+    fn continues(&self, request: &[u8]) -> bool {
+        words(request).contains(&"more")
+    }
+
+    fn follows(&self, before: &[u8], request: &[u8]) -> bool {
+        words(before).contains(&"keep") && self.continues(request)
     }
 }
 
@@ -321,7 +339,7 @@ fn clone(socket: &TcpStream) -> TcpStream {
 pub const FOUR: &[u8] = b"4";
 
 pub fn numbers(first: f32) -> Vec<Tensor<f32>> {
-    vec![Tensor::new(Shape::row(4), vec![first, 2.0, -3.0, 4.0])]
+    vec![Tensor::new(Shape::new(4, 1, 1), vec![first, 2.0, -3.0, 4.0])]
 }
 
 #[track_caller]

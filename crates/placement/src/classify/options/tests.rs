@@ -11,6 +11,7 @@ fn plan() -> BundlePlan {
             labels: vec!["yes".to_owned(), "no".to_owned()],
             pair,
             capacities: vec![0.5, 0.25],
+            thresholds: Vec::new(),
         },
         units: vec![4, 4],
     };

@@ -23,6 +23,7 @@ fn parts() -> BundleParts {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             pair,
             capacities: vec![0.5],
+            thresholds: Vec::new(),
         },
         heads: vec![linear(labels.len(), 0.5), linear(labels.len(), -2.0)],
         gains: vec![Gain { units: linear(2, 0.25) }],

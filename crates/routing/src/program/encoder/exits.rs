@@ -8,18 +8,22 @@
 //! **Openings** at an exit where texts are chosen, beside those of the layers: the mean of the rows, the units of the gain (with the scores of this exit), the keys, the
 //! ranks, the matrix, and what was gathered: six, with comparisons by keys. Scattering takes one for each such exit, and one for the last exit's scores. An exit where all texts go on takes none.
 //!
+//! **In the open** the client decides itself which texts go on: at the deepest exit of a program, the servers tell it which gains exceed a threshold,
+//! with the labels of the others, and keep the rows of all. It then names those that go on in a program that begins there, so the servers learn which. One opening more
+//! than those above for the label of texts that leave only, none to choose and gather.
+//!
 //! **Shapes** rows `[N, T, hidden]`, scores `[N, 1, labels]`. **Security** that of the operations; nothing depends on a text but shares. **Error** that of
 //! the encoder; gathering and scattering are exact. **Source** the selection is PPRoute's unsorted top-k; SecureRouter (arXiv 2604.15499) chooses a model
 //! per text and shows the choice to the servers. **Differs from the source** in that numbers of texts are fixed instead, as CryptoMoE (arXiv 2511.01197) fixes
 //! those of the experts of a layer.
 
-use super::linear::{LinearInputs, Prompt, Under};
+use super::linear::{Prompt, Under};
 use super::{Encoder, find};
 use crate::bundle::{PoolShape, TaskShape};
 use crate::program::plan::{RULE_FRACTION, RULE_PRODUCT};
 use blindroute_protocol::gates::{self, Chosen};
 use blindroute_protocol::{
-    Comparison, Error, Interpreter, Machine, Masked, Pending, RingWord, Shape, Share, Structure,
+    Comparison, Error, Form, Interpreter, Machine, Masked, Pending, RingWord, Shape, Share, Structure,
 };
 
 /// Digits and bits of each of the comparisons of sort keys.
@@ -45,8 +49,12 @@ fn comparison() -> Comparison {
 pub(in crate::program) struct Depths<'a> {
     pub(in crate::program) pool: &'a PoolShape,
     pub(in crate::program) task: &'a TaskShape,
+    /// The exit that the texts have left already.
+    pub(in crate::program) begin: Option<usize>,
     /// The deepest exit.
     pub(in crate::program) exit: usize,
+    /// Whether texts may go on past it, in a program that continues this one.
+    pub(in crate::program) onward: bool,
     /// By exit before that, how many texts go on.
     pub(in crate::program) capacities: &'a [usize],
 }
@@ -76,6 +84,8 @@ struct Stage<I: Interpreter> {
 pub(in crate::program) struct Classified<I: Interpreter> {
     /// The labels' scores, or which is largest, `[N, 1, labels]`.
     pub(in crate::program) answer: Share<I, u64>,
+    /// 1 for texts that gain enough from going on past the deepest exit, `[N, 1, 1]`, if that was asked. Their answers are zero.
+    pub(in crate::program) onward: Option<Share<I, u64>>,
     /// 1 for texts with values outside the range.
     pub(in crate::program) outside: Share<I, u32>,
 }
@@ -85,13 +95,12 @@ impl Encoder<'_> {
     pub(in crate::program) fn classify<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
-        inputs: LinearInputs<I, A>,
+        mut under: Under<I, A>,
         depths: Depths<'_>,
         scores: bool,
     ) -> Result<Classified<I>, Error> {
-        let (mut under, _) = self.begin_linear(machine, inputs)?;
         let mut stages = Vec::new();
-        for exit in 0..depths.exit {
+        for exit in depths.begin.map_or(0, |begin| begin + 1)..depths.exit {
             let going = depths.capacities[exit];
             if going < under.x.form().shape.batch {
                 self.run_layers(machine, &mut under, depths.pool.exits[exit])?;
@@ -99,26 +108,43 @@ impl Encoder<'_> {
             }
         }
         let last = depths.pool.exits[depths.exit];
-        self.run_layers(machine, &mut under, last - 1)?;
-        let sum = self.linear_layer(machine, &mut under)?;
-        let features = self.mean_row(machine, sum, &mut under)?;
-        let leaving = self.leave(machine, &mut under, &features, (&depths, depths.exit))?;
-        machine.exchange()?;
-        let mut left = leaving.taken(machine)?;
+        let (mut left, onward) = if depths.onward {
+            self.run_layers(machine, &mut under, last)?;
+            let (left, units) = self.at_exit(machine, &mut under, (&depths, depths.exit))?;
+            let onward = onward(machine, &units, f64::from(depths.task.task.thresholds[depths.exit]))?;
+            self.keep(machine, &under)?;
+            (left, Some(machine.open(onward)?))
+        } else {
+            self.run_layers(machine, &mut under, last - 1)?;
+            let sum = self.linear_layer(machine, &mut under)?;
+            let features = self.mean_row(machine, sum, &mut under)?;
+            let leaving = self.leave(machine, &mut under, &features, (&depths, depths.exit))?;
+            machine.exchange()?;
+            (leaving.taken(machine)?, None)
+        };
         while let Some(stage) = stages.pop() {
             left = back(machine, &stage, &left)?;
         }
         let outside = self.any_outside(machine, &left)?;
-        let labels = depths.task.task.labels.len();
-        let answer = if scores {
-            let form = *left.scores.form();
-            let ahead: Vec<f64> = (0..form.shape.batch).flat_map(|_| ahead(labels)).map(|units| -units).collect();
-            let shares = machine.share_of(&left.scores)?;
-            machine.add_constants(shares, &ahead)?
-        } else {
-            gates::largest(machine, &left.scores, &comparison(), LEAST, LABEL_RING)?
-        };
-        Ok(Classified { answer, outside })
+        let answer = answer(machine, &left, onward.as_ref(), scores)?;
+        let onward = onward.map(|onward| machine.share_of(&onward.narrowed(LABEL_RING))).transpose()?;
+        Ok(Classified { answer, onward, outside })
+    }
+
+    /// What each text has that leaves at an exit before the last layer, and the units of its gain there.
+    fn at_exit<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        under: &mut Under<I, A>,
+        (depths, exit): (&Depths<'_>, usize),
+    ) -> Result<(Left<I>, Masked<I, u64>), Error> {
+        let sums = under.x.restructure(&Structure::SumRows);
+        let features = self.over_tokens(machine, &sums, &under.prompt)?;
+        let leaving = self.leave(machine, under, &features, (depths, exit))?;
+        let units = self.affine_of(machine, &features, &depths.task.weight("gain", exit))?;
+        let units = machine.truncate_to(units, UNIT)?.narrowed(UNIT_RING);
+        let units = machine.open(units)?;
+        Ok((leaving.taken(machine)?, units))
     }
 
     /// Leaves only the texts that go on from an exit.
@@ -128,14 +154,9 @@ impl Encoder<'_> {
         under: &mut Under<I, A>,
         (depths, exit): (&Depths<'_>, usize),
     ) -> Result<Stage<I>, Error> {
-        let sums = under.x.restructure(&Structure::SumRows);
-        let features = self.over_tokens(machine, &sums, &under.prompt)?;
-        let leaving = self.leave(machine, under, &features, (depths, exit))?;
-        let units = self.affine_of(machine, &features, &depths.task.weight("gain", exit))?;
-        let units = machine.truncate_to(units, UNIT)?.narrowed(UNIT_RING);
-        let units = machine.open(units)?;
-        let left = leaving.taken(machine)?;
+        let (left, units) = self.at_exit(machine, under, (depths, exit))?;
         let gains = gain(machine, &units)?;
+        let gains = gains.restructure(&Structure::Reshape(Shape::row(gains.form().shape.batch)));
         let keys = gates::sort_keys(machine, gains, 2 * UNIT - KEY_FRACTION, KEY_RING)?;
         let keys = machine.open(keys)?;
         let x = &under.x;
@@ -193,14 +214,56 @@ fn ahead(candidates: usize) -> impl Iterator<Item = f64> {
     (0..candidates).rev().map(move |behind| behind as f64 * unit)
 }
 
-/// The gain of each text as a row of candidates `[1, 1, N]`: the squares of the first half of its units less those of the others.
+/// The gain of each text, `[N, 1, 1]`: the squares of the first half of its units less those of the others.
 fn gain<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
-    let Shape { batch, columns, .. } = units.form().shape;
+    let columns = units.form().shape.columns;
     let squares = machine.product(units, units)?;
     let half =
         |start: usize| squares.restructure(&Structure::Columns(start, columns / 2)).restructure(&Structure::SumColumns);
-    let gains = half(0).subtract(&half(columns / 2))?;
-    Ok(gains.restructure(&Structure::Reshape(Shape::row(batch))))
+    half(0).subtract(&half(columns / 2))
+}
+
+/// 1 for texts whose gain exceeds the threshold, else 0, `[N, 1, 1]`. Two openings, with comparisons by keys.
+fn onward<I: Interpreter>(
+    machine: &mut Machine<I>,
+    units: &Masked<I, u64>,
+    threshold: f64,
+) -> Result<Share<I, u64>, Error> {
+    let gains = gain(machine, units)?;
+    let Form { shape, .. } = *gains.form();
+    let both = gains.restructure(&Structure::gather_each(shape, (1, 2), &[0, Structure::NOTHING]));
+    let both = machine.add_constants(both, &[0.0, threshold].repeat(shape.batch))?;
+    let keys = gates::sort_keys(machine, both, 2 * UNIT - KEY_FRACTION, KEY_RING)?;
+    let keys = machine.open(keys)?;
+    let larger = gates::largest(machine, &keys, &comparison(), LEAST, KEY_RING)?;
+    Ok(larger.restructure(&Structure::Columns(0, 1)))
+}
+
+/// The labels' scores, or which is largest; zero for texts that go on.
+fn answer<I: Interpreter>(
+    machine: &mut Machine<I>,
+    left: &Left<I>,
+    onward: Option<&Masked<I, u64>>,
+    scores: bool,
+) -> Result<Share<I, u64>, Error> {
+    let Form { shape: Shape { batch, columns: labels, .. }, .. } = *left.scores.form();
+    let leaves = onward.map(|onward| {
+        let one = machine.constants::<u64>(*onward.form(), &vec![1.0; batch])?;
+        one.subtract(onward)
+    });
+    let leaves = leaves.transpose()?;
+    if scores {
+        let shares = match &leaves {
+            Some(leaves) => machine.product(&left.scores, leaves)?,
+            None => machine.share_of(&left.scores)?,
+        };
+        let ahead: Vec<f64> = (0..batch).flat_map(|_| ahead(labels)).map(|units| -units).collect();
+        return machine.add_constants(shares, &ahead);
+    }
+    let label = gates::largest(machine, &left.scores, &comparison(), LEAST, LABEL_RING)?;
+    let Some(leaves) = leaves else { return Ok(label) };
+    let label = machine.open(label)?;
+    machine.product(&label, &leaves.narrowed(LABEL_RING))
 }
 
 /// What all texts of an exit have in the end: what they had there, or those that went on, what they have since. One opening.

@@ -115,6 +115,35 @@ impl Encoder<'_> {
         Ok((Under { first: Some(residual), ..Under::new(x, prompt, 0) }, beside))
     }
 
+    /// Prompts that were left with the servers before layer `layer`: what enters it, presence and inverse lengths. One opening.
+    pub(in crate::program) fn continue_linear<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        x: Share<I, u64>,
+        (presence, inverse): (Share<I, u64>, Share<I, u32>),
+        layer: usize,
+    ) -> Result<Under<I, A>, Error> {
+        let presence = machine.defer(presence)?;
+        let inverse = machine.defer(inverse)?;
+        let x = machine.open(x)?;
+        let prompt = Prompt { presence: machine.take(presence)?, inverse: machine.take(inverse)? };
+        Ok(Under::new(x, prompt, layer))
+    }
+
+    /// Leaves prompts with the servers, for [`continue_linear`](Self::continue_linear). No opening.
+    pub(super) fn keep<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        under: &Under<I, A>,
+    ) -> Result<(), Error> {
+        let x = machine.share_of(&under.x)?;
+        machine.keep(x)?;
+        let presence = machine.share_of(&under.prompt.presence)?;
+        machine.keep(presence)?;
+        let inverse = machine.share_of(&under.prompt.inverse)?;
+        machine.keep(inverse)
+    }
+
     /// Runs all layers before this one, which are not the last.
     pub(in crate::program) fn run_layers<I: Interpreter, A: RingWord>(
         &self,

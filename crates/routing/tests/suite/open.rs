@@ -1,0 +1,182 @@
+//! Nested pools in the open: the client decides which texts go on, and the servers continue with what they kept of these.
+
+use crate::classify::{BUCKET, affine, features, gain_of, largest, texts, world};
+use crate::common::World;
+use blindroute_protocol::{Clear, Meter, Tensor, Tuning};
+use blindroute_routing::bundle::Bundle;
+use blindroute_routing::program::{
+    RouteProgram, Task, label, onward, outside_range, scores, split_output, stack_inputs,
+};
+use std::sync::Arc;
+
+fn task(begin: Option<usize>, exit: usize, batch: usize, scores: bool) -> Task {
+    let mut capacities = [0; 3];
+    (begin.map_or(0, |begin| begin + 1)..exit).for_each(|exit| capacities[exit] = batch);
+    Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores, begin, onward: exit < 2 }
+}
+
+/// A world whose thresholds let five of these texts go on past the first exit and three past the second; by text the exit at which it
+/// leaves, and its scores there; and how near any gain was to its threshold.
+fn simulated(labels: usize) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(usize, Vec<f64>)>, f64) {
+    let mut world = world(&[labels]);
+    let texts = texts(&world, 8);
+    let pool = world.bundle.parts().pool.clone().unwrap();
+    let classifier = &pool.tasks[0];
+    let mut left = vec![(0, Vec::new()); texts.len()];
+    let mut going: Vec<usize> = (0..texts.len()).collect();
+    let (mut thresholds, mut margin) = (Vec::new(), f64::INFINITY);
+    for (exit, count) in [5, 3, 0].into_iter().enumerate() {
+        let mut gains = Vec::new();
+        for &text in &going {
+            let features = features(&world, pool.exits[exit], &texts[text]);
+            left[text] = (exit, affine(&features, &classifier.heads[exit]));
+            gains.push((classifier.gains.get(exit).map_or(0.0, |gain| gain_of(gain, &features)), text));
+        }
+        gains.sort_by(|a, b| b.0.total_cmp(&a.0));
+        if count > 0 {
+            let (above, below) = (gains[count - 1].0, gains[count].0);
+            thresholds.push((0.5 * (above + below)) as f32);
+            margin = margin.min(0.5 * (above - below));
+        }
+        going = gains[..count].iter().map(|(_, text)| *text).collect();
+    }
+    let mut parts = world.bundle.parts().clone();
+    parts.pool.as_mut().unwrap().tasks[0].task.thresholds = thresholds;
+    world = World::of(Bundle::new(parts).unwrap());
+    (world, texts, left, margin)
+}
+
+/// What came of each text: the exit at which it left, and its label or scores.
+type Left = Vec<(usize, Option<usize>, Vec<f64>)>;
+
+/// The chain of sessions, where `run` gives the outputs of the program of an exit for the texts that are left of those of the
+/// program before, by their places there.
+fn chain(
+    world: &World,
+    count: usize,
+    scored: bool,
+    run: &mut dyn FnMut(&RouteProgram, &[usize]) -> blindroute_protocol::Output,
+) -> Left {
+    let mut left = vec![(0, None, Vec::new()); count];
+    let mut texts: Vec<usize> = (0..count).collect();
+    let mut places = texts.clone();
+    for exit in 0..3usize {
+        let program = world.program(task(exit.checked_sub(1), exit, places.len(), scored));
+        let program = program.with_batch(places.len()).unwrap();
+        let outputs = split_output(&run(&program, &places), places.len()).unwrap();
+        let goes = |output| {
+            assert!(!outside_range(output));
+            let goes = onward(output);
+            assert_eq!(goes.is_some(), exit < 2);
+            if goes == Some(true) {
+                assert!(scores(output).iter().all(|score| score.abs() < 1e-3), "the answer of a text that goes on");
+            }
+            goes == Some(true)
+        };
+        places = (0..places.len()).filter(|place| goes(&outputs[*place])).collect();
+        for (place, output) in outputs.iter().enumerate().filter(|(place, _)| !places.contains(place)) {
+            left[texts[place]] = (exit, label(output), scores(output).to_vec());
+        }
+        texts = places.iter().map(|place| texts[*place]).collect();
+        if texts.is_empty() {
+            break;
+        }
+    }
+    left
+}
+
+#[test]
+fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
+    for (seed, labels) in [2, 5, 23].into_iter().enumerate() {
+        let (world, texts, expected, margin) = simulated(labels);
+        assert!(margin > 0.003, "{margin}");
+        for scored in [false, true] {
+            let first = stack_inputs(&texts).unwrap();
+            let mut kept = first.clone();
+            let clear = chain(&world, texts.len(), scored, &mut |program, places| {
+                let batch = |tensor: &Tensor<f32>| {
+                    let each = tensor.shape().rows * tensor.shape().columns;
+                    let part = |place: &usize| tensor.data()[place * each..(place + 1) * each].to_vec();
+                    let shape = blindroute_protocol::Shape { batch: places.len(), ..tensor.shape() };
+                    Tensor::new(shape, places.iter().flat_map(part).collect())
+                };
+                let inputs = kept.iter().map(batch).collect();
+                let (output, next) = Clear::run_keeping(program, &world.weights, inputs).unwrap();
+                kept = next;
+                output
+            });
+            let (mut kept, mut session) = (None, 0);
+            let tuning = Tuning::ALL[seed % Tuning::ALL.len()];
+            let private = chain(&world, texts.len(), scored, &mut |program, places| {
+                let program = program.clone().with_tuning(tuning);
+                session += 1;
+                let (output, next) = match kept.take() {
+                    None => world.run_keeping(session, &program, &first),
+                    Some(kept) => world.continue_keeping(session, &program, kept, places),
+                };
+                kept = Some(next);
+                output
+            });
+            for (what, found) in [("clear", &clear), ("private", &private)] {
+                for (text, ((exit, label, scores), expected)) in found.iter().zip(&expected).enumerate() {
+                    assert_eq!(*exit, expected.0, "{what}, {labels} labels, text {text}");
+                    let (best, lead) = largest(&expected.1);
+                    if scored {
+                        let near =
+                            scores.iter().zip(&expected.1).all(|(found, expected)| (found - expected).abs() < 0.1);
+                        assert!(near, "{what}, text {text}: {scores:?} for {expected:?}");
+                    } else if lead > 0.15 {
+                        assert_eq!(*label, Some(best), "{what}, {labels} labels, text {text}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn asking_costs_few_openings_and_continuing_does_not_start_again() {
+    let world = world(&[2]);
+    let cost = |task: Task| Meter::cost(&world.program(task).with_batch(8).unwrap()).unwrap();
+    let hidden = |exit, capacities| {
+        let (begin, onward) = (None, false);
+        cost(Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores: false, begin, onward })
+    };
+    let first = cost(task(None, 0, 8, false));
+    let rest = [cost(task(Some(0), 1, 8, false)), cost(task(Some(1), 2, 8, false))];
+    // The keys of the gains, their comparison, its result, and the label.
+    assert_eq!(first.openings - hidden(0, [0; 3]).openings, 4);
+    let all = hidden(2, [8, 8, 0]);
+    let sum = first.openings + rest[0].openings + rest[1].openings;
+    // Each session before the last takes these, and its own inputs, pooled rows, units and mark of the range.
+    assert_eq!(sum, all.openings + 18);
+    assert!(rest[1].opening_bytes < all.opening_bytes, "two layers of four");
+}
+
+#[test]
+fn what_cannot_be_continued_is_refused() {
+    let world = world(&[2]);
+    let refused = |task: Task, batch: usize| {
+        let program = RouteProgram::new(Arc::clone(&world.plan), task).and_then(|program| program.with_batch(batch));
+        program.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    let of = |begin, exit, capacities, onward| {
+        let scores = false;
+        Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores, begin, onward }
+    };
+    assert_eq!(refused(task(Some(0), 2, 8, false), 8), "");
+    for (wrong, part) in [
+        (of(Some(1), 1, [0; 3], false), "expected a later one"),
+        (of(None, 2, [8, 8, 0], true), "the last"),
+        (of(None, 1, [4, 0, 0], true), "expected 8 to 8"),
+        (of(Some(0), 2, [8, 8, 0], false), "expected 0 to 0"),
+        (of(Some(0), 2, [0, 9, 0], false), "a capacity of 9"),
+    ] {
+        assert!(refused(wrong, 8).contains(part), "{:?}: {}", wrong, refused(wrong, 8));
+    }
+    let mut parts = world.bundle.parts().clone();
+    parts.pool.iter_mut().flat_map(|pool| &mut pool.tasks).for_each(|classifier| classifier.task.thresholds.clear());
+    let without = World::of(Bundle::new(parts).unwrap());
+    let error = RouteProgram::new(Arc::clone(&without.plan), task(None, 0, 8, false)).unwrap_err().to_string();
+    assert!(error.contains("no thresholds"), "{error}");
+}
