@@ -13,7 +13,7 @@ use blindroute_ring::Shape;
 const ONE_GROUP: usize = 16;
 
 /// How n candidates are divided: groups, and candidates of each.
-fn division(candidates: usize) -> (usize, usize) {
+pub(super) fn division(candidates: usize) -> (usize, usize) {
     if candidates <= ONE_GROUP {
         return (1, candidates);
     }
@@ -54,7 +54,7 @@ pub fn largest<I: Interpreter>(
 }
 
 /// The keys of each group as a row of its own, `[batch · groups, 1, size]`; places without a candidate have the key `least`.
-fn in_groups<I: Interpreter>(
+pub(super) fn in_groups<I: Interpreter>(
     machine: &mut Machine<I>,
     keys: &Masked<I, u64>,
     (groups, size): (usize, usize),

@@ -7,6 +7,7 @@ mod activation;
 mod argmax;
 mod best_few;
 mod largest;
+mod lead;
 mod maximum;
 mod normalise;
 pub mod selection;
@@ -16,6 +17,7 @@ pub use activation::{GELU_KNOTS, SignWindow, Target, gelu, gelu_bump, relu, squa
 pub use argmax::{Order, argmax, one_hot_rows, rows_of_parts, sort_keys, winner};
 pub use best_few::Chosen;
 pub use largest::largest;
+pub use lead::lead;
 pub use maximum::row_maximum;
 pub use normalise::{
     Normalised, Scaling, Wide, any_outside, inverse_root, layer_norm, layer_norm_within, outside_count, outside_margin,

@@ -165,3 +165,59 @@ fn the_largest_of_many_costs_its_formula() {
         check(&gate(near(), vec![form(rows, n)]), cost(1 + 9, sent, material));
     }
 }
+
+body!(Lead { tuning: Tuning }, |this, machine| {
+    machine.tune(this.tuning);
+    let keys = machine.input::<u64>(0)?;
+    let keys = machine.open(keys)?;
+    let lead = gates::lead(machine, &keys, &Comparison::exact(5, 4), -((1 << 18) as f64))?;
+    machine.reveal(lead, "a test")
+});
+
+#[test]
+fn the_lead_is_that_of_the_largest_over_the_second_whichever_groups_they_are_in() {
+    for candidates in [2, 3, 16, 17, 20, 77, 150] {
+        for (seed, tuning) in Tuning::ALL.into_iter().enumerate() {
+            let shape = Shape::new(3, 1, candidates);
+            let mut next = generator(seed as u64);
+            let range = [3.0, 2.0e5, 50.0, 1.0][seed];
+            let mut values: Vec<i128> = (0..shape.len()).map(|_| (next() * range) as i128).collect();
+            // The best two side by side, and so in one group.
+            (values[0], values[1]) = (70_000 + 1_000 * seed as i128, 70_000);
+            let program = gate(Lead { tuning }, vec![Form::new(shape, 40, 0)]);
+            let input = Tensor::new(shape, values.iter().map(|&x| x as f32).collect());
+            let found = run(seed as u64, &program, &[], &[input]).output.values;
+            let lead = |row: &[i128]| {
+                let mut sorted = row.to_vec();
+                sorted.sort_unstable_by(|a, b| b.cmp(a));
+                (sorted[0] - sorted[1]) as f64
+            };
+            let expected: Vec<f64> = values.chunks(candidates).map(lead).collect();
+            assert_eq!(found[0], expected, "{candidates} candidates, {tuning:?}");
+        }
+    }
+}
+
+#[test]
+fn the_lead_costs_its_formula() {
+    let form = |rows: usize, n: usize| Form::new(Shape::new(rows, 1, n), 40, 0);
+    // Comparing all pairs of each row, and looking ranks up in so many tables.
+    let ranked = |rows: usize, n: usize, tables: usize| {
+        let (pairs, bits) = (rows * n * (n - 1) / 2, ((n - 1).ilog2() + 1) as usize);
+        let (sent, digits) = comparison(pairs, 1, 5, 4);
+        let material = digits + words(pairs, bits) + tables * words((rows * n) << bits, 40);
+        (sent + words(rows * n, bits) + tables * words(rows * n, 40), material + tables * words(rows * n, 40))
+    };
+    let near = || Lead { tuning: Tuning::Near };
+    for (rows, n) in [(1, 2), (3, 16)] {
+        let (sent, material) = ranked(rows, n, 1);
+        check(&gate(near(), vec![form(rows, n)]), cost(1 + 4, words(rows * n, 40) + sent, material));
+    }
+    for (rows, n, groups, size) in [(1, 17, 4, 5), (2, 77, 9, 9), (1, 150, 12, 13)] {
+        let (first, second) = (ranked(rows * groups, size, 2), ranked(rows, 2 * groups, 1));
+        let sent = words(rows * n, 40) + first.0 + 2 * words(rows * groups, 40) + second.0;
+        check(&gate(near(), vec![form(rows, n)]), cost(1 + 9, sent, first.1 + second.1));
+    }
+    let error = blindroute_protocol::Meter::cost(&gate(near(), vec![form(1, 1)])).unwrap_err().to_string();
+    assert!(error.contains("two or more"), "{error}");
+}

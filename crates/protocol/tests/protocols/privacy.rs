@@ -2,7 +2,7 @@
 
 use crate::common::{body, everything, everything_inputs, everything_weights, gate};
 use blindroute_protocol::{
-    Comparison, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Seed, Shape, Structure, Tensor,
+    Comparison, Form, Inputs, MaterialQueue, Meter, Output, OutputSize, Program, Ran, Seed, Shape, Structure, Tensor,
     WeightMasks, WeightShares,
 };
 use blindroute_testkit::{Run, TestWorld, generator};
@@ -204,7 +204,7 @@ fn nothing_secret_prints() {
     // An output share is a share: its bytes must not print either.
     let parties =
         TestWorld::seeded(1).run_parties(&program, &[], &[Tensor::new(Shape::row(2), vec![1.0, 2.0])]).unwrap();
-    let Ok((share, _)) = &parties.servers[0] else { panic!("the run failed") };
+    let Ok(Ran { output: share, .. }) = &parties.servers[0] else { panic!("the run failed") };
     let bytes = share.bytes().iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
     assert!(!format!("{share:?}").contains(&bytes), "an output share prints its bytes: {share:?}");
     let outputs = Meter::outputs(&program).unwrap();
