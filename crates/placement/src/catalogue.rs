@@ -131,6 +131,32 @@ impl Catalogue for BundleCatalogue {
             (None, None) => request.with_tuning(Tuning::default()),
         }))
     }
+
+    fn continues(&self, request: &[u8]) -> bool {
+        self.read(request).is_ok_and(|request| begin(request.task).is_some())
+    }
+
+    /// A session that begins at the exit where the one before left its texts, with the same task and bucket: texts cannot be taken
+    /// through other layers than those that come next, nor be given to another task than the one that their gains were asked for.
+    fn follows(&self, before: &[u8], request: &[u8]) -> bool {
+        let [Ok(before), Ok(request)] = [before, request].map(|request| self.read(request)) else { return false };
+        let (Work::Task(before), Work::Task(next)) = (before.task, request.task) else { return false };
+        match (before, next) {
+            (
+                Task::Classify { classifier, bucket, exit, scores, onward: true, .. },
+                Task::Classify { classifier: task, bucket: tokens, begin: Some(begin), scores: scored, .. },
+            ) => (classifier, bucket, exit, scores) == (task, tokens, begin, scored),
+            _ => false,
+        }
+    }
+}
+
+/// The exit at which a session begins, if servers kept its texts.
+fn begin(work: Work) -> Option<usize> {
+    match work {
+        Work::Task(Task::Classify { begin, .. }) => begin,
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -261,5 +287,28 @@ mod tests {
         // What is neither has a reason that says what there is.
         let refusal = open.program(br#"{"task":"oracle"}"#).unwrap_err();
         assert!(refusal.starts_with("not a task") && refusal.contains("`embed`"), "{refusal}");
+    }
+
+    #[test]
+    fn a_session_continues_only_where_the_one_before_it_left_its_texts() {
+        let catalogue = published_catalogue().serve_scores();
+        let of = |classifier, bucket, exit, scores, begin, onward| {
+            request(Task::Classify { classifier, bucket, exit, capacities: [0; 3], scores, begin, onward })
+        };
+        let before = of(1, 64, 1, false, Some(0), true);
+        assert!(catalogue.follows(&before, &of(1, 64, 2, false, Some(1), true)));
+        for other in [
+            of(0, 64, 2, false, Some(1), true),
+            of(1, 32, 2, false, Some(1), true),
+            of(1, 64, 3, false, Some(2), true),
+            of(1, 64, 2, true, Some(1), true),
+            of(1, 64, 2, false, None, true),
+            request(Task::Route { router: 1, bucket: 64 }),
+        ] {
+            assert!(!catalogue.follows(&before, &other), "{}", String::from_utf8_lossy(&other));
+        }
+        let closed = of(1, 64, 1, false, None, false);
+        assert!(!catalogue.follows(&closed, &of(1, 64, 2, false, Some(1), true)), "it left nothing");
+        assert!(catalogue.continues(&before) && !catalogue.continues(&closed));
     }
 }
