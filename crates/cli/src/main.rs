@@ -49,6 +49,8 @@ enum Command {
     Distil(commands::distil::DistilArgs),
     /// Measure a bundle's routers on a data set, beside baselines and with intervals
     Eval(commands::eval::EvalArgs),
+    /// Measure a pool of classifiers on labelled texts: accuracy and cost of routing, in the clear and under MPC
+    EvalPool(commands::eval_pool::EvalPoolArgs),
     /// Route a data set privately, and compare with the clear interpreter
     Agreement(commands::agreement::AgreementArgs),
     /// Find the weight of cost that brings your own prompts to a target
@@ -87,6 +89,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Calibrate(args) => commands::calibrate::run(&args),
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Eval(args) => commands::eval::run(&args),
+        Command::EvalPool(args) => commands::eval_pool::run(&args),
         Command::Agreement(args) => commands::agreement::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
         Command::Data(command) => commands::data::run(command),

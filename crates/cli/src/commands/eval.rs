@@ -68,7 +68,7 @@ pub(super) fn parse_split(name: &str) -> Result<Split, String> {
     name.parse().map_err(|()| "expected train, valid or test".to_owned())
 }
 
-fn parse_resamples(number: &str) -> Result<usize, String> {
+pub(super) fn parse_resamples(number: &str) -> Result<usize, String> {
     let parsed = number.parse().ok().filter(|number| *number <= 100_000);
     parsed.ok_or_else(|| "expected a number from 0 to 100000".to_owned())
 }

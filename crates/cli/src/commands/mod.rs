@@ -11,6 +11,7 @@ pub(crate) mod data;
 pub(crate) mod distil;
 pub(crate) mod embedding;
 pub(crate) mod eval;
+pub(crate) mod eval_pool;
 pub(crate) mod explain;
 pub(crate) mod fingerprint;
 pub(crate) mod route;

@@ -8,6 +8,7 @@
 mod calibrate;
 mod data;
 mod error;
+pub mod evaluate;
 mod features;
 mod gains;
 mod heads;

@@ -96,7 +96,7 @@ fn with_lambdas(points: &[Point], run: &Run) -> Vec<CurvePoint> {
     points.iter().enumerate().map(|(place, point)| CurvePoint { lambda: lambda(place), point: *point }).collect()
 }
 
-pub(super) fn finite(value: f64) -> Option<f64> {
+pub(crate) fn finite(value: f64) -> Option<f64> {
     Some(value).filter(|value| value.is_finite())
 }
 
@@ -106,7 +106,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 /// The sample standard deviation; none for fewer than two values or for values that are not finite.
-fn deviation(values: Vec<f64>) -> Option<f64> {
+pub(crate) fn deviation(values: Vec<f64>) -> Option<f64> {
     let mean = mean(values.iter().copied());
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
     Some((squares / (values.len() as f64 - 1.0)).sqrt()).filter(|deviation| deviation.is_finite())

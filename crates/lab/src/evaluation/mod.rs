@@ -41,7 +41,7 @@ mod sweep;
 mod test_set;
 #[cfg(test)]
 mod tests;
-mod write;
+pub(crate) mod write;
 
 pub use bootstrap::{Bootstrap, Interval};
 pub use compare::{Comparison, against_hull, compare};
@@ -60,7 +60,8 @@ pub use sweep::{
 pub use test_set::{About, TestSet};
 pub use write::wrapped;
 
-use measured::{Measured, finite};
+use measured::Measured;
+pub(crate) use measured::{deviation, finite};
 
 /// The pairs that a report compares: each private router with the original router of the same name, and each router with the
 /// prompt-blind hull.

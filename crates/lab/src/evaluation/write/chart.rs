@@ -1,18 +1,13 @@
 //! Deferral curves as SVG.
 
 use super::super::{Evaluation, Group, HULL, ORACLE, Point, Row, hull, pareto};
+use super::axes::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, axes};
 use super::escape::escape;
 use super::labels::{Dot, LONGEST, place};
 use super::scale::Scale;
 use super::table::shortened;
 use std::fmt::Write as _;
 
-const WIDTH: f64 = 880.0;
-const HEIGHT: f64 = 520.0;
-const LEFT: f64 = 62.0;
-const RIGHT: f64 = WIDTH - 16.0;
-const TOP: f64 = 14.0;
-const BOTTOM: f64 = HEIGHT - 54.0;
 /// The smallest distance between markers of a curve. Points without a marker still have a tooltip.
 const APART: f64 = 22.0;
 /// In larger pools than this, the chart names only the models on the hull.
@@ -49,7 +44,7 @@ impl Evaluation {
             View::Whole => "Deferral curves with the oracle and all single models",
         };
         let mut svg = format!("<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{what}\">\n");
-        self.axes(&mut svg, &x, &y);
+        axes(&mut svg, &x, &y, (self.cost_axis(), "mean score (0 to 1)"));
         let mut lines = Vec::new();
         // The most important curves are drawn last, on top.
         let drawn = [Group::Baseline, Group::Original, Group::Private];
@@ -62,41 +57,6 @@ impl Evaluation {
         self.models(&mut svg, &x, &y, &lines);
         svg.push_str("</svg>\n");
         svg
-    }
-
-    fn axes(&self, svg: &mut String, x: &Scale, y: &Scale) {
-        for (value, text) in x.ticks(10) {
-            let at = x.at(value);
-            let _ = writeln!(svg, "<path class=\"grid\" d=\"M{at:.1} {TOP}V{BOTTOM}\"/>");
-            let _ = writeln!(
-                svg,
-                "<text class=\"tick\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>",
-                BOTTOM + 17.0
-            );
-        }
-        for (value, text) in y.ticks(8) {
-            let at = y.at(value);
-            let _ = writeln!(svg, "<path class=\"grid\" d=\"M{LEFT} {at:.1}H{RIGHT}\"/>");
-            let _ = writeln!(
-                svg,
-                "<text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
-                LEFT - 7.0,
-                at + 4.0
-            );
-        }
-        let _ = writeln!(svg, "<path class=\"axis\" d=\"M{LEFT} {TOP}V{BOTTOM}H{RIGHT}\"/>");
-        let middle = (LEFT + RIGHT) / 2.0;
-        let axis = escape(self.cost_axis());
-        let _ = writeln!(
-            svg,
-            "<text class=\"name\" x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{axis}</text>",
-            HEIGHT - 12.0
-        );
-        let middle = (TOP + BOTTOM) / 2.0;
-        let _ = writeln!(
-            svg,
-            "<text class=\"name\" transform=\"translate(15 {middle}) rotate(-90)\" text-anchor=\"middle\">mean score (0 to 1)</text>"
-        );
     }
 
     fn curve(&self, svg: &mut String, row: &Row, x: &Scale, y: &Scale) {
@@ -265,7 +225,7 @@ fn between(from: (f64, f64), to: (f64, f64)) -> impl Iterator<Item = (f64, f64)>
 }
 
 /// A marker with one of [`STYLES`] shapes.
-fn marker(shape: usize, (x, y): (f64, f64)) -> String {
+pub(crate) fn marker(shape: usize, (x, y): (f64, f64)) -> String {
     let polygon = |corners: &[(f64, f64)]| {
         let corners: Vec<String> = corners.iter().map(|(dx, dy)| format!("{:.1},{:.1}", x + dx, y + dy)).collect();
         format!("<polygon class=\"marker\" points=\"{}\"/>", corners.join(" "))

@@ -1,7 +1,7 @@
 //! Text inside HTML and SVG.
 
 /// Escapes text for use between tags and in quoted attributes. Control characters become U+FFFD.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

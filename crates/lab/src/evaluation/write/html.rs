@@ -3,22 +3,15 @@
 use super::super::{Evaluation, Group, Measure, Measures, Task};
 use super::chart::View;
 use super::escape::escape;
+use super::page::page;
 use super::{difference, number, percent};
 use std::fmt::Write as _;
-
-/// Colours for light and dark mode. Curves also differ in lightness, markers and dashes.
-const STYLE: &str = include_str!("page.css");
 
 impl Evaluation {
     /// The report as an HTML page.
     pub fn to_html(&self) -> String {
         let about = &self.about;
-        let title = escape(&format!("{}, {} split", about.data, about.split));
-        let mut html = format!(
-            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <title>Routing on {title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>Routing on {title}</h1>\n"
-        );
+        let mut html = String::new();
         let date = about.date.as_ref().map(|date| format!(" {date}.")).unwrap_or_default();
         let _ = writeln!(
             html,
@@ -38,8 +31,7 @@ impl Evaluation {
         self.by_task(&mut html);
         self.pool(&mut html);
         self.explained(&mut html);
-        html.push_str("</main>\n</body>\n</html>\n");
-        html
+        page(&format!("Routing on {}, {} split", about.data, about.split), &html)
     }
 
     fn charts(&self, html: &mut String) {
@@ -223,7 +215,7 @@ impl Evaluation {
 }
 
 /// A table cell with a number, and its interval on the line below.
-fn cell(text: &str) -> String {
+pub(crate) fn cell(text: &str) -> String {
     match text.split_once(" [") {
         Some((value, interval)) => format!("{value}<small>[{interval}</small>"),
         None => text.to_owned(),

@@ -1,15 +1,27 @@
 //! An evaluation as a table for the terminal, as CSV, and as an HTML page.
 
+mod axes;
 mod chart;
 mod csv;
 mod escape;
 mod html;
 mod labels;
+mod page;
 mod scale;
 mod table;
 mod text;
 
 pub use table::wrapped;
+
+// What the reports of other rooms are made of.
+pub(crate) use axes::{BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, axes};
+pub(crate) use chart::marker;
+pub(crate) use escape::escape;
+pub(crate) use html::cell;
+pub(crate) use page::page;
+pub(crate) use scale::Scale;
+pub(crate) use table::{Entry, table};
+pub(crate) use text::{interval, line, lines};
 
 use super::{Estimate, Evaluation, Group, Measure, Measures, Row};
 
@@ -75,22 +87,22 @@ impl Row {
 }
 
 /// A number with four decimals; – for none.
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:.4}"))
 }
 
 /// A number with its sign and four decimals; – for none.
-fn signed(value: Option<f64>) -> String {
+pub(crate) fn signed(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{value:+.4}"))
 }
 
 /// A share of prompts.
-fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
 /// A number with its deviation and interval.
-fn estimate(estimate: &Estimate) -> String {
+pub(crate) fn estimate(estimate: &Estimate) -> String {
     let mut text = number(estimate.value);
     if let Some(deviation) = estimate.deviation {
         text.push_str(&format!(" ± {deviation:.4}"));
@@ -102,7 +114,7 @@ fn estimate(estimate: &Estimate) -> String {
 }
 
 /// A difference with its sign and interval.
-fn difference(estimate: &Estimate) -> String {
+pub(crate) fn difference(estimate: &Estimate) -> String {
     let interval = estimate.interval.map(|interval| format!(" [{}, {}]", signed(interval.low), signed(interval.high)));
     signed(estimate.value) + &interval.unwrap_or_default()
 }

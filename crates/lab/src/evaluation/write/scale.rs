@@ -2,7 +2,7 @@
 
 /// One axis of a chart.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scale {
+pub(crate) struct Scale {
     low: f64,
     high: f64,
     /// The positions of `low` and `high`.
@@ -11,13 +11,13 @@ pub(super) struct Scale {
 
 impl Scale {
     /// An axis for values from `low` to `high`. Equal ends are moved apart.
-    pub(super) fn new(low: f64, high: f64, ends: (f64, f64)) -> Self {
+    pub(crate) fn new(low: f64, high: f64, ends: (f64, f64)) -> Self {
         let (low, high) = if high - low > 1e-6 { (low, high) } else { (low - 0.05, high + 0.05) };
         Self { low, high, ends }
     }
 
     /// The position of a value.
-    pub(super) fn at(&self, value: f64) -> f64 {
+    pub(crate) fn at(&self, value: f64) -> f64 {
         self.ends.0 + (value - self.low) / (self.high - self.low) * (self.ends.1 - self.ends.0)
     }
 
@@ -27,7 +27,7 @@ impl Scale {
     }
 
     /// About `about` round values on the axis, with their texts.
-    pub(super) fn ticks(&self, about: u32) -> Vec<(f64, String)> {
+    pub(crate) fn ticks(&self, about: u32) -> Vec<(f64, String)> {
         let rough = (self.high - self.low) / f64::from(about.max(1));
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|round| round * power).into_iter().find(|step| *step >= rough * 0.999);

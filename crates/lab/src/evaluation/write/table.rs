@@ -6,7 +6,7 @@ pub(super) const WIDTH: usize = 100;
 const GAP: usize = 2;
 
 /// A part of a table.
-pub(super) enum Entry {
+pub(crate) enum Entry {
     /// A line of its own.
     Heading(String),
     /// A name, and the lines of cells beside it.
@@ -15,7 +15,7 @@ pub(super) enum Entry {
 
 /// The table with columns as wide as their widest cells. A name that has no room beside the cells gets a line of its own above
 /// them.
-pub(super) fn table(entries: &[Entry]) -> String {
+pub(crate) fn table(entries: &[Entry]) -> String {
     let mut widths: Vec<usize> = Vec::new();
     let rows = || {
         entries.iter().filter_map(|entry| if let Entry::Row(name, lines) = entry { Some((name, lines)) } else { None })

@@ -93,13 +93,13 @@ impl Evaluation {
 }
 
 /// A line of values, and one of intervals if there is one.
-fn lines(values: Vec<String>, intervals: Vec<String>) -> Vec<Vec<String>> {
+pub(crate) fn lines(values: Vec<String>, intervals: Vec<String>) -> Vec<Vec<String>> {
     let some = intervals.iter().any(|interval| !interval.is_empty());
     std::iter::once(values).chain(some.then_some(intervals)).collect()
 }
 
 /// Both ends of an interval, or the one that is bounded.
-fn interval(estimate: &Estimate, number: fn(Option<f64>) -> String, between: &str) -> String {
+pub(crate) fn interval(estimate: &Estimate, number: fn(Option<f64>) -> String, between: &str) -> String {
     match estimate.interval {
         Some(Interval { low: Some(low), high: Some(high) }) => number(Some(low)) + between + &number(Some(high)),
         Some(Interval { low: Some(low), high: None }) => format!("≥ {}", number(Some(low))),
@@ -109,6 +109,6 @@ fn interval(estimate: &Estimate, number: fn(Option<f64>) -> String, between: &st
 }
 
 /// A line for the terminal. Names come from files, so control characters are replaced.
-fn line(text: &str) -> String {
+pub(crate) fn line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
