@@ -28,7 +28,7 @@
 //! | [`evaluation`] | what a router chooses, scores and costs; curves, measures, reports, and the weight of cost for a user's own prompts |
 //! | [`routers`] | training UniRoute, CSCR and direct routers into a bundle, adding models to a pool, and baselines |
 //! | [`encoders`] | embedding prompts with a bundle's encoder, measuring encoders, and training smaller ones |
-//! | [`classifiers`] | training a nested pool of classifiers on an encoder with several exits |
+//! | [`classifiers`] | training a nested pool of classifiers on an encoder with several exits, and measuring one |
 //!
 //! Training sees prompts as embeddings only. They come from a bundle's own encoder
 //! ([`embed_dataset`](encoders::embed_dataset)) or from any other [`Embedder`](encoders::Embedder). All random draws follow

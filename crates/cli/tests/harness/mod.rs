@@ -33,6 +33,11 @@ pub fn small_bundle(folder: &Path) -> PathBuf {
 
 /// Two layers of the default encoder with two exits, and two tasks whose weights mean nothing: `topic`, and `same` for pairs.
 pub fn pool_bundle(folder: &Path) -> PathBuf {
+    pool_bundle_with_labels(folder, ["red", "green", "blue"])
+}
+
+/// The same with these labels.
+pub fn pool_bundle_with_labels(folder: &Path, labels: [&str; 3]) -> PathBuf {
     let mut parts = Bundle::open(&default_bundle()).unwrap().bundle.into_parts();
     parts.layers.truncate(2);
     parts.encoder.layers = 2;
@@ -44,7 +49,7 @@ pub fn pool_bundle(folder: &Path) -> PathBuf {
     let classifier = |name: &str, pair| Classifier {
         task: ClassifierTask {
             name: name.to_owned(),
-            labels: ["red", "green", "blue"].map(str::to_owned).to_vec(),
+            labels: labels.map(str::to_owned).to_vec(),
             pair,
             capacities: vec![0.5],
             thresholds: Vec::new(),

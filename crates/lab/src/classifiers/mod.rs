@@ -3,6 +3,7 @@
 //! [`LabelledTexts`] are a task's texts. [`train_pool`] trains all layers of an encoder with linear attention together with a head
 //! for each task and exit. After that, the layers stay as they are, and each exit but the last gets a gain, which says which texts
 //! go on, and each task the shares of texts that do. Only the order of gains counts, so a gain is known up to a factor.
+//! [`evaluate`] measures a pool on labelled texts.
 //! All random draws follow from a seed. An interrupted training continues from its checkpoint and gives the same result.
 
 mod calibrate;

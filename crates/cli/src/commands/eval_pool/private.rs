@@ -39,7 +39,12 @@ pub(super) fn answers(subject: &Subject<'_>, clear: &TaskAnswers<'_>, texts: usi
             let last = last()?;
             (own()?, last)
         };
-        answers.sessions.push(PrivateSession { texts: session.1.len(), routed, alone });
+        answers.sessions.push(PrivateSession {
+            texts: session.1.len(),
+            repeated: routed.map_or(0, |(_, repeated)| repeated),
+            routed: routed.map(|(served, _)| served),
+            alone: alone.map(|(served, _)| served),
+        });
         done += session.1.len();
     }
     Ok(answers)
@@ -60,18 +65,19 @@ fn clear_labels(
     }
 }
 
-/// Classifies a session's texts under MPC, keeps their labels, and says what it took; nothing if it gave no answer.
+/// Classifies a session's texts under MPC, keeps their labels, and says what it took and how many texts were repeated;
+/// nothing if it gave no answer.
 fn serve(
     subject: &Subject<'_>,
     session: &Session,
     options: &ClassifyOptions,
     labels: &mut [(Option<usize>, Option<usize>)],
-) -> anyhow::Result<Option<Served>> {
+) -> anyhow::Result<Option<(Served, usize)>> {
     let reports = subject.classify(session, options)?;
     for (place, report) in session.1.iter().zip(&reports) {
         labels[*place].1 = report.as_ref().and_then(|report| subject.label(report));
     }
-    Ok(reports.iter().flatten().next().map(served))
+    Ok(reports.iter().flatten().next().map(|report| (served(report), report.padded)))
 }
 
 /// What the session of a report took.

@@ -6,7 +6,8 @@
 //! ([`PoolEvaluation::to_text`]), JSON (serde), CSV ([`PoolEvaluation::to_csv`]) or an HTML page ([`PoolEvaluation::to_html`]).
 //!
 //! **Layers** are the cost: layers per text, in the mean of a session. A session that is filled with repeated texts counts as a full
-//! one, because its share of texts that go on is the same; [`Routed::repeated`] says how many were repeated.
+//! one, because its share of texts that go on is the same; [`Routed::repeated`] says how many were repeated. A text
+//! alone in its session goes through all layers.
 //!
 //! **Intervals** are the middle 95 % of a bootstrap over texts, paired: all methods see the same resamples. The sessions stay what they
 //! were. Ratios of times are resampled over sessions.

@@ -20,6 +20,8 @@ pub struct PrivateAnswers {
 pub struct PrivateSession {
     /// The number of texts, without repeated ones.
     pub texts: usize,
+    /// How many texts were repeated with capacities.
+    pub repeated: usize,
     /// With the task's own capacities.
     pub routed: Option<Served>,
     /// If all leave at the last exit.
@@ -65,6 +67,8 @@ pub struct PrivateResult {
     pub texts: usize,
     /// The number of sessions in each way.
     pub sessions: usize,
+    /// How many texts were repeated to fill those with capacities. Their cost is in the figures.
+    pub repeated: usize,
     /// With the task's own capacities.
     pub routed: PrivateMethod,
     /// If all leave at the last exit.
@@ -95,6 +99,7 @@ pub(super) fn result(answers: &PrivateAnswers, texts: &TestTexts, bootstrap: Boo
     PrivateResult {
         texts: answers.routed.len(),
         sessions: sessions.len(),
+        repeated: sessions.iter().map(|session| session.repeated).sum(),
         routed: method(&answers.routed, |session| session.routed),
         alone: method(&answers.alone, |session| session.alone),
         online_ratio: ratio(|served| served.online_ms),

@@ -43,17 +43,16 @@ impl MethodResult {
     /// Its name in reports.
     #[must_use]
     pub fn name(&self) -> String {
-        let capacities = self.shares();
-        let own = if self.own { " (own)" } else { "" };
+        let capacities = || if self.own { "own".to_owned() } else { short(self.capacities.iter().flatten()) };
         match self.kind {
-            Kind::Exit => format!("all after {} layers", self.layers.value.unwrap_or_default()),
-            Kind::Routing => format!("routing {capacities}{own}"),
-            Kind::Random => format!("random {capacities}{own}"),
+            Kind::Exit => format!("all after {}", layers(self.layers.value.unwrap_or_default())),
+            Kind::Routing => format!("routing, {}", capacities()),
+            Kind::Random => format!("random, {}", capacities()),
             Kind::Oracle => "oracle".to_owned(),
         }
     }
 
-    /// Its capacities in one word; empty if it has none.
+    /// Its exact capacities in one word; empty if it has none.
     #[must_use]
     pub fn shares(&self) -> String {
         let shares: Vec<String> = self.capacities.iter().flatten().map(ToString::to_string).collect();
@@ -63,6 +62,16 @@ impl MethodResult {
     pub(super) fn measure(&self, metric: Metric) -> Estimate {
         self.measures.get(&metric).copied().unwrap_or_default()
     }
+}
+
+/// Capacities for people.
+fn short<'a>(capacities: impl Iterator<Item = &'a f32>) -> String {
+    let short = |share: &f32| format!("{share:.3}").trim_end_matches('0').trim_end_matches('.').to_owned();
+    capacities.map(short).collect::<Vec<_>>().join("/")
+}
+
+fn layers(number: f64) -> String {
+    if number == 1.0 { "1 layer".to_owned() } else { format!("{number} layers") }
 }
 
 /// The figures of one task.
@@ -95,6 +104,11 @@ impl TaskEvaluation {
     /// Routing with the task's own capacities.
     pub(super) fn own_routing(&self) -> Option<&MethodResult> {
         self.methods.iter().find(|method| method.kind == Kind::Routing && method.own)
+    }
+
+    /// The task's own capacities, for people.
+    pub(super) fn own_capacities(&self) -> String {
+        short(self.own_routing().iter().filter_map(|own| own.capacities.as_ref()).flatten())
     }
 
     /// The measures that it has.

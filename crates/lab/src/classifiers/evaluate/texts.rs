@@ -100,14 +100,16 @@ fn label(label: Option<Value>, task: &ClassifierTask) -> Result<(usize, Option<f
         Some(Value::String(label)) => (place(&label), None),
         Some(Value::Number(label)) if !label.is_f64() => (place(&label.to_string()), None),
         Some(Value::Number(label)) => {
-            let Some(numbers) = &numbers else {
+            let exact = label.as_f64().unwrap_or(f64::NAN);
+            let compared = numbers.as_ref().filter(|numbers| numbers.len() > 2 || exact.fract() == 0.0);
+            let Some(numbers) = compared else {
                 return Err(format!(
-                    "its label is a number with a fraction, and the labels of task {:?} are not all whole numbers; expected {}",
+                    "its label is a number with a fraction, which only tasks of more than 2 labels, all whole numbers, compare; \
+                     task {:?} expects {}",
                     task.name,
                     expected(&task.labels)
                 ));
             };
-            let exact = label.as_f64().unwrap_or(f64::NAN);
             let near = exact.round();
             (numbers.iter().position(|number| (number - near).abs() < 0.25), Some(exact))
         }

@@ -99,15 +99,8 @@ fn under_mpc(private: &PrivateResult, html: &mut String) {
         html.push_str("</tr>\n");
     }
     html.push_str("</tbody>\n</table></div>\n");
-    let _ = writeln!(
-        html,
-        "<p class=\"note\">The first {} texts of the file, in {} sessions each way, one way after the other session by session. \
-         Time with own capacities over that of the last exit: online {}, total {}.</p>",
-        private.texts,
-        private.sessions,
-        estimate(&private.online_ratio),
-        estimate(&private.time_ratio)
-    );
+    let note = format!("The first {} texts of the file. {}", private.texts, private.compared());
+    let _ = writeln!(html, "<p class=\"note\">{}</p>", escape(&note));
     for (way, method) in private.ways().into_iter().filter(|way| !way.1.unanswered_lines.is_empty()) {
         let _ = writeln!(html, "<p class=\"note\">{way}: without an answer {}</p>", listed(&method.unanswered_lines));
     }

@@ -6,14 +6,15 @@ mod html;
 mod text;
 
 use super::{PoolEvaluation, PrivateMethod, PrivateResult, TaskEvaluation};
-use crate::evaluation::write::{number, percent};
+use crate::evaluation::write::{estimate, number, percent};
 
 impl PoolEvaluation {
     /// What was measured, in sentences.
     fn notes(&self) -> Vec<String> {
         let mut notes = vec![
             format!(
-                "Sessions of up to {} texts of one bucket, in a random order. Layers: per text, in the mean of a full session.",
+                "Sessions of up to {} texts of one bucket, in a random order. Layers: per text, in the mean of a full session; a text \
+                 alone in its session goes through all layers.",
                 self.batch
             ),
             "Routing: the texts of the largest predicted gain go on, as many as the capacities say (the share past each exit \
@@ -57,11 +58,12 @@ impl TaskEvaluation {
         let exits: Vec<String> = self.exits.iter().map(ToString::to_string).collect();
         let f1 = self.f1_of.iter().map(|label| format!(", F1 of label {label:?}")).collect::<String>();
         format!(
-            "{}: {} texts, {} labels, exits after {} layers{f1}",
+            "{}: {} texts, {} labels, exits after {} layers, own capacities {}{f1}",
             self.task,
             self.texts,
             self.labels,
-            exits.join(", ")
+            exits.join(", "),
+            self.own_capacities()
         )
     }
 
@@ -77,12 +79,28 @@ impl PrivateResult {
     fn ways(&self) -> [(&'static str, &PrivateMethod); 2] {
         [("own capacities", &self.routed), ("all at the last exit", &self.alone)]
     }
+
+    /// How the times compare, in sentences.
+    fn compared(&self) -> String {
+        format!(
+            "Under MPC: {} sessions each way, in turn; {} texts were repeated to fill those with capacities, and none at the last \
+             exit. Time with own capacities over that of the last exit: online {}, total {}. Times and bytes are per text, openings \
+             per session.",
+            self.sessions,
+            self.repeated,
+            estimate(&self.online_ratio),
+            estimate(&self.time_ratio)
+        )
+    }
 }
 
 /// Lines of a file, and how many.
 fn listed(lines: &[u64]) -> String {
     const MOST: usize = 20;
+    if let [line] = lines {
+        return format!("1 text, line {line}");
+    }
     let first: Vec<String> = lines.iter().take(MOST).map(ToString::to_string).collect();
     let more = if lines.len() > MOST { ", …" } else { "" };
-    format!("{} texts, of lines {}{more}", lines.len(), first.join(", "))
+    format!("{} texts, lines {}{more}", lines.len(), first.join(", "))
 }

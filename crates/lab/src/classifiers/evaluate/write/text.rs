@@ -17,7 +17,7 @@ impl PoolEvaluation {
             let unanswered = task.unanswered();
             text.extend(unanswered.map(|unanswered| format!("{}\n", wrapped(&line(&unanswered)))));
             if let Some(private) = &task.private {
-                text += &format!("\n{}", table(&under_mpc(private)));
+                text += &format!("\n{}{}\n", table(&under_mpc(private)), wrapped(&private.compared()));
                 for (way, method) in private.ways().into_iter().filter(|way| !way.1.unanswered_lines.is_empty()) {
                     let unanswered = listed(&method.unanswered_lines);
                     text += &format!("{}\n", wrapped(&format!("without an answer under MPC, {way}: {unanswered}")));
@@ -67,15 +67,5 @@ fn under_mpc(private: &PrivateResult) -> Vec<Entry> {
         let intervals = [method.accuracy, method.equal_labels].map(|estimate| interval(&estimate, number, "–"));
         entries.push(Entry::Row(format!("  {way}"), lines(values, intervals.to_vec())));
     }
-    let ratio = |estimate: &Estimate| {
-        let interval = interval(estimate, number, "–");
-        let interval = if interval.is_empty() { interval } else { format!(" ({interval})") };
-        format!("{}{interval}", number(estimate.value))
-    };
-    entries.push(Entry::Heading(format!(
-        "  own capacities over the last exit: online {}, total {}; times and bytes per text, openings per session",
-        ratio(&private.online_ratio),
-        ratio(&private.time_ratio)
-    )));
     entries
 }
