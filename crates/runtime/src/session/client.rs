@@ -106,6 +106,15 @@ impl<C: Catalogue> Client<C> {
         self.prepare_in(request, &Cancel::default(), None)
     }
 
+    /// As [`Client::prepare`], in one try, but if there are more callers than the servers accept sessions, callers wait for each
+    /// other, at most as long as `retry` says without any progress. Also says how long it waited.
+    ///
+    /// # Errors
+    /// As for [`Client::prepare`].
+    pub fn prepare_in_turn(&self, request: &[u8], retry: &Retry) -> Result<(ReadySession, Duration), SessionError> {
+        retry::once(self, request, retry, &|| None, &|| ())
+    }
+
     /// Shares inputs for one session of this request. The shares are fresh and must be used only once.
     ///
     /// # Errors

@@ -39,8 +39,8 @@ pub use error::{SessionError, SharesError};
 pub use held::Held;
 pub(crate) use places::{SessionPlace, SessionPlaces};
 pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
-pub(crate) use retry::run as run_retrying;
-pub use retry::{Retry, Waiting};
+pub use retry::{Pauses, Retry, Waiting};
+pub(crate) use retry::{once, run as run_retrying};
 pub use server::{ServerOptions, ServerService};
 
 use crate::messages::{Digest, WireSeed};

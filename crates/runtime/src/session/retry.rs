@@ -80,10 +80,10 @@ pub(crate) fn run<C: Catalogue>(
     // Checked before a session is consumed by inputs that do not fit.
     let shares = client.share(request, inputs)?;
     let started = Instant::now();
-    let mut trying = Trying { client, request, retry, go_on, relieve, since: None, tries: 0 };
+    let mut trying = Trying { client, request, retry, go_on, relieve, pauses: Pauses::default() };
     let (session, kept) = match trying.next(Some(ready)) {
         Ok(found) => found,
-        Err(error) => return Err(trying.unprepared(error)),
+        Err(error) => return Err(trying.pauses.unprepared(error)),
     };
     let waited = waited(started, &session, kept);
     match session.run(shares) {
@@ -91,13 +91,88 @@ pub(crate) fn run<C: Catalogue>(
         Err(error) if (kept || !retry.budget.is_zero()) && error.is_dead_session() => {
             tracing::info!(%error, "a session failed before its answer; its route takes another session");
             let shares = client.share(request, inputs)?;
-            trying.since = None;
+            trying.pauses.begin_anew();
             // Not a session that was already prepared: what ended this one may have ended those too.
-            let (session, _) = trying.next(None).map_err(|error| trying.unprepared(error))?;
+            let (session, _) = trying.next(None).map_err(|error| trying.pauses.unprepared(error))?;
             let waited = started.elapsed();
             Ok(SessionOutcome { waited, ..session.run(shares)? })
         }
         Err(error) => Err(error),
+    }
+}
+
+/// A session of this client, ready or prepared now in one try, and how long it was waited for. Callers wait for each other if
+/// they are more than the servers accept sessions. For callers that have other servers to try.
+pub(crate) fn once<C: Catalogue>(
+    client: &Client<C>,
+    request: &[u8],
+    retry: &Retry,
+    ready: &dyn Fn() -> Option<ReadySession>,
+    relieve: &dyn Fn(),
+) -> Result<(ReadySession, Duration), SessionError> {
+    let started = Instant::now();
+    let go_on = |_: &Waiting<'_>| false;
+    let mut trying = Trying { client, request, retry, go_on: &go_on, relieve, pauses: Pauses::default() };
+    let (session, kept) = trying.next(Some(ready))?;
+    let waited = waited(started, &session, kept);
+    Ok((session, waited))
+}
+
+/// The pauses between tries to prepare a session, and when the time for them is up.
+#[derive(Debug, Default)]
+pub struct Pauses {
+    /// When the time began to count: at the first failure.
+    since: Option<Instant>,
+    tries: u32,
+    /// The last pause, before it was shortened.
+    last: Option<Duration>,
+}
+
+impl Pauses {
+    /// Counts a failed try, and tells `go_on`. Returns the pause before the next try; nothing if there should be none: the time
+    /// is up, the error is not temporary, or `go_on` returned `false`. After `progress`, the time counts from now.
+    ///
+    /// # Errors
+    /// If the system gives no randomness.
+    pub fn next(
+        &mut self,
+        error: &SessionError,
+        progress: bool,
+        retry: &Retry,
+        go_on: &dyn Fn(&Waiting<'_>) -> bool,
+    ) -> Result<Option<Duration>, SessionError> {
+        self.tries += 1;
+        if retry.budget.is_zero() || !error.is_temporary() {
+            return Ok(None);
+        }
+        let now = Instant::now();
+        let since = if progress { now } else { self.since.unwrap_or(now) };
+        self.since = Some(since);
+        let pause = self.last.map_or(retry.pause, |last| (2 * last).min(retry.longest_pause));
+        self.last = Some(pause);
+        let left = (since + retry.budget).saturating_duration_since(now);
+        let waiting = Waiting { error, tries: self.tries, pause: shortened(pause)?.min(left), left };
+        Ok((!left.is_zero() && go_on(&waiting)).then_some(waiting.pause))
+    }
+
+    /// How much of the time is left after the first failure.
+    fn left(&self, retry: &Retry) -> Duration {
+        self.since.map_or(retry.budget, |since| retry.budget.saturating_sub(since.elapsed()))
+    }
+
+    /// Counts the time from the next failure.
+    fn begin_anew(&mut self) {
+        (self.since, self.last) = (None, None);
+    }
+
+    /// Adds to a temporary error how long and how often was tried.
+    #[must_use]
+    pub fn unprepared(&self, error: SessionError) -> SessionError {
+        if !error.is_temporary() {
+            return error;
+        }
+        let after = self.since.map_or(Duration::ZERO, |since| since.elapsed());
+        SessionError::Unprepared { source: Box::new(error), after, tries: self.tries }
     }
 }
 
@@ -114,16 +189,13 @@ struct Trying<'a, C> {
     retry: &'a Retry,
     go_on: &'a dyn Fn(&Waiting<'_>) -> bool,
     relieve: &'a dyn Fn(),
-    /// When the time began to count: at the first failure.
-    since: Option<Instant>,
-    tries: u32,
+    pauses: Pauses,
 }
 
 impl<C: Catalogue> Trying<'_, C> {
     /// A session, and whether it had been prepared before.
     fn next(&mut self, ready: Option<&dyn Fn() -> Option<ReadySession>>) -> Result<(ReadySession, bool), SessionError> {
         let places = Arc::clone(self.client.places());
-        let mut pause = self.retry.pause;
         loop {
             let moved = places.moved();
             let (found, place) = self.place(&places, ready);
@@ -134,27 +206,16 @@ impl<C: Catalogue> Trying<'_, C> {
                 Ok(session) => return Ok((session, false)),
                 Err(error) => error,
             };
-            self.tries += 1;
-            if self.retry.budget.is_zero() || !error.is_temporary() {
-                return Err(error);
-            }
-            let now = Instant::now();
             // Servers that are full but keep accepting sessions of this client are no reason to give up.
             let progress = error.is_busy() && places.moved() > moved;
-            let since = if progress { now } else { self.since.unwrap_or(now) };
-            self.since = Some(since);
-            let left = (since + self.retry.budget).saturating_duration_since(now);
-            let waiting = Waiting { error: &error, tries: self.tries, pause: shortened(pause)?.min(left), left };
-            if left.is_zero() || !(self.go_on)(&waiting) {
-                return Err(error);
-            }
+            let Some(pause) = self.pauses.next(&error, progress, self.retry, self.go_on)? else { return Err(error) };
             if error.is_busy() || !places.failed() {
-                tracing::debug!(%error, pause = ?waiting.pause, "a session could not be prepared; trying again");
+                tracing::debug!(%error, ?pause, "a session could not be prepared; trying again");
             } else {
-                tracing::warn!(%error, seconds = left.as_secs(), "no session can be prepared now; trying again");
+                let seconds = self.pauses.left(self.retry).as_secs();
+                tracing::warn!(%error, seconds, "no session can be prepared now; trying again");
             }
-            std::thread::sleep(waiting.pause);
-            pause = (2 * pause).min(self.retry.longest_pause);
+            std::thread::sleep(pause);
         }
     }
 
@@ -184,15 +245,6 @@ impl<C: Catalogue> Trying<'_, C> {
                 return (None, None);
             }
         }
-    }
-
-    /// Adds to a temporary error how long and how often was tried.
-    fn unprepared(&self, error: SessionError) -> SessionError {
-        if !error.is_temporary() {
-            return error;
-        }
-        let after = self.since.map_or(Duration::ZERO, |since| since.elapsed());
-        SessionError::Unprepared { source: Box::new(error), after, tries: self.tries }
     }
 }
 

@@ -10,7 +10,7 @@ mod filler;
 mod shelf;
 
 use crate::session::{
-    Cancel, Catalogue, Client, ReadySession, Retry, SessionError, SessionOutcome, Waiting, run_retrying,
+    Cancel, Catalogue, Client, ReadySession, Retry, SessionError, SessionOutcome, Waiting, once, run_retrying,
 };
 use blindroute_protocol::Tensor;
 use shelf::{Next, Shelf};
@@ -209,6 +209,14 @@ impl<C: Catalogue> SessionPool<C> {
     ) -> Result<SessionOutcome, SessionError> {
         let (ready, relieve) = (|| self.shelved(request), || self.give_up_one(request));
         run_retrying(&self.shared.client, (request, inputs), retry, go_on, &ready, &relieve)
+    }
+
+    /// As [`SessionPool::take`], but in turn with other callers, as [`Client::prepare_in_turn`]. Also says how long it waited.
+    ///
+    /// # Errors
+    /// As for [`SessionPool::take`].
+    pub fn take_in_turn(&self, request: &[u8], retry: &Retry) -> Result<(ReadySession, Duration), SessionError> {
+        once(&self.shared.client, request, retry, &|| self.shelved(request), &|| self.give_up_one(request))
     }
 
     /// Drops the oldest ready session of the request that has the most of them, except this one.
