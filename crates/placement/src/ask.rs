@@ -72,6 +72,8 @@ pub(crate) struct Ran {
     pub(crate) online: Duration,
     pub(crate) openings: u32,
     pub(crate) bytes: Bytes,
+    /// The pair of servers that answered last.
+    pub(crate) pair: Option<usize>,
 }
 
 impl Ran {
@@ -89,6 +91,7 @@ impl Ran {
             online: self.online + next.online,
             openings: self.openings + next.openings,
             bytes,
+            pair: next.pair,
         }
     }
 
@@ -108,8 +111,8 @@ fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-impl From<SessionOutcome> for Ran {
-    fn from(outcome: SessionOutcome) -> Self {
+impl From<(SessionOutcome, usize)> for Ran {
+    fn from((outcome, pair): (SessionOutcome, usize)) -> Self {
         let [zero, one] = outcome.servers;
         let bytes = Bytes {
             server0_sent: zero.bytes_sent,
@@ -118,7 +121,7 @@ impl From<SessionOutcome> for Ran {
             material: zero.material_bytes + one.material_bytes,
         };
         let SessionOutcome { waited, offline, online, .. } = outcome;
-        Self { waited, offline, online, openings: zero.openings, bytes }
+        Self { waited, offline, online, openings: zero.openings, bytes, pair: Some(pair) }
     }
 }
 

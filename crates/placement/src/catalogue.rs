@@ -39,6 +39,11 @@ impl BundleCatalogue {
         }
     }
 
+    /// The programs that a client may ask for: the servers refuse what they do not serve.
+    pub(crate) fn of_client(public: &PublicPart) -> Arc<Self> {
+        Arc::new(Self::of(public).dangerously_serve_measurements().serve_scores())
+    }
+
     /// The same with the measurements `embed` and `select`.
     ///
     /// **Do not use this in a server whose encoder is secret.** Any client may then ask for the embeddings of texts of its

@@ -81,6 +81,32 @@ pub enum PlacementError {
          local the whole); split this bundle again, or name the right one with --bundle"
     )]
     OtherBundle,
+    /// Two pairs of servers hold different models.
+    #[error(
+        "the configurations are for different models: those of pair {other} and of pair {first} differ in {differs}. Name in one \
+         command only pairs that hold splits of the same bundle, or correct the file that `bundle` names in one of the configurations"
+    )]
+    OtherModel {
+        /// The first pair.
+        first: String,
+        /// The pair that differs from it.
+        other: String,
+        /// In what.
+        differs: String,
+    },
+    /// Two configurations name the same servers.
+    #[error(
+        "configurations {first} and {second} (counted from 0) name the same servers; name each pair of servers once"
+    )]
+    SamePair {
+        /// Its place among the configurations.
+        first: usize,
+        /// Its place among the configurations.
+        second: usize,
+    },
+    /// No session could be prepared with any pair of servers.
+    #[error("no pair of servers can run a session now: {0}")]
+    NoPair(String),
     /// A text cannot be classified.
     #[error(transparent)]
     Classify(#[from] ClassifyError),
@@ -143,6 +169,7 @@ impl PlacementError {
         match self {
             Self::Batch(error) => error.stops_all(),
             Self::Child(_) | Self::NeedsBundle { .. } | Self::NeedsServers { .. } | Self::OtherBundle => true,
+            Self::NoPair(_) | Self::OtherModel { .. } | Self::SamePair { .. } => true,
             Self::Session(SessionError::Unprepared { .. } | SessionError::DigestMismatch { .. }) => true,
             Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
                 matches!(

@@ -22,6 +22,9 @@
 //! | [`PrivateRouter::with_children`] | child processes | the same, with each party's memory apart |
 //! | [`PrivateRouter::connect`] | elsewhere, run by other operators | privacy |
 //!
+//! [`PrivateRouter::connect_all`] takes several pairs of servers (a pair is a dealer with its two servers) that hold the same model,
+//! spreads the sessions over them, and does without one that fails.
+//!
 //! The [`Placement`] decides what runs under MPC: nothing in `local`, the rule in `head`, everything in `full`. Prompts that
 //! are there together can share a session ([`PrivateRouter::route_batch`]), and sessions can be kept ready
 //! ([`PrivateRouter::keep_ready`]), so that a route takes no longer than its online time.
@@ -43,6 +46,7 @@ mod home;
 pub mod host;
 mod loopback;
 mod options;
+mod pairs;
 mod patience;
 mod ready;
 mod report;
@@ -60,7 +64,7 @@ pub use error::PlacementError;
 pub use home::remove_files;
 pub use options::{RouteOptions, check_lambda};
 pub use patience::{Notice, Patience};
-pub use report::{BundleUsed, Bytes, Milliseconds, PeakMemory, RouteReport};
+pub use report::{BundleUsed, Bytes, Milliseconds, PairUsed, PeakMemory, RouteReport};
 pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 

@@ -5,12 +5,13 @@
 use crate::catalogue::BundleCatalogue;
 use crate::error::PlacementError;
 use crate::home::{Home, STATE};
+use crate::pairs::Pair;
+use crate::report::{BundleUsed, PairUsed};
 use blindroute_routing::bundle::{Bundle, PublicPart, SplitRandomness, split};
 use blindroute_runtime::config::NetworkConfig;
 use blindroute_runtime::{CertificateFolder, Client, Endpoint, Role, Scene, Timeouts};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use zeroize::Zeroizing;
 
 /// Sessions at once of each party. Their only client is this process, which decides how many it holds ready and runs.
@@ -78,11 +79,12 @@ impl Loopback {
         Ok((Self { public, endpoint, addresses, _home: home }, [zero, one, dealer]))
     }
 
-    /// A client of the servers.
-    pub(crate) fn client(&self) -> Client<BundleCatalogue> {
-        // The servers refuse what they do not serve.
-        let catalogue = Arc::new(BundleCatalogue::of(&self.public).dangerously_serve_measurements().serve_scores());
-        Client::new(catalogue, self.addresses.clone(), self.endpoint.clone(), Timeouts::default()).with_places(SESSIONS)
+    /// The dealer with its servers, as their client sees them.
+    pub(crate) fn pair(&self) -> Pair {
+        let (catalogue, servers) = (BundleCatalogue::of_client(&self.public), self.addresses.clone());
+        let client = Client::new(catalogue, servers.clone(), self.endpoint.clone(), Timeouts::default());
+        let bundle = BundleUsed { name: "bundle".to_owned(), digest: self.public.digest.to_string() };
+        Pair::new(client.with_places(SESSIONS), PairUsed { index: 0, servers }, bundle)
     }
 }
 

@@ -55,6 +55,22 @@ pub struct BundleUsed {
     pub digest: String,
 }
 
+/// Which of several pairs of servers answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PairUsed {
+    /// Its place among the configurations, from 0.
+    pub index: usize,
+    /// The addresses of server 0 and server 1.
+    pub servers: [String; 2],
+}
+
+impl std::fmt::Display for PairUsed {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [zero, one] = &self.servers;
+        write!(out, "{} ({zero}, {one})", self.index)
+    }
+}
+
 /// The answer to one prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteReport {
@@ -68,6 +84,9 @@ pub struct RouteReport {
     pub placement: Placement,
     /// Which bundle was used.
     pub bundle: BundleUsed,
+    /// The pair of servers that answered; left out of JSON if there is one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<PairUsed>,
     /// The router's name.
     pub router: String,
     /// λ, the weight of cost.
@@ -153,6 +172,7 @@ mod tests {
             price_unit: "USD".into(),
             placement: Placement::Full,
             bundle: BundleUsed { name: "default".into(), digest: "ab".into() },
+            pair: (batch > 1).then(|| PairUsed { index: 1, servers: ["a:1".into(), "b:2".into()] }),
             router: "r".into(),
             lambda: 0.5,
             tokens: 9,
@@ -169,6 +189,8 @@ mod tests {
         };
         let json = |batch| serde_json::to_value(report(batch)).unwrap();
         assert_eq!((json(1).get("batch"), &json(8)["batch"]), (None, &8.into()));
+        assert_eq!(json(8)["pair"], serde_json::json!({"index": 1, "servers": ["a:1", "b:2"]}));
+        assert!(json(1).get("pair").is_none());
         assert!(json(1).get("unknown_note").is_none() && json(1).get("by_unknown_text").is_none());
         assert!(json(8)["seen"].as_str().unwrap().contains("number of prompts"));
         assert!(!json(1)["seen"].as_str().unwrap().contains("number"));

@@ -3,6 +3,7 @@
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask, choice};
 use crate::error::PlacementError;
 use crate::options::{RouteOptions, check_lambda};
+use crate::pairs::{Pairs, Places, Tell};
 use crate::report::{RouteReport, seen};
 use crate::router::PrivateRouter;
 use crate::unknown::{self, Fallback};
@@ -32,7 +33,8 @@ impl PrivateRouter {
     /// Routes several prompts, those of one bucket in one session: they take the openings of one prompt, so they wait for the
     /// network as often as one. The answers are in the order of the prompts.
     ///
-    /// Prompts of different buckets go in a session per bucket, one after the other, so that none is padded further, or
+    /// Prompts of different buckets go in a session per bucket, one after the other or with several pairs of servers one per pair
+    /// at a time, so that none is padded further, or
     /// shown to be longer, than if it came alone. Those of `head` have no bucket and all go together. More prompts than a
     /// session takes ([`Task::most_prompts`]) are split. If you want smaller batches, give fewer prompts at a time. `local`
     /// asks no server, and routes one prompt after the other.
@@ -41,7 +43,8 @@ impl PrivateRouter {
     ///
     /// A prompt that cannot be routed does not disturb the others. One that cannot be read is left out of the session. One
     /// whose answer names no single model is asked for once more, in another session with other such prompts only. Only if a
-    /// session fails do all of its prompts.
+    /// session fails do all of its prompts. After an error that all would meet ([`PlacementError::stops_all`]) no further session
+    /// is begun.
     ///
     /// Each report's figures are those of the whole session, with the number of prompts that shared it, and for a prompt
     /// asked for twice those of both sessions. They do not include earlier sessions of this call.
@@ -61,12 +64,15 @@ impl PrivateRouter {
                 Err(error) => drop(answers.insert(place, Err(error))),
             }
         }
-        for (bucket, group) in buckets {
-            let most = asked.task(bucket).map_or(1, Task::most_prompts);
-            for batch in group.chunks(most) {
-                self.session(&asked, batch, &mut |place, answer| drop(answers.insert(place, answer)));
-            }
-        }
+        let most = |bucket: usize| asked.task(bucket).map_or(1, Task::most_prompts);
+        let batches =
+            buckets.iter().flat_map(|(bucket, group)| group.chunks(most(*bucket)).map(Batch)).collect::<Vec<_>>();
+        let run = |Batch(batch): &Batch<'_>, tell: &mut Tell<'_, RouteReport>| self.session(&asked, batch, tell);
+        answers.extend(if asked.placement == Placement::Local {
+            Pairs::default().sessions(&batches, run)
+        } else {
+            self.pairs.sessions(&batches, run)
+        });
         Ok(answers.into_values().collect())
     }
 
@@ -168,10 +174,10 @@ impl PrivateRouter {
         };
         let request = SessionRequest::new(task).with_batch(batch);
         let route = match inputs {
-            [one] => self.private(request, one)?,
-            several => self.private(request, &stack_inputs(several)?)?,
+            [one] => self.private_on(request, one)?,
+            several => self.private_on(request, &stack_inputs(several)?)?,
         };
-        Ok((split_output(&route.output, batch)?, route.into()))
+        Ok((split_output(&route.0.output, batch)?, route.into()))
     }
 
     fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided<usize>, total: Duration) -> Answer {
@@ -184,7 +190,8 @@ impl PrivateRouter {
             price: model.price,
             price_unit: model.unit.clone(),
             placement: asked.placement,
-            bundle: self.bundle().clone(),
+            bundle: self.pairs.bundle(ran.pair).unwrap_or(self.bundle()).clone(),
+            pair: self.pairs.used(ran.pair),
             router: self.plan.routers[asked.router].name.clone(),
             lambda: asked.lambda,
             tokens: tokens.ids.len(),
@@ -228,6 +235,15 @@ struct Read {
     place: usize,
     tokens: Tokens,
     took: Duration,
+}
+
+/// The prompts of a session.
+struct Batch<'a>(&'a [Read]);
+
+impl Places for Batch<'_> {
+    fn places(&self) -> Vec<usize> {
+        self.0.iter().map(|prompt| prompt.place).collect()
+    }
 }
 
 /// The largest entry of an embedding that is shared; those of encoders are far smaller.

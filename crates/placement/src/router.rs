@@ -4,8 +4,9 @@ use crate::catalogue::BundleCatalogue;
 use crate::children::{ChildOptions, Children};
 use crate::error::PlacementError;
 use crate::loopback::{Loopback, Settings};
+use crate::pairs::{Pair, Pairs, check_same};
 use crate::patience::Patience;
-use crate::report::{BundleUsed, PeakMemory};
+use crate::report::{BundleUsed, PairUsed, PeakMemory};
 use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
@@ -14,9 +15,9 @@ use blindroute_routing::program::{
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::{
-    Client, ClientConfig, Endpoint, Role, SessionOutcome, SessionPool, Waiting, peak_rss_mib, peak_rss_mib_of,
+    Client, ClientConfig, Endpoint, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
 };
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A process that dies closes its links up to this long before the system reports its end.
@@ -30,10 +31,9 @@ pub struct PrivateRouter {
     pub(crate) tokenizer: Tokenizer,
     /// The bundle that is here in the clear: the whole of it, or its encoder alone.
     pub(crate) clear: Option<ClearBundle>,
-    // Pool and client before the parties: their links are closed before the parties end.
-    /// Made when sessions are first asked to be kept ready.
-    pub(crate) pool: Mutex<Option<Arc<SessionPool<BundleCatalogue>>>>,
-    pub(crate) client: Option<Client<BundleCatalogue>>,
+    // Before the parties: their links are closed before the parties end.
+    /// The servers that are asked; none if there are none.
+    pub(crate) pairs: Pairs,
     parties: Parties,
     /// Last, so that the parties have ended before their files go.
     _loopback: Option<Loopback>,
@@ -58,7 +58,7 @@ impl PrivateRouter {
     /// # Errors
     /// If the parts of the bundle do not fit together.
     pub fn local(bundle: &Bundle) -> Result<Self, PlacementError> {
-        Self::assemble(PublicPart::unsplit(bundle), None)?.with_bundle(bundle)
+        Self::assemble(PublicPart::unsplit(bundle), Pairs::default())?.with_bundle(bundle)
     }
 
     /// A router whose dealer and servers are threads of this process, which talk mutual TLS over loopback with fresh
@@ -107,16 +107,40 @@ impl PrivateRouter {
     /// # Errors
     /// If the public part or the certificates cannot be used.
     pub fn connect(config: &ClientConfig) -> Result<Self, PlacementError> {
-        let public = PublicPart::open(&config.bundle)
-            .map_err(|source| PlacementError::PublicPart { path: config.bundle.clone(), source })?;
-        let scene = config.network.map(|network| network.scene());
-        let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
-        let addresses = [config.server0.clone(), config.server1.clone()];
-        // The servers refuse what they do not serve.
-        let catalogue = Arc::new(BundleCatalogue::of(&public).dangerously_serve_measurements().serve_scores());
-        let client = Client::new(catalogue, addresses, endpoint, config.timeouts.timeouts());
-        let router = Self::assemble(public, Some(client))?;
-        Ok(router.named(config.bundle.display().to_string()))
+        Self::connect_all(std::slice::from_ref(config))
+    }
+
+    /// A router with several pairs of servers that run elsewhere: each configuration names a pair, which is a dealer with its two
+    /// servers. All pairs must hold the same model, best each in a split of its own.
+    ///
+    /// A session goes to the pair with the least expected wait, and [batches](Self::classify_batch) run one session per pair at a
+    /// time. A pair that fails is skipped for a while, and the session's texts are shared anew for a session with another pair.
+    /// Each text still gets exactly one answer.
+    ///
+    /// # Errors
+    /// As for [`connect`](Self::connect); if there is no configuration, two are for different models, or for the same servers.
+    pub fn connect_all(configs: &[ClientConfig]) -> Result<Self, PlacementError> {
+        let mut opened = Vec::with_capacity(configs.len());
+        for (index, config) in configs.iter().enumerate() {
+            let public = PublicPart::open(&config.bundle)
+                .map_err(|source| PlacementError::PublicPart { path: config.bundle.clone(), source })?;
+            opened.push((PairUsed { index, servers: [config.server0.clone(), config.server1.clone()] }, public));
+        }
+        check_same(&opened)?;
+        let of = |((used, public), config): (&(PairUsed, PublicPart), &ClientConfig)| {
+            let bundle = BundleUsed { name: config.bundle.display().to_string(), digest: public.digest.to_string() };
+            Ok(Pair::new(client(config, public)?, used.clone(), bundle))
+        };
+        let pairs: Vec<Pair> = opened.iter().zip(configs).map(of).collect::<Result<_, PlacementError>>()?;
+        let Some(((_, public), config)) = opened.into_iter().zip(configs).next() else {
+            return Err(PlacementError::NeedsServers { placement: "full" });
+        };
+        Ok(Self::assemble(public, pairs.into())?.named(config.bundle.display().to_string()))
+    }
+
+    /// How many pairs of servers it asks; 0 if it has none.
+    pub fn pairs(&self) -> usize {
+        self.pairs.len()
     }
 
     /// Keeps this bundle in the clear, for the placements `head`, which needs a bundle with the servers' encoder, and `local`,
@@ -150,13 +174,13 @@ impl PrivateRouter {
 
     /// A router of parties that were started for it.
     fn with_parties(bundle: &Bundle, loopback: Loopback, parties: Parties) -> Result<Self, PlacementError> {
-        let router = Self::assemble(loopback.public.clone(), Some(loopback.client()))?.with_bundle(bundle)?;
+        let router = Self::assemble(loopback.public.clone(), vec![loopback.pair()].into())?.with_bundle(bundle)?;
         // The digest of the bundle itself: that of the split differs from start to start.
         let used = BundleUsed { digest: bundle.digest().to_string(), ..router.bundle };
         Ok(Self { parties, _loopback: Some(loopback), bundle: used, ..router })
     }
 
-    fn assemble(public: PublicPart, client: Option<Client<BundleCatalogue>>) -> Result<Self, PlacementError> {
+    fn assemble(public: PublicPart, pairs: Pairs) -> Result<Self, PlacementError> {
         let tokenizer = Tokenizer::from_json(&public.tokenizer, public.encoder.window)?;
         let bundle = BundleUsed { name: "bundle".to_owned(), digest: public.digest.to_string() };
         Ok(Self {
@@ -164,8 +188,7 @@ impl PrivateRouter {
             public,
             tokenizer,
             clear: None,
-            pool: Mutex::default(),
-            client,
+            pairs,
             parties: Parties::Elsewhere,
             _loopback: None,
             patience: Patience::default(),
@@ -173,12 +196,13 @@ impl PrivateRouter {
         })
     }
 
-    /// The public part of the bundle.
+    /// The public part of the bundle; with several pairs that of the first, from which those of the others differ in their digest
+    /// only.
     pub fn public(&self) -> &PublicPart {
         &self.public
     }
 
-    /// Which bundle it routes with; with servers elsewhere, which public part.
+    /// Which bundle it routes with; with servers elsewhere, which public part, and with several pairs that of the first.
     pub fn bundle(&self) -> &BundleUsed {
         &self.bundle
     }
@@ -250,8 +274,15 @@ impl PrivateRouter {
     ///
     /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
     pub fn private(&self, request: SessionRequest, inputs: &[Tensor<f32>]) -> Result<SessionOutcome, PlacementError> {
-        let client = self.client.as_ref().ok_or(PlacementError::NeedsServers { placement: "full" })?;
-        let request = BundleCatalogue::encode(request);
+        self.private_on(request, inputs).map(|(outcome, _)| outcome)
+    }
+
+    /// The same, and which pair of servers answered.
+    pub(crate) fn private_on(
+        &self,
+        request: SessionRequest,
+        inputs: &[Tensor<f32>],
+    ) -> Result<(SessionOutcome, usize), PlacementError> {
         let go_on = |waiting: &Waiting<'_>| {
             // A child that died does not come back.
             let alive = self.check_parties().is_ok();
@@ -260,15 +291,12 @@ impl PrivateRouter {
             }
             alive
         };
-        let result = match self.pool() {
-            Some(pool) => pool.run_retrying(&request, inputs, &self.patience.retry, &go_on),
-            None => client.run_retrying(&request, inputs, &self.patience.retry, &go_on),
-        };
+        let result = self.pairs.run(request, inputs, &self.patience, &go_on);
         if result.is_err() {
             // A child that died says more than a broken link.
             self.check_parties()?;
         }
-        Ok(result?)
+        result
     }
 
     /// The tokens of a prompt.
@@ -314,6 +342,14 @@ impl PrivateRouter {
     pub fn encoder_inputs(&self, ids: &[u32], bucket: usize) -> Result<RouteInputs, PlacementError> {
         Ok(RouteInputs::embed(&self.public.embedding, &self.public.encoder, ids, bucket)?)
     }
+}
+
+/// A client of the servers that a configuration names.
+fn client(config: &ClientConfig, public: &PublicPart) -> Result<Client<BundleCatalogue>, PlacementError> {
+    let scene = config.network.map(|network| network.scene());
+    let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
+    let addresses = [config.server0.clone(), config.server1.clone()];
+    Ok(Client::new(BundleCatalogue::of_client(public), addresses, endpoint, config.timeouts.timeouts()))
 }
 
 /// A bundle in the clear: its plan and folded weights.

@@ -6,7 +6,7 @@ use anyhow::Context;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    Bytes, ChildOptions, Milliseconds, Placement, PlacementError, PrivateRouter, RouteOptions, RouteReport,
+    Bytes, ChildOptions, Milliseconds, PairUsed, Placement, PlacementError, PrivateRouter, RouteOptions, RouteReport,
     UnknownText, check_lambda,
 };
 use clap::{Args, ValueEnum};
@@ -136,7 +136,8 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
         options.lambda = Some(calibration.weight());
     }
     match many {
-        Some(many) => many.route(&router, &options, &bar),
+        // At least a session for each pair of servers.
+        Some(many) => Many { concurrency: many.concurrency.max(router.pairs()), ..many }.route(&router, &options, &bar),
         None => {
             bar.set_message("routing");
             let report = router.route(prompt.unwrap_or_default(), &options)?;
@@ -197,7 +198,13 @@ fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     for note in report.cut_from.iter().chain(&report.unknown_note) {
         writeln!(out, "  note      {note}")?;
     }
+    print_pair(&mut out, report.pair.as_ref())?;
     print_cost(&mut out, (&report.ms, &report.bytes, report.openings), report.seen)
+}
+
+/// Prints which of several pairs of servers answered.
+pub(super) fn print_pair(out: &mut impl Write, pair: Option<&PairUsed>) -> std::io::Result<()> {
+    pair.map_or(Ok(()), |pair| writeln!(out, "  pair      {pair}"))
 }
 
 /// Prints what an answer took, and who saw what, as the last lines for people.

@@ -17,9 +17,10 @@ pub(super) struct ServersArgs {
     /// of a prompt or text has been sent by then. 0 gives up at once
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u32).range(..=86_400))]
     retry: u32,
-    /// Use the servers of this client configuration (TOML)
+    /// Use the servers of this client configuration (TOML). Give it once for each pair of servers (a dealer with its two servers):
+    /// the sessions are spread over all pairs, which must hold the same model, and a pair that fails is skipped for a while
     #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    config: Vec<PathBuf>,
 }
 
 impl ServersArgs {
@@ -32,13 +33,16 @@ impl ServersArgs {
         Patience { retry: Retry::within(Duration::from_secs(self.retry.into())), notice: Some(Arc::new(notice)) }
     }
 
-    /// A router of the servers that a client configuration names, with this bundle in the clear if one is named; none without a
+    /// A router of the servers that the client configurations name, with this bundle in the clear if one is named; none without a
     /// configuration.
     pub(super) fn connect(&self, bundle: Option<&Path>) -> anyhow::Result<Option<PrivateRouter>> {
-        let Some(config) = &self.config else { return Ok(None) };
-        let config = ClientConfig::load(config)?.config;
+        if self.config.is_empty() {
+            return Ok(None);
+        }
+        let load = |path: &PathBuf| ClientConfig::load(path).map(|loaded| loaded.config);
+        let configs = self.config.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let bundle = bundle.map(bundles::read).transpose()?;
-        let router = PrivateRouter::connect(&config)?;
+        let router = PrivateRouter::connect_all(&configs)?;
         Ok(Some(match bundle {
             Some(bundle) => router.with_bundle(&bundle)?,
             None => router,

@@ -10,6 +10,7 @@ pub use report::ClassifyReport;
 
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask};
 use crate::error::PlacementError;
+use crate::pairs::{Pairs, Places, Tell};
 use crate::router::PrivateRouter;
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::program::{
@@ -18,7 +19,6 @@ use blindroute_routing::program::{
 use blindroute_routing::tokenizer::Tokens;
 use options::{Asked, Sessions};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An answer, or why there is none.
@@ -26,7 +26,8 @@ type Answer = Result<ClassifyReport, PlacementError>;
 
 impl PrivateRouter {
     /// Classifies texts, in the order in which they are given. Those of one bucket share sessions of
-    /// [`batch`](ClassifyOptions::batch) texts, one session after the other.
+    /// [`batch`](ClassifyOptions::batch) texts, one session after the other or with several pairs of servers one per pair at a
+    /// time.
     ///
     /// In a session, the servers choose in secret which texts go on past each exit: those of the largest predicted gain, so many as the
     /// capacities say. A session with fewer texts is filled with repetitions of its own, so that this share stays the same. A text alone in its session, a batch of
@@ -50,32 +51,18 @@ impl PrivateRouter {
                 Err(error) => drop(answers.insert(place, Err(error))),
             }
         }
-        let mut stopped: Option<Arc<PlacementError>> = None;
-        for (bucket, group) in buckets {
-            for batch in group.chunks(asked.most(bucket)) {
-                let sessions = asked.sessions(bucket, batch.len());
-                let mut told = Vec::with_capacity(batch.len());
-                match &stopped {
-                    None => {
-                        self.classify_session(&asked, sessions, batch, &mut |place, answer| told.push((place, answer)))
-                    }
-                    Some(error) => {
-                        told.extend(
-                            batch.iter().map(|read| (read.place, Err(PlacementError::Batch(Arc::clone(error))))),
-                        );
-                    }
-                }
-                for (place, answer) in told {
-                    let answer = match answer {
-                        Err(error) if error.stops_all() => {
-                            Err(PlacementError::Batch(Arc::clone(stopped.get_or_insert_with(|| Arc::new(error)))))
-                        }
-                        answer => answer,
-                    };
-                    answers.insert(place, answer);
-                }
-            }
+        let mut batches = Vec::new();
+        for (&bucket, group) in &buckets {
+            batches.extend(group.chunks(asked.most(bucket)).map(|texts| Batch { bucket, texts }));
         }
+        let run = |&Batch { bucket, texts }: &Batch<'_>, tell: &mut Tell<'_, ClassifyReport>| {
+            self.classify_session(&asked, asked.sessions(bucket, texts.len()), texts, tell);
+        };
+        answers.extend(if asked.placement == Placement::Local {
+            Pairs::default().sessions(&batches, run)
+        } else {
+            self.pairs.sessions(&batches, run)
+        });
         Ok(answers.into_values().collect())
     }
 
@@ -120,8 +107,8 @@ impl PrivateRouter {
         let (output, ran) = if asked.placement == Placement::Local {
             (self.clear_request(request, stacked)?.0, Ran::default())
         } else {
-            let mut outcome = self.private(request, &stacked)?;
-            (std::mem::take(&mut outcome.output), outcome.into())
+            let (mut outcome, pair) = self.private_on(request, &stacked)?;
+            (std::mem::take(&mut outcome.output), (outcome, pair).into())
         };
         let mut outputs = split_output(&output, size)?;
         outputs.truncate(inputs.len());
@@ -145,7 +132,8 @@ impl PrivateRouter {
             scores: answer.scores.map(by_label),
             task: asked.name.clone(),
             placement: asked.placement,
-            bundle: self.bundle().clone(),
+            bundle: self.pairs.bundle(ran.pair).unwrap_or(self.bundle()).clone(),
+            pair: self.pairs.used(ran.pair),
             tokens: text.tokens.ids.len(),
             cut_from: text.cut_from(),
             bucket: (asked.placement == Placement::Full).then_some(sessions.bucket),
@@ -181,6 +169,18 @@ impl Read {
         }
         let (kept, more) = (self.tokens.ids.len(), if truncated.exact { "" } else { "more than " });
         Some(format!("only {kept} of {more}{} tokens were read, the first of each text", truncated.tokens))
+    }
+}
+
+/// The texts of a session.
+struct Batch<'a> {
+    bucket: usize,
+    texts: &'a [Read],
+}
+
+impl Places for Batch<'_> {
+    fn places(&self) -> Vec<usize> {
+        self.texts.iter().map(|text| text.place).collect()
     }
 }
 

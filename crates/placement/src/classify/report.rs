@@ -1,6 +1,6 @@
 //! What a classification reports: the label and its cost.
 
-use crate::report::{BundleUsed, Bytes, Milliseconds};
+use crate::report::{BundleUsed, Bytes, Milliseconds, PairUsed};
 use blindroute_routing::program::{Placement, Task};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +19,9 @@ pub struct ClassifyReport {
     pub placement: Placement,
     /// Which bundle was used.
     pub bundle: BundleUsed,
+    /// The pair of servers that answered; left out of JSON if there is one only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pair: Option<PairUsed>,
     /// Tokens used, of both texts of a pair.
     pub tokens: usize,
     /// A sentence that says which of how many tokens were read, if the text was truncated.

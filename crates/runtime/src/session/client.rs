@@ -54,6 +54,12 @@ impl<C: Catalogue> Client<C> {
         Self(Arc::new(ClientState { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
     }
 
+    /// The programs that it asks for.
+    #[must_use]
+    pub fn catalogue(&self) -> &C {
+        &self.0.catalogue
+    }
+
     /// Sets the number of sessions that the servers accept at once, if the caller knows it. Otherwise the client finds
     /// it out: it begins with 8, the servers' default, and tries more as long as the servers accept them.
     #[must_use]

@@ -2,7 +2,7 @@
 
 mod lines;
 
-use super::route::print_cost;
+use super::route::{print_cost, print_pair};
 use super::route_many;
 use super::servers::ServersArgs;
 use anyhow::Context;
@@ -168,5 +168,6 @@ fn print(report: &ClassifyReport, json: bool) -> anyhow::Result<()> {
         Some(layers) => writeln!(out, "  depth     {layers} layers")?,
         None => writeln!(out, "  capacity  {:?} of {} texts", report.capacities, report.batch)?,
     }
+    print_pair(&mut out, report.pair.as_ref())?;
     print_cost(&mut out, (&report.ms, &report.bytes, report.openings), &report.seen)
 }
