@@ -1,10 +1,12 @@
 //! Classification: private labels are those of the same sessions in the clear.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod pool;
+
 use blindroute_placement::{
     ClassifyOptions, ClassifyReport, Placement, PlacementError, PrivateRouter, Text, default_bundle,
 };
-use blindroute_routing::bundle::{Bundle, Classifier, ClassifierPool, ClassifierTask, Gain, LinearLayer, Matrix};
+use pool::pool_bundle;
 
 const TEXTS: [&str; 5] = [
     "What is the capital of France?",
@@ -14,40 +16,6 @@ const TEXTS: [&str; 5] = [
     "A much longer text, which has so many words that it does not fit into the smallest bucket of tokens: it goes on and on about \
      nothing in particular, and then about something else, until it finally ends.",
 ];
-
-/// Two layers of the default encoder with exits after both. The weights are numbers that look random.
-fn pool_bundle() -> Bundle {
-    let mut parts = default_bundle().unwrap().into_parts();
-    parts.layers.truncate(2);
-    parts.encoder.layers = 2;
-    let hidden = parts.encoder.hidden;
-    let mut state = 7_u64;
-    let mut linear = |outputs: usize| {
-        let mut random = |rows: usize| {
-            let mut next = || {
-                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                ((state >> 40) as f32 / (1 << 23) as f32 - 1.0) * 0.25
-            };
-            Matrix::new(rows, outputs, (0..rows * outputs).map(|_| next()).collect()).unwrap()
-        };
-        LinearLayer { weight: random(hidden), bias: random(1) }
-    };
-    let mut classifier = |name: &str, labels: &[&str], pair| Classifier {
-        task: ClassifierTask {
-            name: name.to_owned(),
-            labels: labels.iter().map(|label| (*label).to_owned()).collect(),
-            pair,
-            capacities: vec![0.5],
-            thresholds: Vec::new(),
-        },
-        heads: vec![linear(labels.len()), linear(labels.len())],
-        gains: vec![Gain { units: linear(4) }],
-    };
-    let tasks =
-        vec![classifier("topic", &["city", "code", "car", "water"], false), classifier("same", &["yes", "no"], true)];
-    parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });
-    Bundle::new(parts).unwrap()
-}
 
 fn good(answers: Vec<Result<ClassifyReport, PlacementError>>) -> Vec<ClassifyReport> {
     answers.into_iter().map(Result::unwrap).collect()

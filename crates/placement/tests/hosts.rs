@@ -1,18 +1,18 @@
 //! Dealer and servers as threads of this process, hosted from configurations.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use blindroute_placement::host::{Host, HostError};
+mod deployment;
+
+use blindroute_placement::host::Host;
 use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, Task};
 use blindroute_protocol::{Meter, Tuning};
-use blindroute_routing::bundle::{Activation, Attention, Bundle, SplitRandomness, split};
+use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::program::{BundlePlan, NetworkEstimate};
-use blindroute_runtime::config::{
-    ClientConfig, DealerConfig, IdentityConfig, NetworkConfig, ServerConfig, TimeoutsConfig,
-};
-use blindroute_runtime::{CertificateFolder, Role, Scene, Shutdown};
+use blindroute_runtime::Scene;
+use blindroute_runtime::config::NetworkConfig;
+use deployment::{Files, Running};
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// One layer of the published encoder with 2ReLU and ReLU, whose program depends on the distance between the servers.
@@ -23,113 +23,6 @@ fn small_bundle() -> Bundle {
     parts.encoder.layers = 1;
     (parts.encoder.attention, parts.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
     Bundle::new(parts).unwrap()
-}
-
-/// The folder of a deployment's files.
-struct Files(tempfile::TempDir);
-
-impl Files {
-    fn of(bundle: &Bundle) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let parts = split(bundle, &SplitRandomness::new(&[7; SplitRandomness::BYTES])).unwrap();
-        std::fs::write(home.path().join("public.bin"), &parts.public).unwrap();
-        for (party, share) in parts.shares.iter().enumerate() {
-            std::fs::write(home.path().join(format!("share{party}.bin")), share).unwrap();
-        }
-        CertificateFolder::generate(&home.path().join("certificates")).unwrap();
-        Self(home)
-    }
-
-    fn at(&self, name: &str) -> std::path::PathBuf {
-        self.0.path().join(name)
-    }
-
-    fn identity(&self, role: Role) -> IdentityConfig {
-        IdentityConfig {
-            authority: self.at("certificates/authority.pem"),
-            certificate: self.at(&format!("certificates/{role}.pem")),
-            key: self.at(&format!("certificates/{role}.key")),
-        }
-    }
-
-    fn dealer(&self) -> DealerConfig {
-        DealerConfig {
-            listen: "127.0.0.1:0".to_owned(),
-            identity: self.identity(Role::Dealer),
-            bundle: self.at("public.bin"),
-            state: self.at("state-dealer"),
-            max_sessions: 2,
-            max_handshakes: 8,
-            exit_with_parent: true,
-            timeouts: TimeoutsConfig::default(),
-            network: None,
-        }
-    }
-
-    fn server(&self, party: u8, dealer: &str, peer: Option<&str>) -> ServerConfig {
-        ServerConfig {
-            party,
-            listen: "127.0.0.1:0".to_owned(),
-            dealer: dealer.to_owned(),
-            peer: peer.map(str::to_owned),
-            identity: self.identity([Role::Server0, Role::Server1][usize::from(party)]),
-            bundle: self.at("public.bin"),
-            share: self.at(&format!("share{party}.bin")),
-            state: self.at(&format!("state-server{party}")),
-            max_sessions: 2,
-            max_sessions_per_client: None,
-            max_handshakes: 8,
-            measurements: false,
-            scores: false,
-            exit_with_parent: true,
-            timeouts: TimeoutsConfig::default(),
-            network: None,
-            between_servers: None,
-        }
-    }
-}
-
-/// The parties of a deployment as threads, and a client's configuration, which says nothing of the network.
-struct Running {
-    shutdown: Shutdown,
-    threads: Vec<JoinHandle<Result<(), HostError>>>,
-    client: ClientConfig,
-}
-
-impl Running {
-    /// `change` is made to the configuration of each server.
-    fn start(files: &Files, change: impl Fn(&mut ServerConfig)) -> Self {
-        let shutdown = Shutdown::new();
-        let server = |party, dealer: &str, peer| {
-            let mut config = files.server(party, dealer, peer);
-            change(&mut config);
-            serve(Host::server(&config).unwrap(), &shutdown)
-        };
-        let (dealer, dealing) = serve(Host::dealer(&files.dealer()).unwrap(), &shutdown);
-        let (server0, serving0) = server(0, &dealer, None);
-        let (server1, serving1) = server(1, &dealer, Some(&server0));
-        let client = ClientConfig {
-            server0,
-            server1,
-            identity: files.identity(Role::Client),
-            bundle: files.at("public.bin"),
-            timeouts: TimeoutsConfig::default(),
-            network: None,
-        };
-        Self { shutdown, threads: vec![dealing, serving0, serving1], client }
-    }
-
-    fn stop(self) {
-        self.shutdown.trigger("the test is over");
-        for thread in self.threads {
-            thread.join().unwrap().unwrap();
-        }
-    }
-}
-
-fn serve(host: Host, shutdown: &Shutdown) -> (String, JoinHandle<Result<(), HostError>>) {
-    let (address, shutdown) = (host.address().to_string(), shutdown.clone());
-    (address, std::thread::spawn(move || host.run(&shutdown)))
 }
 
 #[test]
