@@ -59,6 +59,8 @@ enum Command {
     Similarity(commands::similarity::SimilarityArgs),
     /// Say what a route or a classification costs, without running it
     Explain(commands::explain::ExplainArgs),
+    /// Say which of several pairs of servers should hold which models
+    Plan(commands::plan::PlanArgs),
     /// Make certificates for a deployment
     Certificates(certificates::CertificatesArgs),
     /// Measure, and check the answer against the clear interpreter
@@ -92,6 +94,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::EvalPool(args) => commands::eval_pool::run(&args),
         Command::Agreement(args) => commands::agreement::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
+        Command::Plan(args) => commands::plan::run(&args),
         Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => certificates::run(&args),
         Command::Bench(command) => blindroute_bench::run(command),

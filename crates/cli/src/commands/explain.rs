@@ -69,7 +69,14 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
     let shipped = if args.task.is_some() { Shipped::Pool } else { Shipped::Default };
     let bundle = blindroute_console::bundles::open_or(args.bundle.as_deref(), shipped)?;
     let plan = Arc::new(shaped(args, BundlePlan::of(&bundle))?);
-    let task = task(args, &plan)?;
+    let asked = Asked {
+        router: args.router.as_deref(),
+        task: args.task.as_deref(),
+        bucket: bucket(args.tokens as usize).unwrap_or(MAX_TOKENS),
+        batch: args.batch as usize,
+        going: &args.going,
+    };
+    let task = asked.task(&plan)?;
     let request = SessionRequest::new(task).with_batch(args.batch as usize);
     let rows =
         SceneName::ALL.map(|scene| row(&plan, request, scene)).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
@@ -125,43 +132,60 @@ fn shaped(args: &ExplainArgs, mut plan: BundlePlan) -> anyhow::Result<BundlePlan
     Ok(plan)
 }
 
-fn task(args: &ExplainArgs, plan: &BundlePlan) -> anyhow::Result<Task> {
-    let bucket = bucket(args.tokens as usize).unwrap_or(MAX_TOKENS);
-    let Some(name) = &args.task else {
-        let known = || plan.routers.iter().map(|router| router.name.clone()).collect::<Vec<_>>().join(", ");
-        let router = plan.router(args.router.as_deref());
-        let router = router.ok_or_else(|| match &args.router {
-            Some(name) => anyhow::anyhow!("the bundle has no router {name:?}; it has: {}", known()),
-            None => {
-                anyhow::anyhow!("the bundle has no routers; name a task of its pool with --task, or another --bundle")
-            }
-        })?;
-        return Ok(Task::Route { router, bucket });
-    };
-    let Some(pool) = &plan.pool else {
-        anyhow::bail!("the bundle has no pool of classifiers; name a --bundle that `blindroute train pool` made");
-    };
-    let Some(classifier) = pool.task(Some(name)) else {
-        let known: Vec<&str> = pool.tasks.iter().map(|task| task.task.name.as_str()).collect();
-        anyhow::bail!("the pool has no task {name:?}; it has: {}", known.join(", "));
-    };
-    let (exit, capacities) = (pool.exits.len() - 1, going(args, pool, classifier)?);
-    Ok(Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false })
+/// What sessions ask of a bundle, by its names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The router; the first if neither this nor a task is named.
+    pub(super) router: Option<&'a str>,
+    /// The task of the pool of classifiers.
+    pub(super) task: Option<&'a str>,
+    pub(super) bucket: usize,
+    pub(super) batch: usize,
+    /// How many texts go on past each exit but the last; the task's own numbers if empty.
+    pub(super) going: &'a [usize],
 }
 
-/// By exit but the last, how many texts go on.
-fn going(args: &ExplainArgs, pool: &PoolShape, classifier: usize) -> anyhow::Result<[usize; MOST_EXITS - 1]> {
-    let stages = pool.exits.len() - 1;
-    let texts: Vec<usize> = if args.going.is_empty() {
-        pool.tasks[classifier].task.going(args.batch as usize)
-    } else if args.going.len() == stages {
-        args.going.clone()
-    } else {
-        anyhow::bail!("--going names {} numbers, expected {stages}: one for each exit but the last", args.going.len());
-    };
-    let mut capacities = [0; MOST_EXITS - 1];
-    capacities[..stages].copy_from_slice(&texts);
-    Ok(capacities)
+impl Asked<'_> {
+    /// The task of sessions with a bundle of this plan.
+    pub(super) fn task(&self, plan: &BundlePlan) -> anyhow::Result<Task> {
+        let bucket = self.bucket;
+        let Some(name) = self.task else {
+            let known = || plan.routers.iter().map(|router| router.name.clone()).collect::<Vec<_>>().join(", ");
+            let router = plan.router(self.router);
+            let router = router.ok_or_else(|| match self.router {
+                Some(name) => anyhow::anyhow!("the bundle has no router {name:?}; it has: {}", known()),
+                None => anyhow::anyhow!(
+                    "the bundle has no routers; name a task of its pool (explain: --task), or another bundle"
+                ),
+            })?;
+            return Ok(Task::Route { router, bucket });
+        };
+        let Some(pool) = &plan.pool else {
+            anyhow::bail!("the bundle has no pool of classifiers; name a bundle that `blindroute train pool` made");
+        };
+        let Some(classifier) = pool.task(Some(name)) else {
+            let known: Vec<&str> = pool.tasks.iter().map(|task| task.task.name.as_str()).collect();
+            anyhow::bail!("the pool has no task {name:?}; it has: {}", known.join(", "));
+        };
+        let (exit, capacities) = (pool.exits.len() - 1, self.capacities(pool, classifier)?);
+        Ok(Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false })
+    }
+
+    /// By exit but the last, how many texts go on.
+    fn capacities(&self, pool: &PoolShape, classifier: usize) -> anyhow::Result<[usize; MOST_EXITS - 1]> {
+        let stages = pool.exits.len() - 1;
+        let texts: Vec<usize> = if self.going.is_empty() {
+            pool.tasks[classifier].task.going(self.batch)
+        } else if self.going.len() == stages {
+            self.going.to_vec()
+        } else {
+            let found = self.going.len();
+            anyhow::bail!("--going names {found} numbers, expected {stages}: one for each exit but the last");
+        };
+        let mut capacities = [0; MOST_EXITS - 1];
+        capacities[..stages].copy_from_slice(&texts);
+        Ok(capacities)
+    }
 }
 
 fn row(plan: &Arc<BundlePlan>, request: SessionRequest, scene: SceneName) -> anyhow::Result<Row> {

@@ -257,9 +257,14 @@ pub const SERVICES: [Role; 3] = [Role::Server0, Role::Server1, Role::Dealer];
 impl Fleet {
     /// Everything but the processes, made with the program's own commands; `stall` is every party's patience.
     pub fn new(stall: f64) -> Self {
+        Self::with(stall, small_bundle)
+    }
+
+    /// The same with another bundle, made in the folder.
+    pub fn with(stall: f64, make: impl Fn(&Path) -> PathBuf) -> Self {
         let home = tempfile::tempdir().unwrap();
         let at = |name: &str| home.path().join(name).into_os_string();
-        let bundle = small_bundle(home.path()).into_os_string();
+        let bundle = make(home.path()).into_os_string();
         let split = run(&["bundle".into(), "split".into(), "--bundle".into(), bundle, "--out".into(), at("bundle")]);
         assert_eq!(split.code, Some(0), "{}", split.stderr);
         let made = run(&["certificates".into(), "--out".into(), at("certificates")]);
