@@ -23,10 +23,46 @@ fn two_pairs() -> [Fleet; 2] {
     })
 }
 
+/// Texts that differ.
+fn text(place: usize) -> String {
+    let subjects = ["The red car", "My old computer", "A quiet river", "The new compiler", "Every swallow", "A train"];
+    let verbs = ["is for sale", "was broken", "runs through the town", "does not stop", "sings at noon"];
+    format!("{} {} for number {place}", subjects[place % subjects.len()], verbs[place / 6 % verbs.len()])
+}
+
+/// The labels in the clear, and whether each is so far ahead of the next that rounding, which is random, does not decide.
+fn in_the_clear(fleet: &Fleet, texts: &str) -> Vec<(String, bool)> {
+    let bundle = fleet.home.path().join("pool.blindroute").into_os_string();
+    let mut command = command(&["classify", "--input", texts, "--placement", "local", "--scores", "--depth", "2"]);
+    command.arg("--bundle").arg(bundle);
+    let ran = run_within(2 * MINUTE, command, b"");
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let label = |line: &serde_json::Value| {
+        let mut scores: Vec<f64> =
+            line["scores"].as_object().unwrap().values().map(|score| score.as_f64().unwrap()).collect();
+        scores.sort_by(f64::total_cmp);
+        (line["label"].as_str().unwrap().to_owned(), scores[2] - scores[1] > 0.05)
+    };
+    let labels: Vec<(String, bool)> = ran.lines().iter().map(label).collect();
+    let sure: Vec<&String> = labels.iter().filter(|(_, sure)| *sure).map(|(label, _)| label).collect();
+    assert!(
+        sure.len() > labels.len() / 2 && sure.iter().any(|label| *label != sure[0]),
+        "{labels:?} would show nothing"
+    );
+    labels
+}
+
+#[track_caller]
+fn same(labels: &[String], expected: &[(String, bool)]) {
+    assert_eq!(labels.len(), expected.len());
+    for (place, (label, (clear, sure))) in labels.iter().zip(expected).enumerate() {
+        assert!(!sure || label == clear, "text {place} is {label}, expected {clear}");
+    }
+}
+
 /// Lines of texts, with their places as ids.
 fn input(fleet: &Fleet, field: &str, count: usize) -> String {
-    let line =
-        |place: usize| serde_json::json!({"id": place, field: format!("the text of number {place}")}).to_string();
+    let line = |place: usize| serde_json::json!({"id": place, field: text(place)}).to_string();
     let lines: Vec<String> = (0..count).map(line).collect();
     write(fleet.home.path(), "input.jsonl", &(lines.join("\n") + "\n"))
 }
@@ -61,9 +97,12 @@ fn texts_are_spread_and_a_pair_that_is_killed_among_them_is_done_without() {
     let alone = of(&[&second]);
     assert_eq!(alone.code, Some(0), "{}", alone.stderr);
     assert!(alone.lines().iter().all(|line| line.get("pair").is_none()), "one pair is not named");
-    let expected: Vec<String> = alone.lines().iter().map(|line| line["label"].as_str().unwrap().to_owned()).collect();
+    let expected = in_the_clear(&first, &texts);
+    let labels: Vec<String> = alone.lines().iter().map(|line| line["label"].as_str().unwrap().to_owned()).collect();
+    same(&labels, &expected);
     let (labels, served) = answered(&of(&[&first, &second]), "label", 48);
-    assert_eq!((labels, served.into_iter().collect::<BTreeSet<_>>()), (expected.clone(), BTreeSet::from([0, 1])));
+    same(&labels, &expected);
+    assert_eq!(served.into_iter().collect::<BTreeSet<_>>(), BTreeSet::from([0, 1]));
 
     // Killed when it has begun some of its sessions.
     let ledger = first.ledger(Role::Server1);
@@ -81,15 +120,16 @@ fn texts_are_spread_and_a_pair_that_is_killed_among_them_is_done_without() {
         (running.join().unwrap(), first.ledger(Role::Server1) - ledger)
     });
     let (labels, served) = answered(&ran, "label", 48);
-    assert_eq!(labels, expected);
+    same(&labels, &expected);
     assert!(served.iter().filter(|pair| **pair == 0).count() > 24, "{served:?} after {began} bytes of the ledger");
     let skipped = format!("pair=1 ({}, {})", first.address(Role::Server0), first.address(Role::Server1));
     assert!(ran.stderr.contains("is skipped") && ran.stderr.contains(&skipped), "{}", ran.stderr);
-    assert!(!ran.stderr.contains("the text of number"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("for number"), "{}", ran.stderr);
 
     // And before anything begins.
     let (labels, served) = answered(&of(&[&first, &second]), "label", 48);
-    assert_eq!((labels, served), (expected, vec![1; 48]));
+    same(&labels, &expected);
+    assert_eq!(served, vec![1; 48]);
 
     // It comes back, and is asked again.
     first.kill(Role::Server1);
