@@ -115,17 +115,23 @@ fn products(plan: &BundlePlan, task: Task, model: &ModelEntry) -> f64 {
 
 /// The sum over all texts of the layers that each goes through.
 fn layers_of_texts(pool: &PoolShape, exit: usize, capacities: &[usize], batch: usize) -> usize {
-    let mut sum = pool.exits[0] * batch;
-    for stage in 0..exit {
-        sum += (pool.exits[stage + 1] - pool.exits[stage]) * capacities[stage];
-    }
-    sum
+    let beyond = pool.exits.windows(2).zip(capacities).take(exit);
+    pool.exits[0] * batch + beyond.map(|(exits, texts)| (exits[1] - exits[0]) * texts).sum::<usize>()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use blindroute_protocol::WeightKind;
+
+    #[test]
+    fn a_texts_layers_are_those_before_the_exit_that_it_leaves_at() {
+        let pool = PoolShape { exits: vec![2, 4, 6], tasks: Vec::new() };
+        // Two layers of all eight texts, two of four, and two of one.
+        assert_eq!(layers_of_texts(&pool, 2, &[4, 1, 0], 8), 2 * 8 + 2 * 4 + 2);
+        assert_eq!(layers_of_texts(&pool, 1, &[4, 1, 0], 8), 2 * 8 + 2 * 4);
+        assert_eq!(layers_of_texts(&pool, 0, &[0; 3], 8), 16);
+    }
 
     #[test]
     fn memory_is_the_stated_sum() {
