@@ -78,7 +78,7 @@ pub(crate) struct Ran {
 
 impl Ran {
     /// The sum of this and the next session.
-    fn and(self, next: Self) -> Self {
+    pub(crate) fn and(self, next: Self) -> Self {
         let bytes = Bytes {
             server0_sent: self.bytes.server0_sent + next.bytes.server0_sent,
             server1_sent: self.bytes.server1_sent + next.bytes.server1_sent,

@@ -107,6 +107,12 @@ pub enum PlacementError {
     /// No session could be prepared with any pair of servers.
     #[error("no pair of servers can run a session now: {0}")]
     NoPair(String),
+    /// The servers no longer hold what texts that go on need.
+    #[error(
+        "the servers lost the texts that go on between two sessions: {0}; run them again (blindroute does, once; look at the servers' \
+         logs if it happens again)"
+    )]
+    Lost(#[source] SessionError),
     /// A text cannot be classified.
     #[error(transparent)]
     Classify(#[from] ClassifyError),

@@ -58,7 +58,7 @@ mod unknown;
 pub use ask::choice;
 pub use catalogue::BundleCatalogue;
 pub use children::ChildOptions;
-pub use classify::{ClassifyError, ClassifyOptions, ClassifyReport, Text};
+pub use classify::{ClassifyError, ClassifyOptions, ClassifyReport, Policy, Text};
 pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;

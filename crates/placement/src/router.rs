@@ -15,7 +15,7 @@ use blindroute_routing::program::{
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::{
-    Client, ClientConfig, Endpoint, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
+    Client, ClientConfig, Endpoint, Held, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -255,14 +255,23 @@ impl PrivateRouter {
         request: SessionRequest,
         inputs: Vec<Tensor<f32>>,
     ) -> Result<(Output, Duration), PlacementError> {
+        let started = Instant::now();
+        let (output, _) = self.clear_keeping(request, inputs)?;
+        Ok((output, started.elapsed()))
+    }
+
+    /// The same with what servers would keep for a request that continues this one.
+    pub(crate) fn clear_keeping(
+        &self,
+        request: SessionRequest,
+        inputs: Vec<Tensor<f32>>,
+    ) -> Result<(Output, Vec<Tensor<f32>>), PlacementError> {
         let clear = self.clear.as_ref().ok_or(PlacementError::NeedsBundle { placement: "local" })?;
         if *clear.plan != *self.plan && !matches!(request.task, Work::Measurement(Measurement::Embed { .. })) {
             return Err(PlacementError::OtherBundle);
         }
         let program = request.program(&clear.plan)?;
-        let started = Instant::now();
-        let output = Clear::run(&program, &clear.weights, inputs)?;
-        Ok((output, started.elapsed()))
+        Ok(Clear::run_keeping(&program, &clear.weights, inputs)?)
     }
 
     /// Runs a request under MPC on given inputs (those of several prompts as [`stack_inputs`] puts them together), in a
@@ -291,7 +300,20 @@ impl PrivateRouter {
             }
             alive
         };
-        let result = self.pairs.run(request, inputs, &self.patience, &go_on);
+        self.or_last_words(self.pairs.run(request, inputs, &self.patience, &go_on))
+    }
+
+    /// Continues a session on the pair of servers that holds what it left, with these elements of its batch.
+    pub(crate) fn private_continuing(
+        &self,
+        request: SessionRequest,
+        (held, pair): (Held, usize),
+        places: &[u16],
+    ) -> Result<SessionOutcome, PlacementError> {
+        self.or_last_words(self.pairs.run_continuing(request, (held, pair), places))
+    }
+
+    fn or_last_words<T>(&self, result: Result<T, PlacementError>) -> Result<T, PlacementError> {
         if result.is_err() {
             // A child that died says more than a broken link.
             self.check_parties()?;

@@ -4,7 +4,7 @@
 mod pool;
 
 use blindroute_placement::{
-    ClassifyOptions, ClassifyReport, Placement, PlacementError, PrivateRouter, Text, default_bundle,
+    ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, PrivateRouter, Text, default_bundle,
 };
 use pool::pool_bundle;
 
@@ -85,4 +85,38 @@ fn a_text_that_is_none_does_not_disturb_the_others() {
     let none = PrivateRouter::local(&default_bundle().unwrap()).unwrap();
     assert!(none.classify_batch(&texts, &options).unwrap_err().to_string().contains("no pool of classifiers"));
     assert!(router.classify_batch(&[], &options).unwrap().is_empty());
+}
+
+#[test]
+fn in_the_open_texts_leave_where_their_gain_says_and_reports_say_what_that_shows() {
+    let router = PrivateRouter::in_process(&pool_bundle()).unwrap();
+    let texts = TEXTS.map(Text::from);
+    let open = ClassifyOptions::default().with_policy(Policy::Open);
+    let clear = good(router.classify_batch(&texts, &open.clone().with_placement(Placement::Local)).unwrap());
+    let depths: Vec<Option<usize>> = clear.iter().map(|report| report.depth).collect();
+    assert!(depths.contains(&Some(1)) && depths.contains(&Some(2)), "{depths:?}");
+    assert!(clear.iter().all(|report| report.leaked_bits == 0), "no server was asked");
+    for batch in [8, 1] {
+        let private = good(router.classify_batch(&texts, &open.clone().with_batch(batch)).unwrap());
+        for (place, (private, clear)) in private.iter().zip(&clear).enumerate() {
+            assert_eq!((&private.label, private.depth), (&clear.label, clear.depth), "text {place}, batch {batch}");
+            assert_eq!((private.leaked_bits, private.padded, private.capacities.len()), (1, 0, 0));
+            assert!(private.seen.contains("after how many layers each left"), "{}", private.seen);
+        }
+        if batch == 1 {
+            let openings = |depth| private.iter().find(|report| report.depth == Some(depth)).unwrap().openings;
+            assert!(openings(2) > openings(1) && openings(1) > 0);
+        }
+    }
+    // The labels are those of the depths.
+    for depth in [1, 2] {
+        let fixed = ClassifyOptions::default().with_depth(depth).with_placement(Placement::Local);
+        let fixed = good(router.classify_batch(&texts, &fixed).unwrap());
+        let same = clear.iter().zip(&fixed).filter(|(open, _)| open.depth == Some(depth));
+        assert!(same.map(|(open, fixed)| assert_eq!(open.label, fixed.label)).count() > 0);
+    }
+    let refused = |options: ClassifyOptions| router.classify_batch(&texts, &options).unwrap_err().to_string();
+    assert!(refused(open.clone().with_depth(1)).contains("leave out --depth"));
+    assert!(refused(open.clone().with_capacities([0.5])).contains("leave out --capacity"));
+    assert!(refused(open.with_task("same")).contains("no thresholds"));
 }

@@ -43,6 +43,18 @@ pub enum ClassifyError {
     /// A depth and capacities, or capacities where nothing is chosen between texts.
     #[error("{0} decides the depth of all texts, so there are no capacities to choose; leave out --capacity or {0}")]
     NoChoice(&'static str),
+    /// A depth or capacities, where thresholds decide.
+    #[error("with policy open the bundle's thresholds decide which texts go on; leave out {0}, or use policy hidden")]
+    NotOpen(&'static str),
+    /// The task has no thresholds.
+    #[error(
+        "task {task:?} of this bundle has no thresholds for policy open; use policy hidden, or calibrate the pool again by \
+         `blindroute train pool-router`"
+    )]
+    NoThresholds {
+        /// The task.
+        task: String,
+    },
     /// The capacities cannot be used.
     #[error(
         "the capacities are {found:?}, expected {expected} numbers above 0 and at most 1, none larger than the one before: the \

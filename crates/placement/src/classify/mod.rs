@@ -1,11 +1,12 @@
 //! From texts to labels: batches of texts that share sessions of a nested pool of classifiers.
 
 pub(crate) mod error;
+mod open;
 mod options;
 mod report;
 
 pub use error::ClassifyError;
-pub use options::{ClassifyOptions, Text};
+pub use options::{ClassifyOptions, Policy, Text};
 pub use report::ClassifyReport;
 
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask};
@@ -17,7 +18,9 @@ use blindroute_routing::program::{
     Placement, SessionRequest, label, outside_range, scores, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::Tokens;
+use open::OpenTexts;
 use options::{Asked, Sessions};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -32,6 +35,9 @@ impl PrivateRouter {
     /// In a session, the servers choose in secret which texts go on past each exit: those of the largest predicted gain, so many as the
     /// capacities say. A session with fewer texts is filled with repetitions of its own, so that this share stays the same. A text alone in its session, a batch of
     /// 1 and texts of a given [`depth`](ClassifyOptions::depth) are not chosen between: all leave at that depth (or the last), and none is repeated.
+    ///
+    /// With [`Policy::Open`], a text goes on if its gain exceeds the bundle's threshold, in a further session of those texts only, which
+    /// continues from what the servers hold; figures of a text are those of all these sessions.
     ///
     /// Servers and dealer see the task, the bucket, the number of texts, and the capacities; not which texts went on. `local` asks no
     /// server and runs the same sessions in the clear, so that its labels are those to compare with.
@@ -83,13 +89,27 @@ impl PrivateRouter {
         let read = texts.iter().map(|text| text.took).sum::<Duration>();
         // In `local` a second run would give the same.
         let most = if asked.placement == Placement::Local { 1 } else { SESSIONS };
+        // In the open, where each text left.
+        let exits = RefCell::new(vec![None; texts.len()]);
         let mut run = |places: &[usize]| {
             let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| texts[place].inputs.as_slice()).collect();
-            self.run_classifiers(asked, sessions, &inputs)
+            let Some(stops) = &asked.stops else { return self.run_classifiers(asked, sessions, &inputs) };
+            let open = OpenTexts { router: self, asked, bucket: sessions.bucket, texts: &inputs };
+            let (answered, left) = open.run(stops)?;
+            let mut exits = exits.borrow_mut();
+            places.iter().zip(left).for_each(|(place, exit)| exits[*place] = Some(exit));
+            Ok(answered)
         };
         ask(texts.len(), most, &mut run, &|output| answer(asked, output), &mut |place, decided| {
             let (text, total) = (&texts[place], started.elapsed() + read);
-            tell(text.place, decided.map(|decided| self.classify_report(asked, sessions, text, decided, total)));
+            let report = |decided| {
+                let report = self.classify_report(asked, sessions, text, decided, total);
+                match exits.borrow()[place] {
+                    Some(exit) => report.in_the_open(&asked.exits, exit),
+                    None => report,
+                }
+            };
+            tell(text.place, decided.map(report));
         });
     }
 

@@ -1,7 +1,7 @@
 //! What a caller says about a classification, and the sessions that follow from it.
 
 use super::error::ClassifyError;
-use blindroute_routing::bundle::{MOST_EXITS, PoolShape, going};
+use blindroute_routing::bundle::{ALL_GO, ClassifierTask, MOST_EXITS, PoolShape, going};
 use blindroute_routing::program::{BundlePlan, Placement, Task};
 use blindroute_routing::tokenizer::BUCKETS;
 
@@ -29,11 +29,32 @@ pub struct ClassifyOptions {
     pub capacities: Option<Vec<f32>>,
     /// How many texts share a session, at most: a bucket may take fewer. With one, nothing is chosen between texts.
     pub batch: usize,
+    /// Who learns after how many layers a text leaves.
+    pub policy: Policy,
+}
+
+/// Who learns after how many layers each text leaves the encoder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Nobody. The servers choose in secret between the texts of a session, of which so many go on as the capacities say.
+    #[default]
+    Hidden,
+    /// You and the servers. A text goes on if its gain exceeds the bundle's threshold, which you learn, and you tell the servers which of your
+    /// texts go on. It saves as much for a text alone. The servers learn of each text one of as many numbers as there are exits.
+    Open,
 }
 
 impl Default for ClassifyOptions {
     fn default() -> Self {
-        Self { task: None, placement: Placement::Full, scores: false, depth: None, capacities: None, batch: 32 }
+        Self {
+            task: None,
+            placement: Placement::Full,
+            scores: false,
+            depth: None,
+            capacities: None,
+            batch: 32,
+            policy: Policy::Hidden,
+        }
     }
 }
 
@@ -72,6 +93,12 @@ impl ClassifyOptions {
     #[must_use]
     pub fn with_batch(self, batch: usize) -> Self {
         Self { batch, ..self }
+    }
+
+    /// The same with another policy.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// Checks, before any text is classified, that a bundle of this plan can follow the options.
@@ -128,6 +155,8 @@ pub(super) struct Asked {
     /// The shares of the texts that go on; none if all texts leave at one depth.
     shares: Option<Vec<f32>>,
     batch: usize,
+    /// In the open, the exits where the client decides which texts go on, and the last one.
+    pub(super) stops: Option<Vec<usize>>,
 }
 
 /// The texts of sessions for one bucket.
@@ -165,11 +194,17 @@ impl Asked {
             Some(found) => (exits.iter().position(|layers| *layers == found))
                 .ok_or_else(|| ClassifyError::Depth { found, exits: exits.clone() })?,
         };
-        let fixed = [(options.depth.is_some(), "--depth"), (options.batch == 1, "--batch 1")];
+        let stops = match options.policy {
+            Policy::Hidden => None,
+            Policy::Open => Some(stops(task, options)?),
+        };
+        let alone = options.batch == 1 && stops.is_none();
+        let fixed = [(options.depth.is_some(), "--depth"), (alone, "--batch 1")];
         let fixed = fixed.into_iter().find(|(fixed, _)| *fixed).map(|(_, option)| option);
         let shares = match (fixed, &options.capacities) {
             (Some(option), Some(_)) => return Err(ClassifyError::NoChoice(option)),
             (Some(_), None) => None,
+            (None, None) if stops.is_some() => None,
             (None, given) => Some(check_shares(given.as_ref().unwrap_or(&task.capacities), exits.len() - 1)?),
         };
         Ok(Self {
@@ -183,6 +218,7 @@ impl Asked {
             exit,
             shares,
             batch: options.batch,
+            stops,
         })
     }
 
@@ -211,16 +247,16 @@ impl Asked {
         let shares = self.shares.as_ref().filter(|_| sessions.filled);
         let texts = shares.map_or_else(|| vec![size; self.exit], |shares| going(shares, size));
         capacities.iter_mut().zip(texts).for_each(|(capacity, texts)| *capacity = texts);
-        let Sessions { bucket, .. } = sessions;
-        Task::Classify {
-            classifier: self.classifier,
-            bucket,
-            exit: self.exit,
-            capacities,
-            scores: self.scores,
-            begin: None,
-            onward: false,
-        }
+        let (classifier, bucket, scores) = (self.classifier, sessions.bucket, self.scores);
+        Task::Classify { classifier, bucket, exit: self.exit, capacities, scores, begin: None, onward: false }
+    }
+
+    /// What a session of `size` texts runs in the open up to an exit, from the exit where servers kept them or from the client's inputs.
+    pub(super) fn open_task(&self, bucket: usize, begin: Option<usize>, exit: usize, size: usize) -> Task {
+        let mut capacities = [0; MOST_EXITS - 1];
+        capacities[begin.map_or(0, |begin| begin + 1)..exit].fill(size);
+        let (classifier, scores, onward) = (self.classifier, self.scores, exit + 1 < self.exits.len());
+        Task::Classify { classifier, bucket, exit, capacities, scores, begin, onward }
     }
 }
 
@@ -229,6 +265,19 @@ fn most(bucket: usize) -> usize {
     let capacities = [0; MOST_EXITS - 1];
     Task::Classify { classifier: 0, bucket, exit: 0, capacities, scores: false, begin: None, onward: false }
         .most_prompts()
+}
+
+/// The exits at which a client decides in the open which texts go on, and the last one.
+fn stops(task: &ClassifierTask, options: &ClassifyOptions) -> Result<Vec<usize>, ClassifyError> {
+    let given = [(options.depth.is_some(), "--depth"), (options.capacities.is_some(), "--capacity")];
+    if let Some((_, option)) = given.into_iter().find(|(given, _)| *given) {
+        return Err(ClassifyError::NotOpen(option));
+    }
+    if task.thresholds.is_empty() {
+        return Err(ClassifyError::NoThresholds { task: task.name.clone() });
+    }
+    let asked = task.thresholds.iter().enumerate().filter(|(_, threshold)| **threshold > ALL_GO);
+    Ok(asked.map(|(exit, _)| exit).chain([task.thresholds.len()]).collect())
 }
 
 fn check_shares(shares: &[f32], expected: usize) -> Result<Vec<f32>, ClassifyError> {

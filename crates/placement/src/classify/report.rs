@@ -46,8 +46,22 @@ pub struct ClassifyReport {
     pub bytes: Bytes,
     /// Who saw what.
     pub seen: String,
-    /// Bits about the text that servers or dealer learnt beside what `seen` lists: always 0.
+    /// How many bits about the text servers or dealer may have learnt from where it left: 0 unless that was decided in the open.
     pub leaked_bits: u32,
+}
+
+impl ClassifyReport {
+    /// The report of a text that left at this exit in the open.
+    pub(super) fn in_the_open(self, exits: &[usize], exit: usize) -> Self {
+        let depth = exits.get(exit).copied();
+        if self.placement == Placement::Local {
+            return Self { depth, capacities: Vec::new(), ..self };
+        }
+        // One of so many exits, rounded up.
+        let leaked_bits = exits.len().next_power_of_two().ilog2();
+        let seen = self.seen.replace("number of texts, depth", "number of texts, after how many layers each left");
+        Self { depth, capacities: Vec::new(), seen, leaked_bits, ..self }
+    }
 }
 
 /// How many texts of a batch went on past each exit, and after how many layers all left if nothing was chosen.

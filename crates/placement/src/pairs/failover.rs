@@ -1,13 +1,14 @@
 //! One request on one of several pairs, and on another one if that fails.
 
-use super::{Pair, Pairs, lock, standing};
+use super::standing::{self, Standing};
+use super::{Pair, Pairs, lock};
 use crate::catalogue::BundleCatalogue;
 use crate::error::PlacementError;
 use crate::patience::Patience;
 use blindroute_protocol::{Meter, Tensor};
 use blindroute_routing::program::SessionRequest;
 use blindroute_runtime::messages::FailureKind;
-use blindroute_runtime::{Catalogue, LinkError, Pauses, SessionError, SessionOutcome, Waiting};
+use blindroute_runtime::{Catalogue, Held, LinkError, Pauses, SessionError, SessionOutcome, Waiting};
 use std::time::Instant;
 
 /// The most requests whose work is remembered.
@@ -77,6 +78,30 @@ impl Pairs {
         }
     }
 
+    /// Continues a session on the pair that holds what it left.
+    ///
+    /// # Errors
+    /// [`PlacementError::Lost`] if the pair holds it no more, so that the texts may run again from their inputs.
+    pub(crate) fn run_continuing(
+        &self,
+        request: SessionRequest,
+        (held, index): (Held, usize),
+        places: &[u16],
+    ) -> Result<SessionOutcome, PlacementError> {
+        let request = BundleCatalogue::encode(request);
+        let Some(pair) = self.pairs.get(index) else { return Err(PlacementError::NeedsServers { placement: "full" }) };
+        let work = self.work(&request)?;
+        let turn = self.turn(&mut lock(&self.standings), index, work);
+        match pair.client.run_continuing(held, &request, places) {
+            Ok(outcome) => {
+                self.answered(&turn, &outcome);
+                Ok(outcome)
+            }
+            Err(error) if is_of_the_pair(&error) => Err(PlacementError::Lost(error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     fn run_on_one_of(
         &self,
         request: &[u8],
@@ -128,8 +153,15 @@ impl Pairs {
         let work = self.work(request)?;
         let mut standings = lock(&self.standings);
         let Some(index) = standing::choose(&standings, Instant::now(), tried) else { return Ok(None) };
-        standings[index].begin(work);
-        Ok(Some(Turn { pairs: self, index, work }))
+        Ok(Some(self.turn(&mut standings, index, work)))
+    }
+
+    /// A session with this pair, whose work is counted from now on.
+    fn turn(&self, standings: &mut [Standing], index: usize, work: f64) -> Turn<'_> {
+        if let Some(standing) = standings.get_mut(index) {
+            standing.begin(work);
+        }
+        Turn { pairs: self, index, work }
     }
 
     /// The work of a request: millions of bytes that its parties send each other, from the cost meter.

@@ -5,6 +5,7 @@ use blindroute_placement::default_bundle;
 use blindroute_routing::bundle::{Bundle, Classifier, ClassifierPool, ClassifierTask, Gain, LinearLayer, Matrix};
 
 /// Two layers of the default encoder with exits after both. The weights are numbers that look random.
+pub const THRESHOLD: f32 = 0.0;
 pub fn pool_bundle() -> Bundle {
     let mut parts = default_bundle().unwrap().into_parts();
     parts.layers.truncate(2);
@@ -27,7 +28,7 @@ pub fn pool_bundle() -> Bundle {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             pair,
             capacities: vec![0.5],
-            thresholds: Vec::new(),
+            thresholds: if pair { Vec::new() } else { vec![THRESHOLD] },
         },
         heads: vec![linear(labels.len()), linear(labels.len())],
         gains: vec![Gain { units: linear(4) }],

@@ -36,7 +36,7 @@ pub use encoder::{EmbeddingTables, Layer, LayerNorm, LinearLayer};
 pub use error::BundleError;
 pub use import::{ImportError, ImportOptions, ImportedEncoder, Precision, ProgramChoices, PublishedFiles};
 pub use matrix::{Axis, Matrix};
-pub use pool::{Classifier, ClassifierPool, ClassifierTask, Gain, MOST_EXITS, PoolShape, TaskShape, going};
+pub use pool::{ALL_GO, Classifier, ClassifierPool, ClassifierTask, Gain, MOST_EXITS, PoolShape, TaskShape, going};
 pub use router::{Cscr, Direct, Router, Rule, ScoreLines, UniRoute};
 pub use shape::RuleShape;
 pub use split::{ExpectedShare, PublicPart, ShareFile, SplitFiles, SplitRandomness, split};

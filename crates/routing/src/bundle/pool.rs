@@ -27,6 +27,8 @@ const MOST_LABELS: usize = 1024;
 const MOST_UNITS: usize = 1024;
 /// The largest threshold of a gain: differences from it are below what servers compare.
 const LARGEST_THRESHOLD: f32 = 128.0;
+/// The threshold of an exit past which all texts go. Nothing is asked there.
+pub const ALL_GO: f32 = -LARGEST_THRESHOLD;
 /// The longest label, in bytes.
 const LONGEST_LABEL: usize = 256;
 

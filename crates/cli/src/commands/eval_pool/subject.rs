@@ -52,7 +52,15 @@ impl Subject<'_> {
     pub(super) fn sessions(&self, texts: usize) -> Vec<Session> {
         let most = |bucket| {
             let capacities = [0; MOST_EXITS - 1];
-            let any = Task::Classify { classifier: 0, bucket, exit: 0, capacities, scores: false };
+            let any = Task::Classify {
+                classifier: 0,
+                bucket,
+                exit: 0,
+                capacities,
+                scores: false,
+                begin: None,
+                onward: false,
+            };
             self.batch.min(any.most_prompts())
         };
         sessions(&self.file.buckets[..texts], &most, self.seed)
