@@ -4,7 +4,7 @@ use blindroute_console::bundles::Shipped;
 use blindroute_console::files::print;
 use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::{MOST_EXITS, PoolShape};
-use blindroute_routing::program::{BundlePlan, NetworkEstimate, SessionRequest, Task, Work};
+use blindroute_routing::program::{BundlePlan, SessionRequest, Task, Work};
 use blindroute_routing::tokenizer::{MAX_TOKENS, bucket};
 use blindroute_runtime::scene::SceneName;
 use serde::Serialize;
@@ -189,7 +189,7 @@ impl Asked<'_> {
 }
 
 fn row(plan: &Arc<BundlePlan>, request: SessionRequest, scene: SceneName) -> anyhow::Result<Row> {
-    let network = scene.scene().map(|scene| NetworkEstimate { delay: scene.delay, megabits: scene.megabits });
+    let network = super::train_pool::estimate(scene);
     let request = match &network {
         Some(network) => network.tune(plan, request)?,
         None => request.with_tuning(Tuning::default()),

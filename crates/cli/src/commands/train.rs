@@ -10,7 +10,7 @@ use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{LambdaRule, Method, NewRouter, Validation, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Router, Rule};
 
-use super::train_pool::{self, PoolArgs};
+use super::train_pool::{self, PoolArgs, PoolRouterArgs};
 use super::train_reading::ReadingArgs;
 use super::train_report::TrainReport;
 use blindroute_console::files::{check_out, print, write_bundle};
@@ -95,6 +95,8 @@ enum RouterArgs {
     },
     /// A nested pool of classifiers on an encoder that texts may leave after several numbers of layers, instead of a router.
     Pool(Box<PoolArgs>),
+    /// The gains and the shares of an existing pool of classifiers, which decide which texts go on past an exit.
+    PoolRouter(Box<PoolRouterArgs>),
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -171,6 +173,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let mut given = Given::default();
     let (kind, common, method) = match args.router {
         RouterArgs::Pool(args) => return train_pool::run(&args),
+        RouterArgs::PoolRouter(args) => return train_pool::run_router(&args),
         RouterArgs::Uniroute { common, map, k, clusterings, smoothing, fine_tune, from, seed } => {
             (given.fine_tune, given.from) = (fine_tune, from);
             let map = match map {

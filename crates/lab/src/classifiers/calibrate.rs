@@ -1,18 +1,17 @@
 //! Which shares of texts go on, and what that costs and gives.
 //!
 //! Texts are served in batches. Of a batch of N texts, the ⌈share·N⌉ with the largest gains go on past an exit, among those that came
-//! that far.
+//! that far. A share of one at an exit means that all go on: nothing is chosen there, which saves the openings of a choice.
 
-use super::LabelledTexts;
 use super::features::Answers;
 use super::gains::GainReport;
+use super::seconds::{BATCH, Sessions};
+use super::{ClassifierError, LabelledTexts};
 use crate::routers::draws::shuffle;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::Serialize;
 
-/// Texts of a batch.
-const BATCH: usize = 32;
 /// Shares are searched in steps of one over this.
 const PARTS: usize = 8;
 /// How far the accuracy with the chosen shares may be below that of the last exit.
@@ -25,6 +24,8 @@ pub struct Route {
     pub shares: Vec<f32>,
     /// Layers per text, in the mean.
     pub layers: f64,
+    /// Seconds per text on the stated network, estimated from the cost meter.
+    pub seconds: f64,
     /// The share of right answers if gains choose the texts that go on.
     pub gain: f64,
     /// The same if they are random.
@@ -55,12 +56,37 @@ pub struct TaskReport {
     pub labels: usize,
     /// The number of training texts.
     pub train: usize,
-    /// By exit but the last, which gain it has, and how good both are on the development texts.
+    /// How many labels were rounded to whole numbers, in all of its files.
+    pub rounded: usize,
+    /// By exit but the last, which gain it has, and how good all rivals are on the development texts.
     pub gains: Vec<GainReport>,
     /// On the development texts, with gains that have not seen the text.
     pub dev: SplitReport,
     /// On the test texts.
     pub test: Option<SplitReport>,
+}
+
+/// Lists of shares, with what a text costs under each in seconds.
+pub(super) struct Lists(Vec<(Vec<f32>, f64)>);
+
+impl Lists {
+    /// All lists in steps of one over [`PARTS`], by the sessions of a task.
+    pub(super) fn new(exits: usize, sessions: &Sessions) -> Result<Self, ClassifierError> {
+        let mut all: Vec<Vec<usize>> = vec![Vec::new()];
+        for _ in 1..exits {
+            let longer = |parts: Vec<usize>| {
+                let most = parts.last().copied().unwrap_or(PARTS);
+                (1..=most).map(move |next| [parts.as_slice(), &[next]].concat())
+            };
+            all = all.into_iter().flat_map(longer).collect();
+        }
+        let priced = |parts: Vec<usize>| {
+            let shares: Vec<f32> = parts.iter().map(|part| *part as f32 / PARTS as f32).collect();
+            let seconds = sessions.with_shares(&shares)?;
+            Ok((shares, seconds))
+        };
+        Ok(Self(all.into_iter().map(priced).collect::<Result<_, ClassifierError>>()?))
+    }
 }
 
 /// Texts with what decides about them, and whether they are right at each exit.
@@ -111,30 +137,22 @@ impl Candidates {
         right as f64 / exits.len().max(1) as f64
     }
 
-    fn route(&self, shares: &[f32]) -> Route {
+    fn route(&self, shares: &[f32], seconds: f64) -> Route {
         let leave = |priorities: &[Vec<f32>]| self.leave(priorities, shares);
         let exits = leave(&self.gain);
         let layers: usize = exits.iter().map(|exit| self.exits[*exit]).sum();
         Route {
             shares: shares.to_vec(),
             layers: layers as f64 / exits.len().max(1) as f64,
+            seconds,
             gain: self.accuracy(&exits),
             random: self.accuracy(&leave(&self.random)),
             confidence: self.accuracy(&leave(&self.doubt)),
         }
     }
 
-    fn routes(&self) -> Vec<Route> {
-        let mut all: Vec<Vec<usize>> = vec![Vec::new()];
-        for _ in 1..self.exits.len() {
-            let longer = |shares: Vec<usize>| {
-                let most = shares.last().copied().unwrap_or(PARTS);
-                (1..=most).map(move |next| [shares.as_slice(), &[next]].concat())
-            };
-            all = all.into_iter().flat_map(longer).collect();
-        }
-        let share = |part: &usize| *part as f32 / PARTS as f32;
-        all.iter().map(|shares| self.route(&shares.iter().map(share).collect::<Vec<_>>())).collect()
+    fn routes(&self, lists: &Lists) -> Vec<Route> {
+        lists.0.iter().map(|(shares, seconds)| self.route(shares, *seconds)).collect()
     }
 
     fn by_exit(&self) -> Vec<f64> {
@@ -142,27 +160,39 @@ impl Candidates {
     }
 }
 
-/// The shares with the fewest layers whose accuracy is close enough to that of the last exit; of equal ones, the most accurate.
-pub(super) fn chosen(dev: &Candidates) -> Route {
+/// Of the shares whose accuracy is close enough to that of the last exit, those with the largest accuracy − λ · seconds, where the seconds are
+/// relative to those of the last exit; of equal ones, the most accurate.
+pub(super) fn chosen(dev: &Candidates, lists: &Lists, lambda: f64) -> Route {
     let last = dev.by_exit().last().copied().unwrap_or(0.0);
-    let everything = dev.route(&vec![1.0; dev.exits.len() - 1]);
-    let near = dev.routes().into_iter().filter(|route| route.gain + TOLERANCE >= last);
-    let order = |a: &Route, b: &Route| a.layers.total_cmp(&b.layers).then(b.gain.total_cmp(&a.gain));
-    near.min_by(order).unwrap_or(everything)
+    let near: Vec<Route> = dev.routes(lists).into_iter().filter(|route| route.gain + TOLERANCE >= last).collect();
+    // The dearest list of all may be one that chooses at every exit, so the unit is the one that chooses at none.
+    let everything = |route: &&(Vec<f32>, f64)| route.0.iter().all(|share| *share == 1.0);
+    let unit = lists.0.iter().find(everything).map_or(1.0, |route| route.1);
+    let utility = |route: &Route| route.gain - lambda * route.seconds / unit;
+    let order = |a: &Route, b: &Route| utility(a).total_cmp(&utility(b)).then(a.gain.total_cmp(&b.gain));
+    let all = || dev.route(&vec![1.0; dev.exits.len() - 1], unit);
+    near.into_iter().max_by(order).unwrap_or_else(all)
 }
 
 /// The results of a task with these shares.
-pub(super) fn report(task: &LabelledTexts, chosen: &Route, dev: &Candidates, test: Option<&Candidates>) -> TaskReport {
+pub(super) fn report(
+    task: &LabelledTexts,
+    chosen: &Route,
+    lists: &Lists,
+    dev: &Candidates,
+    test: Option<&Candidates>,
+) -> TaskReport {
     let of = |split: &Candidates| SplitReport {
         texts: split.order.len(),
         exits: split.by_exit(),
-        chosen: split.route(&chosen.shares),
-        routes: split.routes(),
+        chosen: split.route(&chosen.shares, chosen.seconds),
+        routes: split.routes(lists),
     };
     TaskReport {
         task: task.name.clone(),
         labels: task.labels.len(),
         train: task.train.texts.len(),
+        rounded: task.rounded,
         gains: Vec::new(),
         dev: of(dev),
         test: test.map(of),

@@ -38,6 +38,27 @@ pub enum ClassifierError {
     /// A text cannot be embedded.
     #[error(transparent)]
     Embed(#[from] DistilError),
+    /// The cost of a session of the pool is not known.
+    #[error("the cost of the pool's sessions is not known: {0}; please report this")]
+    Cost(#[from] blindroute_protocol::Error),
+    /// The bundle is not a pool whose gains can be trained.
+    #[error("the bundle has {found}, expected {expected}")]
+    Pool {
+        /// What was found.
+        found: String,
+        /// What was expected, and what to do.
+        expected: String,
+    },
+    /// The wanted mix of exits is none.
+    #[error(
+        "the wanted mix of exits is {found:?}, expected {expected} numbers from 0 to 1 with the sum 1: one for each exit"
+    )]
+    Mix {
+        /// What was given.
+        found: Vec<f64>,
+        /// How many exits there are.
+        expected: usize,
+    },
     /// A tensor operation failed.
     #[error("the training failed: {0}; please report this")]
     Tensor(#[from] candle_core::Error),

@@ -61,13 +61,24 @@ pub(super) fn log_softmax(scores: &Tensor) -> Result<Tensor> {
     centred.broadcast_sub(&centred.exp()?.sum_keepdim(D::Minus1)?.log()?)
 }
 
+/// One in the column of each row's label, `[rows, columns]`, in the form of this tensor.
+fn one_hot(labels: &[usize], like: &Tensor) -> Result<Tensor> {
+    let (count, columns) = like.dims2()?;
+    let mut chosen = vec![0.0; count * columns];
+    labels.iter().enumerate().for_each(|(row, label)| chosen[row * columns + label] = 1.0);
+    Tensor::from_vec::<_, f64>(chosen, (count, columns), like.device())?.to_dtype(like.dtype())
+}
+
+/// The probabilities of the true label, `[texts, exits]`, from the logarithms of all labels' probabilities by exit.
+pub(super) fn likelihoods(logs: &[Tensor], labels: &[usize]) -> Result<Tensor> {
+    let of = |log: &Tensor| (one_hot(labels, log)? * log)?.sum_keepdim(D::Minus1)?.exp();
+    Tensor::cat(&logs.iter().map(of).collect::<Result<Vec<_>>>()?, 1)
+}
+
 /// The cross entropy at every exit, each a scalar, and their mean with that of earlier exits towards the last, `distillation` times.
 pub(super) fn loss(logs: &[Tensor], labels: &[usize], distillation: f64) -> Result<(Vec<Tensor>, Tensor)> {
     let Some((last, earlier)) = logs.split_last() else { candle_core::bail!("there is no exit") };
-    let (count, columns) = last.dims2()?;
-    let mut chosen = vec![0.0; count * columns];
-    labels.iter().enumerate().for_each(|(row, label)| chosen[row * columns + label] = 1.0);
-    let chosen = Tensor::from_vec::<_, f64>(chosen, (count, columns), last.device())?.to_dtype(last.dtype())?;
+    let (count, chosen) = (last.dim(0)?, one_hot(labels, last)?);
     let towards = |target: &Tensor, log: &Tensor| (target * log)?.sum_all()? / -(count as f64);
     let entropies = logs.iter().map(|log| towards(&chosen, log)).collect::<Result<Vec<_>>>()?;
     let mut sum = Tensor::zeros((), last.dtype(), last.device())?;

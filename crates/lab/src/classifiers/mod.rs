@@ -4,6 +4,7 @@
 //! for each task and exit. After that, the layers stay as they are, and each exit but the last gets a gain, which says which texts
 //! go on, and each task the shares of texts that do. Only the order of gains counts, so a gain is known up to a factor.
 //! [`evaluate`] measures a pool on labelled texts.
+//! [`train_pool_router`] trains only gains and shares, of a pool whose encoder and heads stay.
 //! All random draws follow from a seed. An interrupted training continues from its checkpoint and gives the same result.
 
 mod calibrate;
@@ -12,13 +13,19 @@ mod error;
 pub mod evaluate;
 mod features;
 mod gains;
+mod gate;
 mod heads;
+mod joint;
+mod quadratic;
+mod router;
+mod seconds;
 #[cfg(test)]
 mod tests;
 mod train;
 
 pub use calibrate::{Route, SplitReport, TaskReport};
-pub use data::{Labelled, LabelledFiles, LabelledTexts};
+pub use data::{Labelled, LabelledFiles, LabelledTexts, TaskReading};
 pub use error::ClassifierError;
-pub use gains::GainReport;
-pub use train::{PoolOptions, PoolProgress, TrainedPool, train_pool};
+pub use gains::{GainProgress, GainReport};
+pub use router::{RoutingOptions, TrainedPool, task_of, train_pool_router};
+pub use train::{PoolOptions, PoolProgress, train_pool};

@@ -1,9 +1,12 @@
 //! The training of the encoder and the heads.
 
-use super::calibrate::{Candidates, TaskReport, chosen, report};
-use super::features::{Reader, features};
+use super::features::features;
+use super::gains::{Joint, Pieces, pieces_of};
 use super::heads::{Heads, loss};
-use super::{ClassifierError, LabelledTexts, gains};
+use super::joint::Gates;
+use super::quadratic::UNITS;
+use super::router::{Routing, RoutingOptions, TrainedPool, check_dev};
+use super::{ClassifierError, LabelledTexts};
 use crate::encoders::student::checkpoint;
 use crate::encoders::student::{
     BatchSize, CHECKPOINT_EVERY, Corpus, Form, NeuralEncoder, Schedule, batch_of, limits, quantise,
@@ -39,6 +42,10 @@ pub struct PoolOptions {
     pub distillation: f64,
     /// Bits of a stored weight of the layers; training rounds to them at every step. Without them, weights are stored exactly.
     pub bits: Option<u8>,
+    /// Whether a gate over the exits is trained together with layers and heads. Gains start from it then.
+    pub gated: bool,
+    /// How gains are trained and shares are chosen.
+    pub routing: RoutingOptions,
 }
 
 impl PoolOptions {
@@ -55,6 +62,8 @@ impl PoolOptions {
             penalty: 1.0,
             distillation: 0.5,
             bits: Some(10),
+            gated: false,
+            routing: RoutingOptions::default(),
         }
     }
 }
@@ -74,20 +83,6 @@ pub struct PoolProgress {
     pub excess: Option<f64>,
 }
 
-/// A trained pool.
-#[derive(Debug)]
-pub struct TrainedPool {
-    /// The bundle, with the trained encoder and the pool, without routers and models.
-    pub bundle: Bundle,
-    /// How good each task is.
-    pub reports: Vec<TaskReport>,
-}
-
-/// The smallest number of development texts.
-const LEAST_DEV: usize = 8;
-/// The units of a gain.
-pub(super) const UNITS: usize = 16;
-
 /// Trains a pool of classifiers on the encoder of `start`, which has linear attention. With a checkpoint file, continues from it and
 /// keeps it up to date. Calls `on_step` after every step.
 pub fn train_pool(
@@ -101,45 +96,28 @@ pub fn train_pool(
     let mut pool = empty(start, tasks, &options.exits);
     let parts = start.parts();
     assemble(start, parts.layers.clone(), pool.clone())?;
-    check(tasks)?;
-    let (layers, heads) = trained(start, tasks, options, checkpoint, on_step)?;
-    for (classifier, heads) in pool.tasks.iter_mut().zip(heads) {
+    check_dev(tasks)?;
+    let routing = Routing::new(start, options.exits.clone(), &options.routing, options.seed)?;
+    let gates = if options.gated && options.exits.len() > 1 {
+        let encoder = (start, options.exits.as_slice());
+        Some(Gates::new(encoder, &pool.tasks, tasks, &routing, (options.steps, options.seed))?)
+    } else {
+        None
+    };
+    let trained = trained((start, gates), tasks, options, checkpoint, on_step)?;
+    for (classifier, heads) in pool.tasks.iter_mut().zip(trained.heads) {
         classifier.heads = heads;
     }
-    let encoder = assemble(start, layers, pool.clone())?;
-    let reader = Reader::new(&encoder, &options.exits)?;
+    let encoder = assemble(start, trained.layers, pool.clone())?;
+    let routing = Routing::new(&encoder, options.exits.clone(), &options.routing, options.seed)?;
+    let mut on_piece = |_: &_| ();
+    let mut pieces = Pieces::new(None, tasks.len() * pieces_of(options.exits.len()), &mut on_piece)?;
     let mut reports = Vec::with_capacity(tasks.len());
-    for (classifier, task) in pool.tasks.iter_mut().zip(tasks) {
-        let dev = reader.answers(&classifier.heads, &task.dev)?;
-        let fitted = gains::fit(&dev, &classifier.heads, options.seed)?;
-        let kinds = fitted.iter().map(|fit| fit.report.clone()).collect();
-        let predicted = fitted.iter().map(|fit| fit.held_out.clone()).collect();
-        classifier.gains = fitted.into_iter().map(|fit| fit.gain).collect();
-        let dev = Candidates::new(&dev, predicted, &options.exits, options.seed);
-        let chosen = chosen(&dev);
-        classifier.task.capacities = chosen.shares.clone();
-        let test = task.test.as_ref().map(|test| reader.answers(&classifier.heads, test)).transpose()?;
-        let test = test.map(|test| {
-            let by_exit = classifier.gains.iter().zip(&test.features);
-            let predicted = by_exit.map(|(gain, features)| gains::gains_of(gain, features)).collect();
-            Candidates::new(&test, predicted, &options.exits, options.seed)
-        });
-        reports.push(TaskReport { gains: kinds, ..report(task, &chosen, &dev, test.as_ref()) });
+    for (place, (classifier, task)) in pool.tasks.iter_mut().zip(tasks).enumerate() {
+        let joint = trained.joints.get(place);
+        reports.push(routing.train(classifier, (task, joint), &mut pieces)?);
     }
     Ok(TrainedPool { bundle: assemble(&encoder, encoder.parts().layers.clone(), pool)?, reports })
-}
-
-fn check(tasks: &[LabelledTexts]) -> Result<(), ClassifierError> {
-    for task in tasks {
-        let found = task.dev.texts.len();
-        if found < LEAST_DEV {
-            let expected =
-                format!("at least {LEAST_DEV}; give a larger file, or more training texts where there is none");
-            let found = format!("{found} development texts");
-            return Err(ClassifierError::Task { task: task.name.clone(), found, expected });
-        }
-    }
-    Ok(())
 }
 
 /// The pool with weights of zero, in which all texts go on.
@@ -171,11 +149,18 @@ fn assemble(start: &Bundle, layers: Vec<Layer>, pool: ClassifierPool) -> Result<
     Ok(Bundle::new(parts)?)
 }
 
-/// The layers as they are stored, and the heads by task and exit.
-type Weights = (Vec<Layer>, Vec<Vec<LinearLayer>>);
+/// What was trained.
+struct Weights {
+    /// The layers as they are stored.
+    layers: Vec<Layer>,
+    /// By task and exit.
+    heads: Vec<Vec<LinearLayer>>,
+    /// By task, if there are gates.
+    joints: Vec<Joint>,
+}
 
 fn trained(
-    start: &Bundle,
+    (start, gates): (&Bundle, Option<Gates>),
     tasks: &[LabelledTexts],
     options: &PoolOptions,
     checkpoint: Option<&Path>,
@@ -191,13 +176,9 @@ fn trained(
         .collect::<Result<Vec<_>, _>>()?;
     let mut parameters = network.parameters();
     parameters.extend(heads.iter().flat_map(Heads::parameters));
+    parameters.extend(gates.iter().flat_map(Gates::parameters));
     let mut optimiser = AdamW::new(parameters, options.decay)?;
-    let corpora = (tasks.iter())
-        .map(|task| {
-            let corpus = Corpus::new(task.train.texts.clone());
-            corpus.map_err(|source| ClassifierError::Texts { task: task.name.clone(), source })
-        })
-        .collect::<Result<Vec<_>, _>>()?;
+    let corpora = tasks.iter().map(corpus).collect::<Result<Vec<_>, _>>()?;
     let identity = identity(start, tasks, &corpora, options);
     if let Some(path) = checkpoint {
         checkpoint::load(path, &mut optimiser, &identity)?;
@@ -218,6 +199,9 @@ fn trained(
         let (features, excess) = features(&network, &batch, &options.exits)?;
         let logs = heads[task].log_probabilities(&features)?;
         let (entropies, mut loss) = loss(&logs, &labels, options.distillation)?;
+        if let Some(gates) = &gates {
+            loss = (loss + gates.loss(task, step, (&features, &logs), &labels)?)?;
+        }
         if let Some(excess) = &excess {
             loss = (loss + (excess * options.penalty)?)?;
         }
@@ -238,7 +222,14 @@ fn trained(
     if let Some(bits) = options.bits {
         layers.iter_mut().for_each(|layer| quantise(layer, bits));
     }
-    Ok((layers, heads.iter().map(Heads::layers).collect::<Result<_, _>>()?))
+    let heads = heads.iter().map(Heads::layers).collect::<Result<_, _>>()?;
+    let joints = gates.as_ref().map(Gates::joints).transpose()?.unwrap_or_default();
+    Ok(Weights { layers, heads, joints })
+}
+
+fn corpus(task: &LabelledTexts) -> Result<Corpus, ClassifierError> {
+    let corpus = Corpus::new(task.train.texts.clone());
+    corpus.map_err(|source| ClassifierError::Texts { task: task.name.clone(), source })
 }
 
 fn number(tensor: &Tensor) -> candle_core::Result<f64> {

@@ -1,7 +1,8 @@
 //! The whole state of a training in one file, so that an interrupted training can continue.
 //!
 //! The file is in safetensors format. It has every variable with its two running means, and the identity of the training. It
-//! is written under another name and then renamed, so that an interruption never leaves an incomplete checkpoint.
+//! is written under another name and then renamed, so that an interruption never leaves an incomplete checkpoint. A training of
+//! several parts keeps what its finished parts gave instead ([`write`], [`read`]).
 
 use crate::routers::optimiser::AdamW;
 use candle_core::{Device, Tensor};
@@ -31,25 +32,52 @@ pub enum CheckpointError {
 const IDENTITY: &str = "identity";
 const STEPS: &str = "steps";
 
-/// Writes the state. `identity` is a digest of the training's options and texts.
-pub(crate) fn save(path: &Path, optimiser: &AdamW, identity: &[u8; 32]) -> Result<(), CheckpointError> {
-    let fault = |problem: String| CheckpointError::File { path: path.to_owned(), problem };
-    let named = || -> candle_core::Result<HashMap<String, Tensor>> {
-        let mut tensors = HashMap::new();
-        for tracked in &optimiser.tracked {
-            let name = &tracked.name;
-            tensors.insert(format!("value.{name}"), tracked.value.as_detached_tensor());
-            tensors.insert(format!("mean.{name}"), tracked.mean.clone());
-            tensors.insert(format!("square.{name}"), tracked.square.clone());
-        }
-        tensors.insert(IDENTITY.to_owned(), Tensor::new(identity.as_slice(), &Device::Cpu)?);
-        tensors.insert(STEPS.to_owned(), Tensor::new(&[optimiser.steps as i64], &Device::Cpu)?);
-        Ok(tensors)
-    };
-    let tensors = named().map_err(|error| fault(error.to_string()))?;
+/// Tensors by name.
+pub(crate) type Tensors = HashMap<String, Tensor>;
+
+fn fault(path: &Path, problem: impl ToString) -> CheckpointError {
+    CheckpointError::File { path: path.to_owned(), problem: problem.to_string() }
+}
+
+/// Writes tensors. `identity` is a digest of the training's options and texts.
+pub(crate) fn write(path: &Path, mut tensors: Tensors, identity: &[u8; 32]) -> Result<(), CheckpointError> {
+    let fault = |problem: &dyn ToString| fault(path, problem.to_string());
+    let identity = Tensor::new(identity.as_slice(), &Device::Cpu).map_err(|error| fault(&error))?;
+    tensors.insert(IDENTITY.to_owned(), identity);
     let beside = path.with_extension("part");
-    candle_core::safetensors::save(&tensors, &beside).map_err(|error| fault(error.to_string()))?;
-    std::fs::rename(&beside, path).map_err(|error| fault(error.to_string()))
+    candle_core::safetensors::save(&tensors, &beside).map_err(|error| fault(&error))?;
+    std::fs::rename(&beside, path).map_err(|error| fault(&error))
+}
+
+/// The tensors of a checkpoint, if there is one.
+///
+/// # Errors
+/// If the file is not a checkpoint, or belongs to another training.
+pub(crate) fn read(path: &Path, identity: &[u8; 32]) -> Result<Option<Tensors>, CheckpointError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let broken = |error: candle_core::Error| fault(path, error);
+    let mut tensors = candle_core::safetensors::load(path, &Device::Cpu).map_err(broken)?;
+    let found = tensors.remove(IDENTITY).ok_or_else(|| fault(path, format!("it has no {IDENTITY}")))?;
+    if found.to_vec1::<u8>().map_err(broken)? != identity {
+        return Err(CheckpointError::Other { path: path.to_owned() });
+    }
+    Ok(Some(tensors))
+}
+
+/// Writes the state.
+pub(crate) fn save(path: &Path, optimiser: &AdamW, identity: &[u8; 32]) -> Result<(), CheckpointError> {
+    let mut tensors = HashMap::new();
+    for tracked in &optimiser.tracked {
+        let name = &tracked.name;
+        tensors.insert(format!("value.{name}"), tracked.value.as_detached_tensor());
+        tensors.insert(format!("mean.{name}"), tracked.mean.clone());
+        tensors.insert(format!("square.{name}"), tracked.square.clone());
+    }
+    let steps = Tensor::new(&[optimiser.steps as i64], &Device::Cpu).map_err(|error| fault(path, error))?;
+    tensors.insert(STEPS.to_owned(), steps);
+    write(path, tensors, identity)
 }
 
 /// Restores the state, if there is a checkpoint.
@@ -57,17 +85,9 @@ pub(crate) fn save(path: &Path, optimiser: &AdamW, identity: &[u8; 32]) -> Resul
 /// # Errors
 /// If the file is not a checkpoint, or belongs to another training.
 pub(crate) fn load(path: &Path, optimiser: &mut AdamW, identity: &[u8; 32]) -> Result<bool, CheckpointError> {
-    if !path.exists() {
-        return Ok(false);
-    }
-    let fault = |problem: String| CheckpointError::File { path: path.to_owned(), problem };
-    let broken = |error: candle_core::Error| fault(error.to_string());
-    let mut tensors = candle_core::safetensors::load(path, &Device::Cpu).map_err(broken)?;
-    let mut take = |name: String| tensors.remove(&name).ok_or_else(|| fault(format!("it has no {name}")));
-    let found = take(IDENTITY.to_owned())?.to_vec1::<u8>().map_err(broken)?;
-    if found != identity {
-        return Err(CheckpointError::Other { path: path.to_owned() });
-    }
+    let Some(mut tensors) = read(path, identity)? else { return Ok(false) };
+    let broken = |error: candle_core::Error| fault(path, error);
+    let mut take = |name: String| tensors.remove(&name).ok_or_else(|| fault(path, format!("it has no {name}")));
     let steps = take(STEPS.to_owned())?.to_vec1::<i64>().map_err(broken)?;
     for tracked in &mut optimiser.tracked {
         let device = tracked.value.device().clone();

@@ -1,0 +1,67 @@
+//! What is printed of a trained pool.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use blindroute_console::files::{print, write_bundle};
+use blindroute_lab::classifiers::{SplitReport, TaskReport, TrainedPool};
+use blindroute_routing::bundle::Bundle;
+
+/// Writes a trained pool with this note on its origin, and prints how good each task is.
+pub(super) fn finish(trained: TrainedPool, note: &str, out: &Path, network: &str, json: bool) -> anyhow::Result<()> {
+    let TrainedPool { bundle, reports } = trained;
+    let exits = bundle.parts().pool.as_ref().map(|pool| pool.exits.clone()).unwrap_or_default();
+    let mut parts = bundle.into_parts();
+    parts.origin = format!("{}\n{note}", parts.origin);
+    let bundle = Bundle::new(parts)?;
+    let bytes = write_bundle(&bundle, out)?;
+    let digest = bundle.digest().to_string();
+    print(&if json {
+        let report = serde_json::json!({
+            "out": out, "bytes": bytes, "digest": digest, "exits": exits, "network": network, "tasks": reports,
+        });
+        report.to_string()
+    } else {
+        format!("{}: {bytes} bytes, digest {digest}\n{}", out.display(), table(&reports, &exits, network)?)
+    })
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn table(reports: &[TaskReport], exits: &[usize], network: &str) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    for report in reports {
+        writeln!(text, "\ntask {}: {} labels, {} training texts", report.task, report.labels, report.train)?;
+        if report.rounded > 0 {
+            writeln!(text, "  {} labels rounded to the nearest whole number", report.rounded)?;
+        }
+        for (exit, gain) in exits.iter().zip(&report.gains) {
+            let [learned, spread, gated] = [gain.learned, gain.spread, gain.gated].map(percent);
+            let kind = gain.kind;
+            writeln!(
+                text,
+                "  gain after {exit} layers: learned {learned}, spread {spread}, gated {gated}; takes {kind}"
+            )?;
+        }
+        for (name, split) in [("dev", Some(&report.dev)), ("test", report.test.as_ref())] {
+            let Some(split) = split else { continue };
+            write_split(&mut text, name, split, exits, network)?;
+        }
+    }
+    Ok(text)
+}
+
+fn write_split(text: &mut String, name: &str, of: &SplitReport, exits: &[usize], network: &str) -> std::fmt::Result {
+    let accuracies = exits.iter().zip(&of.exits).map(|(exit, share)| format!("{exit} layers {}", percent(*share)));
+    writeln!(text, "  {name}, {} texts: {}", of.texts, accuracies.collect::<Vec<_>>().join(", "))?;
+    let route = &of.chosen;
+    let (milliseconds, shares) = (1000.0 * route.seconds, &route.shares);
+    let [gain, random, confidence] = [route.gain, route.random, route.confidence].map(percent);
+    writeln!(
+        text,
+        "    shares {shares:?}, {:.2} layers and about {milliseconds:.1} ms on {network} per text: by gain {gain}, at random {random}, by confidence {confidence}",
+        route.layers,
+    )
+}
