@@ -82,6 +82,38 @@ fn a_pool_of_classifiers_is_trained_from_files() {
     assert!(bundle.parts().origin.ends_with("trained on our own"), "{}", bundle.parts().origin);
     assert_eq!(bundle.parts().pool.as_ref().unwrap().tasks[0].task.labels, ["law", "sea"]);
 
+    let gains = &task["gains"][0];
+    assert!(["learned", "spread", "gated"].contains(&gains["kind"].as_str().unwrap()), "{gains}");
+    assert!(["learned", "spread", "gated"].iter().all(|rival| gains[rival].as_f64().unwrap() > 0.5), "{gains}");
+    assert!(report["network"] == "loopback" && task["dev"]["chosen"]["seconds"].as_f64().unwrap() > 0.0, "{report}");
+
+    // The router alone, for servers that are far from each other, on scores that are rounded.
+    let second = home.path().join("router.blindroute").to_str().unwrap().to_owned();
+    let router = |task: &str, rest: &[&str]| {
+        let mut router = command(&["train", "pool-router", "--from", &out, "--task", task, "--out", &second]);
+        router.args(["--longest", "16", "--source", "the same"]).args(rest);
+        run_within(Duration::from_secs(120), router, b"")
+    };
+    let words = format!("words={train},,{test}");
+    let near = router(&words, &["--json"]).json();
+    assert_eq!(near["tasks"], report["tasks"], "{near}");
+    let other = router(&words, &["--network", "wan", "--json"]);
+    assert!(other.error().contains("belongs to a training with other options or texts"), "{}", other.stderr);
+    std::fs::remove_file(format!("{second}.checkpoint")).unwrap();
+    let table = router(&words, &["--network", "wan", "--mix", "0.7,0.3"]);
+    assert!(table.stdout.contains("gain after 1 layers: learned ") && table.stdout.contains("ms on wan per text"));
+    let trained = Bundle::open(Path::new(&second)).unwrap().bundle;
+    assert_eq!(trained.parts().layers, bundle.parts().layers);
+    assert!(trained.parts().origin.ends_with("pool router (words, for wan): trained on the same"));
+    let wrong = router("other=x", &[]);
+    assert!(wrong.error().contains("no task \"other\", expected one of words"), "{}", wrong.stderr);
+    let wrong = router(&words, &["--network", "moon"]);
+    assert!(wrong.stderr.contains("expected loopback, lan, metro or wan"), "{}", wrong.stderr);
+    let wrong = router(&words, &["--mix", "1,1", "--checkpoint", &format!("{second}.other")]);
+    assert!(wrong.stderr.contains("expected 2 numbers from 0 to 1 with the sum 1"), "{}", wrong.stderr);
+    let wrong = router(&words, &["--lambda=-1"]);
+    assert!(wrong.error().contains("unsupported --lambda -1"), "{}", wrong.stderr);
+
     let wrong = pool(&format!("words={train}"), "1,3");
     assert!(wrong.error().contains("list of the pool's exits"), "{}", wrong.stderr);
     let wrong = pool(&train, "1,2");

@@ -1,4 +1,9 @@
+mod gate;
+mod router;
+mod seconds;
+
 use super::features::Answers;
+use super::gains::{Fitting, Pieces};
 use super::heads::{Heads, loss};
 use super::*;
 use crate::data::synthetic::small_encoder;
@@ -39,7 +44,7 @@ fn read(folder: &Path, name: &str, train: &str, dev: Option<&str>) -> Result<Lab
     };
     let (train, dev) = (write("train", train), dev.map(|dev| write("dev", dev)));
     let files = LabelledFiles { test: dev.clone(), train, dev };
-    LabelledTexts::read(name, &files, &start().tokenizer().unwrap(), 16, 3)
+    LabelledTexts::read(name, &files, TaskReading { tokenizer: &start().tokenizer().unwrap(), longest: 16, seed: 3 })
 }
 
 fn options(steps: usize) -> PoolOptions {
@@ -166,15 +171,28 @@ fn a_gain_finds_the_texts_that_gain() {
         weight: Matrix::from_fn(4, 2, |row, label| if (row, label) == (1, 0) { -slope } else { 0.0 }),
         bias: Matrix::from_fn(1, 2, |_, label| if label == 0 { level } else { 0.0 }),
     };
+    let aims = gate::aims(&[0.5, 0.5], &[0.3, 1.0]);
+    let fit = |heads: &[LinearLayer]| {
+        let fitting = Fitting { task: "task", answers: &answers, heads, aims: &aims, joint: None, seed: 1 };
+        let (mut names, mut on_piece) = (Vec::new(), |_: &_| ());
+        let fitted = gains::fit(&fitting, &mut Pieces::new(None, 10, &mut on_piece).unwrap()).unwrap();
+        let mut on_piece = |progress: &GainProgress| names.push(progress.piece.clone());
+        let again = gains::fit(&fitting, &mut Pieces::new(None, 10, &mut on_piece).unwrap()).unwrap();
+        assert_eq!((&again[0].gain, &again[0].held_out), (&fitted[0].gain, &fitted[0].held_out));
+        assert_eq!((names.len(), names[0].as_str(), names[9].as_str()), (10, "task.gated.fold0", "task.learned.0.all"));
+        fitted
+    };
     let kind = |head: &LinearLayer| {
-        let fitted = gains::fit(&answers, &[head.clone(), head.clone()], 1).unwrap().swap_remove(0);
-        assert!(fitted.report.learned > 0.9 && fitted.report.spread > 0.5, "{:?}", fitted.report);
+        let fitted = fit(&[head.clone(), head.clone()]).swap_remove(0);
+        let report = &fitted.report;
+        assert!(report.learned > 0.9 && report.gated > 0.9 && report.spread > 0.5, "{report:?}");
         (fitted.report.kind, gains::gains_of(&fitted.gain, &features))
     };
     let (spread, of_spread) = kind(&head(1.0, 0.6));
     assert!(spread == "spread" && of_spread.iter().all(|gain| (-64.0..=0.0).contains(gain)));
-    let fitted = gains::fit(&answers, &[head(0.0, 1.0), head(0.0, 1.0)], 1).unwrap();
-    assert_eq!((fitted.len(), fitted[0].report.kind), (1, "learned"));
+    let fitted = fit(&[head(0.0, 1.0), head(0.0, 1.0)]);
+    let best = if fitted[0].report.gated > fitted[0].report.learned { "gated" } else { "learned" };
+    assert_eq!((fitted.len(), fitted[0].report.kind), (1, best));
     let found = gains::gains_of(&fitted[0].gain, &features);
     for gains in [found, fitted[0].held_out.clone()] {
         let mut order: Vec<usize> = (0..300).collect();
@@ -184,9 +202,29 @@ fn a_gain_finds_the_texts_that_gain() {
         assert!(right * 10 > most * 8, "{right} of {most}");
     }
     let candidates = calibrate::Candidates::new(&answers, vec![fitted[0].held_out.clone()], &[1, 3], 1);
-    let all = calibrate::chosen(&candidates);
+    let lists = calibrate::Lists::new(2, &seconds::sessions(&[1, 3], None)).unwrap();
+    let all = calibrate::chosen(&candidates, &lists, 1.0);
     assert!(all.shares[0] < 0.7 && all.gain > all.random + 0.05, "{all:?}");
     assert!((all.layers - (1.0 + 2.0 * f64::from(all.shares[0]))).abs() < 0.1, "{all:?}");
+    // Where time counts nothing, the most accurate list wins, and where it counts more than all accuracy, still no list that is much worse.
+    let free = calibrate::chosen(&candidates, &lists, 0.0);
+    assert!(free.gain >= all.gain && free.seconds >= all.seconds, "{free:?}");
+    assert!(calibrate::chosen(&candidates, &lists, 100.0).gain + 0.005 >= free.gain);
+}
+
+/// Labels such as those of STS-B become whole numbers, which the report counts.
+#[test]
+fn labels_with_fractions_are_rounded() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |label: &str| format!("{{\"text\": \"a c\", \"text2\": \"b d\", \"label\": {label}}}\n");
+    let train: String = ["5.0", "2.5", "-0.3", "3.8", "1.2", "2", "4.4999"].iter().map(|label| line(label)).collect();
+    let task = read(folder.path(), "similar", &train, Some(&(line("4.6") + &line("0")))).unwrap();
+    assert_eq!(task.labels, ["0", "1", "2", "3", "4", "5"]);
+    assert_eq!((&task.train.labels, &task.dev.labels), (&vec![5, 3, 0, 4, 1, 2, 4], &vec![5, 0]));
+    // Five in the training file, and 4.6 in the development texts, which are the test texts too.
+    assert_eq!((task.rounded, task.pair), (7, true));
+    let error = read(folder.path(), "similar", &(train + &line("1e300")), None).unwrap_err().to_string();
+    assert!(error.contains("line 8: its label is a number that is too large"), "{error}");
 }
 
 #[test]
@@ -201,7 +239,6 @@ fn files_and_exits_that_do_not_fit_are_refused() {
     refused(&more("secret"), None, "train, line 61: it is not a JSON object");
     refused(&more("{\"text\": \"secret\"}"), None, "line 61: it has no field label");
     refused(&more("{\"label\": 1, \"words\": \"secret\"}"), None, "line 61: it has no field text");
-    refused(&more("{\"text\": \"secret\", \"label\": 3.8}"), None, "line 61: its label is a number with a fraction");
     refused(&more("{\"text\": \"secret\", \"label\": true}"), None, "line 61: its label is neither text nor");
     refused(&more("{\"text\": \"secret\", \"text2\": \"b\", \"label\": 9}"), None, "line 61: it has field text2");
     refused(&format!("{}{good}", lines(1, true)), None, "line 2: it has no field text2");
@@ -209,7 +246,7 @@ fn files_and_exits_that_do_not_fit_are_refused() {
     refused("{\"text\": \"secret\", \"label\": 9}\n", None, "has 1 labels, expected 2 or more");
     refused("", None, "it has no lines");
     refused(&good, Some("{\"text\": \"secret\", \"label\": 11}\n"), "dev, line 1: its label does not occur");
-    refused(&good, Some(&lines(1, true)), "dev, line 1: only some of the task's files have the field text2");
+    refused(&good, Some(&lines(1, true)), "dev, line 1: the task's training file does not have the field text2");
 
     let task = read(folder.path(), "words", &good, Some(&good)).unwrap();
     let train = |start: &Bundle, tasks: &[LabelledTexts], exits: Vec<usize>| {
