@@ -39,7 +39,7 @@ impl Scale {
     }
 
     /// The layer for standardised features: the inverse of [`Self::folded`].
-    pub(super) fn unfolded(&self, layer: &LinearLayer) -> LinearLayer {
+    pub(in crate::classifiers) fn unfolded(&self, layer: &LinearLayer) -> LinearLayer {
         let (rows, columns) = layer.weight.shape();
         let shift = self.shift(&layer.weight);
         LinearLayer {

@@ -3,7 +3,7 @@ mod router;
 mod seconds;
 
 use super::features::Answers;
-use super::gains::{Fitting, Pieces};
+use super::gains::{Fitting, Joint, Pieces, Scale};
 use super::heads::{Heads, loss};
 use super::*;
 use crate::data::synthetic::small_encoder;
@@ -172,8 +172,8 @@ fn a_gain_finds_the_texts_that_gain() {
         bias: Matrix::from_fn(1, 2, |_, label| if label == 0 { level } else { 0.0 }),
     };
     let aims = gate::aims(&[0.5, 0.5], &[0.3, 1.0]);
-    let fit = |heads: &[LinearLayer]| {
-        let fitting = Fitting { task: "task", answers: &answers, heads, aims: &aims, joint: None, seed: 1 };
+    let fit_from = |heads: &[LinearLayer], joint: Option<&Joint>| {
+        let fitting = Fitting { task: "task", answers: &answers, heads, aims: &aims, joint, seed: 1 };
         let (mut names, mut on_piece) = (Vec::new(), |_: &_| ());
         let fitted = gains::fit(&fitting, &mut Pieces::new(None, 10, &mut on_piece).unwrap()).unwrap();
         let mut on_piece = |progress: &GainProgress| names.push(progress.piece.clone());
@@ -182,6 +182,7 @@ fn a_gain_finds_the_texts_that_gain() {
         assert_eq!((names.len(), names[0].as_str(), names[9].as_str()), (10, "task.gated.fold0", "task.learned.0.all"));
         fitted
     };
+    let fit = |heads: &[LinearLayer]| fit_from(heads, None);
     let kind = |head: &LinearLayer| {
         let fitted = fit(&[head.clone(), head.clone()]).swap_remove(0);
         let report = &fitted.report;
@@ -201,6 +202,19 @@ fn a_gain_finds_the_texts_that_gain() {
         let right = order[..most].iter().filter(|row| hard(**row)).count();
         assert!(right * 10 > most * 8, "{right} of {most}");
     }
+    // A gate that was trained with the layers is where the gains start: this one knows the texts already.
+    let first = |row: usize, unit: usize| if (row, unit) == (1, 0) { 4.0 } else { 0.0 };
+    let bias = Matrix::from_fn(1, 16, |_, unit| if unit == 0 { 3.0 } else { 0.0 });
+    let layer = LinearLayer { weight: Matrix::from_fn(4, 16, first), bias };
+    let joint = Joint { stages: vec![(layer.clone(), -16.0)] };
+    let started = fit_from(&[head(0.0, 1.0), head(0.0, 1.0)], Some(&joint)).swap_remove(0);
+    assert!(started.report.gated > 0.97 && started.report.gated != fitted[0].report.gated, "{:?}", started.report);
+    let scale = Scale::of(&features);
+    let again = scale.folded(&scale.unfolded(&layer));
+    let error = |a: &Matrix, b: &Matrix| a.data().iter().zip(b.data()).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(error(&again.weight, &layer.weight) + error(&again.bias, &layer.bias) < 1e-5);
+    assert!(error(&scale.unfolded(&layer).weight, &layer.weight) > 0.1);
+
     let candidates = calibrate::Candidates::new(&answers, vec![fitted[0].held_out.clone()], &[1, 3], 1);
     let lists = calibrate::Lists::new(2, &seconds::sessions(&[1, 3], None)).unwrap();
     let all = calibrate::chosen(&candidates, &lists, 1.0);

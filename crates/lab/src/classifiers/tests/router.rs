@@ -95,7 +95,13 @@ fn bundles_and_tasks_that_do_not_fit_a_router_are_refused() {
     for mix in [vec![1.0], vec![0.5, 0.6], vec![1.5, -0.5]] {
         refused(&bundle, std::slice::from_ref(&pairs), Some(mix), "expected 2 numbers from 0 to 1 with the sum 1");
     }
-    let one = train_pool(&start(), &[words.clone()], &PoolOptions { exits: vec![2], ..options(1) }, None, &mut |_| ());
+    let one = train_pool(
+        &start(),
+        std::slice::from_ref(&words),
+        &PoolOptions { exits: vec![2], ..options(1) },
+        None,
+        &mut |_| (),
+    );
     refused(&one.unwrap().bundle, std::slice::from_ref(&words), None, "a pool with one exit");
 
     // Files are read with the labels of the bundle's task, also where not all of them occur.
@@ -137,7 +143,9 @@ fn layers_and_heads_are_trained_with_a_gate() {
     let resumed = train(&gated, Some(&path), &mut |progress| steps.push(progress.step)).unwrap();
     assert_eq!((steps.first(), resumed.bundle.digest()), (Some(&51), whole.bundle.digest()));
     let test = whole.reports[0].test.as_ref().unwrap();
-    assert!(test.exits.iter().all(|share| *share > 0.9), "{test:?}");
+    // Half of the answers would be right by chance.
+    let of_plain = &plain.reports[0].test;
+    assert!(test.exits.iter().all(|share| *share > 0.8), "{test:?}, without a gate {of_plain:?}");
     // Cost and balance reach the gate alone, but the gate mixes the answers that layers and heads learn from.
     let dear = PoolOptions { routing: RoutingOptions { cost: 50.0, ..Default::default() }, ..gated };
     assert_ne!(train(&dear, None, &mut |_| ()).unwrap().bundle.digest(), whole.bundle.digest());

@@ -67,7 +67,7 @@ fn the_time_of_a_text_is_that_of_the_meter() {
 fn far_servers_choose_at_fewer_exits() {
     let exits = [1, 2, 4];
     let rows = 320;
-    let hard = |row: usize| row % 8 == 0;
+    let hard = |row: usize| row.is_multiple_of(8);
     let answer = |right: &dyn Fn(usize) -> bool| {
         Matrix::from_fn(rows, 2, |row, label| if (label == 0) == right(row) { 0.9 } else { 0.1 })
     };

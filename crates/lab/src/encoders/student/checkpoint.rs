@@ -2,7 +2,7 @@
 //!
 //! The file is in safetensors format. It has every variable with its two running means, and the identity of the training. It
 //! is written under another name and then renamed, so that an interruption never leaves an incomplete checkpoint. A training of
-//! several parts keeps what its finished parts gave instead ([`write`], [`read`]).
+//! several parts keeps what its finished parts gave instead ([`write()`], [`read`]).
 
 use crate::routers::optimiser::AdamW;
 use candle_core::{Device, Tensor};
