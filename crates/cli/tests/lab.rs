@@ -87,6 +87,16 @@ fn a_pool_of_classifiers_is_trained_from_files() {
     assert!(["learned", "spread", "gated"].iter().all(|rival| gains[rival].as_f64().unwrap() > 0.5), "{gains}");
     assert!(report["network"] == "loopback" && task["dev"]["chosen"]["seconds"].as_f64().unwrap() > 0.0, "{report}");
 
+    // A gate that is trained with the layers is in the state of the training.
+    let state = home.path().join("gated").to_str().unwrap().to_owned();
+    let mut gated = command(&["train", "pool", "--from", from.to_str().unwrap(), "--task", &format!("words={train}")]);
+    gated.args(["--exits", "1,2", "--gated", "--cost", "0.5", "--steps", "2", "--tokens", "128", "--longest", "16"]);
+    gated.args(["--checkpoint", &state, "--out", &format!("{state}.blindroute"), "--json"]);
+    assert_eq!(run_within(Duration::from_secs(120), gated, b"").json()["tasks"][0]["task"], "words");
+    let names =
+        |path: &str| String::from_utf8_lossy(&std::fs::read(path).unwrap()).contains("task.words.gate.0.weight");
+    assert!(names(&state) && !names(&format!("{out}.checkpoint")));
+
     // The router alone, for servers that are far from each other, on scores that are rounded.
     let second = home.path().join("router.blindroute").to_str().unwrap().to_owned();
     let router = |task: &str, rest: &[&str]| {

@@ -1,4 +1,4 @@
-//! The gate over the exits, with which gains are trained.
+//! The exit gate, with which gains are trained.
 //!
 //! At each exit but the last, a text goes on with the probability σ(gain + threshold), where the gain is what the secure program evaluates, so the
 //! gate is a distribution over the exits for each text. The loss is
