@@ -55,7 +55,7 @@ pub fn pool_bundle_with_labels(folder: &Path, labels: [&str; 3]) -> PathBuf {
             thresholds: Vec::new(),
         },
         heads: vec![linear(3, 1), linear(3, 2)],
-        gains: vec![Gain { units: linear(4, 3) }],
+        gains: vec![Gain::Quadratic(linear(4, 3))],
     };
     let tasks = vec![classifier("topic", false), classifier("same", true)];
     parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });

@@ -8,6 +8,7 @@ use super::gains::GainReport;
 use super::seconds::{BATCH, Sessions};
 use super::{ClassifierError, LabelledTexts};
 use crate::routers::draws::shuffle;
+use blindroute_routing::bundle::ALL_GO;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde::Serialize;
@@ -64,6 +65,39 @@ pub struct TaskReport {
     pub dev: SplitReport,
     /// On the test texts.
     pub test: Option<SplitReport>,
+    /// On the test texts, if each goes on whose gain exceeds the threshold.
+    pub open: Option<Open>,
+}
+
+/// What thresholds of gains cost and give, on one set of texts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Open {
+    /// By exit but the last, the gain beyond which a text goes on.
+    pub thresholds: Vec<f32>,
+    /// Layers per text, in the mean.
+    pub layers: f64,
+    /// The share of right answers.
+    pub accuracy: f64,
+}
+
+/// By exit but the last, the gain beyond which a text goes on, so that as many of these texts do as the shares say.
+pub(super) fn thresholds(gains: &[Vec<f32>], shares: &[f32]) -> Vec<f32> {
+    let texts = gains.first().map_or(0, Vec::len);
+    let mut here: Vec<usize> = (0..texts).collect();
+    let mut found = Vec::with_capacity(shares.len());
+    for (gains, share) in gains.iter().zip(shares) {
+        let going = ((f64::from(*share) * texts as f64).round() as usize).min(here.len());
+        here.sort_by(|a, b| gains[*b].total_cmp(&gains[*a]));
+        found.push(
+            match (going.checked_sub(1).map(|last| gains[here[last]]), here.get(going).map(|next| gains[*next])) {
+                (_, None) => ALL_GO,
+                (None, Some(most)) => most,
+                (Some(least), Some(most)) => f32::midpoint(least, most),
+            },
+        );
+        here.truncate(going);
+    }
+    found
 }
 
 /// Lists of shares, with what a text costs under each in seconds.
@@ -155,6 +189,18 @@ impl Candidates {
         lists.0.iter().map(|(shares, seconds)| self.route(shares, *seconds)).collect()
     }
 
+    /// Texts leave at the first exit where their gain does not exceed the threshold.
+    pub(super) fn open(&self, thresholds: &[f32]) -> Open {
+        let leaves = |text: &usize| {
+            let stays = (0..thresholds.len()).find(|exit| self.gain[*exit][*text] <= thresholds[*exit]);
+            stays.unwrap_or(thresholds.len())
+        };
+        let exits: Vec<usize> = (0..self.order.len()).map(|text| leaves(&text)).collect();
+        let layers: usize = exits.iter().map(|exit| self.exits[*exit]).sum();
+        let layers = layers as f64 / exits.len().max(1) as f64;
+        Open { thresholds: thresholds.to_vec(), layers, accuracy: self.accuracy(&exits) }
+    }
+
     fn by_exit(&self) -> Vec<f64> {
         (0..self.exits.len()).map(|exit| self.accuracy(&vec![exit; self.order.len()])).collect()
     }
@@ -194,6 +240,7 @@ pub(super) fn report(
         train: task.train.texts.len(),
         rounded: task.rounded,
         gains: Vec::new(),
+        open: None,
         dev: of(dev),
         test: test.map(of),
     }

@@ -23,7 +23,7 @@ mod seconds;
 mod tests;
 mod train;
 
-pub use calibrate::{Route, SplitReport, TaskReport};
+pub use calibrate::{Open, Route, SplitReport, TaskReport};
 pub use data::{Labelled, LabelledFiles, LabelledTexts, TaskReading};
 pub use error::ClassifierError;
 pub use gains::{GainProgress, GainReport};

@@ -1,12 +1,12 @@
 //! The training of a pool's router: gains and shares, with encoder and heads as they are.
 
-use super::calibrate::{Candidates, Lists, TaskReport, chosen, report};
+use super::calibrate::{Candidates, Lists, TaskReport, chosen, report, thresholds};
 use super::features::Reader;
 use super::gains::{Fitting, GainProgress, Joint, Pieces, fit, gains_of, pieces_of};
 use super::gate::Aims;
 use super::seconds::Sessions;
 use super::{ClassifierError, LabelledTexts};
-use blindroute_routing::bundle::{Bundle, Classifier, ClassifierPool, ClassifierTask, PoolShape};
+use blindroute_routing::bundle::{Bundle, Classifier, ClassifierPool, ClassifierTask, Matrix, PoolShape};
 use blindroute_routing::program::{BundlePlan, NetworkEstimate};
 use sha2::{Digest, Sha256};
 use std::path::Path;
@@ -170,16 +170,21 @@ impl<'a> Routing<'a> {
         classifier.gains = fitted.into_iter().map(|fit| fit.gain).collect();
         // The gains' number of units counts, so the shares are priced with these gains.
         let lists = Lists::new(self.exits.len(), &self.sessions(classifier, task))?;
-        let dev = Candidates::new(&dev, predicted, &self.exits, seed);
+        let (dev, of_dev) = (Candidates::new(&dev, predicted, &self.exits, seed), dev.features);
         let chosen = chosen(&dev, &lists, self.options.lambda);
         classifier.task.capacities = chosen.shares.clone();
-        let test = test.map(|test| {
-            let by_exit = classifier.gains.iter().zip(&test.features);
-            let predicted = by_exit.map(|(gain, features)| gains_of(gain, features)).collect();
-            Candidates::new(&test, predicted, &self.exits, seed)
-        });
-        Ok(TaskReport { gains: kinds, ..report(task, &chosen, &lists, &dev, test.as_ref()) })
+        // The gains as they are now: other gains, which had not seen the text, are on other scales.
+        classifier.task.thresholds = thresholds(&gains_at(classifier, &of_dev), &chosen.shares);
+        let test = test.map(|test| Candidates::new(&test, gains_at(classifier, &test.features), &self.exits, seed));
+        let open = test.as_ref().map(|test| test.open(&classifier.task.thresholds));
+        Ok(TaskReport { gains: kinds, open, ..report(task, &chosen, &lists, &dev, test.as_ref()) })
     }
+}
+
+/// The gains of texts with these features, by exit but the last.
+fn gains_at(classifier: &Classifier, features: &[Matrix]) -> Vec<Vec<f32>> {
+    let by_exit = classifier.gains.iter().zip(&classifier.heads).zip(features);
+    by_exit.map(|((gain, head), features)| gains_of(gain, head, features)).collect()
 }
 
 /// The identity of the training that a checkpoint belongs to.

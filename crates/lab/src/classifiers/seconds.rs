@@ -48,7 +48,8 @@ impl Sessions {
     fn task(&self, exit: usize, going: &[usize]) -> Task {
         let mut capacities = [0; MOST_EXITS - 1];
         capacities.iter_mut().zip(going).for_each(|(capacity, going)| *capacity = *going);
-        Task::Classify { classifier: self.classifier, bucket: self.bucket, exit, capacities, scores: false }
+        let (classifier, bucket) = (self.classifier, self.bucket);
+        Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false }
     }
 
     /// Seconds per text with these shares.

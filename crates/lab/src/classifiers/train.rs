@@ -135,7 +135,7 @@ fn empty(start: &Bundle, tasks: &[LabelledTexts], exits: &[usize]) -> Classifier
             thresholds: Vec::new(),
         },
         heads: exits.iter().map(|_| zero(task.labels.len())).collect(),
-        gains: exits.iter().skip(1).map(|_| Gain { units: zero(UNITS) }).collect(),
+        gains: exits.iter().skip(1).map(|_| Gain::Quadratic(zero(UNITS))).collect(),
     };
     ClassifierPool { exits: exits.to_vec(), tasks: tasks.iter().map(classifier).collect() }
 }

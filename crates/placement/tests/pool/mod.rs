@@ -31,7 +31,7 @@ pub fn pool_bundle() -> Bundle {
             thresholds: if pair { Vec::new() } else { vec![THRESHOLD] },
         },
         heads: vec![linear(labels.len()), linear(labels.len())],
-        gains: vec![Gain { units: linear(4) }],
+        gains: vec![Gain::Quadratic(linear(4))],
     };
     let tasks =
         vec![classifier("topic", &["city", "code", "car", "water"], false), classifier("same", &["yes", "no"], true)];

@@ -16,7 +16,7 @@ impl PoolShape {
             for exit in 0..self.exits.len() {
                 linear(task.weight("head", exit), task.task.labels.len());
             }
-            for (exit, units) in task.units.iter().enumerate() {
+            for (exit, units) in task.units.iter().enumerate().filter(|(_, units)| **units > 0) {
                 linear(task.weight("gain", exit), *units);
             }
         }

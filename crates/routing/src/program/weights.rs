@@ -10,7 +10,7 @@
 //!   interpreter computes with the servers' weights.
 
 use super::plan::{BundlePlan, EncoderPlan, RouterPlan};
-use crate::bundle::{Attention, Bundle, ClassifierPool, Layer, LayerNorm, LinearLayer, Matrix, Rule, RuleShape};
+use crate::bundle::{Attention, Bundle, ClassifierPool, Gain, Layer, LayerNorm, LinearLayer, Matrix, Rule, RuleShape};
 use blindroute_protocol::{Error, Shape, Tensor, WeightSpec};
 use std::collections::HashMap;
 
@@ -189,9 +189,15 @@ fn fold_layer(
 fn fold_pool(named: &mut HashMap<String, Tensor<f32>>, pool: &ClassifierPool, layers: &[Layer]) {
     for classifier in &pool.tasks {
         let name = &classifier.task.name;
-        let gains = classifier.gains.iter().map(|gain| &gain.units);
-        for (part, linear) in [("head", classifier.heads.iter().collect::<Vec<_>>()), ("gain", gains.collect())] {
+        let gains = classifier.gains.iter().map(|gain| match gain {
+            Gain::Quadratic(units) => Some(units),
+            Gain::Lead => None,
+        });
+        for (part, linear) in
+            [("head", classifier.heads.iter().map(Some).collect::<Vec<_>>()), ("gain", gains.collect())]
+        {
             for ((exit, linear), after) in linear.into_iter().enumerate().zip(&pool.exits) {
+                let Some(linear) = linear else { continue };
                 let norm = after.checked_sub(1).and_then(|last| layers.get(last)).map(|layer| &layer.output_norm);
                 let folded = Folded::of(linear).after(norm);
                 folded.insert(named, format!("task.{name}.{part}.{exit}"), false);

@@ -1,6 +1,6 @@
 //! Nested pools in the open: the client decides which texts go on, and the servers continue with what they kept of these.
 
-use crate::classify::{BUCKET, affine, features, gain_of, largest, texts, world};
+use crate::classify::{BUCKET, affine, features, gain_of, largest, texts, with_gains, world};
 use crate::common::World;
 use blindroute_protocol::{Clear, Meter, Tensor, Tuning};
 use blindroute_routing::bundle::Bundle;
@@ -17,8 +17,8 @@ fn task(begin: Option<usize>, exit: usize, batch: usize, scores: bool) -> Task {
 
 /// A world whose thresholds let five of these texts go on past the first exit and three past the second; by text the exit at which it
 /// leaves, and its scores there; and how near any gain was to its threshold.
-fn simulated(labels: usize) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(usize, Vec<f64>)>, f64) {
-    let mut world = world(&[labels]);
+fn simulated(labels: usize, leads: bool) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(usize, Vec<f64>)>, f64) {
+    let mut world = with_gains(&[labels], leads);
     let texts = texts(&world, 8);
     let pool = world.bundle.parts().pool.clone().unwrap();
     let classifier = &pool.tasks[0];
@@ -30,7 +30,7 @@ fn simulated(labels: usize) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(usize, Vec<f6
         for &text in &going {
             let features = features(&world, pool.exits[exit], &texts[text]);
             left[text] = (exit, affine(&features, &classifier.heads[exit]));
-            gains.push((classifier.gains.get(exit).map_or(0.0, |gain| gain_of(gain, &features)), text));
+            gains.push((classifier.gains.get(exit).map_or(0.0, |gain| gain_of(gain, &left[text].1, &features)), text));
         }
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
         if count > 0 {
@@ -87,8 +87,8 @@ fn chain(
 
 #[test]
 fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
-    for (seed, labels) in [2, 5, 23].into_iter().enumerate() {
-        let (world, texts, expected, margin) = simulated(labels);
+    for (seed, (labels, leads)) in [(2, false), (5, false), (23, false), (23, true)].into_iter().enumerate() {
+        let (world, texts, expected, margin) = simulated(labels, leads);
         assert!(margin > 0.003, "{margin}");
         for scored in [false, true] {
             let first = stack_inputs(&texts).unwrap();

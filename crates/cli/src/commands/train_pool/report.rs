@@ -38,16 +38,20 @@ fn table(reports: &[TaskReport], exits: &[usize], network: &str) -> Result<Strin
             writeln!(text, "  {} labels rounded to the nearest whole number", report.rounded)?;
         }
         for (exit, gain) in exits.iter().zip(&report.gains) {
-            let [learned, spread, gated] = [gain.learned, gain.spread, gain.gated].map(percent);
+            let [learned, spread, gated, lead] = [gain.learned, gain.spread, gain.gated, gain.lead].map(percent);
             let kind = gain.kind;
             writeln!(
                 text,
-                "  gain after {exit} layers: learned {learned}, spread {spread}, gated {gated}; takes {kind}"
+                "  gain after {exit} layers: learned {learned}, spread {spread}, gated {gated}, lead {lead}; takes {kind}"
             )?;
         }
         for (name, split) in [("dev", Some(&report.dev)), ("test", report.test.as_ref())] {
             let Some(split) = split else { continue };
             write_split(&mut text, name, split, exits, network)?;
+        }
+        if let Some(open) = &report.open {
+            let (layers, accuracy) = (open.layers, percent(open.accuracy));
+            writeln!(text, "    in the open, thresholds {:?}, {layers:.2} layers: {accuracy}", open.thresholds)?;
         }
     }
     Ok(text)

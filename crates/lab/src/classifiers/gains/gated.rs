@@ -4,12 +4,12 @@ use super::folds::cross_fitted;
 use super::learned::{DECAY, RATE, first};
 use super::pieces::Pieces;
 use super::scale::Scale;
-use super::{Fitting, Found, gain_of, quadratic};
+use super::{Fitting, Found, quadratic_of};
 use crate::classifiers::ClassifierError;
 use crate::classifiers::gate::{Draw, Gate, likelihoods};
 use crate::routers::optimiser::AdamW;
 use crate::routers::tensors;
-use blindroute_routing::bundle::{Gain, LinearLayer, Matrix};
+use blindroute_routing::bundle::{LinearLayer, Matrix};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// The numbers of steps to try. None is one of them, for a gate that was trained with the layers.
@@ -36,8 +36,8 @@ pub(super) fn fit(of: &Fitting<'_>, pieces: &mut Pieces<'_>) -> std::result::Res
         let stages = stages(matrices, &scales);
         let entropy = |row: &usize| {
             let (mut mixed, mut here) = (0.0, 1.0f64);
-            for (exit, (gain, threshold)) in stages.iter().enumerate() {
-                let found = gain_of(gain, answers.features[exit].row(*row));
+            for (exit, (units, threshold)) in stages.iter().enumerate() {
+                let found = quadratic_of(units, answers.features[exit].row(*row));
                 held_out[choice][exit][*row] = found;
                 let on = 1.0 / (1.0 + (-f64::from(found + threshold)).exp());
                 mixed += here * (1.0 - on) * f64::from(likelihoods.row(*row)[exit]);
@@ -49,15 +49,15 @@ pub(super) fn fit(of: &Fitting<'_>, pieces: &mut Pieces<'_>) -> std::result::Res
     };
     let name = format!("{}.gated", of.task);
     let (matrices, best) = cross_fitted(pieces, &name, (rows, STEPS.len()), &mut train, &mut judge)?;
-    let gains = stages(&matrices, &scales).into_iter().map(|(gain, _)| gain);
-    Ok(gains.zip(held_out.swap_remove(best)).map(|(gain, held_out)| Found { gain, held_out }).collect())
+    let units = stages(&matrices, &scales).into_iter().map(|(units, _)| units);
+    Ok(units.zip(held_out.swap_remove(best)).map(|(units, held_out)| Found { units, held_out }).collect())
 }
 
-/// The gains for features that are not standardised, with their thresholds.
-fn stages(matrices: &[Matrix], scales: &[Scale]) -> Vec<(Gain, f32)> {
+/// The units for features that are not standardised, with their thresholds.
+fn stages(matrices: &[Matrix], scales: &[Scale]) -> Vec<(LinearLayer, f32)> {
     let stage = |(matrices, scale): (&[Matrix], &Scale)| {
         let layer = LinearLayer { weight: matrices[0].clone(), bias: matrices[1].clone() };
-        (quadratic(scale.folded(&layer)), matrices[2].data()[0])
+        (scale.folded(&layer), matrices[2].data()[0])
     };
     matrices.chunks_exact(3).zip(scales).map(stage).collect()
 }

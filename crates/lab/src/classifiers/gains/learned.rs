@@ -4,7 +4,7 @@
 use super::folds::cross_fitted;
 use super::pieces::Pieces;
 use super::scale::{Scale, standardised};
-use super::{Found, gain_of, quadratic};
+use super::{Found, quadratic_of};
 use crate::classifiers::ClassifierError;
 use crate::classifiers::quadratic::{UNITS, excess, quadratic_form};
 use crate::routers::draws::weight;
@@ -35,22 +35,22 @@ pub(super) fn fit(
     let mut held_out = vec![vec![0.0f32; target.len()]; STEPS.len()];
     let folded = |matrices: &[Matrix]| {
         let layer = LinearLayer { weight: matrices[0].clone(), bias: matrices[1].clone() };
-        quadratic(scale.folded(&layer))
+        scale.folded(&layer)
     };
     let mut train = |rows: &[usize]| {
         let y: Vec<f32> = rows.iter().map(|row| target[*row]).collect();
         descend(&scale.apply(features, rows), y, seed)
     };
     let mut judge = |choice: usize, matrices: &[Matrix], unseen: &[usize]| {
-        let gain = folded(matrices);
+        let units = folded(matrices);
         let error = |row: &usize| {
-            held_out[choice][*row] = gain_of(&gain, features.row(*row));
+            held_out[choice][*row] = quadratic_of(&units, features.row(*row));
             f64::from(held_out[choice][*row] - target[*row]).powi(2)
         };
         unseen.iter().map(error).sum()
     };
     let (matrices, best) = cross_fitted(pieces, name, (target.len(), STEPS.len()), &mut train, &mut judge)?;
-    Ok(Found { gain: folded(&matrices), held_out: held_out.swap_remove(best) })
+    Ok(Found { units: folded(&matrices), held_out: held_out.swap_remove(best) })
 }
 
 /// The first weight and bias of a gain on standardised features.

@@ -1,11 +1,14 @@
-//! The training of gains: which texts are worth the layers up to the last exit. A gain is a quadratic form of the features.
+//! The training of gains: which texts are worth the layers up to the last exit.
 //!
-//! Three rivals, one file each: [`learned`] learns the difference of the probabilities of the true label, [`spread`] looks at the labels'
-//! scores, and [`gated`] trains all exits' gains together, as a gate over the exits. Those that learn are trained on development
-//! texts, and judged by gains that have not seen the text. Each exit takes the rival that is best on the development texts.
+//! Three rivals are quadratic forms of the features, one file each: [`learned`] learns the difference of the probabilities of the true
+//! label, [`spread`] looks at the labels' scores, and [`gated`] trains all exits' gains together, as a gate over the exits. Those
+//! that learn are trained on development texts, and judged by gains that have not seen the text. The fourth, [`lead`], is by how much
+//! the best label leads; it costs openings. Each exit takes the rival that is best on the development texts, and a lead only if it is
+//! clearly better.
 
 mod folds;
 mod gated;
+mod lead;
 mod learned;
 mod pieces;
 mod scale;
@@ -30,10 +33,13 @@ const LARGEST: f32 = 4.0;
 /// The largest sum of a text's squares there. Differences of gains must be below 2^8.
 const LARGEST_SUM: f32 = 64.0;
 
+/// By how much more a lead has to get right than the best quadratic form, for its openings.
+const WORTH: f64 = 0.001;
+
 /// A gain, and what gains that had not seen a text say of it.
 #[derive(Debug)]
 struct Found {
-    gain: Gain,
+    units: LinearLayer,
     held_out: Vec<f32>,
 }
 
@@ -49,7 +55,7 @@ pub(super) struct Fitted {
 /// the mean over shares of one to seven eighths.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct GainReport {
-    /// `learned`, `spread` or `gated`.
+    /// `learned`, `spread`, `gated` or `lead`.
     pub kind: &'static str,
     /// With the learned gain, on texts that it was not trained on.
     pub learned: f64,
@@ -57,6 +63,8 @@ pub struct GainReport {
     pub spread: f64,
     /// With the gain of a gate over the exits, on texts that it was not trained on.
     pub gated: f64,
+    /// With minus the lead of the best label.
+    pub lead: f64,
 }
 
 /// What the gains of a task are trained with.
@@ -92,18 +100,29 @@ pub(super) fn fit(of: &Fitting<'_>, pieces: &mut Pieces<'_>) -> Result<Vec<Fitte
         let features = &answers.features[exit];
         let target: Vec<f32> = end.iter().zip(answers.of_true_label(exit)).map(|(end, here)| end - here).collect();
         let learned = learned::fit(features, &target, of.seed, &format!("{}.learned.{exit}", of.task), pieces)?;
-        let spread = resized(spread::spread(&of.heads[exit]), features);
-        let spread = Found { held_out: gains_of(&spread, features), gain: spread };
-        let area = |found: &Found| area(&answers.right(exit), &answers.right(last), &found.held_out);
-        let mut report =
-            GainReport { kind: "spread", learned: area(&learned), spread: area(&spread), gated: area(&gated) };
+        let spread = resized(&spread::spread(&of.heads[exit]), features);
+        let spread = Found { held_out: quadratics_of(&spread, features), units: spread };
+        let lead = lead::leads(&of.heads[exit], features);
+        let area = |gains: &[f32]| area(&answers.right(exit), &answers.right(last), gains);
+        let mut report = GainReport {
+            kind: "spread",
+            learned: area(&learned.held_out),
+            spread: area(&spread.held_out),
+            gated: area(&gated.held_out),
+            lead: area(&lead),
+        };
         let (mut best, mut most) = (spread, report.spread);
         for (kind, found, area) in [("learned", learned, report.learned), ("gated", gated, report.gated)] {
             if area > most {
                 (report.kind, best, most) = (kind, found, area);
             }
         }
-        fitted.push(Fitted { gain: resized(best.gain, features), held_out: best.held_out, report });
+        fitted.push(if report.lead > most + WORTH {
+            Fitted { gain: Gain::Lead, held_out: lead, report: GainReport { kind: "lead", ..report } }
+        } else {
+            let gain = Gain::Quadratic(resized(&best.units, features));
+            Fitted { gain, held_out: best.held_out, report }
+        });
     }
     Ok(fitted)
 }
@@ -121,19 +140,21 @@ fn area(here: &[bool], last: &[bool], gains: &[f32]) -> f64 {
     (1..8).map(right).sum::<f64>() / 7.0
 }
 
-/// The gain with these units.
-fn quadratic(units: LinearLayer) -> Gain {
-    Gain { units }
+/// The gain of each row of features, where this head gives the labels' scores.
+pub(super) fn gains_of(gain: &Gain, head: &LinearLayer, features: &Matrix) -> Vec<f32> {
+    match gain {
+        Gain::Quadratic(units) => quadratics_of(units, features),
+        Gain::Lead => lead::leads(head, features),
+    }
 }
 
-/// The gain of each row of features.
-pub(super) fn gains_of(gain: &Gain, features: &Matrix) -> Vec<f32> {
-    features.iter_rows().map(|row| gain_of(gain, row)).collect()
+fn quadratics_of(units: &LinearLayer, features: &Matrix) -> Vec<f32> {
+    features.iter_rows().map(|row| quadratic_of(units, row)).collect()
 }
 
-fn gain_of(gain: &Gain, row: &[f32]) -> f32 {
-    let half = gain.units.weight.columns() / 2;
-    units(&gain.units, row).iter().enumerate().map(|(j, z)| if j < half { z * z } else { -z * z }).sum()
+fn quadratic_of(layer: &LinearLayer, row: &[f32]) -> f32 {
+    let half = layer.weight.columns() / 2;
+    units(layer, row).iter().enumerate().map(|(j, z)| if j < half { z * z } else { -z * z }).sum()
 }
 
 fn units(layer: &LinearLayer, row: &[f32]) -> Vec<f32> {
@@ -144,11 +165,11 @@ fn units(layer: &LinearLayer, row: &[f32]) -> Vec<f32> {
     units
 }
 
-/// The gain times a factor, so that on these features its largest unit is [`LARGEST`], or its largest sum [`LARGEST_SUM`] if that needs a smaller factor. The order of gains stays.
-fn resized(gain: Gain, features: &Matrix) -> Gain {
+/// The units times a factor, so that on these features its largest unit is [`LARGEST`], or its largest sum [`LARGEST_SUM`] if that needs a smaller factor. The order of gains stays.
+fn resized(layer: &LinearLayer, features: &Matrix) -> LinearLayer {
     let (mut largest, mut sum) = (1e-3f32, 1e-3f32);
     for row in features.iter_rows() {
-        let units = units(&gain.units, row);
+        let units = units(layer, row);
         largest = units.iter().fold(largest, |most, z| most.max(z.abs()));
         sum = sum.max(units.iter().map(|z| z * z).sum());
     }
@@ -156,5 +177,5 @@ fn resized(gain: Gain, features: &Matrix) -> Gain {
     let times = |matrix: &Matrix| {
         Matrix::from_fn(matrix.rows(), matrix.columns(), |row, column| factor * matrix.row(row)[column])
     };
-    quadratic(LinearLayer { weight: times(&gain.units.weight), bias: times(&gain.units.bias) })
+    LinearLayer { weight: times(&layer.weight), bias: times(&layer.bias) }
 }

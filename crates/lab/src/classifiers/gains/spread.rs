@@ -1,11 +1,10 @@
 //! The rival that needs no training: texts gain where the labels' scores are close together. It is minus the sum of the squares of the
 //! scores less their mean.
 
-use super::quadratic;
-use blindroute_routing::bundle::{Gain, LinearLayer, Matrix};
+use blindroute_routing::bundle::{LinearLayer, Matrix};
 
 /// Minus the squares of a head's scores less their mean. Its first half of units is zero.
-pub(super) fn spread(head: &LinearLayer) -> Gain {
+pub(super) fn spread(head: &LinearLayer) -> LinearLayer {
     let labels = head.weight.columns();
     let of = |matrix: &Matrix| {
         Matrix::from_fn(matrix.rows(), 2 * labels, |row, unit| {
@@ -14,5 +13,5 @@ pub(super) fn spread(head: &LinearLayer) -> Gain {
             if unit < labels { 0.0 } else { row[unit - labels] - mean }
         })
     };
-    quadratic(LinearLayer { weight: of(&head.weight), bias: of(&head.bias) })
+    LinearLayer { weight: of(&head.weight), bias: of(&head.bias) }
 }

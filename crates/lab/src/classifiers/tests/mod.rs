@@ -187,14 +187,14 @@ fn a_gain_finds_the_texts_that_gain() {
         let fitted = fit(&[head.clone(), head.clone()]).swap_remove(0);
         let report = &fitted.report;
         assert!(report.learned > 0.9 && report.gated > 0.9 && report.spread > 0.5, "{report:?}");
-        (fitted.report.kind, gains::gains_of(&fitted.gain, &features))
+        (fitted.report.kind, gains::gains_of(&fitted.gain, head, &features))
     };
     let (spread, of_spread) = kind(&head(1.0, 0.6));
     assert!(spread == "spread" && of_spread.iter().all(|gain| (-64.0..=0.0).contains(gain)));
     let fitted = fit(&[head(0.0, 1.0), head(0.0, 1.0)]);
     let best = if fitted[0].report.gated > fitted[0].report.learned { "gated" } else { "learned" };
     assert_eq!((fitted.len(), fitted[0].report.kind), (1, best));
-    let found = gains::gains_of(&fitted[0].gain, &features);
+    let found = gains::gains_of(&fitted[0].gain, &head(0.0, 1.0), &features);
     for gains in [found, fitted[0].held_out.clone()] {
         let mut order: Vec<usize> = (0..300).collect();
         order.sort_by(|a, b| gains[*b].total_cmp(&gains[*a]));

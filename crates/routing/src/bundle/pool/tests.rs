@@ -23,10 +23,10 @@ fn parts() -> BundleParts {
             labels: labels.iter().map(|label| (*label).to_owned()).collect(),
             pair,
             capacities: vec![0.5],
-            thresholds: Vec::new(),
+            thresholds: if pair { Vec::new() } else { vec![-1.5] },
         },
         heads: vec![linear(labels.len(), 0.5), linear(labels.len(), -2.0)],
-        gains: vec![Gain { units: linear(2, 0.25) }],
+        gains: vec![if pair { Gain::Lead } else { Gain::Quadratic(linear(2, 0.25)) }],
     };
     let tasks = vec![classifier("topic", &["a", "b", "c"], false), classifier("same", &["yes", "no"], true)];
     parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });
@@ -60,7 +60,7 @@ fn a_pool_is_written_again_byte_for_byte_and_is_in_the_public_part() {
 #[test]
 fn hostile_pools_are_clear_errors() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 14] = [
+    let cases: [(Change, &str); 16] = [
         (|h| h["pool"]["exits"] = json!([]), "the pool's exits is [], expected 1 to 4 rising numbers"),
         (|h| h["pool"]["exits"] = json!([2, 1]), "the pool's exits is [2, 1]"),
         (|h| h["pool"]["exits"] = json!([0, 2]), "the pool's exits is [0, 2]"),
@@ -73,7 +73,12 @@ fn hostile_pools_are_clear_errors() {
         (|h| h["pool"]["tasks"][0]["labels"] = json!(["a", "b", "\u{1b}[2J"]), "label of task \"topic\""),
         (|h| h["pool"]["tasks"][0]["labels"] = json!(["a", "b"]), "4 × 3, expected 4 × 2"),
         (|h| h["pool"]["tasks"][0]["capacities"] = json!([0.0]), "list of capacities of task \"topic\" is [0.0]"),
-        (|h| h["pool"]["tasks"][0]["units"] = json!([4_294_967_294_u32]), "expected 1 even numbers from 2 to 1024"),
+        (|h| h["pool"]["tasks"][0]["units"] = json!([4_294_967_294_u32]), "expected 1 even numbers up to 1024"),
+        (
+            |h| h["pool"]["tasks"][0]["thresholds"] = json!([0.0, 1.0]),
+            "list of thresholds of task \"topic\" is [0.0, 1.0]",
+        ),
+        (|h| h["pool"]["tasks"][0]["thresholds"] = json!([129.0]), "expected none, or 1 from -128 to 128"),
         (|h| h["encoder"]["attention"] = "2relu".into(), "beside a pool of classifiers is 2relu, expected linear"),
     ];
     for (change, expected) in cases {

@@ -6,7 +6,7 @@
 //! exit to exit. N and the capacities are public, so messages and sizes are the same whatever the texts.
 //!
 //! **Openings** at an exit where texts are chosen, beside those of the layers: the mean of the rows, the units of the gain (with the scores of this exit), the keys, the
-//! ranks, the matrix, and what was gathered: six, with comparisons by keys. Scattering takes one for each such exit, and one for the last exit's scores. An exit where all texts go on takes none.
+//! ranks, the matrix, and what was gathered: six, with comparisons by keys. A gain that is a lead takes those of [`gates::lead`] more. Scattering takes one for each such exit, and one for the last exit's scores. An exit where all texts go on takes none.
 //!
 //! **In the open** the client decides itself which texts go on: at the deepest exit of a program, the servers tell it which gains exceed a threshold,
 //! with the labels of the others, and keep the rows of all. It then names those that go on in a program that begins there, so the servers learn which. One opening more
@@ -110,8 +110,8 @@ impl Encoder<'_> {
         let last = depths.pool.exits[depths.exit];
         let (mut left, onward) = if depths.onward {
             self.run_layers(machine, &mut under, last)?;
-            let (left, units) = self.at_exit(machine, &mut under, (&depths, depths.exit))?;
-            let onward = onward(machine, &units, f64::from(depths.task.task.thresholds[depths.exit]))?;
+            let (left, gains) = self.at_exit(machine, &mut under, (&depths, depths.exit))?;
+            let onward = onward(machine, &gains, f64::from(depths.task.task.thresholds[depths.exit]))?;
             self.keep(machine, &under)?;
             (left, Some(machine.open(onward)?))
         } else {
@@ -131,20 +131,27 @@ impl Encoder<'_> {
         Ok(Classified { answer, onward, outside })
     }
 
-    /// What each text has that leaves at an exit before the last layer, and the units of its gain there.
+    /// What each text has that leaves at an exit before the last layer, and its gain there, `[N, 1, 1]`.
     fn at_exit<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
         under: &mut Under<I, A>,
         (depths, exit): (&Depths<'_>, usize),
-    ) -> Result<(Left<I>, Masked<I, u64>), Error> {
+    ) -> Result<(Left<I>, Share<I, u64>), Error> {
         let sums = under.x.restructure(&Structure::SumRows);
         let features = self.over_tokens(machine, &sums, &under.prompt)?;
         let leaving = self.leave(machine, under, &features, (depths, exit))?;
+        if depths.task.units[exit] == 0 {
+            machine.exchange()?;
+            let left = leaving.taken(machine)?;
+            let lead = gates::lead(machine, &left.scores, &comparison(), LEAST)?;
+            return Ok((left, lead.scale(-1)));
+        }
         let units = self.affine_of(machine, &features, &depths.task.weight("gain", exit))?;
         let units = machine.truncate_to(units, UNIT)?.narrowed(UNIT_RING);
         let units = machine.open(units)?;
-        Ok((leaving.taken(machine)?, units))
+        let left = leaving.taken(machine)?;
+        Ok((left, quadratic(machine, &units)?))
     }
 
     /// Leaves only the texts that go on from an exit.
@@ -154,11 +161,9 @@ impl Encoder<'_> {
         under: &mut Under<I, A>,
         (depths, exit): (&Depths<'_>, usize),
     ) -> Result<Stage<I>, Error> {
-        let (left, units) = self.at_exit(machine, under, (depths, exit))?;
-        let gains = gain(machine, &units)?;
+        let (left, gains) = self.at_exit(machine, under, (depths, exit))?;
         let gains = gains.restructure(&Structure::Reshape(Shape::row(gains.form().shape.batch)));
-        let keys = gates::sort_keys(machine, gains, 2 * UNIT - KEY_FRACTION, KEY_RING)?;
-        let keys = machine.open(keys)?;
+        let keys = keys(machine, gains)?;
         let x = &under.x;
         let ring = x.form().bits.max(KEY_RING);
         let chosen = Chosen::best(machine, &keys, depths.capacities[exit], &comparison(), ring)?;
@@ -214,8 +219,8 @@ fn ahead(candidates: usize) -> impl Iterator<Item = f64> {
     (0..candidates).rev().map(move |behind| behind as f64 * unit)
 }
 
-/// The gain of each text, `[N, 1, 1]`: the squares of the first half of its units less those of the others.
-fn gain<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
+/// The squares of the first half of the units less those of the others.
+fn quadratic<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
     let columns = units.form().shape.columns;
     let squares = machine.product(units, units)?;
     let half =
@@ -223,18 +228,23 @@ fn gain<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Res
     half(0).subtract(&half(columns / 2))
 }
 
+/// The sort keys of gains, opened.
+fn keys<I: Interpreter>(machine: &mut Machine<I>, gains: Share<I, u64>) -> Result<Masked<I, u64>, Error> {
+    let shift = gains.form().fraction - KEY_FRACTION;
+    let keys = gates::sort_keys(machine, gains, shift, KEY_RING)?;
+    machine.open(keys)
+}
+
 /// 1 for texts whose gain exceeds the threshold, else 0, `[N, 1, 1]`. Two openings, with comparisons by keys.
 fn onward<I: Interpreter>(
     machine: &mut Machine<I>,
-    units: &Masked<I, u64>,
+    gains: &Share<I, u64>,
     threshold: f64,
 ) -> Result<Share<I, u64>, Error> {
-    let gains = gain(machine, units)?;
     let Form { shape, .. } = *gains.form();
     let both = gains.restructure(&Structure::gather_each(shape, (1, 2), &[0, Structure::NOTHING]));
     let both = machine.add_constants(both, &[0.0, threshold].repeat(shape.batch))?;
-    let keys = gates::sort_keys(machine, both, 2 * UNIT - KEY_FRACTION, KEY_RING)?;
-    let keys = machine.open(keys)?;
+    let keys = keys(machine, both)?;
     let larger = gates::largest(machine, &keys, &comparison(), LEAST, KEY_RING)?;
     Ok(larger.restructure(&Structure::Columns(0, 1)))
 }
