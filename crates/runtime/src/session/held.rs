@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// drop what they hold; so does the end of the links.
 pub struct Held {
     /// Taken out when the session is continued.
-    links: Option<[Link; 2]>,
+    links: Option<Box<[Link; 2]>>,
     spares: Arc<Spares>,
 }
 
@@ -22,18 +22,19 @@ impl std::fmt::Debug for Held {
 
 impl Held {
     pub(super) fn new(links: [Link; 2], spares: Arc<Spares>) -> Self {
-        Self { links: Some(links), spares }
+        Self { links: Some(Box::new(links)), spares }
     }
 
     pub(super) fn into_links(mut self) -> Result<[Link; 2], SessionError> {
-        self.links.take().ok_or_else(|| LinkError::Internal("a held session has no links").into())
+        let links = self.links.take().map(|links| *links);
+        links.ok_or_else(|| LinkError::Internal("a held session has no links").into())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(links) = self.links.take() {
-            self.spares.put(links);
+            self.spares.put(*links);
         }
     }
 }

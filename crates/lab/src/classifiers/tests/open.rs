@@ -32,7 +32,7 @@ fn thresholds_let_as_many_texts_go_on_as_the_shares() {
 /// Where two of three labels are close, whichever they are, the text gains; the squares of the scores say nothing of it.
 #[test]
 fn a_lead_is_taken_where_it_is_clearly_better() {
-    let near = |row: usize| row % 3 == 0;
+    let near = |row: usize| row.is_multiple_of(3);
     // Scores (2, 2, -4) or (4, -2, -2), in any order, have the same squares.
     let score = |row: usize, label: usize| {
         let scores = if near(row) { [2.0, 2.0, -4.0] } else { [4.0, -2.0, -2.0] };
