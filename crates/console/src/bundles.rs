@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// The digests of the bundles that are files beside the program.
 const MINILM_DIGEST: &str = "f9ffa5a5742b749f3b98486b6a86f959eee4ba4771b4c0eafa37972122672a27";
-const POOL_DIGEST: &str = "415aebe29a06ccf0a6930eddbf2c79a93ac3896b66fc3a3dc423470e525f5d19";
+const POOL_DIGEST: &str = "a31ef0ba65d3b2d8bf4d835918f8ce78c8dae5c58822baba67fb45f2f617ccfe";
 
 /// A bundle that comes with the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
