@@ -43,6 +43,7 @@ impl Files {
     pub fn client(&self, servers: [&str; 2]) -> ClientConfig {
         let [server0, server1] = servers.map(str::to_owned);
         ClientConfig {
+            name: None,
             server0,
             server1,
             identity: self.identity(Role::Client),
@@ -85,6 +86,8 @@ impl Files {
             timeouts: TimeoutsConfig::default(),
             network: None,
             between_servers: None,
+            hand_over: Vec::new(),
+            accept_hand_over: Vec::new(),
         }
     }
 }
