@@ -115,6 +115,11 @@ impl Running {
         Self { shutdown, threads: vec![dealing, serving0, serving1], client }
     }
 
+    /// Ends the parties.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
+    }
+
     pub fn stop(self) {
         self.shutdown.trigger("the test is over");
         for thread in self.threads {
