@@ -38,13 +38,12 @@ struct Session<L> {
 /// What came of a session: the texts' outputs, what it left, and what it took.
 type Done<L> = (Output, Option<L>, Ran);
 
+/// Runs a session of these texts.
+type Run<'a, L> = dyn FnMut(Session<L>, &[usize]) -> Result<Done<L>, PlacementError> + 'a;
+
 /// Runs the sessions of so many texts, one for each of these exits with the texts that are left. If servers lose what they hold
 /// between two sessions, the texts that go on begin again, once.
-fn chain<L>(
-    stops: &[usize],
-    count: usize,
-    session: &mut dyn FnMut(Session<L>, &[usize]) -> Result<Done<L>, PlacementError>,
-) -> Result<(Answered, Vec<usize>), PlacementError> {
+fn chain<L>(stops: &[usize], count: usize, session: &mut Run<'_, L>) -> Result<(Answered, Vec<usize>), PlacementError> {
     let mut outputs = vec![Output::default(); count];
     let mut exits = vec![0; count];
     let (mut going, mut ran): (Vec<usize>, _) = ((0..count).collect(), Ran::default());

@@ -204,9 +204,10 @@ fn nothing_secret_prints() {
     // An output share is a share: its bytes must not print either.
     let parties =
         TestWorld::seeded(1).run_parties(&program, &[], &[Tensor::new(Shape::row(2), vec![1.0, 2.0])]).unwrap();
-    let Ok(Ran { output: share, .. }) = &parties.servers[0] else { panic!("the run failed") };
+    let Ok(Ran { output: share, kept, .. }) = &parties.servers[0] else { panic!("the run failed") };
     let bytes = share.bytes().iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
     assert!(!format!("{share:?}").contains(&bytes), "an output share prints its bytes: {share:?}");
+    assert_eq!(format!("{kept:?}"), "Kept(0 values, redacted)");
     let outputs = Meter::outputs(&program).unwrap();
     assert!(matches!(outputs[0].size, OutputSize::Words(_)) && Output::byte_len(&outputs) == share.bytes().len());
 }

@@ -1,5 +1,7 @@
 //! Nested pools in the open: the client decides which texts go on, and the servers continue with what they kept of these.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use crate::classify::{BUCKET, affine, features, gain_of, largest, texts, with_gains, world};
 use crate::common::World;
 use blindroute_protocol::{Clear, Meter, Tensor, Tuning};
@@ -15,9 +17,17 @@ fn task(begin: Option<usize>, exit: usize, batch: usize, scores: bool) -> Task {
     Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores, begin, onward: exit < 2 }
 }
 
-/// A world whose thresholds let five of these texts go on past the first exit and three past the second; by text the exit at which it
-/// leaves, and its scores there; and how near any gain was to its threshold.
-fn simulated(labels: usize, leads: bool) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(usize, Vec<f64>)>, f64) {
+/// Texts of a world, what the thresholds make of them, and how near any gain was to its threshold.
+struct Simulated {
+    world: World,
+    texts: Vec<Vec<Tensor<f32>>>,
+    /// By text, the exit at which it leaves, and its scores there.
+    left: Vec<(usize, Vec<f64>)>,
+    margin: f64,
+}
+
+/// A world whose thresholds let five of eight texts go on past the first exit and three past the second.
+fn simulated(labels: usize, leads: bool) -> Simulated {
     let mut world = with_gains(&[labels], leads);
     let texts = texts(&world, 8);
     let pool = world.bundle.parts().pool.clone().unwrap();
@@ -43,7 +53,7 @@ fn simulated(labels: usize, leads: bool) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(
     let mut parts = world.bundle.parts().clone();
     parts.pool.as_mut().unwrap().tasks[0].task.thresholds = thresholds;
     world = World::of(Bundle::new(parts).unwrap());
-    (world, texts, left, margin)
+    Simulated { world, texts, left, margin }
 }
 
 /// What came of each text: the exit at which it left, and its label or scores.
@@ -88,7 +98,7 @@ fn chain(
 #[test]
 fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
     for (seed, (labels, leads)) in [(2, false), (5, false), (23, false), (23, true)].into_iter().enumerate() {
-        let (world, texts, expected, margin) = simulated(labels, leads);
+        let Simulated { world, texts, left: expected, margin } = simulated(labels, leads);
         assert!(margin > 0.003, "{margin}");
         for scored in [false, true] {
             let first = stack_inputs(&texts).unwrap();

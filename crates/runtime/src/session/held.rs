@@ -11,18 +11,9 @@ use std::sync::Arc;
 /// drop what they hold; so does the end of the links.
 pub struct Held {
     /// Taken out when the session is continued.
-    links: Option<[Link; 2]>,
+    links: Option<Box<[Link; 2]>>,
     spares: Arc<Spares>,
     pub(super) session: SessionId,
-}
-
-/// The right to [go on](super::Client::run_handed_over) with another pair of servers, to which one has handed over what a session left.
-/// The servers there drop it when their time for it is up.
-#[derive(Debug)]
-pub struct HandedOver {
-    pub(super) ticket: Ticket,
-    /// How many elements of the batch go on.
-    pub(super) count: usize,
 }
 
 impl std::fmt::Debug for Held {
@@ -33,18 +24,28 @@ impl std::fmt::Debug for Held {
 
 impl Held {
     pub(super) fn new(links: [Link; 2], spares: Arc<Spares>, session: SessionId) -> Self {
-        Self { links: Some(links), spares, session }
+        Self { links: Some(Box::new(links)), spares, session }
     }
 
     pub(super) fn into_links(mut self) -> Result<[Link; 2], SessionError> {
-        self.links.take().ok_or_else(|| LinkError::Internal("a held session has no links").into())
+        let links = self.links.take().map(|links| *links);
+        links.ok_or_else(|| LinkError::Internal("a held session has no links").into())
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(links) = self.links.take() {
-            self.spares.put(links);
+            self.spares.put(*links);
         }
     }
+}
+
+/// The right to [go on](super::Client::run_handed_over) with another pair of servers, to which one has handed over what a session left.
+/// The servers there drop it when their time for it is up.
+#[derive(Debug)]
+pub struct HandedOver {
+    pub(super) ticket: Ticket,
+    /// How many elements of the batch go on.
+    pub(super) count: usize,
 }

@@ -91,7 +91,9 @@ fn servers_that_are_told_different_places_refuse() {
     let world = World::start(PATIENT);
     let mut links: [Link; 2] = [world.link(0), world.link(1)];
     links.iter_mut().for_each(|link| link.send_message(&hello(SessionId([1; 16]), KEEP, None)).unwrap());
-    links.iter_mut().for_each(|link| drop(link.receive_message::<ServerReady>().unwrap()));
+    for link in &mut links {
+        link.receive_message::<ServerReady>().unwrap();
+    }
     let form = blindroute_protocol::Form::new(Shape::new(4, 1, 1), 64, 12);
     let seed = [3; 16];
     let for_one = Inputs::share(&[form], &numbers(5.0), &Seed::new(seed)).unwrap();
@@ -99,7 +101,9 @@ fn servers_that_are_told_different_places_refuse() {
     links[1].send_long(FrameKind::Input, 0, &for_one).unwrap();
     let expected = form.packed_len();
     let outputs = links.each_mut().map(|link| link.receive_long(FrameKind::Output, 0, expected).unwrap());
-    links.iter_mut().for_each(|link| drop(link.receive_message::<SessionReport>().unwrap()));
+    for link in &mut links {
+        link.receive_message::<SessionReport>().unwrap();
+    }
     let squared = blindroute_protocol::Form { fraction: 24, ..form };
     let spec = blindroute_protocol::OutputSpec {
         size: blindroute_protocol::OutputSize::Words(squared),

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 /// improvement makes it. Nothing runs: openings, bytes and material are those of the cost meter, times and memory are estimated.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PlanArgs {
-    /// Pairs and models (TOML): [[pairs]] with name, memory_mib, delay_ms, megabits and perhaps cores; [[models]] with bundle, load
+    /// Pairs and models (TOML): tables `pairs` with name, memory_mib, delay_ms, megabits and perhaps cores; tables `models` with bundle, load
     /// (sessions per hour), bucket, batch and perhaps name, router or task, and sessions (at once)
     #[arg(value_name = "FILE")]
     file: PathBuf,

@@ -8,7 +8,7 @@ use blindroute_routing::bundle::ClassifierTask;
 
 fn task(labels: &[&str], pair: bool) -> ClassifierTask {
     let labels = labels.iter().map(|label| (*label).to_owned()).collect();
-    ClassifierTask { name: "mood".to_owned(), labels, pair, capacities: vec![0.5, 0.25] }
+    ClassifierTask { name: "mood".to_owned(), labels, pair, capacities: vec![0.5, 0.25], thresholds: Vec::new() }
 }
 
 fn read(task: &ClassifierTask, content: &str) -> Result<TestTexts, String> {

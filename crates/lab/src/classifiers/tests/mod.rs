@@ -1,4 +1,5 @@
 mod gate;
+mod open;
 mod router;
 mod seconds;
 

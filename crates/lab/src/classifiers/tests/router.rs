@@ -46,7 +46,7 @@ fn a_router_is_trained_on_a_pool_that_stays() {
     // The bytes of encoder and heads are the same: gains and shares put back, the bundle is the one from before.
     let mut parts = found.bundle.into_parts();
     parts.pool.as_mut().unwrap().tasks[0].gains = pool(bundle).tasks[0].gains.clone();
-    parts.pool.as_mut().unwrap().tasks[0].task.capacities = pool(bundle).tasks[0].task.capacities.clone();
+    parts.pool.as_mut().unwrap().tasks[0].task = pool(bundle).tasks[0].task.clone();
     assert!(Bundle::new(parts).unwrap().write().unwrap() == bundle.write().unwrap());
 }
 

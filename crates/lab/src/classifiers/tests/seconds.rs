@@ -22,6 +22,7 @@ fn plan(exits: &[usize]) -> BundlePlan {
         labels: ["a", "b"].map(str::to_owned).to_vec(),
         pair: false,
         capacities: vec![1.0; exits.len() - 1],
+        thresholds: Vec::new(),
     };
     let tasks = vec![TaskShape { task, units: vec![16; exits.len() - 1] }];
     plan.pool = Some(PoolShape { exits: exits.to_vec(), tasks });
@@ -36,8 +37,16 @@ pub(super) fn sessions(exits: &[usize], network: Option<NetworkEstimate>) -> Ses
 fn the_time_of_a_text_is_that_of_the_meter() {
     let exits = [1, 2, 4];
     let request = |exit, capacities| {
-        SessionRequest::new(Task::Classify { classifier: 0, bucket: 32, exit, capacities, scores: false })
-            .with_batch(32)
+        SessionRequest::new(Task::Classify {
+            classifier: 0,
+            bucket: 32,
+            exit,
+            capacities,
+            scores: false,
+            begin: None,
+            onward: false,
+        })
+        .with_batch(32)
     };
     let plan = Arc::new(plan(&exits));
     let cost = |request: SessionRequest| Meter::cost(&request.program(&plan).unwrap()).unwrap();
