@@ -71,14 +71,17 @@ fn answers(router: &PrivateRouter, options: &ClassifyOptions) -> Vec<Result<Clas
     answers
 }
 
-/// Each text's label and depth, and the pair that answered last.
-fn labels(router: &PrivateRouter, options: &ClassifyOptions) -> (Vec<(String, Option<usize>)>, Option<usize>, u32) {
+/// Each text's label and depth.
+type Labels = Vec<(String, Option<usize>)>;
+
+/// The labels, the pair that answered last, and the openings of all sessions.
+fn labels(router: &PrivateRouter, options: &ClassifyOptions) -> (Labels, Option<usize>, u32) {
     let reports: Vec<_> = answers(router, options).into_iter().map(Result::unwrap).collect();
     let (pair, openings) = (reports[0].pair.as_ref().map(|pair| pair.index), reports[0].openings);
     (reports.into_iter().map(|report| (report.label, report.depth)).collect(), pair, openings)
 }
 
-fn expected(bundle: &Bundle) -> Vec<(String, Option<usize>)> {
+fn expected(bundle: &Bundle) -> Labels {
     let (expected, ..) = labels(&PrivateRouter::local(bundle).unwrap(), &open().with_placement(Placement::Local));
     let depths: Vec<_> = expected.iter().map(|(_, depth)| *depth).collect();
     assert!(depths.contains(&Some(1)) && depths.contains(&Some(2)), "{depths:?}");

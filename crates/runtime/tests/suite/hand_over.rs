@@ -72,7 +72,9 @@ fn ask(small: &World, asked: [HandOverRequest; 2]) -> [Result<HandOverAnswer, Li
     let mut links: [Link; 2] = [small.link(0), small.link(1)];
     let hello = ClientHello { session, deployment: Digest([7; 32]), request: KEEP.to_vec(), continues: None };
     links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
-    links.iter_mut().for_each(|link| drop(link.receive_message::<ServerReady>().unwrap()));
+    for link in &mut links {
+        link.receive_message::<ServerReady>().unwrap();
+    }
     let form = Form::new(Shape::new(4, 1, 1), 64, 12);
     let for_one = Inputs::share(&[form], &numbers(5.0), &Seed::new([3; 16])).unwrap();
     links[0].send_long(FrameKind::Input, 0, &[3; 16]).unwrap();

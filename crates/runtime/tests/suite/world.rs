@@ -109,14 +109,16 @@ struct Running {
     thread: JoinHandle<Result<(), ServiceError>>,
 }
 
+/// To whom a server hands over, by its certificates and position.
+type HandsOver = Box<dyn Fn(&Endpoint, Party) -> HandOverOptions>;
+
 pub struct World {
     home: tempfile::TempDir,
     deployment: CertificateFolder,
     timeouts: Timeouts,
     budget: usize,
     limits: fn(&mut ServiceOptions),
-    /// To whom a server hands over, by its certificates and position.
-    pub hand_over: Box<dyn Fn(&Endpoint, Party) -> HandOverOptions>,
+    pub hand_over: HandsOver,
     /// The authorities whose servers may hand over.
     pub accepts: Vec<PathBuf>,
     /// Server 0, server 1, dealer.
