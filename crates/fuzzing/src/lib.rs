@@ -17,7 +17,8 @@ use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, containe
 use blindroute_routing::tokenizer::{Tokenizer, Window};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
-    ClientHello, Failure, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
+    ClientHello, Failure, HandOver, HandOverAnswer, HandOverRequest, MaterialGrant, MaterialRequest, ServerReady,
+    SessionOpen, SessionReport,
 };
 use blindroute_testkit::tokenizer_json;
 use std::sync::OnceLock;
@@ -82,6 +83,9 @@ pub fn messages(bytes: &[u8]) {
     check::<SessionOpen>(bytes);
     check::<MaterialRequest>(bytes);
     check::<MaterialGrant>(bytes);
+    check::<HandOverRequest>(bytes);
+    check::<HandOver>(bytes);
+    check::<HandOverAnswer>(bytes);
     let _ = Failure::decode(bytes);
 }
 

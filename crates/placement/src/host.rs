@@ -9,11 +9,11 @@ use crate::catalogue::BundleCatalogue;
 use blindroute_protocol::{Party, WeightShares};
 use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
 use blindroute_routing::program::NetworkEstimate;
-use blindroute_runtime::config::{DealerConfig, IdentityConfig, NetworkConfig, ServerConfig};
+use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, ServerConfig};
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Connection, DealerService, Endpoint, IdentityError, Ledger, LedgerError, Role, ServerOptions, ServerService,
-    Service, ServiceError, ServiceOptions, SessionError, SharesError, Shutdown,
+    Connection, DealerService, Endpoint, HandOverOptions, HandOverTo, IdentityError, Ledger, LedgerError, Role,
+    ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, SharesError, Shutdown,
 };
 use std::fs::File;
 use std::io::Write;
@@ -123,6 +123,8 @@ impl Host {
         let (share, file) = ShareFile::hold(&config.share, &expected)
             .map_err(|source| HostError::Share { path: config.share.clone(), source })?;
         let endpoint = endpoint(config.role(), &config.identity, config.network)?;
+        let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
+        let endpoint = endpoint.accepting_hand_over(accepted)?;
         let ledger = Ledger::open(&config.state)?;
         let specs = public.plan.weights();
         share.weights(&specs)?;
@@ -138,6 +140,7 @@ impl Host {
             peer: config.peer.clone(),
             timeouts,
             budget: MATERIAL_BUDGET,
+            hand_over: hand_over(config, &endpoint)?,
         };
         let mut limits = ServiceOptions::new(&[]);
         limits.max_sessions = config.max_sessions;
@@ -267,6 +270,18 @@ pub fn endpoint(
         tracing::warn!(%role, %scene, "links are emulated, for measurements: everything waits longer");
     }
     Ok(Endpoint::load(role, &identity.files())?.in_scene(scene))
+}
+
+/// The pairs that a server hands over to.
+fn hand_over(config: &ServerConfig, endpoint: &Endpoint) -> Result<HandOverOptions, IdentityError> {
+    let to = config.hand_over.iter().map(|HandOverConfig { name, address, authority }| {
+        let endpoint = match authority {
+            Some(authority) => endpoint.calling(authority)?,
+            None => endpoint.clone(),
+        };
+        Ok(HandOverTo { name: name.clone(), address: address.clone(), endpoint })
+    });
+    Ok(HandOverOptions { to: to.collect::<Result<_, IdentityError>>()?, ..HandOverOptions::default() })
 }
 
 fn public_part(path: &Path) -> Result<PublicPart, HostError> {

@@ -129,7 +129,7 @@ impl PrivateRouter {
         check_same(&opened)?;
         let of = |((used, public), config): (&(PairUsed, PublicPart), &ClientConfig)| {
             let bundle = BundleUsed { name: config.bundle.display().to_string(), digest: public.digest.to_string() };
-            Ok(Pair::new(client(config, public)?, used.clone(), bundle))
+            Ok(Pair::new(client(config, public)?, used.clone(), bundle).known_as(config.name.clone()))
         };
         let pairs: Vec<Pair> = opened.iter().zip(configs).map(of).collect::<Result<_, PlacementError>>()?;
         let Some(((_, public), config)) = opened.into_iter().zip(configs).next() else {
@@ -303,14 +303,15 @@ impl PrivateRouter {
         self.or_last_words(self.pairs.run(request, inputs, &self.patience, &go_on))
     }
 
-    /// Continues a session on the pair of servers that holds what it left, with these elements of its batch.
+    /// Continues a session with these elements of its batch, on the pair of servers that holds what it left or another one.
     pub(crate) fn private_continuing(
         &self,
         request: SessionRequest,
-        (held, pair): (Held, usize),
+        held: (Held, usize),
+        other: Option<usize>,
         places: &[u16],
     ) -> Result<SessionOutcome, PlacementError> {
-        self.or_last_words(self.pairs.run_continuing(request, (held, pair), places))
+        self.or_last_words(self.pairs.run_continuing(request, held, other, places))
     }
 
     fn or_last_words<T>(&self, result: Result<T, PlacementError>) -> Result<T, PlacementError> {

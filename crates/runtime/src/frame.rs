@@ -41,10 +41,18 @@ pub enum FrameKind {
     MaterialEnd = 12,
     /// What a session cost; sent to the client after the output.
     SessionReport = 13,
+    /// A client asks a server to hand over what it holds.
+    HandOverRequest = 14,
+    /// A server offers the server of its position in another pair what it holds.
+    HandOver = 15,
+    /// The shares that are handed over (a long message).
+    KeptShares = 16,
+    /// The receiving server has room, or has stored the shares; a server tells its client the same.
+    HandOverAnswer = 17,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 13] = [
+    const ALL: [FrameKind; 17] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -58,6 +66,10 @@ impl FrameKind {
         FrameKind::Material,
         FrameKind::MaterialEnd,
         FrameKind::SessionReport,
+        FrameKind::HandOverRequest,
+        FrameKind::HandOver,
+        FrameKind::KeptShares,
+        FrameKind::HandOverAnswer,
     ];
 
     /// The kind that a byte stands for; nothing for an unknown byte.
@@ -70,13 +82,17 @@ impl FrameKind {
     #[must_use]
     pub const fn limit(self) -> usize {
         match self {
-            FrameKind::Input | FrameKind::Output | FrameKind::Exchange => LONG_PREFIX + CHUNK,
+            FrameKind::Input | FrameKind::Output | FrameKind::Exchange | FrameKind::KeptShares => LONG_PREFIX + CHUNK,
             FrameKind::Continuation | FrameKind::Material => CHUNK,
             FrameKind::ClientHello | FrameKind::MaterialRequest => REQUEST_MAX + 256,
+            FrameKind::HandOver => REQUEST_MAX + 4096,
             FrameKind::Failure => 1024,
-            FrameKind::ServerReady | FrameKind::SessionOpen | FrameKind::MaterialGrant | FrameKind::SessionReport => {
-                4096
-            }
+            FrameKind::ServerReady
+            | FrameKind::SessionOpen
+            | FrameKind::MaterialGrant
+            | FrameKind::SessionReport
+            | FrameKind::HandOverRequest
+            | FrameKind::HandOverAnswer => 4096,
             FrameKind::MaterialEnd => 8,
         }
     }
@@ -84,7 +100,15 @@ impl FrameKind {
     /// Whether the payload is secret and the link may stay idle after it. Material is also secret, but its link is
     /// closed afterwards; what the servers exchange is masked.
     pub(crate) const fn is_secret(self) -> bool {
-        matches!(self, FrameKind::Input | FrameKind::Output | FrameKind::MaterialGrant)
+        matches!(
+            self,
+            FrameKind::Input
+                | FrameKind::Output
+                | FrameKind::MaterialGrant
+                | FrameKind::HandOverRequest
+                | FrameKind::HandOver
+                | FrameKind::KeptShares
+        )
     }
 
     /// The name used in error texts.
@@ -104,6 +128,10 @@ impl FrameKind {
             FrameKind::Material => "material",
             FrameKind::MaterialEnd => "end of material",
             FrameKind::SessionReport => "session report",
+            FrameKind::HandOverRequest => "hand-over request",
+            FrameKind::HandOver => "hand-over",
+            FrameKind::KeptShares => "shares that are handed over",
+            FrameKind::HandOverAnswer => "answer to a hand-over",
         }
     }
 }

@@ -69,8 +69,9 @@ pub use role::Role;
 pub use scene::{Scene, SceneName};
 pub use service::{Connection, Interrupted, Rest, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
-    Catalogue, Client, DealerService, Held, Pauses, ReadySession, Retry, ServerOptions, ServerReport, ServerService,
-    SessionError, SessionOutcome, SharedInputs, SharesError, Waiting,
+    Catalogue, Client, DealerService, HandOverError, HandOverOptions, HandOverTo, HandedOver, Held, Pauses,
+    ReadySession, Retry, ServerOptions, ServerReport, ServerService, SessionError, SessionOutcome, SharedInputs,
+    SharesError, Waiting,
 };
 pub use session_pool::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 pub use shutdown::Shutdown;

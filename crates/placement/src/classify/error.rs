@@ -46,6 +46,11 @@ pub enum ClassifyError {
     /// A depth or capacities, where thresholds decide.
     #[error("with policy open the bundle's thresholds decide which texts go on; leave out {0}, or use policy hidden")]
     NotOpen(&'static str),
+    /// There is no session between which texts could be handed over.
+    #[error(
+        "texts are handed over between sessions, and policy hidden has one only; leave out --hand-over, or use policy open"
+    )]
+    NoHandOver,
     /// The task has no thresholds.
     #[error(
         "task {task:?} of this bundle has no thresholds for policy open; use policy hidden, or calibrate the pool again by \

@@ -31,6 +31,8 @@ struct Session<L> {
     exit: usize,
     /// The exit where the session before left them, with their places in that session.
     from: Option<(usize, L, Vec<usize>)>,
+    /// Whether it may go on with another pair than that of the session before.
+    moves: bool,
 }
 
 /// What came of a session: the texts' outputs, what it left, and what it took.
@@ -45,13 +47,15 @@ fn chain<L>(stops: &[usize], count: usize, session: &mut Run<'_, L>) -> Result<(
     let mut outputs = vec![Output::default(); count];
     let mut exits = vec![0; count];
     let (mut going, mut ran): (Vec<usize>, _) = ((0..count).collect(), Ran::default());
-    let (mut from, mut again) = (None, false);
+    let (mut from, mut again): (Option<(usize, L, Vec<usize>)>, _) = (None, false);
     for &exit in stops {
-        let (output, left, took) = match session(Session { exit, from }, &going) {
+        // Once: from the pair of the first exit. What was lost on the way is not sent again.
+        let moves = !again && from.as_ref().is_some_and(|(exit, ..)| stops.first() == Some(exit));
+        let (output, left, took) = match session(Session { exit, from, moves }, &going) {
             Err(PlacementError::Lost(error)) if !again => {
                 tracing::warn!(%error, texts = going.len(), "texts that go on were lost; running them from the beginning");
                 again = true;
-                session(Session { exit, from: None }, &going)?
+                session(Session { exit, from: None, moves: false }, &going)?
             }
             done => done?,
         };
@@ -81,7 +85,7 @@ impl OpenTexts<'_> {
     }
 
     fn session(&self, session: Session<Left>, texts: &[usize]) -> Result<Done<Left>, PlacementError> {
-        let Session { exit, from } = session;
+        let Session { exit, from, moves } = session;
         let begin = from.as_ref().map(|(exit, ..)| *exit);
         let task = self.asked.open_task(self.bucket, begin, exit, texts.len());
         let request = SessionRequest::new(task).with_batch(texts.len());
@@ -101,7 +105,9 @@ impl OpenTexts<'_> {
             }
             Some((_, Left::Servers(held, pair), places)) => {
                 let places: Vec<u16> = places.iter().filter_map(|place| u16::try_from(*place).ok()).collect();
-                (self.router.private_continuing(request, (held, pair), &places)?, pair)
+                let other = (moves && self.asked.hand_over).then(|| self.router.pairs.to_hand_over(pair)).flatten();
+                let outcome = self.router.private_continuing(request, (held, pair), other, &places)?;
+                (outcome, other.unwrap_or(pair))
             }
         };
         let (output, held) = (std::mem::take(&mut outcome.output), outcome.held.take());
@@ -123,6 +129,25 @@ mod tests {
 
     /// What a session was asked: its exit, its texts, and the places of those that continue.
     type AskedOf = (usize, Vec<usize>, Option<Vec<usize>>);
+
+    #[test]
+    fn texts_change_the_pair_after_the_first_exit_and_not_again() {
+        for (lost, expected) in [(0, vec![false, true, false]), (2, vec![false, true, false, false])] {
+            let mut moved = Vec::new();
+            let mut session = |session: Session<()>, texts: &[usize]| {
+                moved.push(session.moves);
+                if moved.len() == lost {
+                    return Err(PlacementError::Lost(SessionError::NothingHeld));
+                }
+                let [answers, goes, marks] =
+                    [vec![0.0; 2 * texts.len()], vec![1.0; texts.len()], vec![0.0; texts.len()]];
+                let values = if session.exit == 5 { vec![answers, marks] } else { vec![answers, goes, marks] };
+                Ok((Output { values, bits: Vec::new() }, (session.exit < 5).then_some(()), Ran::default()))
+            };
+            chain(&[1, 2, 5], 3, &mut session).unwrap();
+            assert_eq!(moved, expected);
+        }
+    }
 
     /// Four texts of which the second and the last go on to the last exit; sessions of these numbers are lost, and this text's values
     /// are outside their range. What was asked, and the exits.

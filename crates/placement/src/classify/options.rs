@@ -31,6 +31,9 @@ pub struct ClassifyOptions {
     pub batch: usize,
     /// Who learns after how many layers a text leaves.
     pub policy: Policy,
+    /// With [`Policy::Open`] and several pairs, whether texts that go on past the first exit go on with another pair, to which the first
+    /// one hands them over in shares. They stay if no other pair with a [name](blindroute_runtime::ClientConfig::name) is up.
+    pub hand_over: bool,
 }
 
 /// Who learns after how many layers each text leaves the encoder.
@@ -54,6 +57,7 @@ impl Default for ClassifyOptions {
             capacities: None,
             batch: 32,
             policy: Policy::Hidden,
+            hand_over: false,
         }
     }
 }
@@ -99,6 +103,12 @@ impl ClassifyOptions {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same with texts that go on past the first exit handed over to another pair.
+    #[must_use]
+    pub fn with_hand_over(self) -> Self {
+        Self { hand_over: true, ..self }
     }
 
     /// Checks, before any text is classified, that a bundle of this plan can follow the options.
@@ -157,6 +167,8 @@ pub(super) struct Asked {
     batch: usize,
     /// In the open, the exits where the client decides which texts go on, and the last one.
     pub(super) stops: Option<Vec<usize>>,
+    /// Whether texts that go on past the first of them change the pair.
+    pub(super) hand_over: bool,
 }
 
 /// The texts of sessions for one bucket.
@@ -198,6 +210,9 @@ impl Asked {
             Policy::Hidden => None,
             Policy::Open => Some(stops(task, options)?),
         };
+        if options.hand_over && stops.is_none() {
+            return Err(ClassifyError::NoHandOver);
+        }
         let alone = options.batch == 1 && stops.is_none();
         let fixed = [(options.depth.is_some(), "--depth"), (alone, "--batch 1")];
         let fixed = fixed.into_iter().find(|(fixed, _)| *fixed).map(|(_, option)| option);
@@ -219,6 +234,7 @@ impl Asked {
             shares,
             batch: options.batch,
             stops,
+            hand_over: options.hand_over,
         })
     }
 

@@ -19,7 +19,7 @@ pub struct ClassifyReport {
     pub placement: Placement,
     /// Which bundle was used.
     pub bundle: BundleUsed,
-    /// The pair of servers that answered; left out of JSON if there is one only.
+    /// The pair of servers that answered, the last of them if texts were handed over; left out of JSON if there is one only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pair: Option<PairUsed>,
     /// Tokens used, of both texts of a pair.

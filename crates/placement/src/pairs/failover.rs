@@ -78,28 +78,55 @@ impl Pairs {
         }
     }
 
-    /// Continues a session on the pair that holds what it left.
+    /// Another pair for what this one holds: the one with the least expected wait of those that servers can be asked to hand over to.
+    pub(crate) fn to_hand_over(&self, from: usize) -> Option<usize> {
+        let pairs = self.pairs.iter().enumerate();
+        let cannot = pairs.map(|(index, pair)| index == from || pair.name.is_none()).collect::<Vec<_>>();
+        let (standings, now) = (lock(&self.standings), Instant::now());
+        standing::choose(&standings, now, &cannot).filter(|index| !standings[*index].is_skipped(now))
+    }
+
+    /// Continues a session on the pair that holds what it left, or on `other` after it was handed over to that one.
     ///
     /// # Errors
-    /// [`PlacementError::Lost`] if the pair holds it no more, so that the texts may run again from their inputs.
+    /// [`PlacementError::Lost`] if neither pair holds it any more, so that the texts may run again from their inputs.
     pub(crate) fn run_continuing(
         &self,
         request: SessionRequest,
         (held, index): (Held, usize),
+        other: Option<usize>,
         places: &[u16],
     ) -> Result<SessionOutcome, PlacementError> {
         let request = BundleCatalogue::encode(request);
         let Some(pair) = self.pairs.get(index) else { return Err(PlacementError::NeedsServers { placement: "full" }) };
         let work = self.work(&request)?;
-        let turn = self.turn(&mut lock(&self.standings), index, work);
-        match pair.client.run_continuing(held, &request, places) {
-            Ok(outcome) => {
-                self.answered(&turn, &outcome);
-                Ok(outcome)
-            }
-            Err(error) if is_of_the_pair(&error) => Err(PlacementError::Lost(error)),
-            Err(error) => Err(error.into()),
+        let turn = |index| self.turn(&mut lock(&self.standings), index, work);
+        let taker =
+            other.and_then(|index| Some((index, self.pairs.get(index)?, self.pairs.get(index)?.name.as_ref()?)));
+        let Some((other, taker, name)) = taker else {
+            let turn = turn(index);
+            let outcome = pair.client.run_continuing(held, &request, places).map_err(lost)?;
+            self.answered(&turn, &outcome);
+            return Ok(outcome);
+        };
+        let handed = pair.client.hand_over(held, name, places).map_err(|error| {
+            // A server that can still say why is not the one that failed.
+            let said = matches!(error, SessionError::Link(LinkError::Failed { .. }));
+            self.skip_if_lost(if said { other } else { index }, error)
+        })?;
+        let turn = turn(other);
+        let outcome = taker.client.run_handed_over(handed, &request);
+        let outcome = outcome.map_err(|error| self.skip_if_lost(other, error))?;
+        self.answered(&turn, &outcome);
+        Ok(outcome)
+    }
+
+    /// The error of a hand-over that failed by this pair, which is skipped for a while.
+    fn skip_if_lost(&self, index: usize, error: SessionError) -> PlacementError {
+        if is_of_the_pair(&error) {
+            self.skip(index, &error);
         }
+        lost(error)
     }
 
     fn run_on_one_of(
@@ -210,6 +237,11 @@ impl Pairs {
         });
         PlacementError::NoPair(failures.collect::<Vec<_>>().join("; "))
     }
+}
+
+/// That what servers held is gone, unless the request is refused for what it is.
+fn lost(error: SessionError) -> PlacementError {
+    if is_of_the_pair(&error) { PlacementError::Lost(error) } else { error.into() }
 }
 
 /// Whether another pair may answer what failed by this error: not if the request is refused for what it is, or this process fails.

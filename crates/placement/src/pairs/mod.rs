@@ -1,7 +1,8 @@
 //! The pairs of servers that a router asks. A pair is a dealer with its two servers.
 //!
 //! All pairs of a router hold the same model, each in a split of its own. A session lives and ends with one pair: a [`Pair`] has
-//! its own client, and shares are made, sent and used up within [`Pair::attempt`], so that shares of two pairs never meet.
+//! its own client, and shares are made, sent and used up within [`Pair::attempt`], so that shares of two pairs never meet. What a
+//! session leaves with the servers may go on in a session of another pair, if its servers hand it over: then nothing of it stays.
 
 mod batches;
 mod failover;
@@ -39,11 +40,17 @@ pub(crate) struct Pair {
     client: Client<BundleCatalogue>,
     used: PairUsed,
     bundle: BundleUsed,
+    /// By which servers of other pairs know it, if they hand over to it.
+    name: Option<String>,
 }
 
 impl Pair {
     pub(crate) fn new(client: Client<BundleCatalogue>, used: PairUsed, bundle: BundleUsed) -> Self {
-        Self { pool: Mutex::default(), client, used, bundle }
+        Self { pool: Mutex::default(), client, used, bundle, name: None }
+    }
+
+    pub(crate) fn known_as(self, name: Option<String>) -> Self {
+        Self { name, ..self }
     }
 
     fn pool(&self) -> Option<Arc<SessionPool<BundleCatalogue>>> {

@@ -43,6 +43,7 @@ impl Files {
     pub fn client(&self, servers: [&str; 2]) -> ClientConfig {
         let [server0, server1] = servers.map(str::to_owned);
         ClientConfig {
+            name: None,
             server0,
             server1,
             identity: self.identity(Role::Client),
@@ -85,6 +86,8 @@ impl Files {
             timeouts: TimeoutsConfig::default(),
             network: None,
             between_servers: None,
+            hand_over: Vec::new(),
+            accept_hand_over: Vec::new(),
         }
     }
 }
@@ -110,6 +113,11 @@ impl Running {
         let (server1, serving1) = server(1, &dealer, Some(&server0));
         let client = files.client([&server0, &server1]);
         Self { shutdown, threads: vec![dealing, serving0, serving1], client }
+    }
+
+    /// Ends the parties.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.clone()
     }
 
     pub fn stop(self) {

@@ -4,6 +4,8 @@
 //! because its value may be a secret in the wrong place. For the same reason the parser's errors are shown without the
 //! line that they quote.
 
+mod hand_over;
+mod limits;
 mod network;
 #[cfg(test)]
 mod tests;
@@ -18,8 +20,10 @@ use serde::de::DeserializeOwned;
 use crate::identity::IdentityFiles;
 use crate::link::Timeouts;
 use crate::role::Role;
-use crate::service::{MAX_HANDSHAKES, share_of_one_client};
+use crate::service::share_of_one_client;
 
+pub use hand_over::{AcceptHandOverConfig, HandOverConfig};
+use limits::{eight, handshakes, handshaking, per_client, sessions};
 pub use network::NetworkConfig;
 
 /// The hint for a file that cannot be read.
@@ -148,14 +152,6 @@ impl TimeoutsConfig {
     }
 }
 
-const fn eight() -> usize {
-    8
-}
-
-const fn handshakes() -> usize {
-    MAX_HANDSHAKES
-}
-
 /// The dealer's configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct DealerConfig {
@@ -227,6 +223,12 @@ pub struct ServerConfig {
     pub network: Option<NetworkConfig>,
     /// How far the other server is; both servers need the same values. See [`ServerConfig::distance`].
     pub between_servers: Option<NetworkConfig>,
+    /// The pairs that it hands sessions over to.
+    #[serde(default)]
+    pub hand_over: Vec<HandOverConfig>,
+    /// The pairs that may hand sessions over to it; none without a table.
+    #[serde(default)]
+    pub accept_hand_over: Vec<AcceptHandOverConfig>,
 }
 
 impl ServerConfig {
@@ -246,6 +248,8 @@ impl ServerConfig {
 /// The client's configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct ClientConfig {
+    /// The name by which servers of other pairs know these, if they hand sessions over to them.
+    pub name: Option<String>,
     /// Server 0, "host:port".
     pub server0: String,
     /// Server 1, "host:port".
@@ -328,6 +332,7 @@ impl Configuration for ServerConfig {
         for path in [&mut self.bundle, &mut self.share, &mut self.state] {
             *path = base.join(&path);
         }
+        self.resolve_hand_over(base);
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
@@ -344,6 +349,7 @@ impl Configuration for ServerConfig {
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
             .or_else(|| network::between_servers(self.between_servers.as_ref()))
+            .or_else(|| self.hand_over_problem())
     }
 }
 
@@ -362,25 +368,13 @@ impl Configuration for ClientConfig {
             .or_else(|| address("server1", &self.server1))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
+            .or_else(|| hand_over::name_problem("name", self.name.as_deref().as_slice()))
     }
 }
 
 fn address(field: &'static str, text: &str) -> Option<(&'static str, &'static str)> {
     let good = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
     (!good).then_some((field, "is not an address: expected \"host:port\", for instance \"server0.example:4100\""))
-}
-
-fn sessions(count: usize) -> Option<(&'static str, &'static str)> {
-    (!(1..=1024).contains(&count)).then_some(("max_sessions", "is out of range: expected 1 to 1024"))
-}
-
-fn per_client(count: Option<usize>, all: usize) -> Option<(&'static str, &'static str)> {
-    let good = count.is_none_or(|count| (1..=all).contains(&count));
-    (!good).then_some(("max_sessions_per_client", "is out of range: expected 1 to max_sessions"))
-}
-
-fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
-    (!(1..=4096).contains(&count)).then_some(("max_handshakes", "is out of range: expected 1 to 4096"))
 }
 
 /// Removes values that the parser quotes from the file: `invalid type: string "hunter2"` becomes `... string (a

@@ -1,6 +1,7 @@
 use std::fs;
 
 use super::*;
+use crate::service::MAX_HANDSHAKES;
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
@@ -83,6 +84,47 @@ fn mistakes_name_the_file_the_line_and_the_field() {
     let client = fs::read_to_string(samples().join("client.toml")).unwrap();
     let error = load::<ClientConfig>(&client.replace("server1.example:4101", "server0.example:4100")).unwrap_err();
     assert!(error.to_string().contains("two operators"), "{error}");
+}
+
+#[test]
+fn a_server_names_the_pairs_that_it_hands_over_to_and_those_that_hand_over_to_it() {
+    let server = fs::read_to_string(samples().join("server0.toml")).unwrap();
+    let plain = load::<ServerConfig>(&server).unwrap().config;
+    assert!(plain.hand_over.is_empty() && plain.accept_hand_over.is_empty());
+    // The sample's tables, whose lines are comments.
+    let (before, tables) = server.split_once("# [[hand_over]]").unwrap();
+    let mut tables = format!("[[hand_over]]{tables}");
+    for line in ["name =", "address =", "authority =", "[[accept_hand_over]]"] {
+        tables = tables.replace(&format!("# {line}"), line);
+    }
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("x.toml");
+    fs::write(&path, format!("{before}{tables}")).unwrap();
+    let Loaded { config, unknown_fields } = ServerConfig::load(&path).unwrap();
+    assert!(unknown_fields.is_empty(), "{unknown_fields:?}");
+    let [to] = config.hand_over.as_slice() else { panic!("{:?}", config.hand_over) };
+    assert_eq!((to.name.as_str(), to.address.as_str()), ("large", "server0.large.example:4100"));
+    assert_eq!(to.authority, Some(home.path().join("certificates/large.pem")));
+    let accepted = config.accept_hand_over.iter().map(|from| from.authority.clone()).collect::<Vec<_>>();
+    assert_eq!(accepted, [Some(home.path().join("certificates/small.pem")), None]);
+    let table = |name: &str, address: &str| format!("[[hand_over]]\nname = \"{name}\"\naddress = \"{address}\"\n");
+    for (tables, problem) in [
+        (table("", "a:1"), "1 to 64 bytes"),
+        (table(&"x".repeat(65), "a:1"), "1 to 64 bytes"),
+        (table("large", "a"), "host:port"),
+        (table("large", "a:1") + &table("large", "b:1"), "twice"),
+    ] {
+        let error = load::<ServerConfig>(&format!("{server}\n{tables}")).unwrap_err().to_string();
+        assert!(error.contains("hand_over") && error.contains(problem), "{error}");
+    }
+    let client = fs::read_to_string(samples().join("client.toml")).unwrap();
+    assert_eq!(load::<ClientConfig>(&client).unwrap().config.name, None);
+    assert_eq!(
+        load::<ClientConfig>(&format!("name = \"large\"\n{client}")).unwrap().config.name.as_deref(),
+        Some("large")
+    );
+    let error = load::<ClientConfig>(&format!("name = \"\"\n{client}")).unwrap_err().to_string();
+    assert!(error.contains("name") && error.contains("1 to 64 bytes"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod error;
 mod generate;
+mod hand_over;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring as provider;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::version::TLS13;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
@@ -50,8 +52,13 @@ pub struct IdentityFiles {
 #[derive(Clone)]
 pub struct Endpoint {
     role: Role,
+    /// The deployment's own authority, and a check for its certificates.
+    authority: Arc<[CertificateDer<'static>]>,
+    own: Arc<dyn ClientCertVerifier>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+    /// Whose servers of this position may hand over to this one.
+    accepted: hand_over::Accepted,
     network: Option<SceneNetwork>,
 }
 
@@ -71,14 +78,7 @@ impl Endpoint {
         let authority = certificates(&files.authority)?;
         let chain = certificates(&files.certificate)?;
         let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| pem_error(&files.key, "private key", e))?;
-        let mut roots = RootCertStore::empty();
-        for certificate in authority {
-            roots.add(certificate).map_err(|source| IdentityError::Rejected {
-                path: files.authority.clone(),
-                role,
-                source,
-            })?;
-        }
+        let roots = trusted(role, &files.authority, &authority)?;
         let (roots, provider) = (Arc::new(roots), Arc::new(crypto()));
         check(role, &chain, &files.certificate, &roots, &provider)?;
 
@@ -90,22 +90,18 @@ impl Endpoint {
             .with_root_certificates(roots.clone())
             .with_client_auth_cert(chain.clone(), key.clone_key())
             .map_err(wrong_key)?;
-        // Both identities are proven anew in every connection; no TLS session state is kept.
-        client.resumption = Resumption::disabled();
-        client.enable_sni = true;
-
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider.clone())
-            .build()
-            .map_err(|_| IdentityError::Internal("client certificates cannot be verified"))?;
+        without_resumption(&mut client);
+        let own = callers(roots, &provider)?;
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .map_err(internal)?
-            .with_client_cert_verifier(verifier)
+            .with_client_cert_verifier(Arc::clone(&own))
             .with_single_cert(chain, key)
             .map_err(wrong_key)?;
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
-        Ok(Endpoint { role, client: Arc::new(client), server: Arc::new(server), network: None })
+        without_tickets(&mut server);
+        let (client, server) = (Arc::new(client), Arc::new(server));
+        let accepted = hand_over::Accepted::default();
+        Ok(Endpoint { role, authority: authority.into(), own, client, server, accepted, network: None })
     }
 
     /// The role.
@@ -138,6 +134,36 @@ impl Endpoint {
 pub(crate) fn certifies(certificate: &CertificateDer<'_>, role: Role) -> bool {
     let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
     ServerName::try_from(role.certificate_name()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+}
+
+/// Both identities are proven anew in every connection; no TLS session state is kept.
+fn without_resumption(client: &mut ClientConfig) {
+    client.resumption = Resumption::disabled();
+    client.enable_sni = true;
+}
+
+fn without_tickets(server: &mut ServerConfig) {
+    server.session_storage = Arc::new(NoServerSessionStorage {});
+    server.send_tls13_tickets = 0;
+}
+
+/// The check of callers' certificates against these authorities.
+fn callers(
+    roots: Arc<RootCertStore>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+    verifier.map_err(|_| IdentityError::Internal("client certificates cannot be verified"))
+}
+
+/// A store of these authorities, from a file.
+fn trusted(role: Role, path: &Path, authority: &[CertificateDer<'static>]) -> Result<RootCertStore, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in authority {
+        let rejected = |source| IdentityError::Rejected { path: path.to_owned(), role, source };
+        roots.add(certificate.clone()).map_err(rejected)?;
+    }
+    Ok(roots)
 }
 
 /// The library *ring*, with AES-128-GCM as first choice: encryption limits the speed of long messages, and 128 bits are

@@ -31,7 +31,7 @@ impl Link {
 
     /// Begins a long message. Nothing of it is sent yet.
     pub(crate) fn begin_long(&mut self, kind: FrameKind, sequence: u64) -> Result<Sending, LinkError> {
-        if !matches!(kind, FrameKind::Input | FrameKind::Output | FrameKind::Exchange) {
+        if !matches!(kind, FrameKind::Input | FrameKind::Output | FrameKind::Exchange | FrameKind::KeptShares) {
             return Err(LinkError::Internal("a kind of short message was sent as a long message"));
         }
         self.begin();

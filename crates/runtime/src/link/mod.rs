@@ -5,6 +5,7 @@
 //! message's sequence number and total length, followed by continuation frames of up to 1 MiB. The receiver always
 //! knows the total length that it expects, and allocates that, never the length that the sender states.
 
+mod accept;
 mod connect;
 mod error;
 mod long;
@@ -20,6 +21,7 @@ use blindroute_protocol::{reserve_wiped, wipe_vec};
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
+pub(crate) use accept::OneOf;
 pub use error::{Fault, LinkError};
 pub(crate) use long::Sending;
 pub use traffic::Traffic;
@@ -90,39 +92,6 @@ impl Link {
             .map_err(|_| LinkError::Internal("the certificate name of a role is not a DNS name"))?;
         let stream = TlsStream::client(socket, endpoint.client_config(), name, peer.name(), path, timeouts.handshake)?;
         Link::ready(stream, peer, timeouts)
-    }
-
-    /// Answers a call and learns the role of the caller. Only callers with an `allowed` role are accepted.
-    ///
-    /// # Errors
-    /// If the handshake stalls, the certificates do not fit together, or the role is not allowed.
-    pub fn accept(
-        socket: TcpStream,
-        endpoint: &Endpoint,
-        allowed: &[Role],
-        timeouts: &Timeouts,
-    ) -> Result<Link, LinkError> {
-        let mut stream =
-            TlsStream::server(socket, endpoint.server_config(), "the caller", endpoint.path(None), timeouts.handshake)?;
-        let found = Role::ALL.into_iter().find(|role| {
-            stream
-                .peer_certificates()
-                .and_then(<[_]>::first)
-                .is_some_and(|certificate| crate::identity::certifies(certificate, *role))
-        });
-        stream.set_path(endpoint.path(found));
-        match found {
-            Some(peer) if allowed.contains(&peer) => Link::ready(stream, peer, timeouts),
-            other => {
-                let error = LinkError::WrongRole {
-                    expected: allowed.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or "),
-                    found: other.map_or("an unknown role", Role::name).to_owned(),
-                };
-                let mut refused = Link::ready(stream, other.unwrap_or(Role::Client), timeouts)?;
-                refused.fail(&Failure::new(crate::messages::FailureKind::WrongRole, &error.to_string()));
-                Err(error)
-            }
-        }
     }
 
     fn ready(mut stream: TlsStream, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {

@@ -101,6 +101,14 @@ impl<'a> Decoder<'a> {
         self.take(field, found as usize)
     }
 
+    pub(super) fn flag(&mut self, field: &'static str) -> Result<bool, DecodeError> {
+        match self.u8(field)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(DecodeError::BadValue { field, found: other.into() }),
+        }
+    }
+
     pub(super) fn version(&mut self) -> Result<(), DecodeError> {
         match self.u16("version")? {
             super::VERSION => Ok(()),

@@ -5,9 +5,14 @@
 //! server 0 answers each with its own [`SessionOpen`]; each server tells the client [`ServerReady`]; shares of input
 //! and output travel as long messages; [`SessionReport`] ends the session. A [`Failure`] may come in place of any of
 //! them.
+//!
+//! After a session that left something with the servers, the client may send [`HandOverRequest`] in place of the next hello.
+//! Each server then offers it to the server of its position in another pair with [`HandOver`], which answers that it has room
+//! and, after the shares, that they are stored ([`HandOverAnswer`]); the client is told the same.
 
 mod codec;
 mod failure;
+mod hand_over;
 mod identifiers;
 mod session;
 #[cfg(test)]
@@ -15,13 +20,16 @@ mod tests;
 
 pub use codec::DecodeError;
 pub use failure::{Failure, FailureKind};
+pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
 pub use identifiers::{Digest, EpochId, NoRandomness, SessionId, WireSeed};
-pub use session::{ClientHello, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport};
+pub use session::{
+    ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
+};
 
 use crate::frame::FrameKind;
 
 /// The version of the messages, of their order, and of what the programs send and the dealer deals.
-pub const VERSION: u16 = 7;
+pub const VERSION: u16 = 8;
 
 /// A message that fits in one frame.
 pub trait Message: Sized {

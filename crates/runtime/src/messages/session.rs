@@ -1,7 +1,7 @@
 //! The control messages of a session.
 
 use super::codec::{DecodeError, Decoder, put_bytes};
-use super::{Digest, EpochId, Message, SessionId, VERSION, WireSeed};
+use super::{Digest, EpochId, Message, SessionId, Ticket, VERSION, WireSeed};
 use crate::frame::{FrameKind, REQUEST_MAX};
 
 /// The most seeds of one grant.
@@ -18,9 +18,17 @@ pub struct ClientHello {
     pub deployment: Digest,
     /// What to run (program, bucket, options). Opaque to this crate, at most 32 KiB, public to the servers.
     pub request: Vec<u8>,
-    /// The elements of the batch that the session before, on the same links, left with the servers and that this one continues
-    /// with, in rising order; none if its inputs come from the client.
-    pub continues: Option<Vec<u16>>,
+    /// What it continues with; none if its inputs come from the client.
+    pub continues: Option<Continues>,
+}
+
+/// What of an earlier session one continues with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Continues {
+    /// The elements of the batch that the servers hold, in rising order.
+    pub places: Vec<u16>,
+    /// For what another pair handed over. Without it, it is what the session before left on the same links.
+    pub ticket: Option<Ticket>,
 }
 
 impl Message for ClientHello {
@@ -31,9 +39,14 @@ impl Message for ClientHello {
         out.extend_from_slice(&self.session.0);
         out.extend_from_slice(&self.deployment.0);
         put_bytes(&mut out, &self.request);
-        out.push(u8::from(self.continues.is_some()));
-        let places: Vec<u8> = self.continues.iter().flatten().flat_map(|place| place.to_le_bytes()).collect();
-        put_bytes(&mut out, &places);
+        match &self.continues {
+            None => out.push(0),
+            Some(Continues { places, ticket }) => {
+                out.push(1 + u8::from(ticket.is_some()));
+                ticket.iter().for_each(|ticket| out.extend_from_slice(ticket.expose()));
+                put_places(&mut out, places);
+            }
+        }
         out
     }
 
@@ -43,14 +56,15 @@ impl Message for ClientHello {
         let session = SessionId(decoder.array("session")?);
         let deployment = Digest(decoder.array("deployment")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
-        let continues = flag(&mut decoder, "continues")?;
-        let places = decoder.bytes("places", PLACES_MAX)?;
+        let continues = match decoder.u8("continues")? {
+            0 => None,
+            kind @ (1 | 2) => {
+                let ticket = (kind == 2).then(|| decoder.array("ticket").map(Ticket::new)).transpose()?;
+                Some(Continues { places: take_places(&mut decoder)?, ticket })
+            }
+            other => return Err(DecodeError::BadValue { field: "continues", found: other.into() }),
+        };
         decoder.finish()?;
-        let (places, rest) = places.as_chunks();
-        if !rest.is_empty() || !(continues || places.is_empty()) {
-            return Err(DecodeError::BadValue { field: "places", found: rest.len() as u64 });
-        }
-        let continues = continues.then(|| places.iter().map(|place| u16::from_le_bytes(*place)).collect());
         Ok(ClientHello { session, deployment, request, continues })
     }
 }
@@ -90,7 +104,7 @@ impl Message for ServerReady {
             epoch: EpochId(decoder.array("epoch")?),
             offline_micros: decoder.u64("offline time")?,
             waits_micros: decoder.u64("time for the input")?,
-            rests: flag(&mut decoder, "rests")?,
+            rests: decoder.flag("rests")?,
         };
         decoder.finish()?;
         Ok(ready)
@@ -286,12 +300,18 @@ impl Message for MaterialGrant {
     }
 }
 
-fn flag(decoder: &mut Decoder<'_>, field: &'static str) -> Result<bool, DecodeError> {
-    match decoder.u8(field)? {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(DecodeError::BadValue { field, found: other.into() }),
+/// Appends places, after the length of their bytes.
+pub(super) fn put_places(out: &mut Vec<u8>, places: &[u16]) {
+    let bytes: Vec<u8> = places.iter().flat_map(|place| place.to_le_bytes()).collect();
+    put_bytes(out, &bytes);
+}
+
+pub(super) fn take_places(decoder: &mut Decoder<'_>) -> Result<Vec<u16>, DecodeError> {
+    let (places, rest) = decoder.bytes("places", PLACES_MAX)?.as_chunks();
+    if !rest.is_empty() {
+        return Err(DecodeError::BadValue { field: "places", found: rest.len() as u64 });
     }
+    Ok(places.iter().map(|place| u16::from_le_bytes(*place)).collect())
 }
 
 fn party(decoder: &mut Decoder<'_>) -> Result<u8, DecodeError> {

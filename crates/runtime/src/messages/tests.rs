@@ -1,5 +1,6 @@
 use std::fmt::Debug;
 
+use blindroute_protocol::{Form, Shape};
 use proptest::prelude::*;
 
 use super::*;
@@ -8,6 +9,10 @@ const SESSION: SessionId = SessionId([1; 16]);
 const DEPLOYMENT: Digest = Digest([2; 32]);
 const EPOCH: EpochId = EpochId([3; 16]);
 const REQUEST: Digest = Digest([4; 32]);
+
+fn continues(places: Vec<u16>, ticket: Option<Ticket>) -> Option<Continues> {
+    Some(Continues { places, ticket })
+}
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -31,12 +36,38 @@ fn encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
     frozen(
         &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: b"abc".to_vec(), continues: None },
-        &format!("0700{s}{m}030000006162630000000000"),
+        &format!("0800{s}{m}0300000061626300"),
     );
     frozen(
-        &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: Some(vec![0, 3, 700]) },
-        &format!("0700{s}{m}00000000010600000000000300bc02"),
+        &ClientHello {
+            session: SESSION,
+            deployment: DEPLOYMENT,
+            request: vec![],
+            continues: continues(vec![0, 3, 700], None),
+        },
+        &format!("0800{s}{m}00000000010600000000000300bc02"),
     );
+    let ticket = || Ticket::new([6; 32]);
+    let six = "06".repeat(32);
+    frozen(
+        &ClientHello {
+            session: SESSION,
+            deployment: DEPLOYMENT,
+            request: vec![],
+            continues: continues(vec![2], Some(ticket())),
+        },
+        &format!("0800{s}{m}0000000002{six}020000000200"),
+    );
+    frozen(
+        &HandOverRequest { session: SESSION, to: "big".to_owned(), ticket: ticket(), places: vec![1, 2] },
+        &format!("0800{s}03000000626967{six}0400000001000200"),
+    );
+    let forms = vec![Form::new(Shape::new(2, 3, 4), 24, 12)];
+    frozen(
+        &HandOver { session: SESSION, request: b"r".to_vec(), ticket: ticket(), places: vec![1, 2], forms },
+        &format!("0800{s}0100000072{six}04000000010002000100000002000000030000000400000018000000{}", "0c000000"),
+    );
+    frozen(&HandOverAnswer { session: SESSION, stored: true }, &format!("{s}01"));
     frozen(
         &ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102, waits_micros: 3, rests: true },
         &format!("{s}{e}0201000000000000030000000000000001"),
@@ -62,11 +93,11 @@ fn encodings_are_frozen_and_strict() {
             epoch: EPOCH,
             request: REQUEST,
         },
-        &format!("0700{s}0101{m}{e}{r}"),
+        &format!("0800{s}0101{m}{e}{r}"),
     );
     frozen(
         &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
-        &format!("0700{s}00{m}01000000ff"),
+        &format!("0800{s}00{m}01000000ff"),
     );
     frozen(
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
@@ -90,7 +121,7 @@ fn values_out_of_range_are_refused() {
         bytes[at] = to;
         SessionOpen::decode(&bytes).unwrap_err()
     };
-    assert_eq!(change(0, 1), DecodeError::Version { expected: 7, found: 1 });
+    assert_eq!(change(0, 1), DecodeError::Version { expected: 8, found: 1 });
     assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
     assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
 
@@ -102,15 +133,35 @@ fn values_out_of_range_are_refused() {
     let mut hello = ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: None }.encode();
     hello[50..54].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(ClientHello::decode(&hello), Err(DecodeError::TooLong { field: "request", .. })));
-    let mut hello =
-        ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: Some(vec![4]) }.encode();
+    let hello =
+        ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: continues(vec![4], None) };
+    let mut hello = hello.encode();
     hello[54] = 0;
-    assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::BadValue { field: "places", found: 0 });
+    assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::Leftover { count: 6 });
+    hello[54] = 3;
+    assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::BadValue { field: "continues", found: 3 });
     let mut grant = MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![] }.encode();
     grant[32..36].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(MaterialGrant::decode(&grant), Err(DecodeError::TooLong { field: "seeds", .. })));
     assert!(Failure::decode(&[99, 0, 0, 0, 0]).is_err());
     assert_eq!(Failure::decode(&[1, 1, 0, 0, 0, 0xff]).unwrap_err(), DecodeError::BadText { field: "failure text" });
+}
+
+#[test]
+fn a_hand_over_cannot_announce_more_than_can_be_counted_or_other_elements_than_its_places() {
+    let with = |batch: usize, rows: usize, bits: u32| {
+        let forms = vec![Form::new(Shape::new(batch, rows, 1 << 20), bits, 4)];
+        let ticket = Ticket::new([6; 32]);
+        HandOver::decode(&HandOver { session: SESSION, request: vec![], ticket, places: vec![1, 2], forms }.encode())
+    };
+    assert!(with(2, 1, 24).is_ok());
+    assert!(matches!(with(2, 1 << 30, 24), Err(DecodeError::TooLong { field: "form", .. })));
+    assert_eq!(with(3, 1, 24).unwrap_err(), DecodeError::BadValue { field: "batch", found: 3 });
+    assert_eq!(with(2, 1, 65).unwrap_err(), DecodeError::BadValue { field: "bits", found: 65 });
+    assert_eq!(with(2, 1, 3).unwrap_err(), DecodeError::BadValue { field: "fraction", found: 4 });
+    let forms = vec![Form::new(Shape::new(0, 1, 1), 24, 4); 17];
+    let many = HandOver { session: SESSION, request: vec![], ticket: Ticket::new([6; 32]), places: vec![], forms };
+    assert!(matches!(HandOver::decode(&many.encode()), Err(DecodeError::TooLong { field: "forms", .. })));
 }
 
 #[test]
@@ -124,6 +175,7 @@ fn failures_cannot_write_to_a_terminal_and_stay_short() {
 #[test]
 fn seeds_do_not_print() {
     assert_eq!(format!("{:?}", WireSeed::new([77; 32])), "WireSeed(..)");
+    assert_eq!(format!("{:?}", Ticket::new([77; 32])), "Ticket(..)");
 }
 
 proptest! {
@@ -140,6 +192,7 @@ proptest! {
             if let Ok(message) = $name::decode(&bytes) { prop_assert_eq!(message.encode(), bytes.clone()); }
         )* } }
         check!(ClientHello, ServerReady, SessionReport, SessionOpen, MaterialRequest, MaterialGrant);
+        check!(HandOverRequest, HandOver, HandOverAnswer);
         let _ = Failure::decode(&bytes);
     }
 }

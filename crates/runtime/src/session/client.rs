@@ -1,7 +1,8 @@
 //! The client's side of a session until it is ready.
 
 use super::cancel::Cancel;
-use super::held::Held;
+use super::hand_over::answered;
+use super::held::{HandedOver, Held};
 use super::places::{SessionPlace, SessionPlaces};
 use super::ready::{ReadySession, SessionOutcome, SharedInputs, both, last_words};
 use super::retry::{self, Retry, Waiting};
@@ -9,7 +10,7 @@ use super::spares::Spares;
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
 use crate::link::{Link, LinkError, Timeouts};
-use crate::messages::{ClientHello, ServerReady, SessionId};
+use crate::messages::{ClientHello, Continues, HandOverAnswer, HandOverRequest, ServerReady, SessionId, Ticket};
 use crate::role::Role;
 use blindroute_protocol::{Meter, Program, Tensor};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -213,11 +214,56 @@ impl<C: Catalogue> Client<C> {
     /// # Errors
     /// If a party fails, the servers hold nothing more, or the request's program does not continue that of the session before.
     pub fn run_continuing(&self, held: Held, request: &[u8], places: &[u16]) -> Result<SessionOutcome, SessionError> {
+        let continues = Continues { places: places.to_vec(), ticket: None };
+        self.run_continued(held.into_links()?, request, continues)
+    }
+
+    /// Asks the servers to hand what they hold over to another pair, of this name in their configurations: these elements of the
+    /// batch, in rising order. Returns when the servers there have stored it. After an error it is lost, and the texts have to run
+    /// again from their inputs.
+    ///
+    /// # Errors
+    /// If the servers hold nothing more, do not know the pair, or cannot hand over to it.
+    pub fn hand_over(&self, held: Held, to: &str, places: &[u16]) -> Result<HandedOver, SessionError> {
+        let (session, ticket) = (held.session, Ticket::generate()?);
+        let mut links = held.into_links()?;
+        let asked = HandOverRequest { session, to: to.to_owned(), ticket, places: places.to_vec() };
+        if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&asked)) {
+            return Err(last_words(&mut links, error));
+        }
+        both(&mut links, |link| answered(link, HandOverAnswer { session, stored: true }))?;
+        self.0.spares.put(links);
+        Ok(HandedOver { ticket: asked.ticket, count: places.len() })
+    }
+
+    /// Continues with these servers what another pair handed over to them. It is tried once, as [`Client::run_continuing`].
+    ///
+    /// # Errors
+    /// As for [`Client::run_continuing`].
+    pub fn run_handed_over(&self, handed: HandedOver, request: &[u8]) -> Result<SessionOutcome, SessionError> {
+        let HandedOver { ticket, count } = handed;
+        let places = (0..count).filter_map(|place| u16::try_from(place).ok()).collect();
+        let _first = self.first();
+        let links = match self.0.spares.take() {
+            Some(links) => links,
+            None => self.connect()?,
+        };
+        let outcome = self.run_continued(links, request, Continues { places, ticket: Some(ticket) })?;
+        self.0.begun.store(true, Ordering::Relaxed);
+        Ok(outcome)
+    }
+
+    fn run_continued(
+        &self,
+        links: [Link; 2],
+        request: &[u8],
+        continues: Continues,
+    ) -> Result<SessionOutcome, SessionError> {
         let started = Instant::now();
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
         let place = self.0.places.take();
-        let begin = Begin { request, program: &program, continues: Some(places.to_vec()), started };
-        let session = self.begin_with(held.into_links()?, begin, &Cancel::default())?.in_place(place);
+        let begin = Begin { request, program: &program, continues: Some(continues), started };
+        let session = self.begin_with(links, begin, &Cancel::default())?.in_place(place);
         let waited = session.offline();
         Ok(SessionOutcome { waited, ..session.run(SharedInputs::none()?)? })
     }
@@ -265,7 +311,7 @@ impl<C: Catalogue> Client<C> {
 struct Begin<'a, P> {
     request: &'a [u8],
     program: &'a P,
-    continues: Option<Vec<u16>>,
+    continues: Option<Continues>,
     /// When the caller asked for it.
     started: Instant,
 }

@@ -1,5 +1,6 @@
 //! Errors of sessions, and what another party may be told about them.
 
+use super::hand_over::HandOverError;
 use crate::ledger::LedgerError;
 use crate::link::{Fault, LinkError};
 use crate::messages::{Failure, FailureKind, NoRandomness, SessionId};
@@ -81,6 +82,9 @@ pub enum SessionError {
          given up while the link was idle; run the texts again from their tokens"
     )]
     NothingHeld,
+    /// What a session left was not handed over to another pair, or is not there.
+    #[error(transparent)]
+    HandOver(#[from] HandOverError),
     /// The client left before it sent its input.
     #[error(
         "the client left before it sent its input; the session's material is dropped, and nothing needs to be done"
@@ -218,6 +222,7 @@ impl SessionError {
         let log = |kind, what: &str| (kind, format!("{what}; this party's log says more"));
         match self {
             Self::Shares(error) => error.told(),
+            Self::HandOver(error) => error.told(),
             Self::Link(error) => (error.told_as(), error.told()),
             Self::Rendezvous(_) => log(
                 FailureKind::TimedOut,
@@ -311,6 +316,8 @@ mod tests {
         let (session, path) = (SessionId([9; 16]), PathBuf::from(PATH));
         let text = || format!("{ADDRESS} {PATH}");
         let mut all: Vec<SessionError> = links().into_iter().map(Into::into).collect();
+        let not_taken = |source| HandOverError::NotTaken { pair: "big".into(), source }.into();
+        all.extend(links().into_iter().map(not_taken));
         all.extend([
             Error::Channel(ChannelError::Transport(text())).into(),
             Error::Channel(ChannelError::Peer(text())).into(),
@@ -337,6 +344,8 @@ mod tests {
             SessionError::Expired { after: Duration::from_secs(1) },
             SessionError::Unused,
             SessionError::NothingHeld,
+            HandOverError::UnknownPair("big".into()).into(),
+            HandOverError::NothingUnderTicket.into(),
             SessionError::Stopping,
             SessionError::CannotRest,
             SessionError::PlaceLost,

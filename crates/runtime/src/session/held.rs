@@ -3,6 +3,7 @@
 use super::SessionError;
 use super::spares::Spares;
 use crate::link::{Link, LinkError};
+use crate::messages::{SessionId, Ticket};
 use std::sync::Arc;
 
 /// The right to [continue](super::Client::run_continuing) a session: the links on which the servers hold what it left. Nobody
@@ -12,6 +13,7 @@ pub struct Held {
     /// Taken out when the session is continued.
     links: Option<Box<[Link; 2]>>,
     spares: Arc<Spares>,
+    pub(super) session: SessionId,
 }
 
 impl std::fmt::Debug for Held {
@@ -21,8 +23,8 @@ impl std::fmt::Debug for Held {
 }
 
 impl Held {
-    pub(super) fn new(links: [Link; 2], spares: Arc<Spares>) -> Self {
-        Self { links: Some(Box::new(links)), spares }
+    pub(super) fn new(links: [Link; 2], spares: Arc<Spares>, session: SessionId) -> Self {
+        Self { links: Some(Box::new(links)), spares, session }
     }
 
     pub(super) fn into_links(mut self) -> Result<[Link; 2], SessionError> {
@@ -37,4 +39,13 @@ impl Drop for Held {
             self.spares.put(*links);
         }
     }
+}
+
+/// The right to [go on](super::Client::run_handed_over) with another pair of servers, to which one has handed over what a session left.
+/// The servers there drop it when their time for it is up.
+#[derive(Debug)]
+pub struct HandedOver {
+    pub(super) ticket: Ticket,
+    /// How many elements of the batch go on.
+    pub(super) count: usize,
 }

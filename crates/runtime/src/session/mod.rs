@@ -16,12 +16,19 @@
 //! [`ReadySession`]. A server then holds its prepared material, a link to the client and two lanes to the other server,
 //! and waits only for the client's input; the dealer has finished. A session whose material exceeds [`MATERIAL_BUDGET`]
 //! cannot rest, because the dealer would also have to wait.
+//!
+//! A session may leave values with the servers, and the next one **continues** with them: on the same links, or with another
+//! pair of servers that the first pair hands them over to, each server to the one of its position there. Shares of a session
+//! are used once, and both servers compare where theirs come from before anything is computed with them.
 
 mod cancel;
 mod client;
+mod continued;
 mod dealer;
 mod error;
 mod failure;
+mod hand_over;
+mod handed;
 mod held;
 mod lanes;
 mod opening;
@@ -36,7 +43,8 @@ pub(crate) use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
-pub use held::Held;
+pub use hand_over::{HAND_OVER_BUDGET, HandOverError, HandOverOptions, HandOverTo};
+pub use held::{HandedOver, Held};
 pub(crate) use places::{SessionPlace, SessionPlaces};
 pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
 pub use retry::{Pauses, Retry, Waiting};

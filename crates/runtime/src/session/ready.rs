@@ -196,7 +196,7 @@ impl ReadySession {
         if reports.iter().any(|report| report.session != self.session) {
             return Err(SessionError::Disagreement("identity"));
         }
-        let held = Held::new(links, Arc::clone(&self.spares));
+        let held = Held::new(links, Arc::clone(&self.spares), self.session);
         let held = self.keeps.then_some(held);
         let servers = reports.map(|report| ServerReport {
             online: Duration::from_micros(report.online_micros),

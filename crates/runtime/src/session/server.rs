@@ -1,6 +1,9 @@
 //! A server's side of a session.
 
+use super::continued::{HeldValues, continued};
 use super::failure::tell;
+use super::hand_over::{HandOverOptions, give};
+use super::handed::HandedStore;
 use super::lanes::Lanes;
 use super::opening;
 use super::preparation::{Preparation, prepare};
@@ -9,11 +12,11 @@ use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
-use crate::link::{Link, LinkError, Timeouts};
+use crate::link::{Link, LinkError, OneOf, Timeouts};
 use crate::material::MaterialReader;
 use crate::messages::{
-    ClientHello, Digest, EpochId, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionId, SessionOpen,
-    SessionReport,
+    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionId,
+    SessionOpen, SessionReport,
 };
 use crate::peak_rss_mib;
 use crate::role::Role;
@@ -38,6 +41,8 @@ pub struct ServerOptions {
     pub timeouts: Timeouts,
     /// Bytes of a session's material that may be held prepared, usually [`super::MATERIAL_BUDGET`].
     pub budget: usize,
+    /// Other pairs.
+    pub hand_over: HandOverOptions,
 }
 
 /// One of the two servers.
@@ -50,6 +55,8 @@ pub struct ServerService<C> {
     ledger: Ledger,
     options: ServerOptions,
     lanes: Lanes,
+    /// What other pairs handed over.
+    handed: HandedStore,
     /// The weights as set up in the dealer's current epoch.
     set_up: Mutex<Option<(EpochId, Arc<ServerWeights>)>>,
 }
@@ -90,7 +97,8 @@ impl<C: Catalogue> ServerService<C> {
         let lanes = Lanes::new(endpoint.clone(), options.peer.clone(), options.timeouts);
         let specs = catalogue.weights();
         let shares = Mutex::new(Box::new(shares) as SharesSource);
-        Self { catalogue, specs, shares, party, endpoint, ledger, options, lanes, set_up: Mutex::new(None) }
+        let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
+        Self { catalogue, specs, shares, party, endpoint, ledger, options, lanes, handed, set_up: Mutex::new(None) }
     }
 
     /// Answers a client, one session after another on the same link, or takes a lane of the other server.
@@ -99,15 +107,38 @@ impl<C: Catalogue> ServerService<C> {
     /// The error that ended the connection. The caller has been told.
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
         let Connection { mut link, resting, .. } = connection;
-        if link.peer() != Role::Client {
-            return self.lanes.offer(link);
+        match link.peer() {
+            Role::Client => self.sessions(link, &resting),
+            peer if Some(peer) == self.role() => match self.handed.receive(&mut link) {
+                Ok(()) => {
+                    link.close();
+                    Ok(())
+                }
+                Err(error) => tell(&mut link, None, error),
+            },
+            _ => self.lanes.offer(link),
         }
+    }
+
+    fn role(&self) -> Option<Role> {
+        Role::server(self.party.index() as u8)
+    }
+
+    /// Answers a client.
+    fn sessions(&self, mut link: Link, resting: &Resting) -> Result<(), SessionError> {
         let mut sessions = 0u64;
         // What the last session left, for the next one on this link. It goes with the link.
         let mut held = None;
         loop {
-            let hello = match resting.wait(Rest::Idle, || link.receive_message_or_end::<ClientHello>()) {
-                Ok(Ok(Some(hello))) => hello,
+            let hello = match resting.wait(Rest::Idle, || link.receive_one_of::<ClientHello, HandOverRequest>()) {
+                Ok(Ok(Some(OneOf::First(hello)))) => hello,
+                Ok(Ok(Some(OneOf::Second(asked)))) => {
+                    let session = asked.session;
+                    if let Err(error) = self.give(&mut link, asked, held.take()) {
+                        return tell(&mut link, Some(session), error);
+                    }
+                    continue;
+                }
                 Ok(Ok(None)) => return Ok(()),
                 Err(_) => {
                     link.close();
@@ -120,7 +151,7 @@ impl<C: Catalogue> ServerService<C> {
                 }
                 Ok(Err(error)) => return tell(&mut link, None, error.into()),
             };
-            match self.session(&mut link, &hello, &resting, &mut held) {
+            match self.session(&mut link, &hello, resting, &mut held) {
                 Ok(()) => sessions += 1,
                 Err(SessionError::Unused) => {
                     tracing::debug!(session = %hello.session, "a client left without using its session; the material is dropped");
@@ -130,6 +161,14 @@ impl<C: Catalogue> ServerService<C> {
                 Err(error) => return tell(&mut link, Some(hello.session), error),
             }
         }
+    }
+
+    /// Hands over what the last session on a client's link left, and tells the client.
+    fn give(&self, client: &mut Link, asked: HandOverRequest, held: Option<HeldValues>) -> Result<(), SessionError> {
+        let role = self.role().ok_or(LinkError::Internal("a server has no position"))?;
+        let ServerOptions { hand_over, timeouts, .. } = &self.options;
+        let done = give(hand_over, role, timeouts, asked, held)?;
+        Ok(client.send_message(&done)?)
     }
 
     fn session(
@@ -147,7 +186,7 @@ impl<C: Catalogue> ServerService<C> {
         }
         let request = self.catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
         let program = self.catalogue.program(&request).map_err(SessionError::Request)?;
-        let (digest, continued) = self.continued(hello, &request, &program, held.take())?;
+        let (digest, continued) = continued(&*self.catalogue, hello, (&request, &program), held.take(), &self.handed)?;
         // Consumed before anything of the session is used: a crash after this point loses the session, but no secret.
         self.ledger.consume(hello.session)?;
         let (mut session, zeros, material) = self.open(hello.session, &request, digest)?;
@@ -170,33 +209,11 @@ impl<C: Catalogue> ServerService<C> {
             }
             result
         })
-        .map(|kept| *held = (!kept.is_empty()).then(|| HeldValues { session: hello.session, request, kept }))?;
+        .map(|kept| {
+            let empty = kept.is_empty();
+            *held = (!empty).then(|| HeldValues { session: hello.session, request, kept, handed: None });
+        })?;
         Ok(session.channel.finish()?)
-    }
-
-    /// What a session continues with, and the digest of the request with that, which both servers must have alike: a value
-    /// that one server takes from another session or place than the other would mean nothing.
-    fn continued(
-        &self,
-        hello: &ClientHello,
-        request: &[u8],
-        program: &C::Program,
-        held: Option<HeldValues>,
-    ) -> Result<(Digest, Option<Inputs>), SessionError> {
-        let Some(places) = &hello.continues else {
-            if self.catalogue.continues(request) {
-                return Err(SessionError::Request("it continues a session, and names no values of one".to_owned()));
-            }
-            return Ok((request_digest(request, None), None));
-        };
-        let held = held.ok_or(SessionError::NothingHeld)?;
-        if !self.catalogue.follows(&held.request, request) {
-            return Err(SessionError::Request("it does not continue the session before it".to_owned()));
-        }
-        let digest = request_digest(request, Some((held.session, places)));
-        let places: Vec<usize> = places.iter().map(|place| usize::from(*place)).collect();
-        let inputs = held.kept.into_inputs(&program.inputs(), &places);
-        Ok((digest, Some(inputs.map_err(|error| SessionError::Request(error.to_string()))?)))
     }
 
     /// The part of a session from ready to the report.
@@ -362,14 +379,6 @@ struct Prepared<'a> {
     continued: Option<Inputs>,
 }
 
-/// What a session left with this server, for the next one on the same link.
-struct HeldValues {
-    session: SessionId,
-    /// As this server resolved it.
-    request: Vec<u8>,
-    kept: Kept,
-}
-
 /// Waits for the client's input to begin. A session rests here: its material is prepared, and the input may come later.
 /// The wait ends at once if the client leaves or the service stops, and the session ends with it: its material is
 /// dropped, and its id stays consumed.
@@ -382,17 +391,4 @@ fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<
         Ok(Err(LinkError::TimedOut { after, .. })) => Err(SessionError::Expired { after }),
         Ok(Err(error)) => Err(error.into()),
     }
-}
-
-/// The digest of a request, and of the session and the places in its batch that it continues with.
-fn request_digest(request: &[u8], continues: Option<(SessionId, &[u16])>) -> Digest {
-    use sha2::{Digest as _, Sha256};
-    let mut hash = Sha256::new();
-    hash.update((request.len() as u64).to_le_bytes());
-    hash.update(request);
-    if let Some((session, places)) = continues {
-        hash.update(session.0);
-        places.iter().for_each(|place| hash.update(place.to_le_bytes()));
-    }
-    Digest(hash.finalize().into())
 }

@@ -11,8 +11,9 @@ use blindroute_runtime::messages::{
 };
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FrameKind, Ledger, Link, MaterialReader,
-    MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions, SessionError, Shutdown,
+    Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FrameKind, HandOverOptions, Ledger,
+    Link, MaterialReader, MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions, SessionError,
+    Shutdown,
 };
 use blindroute_testkit::freed_memory::{Freed, Secrets, call_this_thread, turn, watched};
 use std::io::{Read, Write};
@@ -66,7 +67,8 @@ impl Home {
     fn server(&self, party: Party, dealer: &str, peer: Option<String>) -> Running {
         let role = [Role::Server0, Role::Server1][party.index()];
         let callers: &[Role] = if party == Party::Zero { &[Role::Client, Role::Server1] } else { &[Role::Client] };
-        let options = ServerOptions { dealer: dealer.to_owned(), peer, timeouts: PATIENT, budget: MATERIAL_BUDGET };
+        let (dealer, hand_over) = (dealer.to_owned(), HandOverOptions::default());
+        let options = ServerOptions { dealer, peer, timeouts: PATIENT, budget: MATERIAL_BUDGET, hand_over };
         // There are no weights.
         let shares = move || match party {
             Party::Zero => Ok(WeightShares::from_seed(&[], &generator(&[0; 32]))),

@@ -3,7 +3,9 @@
 
 use crate::world::{PATIENT, World, numbers, squares, wait_for};
 use blindroute_protocol::{Inputs, Output, Seed, Shape};
-use blindroute_runtime::messages::{ClientHello, Digest, FailureKind, ServerReady, SessionId, SessionReport};
+use blindroute_runtime::messages::{
+    ClientHello, Continues, Digest, FailureKind, ServerReady, SessionId, SessionReport,
+};
 use blindroute_runtime::{FrameKind, Held, Link, LinkError, SessionError};
 
 const KEEP: &[u8] = b"4 keep";
@@ -75,7 +77,12 @@ fn a_restart_loses_what_was_kept() {
 }
 
 fn hello(session: SessionId, request: &[u8], continues: Option<Vec<u16>>) -> ClientHello {
-    ClientHello { session, deployment: Digest([7; 32]), request: request.to_vec(), continues }
+    ClientHello {
+        session,
+        deployment: Digest([7; 32]),
+        request: request.to_vec(),
+        continues: continues.map(|places| Continues { places, ticket: None }),
+    }
 }
 
 /// Shares of different elements would add up to nothing that any session left.

@@ -8,10 +8,11 @@ use blindroute_protocol::{
 use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, CertificateFolder, Client, DealerService, Endpoint, Ledger, Link, Role, ServerOptions, ServerService,
-    Service, ServiceError, ServiceOptions, Shutdown, Timeouts,
+    Catalogue, CertificateFolder, Client, DealerService, Endpoint, HandOverOptions, Ledger, Link, Role, ServerOptions,
+    ServerService, Service, ServiceError, ServiceOptions, Shutdown, Timeouts,
 };
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -108,12 +109,18 @@ struct Running {
     thread: JoinHandle<Result<(), ServiceError>>,
 }
 
+/// To whom a server hands over, by its certificates and position.
+type HandsOver = Box<dyn Fn(&Endpoint, Party) -> HandOverOptions>;
+
 pub struct World {
     home: tempfile::TempDir,
     deployment: CertificateFolder,
     timeouts: Timeouts,
     budget: usize,
     limits: fn(&mut ServiceOptions),
+    pub hand_over: HandsOver,
+    /// The authorities whose servers may hand over.
+    pub accepts: Vec<PathBuf>,
     /// Server 0, server 1, dealer.
     pub catalogues: [Arc<Numbers>; 3],
     addresses: [String; 3],
@@ -148,6 +155,8 @@ impl World {
             timeouts,
             budget,
             limits,
+            hand_over: Box::new(|_, _| HandOverOptions::default()),
+            accepts: Vec::new(),
             catalogues: Default::default(),
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
@@ -157,14 +166,21 @@ impl World {
         world
     }
 
-    fn endpoint(&self, role: Role) -> Endpoint {
+    pub fn endpoint(&self, role: Role) -> Endpoint {
         Endpoint::load(role, &self.deployment.identity(role)).unwrap()
+    }
+
+    /// The authority of the certificates.
+    pub fn authority(&self) -> PathBuf {
+        self.deployment.authority()
     }
 
     /// Starts a service, at the address that it had before if it had one.
     pub fn run(&mut self, index: usize) {
         let role = ROLES[index];
         let (endpoint, catalogue) = (self.endpoint(role), Arc::clone(&self.catalogues[index]));
+        let accepts = self.accepts.iter().map(|path| Some(path.as_path()));
+        let endpoint = if index < 2 { endpoint.accepting_hand_over(accepts).unwrap() } else { endpoint };
         let callers: &[Role] = match index {
             0 => &[Role::Client, Role::Server1],
             1 => &[Role::Client],
@@ -189,6 +205,7 @@ impl World {
                 peer: (index == 1).then(|| self.lanes.address.clone()),
                 timeouts: self.timeouts,
                 budget: self.budget,
+                hand_over: (self.hand_over)(&endpoint, party),
             };
             // There are none.
             let shares = move || match party {

@@ -1,0 +1,24 @@
+//! The limits of services: their defaults, and the numbers that are allowed.
+
+use crate::service::MAX_HANDSHAKES;
+
+pub(super) const fn eight() -> usize {
+    8
+}
+
+pub(super) const fn handshakes() -> usize {
+    MAX_HANDSHAKES
+}
+
+pub(super) fn sessions(count: usize) -> Option<(&'static str, &'static str)> {
+    (!(1..=1024).contains(&count)).then_some(("max_sessions", "is out of range: expected 1 to 1024"))
+}
+
+pub(super) fn per_client(count: Option<usize>, all: usize) -> Option<(&'static str, &'static str)> {
+    let good = count.is_none_or(|count| (1..=all).contains(&count));
+    (!good).then_some(("max_sessions_per_client", "is out of range: expected 1 to max_sessions"))
+}
+
+pub(super) fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
+    (!(1..=4096).contains(&count)).then_some(("max_handshakes", "is out of range: expected 1 to 4096"))
+}

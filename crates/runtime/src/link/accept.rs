@@ -1,0 +1,71 @@
+//! Answering a call: who calls, and whether it may.
+
+use super::tls::TlsStream;
+use super::{Link, LinkError, Timeouts};
+use crate::identity::Endpoint;
+use crate::messages::{Failure, FailureKind, Message};
+use crate::role::Role;
+use std::net::TcpStream;
+use zeroize::Zeroizing;
+
+/// A message of one of two kinds.
+#[derive(Debug)]
+pub(crate) enum OneOf<A, B> {
+    /// Of the first.
+    First(A),
+    /// Of the second.
+    Second(B),
+}
+
+impl Link {
+    /// Answers a call and learns the role of the caller. Only callers of this deployment with an `allowed` role are accepted, and
+    /// servers that may [hand over](Endpoint::accepting_hand_over): they have the role of this side.
+    ///
+    /// # Errors
+    /// If the handshake stalls, the certificates do not fit together, or the role is not allowed.
+    pub fn accept(
+        socket: TcpStream,
+        endpoint: &Endpoint,
+        allowed: &[Role],
+        timeouts: &Timeouts,
+    ) -> Result<Link, LinkError> {
+        let mut stream =
+            TlsStream::server(socket, endpoint.server_config(), "the caller", endpoint.path(None), timeouts.handshake)?;
+        let chain = stream.peer_certificates().unwrap_or_default();
+        let found = Role::ALL
+            .into_iter()
+            .find(|role| chain.first().is_some_and(|certificate| crate::identity::certifies(certificate, *role)));
+        let own = endpoint.is_own(chain);
+        stream.set_path(endpoint.path(found));
+        match found {
+            Some(peer) if (own && allowed.contains(&peer)) || endpoint.takes_over_from(peer, own) => {
+                Link::ready(stream, peer, timeouts)
+            }
+            other => {
+                let name = other.map_or("an unknown role", Role::name);
+                let error = LinkError::WrongRole {
+                    expected: allowed.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or "),
+                    found: if own { name.to_owned() } else { format!("{name} of another deployment") },
+                };
+                let mut refused = Link::ready(stream, other.unwrap_or(Role::Client), timeouts)?;
+                refused.fail(&Failure::new(FailureKind::WrongRole, &error.to_string()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Receives a typed message of one of two kinds, or nothing if the other side ended the connection cleanly between messages.
+    ///
+    /// # Errors
+    /// As for [`Link::receive_message`].
+    pub(crate) fn receive_one_of<A: Message, B: Message>(&mut self) -> Result<Option<OneOf<A, B>>, LinkError> {
+        self.begin();
+        let Some(header) = self.next_header(A::KIND)? else { return Ok(None) };
+        let (kind, length) = self.check_either(A::KIND, Some(B::KIND), header)?;
+        let payload = Zeroizing::new(self.receive_payload(kind, length)?);
+        if kind == A::KIND {
+            return self.decode(&payload).map(|message| Some(OneOf::First(message)));
+        }
+        self.decode(&payload).map(|message| Some(OneOf::Second(message)))
+    }
+}
