@@ -51,6 +51,34 @@ fn lines_are_answered_in_their_order_as_in_the_clear() {
 }
 
 #[test]
+fn in_the_open_each_text_says_where_it_left_and_what_that_shows() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = pool_bundle(home.path());
+    let texts =
+        ["What is the capital of France?", "Is water wet?", "She sold the blue car.", "no", "a b c d e f g", "1 + 1"];
+    let line = |(id, text): (usize, &&str)| serde_json::json!({"id": id, "text": text}).to_string();
+    let input = texts.iter().enumerate().map(line).collect::<Vec<_>>().join("\n");
+    let [private, clear] = ["full", "local"].map(|placement| {
+        let ran = classify(&bundle, &["--input", "-", "--policy", "open", "--placement", placement], &input);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        ran.lines()
+    });
+    for (place, (private, clear)) in private.iter().zip(&clear).enumerate() {
+        let told = |answer: &Value| ["id", "label", "depth"].map(|field| answer[field].clone());
+        assert_eq!(told(private), told(clear), "line {place}");
+        assert_eq!((&private["leaked_bits"], &clear["leaked_bits"]), (&1.into(), &0.into()));
+    }
+    let depths: Vec<u64> = clear.iter().filter_map(|answer| answer["depth"].as_u64()).collect();
+    assert!(depths.len() == 6 && depths.contains(&1) && depths.contains(&2), "{depths:?}");
+    // The same for a single text, which `hidden` would send through all layers.
+    let early = depths.iter().position(|depth| *depth == 1).unwrap();
+    let alone = classify(&bundle, &["--policy", "open", texts[early]], "");
+    assert_eq!((alone.code, alone.stderr.as_str()), (Some(0), ""));
+    let says = |part: &str| assert!(alone.stdout.contains(part), "{part}: {}", alone.stdout);
+    ["depth     1 layers", "leaked    at most 1 bit", "after how many layers each left"].map(says);
+}
+
+#[test]
 fn people_read_the_label_first() {
     let home = tempfile::tempdir().unwrap();
     let bundle = pool_bundle(home.path());
@@ -75,6 +103,8 @@ fn what_cannot_be_classified_says_what_to_do() {
         (vec!["x", "--task", "mood"], vec!["no task \"mood\"", "topic, same"]),
         (vec!["x", "--task", "same"], vec!["\"same\" classifies pairs", "--text2 TEXT"]),
         (vec!["x", "--text2", "y"], vec!["\"topic\" classifies single texts", "leave out text2"]),
+        (vec!["x", "--policy", "open", "--depth", "1"], vec!["leave out --depth", "policy hidden"]),
+        (vec!["x", "--text2", "y", "--task", "same", "--policy", "open"], vec!["\"same\"", "no thresholds"]),
         (vec!["x", "--depth", "3"], vec!["depth 3 is no exit", "after 1, 2 layers"]),
         (vec!["x", "--placement", "head"], vec!["invalid value", "local, full"]),
         (vec![" "], vec!["the text is empty", "--input FILE.jsonl"]),

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 /// The smallest share of equal labels that counts as the same answer. These texts are none of any task, so many are on the edge
 /// between two labels, or between going on and not; `classify` in placements `full` and `local` compares on real ones.
-const LEAST_EQUAL: f64 = 0.8;
+pub(crate) const LEAST_EQUAL: f64 = 0.8;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug)]

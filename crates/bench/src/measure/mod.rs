@@ -1,6 +1,7 @@
 //! Tasks under MPC beside the same tasks in the clear.
 
 pub(crate) mod classify;
+pub(crate) mod classify_open;
 pub(crate) mod encoder;
 pub(crate) mod head;
 pub(crate) mod kernels;
@@ -57,6 +58,23 @@ pub(crate) fn ids_after(router: &PrivateRouter, tokens: usize, words: usize) -> 
     ids.truncate(tokens - 1);
     ids.push(end);
     Ok(ids)
+}
+
+/// Different texts, each with at most so many tokens and nearly that many.
+pub(crate) fn texts(router: &PrivateRouter, count: usize, tokens: usize) -> anyhow::Result<Vec<String>> {
+    let words: Vec<String> = TEXT.repeat(9).split_whitespace().map(str::to_owned).collect();
+    let of_text = |text: usize| -> anyhow::Result<String> {
+        let mut words = &words[text % 40..];
+        loop {
+            let joined = words.join(" ");
+            let read = router.tokens(&joined)?;
+            if words.len() == 1 || (read.ids.len() <= tokens && read.truncated.is_none()) {
+                return Ok(joined);
+            }
+            words = &words[..words.len() - 1];
+        }
+    };
+    (0..count).map(of_text).collect()
 }
 
 /// Refuses lengths that no prompt has.

@@ -9,7 +9,7 @@ use anyhow::Context;
 use blindroute_console::bundles::{self, Shipped};
 use blindroute_console::{signals, terminal};
 use blindroute_placement::{
-    ChildOptions, ClassifyOptions, ClassifyReport, Placement, PlacementError, PrivateRouter, Text,
+    ChildOptions, ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, PrivateRouter, Text,
 };
 use blindroute_routing::program::BundlePlan;
 use clap::{Args, ValueEnum};
@@ -34,8 +34,12 @@ pub(crate) struct ClassifyArgs {
     /// Where the classifiers run: full is private, local is not
     #[arg(long, value_enum, default_value_t = PlacementArg::Full)]
     placement: PlacementArg,
+    /// Who learns after how many layers each text leaves: hidden (nobody) or open (you and the servers, which saves as much for a
+    /// single text)
+    #[arg(long, value_enum, default_value_t = PolicyArg::Hidden)]
+    policy: PolicyArg,
     /// All texts leave after so many layers, one of the pool's exits, and none is repeated to fill a session; without it a single text
-    /// goes through all layers
+    /// goes through all layers, unless the policy is open
     #[arg(long, value_name = "LAYERS")]
     depth: Option<usize>,
     /// With many texts: the share of a session's texts that goes on past each exit but the last, such as 0.5,0.25; the task's own if
@@ -53,7 +57,7 @@ pub(crate) struct ClassifyArgs {
     #[arg(long, value_name = "FILE.jsonl")]
     input: Option<PathBuf>,
     /// With many texts: N of one size (bucket) share a session, at most 4096 padded tokens such as 16 texts of 256; the servers see
-    /// how many. 1 runs each text alone through all layers
+    /// how many. 1 runs each text alone, with policy hidden through all layers
     #[arg(long, value_name = "N", default_value_t = 32, conflicts_with = "text", allow_hyphen_values = true)]
     batch: usize,
     #[command(flatten)]
@@ -71,6 +75,15 @@ enum PlacementArg {
     Local,
     /// Everything under MPC
     Full,
+}
+
+/// Who learns after how many layers each text leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum PolicyArg {
+    /// Nobody: of a session's texts, the servers choose a public number in secret
+    Hidden,
+    /// You and the servers: texts whose gain exceeds the bundle's threshold go on
+    Open,
 }
 
 /// Classifies one text or many.
@@ -116,6 +129,10 @@ impl ClassifyArgs {
         options.placement = match self.placement {
             PlacementArg::Local => Placement::Local,
             PlacementArg::Full => Placement::Full,
+        };
+        options.policy = match self.policy {
+            PolicyArg::Hidden => Policy::Hidden,
+            PolicyArg::Open => Policy::Open,
         };
         (options.task, options.depth, options.scores) = (self.task.clone(), self.depth, self.scores);
         options.capacities = self.capacity.clone();
@@ -167,6 +184,10 @@ fn print(report: &ClassifyReport, json: bool) -> anyhow::Result<()> {
     match report.depth {
         Some(layers) => writeln!(out, "  depth     {layers} layers")?,
         None => writeln!(out, "  capacity  {:?} of {} texts", report.capacities, report.batch)?,
+    }
+    if report.leaked_bits > 0 {
+        let (bits, plural) = (report.leaked_bits, if report.leaked_bits == 1 { "" } else { "s" });
+        writeln!(out, "  leaked    at most {bits} bit{plural}: after how many layers the text left")?;
     }
     print_pair(&mut out, report.pair.as_ref())?;
     print_cost(&mut out, (&report.ms, &report.bytes, report.openings), &report.seen)
