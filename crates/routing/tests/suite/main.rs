@@ -9,4 +9,5 @@ mod lexical;
 mod minilm;
 mod open;
 mod programs;
+mod traces;
 mod tunings;
