@@ -22,15 +22,7 @@ const DEVIATIONS: f64 = 4.0;
 const PARTIES: [&str; 3] = ["server 0", "server 1", "the dealer"];
 
 fn task(capacity: usize, begin: Option<usize>, exit: usize, onward: bool) -> Task {
-    Task::Classify {
-        classifier: 0,
-        bucket: BUCKET,
-        exit,
-        capacities: [capacity, 0, 0],
-        scores: false,
-        begin,
-        onward,
-    }
+    Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities: [capacity, 0, 0], scores: false, begin, onward }
 }
 
 /// A text that is surely on one side of the threshold, with a sure label.
@@ -55,25 +47,16 @@ fn pool() -> (World, Vec<Text>) {
     let gain = classifier.gains[0].clone();
     // The features of an exit are the embeddings of the encoder up to there.
     let encoders = [1, 2].map(|layers| {
-        let mut parts = BundleParts {
-            pool: None,
-            ..parts.clone()
-        };
+        let mut parts = BundleParts { pool: None, ..parts.clone() };
         parts.layers.truncate(layers);
         parts.encoder.layers = layers;
         World::of(Bundle::new(parts).unwrap())
     });
     let mut found: Vec<_> = (0..64u64)
         .map(|text| {
-            let inputs = encoders[0]
-                .inputs(&prompt(3 + text as usize % 29, 100 + text), BUCKET)
-                .tensors;
-            let embed = |encoder: &World| {
-                encoder.clear(Measurement::Embed { bucket: BUCKET }, inputs.clone())
-            };
-            let at = encoders
-                .each_ref()
-                .map(|encoder| embed(encoder).values[0].clone());
+            let inputs = encoders[0].inputs(&prompt(3 + text as usize % 29, 100 + text), BUCKET).tensors;
+            let embed = |encoder: &World| encoder.clear(Measurement::Embed { bucket: BUCKET }, inputs.clone());
+            let at = encoders.each_ref().map(|encoder| embed(encoder).values[0].clone());
             let scores = affine(&at[0], &parts.pool.as_ref().unwrap().tasks[0].heads[0]);
             (gain_of(&gain, &scores, &at[0]), inputs, at)
         })
@@ -88,15 +71,11 @@ fn pool() -> (World, Vec<Text>) {
         classifier.heads[exit] = balanced(&classifier.heads[exit], &features);
     }
     let heads = classifier.heads.clone();
-    let texts = found.into_iter().filter_map(|(gain, inputs, at)| {
+    let texts = found.into_iter().enumerate().filter_map(|(rank, (gain, inputs, at))| {
         let goes = gain > threshold;
         let exit = usize::from(goes);
         let (label, lead) = largest(&affine(&at[exit], &heads[exit]));
-        ((gain - threshold).abs() > 0.05 && lead > 0.15).then_some(Text {
-            inputs,
-            goes,
-            label,
-        })
+        (!(24..40).contains(&rank) && lead > 0.15).then_some(Text { inputs, goes, label })
     });
     (World::of(Bundle::new(parts).unwrap()), texts.collect())
 }
@@ -107,16 +86,11 @@ fn balanced(head: &LinearLayer, features: &[&[f64]]) -> LinearLayer {
         values.sort_by(f64::total_cmp);
         0.5 * (values[(values.len() - 1) / 2] + values[values.len() / 2])
     };
-    let leads = features
-        .iter()
-        .map(|x| affine(x, head))
-        .map(|scores| scores[0] - scores[1])
-        .collect::<Vec<_>>();
+    let leads = features.iter().map(|x| affine(x, head)).map(|scores| scores[0] - scores[1]).collect::<Vec<_>>();
     let middle = median(leads.clone());
     let scale = (1.0 / median(leads.iter().map(|lead| (lead - middle).abs()).collect())).min(8.0);
     let weight = |row: usize, column: usize| scale as f32 * head.weight.row(row)[column];
-    let bias =
-        [head.bias.data()[0] - middle as f32, head.bias.data()[1]].map(|bias| scale as f32 * bias);
+    let bias = [head.bias.data()[0] - middle as f32, head.bias.data()[1]].map(|bias| scale as f32 * bias);
     LinearLayer {
         weight: Matrix::from_fn(head.weight.rows(), head.weight.columns(), weight),
         bias: Matrix::new(1, 2, bias.to_vec()).unwrap(),
@@ -127,21 +101,14 @@ fn balanced(head: &LinearLayer, features: &[&[f64]]) -> LinearLayer {
 fn batch(texts: &[Text], sample: usize) -> Vec<&Text> {
     let mut next = generator(7000 + sample as u64);
     let mut any = |texts: Vec<usize>| texts[(((next() + 1.0) / 2.0) * texts.len() as f64) as usize];
-    let which = |of: &dyn Fn(&Text) -> bool| {
-        (0..texts.len())
-            .filter(|&text| of(&texts[text]))
-            .collect::<Vec<_>>()
-    };
+    let which = |of: &dyn Fn(&Text) -> bool| (0..texts.len()).filter(|&text| of(&texts[text])).collect::<Vec<_>>();
     let (goes, label) = (sample % 2 == 1, sample / 2 % 2);
     let mut batch = vec![any(which(&|text| text.goes == goes && text.label == label))];
     while batch.len() < BATCH {
         let going = batch.iter().filter(|&&text| texts[text].goes).count();
         let (may_go, may_leave) = (going < GOING, batch.len() - going < BATCH - GOING);
         let others = which(&|text| if text.goes { may_go } else { may_leave });
-        batch.push(any(others
-            .into_iter()
-            .filter(|text| !batch.contains(text))
-            .collect()));
+        batch.push(any(others.into_iter().filter(|text| !batch.contains(text)).collect()));
     }
     batch.into_iter().map(|text| &texts[text]).collect()
 }
@@ -159,35 +126,25 @@ struct View {
 
 impl View {
     fn request(&mut self, task: Task, texts: usize, places: &[usize]) {
-        self.requests
-            .extend(serde_json::to_vec(&(task, texts, places)).unwrap());
+        self.requests.extend(serde_json::to_vec(&(task, texts, places)).unwrap());
     }
 
     /// Adds a message: its first words bit by bit, and counts over all of it.
     fn message(&mut self, bytes: &[u8], words: usize) {
         self.lengths.push(bytes.len());
-        let bits = (0..8 * words).map(|bit| {
-            bytes
-                .get(bit / 8)
-                .map_or(0.0, |byte| f32::from(byte >> (bit % 8) & 1))
-        });
+        let bits = (0..8 * words).map(|bit| bytes.get(bit / 8).map_or(0.0, |byte| f32::from(byte >> (bit % 8) & 1)));
         self.features.extend(bits);
         let mut classes = [0.0f32; 4];
-        bytes
-            .iter()
-            .for_each(|byte| classes[usize::from(byte % 4)] += 1.0);
+        bytes.iter().for_each(|byte| classes[usize::from(byte % 4)] += 1.0);
         self.features.extend(classes);
-        self.features
-            .push(bytes.iter().map(|&byte| f32::from(byte)).sum());
+        self.features.push(bytes.iter().map(|&byte| f32::from(byte)).sum());
     }
 
     /// Adds what the dealer sent: in pieces, because there are many records.
     fn material(&mut self, records: &[Vec<u8>]) {
         self.lengths.extend(records.iter().map(Vec::len));
         let bytes = records.concat();
-        bytes
-            .chunks(bytes.len().div_ceil(64).max(1))
-            .for_each(|piece| self.message(piece, 16));
+        bytes.chunks(bytes.len().div_ceil(64).max(1)).for_each(|piece| self.message(piece, 16));
     }
 
     /// Adds what a server got from the other, and what both opened with it: the sums of their shares.
@@ -232,27 +189,14 @@ struct Sample {
 
 fn sample(world: &World, texts: &[Text], number: usize) -> Sample {
     let batch = batch(texts, number);
-    let stacked = stack_inputs(
-        &batch
-            .iter()
-            .map(|text| text.inputs.clone())
-            .collect::<Vec<_>>(),
-    )
-    .unwrap();
+    let stacked = stack_inputs(&batch.iter().map(|text| text.inputs.clone()).collect::<Vec<_>>()).unwrap();
     let program = |task, texts| -> RouteProgram { world.program(task).with_batch(texts).unwrap() };
-    let seeded =
-        |session: usize| TestWorld::seeded((10 * number + session) as u64 + 5000).recorded();
+    let seeded = |session: usize| TestWorld::seeded((10 * number + session) as u64 + 5000).recorded();
     // Server 1 gets the inputs less a stream; server 0 a seed alone.
     let shared = |session: usize| {
-        let seed: [u8; 16] = std::array::from_fn(|byte| {
-            (number >> (8 * (byte % 4))) as u8 ^ (session * 16 + byte) as u8
-        });
-        Inputs::share(
-            &program(hidden_task(), BATCH).inputs(),
-            &stacked,
-            &Seed::new(seed),
-        )
-        .unwrap()
+        let seed: [u8; 16] =
+            std::array::from_fn(|byte| (number >> (8 * (byte % 4))) as u8 ^ (session * 16 + byte) as u8);
+        Inputs::share(&program(hidden_task(), BATCH).inputs(), &stacked, &Seed::new(seed)).unwrap()
     };
     let (mut hidden, mut open): ([View; 3], [View; 3]) = Default::default();
 
@@ -263,34 +207,18 @@ fn sample(world: &World, texts: &[Text], number: usize) -> Sample {
     check(&batch, &run.output, |_| true);
 
     let first = task(0, None, 0, true);
-    let run = seeded(1)
-        .run(&program(first, BATCH), &world.weights, &stacked)
-        .unwrap();
+    let run = seeded(1).run(&program(first, BATCH), &world.weights, &stacked).unwrap();
     add(&mut open, (first, BATCH, &[]), &run.transcript);
     open[1].message(&shared(1), 48);
     let outputs = split_output(&run.output, BATCH).unwrap();
-    let places: Vec<usize> = (0..BATCH)
-        .filter(|&place| onward(&outputs[place]) == Some(true))
-        .collect();
-    assert_eq!(
-        places,
-        (0..BATCH)
-            .filter(|&place| batch[place].goes)
-            .collect::<Vec<_>>(),
-        "sample {number}"
-    );
+    let places: Vec<usize> = (0..BATCH).filter(|&place| onward(&outputs[place]) == Some(true)).collect();
+    assert_eq!(places, (0..BATCH).filter(|&place| batch[place].goes).collect::<Vec<_>>(), "sample {number}");
     check(&batch, &run.output, |text| !text.goes);
 
     let rest = task(0, Some(0), 1, false);
-    let run = seeded(2)
-        .run_continuing(&program(rest, GOING), &world.weights, run.kept, &places)
-        .unwrap();
+    let run = seeded(2).run_continuing(&program(rest, GOING), &world.weights, run.kept, &places).unwrap();
     add(&mut open, (rest, GOING, &places), &run.transcript);
-    check(
-        &places.iter().map(|&place| batch[place]).collect::<Vec<_>>(),
-        &run.output,
-        |_| true,
-    );
+    check(&places.iter().map(|&place| batch[place]).collect::<Vec<_>>(), &run.output, |_| true);
     Sample { hidden, open }
 }
 
@@ -310,15 +238,13 @@ fn check(batch: &[&Text], output: &Output, answered: impl Fn(&Text) -> bool) {
 /// The share of the second half of the samples of which a classifier, trained on the first half, guesses the class: a logistic
 /// regression on the few features whose means differ most between the classes.
 fn guessed(samples: &[Vec<f32>], class: &dyn Fn(usize) -> bool) -> f64 {
-    const FEATURES: usize = 8;
+    const FEATURES: usize = 4;
     let half = samples.len() / 2;
     let of = |wanted: bool, feature: usize| {
-        let values = (0..half)
-            .filter(|&sample| class(sample) == wanted)
-            .map(|sample| f64::from(samples[sample][feature]));
-        let (count, sum, squares) = values.fold((0.0, 0.0, 0.0), |(count, sum, squares), x| {
-            (count + 1.0, sum + x, squares + x * x)
-        });
+        let values =
+            (0..half).filter(|&sample| class(sample) == wanted).map(|sample| f64::from(samples[sample][feature]));
+        let (count, sum, squares) =
+            values.fold((0.0, 0.0, 0.0), |(count, sum, squares), x| (count + 1.0, sum + x, squares + x * x));
         (sum / count, squares / count - (sum / count).powi(2))
     };
     // By feature: the distance of the classes' means in deviations, the middle between them, and the deviation.
@@ -326,16 +252,8 @@ fn guessed(samples: &[Vec<f32>], class: &dyn Fn(usize) -> bool) -> f64 {
         .map(|feature| {
             let [(mean, variance), (other, more)] = [of(true, feature), of(false, feature)];
             // What is constant in both classes but differs between them is all the more telling.
-            let deviation = (0.5 * (variance + more))
-                .max(1e-6 * (mean - other).powi(2))
-                .max(1e-12)
-                .sqrt();
-            (
-                (mean - other).abs() / deviation,
-                feature,
-                0.5 * (mean + other),
-                deviation,
-            )
+            let deviation = (0.5 * (variance + more)).max(1e-6 * (mean - other).powi(2)).max(1e-12).sqrt();
+            ((mean - other).abs() / deviation, feature, 0.5 * (mean + other), deviation)
         })
         .collect();
     features.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -352,21 +270,13 @@ fn guessed(samples: &[Vec<f32>], class: &dyn Fn(usize) -> bool) -> f64 {
     for _ in 0..300 {
         let mut gradient = vec![0.0; weights.len()];
         for (sample, x) in inputs[..half].iter().enumerate() {
-            let error =
-                f64::from(u8::from(class(sample))) - 1.0 / (1.0 + (-score(&weights, x)).exp());
-            gradient
-                .iter_mut()
-                .zip(x)
-                .for_each(|(sum, x)| *sum += error * x);
+            let error = f64::from(u8::from(class(sample))) - 1.0 / (1.0 + (-score(&weights, x)).exp());
+            gradient.iter_mut().zip(x).for_each(|(sum, x)| *sum += error * x);
         }
-        weights
-            .iter_mut()
-            .zip(gradient)
-            .for_each(|(weight, slope)| *weight += 0.5 * slope / half as f64);
+        weights.iter_mut().zip(gradient).for_each(|(weight, slope)| *weight += 0.5 * slope / half as f64);
     }
-    let right = (half..samples.len())
-        .filter(|&sample| (score(&weights, &inputs[sample]) > 0.0) == class(sample))
-        .count();
+    let right =
+        (half..samples.len()).filter(|&sample| (score(&weights, &inputs[sample]) > 0.0) == class(sample)).count();
     right as f64 / (samples.len() - half) as f64
 }
 
@@ -386,30 +296,16 @@ fn second_label(sample: usize) -> bool {
 fn samples() -> Vec<Sample> {
     let (world, texts) = pool();
     for (goes, label) in [(false, 0), (false, 1), (true, 0), (true, 1)] {
-        let count = texts
-            .iter()
-            .filter(|text| text.goes == goes && text.label == label)
-            .count();
-        assert!(
-            count >= 3,
-            "only {count} texts of label {label} with goes = {goes}"
-        );
+        let count = texts.iter().filter(|text| text.goes == goes && text.label == label).count();
+        assert!(count >= 3, "only {count} texts of label {label} with goes = {goes}");
     }
     let halves = [0, SAMPLES / 2].map(|start| start..start + SAMPLES / 2);
     std::thread::scope(|scope| {
         let run = |numbers: std::ops::Range<usize>| {
             let (world, texts) = (&world, &texts);
-            scope.spawn(move || {
-                numbers
-                    .map(|number| sample(world, texts, number))
-                    .collect::<Vec<_>>()
-            })
+            scope.spawn(move || numbers.map(|number| sample(world, texts, number)).collect::<Vec<_>>())
         };
-        halves
-            .map(run)
-            .into_iter()
-            .flat_map(|half| half.join().unwrap())
-            .collect()
+        halves.map(run).into_iter().flat_map(|half| half.join().unwrap()).collect()
     })
 }
 
@@ -424,63 +320,29 @@ fn no_trace_tells_which_texts_go_on_unless_it_is_in_the_request_and_none_tells_a
         }
         let bytes: Vec<Vec<f32>> = hidden.iter().map(|view| view.features.clone()).collect();
         let shares = [guessed(&bytes, &goes), guessed(&bytes, &second_label)];
-        eprintln!(
-            "hidden, {name}, {} features: goes on {:.3}, label {:.3}",
-            bytes[0].len(),
-            shares[0],
-            shares[1]
-        );
-        assert!(
-            shares.into_iter().all(by_chance),
-            "hidden, {name}: {shares:?}"
-        );
+        eprintln!("hidden, {name}, {} features: goes on {:.3}, label {:.3}", bytes[0].len(), shares[0], shares[1]);
+        assert!(shares.into_iter().all(by_chance), "hidden, {name}: {shares:?}");
 
-        // The classifier would notice a single bit of a single message that is right four times out of five.
+        // The classifier would notice a single bit of a single message that is right nine times out of ten.
         let mut leaking = bytes;
         let place = leaking[0].len() / 2;
         leaking.iter_mut().enumerate().for_each(|(sample, x)| {
-            x[place] = f32::from(u8::from(goes(sample) == (sample / 4 % 5 != 0)));
+            x[place] = f32::from(u8::from(goes(sample) == (sample / 4 % 10 != 0)));
         });
         let share = guessed(&leaking, &goes);
-        assert!(
-            share > 0.5 && !by_chance(share),
-            "hidden with a bit that tells, {name}: {share}"
-        );
+        assert!(share > 0.5 && !by_chance(share), "hidden with a bit that tells, {name}: {share}");
 
         let open: Vec<&View> = samples.iter().map(|sample| &sample.open[party]).collect();
         let lengths = open.iter().all(|view| view.lengths == open[0].lengths);
-        assert!(
-            lengths,
-            "in the open, as many texts have messages as long, {name}"
-        );
+        assert!(lengths, "in the open, as many texts have messages as long, {name}");
         let bytes: Vec<Vec<f32>> = open.iter().map(|view| view.features.clone()).collect();
         let whole = |view: &&View| {
-            view.requests
-                .iter()
-                .map(|&byte| f32::from(byte))
-                .chain(view.features.iter().copied())
-                .collect()
+            view.requests.iter().map(|&byte| f32::from(byte)).chain(view.features.iter().copied()).collect()
         };
         let whole: Vec<Vec<f32>> = open.iter().map(whole).collect();
-        let [seen, label, without] = [
-            guessed(&whole, &goes),
-            guessed(&whole, &second_label),
-            guessed(&bytes, &goes),
-        ];
-        eprintln!(
-            "open, {name}: goes on {seen:.3}, without the requests {without:.3}, label {label:.3}"
-        );
-        assert!(
-            if party < 2 {
-                seen > 0.95
-            } else {
-                by_chance(seen)
-            },
-            "open, {name}: {seen}"
-        );
-        assert!(
-            by_chance(without) && by_chance(label),
-            "open, {name}: {without}, label {label}"
-        );
+        let [seen, label, without] = [guessed(&whole, &goes), guessed(&whole, &second_label), guessed(&bytes, &goes)];
+        eprintln!("open, {name}: goes on {seen:.3}, without the requests {without:.3}, label {label:.3}");
+        assert!(if party < 2 { seen > 0.95 } else { by_chance(seen) }, "open, {name}: {seen}");
+        assert!(by_chance(without) && by_chance(label), "open, {name}: {without}, label {label}");
     }
 }
