@@ -75,7 +75,7 @@ fn in_the_open_each_text_says_where_it_left_and_what_that_shows() {
     let alone = classify(&bundle, &["--policy", "open", texts[early]], "");
     assert_eq!((alone.code, alone.stderr.as_str()), (Some(0), ""));
     let says = |part: &str| assert!(alone.stdout.contains(part), "{part}: {}", alone.stdout);
-    ["depth     1 layers", "leaked    at most 1 bit", "after how many layers each left"].map(says);
+    ["depth     1 layers", "leaked    at most 1 bit", "after how many layers each left"].into_iter().for_each(says);
 }
 
 #[test]
