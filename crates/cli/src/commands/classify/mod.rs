@@ -38,6 +38,10 @@ pub(crate) struct ClassifyArgs {
     /// single text)
     #[arg(long, value_enum, default_value_t = PolicyArg::Hidden)]
     policy: PolicyArg,
+    /// With policy open and several --config: texts that go on past the first exit do so with another pair of servers, to which the first
+    /// pair hands them over
+    #[arg(long)]
+    hand_over: bool,
     /// All texts leave after so many layers, one of the pool's exits, and none is repeated to fill a session; without it a single text
     /// goes through all layers, unless the policy is open
     #[arg(long, value_name = "LAYERS")]
@@ -136,6 +140,7 @@ impl ClassifyArgs {
         };
         (options.task, options.depth, options.scores) = (self.task.clone(), self.depth, self.scores);
         options.capacities = self.capacity.clone();
+        options.hand_over = self.hand_over;
         options
     }
 }
