@@ -76,8 +76,8 @@ struct OpenSession {
     channel: PeerChannel,
     /// The dealer's connection, to end a wait for material that is no longer needed.
     dealer: TcpStream,
-    /// The seed of the material, and the key of its hashes.
-    seeds: (Seed, Seed),
+    /// The seed of the material, and the key of its hashes. They stay in one place, since a move would leave a copy on the stack.
+    seeds: Arc<(Seed, Seed)>,
     weights: Arc<ServerWeights>,
     epoch: EpochId,
 }
@@ -191,7 +191,7 @@ impl<C: Catalogue> ServerService<C> {
         self.ledger.consume(hello.session)?;
         let (mut session, zeros, material) = self.open(hello.session, &request, digest)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
-        let (weights, seeds) = (Arc::clone(&session.weights), session.seeds.clone());
+        let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
         let progress = Arc::new(Preparation::default());
         std::thread::scope(|scope| {
             let (weights, program, counted) = (&weights, &program, Arc::clone(&progress));
@@ -291,6 +291,8 @@ impl<C: Catalogue> ServerService<C> {
 
     /// Connects a session of a resolved request to the dealer and the other server, and sets up the weights if needed. Also
     /// returns the seed that the two servers agree on, and the dealer's stream.
+    // Not in the caller's frame, whose unused bytes others copy to the heap.
+    #[inline(never)]
     fn open(
         &self,
         id: SessionId,
@@ -332,7 +334,7 @@ impl<C: Catalogue> ServerService<C> {
         };
         let (weights, zeros) = self.weights(grant.epoch, &generator_seed(mask), &mut channel)?;
         let socket = dealer.socket()?;
-        let seeds = (generator_seed(material), generator_seed(hash_key));
+        let seeds = Arc::new((generator_seed(material), generator_seed(hash_key)));
         let session = OpenSession { id, channel, dealer: socket, seeds, weights, epoch: grant.epoch };
         Ok((session, zeros, MaterialReader::new(dealer)))
     }
