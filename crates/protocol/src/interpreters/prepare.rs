@@ -19,7 +19,7 @@ use blindroute_ring::fss::HashKey;
 use blindroute_ring::{Prg, Seed, Shape, Tensor, pack, reserve_wiped};
 use std::io::Read;
 use std::sync::Arc;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 /// A server's offline run of a program.
 #[derive(Debug)]
@@ -48,11 +48,30 @@ impl Prepare {
         source: &mut dyn Read,
         queue: &QueueWriter,
     ) -> Result<(), Error> {
-        let (stream, hash_key) = (S::new(seed), Arc::new(hash_key));
+        let (stream, hash_key) = (stream_of::<S>(seed), Arc::new(hash_key));
+        clear_stack();
         let role = PrepareRole { weights, stream, hash_key, source, queue, buffer: Zeroizing::default() };
         Offline::run(program, role).map(|_| ())
     }
 }
+
+/// The stream of a seed, made in a frame of its own.
+#[inline(never)]
+fn stream_of<S: Stream>(seed: &Seed) -> S {
+    S::new(seed)
+}
+
+/// Overwrites what calls before this one left on the stack. A cipher's key schedule begins with its key, the seed; records that are
+/// moved into the queue later copy unused bytes of their frames with them.
+#[inline(never)]
+fn clear_stack() {
+    let mut area = [0u8; CLEARED];
+    area.zeroize();
+    std::hint::black_box(&area);
+}
+
+/// More than making a stream takes.
+const CLEARED: usize = 16 << 10;
 
 struct PrepareRole<'a, S> {
     weights: &'a ServerWeights,
