@@ -35,12 +35,13 @@ impl Meter {
         Ok(Self::run(program)?.outputs)
     }
 
-    /// Whether a program [keeps](Machine::keep) something for one that continues it.
+    /// The same, and whether the program [keeps](Machine::keep) something for one that continues it.
     ///
     /// # Errors
     /// If the program is wrong.
-    pub fn keeps<P: Program>(program: &P) -> Result<bool, Error> {
-        Ok(Self::run(program)?.keeps)
+    pub fn outputs_and_keeps<P: Program>(program: &P) -> Result<(Vec<OutputSpec>, bool), Error> {
+        let Self { outputs, keeps, .. } = Self::run(program)?;
+        Ok((outputs, keeps))
     }
 
     fn run<P: Program>(program: &P) -> Result<Self, Error> {

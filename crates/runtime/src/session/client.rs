@@ -146,12 +146,13 @@ impl<C: Catalogue> Client<C> {
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
         let mut place = place.unwrap_or_else(|| self.0.places.take());
         let _first = self.first();
+        let begin = Begin { request, program: &program, continues: None, started };
         let prepared = match self.0.spares.take() {
-            None => self.begin_anew(request, &program, started, cancel),
-            Some(links) => match self.begin(links, request, &program, started, cancel) {
+            None => self.begin_anew(&begin, cancel),
+            Some(links) => match self.begin(links, &begin, cancel) {
                 // Servers disconnect idle clients, and restart. No input has been sent, so a new session is safe.
                 Err(SessionError::Link(LinkError::Closed { .. } | LinkError::Io { .. })) => {
-                    self.begin_anew(request, &program, started, cancel)
+                    self.begin_anew(&begin, cancel)
                 }
                 begun => begun,
             },
@@ -198,14 +199,8 @@ impl<C: Catalogue> Client<C> {
         Ok([call(0, Role::Server0)?, call(1, Role::Server1)?])
     }
 
-    fn begin_anew(
-        &self,
-        request: &[u8],
-        program: &C::Program,
-        started: Instant,
-        cancel: &Cancel,
-    ) -> Result<ReadySession, SessionError> {
-        self.begin(self.connect()?, request, program, started, cancel)
+    fn begin_anew(&self, begin: &Begin<'_, C::Program>, cancel: &Cancel) -> Result<ReadySession, SessionError> {
+        self.begin(self.connect()?, begin, cancel)
     }
 
     /// Continues a session with these elements of its batch, in rising order, which servers kept. It is tried once: an error means that
@@ -263,7 +258,7 @@ impl<C: Catalogue> Client<C> {
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
         let place = self.0.places.take();
         let begin = Begin { request, program: &program, continues: Some(continues), started };
-        let session = self.begin_with(links, begin, &Cancel::default())?.in_place(place);
+        let session = self.begin(links, &begin, &Cancel::default())?.in_place(place);
         let waited = session.offline();
         Ok(SessionOutcome { waited, ..session.run(SharedInputs::none()?)? })
     }
@@ -271,31 +266,20 @@ impl<C: Catalogue> Client<C> {
     /// The part of a session from the hello until both servers are ready. No input is sent.
     fn begin(
         &self,
-        links: [Link; 2],
-        request: &[u8],
-        program: &C::Program,
-        started: Instant,
-        cancel: &Cancel,
-    ) -> Result<ReadySession, SessionError> {
-        self.begin_with(links, Begin { request, program, continues: None, started }, cancel)
-    }
-
-    fn begin_with(
-        &self,
         mut links: [Link; 2],
-        begin: Begin<'_, C::Program>,
+        begin: &Begin<'_, C::Program>,
         cancel: &Cancel,
     ) -> Result<ReadySession, SessionError> {
         let Begin { request, program, continues, started } = begin;
         cancel.watch(&links)?;
         let session = SessionId::generate()?;
         let deployment = self.0.catalogue.digest();
-        let hello = ClientHello { session, deployment, request: request.to_vec(), continues };
+        let hello = ClientHello { session, deployment, request: request.to_vec(), continues: continues.clone() };
         if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello)) {
             return Err(last_words(&mut links, error));
         }
         // Computed while the servers prepare.
-        let (specs, keeps) = (Meter::outputs(program)?, Meter::keeps(program)?);
+        let left = Meter::outputs_and_keeps(*program)?;
         let ready = both(&mut links, Link::receive_message::<ServerReady>)?;
         if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {
             return Err(SessionError::Disagreement("identity"));
@@ -303,7 +287,7 @@ impl<C: Catalogue> Client<C> {
         let waits = Duration::from_micros(ready[0].waits_micros.min(ready[1].waits_micros));
         let rests = ready.iter().all(|ready| ready.rests);
         let spares = Arc::clone(&self.0.spares);
-        Ok(ReadySession::new(links, spares, session, specs, started.elapsed(), (waits, rests)).keeping(keeps))
+        Ok(ReadySession::new(links, spares, session, left, started.elapsed(), (waits, rests)))
     }
 }
 

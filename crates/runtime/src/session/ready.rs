@@ -109,23 +109,17 @@ pub struct SessionOutcome {
 }
 
 impl ReadySession {
+    /// `keeps` says whether its program leaves values with the servers.
     pub(super) fn new(
         links: [Link; 2],
         spares: Arc<Spares>,
         session: SessionId,
-        specs: Vec<OutputSpec>,
+        (specs, keeps): (Vec<OutputSpec>, bool),
         offline: Duration,
         (waits, rests): (Duration, bool),
     ) -> Self {
         let (links, ready) = (Some(links), Instant::now());
-        Self { links, spares, session, specs, offline, ready, waits, rests, keeps: false, place: None }
-    }
-
-    /// The same for a program that leaves values with the servers, or not.
-    pub(super) fn keeping(self, keeps: bool) -> Self {
-        let mut session = self;
-        session.keeps = keeps;
-        session
+        Self { links, spares, session, specs, offline, ready, waits, rests, keeps, place: None }
     }
 
     pub(super) fn in_place(self, place: SessionPlace) -> Self {
