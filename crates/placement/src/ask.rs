@@ -50,8 +50,7 @@ pub(crate) fn ask<A>(
         for (&place, output) in places.iter().zip(&outputs) {
             match read(output) {
                 Ok(answer) => tell(place, Ok(Decided { answer, ran: so_far, batch })),
-                // Another session would compute the same.
-                Err(error @ PlacementError::OutsideRange) => tell(place, Err(error)),
+                Err(error) if is_final(&error) => tell(place, Err(error)),
                 Err(_) if session < sessions => again.push(place),
                 Err(error) => tell(place, Err(error)),
             }
@@ -61,6 +60,15 @@ pub(crate) fn ask<A>(
         }
         tracing::warn!(texts = again.len(), "an answer names nothing, or several; asking once more in another session");
         places = again;
+    }
+}
+
+/// Whether another session would end the same: it would compute the same, or be refused for what it is.
+fn is_final(error: &PlacementError) -> bool {
+    match error {
+        PlacementError::OutsideRange => true,
+        PlacementError::Batch(shared) => !matches!(**shared, PlacementError::Lost(_)),
+        _ => false,
     }
 }
 

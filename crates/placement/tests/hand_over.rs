@@ -11,19 +11,8 @@ use blindroute_routing::bundle::Bundle;
 use blindroute_runtime::config::{AcceptHandOverConfig, HandOverConfig};
 use blindroute_runtime::{ClientConfig, Shutdown};
 use deployment::{Files, Running};
-use pool::pool_bundle;
+use pool::{TEXTS, pool_bundle};
 use std::net::TcpListener;
-
-const TEXTS: [&str; 8] = [
-    "What is the capital of France?",
-    "Write a Python function that returns the n-th Fibonacci number.",
-    "She sold the blue car yesterday.",
-    "Is water wet",
-    "A river runs through the old town",
-    "The compiler says that a semicolon is missing",
-    "Two trains leave at noon",
-    "Translate good morning into Thai",
-];
 
 /// A pair with a small memory that hands over to a second one, in splits and with certificates of their own.
 struct Pairs {
@@ -74,10 +63,11 @@ fn answers(router: &PrivateRouter, options: &ClassifyOptions) -> Vec<Result<Clas
 /// Each text's label and depth.
 type Labels = Vec<(String, Option<usize>)>;
 
-/// The labels, the pair that answered last, and the openings of all sessions.
+/// The labels, the pair that answered texts that went on, and the openings of their sessions.
 fn labels(router: &PrivateRouter, options: &ClassifyOptions) -> (Labels, Option<usize>, u32) {
     let reports: Vec<_> = answers(router, options).into_iter().map(Result::unwrap).collect();
-    let (pair, openings) = (reports[0].pair.as_ref().map(|pair| pair.index), reports[0].openings);
+    let deep = reports.iter().find(|report| report.depth == Some(2)).unwrap();
+    let (pair, openings) = (deep.pair.as_ref().map(|pair| pair.index), deep.openings);
     (reports.into_iter().map(|report| (report.label, report.depth)).collect(), pair, openings)
 }
 

@@ -11,23 +11,8 @@ use blindroute_placement::{
 use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_runtime::ClientConfig;
 use deployment::{Files, Running};
-use pool::pool_bundle;
+use pool::{TEXTS, pool_bundle};
 use std::time::{Duration, Instant};
-
-const TEXTS: [&str; 12] = [
-    "What is the capital of France?",
-    "Write a Python function that returns the n-th Fibonacci number.",
-    "She sold the blue car yesterday.",
-    "Is water wet",
-    "A river runs through the old town",
-    "The compiler says that a semicolon is missing",
-    "Two trains leave at noon",
-    "Translate good morning into Thai",
-    "How deep is the sea",
-    "Sort a list of names",
-    "A red bicycle for sale",
-    "Where do swallows go in winter",
-];
 
 /// Deployments of one bundle, each with a split of its own.
 fn start(bundle: &Bundle) -> [(Files, Running); 2] {

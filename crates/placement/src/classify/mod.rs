@@ -18,10 +18,11 @@ use blindroute_routing::program::{
     Placement, SessionRequest, label, outside_range, scores, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::Tokens;
-use open::OpenTexts;
+use open::{OpenTexts, goes_on};
 use options::{Asked, Sessions};
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// An answer, or why there is none.
@@ -89,18 +90,23 @@ impl PrivateRouter {
         let read = texts.iter().map(|text| text.took).sum::<Duration>();
         // In `local` a second run would give the same.
         let most = if asked.placement == Placement::Local { 1 } else { SESSIONS };
-        // In the open, where each text left.
-        let exits = RefCell::new(vec![None; texts.len()]);
+        // In the open, where each text left, and why the others got no further.
+        let (exits, failed) = (RefCell::new(vec![None; texts.len()]), RefCell::new(None));
         let mut run = |places: &[usize]| {
             let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| texts[place].inputs.as_slice()).collect();
             let Some(stops) = &asked.stops else { return self.run_classifiers(asked, sessions, &inputs) };
             let open = OpenTexts { router: self, asked, bucket: sessions.bucket, texts: &inputs };
-            let (answered, left) = open.run(stops)?;
+            let ended = open.run(stops)?;
             let mut exits = exits.borrow_mut();
-            places.iter().zip(left).for_each(|(place, exit)| exits[*place] = Some(exit));
-            Ok(answered)
+            places.iter().zip(ended.exits).for_each(|(place, exit)| exits[*place] = Some(exit));
+            failed.replace(ended.failed.map(Arc::new));
+            Ok(ended.answered)
         };
-        ask(texts.len(), most, &mut run, &|output| answer(asked, output), &mut |place, decided| {
+        let answer = |output: &Output| match &*failed.borrow() {
+            Some(error) if goes_on(output) => Err(PlacementError::Batch(Arc::clone(error))),
+            _ => answer(asked, output),
+        };
+        ask(texts.len(), most, &mut run, &answer, &mut |place, decided| {
             let (text, total) = (&texts[place], started.elapsed() + read);
             let report = |decided| {
                 let report = self.classify_report(asked, sessions, text, decided, total);

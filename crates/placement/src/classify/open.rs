@@ -41,29 +41,47 @@ type Done<L> = (Output, Option<L>, Ran);
 /// Runs a session of these texts.
 type Run<'a, L> = dyn FnMut(Session<L>, &[usize]) -> Result<Done<L>, PlacementError> + 'a;
 
-/// Runs the sessions of so many texts, one for each of these exits with the texts that are left. If servers lose what they hold
-/// between two sessions, the texts that go on begin again, once.
-fn chain<L>(stops: &[usize], count: usize, session: &mut Run<'_, L>) -> Result<(Answered, Vec<usize>), PlacementError> {
+/// What came of the sessions of some texts.
+pub(super) struct Ended {
+    /// Each text's output where it left, or of the last session that it was in, and what all sessions took.
+    pub(super) answered: Answered,
+    /// By text, the exit of that output.
+    pub(super) exits: Vec<usize>,
+    /// Why texts that go on got no further, so that their outputs are no answers.
+    pub(super) failed: Option<PlacementError>,
+}
+
+/// Whether the output is that of a text that goes on.
+pub(super) fn goes_on(output: &Output) -> bool {
+    // What was outside its range has no answer further on.
+    onward(output) == Some(true) && !outside_range(output)
+}
+
+/// Runs the sessions of so many texts, one for each of these exits with the texts that are left.
+///
+/// # Errors
+/// If the first session fails. What texts that left earlier have is theirs, whatever happens to the others.
+fn chain<L>(stops: &[usize], count: usize, session: &mut Run<'_, L>) -> Result<Ended, PlacementError> {
     let mut outputs = vec![Output::default(); count];
     let mut exits = vec![0; count];
     let (mut going, mut ran): (Vec<usize>, _) = ((0..count).collect(), Ran::default());
-    let (mut from, mut again): (Option<(usize, L, Vec<usize>)>, _) = (None, false);
+    let (mut from, mut failed): (Option<(usize, L, Vec<usize>)>, _) = (None, None);
     for &exit in stops {
-        // Once: from the pair of the first exit. What was lost on the way is not sent again.
-        let moves = !again && from.as_ref().is_some_and(|(exit, ..)| stops.first() == Some(exit));
+        let first = from.is_none();
+        // Once, from the pair of the first exit.
+        let moves = from.as_ref().is_some_and(|(exit, ..)| stops.first() == Some(exit));
         let (output, left, took) = match session(Session { exit, from, moves }, &going) {
-            Err(PlacementError::Lost(error)) if !again => {
-                tracing::warn!(%error, texts = going.len(), "texts that go on were lost; running them from the beginning");
-                again = true;
-                session(Session { exit, from: None, moves: false }, &going)?
+            Err(error) if !first => {
+                tracing::warn!(%error, texts = going.len(), "texts could not go on");
+                failed = Some(error);
+                break;
             }
             done => done?,
         };
         ran = ran.and(took);
         let (mut next, mut places) = (Vec::new(), Vec::new());
         for (place, (output, &text)) in split_output(&output, going.len())?.into_iter().zip(&going).enumerate() {
-            // What was outside its range has no answer further on.
-            if onward(&output) == Some(true) && !outside_range(&output) {
+            if goes_on(&output) {
                 next.push(text);
                 places.push(place);
             }
@@ -75,12 +93,12 @@ fn chain<L>(stops: &[usize], count: usize, session: &mut Run<'_, L>) -> Result<(
         }
         from = left.map(|left| (exit, left, places));
     }
-    Ok(((outputs, ran), exits))
+    Ok(Ended { answered: (outputs, ran), exits, failed })
 }
 
 impl OpenTexts<'_> {
-    /// Classifies them: each text's output where it left, what all sessions took, and the exits, by text.
-    pub(super) fn run(&self, stops: &[usize]) -> Result<(Answered, Vec<usize>), PlacementError> {
+    /// Classifies them.
+    pub(super) fn run(&self, stops: &[usize]) -> Result<Ended, PlacementError> {
         chain(stops, self.texts.len(), &mut |session, texts| self.session(session, texts))
     }
 
@@ -132,31 +150,28 @@ mod tests {
 
     #[test]
     fn texts_change_the_pair_after_the_first_exit_and_not_again() {
-        for (lost, expected) in [(0, vec![false, true, false]), (2, vec![false, true, false, false])] {
-            let mut moved = Vec::new();
-            let mut session = |session: Session<()>, texts: &[usize]| {
-                moved.push(session.moves);
-                if moved.len() == lost {
-                    return Err(PlacementError::Lost(SessionError::NothingHeld));
-                }
-                let [answers, goes, marks] =
-                    [vec![0.0; 2 * texts.len()], vec![1.0; texts.len()], vec![0.0; texts.len()]];
-                let values = if session.exit == 5 { vec![answers, marks] } else { vec![answers, goes, marks] };
-                Ok((Output { values, bits: Vec::new() }, (session.exit < 5).then_some(()), Ran::default()))
-            };
-            chain(&[1, 2, 5], 3, &mut session).unwrap();
-            assert_eq!(moved, expected);
-        }
+        let mut moved = Vec::new();
+        let mut session = |session: Session<()>, texts: &[usize]| {
+            moved.push(session.moves);
+            let [answers, goes, marks] = [vec![0.0; 2 * texts.len()], vec![1.0; texts.len()], vec![0.0; texts.len()]];
+            let values = if session.exit == 5 { vec![answers, marks] } else { vec![answers, goes, marks] };
+            Ok((Output { values, bits: Vec::new() }, (session.exit < 5).then_some(()), Ran::default()))
+        };
+        chain(&[1, 2, 5], 3, &mut session).unwrap();
+        assert_eq!(moved, [false, true, false]);
     }
 
-    /// Four texts of which the second and the last go on to the last exit; sessions of these numbers are lost, and this text's values
-    /// are outside their range. What was asked, and the exits.
-    fn asked_of(lost: &[usize], outside: Option<usize>) -> (Vec<AskedOf>, Result<Vec<usize>, String>) {
+    /// The exits, and whether texts got no further; or the error of the first session.
+    type Exits = Result<(Vec<usize>, bool), String>;
+
+    /// Four texts of which the second and the last go on to the last exit; the session of this number fails, and this text's values
+    /// are outside their range. What was asked, and the exits and why texts got no further.
+    fn asked_of(fails: usize, outside: Option<usize>) -> (Vec<AskedOf>, Exits) {
         let mut asked = Vec::new();
         let mut session = |session: Session<()>, texts: &[usize]| {
             let last = session.exit == 5;
             asked.push((session.exit, texts.to_vec(), session.from.map(|(.., places)| places)));
-            if lost.contains(&asked.len()) {
+            if fails == asked.len() {
                 return Err(PlacementError::Lost(SessionError::NothingHeld));
             }
             let answers = texts.iter().flat_map(|text| [*text as f64, 1.0]).collect();
@@ -165,36 +180,34 @@ mod tests {
             let values = if last { vec![answers, marks] } else { vec![answers, goes, marks] };
             Ok((Output { values, bits: Vec::new() }, (!last).then_some(()), Ran { openings: 7, ..Ran::default() }))
         };
-        let found = chain(&[0, 2, 5], 4, &mut session);
-        let exits = found.map(|((outputs, ran), exits)| {
+        let found = chain(&[0, 2, 5], 4, &mut session).map(|Ended { answered: (outputs, ran), exits, failed }| {
             assert!(outputs.iter().enumerate().all(|(text, output)| output.values[0] == [text as f64, 1.0]));
-            assert_eq!(ran.openings as usize, 7 * (asked.len() - lost.len()));
-            exits
+            assert_eq!(outputs.iter().any(goes_on), failed.is_some(), "a text without an answer says why");
+            assert_eq!(ran.openings as usize, 7 * (asked.len() - usize::from(failed.is_some())));
+            (exits, failed.is_some())
         });
-        (asked, exits.map_err(|error| error.to_string()))
+        (asked, found.map_err(|error| error.to_string()))
     }
 
     #[test]
     fn texts_that_go_on_continue_by_their_places_in_the_session_before() {
-        let (asked, exits) = asked_of(&[], None);
+        let (asked, exits) = asked_of(0, None);
         let expected =
             [(0, vec![0, 1, 2, 3], None), (2, vec![1, 3], Some(vec![1, 3])), (5, vec![1, 3], Some(vec![0, 1]))];
-        assert_eq!((asked.as_slice(), exits), (expected.as_slice(), Ok(vec![0, 5, 0, 5])));
+        assert_eq!((asked.as_slice(), exits), (expected.as_slice(), Ok((vec![0, 5, 0, 5], false))));
     }
 
     #[test]
-    fn lost_texts_begin_again_once_and_only_those_that_have_no_answer() {
-        let (asked, exits) = asked_of(&[2], None);
-        assert_eq!(asked[1], (2, vec![1, 3], Some(vec![1, 3])));
-        assert_eq!(asked[2], (2, vec![1, 3], None));
-        assert_eq!((asked.len(), exits), (4, Ok(vec![0, 5, 0, 5])));
-        let (asked, exits) = asked_of(&[2, 4], None);
-        assert!(asked.len() == 4 && exits.unwrap_err().contains("lost the texts"));
+    fn texts_that_left_keep_their_answers_if_the_others_get_no_further() {
+        assert!(asked_of(1, None).1.unwrap_err().contains("lost the texts"));
+        assert_eq!(asked_of(2, None).1, Ok((vec![0; 4], true)));
+        let (asked, exits) = asked_of(3, None);
+        assert_eq!((asked.len(), exits), (3, Ok((vec![0, 2, 0, 2], true))));
     }
 
     #[test]
     fn a_text_outside_its_range_goes_no_further() {
-        let (asked, exits) = asked_of(&[], Some(3));
-        assert_eq!((asked[1].1.as_slice(), exits), ([1].as_slice(), Ok(vec![0, 5, 0, 0])));
+        let (asked, exits) = asked_of(0, Some(3));
+        assert_eq!((asked[1].1.as_slice(), exits), ([1].as_slice(), Ok((vec![0, 5, 0, 0], false))));
     }
 }

@@ -1,11 +1,30 @@
 //! A bundle with a small pool of classifiers.
-#![allow(unreachable_pub)]
+// Each test binary uses its part.
+#![allow(unreachable_pub, dead_code)]
 
 use blindroute_placement::default_bundle;
 use blindroute_routing::bundle::{Bundle, Classifier, ClassifierPool, ClassifierTask, Gain, LinearLayer, Matrix};
 
-/// Two layers of the default encoder with exits after both. The weights are numbers that look random.
+/// Texts of one bucket.
+pub const TEXTS: [&str; 12] = [
+    "What is the capital of France?",
+    "Write a Python function that returns the n-th Fibonacci number.",
+    "She sold the blue car yesterday.",
+    "Is water wet",
+    "A river runs through the old town",
+    "The compiler says that a semicolon is missing",
+    "Two trains leave at noon",
+    "Translate good morning into Thai",
+    "How deep is the sea",
+    "Sort a list of names",
+    "A red bicycle for sale",
+    "Where do swallows go in winter",
+];
+
+/// The gain beyond which texts of the first task go on in the open.
 pub const THRESHOLD: f32 = 0.0;
+
+/// Two layers of the default encoder with exits after both. The weights are numbers that look random.
 pub fn pool_bundle() -> Bundle {
     let mut parts = default_bundle().unwrap().into_parts();
     parts.layers.truncate(2);
