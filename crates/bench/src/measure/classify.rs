@@ -66,7 +66,7 @@ pub(crate) fn measure_classify(
     for (depth, exit, going) in sessions {
         let mut capacities = [0; MOST_EXITS - 1];
         capacities.iter_mut().zip(&going).for_each(|(capacity, texts)| *capacity = *texts);
-        let of = Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false };
+        let of = Task::classify(classifier, bucket, exit, capacities);
         let request = SessionRequest::new(of).with_batch(what.batch);
         router.private(request, &inputs)?;
         let measured = measure(&router, request, &inputs, runs, &|run| {

@@ -168,7 +168,7 @@ impl Asked<'_> {
             anyhow::bail!("the pool has no task {name:?}; it has: {}", known.join(", "));
         };
         let (exit, capacities) = (pool.exits.len() - 1, self.capacities(pool, classifier)?);
-        Ok(Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false })
+        Ok(Task::classify(classifier, bucket, exit, capacities))
     }
 
     /// By exit but the last, how many texts go on.

@@ -49,7 +49,7 @@ impl Sessions {
         let mut capacities = [0; MOST_EXITS - 1];
         capacities.iter_mut().zip(going).for_each(|(capacity, going)| *capacity = *going);
         let (classifier, bucket) = (self.classifier, self.bucket);
-        Task::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false }
+        Task::classify(classifier, bucket, exit, capacities)
     }
 
     /// Seconds per text with these shares.

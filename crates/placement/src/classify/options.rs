@@ -279,8 +279,7 @@ impl Asked {
 /// The most texts of a session in this bucket.
 fn most(bucket: usize) -> usize {
     let capacities = [0; MOST_EXITS - 1];
-    Task::Classify { classifier: 0, bucket, exit: 0, capacities, scores: false, begin: None, onward: false }
-        .most_prompts()
+    Task::classify(0, bucket, 0, capacities).most_prompts()
 }
 
 /// The exits at which a client decides in the open which texts go on, and the last one.

@@ -88,21 +88,7 @@ mod tests {
 
     #[test]
     fn a_depth_is_reported_only_if_all_texts_had_it() {
-        let depths = |exit, capacities| {
-            super::depths(
-                Task::Classify {
-                    classifier: 0,
-                    bucket: 32,
-                    exit,
-                    capacities,
-                    scores: false,
-                    begin: None,
-                    onward: false,
-                },
-                8,
-                &[3, 6, 12],
-            )
-        };
+        let depths = |exit, capacities| super::depths(Task::classify(0, 32, exit, capacities), 8, &[3, 6, 12]);
         assert_eq!(depths(2, [4, 2, 0]), (vec![4, 2], None));
         assert_eq!(depths(2, [8, 8, 0]), (vec![8, 8], Some(12)));
         assert_eq!(depths(2, [8, 2, 0]), (vec![8, 2], None));

@@ -111,6 +111,12 @@ impl Work {
 }
 
 impl Task {
+    /// The labels of texts that come from the client and leave at this exit at last, where no text is decided about in the open.
+    #[must_use]
+    pub fn classify(classifier: usize, bucket: usize, exit: usize, capacities: [usize; MOST_EXITS - 1]) -> Self {
+        Self::Classify { classifier, bucket, exit, capacities, scores: false, begin: None, onward: false }
+    }
+
     /// The most prompts that one program for this task takes.
     #[must_use]
     pub fn most_prompts(self) -> usize {

@@ -216,8 +216,7 @@ fn only_texts_that_met_an_overflow_are_marked() {
 fn openings_are_as_stated_and_capacity_saves_bytes() {
     let world = world(&[2, 23]);
     let cost = |classifier, exit, capacities, batch| {
-        let task =
-            Task::Classify { classifier, bucket: BUCKET, exit, capacities, scores: false, begin: None, onward: false };
+        let task = Task::classify(classifier, BUCKET, exit, capacities);
         let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_batch(batch).unwrap();
         Meter::cost(&program).unwrap()
     };
@@ -230,15 +229,7 @@ fn openings_are_as_stated_and_capacity_saves_bytes() {
     // A lead takes two openings more, and five of more than 16 labels.
     let leads = with_gains(&[2, 23], true);
     let of = |world: &World, classifier, capacities| {
-        let task = Task::Classify {
-            classifier,
-            bucket: BUCKET,
-            exit: 2,
-            capacities,
-            scores: false,
-            begin: None,
-            onward: false,
-        };
+        let task = Task::classify(classifier, BUCKET, 2, capacities);
         let program = RouteProgram::new(Arc::clone(&world.plan), task).unwrap().with_batch(16).unwrap();
         Meter::cost(&program).unwrap().openings
     };
@@ -265,19 +256,7 @@ fn what_a_pool_does_not_have_is_refused() {
         (task(2, [4, 5, 0], false), 8, "a capacity of 5"),
         (task(2, [4, 0, 0], false), 8, "a capacity of 0"),
         (task(1, [4, 2, 0], false), 8, "a capacity of 2"),
-        (
-            Task::Classify {
-                classifier: 1,
-                bucket: BUCKET,
-                exit: 0,
-                capacities: [0; 3],
-                scores: false,
-                begin: None,
-                onward: false,
-            },
-            1,
-            "no task 1",
-        ),
+        (Task::classify(1, BUCKET, 0, [0; 3]), 1, "no task 1"),
         (task(2, [4, 2, 0], false), 65, "batch of 65"),
     ] {
         assert!(refused(wrong, batch).contains(part), "{:?}: {}", wrong, refused(wrong, batch));

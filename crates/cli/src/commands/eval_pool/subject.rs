@@ -52,15 +52,7 @@ impl Subject<'_> {
     pub(super) fn sessions(&self, texts: usize) -> Vec<Session> {
         let most = |bucket| {
             let capacities = [0; MOST_EXITS - 1];
-            let any = Task::Classify {
-                classifier: 0,
-                bucket,
-                exit: 0,
-                capacities,
-                scores: false,
-                begin: None,
-                onward: false,
-            };
+            let any = Task::classify(0, bucket, 0, capacities);
             self.batch.min(any.most_prompts())
         };
         sessions(&self.file.buckets[..texts], &most, self.seed)

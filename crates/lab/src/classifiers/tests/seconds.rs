@@ -36,18 +36,7 @@ pub(super) fn sessions(exits: &[usize], network: Option<NetworkEstimate>) -> Ses
 #[test]
 fn the_time_of_a_text_is_that_of_the_meter() {
     let exits = [1, 2, 4];
-    let request = |exit, capacities| {
-        SessionRequest::new(Task::Classify {
-            classifier: 0,
-            bucket: 32,
-            exit,
-            capacities,
-            scores: false,
-            begin: None,
-            onward: false,
-        })
-        .with_batch(32)
-    };
+    let request = |exit, capacities| SessionRequest::new(Task::classify(0, 32, exit, capacities)).with_batch(32);
     let plan = Arc::new(plan(&exits));
     let cost = |request: SessionRequest| Meter::cost(&request.program(&plan).unwrap()).unwrap();
     let found = sessions(&exits, None).with_shares(&[0.5, 0.25]).unwrap();

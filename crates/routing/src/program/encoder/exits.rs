@@ -9,8 +9,9 @@
 //! ranks, the matrix, and what was gathered: six, with comparisons by keys. A gain that is a lead takes those of [`gates::lead`] more. Scattering takes one for each such exit, and one for the last exit's scores. An exit where all texts go on takes none.
 //!
 //! **In the open** the client decides itself which texts go on: at the deepest exit of a program, the servers tell it which gains exceed a threshold,
-//! with the labels of the others, and keep the rows of all. It then names those that go on in a program that begins there, so the servers learn which. One opening more
-//! than those above for the label of texts that leave only, none to choose and gather.
+//! with the labels of the others, and keep the rows of all. It then names those that go on in a program that begins there, so the servers learn
+//! which. Asking takes four openings more than leaving there: the keys of the gains, their comparison, its result, and the label of texts
+//! that leave only.
 //!
 //! **Shapes** rows `[N, T, hidden]`, scores `[N, 1, labels]`. **Security** that of the operations; nothing depends on a text but shares. **Error** that of
 //! the encoder; gathering and scattering are exact. **Source** the selection is PPRoute's unsorted top-k; SecureRouter (arXiv 2604.15499) chooses a model
