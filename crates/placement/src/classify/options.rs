@@ -43,7 +43,7 @@ pub enum Policy {
     #[default]
     Hidden,
     /// You and the servers. A text goes on if its gain exceeds the bundle's threshold, which you learn, and you tell the servers which of your
-    /// texts go on. It saves as much for a text alone. The servers learn of each text one of as many numbers as there are exits.
+    /// texts go on. A text alone is spared layers too. The servers learn of each text one of as many numbers as there are exits.
     Open,
 }
 

@@ -34,8 +34,8 @@ pub(crate) struct ClassifyArgs {
     /// Where the classifiers run: full is private, local is not
     #[arg(long, value_enum, default_value_t = PlacementArg::Full)]
     placement: PlacementArg,
-    /// Who learns after how many layers each text leaves: hidden (nobody) or open (you and the servers, which saves as much for a
-    /// single text)
+    /// Who learns after how many layers each text leaves: hidden (nobody) or open (you and the servers; a single text is spared
+    /// layers too)
     #[arg(long, value_enum, default_value_t = PolicyArg::Hidden)]
     policy: PolicyArg,
     /// With policy open and several --config: texts that go on past the first exit do so with another pair of servers, to which the first
