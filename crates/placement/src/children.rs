@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a child may take to start: it reads its share.
+/// How long a child may take to start.
 const START: Duration = Duration::from_secs(60);
+/// It reads its share: how many bytes of the files beside its configuration give it a second more, on a slow and busy machine.
+const BYTES_PER_SECOND: u64 = 5_000_000;
 
 /// How to start dealer and servers as child processes.
 #[derive(Clone, Debug)]
@@ -58,8 +60,15 @@ impl ChildOptions {
             arguments.push("-vv".into());
         }
         let spec = ChildSpec { role, executable: self.executable.clone(), arguments };
-        Ok(ChildProcess::spawn(&spec, START)?)
+        Ok(ChildProcess::spawn(&spec, START + reading(config))?)
     }
+}
+
+/// How long a child may take to read the files beside its configuration.
+fn reading(config: &Path) -> Duration {
+    let files = config.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+    let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+    Duration::from_secs(bytes / BYTES_PER_SECOND)
 }
 
 /// Three running child processes: server 0, server 1 and the dealer. They end when this is dropped.
@@ -94,5 +103,21 @@ impl Children {
 
     fn lock(&self) -> MutexGuard<'_, [ChildProcess; 3]> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_with_a_large_share_may_take_longer_to_start() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("server0.toml");
+        std::fs::write(&config, b"x").unwrap();
+        assert_eq!(reading(&config), Duration::ZERO);
+        std::fs::File::create(folder.path().join("share0.bin")).unwrap().set_len(20 * BYTES_PER_SECOND).unwrap();
+        assert_eq!(reading(&config), Duration::from_secs(20));
     }
 }

@@ -47,8 +47,9 @@ use cursor::Cursor;
 
 /// The version of the format that this program writes, and the only one it reads.
 pub const VERSION: u32 = 1;
-/// The largest file that is read, 1 GiB. It bounds the memory that is used before anything in the file was checked.
-pub const MAX_FILE_BYTES: u64 = 1 << 30;
+/// The largest file, 4 GiB, in which the shares of an encoder of 24 layers of width 1,024 fit. It bounds the memory that is used before
+/// anything in a file that is read was checked.
+pub const MAX_FILE_BYTES: u64 = 1 << 32;
 /// The largest header.
 pub const MAX_HEADER_BYTES: usize = 1 << 24;
 /// The most sections.
