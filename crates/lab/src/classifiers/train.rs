@@ -255,7 +255,7 @@ pub(super) fn trained(
     Ok(Weights { layers, heads, joints })
 }
 
-fn corpus(task: &LabelledTexts) -> Result<Corpus, ClassifierError> {
+pub(super) fn corpus(task: &LabelledTexts) -> Result<Corpus, ClassifierError> {
     let corpus = Corpus::new(task.train.texts.clone());
     corpus.map_err(|source| ClassifierError::Texts { task: task.name.clone(), source })
 }
@@ -291,7 +291,7 @@ impl Turns {
 }
 
 /// The identity of the training that a checkpoint belongs to.
-fn identity(start: &Bundle, tasks: &[LabelledTexts], corpora: &[Corpus], options: &PoolOptions) -> [u8; 32] {
+pub(super) fn identity(start: &Bundle, tasks: &[LabelledTexts], corpora: &[Corpus], options: &PoolOptions) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(start.digest().as_bytes());
     hash.update(format!("{options:?}").as_bytes());
