@@ -75,7 +75,11 @@ fn accepted_changes_save_time_and_lower_the_objective() {
     assert!(row("stored with 6 bits").score.loss != first.loss);
     assert!(row("no exit after 1 layers").score.cost != first.cost);
 
-    assert!(!accepted.is_empty() && accepted.len() <= 4 && accepted.len() == rounds.iter().map(|of| of.changes).sum::<usize>());
+    assert!(
+        !accepted.is_empty()
+            && accepted.len() <= 4
+            && accepted.len() == rounds.iter().map(|of| of.changes).sum::<usize>()
+    );
     let mut before = *first;
     for (place, row) in accepted.iter().enumerate() {
         if place > 0 && accepted[place - 1].round < row.round {
