@@ -10,7 +10,7 @@ use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{LambdaRule, Method, NewRouter, Validation, cscr, direct, train_router, uniroute};
 use blindroute_routing::bundle::{Bundle, Router, Rule};
 
-use super::train_pool::{self, PoolArgs, PoolRouterArgs};
+use super::train_pool::{self, PoolArgs, PoolRouterArgs, PoolSlimArgs};
 use super::train_reading::ReadingArgs;
 use super::train_report::TrainReport;
 use blindroute_console::files::{check_out, print, write_bundle};
@@ -97,6 +97,8 @@ enum RouterArgs {
     Pool(Box<PoolArgs>),
     /// The gains and the shares of an existing pool of classifiers, which decide which texts go on past an exit.
     PoolRouter(Box<PoolRouterArgs>),
+    /// A cheaper pool from an existing one: fewer bits, units and exits, trained with the cost under MPC in the objective.
+    PoolSlim(Box<PoolSlimArgs>),
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, Debug)]
@@ -174,6 +176,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let (kind, common, method) = match args.router {
         RouterArgs::Pool(args) => return train_pool::run(&args),
         RouterArgs::PoolRouter(args) => return train_pool::run_router(&args),
+        RouterArgs::PoolSlim(args) => return train_pool::run_slim(&args),
         RouterArgs::Uniroute { common, map, k, clusterings, smoothing, fine_tune, from, seed } => {
             (given.fine_tune, given.from) = (fine_tune, from);
             let map = match map {

@@ -171,7 +171,7 @@ impl Candidates {
         right as f64 / exits.len().max(1) as f64
     }
 
-    fn route(&self, shares: &[f32], seconds: f64) -> Route {
+    pub(super) fn route(&self, shares: &[f32], seconds: f64) -> Route {
         let leave = |priorities: &[Vec<f32>]| self.leave(priorities, shares);
         let exits = leave(&self.gain);
         let layers: usize = exits.iter().map(|exit| self.exits[*exit]).sum();
@@ -201,7 +201,7 @@ impl Candidates {
         Open { thresholds: thresholds.to_vec(), layers, accuracy: self.accuracy(&exits) }
     }
 
-    fn by_exit(&self) -> Vec<f64> {
+    pub(super) fn by_exit(&self) -> Vec<f64> {
         (0..self.exits.len()).map(|exit| self.accuracy(&vec![exit; self.order.len()])).collect()
     }
 }

@@ -59,6 +59,11 @@ pub enum ClassifierError {
         /// How many exits there are.
         expected: usize,
     },
+    /// The weight of the cost is none.
+    #[error(
+        "the weight of the cost is {0}, expected a number above 0, such as 0.5: the loss that the whole cost is worth"
+    )]
+    Beta(f64),
     /// A tensor operation failed.
     #[error("the training failed: {0}; please report this")]
     Tensor(#[from] candle_core::Error),

@@ -2,9 +2,9 @@
 
 use super::heads::log_softmax;
 use super::{ClassifierError, Labelled};
-use crate::encoders::student::{Batch, Form, NeuralEncoder, batch_of};
+use crate::encoders::student::{Batch, Form, Limits, NeuralEncoder, batch_of};
 use crate::routers::tensors;
-use blindroute_routing::bundle::{Bundle, LinearLayer, Matrix};
+use blindroute_routing::bundle::{Bundle, EncoderConfig, Layer, LinearLayer, Matrix};
 use candle_core::{DType, Device, Result, Tensor};
 
 /// Tokens of a batch, with padding.
@@ -59,9 +59,23 @@ pub(super) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(super) fn new(bundle: &'a Bundle, exits: &'a [usize]) -> Result<Self> {
         let parts = bundle.parts();
+        Self::of(bundle, (&parts.encoder, &parts.layers), exits)
+    }
+
+    /// Runs another encoder on the embeddings of a bundle.
+    pub(super) fn of(
+        bundle: &'a Bundle,
+        (encoder, layers): (&EncoderConfig, &[Layer]),
+        exits: &'a [usize],
+    ) -> Result<Self> {
         let form = Form { trained: false, dtype: DType::F32, device: Device::Cpu, bits: None };
-        let network = NeuralEncoder::new(&parts.encoder, &parts.layers, &form)?.rounding(parts.encoder.widths);
+        let network = NeuralEncoder::new(encoder, layers, &form)?.rounding(encoder.widths);
         Ok(Self { bundle, exits, network })
+    }
+
+    /// With limits, of which [`measured`](Self::measured) says the excess.
+    pub(super) fn within(self, limits: Limits) -> Self {
+        Self { network: self.network.within(limits), ..self }
     }
 
     pub(super) fn answers(
@@ -69,6 +83,16 @@ impl<'a> Reader<'a> {
         heads: &[LinearLayer],
         of: &Labelled,
     ) -> std::result::Result<Answers, ClassifierError> {
+        Ok(self.measured(heads, of)?.0)
+    }
+
+    /// The answers, and by how much values exceed the limits, in the mean over tokens: zero without limits.
+    pub(super) fn measured(
+        &self,
+        heads: &[LinearLayer],
+        of: &Labelled,
+    ) -> std::result::Result<(Answers, f64), ClassifierError> {
+        let (mut beyond, mut tokens) = (0.0, 0.0);
         let mut order: Vec<usize> = (0..of.texts.len()).collect();
         order.sort_by_key(|place| of.texts[*place].len());
         let mut features: Vec<Vec<Vec<f32>>> = vec![vec![Vec::new(); order.len()]; self.exits.len()];
@@ -82,7 +106,12 @@ impl<'a> Reader<'a> {
             rest = others;
             let texts: Vec<&[u32]> = places.iter().map(|place| of.texts[*place].as_slice()).collect();
             let batch = batch_of(self.bundle, &texts, &Device::Cpu)?;
-            let (found, _) = self::features(&self.network, &batch, self.exits)?;
+            let (found, excess) = self::features(&self.network, &batch, self.exits)?;
+            let here: usize = texts.iter().map(|text| text.len()).sum();
+            if let Some(excess) = excess {
+                beyond += here as f64 * f64::from(excess.to_scalar::<f32>()?);
+            }
+            tokens += here as f64;
             for (exit, (found, head)) in found.iter().zip(heads).enumerate() {
                 let [weight, bias] = [&head.weight, &head.bias].map(|matrix| tensors::tensor(matrix, &Device::Cpu));
                 let chances = log_softmax(&found.matmul(&weight?)?.broadcast_add(&bias?)?)?.exp()?;
@@ -100,6 +129,7 @@ impl<'a> Reader<'a> {
             all.iter().map(matrix).collect()
         };
         let (features, probabilities) = (matrices(features), matrices(probabilities));
-        Ok(Answers { features, probabilities, labels: of.labels.clone() })
+        let answers = Answers { features, probabilities, labels: of.labels.clone() };
+        Ok((answers, beyond / f64::max(tokens, 1.0)))
     }
 }

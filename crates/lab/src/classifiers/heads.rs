@@ -1,8 +1,7 @@
 //! The heads of the tasks while they are trained, and the loss.
 
-use super::LabelledTexts;
 use crate::routers::tensors;
-use blindroute_routing::bundle::LinearLayer;
+use blindroute_routing::bundle::{LinearLayer, Matrix};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 
 /// A head is the variables times this factor, so that it learns as with a rate that is larger by this factor.
@@ -15,7 +14,7 @@ struct Head {
     bias: Var,
 }
 
-/// The heads of a task, by exit. They start at zero.
+/// The heads of a task, by exit.
 #[derive(Debug)]
 pub(super) struct Heads {
     name: String,
@@ -23,10 +22,14 @@ pub(super) struct Heads {
 }
 
 impl Heads {
-    pub(super) fn new(task: &LabelledTexts, exits: usize, hidden: usize, dtype: DType) -> Result<Self> {
-        let zeros = |rows| Var::zeros((rows, task.labels.len()), dtype, &Device::Cpu);
-        let head = |_| Ok(Head { weight: zeros(hidden)?, bias: zeros(1)? });
-        Ok(Self { name: task.name.clone(), heads: (0..exits).map(head).collect::<Result<_>>()? })
+    /// The heads of the task of this name, which start as these.
+    pub(super) fn new(name: &str, start: &[LinearLayer], dtype: DType) -> Result<Self> {
+        let variable = |matrix: &Matrix| {
+            let value = tensors::tensor(matrix, &Device::Cpu)?.to_dtype(dtype)?;
+            Var::from_tensor(&(value / FACTOR)?)
+        };
+        let head = |of: &LinearLayer| Ok(Head { weight: variable(&of.weight)?, bias: variable(&of.bias)? });
+        Ok(Self { name: name.to_owned(), heads: start.iter().map(head).collect::<Result<_>>()? })
     }
 
     /// Every variable with its name, in a fixed order.

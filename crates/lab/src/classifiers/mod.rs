@@ -5,6 +5,7 @@
 //! go on, and each task the shares of texts that do. Only the order of gains counts, so a gain is known up to a factor.
 //! [`evaluate`] measures a pool on labelled texts.
 //! [`train_pool_router`] trains only gains and shares, of a pool whose encoder and heads stay.
+//! [`slim_pool`] makes a pool cheaper, with the cost that the meter states in the objective.
 //! All random draws follow from a seed. An interrupted training continues from its checkpoint and gives the same result.
 
 mod calibrate;
@@ -19,6 +20,7 @@ mod joint;
 mod quadratic;
 mod router;
 mod seconds;
+mod slim;
 #[cfg(test)]
 mod tests;
 mod train;
@@ -27,5 +29,9 @@ pub use calibrate::{Open, Route, SplitReport, TaskReport};
 pub use data::{Labelled, LabelledFiles, LabelledTexts, TaskReading};
 pub use error::ClassifierError;
 pub use gains::{GainProgress, GainReport};
-pub use router::{RoutingOptions, TrainedPool, task_of, train_pool_router};
+pub use router::{Measured, RoutingOptions, TrainedPool, task_of, train_pool_router};
+pub use seconds::TextCost;
+pub use slim::{
+    RoundReport, Saved, Score, SlimOptions, SlimProgress, SlimReport, SlimRow, Slimmed, TaskMeasures, slim_pool,
+};
 pub use train::{PoolOptions, PoolProgress, train_pool};

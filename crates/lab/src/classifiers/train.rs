@@ -1,6 +1,8 @@
 //! The training of the encoder and the heads.
 
+use super::calibrate::TaskReport;
 use super::features::features;
+use super::gains::GainProgress;
 use super::gains::{Joint, Pieces, pieces_of};
 use super::heads::{Heads, loss};
 use super::joint::Gates;
@@ -9,7 +11,7 @@ use super::router::{Routing, RoutingOptions, TrainedPool, check_dev};
 use super::{ClassifierError, LabelledTexts};
 use crate::encoders::student::checkpoint;
 use crate::encoders::student::{
-    BatchSize, CHECKPOINT_EVERY, Corpus, Form, NeuralEncoder, Schedule, batch_of, limits, quantise,
+    BatchSize, CHECKPOINT_EVERY, Corpus, Form, Limits, NeuralEncoder, Schedule, batch_of, limits, quantise,
 };
 use crate::routers::optimiser::{AdamW, rate};
 use blindroute_routing::bundle::{
@@ -104,20 +106,32 @@ pub fn train_pool(
     } else {
         None
     };
-    let trained = trained((start, gates), tasks, options, checkpoint, on_step)?;
+    let beginning =
+        Beginning { bundle: start, tasks: &pool.tasks, limits: limits(&start.parts().encoder.widths), gates };
+    let trained = trained(beginning, tasks, options, checkpoint, on_step)?;
     for (classifier, heads) in pool.tasks.iter_mut().zip(trained.heads) {
         classifier.heads = heads;
     }
     let encoder = assemble(start, trained.layers, pool.clone())?;
-    let routing = Routing::new(&encoder, options.exits.clone(), &options.routing, options.seed)?;
-    let mut on_piece = |_: &_| ();
-    let mut pieces = Pieces::new(None, tasks.len() * pieces_of(options.exits.len()), &mut on_piece)?;
+    let reports = routed(&encoder, &mut pool, (tasks, &trained.joints), options, &mut |_| ())?;
+    Ok(TrainedPool { bundle: assemble(&encoder, encoder.parts().layers.clone(), pool)?, reports })
+}
+
+/// Trains all gains of a pool on this encoder, and chooses its shares.
+pub(super) fn routed(
+    encoder: &Bundle,
+    pool: &mut ClassifierPool,
+    (tasks, joints): (&[LabelledTexts], &[Joint]),
+    options: &PoolOptions,
+    on_piece: &mut dyn FnMut(&GainProgress),
+) -> Result<Vec<TaskReport>, ClassifierError> {
+    let routing = Routing::new(encoder, options.exits.clone(), &options.routing, options.seed)?;
+    let mut pieces = Pieces::new(None, tasks.len() * pieces_of(options.exits.len()), on_piece)?;
     let mut reports = Vec::with_capacity(tasks.len());
     for (place, (classifier, task)) in pool.tasks.iter_mut().zip(tasks).enumerate() {
-        let joint = trained.joints.get(place);
-        reports.push(routing.train(classifier, (task, joint), &mut pieces)?);
+        reports.push(routing.train(classifier, (task, joints.get(place)), &mut pieces)?);
     }
-    Ok(TrainedPool { bundle: assemble(&encoder, encoder.parts().layers.clone(), pool)?, reports })
+    Ok(reports)
 }
 
 /// The pool with weights of zero, in which all texts go on.
@@ -140,7 +154,8 @@ fn empty(start: &Bundle, tasks: &[LabelledTexts], exits: &[usize]) -> Classifier
     ClassifierPool { exits: exits.to_vec(), tasks: tasks.iter().map(classifier).collect() }
 }
 
-fn assemble(start: &Bundle, layers: Vec<Layer>, pool: ClassifierPool) -> Result<Bundle, ClassifierError> {
+/// A bundle with only these layers and this pool.
+pub(super) fn assemble(start: &Bundle, layers: Vec<Layer>, pool: ClassifierPool) -> Result<Bundle, ClassifierError> {
     let mut parts = start.parts().clone();
     parts.layers = layers;
     parts.routers.clear();
@@ -149,18 +164,31 @@ fn assemble(start: &Bundle, layers: Vec<Layer>, pool: ClassifierPool) -> Result<
     Ok(Bundle::new(parts)?)
 }
 
-/// What was trained.
-struct Weights {
-    /// The layers as they are stored.
-    layers: Vec<Layer>,
-    /// By task and exit.
-    heads: Vec<Vec<LinearLayer>>,
-    /// By task, if there are gates.
-    joints: Vec<Joint>,
+/// Where a training starts.
+pub(super) struct Beginning<'a> {
+    /// The encoder.
+    pub(super) bundle: &'a Bundle,
+    /// The classifiers whose heads are trained.
+    pub(super) tasks: &'a [Classifier],
+    /// What values are kept below.
+    pub(super) limits: Limits,
+    /// The gates that are trained too, if any.
+    pub(super) gates: Option<Gates>,
 }
 
-fn trained(
-    (start, gates): (&Bundle, Option<Gates>),
+/// What was trained.
+pub(super) struct Weights {
+    /// The layers as they are stored.
+    pub(super) layers: Vec<Layer>,
+    /// By task and exit.
+    pub(super) heads: Vec<Vec<LinearLayer>>,
+    /// By task, if there are gates.
+    pub(super) joints: Vec<Joint>,
+}
+
+/// Trains layers and heads. With a checkpoint file, continues from it and keeps it up to date.
+pub(super) fn trained(
+    Beginning { bundle: start, tasks: classifiers, limits, gates }: Beginning<'_>,
     tasks: &[LabelledTexts],
     options: &PoolOptions,
     checkpoint: Option<&Path>,
@@ -170,9 +198,9 @@ fn trained(
     let widths = parts.encoder.widths;
     let form = Form { trained: true, dtype: DType::F32, device: Device::Cpu, bits: options.bits };
     let network = NeuralEncoder::new(&parts.encoder, &parts.layers, &form)?.rounding(widths);
-    let network = if options.penalty > 0.0 { network.within(limits(&widths)) } else { network };
-    let heads = (tasks.iter())
-        .map(|task| Heads::new(task, options.exits.len(), parts.encoder.hidden, DType::F32))
+    let network = if options.penalty > 0.0 { network.within(limits) } else { network };
+    let heads = (classifiers.iter())
+        .map(|classifier| Heads::new(&classifier.task.name, &classifier.heads, DType::F32))
         .collect::<Result<Vec<_>, _>>()?;
     let mut parameters = network.parameters();
     parameters.extend(heads.iter().flat_map(Heads::parameters));
@@ -227,7 +255,7 @@ fn trained(
     Ok(Weights { layers, heads, joints })
 }
 
-fn corpus(task: &LabelledTexts) -> Result<Corpus, ClassifierError> {
+pub(super) fn corpus(task: &LabelledTexts) -> Result<Corpus, ClassifierError> {
     let corpus = Corpus::new(task.train.texts.clone());
     corpus.map_err(|source| ClassifierError::Texts { task: task.name.clone(), source })
 }
@@ -263,7 +291,7 @@ impl Turns {
 }
 
 /// The identity of the training that a checkpoint belongs to.
-fn identity(start: &Bundle, tasks: &[LabelledTexts], corpora: &[Corpus], options: &PoolOptions) -> [u8; 32] {
+pub(super) fn identity(start: &Bundle, tasks: &[LabelledTexts], corpora: &[Corpus], options: &PoolOptions) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(start.digest().as_bytes());
     hash.update(format!("{options:?}").as_bytes());

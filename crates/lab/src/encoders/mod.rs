@@ -14,9 +14,11 @@ mod clear;
 mod embedded;
 mod embedder;
 mod embedding_file;
+mod narrower;
 
 pub use cache::{DatasetEmbedError, embed_dataset};
 pub use clear::ClearEmbedder;
 pub use embedded::Embedded;
 pub use embedder::{EmbedError, EmbedEvent, EmbedProgress, Embedder, embed_all};
 pub use embedding_file::EmbeddingFileError;
+pub(crate) use narrower::{differences, narrower, width_names};

@@ -96,9 +96,9 @@ pub fn unusual_texts() -> Vec<String> {
 }
 
 /// A field of [`Widths`], and its name.
-type Field = (&'static str, fn(&mut Widths) -> &mut u32);
+pub(super) type Field = (&'static str, fn(&mut Widths) -> &mut u32);
 
-const RANGES: [Field; 5] = [
+pub(super) const RANGES: [Field; 5] = [
     // Before sum_range, which may not be much smaller.
     ("norm_high", |widths| &mut widths.norm_high),
     ("mean_range", |widths| &mut widths.mean_range),
@@ -107,8 +107,8 @@ const RANGES: [Field; 5] = [
     ("inner_range", |widths| &mut widths.inner_range),
 ];
 /// The one range that grows from below.
-const LOW: Field = ("norm_low", |widths| &mut widths.norm_low);
-const FRACTIONS: [Field; 6] = [
+pub(super) const LOW: Field = ("norm_low", |widths| &mut widths.norm_low);
+pub(super) const FRACTIONS: [Field; 6] = [
     ("weights", |widths| &mut widths.weights),
     ("layer", |widths| &mut widths.layer),
     ("heads", |widths| &mut widths.heads),

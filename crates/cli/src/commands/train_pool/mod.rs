@@ -3,10 +3,12 @@
 mod report;
 mod router;
 mod routing;
+mod slim;
+mod slim_report;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use blindroute_lab::classifiers::{LabelledTexts, PoolOptions, PoolProgress, train_pool};
 
 use blindroute_console::files::check_out;
@@ -16,6 +18,7 @@ use routing::RoutingArgs;
 
 pub(crate) use router::{PoolRouterArgs, run as run_router};
 pub(super) use routing::estimate;
+pub(crate) use slim::{PoolSlimArgs, run as run_slim};
 
 /// Train a pool of classifiers.
 #[derive(clap::Args, Debug)]
@@ -55,7 +58,7 @@ pub(crate) struct PoolArgs {
 pub(crate) fn run(args: &PoolArgs) -> anyhow::Result<()> {
     let PoolArgs { routing, out, json, .. } = args;
     check_out(out)?;
-    check(args)?;
+    routing.check_training(args.tokens, args.rate)?;
     let start = blindroute_console::bundles::open(Some(&args.from))?;
     let tasks = routing.texts(&start, &LabelledTexts::read)?;
     let mut options = PoolOptions::new(args.exits.clone());
@@ -77,18 +80,6 @@ pub(crate) fn run(args: &PoolArgs) -> anyhow::Result<()> {
     let trained = trained.context("could not train the pool")?;
     let note = format!("pool (exits after {:?} layers): trained on {}", args.exits, routing.source());
     finish(trained, &note, out, routing.network(), *json)
-}
-
-fn check(args: &PoolArgs) -> anyhow::Result<()> {
-    args.routing.check()?;
-    let (longest, tokens) = (args.routing.longest, args.tokens);
-    if tokens < 2 * longest {
-        bail!("--longest {longest} and --tokens {tokens} do not fit: expected --tokens at least twice as large");
-    }
-    if !(args.rate.is_finite() && args.rate > 0.0) {
-        bail!("unsupported --rate {}: expected a number above 0, such as 0.0001", args.rate);
-    }
-    Ok(())
 }
 
 /// The mean of what the steps since the last line say.

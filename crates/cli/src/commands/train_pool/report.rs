@@ -26,7 +26,7 @@ pub(super) fn finish(trained: TrainedPool, note: &str, out: &Path, network: &str
     })
 }
 
-fn percent(share: f64) -> String {
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 

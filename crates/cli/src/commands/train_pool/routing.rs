@@ -1,4 +1,4 @@
-//! What `train pool` and `train pool-router` have in common: their tasks, the options of the router, and the checkpoint's place.
+//! What `train pool`, `train pool-router` and `train pool-slim` have in common: their tasks, the options of the router, and the checkpoint's place.
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +55,19 @@ impl RoutingArgs {
             if !(value.is_finite() && value >= 0.0) {
                 bail!("unsupported {option} {value}: expected a number of 0 or more");
             }
+        }
+        Ok(())
+    }
+
+    /// Checks these and what a training of layers takes besides.
+    pub(super) fn check_training(&self, tokens: usize, rate: f64) -> anyhow::Result<()> {
+        self.check()?;
+        let longest = self.longest;
+        if tokens < 2 * longest {
+            bail!("--longest {longest} and --tokens {tokens} do not fit: expected --tokens at least twice as large");
+        }
+        if !(rate.is_finite() && rate > 0.0) {
+            bail!("unsupported --rate {rate}: expected a number above 0, such as 0.0001");
         }
         Ok(())
     }

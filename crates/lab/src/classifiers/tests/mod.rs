@@ -136,7 +136,9 @@ fn numbers(rows: usize, columns: usize, size: f64) -> Tensor {
 fn gradients_of_heads_and_gains_equal_slopes() {
     let folder = tempfile::tempdir().unwrap();
     let task = read(folder.path(), "words", &lines(40, false), None).unwrap();
-    let heads = Heads::new(&task, 2, 5, DType::F64).unwrap();
+    let zeros = |rows| Matrix::from_fn(rows, task.labels.len(), |_, _| 0.0);
+    let start = [5, 5].map(|hidden| LinearLayer { weight: zeros(hidden), bias: zeros(1) });
+    let heads = Heads::new(&task.name, &start, DType::F64).unwrap();
     let parameters = heads.parameters();
     for (index, (_, variable)) in parameters.iter().enumerate() {
         let (rows, columns) = variable.dims2().unwrap();

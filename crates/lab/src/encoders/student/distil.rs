@@ -148,6 +148,7 @@ pub(crate) fn limits(widths: &Widths) -> Limits {
         context: half(widths.context_range).min(8.0),
         residual: half(widths.sum_range).min(64.0),
         inner: half(widths.inner_range).min(8.0),
+        ranges: None,
     }
 }
 

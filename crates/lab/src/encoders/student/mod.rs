@@ -25,4 +25,5 @@ pub use corpus::{Corpus, CorpusError};
 pub(crate) use distil::{CHECKPOINT_EVERY, batch_of, limits, quantise};
 pub use distil::{Course, DistilError, Options, Progress, distil};
 pub use lessons::{Lessons, Tie};
-pub(crate) use neural_encoder::{Batch, Form, NeuralEncoder};
+pub(crate) use neural_encoder::{Batch, Form, Limits, NeuralEncoder};
+pub(crate) use start::{activated, keep_units};

@@ -26,10 +26,24 @@ pub(super) fn narrow(layer: &mut Layer, former: &mut Former, ffn: usize) {
         return;
     }
     let kept = kept_units(layer, ffn);
-    let pick = |matrix: &Matrix| Matrix::from_fn(matrix.rows(), ffn, |row, unit| matrix.row(row)[kept[unit]]);
+    keep_units(layer, &kept);
+    former.parabolas = kept.iter().map(|unit| former.parabolas[*unit]).collect();
+}
+
+/// Keeps only these units of the feed-forward network.
+pub(crate) fn keep_units(layer: &mut Layer, kept: &[usize]) {
+    let pick = |matrix: &Matrix| Matrix::from_fn(matrix.rows(), kept.len(), |row, unit| matrix.row(row)[kept[unit]]);
     layer.up = LinearLayer { weight: pick(&layer.up.weight), bias: pick(&layer.up.bias) };
     layer.down.weight = pick(&layer.down.weight.transposed()).transposed();
-    former.parabolas = kept.iter().map(|unit| former.parabolas[*unit]).collect();
+}
+
+/// What an activation gives for a number.
+pub(crate) fn activated(activation: Activation, x: f64) -> f64 {
+    match activation {
+        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
+        Activation::Relu => x.max(0.0),
+        Activation::Square => x * x,
+    }
 }
 
 /// Adapts a layer to the student's program, and says what its weights computed before. Where the teacher divides each row by a
@@ -120,11 +134,7 @@ impl Parabola {
 
 /// Folds the parabolas into the weights around the squares, and returns them, one per unit.
 fn square(layer: &mut Layer, activation: Activation, inner: &[Vec<f32>]) -> Vec<Parabola> {
-    let function = |x: f64| match activation {
-        Activation::Gelu => 0.5 * x * (1.0 + libm::erf(x / std::f64::consts::SQRT_2)),
-        Activation::Relu => x.max(0.0),
-        Activation::Square => x * x,
-    };
+    let function = |x: f64| activated(activation, x);
     let units = layer.up.weight.columns();
     let parabolas: Vec<Parabola> = (0..units)
         .into_par_iter()

@@ -167,7 +167,7 @@ fn values_beyond_limits_are_counted() {
     let views: Vec<Vec<u32>> = texts();
     let views: Vec<&[u32]> = views.iter().map(Vec::as_slice).collect();
     let batch = batch_of(&teacher, &views, &Device::Cpu).unwrap();
-    let limits = |limit| Limits { heads: limit, context: limit, residual: limit, inner: limit };
+    let limits = |limit| Limits { heads: limit, context: limit, residual: limit, inner: limit, ranges: None };
     let excess = |bundle: &Bundle, limit| {
         let network = network(bundle, false, DType::F32).within(limits(limit));
         network.pass(&batch, 0.0).unwrap().excess.unwrap().to_scalar::<f32>().unwrap()

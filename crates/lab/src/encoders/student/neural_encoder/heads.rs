@@ -9,6 +9,12 @@ use candle_core::{D, DType, Result, Tensor};
 /// Added to the score of a padded key, so that its weight is zero in every kind of attention.
 pub(super) const MASKED: f64 = -1e4;
 
+/// `[batch, heads, length, d]` with a column of ones at the end.
+fn with_one(of: &Tensor) -> Result<Tensor> {
+    let (batch, heads, length, _) = of.dims4()?;
+    Tensor::cat(&[of, &Tensor::ones((batch, heads, length, 1), of.dtype(), of.device())?], 3)
+}
+
 /// Queries and keys, each already over the fourth root of d, and values, each `[batch, heads, length, d]`, with what tells
 /// tokens from padding.
 pub(super) struct Heads {
@@ -43,15 +49,16 @@ impl Heads {
             }
             Attention::Linear => {
                 // [Q, 1]·([K, 1]ᵀ·V)/n: no matrix of all pairs of tokens.
-                let one = |of: &Tensor| -> Result<Tensor> {
-                    let (batch, heads, length, _) = of.dims4()?;
-                    Tensor::cat(&[of, &Tensor::ones((batch, heads, length, 1), of.dtype(), of.device())?], 3)
-                };
-                let values = values.broadcast_mul(&self.mask)?;
-                let sums = one(&self.keys)?.t()?.contiguous()?.matmul(&values)?;
-                one(&self.queries)?.matmul(&rounded(sums.broadcast_div(&self.mask.sum_keepdim(2)?)?, means)?)
+                with_one(&self.queries)?.matmul(&rounded(self.means()?, means)?)
             }
         }
+    }
+
+    /// K′ᵀV/n of linear attention, `[batch, heads, d + 1, d]`.
+    pub(super) fn means(&self) -> Result<Tensor> {
+        let values = self.values.broadcast_mul(&self.mask)?;
+        let sums = with_one(&self.keys)?.t()?.contiguous()?.matmul(&values)?;
+        sums.broadcast_div(&self.mask.sum_keepdim(2)?)
     }
 
     /// How an encoder whose scores were others by a factor computed the context, over another factor.

@@ -255,6 +255,10 @@ impl NeuralEncoder {
                 excess.add(&inner, limits.residual)?;
                 excess.add(&widened, limits.inner)?;
                 excess.add(&sum, limits.residual)?;
+                if let Some(ranges) = &limits.ranges {
+                    excess.add_means(&heads.means()?, ranges)?;
+                    excess.add_norms(&sum, ranges)?;
+                }
             }
             // The servers sum the rows of the last norm before they round.
             x = block.output_norm.forward(&sum, layer.filter(|_| index + 1 < self.blocks.len()))?;
