@@ -138,6 +138,27 @@ pub enum PlacementError {
          --placement local answers)"
     )]
     NoChoice(usize),
+    /// The servers did not name as many different models as they were asked for, for the same reasons.
+    #[error(
+        "the servers' answer does not name {0} different models, also in a second session: dealer and servers may hold files of \
+         different splits or run different versions (compare what they log when they start; split the bundle again, give out \
+         all files, restart all three), or this prompt's scores are beyond the range that servers compare in (see what \
+         --placement local answers)"
+    )]
+    NoRanking(usize),
+    /// The router cannot name so many models.
+    #[error(
+        "a ranking of {found} models, expected 1 to {most} with router {router:?} and this pool: a report names at most four, and \
+         no model that the router did not keep; ask for fewer (--ranked N), or name another router"
+    )]
+    Ranking {
+        /// How many were asked for.
+        found: usize,
+        /// The most.
+        most: usize,
+        /// The router's name.
+        router: String,
+    },
     /// The prompt's values were outside the ranges that the encoder computes in, so the servers' answer means nothing.
     #[error(
         "no answer for this prompt: its values leave the range that the router's encoder computes in, so any choice would be \
