@@ -31,6 +31,12 @@ pub enum PlacementError {
     /// The tokens cannot be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
+    /// The caller cancelled the route, or its time was up.
+    #[error(
+        "the route was cancelled, or its time was up before the answer; nothing needs to be cleaned up. Route again, with more time if \
+         it had too little, or choose a model yourself"
+    )]
+    Cancelled,
     /// A session failed.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -205,6 +211,18 @@ impl PlacementError {
                 )
             }
             Self::Session(SessionError::Link(error)) => error.fault() == Fault::Configuration,
+            _ => false,
+        }
+    }
+}
+
+impl PlacementError {
+    /// Whether this says no more than that the caller did not want to wait longer.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Session(SessionError::Cancelled) => true,
+            Self::Batch(error) => error.is_cancelled(),
             _ => false,
         }
     }

@@ -69,4 +69,4 @@ pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 
 pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task};
-pub use blindroute_runtime::{ClientConfig, Retry, SessionOutcome, Waiting};
+pub use blindroute_runtime::{Cancel, ClientConfig, Retry, SessionOutcome, Waiting};

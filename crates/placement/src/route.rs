@@ -12,6 +12,7 @@ use blindroute_routing::program::{
     self, Measurement, Placement, SessionRequest, Task, outside_range, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
+use blindroute_runtime::Cancel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,43 @@ impl PrivateRouter {
     /// # Errors
     /// If the prompt is empty, the options name what is not there, or a party fails.
     pub fn route(&self, prompt: &str, options: &RouteOptions) -> Result<RouteReport, PlacementError> {
-        let asked = self.asked(options)?;
+        self.route_cancellable(prompt, options, &Cancel::default())
+    }
+
+    /// Routes one prompt, unless it is cancelled before: by [`Cancel::cancel`] on a clone from another thread, or because the time of
+    /// [`Cancel::after`] is up. It then returns within some tens of milliseconds, whatever it was waiting for: a place at the
+    /// servers, a session that is kept ready, a connection, the preparation of a session, or its answer. What runs in this process
+    /// (tokenising, the encoder of `head`, all of `local`) is finished first.
+    ///
+    /// A session that was begun is consumed and never used again. Its links are closed, upon which the servers drop what they hold
+    /// of it: at once while they wait, otherwise after the step that they are at. Other sessions go on.
+    ///
+    /// ```
+    /// use blindroute_placement::{Cancel, PrivateRouter, RouteOptions, default_bundle};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), blindroute_placement::PlacementError> {
+    /// let router = PrivateRouter::in_process(&default_bundle()?)?;
+    /// let cancel = Cancel::after(Duration::from_millis(1));
+    /// let answer = router.route_cancellable("What is the capital of France?", &RouteOptions::default(), &cancel);
+    /// assert!(answer.is_err_and(|error| error.is_cancelled()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`PrivateRouter::route`]; [`PlacementError::Cancelled`] if it was cancelled.
+    pub fn route_cancellable(
+        &self,
+        prompt: &str,
+        options: &RouteOptions,
+        cancel: &Cancel,
+    ) -> Result<RouteReport, PlacementError> {
+        let asked = Asked { cancel: cancel.clone(), ..self.asked(options)? };
         let mut answers = Vec::new();
         self.session(&asked, &[self.read(0, prompt)?], &mut |_, answer| answers.push(answer));
-        answers.pop().unwrap_or(Err(PlacementError::NoChoice(0)))
+        let answer = answers.pop().unwrap_or(Err(PlacementError::NoChoice(0)));
+        answer.map_err(|error| if error.is_cancelled() { PlacementError::Cancelled } else { error })
     }
 
     /// Routes several prompts, those of one bucket in one session: they take the openings of one prompt, so they wait for the
@@ -104,7 +138,7 @@ impl PrivateRouter {
             let router = self.plan.routers[router].name.clone();
             return Err(PlacementError::Ranking { found: ranked, most, router });
         }
-        Ok(Asked { placement: options.placement, router, lambda, fallback, ranked })
+        Ok(Asked { placement: options.placement, router, lambda, fallback, ranked, cancel: Cancel::default() })
     }
 
     fn read(&self, place: usize, prompt: &str) -> Result<Read, PlacementError> {
@@ -135,8 +169,8 @@ impl PrivateRouter {
             let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| inputs[place].as_slice()).collect();
             self.run(asked, bucket, &inputs)
         };
-        let read = |output: &Output| ranking(output, self.plan.models, asked.ranked);
-        ask(batch.len(), sessions, &mut run, &read, &mut |place, asked_for| {
+        let named = |output: &Output| ranking(output, self.plan.models, asked.ranked);
+        ask(batch.len(), sessions, &mut run, &named, &mut |place, asked_for| {
             let prompt = batch[place];
             let took = started.elapsed() + read;
             tell(prompt.place, asked_for.and_then(|decided| self.report(asked, prompt, &decided, took)));
@@ -173,6 +207,7 @@ impl PrivateRouter {
     /// Runs a batch: each prompt's output, in the order of the inputs.
     fn run(&self, asked: &Asked, bucket: usize, inputs: &[&[Tensor<f32>]]) -> Result<Answered, PlacementError> {
         let batch = inputs.len();
+        asked.cancel.check()?;
         let Some(task) = asked.task(bucket) else {
             let task = Task::route(asked.router, bucket).with_ranked(asked.ranked);
             let run = |inputs: &&[Tensor<f32>]| self.clear(task, inputs.to_vec()).map(|(output, _)| output);
@@ -180,8 +215,8 @@ impl PrivateRouter {
         };
         let request = SessionRequest::new(task).with_batch(batch);
         let route = match inputs {
-            [one] => self.private_on(request, one)?,
-            several => self.private_on(request, &stack_inputs(several)?)?,
+            [one] => self.private_until(request, one, &asked.cancel)?,
+            several => self.private_until(request, &stack_inputs(several)?, &asked.cancel)?,
         };
         Ok((split_output(&route.0.output, batch)?, route.into()))
     }
@@ -226,6 +261,7 @@ struct Asked {
     fallback: Option<Fallback>,
     /// How many models the answer names.
     ranked: usize,
+    cancel: Cancel,
 }
 
 impl Asked {
@@ -295,7 +331,14 @@ mod tests {
         parts.layers.truncate(1);
         parts.encoder.layers = 1;
         let router = PrivateRouter::local(&blindroute_routing::bundle::Bundle::new(parts).unwrap()).unwrap();
-        let asked = Asked { placement: Placement::Head, router: 0, lambda: 0.5, fallback: None, ranked: 1 };
+        let asked = Asked {
+            placement: Placement::Head,
+            router: 0,
+            lambda: 0.5,
+            fallback: None,
+            ranked: 1,
+            cancel: Cancel::default(),
+        };
         for words in [1, 40, 100, 200, 5000] {
             let tokens = router.tokens(&"word ".repeat(words)).unwrap();
             let (measurement, inputs) = router.head_encoding(&tokens).unwrap();
@@ -324,7 +367,14 @@ mod tests {
 
     #[test]
     fn a_session_is_of_its_placements_task() {
-        let asked = |placement| Asked { placement, router: 2, lambda: 0.0, fallback: None, ranked: 1 };
+        let asked = |placement| Asked {
+            placement,
+            router: 2,
+            lambda: 0.0,
+            fallback: None,
+            ranked: 1,
+            cancel: Cancel::default(),
+        };
         assert_eq!(asked(Placement::Local).task(32), None);
         assert_eq!(asked(Placement::Head).task(32), Some(Task::head(2)));
         let full = asked(Placement::Full).task(256).unwrap();

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use blindroute_placement::{
-    Measurement, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, UnknownText, default_bundle,
+    Cancel, Measurement, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, UnknownText,
+    default_bundle,
 };
 use blindroute_routing::bundle::{Bundle, Direct, Matrix, Rule};
 use blindroute_routing::lexical::Lexical;
@@ -138,6 +139,50 @@ fn rankings_are_the_same_in_every_placement_and_begin_with_the_choice() {
         let refused = router.route(prompts[0], &RouteOptions::default().with_ranking(ranking)).unwrap_err();
         assert!(matches!(refused, PlacementError::Ranking { found, most: 4, .. } if found == ranking), "{refused}");
     }
+}
+
+#[test]
+fn cancelled_routes_return_at_once_and_leave_the_others_alone() {
+    let _alone = alone();
+    let router = PrivateRouter::in_process(&small_bundle()).unwrap();
+    let prompt = "What is the capital of France?";
+    let options = |placement| RouteOptions::default().with_placement(placement);
+    let expected = router.route(prompt, &options(Placement::Local)).unwrap().model;
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| [0; 5].map(|_| router.route(prompt, &options(Placement::Full)).unwrap().model));
+        // More often than the servers have places, and in whatever phase the time is up.
+        for round in 0..24 {
+            let placement = if round % 3 == 0 { Placement::Head } else { Placement::Full };
+            let (started, time) = (Instant::now(), Duration::from_millis(7 * round));
+            let answer = router.route_cancellable(prompt, &options(placement), &Cancel::after(time));
+            match answer {
+                Ok(report) => assert_eq!(report.model, expected),
+                Err(error) => {
+                    assert!(matches!(error, PlacementError::Cancelled) && error.is_cancelled(), "{error:?}");
+                    assert!(!error.stops_all() && started.elapsed() >= time);
+                    // Tokenising, and a loaded machine.
+                    assert!(started.elapsed() < time + Duration::from_secs(5), "{:?}", started.elapsed());
+                }
+            }
+        }
+        assert!(other.join().unwrap().iter().all(|model| *model == expected));
+    });
+    let cancel = Cancel::default();
+    assert_eq!(router.route_cancellable(prompt, &RouteOptions::default(), &cancel).unwrap().model, expected);
+    cancel.cancel();
+    for placement in [Placement::Local, Placement::Head, Placement::Full] {
+        let refused = router.route_cancellable(prompt, &options(placement), &cancel).unwrap_err();
+        assert!(matches!(refused, PlacementError::Cancelled), "{placement:?}: {refused}");
+    }
+    // From a session that is kept ready, which is consumed.
+    let request = SessionRequest::new(router.task(prompt, &RouteOptions::default()).unwrap().unwrap());
+    router.keep_ready(request, 1).unwrap();
+    assert!(router.wait_ready(request, Duration::from_secs(240)), "{:?}", router.ready(request));
+    router.pause_filling(true);
+    let cancelled =
+        router.route_cancellable(prompt, &RouteOptions::default(), &Cancel::after(Duration::from_millis(4)));
+    assert!(cancelled.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(router.route(prompt, &RouteOptions::default()).unwrap().model, expected);
 }
 
 #[test]
