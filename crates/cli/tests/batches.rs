@@ -67,7 +67,7 @@ fn prompts_of_mixed_buckets_are_answered_as_if_alone_and_bad_ones_fail_alone() {
 fn a_batch_takes_ready_sessions_of_its_size_and_fails_as_one() {
     let home = tempfile::tempdir().unwrap();
     let router = router(home.path());
-    let task = Task::Route { router: 0, bucket: 32 };
+    let task = Task::route(0, 32);
     let (one, pair) = (SessionRequest::new(task), SessionRequest::new(task).with_batch(2));
     router.keep_ready(pair, 1).unwrap();
     assert!(router.wait_ready(pair, LIMIT), "{:?}", router.ready(pair));

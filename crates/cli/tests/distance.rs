@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const PROMPT: &str = "What is the capital of France?";
-const ASKED: Task = Task::Route { router: 0, bucket: 32 };
+const ASKED: Task = Task::route(0, 32);
 
 /// The openings of a route near, and at this distance.
 fn openings(plan: BundlePlan, distance: Scene) -> [u64; 2] {

@@ -18,12 +18,17 @@ fn a_route_costs_what_the_meter_says_on_every_network() {
         rows.iter().map(|row| row["network"].as_str().unwrap()).collect::<Vec<_>>(),
         ["loopback", "lan", "metro", "wan"]
     );
-    let task = Task::Route { router: plan.router(Some("direct")).unwrap(), bucket: 64 };
+    let task = Task::route(plan.router(Some("direct")).unwrap(), 64);
     let cost = Meter::cost(&SessionRequest::new(task).with_batch(4).program(&plan).unwrap()).unwrap();
     assert_eq!(rows[0]["openings"], cost.openings);
     assert_eq!(rows[0]["server_bytes"], cost.opening_bytes);
     assert_eq!(rows[0]["material_bytes"], cost.material_bytes);
     assert_eq!(rows[0]["waiting_ms"], 0.0);
+    // A ranking takes look-ups, which are material.
+    let ran = run(&["explain", "--router", "direct", "--tokens", "40", "--batch", "4", "--ranked", "3", "--json"]);
+    let ranked = ran.json();
+    assert_eq!((&ranked["request"]["ranked"], &ranked["networks"][0]["openings"]), (&3.into(), &cost.openings.into()));
+    assert!(ranked["networks"][0]["material_bytes"].as_u64() > rows[0]["material_bytes"].as_u64());
     // Twenty milliseconds for each opening, and the bytes at 400 Mbit/s.
     let (openings, bytes) = (rows[3]["openings"].as_f64().unwrap(), rows[3]["server_bytes"].as_f64().unwrap());
     let least = 20.0 * openings + bytes * 8.0 / 400e3;

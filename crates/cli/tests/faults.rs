@@ -42,7 +42,7 @@ impl Caller {
         let ids: Vec<u32> = (0..bucket as u32 - 5).map(|place| 1000 + place).collect();
         let inputs = RouteInputs::embed(&public.embedding, &public.encoder, &ids, bucket).unwrap();
         let features = public.plan.routers[0].lexical.map(|lexical| vec![0.25; lexical.width()]);
-        let request = BundleCatalogue::encode(SessionRequest::new(Task::Route { router: 0, bucket }));
+        let request = BundleCatalogue::encode(SessionRequest::new(Task::route(0, bucket)));
         Self { client, request, inputs: inputs.with_lexical(features).with_lambda(0.1) }
     }
 
@@ -341,7 +341,7 @@ fn shares_of_two_splits_or_one_position_are_refused() {
     // Forged: a server 1 that says it holds position 0's share. The dealer notices, and so does server 0.
     let catalogue = BundleCatalogue::of(&fleet.public());
     let digest = catalogue.digest();
-    let request = BundleCatalogue::encode(SessionRequest::new(Task::Route { router: 0, bucket: 32 }));
+    let request = BundleCatalogue::encode(SessionRequest::new(Task::route(0, 32)));
     let request = catalogue.resolve(&request).unwrap();
     let timeouts = patience(4.0);
     let endpoint = fleet.endpoint(Role::Server1);
@@ -387,7 +387,7 @@ fn a_session_is_used_once_whatever_crashes() {
     let mut fleet = Fleet::new(4.0);
     fleet.start_all();
     let digest = BundleCatalogue::of(&fleet.public()).digest();
-    let request = BundleCatalogue::encode(SessionRequest::new(Task::Head { router: 0 }));
+    let request = BundleCatalogue::encode(SessionRequest::new(Task::head(0)));
     let timeouts = patience(8.0);
     let client = fleet.endpoint(Role::Client);
     let connect = |fleet: &Fleet, role: Role| Link::connect(&fleet.address(role), &client, role, &timeouts).unwrap();

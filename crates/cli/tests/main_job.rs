@@ -52,6 +52,36 @@ fn three_placements_choose_the_same_model_and_report_what_it_cost() {
     assert!(models.iter().all(|chosen| *chosen == models[0]), "{models:?}");
 }
 
+#[test]
+fn a_ranking_is_printed_best_first_by_every_form_of_the_output() {
+    let lines: String = PROMPTS.iter().map(|prompt| format!("{}\n", serde_json::json!({"prompt": prompt}))).collect();
+    let models = |placement: &str, ranked: &str| -> Vec<Vec<Value>> {
+        let route = command(&["route", "--input", "-", "--placement", placement, "--ranked", ranked, "--batch", "3"]);
+        let ran = run_within(2 * MINUTE, route, lines.as_bytes());
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+        let named = |answer: &Value| {
+            let ranking = answer["ranking"].as_array().map_or_else(|| vec![answer.clone()], Clone::clone);
+            assert!(ranking[0]["model"] == answer["model"] && ranking.iter().all(|model| model["price"].is_number()));
+            ranking.iter().map(|model| model["model"].clone()).collect()
+        };
+        ran.lines().iter().map(named).collect()
+    };
+    let (one, three) = (models("local", "1"), models("local", "3"));
+    assert!(one.iter().zip(&three).all(|(one, three)| one.len() == 1 && three.len() == 3 && one[0] == three[0]));
+    assert_eq!(models("head", "3"), three);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let single = run(&["route", PROMPTS[0], "--placement", "local", "--ranked", "3"]);
+    let [first, second, third] = [0, 1, 2].map(|place| text(&three[0][place]));
+    assert!(single.stdout.starts_with(&format!("{first}\n")), "{}", single.stdout);
+    let then = |model: &str| single.stdout.find(&format!("\n  then      {model}, price "));
+    assert!(then(&second).is_some() && then(&second) < then(&third), "{}", single.stdout);
+    let plain = command(&["route", "--lines", "-", "--placement", "local", "--ranked", "2"]);
+    let plain = run_within(MINUTE, plain, format!("{}\n", PROMPTS[0]).as_bytes());
+    assert_eq!(plain.stdout, format!("{first}\t{second}\n"));
+    let refused = run(&["route", PROMPTS[0], "--placement", "local", "--ranked", "5"]);
+    assert!(refused.code != Some(0) && refused.stderr.contains("1..=4"), "{}", refused.stderr);
+}
+
 /// Every field that the main job promises, with sane values.
 fn check(placement: &str, answer: &Value, plan: &Arc<BundlePlan>) {
     let number = |pointer: &str| answer.pointer(pointer).and_then(Value::as_f64).unwrap_or_else(|| panic!("{pointer}"));
@@ -67,11 +97,11 @@ fn check(placement: &str, answer: &Value, plan: &Arc<BundlePlan>) {
         "full" => {
             let bucket = answer["bucket"].as_u64().unwrap() as usize;
             assert!([32, 64].contains(&bucket) && number("/tokens") <= bucket as f64, "{answer}");
-            Task::Route { router: 0, bucket }
+            Task::route(0, bucket)
         }
         "head" => {
             assert!(answer["bucket"].is_null(), "the servers see no length");
-            Task::Head { router: 0 }
+            Task::head(0)
         }
         _ => {
             assert!(answer["bucket"].is_null() && offline == 0.0 && online == 0.0);

@@ -241,7 +241,7 @@ fn a_router_routes_several_prompts_at_once_from_ready_sessions() {
     let children = ChildOptions::new(env!("CARGO_BIN_EXE_blindroute"));
     let router = PrivateRouter::with_children(&bundle, &children, &|_| {}).unwrap();
     let options = |placement| RouteOptions::default().with_placement(placement);
-    let task = SessionRequest::new(Task::Route { router: 0, bucket: 32 });
+    let task = SessionRequest::new(Task::route(0, 32));
     router.keep_ready(task, 4).unwrap();
     assert!(router.wait_ready(task, LIMIT), "{:?}", router.ready(task));
     router.pause_filling(true);

@@ -44,7 +44,7 @@ fn each_model_has_a_pair_and_the_figures_are_those_of_the_meter_and_the_stated_f
     assert!(!of("routes").is_empty() && !of("pool.blindroute").is_empty(), "{answer}");
     let plan = Arc::new(BundlePlan::of(&Bundle::open(&home.path().join("small.blindroute")).unwrap().bundle));
     let network = NetworkEstimate { delay: Duration::from_millis(1), megabits: 1000.0 };
-    let request = network.tune(&plan, SessionRequest::new(Task::Route { router: 0, bucket: 32 })).unwrap();
+    let request = network.tune(&plan, SessionRequest::new(Task::route(0, 32))).unwrap();
     let cost = Meter::cost(&request.program(&plan).unwrap()).unwrap();
     // One layer of four square matrices and two of the feed-forward network, 32 tokens.
     let products = (4.0 * 384.0 * 384.0 + 2.0 * 384.0 * 1536.0) * 32.0;

@@ -71,7 +71,7 @@ fn measure(bundle: &Bundle, widths: Widths, prompts: &[Vec<u32>]) -> Result<Coun
     let weights = weight_tensors(bundle, &plan)?;
     let router = bundle.parts().routers.first().ok_or("the bundle has no router")?;
     let tokenizer = bundle.tokenizer()?;
-    let program = RouteProgram::new(Arc::clone(&plan), Task::Route { router: 0, bucket: BUCKET })?;
+    let program = RouteProgram::new(Arc::clone(&plan), Task::route(0, BUCKET))?;
     let mut counts = Counts::default();
     for ids in prompts {
         let parts = bundle.parts();

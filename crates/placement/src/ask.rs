@@ -3,7 +3,7 @@
 use crate::error::PlacementError;
 use crate::report::{Bytes, Milliseconds};
 use blindroute_protocol::Output;
-use blindroute_routing::program::outside_range;
+use blindroute_routing::program::{self, outside_range};
 use blindroute_runtime::SessionOutcome;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,6 +149,20 @@ pub fn choice(output: &Output) -> Result<usize, PlacementError> {
     }
 }
 
+/// The places in the pool of `models` of the `count` models that an answer to one prompt names, the best first.
+///
+/// # Errors
+/// If a row of it names no model, or several, if two rows name the same, or if the prompt's values were outside their ranges.
+pub fn ranking(output: &Output, models: usize, count: usize) -> Result<Vec<usize>, PlacementError> {
+    if count == 1 {
+        return Ok(vec![choice(output)?]);
+    }
+    if outside_range(output) {
+        return Err(PlacementError::OutsideRange);
+    }
+    program::ranking(output, models).filter(|named| named.len() == count).ok_or(PlacementError::NoRanking(count))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,6 +178,20 @@ mod tests {
             chosen.as_slice(),
             [Ok(1), Err(PlacementError::NoChoice(0)), Err(PlacementError::NoChoice(2))]
         ));
+    }
+
+    #[test]
+    fn a_ranking_names_as_many_models_as_were_asked_for() {
+        let output =
+            |bits: &[u8]| Output { values: Vec::new(), bits: vec![bits.iter().map(|bit| *bit == 1).collect()] };
+        assert!(matches!(ranking(&output(&[0, 1, 0]), 3, 1).as_deref(), Ok([1])));
+        assert!(matches!(ranking(&output(&[0, 1, 0, 1, 0, 0]), 3, 2).as_deref(), Ok([1, 0])));
+        for wrong in [&[0, 1, 0][..], &[0, 1, 0, 0, 1, 0], &[0, 1, 0, 0, 0, 0], &[0, 1, 0, 1, 0, 0, 0, 0, 1]] {
+            assert!(matches!(ranking(&output(wrong), 3, 2), Err(PlacementError::NoRanking(2))), "{wrong:?}");
+        }
+        assert!(matches!(ranking(&output(&[0, 0, 0]), 3, 1), Err(PlacementError::NoChoice(0))));
+        let marked = Output { values: vec![vec![1.0]], ..output(&[0, 1, 0, 1, 0, 0]) };
+        assert!(matches!(ranking(&marked, 3, 2), Err(PlacementError::OutsideRange)));
     }
 
     /// One-hot, or nothing.

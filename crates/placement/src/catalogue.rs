@@ -181,9 +181,17 @@ mod tests {
 
     #[test]
     fn a_task_has_one_form_on_the_wire() {
-        let task = Task::Route { router: 1, bucket: 64 };
+        let task = Task::route(1, 64);
         assert_eq!(request(task), br#"{"task":"route","router":1,"bucket":64}"#);
-        assert_eq!(request(Task::Head { router: 2 }), br#"{"task":"head","router":2}"#);
+        assert_eq!(request(Task::head(2)), br#"{"task":"head","router":2}"#);
+        let ranked = [task.with_ranked(3), Task::head(2).with_ranked(4)];
+        assert_eq!(request(ranked[0]), br#"{"task":"route","router":1,"bucket":64,"ranked":3}"#);
+        assert_eq!(request(ranked[1]), br#"{"task":"head","router":2,"ranked":4}"#);
+        assert_eq!(ranked.map(|task| read(&request(task))), ranked.map(|task| Some(SessionRequest::new(task))));
+        assert_eq!(request(task.with_ranked(1)), request(task));
+        for wrong in ["null", "-1", "2.5"] {
+            assert_eq!(read(format!(r#"{{"task":"head","router":1,"ranked":{wrong}}}"#).as_bytes()), None, "{wrong}");
+        }
         assert_eq!(request(Measurement::Embed { bucket: 32 }), br#"{"task":"embed","bucket":32}"#);
         let select = |method| Measurement::Select { candidates: 112, keep: 4, method };
         for method in SelectMethod::ALL {
@@ -225,7 +233,7 @@ mod tests {
         let network = |milliseconds| NetworkEstimate { delay: Duration::from_millis(milliseconds), megabits: 400.0 };
         let near = published_catalogue();
         let far = near.clone().between_servers(Some(network(20)));
-        let task = Task::Route { router: 0, bucket: 32 };
+        let task = Task::route(0, 32);
         let resolved =
             |catalogue: &BundleCatalogue, request: &[u8]| read(&catalogue.resolve(request).unwrap()).unwrap();
         for batch in [1, 2] {
@@ -251,7 +259,7 @@ mod tests {
         // Forms that mean the same are the same to the dealer.
         let spaced = br#" { "bucket": 32, "task": "route", "router": 0, "batch": 1 } "#;
         assert_eq!(far.resolve(spaced), far.resolve(&request(task)));
-        for wrong in [request(Task::Route { router: 99, bucket: 32 }), request(Measurement::Embed { bucket: 32 })] {
+        for wrong in [request(Task::route(99, 32)), request(Measurement::Embed { bucket: 32 })] {
             assert!(far.resolve(&wrong).is_err() && far.tuned.lock().unwrap().len() == 2);
         }
     }
@@ -265,8 +273,12 @@ mod tests {
             let refusal = catalogue.program(request).unwrap_err();
             assert!(refusal.contains("measurements = true"), "{refusal}");
         }
-        for task in [Task::Head { router: 0 }, Task::Route { router: 1, bucket: 32 }] {
+        for task in [Task::head(0), Task::route(1, 32), Task::head(0).with_ranked(4)] {
             assert!(catalogue.program(&request(task)).is_ok());
+        }
+        for ranked in [0, 5, usize::MAX] {
+            let refusal = catalogue.program(&request(Task::route(0, 32).with_ranked(ranked))).unwrap_err();
+            assert!(refusal.contains("expected 1 to 4"), "{refusal}");
         }
         let open = catalogue.dangerously_serve_measurements();
         assert!(measurements.iter().all(|request| open.program(request).is_ok()));
@@ -308,7 +320,7 @@ mod tests {
             of(1, 64, 3, false, Some(2), true),
             of(1, 64, 2, true, Some(1), true),
             of(1, 64, 2, false, None, true),
-            request(Task::Route { router: 1, bucket: 64 }),
+            request(Task::route(1, 64)),
         ] {
             assert!(!catalogue.follows(&before, &other), "{}", String::from_utf8_lossy(&other));
         }

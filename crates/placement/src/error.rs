@@ -31,6 +31,12 @@ pub enum PlacementError {
     /// The tokens cannot be embedded.
     #[error(transparent)]
     Embedding(#[from] EmbeddingError),
+    /// The caller cancelled the route, or its time was up.
+    #[error(
+        "the route was cancelled, or its time was up before the answer; nothing needs to be cleaned up. Route again, with more time if \
+         it had too little, or choose a model yourself"
+    )]
+    Cancelled,
     /// A session failed.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -138,6 +144,27 @@ pub enum PlacementError {
          --placement local answers)"
     )]
     NoChoice(usize),
+    /// The servers did not name as many different models as they were asked for, for the same reasons.
+    #[error(
+        "the servers' answer does not name {0} different models, also in a second session: dealer and servers may hold files of \
+         different splits or run different versions (compare what they log when they start; split the bundle again, give out \
+         all files, restart all three), or this prompt's scores are beyond the range that servers compare in (see what \
+         --placement local answers)"
+    )]
+    NoRanking(usize),
+    /// The router cannot name so many models.
+    #[error(
+        "a ranking of {found} models, expected 1 to {most} with router {router:?} and this pool: a report names at most four, and \
+         no model that the router did not keep; ask for fewer (--ranked N), or name another router"
+    )]
+    Ranking {
+        /// How many were asked for.
+        found: usize,
+        /// The most.
+        most: usize,
+        /// The router's name.
+        router: String,
+    },
     /// The prompt's values were outside the ranges that the encoder computes in, so the servers' answer means nothing.
     #[error(
         "no answer for this prompt: its values leave the range that the router's encoder computes in, so any choice would be \
@@ -184,6 +211,18 @@ impl PlacementError {
                 )
             }
             Self::Session(SessionError::Link(error)) => error.fault() == Fault::Configuration,
+            _ => false,
+        }
+    }
+}
+
+impl PlacementError {
+    /// Whether this says no more than that the caller did not want to wait longer.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        match self {
+            Self::Cancelled | Self::Session(SessionError::Cancelled) => true,
+            Self::Batch(error) => error.is_cancelled(),
             _ => false,
         }
     }

@@ -55,7 +55,7 @@ mod router;
 mod threads;
 mod unknown;
 
-pub use ask::choice;
+pub use ask::{choice, ranking};
 pub use catalogue::BundleCatalogue;
 pub use children::ChildOptions;
 pub use classify::{ClassifyError, ClassifyOptions, ClassifyReport, Policy, Text};
@@ -64,9 +64,9 @@ pub use error::PlacementError;
 pub use home::remove_files;
 pub use options::{RouteOptions, check_lambda};
 pub use patience::{Notice, Patience};
-pub use report::{BundleUsed, Bytes, Milliseconds, PairUsed, PeakMemory, RouteReport};
+pub use report::{BundleUsed, Bytes, Milliseconds, PairUsed, PeakMemory, RankedModel, RouteReport};
 pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 
 pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task};
-pub use blindroute_runtime::{ClientConfig, Retry, SessionOutcome, Waiting};
+pub use blindroute_runtime::{Cancel, ClientConfig, Retry, SessionOutcome, Waiting};

@@ -13,7 +13,7 @@ use blindroute_routing::program::Placement;
 /// let options = RouteOptions::default().with_placement(Placement::Head).with_router("cscr").with_lambda(0.5);
 /// assert_eq!(options.lambda, Some(0.5));
 /// ```
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct RouteOptions {
     /// Where encoder and rule run.
@@ -24,6 +24,14 @@ pub struct RouteOptions {
     pub lambda: Option<f32>,
     /// The model for prompts that the router can hardly read; the router chooses for all prompts if it is `None`.
     pub unknown_text: Option<UnknownText>,
+    /// How many models a report names, the best first, from 1 to 4; 1 names the best one only. Servers and dealer see this number.
+    pub ranking: usize,
+}
+
+impl Default for RouteOptions {
+    fn default() -> Self {
+        Self { placement: Placement::default(), router: None, lambda: None, unknown_text: None, ranking: 1 }
+    }
 }
 
 impl RouteOptions {
@@ -43,6 +51,13 @@ impl RouteOptions {
     #[must_use]
     pub fn with_lambda(self, lambda: f32) -> Self {
         Self { lambda: Some(lambda), ..self }
+    }
+
+    /// The same, but reports name the best so many models, from 1 to 4: the further ones are for callers whose first choice does
+    /// not answer. There must be as many models, and a router that searches first must keep as many.
+    #[must_use]
+    pub fn with_ranking(self, ranking: usize) -> Self {
+        Self { ranking, ..self }
     }
 
     /// The same, but a prompt with much unknown text gets this model, whatever the router chooses. Its session runs all the

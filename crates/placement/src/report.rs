@@ -1,5 +1,6 @@
 //! What a route reports: the answer and its cost.
 
+use blindroute_routing::bundle::Model;
 use blindroute_routing::program::Placement;
 use serde::{Deserialize, Serialize};
 
@@ -71,6 +72,23 @@ impl std::fmt::Display for PairUsed {
     }
 }
 
+/// A model of a ranking.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankedModel {
+    /// Its name in the pool.
+    pub model: String,
+    /// Its price.
+    pub price: f64,
+    /// The price's unit.
+    pub price_unit: String,
+}
+
+impl From<&Model> for RankedModel {
+    fn from(model: &Model) -> Self {
+        Self { model: model.name.clone(), price: model.price, price_unit: model.unit.clone() }
+    }
+}
+
 /// The answer to one prompt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RouteReport {
@@ -80,6 +98,10 @@ pub struct RouteReport {
     pub price: f64,
     /// The price's unit.
     pub price_unit: String,
+    /// The model to call and, if the [options](crate::RouteOptions::with_ranking) ask for more than one, the next best in their
+    /// order; left out of JSON if it is one.
+    #[serde(default, skip_serializing_if = "is_alone")]
+    pub ranking: Vec<RankedModel>,
     /// Where the router ran.
     pub placement: Placement,
     /// Which bundle was used.
@@ -126,26 +148,50 @@ impl RouteReport {
     /// Reads the report of an earlier route from its JSON; `None` if it is no report of this version.
     #[must_use]
     pub fn from_json(value: serde_json::Value) -> Option<Self> {
-        let report: Self = serde_json::from_value(value).ok()?;
-        Some(Self { seen: seen(report.placement, report.batch), ..report })
+        let mut report: Self = serde_json::from_value(value).ok()?;
+        if report.ranking.is_empty() {
+            let (model, price_unit) = (report.model.clone(), report.price_unit.clone());
+            report.ranking.push(RankedModel { model, price: report.price, price_unit });
+        }
+        Some(Self { seen: seen(report.placement, report.batch, report.ranking.len()), ..report })
     }
 }
 
 /// Who saw what, in one line.
-pub(crate) fn seen(placement: Placement, batch: usize) -> &'static str {
-    match (placement, batch) {
-        (Placement::Local, _) => "you: prompt, router, choice; no server was asked",
-        (Placement::Head, 0 | 1) => {
+pub(crate) fn seen(placement: Placement, batch: usize, ranked: usize) -> &'static str {
+    match (placement, batch > 1, ranked > 1) {
+        (Placement::Local, _, false) => "you: prompt, router, choice; no server was asked",
+        (Placement::Local, _, true) => "you: prompt, router, ranking; no server was asked",
+        (Placement::Head, false, false) => {
             "you: prompt, embedding, choice; servers and dealer: that a head ran, not even the length"
         }
-        (Placement::Head, _) => {
+        (Placement::Head, false, true) => {
+            "you: prompt, embedding, ranking; servers and dealer: that a head ran and how many models you learn, not even the \
+             length"
+        }
+        (Placement::Head, true, false) => {
             "you: prompts, embeddings, choices; servers and dealer: that a head ran for so many prompts, not even the lengths"
         }
-        (Placement::Full, 0 | 1) => "you: prompt, choice; servers and dealer: the length's bucket only",
-        (Placement::Full, _) => {
+        (Placement::Head, true, true) => {
+            "you: prompts, embeddings, rankings; servers and dealer: that a head ran for so many prompts and how many models you \
+             learn, not even the lengths"
+        }
+        (Placement::Full, false, false) => "you: prompt, choice; servers and dealer: the length's bucket only",
+        (Placement::Full, false, true) => {
+            "you: prompt, ranking; servers and dealer: the length's bucket and how many models you learn only"
+        }
+        (Placement::Full, true, false) => {
             "you: prompts, choices; servers and dealer: the lengths' common bucket and the number of prompts only"
         }
+        (Placement::Full, true, true) => {
+            "you: prompts, rankings; servers and dealer: the lengths' common bucket, the number of prompts and how many models \
+             you learn only"
+        }
     }
+}
+
+fn is_alone(ranking: &[RankedModel]) -> bool {
+    ranking.len() < 2
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -165,11 +211,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_says_batch_only_for_several_prompts() {
+    fn json_says_batch_and_ranking_only_for_several() {
+        let ranked = |model: &str| RankedModel { model: model.into(), price: 1.0, price_unit: "USD".into() };
         let report = |batch| RouteReport {
             model: "m".into(),
             price: 1.0,
             price_unit: "USD".into(),
+            ranking: ["m", "n"][..1 + usize::from(batch > 1)].iter().map(|model| ranked(model)).collect(),
             placement: Placement::Full,
             bundle: BundleUsed { name: "default".into(), digest: "ab".into() },
             pair: (batch > 1).then(|| PairUsed { index: 1, servers: ["a:1".into(), "b:2".into()] }),
@@ -185,12 +233,15 @@ mod tests {
             ms: Milliseconds::default(),
             openings: 144,
             bytes: Bytes::default(),
-            seen: seen(Placement::Full, batch),
+            seen: seen(Placement::Full, batch, 1 + usize::from(batch > 1)),
         };
         let json = |batch| serde_json::to_value(report(batch)).unwrap();
         assert_eq!((json(1).get("batch"), &json(8)["batch"]), (None, &8.into()));
         assert_eq!(json(8)["pair"], serde_json::json!({"index": 1, "servers": ["a:1", "b:2"]}));
-        assert!(json(1).get("pair").is_none());
+        assert!(json(1).get("pair").is_none() && json(1).get("ranking").is_none());
+        let second = serde_json::json!({"model": "n", "price": 1.0, "price_unit": "USD"});
+        assert_eq!((&json(8)["ranking"][0]["model"], &json(8)["ranking"][1]), (&"m".into(), &second));
+        assert!(json(8)["seen"].as_str().unwrap().contains("how many models"));
         assert!(json(1).get("unknown_note").is_none() && json(1).get("by_unknown_text").is_none());
         assert!(json(8)["seen"].as_str().unwrap().contains("number of prompts"));
         assert!(!json(1)["seen"].as_str().unwrap().contains("number"));

@@ -1,17 +1,18 @@
 //! From prompts to reports: one prompt, or several that share sessions.
 
-use crate::ask::{Answered, Decided, Ran, SESSIONS, ask, choice};
+use crate::ask::{Answered, Decided, Ran, SESSIONS, ask, ranking};
 use crate::error::PlacementError;
 use crate::options::{RouteOptions, check_lambda};
 use crate::pairs::{Pairs, Places, Tell};
-use crate::report::{RouteReport, seen};
+use crate::report::{RankedModel, RouteReport, seen};
 use crate::router::PrivateRouter;
 use crate::unknown::{self, Fallback};
-use blindroute_protocol::Tensor;
+use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::program::{
     self, Measurement, Placement, SessionRequest, Task, outside_range, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::{BUCKETS, Tokens};
+use blindroute_runtime::Cancel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -24,10 +25,43 @@ impl PrivateRouter {
     /// # Errors
     /// If the prompt is empty, the options name what is not there, or a party fails.
     pub fn route(&self, prompt: &str, options: &RouteOptions) -> Result<RouteReport, PlacementError> {
-        let asked = self.asked(options)?;
+        self.route_cancellable(prompt, options, &Cancel::default())
+    }
+
+    /// Routes one prompt, unless it is cancelled before: by [`Cancel::cancel`] on a clone from another thread, or because the time of
+    /// [`Cancel::after`] is up. It then returns within some tens of milliseconds, whatever it was waiting for: a place at the
+    /// servers, a session that is kept ready, a connection, the preparation of a session, or its answer. What runs in this process
+    /// (tokenising, the encoder of `head`, all of `local`) is finished first.
+    ///
+    /// A session that was begun is consumed and never used again. Its links are closed, upon which the servers drop what they hold
+    /// of it: at once while they wait, otherwise after the step that they are at. Other sessions go on.
+    ///
+    /// ```
+    /// use blindroute_placement::{Cancel, PrivateRouter, RouteOptions, default_bundle};
+    /// use std::time::Duration;
+    ///
+    /// # fn main() -> Result<(), blindroute_placement::PlacementError> {
+    /// let router = PrivateRouter::in_process(&default_bundle()?)?;
+    /// let cancel = Cancel::after(Duration::from_millis(1));
+    /// let answer = router.route_cancellable("What is the capital of France?", &RouteOptions::default(), &cancel);
+    /// assert!(answer.is_err_and(|error| error.is_cancelled()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`PrivateRouter::route`]; [`PlacementError::Cancelled`] if it was cancelled.
+    pub fn route_cancellable(
+        &self,
+        prompt: &str,
+        options: &RouteOptions,
+        cancel: &Cancel,
+    ) -> Result<RouteReport, PlacementError> {
+        let asked = Asked { cancel: cancel.clone(), ..self.asked(options)? };
         let mut answers = Vec::new();
         self.session(&asked, &[self.read(0, prompt)?], &mut |_, answer| answers.push(answer));
-        answers.pop().unwrap_or(Err(PlacementError::NoChoice(0)))
+        let answer = answers.pop().unwrap_or(Err(PlacementError::NoChoice(0)));
+        answer.map_err(|error| if error.is_cancelled() { PlacementError::Cancelled } else { error })
     }
 
     /// Routes several prompts, those of one bucket in one session: they take the openings of one prompt, so they wait for the
@@ -99,7 +133,12 @@ impl PrivateRouter {
         let lambda = options.lambda.unwrap_or(self.public.lambdas[router]);
         check_lambda(lambda)?;
         let fallback = options.unknown_text.as_ref().map(|unknown| unknown.resolve(&self.public.models)).transpose()?;
-        Ok(Asked { placement: options.placement, router, lambda, fallback })
+        let (ranked, most) = (options.ranking, self.plan.routers[router].most_ranked(self.plan.models));
+        if !(1..=most).contains(&ranked) {
+            let router = self.plan.routers[router].name.clone();
+            return Err(PlacementError::Ranking { found: ranked, most, router });
+        }
+        Ok(Asked { placement: options.placement, router, lambda, fallback, ranked, cancel: Cancel::default() })
     }
 
     fn read(&self, place: usize, prompt: &str) -> Result<Read, PlacementError> {
@@ -130,7 +169,8 @@ impl PrivateRouter {
             let inputs: Vec<&[Tensor<f32>]> = places.iter().map(|&place| inputs[place].as_slice()).collect();
             self.run(asked, bucket, &inputs)
         };
-        ask(batch.len(), sessions, &mut run, &choice, &mut |place, asked_for| {
+        let named = |output: &Output| ranking(output, self.plan.models, asked.ranked);
+        ask(batch.len(), sessions, &mut run, &named, &mut |place, asked_for| {
             let prompt = batch[place];
             let took = started.elapsed() + read;
             tell(prompt.place, asked_for.and_then(|decided| self.report(asked, prompt, &decided, took)));
@@ -167,28 +207,32 @@ impl PrivateRouter {
     /// Runs a batch: each prompt's output, in the order of the inputs.
     fn run(&self, asked: &Asked, bucket: usize, inputs: &[&[Tensor<f32>]]) -> Result<Answered, PlacementError> {
         let batch = inputs.len();
+        asked.cancel.check()?;
         let Some(task) = asked.task(bucket) else {
-            let task = Task::Route { router: asked.router, bucket };
+            let task = Task::route(asked.router, bucket).with_ranked(asked.ranked);
             let run = |inputs: &&[Tensor<f32>]| self.clear(task, inputs.to_vec()).map(|(output, _)| output);
             return Ok((inputs.iter().map(run).collect::<Result<_, _>>()?, Ran::default()));
         };
         let request = SessionRequest::new(task).with_batch(batch);
         let route = match inputs {
-            [one] => self.private_on(request, one)?,
-            several => self.private_on(request, &stack_inputs(several)?)?,
+            [one] => self.private_until(request, one, &asked.cancel)?,
+            several => self.private_until(request, &stack_inputs(several)?, &asked.cancel)?,
         };
         Ok((split_output(&route.0.output, batch)?, route.into()))
     }
 
-    fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided<usize>, total: Duration) -> Answer {
-        let Decided { answer: model, ran, batch } = *decided;
+    fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided<Vec<usize>>, total: Duration) -> Answer {
+        let Decided { answer: ref named, ran, batch } = *decided;
         let tokens = &prompt.tokens;
         let fallback = asked.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
-        let model = self.public.models.get(fallback.unwrap_or(model)).ok_or(PlacementError::NoChoice(0))?;
+        let ranking = with_first(fallback, named).into_iter().filter_map(|model| self.public.models.get(model));
+        let ranking: Vec<RankedModel> = ranking.map(RankedModel::from).collect();
+        let RankedModel { model, price, price_unit } = ranking.first().cloned().ok_or(PlacementError::NoChoice(0))?;
         Ok(RouteReport {
-            model: model.name.clone(),
-            price: model.price,
-            price_unit: model.unit.clone(),
+            model,
+            price,
+            price_unit,
+            ranking,
             placement: asked.placement,
             bundle: self.pairs.bundle(ran.pair).unwrap_or(self.bundle()).clone(),
             pair: self.pairs.used(ran.pair),
@@ -204,7 +248,7 @@ impl PrivateRouter {
             ms: ran.milliseconds(total),
             openings: ran.openings,
             bytes: ran.bytes,
-            seen: seen(asked.placement, batch),
+            seen: seen(asked.placement, batch, asked.ranked),
         })
     }
 }
@@ -215,18 +259,27 @@ struct Asked {
     router: usize,
     lambda: f32,
     fallback: Option<Fallback>,
+    /// How many models the answer names.
+    ranked: usize,
+    cancel: Cancel,
 }
 
 impl Asked {
     /// What the servers are asked to run; none in `local`.
     fn task(&self, bucket: usize) -> Option<Task> {
-        let router = self.router;
-        match self.placement {
-            Placement::Local => None,
-            Placement::Head => Some(Task::Head { router }),
-            Placement::Full => Some(Task::Route { router, bucket }),
-        }
+        let task = match self.placement {
+            Placement::Local => return None,
+            Placement::Head => Task::head(self.router),
+            Placement::Full => Task::route(self.router, bucket),
+        };
+        Some(task.with_ranked(self.ranked))
     }
+}
+
+/// A ranking of as many models that begins with this one, if one is given.
+fn with_first(first: Option<usize>, ranking: &[usize]) -> Vec<usize> {
+    let others = ranking.iter().copied().filter(|&model| Some(model) != first);
+    first.into_iter().chain(others).take(ranking.len()).collect()
 }
 
 /// A prompt and its tokens.
@@ -278,7 +331,14 @@ mod tests {
         parts.layers.truncate(1);
         parts.encoder.layers = 1;
         let router = PrivateRouter::local(&blindroute_routing::bundle::Bundle::new(parts).unwrap()).unwrap();
-        let asked = Asked { placement: Placement::Head, router: 0, lambda: 0.5, fallback: None };
+        let asked = Asked {
+            placement: Placement::Head,
+            router: 0,
+            lambda: 0.5,
+            fallback: None,
+            ranked: 1,
+            cancel: Cancel::default(),
+        };
         for words in [1, 40, 100, 200, 5000] {
             let tokens = router.tokens(&"word ".repeat(words)).unwrap();
             let (measurement, inputs) = router.head_encoding(&tokens).unwrap();
@@ -298,11 +358,26 @@ mod tests {
     }
 
     #[test]
+    fn the_model_for_unknown_text_comes_first_and_none_is_named_twice() {
+        assert_eq!(with_first(None, &[4, 2, 7]), [4, 2, 7]);
+        assert_eq!(with_first(Some(7), &[4, 2, 7]), [7, 4, 2]);
+        assert_eq!(with_first(Some(9), &[4, 2, 7]), [9, 4, 2]);
+        assert_eq!(with_first(Some(9), &[4]), [9]);
+    }
+
+    #[test]
     fn a_session_is_of_its_placements_task() {
-        let asked = |placement| Asked { placement, router: 2, lambda: 0.0, fallback: None };
+        let asked = |placement| Asked {
+            placement,
+            router: 2,
+            lambda: 0.0,
+            fallback: None,
+            ranked: 1,
+            cancel: Cancel::default(),
+        };
         assert_eq!(asked(Placement::Local).task(32), None);
-        assert_eq!(asked(Placement::Head).task(32), Some(Task::Head { router: 2 }));
+        assert_eq!(asked(Placement::Head).task(32), Some(Task::head(2)));
         let full = asked(Placement::Full).task(256).unwrap();
-        assert_eq!((full, full.most_prompts()), (Task::Route { router: 2, bucket: 256 }, 16));
+        assert_eq!((full, full.most_prompts()), (Task::route(2, 256), 16));
     }
 }

@@ -15,7 +15,7 @@ use blindroute_routing::program::{
 };
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::{
-    Client, ClientConfig, Endpoint, Held, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
+    Cancel, Client, ClientConfig, Endpoint, Held, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -244,12 +244,11 @@ impl PrivateRouter {
         self.clear_request(SessionRequest::new(task), inputs)
     }
 
-    /// The same of a whole request: for several prompts, inputs as [`stack_inputs`] puts them together.
+    /// The same of a whole request: for several prompts, inputs as [`stack_inputs`](blindroute_routing::program::stack_inputs) puts
+    /// them together.
     ///
     /// # Errors
     /// If the bundle, or the part of it that this needs, is not here in the clear.
-    ///
-    /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
     pub fn clear_request(
         &self,
         request: SessionRequest,
@@ -274,14 +273,12 @@ impl PrivateRouter {
         Ok(Clear::run_keeping(&program, &clear.weights, inputs)?)
     }
 
-    /// Runs a request under MPC on given inputs (those of several prompts as [`stack_inputs`] puts them together), in a
-    /// ready session if some are kept. While no session can be prepared it waits and tries again, as its [`Patience`]
-    /// says.
+    /// Runs a request under MPC on given inputs (those of several prompts as [`stack_inputs`](blindroute_routing::program::stack_inputs)
+    /// puts them together), in a ready session if some are kept. While no session can be prepared it waits and tries again, as its
+    /// [`Patience`] says.
     ///
     /// # Errors
     /// If there are no servers, the request makes no sense, or a party fails.
-    ///
-    /// [`stack_inputs`]: blindroute_routing::program::stack_inputs
     pub fn private(&self, request: SessionRequest, inputs: &[Tensor<f32>]) -> Result<SessionOutcome, PlacementError> {
         self.private_on(request, inputs).map(|(outcome, _)| outcome)
     }
@@ -292,6 +289,16 @@ impl PrivateRouter {
         request: SessionRequest,
         inputs: &[Tensor<f32>],
     ) -> Result<(SessionOutcome, usize), PlacementError> {
+        self.private_until(request, inputs, &Cancel::default())
+    }
+
+    /// The same, until it is cancelled.
+    pub(crate) fn private_until(
+        &self,
+        request: SessionRequest,
+        inputs: &[Tensor<f32>],
+        cancel: &Cancel,
+    ) -> Result<(SessionOutcome, usize), PlacementError> {
         let go_on = |waiting: &Waiting<'_>| {
             // A child that died does not come back.
             let alive = self.check_parties().is_ok();
@@ -300,7 +307,7 @@ impl PrivateRouter {
             }
             alive
         };
-        self.or_last_words(self.pairs.run(request, inputs, &self.patience, &go_on))
+        self.or_last_words(self.pairs.run(request, inputs, &self.patience, &go_on, cancel))
     }
 
     /// Continues a session with these elements of its batch, on the pair of servers that holds what it left or another one.
@@ -315,7 +322,7 @@ impl PrivateRouter {
     }
 
     fn or_last_words<T>(&self, result: Result<T, PlacementError>) -> Result<T, PlacementError> {
-        if result.is_err() {
+        if result.as_ref().is_err_and(|error| !error.is_cancelled()) {
             // A child that died says more than a broken link.
             self.check_parties()?;
         }

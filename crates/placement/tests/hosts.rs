@@ -40,7 +40,7 @@ fn threads_of_one_process_route_a_prompt_and_end_when_told() {
 }
 
 const PROMPT: &str = "What is the capital of France?";
-const TASK: Task = Task::Route { router: 0, bucket: 32 };
+const TASK: Task = Task::route(0, 32);
 
 /// Runs the task with a request of one's own: the openings that a server reports.
 fn openings_of(router: &PrivateRouter, request: SessionRequest) -> Result<u32, PlacementError> {

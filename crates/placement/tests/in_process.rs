@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use blindroute_placement::{
-    Measurement, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, UnknownText, default_bundle,
+    Cancel, Measurement, Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, UnknownText,
+    default_bundle,
 };
 use blindroute_routing::bundle::{Bundle, Direct, Matrix, Rule};
 use blindroute_routing::lexical::Lexical;
@@ -92,6 +93,96 @@ fn lexical_features_are_read_in_every_placement() {
     for placement in [Placement::Local, Placement::Head, Placement::Full] {
         assert_eq!(chosen(placement), models, "{placement:?}");
     }
+}
+
+#[test]
+fn rankings_are_the_same_in_every_placement_and_begin_with_the_choice() {
+    let _alone = alone();
+    let router = PrivateRouter::in_process(&small_bundle()).unwrap();
+    let prompts = ["What is the capital of France?", "Sort a list in Rust."];
+    for name in ["uniroute", "direct", "cscr"] {
+        let options = |placement| RouteOptions::default().with_placement(placement).with_router(name);
+        let names = |placement, ranking| {
+            let answers = router.route_batch(&prompts, &options(placement).with_ranking(ranking)).unwrap();
+            let reports = answers.into_iter().map(|answer| answer.unwrap()).collect::<Vec<_>>();
+            assert!(reports.iter().all(|report| report.model == report.ranking[0].model));
+            assert!(reports.iter().all(|report| (ranking > 1) == report.seen.contains("ranking")));
+            reports.into_iter().map(|report| report.ranking.into_iter().map(|ranked| ranked.model).collect()).collect()
+        };
+        let clear: Vec<Vec<String>> = names(Placement::Local, 3);
+        for ranking in &clear {
+            assert!(ranking.len() == 3 && ranking[0] != ranking[1] && !ranking[..2].contains(&ranking[2]), "{clear:?}");
+        }
+        // The one that is not asked for more models names the first of them.
+        let first: Vec<Vec<String>> = clear.iter().map(|ranking| ranking[..1].to_vec()).collect();
+        assert_eq!(names(Placement::Local, 1), first, "{name}");
+        for placement in [Placement::Head, Placement::Full] {
+            assert_eq!(names(placement, 3), clear, "{name}, {placement:?}");
+        }
+    }
+    // Kept ready, and taken by routes that ask for as many models.
+    let ranked = RouteOptions::default().with_ranking(2);
+    let request = SessionRequest::new(router.task(prompts[0], &ranked).unwrap().unwrap());
+    router.keep_ready(request, 1).unwrap();
+    assert!(router.wait_ready(request, Duration::from_secs(240)), "{:?}", router.ready(request));
+    router.pause_filling(true);
+    router.route(prompts[0], &RouteOptions::default()).unwrap();
+    assert_eq!(router.ready(request).taken, 0);
+    let report = router.route(prompts[0], &ranked).unwrap();
+    assert_eq!((router.ready(request).taken, report.ranking.len()), (1, 2));
+    // The model for unknown text comes before those of the router.
+    let unknown = UnknownText { share: 0.5, model: router.public().models[3].name.clone() };
+    let report = router.route("ประเทศไทยมีกี่จังหวัด", &ranked.clone().with_unknown_text(unknown.clone())).unwrap();
+    assert_eq!((&report.model, &report.ranking[0].model, report.ranking.len()), (&unknown.model, &unknown.model, 2));
+    assert_ne!(report.ranking[1].model, unknown.model);
+    for ranking in [0, 5] {
+        let refused = router.route(prompts[0], &RouteOptions::default().with_ranking(ranking)).unwrap_err();
+        assert!(matches!(refused, PlacementError::Ranking { found, most: 4, .. } if found == ranking), "{refused}");
+    }
+}
+
+#[test]
+fn cancelled_routes_return_at_once_and_leave_the_others_alone() {
+    let _alone = alone();
+    let router = PrivateRouter::in_process(&small_bundle()).unwrap();
+    let prompt = "What is the capital of France?";
+    let options = |placement| RouteOptions::default().with_placement(placement);
+    let expected = router.route(prompt, &options(Placement::Local)).unwrap().model;
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| [0; 5].map(|_| router.route(prompt, &options(Placement::Full)).unwrap().model));
+        // More often than the servers have places, and in whatever phase the time is up.
+        for round in 0..24 {
+            let placement = if round % 3 == 0 { Placement::Head } else { Placement::Full };
+            let (started, time) = (Instant::now(), Duration::from_millis(7 * round));
+            let answer = router.route_cancellable(prompt, &options(placement), &Cancel::after(time));
+            match answer {
+                Ok(report) => assert_eq!(report.model, expected),
+                Err(error) => {
+                    assert!(matches!(error, PlacementError::Cancelled) && error.is_cancelled(), "{error:?}");
+                    assert!(!error.stops_all() && started.elapsed() >= time);
+                    // Tokenising, and a loaded machine.
+                    assert!(started.elapsed() < time + Duration::from_secs(5), "{:?}", started.elapsed());
+                }
+            }
+        }
+        assert!(other.join().unwrap().iter().all(|model| *model == expected));
+    });
+    let cancel = Cancel::default();
+    assert_eq!(router.route_cancellable(prompt, &RouteOptions::default(), &cancel).unwrap().model, expected);
+    cancel.cancel();
+    for placement in [Placement::Local, Placement::Head, Placement::Full] {
+        let refused = router.route_cancellable(prompt, &options(placement), &cancel).unwrap_err();
+        assert!(matches!(refused, PlacementError::Cancelled), "{placement:?}: {refused}");
+    }
+    // From a session that is kept ready, which is consumed.
+    let request = SessionRequest::new(router.task(prompt, &RouteOptions::default()).unwrap().unwrap());
+    router.keep_ready(request, 1).unwrap();
+    assert!(router.wait_ready(request, Duration::from_secs(240)), "{:?}", router.ready(request));
+    router.pause_filling(true);
+    let cancelled =
+        router.route_cancellable(prompt, &RouteOptions::default(), &Cancel::after(Duration::from_millis(4)));
+    assert!(cancelled.is_err_and(|error| error.is_cancelled()));
+    assert_eq!(router.route(prompt, &RouteOptions::default()).unwrap().model, expected);
 }
 
 #[test]

@@ -83,7 +83,7 @@ fn both_pairs_serve_and_the_labels_are_those_of_one_pair() {
 fn sessions_are_kept_ready_with_every_pair() {
     let pairs = start(&pool_bundle());
     let router = connect(&configs(&pairs));
-    let request = SessionRequest::new(Task::Route { router: 0, bucket: 32 });
+    let request = SessionRequest::new(Task::route(0, 32));
     assert!(!router.wait_ready(request, Duration::ZERO));
     router.keep_ready(request, 3).unwrap();
     assert!(router.wait_ready(request, Duration::from_secs(60)));

@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let wan = NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 };
     for router in 0..plan.routers.len() {
         for bucket in [32, 64, 128, 256] {
-            let task = Task::Route { router, bucket };
+            let task = Task::route(router, bucket);
             let name = &plan.routers[router].name;
             for batch in [1, 4] {
                 for tuning in Tuning::ALL {

@@ -69,7 +69,7 @@ pub use role::Role;
 pub use scene::{Scene, SceneName};
 pub use service::{Connection, Interrupted, Rest, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
-    Catalogue, Client, DealerService, HandOverError, HandOverOptions, HandOverTo, HandedOver, Held, Pauses,
+    Cancel, Catalogue, Client, DealerService, HandOverError, HandOverOptions, HandOverTo, HandedOver, Held, Pauses,
     ReadySession, Retry, ServerOptions, ServerReport, ServerService, SessionError, SessionOutcome, SharedInputs,
     SharesError, Waiting,
 };

@@ -50,7 +50,7 @@ pub struct BenchThroughputArgs {
 pub(crate) fn run(args: &BenchThroughputArgs) -> anyhow::Result<()> {
     check_tokens(&args.tokens)?;
     for &tokens in &args.tokens {
-        let most = Task::Route { router: 0, bucket: bucket(tokens)? }.most_prompts();
+        let most = Task::route(0, bucket(tokens)?).most_prompts();
         if let Some(batch) = args.batch.iter().find(|batch| usize::from(**batch) > most) {
             anyhow::bail!("--batch {batch}: a session takes up to {most} prompts of {tokens} tokens");
         }

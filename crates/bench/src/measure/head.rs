@@ -34,7 +34,7 @@ pub(crate) fn measure_head(
     let embedding = router.clear(Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
     let values: Vec<f32> = program::embedding(&embedding).iter().map(|x| *x as f32).collect();
     let inputs = router.head_inputs(index, &ids, &values, router.public().lambdas[index]);
-    let task = Task::Head { router: index };
+    let task = Task::head(index);
     router.private(SessionRequest::new(task), &inputs)?;
     let runs =
         measure(&router, SessionRequest::new(task), &inputs, runs, &|run| bar.set_message(format!("run {run}")))?;

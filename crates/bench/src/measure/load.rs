@@ -40,7 +40,7 @@ impl<'a> Work<'a> {
         batch: usize,
     ) -> anyhow::Result<Self> {
         let (index, bucket) = (router.router_index(name)?, bucket(tokens)?);
-        let task = Task::Route { router: index, bucket };
+        let task = Task::route(index, bucket);
         let prompts = prompts(router, index, tokens, batch)?.into_iter();
         let (inputs, expected): (Vec<_>, Vec<_>) = prompts.map(|prompt| (prompt.inputs, prompt.expected)).unzip();
         let inputs = stack_inputs(&inputs)?;

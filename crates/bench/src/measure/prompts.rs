@@ -43,7 +43,7 @@ pub(crate) fn prompts(
         let output = router.clear(Measurement::Embed { bucket }, router.encoder_inputs(&ids, bucket)?.tensors)?.0;
         let embedding = embedding(&output).to_vec();
         let inputs = router.route_inputs(index, &ids, bucket, lambda)?;
-        let expected = router.clear(Task::Route { router: index, bucket }, inputs.clone())?.0;
+        let expected = router.clear(Task::route(index, bucket), inputs.clone())?.0;
         if settled(router, index, (&ids, &embedding), &expected)? {
             found.push(Prompt { inputs, expected });
         }
@@ -65,7 +65,7 @@ fn settled(
     let lambda = router.public().lambdas[index];
     for trial in 0..TRIALS {
         let inputs = router.head_inputs(index, ids, &changed(embedding, trial), lambda);
-        let (output, _) = router.clear(Task::Head { router: index }, inputs)?;
+        let (output, _) = router.clear(Task::head(index), inputs)?;
         if output.bits != expected.bits {
             return Ok(false);
         }

@@ -36,7 +36,7 @@ pub(crate) fn measure_route(
     let ids = ids(&router, tokens)?;
     let bucket = tokenizer::bucket(ids.len()).context("a bucket")?;
     let index = router.router_index(name)?;
-    let task = Task::Route { router: index, bucket };
+    let task = Task::route(index, bucket);
     let lambda = router.public().lambdas[index];
     let inputs = router.route_inputs(index, &ids, bucket, lambda)?;
     // The warm-up sets the weights up, and shows how exact the embedding is.

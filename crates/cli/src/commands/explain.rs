@@ -4,7 +4,7 @@ use blindroute_console::bundles::Shipped;
 use blindroute_console::files::print;
 use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::{MOST_EXITS, PoolShape};
-use blindroute_routing::program::{BundlePlan, SessionRequest, Task, Work};
+use blindroute_routing::program::{BundlePlan, MOST_RANKED, SessionRequest, Task, Work};
 use blindroute_routing::tokenizer::{MAX_TOKENS, bucket};
 use blindroute_runtime::scene::SceneName;
 use serde::Serialize;
@@ -33,6 +33,9 @@ pub(crate) struct ExplainArgs {
     /// How many prompts or texts share a session
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     batch: u32,
+    /// With a router: how many models the answer names
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "task", value_parser = clap::value_parser!(u8).range(1..=MOST_RANKED as i64))]
+    ranked: u8,
     /// With --task: how many texts of the batch go on past each exit but the last, as 16,8; those of the task if not given
     #[arg(long, value_name = "TEXTS,...", value_delimiter = ',', requires = "task")]
     going: Vec<usize>,
@@ -76,7 +79,7 @@ pub(crate) fn run(args: &ExplainArgs) -> anyhow::Result<()> {
         batch: args.batch as usize,
         going: &args.going,
     };
-    let task = asked.task(&plan)?;
+    let task = asked.task(&plan)?.with_ranked(args.ranked.into());
     let request = SessionRequest::new(task).with_batch(args.batch as usize);
     let rows =
         SceneName::ALL.map(|scene| row(&plan, request, scene)).into_iter().collect::<anyhow::Result<Vec<_>>>()?;
@@ -158,7 +161,7 @@ impl Asked<'_> {
                     "the bundle has no routers; name a task of its pool (explain: --task), or another bundle"
                 ),
             })?;
-            return Ok(Task::Route { router, bucket });
+            return Ok(Task::route(router, bucket));
         };
         let Some(pool) = &plan.pool else {
             anyhow::bail!("the bundle has no pool of classifiers; name a bundle that `blindroute train pool` made");

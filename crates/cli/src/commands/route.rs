@@ -6,9 +6,10 @@ use anyhow::Context;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    Bytes, ChildOptions, Milliseconds, PairUsed, Placement, PlacementError, PrivateRouter, RouteOptions, RouteReport,
-    UnknownText, check_lambda,
+    Bytes, ChildOptions, Milliseconds, PairUsed, Placement, PlacementError, PrivateRouter, RankedModel, RouteOptions,
+    RouteReport, UnknownText, check_lambda,
 };
+use blindroute_routing::program::MOST_RANKED;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use std::io::Write;
@@ -34,6 +35,9 @@ pub(crate) struct RouteArgs {
     /// Take the weight of cost from this calibration (see `blindroute calibrate`)
     #[arg(long, value_name = "FILE.json", conflicts_with = "lambda")]
     calibration: Option<PathBuf>,
+    /// Name the best N models, 1 to 4, the best first: the next is for when the first does not answer. Servers and dealer see N
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=MOST_RANKED as i64))]
+    ranked: u8,
     /// The model for prompts that the router can hardly read: more than --unknown-share of their characters are not in its
     /// vocabulary. Their sessions run as for any other prompt
     #[arg(long, value_name = "NAME")]
@@ -48,7 +52,8 @@ pub(crate) struct RouteArgs {
     /// line of JSON per prompt
     #[arg(long, value_name = "FILE.jsonl")]
     input: Option<PathBuf>,
-    /// Route many prompts: one per line, "-" for standard input; prints the chosen model of each, or JSON with --json
+    /// Route many prompts: one per line, "-" for standard input; prints the chosen model of each (with --ranked the best ones, with
+    /// tabs between them), or JSON with --json
     #[arg(long, value_name = "FILE", conflicts_with = "input")]
     lines: Option<PathBuf>,
     /// With many prompts: sessions at once
@@ -126,7 +131,7 @@ pub(crate) fn run(args: &RouteArgs) -> anyhow::Result<()> {
     signals::clean_up()?;
     let bar = terminal::spinner();
     let router = open(args, unknown.as_ref(), &bar)?.with_patience(args.servers.patience(&bar));
-    let mut options = RouteOptions::default().with_placement(args.placement.into());
+    let mut options = RouteOptions::default().with_placement(args.placement.into()).with_ranking(args.ranked.into());
     (options.router, options.lambda, options.unknown_text) = (args.router.clone(), args.lambda, unknown);
     router.check(&options)?;
     let index = router.router_index(options.router.as_deref())?;
@@ -191,6 +196,9 @@ fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {
     }
     writeln!(out, "{}", report.model)?;
     writeln!(out, "  price     {} {}", report.price, report.price_unit)?;
+    for RankedModel { model, price, price_unit } in report.ranking.iter().skip(1) {
+        writeln!(out, "  then      {model}, price {price} {price_unit}")?;
+    }
     writeln!(out, "  router    {} (lambda {}), placement {:?}", report.router, report.lambda, report.placement)?;
     let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
     let unknown = if report.unknown > 0 { format!(", {} unknown", report.unknown) } else { String::new() };

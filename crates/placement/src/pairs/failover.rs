@@ -8,7 +8,7 @@ use crate::patience::Patience;
 use blindroute_protocol::{Meter, Tensor};
 use blindroute_routing::program::SessionRequest;
 use blindroute_runtime::messages::FailureKind;
-use blindroute_runtime::{Catalogue, Held, LinkError, Pauses, SessionError, SessionOutcome, Waiting};
+use blindroute_runtime::{Cancel, Catalogue, Held, LinkError, Pauses, SessionError, SessionOutcome, Waiting};
 use std::time::Instant;
 
 /// The most requests whose work is remembered.
@@ -39,21 +39,28 @@ impl Drop for Turn<'_> {
 
 impl Pair {
     /// Runs inputs in one session of this pair: shares that are made here are sent here, or dropped.
-    fn attempt(&self, request: &[u8], inputs: &[Tensor<f32>], patience: &Patience) -> Result<SessionOutcome, Failed> {
+    fn attempt(
+        &self,
+        request: &[u8],
+        inputs: &[Tensor<f32>],
+        patience: &Patience,
+        cancel: &Cancel,
+    ) -> Result<SessionOutcome, Failed> {
         // Checked before a session is consumed by inputs that do not fit.
         let shares = self.client.share(request, inputs).map_err(Failed::Unprepared)?;
         let found = match self.pool() {
-            Some(pool) => pool.take_in_turn(request, &patience.retry),
-            None => self.client.prepare_in_turn(request, &patience.retry),
+            Some(pool) => pool.take_in_turn(request, &patience.retry, cancel),
+            None => self.client.prepare_in_turn(request, &patience.retry, cancel),
         };
         let (session, waited) = found.map_err(Failed::Unprepared)?;
-        let outcome = session.run(shares).map_err(Failed::Running)?;
+        let outcome = session.run_until(shares, cancel).map_err(Failed::Running)?;
         Ok(SessionOutcome { waited, ..outcome })
     }
 }
 
 impl Pairs {
-    /// Runs a request, and says on which pair. While no session can be prepared it waits and tries again, as `patience` says.
+    /// Runs a request, and says on which pair. While no session can be prepared it waits and tries again, as `patience` says, and
+    /// until it is cancelled.
     ///
     /// With one pair, that is its client's own way. With several, a session that fails is followed by one on another pair: by any
     /// number if no input was sent, by one only if inputs were.
@@ -63,18 +70,20 @@ impl Pairs {
         inputs: &[Tensor<f32>],
         patience: &Patience,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
+        cancel: &Cancel,
     ) -> Result<(SessionOutcome, usize), PlacementError> {
         let request = BundleCatalogue::encode(request);
         match self.pairs.as_slice() {
             [] => Err(PlacementError::NeedsServers { placement: "full" }),
             [only] => {
+                let asked = (request.as_slice(), inputs);
                 let outcome = match only.pool() {
-                    Some(pool) => pool.run_retrying(&request, inputs, &patience.retry, go_on),
-                    None => only.client.run_retrying(&request, inputs, &patience.retry, go_on),
+                    Some(pool) => pool.run_cancellable(asked, &patience.retry, go_on, cancel),
+                    None => only.client.run_cancellable(asked, &patience.retry, go_on, cancel),
                 };
                 Ok((outcome?, 0))
             }
-            _ => self.run_on_one_of(&request, inputs, patience, go_on),
+            _ => self.run_on_one_of(&request, inputs, patience, go_on, cancel),
         }
     }
 
@@ -135,6 +144,7 @@ impl Pairs {
         inputs: &[Tensor<f32>],
         patience: &Patience,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
+        cancel: &Cancel,
     ) -> Result<(SessionOutcome, usize), PlacementError> {
         let (mut pauses, mut sent) = (Pauses::default(), false);
         // Of this round, in which each pair is tried once.
@@ -147,13 +157,13 @@ impl Pairs {
                     temporary.map(|(_, error)| pauses.next(error, false, &patience.retry, go_on)).transpose()?;
                 let Some(pause) = pause.flatten() else { return Err(self.none_left(failures, &pauses)) };
                 tracing::warn!(?pause, "no pair of servers can prepare a session now; trying all again");
-                std::thread::sleep(pause);
+                cancel.sleep(pause)?;
                 failures.clear();
                 tried.fill(false);
                 continue;
             };
             let index = turn.index;
-            let (error, running) = match self.pairs[index].attempt(request, inputs, patience) {
+            let (error, running) = match self.pairs[index].attempt(request, inputs, patience, cancel) {
                 Ok(outcome) => {
                     self.answered(&turn, &outcome);
                     return Ok((outcome, index));

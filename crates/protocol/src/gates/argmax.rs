@@ -12,6 +12,7 @@
 use crate::error::Error;
 use crate::form::Form;
 use crate::gates::maximum::join_columns;
+use crate::gates::ranking::{first_ranks, ranking};
 use crate::linear::Structure;
 use crate::machine::interpreter::Interpreter;
 use crate::machine::{Bits, Machine, Masked, MaskedBits, Share};
@@ -225,10 +226,7 @@ fn rivals(from: Shape, n: usize, index: impl Fn(usize, usize) -> Option<usize>) 
 /// # Errors
 /// From the interpreter.
 pub fn winner<I: Interpreter>(machine: &mut Machine<I>, ranks: Share<I, u32>) -> Result<Bits<I>, Error> {
-    let entries = 1usize << ranks.form().bits;
-    let ranks = machine.open(ranks)?;
-    let table: Vec<bool> = (0..entries).map(|rank| rank == 0).collect();
-    machine.lookup_bits(&ranks, &table)
+    first_ranks(machine, ranks, 1)
 }
 
 /// **Computes** in each row the one-hot vector of the largest of n values, ties to the lower index. **Shapes**
@@ -246,11 +244,7 @@ pub fn argmax<I: Interpreter>(
     x: &Masked<I, u64>,
     comparison: &Comparison,
 ) -> Result<Bits<I>, Error> {
-    if x.form().shape.columns == 1 {
-        return Err(Error::Program("argmax of fewer than two candidates".into()));
-    }
-    let ranks = ranks_of(machine, x, comparison)?;
-    winner(machine, ranks)
+    ranking(machine, x, 1, comparison)
 }
 
 /// **Computes** the parts of each row as rows of their own. **Shapes** `[batch, 1, parts · n]` in shares, to `[batch · parts, 1,

@@ -1,8 +1,8 @@
 //! Choosing the best few rows of a batch by a secret matrix, and putting results back where they came from.
 
-use super::argmax::{count_bits, ranks_of};
+use super::argmax::ranks_of;
+use super::ranking::beyond;
 use crate::error::Error;
-use crate::form::Form;
 use crate::linear::Structure;
 use crate::machine::interpreter::Interpreter;
 use crate::machine::{Machine, Masked, Share};
@@ -45,13 +45,9 @@ impl<I: Interpreter> Chosen<I> {
         let ranks = ranks_of(machine, keys, comparison)?;
         let ranks = machine.open(ranks)?;
         // Row c asks which candidate has rank c.
-        let (bits, each) = (count_bits(candidates), Shape::matrix(count, candidates));
-        let repeated: Vec<usize> = (0..count).flat_map(|_| 0..candidates).collect();
-        let ranks = ranks.restructure(&Structure::Gather(each, repeated.into()));
-        let asked: Vec<f64> = (0..count).flat_map(|rank| vec![rank as f64; candidates]).collect();
-        let asked = machine.constants::<u32>(Form::new(each, bits, 0), &asked)?;
-        let table: Vec<i64> = (0..1usize << bits).map(|difference| i64::from(difference == 0)).collect();
-        let matrix = machine.lookup::<u32, u64>(&ranks.subtract(&asked)?, &table, ring)?;
+        let ranks = beyond(machine, &ranks, count)?;
+        let table: Vec<i64> = (0..1usize << ranks.form().bits).map(|beyond| i64::from(beyond == 0)).collect();
+        let matrix = machine.lookup::<u32, u64>(&ranks, &table, ring)?;
         Ok(Self { matrix: machine.open(matrix)? })
     }
 

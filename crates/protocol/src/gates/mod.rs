@@ -10,6 +10,7 @@ mod largest;
 mod lead;
 mod maximum;
 mod normalise;
+mod ranking;
 pub mod selection;
 mod top_k;
 
@@ -23,4 +24,5 @@ pub use normalise::{
     Normalised, Scaling, Wide, any_outside, inverse_root, layer_norm, layer_norm_within, outside_count, outside_margin,
     outside_sum, reciprocal, scale_deferred_rows, scale_rows, softmax_numerators,
 };
-pub use top_k::top_k_then_argmax;
+pub use ranking::ranking;
+pub use top_k::{top_k_then_argmax, top_k_then_ranking};

@@ -63,12 +63,12 @@ pub(super) fn input_forms(plan: &BundlePlan, work: Work, batch: usize) -> Vec<Fo
     };
     let features = |router: usize| plan.routers.get(router).map_or(0, RouterPlan::features);
     match work {
-        Work::Task(Task::Route { bucket, router }) => {
+        Work::Task(Task::Route { bucket, router, .. }) => {
             let features = features(router);
             let lexical = (features > 0).then(|| Form::new(rows(features), LEXICAL_RING, lexical::FRACTION));
             encoder(bucket).into_iter().chain(lexical).chain([lambda]).collect()
         }
-        Work::Task(Task::Head { router }) => {
+        Work::Task(Task::Head { router, .. }) => {
             vec![Form::new(rows(hidden + features(router)), EMBEDDING_RING, RULE_FRACTION), lambda]
         }
         Work::Task(Task::Classify { bucket, begin: Some(_), .. }) => {

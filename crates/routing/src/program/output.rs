@@ -13,6 +13,25 @@ pub fn outside_range(output: &Output) -> bool {
     output.values.last().is_some_and(|values| matches!(values.as_slice(), [mark] if *mark != 0.0))
 }
 
+/// The models that a route names, the best first, as their places among so many; `None` if a row of the answer names no single
+/// model, or two rows name the same.
+pub fn ranking(output: &Output, models: usize) -> Option<Vec<usize>> {
+    let bits = output.bits.first()?;
+    if models == 0 || bits.is_empty() || !bits.len().is_multiple_of(models) {
+        return None;
+    }
+    let mut ranking = Vec::with_capacity(bits.len() / models);
+    for row in bits.chunks_exact(models) {
+        let mut named = row.iter().enumerate().filter(|(_, bit)| **bit).map(|(model, _)| model);
+        let (model, other) = (named.next()?, named.next());
+        if other.is_some() || ranking.contains(&model) {
+            return None;
+        }
+        ranking.push(model);
+    }
+    Some(ranking)
+}
+
 /// The labels' scores, or the one-hot label, that a [`Classify`](super::Task::Classify) task reveals; empty for other outputs.
 pub fn scores(output: &Output) -> &[f64] {
     embedding(output)
@@ -36,6 +55,21 @@ pub fn onward(output: &Output) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_row_of_a_ranking_names_one_model_and_no_model_is_named_twice() {
+        let of = |rows: &[&[usize]]| {
+            let row = |named: &&[usize]| (0..3).map(|model| named.contains(&model)).collect::<Vec<_>>();
+            ranking(&Output { values: Vec::new(), bits: vec![rows.iter().flat_map(row).collect()] }, 3)
+        };
+        assert_eq!(of(&[&[1]]), Some(vec![1]));
+        assert_eq!(of(&[&[2], &[0], &[1]]), Some(vec![2, 0, 1]));
+        for wrong in [&[[].as_slice()][..], &[&[0, 1]], &[&[1], &[]], &[&[1], &[0, 2]], &[&[1], &[0], &[1]], &[]] {
+            assert_eq!(of(wrong), None, "{wrong:?}");
+        }
+        let short = Output { values: Vec::new(), bits: vec![vec![true, false, false, true]] };
+        assert_eq!((ranking(&short, 3), ranking(&short, 0), ranking(&Output::default(), 3)), (None, None, None));
+    }
 
     #[test]
     fn the_mark_is_told_from_the_embedding() {

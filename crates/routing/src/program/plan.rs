@@ -1,5 +1,6 @@
 //! What is public about a bundle: shapes, and the secret weights that follow from them.
 
+use super::task::MOST_RANKED;
 use crate::bundle::{
     Activation, Attention, Bundle, BundleError, EncoderConfig, Norms, PoolShape, Pooling, RuleShape, Widths,
 };
@@ -246,6 +247,15 @@ impl RouterPlan {
     /// The number of lexical features.
     pub(super) fn features(&self) -> usize {
         self.lexical.map_or(0, |lexical| lexical.width())
+    }
+
+    /// The most models that an answer of this router names, of a pool of so many. A search names none that it did not keep.
+    pub fn most_ranked(&self, models: usize) -> usize {
+        let candidates = match self.rule {
+            RuleShape::Cscr { keep, predicts_scores: false, .. } => keep.min(models),
+            _ => models,
+        };
+        candidates.min(MOST_RANKED)
     }
 
     fn weights(&self, hidden: usize, models: usize) -> Vec<WeightSpec> {

@@ -2,7 +2,7 @@
 
 use super::plan::BundlePlan;
 use super::route::RouteProgram;
-use super::task::Work;
+use super::task::{Work, is_one, one};
 use blindroute_protocol::{Cost, Error, Meter, Tuning};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::sync::Arc;
@@ -71,14 +71,6 @@ impl SessionRequest {
             .with_tuning(self.tuning.unwrap_or_default())
             .with_batch(self.batch)
     }
-}
-
-fn one() -> usize {
-    1
-}
-
-fn is_one(batch: &usize) -> bool {
-    *batch == one()
 }
 
 fn write_tuning<S: Serializer>(tuning: &Option<Tuning>, serializer: S) -> Result<S::Ok, S::Error> {

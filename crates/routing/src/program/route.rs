@@ -15,7 +15,7 @@ use blindroute_protocol::{
 };
 use std::sync::Arc;
 
-/// Why the choice is revealed.
+/// Why the choice is revealed, and the next best with it if the client asks for them.
 const CHOICE: &str = "the client calls the chosen model itself";
 
 /// Why the client learns that values were outside their ranges.
@@ -38,14 +38,13 @@ impl RouteProgram {
     /// If the bundle has no such router, the bucket is none of 32, 64, 128 and 256, or the selection is out of range.
     pub fn new(plan: Arc<BundlePlan>, work: impl Into<Work>) -> Result<Self, Error> {
         let work = work.into();
-        let (router, bucket) = match work {
-            Work::Task(Task::Route { router, bucket }) => (Some(router), Some(bucket)),
-            Work::Task(Task::Head { router }) => (Some(router), None),
-            Work::Task(Task::Classify { bucket, .. }) => (None, Some(bucket)),
-            Work::Measurement(Measurement::Embed { bucket }) => (None, Some(bucket)),
+        let bucket = match work {
+            Work::Task(Task::Route { bucket, .. } | Task::Classify { bucket, .. })
+            | Work::Measurement(Measurement::Embed { bucket }) => Some(bucket),
+            Work::Task(Task::Head { .. }) => None,
             Work::Measurement(Measurement::Select { candidates, keep, method }) => {
                 SelectProgram { candidates, keep, method }.check()?;
-                (None, None)
+                None
             }
         };
         if let Some(bucket) = bucket
@@ -58,14 +57,8 @@ impl RouteProgram {
         {
             program.check()?;
         }
-        if let Some(router) = router {
-            let routers = plan.routers.len();
-            let plan = plan.routers.get(router).ok_or_else(|| {
-                Error::Program(format!("there is no router {router}: expected an index below {routers}"))
-            })?;
-            if matches!(plan.rule, RuleShape::UniRoute { clusters: 0 | 1, .. }) {
-                return Err(Error::Program("a UniRoute router with one cluster or none: expected two or more".into()));
-            }
+        if let Work::Task(Task::Route { router, ranked, .. } | Task::Head { router, ranked }) = work {
+            check_router(&plan, router, ranked)?;
         }
         let specs = plan.weights().into();
         Ok(Self { plan, specs, work, tuning: Tuning::default(), batch: 1 })
@@ -163,7 +156,7 @@ impl Program for RouteProgram {
                 let count = machine.open(count)?;
                 reveal_outside(machine, &count)
             }
-            Work::Task(Task::Route { router, .. }) => {
+            Work::Task(Task::Route { router, ranked, .. }) => {
                 // λ and, before it, lexical features, are the last inputs.
                 let others = 1 + usize::from(self.plan.routers[router].lexical.is_some());
                 let for_encoder = self.inputs().len() - others;
@@ -186,14 +179,14 @@ impl Program for RouteProgram {
                     let count = machine.take(outside)?;
                     reveal_outside(machine, &count)?;
                 }
-                let bits = rule(router).choose(machine, &embedding, lambda)?;
+                let bits = rule(router).choose(machine, &embedding, lambda, ranked)?;
                 machine.reveal_bits(bits, CHOICE)
             }
             Work::Task(task @ Task::Classify { .. }) => match ClassifyProgram::of(&self.plan, task) {
                 Some(program) => program.run(machine, &encoder),
                 None => Ok(()),
             },
-            Work::Task(Task::Head { router }) => {
+            Work::Task(Task::Head { router, ranked }) => {
                 let embedding = machine.input::<u64>(0)?;
                 let digits = machine.input::<u32>(1)?;
                 let digits = machine.defer(digits)?;
@@ -205,11 +198,32 @@ impl Program for RouteProgram {
                     // Other rules open something before they need the prices, and λ with it.
                     machine.exchange()?;
                 }
-                let bits = rule(router).choose(machine, &embedding, lambda)?;
+                let bits = rule(router).choose(machine, &embedding, lambda, ranked)?;
                 machine.reveal_bits(bits, CHOICE)
             }
         }
     }
+}
+
+/// Checks that a plan has this router, and that it can name so many models.
+///
+/// # Errors
+/// If it has not, or cannot.
+fn check_router(plan: &BundlePlan, router: usize, ranked: usize) -> Result<(), Error> {
+    let routers = plan.routers.len();
+    let found = plan.routers.get(router);
+    let found = found
+        .ok_or_else(|| Error::Program(format!("there is no router {router}: expected an index below {routers}")))?;
+    if matches!(found.rule, RuleShape::UniRoute { clusters: 0 | 1, .. }) {
+        return Err(Error::Program("a UniRoute router with one cluster or none: expected two or more".into()));
+    }
+    let most = found.most_ranked(plan.models);
+    if (1..=most).contains(&ranked) {
+        return Ok(());
+    }
+    Err(Error::Program(format!(
+        "unsupported ranking of {ranked} models: expected 1 to {most} with this router and pool"
+    )))
 }
 
 /// Reveals 1 for each prompt with rows outside the range of a norm.

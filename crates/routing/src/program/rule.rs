@@ -1,4 +1,5 @@
-//! The routers' rules. From one embedding per prompt each rule makes a one-hot choice of a model, in shared bits.
+//! The routers' rules. From one embedding per prompt each rule makes a one-hot choice of a model, in shared bits, or a
+//! ranking of the best few, one-hot each, in the openings of a choice.
 //!
 //! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must be less than
 //! 16, where costs are divided by the largest one.
@@ -48,21 +49,22 @@ impl RuleProgram<'_> {
         find(self.specs, &self.router.weight(part))
     }
 
-    /// The one-hot choices `[B, 1, M]` for embeddings `[B, 1, hidden]`, or these and lexical features beside them, and λs `[B, 1, 1]`, both of [`RULE_FRACTION`]
+    /// The one-hot choices `[B, ranked, M]`, the best first, for embeddings `[B, 1, hidden]`, or these and lexical features beside them, and λs `[B, 1, 1]`, both of [`RULE_FRACTION`]
     /// bits. The λs are opened with the first opening at the latest; for `direct` they must have been opened before.
     pub(super) fn choose<I: Interpreter>(
         &self,
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
+        ranked: usize,
     ) -> Result<Bits<I>, Error> {
         match self.router.rule {
-            RuleShape::UniRoute { clusterings, .. } => self.uniroute(machine, embedding, lambda, clusterings),
+            RuleShape::UniRoute { clusterings, .. } => self.uniroute(machine, embedding, lambda, (clusterings, ranked)),
             RuleShape::Cscr { keep, predicts_scores, .. } => {
                 let search = (!predicts_scores).then_some(keep);
-                self.cscr(machine, embedding, lambda, search)
+                self.cscr(machine, embedding, lambda, (search, ranked))
             }
-            RuleShape::Direct => self.direct(machine, embedding, lambda),
+            RuleShape::Direct => self.direct(machine, embedding, lambda, ranked),
         }
     }
 
@@ -77,7 +79,7 @@ impl RuleProgram<'_> {
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
-        clusterings: usize,
+        (clusterings, ranked): (usize, usize),
     ) -> Result<Bits<I>, Error> {
         let products = machine.linear(embedding, self.weight("centroids")?)?;
         let products = gates::rows_of_parts(&products, clusterings);
@@ -86,7 +88,7 @@ impl RuleProgram<'_> {
         let errors = gates::one_hot_rows(machine, &products, &comparison(), clusterings, self.weight("errors")?)?;
         let burden = errors.add(&self.price(machine, &lambda)?)?.scale(-1);
         let burden = keys(machine, burden)?;
-        gates::argmax(machine, &burden, &comparison())
+        gates::ranking(machine, &burden, ranked, &comparison())
     }
 
     /// The model with the largest predicted score − λ·cost. Four openings.
@@ -95,13 +97,14 @@ impl RuleProgram<'_> {
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
+        ranked: usize,
     ) -> Result<Bits<I>, Error> {
         let scores = machine.linear(embedding, self.weight("weight")?)?;
         let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
         let lambda = machine.take(lambda)?;
         let scores = scores.subtract(&self.price(machine, &lambda)?)?;
         let scores = keys(machine, scores)?;
-        gates::argmax(machine, &scores, &comparison())
+        gates::ranking(machine, &scores, ranked, &comparison())
     }
 
     /// The projection, the similarity to the descriptors, the top k if `search` says k, then the model with the largest
@@ -116,7 +119,7 @@ impl RuleProgram<'_> {
         machine: &mut Machine<I>,
         embedding: &Masked<I, u64>,
         lambda: Pending<I, u64>,
-        search: Option<usize>,
+        (search, ranked): (Option<usize>, usize),
     ) -> Result<Bits<I>, Error> {
         let inner = machine.linear(embedding, self.weight("w1")?)?;
         let inner = machine.open(inner)?;
@@ -161,9 +164,9 @@ impl RuleProgram<'_> {
         match search.zip(keys) {
             Some((keep, keys)) => {
                 let keys = machine.take(keys)?;
-                gates::top_k_then_argmax(machine, &keys, &score, keep, &comparison())
+                gates::top_k_then_ranking(machine, &keys, &score, (keep, ranked), &comparison())
             }
-            None => gates::argmax(machine, &score, &comparison()),
+            None => gates::ranking(machine, &score, ranked, &comparison()),
         }
     }
 }

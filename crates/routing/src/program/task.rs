@@ -27,11 +27,17 @@ pub enum Task {
         router: usize,
         /// Tokens, padding included.
         bucket: usize,
+        /// How many models the answer names, the best first, each one-hot; left out on the wire if it is one.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        ranked: usize,
     },
     /// From an embedding to the one-hot choice of the router of this index: the placement `head`.
     Head {
         /// The router.
         router: usize,
+        /// How many models the answer names, the best first, each one-hot; left out on the wire if it is one.
+        #[serde(default = "one", skip_serializing_if = "is_one")]
+        ranked: usize,
     },
     /// From tokens to the label, or the labels' scores, of a task of the nested pool, for a batch of texts of which so many go on
     /// past each exit as the capacities say.
@@ -92,6 +98,8 @@ pub enum Work {
     Measurement(Measurement),
 }
 
+/// The most models that the answer to a prompt names.
+pub const MOST_RANKED: usize = 4;
 /// The most prompts in a batch.
 const MOST_PROMPTS: usize = 64;
 /// The most tokens in a batch, padding included: sixteen prompts of the largest bucket. A session's memory grows with them.
@@ -111,6 +119,28 @@ impl Work {
 }
 
 impl Task {
+    /// The choice of the router of this index for prompts of a bucket, from their tokens.
+    #[must_use]
+    pub const fn route(router: usize, bucket: usize) -> Self {
+        Self::Route { router, bucket, ranked: 1 }
+    }
+
+    /// The choice of the router of this index, from embeddings.
+    #[must_use]
+    pub const fn head(router: usize) -> Self {
+        Self::Head { router, ranked: 1 }
+    }
+
+    /// The same, but the answer names the best so many models instead of the best one. Other tasks than routes stay as they are.
+    #[must_use]
+    pub fn with_ranked(self, ranked: usize) -> Self {
+        match self {
+            Self::Route { router, bucket, .. } => Self::Route { router, bucket, ranked },
+            Self::Head { router, .. } => Self::Head { router, ranked },
+            Self::Classify { .. } => self,
+        }
+    }
+
     /// The labels of texts that come from the client and leave at this exit at last, where no text is decided about in the open.
     #[must_use]
     pub fn classify(classifier: usize, bucket: usize, exit: usize, capacities: [usize; MOST_EXITS - 1]) -> Self {
@@ -125,6 +155,16 @@ impl Task {
             Self::Route { bucket, .. } | Self::Classify { bucket, .. } => prompts_of(bucket),
         }
     }
+}
+
+/// Of models that an answer names, and of prompts that share a session: what is left out on the wire.
+pub(super) fn one() -> usize {
+    1
+}
+
+/// Whether it is left out on the wire.
+pub(super) fn is_one(count: &usize) -> bool {
+    *count == one()
 }
 
 /// The most prompts of this bucket that one program takes.

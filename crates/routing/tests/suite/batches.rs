@@ -60,7 +60,7 @@ fn a_batch_of_routes_chooses_what_each_route_alone_chooses() {
     for (index, world) in variants().iter().enumerate() {
         for router in 0..3 {
             let (inputs, expected): (Vec<Inputs>, Vec<usize>) = prompts(world, router).into_iter().unzip();
-            let single = world.program(Task::Route { router, bucket: BUCKET });
+            let single = world.program(Task::route(router, BUCKET));
             let batch = single.clone().with_batch(inputs.len()).unwrap();
             let stacked = stack_inputs(&inputs).unwrap();
             let name = format!("variant {index}, router {router}");
@@ -134,7 +134,7 @@ fn a_batch_in_placement_head_chooses_what_each_prompt_alone_chooses() {
         cases.push(cases[3].clone());
         let (inputs, expected): (Vec<Inputs>, Vec<usize>) = cases.into_iter().unzip();
         assert!(expected.iter().any(|choice| *choice != expected[0]), "the prompts differ");
-        let batch = world.program(Task::Head { router }).with_batch(inputs.len()).unwrap();
+        let batch = world.program(Task::head(router)).with_batch(inputs.len()).unwrap();
         let stacked = stack_inputs(&inputs).unwrap();
         for tuning in Tuning::ALL {
             let found = world.run(5, &batch.clone().with_tuning(tuning), &stacked);
@@ -154,8 +154,8 @@ fn cost(plan: &Arc<BundlePlan>, task: Work, tuning: Tuning, batch: usize) -> Cos
 fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
     let plan = real_plan();
     let routers = 0..plan.routers.len();
-    let mut tasks: Vec<Work> = routers.clone().map(|router| Task::Head { router }.into()).collect();
-    tasks.extend(routers.flat_map(|router| [32, 64].map(|bucket| Work::from(Task::Route { router, bucket }))));
+    let mut tasks: Vec<Work> = routers.clone().map(|router| Task::head(router).into()).collect();
+    tasks.extend(routers.flat_map(|router| [32, 64].map(|bucket| Work::from(Task::route(router, bucket)))));
     tasks.extend([32, 64].map(|bucket| Work::from(Measurement::Embed { bucket })));
     for task in tasks {
         for tuning in Tuning::ALL {
@@ -187,9 +187,9 @@ fn a_batch_takes_the_openings_of_one_and_its_prompts_bytes() {
 fn a_batch_has_limits() {
     let plan = real_plan();
     let program = |task: Work, batch| RouteProgram::new(Arc::clone(&plan), task).unwrap().with_batch(batch);
-    let route = |bucket| Work::from(Task::Route { router: 0, bucket });
+    let route = |bucket| Work::from(Task::route(0, bucket));
     for (task, most) in [
-        (Task::Head { router: 1 }.into(), 64),
+        (Task::head(1).into(), 64),
         (route(32), 64),
         (route(64), 64),
         (route(128), 32),
@@ -216,7 +216,7 @@ fn a_batch_has_limits() {
 
 #[test]
 fn a_batch_is_named_on_the_wire() {
-    let task = Task::Route { router: 1, bucket: 64 };
+    let task = Task::route(1, 64);
     for batch in [1, 2, 64] {
         let request = SessionRequest::new(task).with_batch(batch);
         let form = serde_json::to_string(&request).unwrap();
@@ -240,10 +240,8 @@ fn a_batch_is_named_on_the_wire() {
 #[test]
 fn a_network_chooses_for_the_whole_batch() {
     let plan = real_plan();
-    let (task, wan) = (
-        Work::from(Task::Route { router: 0, bucket: 64 }),
-        NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 },
-    );
+    let (task, wan) =
+        (Work::from(Task::route(0, 64)), NetworkEstimate { delay: Duration::from_millis(20), megabits: 400.0 });
     let tuned = |batch| wan.tune(&plan, SessionRequest::new(task).with_batch(batch));
     let tuning = |batch| tuned(batch).unwrap().tuning.unwrap();
     for batch in [1, 2, 4, 16, 64] {

@@ -249,6 +249,27 @@ fn largest(values: &[f32]) -> (usize, f32) {
 
 /// The rule in plain f32: the model, and the smallest margin of a decision on the way.
 pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
+    let (scores, first) = scores(rule, embedding, lambda);
+    let (model, second) = largest(&scores);
+    (model, first.min(second))
+}
+
+/// The best so many models in plain f32, the best first, and the smallest margin of a decision on the way.
+pub fn rank(rule: &Rule, embedding: &[f32], lambda: f32, count: usize) -> (Vec<usize>, f32) {
+    let (mut scores, mut margin) = scores(rule, embedding, lambda);
+    let mut ranking = Vec::new();
+    for _ in 0..count {
+        let (model, ahead) = largest(&scores);
+        margin = margin.min(ahead);
+        scores[model] = f32::NEG_INFINITY;
+        ranking.push(model);
+    }
+    (ranking, margin)
+}
+
+/// What the rule chooses the largest of, and the smallest margin of a decision before. Models that a search did not keep have
+/// no score.
+fn scores(rule: &Rule, embedding: &[f32], lambda: f32) -> (Vec<f32>, f32) {
     let less = |score: &[f32], cost: &Matrix| -> Vec<f32> {
         score.iter().zip(cost.data()).map(|(score, cost)| score - lambda * cost).collect()
     };
@@ -262,8 +283,7 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
                 let errors = rule.errors.row(clustering * rule.clusters() + cluster);
                 success.iter_mut().zip(errors).for_each(|(sum, error)| *sum -= error / rule.clusterings as f32);
             }
-            let (model, second) = largest(&less(&success, &rule.cost));
-            (model, first.min(second))
+            (less(&success, &rule.cost), first)
         }
         Rule::Cscr(rule) => {
             let inner: Vec<f32> = times(embedding, &rule.w1).into_iter().map(|x| x.max(0.0)).collect();
@@ -276,7 +296,7 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
                 let mean = similarity.iter().sum::<f32>() / similarity.len() as f32;
                 let predicted = slope.data().iter().zip(offset.data()).zip(&similarity);
                 let scores: Vec<f32> = predicted.map(|((slope, offset), x)| offset + slope * (x - mean)).collect();
-                return largest(&less(&scores, &rule.cost));
+                return (less(&scores, &rule.cost), f32::INFINITY);
             }
             let mut order: Vec<usize> = (0..similarity.len()).collect();
             order.sort_by(|&a, &b| similarity[b].total_cmp(&similarity[a]));
@@ -286,13 +306,12 @@ pub fn choose(rule: &Rule, embedding: &[f32], lambda: f32) -> (usize, f32) {
                 .enumerate()
                 .map(|(index, score)| if order[..rule.keep].contains(&index) { score } else { f32::NEG_INFINITY })
                 .collect();
-            let (model, second) = largest(&alive);
-            (model, first.min(second))
+            (alive, first)
         }
         Rule::Direct(rule) => {
             let score: Vec<f32> =
                 times(embedding, &rule.weight).iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect();
-            largest(&less(&score, &rule.cost))
+            (less(&score, &rule.cost), f32::INFINITY)
         }
     }
 }

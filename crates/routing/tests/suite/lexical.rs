@@ -60,7 +60,7 @@ fn routes_choose_what_a_plain_search_of_both_chooses() {
     for (attention, activation) in [(Attention::TwoRelu, Activation::Relu), (Attention::Linear, Activation::Square)] {
         let world = world(attention, activation);
         for (index, router) in world.bundle.parts().routers.iter().enumerate() {
-            let (route, head) = (Task::Route { router: index, bucket: BUCKET }, Task::Head { router: index });
+            let (route, head) = (Task::route(index, BUCKET), Task::head(index));
             let mut checked = 0;
             for (seed, lambda) in [(1, 0.0f32), (2, 0.5), (3, 4.0), (4, 0.1), (5, 1.0), (6, 0.2), (7, 0.3)] {
                 let (inputs, row) = case(&world, &prompt(2 + 4 * seed as usize, seed), lambda);
@@ -88,7 +88,7 @@ fn routes_choose_what_a_plain_search_of_both_chooses() {
 fn features_change_the_choice() {
     let world = world(Attention::Linear, Activation::Square);
     let direct = 2;
-    let route = Task::Route { router: direct, bucket: BUCKET };
+    let route = Task::route(direct, BUCKET);
     let (inputs, row) = case(&world, &prompt(9, 1), 0.0);
     let rule = &world.bundle.parts().routers[direct].rule;
     let place = inputs.len() - 2;
@@ -128,7 +128,7 @@ fn prompts_of_a_batch_have_features_of_their_own() {
             }
         }
         let (inputs, expected): (Vec<_>, Vec<_>) = cases.into_iter().unzip();
-        let program = world.program(Task::Route { router: index, bucket: BUCKET }).with_batch(4).unwrap();
+        let program = world.program(Task::route(index, BUCKET)).with_batch(4).unwrap();
         let found = world.run(3, &program, &stack_inputs(&inputs).unwrap());
         let models = found.bits[0].len() / 4;
         let chosen: Vec<usize> =
@@ -147,14 +147,14 @@ fn features_cost_their_two_openings_in_bytes_and_no_round() {
             Meter::cost(&RouteProgram::new(Arc::clone(&world.plan), task).unwrap()).unwrap()
         };
         for router in 0..with.plan.routers.len() {
-            let route = Task::Route { router, bucket: BUCKET };
+            let route = Task::route(router, BUCKET);
             let (more, less) = (cost(&with, route), cost(&without, route));
             let bits = SETTINGS.width() * (19 + 40);
             let bytes = (more.opening_bytes - less.opening_bytes) as f64;
             assert_eq!(more.openings, less.openings);
             // Each of the two is padded to whole bytes, or shares a byte with its neighbour.
             assert!((bytes - bits as f64 / 8.0).abs() <= 2.0, "{attention}, router {router}: {bytes} for {bits} bits");
-            let head = Task::Head { router };
+            let head = Task::head(router);
             let (more, less) = (cost(&with, head), cost(&without, head));
             assert_eq!(more.openings, less.openings);
             let bytes = (more.opening_bytes - less.opening_bytes) as f64;
@@ -166,7 +166,7 @@ fn features_cost_their_two_openings_in_bytes_and_no_round() {
 #[test]
 fn whatever_is_shared_as_features_is_small() {
     let world = world(Attention::Linear, Activation::Square);
-    let program = world.program(Task::Route { router: 0, bucket: BUCKET });
+    let program = world.program(Task::route(0, BUCKET));
     let forms = program.inputs();
     let place = forms.len() - 2;
     assert_eq!(

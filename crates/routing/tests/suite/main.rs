@@ -9,5 +9,6 @@ mod lexical;
 mod minilm;
 mod open;
 mod programs;
+mod ranking;
 mod traces;
 mod tunings;

@@ -67,7 +67,7 @@ fn placement_head_chooses_what_a_plain_search_chooses() {
                 let embedding = Matrix::new(1, HIDDEN, data).unwrap();
                 let (expected, margin) = choose(&router.rule, embedding.data(), lambda);
                 let inputs = head_inputs(&embedding, lambda);
-                let task = Task::Head { router: index };
+                let task = Task::head(index);
                 let found = world.private(seed, task, &inputs);
                 if margin > 1e-3 {
                     checked += 1;
@@ -97,7 +97,7 @@ fn case_48_centroids_within_the_resolution_give_a_model() {
         let mut data: Vec<f32> = (0..HIDDEN).map(|_| next() as f32).collect();
         data[0] = 8.0 * unit;
         let embedding = Matrix::new(1, HIDDEN, data).unwrap();
-        let found = world.private(seed, Task::Head { router: 0 }, &head_inputs(&embedding, 0.5));
+        let found = world.private(seed, Task::head(0), &head_inputs(&embedding, 0.5));
         assert!(one_hot(&found).is_some(), "seed {seed}: no model");
     }
 }
@@ -107,7 +107,7 @@ fn whatever_is_shared_as_lambda_is_one_from_0_to_16() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     let mut checked = 0;
     for (index, router) in world.bundle.parts().routers.iter().enumerate() {
-        let task = Task::Head { router: index };
+        let task = Task::head(index);
         let form = world.program(task).inputs()[1];
         assert_eq!((form.shape.len(), form.bits, form.fraction), (4, 5, 0), "twenty bits, all of which are a λ");
         for seed in 0..8 {
@@ -171,7 +171,7 @@ fn rules_take_as_many_openings_as_their_documentation_says() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
     // The embedding's opening; in `direct` one for λ too, which the others open with theirs.
     for (router, openings) in [(0, 1 + 9), (1, 1 + 15), (2, 2 + 4), (3, 1 + 9), (4, 1 + 13)] {
-        assert_eq!(Meter::cost(&world.program(Task::Head { router })).unwrap().openings, openings, "router {router}");
+        assert_eq!(Meter::cost(&world.program(Task::head(router))).unwrap().openings, openings, "router {router}");
     }
 }
 
@@ -185,7 +185,7 @@ fn whole_routes_choose_what_a_plain_search_chooses() {
             let embedding = world.clear(Measurement::Embed { bucket: 32 }, inputs.tensors.clone());
             let embedding: Vec<f32> = embedding.values[0].iter().map(|&x| x as f32).collect();
             let (expected, margin) = choose(&router.rule, &embedding, lambda);
-            let task = Task::Route { router: index, bucket: 32 };
+            let task = Task::route(index, 32);
             let found = world.private(seed, task, &inputs.with_lambda(lambda));
             assert!(one_hot(&found).is_some());
             // The encoder's own rounding moves scores by some thousandths.
@@ -203,7 +203,7 @@ fn a_route_through_the_real_encoder_takes_few_openings() {
     let plan = real_plan();
     for (router, most) in [(0, 170), (1, 175), (2, 167)] {
         for bucket in [32, 64, 128, 256] {
-            let task = Task::Route { router, bucket };
+            let task = Task::route(router, bucket);
             let cost = Meter::cost(&RouteProgram::new(Arc::clone(&plan), task).unwrap()).unwrap();
             assert!(cost.openings <= most, "{} openings of router {router}", cost.openings);
         }
@@ -255,7 +255,7 @@ fn a_polynomial_encoder_costs_what_its_tokens_cost() {
     let plan = Arc::new(plan);
     for router in 0..3 {
         let cost = |bucket, tuning| {
-            let program = RouteProgram::new(Arc::clone(&plan), Task::Route { router, bucket }).unwrap();
+            let program = RouteProgram::new(Arc::clone(&plan), Task::route(router, bucket)).unwrap();
             Meter::cost(&program.with_tuning(tuning)).unwrap()
         };
         for tuning in Tuning::ALL {
@@ -311,7 +311,7 @@ fn widths_decide_cost_and_precision() {
 fn values_outside_their_ranges_are_noticed() {
     let plain = World::with_fewer_norms(Attention::Linear, Activation::Square);
     let found = |world: &World, tuning| {
-        let tasks: [Work; 2] = [Measurement::Embed { bucket: 32 }.into(), Task::Route { router: 0, bucket: 32 }.into()];
+        let tasks: [Work; 2] = [Measurement::Embed { bucket: 32 }.into(), Task::route(0, 32).into()];
         tasks.map(|task| {
             let inputs = world.inputs(&prompt(9, 4), 32);
             let inputs = if matches!(task, Work::Task(_)) { inputs.with_lambda(0.01) } else { inputs.tensors };

@@ -49,7 +49,7 @@ fn what_a_client_sends_and_gets_is_the_same_under_each_tuning() {
         let select = |method| Measurement::Select { candidates: 16, keep: 4, method }.into();
         let mut works: Vec<Work> = SelectMethod::ALL.map(select).to_vec();
         works.push(Measurement::Embed { bucket: 32 }.into());
-        let tasks = |router| [Task::Route { router, bucket: 32 }, Task::Head { router }].map(Work::from);
+        let tasks = |router| [Task::route(router, 32), Task::head(router)].map(Work::from);
         works.extend((0..plan.routers.len()).flat_map(tasks));
         for work in works {
             let seen = |request: SessionRequest| {
@@ -67,7 +67,7 @@ fn what_a_client_sends_and_gets_is_the_same_under_each_tuning() {
 #[test]
 fn a_network_chooses_the_tuning() {
     let world = World::new(Attention::TwoRelu, Activation::Relu, Pooling::Mean);
-    let task = Task::Route { router: 0, bucket: 32 };
+    let task = Task::route(0, 32);
     let choice = |micros: u64, megabits: f64| {
         let network = NetworkEstimate { delay: Duration::from_micros(micros), megabits };
         network.tune(&world.plan, SessionRequest::new(task)).unwrap().tuning.unwrap()

@@ -5,7 +5,7 @@ use super::hand_over::answered;
 use super::held::{HandedOver, Held};
 use super::places::{SessionPlace, SessionPlaces};
 use super::ready::{ReadySession, SessionOutcome, SharedInputs, both, last_words};
-use super::retry::{self, Retry, Waiting};
+use super::retry::{self, Bounds, Retry, Waiting};
 use super::spares::Spares;
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
@@ -14,7 +14,7 @@ use crate::messages::{ClientHello, Continues, HandOverAnswer, HandOverRequest, S
 use crate::role::Role;
 use blindroute_protocol::{Meter, Program, Tensor};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError, mpsc};
 use std::time::{Duration, Instant};
 
 /// A client of two servers, for any number of sessions at once. It keeps its links for later sessions; clones share
@@ -101,7 +101,22 @@ impl<C: Catalogue> Client<C> {
         retry: &Retry,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
     ) -> Result<SessionOutcome, SessionError> {
-        retry::run(self, (request, inputs), retry, go_on, &|| None, &|| ())
+        self.run_cancellable((request, inputs), retry, go_on, &Cancel::default())
+    }
+
+    /// As [`Client::run_retrying`], until it is cancelled. Whatever it waits for then, it returns within some tens of milliseconds; the
+    /// session that was prepared or running is consumed, its links are closed, and the servers drop it as they notice that.
+    ///
+    /// # Errors
+    /// As for [`Client::run_retrying`]; [`SessionError::Cancelled`] if it was cancelled.
+    pub fn run_cancellable(
+        &self,
+        asked: (&[u8], &[Tensor<f32>]),
+        retry: &Retry,
+        go_on: &dyn Fn(&Waiting<'_>) -> bool,
+        cancel: &Cancel,
+    ) -> Result<SessionOutcome, SessionError> {
+        retry::run(self, asked, &Bounds { retry, go_on, cancel }, &|| None, &|| ())
     }
 
     /// Begins a session and waits until both servers have prepared it. No input is needed or sent. A caller that
@@ -114,12 +129,17 @@ impl<C: Catalogue> Client<C> {
     }
 
     /// As [`Client::prepare`], in one try, but if there are more callers than the servers accept sessions, callers wait for each
-    /// other, at most as long as `retry` says without any progress. Also says how long it waited.
+    /// other, at most as long as `retry` says without any progress, and until it is cancelled. Also says how long it waited.
     ///
     /// # Errors
-    /// As for [`Client::prepare`].
-    pub fn prepare_in_turn(&self, request: &[u8], retry: &Retry) -> Result<(ReadySession, Duration), SessionError> {
-        retry::once(self, request, retry, &|| None, &|| ())
+    /// As for [`Client::prepare`]; [`SessionError::Cancelled`].
+    pub fn prepare_in_turn(
+        &self,
+        request: &[u8],
+        retry: &Retry,
+        cancel: &Cancel,
+    ) -> Result<(ReadySession, Duration), SessionError> {
+        retry::once(self, request, (retry, cancel), &|| None, &|| ())
     }
 
     /// Shares inputs for one session of this request. The shares are fresh and must be used only once.
@@ -145,7 +165,7 @@ impl<C: Catalogue> Client<C> {
         let started = Instant::now();
         let program = self.0.catalogue.program(request).map_err(SessionError::Request)?;
         let mut place = place.unwrap_or_else(|| self.0.places.take());
-        let _first = self.first();
+        let _first = self.first(cancel)?;
         let begin = Begin { request, program: &program, continues: None, started };
         let prepared = match self.0.spares.take() {
             None => self.begin_anew(&begin, cancel),
@@ -157,7 +177,6 @@ impl<C: Catalogue> Client<C> {
                 begun => begun,
             },
         };
-        cancel.release();
         self.0.begun.fetch_or(prepared.is_ok(), Ordering::Relaxed);
         match prepared {
             Ok(session) => {
@@ -175,18 +194,27 @@ impl<C: Catalogue> Client<C> {
 
     /// The servers set up the weights in their first session. If several sessions begin at once, one of them goes first
     /// until it is ready or has failed, so that the set-up is done once and not in each of them.
-    fn first(&self) -> Option<std::sync::MutexGuard<'_, ()>> {
+    fn first(&self, cancel: &Cancel) -> Result<Option<std::sync::MutexGuard<'_, ()>>, SessionError> {
         if self.0.begun.load(Ordering::Relaxed) {
-            return None;
+            return Ok(None);
         }
         match self.0.first.try_lock() {
-            Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(guard)) => Some(guard.into_inner()),
+            Ok(guard) => Ok(Some(guard)),
+            Err(TryLockError::Poisoned(guard)) => Ok(Some(guard.into_inner())),
             Err(TryLockError::WouldBlock) => {
-                drop(self.0.first.lock().unwrap_or_else(PoisonError::into_inner));
-                None
+                drop(cancel.lock(&self.0.first)?);
+                Ok(None)
             }
         }
+    }
+
+    /// Connects on a thread of its own, which is not waited for once it is cancelled: it ends by its timeouts, and closes what it has.
+    fn connect_until(&self, cancel: &Cancel) -> Result<[Link; 2], SessionError> {
+        let ((send, connected), client) = (mpsc::channel(), self.clone());
+        let connect = move || drop(send.send(client.connect()));
+        std::thread::Builder::new().name("connect".into()).spawn(connect).map_err(SessionError::Thread)?;
+        let lost = || Err(LinkError::Internal("a thread that connects ended early").into());
+        cancel.receive(&connected)?.unwrap_or_else(lost)
     }
 
     fn connect(&self) -> Result<[Link; 2], SessionError> {
@@ -200,7 +228,7 @@ impl<C: Catalogue> Client<C> {
     }
 
     fn begin_anew(&self, begin: &Begin<'_, C::Program>, cancel: &Cancel) -> Result<ReadySession, SessionError> {
-        self.begin(self.connect()?, begin, cancel)
+        self.begin(self.connect_until(cancel)?, begin, cancel)
     }
 
     /// Continues a session with these elements of its batch, in rising order, which servers kept. It is tried once: an error means that
@@ -238,7 +266,7 @@ impl<C: Catalogue> Client<C> {
     pub fn run_handed_over(&self, handed: HandedOver, request: &[u8]) -> Result<SessionOutcome, SessionError> {
         let HandedOver { ticket, count } = handed;
         let places = (0..count).filter_map(|place| u16::try_from(place).ok()).collect();
-        let _first = self.first();
+        let _first = self.first(&Cancel::default())?;
         let links = match self.0.spares.take() {
             Some(links) => links,
             None => self.connect()?,
@@ -263,15 +291,19 @@ impl<C: Catalogue> Client<C> {
         Ok(SessionOutcome { waited, ..session.run(SharedInputs::none()?)? })
     }
 
-    /// The part of a session from the hello until both servers are ready. No input is sent.
+    /// The part of a session from the hello until both servers are ready, or it is cancelled. No input is sent.
     fn begin(
         &self,
-        mut links: [Link; 2],
+        links: [Link; 2],
         begin: &Begin<'_, C::Program>,
         cancel: &Cancel,
     ) -> Result<ReadySession, SessionError> {
+        let _watch = cancel.watch(&links)?;
+        cancel.explains(self.begin_on(links, begin))
+    }
+
+    fn begin_on(&self, mut links: [Link; 2], begin: &Begin<'_, C::Program>) -> Result<ReadySession, SessionError> {
         let Begin { request, program, continues, started } = begin;
-        cancel.watch(&links)?;
         let session = SessionId::generate()?;
         let deployment = self.0.catalogue.digest();
         let hello = ClientHello { session, deployment, request: request.to_vec(), continues: continues.clone() };

@@ -105,8 +105,10 @@ pub enum SessionError {
          new session, and keep fewer sessions ready"
     )]
     PlaceLost,
-    /// The caller cancelled the session.
-    #[error("the session was cancelled while it was being prepared; start a new one")]
+    /// The caller cancelled the session, or its time was up.
+    #[error(
+        "the session was cancelled, or its time was up before its answer; start a new one, with more time if it had too little"
+    )]
     Cancelled,
     /// No session could be prepared for a temporary reason, and trying again did not help within the given time.
     /// Nothing of the input was sent to the session that was tried last.

@@ -39,7 +39,7 @@ mod retry;
 mod server;
 mod spares;
 
-pub(crate) use cancel::Cancel;
+pub use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
@@ -47,8 +47,8 @@ pub use hand_over::{HAND_OVER_BUDGET, HandOverError, HandOverOptions, HandOverTo
 pub use held::{HandedOver, Held};
 pub(crate) use places::{SessionPlace, SessionPlaces};
 pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
+pub(crate) use retry::{Bounds, once, run as run_within};
 pub use retry::{Pauses, Retry, Waiting};
-pub(crate) use retry::{once, run as run_retrying};
 pub use server::{ServerOptions, ServerService};
 
 use crate::messages::{Digest, WireSeed};

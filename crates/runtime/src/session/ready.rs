@@ -1,6 +1,7 @@
 //! The client's side of a session, from ready to the answer.
 
 use super::SessionError;
+use super::cancel::Cancel;
 use super::held::Held;
 use super::places::SessionPlace;
 use super::spares::{Spares, close, quiet};
@@ -159,7 +160,20 @@ impl ReadySession {
     ///
     /// # Errors
     /// If a party fails or has given the session up, or if the shares are those of another program's inputs.
-    pub fn run(mut self, inputs: SharedInputs) -> Result<SessionOutcome, SessionError> {
+    pub fn run(self, inputs: SharedInputs) -> Result<SessionOutcome, SessionError> {
+        self.run_until(inputs, &Cancel::default())
+    }
+
+    /// The same, until it is cancelled. The session is consumed all the same.
+    ///
+    /// # Errors
+    /// As for [`ReadySession::run`]; [`SessionError::Cancelled`] if it was cancelled.
+    pub fn run_until(self, inputs: SharedInputs, cancel: &Cancel) -> Result<SessionOutcome, SessionError> {
+        let _watch = self.links.as_ref().map(|links| cancel.watch(links)).transpose()?;
+        cancel.explains(self.answered(inputs))
+    }
+
+    fn answered(mut self, inputs: SharedInputs) -> Result<SessionOutcome, SessionError> {
         let Some(mut links) = self.links.take() else {
             return Err(LinkError::Internal("a session has no links").into());
         };

@@ -65,28 +65,36 @@ pub struct Waiting<'a> {
     pub left: Duration,
 }
 
+/// What ends the tries to prepare a session.
+#[derive(Clone, Copy)]
+pub(crate) struct Bounds<'a> {
+    pub(crate) retry: &'a Retry,
+    /// Called before each pause; returns `false` to stop trying.
+    pub(crate) go_on: &'a dyn Fn(&Waiting<'_>) -> bool,
+    /// Ends the session itself too.
+    pub(crate) cancel: &'a Cancel,
+}
+
 /// Runs inputs in a session, and tries again if a session cannot be prepared.
 ///
 /// `ready` gives a session that was already prepared, if there is one. `relieve` makes room when all places are in use.
-/// `go_on` is called before each pause; it returns `false` to stop trying.
 pub(crate) fn run<C: Catalogue>(
     client: &Client<C>,
     (request, inputs): (&[u8], &[Tensor<f32>]),
-    retry: &Retry,
-    go_on: &dyn Fn(&Waiting<'_>) -> bool,
+    bounds: &Bounds<'_>,
     ready: &dyn Fn() -> Option<ReadySession>,
     relieve: &dyn Fn(),
 ) -> Result<SessionOutcome, SessionError> {
     // Checked before a session is consumed by inputs that do not fit.
     let shares = client.share(request, inputs)?;
-    let started = Instant::now();
-    let mut trying = Trying { client, request, retry, go_on, relieve, pauses: Pauses::default() };
+    let (started, Bounds { retry, cancel, .. }) = (Instant::now(), *bounds);
+    let mut trying = Trying { client, request, bounds, relieve, pauses: Pauses::default() };
     let (session, kept) = match trying.next(Some(ready)) {
         Ok(found) => found,
         Err(error) => return Err(trying.pauses.unprepared(error)),
     };
     let waited = waited(started, &session, kept);
-    match session.run(shares) {
+    match session.run_until(shares, cancel) {
         Ok(route) => Ok(SessionOutcome { waited, ..route }),
         Err(error) if (kept || !retry.budget.is_zero()) && error.is_dead_session() => {
             tracing::info!(%error, "a session failed before its answer; its route takes another session");
@@ -95,7 +103,7 @@ pub(crate) fn run<C: Catalogue>(
             // Not a session that was already prepared: what ended this one may have ended those too.
             let (session, _) = trying.next(None).map_err(|error| trying.pauses.unprepared(error))?;
             let waited = started.elapsed();
-            Ok(SessionOutcome { waited, ..session.run(shares)? })
+            Ok(SessionOutcome { waited, ..session.run_until(shares, cancel)? })
         }
         Err(error) => Err(error),
     }
@@ -106,13 +114,13 @@ pub(crate) fn run<C: Catalogue>(
 pub(crate) fn once<C: Catalogue>(
     client: &Client<C>,
     request: &[u8],
-    retry: &Retry,
+    (retry, cancel): (&Retry, &Cancel),
     ready: &dyn Fn() -> Option<ReadySession>,
     relieve: &dyn Fn(),
 ) -> Result<(ReadySession, Duration), SessionError> {
     let started = Instant::now();
-    let go_on = |_: &Waiting<'_>| false;
-    let mut trying = Trying { client, request, retry, go_on: &go_on, relieve, pauses: Pauses::default() };
+    let bounds = Bounds { retry, go_on: &|_| false, cancel };
+    let mut trying = Trying { client, request, bounds: &bounds, relieve, pauses: Pauses::default() };
     let (session, kept) = trying.next(Some(ready))?;
     let waited = waited(started, &session, kept);
     Ok((session, waited))
@@ -186,8 +194,7 @@ fn waited(started: Instant, session: &ReadySession, kept: bool) -> Duration {
 struct Trying<'a, C> {
     client: &'a Client<C>,
     request: &'a [u8],
-    retry: &'a Retry,
-    go_on: &'a dyn Fn(&Waiting<'_>) -> bool,
+    bounds: &'a Bounds<'a>,
     relieve: &'a dyn Fn(),
     pauses: Pauses,
 }
@@ -196,26 +203,27 @@ impl<C: Catalogue> Trying<'_, C> {
     /// A session, and whether it had been prepared before.
     fn next(&mut self, ready: Option<&dyn Fn() -> Option<ReadySession>>) -> Result<(ReadySession, bool), SessionError> {
         let places = Arc::clone(self.client.places());
+        let Bounds { retry, go_on, cancel } = *self.bounds;
         loop {
             let moved = places.moved();
-            let (found, place) = self.place(&places, ready);
+            let (found, place) = self.place(&places, ready)?;
             if let Some(session) = found {
                 return Ok((session, true));
             }
-            let error = match self.client.prepare_in(self.request, &Cancel::default(), place) {
+            let error = match self.client.prepare_in(self.request, cancel, place) {
                 Ok(session) => return Ok((session, false)),
                 Err(error) => error,
             };
             // Servers that are full but keep accepting sessions of this client are no reason to give up.
             let progress = error.is_busy() && places.moved() > moved;
-            let Some(pause) = self.pauses.next(&error, progress, self.retry, self.go_on)? else { return Err(error) };
+            let Some(pause) = self.pauses.next(&error, progress, retry, go_on)? else { return Err(error) };
             if error.is_busy() || !places.failed() {
                 tracing::debug!(%error, ?pause, "a session could not be prepared; trying again");
             } else {
-                let seconds = self.pauses.left(self.retry).as_secs();
+                let seconds = self.pauses.left(retry).as_secs();
                 tracing::warn!(%error, seconds, "no session can be prepared now; trying again");
             }
-            std::thread::sleep(pause);
+            cancel.sleep(pause)?;
         }
     }
 
@@ -224,25 +232,26 @@ impl<C: Catalogue> Trying<'_, C> {
         &self,
         places: &Arc<SessionPlaces>,
         ready: Option<&dyn Fn() -> Option<ReadySession>>,
-    ) -> (Option<ReadySession>, Option<SessionPlace>) {
+    ) -> Result<(Option<ReadySession>, Option<SessionPlace>), SessionError> {
         let (mut moved, mut since) = (places.moved(), Instant::now());
         loop {
             if let Some(session) = ready.and_then(|ready| ready()) {
-                return (Some(session), None);
+                return Ok((Some(session), None));
             }
-            if self.retry.budget.is_zero() {
-                return (None, None);
+            self.bounds.cancel.check()?;
+            if self.bounds.retry.budget.is_zero() {
+                return Ok((None, None));
             }
             if let Some(place) = places.enter(LOOK) {
-                return (None, Some(place));
+                return Ok((None, Some(place)));
             }
             (self.relieve)();
             let now = places.moved();
             if now != moved {
                 (moved, since) = (now, Instant::now());
-            } else if since.elapsed() > self.retry.budget {
+            } else if since.elapsed() > self.bounds.retry.budget {
                 // The places are not given back. The servers may have room nevertheless, so they are asked.
-                return (None, None);
+                return Ok((None, None));
             }
         }
     }

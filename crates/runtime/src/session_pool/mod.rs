@@ -10,13 +10,16 @@ mod filler;
 mod shelf;
 
 use crate::session::{
-    Cancel, Catalogue, Client, ReadySession, Retry, SessionError, SessionOutcome, Waiting, once, run_retrying,
+    Bounds, Cancel, Catalogue, Client, ReadySession, Retry, SessionError, SessionOutcome, Waiting, once, run_within,
 };
 use blindroute_protocol::Tensor;
 use shelf::{Next, Shelf};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// How often a caller that waits for a session of the pool looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// How a session pool prepares its sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,10 +156,11 @@ impl<C: Catalogue> SessionPool<C> {
     /// # Errors
     /// If this thread has to prepare a session, and that fails.
     pub fn take(&self, request: &[u8]) -> Result<ReadySession, SessionError> {
-        self.shelved(request).map_or_else(|| self.shared.client.prepare(request), Ok)
+        self.shelved(request, &Cancel::default()).map_or_else(|| self.shared.client.prepare(request), Ok)
     }
 
-    fn shelved(&self, request: &[u8]) -> Option<ReadySession> {
+    /// A ready session, if there is one or comes before it is cancelled.
+    fn shelved(&self, request: &[u8], cancel: &Cancel) -> Option<ReadySession> {
         let mut state = self.shared.lock();
         let mut waiting = false;
         loop {
@@ -170,7 +174,11 @@ impl<C: Catalogue> SessionPool<C> {
                 Next::Wait => {
                     // Bounded by the timeouts of the preparing thread, which wakes the waiting callers also when it
                     // fails.
-                    state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                    state = self.shared.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+                    if cancel.is_cancelled() {
+                        state.shelves.get_mut(request)?.leave();
+                        return None;
+                    }
                 }
                 Next::Session(session) => {
                     drop(state);
@@ -207,16 +215,36 @@ impl<C: Catalogue> SessionPool<C> {
         retry: &Retry,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
     ) -> Result<SessionOutcome, SessionError> {
-        let (ready, relieve) = (|| self.shelved(request), || self.give_up_one(request));
-        run_retrying(&self.shared.client, (request, inputs), retry, go_on, &ready, &relieve)
+        self.run_cancellable((request, inputs), retry, go_on, &Cancel::default())
+    }
+
+    /// As [`SessionPool::run_retrying`] and [`Client::run_cancellable`].
+    ///
+    /// # Errors
+    /// As for these two functions.
+    pub fn run_cancellable(
+        &self,
+        (request, inputs): (&[u8], &[Tensor<f32>]),
+        retry: &Retry,
+        go_on: &dyn Fn(&Waiting<'_>) -> bool,
+        cancel: &Cancel,
+    ) -> Result<SessionOutcome, SessionError> {
+        let (ready, relieve) = (|| self.shelved(request, cancel), || self.give_up_one(request));
+        run_within(&self.shared.client, (request, inputs), &Bounds { retry, go_on, cancel }, &ready, &relieve)
     }
 
     /// As [`SessionPool::take`], but in turn with other callers, as [`Client::prepare_in_turn`]. Also says how long it waited.
     ///
     /// # Errors
     /// As for [`SessionPool::take`].
-    pub fn take_in_turn(&self, request: &[u8], retry: &Retry) -> Result<(ReadySession, Duration), SessionError> {
-        once(&self.shared.client, request, retry, &|| self.shelved(request), &|| self.give_up_one(request))
+    pub fn take_in_turn(
+        &self,
+        request: &[u8],
+        retry: &Retry,
+        cancel: &Cancel,
+    ) -> Result<(ReadySession, Duration), SessionError> {
+        let (ready, relieve) = (|| self.shelved(request, cancel), || self.give_up_one(request));
+        once(&self.shared.client, request, (retry, cancel), &ready, &relieve)
     }
 
     /// Drops the oldest ready session of the request that has the most of them, except this one.

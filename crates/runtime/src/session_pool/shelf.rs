@@ -66,6 +66,11 @@ impl Shelf {
         }
     }
 
+    /// A caller that was told to wait does so no longer.
+    pub(super) fn leave(&mut self) {
+        self.waiting = self.waiting.saturating_sub(1);
+    }
+
     /// Gives up the oldest session that nobody waits for, because another request needs its place. It is not replaced
     /// for a while.
     pub(super) fn give_up_one(&mut self, options: &SessionPoolOptions) -> Option<ReadySession> {

@@ -1,5 +1,6 @@
-//! Sessions, pools of them, services, retries, and faults between servers.
+//! Sessions, pools of them, services, retries, what is cancelled, and faults between servers.
 
+mod cancel;
 mod faults;
 mod hand_over;
 mod held;

@@ -310,6 +310,22 @@ pub struct Forwarder {
     address: String,
     target: Arc<Mutex<String>>,
     held: Arc<Mutex<Vec<TcpStream>>>,
+    /// Nothing is passed on while a test holds it.
+    pub gate: Arc<Mutex<()>>,
+}
+
+/// Writes when the gate is open.
+struct Gated(TcpStream, Arc<Mutex<()>>);
+
+impl std::io::Write for Gated {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        drop(self.1.lock().unwrap_or_else(PoisonError::into_inner));
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.0.flush()
+    }
 }
 
 impl Forwarder {
@@ -320,18 +336,24 @@ impl Forwarder {
     /// One whose calls come from another address of this machine.
     fn from_source(source: Option<std::net::Ipv4Addr>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let forwarder =
-            Self { address: listener.local_addr().unwrap().to_string(), target: Arc::default(), held: Arc::default() };
+        let forwarder = Self {
+            address: listener.local_addr().unwrap().to_string(),
+            target: Arc::default(),
+            held: Arc::default(),
+            gate: Arc::default(),
+        };
         let (target, held) = (Arc::clone(&forwarder.target), Arc::clone(&forwarder.held));
+        let gate = Arc::clone(&forwarder.gate);
         // It lives as long as the test's process.
         std::thread::spawn(move || {
             for from in listener.incoming().flatten() {
                 let address = target.lock().unwrap().clone();
                 let Ok(to) = connect(&address, source) else { continue };
-                for (mut read, mut write) in [(&from, &to), (&to, &from)].map(|(a, b)| (clone(a), clone(b))) {
+                for (mut read, write) in [(&from, &to), (&to, &from)].map(|(a, b)| (clone(a), clone(b))) {
+                    let mut write = Gated(write, Arc::clone(&gate));
                     std::thread::spawn(move || {
                         std::io::copy(&mut read, &mut write).ok();
-                        write.shutdown(std::net::Shutdown::Write).ok();
+                        write.0.shutdown(std::net::Shutdown::Write).ok();
                     });
                 }
                 held.lock().unwrap().extend([from, to]);

@@ -148,9 +148,9 @@ fn answer(router: &PrivateRouter, work: &Work, id: &str, text: &str, clear: &[f3
     let mut routers = Vec::new();
     for &index in &work.routers {
         let grid = work.grid(index);
-        let route = SessionRequest::new(Task::Route { router: index, bucket });
+        let route = SessionRequest::new(Task::route(index, bucket));
         let whole = router.private(route, &router.route_inputs(index, &tokens.ids, bucket, grid[0])?)?;
-        let task = Task::Head { router: index };
+        let task = Task::head(index);
         let mut head = Vec::with_capacity(grid.len());
         for lambdas in grid.chunks(task.most_prompts()) {
             let inputs: Vec<_> =

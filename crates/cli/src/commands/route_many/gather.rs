@@ -165,8 +165,8 @@ mod tests {
     fn task(prompt: &str) -> Result<Option<Task>, String> {
         match prompt.as_bytes().first() {
             Some(b'b') => Err("bad".to_owned()),
-            Some(b'l') => Ok(Some(Task::Route { router: 0, bucket: 256 })),
-            _ => Ok(Some(Task::Route { router: 0, bucket: 32 })),
+            Some(b'l') => Ok(Some(Task::route(0, 256))),
+            _ => Ok(Some(Task::route(0, 32))),
         }
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Terms {
     pub(super) lambda: f32,
     /// The model for text that the router cannot read.
     pub(super) unknown: Option<UnknownText>,
+    /// How many models an answer names.
+    pub(super) ranked: usize,
 }
 
 /// The answers of earlier runs, and the file that keeps those of this one.
@@ -85,6 +87,9 @@ impl Journal {
         if let Some(UnknownText { share, model }) = &terms.unknown {
             add(&mut base, &share.to_bits().to_le_bytes());
             add(&mut base, model.as_bytes());
+        }
+        if terms.ranked != 1 {
+            add(&mut base, format!("ranked {}", terms.ranked).as_bytes());
         }
         Ok(Self { path: path.to_owned(), base, answers, file: Mutex::new(file) })
     }
@@ -173,7 +178,14 @@ mod tests {
     use super::*;
 
     fn terms() -> Terms {
-        Terms { bundle: "ab".into(), placement: Placement::Full, router: "uniroute".into(), lambda: 0.5, unknown: None }
+        Terms {
+            bundle: "ab".into(),
+            placement: Placement::Full,
+            router: "uniroute".into(),
+            lambda: 0.5,
+            unknown: None,
+            ranked: 1,
+        }
     }
 
     fn report(model: &str) -> RouteReport {
@@ -213,6 +225,7 @@ mod tests {
             Terms { placement: Placement::Head, ..terms() },
             Terms { router: "cscr".into(), ..terms() },
             Terms { lambda: 0.25, ..terms() },
+            Terms { ranked: 2, ..terms() },
             Terms { unknown: Some(UnknownText { share: 0.5, model: "large".into() }), ..terms() },
         ] {
             assert!(open(&other).recall(1, "zebracanary").is_none());

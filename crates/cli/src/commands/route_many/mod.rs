@@ -245,7 +245,7 @@ impl Many<'_> {
                 for note in report.cut_from.iter().chain(&report.unknown_note) {
                     tracing::warn!("line {number}: {note}");
                 }
-                report.model.clone()
+                report.ranking.iter().map(|ranked| ranked.model.as_str()).collect::<Vec<_>>().join("\t")
             }
             Err(Fault { text: error, .. }) if object => {
                 serde_json::to_string(&Failure { id, line: *number, error }).unwrap_or_default()
@@ -285,6 +285,7 @@ fn terms(router: &PrivateRouter, options: &RouteOptions) -> anyhow::Result<Terms
         router: public.plan.routers[index].name.clone(),
         lambda: options.lambda.unwrap_or(public.lambdas[index]),
         unknown: options.unknown_text.clone(),
+        ranked: options.ranking,
     })
 }
 

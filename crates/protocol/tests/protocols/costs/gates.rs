@@ -241,23 +241,33 @@ body!(OneHotRows { parts: usize }, |this, machine| {
     let x = machine.open(x)?;
     gates::one_hot_rows(machine, &x, &Comparison::exact(5, 4), this.parts, WeightId(0)).map(|_| ())
 });
-body!(TopK {}, |this, machine| {
+body!(Ranking { count: usize }, |this, machine| {
+    let x = machine.input::<u64>(0)?;
+    let x = machine.open(x)?;
+    gates::ranking(machine, &x, this.count, &Comparison::exact(5, 4)).map(|_| ())
+});
+body!(TopK { k: usize, count: usize }, |this, machine| {
     let x = machine.input::<u64>(0)?;
     let y = machine.input::<u64>(1)?;
     let y = machine.defer(y)?;
     let x = machine.open(x)?;
     let y = machine.take(y)?;
-    gates::top_k_then_argmax(machine, &x, &y, 1, &Comparison::exact(5, 4)).map(|_| ())
+    gates::top_k_then_ranking(machine, &x, &y, (this.k, this.count), &Comparison::exact(5, 4)).map(|_| ())
 });
 
 #[test]
 fn selections() {
     for n in [2usize, 3, 9, 16, 17, 112] {
-        let (pairs, count) = (n * (n - 1) / 2, ((n - 1).ilog2() + 1) as usize);
+        let (pairs, ranked) = (n * (n - 1) / 2, ((n - 1).ilog2() + 1) as usize);
         let form = Form::new(Shape::row(n), 40, 0);
         let (sent, digits) = comparison(pairs, 1, 5, 4);
-        let (sent, ranks) = (words(n, 40) + sent + words(n, count), digits + words(pairs, count));
-        check(&gate(Argmax {}, vec![form]), cost(4, sent, ranks + planes(1, n << count)));
+        let (sent, ranks) = (words(n, 40) + sent + words(n, ranked), digits + words(pairs, ranked));
+        check(&gate(Argmax {}, vec![form]), cost(4, sent, ranks + planes(1, n << ranked)));
+        // What more than one costs: look-ups, which are material only.
+        for count in 1..=4.min(n) {
+            let lookups = planes(1, (count * n) << ranked);
+            check(&gate(Ranking { count }, vec![form]), cost(4, sent, ranks + lookups));
+        }
         for parts in [1, 3] {
             let program = Gate {
                 weights: vec![WeightSpec::new("t", WeightKind::Matrix { inner: parts * n, columns: 3 }, 4)],
@@ -266,16 +276,20 @@ fn selections() {
             };
             let all = parts * n;
             let (sent, digits) = comparison(parts * pairs, 1, 5, 4);
-            let sent = words(all, 40) + sent + words(all, count) + words(all, 64);
-            let material = digits + words(parts * pairs, count) + words(all << count, 64) + words(3, 64);
+            let sent = words(all, 40) + sent + words(all, ranked) + words(all, 64);
+            let material = digits + words(parts * pairs, ranked) + words(all << ranked, 64) + words(3, 64);
             check(&program, cost(5, sent, material));
         }
         let (sent, digits) = comparison(2 * pairs, 1, 5, 4);
-        let ring = count + 1;
-        let sent = opened(n, &[40, 40, count, ring]) + sent + planes(1, n);
-        let survivors = words(pairs, count) + planes(1, n << count);
+        let ring = ranked + 1;
+        let sent = opened(n, &[40, 40, ranked, ring]) + sent + planes(1, n);
+        let survivors = words(pairs, ranked) + planes(1, n << ranked);
         let among = 2 * 3 * words(pairs, ring) + words(n, ring);
-        let last = words(n, ring) + planes(1, n << ring);
-        check(&gate(TopK {}, vec![form; 2]), cost(6, sent, digits + survivors + among + last));
+        for (k, count) in [(1, 1), (2, 2), (4, 1), (4, 3), (n, 4)] {
+            if count <= k && k <= n {
+                let last = words(n, ring) + planes(1, (count * n) << ring);
+                check(&gate(TopK { k, count }, vec![form; 2]), cost(6, sent, digits + survivors + among + last));
+            }
+        }
     }
 }

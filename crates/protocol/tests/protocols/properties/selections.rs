@@ -26,6 +26,28 @@ body!(TopK { k: usize }, |this, machine| {
     machine.reveal_bits(bits, "a test")
 });
 
+body!(Ranking { count: usize, tuning: Tuning }, |this, machine| {
+    machine.tune(this.tuning);
+    let x = machine.input::<u64>(0)?;
+    let x = machine.open(x)?;
+    let bits = gates::ranking(machine, &x, this.count, &Comparison::exact(5, 4))?;
+    machine.reveal_bits(bits, "a test")?;
+    let bits = gates::argmax(machine, &x, &Comparison::exact(5, 4))?;
+    machine.reveal_bits(bits, "a test")
+});
+
+body!(TopKRanking { k: usize, count: usize, tuning: Tuning }, |this, machine| {
+    machine.tune(this.tuning);
+    let (x, score) = (machine.input::<u64>(0)?, machine.input::<u64>(1)?);
+    let score = machine.defer(score)?;
+    let x = machine.open(x)?;
+    let score = machine.take(score)?;
+    let bits = gates::top_k_then_ranking(machine, &x, &score, (this.k, this.count), &Comparison::exact(5, 4))?;
+    machine.reveal_bits(bits, "a test")?;
+    let bits = gates::top_k_then_argmax(machine, &x, &score, this.k, &Comparison::exact(5, 4))?;
+    machine.reveal_bits(bits, "a test")
+});
+
 /// The first of the largest.
 fn first_largest(values: &[i64], alive: &[usize]) -> usize {
     *alive.iter().max_by_key(|&&i| (values[i], std::cmp::Reverse(i))).unwrap()
@@ -61,6 +83,68 @@ fn argmax_and_top_k_with_many_ties() {
             assert_eq!(hot(&found.output.bits[0]), Some(order[0]), "the largest of {x:?}");
         }
     }
+}
+
+/// The places of these candidates, those of the largest values first, of equal ones in their order.
+fn sorted(values: &[i64], mut candidates: Vec<usize>) -> Vec<usize> {
+    candidates.sort_by_key(|&i| (std::cmp::Reverse(values[i]), i));
+    candidates
+}
+
+/// Rows of one-hot vectors as the candidates that they name.
+fn named(bits: &[bool], candidates: usize) -> Vec<Option<usize>> {
+    bits.chunks(candidates).map(hot).collect()
+}
+
+#[test]
+fn rankings_are_the_beginning_of_a_plain_sort_with_many_ties() {
+    for n in 2..=12usize {
+        // Two prompts at once, of few values, so that nearly everything ties, and sometimes everything.
+        let form = Form::new(Shape::new(2, 1, n), 40, 9);
+        for count in 1..=4.min(n) {
+            let (case, range) = ((n * 100 + count) as u64, [1, 2, 3, 50][(n + count) % 4]);
+            let draw = |seed| -> Vec<i64> { uniform(seed, 2 * n, range).into_iter().map(|x| x as i64).collect() };
+            let (x, score) = (draw(case), draw(case + 7));
+            let inputs =
+                [&x, &score].map(|row| Tensor::new(form.shape, row.iter().map(|&x| x as f32 / 512.0).collect()));
+            let tuning = Tuning::ALL[(n + count) % Tuning::ALL.len()];
+            let found = run(case, &gate(Ranking { count, tuning }, vec![form]), &[], &inputs[..1]);
+            let best = named(&found.output.bits[1], n);
+            for (prompt, x) in x.chunks(n).enumerate() {
+                let expected: Vec<_> = sorted(x, (0..n).collect()).into_iter().take(count).map(Some).collect();
+                let rows = named(&found.output.bits[0][prompt * count * n..(prompt + 1) * count * n], n);
+                assert_eq!(rows, expected, "the first {count} of {x:?}, {tuning:?}");
+                assert_eq!(rows[0], best[prompt], "the first is the largest");
+            }
+            for k in [count, n] {
+                let found = run(case, &gate(TopKRanking { k, count, tuning }, vec![form; 2]), &[], &inputs);
+                let best = named(&found.output.bits[1], n);
+                for (prompt, (x, score)) in x.chunks(n).zip(score.chunks(n)).enumerate() {
+                    let mut kept = sorted(x, (0..n).collect());
+                    kept.truncate(k);
+                    let expected: Vec<_> = sorted(score, kept).into_iter().take(count).map(Some).collect();
+                    let rows = named(&found.output.bits[0][prompt * count * n..(prompt + 1) * count * n], n);
+                    assert_eq!(rows, expected, "the first {count} of the top {k} of {x:?} by {score:?}, {tuning:?}");
+                    assert_eq!(rows[0], best[prompt], "the first is the largest");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_ranking_names_no_more_candidates_than_there_are() {
+    let form = Form::new(Shape::row(3), 40, 9);
+    let refused =
+        |program: Result<_, Error>| matches!(program, Err(Error::Program(why)) if why.contains("expected 1 to"));
+    let tuning = Tuning::Near;
+    for count in [0, 4] {
+        assert!(refused(Meter::cost(&gate(Ranking { count, tuning }, vec![form]))), "{count} of 3");
+    }
+    for (k, count) in [(2, 0), (2, 3), (3, 4)] {
+        assert!(refused(Meter::cost(&gate(TopKRanking { k, count, tuning }, vec![form; 2]))), "{count} of the top {k}");
+    }
+    assert!(Meter::cost(&gate(TopKRanking { k: 2, count: 2, tuning }, vec![form; 2])).is_ok());
 }
 
 body!(RowMaximum { low: u32, digits: u32 }, |this, machine| {
