@@ -123,10 +123,18 @@ fn encoders_that_do_not_belong_together_are_refused() {
     for input in [&["canary"][..], &["--input", &lines][..]] {
         for (bundle, arguments, says) in [
             (&small, vec!["--larger", of_larger], ["use --policy open", "--larger"]),
-            (&larger, vec!["--policy", "open", "--larger", of_larger], ["no gain at its last exit", "pool-router --larger"]),
+            (
+                &larger,
+                vec!["--policy", "open", "--larger", of_larger],
+                ["no gain at its last exit", "pool-router --larger"],
+            ),
             (&small, vec!["--policy", "open", "--larger", of_other], ["\"blue\" as label 1", "expected \"green\""]),
             (&small, vec!["--policy", "open", "--larger-config", "a.toml"], ["--config", "required"]),
-            (&small, vec!["--policy", "open", "--larger", of_small, "--config", "a.toml"], ["--larger", "cannot be used"]),
+            (
+                &small,
+                vec!["--policy", "open", "--larger", of_small, "--config", "a.toml"],
+                ["--larger", "cannot be used"],
+            ),
         ] {
             let ran = classify(bundle, &[&arguments[..], input].concat(), "");
             let error = ran.error();
@@ -138,7 +146,11 @@ fn encoders_that_do_not_belong_together_are_refused() {
     let out = home.path().join("out.blindroute");
     let train = ["train", "pool-router", "--from", of_small, "--larger", of_other, "--task", &task, "--out"];
     let ran = run(&[&train[..], &[out.to_str().unwrap()]].concat());
-    assert!(ran.error().contains("\"blue\" as label 1 in the larger encoder's bundle") && !out.exists(), "{}", ran.stderr);
+    assert!(
+        ran.error().contains("\"blue\" as label 1 in the larger encoder's bundle") && !out.exists(),
+        "{}",
+        ran.stderr
+    );
     let shown = run(&["bundle", "show", "--bundle", of_small]);
     assert!(shown.stdout.contains("topic: 3 labels of texts; one exit; a larger encoder may follow"));
     assert!(!run(&["bundle", "show", "--bundle", of_larger]).stdout.contains("a larger encoder"));

@@ -131,7 +131,9 @@ pub fn check_cascade(bundle: &Bundle, larger: &Bundle, name: &str) -> Result<(),
         _ if small.labels.len() != large.labels.len() => {
             Some((format!("{} labels", large.labels.len()), small.labels.len().to_string()))
         }
-        Some(place) => Some((format!("{:?} as label {place}", large.labels[place]), format!("{:?}", small.labels[place]))),
+        Some(place) => {
+            Some((format!("{:?} as label {place}", large.labels[place]), format!("{:?}", small.labels[place])))
+        }
         None => None,
     };
     let Some((found, expected)) = found else { return Ok(()) };
@@ -139,17 +141,27 @@ pub fn check_cascade(bundle: &Bundle, larger: &Bundle, name: &str) -> Result<(),
         "{expected} as in the smaller one: the encoders of a cascade have the same labels in the same order; give a bundle that was \
          trained for this task"
     );
-    Err(ClassifierError::Task { task: name.to_owned(), found: format!("{found} in the larger encoder's bundle"), expected })
+    Err(ClassifierError::Task {
+        task: name.to_owned(),
+        found: format!("{found} in the larger encoder's bundle"),
+        expected,
+    })
 }
 
 /// Checks that both encoders read the same texts.
 fn check_texts(CascadeTexts { small, large }: &CascadeTexts) -> Result<(), ClassifierError> {
-    let labels = |texts: &LabelledTexts| (texts.dev.labels.clone(), texts.test.as_ref().map(|test| test.labels.clone()));
+    let labels =
+        |texts: &LabelledTexts| (texts.dev.labels.clone(), texts.test.as_ref().map(|test| test.labels.clone()));
     if small.name == large.name && labels(small) == labels(large) {
         return Ok(());
     }
-    let expected = "the same texts in the same order for both encoders; read the same files with the same seed".to_owned();
-    Err(ClassifierError::Task { task: small.name.clone(), found: "other texts for the larger encoder".to_owned(), expected })
+    let expected =
+        "the same texts in the same order for both encoders; read the same files with the same seed".to_owned();
+    Err(ClassifierError::Task {
+        task: small.name.clone(),
+        found: "other texts for the larger encoder".to_owned(),
+        expected,
+    })
 }
 
 struct Training<'a> {
@@ -161,8 +173,6 @@ struct Training<'a> {
 
 /// What the two encoders say of one set of texts.
 struct Both {
-    /// At each exit of the smaller one.
-    small: Answers,
     /// At the last exits of the two.
     last: Answers,
     /// Whether the smaller one alone is right in the open.
@@ -248,7 +258,8 @@ impl Training<'_> {
         let last = exits.len() - 1;
         if classifier.task.thresholds.len() < last {
             let expected =
-                "one for each exit before the last; train them with `blindroute train pool-router` without --larger".to_owned();
+                "one for each exit before the last; train them with `blindroute train pool-router` without --larger"
+                    .to_owned();
             let found = "no thresholds for policy open".to_owned();
             return Err(ClassifierError::Task { task: name.to_owned(), found, expected });
         }
@@ -271,9 +282,9 @@ impl Training<'_> {
             // Only the smaller encoder's features decide.
             features: vec![small.features[last].clone(); 2],
             probabilities: vec![small.probabilities[last].clone(), large.probabilities[0].clone()],
-            labels: small.labels.clone(),
+            labels: small.labels,
         };
-        Ok(Both { small, last, right, arrived })
+        Ok(Both { last, right, arrived })
     }
 }
 
@@ -281,7 +292,7 @@ impl Both {
     /// What comes of the texts if those that arrived go on where their gain exceeds the threshold.
     fn split(&self, gains: &[f32], threshold: f32, [small, large]: [f64; 2]) -> CascadeSplit {
         let larger = self.last.right(1);
-        let texts = self.small.labels.len();
+        let texts = self.last.labels.len();
         let mut goes = vec![false; texts];
         self.arrived.iter().for_each(|text| goes[*text] = gains[*text] > threshold);
         let share_of =

@@ -84,9 +84,12 @@ fn described(bundle: &Bundle) -> String {
             let (count, of) = (labels.len(), if *pair { "pairs of texts" } else { "texts" });
             let shares: Vec<String> = capacities.iter().map(ToString::to_string).collect();
             let open = if thresholds.is_empty() || capacities.is_empty() { "" } else { "; policy open too" };
-            let larger =
-                if classifier.gains.len() == pool.exits.len() { "; a larger encoder may follow" } else { "" };
-            let shares = if shares.is_empty() { "one exit".to_owned() } else { format!("shares that go on: {}", shares.join(", ")) };
+            let larger = if classifier.gains.len() == pool.exits.len() { "; a larger encoder may follow" } else { "" };
+            let shares = if shares.is_empty() {
+                "one exit".to_owned()
+            } else {
+                format!("shares that go on: {}", shares.join(", "))
+            };
             format!("  {name}: {count} labels of {of}; {shares}{open}{larger}")
         }));
     }

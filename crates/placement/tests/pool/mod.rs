@@ -92,8 +92,7 @@ pub fn narrow_bundle(labels: &[&str], threshold: f32) -> Bundle {
         capacities: Vec::new(),
         thresholds: vec![threshold],
     };
-    let classifier =
-        Classifier { task, heads: vec![linear(labels.len())], gains: vec![Gain::Quadratic(linear(4))] };
+    let classifier = Classifier { task, heads: vec![linear(labels.len())], gains: vec![Gain::Quadratic(linear(4))] };
     parts.pool = Some(ClassifierPool { exits: vec![1], tasks: vec![classifier] });
     Bundle::new(parts).unwrap()
 }
@@ -116,8 +115,7 @@ pub fn pool_bundle() -> Bundle {
         heads: vec![linear(labels.len()), linear(labels.len())],
         gains: vec![Gain::Quadratic(linear(4))],
     };
-    let tasks =
-        vec![classifier("topic", &LABELS, false), classifier("same", &["yes", "no"], true)];
+    let tasks = vec![classifier("topic", &LABELS, false), classifier("same", &["yes", "no"], true)];
     parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });
     Bundle::new(parts).unwrap()
 }

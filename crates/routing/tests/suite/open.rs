@@ -191,7 +191,10 @@ fn past_the_last_exit_texts_go_on_by_their_gain_and_nothing_is_kept() {
                     assert!(!outside_range(output));
                     let (best, lead) = largest(of);
                     if *over > 0.0 {
-                        assert!(scores(output).iter().all(|score| score.abs() < 1e-3), "the answer of one that goes on");
+                        assert!(
+                            scores(output).iter().all(|score| score.abs() < 1e-3),
+                            "the answer of one that goes on"
+                        );
                     } else if scored {
                         let near = scores(output).iter().zip(of).all(|(found, of)| (found - of).abs() < 0.1);
                         assert!(near, "{what}: {:?} for {of:?}", scores(output));

@@ -6,9 +6,9 @@ use anyhow::Context;
 use blindroute_console::files::check_out;
 use blindroute_console::terminal;
 use blindroute_lab::classifiers::{
-    CascadeTexts, GainProgress, LabelledFiles, LabelledTexts, TaskReading, check_cascade, task_of, train_cascade_router, train_pool_router,
+    CascadeTexts, GainProgress, LabelledFiles, LabelledTexts, TaskReading, check_cascade, task_of,
+    train_cascade_router, train_pool_router,
 };
-
 
 use super::report::{finish, finish_cascade};
 use super::routing::RoutingArgs;
@@ -39,7 +39,8 @@ pub(crate) fn run(args: &PoolRouterArgs) -> anyhow::Result<()> {
     check_out(out)?;
     routing.check()?;
     let bundle = blindroute_console::bundles::open(Some(from))?;
-    let larger = larger.as_ref().map(|path| Ok::<_, anyhow::Error>((path, blindroute_console::bundles::open(Some(path))?)));
+    let larger =
+        larger.as_ref().map(|path| Ok::<_, anyhow::Error>((path, blindroute_console::bundles::open(Some(path))?)));
     let larger = larger.transpose()?;
     let tasks = routing.texts(&bundle, &|name, files, how| {
         if let Some((_, larger)) = &larger {
@@ -65,7 +66,8 @@ pub(crate) fn run(args: &PoolRouterArgs) -> anyhow::Result<()> {
     let read = |name: &str, files: &LabelledFiles, how: TaskReading<'_>| {
         LabelledTexts::read_for(task_of(&larger, name)?, files, how)
     };
-    let read = routing.texts(&larger, &read).with_context(|| format!("could not read the texts for {}", path.display()))?;
+    let read =
+        routing.texts(&larger, &read).with_context(|| format!("could not read the texts for {}", path.display()))?;
     let both: Vec<CascadeTexts> =
         tasks.into_iter().zip(read).map(|(small, large)| CascadeTexts { small, large }).collect();
     let trained = train_cascade_router((&bundle, &larger), &both, options, Some(&checkpoint), &mut on_piece);

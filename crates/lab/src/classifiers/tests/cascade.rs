@@ -69,7 +69,8 @@ fn the_last_exit_gets_a_gain_for_a_larger_encoder_and_the_rest_stays() {
     assert_eq!(Bundle::new(parts).unwrap().digest(), small.digest());
     // Another training of the other exits leaves it there.
     let again = train_pool_router(&same.bundle, &[task[0].small.clone()], (&free, 0), None, &mut |_| ()).unwrap();
-    let classifiers = [&same.bundle, &again.bundle].map(|bundle| bundle.parts().pool.as_ref().unwrap().tasks[0].clone());
+    let classifiers =
+        [&same.bundle, &again.bundle].map(|bundle| bundle.parts().pool.as_ref().unwrap().tasks[0].clone());
     assert_eq!(classifiers[0].gains.last(), classifiers[1].gains.last());
     assert_eq!((classifiers[1].gains.len(), classifiers[1].task.thresholds.len()), (2, 2));
 }

@@ -114,7 +114,10 @@ fn hostile_pools_are_clear_errors() {
         (|h| h["pool"]["tasks"][0]["capacities"] = json!([0.0]), "list of capacities of task \"topic\" is [0.0]"),
         (|h| h["pool"]["tasks"][0]["units"] = json!([4_294_967_294_u32]), "expected 1 even numbers up to 1024"),
         (|h| h["pool"]["tasks"][0]["units"] = json!([2, 2, 2]), "or one more in front of a larger encoder"),
-        (|h| h["pool"]["tasks"][0]["units"] = json!([2, 2]), "list of thresholds of task \"topic\" is [-1.5], expected 2"),
+        (
+            |h| h["pool"]["tasks"][0]["units"] = json!([2, 2]),
+            "list of thresholds of task \"topic\" is [-1.5], expected 2",
+        ),
         (
             |h| h["pool"]["tasks"][0]["thresholds"] = json!([0.0, 1.0]),
             "list of thresholds of task \"topic\" is [0.0, 1.0]",
