@@ -150,8 +150,11 @@ fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
     }
 }
 
+/// A world, its texts, and by text the gain less the threshold and the scores at the last exit.
+type BeforeLarger = (World, Vec<Vec<Tensor<f32>>>, Vec<(f64, Vec<f64>)>);
+
 /// The world with a gain at the last exit that half of these texts exceed, their gains less the threshold, and their scores there.
-fn before_a_larger_encoder(labels: usize, leads: bool) -> (World, Vec<Vec<Tensor<f32>>>, Vec<(f64, Vec<f64>)>) {
+fn before_a_larger_encoder(labels: usize, leads: bool) -> BeforeLarger {
     let world = with_gains(&[labels], leads);
     let texts = texts(&world, 8);
     let mut parts = world.bundle.parts().clone();
