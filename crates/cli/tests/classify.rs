@@ -3,7 +3,9 @@
 
 mod harness;
 
-use harness::{command, default_bundle, pool_bundle, run, run_within, write};
+use harness::{
+    command, default_bundle, pool_bundle, pool_bundle_with_labels, run, run_within, small_pool_bundle, write,
+};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -76,6 +78,82 @@ fn in_the_open_each_text_says_where_it_left_and_what_that_shows() {
     assert_eq!((alone.code, alone.stderr.as_str()), (Some(0), ""));
     let says = |part: &str| assert!(alone.stdout.contains(part), "{part}: {}", alone.stdout);
     ["depth     1 layers", "leaked    at most 1 bit", "after how many layers each left"].into_iter().for_each(says);
+}
+
+const LABELS: [&str; 3] = ["red", "green", "blue"];
+
+#[test]
+fn texts_go_on_to_the_encoder_of_a_larger_bundle() {
+    let home = tempfile::tempdir().unwrap();
+    let (small, larger) = (small_pool_bundle(home.path(), LABELS), pool_bundle(home.path()));
+    let texts =
+        ["What is the capital of France?", "Is water wet?", "She sold the blue car.", "no", "a b c d e f g", "1 + 1"];
+    let line = |(id, text): (usize, &&str)| serde_json::json!({"id": id, "text": text}).to_string();
+    let input = texts.iter().enumerate().map(line).collect::<Vec<_>>().join("\n");
+    let larger = ["--larger", larger.to_str().unwrap(), "--policy", "open"];
+    let [private, clear] = ["full", "local"].map(|placement| {
+        let ran = classify(&small, &[&larger[..], &["--input", "-", "--placement", placement]].concat(), &input);
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), ""));
+        ran.lines()
+    });
+    for (place, (private, clear)) in private.iter().zip(&clear).enumerate() {
+        let told = |answer: &Value| ["id", "label", "encoder", "depth"].map(|field| answer[field].clone());
+        assert_eq!(told(private), told(clear), "line {place}");
+        assert_eq!((&private["leaked_bits"], &clear["leaked_bits"]), (&2.into(), &0.into()));
+        let encoder = usize::from(private["encoder"] == 1);
+        let name = private["bundle"]["name"].as_str().unwrap();
+        assert!(name.ends_with(["small.blindroute", "pool.blindroute"][encoder]), "{name}");
+    }
+    let first = clear.iter().filter(|answer| answer["encoder"] == 0).count();
+    assert!((1..texts.len()).contains(&first), "{clear:?}");
+    let one = clear.iter().position(|answer| answer["encoder"] == 1).unwrap();
+    let alone = classify(&small, &[&larger[..], &["--placement", "local", texts[one]]].concat(), "");
+    assert!(alone.code == Some(0) && alone.stdout.contains("  encoder   1, "), "{}", alone.stdout);
+}
+
+#[test]
+fn encoders_that_do_not_belong_together_are_refused() {
+    let home = tempfile::tempdir().unwrap();
+    let (small, larger) = (small_pool_bundle(home.path(), LABELS), pool_bundle(home.path()));
+    let other = home.path().join("other");
+    std::fs::create_dir(&other).unwrap();
+    let other = pool_bundle_with_labels(&other, ["red", "blue", "green"]);
+    let lines = write(home.path(), "lines.jsonl", "{\"id\": 1, \"text\": \"canary\"}\n");
+    let [of_small, of_larger, of_other] = [&small, &larger, &other].map(|path| path.to_str().unwrap());
+    for input in [&["canary"][..], &["--input", &lines][..]] {
+        for (bundle, arguments, says) in [
+            (&small, vec!["--larger", of_larger], ["use --policy open", "--larger"]),
+            (
+                &larger,
+                vec!["--policy", "open", "--larger", of_larger],
+                ["no gain at its last exit", "pool-router --larger"],
+            ),
+            (&small, vec!["--policy", "open", "--larger", of_other], ["\"blue\" as label 1", "expected \"green\""]),
+            (&small, vec!["--policy", "open", "--larger-config", "a.toml"], ["--config", "required"]),
+            (
+                &small,
+                vec!["--policy", "open", "--larger", of_small, "--config", "a.toml"],
+                ["--larger", "cannot be used"],
+            ),
+        ] {
+            let ran = classify(bundle, &[&arguments[..], input].concat(), "");
+            let error = ran.error();
+            says.iter().for_each(|part| assert!(ran.stderr.contains(part), "{part:?} is not in {error}"));
+            assert!(!ran.stderr.contains("canary"), "{error}");
+        }
+    }
+    let task = format!("topic={lines}");
+    let out = home.path().join("out.blindroute");
+    let train = ["train", "pool-router", "--from", of_small, "--larger", of_other, "--task", &task, "--out"];
+    let ran = run(&[&train[..], &[out.to_str().unwrap()]].concat());
+    assert!(
+        ran.error().contains("\"blue\" as label 1 in the larger encoder's bundle") && !out.exists(),
+        "{}",
+        ran.stderr
+    );
+    let shown = run(&["bundle", "show", "--bundle", of_small]);
+    assert!(shown.stdout.contains("topic: 3 labels of texts; one exit; a larger encoder may follow"));
+    assert!(!run(&["bundle", "show", "--bundle", of_larger]).stdout.contains("a larger encoder"));
 }
 
 #[test]

@@ -124,38 +124,7 @@ fn a_pool_of_classifiers_is_trained_from_files() {
     let wrong = router(&words, &["--lambda=-1"]);
     assert!(wrong.error().contains("unsupported --lambda -1"), "{}", wrong.stderr);
 
-    // A cheaper pool from this one.
-    let cheaper = home.path().join("slim.blindroute").to_str().unwrap().to_owned();
-    let slim = |rest: &[&str]| {
-        let mut slim = command(&["train", "pool-slim", "--from", &out, "--task", &words, "--out", &cheaper]);
-        slim.args(["--longest", "16", "--tokens", "128", "--rounds", "1", "--changes", "1", "--steps", "2"]);
-        slim.args(["--source", "the same"]).args(rest);
-        run_within(Duration::from_secs(240), slim, b"")
-    };
-    let found = slim(&["--beta", "4", "--dev", "8", "--json"]).json();
-    let slimmed = &found["report"];
-    let seconds = |score: &serde_json::Value| score["cost"]["seconds"].as_f64().unwrap();
-    assert!(seconds(&slimmed["end"]) < seconds(&slimmed["start"]), "{found}");
-    assert_eq!((slimmed["accepted"].as_array().unwrap().len(), &found["network"]), (1, &"loopback".into()));
-    let trained = Bundle::open(Path::new(&cheaper)).unwrap().bundle;
-    assert_eq!(found["digest"], trained.digest().to_string());
-    assert!(trained.parts().origin.ends_with("pool made cheaper (words, for loopback): trained on the same"));
-    // Everything is in the state already, so this is the same again.
-    let text = slim(&["--beta", "4", "--dev", "8"]).stdout;
-    assert!(text.contains(found["digest"].as_str().unwrap()), "{text}");
-    for says in ["each change alone", "stored with 6 bits", "accepted, each after", "softmax attention, GELU", "routed"]
-    {
-        assert!(text.contains(says), "{says}: {text}");
-    }
-    let wrong = slim(&["--beta", "0"]);
-    assert!(wrong.error().contains("the weight of the cost is 0, expected a number above 0"), "{}", wrong.stderr);
-    let wrong = slim(&["--dev", "0"]);
-    assert!(wrong.stderr.contains("unsupported --dev 0"), "{}", wrong.stderr);
-    let mut none =
-        command(&["train", "pool-slim", "--from", from.to_str().unwrap(), "--task", &words, "--out", &cheaper]);
-    none.args(["--longest", "16"]);
-    let none = run_within(Duration::from_secs(120), none, b"");
-    assert!(none.error().contains("the bundle has no pool of classifiers"), "{}", none.stderr);
+    a_cheaper_pool(home.path(), &from, (&out, &words));
 
     let wrong = pool(&format!("words={train}"), "1,3");
     assert!(wrong.error().contains("list of the pool's exits"), "{}", wrong.stderr);
@@ -369,4 +338,39 @@ fn bad_texts_and_options_are_refused_before_any_training() {
     assert!(refused(&good, &["--layers", "2"]).contains("number of layers is 2, expected from 1 to 1"));
     assert!(refused(&good, &["--rate", "0"]).contains("unsupported --rate 0: expected a number above 0"));
     assert!(refused(&good, &["--longest", "100", "--tokens", "100"]).contains("--tokens at least twice that"));
+}
+
+/// Makes a cheaper pool of `out`, with its task `words`. The bundle `from` has no pool.
+fn a_cheaper_pool(home: &Path, from: &Path, (out, words): (&str, &str)) {
+    let cheaper = home.join("slim.blindroute").to_str().unwrap().to_owned();
+    let slim = |rest: &[&str]| {
+        let mut slim = command(&["train", "pool-slim", "--from", out, "--task", words, "--out", &cheaper]);
+        slim.args(["--longest", "16", "--tokens", "128", "--rounds", "1", "--changes", "1", "--steps", "2"]);
+        slim.args(["--source", "the same"]).args(rest);
+        run_within(Duration::from_secs(240), slim, b"")
+    };
+    let found = slim(&["--beta", "4", "--dev", "8", "--json"]).json();
+    let slimmed = &found["report"];
+    let seconds = |score: &serde_json::Value| score["cost"]["seconds"].as_f64().unwrap();
+    assert!(seconds(&slimmed["end"]) < seconds(&slimmed["start"]), "{found}");
+    assert_eq!((slimmed["accepted"].as_array().unwrap().len(), &found["network"]), (1, &"loopback".into()));
+    let trained = Bundle::open(Path::new(&cheaper)).unwrap().bundle;
+    assert_eq!(found["digest"], trained.digest().to_string());
+    assert!(trained.parts().origin.ends_with("pool made cheaper (words, for loopback): trained on the same"));
+    // Everything is in the state already, so this is the same again.
+    let text = slim(&["--beta", "4", "--dev", "8"]).stdout;
+    assert!(text.contains(found["digest"].as_str().unwrap()), "{text}");
+    for says in ["each change alone", "stored with 6 bits", "accepted, each after", "softmax attention, GELU", "routed"]
+    {
+        assert!(text.contains(says), "{says}: {text}");
+    }
+    let wrong = slim(&["--beta", "0"]);
+    assert!(wrong.error().contains("the weight of the cost is 0, expected a number above 0"), "{}", wrong.stderr);
+    let wrong = slim(&["--dev", "0"]);
+    assert!(wrong.stderr.contains("unsupported --dev 0"), "{}", wrong.stderr);
+    let mut none =
+        command(&["train", "pool-slim", "--from", from.to_str().unwrap(), "--task", words, "--out", &cheaper]);
+    none.args(["--longest", "16"]);
+    let none = run_within(Duration::from_secs(120), none, b"");
+    assert!(none.error().contains("the bundle has no pool of classifiers"), "{}", none.stderr);
 }

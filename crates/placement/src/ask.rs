@@ -87,18 +87,12 @@ pub(crate) struct Ran {
 impl Ran {
     /// The sum of this and the next session.
     pub(crate) fn and(self, next: Self) -> Self {
-        let bytes = Bytes {
-            server0_sent: self.bytes.server0_sent + next.bytes.server0_sent,
-            server1_sent: self.bytes.server1_sent + next.bytes.server1_sent,
-            client_sent: self.bytes.client_sent + next.bytes.client_sent,
-            material: self.bytes.material + next.bytes.material,
-        };
         Self {
             waited: self.waited + next.waited,
             offline: self.offline + next.offline,
             online: self.online + next.online,
             openings: self.openings + next.openings,
-            bytes,
+            bytes: self.bytes.and(next.bytes),
             pair: next.pair,
         }
     }

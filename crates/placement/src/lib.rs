@@ -30,6 +30,7 @@
 //! ([`PrivateRouter::keep_ready`]), so that a route takes no longer than its online time.
 //!
 //! [`PrivateRouter::classify_batch`] takes texts and answers with labels, where the bundle has a nested pool of classifiers.
+//! A [`Cascade`] does so with several encoders, smallest first.
 //!
 //! [`host`] is for operators: it runs a server or the dealer from a configuration. Servers refuse measurements, which
 //! would give a secret encoder away, unless [`BundleCatalogue::dangerously_serve_measurements`] was called.
@@ -58,7 +59,7 @@ mod unknown;
 pub use ask::{choice, ranking};
 pub use catalogue::BundleCatalogue;
 pub use children::ChildOptions;
-pub use classify::{ClassifyError, ClassifyOptions, ClassifyReport, Policy, Text};
+pub use classify::{Cascade, ClassifyError, ClassifyOptions, ClassifyReport, Policy, Text};
 pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;

@@ -21,6 +21,19 @@ pub struct Milliseconds {
     pub total: f64,
 }
 
+impl Milliseconds {
+    /// The sum of this and what came next.
+    pub(crate) fn and(self, next: Self) -> Self {
+        Self {
+            client: self.client + next.client,
+            wait: self.wait + next.wait,
+            offline: self.offline + next.offline,
+            online: self.online + next.online,
+            total: self.total + next.total,
+        }
+    }
+}
+
 /// Payload bytes, without TLS.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
@@ -32,6 +45,18 @@ pub struct Bytes {
     pub client_sent: u64,
     /// Sent by the dealer to both servers, offline.
     pub material: u64,
+}
+
+impl Bytes {
+    /// The sum of this and what came next.
+    pub(crate) fn and(self, next: Self) -> Self {
+        Self {
+            server0_sent: self.server0_sent + next.server0_sent,
+            server1_sent: self.server1_sent + next.server1_sent,
+            client_sent: self.client_sent + next.client_sent,
+            material: self.material + next.material,
+        }
+    }
 }
 
 /// Peak memory of each process so far, in MiB; `None` if the system does not tell or the process is elsewhere.

@@ -36,16 +36,18 @@ impl ServersArgs {
     /// A router of the servers that the client configurations name, with this bundle in the clear if one is named; none without a
     /// configuration.
     pub(super) fn connect(&self, bundle: Option<&Path>) -> anyhow::Result<Option<PrivateRouter>> {
-        if self.config.is_empty() {
-            return Ok(None);
-        }
+        if self.config.is_empty() { Ok(None) } else { Self::connect_to(&self.config, bundle).map(Some) }
+    }
+
+    /// A router of the servers that these client configurations name.
+    pub(super) fn connect_to(configs: &[PathBuf], bundle: Option<&Path>) -> anyhow::Result<PrivateRouter> {
         let load = |path: &PathBuf| ClientConfig::load(path).map(|loaded| loaded.config);
-        let configs = self.config.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let configs = configs.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         let bundle = bundle.map(bundles::read).transpose()?;
         let router = PrivateRouter::connect_all(&configs)?;
-        Ok(Some(match bundle {
+        Ok(match bundle {
             Some(bundle) => router.with_bundle(&bundle)?,
             None => router,
-        }))
+        })
     }
 }

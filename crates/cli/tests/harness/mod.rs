@@ -42,9 +42,19 @@ pub fn pool_bundle(folder: &Path) -> PathBuf {
 
 /// The same with these labels.
 pub fn pool_bundle_with_labels(folder: &Path, labels: [&str; 3]) -> PathBuf {
+    pool_bundle_of(&folder.join("pool.blindroute"), labels, 2)
+}
+
+/// One layer with one exit, past which texts of task `topic` with these labels go on to a larger encoder.
+pub fn small_pool_bundle(folder: &Path, labels: [&str; 3]) -> PathBuf {
+    pool_bundle_of(&folder.join("small.blindroute"), labels, 1)
+}
+
+/// Writes a pool of one layer or two to this file.
+fn pool_bundle_of(path: &Path, labels: [&str; 3], layers: usize) -> PathBuf {
     let mut parts = Bundle::open(&default_bundle()).unwrap().bundle.into_parts();
-    parts.layers.truncate(2);
-    parts.encoder.layers = 2;
+    parts.layers.truncate(layers);
+    parts.encoder.layers = layers;
     let hidden = parts.encoder.hidden;
     let linear = |outputs: usize, seed: usize| {
         let weight = |row: usize, column: usize| ((row * 31 + column * 17 + seed * 7) % 19) as f32 / 40.0 - 0.2;
@@ -55,17 +65,16 @@ pub fn pool_bundle_with_labels(folder: &Path, labels: [&str; 3]) -> PathBuf {
             name: name.to_owned(),
             labels: labels.map(str::to_owned).to_vec(),
             pair,
-            capacities: vec![0.5],
+            capacities: vec![0.5; layers - 1],
             thresholds: if pair { Vec::new() } else { vec![THRESHOLD] },
         },
-        heads: vec![linear(3, 1), linear(3, 2)],
-        gains: vec![Gain::Quadratic(linear(4, 3))],
+        heads: (1..=layers).map(|seed| linear(3, seed)).collect(),
+        gains: if pair { vec![Gain::Quadratic(linear(4, 3)); layers - 1] } else { vec![Gain::Quadratic(linear(4, 3))] },
     };
     let tasks = vec![classifier("topic", false), classifier("same", true)];
-    parts.pool = Some(ClassifierPool { exits: vec![1, 2], tasks });
-    let path = folder.join("pool.blindroute");
-    std::fs::write(&path, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
-    path
+    parts.pool = Some(ClassifierPool { exits: (1..=layers).collect(), tasks });
+    std::fs::write(path, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
+    path.to_owned()
 }
 
 /// Writes a file and gives its path.

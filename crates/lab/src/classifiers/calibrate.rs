@@ -121,6 +121,12 @@ impl Lists {
         };
         Ok(Self(all.into_iter().map(priced).collect::<Result<_, ClassifierError>>()?))
     }
+
+    /// The shares of texts that go on from one encoder to a larger one, which take so many seconds for a text. None may go on.
+    pub(super) fn of_cascade(small: f64, large: f64) -> Self {
+        let share = |part: usize| part as f32 / PARTS as f32;
+        Self((0..=PARTS).map(|part| (vec![share(part)], small + f64::from(share(part)) * large)).collect())
+    }
 }
 
 /// Texts with what decides about them, and whether they are right at each exit.

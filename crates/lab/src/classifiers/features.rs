@@ -32,6 +32,18 @@ impl Answers {
         rows.map(|(row, label)| best(row) == Some(*label)).collect()
     }
 
+    /// Those of these texts.
+    pub(super) fn only(&self, texts: &[usize]) -> Self {
+        let rows = |matrix: &Matrix| {
+            Matrix::from_fn(texts.len(), matrix.columns(), |row, column| matrix.row(texts[row])[column])
+        };
+        Self {
+            features: self.features.iter().map(rows).collect(),
+            probabilities: self.probabilities.iter().map(rows).collect(),
+            labels: texts.iter().map(|text| self.labels[*text]).collect(),
+        }
+    }
+
     /// One less the largest probability at an exit, by text.
     pub(super) fn doubt(&self, exit: usize) -> Vec<f32> {
         self.probabilities[exit].iter_rows().map(|row| 1.0 - row.iter().copied().fold(0.0, f32::max)).collect()

@@ -43,10 +43,11 @@ pub struct TrainedPool {
 }
 
 /// The smallest number of development texts.
-const LEAST_DEV: usize = 8;
+pub(super) const LEAST_DEV: usize = 8;
 
 /// Trains the gains and chooses the shares of these tasks of a bundle's pool, on development texts. Encoder, heads and other tasks stay as
-/// they are. With a checkpoint file, continues from it and keeps it up to date. Calls `on_piece` after every piece of the training.
+/// they are, and a gain at the last exit, for texts that go on to a larger encoder. With a checkpoint file, continues from it and keeps it up to
+/// date. Calls `on_piece` after every piece of the training.
 pub fn train_pool_router(
     bundle: &Bundle,
     tasks: &[LabelledTexts],
@@ -68,7 +69,7 @@ pub fn train_pool_router(
     }
     check_dev(tasks)?;
     let routing = Routing::new(bundle, exits.clone(), options, seed)?;
-    let identity = identity(bundle, tasks, options, seed);
+    let identity = identity(&[bundle], tasks, options, seed);
     let count = tasks.len() * pieces_of(exits.len());
     let mut pieces = Pieces::new(checkpoint.map(|path| (path, identity)), count, on_piece)?;
     let mut reports = Vec::with_capacity(tasks.len());
@@ -139,6 +140,16 @@ pub(super) fn check_dev(tasks: &[LabelledTexts]) -> Result<(), ClassifierError> 
     Err(ClassifierError::Task { task: task.name.clone(), found, expected })
 }
 
+/// Checks that the wanted mix is one of so many exits.
+pub(super) fn check_mix(options: &RoutingOptions, exits: usize) -> Result<(), ClassifierError> {
+    let Some(mix) = &options.mix else { return Ok(()) };
+    let inside = mix.iter().all(|share| (0.0..=1.0).contains(share));
+    if mix.len() != exits || !inside || (mix.iter().sum::<f64>() - 1.0).abs() > 1e-6 {
+        return Err(ClassifierError::Mix { found: mix.clone(), expected: exits });
+    }
+    Ok(())
+}
+
 /// What the router of every task of a pool is trained with.
 pub(super) struct Routing<'a> {
     encoder: &'a Bundle,
@@ -155,12 +166,7 @@ impl<'a> Routing<'a> {
         options: &'a RoutingOptions,
         seed: u64,
     ) -> Result<Self, ClassifierError> {
-        if let Some(mix) = &options.mix {
-            let inside = mix.iter().all(|share| (0.0..=1.0).contains(share));
-            if mix.len() != exits.len() || !inside || (mix.iter().sum::<f64>() - 1.0).abs() > 1e-6 {
-                return Err(ClassifierError::Mix { found: mix.clone(), expected: exits.len() });
-            }
-        }
+        check_mix(options, exits.len())?;
         Ok(Self { encoder, exits, options, seed })
     }
 
@@ -195,6 +201,8 @@ impl<'a> Routing<'a> {
         let fitting = Fitting { task: &task.name, answers: &dev, heads, aims: &aims, joint, seed };
         let fitted = fit(&fitting, pieces)?;
         let test = task.test.as_ref().map(|test| reader.answers(heads, test)).transpose()?;
+        // The gain at the last exit, if there is one, is that of a cascade, and stays.
+        let past = classifier.gains.get(self.exits.len() - 1).cloned().zip(classifier.task.thresholds.last().copied());
         let kinds = fitted.iter().map(|fit| fit.report.clone()).collect();
         let predicted = fitted.iter().map(|fit| fit.held_out.clone()).collect();
         classifier.gains = fitted.into_iter().map(|fit| fit.gain).collect();
@@ -207,6 +215,10 @@ impl<'a> Routing<'a> {
         classifier.task.thresholds = thresholds(&gains_at(classifier, &of_dev), &chosen.shares);
         let test = test.map(|test| Candidates::new(&test, gains_at(classifier, &test.features), &self.exits, seed));
         let open = test.as_ref().map(|test| test.open(&classifier.task.thresholds));
+        if let Some((gain, threshold)) = past {
+            classifier.gains.push(gain);
+            classifier.task.thresholds.push(threshold);
+        }
         Ok(TaskReport { gains: kinds, open, ..report(task, &chosen, &lists, &dev, test.as_ref()) })
     }
 }
@@ -218,9 +230,9 @@ fn gains_at(classifier: &Classifier, features: &[Matrix]) -> Vec<Vec<f32>> {
 }
 
 /// The identity of the training that a checkpoint belongs to.
-pub(super) fn identity(bundle: &Bundle, tasks: &[LabelledTexts], options: &RoutingOptions, seed: u64) -> [u8; 32] {
+pub(super) fn identity(bundles: &[&Bundle], tasks: &[LabelledTexts], options: &RoutingOptions, seed: u64) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(bundle.digest().as_bytes());
+    bundles.iter().for_each(|bundle| hash.update(bundle.digest().as_bytes()));
     hash.update(format!("router {options:?} {seed}").as_bytes());
     for task in tasks {
         hash.update(format!("{:?} {}", task.name, task.dev.texts.len()).as_bytes());

@@ -2,7 +2,7 @@
 
 use super::OpenBundle;
 use blindroute_console::files::print;
-use blindroute_routing::bundle::{Bundle, ClassifierTask, Router};
+use blindroute_routing::bundle::{Bundle, ClassifierTask, PoolShape, Router};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -40,10 +40,7 @@ pub fn show(args: &ShowArgs, open: OpenBundle) -> anyhow::Result<()> {
         "encoder": parts.encoder,
         "models": parts.models,
         "routers": routers,
-        "pool": parts.pool.as_ref().map(|pool| serde_json::json!({
-            "exits": pool.exits,
-            "tasks": pool.tasks.iter().map(|classifier| &classifier.task).collect::<Vec<_>>(),
-        })),
+        "pool": parts.pool.as_ref().map(PoolShape::of),
         "origin": parts.origin,
     });
     print(&serde_json::to_string(&summary)?)
@@ -86,8 +83,14 @@ fn described(bundle: &Bundle) -> String {
             let ClassifierTask { name, labels, pair, capacities, thresholds } = &classifier.task;
             let (count, of) = (labels.len(), if *pair { "pairs of texts" } else { "texts" });
             let shares: Vec<String> = capacities.iter().map(ToString::to_string).collect();
-            let open = if thresholds.is_empty() { "" } else { "; policy open too" };
-            format!("  {name}: {count} labels of {of}; shares that go on: {}{open}", shares.join(", "))
+            let open = if thresholds.is_empty() || capacities.is_empty() { "" } else { "; policy open too" };
+            let larger = if classifier.gains.len() == pool.exits.len() { "; a larger encoder may follow" } else { "" };
+            let shares = if shares.is_empty() {
+                "one exit".to_owned()
+            } else {
+                format!("shares that go on: {}", shares.join(", "))
+            };
+            format!("  {name}: {count} labels of {of}; {shares}{open}{larger}")
         }));
     }
     lines.push("origin".to_owned());

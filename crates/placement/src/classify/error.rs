@@ -85,6 +85,46 @@ pub enum ClassifyError {
         /// The task.
         task: String,
     },
+    /// There is a larger encoder, and the policy is not open.
+    #[error(
+        "which texts go on to a larger encoder is decided with policy open only, because you and its servers see it; use --policy open, \
+         or leave out the larger encoders (--larger, --larger-config)"
+    )]
+    LargerHidden,
+    /// A larger encoder cannot follow the options.
+    #[error("encoder {encoder} of the cascade (counted from 0): {source}")]
+    OfEncoder {
+        /// Its place in the cascade.
+        encoder: usize,
+        /// Why.
+        source: Box<ClassifyError>,
+    },
+    /// The encoders of a cascade are for different tasks.
+    #[error(
+        "task {task:?} of encoder {encoder} (counted from 0) has {found}, expected {expected} as in the smallest encoder: the encoders of \
+         a cascade have the same labels in the same order; give a bundle that was trained for this task"
+    )]
+    OtherTask {
+        /// The place of the encoder that differs.
+        encoder: usize,
+        /// The task.
+        task: String,
+        /// What it has.
+        found: String,
+        /// What the smallest encoder has.
+        expected: String,
+    },
+    /// No text would go on from an encoder.
+    #[error(
+        "task {task:?} of encoder {encoder} (counted from 0) has no gain at its last exit, which would say which texts go on to the larger \
+         encoder; train one with `blindroute train pool-router --larger`"
+    )]
+    NoLastGain {
+        /// The place of the encoder.
+        encoder: usize,
+        /// The task.
+        task: String,
+    },
     /// The servers named no label or several.
     #[error(
         "the servers' answer names no single label, also in a second session: dealer and servers may hold files of different \

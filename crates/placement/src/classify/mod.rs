@@ -1,10 +1,12 @@
 //! From texts to labels: batches of texts that share sessions of a nested pool of classifiers.
 
+mod cascade;
 pub(crate) mod error;
 mod open;
 mod options;
 mod report;
 
+pub use cascade::Cascade;
 pub use error::ClassifyError;
 pub use options::{ClassifyOptions, Policy, Text};
 pub use report::ClassifyReport;
@@ -50,10 +52,16 @@ impl PrivateRouter {
     /// If the options name what is not there.
     pub fn classify_batch(&self, texts: &[Text<'_>], options: &ClassifyOptions) -> Result<Vec<Answer>, PlacementError> {
         let asked = Asked::of(&self.plan, options)?;
+        let told = self.classify_asked(&asked, texts);
+        Ok(told.into_iter().map(|told| told.map(|told| told.report)).collect())
+    }
+
+    /// The same for options that were checked.
+    fn classify_asked(&self, asked: &Asked, texts: &[Text<'_>]) -> Vec<Result<Told, PlacementError>> {
         let mut answers = BTreeMap::new();
         let mut buckets: BTreeMap<usize, Vec<Read>> = BTreeMap::new();
         for (place, text) in texts.iter().enumerate() {
-            match self.read_text(&asked, place, text) {
+            match self.read_text(asked, place, text) {
                 Ok(read) => buckets.entry(read.tokens.bucket()).or_default().push(read),
                 Err(error) => drop(answers.insert(place, Err(error))),
             }
@@ -62,15 +70,15 @@ impl PrivateRouter {
         for (&bucket, group) in &buckets {
             batches.extend(group.chunks(asked.most(bucket)).map(|texts| Batch { bucket, texts }));
         }
-        let run = |&Batch { bucket, texts }: &Batch<'_>, tell: &mut Tell<'_, ClassifyReport>| {
-            self.classify_session(&asked, asked.sessions(bucket, texts.len()), texts, tell);
+        let run = |&Batch { bucket, texts }: &Batch<'_>, tell: &mut Tell<'_, Told>| {
+            self.classify_session(asked, asked.sessions(bucket, texts.len()), texts, tell);
         };
         answers.extend(if asked.placement == Placement::Local {
             Pairs::default().sessions(&batches, run)
         } else {
             self.pairs.sessions(&batches, run)
         });
-        Ok(answers.into_values().collect())
+        answers.into_values().collect()
     }
 
     fn read_text(&self, asked: &Asked, place: usize, text: &Text<'_>) -> Result<Read, PlacementError> {
@@ -85,7 +93,7 @@ impl PrivateRouter {
     }
 
     /// Classifies texts of one bucket in one session, and tells each one's answer by its place.
-    fn classify_session(&self, asked: &Asked, sessions: Sessions, texts: &[Read], tell: &mut dyn FnMut(usize, Answer)) {
+    fn classify_session(&self, asked: &Asked, sessions: Sessions, texts: &[Read], tell: &mut Tell<'_, Told>) {
         let started = Instant::now();
         let read = texts.iter().map(|text| text.took).sum::<Duration>();
         // In `local` a second run would give the same.
@@ -104,16 +112,20 @@ impl PrivateRouter {
         };
         let answer = |output: &Output| match &*failed.borrow() {
             Some(error) if goes_on(output) => Err(PlacementError::Batch(Arc::clone(error))),
+            // All sessions ended, so it goes on from the last exit.
+            None if asked.past && goes_on(output) => Ok(Labelled { label: None, scores: None }),
             _ => answer(asked, output),
         };
         ask(texts.len(), most, &mut run, &answer, &mut |place, decided| {
             let (text, total) = (&texts[place], started.elapsed() + read);
-            let report = |decided| {
+            let report = |decided: Decided<Labelled>| {
+                let goes_on = decided.answer.label.is_none();
                 let report = self.classify_report(asked, sessions, text, decided, total);
-                match exits.borrow()[place] {
+                let report = match exits.borrow()[place] {
                     Some(exit) => report.in_the_open(&asked.exits, exit),
                     None => report,
-                }
+                };
+                Told { report, goes_on }
             };
             tell(text.place, decided.map(report));
         });
@@ -154,10 +166,11 @@ impl PrivateRouter {
         let (capacities, depth) = report::depths(asked.task(sessions, batch), batch, &asked.exits);
         let by_label = |scores: Vec<f64>| asked.labels.iter().cloned().zip(scores).collect();
         ClassifyReport {
-            label: asked.labels[answer.label].clone(),
+            label: answer.label.map(|label| asked.labels[label].clone()).unwrap_or_default(),
             scores: answer.scores.map(by_label),
             task: asked.name.clone(),
             placement: asked.placement,
+            encoder: None,
             bundle: self.pairs.bundle(ran.pair).unwrap_or(self.bundle()).clone(),
             pair: self.pairs.used(ran.pair),
             tokens: text.tokens.ids.len(),
@@ -210,9 +223,16 @@ impl Places for Batch<'_> {
     }
 }
 
-/// A text's label, by its place, and the scores of all labels if they were asked for.
+/// What came of a text.
+struct Told {
+    report: ClassifyReport,
+    /// Whether it goes on to a larger encoder. Then the report has no label.
+    goes_on: bool,
+}
+
+/// A text's label, by its place, and the scores of all labels if they were asked for. Without a label it goes on to a larger encoder.
 struct Labelled {
-    label: usize,
+    label: Option<usize>,
     scores: Option<Vec<f64>>,
 }
 
@@ -230,8 +250,8 @@ fn answer(asked: &Asked, output: &Output) -> Result<Labelled, PlacementError> {
     }
     if !asked.scores {
         let label = label(output).ok_or(ClassifyError::NoLabel)?;
-        return Ok(Labelled { label, scores: None });
+        return Ok(Labelled { label: Some(label), scores: None });
     }
     let best = |best: usize, place: usize| if values[place] > values[best] { place } else { best };
-    Ok(Labelled { label: (0..values.len()).fold(0, best), scores: Some(values.to_vec()) })
+    Ok(Labelled { label: Some((0..values.len()).fold(0, best)), scores: Some(values.to_vec()) })
 }

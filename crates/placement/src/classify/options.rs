@@ -169,6 +169,8 @@ pub(super) struct Asked {
     pub(super) stops: Option<Vec<usize>>,
     /// Whether texts that go on past the first of them change the pair.
     pub(super) hand_over: bool,
+    /// Whether texts may go on past the last exit, to a larger encoder.
+    pub(super) past: bool,
 }
 
 /// The texts of sessions for one bucket.
@@ -208,7 +210,7 @@ impl Asked {
         };
         let stops = match options.policy {
             Policy::Hidden => None,
-            Policy::Open => Some(stops(task, options)?),
+            Policy::Open => Some(stops(task, exits.len() - 1, options)?),
         };
         if options.hand_over && stops.is_none() {
             return Err(ClassifyError::NoHandOver);
@@ -235,7 +237,30 @@ impl Asked {
             batch: options.batch,
             stops,
             hand_over: options.hand_over,
+            past: false,
         })
+    }
+
+    /// Lets texts go on past the last exit; says whether the bundle of this plan has a gain there.
+    pub(super) fn go_past(&mut self, plan: &BundlePlan) -> bool {
+        let task = plan.pool.as_ref().and_then(|pool| pool.tasks.get(self.classifier));
+        self.past = task.is_some_and(|task| task.goes_past(self.exits.len()));
+        self.past
+    }
+
+    /// What this task has, and what another one has instead, if their texts or labels differ.
+    pub(super) fn differs_from(&self, other: &Self) -> Option<(String, String)> {
+        let texts = |pair| if pair { "pairs of texts" } else { "single texts" };
+        let count = |labels: &[String]| format!("{} labels", labels.len());
+        if self.pair != other.pair {
+            return Some((texts(self.pair).to_owned(), texts(other.pair).to_owned()));
+        }
+        if self.labels.len() != other.labels.len() {
+            return Some((count(&self.labels), count(&other.labels)));
+        }
+        let (place, (found, expected)) =
+            self.labels.iter().zip(&other.labels).enumerate().find(|(_, (found, expected))| found != expected)?;
+        Some((format!("{found:?} as label {place}"), format!("{expected:?}")))
     }
 
     pub(super) fn check_text(&self, text: &Text<'_>) -> Result<(), ClassifyError> {
@@ -271,7 +296,8 @@ impl Asked {
     pub(super) fn open_task(&self, bucket: usize, begin: Option<usize>, exit: usize, size: usize) -> Task {
         let mut capacities = [0; MOST_EXITS - 1];
         capacities[begin.map_or(0, |begin| begin + 1)..exit].fill(size);
-        let (classifier, scores, onward) = (self.classifier, self.scores, exit + 1 < self.exits.len());
+        let (classifier, scores) = (self.classifier, self.scores);
+        let onward = self.past || exit + 1 < self.exits.len();
         Task::Classify { classifier, bucket, exit, capacities, scores, begin, onward }
     }
 }
@@ -282,17 +308,18 @@ fn most(bucket: usize) -> usize {
     Task::classify(0, bucket, 0, capacities).most_prompts()
 }
 
-/// The exits at which a client decides in the open which texts go on, and the last one.
-fn stops(task: &ClassifierTask, options: &ClassifyOptions) -> Result<Vec<usize>, ClassifyError> {
+/// The exits before the last at which a client decides in the open which texts go on, and the last one.
+fn stops(task: &ClassifierTask, last: usize, options: &ClassifyOptions) -> Result<Vec<usize>, ClassifyError> {
     let given = [(options.depth.is_some(), "--depth"), (options.capacities.is_some(), "--capacity")];
     if let Some((_, option)) = given.into_iter().find(|(given, _)| *given) {
         return Err(ClassifyError::NotOpen(option));
     }
-    if task.thresholds.is_empty() {
+    // With one exit there is nothing to decide.
+    if task.thresholds.len() < last {
         return Err(ClassifyError::NoThresholds { task: task.name.clone() });
     }
-    let asked = task.thresholds.iter().enumerate().filter(|(_, threshold)| **threshold > ALL_GO);
-    Ok(asked.map(|(exit, _)| exit).chain([task.thresholds.len()]).collect())
+    let asked = task.thresholds.iter().take(last).enumerate().filter(|(_, threshold)| **threshold > ALL_GO);
+    Ok(asked.map(|(exit, _)| exit).chain([last]).collect())
 }
 
 fn check_shares(shares: &[f32], expected: usize) -> Result<Vec<f32>, ClassifyError> {

@@ -17,7 +17,10 @@ pub struct ClassifyReport {
     pub task: String,
     /// Where the classifiers ran.
     pub placement: Placement,
-    /// Which bundle was used.
+    /// Of a cascade, the place of the encoder that answered, from 0; left out of JSON if there is one encoder only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoder: Option<usize>,
+    /// Which bundle was used; of a cascade, that of the encoder that answered.
     pub bundle: BundleUsed,
     /// The pair of servers that answered, the last of them if texts were handed over; left out of JSON if there is one only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -46,7 +49,8 @@ pub struct ClassifyReport {
     pub bytes: Bytes,
     /// Who saw what.
     pub seen: String,
-    /// How many bits about the text servers or dealer may have learnt from where it left: 0 unless that was decided in the open.
+    /// How many bits about the text servers or dealer may have learnt from where it left: 0 unless that was decided in the open. Of
+    /// a cascade, from the encoder too.
     pub leaked_bits: u32,
 }
 
@@ -57,11 +61,26 @@ impl ClassifyReport {
         if self.placement == Placement::Local {
             return Self { depth, capacities: Vec::new(), ..self };
         }
-        // One of so many exits, rounded up.
-        let leaked_bits = exits.len().next_power_of_two().ilog2();
+        let leaked_bits = bits(exits.len());
         let seen = self.seen.replace("number of texts, depth", "number of texts, after how many layers each left");
         Self { depth, capacities: Vec::new(), seen, leaked_bits, ..self }
     }
+
+    /// The report of the encoder at this place of a cascade with so many exits in all, after those of the encoders before it.
+    pub(super) fn of_encoder(self, (encoder, exits): (usize, usize), before: Option<&Self>) -> Self {
+        let before = before.map_or((Milliseconds::default(), 0, Bytes::default()), |before| {
+            (before.ms, before.openings, before.bytes)
+        });
+        let leaked_bits = if self.placement == Placement::Local { 0 } else { bits(exits) };
+        let seen = self.seen.replace("servers and dealer:", "servers and dealer of each encoder that was asked:");
+        let (ms, openings, bytes) = (before.0.and(self.ms), before.1 + self.openings, before.2.and(self.bytes));
+        Self { encoder: Some(encoder), ms, openings, bytes, leaked_bits, seen, ..self }
+    }
+}
+
+/// The bits that say which of so many exits it is, rounded up.
+fn bits(exits: usize) -> u32 {
+    exits.next_power_of_two().ilog2()
 }
 
 /// How many texts of a batch went on past each exit, and after how many layers all left if nothing was chosen.

@@ -3,6 +3,9 @@
 //! After how many layers a text may leave is the same for all tasks; each place is an *exit*. Each task has a head at every exit,
 //! and at every exit but the last a gain, which predicts how much the text's answer would improve if it went on. So the pool's
 //! models are the encoder up to each of its exits, and a model that was not enough is continued, not started again.
+//!
+//! A task may have a gain at the last exit too. It predicts how much the text's answer would improve in a larger encoder, which has a
+//! bundle of its own and starts from the text: the two are then a *cascade*.
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +51,7 @@ pub struct Classifier {
     pub task: ClassifierTask,
     /// By exit, from the features to the labels' scores, `[hidden, labels]`.
     pub heads: Vec<LinearLayer>,
-    /// By exit but the last, how much a text gains if it goes on.
+    /// By exit but the last, how much a text gains if it goes on; in front of a larger encoder, one for the last exit too.
     pub gains: Vec<Gain>,
 }
 
@@ -66,7 +69,7 @@ pub struct ClassifierTask {
     /// not in the training.
     pub capacities: Vec<f32>,
     /// By exit but the last, the gain beyond which a text goes on if the client decides for each text by itself; none if it was not
-    /// calibrated for that. The same texts gave them as the capacities.
+    /// calibrated for that. The same texts gave them as the capacities. Where the last exit has a gain, it has a threshold too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<f32>,
 }
@@ -107,8 +110,15 @@ pub struct TaskShape {
     /// Its name, labels and default capacities.
     #[serde(flatten)]
     pub task: ClassifierTask,
-    /// The units of the gain at each exit but the last; 0 for [`Gain::Lead`].
+    /// The units of the gain at each exit but the last, and at the last if it has one; 0 for [`Gain::Lead`].
     pub units: Vec<usize>,
+}
+
+impl TaskShape {
+    /// Whether a text may go on past the last of so many exits, to a larger encoder.
+    pub fn goes_past(&self, exits: usize) -> bool {
+        self.units.len() == exits
+    }
 }
 
 impl ClassifierPool {
@@ -133,8 +143,8 @@ impl ClassifierTask {
         going(&self.capacities, batch)
     }
 
-    /// A setting that no task of a pool with so many exits has, what was found, and what is expected.
-    pub(crate) fn problem(&self, exits: usize) -> Option<(&'static str, String, String)> {
+    /// A setting that no task of a pool with so many exits and gains has, what was found, and what is expected.
+    pub(crate) fn problem(&self, exits: usize, gains: usize) -> Option<(&'static str, String, String)> {
         if !(2..=MOST_LABELS).contains(&self.labels.len()) {
             return Some(("number of labels", self.labels.len().to_string(), format!("from 2 to {MOST_LABELS}")));
         }
@@ -157,8 +167,10 @@ impl ClassifierTask {
             return Some(("list of capacities", format!("{:?}", self.capacities), expected));
         }
         let possible = self.thresholds.iter().all(|threshold| threshold.abs() <= LARGEST_THRESHOLD);
-        if !possible || (!self.thresholds.is_empty() && self.thresholds.len() + 1 != exits) {
-            let expected = format!("none, or {} from -{LARGEST_THRESHOLD} to {LARGEST_THRESHOLD}", exits - 1);
+        let past = gains == exits;
+        if !possible || self.thresholds.len() != gains && (past || !self.thresholds.is_empty()) {
+            let none = if past { "" } else { "none, or " };
+            let expected = format!("{none}{gains} from -{LARGEST_THRESHOLD} to {LARGEST_THRESHOLD}");
             return Some(("list of thresholds", format!("{:?}", self.thresholds), expected));
         }
         None
@@ -216,16 +228,19 @@ impl PoolShape {
         for (place, TaskShape { task, units }) in tasks.iter().enumerate() {
             let name = &task.name;
             Router::check_name(name)?;
-            if let Some((what, found, expected)) = task.problem(exits.len()) {
+            let fits = |units: &usize| units.is_multiple_of(2) && *units <= MOST_UNITS;
+            if ![exits.len() - 1, exits.len()].contains(&units.len()) || !units.iter().all(fits) {
+                let expected = format!(
+                    "{} even numbers up to {MOST_UNITS}, or one more in front of a larger encoder",
+                    exits.len() - 1
+                );
+                return Err(setting(&format!("units of task {name:?}"), format!("{units:?}"), expected));
+            }
+            if let Some((what, found, expected)) = task.problem(exits.len(), units.len()) {
                 return Err(setting(&format!("{what} of task {name:?}"), found, expected));
             }
             if tasks[..place].iter().any(|earlier| earlier.task.name == *name) {
                 return Err(setting("list of tasks", format!("one with {name:?} twice"), "different names"));
-            }
-            let fits = |units: &usize| units.is_multiple_of(2) && *units <= MOST_UNITS;
-            if units.len() + 1 != exits.len() || !units.iter().all(fits) {
-                let expected = format!("{} even numbers up to {MOST_UNITS}", exits.len() - 1);
-                return Err(setting(&format!("units of task {name:?}"), format!("{units:?}"), expected));
             }
         }
         Ok(())

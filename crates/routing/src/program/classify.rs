@@ -93,8 +93,12 @@ impl<'a> ClassifyProgram<'a> {
                 self.exit
             ));
         }
-        if self.onward && self.exit + 1 == exits {
-            return missing(format!("no text goes on past exit {}, the last: expected an earlier one", self.exit));
+        if self.onward && self.exit + 1 == exits && !task.goes_past(exits) {
+            return missing(format!(
+                "no text goes on past exit {}, the last, which has no gain: expected an earlier one, or a bundle of \
+                 `blindroute train pool-router --larger`",
+                self.exit
+            ));
         }
         if self.onward && task.task.thresholds.is_empty() {
             return missing(

@@ -56,8 +56,9 @@ pub enum Task {
         /// The exit at which the session before left the texts with the servers. Without it, they come from the client.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         begin: Option<usize>,
-        /// Whether texts may go on past the deepest exit: the answer says which would gain enough, has no label or scores of these,
-        /// and the servers keep all of them for a session that begins there.
+        /// Whether texts may go on past the deepest exit: the answer says which would gain enough, and has no label or scores of
+        /// these. The servers keep all of them for a session that begins there; past the last exit nothing is kept, for another
+        /// encoder starts from the text.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         onward: bool,
     },

@@ -17,6 +17,12 @@ fn task(begin: Option<usize>, exit: usize, batch: usize, scores: bool) -> Task {
     Task::Classify { classifier: 0, bucket: BUCKET, exit, capacities, scores, begin, onward: exit < 2 }
 }
 
+/// The same past the last exit, to a larger encoder.
+fn past(task: Task) -> Task {
+    let Task::Classify { classifier, bucket, exit, capacities, scores, begin, .. } = task else { return task };
+    Task::Classify { classifier, bucket, exit, capacities, scores, begin, onward: true }
+}
+
 /// Texts of a world, what the thresholds make of them, and how near any gain was to its threshold.
 struct Simulated {
     world: World,
@@ -144,6 +150,70 @@ fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
     }
 }
 
+/// A world, its texts, and by text the gain less the threshold and the scores at the last exit.
+type BeforeLarger = (World, Vec<Vec<Tensor<f32>>>, Vec<(f64, Vec<f64>)>);
+
+/// The world with a gain at the last exit that half of these texts exceed, their gains less the threshold, and their scores there.
+fn before_a_larger_encoder(labels: usize, leads: bool) -> BeforeLarger {
+    let world = with_gains(&[labels], leads);
+    let texts = texts(&world, 8);
+    let mut parts = world.bundle.parts().clone();
+    let classifier = &mut parts.pool.as_mut().unwrap().tasks[0];
+    let gain = classifier.gains[1].clone();
+    let mut found: Vec<(f64, Vec<f64>)> = (texts.iter())
+        .map(|text| {
+            let features = features(&world, 4, text);
+            let scores = affine(&features, &classifier.heads[2]);
+            (gain_of(&gain, &scores, &features), scores)
+        })
+        .collect();
+    let mut gains: Vec<f64> = found.iter().map(|(gain, _)| *gain).collect();
+    gains.sort_by(f64::total_cmp);
+    let threshold = 0.5 * (gains[3] + gains[4]);
+    found.iter_mut().for_each(|(gain, _)| *gain -= threshold);
+    classifier.gains.push(gain);
+    classifier.task.thresholds.push(threshold as f32);
+    (World::of(Bundle::new(parts).unwrap()), texts, found)
+}
+
+#[test]
+fn past_the_last_exit_texts_go_on_by_their_gain_and_nothing_is_kept() {
+    for (labels, leads) in [(2, false), (5, false), (23, true)] {
+        let (world, texts, expected) = before_a_larger_encoder(labels, leads);
+        assert!(expected.iter().all(|(over, _)| over.abs() > 0.003), "{expected:?}");
+        let inputs = stack_inputs(&texts).unwrap();
+        for (session, scored) in [(1, false), (2, true)] {
+            let program = world.program(past(task(None, 2, 8, scored))).with_batch(8).unwrap();
+            let (clear, kept) = Clear::run_keeping(&program, &world.weights, inputs.clone()).unwrap();
+            assert!(kept.is_empty());
+            let (private, kept) = world.run_keeping(session, &program, &inputs);
+            assert!(kept.iter().all(blindroute_protocol::Kept::is_empty));
+            for (what, output) in [("clear", clear), ("private", private)] {
+                for (output, (over, of)) in split_output(&output, 8).unwrap().iter().zip(&expected) {
+                    assert_eq!(onward(output), Some(*over > 0.0), "{what}, {labels} labels, {over}");
+                    assert!(!outside_range(output));
+                    let (best, lead) = largest(of);
+                    if *over > 0.0 {
+                        assert!(
+                            scores(output).iter().all(|score| score.abs() < 1e-3),
+                            "the answer of one that goes on"
+                        );
+                    } else if scored {
+                        let near = scores(output).iter().zip(of).all(|(found, of)| (found - of).abs() < 0.1);
+                        assert!(near, "{what}: {:?} for {of:?}", scores(output));
+                    } else if lead > 0.15 {
+                        assert_eq!(label(output), Some(best), "{what}, {labels} labels");
+                    }
+                }
+            }
+        }
+        // What does not ask for it is answered as before, also in the open.
+        let all = world.program(task(None, 2, 8, false)).with_batch(8).unwrap();
+        let (output, _) = Clear::run_keeping(&all, &world.weights, inputs.clone()).unwrap();
+        assert!(split_output(&output, 8).unwrap().iter().all(|output| onward(output).is_none()));
+    }
+}
+
 #[test]
 fn asking_costs_few_openings_and_continuing_does_not_start_again() {
     let world = world(&[2]);
@@ -158,6 +228,10 @@ fn asking_costs_few_openings_and_continuing_does_not_start_again() {
     assert_eq!(first.openings - hidden(0, [0; 3]).openings, 4);
     let all = hidden(2, [8, 8, 0]);
     let sum = first.openings + rest[0].openings + rest[1].openings;
+    // The same at the last exit, and the units of the gain.
+    let before = before_a_larger_encoder(2, false).0;
+    let last = |task| Meter::cost(&before.program(task).with_batch(8).unwrap()).unwrap().openings;
+    assert_eq!(last(past(task(None, 2, 8, false))) - last(task(None, 2, 8, false)), 4);
     // Each session before the last takes these, and its own inputs, pooled rows, units and mark of the range.
     assert_eq!(sum, all.openings + 18);
     assert!(rest[1].opening_bytes < all.opening_bytes, "two layers of four");

@@ -3,7 +3,7 @@
 use super::super::route_many::{self, Failure, Form, next_line, without_mark};
 use anyhow::Context;
 use blindroute_console::terminal;
-use blindroute_placement::{ClassifyOptions, ClassifyReport, PrivateRouter, Text};
+use blindroute_placement::{Cascade, ClassifyOptions, ClassifyReport, Text};
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -43,7 +43,7 @@ struct Answer<'a> {
 /// the run.
 pub(super) fn classify(
     path: &Path,
-    router: &PrivateRouter,
+    router: &Cascade,
     options: &ClassifyOptions,
     bar: &ProgressBar,
 ) -> anyhow::Result<()> {
@@ -106,7 +106,7 @@ impl Line {
 }
 
 /// Classifies lines and prints their answers; says how many failed.
-fn answer(lines: &[Line], router: &PrivateRouter, options: &ClassifyOptions) -> anyhow::Result<usize> {
+fn answer(lines: &[Line], router: &Cascade, options: &ClassifyOptions) -> anyhow::Result<usize> {
     let good = lines.iter().filter_map(|line| line.texts.as_ref().ok());
     let texts: Vec<Text<'_>> = good.map(|(text, text2)| Text { text, text2: text2.as_deref() }).collect();
     let mut answers = router.classify_batch(&texts, options)?.into_iter();

@@ -1,19 +1,16 @@
-//! `blindroute classify`: labels for texts, from a nested pool of classifiers.
+//! `blindroute classify`: labels for texts, from a nested pool of classifiers, or a cascade of them.
 
 mod lines;
+mod open;
 
 use super::route::{print_cost, print_pair};
 use super::route_many;
 use super::servers::ServersArgs;
 use anyhow::Context;
-use blindroute_console::bundles::{self, Shipped};
 use blindroute_console::{signals, terminal};
-use blindroute_placement::{
-    ChildOptions, ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, PrivateRouter, Text,
-};
+use blindroute_placement::{Cascade, ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, Text};
 use blindroute_routing::program::BundlePlan;
 use clap::{Args, ValueEnum};
-use indicatif::ProgressBar;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -70,6 +67,13 @@ pub(crate) struct ClassifyArgs {
     /// local only)
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
+    /// With policy open: the bundle of a larger encoder for the same task. Texts go on to it, from their tokens, if the router of the
+    /// bundle before says that it does better. Repeat it for one that is larger still
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["config", "larger_config"])]
+    larger: Vec<PathBuf>,
+    /// The same with servers: the client configuration (TOML) of a larger encoder's servers
+    #[arg(long, value_name = "FILE", requires = "config")]
+    larger_config: Vec<PathBuf>,
 }
 
 /// Where the classifiers run.
@@ -108,15 +112,14 @@ pub(crate) fn run(args: &ClassifyArgs) -> anyhow::Result<()> {
     let options = args.options();
     signals::clean_up()?;
     let bar = terminal::spinner();
-    let check = |plan: &BundlePlan| -> Result<(), PlacementError> {
-        match &text {
-            Some(text) => options.check_text(plan, text)?,
-            None => options.check(plan)?,
+    let check = |plans: &[&BundlePlan]| -> Result<(), PlacementError> {
+        Cascade::check_plans(plans, &options)?;
+        if let (Some(text), Some(plan)) = (&text, plans.first()) {
+            options.check_text(plan, text)?;
         }
         Ok(())
     };
-    let router = open(args, &check, &bar)?.with_patience(args.servers.patience(&bar));
-    check(&router.public().plan)?;
+    let router = open::open(args, &check, &bar)?;
     if let Some(path) = &args.input {
         return lines::classify(path, &router, &options, &bar);
     }
@@ -145,30 +148,6 @@ impl ClassifyArgs {
     }
 }
 
-fn open(
-    args: &ClassifyArgs,
-    check: &dyn Fn(&BundlePlan) -> Result<(), PlacementError>,
-    bar: &ProgressBar,
-) -> anyhow::Result<PrivateRouter> {
-    bar.set_message("reading the bundle");
-    if let Some(router) = args.servers.connect(args.bundle.as_deref())? {
-        return Ok(router);
-    }
-    let (bundle, name) = match &args.bundle {
-        Some(path) => (bundles::read(path)?, path.display().to_string()),
-        None => (Shipped::Pool.open()?, Shipped::Pool.name().to_owned()),
-    };
-    // Before three processes are started in vain.
-    check(&BundlePlan::of(&bundle))?;
-    if args.placement == PlacementArg::Local {
-        return Ok(PrivateRouter::local(&bundle)?.named(name));
-    }
-    let children = std::env::current_exe().context("this program's own path")?;
-    let children = ChildOptions::new(children).serve_scores(args.scores);
-    let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
-    Ok(router.named(name))
-}
-
 fn print(report: &ClassifyReport, json: bool) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if json {
@@ -181,6 +160,9 @@ fn print(report: &ClassifyReport, json: bool) -> anyhow::Result<()> {
         writeln!(out, "  scores    {}", scores.join(", "))?;
     }
     writeln!(out, "  task      {}, placement {:?}", report.task, report.placement)?;
+    if let Some(encoder) = report.encoder {
+        writeln!(out, "  encoder   {encoder}, {}", report.bundle.name)?;
+    }
     let bucket = report.bucket.map(|bucket| format!(", padded to {bucket}")).unwrap_or_default();
     writeln!(out, "  tokens    {}{bucket}", report.tokens)?;
     if let Some(note) = &report.cut_from {
@@ -192,7 +174,8 @@ fn print(report: &ClassifyReport, json: bool) -> anyhow::Result<()> {
     }
     if report.leaked_bits > 0 {
         let (bits, plural) = (report.leaked_bits, if report.leaked_bits == 1 { "" } else { "s" });
-        writeln!(out, "  leaked    at most {bits} bit{plural}: after how many layers the text left")?;
+        let encoder = if report.encoder.is_some() { "at which encoder, and " } else { "" };
+        writeln!(out, "  leaked    at most {bits} bit{plural}: {encoder}after how many layers the text left")?;
     }
     print_pair(&mut out, report.pair.as_ref())?;
     print_cost(&mut out, (&report.ms, &report.bytes, report.openings), &report.seen)

@@ -280,6 +280,6 @@ fn identity(start: &Bundle, tasks: &[LabelledTexts], options: &SlimOptions) -> R
     let mut hash = Sha256::new();
     hash.update(format!("slim {options:?}").as_bytes());
     hash.update(of_train(start, tasks, &corpora, &PoolOptions::new(Vec::new())));
-    hash.update(of_dev(start, tasks, &options.routing, options.seed));
+    hash.update(of_dev(&[start], tasks, &options.routing, options.seed));
     Ok(hash.finalize().into())
 }

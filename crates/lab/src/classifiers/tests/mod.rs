@@ -1,3 +1,4 @@
+mod cascade;
 mod gate;
 mod open;
 mod router;

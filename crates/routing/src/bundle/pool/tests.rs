@@ -57,10 +57,49 @@ fn a_pool_is_written_again_byte_for_byte_and_is_in_the_public_part() {
     assert_eq!((shape.task(Some("same")), shape.task(None), shape.task(Some("other"))), (Some(1), Some(0), None));
 }
 
+/// The parts with a gain and a threshold at the last exit of the first task, for texts that go on to a larger encoder.
+fn parts_before_a_larger_encoder() -> BundleParts {
+    let mut parts = parts();
+    let task = &mut parts.pool.as_mut().unwrap().tasks[0];
+    task.gains.push(task.gains[0].clone());
+    task.task.thresholds.push(0.5);
+    parts
+}
+
+#[test]
+fn a_task_may_have_a_gain_at_the_last_exit_and_then_has_a_threshold_there() {
+    let mut parts = parts_before_a_larger_encoder();
+    let bundle = Bundle::new(parts.clone()).unwrap();
+    let bytes = bundle.write().unwrap();
+    assert_eq!(Bundle::read(&bytes).unwrap().bundle.parts(), &parts);
+    let pool = parts.pool.as_mut().unwrap();
+    let shape = PoolShape::of(pool);
+    assert_eq!((shape.tasks[0].units.as_slice(), shape.tasks[1].units.as_slice()), ([2, 2].as_slice(), [0].as_slice()));
+    assert_eq!([&shape.tasks[0], &shape.tasks[1]].map(|task| task.goes_past(2)), [true, false]);
+    for thresholds in [vec![], vec![0.5]] {
+        let mut parts = parts_before_a_larger_encoder();
+        parts.pool.as_mut().unwrap().tasks[0].task.thresholds = thresholds;
+        let error = Bundle::new(parts).unwrap_err().to_string();
+        assert!(error.contains("expected 2 from -128 to 128"), "{error}");
+    }
+    // Of one exit there are no capacities, and the gain may be the only one.
+    let mut parts = parts_before_a_larger_encoder();
+    let pool = parts.pool.as_mut().unwrap();
+    pool.exits = vec![2];
+    for (task, gains) in pool.tasks.iter_mut().zip([1, 0]) {
+        task.heads.truncate(1);
+        task.gains.truncate(gains);
+        task.task.thresholds.truncate(gains);
+        task.task.capacities.clear();
+    }
+    let bytes = Bundle::new(parts.clone()).unwrap().write().unwrap();
+    assert_eq!(Bundle::read(&bytes).unwrap().bundle.parts(), &parts);
+}
+
 #[test]
 fn hostile_pools_are_clear_errors() {
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 16] = [
+    let cases: [(Change, &str); 18] = [
         (|h| h["pool"]["exits"] = json!([]), "the pool's exits is [], expected 1 to 4 rising numbers"),
         (|h| h["pool"]["exits"] = json!([2, 1]), "the pool's exits is [2, 1]"),
         (|h| h["pool"]["exits"] = json!([0, 2]), "the pool's exits is [0, 2]"),
@@ -74,6 +113,11 @@ fn hostile_pools_are_clear_errors() {
         (|h| h["pool"]["tasks"][0]["labels"] = json!(["a", "b"]), "4 × 3, expected 4 × 2"),
         (|h| h["pool"]["tasks"][0]["capacities"] = json!([0.0]), "list of capacities of task \"topic\" is [0.0]"),
         (|h| h["pool"]["tasks"][0]["units"] = json!([4_294_967_294_u32]), "expected 1 even numbers up to 1024"),
+        (|h| h["pool"]["tasks"][0]["units"] = json!([2, 2, 2]), "or one more in front of a larger encoder"),
+        (
+            |h| h["pool"]["tasks"][0]["units"] = json!([2, 2]),
+            "list of thresholds of task \"topic\" is [-1.5], expected 2",
+        ),
         (
             |h| h["pool"]["tasks"][0]["thresholds"] = json!([0.0, 1.0]),
             "list of thresholds of task \"topic\" is [0.0, 1.0]",

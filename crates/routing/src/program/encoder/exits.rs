@@ -11,7 +11,7 @@
 //! **In the open** the client decides itself which texts go on: at the deepest exit of a program, the servers tell it which gains exceed a threshold,
 //! with the labels of the others, and keep the rows of all. It then names those that go on in a program that begins there, so the servers learn
 //! which. Asking takes four openings more than leaving there: the keys of the gains, their comparison, its result, and the label of texts
-//! that leave only.
+//! that leave only. Past the last exit a text goes on to another encoder, which starts from the text: servers keep nothing there.
 //!
 //! **Shapes** rows `[N, T, hidden]`, scores `[N, 1, labels]`. **Security** that of the operations; nothing depends on a text but shares. **Error** that of
 //! the encoder; gathering and scattering are exact. **Source** the selection is PPRoute's unsorted top-k; SecureRouter (arXiv 2604.15499) chooses a model
@@ -38,6 +38,9 @@ const LEAST: f64 = -96.0;
 /// Fraction bits of the units of a gain, which are below 2^6 in magnitude, and the ring of their squares' sum.
 const UNIT: u32 = 12;
 const UNIT_RING: u32 = 2 * UNIT + 2 * 6 + 8;
+/// The smallest ring of units whose squares are sort keys as they are. Features of the last exit leave less, because they have more
+/// fraction bits: their units are extended on the way.
+const SQUARES_RING: u32 = KEY.0 * KEY.1 + 1 + 2 * UNIT - KEY_FRACTION;
 /// The ring of a one-hot label.
 const LABEL_RING: u32 = 2;
 
@@ -54,7 +57,7 @@ pub(in crate::program) struct Depths<'a> {
     pub(in crate::program) begin: Option<usize>,
     /// The deepest exit.
     pub(in crate::program) exit: usize,
-    /// Whether texts may go on past it, in a program that continues this one.
+    /// Whether texts may go on past it: in a program that continues this one, or from the last exit to another encoder.
     pub(in crate::program) onward: bool,
     /// By exit before that, how many texts go on.
     pub(in crate::program) capacities: &'a [usize],
@@ -109,16 +112,23 @@ impl Encoder<'_> {
             }
         }
         let last = depths.pool.exits[depths.exit];
-        let (mut left, onward) = if depths.onward {
-            self.run_layers(machine, &mut under, last)?;
-            let (left, gains) = self.at_exit(machine, &mut under, (&depths, depths.exit))?;
-            let onward = onward(machine, &gains, f64::from(depths.task.task.thresholds[depths.exit]))?;
-            self.keep(machine, &under)?;
-            (left, Some(machine.open(onward)?))
-        } else {
+        let stays = !depths.onward || depths.exit + 1 == depths.pool.exits.len();
+        let features = if stays {
             self.run_layers(machine, &mut under, last - 1)?;
             let sum = self.linear_layer(machine, &mut under)?;
-            let features = self.mean_row(machine, sum, &mut under)?;
+            self.mean_row(machine, sum, &mut under)?
+        } else {
+            self.run_layers(machine, &mut under, last)?;
+            self.mean_of_rows(machine, &under)?
+        };
+        let (mut left, onward) = if depths.onward {
+            let (left, gains) = self.at_exit(machine, &mut under, &features, (&depths, depths.exit))?;
+            let onward = onward(machine, &gains, f64::from(depths.task.task.thresholds[depths.exit]))?;
+            if !stays {
+                self.keep(machine, &under)?;
+            }
+            (left, Some(machine.open(onward)?))
+        } else {
             let leaving = self.leave(machine, &mut under, &features, (&depths, depths.exit))?;
             machine.exchange()?;
             (leaving.taken(machine)?, None)
@@ -132,23 +142,32 @@ impl Encoder<'_> {
         Ok(Classified { answer, onward, outside })
     }
 
-    /// What each text has that leaves at an exit before the last layer, and its gain there, `[N, 1, 1]`.
+    /// The features of each text at an exit before the last layer, whose rows are opened.
+    fn mean_of_rows<I: Interpreter, A: RingWord>(
+        &self,
+        machine: &mut Machine<I>,
+        under: &Under<I, A>,
+    ) -> Result<Masked<I, u64>, Error> {
+        let sums = under.x.restructure(&Structure::SumRows);
+        self.over_tokens(machine, &sums, &under.prompt)
+    }
+
+    /// What each text has that leaves at an exit with a gain, and its gain there, `[N, 1, 1]`.
     fn at_exit<I: Interpreter, A: RingWord>(
         &self,
         machine: &mut Machine<I>,
         under: &mut Under<I, A>,
+        features: &Masked<I, u64>,
         (depths, exit): (&Depths<'_>, usize),
     ) -> Result<(Left<I>, Share<I, u64>), Error> {
-        let sums = under.x.restructure(&Structure::SumRows);
-        let features = self.over_tokens(machine, &sums, &under.prompt)?;
-        let leaving = self.leave(machine, under, &features, (depths, exit))?;
+        let leaving = self.leave(machine, under, features, (depths, exit))?;
         if depths.task.units[exit] == 0 {
             machine.exchange()?;
             let left = leaving.taken(machine)?;
             let lead = gates::lead(machine, &left.scores, &comparison(), LEAST)?;
             return Ok((left, lead.scale(-1)));
         }
-        let units = self.affine_of(machine, &features, &depths.task.weight("gain", exit))?;
+        let units = self.affine_of(machine, features, &depths.task.weight("gain", exit))?;
         let units = machine.truncate_to(units, UNIT)?.narrowed(UNIT_RING);
         let units = machine.open(units)?;
         let left = leaving.taken(machine)?;
@@ -162,7 +181,8 @@ impl Encoder<'_> {
         under: &mut Under<I, A>,
         (depths, exit): (&Depths<'_>, usize),
     ) -> Result<Stage<I>, Error> {
-        let (left, gains) = self.at_exit(machine, under, (depths, exit))?;
+        let features = self.mean_of_rows(machine, under)?;
+        let (left, gains) = self.at_exit(machine, under, &features, (depths, exit))?;
         let gains = gains.restructure(&Structure::Reshape(Shape::row(gains.form().shape.batch)));
         let keys = keys(machine, gains)?;
         let x = &under.x;
@@ -222,8 +242,14 @@ fn ahead(candidates: usize) -> impl Iterator<Item = f64> {
 
 /// The squares of the first half of the units less those of the others.
 fn quadratic<I: Interpreter>(machine: &mut Machine<I>, units: &Masked<I, u64>) -> Result<Share<I, u64>, Error> {
-    let columns = units.form().shape.columns;
-    let squares = machine.product(units, units)?;
+    let Shape { batch, columns, .. } = units.form().shape;
+    let squares = if units.form().bits < SQUARES_RING {
+        let rows = units.restructure(&Structure::Reshape(Shape::new(batch, columns, 1)));
+        let squares = machine.product_extended::<u64, u64, u64>((&rows, 0), (&rows, 0), UNIT_RING)?;
+        squares.restructure(&Structure::Reshape(units.form().shape))
+    } else {
+        machine.product(units, units)?
+    };
     let half =
         |start: usize| squares.restructure(&Structure::Columns(start, columns / 2)).restructure(&Structure::SumColumns);
     half(0).subtract(&half(columns / 2))
