@@ -54,7 +54,8 @@ fn three_placements_choose_the_same_model_and_report_what_it_cost() {
 
 #[test]
 fn a_ranking_is_printed_best_first_by_every_form_of_the_output() {
-    let lines: String = PROMPTS.iter().map(|prompt| format!("{}\n", serde_json::json!({"prompt": prompt}))).collect();
+    let line = |(id, prompt): (usize, &&str)| format!("{}\n", serde_json::json!({"id": id, "prompt": prompt}));
+    let lines: String = PROMPTS.iter().enumerate().map(line).collect();
     let models = |placement: &str, ranked: &str| -> Vec<Vec<Value>> {
         let route = command(&["route", "--input", "-", "--placement", placement, "--ranked", ranked, "--batch", "3"]);
         let ran = run_within(2 * MINUTE, route, lines.as_bytes());
