@@ -9,6 +9,10 @@
 #![allow(clippy::expect_used, reason = "a panic is what these functions look for")]
 #![deny(missing_docs)]
 
+use blindroute_dialects::raw::Object;
+use blindroute_dialects::sse::Parser;
+use blindroute_dialects::translate::{Provider, request};
+use blindroute_dialects::{Dialect, reading, stream};
 use blindroute_protocol::{
     BitTensor, Form, Inputs, Output, OutputSize, OutputSpec, Shape, WeightKind, WeightShares, WeightSpec,
 };
@@ -151,11 +155,38 @@ pub fn packing(bytes: &[u8]) {
     assert_eq!(pack::unpack::<u128>(&packed, count, bits), words);
 }
 
+/// The dialects of LLM calls: the first byte says between which, the rest is a request, a response and a stream.
+pub fn dialects(bytes: &[u8]) {
+    let Some((&which, rest)) = bytes.split_first() else { return };
+    let dialect = |number: u8| Dialect::ALL[usize::from(number) % Dialect::ALL.len()];
+    let (from, to) = (dialect(which), dialect(which / 3));
+    if let Ok(object) = Object::read(rest) {
+        assert!(object.edited(&[]).as_bytes() == rest, "an edit of nothing changes nothing");
+        let _ = reading::read(from, &object);
+    }
+    let provider = Provider { max_output_tokens: Some(9), ..Provider::new(to, "m") };
+    if let Ok(translation) = request(from, rest, &provider) {
+        assert!(Object::read(translation.body.as_bytes()).is_ok(), "what is sent on is an object");
+    }
+    let translation =
+        request(Dialect::Messages, br#"{"messages":[],"max_tokens":9}"#, &provider).expect("it is a request");
+    let _ = translation.response(rest, 0);
+    let (mut watch, mut translated) = (stream::Watch::new(to, true), translation.stream(0));
+    let (mut parser, mut events) = (Parser::new(1 << 20), Vec::new());
+    if parser.push(rest, &mut events).is_ok() {
+        events.extend(parser.finish().ok().flatten());
+        for event in &events {
+            let _ = (watch.look(event), translated.event(event));
+        }
+    }
+    let _ = (watch.end(), translated.end());
+}
+
 /// A function of this crate.
 pub type Body = fn(&[u8]);
 
 /// All functions of this crate with the names of their targets.
-pub const ALL: [(&str, Body); 10] = [
+pub const ALL: [(&str, Body); 11] = [
     ("bundle", bundle),
     ("published", published),
     ("container", container),
@@ -166,4 +197,5 @@ pub const ALL: [(&str, Body); 10] = [
     ("weight_shares", weight_shares),
     ("bit_tensor", bit_tensor),
     ("packing", packing),
+    ("dialects", dialects),
 ];

@@ -19,6 +19,15 @@ proptest! {
     }
 }
 
+const CHAT_REQUEST: &[u8] = br#"{"model":"auto","messages":[{"role":"system","content":"s"},{"role":"user","content":
+    [{"type":"text","text":"u"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]},{"role":"assistant",
+    "content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},
+    {"role":"tool","tool_call_id":"c","content":"r"}],"stop":["x"],"temperature":0.10,"stream":true}"#;
+
+const CHAT_STREAM: &[u8] = b"data: {\"id\":\"1\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}\n\n\
+    data: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"c\",\"function\":{\"name\":\"f\",\
+    \"arguments\":\"{}\"}}]},\"finish_reason\":\"tool_calls\"}]}\r\n\r\ndata: [DONE]\n\n";
+
 /// Right inputs, by the name of the function that reads them.
 fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let encoder = PublishedEncoder::made_up(1, 8, 2, 16);
@@ -53,6 +62,8 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
         ("weight_shares", shaped(words + 15)),
         ("bit_tensor", bits),
         ("packing", shaped(64)),
+        ("dialects", [b"\x03".as_slice(), CHAT_REQUEST].concat()),
+        ("dialects", [b"\x00".as_slice(), CHAT_STREAM].concat()),
     ]
 }
 
