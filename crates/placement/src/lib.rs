@@ -69,5 +69,5 @@ pub use report::{BundleUsed, Bytes, Milliseconds, PairUsed, PeakMemory, RankedMo
 pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 
-pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task};
-pub use blindroute_runtime::{Cancel, ClientConfig, Retry, SessionOutcome, Waiting};
+pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task, Work};
+pub use blindroute_runtime::{Cancel, ClientConfig, Retry, SessionOutcome, SessionPoolStatus, Waiting};

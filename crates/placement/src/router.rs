@@ -225,6 +225,19 @@ impl PrivateRouter {
         if let Parties::Children(children) = &self.parties { children.check(GRACE) } else { Ok(()) }
     }
 
+    /// Whether the parties that this router started still run.
+    ///
+    /// # Errors
+    /// With the last words of one that ended.
+    pub fn check_running(&self) -> Result<(), PlacementError> {
+        if let Parties::Children(children) = &self.parties { children.check(Duration::ZERO) } else { Ok(()) }
+    }
+
+    /// The servers' addresses, by pair: server 0 and server 1.
+    pub fn servers(&self) -> Vec<[String; 2]> {
+        self.pairs.servers()
+    }
+
     /// The index of the router of this name in the bundle; of the first if it is `None`.
     ///
     /// # Errors

@@ -71,6 +71,11 @@ impl Pairs {
         self.pairs.len()
     }
 
+    /// The servers' addresses, by pair.
+    pub(crate) fn servers(&self) -> Vec<[String; 2]> {
+        self.pairs.iter().map(|pair| pair.used.servers.clone()).collect()
+    }
+
     /// The pair that answered, for a report; nothing if there is no choice.
     pub(crate) fn used(&self, pair: Option<usize>) -> Option<PairUsed> {
         self.several(pair).map(|pair| pair.used.clone())

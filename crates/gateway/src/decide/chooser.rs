@@ -1,0 +1,104 @@
+//! Asking the private router, from async code.
+
+use blindroute_placement::{Cancel, PlacementError, PrivateRouter, RouteOptions, RouteReport, SessionRequest, Task};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+/// The most routes at a time: each takes a thread that waits for the servers.
+const MOST: usize = 64;
+
+/// Why there is no route.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ChooseError {
+    /// The deadline is over.
+    #[error(
+        "no model was chosen within {0:?}; raise route.deadline, keep more sessions ready (route.ready), or look at the servers"
+    )]
+    Deadline(Duration),
+    /// The router failed.
+    #[error(transparent)]
+    Router(#[from] PlacementError),
+    /// The thread that asked ended.
+    #[error("the thread that asked the router ended early; please report this")]
+    Thread,
+}
+
+/// Chooses models for prompts.
+#[derive(Clone, Debug)]
+pub(crate) struct Chooser {
+    router: Arc<PrivateRouter>,
+    places: Arc<Semaphore>,
+    /// The requests for which sessions are kept ready, and how many.
+    kept: Arc<Mutex<Vec<(SessionRequest, usize)>>>,
+}
+
+/// Cancels a route when it is dropped: its caller left.
+struct Leave(Cancel);
+
+impl Drop for Leave {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Chooser {
+    pub(crate) fn new(router: Arc<PrivateRouter>) -> Self {
+        Self { router, places: Arc::new(Semaphore::new(MOST)), kept: Arc::default() }
+    }
+
+    /// The router that is asked.
+    pub(crate) fn router(&self) -> &Arc<PrivateRouter> {
+        &self.router
+    }
+
+    /// Keeps so many sessions for a task ready from now on.
+    ///
+    /// # Errors
+    /// If there are no servers, or they do not know the task.
+    pub(crate) fn keep(&self, task: Task, count: usize) -> Result<(), PlacementError> {
+        let request = SessionRequest::new(task);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.iter_mut().find(|(known, _)| *known == request) {
+            Some((_, known)) if *known == count => return Ok(()),
+            Some((_, known)) => *known = count,
+            None if count == 0 => return Ok(()),
+            None => kept.push((request, count)),
+        }
+        self.router.keep_ready(request, count)
+    }
+
+    /// The requests for which sessions are kept ready.
+    pub(crate) fn kept(&self) -> Vec<SessionRequest> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|(request, _)| *request).collect()
+    }
+
+    /// Ranks models for a prompt. If the future is dropped, the session ends, and nothing more of it is sent.
+    /// Sessions for prompts of its length are kept ready from then on, `ready` of them.
+    pub(crate) async fn rank(
+        &self,
+        prompt: Zeroizing<String>,
+        options: RouteOptions,
+        (deadline, ready): (Duration, usize),
+    ) -> Result<RouteReport, ChooseError> {
+        let cancel = Cancel::default();
+        let leave = Leave(cancel.clone());
+        let ask = async {
+            let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| ChooseError::Thread)?;
+            let chooser = self.clone();
+            let ask = move || {
+                let _place = place;
+                if let Some(task) = chooser.router.task(&prompt, &options)? {
+                    chooser.keep(task, ready)?;
+                }
+                chooser.router.route_cancellable(&prompt, &options, &cancel)
+            };
+            let report = tokio::task::spawn_blocking(ask).await.map_err(|_| ChooseError::Thread)?;
+            Ok(report?)
+        };
+        let report = tokio::time::timeout(deadline, ask).await.unwrap_or(Err(ChooseError::Deadline(deadline)));
+        drop(leave);
+        report
+    }
+}

@@ -1,0 +1,78 @@
+//! `/v1/models`: the names that may be asked for.
+
+use super::Gateway;
+use super::reply::{Reply, json};
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::Response;
+use blindroute_dialects::Dialect;
+use blindroute_dialects::errors::{ApiError, ErrorKind};
+use serde_json::{Value, json as value};
+
+/// The most models of a page, as in the documentation of Messages.
+const MOST: usize = 1000;
+
+/// Answers a request for all of them, or for one.
+pub(super) fn answer(gateway: &Gateway, request: &Request, dialect: Dialect) -> Response {
+    let snapshot = gateway.snapshot();
+    let aliases = snapshot.config.route.aliases.iter().map(|alias| (alias.as_str(), "blindroute"));
+    let callables = snapshot.catalogue.all().iter().filter(|callable| callable.model.allowed);
+    let named = callables.map(|callable| (callable.model.name.as_str(), callable.model.provider.as_str()));
+    let models: Vec<(&str, &str)> = aliases.chain(named).collect();
+    let one = request.uri().path().strip_prefix("/v1/models/").map(decoded);
+    match one {
+        None => json(StatusCode::OK, list(&models, request.uri().query().unwrap_or_default(), dialect).to_string()),
+        Some(name) => match models.iter().find(|(known, _)| Some(*known) == name.as_deref()) {
+            Some(model) => json(StatusCode::OK, form(model, dialect).to_string()),
+            None => {
+                let error = ApiError::new(ErrorKind::NotFound, "there is no such model; GET /v1/models lists all")
+                    .with_parameter("model")
+                    .with_code("model_not_found");
+                Reply::error(&error, dialect).response
+            }
+        },
+    }
+}
+
+fn form((name, owner): &(&str, &str), dialect: Dialect) -> Value {
+    match dialect {
+        Dialect::Chat | Dialect::Responses => value!({"id": name, "object": "model", "created": 0, "owned_by": owner}),
+        Dialect::Messages => {
+            value!({"type": "model", "id": name, "display_name": name, "created_at": "1970-01-01T00:00:00Z"})
+        }
+    }
+}
+
+fn list(models: &[(&str, &str)], query: &str, dialect: Dialect) -> Value {
+    if dialect != Dialect::Messages {
+        let data: Vec<Value> = models.iter().map(|model| form(model, dialect)).collect();
+        return value!({"object": "list", "data": data});
+    }
+    let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let limit = field("limit").and_then(|limit| limit.parse().ok()).unwrap_or(MOST).clamp(1, MOST);
+    let place = |id: Option<&str>| {
+        let id = id.and_then(decoded)?;
+        models.iter().position(|(name, _)| *name == id)
+    };
+    let first = place(field("after_id")).map_or(0, |place| place + 1);
+    let end = place(field("before_id")).unwrap_or(models.len()).max(first);
+    let page: Vec<Value> = models[first..end].iter().take(limit).map(|model| form(model, dialect)).collect();
+    let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
+    value!({"data": page, "has_more": end - first > page.len(), "first_id": id(page.first()), "last_id": id(page.last())})
+}
+
+/// A name in a path or a query, whose `%` are decoded; nothing if it is not one.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
+        bytes.push(u8::try_from(high * 16 + low).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
