@@ -29,6 +29,8 @@ enum Command {
     Route(commands::route::RouteArgs),
     /// Find the label of a text, privately
     Classify(commands::classify::ClassifyArgs),
+    /// Answer applications that speak to an LLM provider: choose each model privately, and call it with your key
+    Gateway(commands::gateway::GatewayArgs),
     /// Run one of the two servers
     Server(serve::ServerArgs),
     /// Run the dealer
@@ -81,6 +83,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Route(args) => commands::route::run(&args),
         Command::Classify(args) => commands::classify::run(&args),
+        Command::Gateway(args) => commands::gateway::run(&args),
         Command::Server(args) => serve::server(&args),
         Command::Dealer(args) => serve::dealer(&args),
         Command::Health(args) => health::run(&args),

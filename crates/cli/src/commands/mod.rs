@@ -14,6 +14,7 @@ pub(crate) mod eval;
 pub(crate) mod eval_pool;
 pub(crate) mod explain;
 pub(crate) mod fingerprint;
+pub(crate) mod gateway;
 pub(crate) mod plan;
 pub(crate) mod route;
 pub(crate) mod route_many;
