@@ -144,6 +144,8 @@ impl Gateway {
     /// Takes each new configuration up.
     async fn follow(self: Arc<Self>) {
         let mut changes = self.reload.subscribe();
+        // It may have changed since this gateway was made.
+        changes.mark_changed();
         while changes.changed().await.is_ok() {
             let config = changes.borrow_and_update().clone();
             let snapshot = Snapshot::of(config, &self.pool, &self.store, self.chooser.router());
