@@ -80,7 +80,9 @@ fn without_a_configuration_it_answers_after_a_route_under_mpc_and_ends_with_its_
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
-    for words in ["x-blindroute-placement: full", "x-blindroute-why: routed", "your message: What is the capital of France?"] {
+    for words in
+        ["x-blindroute-placement: full", "x-blindroute-why: routed", "your message: What is the capital of France?"]
+    {
         assert!(answer.contains(words), "{words}: {answer}");
     }
     assert!(home.path().join("blindroute/gateway/gateway.sqlite").is_file());

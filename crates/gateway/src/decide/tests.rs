@@ -158,7 +158,8 @@ fn standing(model: &str, cached: u64, output: u64) -> Option<Standing> {
     Some(Standing { model: model.to_owned(), cached, output })
 }
 
-const LOOP: &str = r#"[{"role":"assistant","content":null,"tool_calls":[]},{"role":"tool","tool_call_id":"c","content":"4"}]"#;
+const LOOP: &str =
+    r#"[{"role":"assistant","content":null,"tool_calls":[]},{"role":"tool","tool_call_id":"c","content":"4"}]"#;
 
 const NEXT: &str = r#"[{"role":"assistant","content":"a"},{"role":"user","content":"next"}]"#;
 
@@ -204,7 +205,8 @@ async fn a_tool_loop_stays_with_its_model_and_one_from_elsewhere_is_routed() {
         let elsewhere = Case { body: chat("auto", "", LOOP), standing, ..Case::default() };
         assert_eq!(elsewhere.models().await.1, Why::Routed);
     }
-    let unable = Case { body: chat("auto", r#""tools":[{}],"#, LOOP), standing: standing("cheap", 0, 0), ..Case::default() };
+    let unable =
+        Case { body: chat("auto", r#""tools":[{}],"#, LOOP), standing: standing("cheap", 0, 0), ..Case::default() };
     assert_eq!(unable.refused().await, (400, "model_not_able".to_owned()));
 }
 
@@ -336,7 +338,8 @@ async fn the_head_of_the_system_prompt_comes_before_the_message() {
 
 #[tokio::test]
 async fn without_providers_the_pool_answers_itself() {
-    let pool = |name: &str| crate::config::PoolModel { name: name.to_owned(), price: 0.2, price_unit: "USD".to_owned() };
+    let pool =
+        |name: &str| crate::config::PoolModel { name: name.to_owned(), price: 0.2, price_unit: "USD".to_owned() };
     let catalogue = Catalogue::of(&Config::default(), &[pool("p-cheap"), pool("p-dear")]);
     assert!(catalogue.all().iter().all(Callable::is_built_in));
     assert_eq!(catalogue.of_pool("p-dear").unwrap().model.name, "p-dear");
@@ -345,6 +348,9 @@ async fn without_providers_the_pool_answers_itself() {
     // Cached input without a price of its own costs what input costs.
     let configured = Catalogue::of(&config("default_model = \"dear\""), &[]);
     let prices = configured.named("dear").unwrap().prices.unwrap();
-    assert_eq!([prices.input, prices.cached, prices.cache_write, prices.output].map(|price| price.pico() / 1_000_000), [30, 3, 30, 150]);
+    assert_eq!(
+        [prices.input, prices.cached, prices.cache_write, prices.output].map(|price| price.pico() / 1_000_000),
+        [30, 3, 30, 150]
+    );
     assert!(configured.named("unpriced").unwrap().prices.is_none());
 }

@@ -59,8 +59,7 @@ fn list(models: &[(&str, &str)], query: &str, dialect: Dialect) -> Value {
     let first = place(field("after_id")).map_or(0, |place| place + 1);
     let end = before.unwrap_or(models.len()).max(first);
     let skipped = if before.is_some() { (end - first).saturating_sub(limit) } else { 0 };
-    let page: Vec<Value> =
-        models[first + skipped..end].iter().take(limit).map(|model| form(model, dialect)).collect();
+    let page: Vec<Value> = models[first + skipped..end].iter().take(limit).map(|model| form(model, dialect)).collect();
     let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
     value!({"data": page, "has_more": end - first > page.len(), "first_id": id(page.first()), "last_id": id(page.last())})
 }

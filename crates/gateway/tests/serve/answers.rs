@@ -10,7 +10,8 @@ async fn requests_and_answers_of_the_same_dialect_pass_byte_for_byte() {
     for dialect in Dialect::ALL {
         let odd = answer(dialect).replacen('{', "{ \"odd\":1e400 ,", 1) + "\n";
         let (first, rest) = events(dialect);
-        let scripts = vec![whole(200, "x-request-id: r7\r\nset-cookie: a=b\r\n", &odd), stream(&(first.clone() + &rest))];
+        let scripts =
+            vec![whole(200, "x-request-id: r7\r\nset-cookie: a=b\r\n", &odd), stream(&(first.clone() + &rest))];
         let world = World::with(Settings { dialect, ..Settings::default() }, scripts).await;
         let body = request(dialect, false).replacen('{', "{ \"unheard_of\":[1.0e5], ", 1);
         let told = world.ask(dialect, &body).await;
@@ -18,7 +19,10 @@ async fn requests_and_answers_of_the_same_dialect_pass_byte_for_byte() {
         assert_eq!(said, ["best", "false", "false", "routed", "local", "0.000007000000"]);
         assert!(!told.header("x-blindroute-router").is_empty());
         assert!(told.header("x-blindroute-route-ms").parse::<f64>().unwrap() >= 0.0);
-        assert_eq!((told.text.as_str(), told.header("x-request-id"), told.header("set-cookie")), (odd.as_str(), "r7", ""));
+        assert_eq!(
+            (told.text.as_str(), told.header("x-request-id"), told.header("set-cookie")),
+            (odd.as_str(), "r7", "")
+        );
         let streamed = world.ask(dialect, &request(dialect, true)).await;
         assert_eq!(streamed.says(["model", "cost"]), ["best", ""]);
         assert!(streamed.header("content-type").starts_with("text/event-stream"));

@@ -7,8 +7,12 @@ use blindroute_dialects::Dialect;
 use blindroute_gateway::store::Period;
 
 /// Enough for one call that may take a hundred tokens at 2 millionths, not for two.
-const ONE: Settings =
-    Settings { placement: "local", route: "default_model = \"spare\"", dialect: Dialect::Chat, tables: "[budget]\ndaily = \"0.0003\"" };
+const ONE: Settings = Settings {
+    placement: "local",
+    route: "default_model = \"spare\"",
+    dialect: Dialect::Chat,
+    tables: "[budget]\ndaily = \"0.0003\"",
+};
 
 #[tokio::test]
 async fn a_budget_that_is_used_up_answers_429_and_nothing_is_sent() {
@@ -20,7 +24,12 @@ async fn a_budget_that_is_used_up_answers_429_and_nothing_is_sent() {
     for dialect in Dialect::ALL {
         for body in [request(dialect, false), request(dialect, true), request(dialect, false).replace("auto", "best")] {
             let told = world.ask(dialect, &body).await;
-            assert_eq!((told.status, &told.json()["error"]["type"]), (429, &"rate_limit_error".into()), "{}", told.text);
+            assert_eq!(
+                (told.status, &told.json()["error"]["type"]),
+                (429, &"rate_limit_error".into()),
+                "{}",
+                told.text
+            );
             assert!(!told.text.contains("canary"));
         }
     }

@@ -25,7 +25,11 @@ async fn tokens_are_estimated_if_no_provider_counts_them() {
     assert!(chat.mock.seen().is_empty());
     let counted = "{ \"input_tokens\":77 }";
     let settings = Settings { dialect: Dialect::Messages, ..Settings::default() };
-    let messages = World::with(settings, vec![whole(200, "", counted), whole(200, "", answer(Dialect::Messages)), whole(200, "", counted)]).await;
+    let messages = World::with(
+        settings,
+        vec![whole(200, "", counted), whole(200, "", answer(Dialect::Messages)), whole(200, "", counted)],
+    )
+    .await;
     // Before the conversation has a model, nobody can be asked.
     assert_eq!(post(&messages, COUNT, &body).await.json(), estimate);
     assert_eq!(post(&messages, COUNT, &body.replace("auto", "best")).await.text, counted);
@@ -49,7 +53,10 @@ async fn embeddings_pass_and_cost_their_input() {
     assert_eq!(post(&world, "/v1/embeddings", &EMBED.replace("embed", "unpriced")).await.status, 200);
     let seen = world.mock.seen();
     assert!(seen[0].head.starts_with("POST /v1/embeddings ") && seen[0].head.contains(KEY));
-    assert_eq!([&seen[0].body, &seen[1].body], [&EMBED.replace("embed", "embed-3"), &EMBED.replace("embed", "unpriced")]);
+    assert_eq!(
+        [&seen[0].body, &seen[1].body],
+        [&EMBED.replace("embed", "embed-3"), &EMBED.replace("embed", "unpriced")]
+    );
     for (body, status) in [(EMBED.replace("embed", "best"), 404), ("{}".to_owned(), 400), ("[".to_owned(), 400)] {
         assert_eq!(post(&world, "/v1/embeddings", &body).await.status, status);
     }

@@ -15,7 +15,12 @@ pub(crate) async fn forget(world: &World, right: bool) -> u16 {
     // The client would follow the redirect.
     let body = format!("token={token}");
     let head = "origin: http://127.0.0.1\r\ncontent-type: application/x-www-form-urlencoded\r\n";
-    world.raw(&format!("POST /forget HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{body}", body.len())).await
+    world
+        .raw(&format!(
+            "POST /forget HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n{head}content-length: {}\r\n\r\n{body}",
+            body.len()
+        ))
+        .await
 }
 
 #[tokio::test]

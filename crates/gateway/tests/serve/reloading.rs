@@ -15,7 +15,8 @@ async fn names(world: &World) -> Vec<String> {
 async fn new_models_are_taken_up_and_a_bad_file_changes_nothing() {
     let world = World::new(vec![whole(200, "", answer(Dialect::Chat))]).await;
     let good = Settings::default().text(&world.mock.base_url).replace("name = \"best\"", "name = \"newest\"");
-    let good = good.replace("upstream = \"large-2026\"", "upstream = \"newest-2027\"").replace("\"claude-auto\"", "\"any\"");
+    let good =
+        good.replace("upstream = \"large-2026\"", "upstream = \"newest-2027\"").replace("\"claude-auto\"", "\"any\"");
     std::fs::write(&world.file, &good).unwrap();
     // At once, with no wait for those that look for changes.
     world.reload.reload().unwrap();

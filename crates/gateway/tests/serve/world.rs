@@ -131,7 +131,8 @@ impl World {
         let file = home.path().join("gateway.toml");
         std::fs::write(&file, text(&mock.base_url)).unwrap();
         let environment = Environment::of(|name| (name == "KEY").then(|| KEY.to_owned()));
-        let reload = Arc::new(Reload::open(&file, pool_of(router), environment).unwrap_or_else(|error| panic!("{error}")));
+        let reload =
+            Arc::new(Reload::open(&file, pool_of(router), environment).unwrap_or_else(|error| panic!("{error}")));
         let options = StoreOptions { clock: Clock::from_fn(|| NOON), ..StoreOptions::default() };
         let store = Store::open(&home.path().join("gateway.sqlite"), options).unwrap();
         let gateway = Arc::new(Gateway::new(Arc::clone(&reload), Arc::clone(router), store.clone()).unwrap());
