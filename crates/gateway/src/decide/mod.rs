@@ -4,6 +4,8 @@ mod catalogue;
 mod chooser;
 mod conversations;
 mod fitting;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use catalogue::{Callable, Catalogue};
 pub(crate) use chooser::{ChooseError, Chooser};
