@@ -36,7 +36,7 @@ fn init_writes_a_configuration_that_is_good_and_never_over_a_file() {
 #[test]
 fn check_names_all_that_is_wrong() {
     let home = tempfile::tempdir().unwrap();
-    let text = "listne = 1\n[route]\nplacement = \"ful\"\ndeadline = \"1h\"\n[budget]\ndaily = 3\n";
+    let text = "listne = 1\n[route]\nplacement = \"ful\"\ndeadline = \"1h\"\n[budget]\ndaily = \"three\"\n";
     std::fs::write(home.path().join("bad.toml"), text).unwrap();
     let checked = run_within(MINUTE, gateway(home.path(), &["--config", "bad.toml", "--check"]), b"");
     assert_eq!(checked.code, Some(1), "{}", checked.stderr);
