@@ -14,19 +14,18 @@ use std::collections::BTreeMap;
 /// that one, which starts from the text, and so forth. That is decided with [`Policy::Open`]: you learn which texts go on. The servers of
 /// a larger encoder see only that a text came, and those of the smaller one learn nothing by it.
 ///
-/// ```no_run
-/// use blindroute_placement::{Cascade, ClassifyOptions, ClientConfig, Policy, PrivateRouter, Text};
+/// ```
+/// use blindroute_placement::{Cascade, ClassifyOptions, ClientConfig, PlacementError, Policy, PrivateRouter, Text};
 ///
-/// # fn main() -> Result<(), blindroute_placement::PlacementError> {
-/// # let (small, large): (ClientConfig, ClientConfig) = unimplemented!();
-/// let cascade = Cascade::from(PrivateRouter::connect(&small)?).with_larger(PrivateRouter::connect(&large)?);
-/// let options = ClassifyOptions::default().with_policy(Policy::Open);
-/// for answer in cascade.classify_batch(&[Text::from("Is water wet?")], &options)? {
-///     let report = answer?;
-///     println!("{} by encoder {:?}, {}", report.label, report.encoder, report.bundle.name);
+/// fn labels(small: &ClientConfig, large: &ClientConfig) -> Result<(), PlacementError> {
+///     let cascade = Cascade::from(PrivateRouter::connect(small)?).with_larger(PrivateRouter::connect(large)?);
+///     let options = ClassifyOptions::default().with_policy(Policy::Open);
+///     for answer in cascade.classify_batch(&[Text::from("Is water wet?")], &options)? {
+///         let report = answer?;
+///         println!("{} by encoder {:?}, {}", report.label, report.encoder, report.bundle.name);
+///     }
+///     Ok(())
 /// }
-/// # Ok(())
-/// # }
 /// ```
 #[derive(Debug)]
 pub struct Cascade {
