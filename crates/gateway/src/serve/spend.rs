@@ -64,7 +64,8 @@ impl Paying {
         let (key, at) = (self.key, self.at);
         Box::new(move |usage, end| {
             let answered = end == End::Proper;
-            let tokens = usage.map(tokens_of);
+            // What is reported before the end is less than what is billed: the answer's tokens are counted when it is written.
+            let tokens = usage.filter(|_| answered).map(tokens_of);
             let amount = tokens.zip(callable.prices).map(|(tokens, prices)| prices.of(&tokens));
             if let Some((tokens, amount)) = tokens.zip(amount) {
                 gateway.metrics.settled(&callable.model.provider, &callable.model.name, &tokens, amount);
