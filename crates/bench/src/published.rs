@@ -9,6 +9,9 @@ use serde::Serialize;
 /// The length that PPRoute's tables are of.
 pub(crate) const PUBLISHED_TOKENS: usize = 256;
 
+/// The encoder that CrypTen was measured with, and the papers' too: layers, hidden and feed-forward width of MiniLM.
+pub(crate) const PUBLISHED_SHAPE: (usize, usize, usize) = (6, 384, 1536);
+
 /// PPRoute (arXiv 2604.15728), seconds at 256 tokens: Tables 1 and 2, router, baseline, optimised.
 pub(crate) const PPROUTE_ROUTES: [(&str, &str, &str); 2] =
     [("CSCR", "183-199", "9.1-9.4"), ("UniRoute", "186-190", "8.1-9.9")];

@@ -5,12 +5,12 @@ use crate::published::{PUBLISHED_TOKENS, VARIANTS, Variant};
 use blindroute_runtime::SceneName;
 use std::fmt::Write;
 
-/// Table 3: a row per variant of the encoder.
+/// Table 3: a row per variant of the encoder. Figures of other systems stand beside an encoder of the shape that they are of.
 pub(crate) fn encoder_table(
     tokens: usize,
     scene: SceneName,
     runs: u32,
-    rows: &[(&Variant, EncoderMeasurement)],
+    (rows, is_published): (&[(&Variant, EncoderMeasurement)], bool),
 ) -> String {
     let mut text = format!("Encoder, {tokens} tokens, {scene}, medians of {runs} (PPRoute, Table 3)\n\n");
     let mut line = |cells: [&str; 9]| {
@@ -25,14 +25,14 @@ pub(crate) fn encoder_table(
     line(["", "online, s", "offline, s", "openings", "MB sent", "PPRoute, s", "CrypTen, s", "rounds", "MB sent"]);
     for (variant, row) in rows {
         let others = |shown: Option<String>| shown.unwrap_or_else(|| "-".to_owned());
-        let known = variant.crypten(tokens);
+        let known = variant.crypten(tokens).filter(|_| is_published);
         line([
             &format!("{} + {}", row.ffn, row.attention),
             &format!("{:.3}", row.figures.ms.online / 1000.0),
             &format!("{:.3}", row.figures.ms.offline / 1000.0),
             &row.figures.openings.to_string(),
             &format!("{:.1}", row.figures.bytes.server0_sent as f64 / 1e6),
-            &others((tokens == PUBLISHED_TOKENS).then(|| variant.pproute.to_string())),
+            &others((is_published && tokens == PUBLISHED_TOKENS).then(|| variant.pproute.to_string())),
             &others(known.map(|known| format!("{:.1}", known.0))),
             &others(known.map(|known| known.1.to_string())),
             &others(known.map(|known| known.2.to_string())),
