@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod config;
 mod decide;
+mod digest;
 pub mod guard;
 pub mod money;
 pub mod observe;

@@ -220,9 +220,9 @@ impl PrivateRouter {
         if let Parties::Children(children) = &self.parties { Some(children.processes()) } else { None }
     }
 
-    /// Fails with a child's last words if one has ended.
-    fn check_parties(&self) -> Result<(), PlacementError> {
-        if let Parties::Children(children) = &self.parties { children.check(GRACE) } else { Ok(()) }
+    /// Fails with a child's last words if one has ended, or does within `grace`.
+    fn check_parties(&self, grace: Duration) -> Result<(), PlacementError> {
+        if let Parties::Children(children) = &self.parties { children.check(grace) } else { Ok(()) }
     }
 
     /// Whether the parties that this router started still run.
@@ -230,7 +230,7 @@ impl PrivateRouter {
     /// # Errors
     /// With the last words of one that ended.
     pub fn check_running(&self) -> Result<(), PlacementError> {
-        if let Parties::Children(children) = &self.parties { children.check(Duration::ZERO) } else { Ok(()) }
+        self.check_parties(Duration::ZERO)
     }
 
     /// The servers' addresses, by pair: server 0 and server 1.
@@ -314,7 +314,7 @@ impl PrivateRouter {
     ) -> Result<(SessionOutcome, usize), PlacementError> {
         let go_on = |waiting: &Waiting<'_>| {
             // A child that died does not come back.
-            let alive = self.check_parties().is_ok();
+            let alive = self.check_parties(GRACE).is_ok();
             if let (true, Some(notice)) = (alive, &self.patience.notice) {
                 notice(waiting);
             }
@@ -337,7 +337,7 @@ impl PrivateRouter {
     fn or_last_words<T>(&self, result: Result<T, PlacementError>) -> Result<T, PlacementError> {
         if result.as_ref().is_err_and(|error| !error.is_cancelled()) {
             // A child that died says more than a broken link.
-            self.check_parties()?;
+            self.check_parties(GRACE)?;
         }
         result
     }

@@ -8,7 +8,7 @@ use blindroute_console::terminal;
 use blindroute_gateway::config::{self, Config, Environment, PoolModel, Reload};
 use blindroute_gateway::store::{Store, StoreOptions};
 use blindroute_gateway::{Gateway, pool_of};
-use blindroute_placement::{ChildOptions, PrivateRouter, Retry, default_bundle};
+use blindroute_placement::{Placement, PrivateRouter, Retry, default_bundle};
 use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_runtime::Shutdown;
 use clap::{Args, Subcommand};
@@ -192,10 +192,9 @@ fn open(config: &Config, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     }
     let bundle = bundle_of(route.bundle.as_deref())?;
     let name = route.bundle.as_ref().map_or_else(|| "default".to_owned(), |path| path.display().to_string());
-    if route.placement == blindroute_placement::Placement::Local {
-        return Ok(PrivateRouter::local(&bundle)?.named(name));
-    }
-    let children = ChildOptions::new(std::env::current_exe().context("this program's own path")?);
-    let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
-    Ok(router.named(name))
+    let children = match route.placement {
+        Placement::Local => None,
+        Placement::Head | Placement::Full => Some(ServersArgs::children()?),
+    };
+    ServersArgs::start(&bundle, name, children, bar)
 }

@@ -6,8 +6,8 @@ use anyhow::Context;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    Bytes, ChildOptions, Milliseconds, PairUsed, Placement, PlacementError, PrivateRouter, RankedModel, RouteOptions,
-    RouteReport, UnknownText, check_lambda,
+    Bytes, Milliseconds, PairUsed, Placement, PlacementError, PrivateRouter, RankedModel, RouteOptions, RouteReport,
+    UnknownText, check_lambda,
 };
 use blindroute_routing::program::MOST_RANKED;
 use clap::{Args, ValueEnum};
@@ -173,7 +173,7 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     }
     let (bundle, name) = (bundles::open(args.bundle.as_deref())?, bundles::name(args.bundle.as_deref()));
     if args.placement == PlacementArg::Local {
-        return Ok(PrivateRouter::local(&bundle)?.named(name));
+        return ServersArgs::start(&bundle, name, None, bar);
     }
     // Before three processes are started in vain.
     let known: Vec<String> = bundle.parts().routers.iter().map(|router| router.name.clone()).collect();
@@ -183,9 +183,7 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     if let Some(unknown) = unknown {
         unknown.place(&bundle.parts().models)?;
     }
-    let children = ChildOptions::new(std::env::current_exe().context("this program's own path")?);
-    let router = PrivateRouter::with_children(&bundle, &children, &|step| bar.set_message(step.to_owned()))?;
-    Ok(router.named(name))
+    ServersArgs::start(&bundle, name, Some(ServersArgs::children()?), bar)
 }
 
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {

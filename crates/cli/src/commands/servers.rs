@@ -1,7 +1,9 @@
 //! Which servers a command asks, and how long it tries.
 
+use anyhow::Context;
 use blindroute_console::bundles;
-use blindroute_placement::{Patience, PrivateRouter, Retry, Waiting};
+use blindroute_placement::{ChildOptions, Patience, PrivateRouter, Retry, Waiting};
+use blindroute_routing::bundle::Bundle;
 use blindroute_runtime::ClientConfig;
 use blindroute_runtime::config::Configuration;
 use clap::Args;
@@ -37,6 +39,27 @@ impl ServersArgs {
     /// configuration.
     pub(super) fn connect(&self, bundle: Option<&Path>) -> anyhow::Result<Option<PrivateRouter>> {
         if self.config.is_empty() { Ok(None) } else { Self::connect_to(&self.config, bundle).map(Some) }
+    }
+
+    /// Children of this program.
+    pub(super) fn children() -> anyhow::Result<ChildOptions> {
+        Ok(ChildOptions::new(std::env::current_exe().context("this program's own path")?))
+    }
+
+    /// A router of this bundle on this machine: with these children, or without any in the clear.
+    pub(super) fn start(
+        bundle: &Bundle,
+        name: String,
+        children: Option<ChildOptions>,
+        bar: &ProgressBar,
+    ) -> anyhow::Result<PrivateRouter> {
+        let router = match children {
+            None => PrivateRouter::local(bundle)?,
+            Some(children) => {
+                PrivateRouter::with_children(bundle, &children, &|step| bar.set_message(step.to_owned()))?
+            }
+        };
+        Ok(router.named(name))
     }
 
     /// A router of the servers that these client configurations name.

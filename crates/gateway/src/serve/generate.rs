@@ -19,7 +19,7 @@ use blindroute_dialects::Dialect;
 use blindroute_dialects::errors::{ApiError, ErrorKind};
 use blindroute_dialects::raw::Object;
 use blindroute_dialects::reading::{self, Reading};
-use blindroute_placement::RouteReport;
+use blindroute_placement::{Placement, RouteReport};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -112,7 +112,7 @@ impl Gateway {
 
     /// Asks the private router, and counts it.
     async fn rank(&self, snapshot: &Snapshot, prompt: Zeroizing<String>) -> Result<RouteReport, ChooseError> {
-        let placement = format!("{:?}", snapshot.options.placement).to_lowercase();
+        let placement = snapshot.options.placement;
         let mut counted = Counted { gateway: self, placement, begun: Instant::now(), outcome: Outcome::Cancelled };
         let route = self
             .chooser
@@ -133,14 +133,14 @@ impl Gateway {
 /// A route that is counted when it ends, or when its caller leaves.
 struct Counted<'g> {
     gateway: &'g Gateway,
-    placement: String,
+    placement: Placement,
     begun: Instant,
     outcome: Outcome,
 }
 
 impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.gateway.metrics.route(&self.placement, self.outcome, self.begun.elapsed());
+        self.gateway.metrics.route(self.placement.name(), self.outcome, self.begun.elapsed());
     }
 }
 
@@ -264,7 +264,7 @@ impl Turn<'_> {
             model: callable.model.name.clone(),
             previous: self.decision.previous.clone(),
             why: if fallback { Why::Fallback } else { self.decision.why },
-            placement: route.map(headers::placement).unwrap_or_default(),
+            placement: route.map(|route| route.placement.name().to_owned()).unwrap_or_default(),
             router: route.map(|route| route.router.clone()).unwrap_or_default(),
             waited_ms: whole(ms.wait),
             online_ms: whole(ms.online),

@@ -40,14 +40,9 @@ pub(super) fn add(response: &mut Response, said: &Said<'_>) {
 
 /// Those of a route.
 pub(super) fn of_route(response: &mut Response, route: &RouteReport) {
-    set(response, "x-blindroute-placement", placement(route));
+    set(response, "x-blindroute-placement", route.placement.name());
     set(response, "x-blindroute-router", &route.router);
     set(response, "x-blindroute-route-ms", format_args!("{:.1}", route.ms.total));
-}
-
-/// A placement's name.
-pub(super) fn placement(route: &RouteReport) -> String {
-    format!("{:?}", route.placement).to_lowercase()
 }
 
 /// A number for an answer that no provider gave, as clients expect one.

@@ -7,7 +7,9 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use blindroute_dialects::Dialect;
 use blindroute_dialects::errors::{ApiError, ErrorKind};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json as value};
+use std::borrow::Cow;
 
 /// The most models of a page, as in the documentation of Messages.
 const MOST: usize = 1000;
@@ -64,18 +66,7 @@ fn list(models: &[(&str, &str)], query: &str, dialect: Dialect) -> Value {
     value!({"data": page, "has_more": end - first > page.len(), "first_id": id(page.first()), "last_id": id(page.last())})
 }
 
-/// A name in a path or a query, whose `%` are decoded; nothing if it is not one.
+/// A name in a path or a query; nothing if it is not one.
 fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
-        let (high, low) = (digit(rest.next())?, digit(rest.next())?);
-        bytes.push(u8::try_from(high * 16 + low).ok()?);
-    }
-    String::from_utf8(bytes).ok()
+    percent_decode_str(text).decode_utf8().ok().map(Cow::into_owned)
 }

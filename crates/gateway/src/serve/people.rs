@@ -129,7 +129,7 @@ async fn data(gateway: &Gateway) -> Result<PageData, StoreError> {
         budgets,
         hours: store.by_hour(now).await?,
         decisions: store.recent(DECISIONS).await?,
-        placement: format!("{:?}", snapshot.options.placement).to_lowercase(),
+        placement: snapshot.options.placement.name().to_owned(),
         ready: ready.map(|(name, status)| Ready { name, ready: status.ready, wanted: status.wanted }).collect(),
         parties: parties.collect(),
         bundle: Some(BundleInUse { name: bundle.name.clone(), digest: bundle.digest.clone() }),

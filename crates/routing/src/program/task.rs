@@ -17,6 +17,18 @@ pub enum Placement {
     Full,
 }
 
+impl Placement {
+    /// Its name in commands, configurations and reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Head => "head",
+            Self::Full => "full",
+        }
+    }
+}
+
 /// What routers and classifiers do under MPC. The answer is the choice of a model, or the label or scores of a text, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "lowercase")]

@@ -4,7 +4,7 @@ use super::super::servers::ServersArgs;
 use super::{ClassifyArgs, PlacementArg};
 use anyhow::Context;
 use blindroute_console::bundles::{self, Shipped};
-use blindroute_placement::{Cascade, ChildOptions, PlacementError, PrivateRouter};
+use blindroute_placement::{Cascade, PlacementError, PrivateRouter};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::BundlePlan;
 use indicatif::ProgressBar;
@@ -40,13 +40,11 @@ pub(super) fn open(args: &ClassifyArgs, check: Check<'_>, bar: &ProgressBar) -> 
 
 /// The encoder of a bundle, with children of its own unless it runs here.
 fn start(args: &ClassifyArgs, bundle: &Bundle, name: String, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
-    if args.placement == PlacementArg::Local {
-        return Ok(PrivateRouter::local(bundle)?.named(name));
-    }
-    let children = std::env::current_exe().context("this program's own path")?;
-    let children = ChildOptions::new(children).serve_scores(args.scores);
-    let router = PrivateRouter::with_children(bundle, &children, &|step| bar.set_message(step.to_owned()))?;
-    Ok(router.named(name))
+    let children = match args.placement {
+        PlacementArg::Local => None,
+        PlacementArg::Full => Some(ServersArgs::children()?.serve_scores(args.scores)),
+    };
+    ServersArgs::start(bundle, name, children, bar)
 }
 
 fn joined(mut routers: impl Iterator<Item = PrivateRouter>) -> anyhow::Result<Cascade> {
