@@ -35,7 +35,8 @@ async fn in_a_stream_what_was_reserved_counts_even_if_some_usage_is_known() {
         let body = request(dialect, true);
         // Messages says at its beginning that there are 3 tokens of input and one of output, but bills what it wrote; Chat says nothing
         // before its end.
-        let pico = reserved(dialect, &body, 100);
+        let most = reading(dialect, &body).max_output_tokens.unwrap_or(100);
+        let pico = reserved(dialect, &body, most);
         let script = vec![head(), part(&events(dialect).0), Step::AwaitClose];
         let world = World::with(Settings { dialect, ..Settings::default() }, vec![script]).await;
         let mut response = world.post(dialect.path(), &body).send().await.unwrap();
