@@ -125,18 +125,7 @@ pub fn check_cascade(bundle: &Bundle, larger: &Bundle, name: &str) -> Result<(),
         error => error,
     };
     let (small, large) = (of(bundle)?, of(larger).map_err(in_larger)?);
-    let pairs = |pair| if pair { "pairs of texts" } else { "single texts" };
-    let found = match small.labels.iter().zip(&large.labels).position(|(small, large)| small != large) {
-        _ if small.pair != large.pair => Some((pairs(large.pair).to_owned(), pairs(small.pair).to_owned())),
-        _ if small.labels.len() != large.labels.len() => {
-            Some((format!("{} labels", large.labels.len()), small.labels.len().to_string()))
-        }
-        Some(place) => {
-            Some((format!("{:?} as label {place}", large.labels[place]), format!("{:?}", small.labels[place])))
-        }
-        None => None,
-    };
-    let Some((found, expected)) = found else { return Ok(()) };
+    let Some((found, expected)) = large.differs_from(small) else { return Ok(()) };
     let expected = format!(
         "{expected} as in the smaller one: the encoders of a cascade have the same labels in the same order; give a bundle that was \
          trained for this task"

@@ -126,7 +126,10 @@ fn asked(plans: &[&BundlePlan], options: &ClassifyOptions) -> Result<Vec<Asked>,
         let encoder = place + 1;
         let next = Asked::of(plan, &options)
             .map_err(|source| ClassifyError::OfEncoder { encoder, source: Box::new(source) })?;
-        if let Some((found, expected)) = next.differs_from(&all[0]) {
+        let tasks = (next.task_of(plan), all[0].task_of(smallest));
+        if let (Some(next_task), Some(first)) = tasks
+            && let Some((found, expected)) = next_task.task.differs_from(&first.task)
+        {
             return Err(ClassifyError::OtherTask { encoder, task: next.name, found, expected });
         }
         all.push(next);

@@ -1,7 +1,7 @@
 //! What a caller says about a classification, and the sessions that follow from it.
 
 use super::error::ClassifyError;
-use blindroute_routing::bundle::{ALL_GO, ClassifierTask, MOST_EXITS, PoolShape, going};
+use blindroute_routing::bundle::{ALL_GO, ClassifierTask, MOST_EXITS, PoolShape, TaskShape, going};
 use blindroute_routing::program::{BundlePlan, Placement, Task};
 use blindroute_routing::tokenizer::BUCKETS;
 
@@ -243,24 +243,13 @@ impl Asked {
 
     /// Lets texts go on past the last exit; says whether the bundle of this plan has a gain there.
     pub(super) fn go_past(&mut self, plan: &BundlePlan) -> bool {
-        let task = plan.pool.as_ref().and_then(|pool| pool.tasks.get(self.classifier));
-        self.past = task.is_some_and(|task| task.goes_past(self.exits.len()));
+        self.past = self.task_of(plan).is_some_and(|task| task.goes_past(self.exits.len()));
         self.past
     }
 
-    /// What this task has, and what another one has instead, if their texts or labels differ.
-    pub(super) fn differs_from(&self, other: &Self) -> Option<(String, String)> {
-        let texts = |pair| if pair { "pairs of texts" } else { "single texts" };
-        let count = |labels: &[String]| format!("{} labels", labels.len());
-        if self.pair != other.pair {
-            return Some((texts(self.pair).to_owned(), texts(other.pair).to_owned()));
-        }
-        if self.labels.len() != other.labels.len() {
-            return Some((count(&self.labels), count(&other.labels)));
-        }
-        let (place, (found, expected)) =
-            self.labels.iter().zip(&other.labels).enumerate().find(|(_, (found, expected))| found != expected)?;
-        Some((format!("{found:?} as label {place}"), format!("{expected:?}")))
+    /// The task in the plan that it was asked of.
+    pub(super) fn task_of<'p>(&self, plan: &'p BundlePlan) -> Option<&'p TaskShape> {
+        plan.pool.as_ref().and_then(|pool| pool.tasks.get(self.classifier))
     }
 
     pub(super) fn check_text(&self, text: &Text<'_>) -> Result<(), ClassifyError> {

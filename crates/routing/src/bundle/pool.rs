@@ -143,6 +143,22 @@ impl ClassifierTask {
         going(&self.capacities, batch)
     }
 
+    /// What this task has that another one for the same purpose has otherwise, and what that has: the kind of texts, how many labels, or
+    /// a label. The texts and labels of a cascade's encoders are the same.
+    pub fn differs_from(&self, other: &Self) -> Option<(String, String)> {
+        let texts = |pair| if pair { "pairs of texts" } else { "single texts" };
+        let count = |labels: &[String]| format!("{} labels", labels.len());
+        if self.pair != other.pair {
+            return Some((texts(self.pair).to_owned(), texts(other.pair).to_owned()));
+        }
+        if self.labels.len() != other.labels.len() {
+            return Some((count(&self.labels), count(&other.labels)));
+        }
+        let (place, (found, expected)) =
+            self.labels.iter().zip(&other.labels).enumerate().find(|(_, (found, expected))| found != expected)?;
+        Some((format!("{found:?} as label {place}"), format!("{expected:?}")))
+    }
+
     /// A setting that no task of a pool with so many exits and gains has, what was found, and what is expected.
     pub(crate) fn problem(&self, exits: usize, gains: usize) -> Option<(&'static str, String, String)> {
         if !(2..=MOST_LABELS).contains(&self.labels.len()) {
