@@ -8,8 +8,7 @@ use blindroute_console::terminal;
 use blindroute_gateway::config::{self, Config, Environment, PoolModel, Reload};
 use blindroute_gateway::store::{Store, StoreOptions};
 use blindroute_gateway::{Gateway, pool_of};
-use blindroute_placement::{Placement, PrivateRouter, Retry, default_bundle};
-use blindroute_routing::bundle::{Bundle, PublicPart};
+use blindroute_placement::{Placement, PrivateRouter, Retry};
 use blindroute_runtime::Shutdown;
 use clap::{Args, Subcommand};
 use indicatif::ProgressBar;
@@ -161,26 +160,12 @@ fn check(args: &GatewayArgs, environment: &Environment) -> anyhow::Result<()> {
 
 /// The models of the pool of a configuration's router.
 fn pool(config: &Config) -> anyhow::Result<Vec<PoolModel>> {
-    let models = match (config.route.servers.first(), &config.route.bundle) {
-        (Some(client), _) => {
-            use blindroute_runtime::config::Configuration as _;
-            PublicPart::open(&blindroute_runtime::ClientConfig::load(client)?.config.bundle)?.models
-        }
-        (None, bundle) => bundle_of(bundle.as_deref())?.into_parts().models,
-    };
-    let pool = |model: &blindroute_routing::bundle::Model| PoolModel {
-        name: model.name.clone(),
-        price: model.price,
-        price_unit: model.unit.clone(),
-    };
-    Ok(models.iter().map(pool).collect())
-}
-
-fn bundle_of(path: Option<&Path>) -> anyhow::Result<Bundle> {
-    Ok(match path {
-        Some(path) => bundles::read(path)?,
-        None => default_bundle()?,
-    })
+    let route = &config.route;
+    Ok(pool_of(&match route.servers.is_empty() {
+        true => PrivateRouter::local(&bundles::open(route.bundle.as_deref())?)?,
+        // They are not asked for this.
+        false => ServersArgs::connect_to(&route.servers, None)?,
+    }))
 }
 
 /// The router that the configuration names.
@@ -190,8 +175,7 @@ fn open(config: &Config, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     if !route.servers.is_empty() {
         return ServersArgs::connect_to(&route.servers, route.bundle.as_deref());
     }
-    let bundle = bundle_of(route.bundle.as_deref())?;
-    let name = route.bundle.as_ref().map_or_else(|| "default".to_owned(), |path| path.display().to_string());
+    let (bundle, name) = (bundles::open(route.bundle.as_deref())?, bundles::name(route.bundle.as_deref()));
     let children = match route.placement {
         Placement::Local => None,
         Placement::Head | Placement::Full => Some(ServersArgs::children()?),
