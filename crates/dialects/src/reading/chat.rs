@@ -1,6 +1,6 @@
 //! Requests of Chat Completions.
 
-use super::{Seen, Turn, kind, messages, note_parts, text_of};
+use super::{Seen, Turn, kind, messages, note_content, text_of};
 use crate::json::{FieldError, Json};
 use crate::raw::Object;
 
@@ -8,7 +8,7 @@ pub(super) fn read(request: &Object<'_>) -> Result<Seen, FieldError> {
     let mut seen = Seen::new();
     for (at, message) in messages(request, "messages")?.iter().enumerate() {
         let content = message.get("content");
-        note_parts(content, &mut seen);
+        note_content(content, || format!("messages[{at}].content"), &mut seen)?;
         match message.str_at("role") {
             Some("system" | "developer") => seen.system.push(text_of(content)),
             Some("user") => seen.user(text_of(content)),

@@ -1,21 +1,23 @@
 //! Requests of Messages.
 
-use super::{Seen, Turn, kind, messages, note_parts, text_of};
+use super::{Seen, Turn, kind, messages, note_content, text_of};
 use crate::json::{FieldError, Json};
 use crate::raw::Object;
 
 pub(super) fn read(request: &Object<'_>) -> Result<Seen, FieldError> {
     let mut seen = Seen::new();
     match request.get("system") {
-        Some(Json::Array(blocks)) => {
+        Some(blocks @ Json::Array(_)) => {
+            note_content(Some(blocks), || "system".to_owned(), &mut seen)?;
+            let blocks = blocks.elements();
             seen.system.extend(blocks.iter().filter_map(|block| block.str_at("text")).map(str::to_owned));
         }
-        Some(other) => seen.system.push(text_of(Some(other))),
+        Some(Json::String(text)) => seen.system.push(text.to_string()),
+        Some(other) => return Err(kind("system", other, "a string or an array of blocks")),
         None => {}
     }
     for (at, message) in messages(request, "messages")?.iter().enumerate() {
         let content = message.get("content");
-        note_parts(content, &mut seen);
         let blocks = content.map(Json::elements).unwrap_or_default();
         let is_result = |block: &Json<'_>| block.str_at("type").is_some_and(|kind| kind.ends_with("tool_result"));
         match message.str_at("role") {
@@ -28,6 +30,11 @@ pub(super) fn read(request: &Object<'_>) -> Result<Seen, FieldError> {
                 return Err(kind(&format!("messages[{at}].role"), role, "one of user, assistant, system"));
             }
         }
+        let path = || format!("messages[{at}].content");
+        if content.is_none_or(|content| *content == Json::Null) {
+            return Err(FieldError::Missing { path: path() });
+        }
+        note_content(content, path, &mut seen)?;
     }
     seen.needs.json = request.get("output_config").is_some_and(|config| config.get("format").is_some());
     Ok(seen)

@@ -125,11 +125,18 @@ pub fn read(dialect: Dialect, request: &Object<'_>) -> Result<Reading, FieldErro
         Some(Json::String(model)) => model.to_string(),
         Some(other) => return Err(kind("model", other, "a string")),
     };
-    let include_usage = request.get("stream_options").and_then(|options| options.get("include_usage"));
+    let include_usage = match request.get("stream_options") {
+        None => false,
+        Some(options @ Json::Object(_)) => match options.get("include_usage") {
+            None | Some(Json::Null) => false,
+            Some(wish) => wish.as_bool().ok_or_else(|| kind("stream_options.include_usage", wish, "true or false"))?,
+        },
+        Some(other) => return Err(kind("stream_options", other, "an object")),
+    };
     Ok(Reading {
         model,
         stream: flag(request, "stream")?.unwrap_or(false),
-        include_usage: include_usage.and_then(Json::as_bool).unwrap_or(false),
+        include_usage,
         last_user: seen.last_user.map(Prompt),
         system_head: seen.system.into_iter().next().map(Prompt),
         turn: seen.turn,
@@ -188,7 +195,22 @@ fn text_of(content: Option<&Json<'_>>) -> String {
     }
 }
 
-/// Notes what the parts of a content are, and those in the results of tools.
+/// Notes what the parts of a content are. A content is a string, or an array of objects.
+fn note_content(content: Option<&Json<'_>>, path: impl Fn() -> String, seen: &mut Seen) -> Result<(), FieldError> {
+    match content {
+        None | Some(Json::Null | Json::String(_)) => {}
+        Some(Json::Array(parts)) => {
+            if let Some(at) = parts.iter().position(|part| !matches!(part, Json::Object(_))) {
+                return Err(kind(&format!("{}[{at}]", path()), &parts[at], "an object"));
+            }
+        }
+        Some(other) => return Err(kind(&path(), other, "a string or an array of objects")),
+    }
+    note_parts(content, seen);
+    Ok(())
+}
+
+/// Notes what parts are, and those in the results of tools.
 fn note_parts(content: Option<&Json<'_>>, seen: &mut Seen) {
     for part in content.map(Json::elements).unwrap_or_default() {
         let sealed = |name: &str| part.str_at(name).is_some_and(|seal| !seal.is_empty());

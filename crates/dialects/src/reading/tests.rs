@@ -146,3 +146,34 @@ fn estimates_grow_with_the_text_and_count_media_once() {
         |data: &str| of(&format!(r#"[{{"type":"image_url","image_url":{{"url":"data:image/png;base64,{data}"}}}}]"#));
     assert_eq!(image(&"A".repeat(9000)), image("A"));
 }
+
+#[test]
+fn a_content_is_a_text_or_objects() {
+    let wrong = [
+        (Dialect::Chat, r#"{"messages":[{"role":"user","content":7}]}"#, "messages[0].content is a number"),
+        (
+            Dialect::Messages,
+            r#"{"messages":[{"role":"user","content":[["a"]]}]}"#,
+            "messages[0].content[0] is an array",
+        ),
+        (Dialect::Messages, r#"{"messages":[{"role":"user"}]}"#, "messages[0].content is missing"),
+        (Dialect::Messages, r#"{"system":7,"messages":[{"role":"user","content":""}]}"#, "system is a number"),
+        (Dialect::Responses, r#"{"instructions":{},"input":"u"}"#, "instructions is an object"),
+        (Dialect::Chat, r#"{"stream_options":1,"messages":[{"role":"user"}]}"#, "stream_options is a number"),
+        (
+            Dialect::Chat,
+            r#"{"stream_options":{"include_usage":1},"messages":[{"role":"user"}]}"#,
+            "stream_options.include_usage",
+        ),
+        (Dialect::Responses, r#"{"input":[{"role":"user","content":{}}]}"#, "input[0].content is an object"),
+        (
+            Dialect::Responses,
+            r#"{"input":[{"type":"function_call_output","output":["a"]}]}"#,
+            "input[0].output[0] is a string",
+        ),
+    ];
+    for (dialect, body, message) in wrong {
+        assert!(failure(dialect, body).starts_with(message), "{}", failure(dialect, body));
+    }
+    assert_eq!(text(&reading(Dialect::Chat, r#"{"messages":[{"role":"user","content":null}]}"#).last_user), None);
+}

@@ -30,8 +30,8 @@ pub(crate) struct Decision<'c> {
     pub(crate) previous: Option<String>,
     /// The route, if there was one.
     pub(crate) route: Option<RouteReport>,
-    /// What people should know, in the log.
-    pub(crate) note: Option<String>,
+    /// Why the default model answers, if it does.
+    pub(crate) note: Option<ApiError>,
 }
 
 /// What a decision depends on.
@@ -69,11 +69,15 @@ impl<'c> Deciding<'c> {
             return Ok(self.decision(pinned, Why::Pinned));
         }
         let Some(prompt) = self.prompt() else {
-            return self.default("the last user message has no text, so there is nothing to route by".to_owned());
+            let because = "the last user message has no text, so there is nothing to route by; name a model";
+            return self.default(&ApiError::new(ErrorKind::InvalidRequest, because).with_code("nothing_to_route_by"));
         };
         match rank(prompt).await {
             Ok(route) => self.ranked(route),
-            Err(error) => self.default(error.to_string()),
+            Err(error) => {
+                let because = format!("no model was chosen: {error}");
+                self.default(&ApiError::new(ErrorKind::Overloaded, because).with_code("no_route"))
+            }
         }
     }
 
@@ -165,8 +169,10 @@ impl<'c> Deciding<'c> {
             }
         }
         let Some(&best) = callables.first() else {
-            let decision =
-                self.default("none of the models that the router named can answer this request".to_owned())?;
+            let because =
+                "none of the models that the router named can answer this request; shorten it, or name a model";
+            let error = ApiError::new(ErrorKind::InvalidRequest, because).with_code("no_fitting_model");
+            let decision = self.default(&error)?;
             return Ok(Decision { route: Some(route), ..decision });
         };
         let current = self.standing.as_ref().and_then(|standing| {
@@ -200,8 +206,8 @@ impl<'c> Deciding<'c> {
         }
     }
 
-    /// The default model, because of this, or the error that stands for it.
-    fn default(&self, because: String) -> Result<Decision<'c>, ApiError> {
+    /// The default model, because of this error, or the error itself if no model answers in place of a choice.
+    fn default(&self, because: &ApiError) -> Result<Decision<'c>, ApiError> {
         let route = &self.config.route;
         let named = route.default_model.as_deref();
         // Without providers no model is named, and the built-in one answers for any.
@@ -212,11 +218,9 @@ impl<'c> Deciding<'c> {
         match callable.filter(|_| route.on_failure == OnFailure::Default) {
             Some(callable) => {
                 self.fits(callable)?;
-                Ok(Decision { note: Some(because), ..self.decision(vec![callable], Why::Default) })
+                Ok(Decision { note: Some(because.clone()), ..self.decision(vec![callable], Why::Default) })
             }
-            None => Err(ApiError::new(ErrorKind::Overloaded, format!("no model was chosen: {because}"))
-                .with_status(503)
-                .with_code("no_route")),
+            None => Err(because.clone()),
         }
     }
 

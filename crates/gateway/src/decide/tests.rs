@@ -324,6 +324,12 @@ async fn without_a_route_the_default_model_answers_or_nobody() {
     let image = r#"{"model":"auto","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}]}]}"#;
     let decided = Case { body: image.to_owned(), ..Case::default() }.decided().await.unwrap();
     assert_eq!((decided.models.join(" ").as_str(), decided.why, decided.prompt), ("dear", Why::Default, None));
+    // Where nobody answers in place of a choice, trying again would not help.
+    let strict = || config("on_failure = \"error\"\ndefault_model = \"dear\"");
+    let refused = Case { config: strict(), body: image.to_owned(), ..Case::default() }.refused().await;
+    assert_eq!(refused, (400, "nothing_to_route_by".to_owned()));
+    let barred = Case { config: strict(), ranking: Ok(&["p-barred", "p-elsewhere"]), ..Case::default() };
+    assert_eq!(barred.refused().await, (400, "no_fitting_model".to_owned()));
 }
 
 #[tokio::test]

@@ -24,6 +24,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
+/// Where the log says it.
+const DECISION: &str = "blindroute_gateway::decision";
+
 /// A request with what is known of it.
 pub(super) struct Asked {
     pub(super) dialect: Dialect,
@@ -85,8 +88,13 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, dialect: Dialect, request: Re
         Ok(decision) => decision,
         Err(error) => return Reply::error(&error, dialect),
     };
-    if let Some(note) = &decision.note {
-        tracing::warn!(target: "blindroute_gateway::decision", "the default model answers: {note}");
+    if let Some(because) = &decision.note {
+        let message = &because.message;
+        match because.kind {
+            // The router's fault, or the servers'.
+            ErrorKind::Overloaded => tracing::warn!(target: DECISION, "the default model answers: {message}"),
+            _ => tracing::info!(target: DECISION, "the default model answers: {message}"),
+        }
     }
     tokio::time::sleep(delay(&snapshot)).await;
     Turn { gateway, snapshot: &snapshot, asked: &asked, decision: &decision, key }.answer().await

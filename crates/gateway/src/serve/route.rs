@@ -69,7 +69,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, request: Request) -> Reply {
         why: decision.why.name(),
         models: callables.iter().map(|callable| Priced::from(*callable)).collect(),
         route: decision.route.as_ref(),
-        note: decision.note.as_deref(),
+        note: decision.note.as_ref().map(|because| because.message.as_str()),
     };
     // Names and numbers always have a JSON form.
     let mut response = json(StatusCode::OK, serde_json::to_string(&routed).unwrap_or_default());
