@@ -30,11 +30,13 @@ pub enum Endpoint {
     Ready,
     /// `/metrics`.
     Metrics,
+    /// `/openapi.json`, the description of all that.
+    Description,
 }
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::Responses,
         Self::Messages,
@@ -47,6 +49,7 @@ impl Endpoint {
         Self::Alive,
         Self::Ready,
         Self::Metrics,
+        Self::Description,
     ];
 
     /// The endpoint of a path without its query.
@@ -89,6 +92,7 @@ impl Endpoint {
             Self::Alive => ("/livez", "livez", "GET, HEAD"),
             Self::Ready => ("/readyz", "readyz", "GET, HEAD"),
             Self::Metrics => ("/metrics", "metrics", "GET, HEAD"),
+            Self::Description => ("/openapi.json", "openapi", "GET, HEAD"),
         }
     }
 

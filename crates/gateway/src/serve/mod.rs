@@ -1,6 +1,7 @@
 //! The HTTP server: which request goes where, and what becomes of it.
 
 mod body;
+mod description;
 mod generate;
 mod headers;
 mod models;
@@ -20,6 +21,7 @@ use crate::store::{Store, Why};
 use crate::upstream::{Upstream, UpstreamError};
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use blindroute_placement::{PlacementError, PrivateRouter};
@@ -202,6 +204,7 @@ async fn answer(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
         Endpoint::Alive => observe::alive().into(),
         Endpoint::Ready => people::ready(&gateway).into(),
         Endpoint::Metrics => people::metrics(&gateway).into(),
+        Endpoint::Description => reply::json(StatusCode::OK, description::TEXT.to_owned()).into(),
     };
     response.extensions_mut().insert(Noted { model, why });
     response

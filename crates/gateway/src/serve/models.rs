@@ -23,7 +23,13 @@ pub(super) fn answer(gateway: &Gateway, request: &Request, dialect: Dialect) -> 
     let models: Vec<(&str, &str)> = aliases.chain(named).collect();
     let one = request.uri().path().strip_prefix("/v1/models/").map(decoded);
     match one {
-        None => json(StatusCode::OK, list(&models, request.uri().query().unwrap_or_default(), dialect).to_string()),
+        None => match list(&models, request.uri().query().unwrap_or_default(), dialect) {
+            Some(list) => json(StatusCode::OK, list.to_string()),
+            None => {
+                let error = ApiError::new(ErrorKind::InvalidRequest, "limit is no whole number from 1 to 1000");
+                Reply::error(&error.with_parameter("limit"), dialect).response
+            }
+        },
         Some(name) => match models.iter().find(|(known, _)| Some(*known) == name.as_deref()) {
             Some(model) => json(StatusCode::OK, form(model, dialect).to_string()),
             None => {
@@ -45,13 +51,15 @@ fn form((name, owner): &(&str, &str), dialect: Dialect) -> Value {
     }
 }
 
-fn list(models: &[(&str, &str)], query: &str, dialect: Dialect) -> Value {
+/// All of them, or a page; nothing if the limit of the page is none.
+fn list(models: &[(&str, &str)], query: &str, dialect: Dialect) -> Option<Value> {
+    let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+    let limit =
+        field("limit").map_or(Some(MOST), |limit| limit.parse().ok().filter(|limit| (1..=MOST).contains(limit)))?;
     if dialect != Dialect::Messages {
         let data: Vec<Value> = models.iter().map(|model| form(model, dialect)).collect();
-        return value!({"object": "list", "data": data});
+        return Some(value!({"object": "list", "data": data}));
     }
-    let field = |name: &str| query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
-    let limit = field("limit").and_then(|limit| limit.parse().ok()).unwrap_or(MOST).clamp(1, MOST);
     let place = |id: Option<&str>| {
         let id = id.and_then(decoded)?;
         models.iter().position(|(name, _)| *name == id)
@@ -63,7 +71,8 @@ fn list(models: &[(&str, &str)], query: &str, dialect: Dialect) -> Value {
     let skipped = if before.is_some() { (end - first).saturating_sub(limit) } else { 0 };
     let page: Vec<Value> = models[first + skipped..end].iter().take(limit).map(|model| form(model, dialect)).collect();
     let id = |model: Option<&Value>| model.map_or(Value::Null, |model| model["id"].clone());
-    value!({"data": page, "has_more": end - first > page.len(), "first_id": id(page.first()), "last_id": id(page.last())})
+    let has_more = end - first > page.len();
+    Some(value!({"data": page, "has_more": has_more, "first_id": id(page.first()), "last_id": id(page.last())}))
 }
 
 /// A name in a path or a query; nothing if it is not one.

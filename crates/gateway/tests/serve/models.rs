@@ -29,6 +29,10 @@ async fn models_are_listed_in_both_forms() {
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
     let all = ["auto", "claude-auto", "best", "next", "spare"];
     assert_eq!(page(&world, "").await, (names(&all), false));
+    for wrong in ["0", "1001", "-1", "many"] {
+        let told = world.told(&format!("/v1/models?limit={wrong}")).await;
+        assert_eq!((told.status, told.json()["error"]["param"].as_str()), (400, Some("limit")), "{wrong}");
+    }
     assert_eq!(page(&world, "?limit=2").await, (names(&all[..2]), true));
     assert_eq!(page(&world, "?limit=2&after_id=claude-auto").await, (names(&all[2..4]), true));
     assert_eq!(page(&world, "?after_id=nex%74&limit=2").await, (names(&all[4..]), false));
