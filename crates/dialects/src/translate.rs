@@ -15,7 +15,7 @@
 //! let answer = br#"{"id":"msg_1","type":"message","role":"assistant","model":"claude-sonnet-4-5",
 //!     "content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":8,"output_tokens":2}}"#;
 //! let (answer, usage) = translation.response(answer, 1_700_000_000)?;
-//! assert!(answer.contains(r#""message":{"role":"assistant","content":"Hello","refusal":null}"#));
+//! assert!(answer.contains(r#""message":{"role":"assistant","content":"Hello","refusal":null,"annotations":[]}"#));
 //! assert_eq!(usage.map(|usage| usage.output), Some(2));
 //! # Ok(())
 //! # }
@@ -34,8 +34,13 @@
 //! - of an earlier answer: its sources, probabilities and `status`, and thoughts that no provider sealed. Sealed thoughts are
 //!   an error, unless the provider's own dialect sealed them;
 //! - `is_error` of a tool's result, whose text says that it failed;
+//! - of a citation of Messages: what the page says (`cited_text`), and `encrypted_index`, which only its own provider reads;
 //! - `include: ["reasoning.encrypted_content"]`: thoughts come sealed where the provider seals them;
 //! - the budget for thoughts, where an effort is given beside it, and a `context_management` that only clears thoughts.
+//!
+//! Citations of pages on the web are said in each dialect: address, title and place, in characters of the text. In Messages they are
+//! of whole blocks, so a text becomes as many blocks as it needs; in a stream, where it is too late for that, a citation is of the
+//! block that is open. Citations of files and documents have no counterpart, so an answer that holds one is an error.
 //!
 //! Efforts become budgets of tokens for Messages: minimal 1024, low 4096, medium 16384, high 32768, xhigh 49152, max 65536,
 //! and always less than the largest answer. A budget is read as the first effort that covers it.

@@ -30,7 +30,6 @@ impl Usage {
     /// The usage as the dialect writes it.
     pub fn to_json(self, dialect: Dialect) -> Json<'static> {
         let total = Json::number(self.input.saturating_add(self.output));
-        let reads = || Json::number(self.cached);
         match dialect {
             Dialect::Chat => Json::object([
                 ("prompt_tokens", Json::number(self.input)),
@@ -46,17 +45,27 @@ impl Usage {
                 ("output_tokens_details", Json::object([("reasoning_tokens", Json::number(self.reasoning))])),
                 ("total_tokens", total),
             ]),
-            Dialect::Messages => Json::object([
-                (
-                    "input_tokens",
-                    Json::number(self.input.saturating_sub(self.cached).saturating_sub(self.cache_writes)),
-                ),
-                ("cache_creation_input_tokens", Json::number(self.cache_writes)),
-                ("cache_read_input_tokens", reads()),
-                ("output_tokens", Json::number(self.output)),
-                ("output_tokens_details", Json::object([("thinking_tokens", Json::number(self.reasoning))])),
-            ]),
+            Dialect::Messages => {
+                let mut usage = self.to_delta();
+                // Of these, other dialects say nothing.
+                for unknown in ["cache_creation", "inference_geo", "service_tier"] {
+                    usage.set(unknown, Json::Null);
+                }
+                usage
+            }
         }
+    }
+
+    /// The usage at the end of a stream of Messages, which says less than the usage of a whole answer.
+    pub(crate) fn to_delta(self) -> Json<'static> {
+        Json::object([
+            ("input_tokens", Json::number(self.input.saturating_sub(self.cached).saturating_sub(self.cache_writes))),
+            ("cache_creation_input_tokens", Json::number(self.cache_writes)),
+            ("cache_read_input_tokens", Json::number(self.cached)),
+            ("output_tokens", Json::number(self.output)),
+            ("output_tokens_details", Json::object([("thinking_tokens", Json::number(self.reasoning))])),
+            ("server_tool_use", Json::Null),
+        ])
     }
 
     fn input_details(self) -> Json<'static> {

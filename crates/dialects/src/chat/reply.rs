@@ -1,6 +1,6 @@
 //! Reads and writes a whole response of Chat Completions.
 
-use crate::conversation::{Finish, Outcome, Output, Reply, renamed};
+use crate::conversation::{Citation, Finish, Outcome, Output, Reply, characters, renamed};
 use crate::dialect::Dialect;
 use crate::json::{FieldError, Json};
 use crate::usage::Usage;
@@ -15,9 +15,11 @@ pub(crate) fn read_reply(body: &Json<'_>) -> Outcome<Reply> {
     if let Some(text) = thought.filter(|text| !text.is_empty()) {
         outputs.push(Output::Thought { text: text.to_owned(), seal: None });
     }
-    if let Some(text) = message.str_at("content").filter(|text| !text.is_empty()) {
+    let citations = Citation::read_all(message.get("annotations"), "choices[0].message.annotations")?;
+    let text = message.str_at("content").unwrap_or_default();
+    if !text.is_empty() || !citations.is_empty() {
         let logprobs = choice.get("logprobs").and_then(|all| all.get("content")).cloned().map(Json::into_owned);
-        outputs.push(Output::Text { text: text.to_owned(), logprobs });
+        outputs.push(Output::Text { text: text.to_owned(), logprobs, citations });
     }
     if let Some(text) = message.str_at("refusal").filter(|text| !text.is_empty()) {
         outputs.push(Output::Refusal(text.to_owned()));
@@ -55,10 +57,14 @@ pub(super) fn finish(reason: &str) -> Finish {
 
 pub(crate) fn write_reply(reply: &Reply, now: u64) -> Json<'static> {
     let (mut texts, mut refusal, mut thought, mut calls, mut logprobs) = (None, None, None, Vec::new(), None);
+    let mut annotations = Vec::new();
     let add = |old: &mut Option<String>, more: &str| old.get_or_insert_default().push_str(more);
     for output in &reply.outputs {
         match output {
-            Output::Text { text, logprobs: found } => {
+            Output::Text { text, logprobs: found, citations } => {
+                let before = texts.as_deref().map_or(0, characters);
+                let placed = |citation: &Citation| citation.within(characters(text)).behind(before).chat();
+                annotations.extend(citations.iter().map(placed));
                 add(&mut texts, text);
                 logprobs = logprobs.or(found.clone());
             }
@@ -80,6 +86,7 @@ pub(crate) fn write_reply(reply: &Reply, now: u64) -> Json<'static> {
         ("role", Some(Json::text("assistant"))),
         ("content", Some(texts.map_or(Json::Null, Json::text))),
         ("refusal", Some(refusal.map_or(Json::Null, Json::text))),
+        ("annotations", Some(Json::Array(annotations))),
         ("reasoning_content", thought.map(Json::text)),
         ("tool_calls", (!calls.is_empty()).then_some(Json::Array(calls))),
     ]);

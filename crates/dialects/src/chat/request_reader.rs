@@ -23,6 +23,13 @@ pub(crate) fn read_request(body: Json<'_>) -> Outcome<Conversation> {
     conversation.stop = read_stop(&mut fields)?;
     conversation.format = fields.object("response_format")?.map(read_format).transpose()?;
     conversation.thinking = fields.text("reasoning_effort")?.map(Thinking::Effort);
+    if let Some(mut reasoning) = fields.object("reasoning")? {
+        // Some providers of Chat take this form of Responses. How thoughts are shown has no counterpart elsewhere.
+        let effort = reasoning.text("effort")?.map(Thinking::Effort);
+        conversation.thinking = conversation.thinking.or(effort);
+        reasoning.ignore(&["summary"]);
+        reasoning.end()?;
+    }
     let alternatives = fields.count("top_logprobs")?;
     conversation.logprobs = fields.flag("logprobs")?.filter(|wanted| *wanted).map(|_| alternatives.unwrap_or(0));
     conversation.stream = fields.flag("stream")?.unwrap_or(false);

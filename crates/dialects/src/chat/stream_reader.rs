@@ -1,7 +1,7 @@
 //! Reads a stream of Chat Completions.
 
 use super::reply::finish;
-use crate::conversation::{Block, Finish, Outcome, Piece, StreamReader};
+use crate::conversation::{Block, Citation, Finish, Outcome, Piece, StreamReader, characters};
 use crate::json::{FieldError, Json, parse};
 
 /// Text, refusals and thoughts are blocks as long as nothing else comes. A call is a block of its own; it is closed when
@@ -12,6 +12,9 @@ pub(crate) struct Reader {
     blocks: usize,
     /// The block that is open and is no call.
     open: Option<(usize, Block)>,
+    /// The characters of the text so far, and those before the open block.
+    said: u64,
+    before: u64,
     calls: Vec<Call>,
     finish: Option<Finish>,
 }
@@ -70,6 +73,10 @@ impl Reader {
         if let Some(text) = more("refusal") {
             self.text(Block::Refusal, text, None, pieces);
         }
+        for citation in Citation::read_all(delta.get("annotations"), "choices[0].delta.annotations")? {
+            let block = self.block(Block::Text, pieces);
+            pieces.push(Piece::Cite { block, citation: citation.from(self.before) });
+        }
         for (at, call) in delta.get("tool_calls").map(Json::elements).unwrap_or_default().iter().enumerate() {
             self.call(at, call, pieces)?;
         }
@@ -87,17 +94,25 @@ impl Reader {
         }
     }
 
-    fn text(&mut self, kind: Block, text: &str, logprobs: Option<Json<'static>>, pieces: &mut Vec<Piece>) {
-        let block = match &self.open {
+    /// The open block of this kind.
+    fn block(&mut self, kind: Block, pieces: &mut Vec<Piece>) -> usize {
+        match &self.open {
             Some((block, open)) if *open == kind => *block,
             _ => {
                 self.close_text(pieces);
                 let block = self.next();
+                self.before = self.said;
                 pieces.push(Piece::Open { block, kind: kind.clone() });
                 self.open = Some((block, kind));
                 block
             }
-        };
+        }
+    }
+
+    fn text(&mut self, kind: Block, text: &str, logprobs: Option<Json<'static>>, pieces: &mut Vec<Piece>) {
+        let counted = if kind == Block::Text { characters(text) } else { 0 };
+        let block = self.block(kind, pieces);
+        self.said += counted;
         pieces.push(Piece::More { block, text: text.to_owned(), logprobs });
     }
 

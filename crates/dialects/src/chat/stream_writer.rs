@@ -1,6 +1,6 @@
 //! Writes a stream of Chat Completions.
 
-use crate::conversation::{Block, Finish, Piece, StreamWriter, renamed};
+use crate::conversation::{Block, Finish, Piece, StreamWriter, characters, renamed};
 use crate::dialect::Dialect;
 use crate::errors::ApiError;
 use crate::json::Json;
@@ -16,10 +16,14 @@ pub(crate) struct Writer {
     created: u64,
     blocks: BTreeMap<usize, Open>,
     calls: u64,
+    /// The characters of the text so far.
+    said: u64,
 }
 
 /// Where the text of a block goes.
 enum Open {
+    /// The text, and how many characters of it stand before the block.
+    Text(u64),
     Field(&'static str),
     Call(u64),
 }
@@ -28,7 +32,7 @@ impl Writer {
     /// `include_usage` says that the client asked for the usage.
     pub(crate) fn new(include_usage: bool, now: u64) -> Self {
         let (id, model) = (String::new(), String::new());
-        Self { include_usage, now, id, model, created: now, blocks: BTreeMap::new(), calls: 0 }
+        Self { include_usage, now, id, model, created: now, blocks: BTreeMap::new(), calls: 0, said: 0 }
     }
 
     fn chunk(&self, choices: Vec<Json<'static>>, usage: Json<'static>) -> String {
@@ -67,7 +71,7 @@ impl StreamWriter for Writer {
             }
             Piece::Open { block, kind } => {
                 let open = match kind {
-                    Block::Text => Open::Field("content"),
+                    Block::Text => Open::Text(self.said),
                     Block::Refusal => Open::Field("refusal"),
                     Block::Thought => Open::Field("reasoning_content"),
                     Block::Call { id, name } => {
@@ -89,6 +93,10 @@ impl StreamWriter for Writer {
             }
             Piece::More { block, text, logprobs } => {
                 let delta = match self.blocks.get(&block) {
+                    Some(Open::Text(_)) => {
+                        self.said += characters(&text);
+                        Json::object([("content", Json::text(text))])
+                    }
                     Some(Open::Field(name)) => Json::object([(name, Json::text(text))]),
                     Some(Open::Call(index)) => {
                         let function = Json::object([("arguments", Json::text(text))]);
@@ -98,6 +106,13 @@ impl StreamWriter for Writer {
                     None => return,
                 };
                 written.push_str(&self.delta(delta, logprobs, None));
+            }
+            Piece::Cite { block, citation } => {
+                if let Some(Open::Text(before)) = self.blocks.get(&block) {
+                    let citation = citation.within(self.said - before).behind(*before).chat();
+                    let delta = Json::object([("annotations", Json::Array(vec![citation]))]);
+                    written.push_str(&self.delta(delta, None, None));
+                }
             }
             Piece::Close { block } => {
                 self.blocks.remove(&block);

@@ -3,11 +3,13 @@
 //! Each dialect has a reader and a writer for each of the three. A translation reads with one dialect and writes with
 //! another.
 
+mod citation;
 mod reply;
 mod request;
 mod settings;
 mod stream;
 
+pub(crate) use citation::{Citation, characters};
 pub(crate) use reply::{Finish, Output, Reply, Seal, SealKind, renamed};
 pub(crate) use request::{
     Choice, Conversation, Feature, Format, Image, Item, Part, Role, Thinking, Tool, empty_schema,

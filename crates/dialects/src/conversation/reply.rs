@@ -1,5 +1,6 @@
 //! A whole response.
 
+use super::Citation;
 use crate::json::Json;
 use crate::usage::Usage;
 
@@ -16,7 +17,7 @@ pub(crate) struct Reply {
 
 #[derive(Clone)]
 pub(crate) enum Output {
-    Text { text: String, logprobs: Option<Json<'static>> },
+    Text { text: String, logprobs: Option<Json<'static>>, citations: Vec<Citation> },
     Refusal(String),
     Thought { text: String, seal: Option<Seal> },
     Call { id: String, name: String, arguments: String },

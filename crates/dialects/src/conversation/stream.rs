@@ -1,6 +1,6 @@
 //! The pieces of a streamed response.
 
-use super::{Finish, Outcome, Seal};
+use super::{Citation, Finish, Outcome, Seal};
 use crate::errors::ApiError;
 use crate::json::Json;
 use crate::usage::Usage;
@@ -25,6 +25,11 @@ pub(crate) enum Piece {
     Seal {
         block: usize,
         seal: Seal,
+    },
+    /// A source of the block's text, whose places are in that text.
+    Cite {
+        block: usize,
+        citation: Citation,
     },
     Close {
         block: usize,

@@ -1,10 +1,51 @@
 //! Blocks of content that requests and responses share.
 
-use crate::conversation::{Seal, SealKind};
+use crate::conversation::{Citation, Seal, SealKind, characters};
 use crate::json::{FieldError, Json, parse};
 
 pub(super) fn text(text: &str) -> Json<'static> {
     Json::object([("type", Json::text("text")), ("text", Json::text(text.to_owned()))])
+}
+
+/// A text of an answer, which says its sources even if there are none.
+pub(super) fn said(text: &str, sources: &[Citation]) -> Json<'static> {
+    let mut block = self::text(text);
+    let sources: Vec<_> = sources.iter().map(Citation::messages).collect();
+    block.set("citations", if sources.is_empty() { Json::Null } else { Json::Array(sources) });
+    block
+}
+
+/// A text of an answer in as many blocks as its sources need: the dialect's citations are of whole blocks.
+pub(super) fn cited(text: &str, citations: &[Citation]) -> Vec<Json<'static>> {
+    let length = characters(text);
+    let citations: Vec<Citation> = citations.iter().map(|citation| citation.within(length)).collect();
+    // A citation of no character is one of the last.
+    let (empty, placed): (Vec<_>, Vec<_>) = citations.into_iter().partition(|citation| citation.start == citation.end);
+    let mut borders: Vec<u64> = placed.iter().flat_map(|citation| [citation.start, citation.end]).collect();
+    borders.extend([0, length]);
+    borders.sort_unstable();
+    borders.dedup();
+    let mut characters = text.chars();
+    let mut blocks = Vec::new();
+    for pair in borders.windows(2) {
+        let [start, end] = [pair[0], pair[1]];
+        let part: String = characters.by_ref().take((end - start) as usize).collect();
+        let mut sources: Vec<Citation> =
+            placed.iter().filter(|citation| citation.start <= start && end <= citation.end).cloned().collect();
+        if end == length {
+            sources.extend(empty.iter().cloned());
+        }
+        blocks.push(said(&part, &sources));
+    }
+    if blocks.is_empty() {
+        blocks.push(said(text, &empty));
+    }
+    blocks
+}
+
+/// Who calls a tool: the model itself.
+pub(super) fn direct() -> Json<'static> {
+    Json::object([("type", Json::text("direct"))])
 }
 
 /// A call of a tool. Its arguments have to be an object; `at` is the path to name if they are not.

@@ -1,7 +1,7 @@
 //! Reads and writes a whole response of Messages.
 
 use super::blocks;
-use crate::conversation::{Finish, Outcome, Output, Reply, Seal, SealKind, renamed};
+use crate::conversation::{Citation, Finish, Outcome, Output, Reply, Seal, SealKind, characters, renamed};
 use crate::dialect::Dialect;
 use crate::json::{FieldError, Json};
 use crate::usage::Usage;
@@ -43,7 +43,13 @@ fn read_block(block: &Json<'_>, at: &str) -> Outcome<Output> {
         block.str_at(name).map(str::to_owned).ok_or_else(missing)
     };
     match block.str_at("type") {
-        Some("text") => Ok(Output::Text { text: need("text")?, logprobs: None }),
+        Some("text") => {
+            let (text, sources) = (need("text")?, block.get("citations").map(Json::elements).unwrap_or_default());
+            let read =
+                |(index, source)| Citation::read_result(source, characters(&text), &format!("{at}.citations[{index}]"));
+            let citations = sources.iter().enumerate().map(read).collect::<Outcome<_>>()?;
+            Ok(Output::Text { text, logprobs: None, citations })
+        }
         Some("thinking") => {
             let seal = block.str_at("signature").and_then(|seal| Seal::read(SealKind::Signature, seal));
             Ok(Output::Thought { text: need("thinking")?, seal })
@@ -66,15 +72,19 @@ fn read_block(block: &Json<'_>, at: &str) -> Outcome<Output> {
 pub(crate) fn write_reply(reply: &Reply) -> Outcome<Json<'static>> {
     let (mut content, mut refused) = (Vec::new(), false);
     for (at, output) in reply.outputs.iter().enumerate() {
-        content.push(match output {
-            Output::Text { text, .. } => blocks::text(text),
+        match output {
+            Output::Text { text, citations, .. } => content.extend(blocks::cited(text, citations)),
             Output::Refusal(text) => {
                 refused = true;
-                blocks::text(text)
+                content.push(blocks::said(text, &[]));
             }
-            Output::Thought { text, seal } => blocks::thought(text, seal.as_ref()),
-            Output::Call { id, name, arguments } => blocks::call(id, name, arguments, &format!("call {at}"))?,
-        });
+            Output::Thought { text, seal } => content.push(blocks::thought(text, seal.as_ref())),
+            Output::Call { id, name, arguments } => {
+                let mut call = blocks::call(id, name, arguments, &format!("call {at}"))?;
+                call.set("caller", blocks::direct());
+                content.push(call);
+            }
+        }
     }
     let finish = if refused { Finish::Filter } else { reply.finish.clone() };
     let (reason, sequence) = finish.messages();
@@ -86,6 +96,8 @@ pub(crate) fn write_reply(reply: &Reply) -> Outcome<Json<'static>> {
         ("content", Json::Array(content)),
         ("stop_reason", Json::text(reason)),
         ("stop_sequence", sequence),
+        ("stop_details", Json::Null),
+        ("container", Json::Null),
         // The dialect always says what was used.
         ("usage", reply.usage.unwrap_or_default().to_json(Dialect::Messages)),
     ]))

@@ -1,7 +1,7 @@
 //! Reads a stream of Messages.
 
 use super::reply::finish;
-use crate::conversation::{Block, Finish, Outcome, Piece, Seal, SealKind, StreamReader};
+use crate::conversation::{Block, Citation, Finish, Outcome, Piece, Seal, SealKind, StreamReader, characters};
 use crate::json::{FieldError, Json};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,9 @@ pub(crate) struct Reader {
 struct Open {
     block: usize,
     otherwise: Option<String>,
+    /// The characters so far, and the sources: they are of the whole block, whose end is not known before it comes.
+    said: u64,
+    sources: Vec<Citation>,
 }
 
 impl StreamReader for Reader {
@@ -28,7 +31,7 @@ impl StreamReader for Reader {
                 pieces.push(Piece::Start { id: text("id"), model: text("model"), created: None });
             }
             "content_block_start" => self.begin(index, data.get("content_block").unwrap_or(&Json::Null), pieces)?,
-            "content_block_delta" => self.more(index, data.get("delta").unwrap_or(&Json::Null), pieces),
+            "content_block_delta" => self.more(index, data.get("delta").unwrap_or(&Json::Null), pieces)?,
             "content_block_stop" => {
                 if let Some(open) = self.open.remove(&index) {
                     open.close(pieces);
@@ -52,10 +55,18 @@ impl StreamReader for Reader {
 }
 
 impl Open {
+    fn cite(&mut self, source: &Json<'_>, index: u64) -> Outcome<()> {
+        let at = format!("content[{index}].citations[{}]", self.sources.len());
+        self.sources.push(Citation::read_result(source, 0, &at)?);
+        Ok(())
+    }
+
     fn close(self, pieces: &mut Vec<Piece>) {
         if let Some(text) = self.otherwise {
             pieces.push(Piece::More { block: self.block, text, logprobs: None });
         }
+        let cite = |citation| Piece::Cite { block: self.block, citation: Citation { end: self.said, ..citation } };
+        pieces.extend(self.sources.into_iter().map(cite));
         pieces.push(Piece::Close { block: self.block });
     }
 }
@@ -81,9 +92,14 @@ impl Reader {
         };
         let block = self.blocks;
         self.blocks += 1;
-        self.open.insert(index, Open { block, otherwise });
+        let text = text.unwrap_or_default();
+        let mut open = Open { block, otherwise, said: characters(text), sources: Vec::new() };
+        for source in content.get("citations").map(Json::elements).unwrap_or_default() {
+            open.cite(source, index)?;
+        }
+        self.open.insert(index, open);
         pieces.push(Piece::Open { block, kind });
-        if let Some(text) = text.filter(|text| !text.is_empty()) {
+        if !text.is_empty() {
             pieces.push(Piece::More { block, text: text.to_owned(), logprobs: None });
         }
         if let Some(value) = content.str_at("data").map(str::to_owned) {
@@ -92,8 +108,8 @@ impl Reader {
         Ok(())
     }
 
-    fn more(&mut self, index: u64, delta: &Json<'_>, pieces: &mut Vec<Piece>) {
-        let Some(open) = self.open.get_mut(&index) else { return };
+    fn more(&mut self, index: u64, delta: &Json<'_>, pieces: &mut Vec<Piece>) -> Outcome<()> {
+        let Some(open) = self.open.get_mut(&index) else { return Ok(()) };
         let name = match delta.str_at("type") {
             Some("text_delta") => "text",
             Some("thinking_delta") => "thinking",
@@ -101,14 +117,16 @@ impl Reader {
             Some("signature_delta") => {
                 let seal = delta.str_at("signature").and_then(|seal| Seal::read(SealKind::Signature, seal));
                 pieces.extend(seal.map(|seal| Piece::Seal { block: open.block, seal }));
-                return;
+                return Ok(());
             }
-            // Sources of the answer have no counterpart everywhere, and the text stands without them.
-            _ => return,
+            Some("citations_delta") => return open.cite(delta.get("citation").unwrap_or(&Json::Null), index),
+            _ => return Ok(()),
         };
         if let Some(text) = delta.str_at(name).filter(|text| !text.is_empty()) {
             open.otherwise = None;
+            open.said += characters(text);
             pieces.push(Piece::More { block: open.block, text: text.to_owned(), logprobs: None });
         }
+        Ok(())
     }
 }

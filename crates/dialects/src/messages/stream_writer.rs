@@ -85,6 +85,8 @@ impl StreamWriter for Writer {
                     ("content", Json::Array(Vec::new())),
                     ("stop_reason", Json::Null),
                     ("stop_sequence", Json::Null),
+                    ("stop_details", Json::Null),
+                    ("container", Json::Null),
                     // Other dialects say at the end what was used; so does `message_delta`.
                     ("usage", Usage::default().to_json(Dialect::Messages)),
                 ]);
@@ -98,7 +100,7 @@ impl StreamWriter for Writer {
                     }
                     Block::Text | Block::Refusal => {
                         self.refused |= kind == Block::Refusal;
-                        (super::blocks::text(""), "text_delta", "text")
+                        (super::blocks::said("", &[]), "text_delta", "text")
                     }
                     Block::Call { id, name } => {
                         let content = Json::object([
@@ -106,6 +108,7 @@ impl StreamWriter for Writer {
                             ("id", Json::text(id)),
                             ("name", Json::text(name)),
                             ("input", Json::Object(Vec::new())),
+                            ("caller", super::blocks::direct()),
                         ]);
                         (content, "input_json_delta", "partial_json")
                     }
@@ -121,6 +124,14 @@ impl StreamWriter for Writer {
                     written.push_str(&event("content_block_delta", fields));
                 }
             }
+            // A citation is of its whole block here.
+            Piece::Cite { block, citation } => {
+                if let Some(Open::Block { index, delta: "text_delta", .. }) = self.open.get(&block) {
+                    let delta = [("type", Json::text("citations_delta")), ("citation", citation.messages())];
+                    let fields = [("index", Json::number(*index)), ("delta", Json::object(delta))];
+                    written.push_str(&event("content_block_delta", fields));
+                }
+            }
             Piece::Seal { block, seal } => self.seal(block, &seal, written),
             Piece::Close { block } => {
                 if let Some(Open::Block { index, .. }) = self.open.remove(&block) {
@@ -133,8 +144,13 @@ impl StreamWriter for Writer {
     fn finish(&mut self, finish: Finish, usage: Option<Usage>, written: &mut String) {
         let finish = if self.refused { Finish::Filter } else { finish };
         let (reason, sequence) = finish.messages();
-        let delta = Json::object([("stop_reason", Json::text(reason)), ("stop_sequence", sequence)]);
-        let usage = usage.unwrap_or_default().to_json(Dialect::Messages);
+        let delta = Json::object([
+            ("stop_reason", Json::text(reason)),
+            ("stop_sequence", sequence),
+            ("stop_details", Json::Null),
+            ("container", Json::Null),
+        ]);
+        let usage = usage.unwrap_or_default().to_delta();
         written.push_str(&event("message_delta", [("delta", delta), ("usage", usage)]));
         written.push_str(&event("message_stop", []));
     }

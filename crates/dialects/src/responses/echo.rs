@@ -26,7 +26,7 @@ pub(crate) fn echo(request: &Json<'_>) -> Json<'static> {
         ("temperature", said("temperature", number("1.0"))),
         ("text", said("text", text())),
         ("tool_choice", said("tool_choice", Json::text("auto"))),
-        ("tools", said("tools", Json::Array(Vec::new()))),
+        ("tools", Json::Array(request.get("tools").map(Json::elements).unwrap_or_default().iter().map(tool).collect())),
         ("top_logprobs", said("top_logprobs", Json::number(0))),
         ("top_p", said("top_p", number("1.0"))),
         ("truncation", said("truncation", Json::text("disabled"))),
@@ -39,6 +39,20 @@ pub(crate) fn echo(request: &Json<'_>) -> Json<'static> {
     complete(&mut echo, "text", text());
     complete(&mut echo, "reasoning", reasoning());
     echo
+}
+
+/// A tool with all that the dialect says of a function, whether the request says it or not.
+fn tool(tool: &Json<'_>) -> Json<'static> {
+    let mut tool = tool.clone().into_owned();
+    if tool.str_at("type") == Some("function") {
+        // A translated function need not be kept to strictly if the request does not say so.
+        for (name, usual) in [("description", Json::Null), ("parameters", Json::Null), ("strict", Json::Bool(false))] {
+            if tool.get(name).is_none() {
+                tool.set(name, usual);
+            }
+        }
+    }
+    tool
 }
 
 fn complete(echo: &mut Json<'static>, name: &'static str, usual: Json<'static>) {

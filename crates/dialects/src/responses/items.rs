@@ -1,6 +1,6 @@
 //! The items of an output, as responses and streams write them.
 
-use crate::conversation::{Output, Seal, SealKind, renamed};
+use crate::conversation::{Citation, Output, Seal, SealKind, characters, renamed};
 use crate::json::Json;
 
 /// The identifier of an item of a response.
@@ -9,11 +9,12 @@ pub(super) fn item_id(prefix: &str, response: &str, index: usize) -> String {
 }
 
 /// A part of a message.
-pub(super) fn text_part(text: &str, logprobs: Option<Json<'static>>) -> Json<'static> {
+pub(super) fn text_part(text: &str, logprobs: Option<Json<'static>>, citations: &[Citation]) -> Json<'static> {
+    let placed = |citation: &Citation| citation.within(characters(text)).responses();
     Json::object([
         ("type", Json::text("output_text")),
         ("text", Json::text(text.to_owned())),
-        ("annotations", Json::Array(Vec::new())),
+        ("annotations", Json::Array(citations.iter().map(placed).collect())),
         ("logprobs", logprobs.unwrap_or(Json::Array(Vec::new()))),
     ])
 }
@@ -80,7 +81,9 @@ pub(super) fn sealed_thought(text: &str, seal: &Seal, index: usize) -> Json<'sta
 /// The item that an output is.
 pub(super) fn item(output: &Output, id: &str, status: &'static str) -> Json<'static> {
     match output {
-        Output::Text { text, logprobs } => message(id, vec![text_part(text, logprobs.clone())], status),
+        Output::Text { text, logprobs, citations } => {
+            message(id, vec![text_part(text, logprobs.clone(), citations)], status)
+        }
         Output::Refusal(text) => message(id, vec![refusal_part(text)], status),
         Output::Thought { text, seal } => thought(id, text, seal.as_ref()),
         Output::Call { id: call_id, name, arguments } => call(&CallItem { id, call_id, name, arguments, status }),

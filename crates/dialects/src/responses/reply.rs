@@ -1,7 +1,7 @@
 //! Reads and writes a whole response of Responses.
 
 use super::items::{item, item_id, prefix};
-use crate::conversation::{Finish, Outcome, Output, Reply, Seal, SealKind, renamed};
+use crate::conversation::{Citation, Finish, Outcome, Output, Reply, Seal, SealKind, renamed};
 use crate::dialect::Dialect;
 use crate::json::{FieldError, Json};
 use crate::usage::Usage;
@@ -44,12 +44,14 @@ fn read_item(item: &Json<'_>, at: &str, outputs: &mut Vec<Output>) -> Outcome<()
     };
     match item.str_at("type") {
         Some("message") => {
-            for part in item.get("content").map(Json::elements).unwrap_or_default() {
+            for (index, part) in item.get("content").map(Json::elements).unwrap_or_default().iter().enumerate() {
                 match (part.str_at("text"), part.str_at("refusal")) {
                     (Some(text), _) => {
                         let logprobs = part.get("logprobs").filter(|all| !all.elements().is_empty());
                         let logprobs = logprobs.cloned().map(Json::into_owned);
-                        outputs.push(Output::Text { text: text.to_owned(), logprobs });
+                        let path = format!("{at}.content[{index}].annotations");
+                        let citations = Citation::read_all(part.get("annotations"), &path)?;
+                        outputs.push(Output::Text { text: text.to_owned(), logprobs, citations });
                     }
                     (None, Some(refusal)) => outputs.push(Output::Refusal(refusal.to_owned())),
                     (None, None) => {}

@@ -1,7 +1,7 @@
 //! Reads a stream of Responses.
 
 use super::reply::{finish, seal};
-use crate::conversation::{Block, Finish, Outcome, Piece, Seal, StreamReader};
+use crate::conversation::{Block, Citation, Finish, Outcome, Piece, Seal, StreamReader};
 use crate::json::{FieldError, Json};
 
 #[derive(Default)]
@@ -12,13 +12,14 @@ pub(crate) struct Reader {
     finish: Option<Finish>,
 }
 
-/// An open block: its item, the part of the item, and whether any text of it came.
+/// An open block: its item, the part of the item, and whether any text of it came, and how many of its sources.
 struct Open {
     item: u64,
     part: u64,
     block: usize,
     kind: Block,
     any: bool,
+    cited: usize,
 }
 
 impl StreamReader for Reader {
@@ -46,6 +47,17 @@ impl StreamReader for Reader {
                 self.more((item, 0), Block::Thought, "\n\n", None, pieces);
             }
             "response.function_call_arguments.delta" => self.arguments(item, delta, pieces),
+            "response.output_text.annotation.added" => {
+                let annotation = data.get("annotation").unwrap_or(&Json::Null);
+                self.cite((item, part), std::slice::from_ref(annotation), pieces)?;
+            }
+            "response.content_part.done" => {
+                // A provider can send all sources as a whole.
+                let all = data.get("part").and_then(|part| part.get("annotations")).map(Json::elements);
+                let place = |open: &&Open| (open.item, open.part) == (item, part) && open.kind == Block::Text;
+                let known = self.open.iter().find(place).map_or(0, |open| open.cited);
+                self.cite((item, part), all.unwrap_or_default().get(known..).unwrap_or_default(), pieces)?;
+            }
             "response.output_item.done" => self.done(item, data.get("item").unwrap_or(&Json::Null), pieces)?,
             "response.completed" | "response.incomplete" => {
                 self.finish = Some(finish(data.get("response").unwrap_or(&Json::Null), self.calls)?);
@@ -87,8 +99,18 @@ impl Reader {
         let block = self.blocks;
         self.blocks += 1;
         pieces.push(Piece::Open { block, kind: kind.clone() });
-        self.open.push(Open { item, part, block, kind, any: false });
+        self.open.push(Open { item, part, block, kind, any: false, cited: 0 });
         self.open.len() - 1
+    }
+
+    /// The place of the open block of a part.
+    fn at(&mut self, (item, part): (u64, u64), kind: Block, pieces: &mut Vec<Piece>) -> usize {
+        let known = self.open.iter().position(|open| (open.item, open.part) == (item, part) && open.kind == kind);
+        known.unwrap_or_else(|| {
+            // A new part of an item ends the one before it.
+            self.close(item, pieces);
+            self.begin(item, part, kind, pieces)
+        })
     }
 
     fn more(
@@ -99,14 +121,20 @@ impl Reader {
         logprobs: Option<Json<'static>>,
         pieces: &mut Vec<Piece>,
     ) {
-        let known = self.open.iter().position(|open| (open.item, open.part) == (item, part) && open.kind == kind);
-        let at = known.unwrap_or_else(|| {
-            // A new part of an item ends the one before it.
-            self.close(item, pieces);
-            self.begin(item, part, kind, pieces)
-        });
+        let at = self.at((item, part), kind, pieces);
         self.open[at].any = true;
         pieces.push(Piece::More { block: self.open[at].block, text: text.to_owned(), logprobs });
+    }
+
+    fn cite(&mut self, (item, part): (u64, u64), found: &[Json<'_>], pieces: &mut Vec<Piece>) -> Outcome<()> {
+        for annotation in found {
+            let at = self.at((item, part), Block::Text, pieces);
+            let open = &mut self.open[at];
+            let path = format!("output[{item}].content[{part}].annotations[{}]", open.cited);
+            open.cited += 1;
+            pieces.push(Piece::Cite { block: open.block, citation: Citation::read(annotation, &path)? });
+        }
+        Ok(())
     }
 
     fn arguments(&mut self, item: u64, text: &str, pieces: &mut Vec<Piece>) {

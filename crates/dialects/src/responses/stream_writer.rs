@@ -2,7 +2,7 @@
 
 use super::items::{CallItem, call, item, item_id, message, prefix, refusal_part, text_part, thought};
 use super::reply::Head;
-use crate::conversation::{Block, Finish, Output, Piece, StreamWriter, renamed};
+use crate::conversation::{Block, Citation, Finish, Output, Piece, StreamWriter, characters, renamed};
 use crate::errors::ApiError;
 use crate::json::Json;
 use crate::sse;
@@ -51,7 +51,7 @@ impl Writer {
 
     fn begin(&mut self, block: usize, kind: Block, written: &mut String) {
         let output = match kind {
-            Block::Text => Output::Text { text: String::new(), logprobs: None },
+            Block::Text => Output::Text { text: String::new(), logprobs: None, citations: Vec::new() },
             Block::Refusal => Output::Refusal(String::new()),
             Block::Thought => Output::Thought { text: String::new(), seal: None },
             Block::Call { id, name } => Output::Call { id, name, arguments: String::new() },
@@ -69,7 +69,7 @@ impl Writer {
         };
         written.push_str(&self.event("response.output_item.added", [("output_index", index.clone()), ("item", empty)]));
         let (kind, name, part) = match &output {
-            Output::Text { .. } => ("response.content_part.added", "content_index", text_part("", None)),
+            Output::Text { .. } => ("response.content_part.added", "content_index", text_part("", None, &[])),
             Output::Refusal(_) => ("response.content_part.added", "content_index", refusal_part("")),
             Output::Thought { .. } => ("response.reasoning_summary_part.added", "summary_index", summary("")),
             Output::Call { .. } => {
@@ -87,7 +87,7 @@ impl Writer {
         let place = [("item_id", Json::text(item.id.clone())), ("output_index", Json::number(item.place as u64))];
         let [id, index] = place;
         match &mut item.output {
-            Output::Text { text, logprobs } => {
+            Output::Text { text, logprobs, .. } => {
                 text.push_str(&more);
                 let found = found.unwrap_or(Json::Array(Vec::new()));
                 if !found.elements().is_empty() {
@@ -117,18 +117,34 @@ impl Writer {
         }
     }
 
+    fn cite(&mut self, block: usize, citation: Citation, written: &mut String) {
+        let Some(Item { id, place, output }) = self.open.get_mut(&block) else { return };
+        let Output::Text { text, citations, .. } = output else { return };
+        let citation = citation.within(characters(text));
+        let annotation = citation.responses();
+        let fields = [
+            ("item_id", Json::text(id.clone())),
+            ("output_index", Json::number(*place as u64)),
+            ("content_index", Json::number(0)),
+            ("annotation_index", Json::number(citations.len() as u64)),
+            ("annotation", annotation),
+        ];
+        citations.push(citation);
+        written.push_str(&self.event("response.output_text.annotation.added", fields));
+    }
+
     fn close(&mut self, block: usize, status: &'static str, written: &mut String) {
         let Some(Item { id, place, output }) = self.open.remove(&block) else { return };
         let at = || [("item_id", Json::text(id.clone())), ("output_index", Json::number(place as u64))];
         let [item_at, index] = at();
         let part_at = |name: &'static str| (name, Json::number(0));
         let (kind, name, part) = match &output {
-            Output::Text { text, logprobs } => {
+            Output::Text { text, logprobs, citations } => {
                 let all = logprobs.clone().unwrap_or(Json::Array(Vec::new()));
                 let said = ("text", Json::text(text.clone()));
                 let fields = [item_at, index, part_at("content_index"), said, ("logprobs", all)];
                 written.push_str(&self.event("response.output_text.done", fields));
-                ("response.content_part.done", "content_index", text_part(text, logprobs.clone()))
+                ("response.content_part.done", "content_index", text_part(text, logprobs.clone(), citations))
             }
             Output::Refusal(text) => {
                 let fields = [item_at, index, part_at("content_index"), ("refusal", Json::text(text.clone()))];
@@ -177,6 +193,7 @@ impl StreamWriter for Writer {
             }
             Piece::Open { block, kind } => self.begin(block, kind, written),
             Piece::More { block, text, logprobs } => self.more(block, text, logprobs, written),
+            Piece::Cite { block, citation } => self.cite(block, citation, written),
             Piece::Seal { block, seal: new } => {
                 if let Some(Item { output: Output::Thought { seal, .. }, .. }) = self.open.get_mut(&block) {
                     *seal = Some(new);
