@@ -10,6 +10,8 @@ pub enum Endpoint {
     Chat,
     /// `/v1/responses`.
     Responses,
+    /// `/v1/responses/compact`.
+    Compact,
     /// `/v1/messages`.
     Messages,
     /// `/v1/messages/count_tokens`.
@@ -39,6 +41,7 @@ impl Endpoint {
     pub const ALL: [Self; 13] = [
         Self::Chat,
         Self::Responses,
+        Self::Compact,
         Self::Messages,
         Self::CountTokens,
         Self::Models,
@@ -82,6 +85,7 @@ impl Endpoint {
         match self {
             Self::Chat => ("/v1/chat/completions", "chat", "POST"),
             Self::Responses => ("/v1/responses", "responses", "POST"),
+            Self::Compact => ("/v1/responses/compact", "compact", "POST"),
             Self::Messages => ("/v1/messages", "messages", "POST"),
             Self::CountTokens => ("/v1/messages/count_tokens", "count_tokens", "POST"),
             Self::Models => ("/v1/models", "models", "GET, HEAD"),

@@ -1,4 +1,5 @@
-//! Answers of models: `/v1/chat/completions`, `/v1/responses` and `/v1/messages`.
+//! Answers of models: `/v1/chat/completions`, `/v1/responses` and `/v1/messages`, and compacted conversations:
+//! `/v1/responses/compact`.
 
 use super::Gateway;
 use super::headers::{self, CLIENT_SESSION, SESSION, Said};
@@ -6,11 +7,11 @@ use super::reply::Reply;
 use super::snapshot::Snapshot;
 use super::spend::Paying;
 use crate::clock::Moment;
-use crate::decide::{Callable, ChooseError, Deciding, Decision, Key, Name, Wanted};
+use crate::decide::{self, Callable, ChooseError, Deciding, Decision, Key, Name};
 use crate::guard;
 use crate::observe::Outcome;
 use crate::store::{self, Why};
-use crate::upstream::{Answer, Call, Failure, echo};
+use crate::upstream::{self, Answer, Call, Failure, Forward, echo};
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::HeaderMap;
@@ -63,8 +64,8 @@ impl Asked {
         gateway.conversations.key(&name)
     }
 
-    pub(super) fn wanted(&self, snapshot: &Snapshot) -> Wanted<'_> {
-        Wanted { reading: &self.reading, dialect: self.dialect, ceiling: snapshot.ceiling }
+    pub(super) fn wanted(&self, snapshot: &Snapshot) -> decide::Wanted<'_> {
+        decide::Wanted { reading: &self.reading, dialect: self.dialect, ceiling: snapshot.ceiling }
     }
 }
 
@@ -76,15 +77,30 @@ fn read(dialect: Dialect, body: &[u8]) -> Result<Reading, ApiError> {
         .map_err(|error| ApiError::new(ErrorKind::InvalidRequest, error.to_string()).with_parameter(error.path()))
 }
 
+/// What a caller wants of a model.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// An answer.
+    Answer,
+    /// The conversation so far, compacted. Only Responses has this, so it is never translated.
+    Compaction,
+}
+
 /// Answers a request.
-pub(super) async fn answer(gateway: &Arc<Gateway>, dialect: Dialect, request: Request) -> Reply {
+pub(super) async fn answer(gateway: &Arc<Gateway>, (dialect, wanted): (Dialect, Wanted), request: Request) -> Reply {
     let asked = match Asked::read(gateway, dialect, request).await {
         Ok(asked) => asked,
         Err(reply) => return reply,
     };
+    if dialect == Dialect::Messages && asked.reading.max_output_tokens.is_none() {
+        // Its providers refuse this too, but those of other dialects would not.
+        let error = ApiError::new(ErrorKind::InvalidRequest, "max_tokens is missing; it is needed");
+        return Reply::error(&error.with_parameter("max_tokens"), dialect);
+    }
     let snapshot = gateway.snapshot();
     let key = asked.key(gateway);
-    let decision = match gateway.decide(&snapshot, &asked, Some(key)).await {
+    let decided = gateway.decide(&snapshot, &asked, Some(key)).await;
+    let decision = match decided.and_then(|decision| able(decision, wanted)) {
         Ok(decision) => decision,
         Err(error) => return Reply::error(&error, dialect),
     };
@@ -97,7 +113,25 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, dialect: Dialect, request: Re
         }
     }
     tokio::time::sleep(delay(&snapshot)).await;
-    Turn { gateway, snapshot: &snapshot, asked: &asked, decision: &decision, key }.answer().await
+    Turn { gateway, snapshot: &snapshot, asked: &asked, wanted, decision: &decision, key }.answer().await
+}
+
+/// The decision without models that cannot do what is wanted.
+fn able(mut decision: Decision<'_>, wanted: Wanted) -> Result<Decision<'_>, ApiError> {
+    if wanted == Wanted::Answer {
+        return Ok(decision);
+    }
+    let first = decision.callables.first().map_or("", |callable| callable.model.name.as_str());
+    let message = format!(
+        "model {first} cannot compact a conversation: its provider does not speak Responses, nor does that of another model \
+         which was chosen; name a model of a provider of Responses, or send the conversation as it is"
+    );
+    decision.callables.retain(|callable| callable.speaks(Dialect::Responses));
+    if decision.callables.is_empty() {
+        let error = ApiError::new(ErrorKind::InvalidRequest, message);
+        return Err(error.with_parameter("model").with_code("model_not_able"));
+    }
+    Ok(decision)
 }
 
 impl Gateway {
@@ -166,6 +200,7 @@ struct Turn<'t> {
     gateway: &'t Arc<Gateway>,
     snapshot: &'t Arc<Snapshot>,
     asked: &'t Asked,
+    wanted: Wanted,
     decision: &'t Decision<'t>,
     key: Key,
 }
@@ -229,14 +264,28 @@ impl Turn<'_> {
         Ok(self.said(response, callable, fallback, Some(&cost)))
     }
 
-    async fn call(&self, callable: &Callable, settle: crate::upstream::Settle) -> Result<Answer, Failure> {
+    async fn call(&self, callable: &Callable, settle: upstream::Settle) -> Result<Answer, Failure> {
         let (asked, model) = (self.asked, &callable.model);
         let config = &self.snapshot.config;
         let Some(provider) = config.provider(&model.provider) else {
-            let (answer, usage) = echo::answer(asked.dialect, &asked.body, &asked.reading, &model.name)?;
-            settle(Some(usage), crate::upstream::End::Proper);
+            let (answer, usage) = match self.wanted {
+                Wanted::Answer => echo::answer(asked.dialect, &asked.body, &asked.reading, &model.name)?,
+                Wanted::Compaction => echo::compact(&asked.body, &asked.reading)?,
+            };
+            settle(Some(usage), upstream::End::Proper);
             return Ok(answer);
         };
+        if self.wanted == Wanted::Compaction {
+            let forward = Forward {
+                endpoint: upstream::Endpoint::Compact,
+                body: &asked.body,
+                headers: &asked.headers,
+                upstream_model: &model.upstream,
+                provider,
+                manner: &self.snapshot.manner,
+            };
+            return self.gateway.upstream.forward(&forward, settle).await;
+        }
         let call = Call {
             dialect: asked.dialect,
             body: &asked.body,

@@ -25,6 +25,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use blindroute_placement::{PlacementError, PrivateRouter};
+use generate::Wanted;
 use reply::Reply;
 use snapshot::Snapshot;
 use std::io;
@@ -194,7 +195,10 @@ async fn answer(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
     let dialect = guard::dialect(path, request.headers());
     let Some(endpoint) = Endpoint::of_path(path) else { return Refusal::UnknownPath.response(None, dialect) };
     let Reply { mut response, model, why } = match endpoint {
-        Endpoint::Chat | Endpoint::Responses | Endpoint::Messages => generate::answer(&gateway, dialect, request).await,
+        Endpoint::Chat | Endpoint::Responses | Endpoint::Messages => {
+            generate::answer(&gateway, (dialect, Wanted::Answer), request).await
+        }
+        Endpoint::Compact => generate::answer(&gateway, (dialect, Wanted::Compaction), request).await,
         Endpoint::Route => route::answer(&gateway, request).await,
         Endpoint::Models => models::answer(&gateway, &request, dialect).into(),
         Endpoint::CountTokens => pass::count_tokens(&gateway, request).await,

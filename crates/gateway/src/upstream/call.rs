@@ -64,9 +64,11 @@ impl std::fmt::Debug for Call<'_> {
     }
 }
 
-/// An endpoint that is passed on as it is: without a route, a translation or a stream.
+/// An endpoint that is passed on as it is: without a translation or a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Endpoint {
+    /// `/v1/responses/compact`.
+    Compact,
     /// `/v1/messages/count_tokens`, which costs nothing.
     CountTokens,
     /// `/v1/embeddings`.
@@ -78,6 +80,7 @@ impl Endpoint {
     #[must_use]
     pub const fn dialect(self) -> Dialect {
         match self {
+            Self::Compact => Dialect::Responses,
             Self::CountTokens => Dialect::Messages,
             Self::Embeddings => Dialect::Chat,
         }
@@ -85,6 +88,7 @@ impl Endpoint {
 
     const fn path(self) -> &'static str {
         match self {
+            Self::Compact => "/responses/compact",
             Self::CountTokens => "/messages/count_tokens",
             Self::Embeddings => "/embeddings",
         }

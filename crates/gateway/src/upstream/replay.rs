@@ -83,7 +83,13 @@ fn messages(answer: &Json<'_>) -> Option<String> {
         event(&mut written, &Json::object(stop));
     }
     let field = |name: &str| answer.get(name).cloned().unwrap_or(Json::Null);
-    let delta = Json::object([("stop_reason", field("stop_reason")), ("stop_sequence", field("stop_sequence"))]);
+    let mut delta = Json::object([("stop_reason", field("stop_reason")), ("stop_sequence", field("stop_sequence"))]);
+    if let Json::Object(fields) = answer {
+        let known = fields.iter().map(|(name, _)| name.as_ref());
+        for name in ["stop_details", "container"].into_iter().filter(|name| known.clone().any(|known| known == *name)) {
+            delta.set(name, field(name));
+        }
+    }
     let stopped = Json::present([
         ("type", Some(Json::text("message_delta"))),
         ("delta", Some(delta)),
@@ -101,7 +107,13 @@ fn block_in_parts<'a>(block: &Json<'a>) -> (Json<'a>, Vec<Json<'a>>) {
     };
     let field = |name: &str| block.get(name).cloned().unwrap_or_else(|| Json::text(""));
     match block.str_at("type") {
-        Some("text") => (with(block, "text", Json::text("")), vec![delta("text_delta", "text", field("text"))]),
+        Some("text") => {
+            let sources = block.get("citations").map(Json::elements).unwrap_or_default();
+            let begun = with(block, "text", Json::text(""));
+            let begun = if sources.is_empty() { begun } else { with(&begun, "citations", Json::Array(Vec::new())) };
+            let cited = sources.iter().map(|source| delta("citations_delta", "citation", source.clone()));
+            (begun, [delta("text_delta", "text", field("text"))].into_iter().chain(cited).collect())
+        }
         Some("thinking") => {
             let begun = with(&with(block, "thinking", Json::text("")), "signature", Json::text(""));
             let thought = delta("thinking_delta", "thinking", field("thinking"));
@@ -220,6 +232,10 @@ fn content_part<'a>(events: &mut Numbered, place: &dyn Fn() -> Fields<'a>, part:
         None => last,
     };
     events.event(done, last);
+    for (index, annotation) in part.get("annotations").map(Json::elements).unwrap_or_default().iter().enumerate() {
+        let added = and(place(), "annotation_index", Json::number(index as u64));
+        events.event("response.output_text.annotation.added", and(added, "annotation", annotation.clone()));
+    }
     events.event("response.content_part.done", and(place(), "part", part.clone()));
 }
 
