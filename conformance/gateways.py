@@ -12,6 +12,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The dialects, each with the names of the fields that the configuration knows.
 DIALECTS = ("chat", "responses", "messages")
 
+# Names that ask for a route. Some judges look at a model's name before they ask it to think.
+ALIASES = ("auto", "claude-auto", "gpt-5-auto", "claude-opus-auto")
+
 
 def program() -> str:
     """The program under test: `$BLINDROUTE`, or the one that `cargo build` makes."""
@@ -84,6 +87,7 @@ def configuration(dialect: str, provider: str, extra: str = "") -> str:
 [route]
 placement = "local"
 on_failure = "error"
+aliases = {json.dumps(ALIASES)}
 
 [[provider]]
 name = "provider"
