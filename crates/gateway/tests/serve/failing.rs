@@ -52,7 +52,8 @@ async fn under_mpc_a_route_in_time_decides_and_a_late_one_does_not() {
     }
     let echo = "data = \"data\"\n[route]\ndeadline = \"60s\"\nready = 1";
     let world = World::routed(&router, |_| echo.to_owned(), answers()).await;
-    let told = world.ask(Dialect::Messages, &request(Dialect::Messages, false)).await;
+    let asked = request(Dialect::Messages, false).replace("\"max_tokens\":9", "\"max_tokens\":99");
+    let told = world.ask(Dialect::Messages, &asked).await;
     let [model, placement, why] = told.says(["model", "placement", "why"]);
     assert_eq!([placement, why], ["full", "routed"]);
     assert!(router.public().models.iter().any(|known| known.name == model));

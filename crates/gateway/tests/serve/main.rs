@@ -6,6 +6,7 @@ mod answers;
 #[allow(dead_code)]
 #[path = "../upstream/bench.rs"]
 mod bench;
+mod compacting;
 mod conversations;
 mod failing;
 mod leaving;

@@ -117,7 +117,12 @@ impl World {
     }
 
     pub(crate) async fn with(settings: Settings, scripts: Vec<Vec<Step>>) -> Self {
-        Self::routed(&LOCAL, |url| settings.text(url), scripts).await
+        Self::local(|url| settings.text(url), scripts).await
+    }
+
+    /// With a configuration that is made for the provider's address.
+    pub(crate) async fn local(text: impl Fn(&str) -> String, scripts: Vec<Vec<Step>>) -> Self {
+        Self::routed(&LOCAL, text, scripts).await
     }
 
     /// With another router, and a configuration that is made for the provider's address.

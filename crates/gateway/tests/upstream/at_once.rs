@@ -50,6 +50,24 @@ async fn calls_of_tools_keep_their_places_names_and_arguments() {
 }
 
 #[tokio::test]
+async fn citations_are_kept() {
+    for to in Dialect::ALL {
+        for from in Dialect::ALL {
+            let text = streamed(from, to, &golden("citations", to)).await;
+            let found = ["https://a.example/", "https://b.example/"].map(|address| text.contains(address));
+            assert_eq!(found, [true, true], "{from} from {to}: {text}");
+        }
+    }
+    let own = streamed(Dialect::Messages, Dialect::Messages, &golden("citations", Dialect::Messages)).await;
+    assert!(
+        own.contains(r#""delta":{"type":"citations_delta","citation":{"type":"web_search_result_location""#),
+        "{own}"
+    );
+    let own = streamed(Dialect::Responses, Dialect::Responses, &golden("citations", Dialect::Responses)).await;
+    assert!(own.contains(r#""annotation_index":0,"annotation":{"type":"url_citation","start_index":6"#), "{own}");
+}
+
+#[tokio::test]
 async fn thoughts_seals_and_probabilities_are_kept() {
     let chat = streamed(Dialect::Chat, Dialect::Chat, &golden("text", Dialect::Chat)).await;
     for part in [

@@ -150,7 +150,9 @@ async fn with_streams_off_the_provider_is_asked_for_a_whole_answer() {
 async fn other_endpoints_are_passed_on_and_counted() {
     let counted = r#"{"input_tokens": 14}"#;
     let embedded = r#"{"object":"list","data":[{"embedding":[1e400]}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#;
+    let compacted = r#"{"object":"response.compaction","output":[],"usage":{"input_tokens":8,"output_tokens":3}}"#;
     for (endpoint, body, answer, path, expected) in [
+        (Endpoint::Compact, r#"{"model":"auto",  "input":"canary"}"#, compacted, "/v1/responses/compact", usage(8, 3)),
         (Endpoint::CountTokens, r#"{"model":"auto",  "messages":[]}"#, counted, "/v1/messages/count_tokens", None),
         (Endpoint::Embeddings, r#"{"model":"auto",  "input":"canary"}"#, embedded, "/v1/embeddings", usage(8, 0)),
     ] {
