@@ -32,7 +32,7 @@ def test_the_description_holds(local: Gateway, tmp_path: pathlib.Path):
         timeout=300,
     )
     assert judged.returncode == 0, judged.stdout
-    assert "Tested: 11" in judged.stdout, judged.stdout
+    assert "Tested: 12" in judged.stdout, judged.stdout
 
 
 def test_the_judge_finds_a_description_that_does_not_hold(local: Gateway, tmp_path: pathlib.Path):

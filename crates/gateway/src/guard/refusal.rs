@@ -37,8 +37,8 @@ pub enum Refusal {
     WrongToken,
     /// The path is unknown.
     #[error(
-        "the gateway has no such path; it answers /v1/chat/completions, /v1/responses, /v1/messages, \
-             /v1/messages/count_tokens, /v1/models, /v1/embeddings and /v1/route"
+        "the gateway has no such path; it answers /v1/chat/completions, /v1/responses, /v1/responses/compact, \
+             /v1/messages, /v1/messages/count_tokens, /v1/models, /v1/embeddings and /v1/route"
     )]
     UnknownPath,
     /// The path does not take the method.
