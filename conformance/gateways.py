@@ -75,10 +75,10 @@ class Gateway:
         self.close()
 
 
-def configuration(dialect: str, provider: str, extra: str = "") -> str:
+def configuration(dialect: str, provider: str, extra: str = "", upstream: str = "auto") -> str:
     """A configuration with one provider that speaks `dialect` at `provider` (an address that ends in `/v1`).
 
-    Every model of the default pool is called as `auto` there. The rule is evaluated here, without servers: what is tested is
+    Every model of the default pool is called as `upstream` there. The rule is evaluated here, without servers: what is tested is
     the way to the provider and back.
     """
     bundle = json.loads(subprocess.check_output([program(), "bundle", "show", "--json"]))
@@ -97,7 +97,7 @@ base_url = "{provider}"
 [[model]]
 name = "model"
 provider = "provider"
-upstream = "auto"
+upstream = "{upstream}"
 pool = {pool}
 input = 1
 output = 2
