@@ -49,7 +49,7 @@ def events(dialect: str, model: str, turn: Turn, usage: bool) -> Iterator[bytes]
             yield b"data: " + _json(chunk) + b"\n\n"
         yield b"data: [DONE]\n\n"
         return
-    for event in _response_events(model, turn) if dialect == "responses" else _message_events(model, turn):
+    for event in response_events(model, turn) if dialect == "responses" else message_events(model, turn):
         yield b"event: " + event["type"].encode() + b"\ndata: " + _json(event) + b"\n\n"
 
 
@@ -125,7 +125,7 @@ def _response(model: str, turn: Turn, status: str = "completed") -> dict:
     }
 
 
-def _response_events(model: str, turn: Turn) -> Iterator[dict]:
+def response_events(model: str, turn: Turn) -> Iterator[dict]:
     number = itertools.count()
 
     def event(kind: str, **fields: object) -> dict:
@@ -164,7 +164,7 @@ def _message(model: str, turn: Turn) -> dict:
     return {"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": content, "stop_reason": reason, "stop_sequence": None, "usage": usage}
 
 
-def _message_events(model: str, turn: Turn) -> Iterator[dict]:
+def message_events(model: str, turn: Turn) -> Iterator[dict]:
     started = {**_message(model, Turn()), "stop_reason": None, "usage": {"input_tokens": INPUT, "output_tokens": 1}}
     yield {"type": "message_start", "message": started}
     yield {"type": "ping"}
