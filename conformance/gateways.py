@@ -1,5 +1,6 @@
 """Starts and ends `blindroute gateway`."""
 
+import functools
 import json
 import os
 import pathlib
@@ -75,14 +76,19 @@ class Gateway:
         self.close()
 
 
+@functools.cache
+def pool() -> str:
+    """The models of the default pool, as the configuration writes them."""
+    bundle = json.loads(subprocess.check_output([program(), "bundle", "show", "--json"]))
+    return json.dumps([model["name"] for model in bundle["models"]])
+
+
 def configuration(dialect: str, provider: str, extra: str = "", upstream: str = "auto") -> str:
     """A configuration with one provider that speaks `dialect` at `provider` (an address that ends in `/v1`).
 
     Every model of the default pool is called as `upstream` there. The rule is evaluated here, without servers: what is tested is
     the way to the provider and back.
     """
-    bundle = json.loads(subprocess.check_output([program(), "bundle", "show", "--json"]))
-    pool = json.dumps([model["name"] for model in bundle["models"]])
     return f"""
 [route]
 placement = "local"
@@ -98,7 +104,7 @@ base_url = "{provider}"
 name = "model"
 provider = "provider"
 upstream = "{upstream}"
-pool = {pool}
+pool = {pool()}
 input = 1
 output = 2
 context = 200000

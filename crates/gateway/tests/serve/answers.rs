@@ -108,3 +108,26 @@ async fn what_the_caller_did_wrong_is_not_tried_with_another_model() {
     }
     assert_eq!(world.mock.seen().len(), 1);
 }
+
+#[tokio::test]
+async fn no_fallback_is_too_small_for_the_request() {
+    let long = r#"{"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}"#;
+    let small = |text: String| text.replace("name = \"next\"", "name = \"next\"\ncontext = 100");
+    for (context, status, asked) in [(false, 200, 2), (true, 400, 1)] {
+        let text = |url: &str| {
+            let text = Settings::default().text(url);
+            if context { small(text) } else { text }
+        };
+        let scripts = vec![whole(400, "", long), whole(200, "", answer(Dialect::Chat))];
+        let world = World::local(text, scripts).await;
+        // The router reads only what the user wrote last.
+        let system = format!(r#""messages":[{{"role":"system","content":"{}"}},"#, "long ".repeat(200));
+        let body = request(Dialect::Chat, false).replace(r#""messages":["#, &system);
+        let told = world.ask(Dialect::Chat, &body).await;
+        assert_eq!((told.status, world.mock.seen().len()), (status, asked), "{}", told.text);
+        if context {
+            // The caller learns what the provider said of its prompt.
+            assert_eq!(told.text, long);
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! Which model a conversation stays with.
 
-use crate::bench::answer;
+use crate::bench::{answer, request};
 use crate::mock::{Step, whole};
-use crate::world::{Told, World};
+use crate::world::{Settings, Told, World};
 use blindroute_dialects::Dialect;
 
 /// The first model fails once, so that the conversation is with the second, which the router would not choose.
@@ -65,4 +65,25 @@ async fn what_is_forgotten_pins_nothing() {
     assert_eq!(world.ask(Dialect::Chat, &chat("canary", "")).await.says(["model"]), ["next"]);
     assert_eq!(crate::people::forget(&world, true).await, 303);
     assert_eq!(world.ask(Dialect::Chat, &chat("canary", LOOP)).await.says(["why"]), ["routed"]);
+}
+
+#[tokio::test]
+async fn a_signature_keeps_its_model_for_new_messages() {
+    let signed = r#"{"type":"thinking","thinking":"t","signature":"s"},"#;
+    let body = |thought: &str| {
+        format!(
+            r#"{{"model":"auto","max_tokens":9,"messages":[{{"role":"user","content":"canary"}},{{"role":"assistant","content":[{thought}{{"type":"text","text":"Hello"}}]}},{{"role":"user","content":"canary"}}]}}"#
+        )
+    };
+    for (thought, said) in [(signed, ["next", "pinned"]), ("", ["best", "switched"])] {
+        let failed = whole(500, "", r#"{"type":"error","error":{"type":"api_error","message":"down"}}"#);
+        let answers = vec![failed, whole(200, "", answer(Dialect::Messages))];
+        let world = World::with(Settings { dialect: Dialect::Messages, ..Settings::default() }, answers).await;
+        let first = world.ask(Dialect::Messages, &request(Dialect::Messages, false)).await;
+        assert_eq!(first.says(["model"]), ["next"]);
+        let body = body(thought);
+        assert_eq!(world.ask(Dialect::Messages, &body).await.says(["model", "why"]), said);
+        // The provider gets the signature as it was.
+        assert!(world.mock.seen().last().unwrap().body.contains(thought));
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::bench::{answer, events, request};
 use crate::mock::{Step, stream, whole};
-use crate::world::{Settings, World};
+use crate::world::{Settings, Told, World};
 use blindroute_dialects::Dialect;
 use blindroute_gateway::store::Period;
 
@@ -37,6 +37,22 @@ async fn a_budget_that_is_used_up_answers_429_and_nothing_is_sent() {
     // To forget does not raise the budget.
     assert_eq!(crate::people::forget(&world, true).await, 303);
     assert_eq!(world.ask(Dialect::Chat, &request(Dialect::Chat, false)).await.status, 429);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_used_up_stops_embeddings_too() {
+    let tables = "[embeddings]\nprovider = \"mock\"\nmodels = [\"embed\"]\n[[model]]\nname = \"embed\"\nprovider = \"mock\"\n\
+                  input = \"1\"\noutput = \"0\"\n[budget]\ndaily = \"0.0003\"";
+    let vectors = r#"{"object":"list","data":[],"usage":{"prompt_tokens":300,"total_tokens":300}}"#;
+    let world = World::with(Settings { tables, ..ONE }, vec![whole(200, "", vectors)]).await;
+    let embed = || world.post("/v1/embeddings", r#"{"model":"embed","input":"canary"}"#).send();
+    assert_eq!(embed().await.unwrap().status(), 200);
+    world.spent(300_000_000, 1).await;
+    let told = Told::of(embed().await.unwrap()).await;
+    assert_eq!((told.status, &told.json()["error"]["code"]), (429, &"budget_exceeded".into()), "{}", told.text);
+    // What embeddings cost counts for answers too.
+    assert_eq!(world.ask(Dialect::Chat, &request(Dialect::Chat, false)).await.status, 429);
+    assert_eq!(world.mock.seen().len(), 1);
 }
 
 #[tokio::test]
