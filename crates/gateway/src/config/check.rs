@@ -209,8 +209,13 @@ impl fmt::Display for Summary {
         if let Some(name) = &self.default_model {
             writeln!(f, "if no model is chosen in time: {name}")?;
         }
-        let Budget { daily, monthly, ceiling, reference_model } = &self.budget;
-        for (limit, of) in [(daily, "a day"), (monthly, "a month"), (ceiling, "a million tokens of output")] {
+        let Budget { daily, monthly, session, ceiling, reference_model } = &self.budget;
+        for (limit, of) in [
+            (daily, "a day"),
+            (monthly, "a month"),
+            (session, "a conversation in a month"),
+            (ceiling, "a million tokens of output"),
+        ] {
             limit.iter().try_for_each(|limit| writeln!(f, "at most {limit} USD for {of}"))?;
         }
         reference_model.iter().try_for_each(|name| writeln!(f, "savings are compared with {name}"))?;

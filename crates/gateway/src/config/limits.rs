@@ -22,6 +22,8 @@ pub struct Budget {
     pub daily: Option<Decimal>,
     /// In a month.
     pub monthly: Option<Decimal>,
+    /// In a month, for each conversation by itself.
+    pub session: Option<Decimal>,
     /// The most that a million tokens of output may cost.
     pub ceiling: Option<Decimal>,
     /// The model with which savings are compared.
@@ -33,6 +35,7 @@ impl Budget {
         let budget = Self {
             daily: table.decimal("daily"),
             monthly: table.decimal("monthly"),
+            session: table.decimal("session"),
             ceiling: table.decimal("ceiling"),
             reference_model: table.name("reference_model"),
         };

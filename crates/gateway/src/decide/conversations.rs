@@ -29,6 +29,23 @@ pub(crate) enum Name<'a> {
     Beginning(&'a [u8; 32]),
 }
 
+impl Name<'_> {
+    /// Its kind and its bytes. The kind has a fixed length, so that no two names are equal.
+    fn parts(&self) -> (u8, &[u8]) {
+        match self {
+            Name::Session(session) => (0, session),
+            Name::Beginning(hash) => (1, hash.as_slice()),
+        }
+    }
+
+    /// The name for the record, which holds it under a key only.
+    pub(crate) fn for_record(&self) -> String {
+        let (kind, bytes) = self.parts();
+        let hash = Sha256::new().chain_update([kind]).chain_update(bytes).finalize();
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// What is remembered of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Standing {
@@ -72,10 +89,7 @@ impl Conversations {
 
     /// The key of a conversation.
     pub(crate) fn key(&self, name: &Name<'_>) -> Key {
-        let (kind, bytes) = match name {
-            Name::Session(session) => (0_u8, *session),
-            Name::Beginning(hash) => (1, hash.as_slice()),
-        };
+        let (kind, bytes) = name.parts();
         // Both parts before the name have a fixed length; the hash is only ever compared here.
         Key(Sha256::new().chain_update(self.key).chain_update([kind]).chain_update(bytes).finalize().into())
     }

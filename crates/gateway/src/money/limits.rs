@@ -90,6 +90,18 @@ pub struct Exceeded {
     pub resets: Moment,
 }
 
+impl Exceeded {
+    /// The field of the configuration that sets the budget.
+    #[must_use]
+    pub const fn field(&self) -> &'static str {
+        match (self.scope, self.span) {
+            (Scope::All, Span::Day) => "budget.daily",
+            (Scope::All, Span::Month) => "budget.monthly",
+            (Scope::Session, _) => "budget.session",
+        }
+    }
+}
+
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let span = match self.span {
@@ -100,11 +112,12 @@ impl fmt::Display for Exceeded {
             Scope::All => "of all calls",
             Scope::Session => "of this session",
         };
+        let field = self.field();
         let Self { spent, limit, asked, resets, .. } = self;
         write!(
             f,
             "the {span} budget {scope} is {limit}, of which {spent} are spent or reserved, and this call may cost up to {asked}; \
-             it resets at {resets}; raise the limit in the configuration, or ask for fewer output tokens"
+             it resets at {resets}; raise {field} in the configuration, or ask for fewer output tokens"
         )
     }
 }

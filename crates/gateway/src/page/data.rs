@@ -17,6 +17,8 @@ pub struct PageData {
     pub reference: Option<String>,
     /// The budgets, if there are any.
     pub budgets: Vec<Budget>,
+    /// The budget that each conversation has in a month.
+    pub session_budget: Option<Amount>,
     /// The hours of the day.
     pub hours: Vec<HourSpending>,
     /// The last decisions, the latest first.

@@ -51,7 +51,8 @@ pub(super) fn money(data: &PageData) -> Markup {
 fn budgets(data: &PageData) -> Markup {
     html! {
         h2 { "Budgets" }
-        @if data.budgets.is_empty() { p { "There is no budget. Set one under [budget] in the configuration." } }
+        @if let Some(limit) = data.session_budget { p { "Each conversation: at most " (usd(limit)) " in a month." } }
+        @if data.budgets.is_empty() && data.session_budget.is_none() { p { "There is no budget. Set one under [budget] in the configuration." } }
         @else { dl { @for budget in &data.budgets {
             @let used = per_cent(budget.spent, budget.limit);
             dt { (budget.period) }

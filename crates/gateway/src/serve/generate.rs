@@ -54,14 +54,13 @@ impl Asked {
         Ok(Self { dialect, headers: parts.headers, body, reading, begun, at })
     }
 
-    /// The conversation that it is of: by a header, or by its first messages.
-    pub(super) fn key(&self, gateway: &Gateway) -> Key {
+    /// How the conversation that it is of is named: by a header, or by its first messages.
+    pub(super) fn name(&self) -> Name<'_> {
         let named = [SESSION, CLIENT_SESSION].into_iter().find_map(|name| self.headers.get(name));
-        let name = match named {
+        match named {
             Some(name) if !name.is_empty() => Name::Session(name.as_bytes()),
             _ => Name::Beginning(&self.reading.affinity),
-        };
-        gateway.conversations.key(&name)
+        }
     }
 
     pub(super) fn wanted(&self, snapshot: &Snapshot) -> decide::Wanted<'_> {
@@ -98,7 +97,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, (dialect, wanted): (Dialect, 
         return Reply::error(&error.with_parameter("max_tokens"), dialect);
     }
     let snapshot = gateway.snapshot();
-    let key = asked.key(gateway);
+    let key = gateway.conversations.key(&asked.name());
     let decided = gateway.decide(&snapshot, &asked, Some(key)).await;
     let decision = match decided.and_then(|decision| able(decision, wanted)) {
         Ok(decision) => decision,
@@ -238,6 +237,7 @@ impl Turn<'_> {
         let (gateway, asked) = (self.gateway, self.asked);
         let paying = Paying {
             key: self.key,
+            session: self.snapshot.has_session_budget().then(|| asked.name().for_record()),
             input: asked.reading.input_tokens,
             output: asked.reading.max_output_tokens,
             at: asked.at,

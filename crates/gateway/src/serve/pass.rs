@@ -28,7 +28,7 @@ pub(super) async fn count_tokens(gateway: &Arc<Gateway>, request: Request) -> Re
         Err(reply) => return reply,
     };
     let snapshot = gateway.snapshot();
-    let standing = gateway.conversations.standing(asked.key(gateway)).map(|standing| standing.model);
+    let standing = gateway.conversations.standing(gateway.conversations.key(&asked.name())).map(|standing| standing.model);
     // Without asking the router: the model that is named, or that the conversation is with.
     let named = snapshot.catalogue.named(&asked.reading.model);
     let callable = named.or_else(|| snapshot.catalogue.named(standing.as_deref()?));
@@ -94,6 +94,7 @@ async fn embed(
     let name = object.raw("model").unwrap_or_default().as_bytes().to_vec();
     let paying = Paying {
         key: gateway.conversations.key(&Name::Session(&name)),
+        session: None,
         input: (body.len() as u64).div_ceil(BYTES_PER_TOKEN),
         output: Some(0),
         at: gateway.store.clock().now(),

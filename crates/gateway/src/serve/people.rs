@@ -127,6 +127,7 @@ async fn data(gateway: &Gateway) -> Result<PageData, StoreError> {
         sums,
         reference: snapshot.config.budget.reference_model.clone(),
         budgets,
+        session_budget: snapshot.budget.limits().session.month,
         hours: store.by_hour(now).await?,
         decisions: store.recent(DECISIONS).await?,
         placement: snapshot.options.placement.name().to_owned(),

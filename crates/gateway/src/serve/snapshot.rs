@@ -32,7 +32,8 @@ impl Snapshot {
             |amount: &crate::config::Decimal| Amount::from_pico(amount.millionths().saturating_mul(PICO_OF_MILLIONTH));
         let all =
             SpanLimits { day: config.budget.daily.as_ref().map(usd), month: config.budget.monthly.as_ref().map(usd) };
-        let limits = Limits { all, session: SpanLimits::default() };
+        let session = SpanLimits { day: None, month: config.budget.session.as_ref().map(usd) };
+        let limits = Limits { all, session };
         Self {
             catalogue: Catalogue::of(&config, pool),
             budget: Budget::new(store.clone(), limits),
@@ -46,6 +47,11 @@ impl Snapshot {
     /// Whether a budget is set, so that prices have to be known.
     pub(super) fn has_budget(&self) -> bool {
         self.budget.limits().set().next().is_some()
+    }
+
+    /// Whether conversations have budgets, so that the record has to know them apart.
+    pub(super) fn has_session_budget(&self) -> bool {
+        self.budget.limits().session != SpanLimits::default()
     }
 
     /// The names that metrics and logs may hold.

@@ -19,6 +19,8 @@ const MOST_OUTPUT: u64 = 32_768;
 pub(super) struct Paying {
     /// The conversation.
     pub(super) key: Key,
+    /// Its name for the record, if conversations have budgets.
+    pub(super) session: Option<String>,
     /// The tokens of the input, estimated.
     pub(super) input: u64,
     /// The most tokens of the output that the caller asks for.
@@ -42,7 +44,7 @@ impl Paying {
         }
         let model = &callable.model;
         let call = Call {
-            session: None,
+            session: self.session.as_deref(),
             model: &model.name,
             provider: &model.provider,
             prices: callable.prices,

@@ -1,12 +1,12 @@
 //! What the caller gets.
 
 use super::flow::Flow;
+use super::unread::{Unread, Watched};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -27,7 +27,7 @@ pub struct Answer {
 pub enum AnswerBody {
     /// All of it.
     Whole(Bytes),
-    /// As it comes. Dropping it breaks off the call of the provider.
+    /// As it comes. Dropping it breaks off the call of the provider, and so does not reading it for as long as a stream may be silent.
     Stream(AnswerStream),
 }
 
@@ -41,19 +41,21 @@ impl std::fmt::Debug for AnswerBody {
 }
 
 /// The events of an answer: each item is one event, or one comment.
-pub struct AnswerStream(Pin<Box<dyn Stream<Item = Bytes> + Send>>);
+pub struct AnswerStream(Watched);
 
 impl AnswerStream {
     pub(super) fn new(flow: Flow) -> Self {
-        Self(Box::pin(unfold(flow, |mut flow| async move { flow.next().await.map(|bytes| (bytes, flow)) })))
+        let limits = flow.limits();
+        let events = unfold(flow, |mut flow| async move { flow.next().await.map(|bytes| (bytes, flow)) });
+        Self(Watched::new(Box::pin(events), limits))
     }
 }
 
 impl Stream for AnswerStream {
-    type Item = Result<Bytes, Infallible>;
+    type Item = Result<Bytes, Unread>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(context).map(|item| item.map(Ok))
+        self.0.poll_next(context)
     }
 }
 

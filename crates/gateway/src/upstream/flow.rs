@@ -4,6 +4,7 @@ use super::failure::Reason;
 use super::passage::Passage;
 use super::settle::{End, Settlement};
 use super::source::Source;
+use super::unread::Limits;
 use axum::body::Bytes;
 use blindroute_dialects::errors::ApiError;
 use blindroute_dialects::stream::Progress;
@@ -102,6 +103,11 @@ impl Flow {
             Self { source: Some(source), passage, first, times, pad, settlement, last_token: now, last_sent: now };
         flow.account();
         flow
+    }
+
+    /// How long it may wait for its caller.
+    pub(super) fn limits(&self) -> Limits {
+        Limits { idle: self.times.idle, total: self.times.total.0 }
     }
 
     /// The next event for the caller; nothing at the end.

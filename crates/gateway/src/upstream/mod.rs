@@ -6,7 +6,7 @@
 //!
 //! - A provider that speaks the caller's dialect gets the caller's bytes but for `model` and, for streams of Chat, the wish to know
 //!   the usage, which is taken out of the answer again. Its answers and errors pass byte for byte. Others get a translation.
-//! - Dropping the future of `send`, or the answer, breaks off the provider's connection. What was used is said once, by
+//! - Dropping the future of `send`, or the answer, or not reading it in time, breaks off the provider's connection. What was used is said once, by
 //!   [`Settle`], however the call ends.
 //! - The key is read in one place, and an error that repeats it is not passed on.
 //!
@@ -24,12 +24,14 @@ mod replay;
 mod retry;
 mod settle;
 mod source;
+mod unread;
 
 pub use answer::{Answer, AnswerBody, AnswerStream};
 pub use call::{Call, Endpoint, Forward, Manner};
 pub use exchange::MAX_ANSWER;
 pub use failure::{Failure, Reason};
 pub use settle::{End, Settle};
+pub use unread::Unread;
 
 use crate::config::Streams;
 use call::{Prepared, Terms};

@@ -11,7 +11,7 @@ pub enum End {
     Refused,
     /// The call or its answer failed on the way: what it used may be unknown.
     Failed,
-    /// The caller went away, so the call was broken off.
+    /// The caller went away or did not read on, so the call was broken off.
     ClientLeft,
 }
 

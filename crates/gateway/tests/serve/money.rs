@@ -106,3 +106,30 @@ async fn a_stream_costs_exactly_what_its_usage_says() {
         assert_eq!((savings.compared, savings.reference.pico()), (1, 3_030_000_000));
     }
 }
+
+#[tokio::test]
+async fn each_conversation_has_its_own_budget_and_the_error_says_that_it_is_that_one() {
+    let long = answer(Dialect::Chat).replace(r#""completion_tokens":2"#, r#""completion_tokens":200"#);
+    let tables = "[budget]\ndaily = \"100\"\nsession = \"0.0003\"";
+    let world = World::with(Settings { tables, ..ONE }, vec![whole(200, "", &long)]).await;
+    let body = request(Dialect::Chat, false);
+    let of = async |session: &str| {
+        let asked = world.post(Dialect::Chat.path(), &body).header("x-session-id", session);
+        Told::of(asked.send().await.unwrap()).await
+    };
+    assert_eq!(of("canary-one").await.says(["cost"]), ["0.000403000000"]);
+    world.spent(403_000_000, 1).await;
+    let refused = of("canary-one").await;
+    assert_eq!((refused.status, &refused.json()["error"]["code"]), (429, &"budget_exceeded".into()));
+    let message = refused.json()["error"]["message"].to_string();
+    assert!(message.contains("the monthly budget of this session is 0.0003 USD"), "{message}");
+    assert!(message.contains("raise budget.session"), "{message}");
+    // Another one, and one that is known by its first messages.
+    assert_eq!(of("canary-two").await.status, 200);
+    world.spent(806_000_000, 2).await;
+    assert_eq!(world.ask(Dialect::Chat, &body).await.status, 200);
+    world.spent(1_209_000_000, 3).await;
+    assert_eq!(world.ask(Dialect::Chat, &body).await.status, 429);
+    assert_eq!(world.ask(Dialect::Chat, &body.replace("canary", "other")).await.status, 200);
+    assert_eq!(world.mock.seen().len(), 4);
+}

@@ -187,6 +187,15 @@ impl World {
         }
     }
 
+    /// Sends a request for an answer, which is left to be read.
+    pub(crate) async fn send(&self, path: &str, body: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let (address, length) = (self.address, body.len());
+        let head = format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all((head + body).as_bytes()).await.unwrap();
+        stream
+    }
+
     /// Sends a whole request as it is, and gives the status of the answer.
     pub(crate) async fn raw(&self, request: &str) -> u16 {
         let mut stream = TcpStream::connect(self.address).await.unwrap();

@@ -72,7 +72,7 @@ impl Mock {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// Waits until the other side closed a connection in [`Step::AwaitClose`].
+    /// Waits until the other side closed a connection in [`Step::AwaitClose`] or [`Step::Send`].
     pub(crate) async fn closed(&self) {
         taken(&self.closed, "the connection stayed open").await;
     }
@@ -99,6 +99,7 @@ impl Mock {
                 match step {
                     Step::Send(bytes) => {
                         if stream.write_all(&bytes).await.is_err() {
+                            self.closed.add_permits(1);
                             return;
                         }
                     }

@@ -189,8 +189,8 @@ async fn each_session_has_its_own_budget() {
     assert_eq!(spent(&store, Period::Today).await, (699, 3));
     let message = BudgetError::Exceeded(refused).to_string();
     let expected = "the monthly budget of this session is 0.0000000001 USD, of which 0.0000000001 USD are spent or reserved, and this \
-                    call may cost up to 0.000000000001 USD; it resets at 2026-02-01 00:00:00 UTC; raise the limit in the configuration, \
-                    or ask for fewer output tokens";
+                    call may cost up to 0.000000000001 USD; it resets at 2026-02-01 00:00:00 UTC; raise budget.session in the \
+                    configuration, or ask for fewer output tokens";
     assert_eq!(message, expected);
 }
 
