@@ -31,6 +31,8 @@ enum Command {
     Classify(commands::classify::ClassifyArgs),
     /// Answer applications that speak to an LLM provider: choose each model privately, and call it with your key
     Gateway(commands::gateway::GatewayArgs),
+    /// Say which part of the way from here to the models is broken, and what to do
+    Doctor(commands::doctor::DoctorArgs),
     /// Run one of the two servers
     Server(serve::ServerArgs),
     /// Run the dealer
@@ -84,6 +86,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Route(args) => commands::route::run(&args),
         Command::Classify(args) => commands::classify::run(&args),
         Command::Gateway(args) => commands::gateway::run(&args),
+        Command::Doctor(args) => commands::doctor::run(&args),
         Command::Server(args) => serve::server(&args),
         Command::Dealer(args) => serve::dealer(&args),
         Command::Health(args) => health::run(&args),

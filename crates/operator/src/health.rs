@@ -5,13 +5,13 @@
 
 use anyhow::{Context, bail};
 use blindroute_console::files::print;
+use blindroute_placement::health::call;
 use blindroute_placement::host::endpoint;
 use blindroute_runtime::config::{ClientConfig, Configuration, IdentityConfig, NetworkConfig, ServerConfig};
-use blindroute_runtime::{Endpoint, FrameKind, Link, LinkError, Role, Timeouts};
+use blindroute_runtime::{Endpoint, Role, Timeouts};
 use clap::Args;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 /// Ask the parties that a configuration names whether they answer.
 ///
@@ -109,7 +109,7 @@ fn calls(path: &Path) -> anyhow::Result<Calls> {
 
 impl Answer {
     fn of(party: Role, address: String, endpoint: &Endpoint, timeouts: &Timeouts) -> Self {
-        let called = call(party, &address, endpoint, timeouts);
+        let called = call(party, &address, endpoint, timeouts).map(|answering| answering.took);
         Self {
             party: party.name(),
             address,
@@ -124,28 +124,6 @@ impl Answer {
         match problem {
             Some(problem) => format!("{party}  {address}  does not answer: {problem}"),
             None => format!("{party}  {address}  answers ({:.1} ms)", milliseconds.unwrap_or_default()),
-        }
-    }
-}
-
-/// How long a party that refuses the call may take to say so, at least.
-const REFUSAL: Duration = Duration::from_millis(300);
-
-/// Connects, and says how long that took.
-fn call(party: Role, address: &str, endpoint: &Endpoint, timeouts: &Timeouts) -> Result<Duration, LinkError> {
-    let started = Instant::now();
-    let mut link = Link::connect(address, endpoint, party, timeouts)?;
-    let took = started.elapsed();
-    // The caller's side of a TLS 1.3 handshake ends before the other side has seen the caller's certificate. A party that
-    // refuses it, or has no room, says so within a round trip; one that accepts the call says nothing, and waits.
-    match link.await_message(took.max(REFUSAL), FrameKind::Failure) {
-        Err(LinkError::TimedOut { .. }) => {
-            link.close();
-            Ok(took)
-        }
-        Err(error) => Err(error),
-        Ok(_) => {
-            Err(link.receive(FrameKind::ServerReady).err().unwrap_or(LinkError::Internal("an answer to no question")))
         }
     }
 }

@@ -43,6 +43,7 @@ mod children;
 mod classify;
 mod default;
 mod error;
+pub mod health;
 mod home;
 pub mod host;
 mod loopback;

@@ -58,7 +58,7 @@ pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use file_set::{Existing, FileSetError, NewFile, write_together};
 pub use frame::FrameKind;
-pub use identity::{CertificateFolder, Endpoint, IdentityError, IdentityFiles, choose_cryptography};
+pub use identity::{CertificateFolder, Endpoint, IdentityError, IdentityFiles, Validity, choose_cryptography};
 pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};

@@ -9,6 +9,7 @@ pub(crate) mod calibrate;
 pub(crate) mod classify;
 pub(crate) mod data;
 pub(crate) mod distil;
+pub(crate) mod doctor;
 pub(crate) mod embedding;
 pub(crate) mod eval;
 pub(crate) mod eval_pool;

@@ -111,6 +111,14 @@ impl Store {
         Ok(Self { jobs, shared: Arc::new(shared) })
     }
 
+    /// The version of a record's schema, and the newest that is known here. Nothing is changed, and the record may be in use.
+    ///
+    /// # Errors
+    /// If the file is damaged, not ours, or newer than this version.
+    pub fn version(path: &Path) -> Result<(i64, i64), StoreError> {
+        schema::version(path)
+    }
+
     /// How many reservations of an ended process were settled as this record was opened.
     #[must_use]
     pub fn abandoned(&self) -> usize {

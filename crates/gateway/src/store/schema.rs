@@ -78,6 +78,24 @@ pub(super) fn open(path: &Path, steps: &[&str]) -> Result<Connection, StoreError
     Ok(connection)
 }
 
+/// The version of a file's schema, and the newest that is known here. Nothing is changed.
+pub(super) fn version(path: &Path) -> Result<(i64, i64), StoreError> {
+    let opened = |error: rusqlite::Error| failure(path, &error);
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let number = |pragma: &str| -> Result<i64, StoreError> {
+        connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(opened)
+    };
+    let (application, version, known) = (number("application_id")?, number("user_version")?, STEPS.len() as i64);
+    if application != APPLICATION {
+        let found = format!("an SQLite file of application {application}");
+        return Err(StoreError::Foreign { path: path.to_owned(), found });
+    }
+    if version > known {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
+    }
+    Ok((version, known))
+}
+
 /// A second connection, which only reads.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;

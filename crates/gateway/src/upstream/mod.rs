@@ -19,6 +19,7 @@ mod exchange;
 mod failure;
 mod flow;
 mod headers;
+mod look;
 mod passage;
 mod replay;
 mod retry;
@@ -30,6 +31,7 @@ pub use answer::{Answer, AnswerBody, AnswerStream};
 pub use call::{Call, Endpoint, Forward, Manner};
 pub use exchange::MAX_ANSWER;
 pub use failure::{Failure, Reason};
+pub use look::{Look, LookError, look};
 pub use settle::{End, Settle};
 pub use unread::Unread;
 

@@ -17,7 +17,9 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// The caller did not read on, so the rest of the answer is lost. As the error of a body it closes the connection without a proper end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the answer was not read in time, so the call was broken off; read faster, or raise timeouts.idle and timeouts.total")]
+#[error(
+    "the answer was not read in time, so the call was broken off; read faster, or raise timeouts.idle and timeouts.total"
+)]
 pub struct Unread;
 
 /// How long a stream may wait for its caller.
@@ -59,7 +61,8 @@ impl State {
 impl Watched {
     /// Watches a stream. There has to be a runtime.
     pub(super) fn new(events: Events, limits: Limits) -> Self {
-        let state = State { events: Some(events), asked: Instant::now(), waits: false, was_broken_off: false, waker: None };
+        let state =
+            State { events: Some(events), asked: Instant::now(), waits: false, was_broken_off: false, waker: None };
         let state = Arc::new(Mutex::new(state));
         let watch = tokio::spawn(watch(Arc::clone(&state), limits)).abort_handle();
         Self { state, watch }

@@ -9,6 +9,7 @@ mod generate;
 mod hand_over;
 #[cfg(test)]
 mod tests;
+mod validity;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use error::IdentityError;
 pub use generate::CertificateFolder;
+pub use validity::Validity;
 
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};

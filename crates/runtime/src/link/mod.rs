@@ -27,7 +27,7 @@ pub(crate) use long::Sending;
 pub use traffic::Traffic;
 
 use crate::frame::{FrameHeader, FrameKind, HEADER};
-use crate::identity::Endpoint;
+use crate::identity::{Endpoint, Validity};
 use crate::messages::{Failure, Message};
 use crate::role::Role;
 use tls::TlsStream;
@@ -105,6 +105,12 @@ impl Link {
     #[must_use]
     pub fn peer(&self) -> Role {
         self.peer
+    }
+
+    /// From when until when the certificate of the other end holds.
+    #[must_use]
+    pub fn peer_validity(&self) -> Option<Validity> {
+        Validity::of(self.stream.peer_certificates()?.first()?)
     }
 
     /// The counters. The clone stays valid when the link is moved to another place.
