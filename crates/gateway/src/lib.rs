@@ -13,6 +13,7 @@ pub mod observe;
 pub mod page;
 mod serve;
 pub mod store;
+mod trace;
 pub mod upstream;
 
 pub use serve::{Gateway, GatewayError, pool_of};

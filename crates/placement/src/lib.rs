@@ -65,10 +65,11 @@ pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;
 pub use options::{RouteOptions, check_lambda};
+pub use pairs::PairState;
 pub use patience::{Notice, Patience};
 pub use report::{BundleUsed, Bytes, Milliseconds, PairUsed, PeakMemory, RankedModel, RouteReport};
 pub use router::PrivateRouter;
 pub use unknown::UnknownText;
 
 pub use blindroute_routing::program::{Measurement, Placement, SessionRequest, Task, Work};
-pub use blindroute_runtime::{Cancel, ClientConfig, Retry, SessionOutcome, SessionPoolStatus, Waiting};
+pub use blindroute_runtime::{Cancel, ClientConfig, Retry, SessionOutcome, SessionPoolStatus, Validity, Waiting};

@@ -1,12 +1,23 @@
 //! Keeping sessions of a router's requests ready.
 
 use crate::error::PlacementError;
+use crate::pairs::PairState;
 use crate::router::PrivateRouter;
 use blindroute_routing::program::SessionRequest;
 use blindroute_runtime::SessionPoolStatus;
 use std::time::Duration;
 
 impl PrivateRouter {
+    /// What is known of each pair of servers without asking it: when it last answered and failed.
+    pub fn pair_states(&self) -> Vec<PairState> {
+        self.pairs.states()
+    }
+
+    /// Calls the servers elsewhere whose last contact is as long ago as this, and asks nothing of them. It waits for them.
+    pub fn look_at_pairs(&self, after: Duration) {
+        self.pairs.look(after);
+    }
+
     /// Keeps up to `count` sessions of a request ready from now on, prepared one after the other
     /// in the background. As long as there are ready ones, routes with that request wait for their online time only. 0
     /// keeps no more.

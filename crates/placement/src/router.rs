@@ -4,7 +4,7 @@ use crate::catalogue::BundleCatalogue;
 use crate::children::{ChildOptions, Children};
 use crate::error::PlacementError;
 use crate::loopback::{Loopback, Settings};
-use crate::pairs::{Pair, Pairs, check_same};
+use crate::pairs::{Calls, Pair, Pairs, check_same};
 use crate::patience::Patience;
 use crate::report::{BundleUsed, PairUsed, PeakMemory};
 use crate::threads::PartyThread;
@@ -129,7 +129,8 @@ impl PrivateRouter {
         check_same(&opened)?;
         let of = |((used, public), config): (&(PairUsed, PublicPart), &ClientConfig)| {
             let bundle = BundleUsed { name: config.bundle.display().to_string(), digest: public.digest.to_string() };
-            Ok(Pair::new(client(config, public)?, used.clone(), bundle).known_as(config.name.clone()))
+            let (client, calls) = client(config, public)?;
+            Ok(Pair::new(client, used.clone(), bundle).known_as(config.name.clone()).called_by(calls))
         };
         let pairs: Vec<Pair> = opened.iter().zip(configs).map(of).collect::<Result<_, PlacementError>>()?;
         let Some(((_, public), config)) = opened.into_iter().zip(configs).next() else {
@@ -387,12 +388,14 @@ impl PrivateRouter {
     }
 }
 
-/// A client of the servers that a configuration names.
-fn client(config: &ClientConfig, public: &PublicPart) -> Result<Client<BundleCatalogue>, PlacementError> {
+/// A client of the servers that a configuration names, and how they are called.
+fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCatalogue>, Calls), PlacementError> {
     let scene = config.network.map(|network| network.scene());
-    let endpoint = Endpoint::load(Role::Client, &config.identity.files())?.in_scene(scene);
-    let addresses = [config.server0.clone(), config.server1.clone()];
-    Ok(Client::new(BundleCatalogue::of_client(public), addresses, endpoint, config.timeouts.timeouts()))
+    let files = config.identity.files();
+    let endpoint = Endpoint::load(Role::Client, &files)?.in_scene(scene);
+    let (addresses, timeouts) = ([config.server0.clone(), config.server1.clone()], config.timeouts.timeouts());
+    let calls = Calls { endpoint: endpoint.clone(), timeouts, certificates: files.validity()? };
+    Ok((Client::new(BundleCatalogue::of_client(public), addresses, endpoint, timeouts), calls))
 }
 
 /// A bundle in the clear: its plan and folded weights.

@@ -41,6 +41,7 @@ fn keep(old: &Config, new: &mut Config) -> Vec<String> {
     };
     put_back("listen", old.listen != new.listen, &mut || new.listen = old.listen);
     put_back("data", old.data != new.data, &mut || new.data.clone_from(&old.data));
+    put_back("telemetry", old.telemetry != new.telemetry, &mut || new.telemetry.clone_from(&old.telemetry));
     let (before, route) = (&old.route, &mut new.route);
     put_back("route.servers", before.servers != route.servers, &mut || route.servers.clone_from(&before.servers));
     put_back("route.bundle", before.bundle != route.bundle, &mut || route.bundle.clone_from(&before.bundle));

@@ -62,6 +62,8 @@ pub struct Summary {
     pub unused_providers: Vec<String>,
     /// What calls may cost.
     pub budget: Budget,
+    /// The collector of traces.
+    pub traces: Option<String>,
 }
 
 /// A provider, without secrets.
@@ -150,6 +152,7 @@ impl Summary {
             missing_files: files.filter(|path| !path.is_file()).cloned().collect(),
             unused_providers: config.providers.iter().filter(unused).map(|provider| provider.name.clone()).collect(),
             budget: config.budget.clone(),
+            traces: config.telemetry.otlp.clone(),
         }
     }
 }
@@ -219,6 +222,7 @@ impl fmt::Display for Summary {
             limit.iter().try_for_each(|limit| writeln!(f, "at most {limit} USD for {of}"))?;
         }
         reference_model.iter().try_for_each(|name| writeln!(f, "savings are compared with {name}"))?;
+        self.traces.iter().try_for_each(|collector| writeln!(f, "traces go to {collector}"))?;
         let missing: Vec<String> = self.missing_files.iter().map(|path| path.display().to_string()).collect();
         let unmapped: Vec<String> = self.unmapped.iter().map(ToString::to_string).collect();
         for (names, what) in [

@@ -39,6 +39,7 @@ mod route;
 mod rules;
 mod secret;
 mod stamp;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -64,6 +65,7 @@ pub use provider::Provider;
 pub use reload::Reload;
 pub use route::{OnFailure, Route};
 pub use secret::Secret;
+pub use telemetry::Telemetry;
 
 use reader::{Lines, Reading, Table};
 
@@ -101,6 +103,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// Who answers requests for embeddings.
     pub embeddings: Option<Embeddings>,
+    /// Who is told how requests went.
+    pub telemetry: Telemetry,
 }
 
 impl Default for Config {
@@ -120,6 +124,7 @@ impl Default for Config {
             retries: Retries::default(),
             privacy: Privacy::default(),
             embeddings: None,
+            telemetry: Telemetry::default(),
         }
     }
 }
@@ -181,6 +186,7 @@ impl Config {
             retries: Retries::read(table.table("retries")),
             privacy: Privacy::read(table.table("privacy")),
             embeddings: Embeddings::read(table.table("embeddings")),
+            telemetry: Telemetry::read(table.table("telemetry")),
         };
         table.finish();
         config

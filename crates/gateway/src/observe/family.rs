@@ -33,13 +33,15 @@ pub(super) enum Family {
     Cancelled,
     InFlight,
     SessionsReady,
+    PairAnswers,
+    CertificateDays,
     RouteSeconds,
     FirstByteSeconds,
     OverheadSeconds,
 }
 
 impl Family {
-    pub(super) const ALL: [Self; 12] = [
+    pub(super) const ALL: [Self; 14] = [
         Self::Requests,
         Self::Routes,
         Self::Retries,
@@ -49,6 +51,8 @@ impl Family {
         Self::Cancelled,
         Self::InFlight,
         Self::SessionsReady,
+        Self::PairAnswers,
+        Self::CertificateDays,
         Self::RouteSeconds,
         Self::FirstByteSeconds,
         Self::OverheadSeconds,
@@ -88,6 +92,18 @@ impl Family {
             }
             Self::InFlight => ("blindroute_in_flight", Gauge, &[], "Requests that are being answered."),
             Self::SessionsReady => ("blindroute_sessions_ready", Gauge, &[], "Sessions that are ready for a prompt."),
+            Self::PairAnswers => (
+                "blindroute_pair_answers",
+                Gauge,
+                &["pair"],
+                "Whether a pair of servers answered when it was last asked, from 0 in the order of the configuration.",
+            ),
+            Self::CertificateDays => (
+                "blindroute_certificate_days_left",
+                Gauge,
+                &["pair", "certificate"],
+                "Whole days until a certificate of the connection to a pair of servers ends; 0 once it has.",
+            ),
             Self::RouteSeconds => {
                 ("blindroute_route_seconds", Histogram, &["placement"], "How long routes took, with waiting.")
             }

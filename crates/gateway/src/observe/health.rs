@@ -5,13 +5,19 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
-/// Whether a party answers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// Whether a party or a pair of servers answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct PartyState {
-    /// Its part, for instance `server 0`.
+    /// Its part, for instance `pair 0`.
     pub name: String,
-    /// Whether it answers.
+    /// Whether it answered when it was last asked. One that was not asked yet counts as one that answers.
     pub reachable: bool,
+    /// When it last answered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answered: Option<String>,
+    /// When it last failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// The sessions that wait for prompts.
@@ -26,8 +32,11 @@ pub struct Sessions {
 /// What routing needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Readiness {
-    /// The servers and the dealer; none if the router runs on this machine.
+    /// What all routes need: the servers and the dealer that were started here.
     pub parties: Vec<PartyState>,
+    /// The pairs of servers elsewhere, of which one is enough.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub pairs: Vec<PartyState>,
     /// The sessions, if routing has any.
     pub sessions: Option<Sessions>,
 }
@@ -38,6 +47,9 @@ impl Readiness {
     pub fn reasons(&self) -> Vec<String> {
         let silent = self.parties.iter().filter(|party| !party.reachable);
         let mut reasons: Vec<String> = silent.map(|party| format!("{} does not answer", party.name)).collect();
+        if self.pairs.iter().all(|pair| !pair.reachable) {
+            reasons.extend(self.pairs.iter().map(|pair| format!("{} does not answer", pair.name)));
+        }
         if let Some(sessions) = self.sessions.filter(|sessions| sessions.ready == 0 && sessions.wanted > 0) {
             reasons.push(format!("no session is ready, of {} wanted", sessions.wanted));
         }

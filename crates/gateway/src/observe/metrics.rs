@@ -114,7 +114,18 @@ impl Metrics {
 
     /// How many sessions are ready now.
     pub fn sessions_ready(&self, ready: usize) {
-        self.state().series.set(Family::SessionsReady, ready as u64);
+        self.state().series.set(Family::SessionsReady, &[], ready as u64);
+    }
+
+    /// Whether a pair of servers answered when it was last asked.
+    pub fn pair_answers(&self, pair: usize, answers: bool) {
+        self.state().series.set(Family::PairAnswers, &[&pair.to_string()], u64::from(answers));
+    }
+
+    /// The days that are left of a certificate of the connection to a pair of servers.
+    pub fn certificate_days(&self, pair: usize, certificate: &'static str, days: i64) {
+        let days = u64::try_from(days).unwrap_or(0);
+        self.state().series.set(Family::CertificateDays, &[&pair.to_string(), certificate], days);
     }
 
     /// The text for `/metrics`.

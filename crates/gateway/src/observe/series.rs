@@ -65,8 +65,8 @@ impl Series {
     }
 
     /// Sets a gauge.
-    pub(super) fn set(&mut self, family: Family, value: u64) {
-        *self.at(family, &[], || Value::Whole(0)) = Value::Whole(u128::from(value));
+    pub(super) fn set(&mut self, family: Family, labels: &[&str], value: u64) {
+        *self.at(family, labels, || Value::Whole(0)) = Value::Whole(u128::from(value));
     }
 
     /// Takes one away from a gauge.

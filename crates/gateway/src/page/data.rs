@@ -29,6 +29,8 @@ pub struct PageData {
     pub ready: Vec<Ready>,
     /// The servers and the dealer.
     pub parties: Vec<Party>,
+    /// The certificates on this machine with which servers are called.
+    pub certificates: Vec<Certificate>,
     /// The router's bundle.
     pub bundle: Option<BundleInUse>,
     /// Who saw what, as the last route's report says it.
@@ -81,6 +83,15 @@ pub struct Party {
     pub certificate: Option<Moment>,
 }
 
+/// A certificate of the connection to a pair of servers.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    /// Whose it is, for instance `client, for pair 0`.
+    pub name: String,
+    /// When it ends.
+    pub ends: Moment,
+}
+
 /// How a party is.
 #[derive(Clone, Debug)]
 pub enum Health {
@@ -93,6 +104,11 @@ pub enum Health {
     Silent {
         /// Why, and what to do.
         reason: String,
+    },
+    /// It answered when it was last asked.
+    Answered {
+        /// When that was.
+        at: Moment,
     },
     /// It was not asked yet.
     NotAsked,

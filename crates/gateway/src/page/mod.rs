@@ -14,7 +14,7 @@ mod style;
 #[cfg(test)]
 mod tests;
 
-pub use data::{Budget, BundleInUse, Health, PageData, Party, Ready, Sums};
+pub use data::{Budget, BundleInUse, Certificate, Health, PageData, Party, Ready, Sums};
 pub use forget::forget;
 pub use frame::response;
 

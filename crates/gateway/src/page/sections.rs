@@ -1,12 +1,15 @@
 //! Money, routing, and who saw what.
 
 use super::amounts::{difference, per_cent, usd};
-use super::data::{BundleInUse, Health, PageData, Party, Ready};
+use super::data::{BundleInUse, Certificate, Health, PageData, Party, Ready};
 use crate::clock::Moment;
 use maud::{Markup, html};
 
 /// The days before its end in which a certificate is marked.
-const SOON_DAYS: u32 = 14;
+const SOON_DAYS: u32 = 30;
+
+/// The milliseconds of a day.
+const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 pub(super) fn money(data: &PageData) -> Markup {
     html! {
@@ -75,6 +78,7 @@ pub(super) fn routing(data: &PageData) -> Markup {
             }
             (ready(&data.ready))
             (parties(&data.parties, data.now))
+            (certificates(&data.certificates, data.now))
         }
     }
 }
@@ -129,8 +133,25 @@ fn health(health: &Health) -> Markup {
         @match health {
             Health::Answers { ms } => { span.good { "answers" } " in " (ms) " ms" }
             Health::Silent { reason } => { span.bad { "does not answer" } ": " (reason) }
+            Health::Answered { at } => { span.good { "answered" } " at " span.short { (at) } }
             Health::NotAsked => { span.soft { "not asked yet" } }
         }
+    }
+}
+
+fn certificates(certificates: &[Certificate], now: Moment) -> Markup {
+    html! {
+        @if !certificates.is_empty() { table {
+            caption { "Certificates here, with which servers are called" }
+            thead { tr {
+                th scope="col" { "Whose" } th.number scope="col" { "Days left" } th scope="col" { "Ends" }
+            } }
+            tbody { @for of in certificates { tr {
+                th scope="row" { (of.name) }
+                td.number { (of.ends.millis().saturating_sub(now.millis()).max(0) / DAY_MILLIS) }
+                td { (certificate(Some(of.ends), now)) }
+            } } }
+        } }
     }
 }
 

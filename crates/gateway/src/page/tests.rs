@@ -108,6 +108,10 @@ fn sample() -> PageData {
             party("server 1", 9101, silent, 9),
             party("dealer", 9102, Health::NotAsked, -1),
         ],
+        certificates: vec![
+            Certificate { name: "client, for pair 0".to_owned(), ends: Moment::from_millis(NOW + 40 * 86_400_000) },
+            Certificate { name: "authority, for pair 0".to_owned(), ends: Moment::from_millis(NOW + 29 * 86_400_000) },
+        ],
         bundle: Some(BundleInUse { name: "default".to_owned(), digest: "9f2c41d07a".repeat(6) + "beef" }),
         seen: Some("you: prompt, choice; servers and dealer: the length's bucket only".to_owned()),
     }
@@ -124,6 +128,7 @@ fn empty() -> PageData {
         placement: "local".to_owned(),
         ready: Vec::new(),
         parties: Vec::new(),
+        certificates: Vec::new(),
         bundle: None,
         seen: None,
         ..sample()
@@ -310,7 +315,7 @@ fn certificates_are_marked_before_they_end() {
     };
     let day = 86_400_000;
     assert_eq!(
-        [14 * day + 1, 14 * day, 1, 0, -day].map(marked),
+        [30 * day + 1, 30 * day, 1, 0, -day].map(marked),
         [(false, false), (true, false), (true, false), (false, true), (false, true)]
     );
 }

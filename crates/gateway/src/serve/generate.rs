@@ -6,11 +6,13 @@ use super::headers::{self, CLIENT_SESSION, SESSION, Said};
 use super::reply::Reply;
 use super::snapshot::Snapshot;
 use super::spend::Paying;
+use super::traces;
 use crate::clock::Moment;
 use crate::decide::{self, Callable, ChooseError, Deciding, Decision, Key, Name};
 use crate::guard;
 use crate::observe::Outcome;
 use crate::store::{self, Why};
+use crate::trace::Trace;
 use crate::upstream::{self, Answer, Call, Failure, Forward, echo};
 use axum::body::Bytes;
 use axum::extract::Request;
@@ -86,7 +88,19 @@ pub(super) enum Wanted {
 }
 
 /// Answers a request.
-pub(super) async fn answer(gateway: &Arc<Gateway>, (dialect, wanted): (Dialect, Wanted), request: Request) -> Reply {
+pub(super) async fn answer(gateway: &Arc<Gateway>, wanted: (Dialect, Wanted), request: Request) -> Reply {
+    let trace = gateway.tracer.begin();
+    let reply = answered(gateway, wanted, request, &trace).await;
+    traces::answered(&trace, &reply);
+    reply
+}
+
+async fn answered(
+    gateway: &Arc<Gateway>,
+    (dialect, wanted): (Dialect, Wanted),
+    request: Request,
+    trace: &Trace,
+) -> Reply {
     let asked = match Asked::read(gateway, dialect, request).await {
         Ok(asked) => asked,
         Err(reply) => return reply,
@@ -97,6 +111,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, (dialect, wanted): (Dialect, 
         return Reply::error(&error.with_parameter("max_tokens"), dialect);
     }
     let snapshot = gateway.snapshot();
+    traces::asked(trace, &snapshot, &asked.reading);
     let key = gateway.conversations.key(&asked.name());
     let decided = gateway.decide(&snapshot, &asked, Some(key)).await;
     let decision = match decided.and_then(|decision| able(decision, wanted)) {
@@ -111,8 +126,9 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, (dialect, wanted): (Dialect, 
             _ => tracing::info!(target: DECISION, "the default model answers: {message}"),
         }
     }
+    traces::routed(trace, &decision);
     tokio::time::sleep(delay(&snapshot)).await;
-    Turn { gateway, snapshot: &snapshot, asked: &asked, wanted, decision: &decision, key }.answer().await
+    Turn { gateway, snapshot: &snapshot, asked: &asked, wanted, decision: &decision, key, trace }.answer().await
 }
 
 /// The decision without models that cannot do what is wanted.
@@ -202,6 +218,7 @@ struct Turn<'t> {
     wanted: Wanted,
     decision: &'t Decision<'t>,
     key: Key,
+    trace: &'t Trace,
 }
 
 impl Turn<'_> {
@@ -250,6 +267,7 @@ impl Turn<'_> {
         gateway.conversations.answers(self.key, &callable.model.name);
         let cost = Arc::new(OnceLock::new());
         let settle = paying.settle(gateway, self.snapshot, (callable, reservation), Arc::clone(&cost));
+        let settle = traces::call(self.trace, callable, fallback, settle);
         let begun = Instant::now();
         let answer = self.call(callable, settle).await.map_err(Unanswered::Failed)?;
         let upstream = begun.elapsed();

@@ -5,12 +5,14 @@ mod description;
 mod generate;
 mod headers;
 mod models;
+mod pairs;
 mod pass;
 mod people;
 mod reply;
 mod route;
 mod snapshot;
 mod spend;
+mod traces;
 
 use crate::clock::Moment;
 use crate::config::{PoolModel, Reload};
@@ -18,6 +20,7 @@ use crate::decide::{Chooser, Conversations};
 use crate::guard::{self, Endpoint, Forms, Guard, Refusal, Rules};
 use crate::observe::{self, Metrics, Summary};
 use crate::store::{Store, Why};
+use crate::trace::Tracer;
 use crate::upstream::{Upstream, UpstreamError};
 use axum::Router;
 use axum::extract::{Request, State};
@@ -60,6 +63,7 @@ pub struct Gateway {
     metrics: Metrics,
     guard: Guard,
     forms: Forms,
+    tracer: Tracer,
     started: Moment,
     snapshot: RwLock<Arc<Snapshot>>,
     /// Who saw what, as the last route says it.
@@ -83,6 +87,7 @@ impl Gateway {
     pub fn new(reload: Arc<Reload>, router: Arc<PrivateRouter>, store: Store) -> Result<Self, GatewayError> {
         let (pool, config) = (pool_of(&router), reload.current());
         let upstream = Upstream::new(config.timeouts.connect)?;
+        let tracer = Tracer::new(config.telemetry.otlp.as_deref()).map_err(UpstreamError::from)?;
         let snapshot = Snapshot::of(config, &pool, &store, &router);
         Ok(Self {
             pool,
@@ -91,6 +96,7 @@ impl Gateway {
             metrics: Metrics::new(snapshot.names()),
             guard: Guard::new(Rules::from(&*snapshot.config)),
             forms: Forms::new()?,
+            tracer,
             started: store.clock().now(),
             seen: Mutex::default(),
             snapshot: RwLock::new(Arc::new(snapshot)),
@@ -128,9 +134,13 @@ impl Gateway {
     ) -> io::Result<()> {
         let watching = self.reload.watch(LOOK);
         let following = tokio::spawn(Arc::clone(&self).follow());
+        let looking = tokio::spawn(pairs::look(Arc::clone(&self)));
+        let sending = tokio::spawn(self.tracer.clone().run());
         let served = axum::serve(listener, self.router()).with_graceful_shutdown(end).await;
         watching.abort();
         following.abort();
+        looking.abort();
+        sending.abort();
         self.store.close().await;
         served
     }

@@ -28,7 +28,8 @@ pub(super) async fn count_tokens(gateway: &Arc<Gateway>, request: Request) -> Re
         Err(reply) => return reply,
     };
     let snapshot = gateway.snapshot();
-    let standing = gateway.conversations.standing(gateway.conversations.key(&asked.name())).map(|standing| standing.model);
+    let standing =
+        gateway.conversations.standing(gateway.conversations.key(&asked.name())).map(|standing| standing.model);
     // Without asking the router: the model that is named, or that the conversation is with.
     let named = snapshot.catalogue.named(&asked.reading.model);
     let callable = named.or_else(|| snapshot.catalogue.named(standing.as_deref()?));

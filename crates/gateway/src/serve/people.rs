@@ -1,6 +1,6 @@
 //! What people and their monitoring look at.
 
-use super::Gateway;
+use super::{Gateway, pairs};
 use crate::guard::{self, Endpoint};
 use crate::money::limits::{Scope, Span};
 use crate::observe::{self, PartyState, Readiness, Sessions};
@@ -11,7 +11,7 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use blindroute_dialects::Dialect;
-use blindroute_placement::{SessionPoolStatus, SessionRequest, Task, Work};
+use blindroute_placement::{PairState, SessionPoolStatus, SessionRequest, Task, Work};
 
 /// How many decisions the page shows.
 const DECISIONS: u32 = 100;
@@ -35,15 +35,18 @@ pub(super) fn ready(gateway: &Gateway) -> Response {
     let sessions = (!statuses.is_empty()).then(|| Sessions { ready: sum(|of| of.ready), wanted: sum(|of| of.wanted) });
     let parties = match gateway.chooser.router().check_running() {
         Ok(()) => Vec::new(),
-        Err(_) => vec![PartyState { name: "a server or the dealer".to_owned(), reachable: false }],
+        Err(_) => {
+            vec![PartyState { name: "a server or the dealer".to_owned(), reachable: false, ..PartyState::default() }]
+        }
     };
-    observe::ready(&Readiness { parties, sessions })
+    observe::ready(&Readiness { parties, pairs: pairs::states(gateway), sessions })
 }
 
 /// `/metrics`.
 pub(super) fn metrics(gateway: &Gateway) -> Response {
     let ready = gateway.sessions().iter().map(|(_, status)| status.ready).sum();
     gateway.metrics.sessions_ready(ready);
+    pairs::count(gateway);
     observe::metrics_response(&gateway.metrics)
 }
 
@@ -104,21 +107,17 @@ async fn data(gateway: &Gateway) -> Result<PageData, StoreError> {
         }
     }
     let router = gateway.chooser.router();
-    let health = match router.check_running() {
-        Ok(()) => Health::NotAsked,
-        Err(error) => Health::Silent { reason: error.to_string() },
-    };
-    let servers = router.servers().into_iter().enumerate();
-    let party = |(pair, addresses): (usize, [String; 2])| {
-        let health = health.clone();
-        addresses.into_iter().enumerate().map(move |(server, address)| Party {
+    let ended = router.check_running().err().map(|error| Health::Silent { reason: error.to_string() });
+    let party = |(pair, state): (usize, PairState)| {
+        let health = ended.clone().unwrap_or_else(|| pairs::health(&state));
+        state.servers.into_iter().enumerate().map(move |(server, address)| Party {
             name: format!("server {server} of pair {pair}"),
             address,
             health: health.clone(),
             certificate: None,
         })
     };
-    let parties = servers.flat_map(party);
+    let parties = router.pair_states().into_iter().enumerate().flat_map(party);
     let bundle = router.bundle();
     let ready = gateway.sessions().into_iter();
     Ok(PageData {
@@ -133,6 +132,7 @@ async fn data(gateway: &Gateway) -> Result<PageData, StoreError> {
         placement: snapshot.options.placement.name().to_owned(),
         ready: ready.map(|(name, status)| Ready { name, ready: status.ready, wanted: status.wanted }).collect(),
         parties: parties.collect(),
+        certificates: pairs::certificates(gateway),
         bundle: Some(BundleInUse { name: bundle.name.clone(), digest: bundle.digest.clone() }),
         seen: gateway.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone(),
     })

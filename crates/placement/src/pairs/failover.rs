@@ -81,6 +81,11 @@ impl Pairs {
                     Some(pool) => pool.run_cancellable(asked, &patience.retry, go_on, cancel),
                     None => only.client.run_cancellable(asked, &patience.retry, go_on, cancel),
                 };
+                match &outcome {
+                    Ok(_) => self.noted(0, None),
+                    Err(error) if is_of_the_pair(error) => self.noted(0, Some(error.to_string())),
+                    Err(_) => {}
+                }
                 Ok((outcome?, 0))
             }
             _ => self.run_on_one_of(&request, inputs, patience, go_on, cancel),
@@ -221,6 +226,7 @@ impl Pairs {
     fn answered(&self, turn: &Turn<'_>, outcome: &SessionOutcome) {
         // Not the wait: a session that was ready cost the pair as much as another one.
         let took = outcome.offline + outcome.online;
+        self.noted(turn.index, None);
         let was_skipped = lock(&self.standings)[turn.index].answered(turn.work, took);
         if was_skipped {
             tracing::info!(pair = %self.pairs[turn.index].used, "this pair of servers answers again");
@@ -229,6 +235,7 @@ impl Pairs {
 
     /// Skips a pair for a while.
     fn skip(&self, index: usize, error: &SessionError) {
+        self.noted(index, (!error.is_busy()).then(|| error.to_string()));
         let pair = &self.pairs[index].used;
         let mut standings = lock(&self.standings);
         if error.is_busy() {

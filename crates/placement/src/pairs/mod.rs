@@ -5,11 +5,14 @@
 //! session leaves with the servers may go on in a session of another pair, if its servers hand it over: then nothing of it stays.
 
 mod batches;
+mod contact;
 mod failover;
 mod same;
 mod standing;
 
 pub(crate) use batches::{Places, Tell};
+pub(crate) use contact::Calls;
+pub use contact::PairState;
 pub(crate) use same::check as check_same;
 
 use crate::catalogue::BundleCatalogue;
@@ -17,6 +20,7 @@ use crate::error::PlacementError;
 use crate::report::{BundleUsed, PairUsed};
 use blindroute_routing::program::SessionRequest;
 use blindroute_runtime::{Client, SessionPool, SessionPoolOptions, SessionPoolStatus};
+use contact::Contact;
 use standing::Standing;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +32,7 @@ pub(crate) struct Pairs {
     // Pools and clients are dropped before the parties of the router: their links are closed before the parties end.
     pairs: Vec<Pair>,
     standings: Mutex<Vec<Standing>>,
+    contacts: Mutex<Vec<Contact>>,
     /// The work of requests, by their encoding.
     work: Mutex<BTreeMap<Vec<u8>, f64>>,
 }
@@ -42,15 +47,21 @@ pub(crate) struct Pair {
     bundle: BundleUsed,
     /// By which servers of other pairs know it, if they hand over to it.
     name: Option<String>,
+    /// How its servers are called to see whether they answer; none if they were started here.
+    calls: Option<Calls>,
 }
 
 impl Pair {
     pub(crate) fn new(client: Client<BundleCatalogue>, used: PairUsed, bundle: BundleUsed) -> Self {
-        Self { pool: Mutex::default(), client, used, bundle, name: None }
+        Self { pool: Mutex::default(), client, used, bundle, name: None, calls: None }
     }
 
     pub(crate) fn known_as(self, name: Option<String>) -> Self {
         Self { name, ..self }
+    }
+
+    pub(crate) fn called_by(self, calls: Calls) -> Self {
+        Self { calls: Some(calls), ..self }
     }
 
     fn pool(&self) -> Option<Arc<SessionPool<BundleCatalogue>>> {
@@ -61,7 +72,8 @@ impl Pair {
 impl From<Vec<Pair>> for Pairs {
     fn from(pairs: Vec<Pair>) -> Self {
         let standings = Mutex::new(pairs.iter().map(|_| Standing::default()).collect());
-        Self { pairs, standings, work: Mutex::default() }
+        let contacts = Mutex::new(vec![Contact::default(); pairs.len()]);
+        Self { pairs, standings, contacts, work: Mutex::default() }
     }
 }
 

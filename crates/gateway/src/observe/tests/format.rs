@@ -123,9 +123,11 @@ fn everything_counted_is_read_by_the_parser() {
     );
     metrics.first_byte("openai", Duration::from_secs(1));
     metrics.overhead(Duration::from_micros(7));
+    metrics.pair_answers(0, true);
+    metrics.certificate_days(0, "client", -3);
     drop(metrics.begin(None, Dialect::Chat));
     let families: BTreeSet<String> = parse(&metrics.text()).into_iter().map(|(name, ..)| name).collect();
-    assert_eq!(families.len(), 9 + 3 * 3, "{families:?}");
+    assert_eq!(families.len(), 11 + 3 * 3, "{families:?}");
     let quoted = [("provider", "openai"), ("model", "claude \"sonnet\"\\\n")];
     assert_eq!(value(&metrics, "blindroute_retries_total", &quoted), Some(1.0));
 }

@@ -12,8 +12,12 @@ fn read(response: Response<Body>) -> (u16, String) {
 }
 
 fn readiness(reachable: [bool; 2], ready: usize) -> Readiness {
-    let party = |index: usize| PartyState { name: format!("server {index}"), reachable: reachable[index] };
-    Readiness { parties: vec![party(0), party(1)], sessions: Some(Sessions { ready, wanted: 2 }) }
+    let party = |index: usize| PartyState {
+        name: format!("server {index}"),
+        reachable: reachable[index],
+        ..PartyState::default()
+    };
+    Readiness { parties: vec![party(0), party(1)], pairs: Vec::new(), sessions: Some(Sessions { ready, wanted: 2 }) }
 }
 
 #[test]
@@ -57,4 +61,20 @@ fn metrics_say_their_format() {
     assert_eq!(response.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
     assert_eq!(response.headers()["cache-control"], "no-store");
     assert!(read(response).1.starts_with("# HELP blindroute_requests_total "));
+}
+
+#[test]
+fn one_pair_of_servers_that_answers_is_enough() {
+    let of = |reachable: [bool; 2]| {
+        let pair = |index: usize| PartyState {
+            name: format!("pair {index}"),
+            reachable: reachable[index],
+            failed: Some("then".to_owned()),
+            ..PartyState::default()
+        };
+        Readiness { pairs: vec![pair(0), pair(1)], ..Readiness::default() }
+    };
+    assert_eq!((read(ready(&of([true, true]))).0, read(ready(&of([false, true]))).0), (200, 200));
+    let (status, body) = read(ready(&of([false, false])));
+    assert!(status == 503 && body.contains("pair 0 does not answer") && body.contains(r#""failed":"then""#), "{body}");
 }
