@@ -17,12 +17,15 @@ const TOGETHER: usize = 64;
 /// How long the collector may take, and the pause after it failed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How traces are sent: by this client, to this address, as they come.
+type Outgoing = (Client, String, Receiver<Whole>);
+
 /// Makes traces; without a collector those that do nothing. Clones share the queue.
 #[derive(Clone)]
 pub(crate) struct Tracer {
     queue: Option<Sender<Whole>>,
     /// Until the thread that sends takes it.
-    waiting: Arc<Mutex<Option<(Client, String, Receiver<Whole>)>>>,
+    waiting: Arc<Mutex<Option<Outgoing>>>,
 }
 
 impl std::fmt::Debug for Tracer {

@@ -104,7 +104,9 @@ async fn watch(state: Arc<Mutex<State>>, limits: Limits) {
             if due <= Instant::now() {
                 (state.events, state.was_broken_off) = (None, true);
                 tracing::warn!(target: "blindroute_gateway::call", "{Unread}");
-                state.waker.take().map(Waker::wake);
+                if let Some(waker) = state.waker.take() {
+                    waker.wake();
+                }
                 return;
             }
             due
