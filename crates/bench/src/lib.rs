@@ -50,6 +50,8 @@ pub enum BenchCommand {
     Select(commands::selection::BenchSelectArgs),
     /// Several routes at once: routes per second against latency, with sessions prepared as needed and from a full pool
     Throughput(commands::throughput::BenchThroughputArgs),
+    /// The gateway between callers and a provider: what it adds to a call, beside direct calls and other proxies
+    Gateway(commands::gateway::BenchGatewayArgs),
     /// Ring products of the encoder, by every kernel of this machine, on one core
     Matmul(commands::matmul::BenchMatmulArgs),
     /// Measure the standard set, and append it to the record
@@ -63,7 +65,7 @@ pub enum BenchCommand {
 /// # Errors
 /// It cannot run, its answer is not the clear interpreter's, or it compares with the record and something got worse.
 pub fn run(command: BenchCommand) -> anyhow::Result<()> {
-    signals::clean_up()?;
+    signals::clean_up_after(measure::gateway::stop_children)?;
     match command {
         BenchCommand::Route(args) => commands::route::run(&args),
         BenchCommand::Encoder(args) => commands::encoder::run(&args),
@@ -71,6 +73,7 @@ pub fn run(command: BenchCommand) -> anyhow::Result<()> {
         BenchCommand::Classify(args) => commands::classify::run(&args),
         BenchCommand::Select(args) => commands::selection::run(&args),
         BenchCommand::Throughput(args) => commands::throughput::run(&args),
+        BenchCommand::Gateway(args) => commands::gateway::run(&args),
         BenchCommand::Matmul(args) => commands::matmul::run(&args),
         BenchCommand::Record(args) => commands::record::run(&args),
         BenchCommand::Compare(args) => commands::compare::run(&args),

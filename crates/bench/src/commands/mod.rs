@@ -3,6 +3,7 @@
 pub(crate) mod classify;
 pub(crate) mod compare;
 pub(crate) mod encoder;
+pub(crate) mod gateway;
 pub(crate) mod head;
 pub(crate) mod matmul;
 pub(crate) mod record;

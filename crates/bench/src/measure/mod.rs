@@ -3,6 +3,7 @@
 pub(crate) mod classify;
 pub(crate) mod classify_open;
 pub(crate) mod encoder;
+pub(crate) mod gateway;
 pub(crate) mod head;
 pub(crate) mod kernels;
 pub(crate) mod latencies;

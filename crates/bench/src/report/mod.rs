@@ -1,5 +1,6 @@
 //! Figures as lines, tables and JSON.
 
+pub(crate) mod gateway_table;
 pub(crate) mod papers;
 pub(crate) mod selection_table;
 

@@ -42,7 +42,7 @@ pub(super) fn add(response: &mut Response, said: &Said<'_>) {
 pub(super) fn of_route(response: &mut Response, route: &RouteReport) {
     set(response, "x-blindroute-placement", route.placement.name());
     set(response, "x-blindroute-router", &route.router);
-    set(response, "x-blindroute-route-ms", format_args!("{:.1}", route.ms.total));
+    set(response, "x-blindroute-route-ms", format_args!("{:.3}", route.ms.total));
 }
 
 /// A number for an answer that no provider gave, as clients expect one.
