@@ -27,6 +27,7 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
+use axum::serve::ListenerExt as _;
 use blindroute_placement::{PlacementError, PrivateRouter};
 use generate::Wanted;
 use reply::Reply;
@@ -136,6 +137,12 @@ impl Gateway {
         let following = tokio::spawn(Arc::clone(&self).follow());
         let looking = tokio::spawn(pairs::look(Arc::clone(&self)));
         let sending = tokio::spawn(self.tracer.clone().run());
+        // An event of a stream must not wait until the caller's system has confirmed the one before.
+        let listener = listener.tap_io(|connection| {
+            if let Err(error) = connection.set_nodelay(true) {
+                tracing::debug!(%error, "answers on a connection may wait for each other");
+            }
+        });
         let served = axum::serve(listener, self.router()).with_graceful_shutdown(end).await;
         watching.abort();
         following.abort();

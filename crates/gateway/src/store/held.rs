@@ -19,6 +19,9 @@ pub(crate) struct NewCall<'a> {
 pub(crate) struct Held {
     store: Store,
     id: i64,
+    /// Whether what is written of it has to survive a power failure. Without limits, what that loses endangers no budget, and no call
+    /// need wait for the disk: a settlement that is lost leaves a reservation, which is settled as the record is opened again.
+    durable: bool,
     /// What is written when it is dropped; nothing once it has ended.
     if_dropped: Option<Outcome>,
 }
@@ -40,7 +43,8 @@ impl Store {
             limits,
         };
         // Whoever waits may stop waiting, and never learn of the reservation: then the call is not made.
-        let mut held = Held { store: self.clone(), id: asked.id, if_dropped: Some(Outcome::NotMade) };
+        let durable = limits.set().next().is_some();
+        let mut held = Held { store: self.clone(), id: asked.id, durable, if_dropped: Some(Outcome::NotMade) };
         // It is dropped before `held`. A reservation that nobody waits for any more is not made, so that none is made after its end.
         let wanted = Arc::new(());
         let still = Arc::downgrade(&wanted);
@@ -48,8 +52,6 @@ impl Store {
             Some(_) => settlement::reserve(connection, &asked),
             None => Ok(Ok(())),
         };
-        // Without limits, what a power failure loses endangers no budget, and the call need not wait for the disk.
-        let durable = limits.set().next().is_some();
         let answer = match self.queue(durable, work).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -65,11 +67,11 @@ impl Store {
 }
 
 impl Held {
-    /// Ends the reservation, and returns what it was settled at once that is on the disk. If that fails, the reservation counts as
+    /// Ends the reservation, and returns what it was settled at once that is on the disk, or without limits in the file. If that fails, the reservation counts as
     /// spent.
     pub(crate) async fn settle(mut self, outcome: Outcome) -> Result<Amount, StoreError> {
-        let settlement = Settlement { id: self.id, outcome };
-        let answer = self.store.queue(true, move |connection| settlement::settle(connection, &settlement)).await?;
+        let settlement = Settlement { id: self.id, outcome, durable: self.durable };
+        let answer = self.store.queue(self.durable, move |connection| settlement::settle(connection, &settlement)).await?;
         self.if_dropped = None;
         answered(answer).await.map(Option::unwrap_or_default)
     }
@@ -83,7 +85,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(outcome) = self.if_dropped.take() {
-            self.store.leave(Settlement { id: self.id, outcome });
+            self.store.leave(Settlement { id: self.id, outcome, durable: self.durable });
         }
     }
 }

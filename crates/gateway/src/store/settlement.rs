@@ -31,6 +31,8 @@ pub(super) struct Asked {
 pub(super) struct Settlement {
     pub(super) id: i64,
     pub(super) outcome: Outcome,
+    /// Whether it has to survive a power failure.
+    pub(super) durable: bool,
 }
 
 /// What became of a reserved call.

@@ -92,7 +92,7 @@ impl Worker {
         if writes.is_empty() && left.is_empty() {
             return;
         }
-        let durable = !left.is_empty() || writes.iter().any(|write| write.durable);
+        let durable = left.iter().any(|one| one.durable) || writes.iter().any(|write| write.durable);
         let mut state = self.begin(durable);
         let mut unsettled = state.is_err();
         if state.is_ok() {

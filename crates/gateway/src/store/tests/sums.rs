@@ -189,7 +189,7 @@ fn a_reservation_is_settled_once() {
     settlement::reserve(&connection, &asked).unwrap().unwrap();
     let spent =
         || settlement::spent_since(&connection, Span::Day, Moment::from_millis(NOON).day(), None).unwrap().pico();
-    let settle = |outcome| settlement::settle(&connection, &Settlement { id: 5, outcome }).unwrap();
+    let settle = |outcome| settlement::settle(&connection, &Settlement { id: 5, outcome, durable: true }).unwrap();
     let real = Outcome::Spent { tokens: input(30), amount: Amount::from_pico(30), reference: None };
     assert_eq!((spent(), settle(real), spent()), (100, Some(Amount::from_pico(30)), 30));
     for again in [Outcome::NotMade, Outcome::Unknown, real] {
