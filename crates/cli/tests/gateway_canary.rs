@@ -198,11 +198,36 @@ fn held(process: u32, folder: &Path, needles: &[Vec<u8>]) -> Option<Vec<usize>> 
     let bytes = std::fs::read(&core).unwrap();
     std::fs::remove_file(&core).unwrap();
     assert!(bytes.len() > 10 << 20, "a core of {} bytes", bytes.len());
-    let holds = |needle: &Vec<u8>| {
-        let first = needle[0];
-        bytes.windows(needle.len()).any(|window| window[0] == first && window == needle)
-    };
-    Some((0..needles.len()).filter(|at| holds(&needles[*at])).collect())
+    Some(found(&bytes, needles))
+}
+
+/// Which needles are in the bytes, in one pass: most bytes of a core begin none.
+fn found(bytes: &[u8], needles: &[Vec<u8>]) -> Vec<usize> {
+    // Each is looked for by its first byte that is not zero, of which memory is full.
+    let anchor = |needle: &[u8]| needle.iter().position(|byte| *byte != 0).unwrap();
+    let mut anchors = [false; 256];
+    needles.iter().for_each(|needle| anchors[usize::from(needle[anchor(needle)])] = true);
+    let mut found = vec![false; needles.len()];
+    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| anchors[usize::from(**byte)]) {
+        for (needle, found) in needles.iter().zip(&mut found) {
+            let offset = anchor(needle);
+            let here = needle[offset] == *byte && at >= offset;
+            *found |= here && bytes[at - offset..].starts_with(needle);
+        }
+    }
+    (0..needles.len()).filter(|at| found[*at]).collect()
+}
+
+#[test]
+fn words_and_tokens_are_found_in_bytes() {
+    let needles = needles();
+    for (at, needle) in needles.iter().enumerate() {
+        let mut bytes = vec![0; 999];
+        bytes.extend(needle);
+        assert_eq!(found(&bytes, &needles), [at]);
+        bytes.pop();
+        assert_eq!(found(&bytes, &needles), [0; 0]);
+    }
 }
 
 #[test]
