@@ -69,7 +69,10 @@ fn answer(stream: &mut TcpStream, holds: &AtomicBool) {
         );
         (200, "application/json", body)
     };
-    let head = format!("HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!(
+        "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
     stream.write_all((head + &body).as_bytes()).ok();
 }
 
@@ -79,7 +82,8 @@ fn message(stream: &mut TcpStream) -> String {
     loop {
         let text = String::from_utf8_lossy(&read).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            let length =
+                head.to_lowercase().lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
             if body.len() >= length.unwrap_or(0usize) {
                 return text;
             }
@@ -97,8 +101,11 @@ fn send(address: &str, path: &str, body: &str) -> TcpStream {
     stream.set_read_timeout(Some(MINUTE)).unwrap();
     let method = if body.is_empty() { "GET" } else { "POST" };
     let length = body.len();
-    write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
-        .unwrap();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
     stream
 }
 
@@ -156,13 +163,15 @@ impl Running {
             let told = ask(&self.address, "/v1/chat/completions", &chat("", stream));
             assert!(told.contains(WORDS[1]) && told.contains("x-blindroute-placement: full"), "{told}");
         }
-        let messages =
-            serde_json::json!({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": prompt("")}]});
+        let messages = serde_json::json!({"model": "auto", "max_tokens": 9, "messages": [{"role": "user", "content": prompt("")}]});
         let told = ask(&self.address, "/v1/messages", &messages.to_string());
         assert!(told.contains(WORDS[1]) && told.contains("\"type\":\"message\""), "{told}");
         // Errors: of the provider, of a body that is no JSON, of a model that is none.
         let told = ask(&self.address, "/v1/chat/completions", &chat(", and fail", false));
-        assert!(told.starts_with("HTTP/1.1 400 ") && told.contains(WORDS[1]), "the caller reads what its provider said: {told}");
+        assert!(
+            told.starts_with("HTTP/1.1 400 ") && told.contains(WORDS[1]),
+            "the caller reads what its provider said: {told}"
+        );
         for wrong in [chat("", false).replace('}', ""), chat("", false).replace("auto", WORDS[0])] {
             let told = ask(&self.address, "/v1/chat/completions", &wrong);
             assert!(told.starts_with("HTTP/1.1 4"), "{told}");
@@ -201,6 +210,9 @@ fn held(process: u32, folder: &Path, needles: &[Vec<u8>]) -> Option<Vec<usize>> 
     Some(found(&bytes, needles))
 }
 
+/// The size of a page of memory.
+const PAGE: usize = 4096;
+
 /// Which needles are in the bytes, in one pass: most bytes of a core begin none.
 fn found(bytes: &[u8], needles: &[Vec<u8>]) -> Vec<usize> {
     // Each is looked for by its first byte that is not zero, of which memory is full.
@@ -208,11 +220,14 @@ fn found(bytes: &[u8], needles: &[Vec<u8>]) -> Vec<usize> {
     let mut anchors = [false; 256];
     needles.iter().for_each(|needle| anchors[usize::from(needle[anchor(needle)])] = true);
     let mut found = vec![false; needles.len()];
-    for (at, byte) in bytes.iter().enumerate().filter(|(_, byte)| anchors[usize::from(**byte)]) {
-        for (needle, found) in needles.iter().zip(&mut found) {
-            let offset = anchor(needle);
-            let here = needle[offset] == *byte && at >= offset;
-            *found |= here && bytes[at - offset..].starts_with(needle);
+    // Most of the pages of a core were never used.
+    for (page, part) in bytes.chunks(PAGE).enumerate().filter(|(_, part)| part.iter().any(|byte| *byte != 0)) {
+        for (at, byte) in part.iter().enumerate().filter(|(_, byte)| anchors[usize::from(**byte)]) {
+            for (needle, found) in needles.iter().zip(&mut found) {
+                let (at, offset) = (page * PAGE + at, anchor(needle));
+                let here = needle[offset] == *byte && at >= offset;
+                *found |= here && bytes[at - offset..].starts_with(needle);
+            }
         }
     }
     (0..needles.len()).filter(|at| found[*at]).collect()
@@ -223,6 +238,8 @@ fn words_and_tokens_are_found_in_bytes() {
     let needles = needles();
     for (at, needle) in needles.iter().enumerate() {
         let mut bytes = vec![0; 999];
+        // Across the end of a page.
+        bytes.resize(2 * PAGE - needle.len() / 2, 0);
         bytes.extend(needle);
         assert_eq!(found(&bytes, &needles), [at]);
         bytes.pop();

@@ -71,7 +71,8 @@ impl Held {
     /// spent.
     pub(crate) async fn settle(mut self, outcome: Outcome) -> Result<Amount, StoreError> {
         let settlement = Settlement { id: self.id, outcome, durable: self.durable };
-        let answer = self.store.queue(self.durable, move |connection| settlement::settle(connection, &settlement)).await?;
+        let answer =
+            self.store.queue(self.durable, move |connection| settlement::settle(connection, &settlement)).await?;
         self.if_dropped = None;
         answered(answer).await.map(Option::unwrap_or_default)
     }

@@ -15,7 +15,10 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// An answer: its status and text.
-    Told { status: u16, text: String },
+    Told {
+        status: u16,
+        text: String,
+    },
     Left,
 }
 

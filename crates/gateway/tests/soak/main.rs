@@ -49,7 +49,11 @@ async fn soak(requests: usize) {
     let recorded = world.end().await;
     assert_eq!(recorded.spent, expected.spent, "picodollars of the single calls");
     assert_eq!(recorded.sum, expected.spent, "picodollars of the sum of ever");
-    assert_eq!((recorded.calls, recorded.reserved), (expected.paid, 0), "calls that cost something, and reservations left over");
+    assert_eq!(
+        (recorded.calls, recorded.reserved),
+        (expected.paid, 0),
+        "calls that cost something, and reservations left over"
+    );
     assert_eq!(recorded.estimated, expected.estimated, "calls whose usage is not known");
     assert_eq!(recorded.decisions, expected.decisions, "decisions on record");
 }

@@ -111,7 +111,8 @@ impl Provider {
     async fn streamed(&self, stream: &mut TcpStream, plan: Plan, dialect: Dialect, deed: Deed) -> bool {
         let (first, rest) = events(dialect);
         let [first, rest] = [first, rest].map(|part| worded(&part, plan, dialect));
-        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
+        let head =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_owned();
         let begun = head.clone() + &chunk(&first);
         match deed {
             Deed::Good | Deed::Slow => {

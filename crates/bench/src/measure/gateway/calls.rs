@@ -1,7 +1,7 @@
 //! Calls in rotation: a block of calls of one target, from all connections at once, then of the next target.
 
-use super::connection::{Connection, Request, Sample};
 use super::Form;
+use super::connection::{Connection, Request, Sample};
 use super::process::{GatewayProcess, READY};
 use serde::Serialize;
 use std::net::SocketAddr;
@@ -123,17 +123,16 @@ impl Measured<'_> {
         let many = connections.len();
         let run = |(place, connection): (usize, &mut Connection)| {
             let first = (block * many + place) * each;
-            let requests: Vec<_> = (first..first + each)
-                .map(|number| Request::new(target.address, target.model, form, number))
-                .collect();
+            let requests: Vec<_> =
+                (first..first + each).map(|number| Request::new(target.address, target.model, form, number)).collect();
             requests.iter().map(|request| connection.call(request, form)).collect::<anyhow::Result<Vec<_>>>()
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> =
-                connections.iter_mut().enumerate().map(|one| scope.spawn(move || run(one))).collect();
+            let threads: Vec<_> = connections.iter_mut().enumerate().map(|one| scope.spawn(move || run(one))).collect();
             let mut samples = Vec::with_capacity(many * each);
             for thread in threads {
-                let ended = thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked; please report this")));
+                let ended =
+                    thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a thread panicked; please report this")));
                 samples.extend(ended?);
             }
             Ok(samples)

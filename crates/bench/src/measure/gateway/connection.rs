@@ -107,13 +107,19 @@ impl Connection {
         let (answer, latency) = self.send(request)?;
         let text = text(&answer, form).with_context(|| {
             let why = answer.header("x-blindroute-why").unwrap_or("not said");
-            format!("{} answered with status {}, why: {why}, which is not the mock's answer", self.address, answer.status)
+            format!(
+                "{} answered with status {}, why: {why}, which is not the mock's answer",
+                self.address, answer.status
+            )
         })?;
         anyhow::ensure!(text == TEXT, "{} answered another text than the mock's", self.address);
         if let Some(why @ "default") = answer.header("x-blindroute-why") {
-            bail!("the gateway answered without a route ({why}): look at its log with -v, or ask for fewer --connections");
+            bail!(
+                "the gateway answered without a route ({why}): look at its log with -v, or ask for fewer --connections"
+            );
         }
-        let route = answer.header("x-blindroute-route-ms").map_or(Ok(0.0), str::parse).context("the time of a route")?;
+        let route =
+            answer.header("x-blindroute-route-ms").map_or(Ok(0.0), str::parse).context("the time of a route")?;
         Ok(Sample { latency, route: Duration::try_from_secs_f64(route / 1000.0)? })
     }
 }
