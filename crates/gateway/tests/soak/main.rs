@@ -3,7 +3,7 @@
 //!
 //! The short form runs with the other tests. The long one, 10,000 requests:
 //! `cargo test --release -p blindroute-gateway --test soak -- --ignored --nocapture`
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 // Shared with the tests of calls, of which each binary uses its part.
 #[allow(dead_code)]
@@ -32,7 +32,8 @@ const MOST_GROWTH_KIB: u64 = 16 * 1024;
 const MOST_DESCRIPTORS: usize = 4 * CALLERS;
 
 async fn soak(requests: usize) {
-    let mut world = World::new(plan::SEED).await;
+    println!("seed {:#x}", plan::SEED);
+    let mut world = World::new().await;
     let first = requests / 5;
     let mut outcomes = callers::run(&world, 0..first).await;
     let after_first = world.at_rest().await;
@@ -41,7 +42,7 @@ async fn soak(requests: usize) {
     let expected = oracle::check(&calls, &outcomes);
     world.settled(&expected).await;
     let at_end = world.at_rest().await;
-    println!("seed {:#x}, {requests} requests: {expected:?}", plan::SEED);
+    println!("{requests} requests: {expected:?}");
     println!("after {first} requests: {after_first:?}; at the end: {at_end:?}");
     assert_eq!(outcomes.len(), requests, "a request was lost");
     assert_eq!(expected.answered + expected.errors + expected.broken_off + expected.left, requests);

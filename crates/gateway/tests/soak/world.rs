@@ -91,8 +91,7 @@ fn configuration(base_url: &str, pool: &[String]) -> String {
 }
 
 impl World {
-    pub(crate) async fn new(seed: u64) -> Self {
-        println!("seed {seed:#x}");
+    pub(crate) async fn new() -> Self {
         blindroute_runtime::choose_cryptography();
         let (provider, home) = (Provider::start().await, tempfile::tempdir().unwrap());
         let router = Arc::new(PrivateRouter::local(&default_bundle().unwrap()).unwrap());
