@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 
 PACKAGES = ["litellm[proxy]==1.108.7", "nemo-switchyard==0.3.0"]
-PATIENCE = 120
+PATIENCE = 300
 
 LITELLM = """\
 model_list:
@@ -101,13 +101,15 @@ def main():
     environment = {**os.environ, "MOCK_KEY": "none", "NO_PROXY": "127.0.0.1"}
     # No calls of a price list, and no key: it listens on this machine for the time of the measurement only.
     environment |= {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
+    # So that the proxies are ended too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     running = []
     with tempfile.TemporaryDirectory() as folder:
         try:
             for name, text in [("litellm.yaml", LITELLM), ("switchyard.toml", SWITCHYARD), ("serve.py", SERVE_SWITCHYARD)]:
                 Path(folder, name).write_text(text.format(provider=provider) if name != "serve.py" else text)
             serve = [python.parent / "litellm", "--config", f"{folder}/litellm.yaml", "--host", "127.0.0.1"]
-            # Theirs is the standard error of this script: it says why one does not start, and holds no more than our own questions.
+            # It is shown if one of them does not start.
             with open(Path(folder, "log"), "w+") as log:
                 running.append(start([*serve, "--port", str(litellm), "--num_workers", "1"], log, environment))
                 running.append(start([python, f"{folder}/serve.py", f"{folder}/switchyard.toml", str(switchyard)], log, environment))
