@@ -1,12 +1,14 @@
 //! Asking the private router, from async code.
 
-use blindroute_placement::{Cancel, PlacementError, PrivateRouter, RouteOptions, RouteReport, SessionRequest, Task};
+use blindroute_placement::{
+    Cancel, Placement, PlacementError, PrivateRouter, RouteOptions, RouteReport, SessionRequest, Task,
+};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-/// The most routes at a time: each takes a thread that waits for the servers.
+/// The most routes with servers at a time: each takes a thread that waits for them.
 const MOST: usize = 64;
 
 /// Why there is no route.
@@ -29,7 +31,10 @@ pub(crate) enum ChooseError {
 #[derive(Clone, Debug)]
 pub(crate) struct Chooser {
     router: Arc<PrivateRouter>,
-    places: Arc<Semaphore>,
+    /// Places of routes with servers.
+    waiting: Arc<Semaphore>,
+    /// Places of routes that are computed here: one for each core, since more would only slow each other and all that is beside them.
+    computing: Arc<Semaphore>,
     /// The requests for which sessions are kept ready, and how many.
     kept: Arc<Mutex<Vec<(SessionRequest, usize)>>>,
 }
@@ -45,7 +50,9 @@ impl Drop for Leave {
 
 impl Chooser {
     pub(crate) fn new(router: Arc<PrivateRouter>) -> Self {
-        Self { router, places: Arc::new(Semaphore::new(MOST)), kept: Arc::default() }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let [waiting, computing] = [MOST, cores].map(|places| Arc::new(Semaphore::new(places)));
+        Self { router, waiting, computing, kept: Arc::default() }
     }
 
     /// The router that is asked.
@@ -75,7 +82,8 @@ impl Chooser {
     }
 
     /// Ranks models for a prompt. If the future is dropped, the session ends, and nothing more of it is sent.
-    /// Sessions for prompts of its length are kept ready from then on, `ready` of them.
+    /// Sessions for prompts of its length are kept ready from then on, `ready` of them. The wait for a place is part of the report's
+    /// wait, like the one for a session.
     pub(crate) async fn rank(
         &self,
         prompt: Zeroizing<String>,
@@ -84,15 +92,21 @@ impl Chooser {
     ) -> Result<RouteReport, ChooseError> {
         let cancel = Cancel::default();
         let leave = Leave(cancel.clone());
+        let begun = Instant::now();
+        let places = if options.placement == Placement::Local { &self.computing } else { &self.waiting };
         let ask = async {
-            let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| ChooseError::Thread)?;
+            let place = Arc::clone(places).acquire_owned().await.map_err(|_| ChooseError::Thread)?;
             let chooser = self.clone();
             let ask = move || {
                 let _place = place;
+                let waited = begun.elapsed().as_secs_f64() * 1000.0;
                 if let Some(task) = chooser.router.task(&prompt, &options)? {
                     chooser.keep(task, ready)?;
                 }
-                chooser.router.route_cancellable(&prompt, &options, &cancel)
+                let mut report = chooser.router.route_cancellable(&prompt, &options, &cancel)?;
+                report.ms.wait += waited;
+                report.ms.total += waited;
+                Ok::<_, PlacementError>(report)
             };
             let report = tokio::task::spawn_blocking(ask).await.map_err(|_| ChooseError::Thread)?;
             Ok(report?)
