@@ -37,13 +37,6 @@ impl Name<'_> {
             Name::Beginning(hash) => (1, hash.as_slice()),
         }
     }
-
-    /// The name for the record, which holds it under a key only.
-    pub(crate) fn for_record(&self) -> String {
-        let (kind, bytes) = self.parts();
-        let hash = Sha256::new().chain_update([kind]).chain_update(bytes).finalize();
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 /// What is remembered of a conversation.
@@ -92,6 +85,16 @@ impl Conversations {
         let (kind, bytes) = name.parts();
         // Both parts before the name have a fixed length; the hash is only ever compared here.
         Key(Sha256::new().chain_update(self.key).chain_update([kind]).chain_update(bytes).finalize().into())
+    }
+
+    /// The name of a conversation for the record, which holds it under a key of its own. A name that comes from texts is under this
+    /// process's key before: whoever has the record and its key could test guesses of the texts otherwise.
+    pub(crate) fn for_record(&self, name: &Name<'_>) -> String {
+        let hash = match name {
+            Name::Session(session) => Sha256::digest(session).into(),
+            Name::Beginning(_) => self.key(name).0,
+        };
+        hash.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// What is remembered.

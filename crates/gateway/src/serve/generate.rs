@@ -258,7 +258,7 @@ impl Turn<'_> {
         let (gateway, asked) = (self.gateway, self.asked);
         let paying = Paying {
             key: self.key,
-            session: self.snapshot.has_session_budget().then(|| asked.name().for_record()),
+            session: self.snapshot.has_session_budget().then(|| gateway.conversations.for_record(&asked.name())),
             input: asked.reading.input_tokens,
             output: asked.reading.max_output_tokens,
             at: asked.at,

@@ -67,8 +67,8 @@ impl Store {
 }
 
 impl Held {
-    /// Ends the reservation, and returns what it was settled at once that is on the disk, or without limits in the file. If that fails, the reservation counts as
-    /// spent.
+    /// Ends the reservation, and returns what it was settled at once that is on the disk, or without limits in the file. If that fails, the
+    /// reservation counts as spent.
     pub(crate) async fn settle(mut self, outcome: Outcome) -> Result<Amount, StoreError> {
         let settlement = Settlement { id: self.id, outcome, durable: self.durable };
         let answer =

@@ -2,8 +2,8 @@
 //!
 //! No text of a prompt or of an answer is ever in it, and names of sessions only under a key, as [`SessionTag`]. One thread
 //! writes; a [`Store`] is a handle to it that is cheap to clone. Reservations and settlements under a budget are on the disk before they
-//! are answered; without one they, and always decisions, survive the end of the process, but the last may be lost in a power failure. Reports read through a connection of
-//! their own, beside the thread.
+//! are answered; without one they, and always decisions, survive the end of the process, but the last may be lost in a power failure.
+//! Reports read through a connection of their own, beside the thread.
 //!
 //! Beside the file `x` are `x.key` (the key of the names), `x.lock` (held while a gateway uses it), and SQLite's own files.
 //! All are readable by their user only.

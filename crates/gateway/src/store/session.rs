@@ -1,8 +1,7 @@
 //! Names of sessions, which the record holds under a key only.
 //!
-//! A session may be named after a hash of its first messages, which whoever guesses the messages could test. The record therefore holds
-//! the hash of the name and of a random key. The key is in a file of its own beside the record, so that a copy of the record
-//! alone tells nothing about names.
+//! The record holds the hash of the name and of a random key. The key is in a file of its own beside the record, so that a copy of the
+//! record alone tells nothing about names. Whoever has both files can test guesses of a name, so a name must not come from texts alone.
 
 use super::error::StoreError;
 use super::schema::{create_private, file_error};
