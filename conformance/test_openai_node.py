@@ -1,6 +1,7 @@
 """openai-node, with nothing changed but `baseURL`. The program asks; what is expected stands here."""
 
 import pytest
+from gateways import ALIASES
 from nodes import told
 
 CAPITAL = "What is the capital of France?"
@@ -25,4 +26,4 @@ def test_all(case, kind):
         assert [error[:5] for error in said[scene]] == [[*error, f"the provider answers {error[1]}", "30"] for error in ERRORS]
     name, status, _, message, _, code = said["unknown"]
     assert (name, status, code) == ("NotFoundError", 404, "model_not_found") and "/v1/models" in message
-    assert said["models"] == ["auto", "claude-auto", "model"]
+    assert said["models"] == [*ALIASES, "model"]

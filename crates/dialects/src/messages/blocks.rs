@@ -7,11 +7,10 @@ pub(super) fn text(text: &str) -> Json<'static> {
     Json::object([("type", Json::text("text")), ("text", Json::text(text.to_owned()))])
 }
 
-/// A text of an answer, which says its sources even if there are none.
+/// A text of an answer, which says its sources even if there are none: some clients want the field, and some take no null.
 pub(super) fn said(text: &str, sources: &[Citation]) -> Json<'static> {
     let mut block = self::text(text);
-    let sources: Vec<_> = sources.iter().map(Citation::messages).collect();
-    block.set("citations", if sources.is_empty() { Json::Null } else { Json::Array(sources) });
+    block.set("citations", Json::Array(sources.iter().map(Citation::messages).collect()));
     block
 }
 

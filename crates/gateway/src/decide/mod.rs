@@ -87,13 +87,6 @@ impl<'c> Deciding<'c> {
 
     fn asked(&self) -> Result<Asked<'c>, ApiError> {
         let name = &self.reading().model;
-        if name.is_empty() {
-            let error = ApiError::new(
-                ErrorKind::InvalidRequest,
-                "the request names no model: give \"auto\", or a model's name",
-            );
-            return Err(error.with_parameter("model"));
-        }
         if self.config.route.aliases.iter().any(|alias| alias == name) {
             return Ok(Asked::Route);
         }

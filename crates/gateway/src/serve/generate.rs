@@ -74,8 +74,14 @@ fn read(dialect: Dialect, body: &[u8]) -> Result<Reading, ApiError> {
     let object = Object::read(body).map_err(|error| {
         ApiError::new(ErrorKind::InvalidRequest, format!("the body is no JSON object that can be read: {error}"))
     })?;
-    reading::read(dialect, &object)
-        .map_err(|error| ApiError::new(ErrorKind::InvalidRequest, error.to_string()).with_parameter(error.path()))
+    let reading = reading::read(dialect, &object)
+        .map_err(|error| ApiError::new(ErrorKind::InvalidRequest, error.to_string()).with_parameter(error.path()))?;
+    if reading.model.is_empty() {
+        let error =
+            ApiError::new(ErrorKind::InvalidRequest, "the request names no model: give \"auto\", or a model's name");
+        return Err(error.with_parameter("model"));
+    }
+    Ok(reading)
 }
 
 /// What a caller wants of a model.
