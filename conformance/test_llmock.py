@@ -267,9 +267,10 @@ def test_other_ends_keep_their_meaning(once, dialect, caller):
 @pytest.mark.parametrize("caller", DIALECTS)
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_limits_are_the_providers_own_errors(once, dialect, caller):
-    once.mock.set(limits=LimitSettings(rpm=1))
-    assert is_answered(caller, once.ask(dialect, caller))
-    told = once.ask(dialect, caller)
+    # Two, since llmock may still count a call that an earlier test gave up.
+    once.mock.set(limits=LimitSettings(rpm=2))
+    first, _, told = [once.ask(dialect, caller) for _ in range(3)]
+    assert is_answered(caller, first)
     assert (told.status, error_of(caller, told)["type"]) == (429, "rate_limit_error")
     assert int(told.headers["retry-after"]) >= 1
     once.mock.set(limits=LimitSettings(tpm=1))
