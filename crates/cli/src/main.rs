@@ -4,7 +4,7 @@ mod commands;
 
 use blindroute_bench::BenchCommand;
 use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
-use blindroute_console::{exit, logging};
+use blindroute_console::{exit, logging, panics};
 use blindroute_operator::{certificates, health, serve};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::refuse(&error, Cli::command()),
     };
     logging::start(cli.verbose);
+    panics::start();
     exit::status(run(cli.command))
 }
 

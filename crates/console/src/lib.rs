@@ -18,6 +18,7 @@ pub mod date;
 pub mod exit;
 pub mod files;
 pub mod logging;
+pub mod panics;
 pub mod progress;
 pub mod signals;
 pub mod terminal;

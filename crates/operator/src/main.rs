@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
-use blindroute_console::{bundles, exit, logging};
+use blindroute_console::{bundles, exit, logging, panics};
 use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
 use blindroute_operator::certificates::{self, CertificatesArgs};
 use blindroute_operator::health::{self, HealthArgs};
@@ -57,6 +57,7 @@ fn main() -> ExitCode {
         Err(error) => return exit::refuse(&error, program()),
     };
     logging::start(cli.verbose);
+    panics::start();
     exit::status(run(&cli.command))
 }
 

@@ -28,6 +28,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::serve::ListenerExt as _;
+use blindroute_dialects::Dialect;
 use blindroute_placement::{PlacementError, PrivateRouter};
 use generate::Wanted;
 use reply::Reply;
@@ -211,22 +212,26 @@ async fn answer(State(gateway): State<Arc<Gateway>>, request: Request) -> Respon
     let path = request.uri().path();
     let dialect = guard::dialect(path, request.headers());
     let Some(endpoint) = Endpoint::of_path(path) else { return Refusal::UnknownPath.response(None, dialect) };
-    let Reply { mut response, model, why } = match endpoint {
-        Endpoint::Chat | Endpoint::Responses | Endpoint::Messages => {
-            generate::answer(&gateway, (dialect, Wanted::Answer), request).await
-        }
-        Endpoint::Compact => generate::answer(&gateway, (dialect, Wanted::Compaction), request).await,
-        Endpoint::Route => route::answer(&gateway, request).await,
-        Endpoint::Models => models::answer(&gateway, &request, dialect).into(),
-        Endpoint::CountTokens => pass::count_tokens(&gateway, request).await,
-        Endpoint::Embeddings => pass::embeddings(&gateway, request).await,
-        Endpoint::Page => people::page(&gateway).await.into(),
-        Endpoint::Forget => people::forget(&gateway, request).await.into(),
-        Endpoint::Alive => observe::alive().into(),
-        Endpoint::Ready => people::ready(&gateway).into(),
-        Endpoint::Metrics => people::metrics(&gateway).into(),
-        Endpoint::Description => reply::json(StatusCode::OK, description::TEXT.to_owned()).into(),
-    };
+    let Reply { mut response, model, why } = Reply::of(handle(&gateway, (endpoint, dialect), request), dialect).await;
     response.extensions_mut().insert(Noted { model, why });
     response
+}
+
+async fn handle(gateway: &Arc<Gateway>, (endpoint, dialect): (Endpoint, Dialect), request: Request) -> Reply {
+    match endpoint {
+        Endpoint::Chat | Endpoint::Responses | Endpoint::Messages => {
+            generate::answer(gateway, (dialect, Wanted::Answer), request).await
+        }
+        Endpoint::Compact => generate::answer(gateway, (dialect, Wanted::Compaction), request).await,
+        Endpoint::Route => route::answer(gateway, request).await,
+        Endpoint::Models => models::answer(gateway, &request, dialect).into(),
+        Endpoint::CountTokens => pass::count_tokens(gateway, request).await,
+        Endpoint::Embeddings => pass::embeddings(gateway, request).await,
+        Endpoint::Page => people::page(gateway).await.into(),
+        Endpoint::Forget => people::forget(gateway, request).await.into(),
+        Endpoint::Alive => observe::alive().into(),
+        Endpoint::Ready => people::ready(gateway).into(),
+        Endpoint::Metrics => people::metrics(gateway).into(),
+        Endpoint::Description => reply::json(StatusCode::OK, description::TEXT.to_owned()).into(),
+    }
 }
