@@ -93,7 +93,9 @@ async fn data(gateway: &Gateway) -> Result<PageData, StoreError> {
     let (store, snapshot) = (&gateway.store, gateway.snapshot());
     let now = store.clock().now();
     let mut sums = Vec::new();
-    for (period, of) in [("Today", Period::Today), ("This month", Period::Month), ("All time", Period::All)] {
+    let periods =
+        [("This run", Period::Run), ("Today", Period::Today), ("This month", Period::Month), ("All time", Period::All)];
+    for (period, of) in periods {
         sums.push(Sums { period, spent: store.spent(of, None).await?, saved: store.savings(of, None).await? });
     }
     let mut budgets = Vec::new();

@@ -66,6 +66,8 @@ struct Shared {
     left: Left,
     /// The number of the next reservation. Numbers are used once, also when a transaction is undone.
     next: AtomicI64,
+    /// That of the first one of this run.
+    first: i64,
     key: SessionKey,
     /// For reports; none once the record is closed.
     reader: Arc<Mutex<Option<Connection>>>,
@@ -107,7 +109,8 @@ impl Store {
             .name("record".to_owned())
             .spawn(work)
             .map_err(schema::file_error(path, "begin the thread that writes"))?;
-        let shared = Shared { left, next: AtomicI64::new(last.saturating_add(1)), key, reader, options, abandoned };
+        let first = last.saturating_add(1);
+        let shared = Shared { left, next: AtomicI64::new(first), first, key, reader, options, abandoned };
         Ok(Self { jobs, shared: Arc::new(shared) })
     }
 

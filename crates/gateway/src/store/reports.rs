@@ -12,6 +12,8 @@ const MOST_MODELS: u32 = 200;
 /// Which calls a report is of. Days and months are those of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Period {
+    /// Since the record was opened, as far back as single calls are kept.
+    Run,
     /// Since midnight.
     Today,
     /// Since the first of the month.
@@ -91,12 +93,13 @@ impl Store {
 
     async fn sums(&self, period: Period, session: Option<&str>) -> Result<(Spending, Savings), StoreError> {
         let now = self.clock().now();
+        let key = session.map_or(Vec::new(), |name| self.tag(name).0.to_vec());
         let (span, begins) = match period {
+            Period::Run => return self.sums_of_run(key).await,
             Period::Today => (0, now.day().millis()),
             Period::Month => (1, now.month().millis()),
             Period::All => (2, 0),
         };
-        let key = session.map_or(Vec::new(), |name| self.tag(name).0.to_vec());
         self.read(move |connection| {
             let sql = "SELECT spent, calls, compared, compared_spent, reference FROM sums
                        WHERE span = ? AND begins = ? AND session = ?";
@@ -109,24 +112,40 @@ impl Store {
         .await
     }
 
+    /// The sums of this run's calls. There are no running sums of them, since no limit is of a run.
+    async fn sums_of_run(&self, key: Vec<u8>) -> Result<(Spending, Savings), StoreError> {
+        let first = self.shared.first;
+        self.read(move |connection| {
+            let sql = "SELECT coalesce(sum(amount), 0), count(*), count(reference),
+                       coalesce(sum(iif(reference IS NULL, 0, amount)), 0), coalesce(sum(reference), 0)
+                       FROM spending WHERE id >= ?1 AND (?2 = x'' OR session = ?2)";
+            connection
+                .prepare_cached(sql)
+                .and_then(|mut select| select.query_row(params![first, key], sums))
+                .map_err(StoreError::sqlite("read sums"))
+        })
+        .await
+    }
+
     /// What the calls of each model cost, the dearest first. Calls that are older than the record keeps are not in it.
     ///
     /// # Errors
     /// If the record cannot be read.
     pub async fn by_model(&self, period: Period) -> Result<Vec<ModelSpending>, StoreError> {
         let now = self.clock().now();
-        let since = match period {
-            Period::Today => now.day().millis(),
-            Period::Month => now.month().millis(),
-            Period::All => 0,
+        let (since, first) = match period {
+            Period::Run => (0, self.shared.first),
+            Period::Today => (now.day().millis(), 0),
+            Period::Month => (now.month().millis(), 0),
+            Period::All => (0, 0),
         };
         self.read(move |connection| {
             let sql = "SELECT provider, model, sum(amount) AS amount, count(*) AS calls, sum(estimated) AS estimated,
                        sum(input) AS input, sum(cached) AS cached, sum(cache_write) AS cache_write, sum(output) AS output
-                       FROM spending WHERE at >= ? GROUP BY provider, model ORDER BY amount DESC, provider, model LIMIT ?";
+                       FROM spending WHERE at >= ? AND id >= ? GROUP BY provider, model ORDER BY amount DESC, provider, model LIMIT ?";
             connection
                 .prepare_cached(sql)
-                .and_then(|mut select| select.query_map(params![since, MOST_MODELS], model)?.collect())
+                .and_then(|mut select| select.query_map(params![since, first, MOST_MODELS], model)?.collect())
                 .map_err(StoreError::sqlite("read the models' spending"))
         })
         .await

@@ -78,3 +78,17 @@ async fn a_route_alone_calls_nobody_and_leaves_nothing() {
     assert_eq!(first.says(["why"]), ["routed"]);
     assert_eq!(world.recorded(1).await[0].previous, None);
 }
+
+#[tokio::test]
+async fn each_request_names_a_model() {
+    let world = World::new(vec![Vec::new()]).await;
+    let said = r#""messages":[{"role":"user","content":"Hi"}],"input":"Hi","max_tokens":9"#;
+    for path in ["/v1/chat/completions", "/v1/responses", "/v1/messages", "/v1/messages/count_tokens", "/v1/route"] {
+        for model in ["", r#""model":null,"#, r#""model":"","#] {
+            let told = Told::of(world.post(path, &format!("{{{model}{said}}}")).send().await.unwrap()).await;
+            let error = told.json()["error"]["message"].to_string();
+            assert!(told.status == 400 && error.contains("names no model"), "{path} {model} {error}");
+        }
+    }
+    assert_eq!(world.mock.seen().len(), 0);
+}

@@ -160,6 +160,29 @@ async fn savings_are_negative_where_the_reference_is_cheaper() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_run_begins_when_the_record_is_opened() {
+    let world = World::new();
+    for (calls, reference) in [(3, None), (2, Some(Amount::from_pico(150)))] {
+        let store = world.open();
+        assert_eq!(spent(&store, Period::Run).await, (0, 0));
+        let budget = Budget::new(store.clone(), Limits::default());
+        for session in ["one", "other"].into_iter().cycle().take(calls) {
+            let asked = Call { session: Some(session), ..call(1000) };
+            budget.reserve(asked).await.unwrap().settle(input(100), reference).await.unwrap();
+        }
+        assert_eq!(spent(&store, Period::Run).await, (100 * calls as u64, calls as u64));
+        assert_eq!(store.spent(Period::Run, Some("other")).await.unwrap().calls, 1);
+        let [run, all] = [Period::Run, Period::All].map(|period| store.savings(period, None));
+        // Only calls of the second run are compared.
+        let (run, all) = (run.await.unwrap(), all.await.unwrap());
+        assert_eq!((run.compared, run.saved_pico), (all.compared, all.saved_pico));
+        assert_eq!(store.by_model(Period::Run).await.unwrap()[0].calls, calls as u64);
+        store.close().await;
+    }
+    assert_eq!(spent(&world.open(), Period::All).await, (500, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sums_at_the_end_of_the_range_stay_there() {
     let world = World::new();
     let store = world.open();
