@@ -10,7 +10,7 @@ import threading
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
-# The dialects, each with the names of the fields that the configuration knows.
+# The dialects, as the configuration names them.
 DIALECTS = ("chat", "responses", "messages")
 
 # Names that ask for a route. Some judges look at a model's name before they ask it to think.

@@ -5,6 +5,9 @@ import itertools
 import json
 from collections.abc import Iterator
 
+# What most tests ask.
+CAPITAL = "What is the capital of France?"
+
 # Input and output of every answer.
 INPUT, OUTPUT = 11, 7
 

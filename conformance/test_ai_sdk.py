@@ -2,8 +2,8 @@
 
 import pytest
 from nodes import told
+from speech import CAPITAL
 
-CAPITAL = "What is the capital of France?"
 TYPES = [(400, "invalid_request_error"), (401, "authentication_error"), (429, "rate_limit_error"), (500, None)]
 
 

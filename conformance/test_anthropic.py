@@ -6,8 +6,8 @@ import anthropic
 import pytest
 from gateways import ALIASES
 from provider import COUNTED
+from speech import CAPITAL
 
-CAPITAL = "What is the capital of France?"
 TOOL = {"name": "weather", "description": "The weather", "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
 ERRORS = [
     (400, anthropic.BadRequestError, "invalid_request_error"),

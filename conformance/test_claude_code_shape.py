@@ -7,8 +7,8 @@ import json
 import time
 
 import pytest
-from gateways import ALIASES
 import speech
+from gateways import ALIASES
 from plain import Told, send
 from provider import COUNTED
 

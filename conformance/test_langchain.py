@@ -9,8 +9,8 @@ import openai
 import pytest
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
+from speech import CAPITAL
 
-CAPITAL = "What is the capital of France?"
 # Each client of theirs, with the errors of the client that it is made of.
 CLIENTS = {"chat": openai, "responses": openai, "messages": anthropic}
 

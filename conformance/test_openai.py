@@ -8,8 +8,8 @@ import time
 import openai
 import pytest
 from gateways import ALIASES
+from speech import CAPITAL
 
-CAPITAL = "What is the capital of France?"
 PROMPT = [{"role": "user", "content": CAPITAL}]
 TOOL = {"name": "weather", "description": "The weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}}
 ERRORS = [

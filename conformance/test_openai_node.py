@@ -3,8 +3,8 @@
 import pytest
 from gateways import ALIASES
 from nodes import told
+from speech import CAPITAL
 
-CAPITAL = "What is the capital of France?"
 ERRORS = [
     ["BadRequestError", 400, "invalid_request_error"],
     ["AuthenticationError", 401, "authentication_error"],

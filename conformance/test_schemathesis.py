@@ -9,6 +9,7 @@ import pytest
 from gateways import Gateway
 
 HERE = pathlib.Path(__file__).resolve().parent
+JUDGE = pathlib.Path(sys.executable).parent / "schemathesis"
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +20,10 @@ def local(tmp_path_factory: pytest.TempPathFactory):
 
 
 def test_the_description_holds(local: Gateway, tmp_path: pathlib.Path):
-    judge = pathlib.Path(sys.executable).parent / "schemathesis"
     arguments = ["--checks", "all", "--max-examples", "20", "--seed", "1", "--phases", "examples,coverage,fuzzing"]
-    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(HERE)}
+    environment = {**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(HERE)}
     judged = subprocess.run(
-        [judge, "run", f"{local.origin}/openapi.json", *arguments, "--continue-on-failure", "--no-color"],
+        [JUDGE, "run", f"{local.origin}/openapi.json", *arguments, "--continue-on-failure", "--no-color"],
         cwd=tmp_path,
         env=environment,
         stdout=subprocess.PIPE,
@@ -37,11 +37,10 @@ def test_the_description_holds(local: Gateway, tmp_path: pathlib.Path):
 
 def test_the_judge_finds_a_description_that_does_not_hold(local: Gateway, tmp_path: pathlib.Path):
     """The same judge with a description that says something else than the gateway does."""
-    judge = pathlib.Path(sys.executable).parent / "schemathesis"
     wrong = tmp_path / "wrong.json"
     wrong.write_text(
         '{"openapi":"3.1.0","info":{"title":"wrong","version":"1"},"paths":{"/livez":{"get":{"responses":{"200":'
         '{"description":"","content":{"application/json":{"schema":{"type":"array"}}}}}}}}}'
     )
-    judged = subprocess.run([judge, "run", str(wrong), "--url", local.origin, "--checks", "all"], cwd=tmp_path, capture_output=True, timeout=60)
+    judged = subprocess.run([JUDGE, "run", str(wrong), "--url", local.origin, "--checks", "all"], cwd=tmp_path, capture_output=True, timeout=60)
     assert judged.returncode == 1, judged.stdout

@@ -4,7 +4,7 @@
 mod harness;
 
 use harness::{Process, all_gone, children, command, run_within};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -55,14 +55,7 @@ fn without_a_configuration_it_answers_after_a_route_under_mpc_and_ends_with_its_
     let mut started = gateway(home.path(), &["--listen", "127.0.0.1:0", "--json"]);
     started.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
     let mut process = Process(started.spawn().unwrap());
-    let (send, line) = std::sync::mpsc::channel();
-    let mut stdout = BufReader::new(process.0.stdout.take().unwrap());
-    std::thread::spawn(move || {
-        let mut text = String::new();
-        stdout.read_line(&mut text).ok();
-        send.send(text).ok();
-    });
-    let line = line.recv_timeout(2 * MINUTE).unwrap();
+    let line = process.first_line(2 * MINUTE);
     let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
     let address = ready["listening"].as_str().unwrap();
     assert_eq!(ready["base_url"], format!("http://{address}/v1"));

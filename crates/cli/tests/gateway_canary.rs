@@ -7,7 +7,7 @@ mod harness;
 use blindroute_placement::PrivateRouter;
 use blindroute_routing::bundle::Bundle;
 use harness::{Process, children, command, default_bundle, nowhere_in_files, wait_for};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -140,14 +140,7 @@ impl Running {
         gateway.current_dir(home.path()).env("TMPDIR", home.path()).env("XDG_DATA_HOME", home.path());
         gateway.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let mut process = Process(gateway.spawn().unwrap());
-        let (given, line) = std::sync::mpsc::channel();
-        let mut stdout = BufReader::new(process.0.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_line(&mut text).ok();
-            given.send(text).ok();
-        });
-        let line = line.recv_timeout(2 * MINUTE).unwrap();
+        let line = process.first_line(2 * MINUTE);
         let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
         Self { process, address: ready["listening"].as_str().unwrap().to_owned(), home }
     }

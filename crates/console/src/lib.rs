@@ -19,6 +19,7 @@ pub mod exit;
 pub mod files;
 pub mod logging;
 pub mod panics;
+pub mod placement;
 pub mod progress;
 pub mod signals;
 pub mod terminal;

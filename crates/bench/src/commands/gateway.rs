@@ -4,6 +4,7 @@ use crate::measure::gateway::calls::{CallsMeasurement, Load, Target, measure};
 use crate::measure::gateway::process::{GatewayProcess, READY, Setting};
 use crate::measure::gateway::{Form, provider};
 use crate::report::{gateway_table, print};
+use blindroute_console::placement::PlacementArg;
 use blindroute_console::terminal::spinner;
 use blindroute_placement::Placement;
 use clap::Args;
@@ -19,8 +20,8 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub struct BenchGatewayArgs {
     /// Where the gateway routes: local, head, full; head and full take sessions that were ready, and are filled again beside
-    #[arg(long, value_name = "PLACEMENT", value_delimiter = ',', default_value = "local,head,full", value_parser = placement)]
-    placement: Vec<Placement>,
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [PlacementArg::Local, PlacementArg::Head, PlacementArg::Full])]
+    placement: Vec<PlacementArg>,
     /// Connections that call at the same time
     #[arg(long, value_name = "N", value_delimiter = ',', default_values_t = [1, 8, 32], value_parser = clap::value_parser!(u8).range(1..=32))]
     connections: Vec<u8>,
@@ -47,14 +48,6 @@ pub struct BenchGatewayArgs {
 /// The model that the mock and other proxies know.
 const MODEL: &str = "mock";
 
-/// The placements.
-const PLACEMENTS: [Placement; 3] = [Placement::Local, Placement::Head, Placement::Full];
-
-fn placement(text: &str) -> Result<Placement, String> {
-    let named = PLACEMENTS.into_iter().find(|placement| placement.name() == text);
-    named.ok_or_else(|| "expected local, head or full".to_owned())
-}
-
 /// Reads `NAME=URL`.
 fn proxy(text: &str) -> Result<Target, String> {
     let expected = "expected NAME=http://ADDRESS:PORT";
@@ -70,7 +63,7 @@ pub(crate) fn run(args: &BenchGatewayArgs) -> anyhow::Result<()> {
     if !args.json {
         print(false, &(), &gateway_table::heading())?;
     }
-    args.placement.iter().try_for_each(|placement| of_placement(args, *placement, provider))
+    args.placement.iter().try_for_each(|placement| of_placement(args, (*placement).into(), provider))
 }
 
 fn of_placement(args: &BenchGatewayArgs, placement: Placement, provider: SocketAddr) -> anyhow::Result<()> {

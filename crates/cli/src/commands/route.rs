@@ -3,14 +3,15 @@
 use super::route_many::{self, Form, Many};
 use super::servers::ServersArgs;
 use anyhow::Context;
+use blindroute_console::placement::PlacementArg;
 use blindroute_console::{bundles, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
-    Bytes, Milliseconds, PairUsed, Placement, PlacementError, PrivateRouter, RankedModel, RouteOptions, RouteReport,
-    UnknownText, check_lambda,
+    Bytes, Milliseconds, PairUsed, PlacementError, PrivateRouter, RankedModel, RouteOptions, RouteReport, UnknownText,
+    check_lambda,
 };
 use blindroute_routing::program::MOST_RANKED;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use indicatif::ProgressBar;
 use std::io::Write;
 use std::path::PathBuf;
@@ -77,27 +78,6 @@ pub(crate) struct RouteArgs {
     /// head and local only)
     #[arg(long, value_name = "FILE")]
     bundle: Option<PathBuf>,
-}
-
-/// Where the encoder and the router's rule run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PlacementArg {
-    /// Everything on this machine, in the clear: for a public router
-    Local,
-    /// The encoder on this machine; the secret rule, the prices and the choice under MPC
-    Head,
-    /// Everything under MPC
-    Full,
-}
-
-impl From<PlacementArg> for Placement {
-    fn from(placement: PlacementArg) -> Self {
-        match placement {
-            PlacementArg::Local => Self::Local,
-            PlacementArg::Head => Self::Head,
-            PlacementArg::Full => Self::Full,
-        }
-    }
 }
 
 /// Routes one prompt or many.

@@ -178,6 +178,18 @@ impl Process {
         }
     }
 
+    /// The first line that it writes to its stdout, which has to be piped; empty if it ends without one.
+    pub fn first_line(&mut self, limit: Duration) -> String {
+        let (send, line) = std::sync::mpsc::channel();
+        let mut stdout = BufReader::new(self.0.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            stdout.read_line(&mut text).ok();
+            send.send(text).ok();
+        });
+        line.recv_timeout(limit).unwrap()
+    }
+
     pub fn signal(&self, name: &str) {
         signal(self.0.id(), name);
     }
@@ -351,14 +363,7 @@ impl Fleet {
         command.arg("-vv").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut process = Process(command.spawn().unwrap());
         let stdin = process.0.stdin.take().unwrap();
-        let (send, line) = std::sync::mpsc::channel();
-        let mut stdout = BufReader::new(process.0.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            let mut text = String::new();
-            stdout.read_line(&mut text).ok();
-            send.send(text).ok();
-        });
-        let line = line.recv_timeout(Duration::from_secs(30)).unwrap();
+        let line = process.first_line(Duration::from_secs(30));
         assert!(line.contains("\"listening\""), "{role} does not listen; its log: {}", self.log(role));
         self.running[index(role)] = Some((process, stdin));
     }
