@@ -14,6 +14,7 @@
 
 pub mod allocator;
 pub mod bundles;
+pub mod contents;
 pub mod date;
 pub mod exit;
 pub mod files;

@@ -195,6 +195,45 @@ pub enum PlacementError {
 }
 
 impl PlacementError {
+    /// A word for the kind of error that stays the same from version to version, for programs that tell errors apart.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Bundle(_) => "bundle",
+            Self::PublicPart { .. } => "public_part",
+            Self::Tokenizer(_) => "tokenizer",
+            Self::Embedding(_) => "embedding",
+            Self::Cancelled => "cancelled",
+            Self::Session(_) => "session",
+            Self::Protocol(_) => "protocol",
+            Self::Child(_) => "child",
+            Self::Host(_) => "host",
+            Self::Config(_) => "config",
+            Self::Thread(_) => "thread",
+            Self::Identity(_) => "identity",
+            Self::UnknownRouter { .. } => "unknown_router",
+            Self::NeedsBundle { .. } => "needs_bundle",
+            Self::NeedsServers { .. } => "needs_servers",
+            Self::OtherBundle => "other_bundle",
+            Self::OtherModel { .. } => "other_model",
+            Self::SamePair { .. } => "same_pair",
+            Self::NoPair(_) => "no_pair",
+            Self::Lost(_) => "lost",
+            Self::Classify(error) => error.code(),
+            Self::Lambda(_) => "lambda",
+            Self::UnknownShare(_) => "unknown_share",
+            Self::UnknownModel { .. } => "unknown_model",
+            Self::NoChoice(_) => "no_choice",
+            Self::NoRanking(_) => "no_ranking",
+            Self::Ranking { .. } => "ranking",
+            Self::OutsideRange => "outside_range",
+            Self::EmbeddingRange => "embedding_range",
+            Self::Batch(error) => error.code(),
+            Self::Write { .. } => "write",
+            Self::Randomness(_) => "randomness",
+        }
+    }
+
     /// Whether all other prompts would fail for the same reason until somebody acts: no session can be prepared, the parties
     /// do not fit together, or a child process ended. A caller with many prompts should stop.
     #[must_use]

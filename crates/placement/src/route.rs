@@ -86,7 +86,21 @@ impl PrivateRouter {
     /// # Errors
     /// If the options name what is not there.
     pub fn route_batch(&self, prompts: &[&str], options: &RouteOptions) -> Result<Vec<Answer>, PlacementError> {
-        let asked = self.asked(options)?;
+        self.route_batch_cancellable(prompts, options, &Cancel::default())
+    }
+
+    /// The same, unless it is cancelled before, as [`route_cancellable`](Self::route_cancellable): prompts that have no answer by then
+    /// have an error that [says so](PlacementError::is_cancelled).
+    ///
+    /// # Errors
+    /// If the options name what is not there.
+    pub fn route_batch_cancellable(
+        &self,
+        prompts: &[&str],
+        options: &RouteOptions,
+        cancel: &Cancel,
+    ) -> Result<Vec<Answer>, PlacementError> {
+        let asked = Asked { cancel: cancel.clone(), ..self.asked(options)? };
         let mut answers = BTreeMap::new();
         let mut buckets: BTreeMap<usize, Vec<Read>> = BTreeMap::new();
         for (place, prompt) in prompts.iter().enumerate() {
@@ -210,7 +224,10 @@ impl PrivateRouter {
         asked.cancel.check()?;
         let Some(task) = asked.task(bucket) else {
             let task = Task::route(asked.router, bucket).with_ranked(asked.ranked);
-            let run = |inputs: &&[Tensor<f32>]| self.clear(task, inputs.to_vec()).map(|(output, _)| output);
+            let run = |inputs: &&[Tensor<f32>]| {
+                asked.cancel.check()?;
+                self.clear(task, inputs.to_vec()).map(|(output, _)| output)
+            };
             return Ok((inputs.iter().map(run).collect::<Result<_, _>>()?, Ran::default()));
         };
         let request = SessionRequest::new(task).with_batch(batch);

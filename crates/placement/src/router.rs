@@ -294,19 +294,10 @@ impl PrivateRouter {
     /// # Errors
     /// If there are no servers, the request makes no sense, or a party fails.
     pub fn private(&self, request: SessionRequest, inputs: &[Tensor<f32>]) -> Result<SessionOutcome, PlacementError> {
-        self.private_on(request, inputs).map(|(outcome, _)| outcome)
+        self.private_until(request, inputs, &Cancel::default()).map(|(outcome, _)| outcome)
     }
 
-    /// The same, and which pair of servers answered.
-    pub(crate) fn private_on(
-        &self,
-        request: SessionRequest,
-        inputs: &[Tensor<f32>],
-    ) -> Result<(SessionOutcome, usize), PlacementError> {
-        self.private_until(request, inputs, &Cancel::default())
-    }
-
-    /// The same, until it is cancelled.
+    /// The same, until it is cancelled, and which pair of servers answered.
     pub(crate) fn private_until(
         &self,
         request: SessionRequest,

@@ -4,7 +4,7 @@
 mod pool;
 
 use blindroute_placement::{
-    ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, PrivateRouter, Text, default_bundle,
+    Cancel, ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, PrivateRouter, Text, default_bundle,
 };
 use pool::pool_bundle;
 
@@ -119,4 +119,18 @@ fn in_the_open_texts_leave_where_their_gain_says_and_reports_say_what_that_shows
     assert!(refused(open.clone().with_depth(1)).contains("leave out --depth"));
     assert!(refused(open.clone().with_capacities([0.5])).contains("leave out --capacity"));
     assert!(refused(open.with_task("same")).contains("no thresholds"));
+}
+
+#[test]
+fn classifications_that_are_cancelled_have_errors_that_say_so() {
+    let router = PrivateRouter::in_process(&pool_bundle()).unwrap();
+    let texts = TEXTS.map(Text::from);
+    let cancel = Cancel::default();
+    cancel.cancel();
+    let full = ClassifyOptions::default();
+    for options in [full.clone(), full.clone().with_placement(Placement::Local), full.with_policy(Policy::Open)] {
+        let answers = router.classify_batch_cancellable(&texts, &options, &cancel).unwrap();
+        assert_eq!(answers.len(), texts.len());
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(PlacementError::is_cancelled)), "{answers:?}");
+    }
 }

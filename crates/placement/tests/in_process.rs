@@ -229,3 +229,20 @@ fn every_placement_answers_alike_and_all_threads_end_with_the_router() {
     }
     assert_eq!(party_threads(), 0);
 }
+
+#[test]
+fn batches_that_are_cancelled_have_errors_that_say_so_and_the_next_is_answered() {
+    let _alone = alone();
+    let router = PrivateRouter::in_process(&small_bundle()).unwrap();
+    let (options, prompts) = (RouteOptions::default(), ["What is the capital of France?"; 3]);
+    let cancel = Cancel::default();
+    cancel.cancel();
+    for placement in [Placement::Local, Placement::Full] {
+        let options = options.clone().with_placement(placement);
+        let answers = router.route_batch_cancellable(&prompts, &options, &cancel).unwrap();
+        assert_eq!(answers.len(), prompts.len());
+        assert!(answers.iter().all(|answer| answer.as_ref().is_err_and(PlacementError::is_cancelled)), "{answers:?}");
+    }
+    let answers = router.route_batch(&prompts, &options).unwrap();
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+}

@@ -134,6 +134,32 @@ pub enum ClassifyError {
     NoLabel,
 }
 
+impl ClassifyError {
+    /// A word for the kind of error that stays the same from version to version.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoPool => "no_pool",
+            Self::UnknownTask { .. } => "unknown_task",
+            Self::Head => "head_classifies_nothing",
+            Self::Batch { .. } => "batch_size",
+            Self::Depth { .. } => "depth",
+            Self::NoChoice(_) => "no_choice_between_texts",
+            Self::NotOpen(_) => "not_open",
+            Self::NoHandOver => "no_hand_over",
+            Self::NoThresholds { .. } => "no_thresholds",
+            Self::Capacities { .. } => "capacities",
+            Self::SecondMissing { .. } => "second_missing",
+            Self::SecondSuperfluous { .. } => "second_superfluous",
+            Self::LargerHidden => "larger_hidden",
+            Self::OfEncoder { source, .. } => source.code(),
+            Self::OtherTask { .. } => "other_task",
+            Self::NoLastGain { .. } => "no_last_gain",
+            Self::NoLabel => "no_label",
+        }
+    }
+}
+
 fn numbers(numbers: &[usize]) -> String {
     numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -20,6 +20,7 @@ use blindroute_routing::program::{
     Placement, SessionRequest, label, outside_range, scores, split_output, stack_inputs,
 };
 use blindroute_routing::tokenizer::Tokens;
+use blindroute_runtime::Cancel;
 use open::{OpenTexts, goes_on};
 use options::{Asked, Sessions};
 use std::cell::RefCell;
@@ -51,7 +52,22 @@ impl PrivateRouter {
     /// # Errors
     /// If the options name what is not there.
     pub fn classify_batch(&self, texts: &[Text<'_>], options: &ClassifyOptions) -> Result<Vec<Answer>, PlacementError> {
-        let asked = Asked::of(&self.plan, options)?;
+        self.classify_batch_cancellable(texts, options, &Cancel::default())
+    }
+
+    /// The same, unless it is cancelled before, as [`route_cancellable`](Self::route_cancellable): texts that have no answer by then have
+    /// an error that [says so](PlacementError::is_cancelled).
+    ///
+    /// # Errors
+    /// If the options name what is not there.
+    pub fn classify_batch_cancellable(
+        &self,
+        texts: &[Text<'_>],
+        options: &ClassifyOptions,
+        cancel: &Cancel,
+    ) -> Result<Vec<Answer>, PlacementError> {
+        let mut asked = Asked::of(&self.plan, options)?;
+        asked.cancel = cancel.clone();
         let told = self.classify_asked(&asked, texts);
         Ok(told.into_iter().map(|told| told.map(|told| told.report)).collect())
     }
@@ -138,6 +154,7 @@ impl PrivateRouter {
         sessions: Sessions,
         inputs: &[&[Tensor<f32>]],
     ) -> Result<Answered, PlacementError> {
+        asked.cancel.check()?;
         let size = sessions.texts(inputs.len());
         let filled: Vec<&[Tensor<f32>]> = inputs.iter().copied().cycle().take(size).collect();
         let request = SessionRequest::new(asked.task(sessions, size)).with_batch(size);
@@ -145,7 +162,7 @@ impl PrivateRouter {
         let (output, ran) = if asked.placement == Placement::Local {
             (self.clear_request(request, stacked)?.0, Ran::default())
         } else {
-            let (mut outcome, pair) = self.private_on(request, &stacked)?;
+            let (mut outcome, pair) = self.private_until(request, &stacked, &asked.cancel)?;
             (std::mem::take(&mut outcome.output), (outcome, pair).into())
         };
         let mut outputs = split_output(&output, size)?;

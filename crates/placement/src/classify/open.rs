@@ -117,7 +117,7 @@ impl OpenTexts<'_> {
         };
         let (mut outcome, pair) = match from {
             None if self.asked.placement == Placement::Local => return here(inputs()?),
-            None => self.router.private_on(request, &inputs()?)?,
+            None => self.router.private_until(request, &inputs()?, &self.asked.cancel)?,
             Some((_, Left::Here(kept), places)) => {
                 return here(kept.iter().map(|tensor| elements(tensor, &places)).collect());
             }

@@ -4,6 +4,7 @@ use super::error::ClassifyError;
 use blindroute_routing::bundle::{ALL_GO, ClassifierTask, MOST_EXITS, PoolShape, TaskShape, going};
 use blindroute_routing::program::{BundlePlan, Placement, Task};
 use blindroute_routing::tokenizer::BUCKETS;
+use blindroute_runtime::Cancel;
 
 /// How to classify texts. The default is placement `full`, with the first task of the bundle's pool and that task's own
 /// capacities, in sessions of 32 texts.
@@ -171,6 +172,7 @@ pub(super) struct Asked {
     pub(super) hand_over: bool,
     /// Whether texts may go on past the last exit, to a larger encoder.
     pub(super) past: bool,
+    pub(super) cancel: Cancel,
 }
 
 /// The texts of sessions for one bucket.
@@ -238,6 +240,7 @@ impl Asked {
             stops,
             hand_over: options.hand_over,
             past: false,
+            cancel: Cancel::default(),
         })
     }
 

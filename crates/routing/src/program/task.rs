@@ -29,6 +29,14 @@ impl Placement {
     }
 }
 
+impl std::str::FromStr for Placement {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        [Self::Local, Self::Head, Self::Full].into_iter().find(|placement| placement.name() == name).ok_or(())
+    }
+}
+
 /// What routers and classifiers do under MPC. The answer is the choice of a model, or the label or scores of a text, and nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "task", rename_all = "lowercase")]

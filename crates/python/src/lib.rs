@@ -1,0 +1,41 @@
+//! The engine of the Python package: module `blindroute._engine`.
+//!
+//! It only converts. What it calls is in the crates below it, and what users call is in the folder `python` of this repository, which
+//! gives these classes and functions their types, defaults and documentation. Large tables cross as bytes, reports as JSON.
+//!
+//! Work that waits or computes for long runs with the interpreter released ([`interrupt`]), and nothing runs in a process that was
+//! forked from one in which the engine had begun ([`process`]).
+#![deny(missing_docs)]
+
+mod bundle;
+mod cancel;
+mod fault;
+mod interrupt;
+mod messages;
+mod process;
+mod router;
+
+use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
+
+// Of this library only: what the interpreter allocates is its own affair.
+#[global_allocator]
+static ALLOCATOR: ProgramAllocator = PROGRAM_ALLOCATOR;
+
+/// The compiled part of the package `blindroute`; not for direct use.
+#[pyo3::pymodule]
+mod _engine {
+    #[pymodule_export]
+    use super::bundle::PyBundle;
+    #[pymodule_export]
+    use super::cancel::PyCancel;
+    #[pymodule_export]
+    use super::messages::routed_text;
+    #[pymodule_export]
+    use super::process::log;
+    #[pymodule_export]
+    use super::router::PyRouter;
+
+    /// The version of the package.
+    #[pymodule_export]
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+}

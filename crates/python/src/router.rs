@@ -1,0 +1,250 @@
+//! Routers: prompts in, models out; texts in, labels out.
+
+use crate::bundle::PyBundle;
+use crate::cancel::PyCancel;
+use crate::fault;
+use crate::interrupt::interruptible;
+use crate::process::enter;
+use blindroute_placement::{
+    ClassifyOptions, ClientConfig, Placement, PlacementError, Policy, PrivateRouter, Retry, RouteOptions,
+    SessionRequest, Text, UnknownText,
+};
+use blindroute_runtime::config::Configuration;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use serde::Serialize;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+/// Answers of many: JSON, or an exception.
+type Answers = Vec<Result<String, PlacementError>>;
+
+/// Routes prompts and classifies texts.
+#[pyclass(name = "Router", module = "blindroute._engine", frozen)]
+pub(crate) struct PyRouter {
+    /// None once it is closed.
+    router: RwLock<Option<Arc<PrivateRouter>>>,
+}
+
+impl PyRouter {
+    fn new(router: PrivateRouter) -> Self {
+        Self { router: RwLock::new(Some(Arc::new(router))) }
+    }
+
+    fn started(py: Python<'_>, router: Result<PrivateRouter, PlacementError>) -> PyResult<Self> {
+        router.map(Self::new).map_err(|error| fault::placement(py, &error))
+    }
+
+    /// The router, unless it was closed.
+    fn open(&self, py: Python<'_>) -> PyResult<Arc<PrivateRouter>> {
+        enter(py)?;
+        let router = self.router.read().unwrap_or_else(PoisonError::into_inner).clone();
+        router.ok_or_else(|| fault::input(py, "closed", &"the router was closed; make another one"))
+    }
+}
+
+#[pymethods]
+impl PyRouter {
+    /// A router without servers: placement `local` only.
+    #[staticmethod]
+    fn local(py: Python<'_>, bundle: &PyBundle) -> PyResult<Self> {
+        enter(py)?;
+        let router = py.detach(|| PrivateRouter::local(&bundle.bundle));
+        Self::started(py, router.map(|router| router.named(bundle.name.clone())))
+    }
+
+    /// A router whose dealer and servers are threads of this process.
+    #[staticmethod]
+    fn in_process(py: Python<'_>, bundle: &PyBundle, patience: f64, scores: bool) -> PyResult<Self> {
+        enter(py)?;
+        let patience = retry(py, patience)?;
+        let start = if scores { PrivateRouter::in_process_with_scores } else { PrivateRouter::in_process };
+        let router = py.detach(|| start(&bundle.bundle));
+        Self::started(py, router.map(|router| router.named(bundle.name.clone()).with_patience(patience)))
+    }
+
+    /// A router of the servers that these configurations name.
+    #[staticmethod]
+    fn connect(py: Python<'_>, configs: Vec<PathBuf>, bundle: Option<&PyBundle>, patience: f64) -> PyResult<Self> {
+        enter(py)?;
+        let patience = retry(py, patience)?;
+        let router = py.detach(|| {
+            let load = |path: &PathBuf| ClientConfig::load(path).map(|loaded| loaded.config);
+            let configs = configs.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+            let router = PrivateRouter::connect_all(&configs)?.with_patience(patience);
+            match bundle {
+                Some(bundle) => router.with_bundle(&bundle.bundle),
+                None => Ok(router),
+            }
+        });
+        Self::started(py, router)
+    }
+
+    /// Routes one prompt; the report as JSON.
+    fn route(&self, py: Python<'_>, prompt: &str, options: &Bound<'_, PyDict>, cancel: &PyCancel) -> PyResult<String> {
+        let router = self.open(py)?;
+        let options = route_options(options)?;
+        let work = || router.route_cancellable(prompt, &options, &cancel.cancel);
+        let report = match options.placement {
+            // It takes milliseconds, and asks nobody.
+            Placement::Local => py.detach(work),
+            _ => interruptible(py, &cancel.cancel, work)?,
+        };
+        json(report).map_err(|error| fault::placement(py, &error))
+    }
+
+    /// Routes several prompts: of each its report as JSON, or an exception.
+    fn route_batch(
+        &self,
+        py: Python<'_>,
+        prompts: Vec<String>,
+        options: &Bound<'_, PyDict>,
+        cancel: &PyCancel,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let router = self.open(py)?;
+        let options = route_options(options)?;
+        let texts: Vec<&str> = prompts.iter().map(String::as_str).collect();
+        let answers = interruptible(py, &cancel.cancel, || -> Result<Answers, PlacementError> {
+            let answers = router.route_batch_cancellable(&texts, &options, &cancel.cancel)?;
+            Ok(answers.into_iter().map(json).collect())
+        })?;
+        each(py, answers)
+    }
+
+    /// Classifies texts, each with its second one if the task takes pairs: of each its report as JSON, or an exception.
+    fn classify_batch(
+        &self,
+        py: Python<'_>,
+        texts: Vec<(String, Option<String>)>,
+        options: &Bound<'_, PyDict>,
+        cancel: &PyCancel,
+    ) -> PyResult<Vec<Py<PyAny>>> {
+        let router = self.open(py)?;
+        let options = classify_options(options)?;
+        let texts: Vec<Text<'_>> = texts.iter().map(|(text, text2)| Text { text, text2: text2.as_deref() }).collect();
+        let answers = interruptible(py, &cancel.cancel, || -> Result<Answers, PlacementError> {
+            let answers = router.classify_batch_cancellable(&texts, &options, &cancel.cancel)?;
+            Ok(answers.into_iter().map(json).collect())
+        })?;
+        each(py, answers)
+    }
+
+    /// Keeps so many sessions ready for prompts like this one, and waits until they are or it is cancelled; says whether they are.
+    fn keep_ready(
+        &self,
+        py: Python<'_>,
+        prompt: &str,
+        options: &Bound<'_, PyDict>,
+        count: usize,
+        cancel: &PyCancel,
+    ) -> PyResult<bool> {
+        let router = self.open(py)?;
+        let options = route_options(options)?;
+        let ready = interruptible(py, &cancel.cancel, || -> Result<bool, PlacementError> {
+            let Some(task) = router.task(prompt, &options)? else {
+                return Err(PlacementError::NeedsServers { placement: "full" });
+            };
+            let request = SessionRequest::new(task);
+            router.keep_ready(request, count)?;
+            loop {
+                let (ready, ended) = (router.wait_ready(request, LOOK), cancel.cancel.is_cancelled());
+                if ready || ended {
+                    return Ok(ready);
+                }
+            }
+        })?;
+        ready.map_err(|error| fault::placement(py, &error))
+    }
+
+    /// How many pairs of servers it asks; 0 if it has none.
+    #[getter]
+    fn pairs(&self, py: Python<'_>) -> PyResult<usize> {
+        Ok(self.open(py)?.pairs())
+    }
+
+    /// Ends the parties that it started, once no route is running. Closing twice is no error.
+    fn close(&self, py: Python<'_>) {
+        // Nobody runs in a fork whose end could be waited for.
+        if enter(py).is_ok() {
+            let router = self.router.write().unwrap_or_else(PoisonError::into_inner).take();
+            py.detach(|| drop(router));
+        }
+    }
+}
+
+/// How often a wait for ready sessions looks whether it was cancelled.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// A report as JSON. Reports have string keys and finite numbers only, so that it always succeeds.
+fn json<T: Serialize>(report: Result<T, PlacementError>) -> Result<String, PlacementError> {
+    report.map(|report| serde_json::to_string(&report).unwrap_or_default())
+}
+
+fn each(py: Python<'_>, answers: Result<Answers, PlacementError>) -> PyResult<Vec<Py<PyAny>>> {
+    let answers = answers.map_err(|error| fault::placement(py, &error))?;
+    let one = |answer: Result<String, PlacementError>| match answer {
+        Ok(report) => Ok(report.into_pyobject(py)?.into_any().unbind()),
+        Err(error) => Ok(fault::placement(py, &error).into_value(py).into_any()),
+    };
+    answers.into_iter().map(one).collect()
+}
+
+fn retry(py: Python<'_>, seconds: f64) -> PyResult<Retry> {
+    let time = Duration::try_from_secs_f64(seconds).map_err(|_| {
+        fault::input(py, "patience", &format!("patience is {seconds}, expected a number of seconds from 0"))
+    })?;
+    Ok(Retry::within(time))
+}
+
+/// The value of an option, if it is given and not `None`.
+fn option<'py, T: for<'a> FromPyObject<'a, 'py, Error = PyErr>>(
+    options: &Bound<'py, PyDict>,
+    name: &str,
+) -> PyResult<Option<T>> {
+    match options.get_item(name)? {
+        Some(value) if !value.is_none() => value.extract().map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The value of an option that is one of a few words.
+fn word<T: FromStr>(options: &Bound<'_, PyDict>, name: &str, expected: &str) -> PyResult<Option<T>> {
+    let Some(found) = option::<String>(options, name)? else { return Ok(None) };
+    let message = || format!("{name} is {found:?}, expected {expected}");
+    found.parse().map(Some).map_err(|_| fault::input(options.py(), name, &message()))
+}
+
+fn route_options(given: &Bound<'_, PyDict>) -> PyResult<RouteOptions> {
+    let mut options = RouteOptions::default();
+    options.placement = word(given, "placement", "\"local\", \"head\" or \"full\"")?.unwrap_or_default();
+    options.router = option(given, "router")?;
+    options.lambda = option(given, "weight")?;
+    if let Some((share, model)) = option(given, "unknown_text")? {
+        options.unknown_text = Some(UnknownText { share, model });
+    }
+    if let Some(ranked) = option(given, "ranked")? {
+        options.ranking = ranked;
+    }
+    Ok(options)
+}
+
+fn classify_options(given: &Bound<'_, PyDict>) -> PyResult<ClassifyOptions> {
+    let mut options = ClassifyOptions::default();
+    options.placement = word(given, "placement", "\"local\" or \"full\"")?.unwrap_or(Placement::Full);
+    options.task = option(given, "task")?;
+    options.scores = option(given, "scores")?.unwrap_or(false);
+    options.depth = option(given, "depth")?;
+    options.capacities = option(given, "capacities")?;
+    options.batch = option(given, "batch")?.unwrap_or(options.batch);
+    options.policy = match option::<String>(given, "policy")?.as_deref() {
+        None | Some("hidden") => Policy::Hidden,
+        Some("open") => Policy::Open,
+        Some(found) => {
+            let message = format!("policy is {found:?}, expected \"hidden\" or \"open\"");
+            return Err(fault::input(given.py(), "policy", &message));
+        }
+    };
+    Ok(options)
+}
