@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, TypeVar
 
 from blindroute import _engine
 from blindroute._bundle import Bundle
 from blindroute._errors import BlindrouteError, CancelledError, InputError, RouteTimeoutError
+from blindroute._many import Batch, Work
+from blindroute._options import Errors, Placement, Prompt, Weight, classify_options, pair_of, route_options, text_of
 from blindroute._progress import Progress, shown
 from blindroute._reports import Label, Route
-
-Placement = Literal["local", "head", "full"]
-"""Where encoder and rule run: both here, the rule under MPC, or both under MPC."""
-
-Prompt = str | Sequence[Mapping[str, Any]]
-"""A text, or the messages of a conversation as Chat Completions has them."""
-
-Errors = Literal["raise", "return"]
-"""Whether a prompt that has no answer raises its error in the end, or has it in its place."""
 
 Path = str | PathLike[str]
 Answer = TypeVar("Answer")
 # Threads that wait for servers, for the methods of asyncio.
 WAITING = 64
-
-
-class Weight(Protocol):
-    """What has a weight of cost, such as a calibration."""
-
-    @property
-    def weight(self) -> float: ...
 
 
 class PrivateRouter:
@@ -118,9 +103,9 @@ class PrivateRouter:
         >>> len(router.route("Is water wet?", placement="local", ranked=3).ranking)
         3
         """
-        options = _route_options(placement, weight, router, ranked, unknown_text)
+        options = route_options(placement, weight, router, ranked, unknown_text)
         cancel = _engine.Cancel(timeout)
-        return self._route(_text(prompt), options, cancel)
+        return self._route(text_of(prompt), options, cancel)
 
     async def aroute(
         self,
@@ -134,8 +119,8 @@ class PrivateRouter:
         timeout: float | None = None,
     ) -> Route:
         """The same for asyncio. A task that is cancelled cancels its route."""
-        options = _route_options(placement, weight, router, ranked, unknown_text)
-        text, cancel = _text(prompt), _engine.Cancel(timeout)
+        options = route_options(placement, weight, router, ranked, unknown_text)
+        text, cancel = text_of(prompt), _engine.Cancel(timeout)
         return await self._awaited(cancel, lambda: self._route(text, options, cancel))
 
     def route_many(
@@ -162,8 +147,8 @@ class PrivateRouter:
         >>> [type(answer).__name__ for answer in router.route_many(["Is water wet?", ""], placement="local", errors="return")]
         ['Route', 'InputError']
         """
-        options = _route_options(placement, weight, router, ranked, unknown_text)
-        return self._many(_Work(prompts, _text, self._batch_of_routes(options), batch, "routing"), progress, errors)
+        options = route_options(placement, weight, router, ranked, unknown_text)
+        return self._many(Work(prompts, text_of, self._batch_of_routes(options), batch, "routing"), progress, errors)
 
     async def aroute_many(
         self,
@@ -179,8 +164,8 @@ class PrivateRouter:
         errors: Errors = "raise",
     ) -> list[Any]:
         """The same for asyncio. A task that is cancelled begins no further session, and cancels those that run."""
-        options = _route_options(placement, weight, router, ranked, unknown_text)
-        work = _Work(list(prompts), _text, self._batch_of_routes(options), batch, "routing")
+        options = route_options(placement, weight, router, ranked, unknown_text)
+        work = Work(list(prompts), text_of, self._batch_of_routes(options), batch, "routing")
         return await self._awaited(work.cancel, lambda: self._many(work, progress, errors))
 
     def classify(
@@ -201,7 +186,7 @@ class PrivateRouter:
         layers the text left the encoder. `scores` asks for the score of each label, which servers refuse unless their operators allow
         it. `depth` is the number of layers to run, one of the pool's exits.
         """
-        options = _classify_options(task, placement, policy, scores, depth=depth, batch=1)
+        options = classify_options(task, placement, policy, scores, depth=depth, batch=1)
         return self._classify((text, text2), options, _engine.Cancel(timeout))
 
     async def aclassify(
@@ -217,7 +202,7 @@ class PrivateRouter:
         timeout: float | None = None,
     ) -> Label:
         """The same for asyncio. A task that is cancelled cancels its classification."""
-        options = _classify_options(task, placement, policy, scores, depth=depth, batch=1)
+        options = classify_options(task, placement, policy, scores, depth=depth, batch=1)
         cancel = _engine.Cancel(timeout)
         return await self._awaited(cancel, lambda: self._classify((text, text2), options, cancel))
 
@@ -240,8 +225,8 @@ class PrivateRouter:
         `batch` texts share a session. Of these the servers choose in secret which go on past each exit, so many as `capacities`, shares
         from 0 to 1, say; without them, the task's own. The other options are those of `classify` and `route_many`.
         """
-        options = _classify_options(task, placement, policy, scores, depth=depth, capacities=capacities, batch=batch)
-        return self._many(_Work(texts, _pair, self._batch_of_labels(options), batch, "classifying"), progress, errors)
+        options = classify_options(task, placement, policy, scores, depth=depth, capacities=capacities, batch=batch)
+        return self._many(Work(texts, pair_of, self._batch_of_labels(options), batch, "classifying"), progress, errors)
 
     async def aclassify_many(
         self,
@@ -258,8 +243,8 @@ class PrivateRouter:
         errors: Errors = "raise",
     ) -> list[Any]:
         """The same for asyncio. A task that is cancelled begins no further session, and cancels those that run."""
-        options = _classify_options(task, placement, policy, scores, depth=depth, capacities=capacities, batch=batch)
-        work = _Work(list(texts), _pair, self._batch_of_labels(options), batch, "classifying")
+        options = classify_options(task, placement, policy, scores, depth=depth, capacities=capacities, batch=batch)
+        work = Work(list(texts), pair_of, self._batch_of_labels(options), batch, "classifying")
         return await self._awaited(work.cancel, lambda: self._many(work, progress, errors))
 
     def keep_ready(
@@ -277,8 +262,8 @@ class PrivateRouter:
         Sessions that were taken are replaced in the background; 0 keeps no more. Waits until all are ready, up to `timeout` seconds, and
         says whether they are. Each takes memory for its material on both servers.
         """
-        options = _route_options(placement, None, router, ranked, None)
-        return self._router.keep_ready(_text(prompt), options, count, _engine.Cancel(timeout))
+        options = route_options(placement, None, router, ranked, None)
+        return self._router.keep_ready(text_of(prompt), options, count, _engine.Cancel(timeout))
 
     def close(self) -> None:
         """Ends the parties that it started, and its threads. Closing twice is no error."""
@@ -316,21 +301,21 @@ class PrivateRouter:
             raise answer
         return Label._of(answer)
 
-    def _batch_of_routes(self, options: dict[str, Any]) -> _Batch:
+    def _batch_of_routes(self, options: dict[str, Any]) -> Batch:
         def run(texts: list[Any], cancel: _engine.Cancel) -> list[Any]:
             answers = self._router.route_batch(texts, options, cancel)
             return [Route._of(answer) if isinstance(answer, str) else answer for answer in answers]
 
         return run
 
-    def _batch_of_labels(self, options: dict[str, Any]) -> _Batch:
+    def _batch_of_labels(self, options: dict[str, Any]) -> Batch:
         def run(texts: list[Any], cancel: _engine.Cancel) -> list[Any]:
             answers = self._router.classify_batch(texts, options, cancel)
             return [Label._of(answer) if isinstance(answer, str) else answer for answer in answers]
 
         return run
 
-    def _many(self, work: _Work, progress: Progress, errors: Errors) -> list[Any]:
+    def _many(self, work: Work, progress: Progress, errors: Errors) -> list[Any]:
         if errors not in ("raise", "return"):
             raise InputError(f'errors is {errors!r}, expected "raise" or "return"', "errors")
         answers = work.run(max(self.pairs, 1), shown(progress, work.what))
@@ -341,7 +326,7 @@ class PrivateRouter:
         return answers
 
     async def _awaited(self, cancel: _engine.Cancel, work: Callable[[], Answer]) -> Answer:
-        """Runs work in a thread; if the task is cancelled, the work is too, and is waited for."""
+        """Runs work in a thread; if the task is cancelled, the work is too, and ends soon after."""
         if self._threads is None:
             self._threads = ThreadPoolExecutor(WAITING, thread_name_prefix="blindroute")
         running: Awaitable[Answer] = asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -350,86 +335,6 @@ class PrivateRouter:
         except asyncio.CancelledError:
             cancel.cancel()
             raise
-
-
-_Batch = Callable[[list[Any], _engine.Cancel], list[Any]]
-
-
-class _Work:
-    """Many prompts or texts, some of which are given to the engine at a time."""
-
-    def __init__(
-        self, given: Iterable[Any], read: Callable[[Any], Any], run_batch: _Batch, batch: int, what: str
-    ) -> None:
-        if batch < 1:
-            raise InputError(f"batch is {batch}, expected 1 or more: how many share a session", "batch_size")
-        self.given = list(given)
-        self.read = read
-        self.run_batch = run_batch
-        self.batch = batch
-        self.what = what
-        self.cancel = _engine.Cancel()
-
-    def run(self, pairs: int, progress: Callable[[int, int], object] | None) -> list[Any]:
-        answers: list[Any] = []
-        read: list[Any] = []
-        for one in self.given:
-            try:
-                read.append(self.read(one))
-            except InputError as error:
-                read.append(error)
-        size = self.batch * pairs
-        for start in range(0, len(read), size):
-            part = read[start : start + size]
-            asked = [one for one in part if not isinstance(one, InputError)]
-            told = iter(self.run_batch(asked, self.cancel) if asked else [])
-            answers.extend(one if isinstance(one, InputError) else next(told) for one in part)
-            if progress is not None:
-                progress(len(answers), len(read))
-        return answers
-
-
-def _route_options(
-    placement: str,
-    weight: float | Weight | None,
-    router: str | None,
-    ranked: int,
-    unknown_text: tuple[float, str] | None,
-) -> dict[str, Any]:
-    weighed = weight if weight is None or isinstance(weight, (int, float)) else weight.weight
-    return {
-        "placement": placement,
-        "weight": weighed,
-        "router": router,
-        "ranked": ranked,
-        "unknown_text": unknown_text,
-    }
-
-
-def _classify_options(task: str | None, placement: str, policy: str, scores: bool, **further: Any) -> dict[str, Any]:
-    return {"task": task, "placement": placement, "policy": policy, "scores": scores, **further}
-
-
-def _text(prompt: Prompt) -> str:
-    """The text that is routed."""
-    if isinstance(prompt, str):
-        return prompt
-    try:
-        request = json.dumps({"messages": list(prompt)})
-    except (TypeError, ValueError):
-        # What is in it is not for error texts.
-        kind = type(prompt).__name__
-        message = f"the prompt is a {kind}, expected a str, or a list of messages with role and content"
-        raise InputError(message, "messages") from None
-    return _engine.routed_text(request)
-
-
-def _pair(text: str | tuple[str, str]) -> tuple[str, str | None]:
-    if isinstance(text, str):
-        return text, None
-    if isinstance(text, Sequence) and len(text) == 2 and all(isinstance(part, str) for part in text):
-        return text[0], text[1]
-    raise InputError(f"a text is a {type(text).__name__}, expected a str or a pair of them", "text")
 
 
 def _timed_out(error: CancelledError, cancel: _engine.Cancel) -> CancelledError:
