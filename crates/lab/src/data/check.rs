@@ -7,7 +7,7 @@ use super::format::Purpose;
 use super::models::units_warning;
 use super::read::Contents;
 use super::text_digest::text_digest;
-use super::{DataError, Reading, Split};
+use super::{DataError, Dataset, Reading, Split};
 use blindroute_routing::tokenizer::Tokenizer;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -127,7 +127,23 @@ pub struct Undecided {
 /// Reads and checks a data set in the native format. Scores may be missing and splits may be empty. Files that cannot be read are an
 /// error. Prompts are counted as each of the tokenizers reads them; the first is the one that warnings are about.
 pub fn check(folder: &Path, tokenizers: &[Tokenizer]) -> Result<Check, DataError> {
-    let contents = Contents::read(folder, Purpose::Check)?;
+    Ok(check_contents(&Contents::read(folder, Purpose::Check)?, tokenizers))
+}
+
+impl Dataset {
+    /// What [`check()`] says of a folder, for a set in memory.
+    pub fn check(&self, tokenizers: &[Tokenizer]) -> Check {
+        let contents = Contents {
+            models: self.models.clone(),
+            prompts: self.prompts.clone(),
+            scores: self.scores.data().to_vec(),
+            query_costs: self.query_costs.as_ref().map(|costs| costs.data().to_vec()),
+        };
+        check_contents(&contents, tokenizers)
+    }
+}
+
+fn check_contents(contents: &Contents, tokenizers: &[Tokenizer]) -> Check {
     let mut splits = PerSplit::default();
     let mut sources: BTreeMap<String, PerSplit> = BTreeMap::new();
     for prompt in &contents.prompts {
@@ -135,8 +151,8 @@ pub fn check(folder: &Path, tokenizers: &[Tokenizer]) -> Result<Check, DataError
         *sources.entry(prompt.source.clone()).or_default().of(prompt.split) += 1;
     }
     let gaps = |cells: &Vec<f32>| Missing { missing: cells.iter().filter(|cell| cell.is_nan()).count() };
-    let (models, undecided) = models(&contents);
-    let (repeated, across_splits) = repetitions(&contents);
+    let (models, undecided) = models(contents);
+    let (repeated, across_splits) = repetitions(contents);
     let texts: Vec<&str> = contents.prompts.iter().map(|prompt| prompt.text.as_str()).collect();
     let mut check = Check {
         prompts: contents.prompts.len(),
@@ -152,7 +168,7 @@ pub fn check(folder: &Path, tokenizers: &[Tokenizer]) -> Result<Check, DataError
         warnings: Vec::new(),
     };
     check.warnings = warnings(&check, units_warning(&contents.models));
-    Ok(check)
+    check
 }
 
 /// The check of each model, and the undecided prompts of train.

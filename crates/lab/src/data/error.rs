@@ -43,6 +43,14 @@ pub enum DataError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// What was given in memory is wrong.
+    #[error("{what}: {problem}")]
+    Given {
+        /// Which part.
+        what: &'static str,
+        /// What is wrong and what to do.
+        problem: String,
+    },
     /// A folder to write to is not empty.
     #[error("{} already exists and is not empty; name a new folder", .path.display())]
     Occupied {

@@ -20,8 +20,10 @@ use std::str::FromStr;
 pub mod import;
 
 mod check;
+mod division;
 mod error;
 mod format;
+mod given;
 pub(crate) mod lines;
 mod models;
 mod read;
@@ -35,6 +37,7 @@ mod tests;
 pub(crate) mod text;
 mod text_digest;
 pub(crate) mod vector;
+mod write;
 
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;

@@ -93,7 +93,7 @@ impl Models {
 }
 
 /// Checks a pool.
-fn check(models: &[Model], purpose: Purpose) -> Result<(), String> {
+pub(super) fn check(models: &[Model], purpose: Purpose) -> Result<(), String> {
     if models.is_empty() || (models.len() < 2 && purpose == Purpose::Training) {
         return Err(format!("it has {} models, expected at least two; add models", models.len()));
     }

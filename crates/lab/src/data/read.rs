@@ -64,11 +64,7 @@ impl Dataset {
         };
         let (scores, query_costs) = (matrix(scores)?, query_costs.map(matrix).transpose()?);
         let read = Self { models, prompts, scores, query_costs };
-        if !read.tells_apart(Split::Train) {
-            let problem = "every model scores the same on every prompt of the split train: a router cannot learn from it; \
-                           `blindroute data check` shows what the table holds";
-            return Err(DataError::File { path: folder.join("outcomes.csv"), problem: problem.to_owned() });
-        }
+        read.check_train().map_err(|problem| DataError::File { path: folder.join("outcomes.csv"), problem })?;
         Ok(read)
     }
 }
@@ -101,28 +97,40 @@ fn prompts(path: &Path, purpose: Purpose) -> Result<Vec<Prompt>, DataError> {
         prompts.push(Prompt { id: entry.id, text: entry.prompt, source: entry.source, split });
     }
     let wrong = |problem: String| DataError::File { path: path.to_owned(), problem };
+    if purpose == Purpose::Training {
+        check_splits(&prompts).map_err(wrong)?;
+    } else if prompts.is_empty() {
+        return Err(wrong("it has no prompt; add some".to_owned()));
+    }
+    Ok(prompts)
+}
+
+/// An error if a split has no prompt.
+pub(super) fn check_splits(prompts: &[Prompt]) -> Result<(), String> {
     match Split::ALL.into_iter().find(|split| prompts.iter().all(|prompt| prompt.split != *split)) {
-        Some(split) if purpose == Purpose::Training => {
-            Err(wrong(format!("the split {split} has no prompt; assign some to it")))
-        }
-        _ if prompts.is_empty() => Err(wrong("it has no prompt; add some".to_owned())),
-        _ => Ok(prompts),
+        Some(split) => Err(format!("the split {split} has no prompt; assign some to it")),
+        None => Ok(()),
     }
 }
 
 /// A table with a row for each prompt and a column for each model.
-struct Cells {
+pub(super) struct Cells {
     /// The name of a cell's value.
-    what: &'static str,
+    pub(super) what: &'static str,
     range: RangeInclusive<f32>,
     /// The range in words.
-    must: &'static str,
+    pub(super) must: &'static str,
 }
 
-const SCORES: Cells = Cells { what: "score", range: 0.0..=1.0, must: "a number from 0 to 1" };
-const COSTS: Cells = Cells { what: "cost", range: 0.0..=f32::MAX, must: "a number of at least 0" };
+pub(super) const SCORES: Cells = Cells { what: "score", range: 0.0..=1.0, must: "a number from 0 to 1" };
+pub(super) const COSTS: Cells = Cells { what: "cost", range: 0.0..=f32::MAX, must: "a number of at least 0" };
 
 impl Cells {
+    /// Whether a value is in the range.
+    pub(super) fn holds(&self, value: f32) -> bool {
+        self.range.contains(&value)
+    }
+
     fn read(&self, path: &Path, models: &[Model], prompts: &[Prompt], purpose: Purpose) -> Result<Vec<f32>, DataError> {
         let mut table = Table::open(path, MAX_FILE_BYTES, HINT)?;
         let columns = Columns::find(&table, models)?;
@@ -143,7 +151,7 @@ impl Cells {
                 if missing && purpose == Purpose::Check {
                     continue;
                 }
-                let value = field.parse::<f32>().ok().filter(|value| self.range.contains(value));
+                let value = field.parse::<f32>().ok().filter(|value| self.holds(*value));
                 cells[place * models.len() + index] = value.ok_or_else(|| {
                     let (Self { what, must, .. }, model) = (self, &models[index].name);
                     let more = if missing { format!("; {ALL_MISSING}") } else { String::new() };

@@ -14,9 +14,9 @@
 //! are no prices; papers use the number of parameters.
 
 use super::gather::Gathered;
-use super::write::check_out;
 use super::{Imported, Job, MAX_PUBLISHED_BYTES};
 use crate::data::table::{Table, describe};
+use crate::data::write::check_out;
 use crate::data::{DataError, Prompt, Split};
 use std::collections::HashMap;
 

@@ -1,9 +1,9 @@
 //! Collecting scores that come one by one, in any order.
 
 use super::prices::price;
-use super::write::{Native, counts};
 use super::{Imported, Job};
 use crate::data::format::MAX_MODELS;
+use crate::data::write::{Native, counts};
 use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
 use std::collections::HashMap;

@@ -16,11 +16,11 @@
 //! parameters, which not all names contain.
 
 use super::gather::{Complete, Gathered};
-use super::write::check_out;
 use super::{Imported, Job, MAX_PUBLISHED_BYTES};
 use crate::data::lines::Lines;
 use crate::data::table::describe;
 use crate::data::text::not_json;
+use crate::data::write::check_out;
 use crate::data::{DataError, Prompt, Split};
 use serde::Deserialize;
 use serde_json::Value;

@@ -17,7 +17,6 @@ mod prices;
 #[cfg(test)]
 mod tests;
 mod turns;
-mod write;
 
 /// The largest published file. Files are read row by row, and most of their content is not kept.
 const MAX_PUBLISHED_BYTES: u64 = 16 << 30;

@@ -23,11 +23,10 @@
 //! texts, also with other white space, are in the same split. A model's price is the mean of its costs on train.
 
 use super::gather::check_splits;
-use super::write::{Native, check_out, counts};
 use super::{Imported, MAX_PUBLISHED_BYTES, turns};
 use crate::data::format::MAX_MODELS;
 use crate::data::table::{Row, Table, describe};
-use crate::data::text_digest::text_digest;
+use crate::data::write::{Native, check_out, counts};
 use crate::data::{DataError, Prompt, Split};
 use blindroute_routing::bundle::Model;
 use std::path::Path;
@@ -77,7 +76,7 @@ pub fn import(from: &Path, out: &Path, seed: u64) -> Result<Imported, DataError>
                     .to_owned(),
             )
         })?;
-        let split = split(&text, seed);
+        let split = Split::of_text(&text, seed);
         prompts.push(Prompt { id: id.to_owned(), text, source: row.field(source).to_owned(), split });
         for Columns { model, score, cost } in &models {
             let number = |column, what: &str, range: std::ops::RangeInclusive<f32>, must: &str| {
@@ -137,17 +136,6 @@ fn models(table: &Table, known: [usize; 3]) -> Result<Vec<Columns>, DataError> {
         0 | 1 => Err(table.wrong(format!("it has {} models, expected at least two; {NEEDS}", models.len()))),
         2..=MAX_MODELS => Ok(models),
         many => Err(table.wrong(format!("it has {many} models, expected at most {MAX_MODELS}; remove some"))),
-    }
-}
-
-/// 70 % train, 10 % valid, 20 % test, decided by the text and the seed.
-fn split(text: &str, seed: u64) -> Split {
-    let [a, b, c, d, ..] = text_digest(text, seed);
-    let share = f64::from(u32::from_be_bytes([a, b, c, d])) / f64::from(u32::MAX);
-    match share {
-        ..0.7 => Split::Train,
-        ..0.8 => Split::Valid,
-        _ => Split::Test,
     }
 }
 

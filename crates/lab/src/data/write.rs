@@ -1,7 +1,7 @@
 //! Writing the native format: the folder is written completely or not at all.
 
 use crate::data::{DataError, Dataset, PerSplit, Prompt};
-use blindroute_routing::bundle::Model;
+use blindroute_routing::bundle::{Matrix, Model};
 use serde_json::json;
 use std::fs;
 use std::io::{self, Write as _};
@@ -32,6 +32,18 @@ pub(super) fn check_out(out: &Path) -> Result<(), DataError> {
             }
         }
         Err(error) => Err(write(error)),
+    }
+}
+
+impl Dataset {
+    /// Writes the set in the native format into a new or empty folder, completely or not at all: [`Dataset::load`] gives the
+    /// same set again.
+    ///
+    /// # Errors
+    /// If the folder is not empty or cannot be written, or if the format cannot hold the set (as a model whose name is `id`).
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        let (scores, query_costs) = (self.scores.data(), self.query_costs.as_ref().map(Matrix::data));
+        Native { models: &self.models, prompts: &self.prompts, scores, query_costs }.write(folder)
     }
 }
 
