@@ -197,7 +197,7 @@ fn a_student_is_taught_to_route_in_three_stages() {
     assert_eq!(centroids(&tuned), centroids(&teacher));
     let both =
         train_of("uniroute", &student, &tuned, &["--fine-tune", "uniroute", "--from", &teacher, "--lexical", "1"]);
-    assert!(both.error().contains("--lexical does not fit --fine-tune"), "{}", both.stderr);
+    assert!(both.error().contains("weights of lexical features do not fit a router that continues"), "{}", both.stderr);
     let other = train(&tuned, &tuned, &["--fine-tune", "uniroute"]);
     assert!(
         other.error().contains("is of kind uniroute: name a router of the kind that is trained"),
@@ -247,7 +247,7 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
     let text = train(&out, &["--lexical", "1"]).stdout;
     assert!(text.contains("window tail, 269 lexical features of scale "), "{text}");
     assert!(run(&["bundle", "show", "--bundle", &out]).stdout.contains("with 269 lexical features"));
-    assert!(train(&out, &["--lexical", "1,-1"]).error().contains("unsupported --lexical -1"));
+    assert!(train(&out, &["--lexical", "1,-1"]).error().contains("a weight of lexical features is -1, expected numbers of 0 or more"));
 
     // Without the option, the bundle's window stays.
     let text = train(&out, &[]).stdout.replace("\n  ", " ");

@@ -4,6 +4,7 @@
 //! file for the embeddings.
 #![allow(clippy::print_stdout)]
 
+use blindroute_lab::Stop;
 use blindroute_lab::data::{Dataset, Samples, Split};
 use blindroute_lab::encoders::embed_dataset;
 use blindroute_lab::evaluation::{Outcomes, Run, audc, hull_area, lambdas, points};
@@ -21,7 +22,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let bundle = Bundle::open(bundle)?.bundle;
     let dataset = Dataset::load(data)?;
-    let embedded = embed_dataset(&bundle, &dataset, Some(embeddings), &mut |_| ())?;
+    let embedded = embed_dataset(&bundle, &dataset, Some(embeddings), &mut |_| (), &Stop::never())?;
     let split = |split| dataset.samples(split, embedded.embeddings());
     let (train, valid, test) = (split(Split::Train)?, split(Split::Valid)?, split(Split::Test)?);
     let both = train.joined(&valid)?;
@@ -43,19 +44,19 @@ fn measure(split: &str, samples: &Samples, on: &Samples, cost: &[f32]) -> Result
     let hull = points(&Run::Hull, &outcomes);
     println!("  {split}  {:<54} {:.4}  {:.4}", "prompt-blind hull", audc(&hull), hull_area(&hull));
     let since = Instant::now();
-    let near = knn::train(samples, cost, &knn::Options::default())?;
+    let near = knn::train(samples, cost, &knn::Options::default(), &Stop::never())?;
     print(
         &format!("k-NN (k = {}, prior {})", near.neighbours, near.prior),
-        &near.run(on, &lambdas()),
+        &near.run(on, &lambdas(), &Stop::never())?,
         near.area,
         since,
     );
     let since = Instant::now();
-    let boosted = boosting::train(samples, cost, &boosting::Options::default())?;
+    let boosted = boosting::train(samples, cost, &boosting::Options::default(), &Stop::never())?;
     let name = format!("boosting ({} trees of depth {})", boosted.trees, boosted.depth);
     print(&name, &boosted.run(on, &lambdas()), boosted.area, since);
     let since = Instant::now();
-    let network = mlp::train(samples, cost, &mlp::Options::default())?;
+    let network = mlp::train(samples, cost, &mlp::Options::default(), &Stop::never())?;
     let mlp::Settings { width, decay, dropout } = network.settings;
     let name = format!("MLP ({} passes, width {width}, decay {decay}, dropout {dropout})", network.passes);
     print(&name, &network.run(on, &lambdas())?, network.area, since);

@@ -6,6 +6,7 @@
 //! graph `bundles/minilm.blindroute` computes.
 #![allow(clippy::print_stdout)]
 
+use blindroute_lab::Stop;
 use blindroute_lab::encoders::{ClearEmbedder, Embedder};
 use blindroute_routing::bundle::Bundle;
 use std::env;
@@ -36,8 +37,8 @@ fn main() -> Result<(), Fault> {
             })
             .collect();
         let tokens: usize = prompts.iter().map(Vec::len).sum();
-        let singly = || prompts.chunks(1).try_for_each(|prompt| embedder.embed(prompt).map(|_| ()));
-        let together = || embedder.embed(&prompts).map(|_| ());
+        let singly = || prompts.chunks(1).try_for_each(|prompt| embedder.embed(prompt, &Stop::never()).map(|_| ()));
+        let together = || embedder.embed(&prompts, &Stop::never()).map(|_| ());
         let (singly, together) = (micros_per_token(tokens, singly)?, micros_per_token(tokens, together)?);
         let name = length.map_or("3 to 256".to_owned(), |length| length.to_string());
         println!("{name:<10} {singly:>13.1} µs {together:>13.1} µs {:>8.2}", singly / together);

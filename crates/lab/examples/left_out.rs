@@ -5,6 +5,7 @@
 //! set, a file for the embeddings, and the step between models that are left out (1: every model).
 #![allow(clippy::print_stdout)]
 
+use blindroute_lab::Stop;
 use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::encoders::{Embedded, embed_dataset};
 use blindroute_lab::evaluation;
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut parts = Bundle::open(&bundle)?.bundle.into_parts();
     (parts.models, parts.routers) = (Vec::new(), Vec::new());
     let bundle = Bundle::new(parts)?;
-    let embedded = embed_dataset(&bundle, &dataset, Some(&cache), &mut |_| ())?;
+    let embedded = embed_dataset(&bundle, &dataset, Some(&cache), &mut |_| (), &Stop::never())?;
 
     let whole = [train(&bundle, &dataset, &embedded, "uniroute")?, train(&bundle, &dataset, &embedded, "cscr")?];
     println!("{:<52} {:>26} {:>26}", "left out", "uniroute", "cscr");
@@ -65,7 +66,7 @@ fn train(bundle: &Bundle, dataset: &Dataset, embedded: &Embedded, router: &str) 
         _ => Method::Cscr(cscr::Options::default()),
     };
     let new = NewRouter { name: router, source: "left out", method: &method, lexical: None };
-    Ok(train_router(bundle.clone(), dataset, embedded, new, &mut |_, _| ())?.bundle)
+    Ok(train_router(bundle.clone(), dataset, embedded, new, &mut |_, _| (), &Stop::never())?.bundle)
 }
 
 fn area(bundle: &Bundle, dataset: &Dataset, embedded: &Embedded) -> Result<f64, Box<dyn Error>> {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+use blindroute_lab::Stop;
 use blindroute_lab::data::{Dataset, relative_costs};
 use blindroute_lab::encoders::similarity::{correlation, read_pairs};
 use blindroute_lab::encoders::{ClearEmbedder, Embedder, embed_all};
@@ -71,7 +72,7 @@ fn different_prompts_go_to_different_models() {
     ];
     let tokenizer = bundle.tokenizer().unwrap();
     let embedder = ClearEmbedder::new(&bundle).unwrap();
-    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut |_| ()).unwrap();
+    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut |_| (), &Stop::never()).unwrap();
     for router in &parts.routers {
         let inputs = embedded.inputs(&tokenizer, router.lexical);
         let mut chosen: Vec<usize> =
@@ -106,7 +107,7 @@ fn reference(data: &Path) -> (Vec<Vec<u32>>, Vec<Vec<f32>>) {
 fn minilm_has_the_weights_of_the_original_encoder() {
     let Some(data) = shared_data() else { return };
     let (tokens, expected) = reference(&data);
-    let found = ClearEmbedder::new(&shipped("minilm")).unwrap().embed(&tokens).unwrap();
+    let found = ClearEmbedder::new(&shipped("minilm")).unwrap().embed(&tokens, &Stop::never()).unwrap();
     let least = found.iter().zip(&expected).map(|(found, expected)| cosine(found, expected)).fold(1.0, f64::min);
     println!("least cosine {least:.6}");
     assert!(least >= 0.999, "{least}");
@@ -119,14 +120,14 @@ fn the_student_is_a_good_one() {
     let Some(data) = shared_data() else { return };
     let (tokens, expected) = reference(&data);
     let nearness = |bundle: &Bundle| {
-        let found = ClearEmbedder::new(bundle).unwrap().embed(&tokens).unwrap();
+        let found = ClearEmbedder::new(bundle).unwrap().embed(&tokens, &Stop::never()).unwrap();
         found.iter().zip(&expected).map(|(found, expected)| cosine(found, expected)).sum::<f64>() / 50.0
     };
     let mut untrained = shipped("minilm").into_parts();
     (untrained.encoder.attention, untrained.encoder.activation) = (Attention::TwoRelu, Activation::Relu);
     let (mean, untrained) = (nearness(&bundle()), nearness(&Bundle::new(untrained).unwrap()));
     let pairs = read_pairs(&data.join("classification/stsb.test.jsonl")).unwrap();
-    let spearman = correlation(&bundle(), &pairs, &mut |_| ()).unwrap();
+    let spearman = correlation(&bundle(), &pairs, &mut |_| (), &Stop::never()).unwrap();
     println!("mean cosine {mean:.6}, of the untrained program {untrained:.6}; STS-B test {spearman:.4}");
     assert!(1.0 - mean < 0.5 * (1.0 - untrained), "{mean}, {untrained}");
     assert!(spearman >= 0.80, "{spearman}");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use blindroute_lab::Stop;
 use blindroute_lab::data::units_warning;
 use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::Bootstrap;
@@ -63,11 +64,11 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
     let tokenizer = bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
     let prompts = user.prompts.iter().map(String::as_str);
-    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch())?;
+    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch(), &Stop::never())?;
     let inputs = embedded.inputs(&tokenizer, router.lexical);
     let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
     let options = Options { target, tolerance: args.tolerance, bootstrap };
-    let made = calibrate(&router.name, &router.rule, &parts.models, &inputs, user.scores.as_ref(), &options)?;
+    let made = calibrate(router, &parts.models, &inputs, user.scores.as_ref(), &options, &Stop::never())?;
     let text = serde_json::to_string_pretty(&made)?;
     write_file(text.as_bytes(), &args.out)?;
     print(&if args.json { serde_json::to_string(&made)? } else { describe(&made, args) })

@@ -15,7 +15,8 @@ use blindroute_console::bundles::Shipped;
 
 use blindroute_console::files::{check_out, print, write_bundle};
 
-use super::{bundle_import::one_of, train::router};
+use super::bundle_import::one_of;
+use blindroute_lab::routers::router_for;
 
 /// Teach a cheaper encoder to give the embeddings of a teacher's, and put it into a bundle without routers, or, with
 /// --routing, with the router whose projection was trained too.
@@ -196,7 +197,7 @@ fn options(args: &DistilArgs, theirs: &EncoderConfig) -> anyhow::Result<Options>
 /// The train split of the routing table, as training examples.
 fn lessons(args: &DistilArgs, folder: &Path, teacher: &Bundle, tokenizer: &Tokenizer) -> anyhow::Result<Lessons> {
     let dataset = super::train::load(folder)?;
-    let router = router(teacher, &dataset, &args.router)?;
+    let router = router_for(teacher, &dataset, &args.router)?;
     let places = dataset.places(Split::Train);
     let scores = dataset.scores();
     let scores = Matrix::from_fn(places.len(), scores.columns(), |row, model| scores.row(places[row])[model]);

@@ -23,6 +23,5 @@ mod servers;
 pub(crate) mod similarity;
 pub(crate) mod train;
 mod train_pool;
+mod train_progress;
 mod train_reading;
-mod train_report;
-mod train_set;

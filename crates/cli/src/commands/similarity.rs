@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use blindroute_lab::Stop;
 use blindroute_lab::encoders::similarity::{correlation, read_pairs};
 
 use blindroute_console::files::print;
@@ -24,7 +25,7 @@ pub(crate) struct SimilarityArgs {
 pub(crate) fn run(args: &SimilarityArgs) -> anyhow::Result<()> {
     let pairs = read_pairs(&args.pairs)?;
     let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
-    let spearman = correlation(&bundle, &pairs, &mut super::embedding::watch())?;
+    let spearman = correlation(&bundle, &pairs, &mut super::embedding::watch(), &Stop::never())?;
     print(&if args.json {
         serde_json::json!({"pairs": pairs.len(), "spearman": spearman, "bundle": bundle.digest().to_string()})
             .to_string()

@@ -2,17 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use blindroute_lab::Stop;
 use blindroute_lab::data::{Dataset, units_warning};
 use blindroute_lab::encoders::{Embedded, embed_dataset};
 use blindroute_lab::evaluation::wrapped;
 use blindroute_lab::routers::fingerprint::Fingerprints;
-use blindroute_lab::routers::{LambdaRule, Method, NewRouter, Validation, cscr, direct, train_router, uniroute};
-use blindroute_routing::bundle::{Bundle, Router, Rule};
+use blindroute_lab::routers::{
+    LambdaRule, Method, StartFrom, TrainReport, Training, Validation, cscr, direct, train_best, uniroute,
+};
+use blindroute_routing::bundle::Bundle;
+use serde::Serialize;
 
 use super::train_pool::{self, PoolArgs, PoolRouterArgs, PoolSlimArgs};
+use super::train_progress::TrainProgress;
 use super::train_reading::ReadingArgs;
-use super::train_report::TrainReport;
 use blindroute_console::files::{check_out, print, write_bundle};
 use blindroute_console::terminal;
 
@@ -158,22 +162,18 @@ impl CommonArgs {
         Validation { folds: self.folds.unwrap_or(default.folds), seeds: self.validations.unwrap_or(default.seeds) }
     }
 
-    fn lambda(&self) -> anyhow::Result<LambdaRule> {
-        let value = self.alpha.unwrap_or(self.slack);
-        if !(value.is_finite() && value >= 0.0) {
-            bail!("unsupported --alpha or --slack {value}: expected a number of 0 or more");
-        }
-        Ok(match self.alpha {
+    fn lambda(&self) -> LambdaRule {
+        match self.alpha {
             Some(alpha) => LambdaRule::Utility { alpha },
             None => LambdaRule::MatchBestSingle { slack: self.slack },
-        })
+        }
     }
 }
 
 /// Trains, writes the bundle, and prints cost and quality on the test split.
 pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let mut given = Given::default();
-    let (kind, common, method) = match args.router {
+    let (common, method) = match args.router {
         RouterArgs::Pool(args) => return train_pool::run(&args),
         RouterArgs::PoolRouter(args) => return train_pool::run_router(&args),
         RouterArgs::PoolSlim(args) => return train_pool::run_slim(&args),
@@ -183,83 +183,32 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
                 MapArg::Kmeans => uniroute::Map::KMeans,
                 MapArg::Learned => uniroute::Map::Learned,
             };
-            let mut options = uniroute::Options { map, seed, lambda: common.lambda()?, ..Default::default() };
+            let mut options = uniroute::Options { map, seed, lambda: common.lambda(), ..Default::default() };
             options.validation = common.validation(options.validation);
             options.mixture = common.mixture;
             options.clusters = k.unwrap_or(options.clusters);
             options.clusterings = clusterings.unwrap_or(options.clusterings);
             options.smoothing = smoothing.unwrap_or(options.smoothing);
-            if let Some(few) = options.clusters.iter().find(|clusters| **clusters < 2) {
-                bail!(
-                    "unsupported --k {few}: expected 2 clusters or more, because with one cluster the prompt does not matter"
-                );
-            }
-            ("uniroute", common, Method::UniRoute(options))
+            (common, Method::UniRoute(options))
         }
         RouterArgs::Direct { common, penalty, seed } => {
-            let mut options = direct::Options { seed, lambda: common.lambda()?, ..Default::default() };
+            let mut options = direct::Options { seed, lambda: common.lambda(), ..Default::default() };
             options.validation = common.validation(options.validation);
             options.mixture = common.mixture;
             options.penalties = penalty.unwrap_or(options.penalties);
-            check_penalties(&options.penalties)?;
-            ("direct", common, Method::Direct(options))
+            (common, Method::Direct(options))
         }
         RouterArgs::Cscr { common, k, descriptor, descriptors, fine_tune, from, passes, rate, seed } => {
             given.fingerprints = descriptors.as_deref().map(Fingerprints::read).transpose()?;
             (given.fine_tune, given.from) = (fine_tune, from);
-            let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda()?, ..Default::default() };
+            let mut options = cscr::Options { passes, rate, seed, lambda: common.lambda(), ..Default::default() };
             options.validation = common.validation(options.validation);
             (options.mixture, options.search) = (common.mixture, k);
             options.widths = descriptor.unwrap_or(options.widths);
-            if !(rate.is_finite() && rate > 0.0) {
-                bail!("unsupported --rate {rate}: expected a number above 0, such as 0.0005");
-            }
-            ("cscr", common, Method::Cscr(options))
+            (common, Method::Cscr(options))
         }
     };
-    train(kind, common, method, &given)
-}
-
-fn check_penalties(penalties: &[f64]) -> anyhow::Result<()> {
-    match penalties.iter().find(|penalty| !(penalty.is_finite() && **penalty >= 0.0)) {
-        Some(penalty) => bail!("unsupported --penalty {penalty}: expected numbers of 0 or more"),
-        None => Ok(()),
-    }
-}
-
-fn train(kind: &str, common: CommonArgs, mut method: Method, given: &Given) -> anyhow::Result<()> {
-    check_out(&common.out)?;
-    let name = common.name.as_deref().unwrap_or(kind);
-    Router::check_name(name)?;
-    let dataset = load(&common.data)?;
-    let read = Bundle::open(&common.bundle)
-        .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
-    for name in &read.unknown {
-        let name = terminal::plain_line(name);
-        tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
-    }
-    let continued = given.apply(&mut method, &read.bundle, &dataset)?;
-    let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
-    let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
-    let embed = |bundle: &Bundle| embed(bundle, &dataset, common.embeddings.as_deref());
-    let train = |bundle, embedded: &Embedded, lexical| {
-        let working = terminal::spinner();
-        working.set_message(format!("training {kind}"));
-        let mut on_fold = |done, all| working.set_message(format!("training {kind}, {done} of {all} folds"));
-        let new = NewRouter { name, source: &source, method: &method, lexical };
-        let trained = train_router(bundle, &dataset, embedded, new, &mut on_fold);
-        working.finish_and_clear();
-        Ok(trained?)
-    };
-    let best = common.reading.best(read.bundle, (kind, name), continued.as_ref(), &embed, &train)?;
-    let trained = &best.trained;
-    for router in &trained.dropped {
-        tracing::warn!("the router {router} was for other models and is left out");
-    }
-    let bytes = write_bundle(&trained.bundle, &common.out)?;
-    tracing::info!("wrote {bytes} bytes to {}", common.out.display());
-    let report = TrainReport::new(&best, &dataset, (name, &common.out, bytes))?;
-    print(&if common.json { serde_json::to_string(&report)? } else { wrapped(&report.to_text()) })
+    train(common, method, &given)
 }
 
 /// What training reads from files besides the data set.
@@ -270,25 +219,61 @@ struct Given {
     from: Option<PathBuf>,
 }
 
-impl Given {
-    /// Completes the method, and returns the router from which the training continues.
-    fn apply(&self, method: &mut Method, bundle: &Bundle, dataset: &Dataset) -> anyhow::Result<Option<Router>> {
-        if let (Some(fingerprints), Method::Cscr(options)) = (&self.fingerprints, &mut *method) {
-            options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
-        }
-        let Some(name) = &self.fine_tune else { return Ok(None) };
-        let other = self.from.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
-        let router = router(other.as_ref().unwrap_or(bundle), dataset, name)?;
-        match (method, &router.rule) {
-            (Method::UniRoute(options), Rule::UniRoute(rule)) => {
-                let (clusterings, centroids) = (rule.clusterings, rule.centroids.clone());
-                options.start = Some(uniroute::Start { clusterings, centroids });
-            }
-            (Method::Cscr(options), Rule::Cscr(rule)) => options.start = Some(Box::new(rule.clone())),
-            _ => bail!("the router {name:?} is of kind {}: name a router of the kind that is trained", router.kind()),
-        }
-        Ok(Some(router.clone()))
+/// The report of a training, and where the bundle was written.
+#[derive(Serialize)]
+struct Written<'a> {
+    out: &'a Path,
+    bytes: usize,
+    #[serde(flatten)]
+    report: TrainReport<'a>,
+}
+
+fn train(common: CommonArgs, mut method: Method, given: &Given) -> anyhow::Result<()> {
+    check_out(&common.out)?;
+    method.check()?;
+    let dataset = load(&common.data)?;
+    let read = Bundle::open(&common.bundle)
+        .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
+    for name in &read.unknown {
+        let name = terminal::plain_line(name);
+        tracing::warn!("{}: {name} is not known to this version and is left out", common.bundle.display());
     }
+    if let (Some(fingerprints), Method::Cscr(options)) = (&given.fingerprints, &mut method) {
+        options.descriptors = Some(fingerprints.descriptors(dataset.models())?);
+    }
+    let other = given.from.as_deref().map(|path| blindroute_console::bundles::open(Some(path))).transpose()?;
+    let folder = common.data.file_name().map(|name| name.to_string_lossy().into_owned());
+    let source = common.source.or(folder).unwrap_or_else(|| "not stated".to_owned());
+    let training = Training {
+        name: common.name.as_deref(),
+        source: &source,
+        method: &method,
+        start: given.fine_tune.as_deref().map(|router| StartFrom { router, bundle: other.as_ref() }),
+        windows: &common.reading.window,
+        lexical: &common.reading.lexical,
+        embeddings: common.embeddings.as_deref(),
+    };
+    let best = {
+        let mut shown = TrainProgress::new(method.kind());
+        train_best(read.bundle, &dataset, &training, &mut |event| shown.show(event), &Stop::never())?
+    };
+    for router in &best.other_window {
+        let window = best.chosen.window;
+        tracing::warn!(
+            "the router {router} was trained with another window than {window} and is left out; train it again"
+        );
+    }
+    for router in &best.trained.dropped {
+        tracing::warn!("the router {router} was for other models and is left out");
+    }
+    let bytes = write_bundle(&best.trained.bundle, &common.out)?;
+    tracing::info!("wrote {bytes} bytes to {}", common.out.display());
+    let report = TrainReport::new(&best, &dataset)?;
+    print(&if common.json {
+        serde_json::to_string(&Written { out: &common.out, bytes, report })?
+    } else {
+        wrapped(&report.to_text())
+    })
 }
 
 /// Reads a data set, and warns of prices that cannot be compared.
@@ -300,16 +285,7 @@ pub(super) fn load(folder: &Path) -> anyhow::Result<Dataset> {
     Ok(dataset)
 }
 
-/// The router of this name, for the data set's models.
-pub(super) fn router<'a>(bundle: &'a Bundle, dataset: &Dataset, name: &str) -> anyhow::Result<&'a Router> {
-    let router = bundle.router(Some(name))?;
-    if bundle.parts().models != dataset.models() {
-        bail!("the router {name:?} is for other models than the data set's: give the data set that it was trained on");
-    }
-    Ok(router)
-}
-
 /// The data set's prompts by the bundle's encoder. Shows progress.
 pub(super) fn embed(bundle: &Bundle, dataset: &Dataset, cache: Option<&Path>) -> anyhow::Result<Embedded> {
-    Ok(embed_dataset(bundle, dataset, cache, &mut super::embedding::watch())?)
+    Ok(embed_dataset(bundle, dataset, cache, &mut super::embedding::watch(), &Stop::never())?)
 }

@@ -2,6 +2,7 @@
 
 use super::embedder::Distinct;
 use super::embedding_file::{EmbeddingFile, EmbeddingFileError};
+use crate::Stop;
 use crate::data::Dataset;
 use crate::encoders::{ClearEmbedder, EmbedError, EmbedEvent, Embedded};
 use blindroute_routing::bundle::{Bundle, BundleError, Digest};
@@ -31,11 +32,13 @@ pub fn embed_dataset(
     dataset: &Dataset,
     file: Option<&Path>,
     on_event: &mut dyn FnMut(EmbedEvent),
+    stop: &Stop,
 ) -> Result<Embedded, DatasetEmbedError> {
     let tokenizer = bundle.tokenizer()?;
     let mut prompts = Distinct::new(dataset.prompts().iter().map(|prompt| prompt.text.as_str()), &tokenizer)?;
     let encoder = encoder_digest(bundle)?;
-    let mut file = file.map(|path| EmbeddingFile::open(path, || on_event(EmbedEvent::Waiting))).transpose()?;
+    let mut wait = || on_event(EmbedEvent::Waiting);
+    let mut file = file.map(|path| EmbeddingFile::open(path, &mut wait, stop)).transpose()?;
     if let Some(file) = &mut file {
         let removed = file.read(&encoder, bundle.parts().encoder.hidden, |tokens, values| {
             let numbers = || values.as_chunks::<4>().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
@@ -51,7 +54,7 @@ pub fn embed_dataset(
             Some(file) => file.append(&encoder, entries).map_err(DatasetEmbedError::from),
             None => Ok(()),
         };
-        prompts.embed(&embedder, &mut keep, on_event)?;
+        prompts.embed(&embedder, &mut keep, on_event, stop)?;
     }
     Ok(prompts.into_embedded()?)
 }
@@ -82,7 +85,7 @@ mod tests {
             EmbedEvent::Progress(progress) => *last.lock().unwrap() = progress,
             other => panic!("{other:?}"),
         };
-        let found = embed_dataset(bundle, dataset, file, &mut on_event).unwrap();
+        let found = embed_dataset(bundle, dataset, file, &mut on_event, &Stop::never()).unwrap();
         let last = *last.lock().unwrap();
         assert_eq!((last.done, last.tokens), (last.all, last.all_tokens));
         (found, last.found, last.done)
@@ -131,7 +134,8 @@ mod tests {
         let length = std::fs::metadata(&file).unwrap().len();
         std::fs::File::options().write(true).open(&file).unwrap().set_len(length - 1).unwrap();
         let mut events = Vec::new();
-        let found = embed_dataset(&bundle, &dataset, Some(&file), &mut |event| events.push(event)).unwrap();
+        let found =
+            embed_dataset(&bundle, &dataset, Some(&file), &mut |event| events.push(event), &Stop::never()).unwrap();
         assert_eq!(found, expected);
         assert!(matches!(events[0], EmbedEvent::Removed { bytes: 100.. }), "{events:?}");
         assert!(

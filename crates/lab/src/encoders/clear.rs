@@ -1,5 +1,6 @@
 //! Embeddings by a bundle's own encoder, in the clear.
 
+use crate::Stop;
 use crate::encoders::Embedder;
 use blindroute_protocol::{Clear, Tensor};
 use blindroute_routing::bundle::{Bundle, EmbeddingTables, EncoderConfig};
@@ -64,11 +65,12 @@ fn batches(prompts: &[Vec<u32>]) -> Vec<(usize, Vec<usize>)> {
 }
 
 impl Embedder for ClearEmbedder {
-    fn embed(&self, prompts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Fault> {
+    fn embed(&self, prompts: &[Vec<u32>], stop: &Stop) -> Result<Vec<Vec<f32>>, Fault> {
         if prompts.iter().any(|ids| ids.is_empty() || ids.len() > MAX_TOKENS) {
             return Err(format!("a prompt has no tokens, or more than {MAX_TOKENS}; truncate it").into());
         }
         let embed = |(length, places): (usize, Vec<usize>)| {
+            stop.check()?;
             let ids: Vec<&Vec<u32>> = places.iter().map(|place| &prompts[*place]).collect();
             Ok((places, self.batch(&ids, length)?))
         };
@@ -126,9 +128,9 @@ mod tests {
                 (0..*length).map(|index| ((index * 7 + salt * 5 + index * index) % vocabulary) as u32).collect()
             };
             let prompts: Vec<Vec<u32>> = lengths.iter().enumerate().map(prompt).collect();
-            let together = embedder.embed(&prompts).unwrap();
+            let together = embedder.embed(&prompts, &Stop::never()).unwrap();
             for (ids, found) in prompts.iter().zip(&together) {
-                let alone = embedder.embed(std::slice::from_ref(ids)).unwrap();
+                let alone = embedder.embed(std::slice::from_ref(ids), &Stop::never()).unwrap();
                 assert_eq!(alone[0], *found, "{attention:?}, {} tokens", ids.len());
                 let expected = in_bucket(&embedder, ids);
                 let largest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
@@ -150,7 +152,7 @@ mod tests {
     fn prompts_without_tokens_or_with_too_many_are_refused() {
         let embedder = ClearEmbedder::new(&small_encoder(Attention::Linear, Activation::Square)).unwrap();
         for length in [0, 257] {
-            let error = embedder.embed(&[vec![1; 4], vec![1; length]]).unwrap_err().to_string();
+            let error = embedder.embed(&[vec![1; 4], vec![1; length]], &Stop::never()).unwrap_err().to_string();
             assert!(error.contains("more than 256"), "{error}");
         }
     }

@@ -1,6 +1,7 @@
 //! From prompts to embeddings.
 
 use super::Embedded;
+use crate::{Stop, Stopped};
 use blindroute_routing::bundle::{Digest, Matrix};
 use blindroute_routing::tokenizer::{Tokenizer, TokenizerError};
 use rayon::prelude::*;
@@ -16,14 +17,17 @@ pub(super) type Keep<'a, E> = dyn FnMut(&[(Digest, &[f32])]) -> Result<(), E> + 
 /// Closures `Fn(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, _>` implement it.
 pub trait Embedder {
     /// One embedding per prompt, in the same order, all of one width.
-    fn embed(&self, prompts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>;
+    ///
+    /// # Errors
+    /// If the encoder fails, or `stop` asked it to end.
+    fn embed(&self, prompts: &[Vec<u32>], stop: &Stop) -> Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>;
 }
 
 impl<F> Embedder for F
 where
     F: Fn(&[Vec<u32>]) -> Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>>,
 {
-    fn embed(&self, prompts: &[Vec<u32>]) -> Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>> {
+    fn embed(&self, prompts: &[Vec<u32>], _: &Stop) -> Result<Vec<Vec<f32>>, Box<dyn Error + Send + Sync>> {
         self(prompts)
     }
 }
@@ -40,6 +44,9 @@ pub enum EmbedError {
         /// Why.
         source: TokenizerError,
     },
+    /// The caller stopped the work.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// The encoder failed.
     #[error("the encoder failed: {0}")]
     Encoder(Box<dyn Error + Send + Sync>),
@@ -90,9 +97,10 @@ pub fn embed_all<'a>(
     tokenizer: &Tokenizer,
     embedder: &dyn Embedder,
     on_event: &mut dyn FnMut(EmbedEvent),
+    stop: &Stop,
 ) -> Result<Embedded, EmbedError> {
     let mut prompts = Distinct::new(prompts, tokenizer)?;
-    prompts.embed(embedder, &mut |_| Ok::<(), EmbedError>(()), on_event)?;
+    prompts.embed(embedder, &mut |_| Ok::<(), EmbedError>(()), on_event, stop)?;
     prompts.into_embedded()
 }
 
@@ -150,6 +158,7 @@ impl Distinct {
         embedder: &dyn Embedder,
         keep: &mut Keep<'_, E>,
         on_event: &mut dyn FnMut(EmbedEvent),
+        stop: &Stop,
     ) -> Result<(), E> {
         let missing = self.missing();
         let length = |places: &[usize]| places.iter().map(|place| self.tokens[*place].len()).sum::<usize>();
@@ -163,6 +172,7 @@ impl Distinct {
         let most = TOKENS_EACH * rayon::current_num_threads();
         let mut rest = missing.as_slice();
         while !rest.is_empty() {
+            stop.check().map_err(EmbedError::Stopped)?;
             let mut tokens = 0;
             let fits = rest.iter().take_while(|place| {
                 tokens += self.tokens[**place].len();
@@ -170,7 +180,10 @@ impl Distinct {
             });
             let (part, others) = rest.split_at(fits.count().max(1));
             let ids: Vec<Vec<u32>> = part.iter().map(|place| self.tokens[*place].clone()).collect();
-            let embedded = embedder.embed(&ids).map_err(EmbedError::Encoder)?;
+            let embedded = embedder.embed(&ids, stop).map_err(|fault| match fault.downcast() {
+                Ok(stopped) => EmbedError::Stopped(*stopped),
+                Err(fault) => EmbedError::Encoder(fault),
+            })?;
             if embedded.len() != part.len() {
                 let (found, expected) = (embedded.len(), part.len());
                 return Err(EmbedError::Count { what: "embeddings", found, expected }.into());
@@ -230,10 +243,16 @@ mod tests {
             Ok(prompts.iter().map(|prompt| vec![prompt.len() as f32; 2]).collect())
         };
         let mut progress = Vec::new();
-        let found = embed_all(["a", "a a", "a a a", "a  a"], &tokenizer(), &lengths, &mut |event| match event {
-            EmbedEvent::Progress(at) => progress.push((at.done, at.all, at.tokens, at.all_tokens)),
-            other => panic!("{other:?}"),
-        });
+        let found = embed_all(
+            ["a", "a a", "a a a", "a  a"],
+            &tokenizer(),
+            &lengths,
+            &mut |event| match event {
+                EmbedEvent::Progress(at) => progress.push((at.done, at.all, at.tokens, at.all_tokens)),
+                other => panic!("{other:?}"),
+            },
+            &Stop::never(),
+        );
         assert_eq!(found.unwrap().embeddings().data(), [3.0, 3.0, 4.0, 4.0, 5.0, 5.0, 4.0, 4.0]);
         assert_eq!(*calls.lock().unwrap(), [3]);
         assert_eq!(progress, [(0, 3, 0, 12), (3, 3, 12, 12)]);
@@ -254,14 +273,14 @@ mod tests {
             parts.push(entries.iter().map(|(_, row)| row[0] as usize).collect::<Vec<_>>());
             Ok(())
         };
-        prompts.embed(&lengths, &mut keep, &mut |_| ()).unwrap();
+        prompts.embed(&lengths, &mut keep, &mut |_| (), &Stop::never()).unwrap();
         assert_eq!(parts, [vec![most / 2, most / 2], vec![most / 3]]);
     }
 
     #[test]
     fn each_fault_has_its_own_error() {
         let fault = |prompts: [&'static str; 2], embedder: fn(&[Vec<u32>]) -> Answer| {
-            embed_all(prompts, &tokenizer(), &embedder, &mut |_| ()).unwrap_err().to_string()
+            embed_all(prompts, &tokenizer(), &embedder, &mut |_| (), &Stop::never()).unwrap_err().to_string()
         };
         assert!(fault(["a", " "], |_| Ok(vec![])).contains("prompt 1 (counted from 0): the prompt is empty"));
         assert!(fault(["a", "a a"], |_| Ok(vec![])).contains("0 embeddings, expected 2"));

@@ -14,11 +14,14 @@
 //!
 //! The file is locked from opening to dropping. Another process waits.
 
+use crate::{Stop, Stopped};
 use blindroute_routing::bundle::{Digest, container};
 use sha2::{Digest as _, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 const MAGIC: &[u8; 8] = b"blndemb\0";
 /// The version of the format that this program writes, and the only one it reads.
@@ -26,6 +29,8 @@ const VERSION: u64 = 1;
 /// Width, its inverse, and digests.
 const HEAD: usize = 4 + 4 + 32 + 32;
 const CHECKSUM: usize = 8;
+/// How long another process is waited for before looking whether to stop.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// The widest embedding. It bounds the memory that an entry takes before its checksum was seen.
 const MOST_WIDTH: usize = 1 << 14;
 
@@ -53,6 +58,9 @@ pub enum EmbeddingFileError {
         /// Where the entry begins.
         at: u64,
     },
+    /// The caller stopped the work.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// The system reported an error.
     #[error("cannot use {path} for embeddings: {source}; name a file in a folder where you can write", path = path.display())]
     Io {
@@ -71,17 +79,23 @@ pub(super) struct EmbeddingFile {
 }
 
 impl EmbeddingFile {
-    /// Opens or creates the file. If another process has it, calls `on_wait` and waits.
-    pub(super) fn open(path: &Path, on_wait: impl FnOnce()) -> Result<Self, EmbeddingFileError> {
+    /// Opens or creates the file. If another process has it, calls `on_wait` once and waits until that ends or `stop` asks to.
+    pub(super) fn open(path: &Path, on_wait: impl FnOnce(), stop: &Stop) -> Result<Self, EmbeddingFileError> {
         let io = |source| EmbeddingFileError::Io { path: path.to_owned(), source };
         let file = File::options().read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                on_wait();
-                file.lock().map_err(io)?;
+        let mut on_wait = Some(on_wait);
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) => {
+                    if let Some(on_wait) = on_wait.take() {
+                        on_wait();
+                    }
+                    stop.check()?;
+                    thread::sleep(PATIENCE);
+                }
+                Err(TryLockError::Error(source)) => return Err(io(source)),
             }
-            Err(TryLockError::Error(source)) => return Err(io(source)),
         }
         let mut opened = Self { file, path: path.to_owned() };
         opened.begin()?;
@@ -225,7 +239,7 @@ mod tests {
     }
 
     fn append(path: &Path, encoder: [u8; 32], indices: std::ops::Range<u8>) {
-        let mut file = EmbeddingFile::open(path, || ()).unwrap();
+        let mut file = EmbeddingFile::open(path, || (), &Stop::never()).unwrap();
         for index in indices {
             let (tokens, values) = entry(index);
             file.append(&encoder.into(), &[(tokens, &values)]).unwrap();
@@ -234,7 +248,7 @@ mod tests {
 
     /// The first bytes of the digests that are found, and the bytes removed.
     fn found(path: &Path, encoder: [u8; 32]) -> Result<(Vec<u8>, u64), EmbeddingFileError> {
-        let mut file = EmbeddingFile::open(path, || ()).unwrap();
+        let mut file = EmbeddingFile::open(path, || (), &Stop::never()).unwrap();
         let mut found = Vec::new();
         let removed = file.read(&encoder.into(), 3, |tokens, values| {
             let index = tokens.as_bytes()[0];
@@ -319,11 +333,12 @@ mod tests {
             (later, "another version"),
         ] {
             std::fs::write(&path, &bytes).unwrap();
-            let error = EmbeddingFile::open(&path, || ()).unwrap_err().to_string();
+            let error = EmbeddingFile::open(&path, || (), &Stop::never()).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
             assert_eq!(std::fs::read(&path).unwrap(), bytes);
         }
-        let error = EmbeddingFile::open(&folder.path().join("missing/file"), || ()).unwrap_err().to_string();
+        let error =
+            EmbeddingFile::open(&folder.path().join("missing/file"), || (), &Stop::never()).unwrap_err().to_string();
         assert!(error.contains("folder where you can write"), "{error}");
     }
 
@@ -331,12 +346,12 @@ mod tests {
     fn a_second_user_waits_for_the_first() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("embeddings");
-        let mut first = EmbeddingFile::open(&path, || panic!("nobody has it")).unwrap();
+        let mut first = EmbeddingFile::open(&path, || panic!("nobody has it"), &Stop::never()).unwrap();
         std::thread::scope(|scope| {
             let (waits, waiting) = std::sync::mpsc::channel();
             let second = scope.spawn(|| {
                 let path = path.clone();
-                let mut file = EmbeddingFile::open(&path, move || waits.send(()).unwrap()).unwrap();
+                let mut file = EmbeddingFile::open(&path, move || waits.send(()).unwrap(), &Stop::never()).unwrap();
                 let mut found = 0;
                 file.read(&ENCODER.into(), 3, |_, _| found += 1).unwrap();
                 found

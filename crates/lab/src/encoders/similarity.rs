@@ -1,6 +1,7 @@
 //! How well an encoder's embeddings show which texts mean the same: Spearman's correlation of their cosines with people's
 //! judgement, as on STS-B. It measures the encoder alone, without a router.
 
+use crate::Stop;
 use crate::data::DataError;
 use crate::data::lines::{Lines, MAX_FILE_BYTES};
 use crate::data::text::not_json;
@@ -81,11 +82,12 @@ pub fn correlation(
     bundle: &Bundle,
     pairs: &[Pair],
     on_event: &mut dyn FnMut(EmbedEvent),
+    stop: &Stop,
 ) -> Result<f64, SimilarityError> {
     let tokenizer = bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(bundle).map_err(EmbedError::Encoder)?;
     let texts = pairs.iter().flat_map(|pair| [pair.first.as_str(), pair.second.as_str()]);
-    let embedded = embed_all(texts, &tokenizer, &embedder, on_event)?;
+    let embedded = embed_all(texts, &tokenizer, &embedder, on_event, stop)?;
     let units: Vec<Vec<f32>> = embedded.embeddings().iter_rows().map(unit).collect();
     let cosines: Vec<f64> =
         units.as_chunks::<2>().0.iter().map(|[first, second]| f64::from(dot(first, second))).collect();
@@ -144,7 +146,7 @@ mod tests {
             EmbedEvent::Progress(at) => different = at.all,
             other => panic!("{other:?}"),
         };
-        let found = correlation(&bundle, &pairs, &mut on_event).unwrap();
+        let found = correlation(&bundle, &pairs, &mut on_event, &Stop::never()).unwrap();
         // The two equal pairs have cosine 1, up to rounding that may order them either way.
         assert!(found > 0.85, "{found}");
         assert_eq!(different, 3);

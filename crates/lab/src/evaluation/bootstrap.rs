@@ -1,5 +1,6 @@
 //! The bootstrap: how much a number would change with other prompts of the same kind.
 
+use crate::{Stop, Stopped};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -34,6 +35,18 @@ impl Bootstrap {
     /// and the number of the resample, so the result is the same with any number of threads.
     pub(crate) fn run<T: Send>(&self, prompts: usize, measure: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
         (0..self.resamples).into_par_iter().map(|resample| measure(&self.draw(prompts, resample as u64))).collect()
+    }
+
+    /// The same, until it is stopped.
+    pub(crate) fn run_until<T: Send>(
+        &self,
+        prompts: usize,
+        measure: impl Fn(&[u32]) -> T + Sync,
+        stop: &Stop,
+    ) -> Result<Vec<T>, Stopped> {
+        let checked = |times: &[u32]| stop.check().map(|()| measure(times));
+        let resample = |resample| checked(&self.draw(prompts, resample as u64));
+        (0..self.resamples).into_par_iter().map(resample).collect()
     }
 
     /// How often each prompt is drawn in one resample.

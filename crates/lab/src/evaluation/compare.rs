@@ -2,6 +2,7 @@
 
 use super::measured::Measured;
 use super::{Bootstrap, Curve, Estimate, EvaluationError, Group, Measures, Outcomes, Run, run_of_utilities};
+use crate::Stop;
 
 /// The measures of two runs and of their difference. All intervals come from the same resamples of the prompts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -17,8 +18,14 @@ pub struct Comparison {
 /// Compares two runs on the prompts of `outcomes`.
 ///
 /// # Errors
-/// If a run is not for these prompts and models.
-pub fn compare(of: &Run, from: &Run, outcomes: &Outcomes, bootstrap: Bootstrap) -> Result<Comparison, EvaluationError> {
+/// If a run is not for these prompts and models, or the comparison was stopped.
+pub fn compare(
+    of: &Run,
+    from: &Run,
+    outcomes: &Outcomes,
+    bootstrap: Bootstrap,
+    stop: &Stop,
+) -> Result<Comparison, EvaluationError> {
     let named = [("first", of), ("second", from)];
     named.iter().try_for_each(|(name, run)| run.check(name, outcomes))?;
     let curves = named.map(|(name, run)| Curve {
@@ -27,7 +34,7 @@ pub fn compare(of: &Run, from: &Run, outcomes: &Outcomes, bootstrap: Bootstrap) 
         lambda: None,
         runs: vec![run.clone()],
     });
-    let measured = Measured::new(outcomes, &curves, bootstrap);
+    let measured = Measured::new(outcomes, &curves, bootstrap, stop)?;
     Ok(Comparison { of: measured.estimates(0), from: measured.estimates(1), difference: measured.difference(0, 1) })
 }
 
@@ -37,16 +44,17 @@ pub fn compare(of: &Run, from: &Run, outcomes: &Outcomes, bootstrap: Bootstrap) 
 /// with some certainty.
 ///
 /// # Errors
-/// If the utilities are not for these prompts and models.
+/// If the utilities are not for these prompts and models, or the comparison was stopped.
 pub fn against_hull(
     utilities: &[Vec<f32>],
     cost: &[f32],
     lambdas: &[f32],
     outcomes: &Outcomes,
     bootstrap: Bootstrap,
+    stop: &Stop,
 ) -> Result<Estimate, EvaluationError> {
     let run = run_of_utilities(utilities, cost, lambdas);
-    Ok(compare(&run, &Run::Hull, outcomes, bootstrap)?.difference.hull_area)
+    Ok(compare(&run, &Run::Hull, outcomes, bootstrap, stop)?.difference.hull_area)
 }
 
 #[cfg(test)]
@@ -66,7 +74,7 @@ mod tests {
         let outcomes = outcomes();
         let against = |utility: &dyn Fn(usize, usize) -> f32| {
             let utilities: Vec<Vec<f32>> = (0..200).map(|row| vec![utility(row, 0), utility(row, 1)]).collect();
-            against_hull(&utilities, &[1.0, 1.0], &lambdas(), &outcomes, Bootstrap::default()).unwrap()
+            against_hull(&utilities, &[1.0, 1.0], &lambdas(), &outcomes, Bootstrap::default(), &Stop::never()).unwrap()
         };
         let good = against(&|row, model| if row % 2 == model { 1.0 } else { 0.0 });
         // 180 of 200 against 100, under a line from the origin at cost 1.
@@ -83,7 +91,7 @@ mod tests {
         let outcomes = outcomes();
         let utilities: Vec<Vec<f32>> = (0..200).map(|row| vec![0.5, (row % 2) as f32]).collect();
         let run = run_of_utilities(&utilities, &[1.0, 1.0], &lambdas());
-        let found = compare(&run, &run, &outcomes, Bootstrap { resamples: 50, seed: 3 }).unwrap();
+        let found = compare(&run, &run, &outcomes, Bootstrap { resamples: 50, seed: 3 }, &Stop::never()).unwrap();
         assert_eq!(found.of, found.from);
         assert_eq!(found.of.hull_area.value, Some(hull_area(&points(&run, &outcomes))));
         let difference = found.difference.audc;
@@ -91,7 +99,8 @@ mod tests {
         assert_eq!(difference.interval.unwrap().high, Some(0.0));
         let width = found.of.audc.interval.unwrap();
         assert!(width.high > width.low);
-        let fault = against_hull(&utilities[1..], &[1.0, 1.0], &[0.0], &outcomes, Bootstrap::default()).unwrap_err();
+        let fault = against_hull(&utilities[1..], &[1.0, 1.0], &[0.0], &outcomes, Bootstrap::default(), &Stop::never())
+            .unwrap_err();
         assert!(fault.to_string().contains("199 choices, expected 200"), "{fault}");
     }
 }

@@ -1,6 +1,7 @@
 //! Errors of an evaluation.
 
 use super::Group;
+use crate::Stopped;
 use crate::data::TableError;
 
 /// What can be wrong with the curves and tables of an evaluation.
@@ -10,6 +11,9 @@ pub enum EvaluationError {
     /// The tables of scores and costs cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
+    /// The caller stopped the evaluation.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// All models have equal scores.
     #[error(
         "every model scores the same on every prompt of the split {split}: all routers would look the same; measure on another \

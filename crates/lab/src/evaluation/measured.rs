@@ -3,6 +3,7 @@
 use super::curve::Tally;
 use super::measures::{best_single, cheapest};
 use super::{Bootstrap, Curve, CurvePoint, Estimate, Interval, Measure, Measures, Outcomes, Point, Row, Run, pareto};
+use crate::{Stop, Stopped};
 
 /// The measures of all curves on the split and on each resample.
 pub(super) struct Measured<'a> {
@@ -19,7 +20,12 @@ pub(super) struct Measured<'a> {
 }
 
 impl<'a> Measured<'a> {
-    pub(super) fn new(outcomes: &'a Outcomes, curves: &'a [Curve], bootstrap: Bootstrap) -> Self {
+    pub(super) fn new(
+        outcomes: &'a Outcomes,
+        curves: &'a [Curve],
+        bootstrap: Bootstrap,
+        stop: &Stop,
+    ) -> Result<Self, Stopped> {
         let tally = |curve: &'a Curve| curve.runs.iter().map(|run| Tally::new(run, outcomes)).collect();
         let tallies: Vec<Vec<Tally<'a>>> = curves.iter().map(tally).collect();
         let singles = outcomes.singles(None);
@@ -27,8 +33,9 @@ impl<'a> Measured<'a> {
         let (seen, drawn) = (Vec::new(), Vec::new());
         let mut measured = Self { outcomes, curves, tallies, singles, best_single, seen, drawn };
         measured.seen = measured.measures(None);
-        measured.drawn = bootstrap.run(outcomes.prompts(), |times| means(&measured.measures(Some(times))));
-        measured
+        let means = |times: &[u32]| means(&measured.measures(Some(times)));
+        measured.drawn = bootstrap.run_until(outcomes.prompts(), means, stop)?;
+        Ok(measured)
     }
 
     /// The measures per curve and run, on the split or on a resample.

@@ -21,6 +21,7 @@
 //! the effect of the seed, as mean ± standard deviation. The measure on a resample is then the mean over the runs, so the
 //! interval belongs to the mean beside it.
 
+use crate::Stop;
 use blindroute_routing::bundle::Model;
 
 pub mod calibrate;
@@ -80,9 +81,10 @@ pub fn evaluate(
     curves: &[Curve],
     pairs: &[(usize, usize)],
     bootstrap: Bootstrap,
+    stop: &Stop,
 ) -> Result<Evaluation, EvaluationError> {
     check(set, curves, pairs)?;
-    let measured = Measured::new(&set.outcomes, curves, bootstrap);
+    let measured = Measured::new(&set.outcomes, curves, bootstrap, stop)?;
     let mut order: Vec<usize> = (0..curves.len()).collect();
     order.sort_by_key(|place| curves[*place].group);
     let rows: Vec<Row> = order.iter().map(|place| measured.row(*place)).collect();

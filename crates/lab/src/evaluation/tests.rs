@@ -1,4 +1,5 @@
 use super::*;
+use crate::Stop;
 use crate::data::Split;
 use crate::data::synthetic::synthetic_pool;
 use blindroute_routing::bundle::{Direct, Matrix, Rule};
@@ -50,7 +51,7 @@ fn curves() -> Vec<Curve> {
 
 fn evaluated() -> Evaluation {
     let curves = curves();
-    evaluate(&case(), &curves, &pairs(&curves), Bootstrap { resamples: 200, seed: 1 }).unwrap()
+    evaluate(&case(), &curves, &pairs(&curves), Bootstrap { resamples: 200, seed: 1 }, &Stop::never()).unwrap()
 }
 
 fn row<'a>(found: &'a Evaluation, group: Group, name: &str) -> &'a Row {
@@ -99,7 +100,7 @@ fn an_evaluation_by_hand() {
 fn a_curve_that_never_gets_cheap_is_marked() {
     let expensive = choices(&[(0.0, &[1, 1, 1, 1]), (9.0, &[0, 1, 1, 0])]);
     let curves = [curve(Group::Private, "cheap", vec![good()]), curve(Group::Private, "expensive", vec![expensive])];
-    let found = evaluate(&case(), &curves, &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
+    let found = evaluate(&case(), &curves, &[], Bootstrap { resamples: 0, seed: 0 }, &Stop::never()).unwrap();
     assert_eq!(found.rows.iter().map(|row| row.begins_late).collect::<Vec<_>>(), [false, true]);
     // The flat end gives it the larger AUDC for the same best point.
     let [cheap, expensive] = [0, 1].map(|row: usize| found.rows[row].measures);
@@ -126,7 +127,7 @@ fn tasks_by_hand() {
     // A single task gives no breakdown.
     let TestSet { about, models, outcomes, .. } = case();
     let set = TestSet::new(about, models, vec![String::new(); 4], outcomes).unwrap();
-    let alone = evaluate(&set, &curves(), &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
+    let alone = evaluate(&set, &curves(), &[], Bootstrap { resamples: 0, seed: 0 }, &Stop::never()).unwrap();
     assert!(alone.tasks.is_empty() && alone.rows.iter().all(|row| row.measures.audc.interval.is_none()));
 }
 
@@ -138,7 +139,8 @@ fn costs_of_queries_are_counted_where_given() {
     let models = vec![model("small", 1.0), model("large", 4.0)];
     let set = TestSet::new(About::default(), models, vec![String::new(); 2], outcomes).unwrap();
     let run = choices(&[(0.0, &[1, 1]), (1.0, &[0, 1])]);
-    let found = evaluate(&set, &[curve(Group::Private, "a", vec![run])], &[], Bootstrap::default()).unwrap();
+    let found =
+        evaluate(&set, &[curve(Group::Private, "a", vec![run])], &[], Bootstrap::default(), &Stop::never()).unwrap();
     assert!(found.cost_by_query && found.to_html().contains("mean cost of the queries"));
     assert_eq!(found.rows[0].points[1].point, Point { score: 1.0, cost: 7.0 / 2.0 / 4.0 });
 }
@@ -163,7 +165,7 @@ fn reports_of_training_and_evaluations_agree() {
         let set = TestSet::of_split(About::default(), &dataset, Split::Test).unwrap();
         let mut curves = references(set.outcomes(), set.models(), &lambdas());
         curves.push(curve(Group::Private, "mine", vec![run_of(&rule, &samples, &lambdas())]));
-        let found = evaluate(&set, &curves, &[], Bootstrap { resamples: 0, seed: 0 }).unwrap();
+        let found = evaluate(&set, &curves, &[], Bootstrap { resamples: 0, seed: 0 }, &Stop::never()).unwrap();
         assert_eq!(found.cost_by_query, by_query);
         assert_eq!(row(&found, Group::Private, "mine").measures.hull_area.value, Some(reported.area));
         assert_eq!(row(&found, Group::Baseline, HULL).measures.hull_area.value, Some(reported.prompt_free_area));
@@ -176,7 +178,7 @@ fn reports_of_training_and_evaluations_agree() {
 #[test]
 fn a_curve_is_no_better_than_itself() {
     let curves = [curve(Group::Private, "a", vec![good()]), curve(Group::Original, "a", vec![good()])];
-    let found = evaluate(&case(), &curves, &[(0, 1), (0, 0)], Bootstrap::default()).unwrap();
+    let found = evaluate(&case(), &curves, &[(0, 1), (0, 0)], Bootstrap::default(), &Stop::never()).unwrap();
     for difference in &found.differences {
         for measure in [Measure::Audc, Measure::HullArea, Measure::Peak, Measure::ScaledAudc] {
             let estimate = difference.measures.get(measure);
@@ -193,7 +195,7 @@ fn same_choices_are_those_at_the_other_ones_weight_of_cost() {
         let run = |models: &[usize]| choices(&[(0.0, models), (0.1, &[0, 0, 0, 0])]);
         let original = Curve { lambda: Some(lambda), ..curve(Group::Original, "a", vec![run(other)]) };
         let curves = [Curve { lambda: Some(0.1), ..curve(Group::Private, "a", vec![run(of)]) }, original];
-        evaluate(&case(), &curves, &[(0, 1)], Bootstrap::default()).unwrap()
+        evaluate(&case(), &curves, &[(0, 1)], Bootstrap::default(), &Stop::never()).unwrap()
     };
     let (of, other) = (&[0, 1, 1, 0], &[0, 1, 0, 0]);
     let found = at(0.0, of, other);
@@ -216,7 +218,7 @@ fn pairing_takes_out_what_prompts_have_in_common() {
     let set = TestSet::new(About::default(), models, vec![String::new(); 300], outcomes).unwrap();
     let always = |model: usize| choices(&[(0.0, &[model; 300]), (1.0, &[model; 300])]);
     let curves = [curve(Group::Private, "b", vec![always(1)]), curve(Group::Private, "a", vec![always(0)])];
-    let found = evaluate(&set, &curves, &[(0, 1)], Bootstrap::default()).unwrap();
+    let found = evaluate(&set, &curves, &[(0, 1)], Bootstrap::default(), &Stop::never()).unwrap();
     let width = |estimate: &Estimate| {
         let interval = estimate.interval.unwrap();
         interval.high.unwrap() - interval.low.unwrap()
@@ -239,7 +241,7 @@ fn a_near_tie_does_not_move_what_costs_are_relative_to() {
     let models = vec![model("a", 1.0), model("b", 4.0)];
     let set = TestSet::new(About::default(), models, vec![String::new(); 40], outcomes).unwrap();
     let curves = references(set.outcomes(), set.models(), &[0.0, 1.0]);
-    let found = evaluate(&set, &curves, &[], Bootstrap::default()).unwrap();
+    let found = evaluate(&set, &curves, &[], Bootstrap::default(), &Stop::never()).unwrap();
     let best = row(&found, Group::Baseline, "best single (b)").measures;
     let one = Some(Interval { low: Some(1.0), high: Some(1.0) });
     assert_eq!((best.qnc.interval, best.peak_cost.interval), (one, one));
@@ -252,7 +254,7 @@ fn a_near_tie_does_not_move_what_costs_are_relative_to() {
 fn the_same_seed_gives_the_same_on_any_number_of_threads() {
     let alone = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     assert_eq!(alone.install(evaluated), evaluated());
-    let other = evaluate(&case(), &curves(), &[], Bootstrap { resamples: 200, seed: 2 }).unwrap();
+    let other = evaluate(&case(), &curves(), &[], Bootstrap { resamples: 200, seed: 2 }, &Stop::never()).unwrap();
     assert_eq!(other.rows[0].measures.audc.value, evaluated().rows[0].measures.audc.value);
     assert_ne!(other.rows, evaluated().rows);
 }
@@ -260,7 +262,7 @@ fn the_same_seed_gives_the_same_on_any_number_of_threads() {
 #[test]
 fn what_does_not_belong_together_says_so() {
     let fault = |curves: &[Curve], pairs: &[(usize, usize)]| {
-        evaluate(&case(), curves, pairs, Bootstrap::default()).unwrap_err().to_string()
+        evaluate(&case(), curves, pairs, Bootstrap::default(), &Stop::never()).unwrap_err().to_string()
     };
     let one = || curve(Group::Private, "near", vec![good()]);
     assert!(
@@ -326,7 +328,7 @@ fn the_table_fits_a_hundred_columns() {
                 curves.push(Curve { lambda, ..curve(group, name, runs) });
             }
         }
-        let found = evaluate(&set, &curves, &pairs(&curves), Bootstrap { resamples, seed: 0 }).unwrap();
+        let found = evaluate(&set, &curves, &pairs(&curves), Bootstrap { resamples, seed: 0 }, &Stop::never()).unwrap();
         let text = found.to_text();
         for line in text.lines() {
             assert!(line.chars().count() <= 100, "{} columns: {line}", line.chars().count());
@@ -415,7 +417,7 @@ fn the_least_there_can_be_is_drawn() {
     let models = vec![model("a", 0.0), model("b", 0.0)];
     let set = TestSet::new(About::default(), models.clone(), vec![String::new()], outcomes).unwrap();
     for curves in [Vec::new(), references(set.outcomes(), &models, &[0.0])] {
-        let html = evaluate(&set, &curves, &[], Bootstrap { resamples: 3, seed: 0 }).unwrap().to_html();
+        let html = evaluate(&set, &curves, &[], Bootstrap { resamples: 3, seed: 0 }, &Stop::never()).unwrap().to_html();
         tags(&html).unwrap();
         assert!(!html.contains("NaN") && !html.contains("inf\""), "{html}");
     }

@@ -6,6 +6,7 @@
 //! trained on the others and predicts the utilities of this one. Several seeds repeat this with other folds and other random
 //! draws of the training.
 
+use crate::Stop;
 use crate::data::Samples;
 use crate::evaluation::{self, Bootstrap, Estimate, Outcomes, rule};
 use crate::routers::{TrainError, draws};
@@ -115,11 +116,11 @@ pub(crate) struct Choice {
 /// Chooses a setting: the [`simplest`] near the best over all folds and seeds. Calls `on_fold` after each fold.
 pub(crate) fn choose(
     (samples, cost): (&Samples, &[f32]),
-    validation: Validation,
-    seed: u64,
+    (validation, seed): (Validation, u64),
     fit: &mut FitAll<'_>,
     adjust: &Adjust<'_>,
     on_fold: &mut dyn FnMut(usize, usize),
+    stop: &Stop,
 ) -> Result<Choice, TrainError> {
     let mut scored: Vec<Vec<f64>> = Vec::new();
     let mut unadjusted: Vec<Vec<Utilities>> = Vec::new();
@@ -128,14 +129,16 @@ pub(crate) fn choose(
         let seed = seed + number as u64;
         let folds = Folds::new(samples, validation.folds, seed);
         let mut done = number * validation.folds;
-        let found = out_of_fold(samples, &folds, &mut |rest| {
+        let mut fit_and_tell = |rest: &Samples| {
             let rules = fit(rest, seed)?;
             done += 1;
             on_fold(done, validation.seeds * validation.folds);
             Ok(rules)
-        })?;
+        };
+        let found = out_of_fold(samples, &folds, &mut fit_and_tell, stop)?;
         scored.resize(found.len(), Vec::new());
         for (scored, utilities) in scored.iter_mut().zip(&found) {
+            stop.check()?;
             scored.extend(areas(samples, cost, &folds, &adjust(samples, &folds, utilities.clone())?)?);
         }
         unadjusted.push(found);
@@ -159,6 +162,7 @@ fn out_of_fold(
     samples: &Samples,
     folds: &Folds,
     fit: &mut dyn FnMut(&Samples) -> Result<Vec<Rule>, TrainError>,
+    stop: &Stop,
 ) -> Result<Vec<Utilities>, TrainError> {
     let mut settings: Vec<Utilities> = Vec::new();
     for fold in 0..folds.count() {
@@ -166,6 +170,7 @@ fn out_of_fold(
         let rules = fit(&samples.only(&folds.rest(fold)))?;
         settings.resize(rules.len(), vec![Vec::new(); samples.prompts()]);
         for (utilities, rule) in settings.iter_mut().zip(&rules) {
+            stop.check()?;
             let found: Utilities =
                 held.par_iter().map(|place| rule::utilities(rule, samples.embeddings().row(*place))).collect();
             held.iter().zip(found).for_each(|(place, row)| utilities[*place] = row);
@@ -234,6 +239,7 @@ impl CrossValidated {
         cost: &[f32],
         validation: Validation,
         utilities: &[Utilities],
+        stop: &Stop,
     ) -> Result<Self, TrainError> {
         let outcomes = Outcomes::of_samples(samples, cost)?;
         let area = |utilities: &Utilities| {
@@ -249,7 +255,7 @@ impl CrossValidated {
             area: mean(&areas),
             deviation: (areas.len() > 1).then(|| deviation(&areas)),
             prompt_free_area: evaluation::hull_area(&evaluation::singles(samples, cost)),
-            above_hull: evaluation::against_hull(first, cost, &lambdas, &outcomes, Bootstrap::default())?,
+            above_hull: evaluation::against_hull(first, cost, &lambdas, &outcomes, Bootstrap::default(), stop)?,
         })
     }
 
@@ -309,7 +315,7 @@ mod tests {
         let folds = Folds::new(&train, 5, 0);
         // The "router" predicts for every model whether the prompt's first coordinate was in its training.
         let mut sizes = Vec::new();
-        let found = out_of_fold(&train, &folds, &mut |rest| {
+        let mut fit = |rest: &Samples| {
             sizes.push(rest.prompts());
             let seen = rest.embeddings().clone();
             let hidden = seen.columns();
@@ -321,8 +327,8 @@ mod tests {
                 cost: Matrix::from_fn(1, 3, |_, _| 1.0),
             };
             Ok(vec![Rule::UniRoute(rule)])
-        })
-        .unwrap();
+        };
+        let found = out_of_fold(&train, &folds, &mut fit, &Stop::never()).unwrap();
         assert_eq!(sizes.iter().sum::<usize>(), 4 * train.prompts());
         assert!(found[0].iter().all(|row| row.len() == 3));
         assert_eq!((0..5).map(|fold| folds.held(fold).len()).sum::<usize>(), train.prompts());
@@ -337,10 +343,10 @@ mod tests {
         let blind: Utilities = (0..train.prompts())
             .map(|place| mean.iter().enumerate().map(|(model, mean)| *mean as f32 + noise(place, model)).collect())
             .collect();
-        let found = CrossValidated::of(&train, &cost, validation, &[blind]).unwrap();
+        let found = CrossValidated::of(&train, &cost, validation, &[blind], &Stop::never()).unwrap();
         assert!(!found.is_sure() && found.area < found.prompt_free_area, "{found:?}");
         let knows: Utilities = train.scores().iter_rows().map(<[f32]>::to_vec).collect();
-        let found = CrossValidated::of(&train, &cost, validation, &[knows.clone(), knows]).unwrap();
+        let found = CrossValidated::of(&train, &cost, validation, &[knows.clone(), knows], &Stop::never()).unwrap();
         assert!(found.is_sure() && found.deviation == Some(0.0), "{found:?}");
     }
 }

@@ -3,6 +3,7 @@
 //! The penalty is chosen by cross-validation: the largest one within one standard error of the best. Products use the kernels of
 //! `nalgebra`, which differ between processors in the last bits of f64. The stored f32 numbers rarely differ.
 
+use crate::Stop;
 use crate::data::Samples;
 use crate::data::samples::cost_row;
 use crate::routers::cross_validation::{Choice, Folds, Validation, choose};
@@ -60,33 +61,35 @@ pub fn train(
     cost: &[f32],
     options: &Options,
     on_fold: &mut dyn FnMut(usize, usize),
+    stop: &Stop,
 ) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
     let validation = options.validation.within(samples)?;
     // A large penalty makes a simple router.
     let mut penalties = options.penalties.clone();
     penalties.sort_by(|a, b| b.total_cmp(a));
-    let fit = |samples: &Samples| routers(samples, cost, &penalties);
+    let fit = |samples: &Samples| routers(samples, cost, &penalties, stop);
     let mut rules = |rest: &Samples, _: u64| Ok(fit(rest)?.into_iter().map(Rule::Direct).collect());
     let keep = |_: &Samples, _: &Folds, utilities| Ok(utilities);
     let Choice { place, areas, utilities, .. } =
-        choose((samples, cost), validation, options.seed, &mut rules, &keep, on_fold)?;
+        choose((samples, cost), (validation, options.seed), &mut rules, &keep, on_fold, stop)?;
     let mut router = fit(samples)?.swap_remove(place);
     let tried: Vec<Trial> =
         penalties.iter().zip(&areas).map(|(penalty, area)| Trial { penalty: *penalty, area: *area }).collect();
     let ending = Ending { validation, lambda: options.lambda, mixture: options.mixture };
-    let verdict = ending.verdict(samples, cost, utilities)?;
+    let verdict = ending.verdict(samples, cost, utilities, stop)?;
     mixture::mix_direct(&mut router, &samples.mean_scores(), verdict.share);
     Ok(Fitted { router, verdict, chosen: tried[place], tried })
 }
 
 /// A router for each penalty.
-fn routers(samples: &Samples, cost: &[f32], penalties: &[f64]) -> Result<Vec<Direct>, TrainError> {
+fn routers(samples: &Samples, cost: &[f32], penalties: &[f64], stop: &Stop) -> Result<Vec<Direct>, TrainError> {
     let scores = samples.scores();
     let outputs = scores.data().iter().map(|score| f64::from(*score));
     let outputs = DMatrix::from_row_iterator(scores.rows(), scores.columns(), outputs);
     let normal = Normal::new(samples, &outputs, true);
     let router = |penalty: &f64| {
+        stop.check()?;
         let fit = normal.fit(*penalty)?;
         Ok(Direct {
             weight: Matrix::from_fn(fit.weight.nrows(), fit.weight.ncols(), |row, column| {
@@ -110,7 +113,8 @@ mod tests {
         let (samples, _, test, cost) = synthetic(8, 5);
         let options = Options { validation: Validation { folds: 4, seeds: 2 }, ..Default::default() };
         let mut folds = Vec::new();
-        let fitted = train(&samples, &cost, &options, &mut |done, all| folds.push((done, all))).unwrap();
+        let fitted =
+            train(&samples, &cost, &options, &mut |done, all| folds.push((done, all)), &Stop::never()).unwrap();
         assert_eq!((folds.len(), folds.last()), (8, Some(&(8, 8))));
         assert_eq!((fitted.tried.len(), fitted.tried[0].penalty), (13, 1000.0));
         assert!(fitted.verdict.validated.is_sure() && fitted.verdict.validated.deviation.is_some());
@@ -118,7 +122,12 @@ mod tests {
         let best_single = test.mean_scores().into_iter().fold(0.0, f64::max);
         assert!(point.score > best_single + 0.2, "{point:?} against {best_single}");
         let none = Options { penalties: vec![], ..options };
-        assert!(train(&samples, &cost, &none, &mut |_, _| ()).unwrap_err().to_string().contains("no setting"));
+        assert!(
+            train(&samples, &cost, &none, &mut |_, _| (), &Stop::never())
+                .unwrap_err()
+                .to_string()
+                .contains("no setting")
+        );
     }
 
     /// Embeddings that say nothing of the outcomes: the guard sees it, and the mixture is the prompt-blind hull.
@@ -130,9 +139,10 @@ mod tests {
         let blind = Samples::new(blind, samples.scores().clone()).unwrap();
         let options =
             Options { penalties: vec![0.001], validation: Validation { folds: 4, seeds: 1 }, ..Default::default() };
-        let fitted = train(&blind, &cost, &options, &mut |_, _| ()).unwrap();
+        let fitted = train(&blind, &cost, &options, &mut |_, _| (), &Stop::never()).unwrap();
         assert!(!fitted.verdict.validated.is_sure() && fitted.verdict.share == 1.0);
-        let mixed = train(&blind, &cost, &Options { mixture: true, ..options }, &mut |_, _| ()).unwrap();
+        let mixed =
+            train(&blind, &cost, &Options { mixture: true, ..options }, &mut |_, _| (), &Stop::never()).unwrap();
         assert!(mixed.verdict.share < 1.0, "{:?}", mixed.verdict.share);
         assert!(mixed.verdict.validated.above_hull.value > fitted.verdict.validated.above_hull.value);
         let largest = |router: &Direct| router.weight.data().iter().fold(0.0f32, |most, x| most.max(x.abs()));

@@ -1,3 +1,4 @@
+use crate::Stopped;
 use crate::data::TableError;
 use crate::evaluation::EvaluationError;
 
@@ -16,6 +17,16 @@ pub enum TrainError {
         /// What to do.
         hint: &'static str,
     },
+    /// A number that is out of range.
+    #[error("{what} is {found}, expected {expected}")]
+    Number {
+        /// Which number.
+        what: &'static str,
+        /// The number.
+        found: f64,
+        /// The range in words.
+        expected: &'static str,
+    },
     /// There is nothing that could tell prompts apart.
     #[error(
         "the prompts of the train and valid splits all have the same embedding: use other prompts, or a window that tells them \
@@ -28,6 +39,9 @@ pub enum TrainError {
     /// Utilities and outcomes do not belong together.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),
+    /// The caller stopped the training.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// A tensor operation failed.
     #[error("the training failed: {0}; please report this")]
     Tensor(#[from] candle_core::Error),

@@ -8,6 +8,7 @@
 //! The table has the old models and the new ones. The table's prices are used, so this can also change prices. A router's default
 //! weight of cost keeps its meaning: it is converted from the largest old price to the largest new one.
 
+use crate::Stop;
 use crate::data::samples::cost_row;
 use crate::data::vector::{dot, unit_rows};
 use crate::data::{Dataset, Samples, TableError, relative_costs};
@@ -124,8 +125,9 @@ pub fn join(
                             &dataset.with_models(&order[..old]).tuning_samples(&inputs)?,
                             rule.descriptors.columns(),
                             options.seed,
+                            &Stop::never(),
                         )?;
-                        (probe.descriptors(&all)?, "the outcomes of this table and this seed")
+                        (probe.descriptors(&all, &Stop::never())?, "the outcomes of this table and this seed")
                     }
                 };
                 let same = |model: usize| {
@@ -220,7 +222,7 @@ mod tests {
         ];
         let train = |bundle, (name, method): (&str, Method)| {
             let new = NewRouter { name, source: "made up", method: &method, lexical: None };
-            train_router(bundle, &without, embedded, new, &mut |_, _| ()).unwrap().bundle
+            train_router(bundle, &without, embedded, new, &mut |_, _| (), &Stop::never()).unwrap().bundle
         };
         (methods.into_iter().fold(bundle, train), without)
     }

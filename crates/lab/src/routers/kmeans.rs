@@ -1,6 +1,7 @@
 //! Spherical K-means: clusters of directions.
 
 use crate::data::vector::{dot, unit};
+use crate::{Stop, Stopped};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use rayon::prelude::*;
@@ -67,17 +68,22 @@ impl Place {
 
 /// Clusters points of unit length. The result depends only on the points, the number and the effort: points are compared in
 /// parallel, but sums are in the order of the points.
-pub(crate) fn cluster(points: &[Vec<f32>], clusters: usize, effort: Effort) -> Clustering {
+pub(crate) fn cluster(
+    points: &[Vec<f32>],
+    clusters: usize,
+    effort: Effort,
+    stop: &Stop,
+) -> Result<Clustering, Stopped> {
     let mut best: Option<Clustering> = None;
     for restart in 0..effort.restarts.max(1) {
         let mut draws = ChaCha8Rng::seed_from_u64(effort.seed);
         draws.set_stream(u64::from(restart));
-        let found = climb(points, start(points, clusters, &mut draws), effort.rounds);
+        let found = climb(points, start(points, clusters, &mut draws), effort.rounds, stop)?;
         if best.as_ref().is_none_or(|best| found.fit > best.fit) {
             best = Some(found);
         }
     }
-    best.unwrap_or(Clustering { centroids: Vec::new(), fit: 0.0 })
+    Ok(best.unwrap_or(Clustering { centroids: Vec::new(), fit: 0.0 }))
 }
 
 /// K-means++: each further centroid is a random point, with a probability proportional to its distance (1 − product) to the
@@ -102,9 +108,10 @@ fn start(points: &[Vec<f32>], clusters: usize, draws: &mut ChaCha8Rng) -> Vec<Ve
     centroids
 }
 
-fn climb(points: &[Vec<f32>], mut centroids: Vec<Vec<f32>>, rounds: u32) -> Clustering {
+fn climb(points: &[Vec<f32>], mut centroids: Vec<Vec<f32>>, rounds: u32, stop: &Stop) -> Result<Clustering, Stopped> {
     let mut places: Vec<Place> = points.par_iter().map(|point| Place::of(point, &centroids)).collect();
     for _ in 0..rounds.max(1) {
+        stop.check()?;
         let next = means(points, &places, &centroids);
         let distance = |(from, to): (&Vec<f32>, &Vec<f32>)| {
             from.iter().zip(to).map(|(from, to)| (from - to).powi(2)).sum::<f32>().sqrt()
@@ -122,7 +129,7 @@ fn climb(points: &[Vec<f32>], mut centroids: Vec<Vec<f32>>, rounds: u32) -> Clus
         }
     }
     let fit: f64 = places.iter().map(|place| f64::from(place.product)).sum();
-    Clustering { centroids, fit: fit / points.len().max(1) as f64 }
+    Ok(Clustering { centroids, fit: fit / points.len().max(1) as f64 })
 }
 
 fn means(points: &[Vec<f32>], places: &[Place], centroids: &[Vec<f32>]) -> Vec<Vec<f32>> {
@@ -172,7 +179,7 @@ mod tests {
     #[test]
     fn groups_far_apart_are_found() {
         let points = corners();
-        let found = cluster(&points, 3, EFFORT);
+        let found = cluster(&points, 3, EFFORT, &Stop::never()).unwrap();
         let groups: Vec<usize> = points.iter().map(|point| Place::of(point, &found.centroids).centroid).collect();
         assert!(groups.chunks(3).all(|chunk| chunk == &groups[..3]));
         assert!(found.fit > 0.99);
@@ -187,7 +194,7 @@ mod tests {
         for clusters in [2, 9, 20] {
             let mut draws = ChaCha8Rng::seed_from_u64(3);
             let first = start(&points, clusters, &mut draws);
-            let found = climb(&points, first.clone(), 30);
+            let found = climb(&points, first.clone(), 30, &Stop::never()).unwrap();
             let mut centroids = first;
             let mut places: Vec<Place> = Vec::new();
             for _ in 0..30 {
@@ -210,15 +217,18 @@ mod tests {
 
     #[test]
     fn one_seed_gives_one_result() {
-        assert_eq!(cluster(&corners(), 5, EFFORT), cluster(&corners(), 5, EFFORT));
+        assert_eq!(
+            cluster(&corners(), 5, EFFORT, &Stop::never()).unwrap(),
+            cluster(&corners(), 5, EFFORT, &Stop::never()).unwrap()
+        );
     }
 
     #[test]
     fn equal_points_and_more_clusters_than_points_are_accepted() {
         let points = vec![vec![1.0, 0.0]; 4];
-        let found = cluster(&points, 6, EFFORT);
+        let found = cluster(&points, 6, EFFORT, &Stop::never()).unwrap();
         assert_eq!(found.centroids.len(), 6);
         assert_eq!(found.fit, 1.0);
-        assert!(cluster(&[], 2, EFFORT).centroids.is_empty());
+        assert!(cluster(&[], 2, EFFORT, &Stop::never()).unwrap().centroids.is_empty());
     }
 }

@@ -5,6 +5,7 @@
 //! router of the same shapes and the same secure program. With nothing left of the router's own predictions it chooses what the
 //! hull's corners choose, and is exactly as good.
 
+use crate::Stop;
 use crate::data::Samples;
 use crate::routers::TrainError;
 use crate::routers::cross_validation::{CrossValidated, Utilities, Validation};
@@ -20,12 +21,13 @@ pub(crate) fn choose_share(
     cost: &[f32],
     validation: Validation,
     utilities: &[Utilities],
+    stop: &Stop,
 ) -> Result<(f32, Vec<Utilities>, CrossValidated), TrainError> {
     let means: Vec<f32> = samples.mean_scores().iter().map(|mean| *mean as f32).collect();
     let mut last = None;
     for share in SHARES {
         let mixed: Vec<Utilities> = utilities.iter().map(|seed| moved(seed, &means, share)).collect();
-        let found = CrossValidated::of(samples, cost, validation, &mixed)?;
+        let found = CrossValidated::of(samples, cost, validation, &mixed, stop)?;
         let safe = found.lower_end().is_some_and(|low| low >= 0.0);
         last = Some((share, mixed, found));
         if safe {
@@ -134,12 +136,12 @@ mod tests {
         let noise: Utilities = (0..train.prompts())
             .map(|place| (0..5).map(|model| ((place * 31 + model * 17) % 23) as f32 / 23.0).collect())
             .collect();
-        let (share, _, found) = choose_share(&train, &cost, validation, &[noise]).unwrap();
+        let (share, _, found) = choose_share(&train, &cost, validation, &[noise], &Stop::never()).unwrap();
         assert!(found.lower_end().unwrap() >= 0.0 && share < 0.5, "{share}, {found:?}");
         let knows: Utilities = train.scores().iter_rows().map(<[f32]>::to_vec).collect();
-        assert_eq!(choose_share(&train, &cost, validation, &[knows]).unwrap().0, 1.0);
+        assert_eq!(choose_share(&train, &cost, validation, &[knows], &Stop::never()).unwrap().0, 1.0);
         let anti: Utilities = train.scores().iter_rows().map(|row| row.iter().map(|x| 1.0 - x).collect()).collect();
-        let (share, _, found) = choose_share(&train, &cost, validation, &[anti]).unwrap();
+        let (share, _, found) = choose_share(&train, &cost, validation, &[anti], &Stop::never()).unwrap();
         assert_eq!((share, found.above_hull.value), (0.0, Some(0.0)));
     }
 }

@@ -1,23 +1,13 @@
 //! Training a router into a bundle.
 
+use crate::Stop;
 use crate::data::{Dataset, Samples, Split, TableError};
 use crate::encoders::Embedded;
 use crate::evaluation::{self, Report};
-use crate::routers::{CrossValidated, TrainError, Verdict, cscr, direct, uniroute};
+use crate::routers::{CrossValidated, Method, TrainError, Verdict, cscr, direct, uniroute};
 use blindroute_routing::bundle::{Bundle, BundleError, Router, Rule};
 use blindroute_routing::lexical::Lexical;
 use serde::Serialize;
-
-/// The kind of router to train, and its options.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Method {
-    /// Clusters and errors ([`uniroute`]).
-    UniRoute(uniroute::Options),
-    /// Predicted scores ([`direct`]).
-    Direct(direct::Options),
-    /// A projection and descriptors ([`cscr`]).
-    Cscr(cscr::Options),
-}
 
 /// A router to train.
 #[derive(Clone, Copy, Debug)]
@@ -111,13 +101,14 @@ pub fn train_router(
     embedded: &Embedded,
     new: NewRouter<'_>,
     on_fold: &mut dyn FnMut(usize, usize),
+    stop: &Stop,
 ) -> Result<Trained, TrainRouterError> {
     let cost = dataset.relative_costs();
     let NewRouter { name, source, method, lexical } = new;
     let inputs = embedded.inputs(&bundle.tokenizer()?, lexical);
     let samples = dataset.tuning_samples(&inputs)?;
     let test = dataset.samples(Split::Test, &inputs)?;
-    let (rule, verdict, chosen) = fitted(&samples, &cost, method, on_fold)?;
+    let (rule, verdict, chosen) = fitted(&samples, &cost, method, on_fold, stop)?;
     let Verdict { lambda, validated, share, utilities, .. } = verdict;
     let cross_validation = evaluation::report_of_utilities(&utilities, &cost, lambda, &samples, dataset.models());
     let test = evaluation::report(&rule, lambda, &test, dataset.models());
@@ -154,18 +145,19 @@ fn fitted(
     cost: &[f32],
     method: &Method,
     on_fold: &mut dyn FnMut(usize, usize),
+    stop: &Stop,
 ) -> Result<(Rule, Verdict, Chosen), TrainError> {
     Ok(match method {
         Method::UniRoute(options) => {
-            let fit = uniroute::train(samples, cost, options, on_fold)?;
+            let fit = uniroute::train(samples, cost, options, on_fold, stop)?;
             (Rule::UniRoute(fit.router), fit.verdict, Chosen::UniRoute { best: fit.chosen, tried: fit.tried })
         }
         Method::Direct(options) => {
-            let fit = direct::train(samples, cost, options, on_fold)?;
+            let fit = direct::train(samples, cost, options, on_fold, stop)?;
             (Rule::Direct(fit.router), fit.verdict, Chosen::Direct { best: fit.chosen, tried: fit.tried })
         }
         Method::Cscr(options) => {
-            let fit = cscr::train(samples, cost, options, on_fold)?;
+            let fit = cscr::train(samples, cost, options, on_fold, stop)?;
             (Rule::Cscr(fit.router), fit.verdict, Chosen::Cscr { best: fit.chosen, tried: fit.tried })
         }
     })
@@ -246,7 +238,7 @@ mod tests {
         let cscr = Method::Cscr(cscr::Options { widths: vec![3], passes: 2, ..Default::default() });
         let train = |bundle, dataset, embedded, method, name| {
             let new = NewRouter { name, source: "made up", method, lexical: None };
-            train_router(bundle, dataset, embedded, new, &mut |_, _| ()).unwrap()
+            train_router(bundle, dataset, embedded, new, &mut |_, _| (), &Stop::never()).unwrap()
         };
         let trained = train(bundle, &dataset, &embeddings, &direct, "direct");
         assert!(trained.test.area > trained.test.prompt_free_area + 0.2, "{:?}", trained.test);
@@ -277,7 +269,7 @@ mod tests {
         for method in [Method::UniRoute(options), Method::Direct(direct::Options::default())] {
             let of = |lexical| {
                 let new = NewRouter { name: "one", source: "made up", method: &method, lexical };
-                train_router(bundle.clone(), &dataset, &embedded, new, &mut |_, _| ()).unwrap()
+                train_router(bundle.clone(), &dataset, &embedded, new, &mut |_, _| (), &Stop::never()).unwrap()
             };
             let (without, with) = (of(None), of(embedded.lexical(1.0)));
             assert!(!without.validated.is_sure() && with.validated.is_sure(), "{:?}", with.validated);
@@ -296,7 +288,7 @@ mod tests {
         let noise = without_text(Matrix::from_fn(90, 384, noise));
         let train = |bundle, embedded, name| {
             let new = NewRouter { name, source: "made up", method: &uniroute, lexical: None };
-            train_router(bundle, &dataset, embedded, new, &mut |_, _| ()).unwrap()
+            train_router(bundle, &dataset, embedded, new, &mut |_, _| (), &Stop::never()).unwrap()
         };
         let good = train(bundle, &embeddings, "good");
         assert!(good.is_default && good.validated.is_sure());

@@ -1,6 +1,7 @@
 //! The end of every training: the default weight of cost, and whether the router is surely better than not looking at the prompt.
 //! Both follow from what the folds' routers choose for prompts that they have not seen.
 
+use crate::Stop;
 use crate::data::Samples;
 use crate::evaluation::Point;
 use crate::routers::cross_validation::{CrossValidated, Utilities, Validation};
@@ -51,11 +52,12 @@ impl Ending {
         samples: &Samples,
         cost: &[f32],
         utilities: Vec<Utilities>,
+        stop: &Stop,
     ) -> Result<Verdict, TrainError> {
         let (share, mut utilities, validated) = if self.mixture {
-            choose_share(samples, cost, self.validation, &utilities)?
+            choose_share(samples, cost, self.validation, &utilities, stop)?
         } else {
-            let validated = CrossValidated::of(samples, cost, self.validation, &utilities)?;
+            let validated = CrossValidated::of(samples, cost, self.validation, &utilities, stop)?;
             (1.0, utilities, validated)
         };
         let first = utilities.swap_remove(0);

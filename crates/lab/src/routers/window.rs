@@ -21,6 +21,7 @@ pub fn with_window(bundle: Bundle, window: Window) -> Result<(Bundle, Vec<String
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Stop;
     use crate::data::synthetic::synthetic_pool;
     use crate::routers::{Method, NewRouter, train_router};
 
@@ -29,7 +30,7 @@ mod tests {
         let (bundle, dataset, embedded) = synthetic_pool(8, 2);
         let method = Method::Direct(Default::default());
         let new = NewRouter { name: "mine", source: "made up", method: &method, lexical: None };
-        let trained = train_router(bundle, &dataset, &embedded, new, &mut |_, _| ()).unwrap().bundle;
+        let trained = train_router(bundle, &dataset, &embedded, new, &mut |_, _| (), &Stop::never()).unwrap().bundle;
         let digest = trained.digest();
         let (same, dropped) = with_window(trained.clone(), Window::Head).unwrap();
         assert_eq!((same.digest(), dropped.len()), (digest, 0));

@@ -3,12 +3,14 @@
 mod journal;
 mod report;
 
-use super::eval::{check_names, check_pool, parse_split};
+use super::eval::{named, parse_split};
 use super::train::load;
 use anyhow::{Context, bail};
 use blindroute_bench::cosine;
 use blindroute_console::files::{check_out, print};
 use blindroute_console::{bundles, signals, terminal};
+use blindroute_lab::Stop;
+use blindroute_lab::comparison::{check_names, check_pool};
 use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::{lambdas, wrapped};
@@ -66,7 +68,7 @@ impl Work {
     fn new(args: &AgreementArgs) -> anyhow::Result<Self> {
         let dataset = load(&args.data)?;
         let bundle = bundles::open(args.bundle.as_deref())?;
-        check_pool(&bundle, dataset.models(), args.bundle.as_deref())?;
+        check_pool(&bundle, dataset.models(), &named(args.bundle.as_deref()))?;
         check_names(&args.router, std::iter::once(&bundle))?;
         let named = |name: &String| args.router.is_empty() || args.router.contains(name);
         let routers = bundle.parts().routers.iter().enumerate();
@@ -112,7 +114,7 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     let mut journal = Journal::open(args.journal.as_deref(), &work.subject())?;
     let tokenizer = work.bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(&work.bundle).map_err(|fault| anyhow::anyhow!(fault))?;
-    let clear = embed_all(work.texts(), &tokenizer, &embedder, &mut super::embedding::watch())?;
+    let clear = embed_all(work.texts(), &tokenizer, &embedder, &mut super::embedding::watch(), &Stop::never())?;
     let bar = terminal::bar(work.places.len() as u64);
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
 

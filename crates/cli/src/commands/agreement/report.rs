@@ -2,6 +2,7 @@
 
 use super::Work;
 use super::journal::Journal;
+use blindroute_lab::Stop;
 use blindroute_lab::data::Split;
 use blindroute_lab::encoders::Embedded;
 use blindroute_lab::evaluation::rule;
@@ -174,7 +175,7 @@ impl Case<'_> {
             others.map(|other| rule::lead(rule, self.clear.row(place), *lambda, other)).fold(f32::INFINITY, f32::min)
         };
         let point = |run: &Run| points(run, self.outcomes)[0];
-        let compared = compare(&private, &clear, self.outcomes, BOOTSTRAP)?;
+        let compared = compare(&private, &clear, self.outcomes, BOOTSTRAP, &Stop::never())?;
         Ok(RouterAgreement {
             router: name.clone(),
             lambda: *lambda,

@@ -2,6 +2,7 @@ use super::distil::{batch_of, first_layers, quantise, states};
 use super::loss::distance;
 use super::neural_encoder::{Batch, Form, Limits, NeuralEncoder};
 use super::*;
+use crate::Stop;
 use crate::data::synthetic::small_encoder;
 use crate::data::vector::{dot, unit};
 use crate::encoders::{ClearEmbedder, Embedder};
@@ -61,7 +62,7 @@ fn options(encoder: EncoderConfig, steps: usize) -> Options {
 fn the_forward_pass_equals_the_program() {
     for bundle in encoders() {
         let texts = texts();
-        let clear = ClearEmbedder::new(&bundle).unwrap().embed(&texts).unwrap();
+        let clear = ClearEmbedder::new(&bundle).unwrap().embed(&texts, &Stop::never()).unwrap();
         let views: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
         let batch = batch_of(&bundle, &views, &Device::Cpu).unwrap();
         let found = states(&network(&bundle, false, DType::F32), &batch, &[1], 0.0).unwrap().0.pooled;
@@ -213,7 +214,7 @@ fn training_accounts_for_few_bits() {
     let encoder = EncoderConfig { attention: Attention::TwoRelu, ..teacher.parts().encoder.clone() };
     let few = Precision::Bits { table: 16, layers: 3 };
     let distance_of = |bundle: &Bundle| {
-        let embed = |bundle: &Bundle| ClearEmbedder::new(bundle).unwrap().embed(&texts()).unwrap();
+        let embed = |bundle: &Bundle| ClearEmbedder::new(bundle).unwrap().embed(&texts(), &Stop::never()).unwrap();
         let pairs = embed(bundle).into_iter().zip(embed(&teacher));
         pairs.map(|(a, b)| 1.0 - dot(&unit(&a), &unit(&b))).sum::<f32>()
     };
@@ -324,7 +325,7 @@ fn lessons_improve_routing_and_keep_close_to_the_teacher() {
     assert!(mean(&steps[130..], |p| p.embedding) < mean(&steps[..20], |p| p.embedding));
     assert!(steps.iter().all(|progress| progress.routing.unwrap().1 == 1.0));
     let texts = texts();
-    let embeddings = ClearEmbedder::new(&student).unwrap().embed(&texts).unwrap();
+    let embeddings = ClearEmbedder::new(&student).unwrap().embed(&texts, &Stop::never()).unwrap();
     let rule = &student.parts().routers[0].rule;
     let right = texts.iter().zip(&embeddings).filter(|(text, e)| choose(rule, e, 0.0) == text[0] as usize % 2);
     assert!(right.count() >= 21, "of 24");

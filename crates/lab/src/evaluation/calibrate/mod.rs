@@ -8,7 +8,8 @@
 
 use crate::data::TableError;
 use crate::evaluation::{Bootstrap, Interval, lambdas, rule};
-use blindroute_routing::bundle::{Matrix, Model, Rule};
+use crate::{Stop, Stopped};
+use blindroute_routing::bundle::{Matrix, Model, Router, Rule};
 use serde::{Deserialize, Serialize};
 
 mod artefact;
@@ -106,6 +107,9 @@ pub enum CalibrateError {
         "a target score needs the score of each model on each prompt: add scores to the lines, or use a target cost"
     )]
     NoOutcomes,
+    /// The caller stopped the calibration.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
     /// The embeddings and scores do not belong to the prompts and the pool.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -118,17 +122,19 @@ const LARGEST: f32 = 10.0;
 
 /// Calibrates a router on prompts of which its rule reads this, `[prompts, inputs]`, and, if known, scores `[prompts, models]`.
 pub fn calibrate(
-    name: &str,
-    router: &Rule,
+    router: &Router,
     models: &[Model],
     embeddings: &Matrix,
     scores: Option<&Matrix>,
     options: &Options,
+    stop: &Stop,
 ) -> Result<Calibration, CalibrateError> {
+    let Router { name, rule: router, .. } = router;
     check(router, models, embeddings, scores, options)?;
     let cost = rule::costs(router);
     let grid: Vec<f32> = lambdas().into_iter().filter(|lambda| *lambda <= LARGEST).collect();
     let utilities: Vec<Vec<f32>> = embeddings.iter_rows().map(|row| rule::utilities(router, row)).collect();
+    stop.check()?;
     let choices: Vec<Vec<usize>> = (grid.iter())
         .map(|lambda| utilities.iter().map(|utilities| rule::best(utilities, cost, *lambda)).collect())
         .collect();
@@ -158,13 +164,14 @@ pub fn calibrate(
         return Err(CalibrateError::TooFew { prompts: different });
     }
     // Each resample gives the λ that it would choose, and the cost and score of the λ chosen here.
-    let resamples = options.bootstrap.run(different, |drawn| {
+    let resample = |drawn: &[u32]| {
         let times: Vec<u32> = groups.iter().map(|group| drawn[*group]).collect();
         let times = times.as_slice();
         let chosen = choose(options.target, &means(Some(times)), &costs_of(Some(times)));
         let score = scored.as_ref().map(|scored| mean(&scored[at], Some(times)));
         (chosen.map(|place| f64::from(grid[place])), mean(&costs[at], Some(times)), score)
-    });
+    };
+    let resamples = options.bootstrap.run_until(different, resample, stop)?;
     let estimate = |value: f64, values: Vec<f64>| {
         let interval = Interval::of(values).unwrap_or(Interval { low: None, high: None });
         Estimate { value, low: interval.low.unwrap_or(value), high: interval.high.unwrap_or(value) }

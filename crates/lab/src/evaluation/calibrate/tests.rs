@@ -1,14 +1,15 @@
 use super::*;
-use blindroute_routing::bundle::{Direct, Matrix, Model, Rule};
+use blindroute_routing::bundle::{Direct, Matrix, Model, Router, Rule};
 
 /// Two models with costs 0.1 and 1. The expected gain of the expensive one is the only entry of the embedding, from 0 to 1, and it
 /// is better on this share of the prompts.
-fn case(prompts: usize) -> (Rule, Vec<Model>, Matrix, Matrix) {
-    let router = Rule::Direct(Direct {
+fn case(prompts: usize) -> (Router, Vec<Model>, Matrix, Matrix) {
+    let rule = Rule::Direct(Direct {
         weight: Matrix::new(1, 2, vec![0.0, 1.0]).unwrap(),
         bias: Matrix::new(1, 2, vec![0.0, 0.0]).unwrap(),
         cost: Matrix::new(1, 2, vec![0.1, 1.0]).unwrap(),
     });
+    let router = Router { name: "direct".to_owned(), lambda: 0.0, lexical: None, rule };
     let model = |name: &str, price| Model { name: name.to_owned(), price, unit: String::new() };
     let gain = |row: usize| ((row * 7) % prompts) as f32 / prompts as f32;
     let embeddings = Matrix::from_fn(prompts, 1, |row, _| gain(row));
@@ -27,21 +28,21 @@ fn options(target: Target) -> Options {
 fn a_target_cost_is_met_with_the_best_score() {
     let (router, models, embeddings, _) = case(1000);
     let target = options(Target::Cost(0.4));
-    let found = calibrate("direct", &router, &models, &embeddings, None, &target).unwrap();
+    let found = calibrate(&router, &models, &embeddings, None, &target, &Stop::never()).unwrap();
     // The expensive model is chosen where gain > 0.9 λ: a share of 1 − 0.9 λ costs 0.1 + 0.9 · (1 − 0.9 λ) ≤ 0.4 from λ = 0.741.
     assert!(found.cost.value <= 0.4 && found.cost.value > 0.3, "{found:?}");
     assert!((0.741..0.9).contains(&found.lambda.value), "{found:?}");
     assert!(found.cost.low < found.cost.value && found.cost.value < found.cost.high);
     assert!(found.lambda.low <= found.lambda.value && found.lambda.value <= found.lambda.high);
     assert_eq!((found.prompts, found.score), (1000, None));
-    assert_eq!(calibrate("direct", &router, &models, &embeddings, None, &target).unwrap(), found);
+    assert_eq!(calibrate(&router, &models, &embeddings, None, &target, &Stop::never()).unwrap(), found);
 }
 
 #[test]
 fn a_target_score_is_met_at_the_least_cost() {
     let (router, models, embeddings, scores) = case(1000);
     let found =
-        calibrate("direct", &router, &models, &embeddings, Some(&scores), &options(Target::Score(0.85))).unwrap();
+        calibrate(&router, &models, &embeddings, Some(&scores), &options(Target::Score(0.85)), &Stop::never()).unwrap();
     // Below the threshold t the small model loses 0.8 · t² / 2 on average: 0.05 at t = 0.354, λ = 0.393.
     let score = found.score.unwrap();
     assert!(score.value >= 0.85 && score.value < 0.87, "{found:?}");
@@ -54,7 +55,7 @@ fn uncertain_or_impossible_calibrations_are_refused() {
         let (router, models, embeddings, scores) = case(prompts);
         let options = Options { tolerance, ..options(target) };
         let scores = with_scores.then_some(&scores);
-        calibrate("direct", &router, &models, &embeddings, scores, &options).unwrap_err()
+        calibrate(&router, &models, &embeddings, scores, &options, &Stop::never()).unwrap_err()
     };
     assert!(matches!(fault(29, Target::Cost(0.4), 0.05, false), CalibrateError::TooFew { prompts: 29 }));
     let few = fault(40, Target::Cost(0.4), 0.05, false);
@@ -69,7 +70,7 @@ fn uncertain_or_impossible_calibrations_are_refused() {
     assert!(matches!(fault(1000, Target::Cost(0.5), 0.0, false), CalibrateError::Number { .. }));
     let (router, models, embeddings, scores) = case(100);
     let short = Matrix::from_fn(99, 2, |row, model| scores.row(row)[model]);
-    let error = calibrate("direct", &router, &models, &embeddings, Some(&short), &options(Target::Cost(0.4)));
+    let error = calibrate(&router, &models, &embeddings, Some(&short), &options(Target::Cost(0.4)), &Stop::never());
     assert!(error.unwrap_err().to_string().contains("99, expected 100"));
 }
 
@@ -82,7 +83,7 @@ fn copies_of_a_prompt_count_once() {
         let row = |index: usize| embeddings.row(index / copies * (1000 / prompts))[0];
         let some = Matrix::from_fn(prompts * copies, 1, |index, _| row(index));
         let wide = Options { tolerance: 0.9, ..options(Target::Cost(0.4)) };
-        calibrate("direct", &router, &models, &some, None, &wide)
+        calibrate(&router, &models, &some, None, &wide, &Stop::never())
     };
     let copied = of(1, 80).unwrap_err();
     assert!(matches!(copied, CalibrateError::TooFew { prompts: 1 }), "{copied}");
@@ -95,7 +96,7 @@ fn copies_of_a_prompt_count_once() {
 #[test]
 fn the_artefact_is_for_its_router_and_pool() {
     let (router, models, embeddings, _) = case(1000);
-    let made = calibrate("direct", &router, &models, &embeddings, None, &options(Target::Cost(0.4))).unwrap();
+    let made = calibrate(&router, &models, &embeddings, None, &options(Target::Cost(0.4)), &Stop::never()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("calibration.json");
     let text = serde_json::to_string(&made).unwrap();

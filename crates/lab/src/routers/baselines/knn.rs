@@ -12,6 +12,7 @@ use crate::data::Samples;
 use crate::data::vector::{dot, unit};
 use crate::evaluation::{self, Run};
 use crate::routers::TrainError;
+use crate::{Stop, Stopped};
 use rayon::prelude::*;
 
 /// The numbers to try.
@@ -49,7 +50,7 @@ pub struct Fitted {
 
 /// Keeps `samples`, and chooses k in a cross-validation on them. `cost` is [`relative_costs`](crate::data::relative_costs) of the
 /// pool.
-pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
+pub fn train(samples: &Samples, cost: &[f32], options: &Options, stop: &Stop) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
     if options.priors.iter().any(|prior| !(prior.is_finite() && *prior > 0.0)) {
         return Err(TrainError::Options { what: "prior of 0 or less", hint: "give numbers above 0" });
@@ -59,7 +60,8 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
     let numbers = options.neighbours.iter().copied().filter(|number| (1..=most).contains(number));
     let settings: Vec<(usize, f64)> =
         numbers.flat_map(|number| options.priors.iter().map(move |prior| (number, *prior))).collect();
-    let held_out = |_: usize, train: &Samples, held: &Samples| Ok(predict(&points(train), train, held, &settings));
+    let held_out =
+        |_: usize, train: &Samples, held: &Samples| Ok(predict(&points(train), train, held, &settings, stop)?);
     let chosen = choose(samples, cost, 1, options.seed, held_out)?;
     let hint = "give one from 1 to three quarters of the number of prompts, and at least one prior";
     let chosen = chosen.ok_or(TrainError::Options { what: "number of neighbours", hint })?;
@@ -73,9 +75,9 @@ impl Fitted {
     ///
     /// # Panics
     /// If the embeddings have another width than those of the prompts that were kept.
-    pub fn run(&self, samples: &Samples, lambdas: &[f32]) -> Run {
-        let predicted = predict(&self.points, &self.samples, samples, &[(self.neighbours, self.prior)]);
-        evaluation::run_of_utilities(&predicted[0], &self.cost, lambdas)
+    pub fn run(&self, samples: &Samples, lambdas: &[f32], stop: &Stop) -> Result<Run, Stopped> {
+        let predicted = predict(&self.points, &self.samples, samples, &[(self.neighbours, self.prior)], stop)?;
+        Ok(evaluation::run_of_utilities(&predicted[0], &self.cost, lambdas))
     }
 }
 
@@ -84,21 +86,28 @@ fn points(samples: &Samples) -> Vec<Vec<f32>> {
 }
 
 /// The predicted scores of the prompts of `samples`, by each number of neighbours in `train` with its prior.
-fn predict(points: &[Vec<f32>], train: &Samples, samples: &Samples, settings: &[(usize, f64)]) -> Vec<Predictions> {
+fn predict(
+    points: &[Vec<f32>],
+    train: &Samples,
+    samples: &Samples,
+    settings: &[(usize, f64)],
+    stop: &Stop,
+) -> Result<Vec<Predictions>, Stopped> {
     let rows: Vec<&[f32]> = samples.embeddings().iter_rows().collect();
     let means = train.mean_scores();
     let one = |embedding: &&[f32]| {
+        stop.check()?;
         let order = Order::new(points, embedding);
         let score = |(number, prior): &(usize, f64)| {
             let sums = order.sums(*number, train);
             let smoothed = |(sum, mean): (&f64, &f64)| ((sum + prior * mean) / (*number as f64 + prior)) as f32;
             sums.iter().zip(&means).map(smoothed).collect::<Vec<f32>>()
         };
-        settings.iter().map(score).collect::<Vec<_>>()
+        Ok(settings.iter().map(score).collect::<Vec<_>>())
     };
-    let mut by_prompt: Vec<Vec<Vec<f32>>> = rows.par_iter().map(one).collect();
+    let mut by_prompt: Vec<Vec<Vec<f32>>> = rows.par_iter().map(one).collect::<Result<_, _>>()?;
     let mut of = |at: usize| by_prompt.iter_mut().map(|predicted| std::mem::take(&mut predicted[at])).collect();
-    (0..settings.len()).map(&mut of).collect()
+    Ok((0..settings.len()).map(&mut of).collect())
 }
 
 /// All prompts by their similarity to one prompt.
@@ -162,7 +171,7 @@ mod tests {
         let train =
             Samples::new(matrix(3, 2, &[1.0, 0.0, 0.8, 0.6, 0.0, 1.0]), matrix(3, 2, &[1.0, 0.0, 0.0, 1.0, 0.0, 0.5]));
         let held = Samples::new(matrix(1, 2, &[0.1, 0.9]), matrix(1, 2, &[0.0; 2])).unwrap();
-        let found = &predict(&points, &train.unwrap(), &held, &[(2, 4.0)])[0][0];
+        let found = &predict(&points, &train.unwrap(), &held, &[(2, 4.0)], &Stop::never()).unwrap()[0][0];
         // The second and the third prompt have 0 and 1.5 in sum; the means over all are 1/3 and 1/2.
         let expected = [(4.0 / 3.0) / 6.0, (1.5 + 2.0) / 6.0];
         assert!(found.iter().zip(expected).all(|(found, expected)| (found - expected).abs() < 1e-6), "{found:?}");
@@ -190,7 +199,9 @@ mod tests {
         };
         let (forwards, backwards) = (samples(&|row| row), samples(&|row| 59 - row));
         for number in [1, 3, 20, 25] {
-            let of = |train: &Samples| predict(&points(train), train, &forwards, &[(number, 0.001)]).remove(0);
+            let of = |train: &Samples| {
+                predict(&points(train), train, &forwards, &[(number, 0.001)], &Stop::never()).unwrap().remove(0)
+            };
             for (a, b) in of(&forwards).iter().flatten().zip(of(&backwards).iter().flatten()) {
                 assert!((a - b).abs() < 1e-6, "{number} neighbours: {a} and {b}");
             }
@@ -202,25 +213,27 @@ mod tests {
         // Both models answer the prompts like this one; the second answers others too.
         let embeddings = matrix(3, 2, &[1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
         let train = Samples::new(embeddings, matrix(3, 2, &[1.0, 1.0, 1.0, 1.0, 0.0, 1.0])).unwrap();
-        let found = predict(&points(&train), &train, &train, &[(1, 0.001)]).remove(0);
+        let found = predict(&points(&train), &train, &train, &[(1, 0.001)], &Stop::never()).unwrap().remove(0);
         assert!(found[0][1] > found[0][0], "{found:?}");
     }
 
     #[test]
     fn the_number_is_chosen_in_a_cross_validation() {
         let (train_split, _, test, cost) = synthetic(8, 5);
-        let fitted = train(&train_split, &cost, &Options::default()).unwrap();
+        let fitted = train(&train_split, &cost, &Options::default(), &Stop::never()).unwrap();
         // 50 prompts per topic, with noise: one neighbour is too few.
         assert!((3..=50).contains(&fitted.neighbours), "{}", fitted.neighbours);
         let outcomes = Outcomes::by_price(test.scores().clone(), &cost).unwrap();
-        let points = evaluation::points(&fitted.run(&test, &[0.0]), &outcomes);
+        let points = evaluation::points(&fitted.run(&test, &[0.0], &Stop::never()).unwrap(), &outcomes);
         let best_single = test.mean_scores().into_iter().fold(0.0, f64::max);
         assert!(points[0].score > best_single + 0.2, "{points:?} against {best_single}");
         for neighbours in [vec![], vec![0, 1 << 20]] {
-            let error = train(&train_split, &cost, &Options { neighbours, ..Default::default() }).unwrap_err();
+            let error =
+                train(&train_split, &cost, &Options { neighbours, ..Default::default() }, &Stop::never()).unwrap_err();
             assert!(error.to_string().contains("number of neighbours"), "{error}");
         }
-        let error = train(&train_split, &cost, &Options { priors: vec![0.0], ..Default::default() }).unwrap_err();
+        let error = train(&train_split, &cost, &Options { priors: vec![0.0], ..Default::default() }, &Stop::never())
+            .unwrap_err();
         assert!(error.to_string().contains("above 0"), "{error}");
     }
 }

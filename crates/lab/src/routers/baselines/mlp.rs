@@ -6,6 +6,7 @@
 //! passes are those with the largest [`evaluation::hull_area`] in a cross-validation. The final networks differ in their seeds.
 
 use super::folds::{Predictions, choose, mean};
+use crate::Stop;
 use crate::data::Samples;
 use crate::evaluation::{self, Run};
 use crate::routers::optimiser::{AdamW, rate};
@@ -66,7 +67,7 @@ pub struct Fitted {
 
 /// Trains on `samples`, and chooses its settings in a cross-validation on them. `cost` is
 /// [`relative_costs`](crate::data::relative_costs) of the pool.
-pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
+pub fn train(samples: &Samples, cost: &[f32], options: &Options, stop: &Stop) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
     let Options { settings, passes, batch, networks, .. } = options;
     if *batch == 0 || *networks == 0 || settings.iter().any(|settings| settings.width == 0) {
@@ -82,7 +83,7 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
         let mut stages = Vec::with_capacity(*passes);
         let mut training = Training::new(train, settings[index], options.seed, options)?;
         for _ in 0..*passes {
-            training.pass()?;
+            training.pass(stop)?;
             stages.push(training.network.predict(held)?);
         }
         Ok(stages)
@@ -93,7 +94,7 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
     let (settings, passes) = (settings[chosen.settings], chosen.stage + 1);
     let fit = |network: u64| {
         let mut training = Training::new(samples, settings, options.seed.wrapping_add(network), options)?;
-        (0..passes).try_for_each(|_| training.pass())?;
+        (0..passes).try_for_each(|_| training.pass(stop))?;
         Ok(training.network)
     };
     let networks = (0..*networks as u64).map(fit).collect::<Result<_, TrainError>>()?;
@@ -175,10 +176,11 @@ impl Training {
         })
     }
 
-    fn pass(&mut self) -> Result<(), TrainError> {
+    fn pass(&mut self, stop: &Stop) -> Result<(), TrainError> {
         let mut order = std::mem::take(&mut self.order);
         draws::shuffle(&mut order, &mut self.draws);
         for batch in order.chunks(self.batch) {
+            stop.check()?;
             let places = Tensor::new(batch, &Device::Cpu)?;
             let inputs = self.dropped(self.inputs.index_select(&places, 0)?)?;
             let [w1, b1, w2, b2] = self.network.layers.clone();
@@ -240,14 +242,14 @@ mod tests {
     #[test]
     fn it_beats_the_hull_and_is_reproducible() {
         let (train_split, _, test, cost) = synthetic(8, 5);
-        let fitted = train(&train_split, &cost, &quick()).unwrap();
+        let fitted = train(&train_split, &cost, &quick(), &Stop::never()).unwrap();
         assert_eq!(fitted.settings.width, 64);
         let outcomes = Outcomes::of_samples(&test, &cost).unwrap();
         let run = fitted.run(&test, &evaluation::lambdas()).unwrap();
         let area = evaluation::hull_area(&evaluation::points(&run, &outcomes));
         let hull = evaluation::hull_area(&evaluation::singles(&test, &cost));
         assert!(area > hull + 0.1, "{area} against {hull}");
-        let again = train(&train_split, &cost, &quick()).unwrap();
+        let again = train(&train_split, &cost, &quick(), &Stop::never()).unwrap();
         assert_eq!(again.run(&test, &[0.1]).unwrap(), fitted.run(&test, &[0.1]).unwrap());
         let [first, second] = &fitted.networks[..] else { panic!("{} networks", fitted.networks.len()) };
         assert_ne!(first.predict(&test).unwrap(), second.predict(&test).unwrap());
@@ -278,7 +280,7 @@ mod tests {
     #[test]
     fn impossible_options_are_refused() {
         let (train_split, _, _, cost) = synthetic(4, 3);
-        let fault = |options: Options| train(&train_split, &cost, &options).unwrap_err().to_string();
+        let fault = |options: Options| train(&train_split, &cost, &options, &Stop::never()).unwrap_err().to_string();
         let with = |settings: Settings| Options { settings: vec![settings], ..quick() };
         let good = quick().settings[1];
         assert!(fault(with(Settings { width: 0, ..good })).contains("at least 1"));

@@ -11,6 +11,7 @@
 //! The clusters, the pool's means and that longest length are the [`Probe`]. A model that joins later needs only its own
 //! outcomes on some or all of the train prompts. The projection and the other descriptors do not change.
 
+use crate::Stop;
 use crate::data::vector::{argmax, dot, unit};
 use crate::data::{Samples, TableError};
 use crate::routers::TrainError;
@@ -34,10 +35,10 @@ pub struct Probe {
 
 impl Probe {
     /// A probe for descriptors of this width. It has `width - 1` clusters of the train split, or fewer if there are fewer prompts.
-    pub fn new(train: &Samples, width: usize, seed: u64) -> Result<Self, TrainError> {
+    pub fn new(train: &Samples, width: usize, seed: u64, stop: &Stop) -> Result<Self, TrainError> {
         let points: Vec<Vec<f32>> = train.embeddings().iter_rows().map(unit).collect();
         let clusters = width.saturating_sub(1).clamp(1, points.len());
-        let centroids = cluster(&points, clusters, Effort { seed, restarts: 2, rounds: 50 }).centroids;
+        let centroids = cluster(&points, clusters, Effort { seed, restarts: 2, rounds: 50 }, stop)?.centroids;
         let mut probe = Self { centroids, expected: Vec::new(), weight: Vec::new(), longest: 0.0 };
         let means: Vec<f32> = train.scores().iter_rows().map(mean).collect();
         let (sums, counts) = probe.sums(train.embeddings(), &means);
@@ -45,6 +46,7 @@ impl Probe {
         probe.expected = sums.iter().zip(&counts).map(|(sum, count)| sum / count.max(1.0)).collect();
         probe.weight = counts.iter().map(|count| (count / prompts).sqrt()).collect();
         for model in 0..train.models() {
+            stop.check()?;
             let lead = probe.lead(train.embeddings(), &column(train, model))?;
             probe.longest = probe.longest.max(square(&lead).sqrt());
         }
@@ -82,9 +84,12 @@ impl Probe {
     }
 
     /// Every model's descriptor, `[M, width]`.
-    pub(crate) fn descriptors(&self, train: &Samples) -> Result<Matrix, TrainError> {
-        let rows = (0..train.models()).map(|model| self.descriptor(train.embeddings(), &column(train, model)));
-        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn descriptors(&self, train: &Samples, stop: &Stop) -> Result<Matrix, TrainError> {
+        let rows = (0..train.models()).map(|model| {
+            stop.check()?;
+            self.descriptor(train.embeddings(), &column(train, model))
+        });
+        let rows = rows.collect::<Result<Vec<_>, TrainError>>()?;
         Ok(Matrix::from_fn(rows.len(), self.centroids.len() + 1, |model, place| rows[model][place]))
     }
 
@@ -132,8 +137,8 @@ mod tests {
     #[test]
     fn a_descriptor_says_where_and_by_how_much_a_model_leads() {
         let samples = samples();
-        let probe = Probe::new(&samples, 3, 0).unwrap();
-        let descriptors = probe.descriptors(&samples).unwrap();
+        let probe = Probe::new(&samples, 3, 0, &Stop::never()).unwrap();
+        let descriptors = probe.descriptors(&samples, &Stop::never()).unwrap();
         assert_eq!(descriptors.shape(), (4, 3));
         // The pool's mean is 5/8 in each cluster. Leads: model 0 has ±3/8, −5/8 and −1/8 overall; 2 has 3/8; 3 has −1/8.
         let smoothed = |lead: f32| (100.0 * lead - 10.0 / 8.0) / 110.0;
@@ -159,11 +164,11 @@ mod tests {
     #[test]
     fn a_model_joins_with_outcomes_on_a_part() {
         let samples = samples();
-        let probe = Probe::new(&samples, 3, 0).unwrap();
+        let probe = Probe::new(&samples, 3, 0, &Stop::never()).unwrap();
         let part = Matrix::from_fn(100, 2, |row, column| samples.embeddings().row(row)[column]);
         let first: Vec<f32> = (0..100).map(|row| f32::from(u8::from(row % 2 == 0))).collect();
         let joined = probe.descriptor(&part, &first).unwrap();
-        let whole = probe.descriptors(&samples).unwrap();
+        let whole = probe.descriptors(&samples, &Stop::never()).unwrap();
         // Leads of 3/8 and −5/8, smoothed towards −1/8, with 50 prompts per cluster here and 100 there. No lead is longer.
         let lead = |count: f32| [3.0 / 8.0, -5.0 / 8.0].map(|lead: f32| (count * lead - 10.0 / 8.0) / (count + 10.0));
         let expected = dot(&lead(50.0), &lead(100.0)) / dot(&lead(100.0), &lead(100.0));
@@ -179,7 +184,8 @@ mod tests {
     fn models_that_do_not_differ_have_one_descriptor() {
         let embeddings = samples().embeddings().clone();
         let alike = Samples::new(embeddings, Matrix::from_fn(200, 2, |_, _| 0.5)).unwrap();
-        let descriptors = Probe::new(&alike, 3, 0).unwrap().descriptors(&alike).unwrap();
+        let descriptors =
+            Probe::new(&alike, 3, 0, &Stop::never()).unwrap().descriptors(&alike, &Stop::never()).unwrap();
         assert!(descriptors.iter_rows().all(|row| row == [0.0, 0.0, 1.0]), "{descriptors:?}");
     }
 }

@@ -15,6 +15,7 @@
 //! Descriptors are [outcome fingerprints](Probe), because a table of outcomes does not give access to the models. Descriptors
 //! measured from the models' log-probabilities ([`fingerprint`](crate::routers::fingerprint)) can be used instead.
 
+use crate::Stop;
 use crate::data::vector::unit_rows;
 use crate::data::{Samples, TableError};
 use crate::routers::cross_validation::{Choice, Folds, Utilities, Validation, choose};
@@ -112,12 +113,13 @@ pub fn train(
     cost: &[f32],
     options: &Options,
     on_fold: &mut dyn FnMut(usize, usize),
+    stop: &Stop,
 ) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
     let validation = options.validation.within(samples)?;
     check(options, samples.models())?;
     let mut rules = |rest: &Samples, seed: u64| {
-        let all = candidates((rest, cost), options, None, seed)?;
+        let all = candidates((rest, cost), options, None, seed, stop)?;
         Ok(all.into_iter().map(|(_, router)| Rule::Cscr(router)).collect())
     };
     let adjust = |samples: &Samples, folds: &Folds, similarities: Utilities| match options.search {
@@ -125,12 +127,12 @@ pub fn train(
         None => score_lines::predicted(samples, folds, similarities),
     };
     let Choice { place, areas, utilities, unadjusted } =
-        choose((samples, cost), validation, options.seed, &mut rules, &adjust, on_fold)?;
-    let mut all = candidates((samples, cost), options, options.start.as_deref(), options.seed)?;
+        choose((samples, cost), (validation, options.seed), &mut rules, &adjust, on_fold, stop)?;
+    let mut all = candidates((samples, cost), options, options.start.as_deref(), options.seed, stop)?;
     let tried: Vec<Trial> = all.iter().zip(&areas).map(|((trial, _), area)| Trial { area: *area, ..*trial }).collect();
     let mut router = all.swap_remove(place).1;
     let ending = Ending { validation, lambda: options.lambda, mixture: options.mixture };
-    let verdict = ending.verdict(samples, cost, utilities)?;
+    let verdict = ending.verdict(samples, cost, utilities, stop)?;
     if options.search.is_none() {
         let places: Vec<usize> = (0..samples.prompts()).collect();
         let mut lines = score_lines::fit(samples, &unadjusted[0], &places);
@@ -173,11 +175,12 @@ fn candidates(
     options: &Options,
     start: Option<&Cscr>,
     seed: u64,
+    stop: &Stop,
 ) -> Result<Vec<(Trial, Cscr)>, TrainError> {
     let fingerprints = match given(options) {
         Some(given) => vec![unit_rows(given)],
         None => {
-            let of = |width: &usize| Probe::new(samples, *width, options.seed)?.descriptors(samples);
+            let of = |width: &usize| Probe::new(samples, *width, options.seed, stop)?.descriptors(samples, stop);
             options.widths.iter().map(of).collect::<Result<_, TrainError>>()?
         }
     };
@@ -188,7 +191,7 @@ fn candidates(
             let mut projection =
                 ProjectionTraining::new((samples, cost), (descriptors, spectrum), options, start, seed)?;
             for pass in 1..=options.passes {
-                projection.pass(pass)?;
+                projection.pass(pass, stop)?;
                 if is_offered(pass, options.passes) {
                     let router = Cscr { keep, ..projection.router(samples, descriptors, cost)? };
                     let descriptor = descriptors.columns();
@@ -223,7 +226,7 @@ mod tests {
     fn prompts_go_to_their_specialists() {
         let (samples, _, test, cost) = synthetic(8, 6);
         let mut told = 0;
-        let fitted = train(&samples, &cost, &quick(), &mut |_, _| told += 1).unwrap();
+        let fitted = train(&samples, &cost, &quick(), &mut |_, _| told += 1, &Stop::never()).unwrap();
         assert_eq!(told, 3);
         assert_eq!(fitted.tried.iter().map(|trial| trial.passes).collect::<Vec<_>>(), [1, 2, 4, 8, 12]);
         assert!(fitted.verdict.validated.is_sure(), "{:?}", fitted.verdict.validated);
@@ -239,7 +242,7 @@ mod tests {
             choose_model(&rule, embedding, 5.0) != choose_model(&rule, embedding, 0.0)
         };
         assert!((0..200).any(differs));
-        let again = train(&samples, &cost, &quick(), &mut |_, _| ()).unwrap();
+        let again = train(&samples, &cost, &quick(), &mut |_, _| (), &Stop::never()).unwrap();
         assert_eq!(again, fitted);
     }
 
@@ -261,7 +264,7 @@ mod tests {
         let descriptors = Some(Matrix::from_fn(6, 8, |model, column| f32::from(u8::from(model == column))));
         let of = |search| {
             let options = Options { descriptors: descriptors.clone(), search, ..quick() };
-            let fitted = train(&samples, &cost, &options, &mut |_, _| ()).unwrap();
+            let fitted = train(&samples, &cost, &options, &mut |_, _| (), &Stop::never()).unwrap();
             assert_eq!(fitted.router.score_lines.is_none(), search.is_some());
             let points = evaluation::sweep(&Rule::Cscr(fitted.router), &test, &evaluation::lambdas());
             evaluation::hull_area(&points)
@@ -275,7 +278,7 @@ mod tests {
     #[test]
     fn training_continues_from_a_given_projection() {
         let (samples, _, test, cost) = synthetic(8, 6);
-        let of = |options: &Options| train(&samples, &cost, options, &mut |_, _| ()).unwrap();
+        let of = |options: &Options| train(&samples, &cost, options, &mut |_, _| (), &Stop::never()).unwrap();
         let first = of(&quick());
         let few = Options { passes: 1, rate: 1e-4, ..quick() };
         let fresh = of(&few);
@@ -292,20 +295,23 @@ mod tests {
         assert_eq!(tuned.router.descriptors, first.router.descriptors);
         let narrow = Cscr { w1: Matrix::from_fn(16, 16, |_, _| 1.0), ..tuned.router };
         let fault =
-            train(&samples, &cost, &Options { start: Some(Box::new(narrow)), ..on }, &mut |_, _| ()).unwrap_err();
+            train(&samples, &cost, &Options { start: Some(Box::new(narrow)), ..on }, &mut |_, _| (), &Stop::never())
+                .unwrap_err();
         assert!(fault.to_string().contains("projection to start from is 16, expected 32"), "{fault}");
     }
 
     #[test]
     fn impossible_options_are_refused() {
         let (samples, _, _, cost) = synthetic(4, 3);
-        let fault = |options: Options| train(&samples, &cost, &options, &mut |_, _| ()).unwrap_err().to_string();
+        let fault = |options: Options| {
+            train(&samples, &cost, &options, &mut |_, _| (), &Stop::never()).unwrap_err().to_string()
+        };
         assert!(fault(Options { search: Some(0), ..quick() }).contains("at least 1"));
         assert!(fault(Options { search: Some(2), mixture: true, ..quick() }).contains("predicted scores"));
         assert!(fault(Options { widths: vec![], ..quick() }).contains("no setting"));
         assert!(fault(Options { widths: vec![8, 1], ..quick() }).contains("width below 2"));
         let descriptors = Some(Matrix::from_fn(2, 4, |_, _| 1.0));
         assert!(fault(Options { descriptors, ..quick() }).contains("the number of descriptors is 2, expected 3"));
-        assert!(train(&samples, &cost[1..], &quick(), &mut |_, _| ()).is_err());
+        assert!(train(&samples, &cost[1..], &quick(), &mut |_, _| (), &Stop::never()).is_err());
     }
 }

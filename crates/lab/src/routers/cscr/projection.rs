@@ -2,6 +2,7 @@
 
 use super::Options;
 use super::loss::{Bands, Spectrum};
+use crate::Stop;
 use crate::data::samples::cost_row;
 use crate::data::vector::unit_rows;
 use crate::data::{Samples, TableError};
@@ -71,13 +72,14 @@ impl<'a> ProjectionTraining<'a> {
     }
 
     /// One pass over the train split; `pass` counts from 1.
-    pub(super) fn pass(&mut self, pass: usize) -> Result<(), TrainError> {
+    pub(super) fn pass(&mut self, pass: usize, stop: &Stop) -> Result<(), TrainError> {
         let mut draws = ChaCha8Rng::seed_from_u64(self.seed);
         draws.set_stream(pass as u64);
         let mut order: Vec<u32> = (0..self.prompts as u32).collect();
         draws::shuffle(&mut order, &mut draws);
         let steps = self.prompts.div_ceil(self.options.batch) * self.options.passes;
         for batch in order.chunks(self.options.batch) {
+            stop.check()?;
             let places = Tensor::new(batch, self.inputs.device())?;
             let query = self.project(&self.inputs.index_select(&places, 0)?)?;
             let loss = self.bands.loss(&query.matmul(&self.descriptors)?, &self.scores.index_select(&places, 0)?)?;

@@ -1,22 +1,17 @@
 //! What a training says of its router.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
-use blindroute_lab::data::{Dataset, units_warning};
-use blindroute_lab::evaluation::Report;
-use blindroute_lab::routers::{Chosen, CrossValidated, Trained};
+use super::{BestReading, ReadingTrial, SetReport};
+use crate::data::{Dataset, units_warning};
+use crate::evaluation::Report;
+use crate::routers::{Chosen, CrossValidated, TrainRouterError, Trained};
+use blindroute_routing::lexical::Lexical;
 use serde::Serialize;
-
-use super::train_reading::{self, BestReading, ReadingTrial};
-use super::train_set::SetReport;
+use std::fmt::Write as _;
 
 /// The report of a training, as JSON and as text.
-#[derive(Serialize)]
-pub(super) struct TrainReport<'a> {
+#[derive(Clone, Debug, Serialize)]
+pub struct TrainReport<'a> {
     router: &'a str,
-    out: &'a Path,
-    bytes: usize,
     digest: String,
     chosen: &'a Chosen,
     /// Whether the bundle's default router is this one.
@@ -44,20 +39,17 @@ pub(super) struct TrainReport<'a> {
 }
 
 impl<'a> TrainReport<'a> {
-    /// The report of a router of this name, which was written as so many bytes.
-    pub(super) fn new(
-        best: &'a BestReading,
-        dataset: &'a Dataset,
-        (router, out, bytes): (&'a str, &'a Path, usize),
-    ) -> anyhow::Result<Self> {
+    /// The report of a training on this data set.
+    ///
+    /// # Errors
+    /// If the bundle's tokenizer or the table cannot be used.
+    pub fn new(best: &'a BestReading, dataset: &'a Dataset) -> Result<Self, TrainRouterError> {
         let Trained { bundle, chosen, validated, share, is_default, cross_validation, test, .. } = &best.trained;
         let set = SetReport::of(bundle, dataset)?;
         let mut warnings = set.warnings(cross_validation.area);
         warnings.extend(units_warning(dataset.models()));
         Ok(Self {
-            router,
-            out,
-            bytes,
+            router: &best.name,
             digest: bundle.digest().to_string(),
             chosen,
             is_default: *is_default,
@@ -75,7 +67,7 @@ impl<'a> TrainReport<'a> {
     }
 
     /// The report for people.
-    pub(super) fn to_text(&self) -> String {
+    pub fn to_text(&self) -> String {
         let test = self.test;
         let mut text = format!("router {}: {}, λ {:.4}\n", self.router, self.settings(), test.lambda);
         let _ = writeln!(text, "{}", self.verdict());
@@ -100,7 +92,7 @@ impl<'a> TrainReport<'a> {
             .map(|(model, count)| format!("{} {count}", model.name))
             .collect();
         let _ = write!(text, "  chosen: {}", chosen.join(", "));
-        let lines = train_reading::describe(self.tried, self.reads).into_iter().chain([self.set.describe()]);
+        let lines = describe(self.tried, self.reads).into_iter().chain([self.set.describe()]);
         for line in lines.chain(self.warnings.iter().map(|warning| format!("warning: {warning}"))) {
             let _ = write!(text, "\n{line}");
         }
@@ -155,4 +147,17 @@ impl<'a> TrainReport<'a> {
         }
         text
     }
+}
+
+/// Lines of the report: what the router reads, and what else was tried.
+fn describe(tried: &[ReadingTrial], chosen: ReadingTrial) -> Vec<String> {
+    let features = |lexical: Option<Lexical>| match lexical {
+        Some(lexical) => format!("{} lexical features of scale {:.2}", lexical.width(), lexical.scale),
+        None => "no lexical features".to_owned(),
+    };
+    let reads = format!("window {}, {}", chosen.window, features(chosen.lexical));
+    let of = |trial: &ReadingTrial| format!("window {}, {}: {:.4}", trial.window, features(trial.lexical), trial.area);
+    let others = (tried.len() > 1).then(|| "areas in the cross-validation".to_owned());
+    let trials = tried.iter().filter(|_| tried.len() > 1).map(|trial| format!("  {}", of(trial)));
+    std::iter::once(reads).chain(others).chain(trials).collect()
 }

@@ -1,32 +1,39 @@
 //! What a data set can teach, for the reports of a training.
 
-use blindroute_lab::data::{Dataset, Reading, Split};
-use blindroute_lab::evaluation::SourceOnly;
+use crate::data::{Dataset, Reading, Split};
+use crate::evaluation::SourceOnly;
+use crate::routers::TrainRouterError;
 use blindroute_routing::bundle::Bundle;
 use serde::Serialize;
 
 /// How the encoder reads the prompts, and what their sources alone tell.
-#[derive(Debug, Serialize)]
-pub(super) struct SetReport {
-    reading: Reading,
-    source_only: [SourceOnly; 2],
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SetReport {
+    /// How the encoder reads all prompts.
+    pub reading: Reading,
+    /// A router that knows only the sources, on train and valid with each prompt left out, and on test.
+    pub source_only: [SourceOnly; 2],
 }
 
 impl SetReport {
-    pub(super) fn of(bundle: &Bundle, dataset: &Dataset) -> anyhow::Result<Self> {
+    /// Reads the prompts with the bundle's tokenizer, and measures.
+    ///
+    /// # Errors
+    /// If the bundle's tokenizer or the table cannot be used.
+    pub fn of(bundle: &Bundle, dataset: &Dataset) -> Result<Self, TrainRouterError> {
         let texts: Vec<&str> = dataset.prompts().iter().map(|prompt| prompt.text.as_str()).collect();
         let source_only = [SourceOnly::left_one_out(dataset)?, SourceOnly::of(dataset, Split::Test)?];
         Ok(Self { reading: Reading::by(bundle, &texts)?, source_only })
     }
 
     /// Lines of the report.
-    pub(super) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         let [tuning, test] = &self.source_only;
         format!("data set: {}\n{}\n{}", self.reading.describe(), tuning.describe(), test.describe())
     }
 
     /// Sentences about what limits the router.
-    pub(super) fn warnings(&self, area: f64) -> Vec<String> {
+    pub fn warnings(&self, area: f64) -> Vec<String> {
         let mut warnings = self.reading.warnings();
         let known = self.source_only[0].area;
         if self.source_only[0].sources > 1 && area <= known {

@@ -1,6 +1,7 @@
 //! UniRoute's LearnedMap (arXiv 2502.08773): a prompt's share in each cluster is a softmax of products with the centroids,
 //! and the centroids are trained so that the mixture of the clusters' errors predicts each model's outcome.
 
+use crate::Stop;
 use crate::data::Samples;
 use crate::data::vector::unit;
 use crate::routers::optimiser::{AdamW, rate};
@@ -29,6 +30,7 @@ pub(super) fn maps(
     centroids: &Matrix,
     errors: &Matrix,
     seed: u64,
+    stop: &Stop,
 ) -> Result<Vec<(usize, Matrix)>, TrainError> {
     let device = Device::Cpu;
     let tensor = |matrix: &Matrix| tensors::tensor(matrix, &device);
@@ -45,6 +47,7 @@ pub(super) fn maps(
         draws.set_stream(pass as u64);
         draws::shuffle(&mut order, &mut draws);
         for batch in order.chunks(BATCH) {
+            stop.check()?;
             let places = Tensor::new(batch, &device)?;
             let (points, scores) = (points.index_select(&places, 0)?, scores.index_select(&places, 0)?);
             let loss = loss(&points, &scores, map.as_tensor(), &errors)?;

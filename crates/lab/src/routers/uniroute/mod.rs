@@ -13,6 +13,7 @@
 //! Settings are chosen by cross-validation over folds and seeds ([`hull_area`](crate::evaluation::hull_area), which covers every weight of cost): the
 //! simplest one within one standard error of the best. The router itself is then trained on all prompts.
 
+use crate::Stop;
 use crate::data::samples::cost_row;
 use crate::data::vector::{argmax, dot, unit};
 use crate::data::{Samples, TableError};
@@ -115,6 +116,7 @@ pub fn train(
     cost: &[f32],
     options: &Options,
     on_fold: &mut dyn FnMut(usize, usize),
+    stop: &Stop,
 ) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
     let validation = options.validation.within(samples)?;
@@ -131,17 +133,17 @@ pub fn train(
         return Err(TrainError::Options { what: "number of clusters", hint });
     }
     let mut fit = |rest: &Samples, seed: u64| {
-        let all = candidates(rest, cost, options, seed)?;
+        let all = candidates(rest, cost, options, seed, stop)?;
         Ok(all.into_iter().map(|(_, router)| Rule::UniRoute(router)).collect())
     };
     let keep = |_: &Samples, _: &Folds, utilities| Ok(utilities);
     let Choice { place, areas, utilities, .. } =
-        choose((samples, cost), validation, options.seed, &mut fit, &keep, on_fold)?;
-    let mut all = candidates(samples, cost, options, options.seed)?;
+        choose((samples, cost), (validation, options.seed), &mut fit, &keep, on_fold, stop)?;
+    let mut all = candidates(samples, cost, options, options.seed, stop)?;
     let tried: Vec<Trial> = all.iter().zip(&areas).map(|((trial, _), area)| Trial { area: *area, ..*trial }).collect();
     let mut router = all.swap_remove(place).1;
     let ending = Ending { validation, lambda: options.lambda, mixture: options.mixture };
-    let verdict = ending.verdict(samples, cost, utilities)?;
+    let verdict = ending.verdict(samples, cost, utilities, stop)?;
     mixture::mix_uniroute(&mut router, &samples.mean_scores(), verdict.share);
     Ok(Fitted { router, verdict, chosen: tried[place], tried })
 }
@@ -152,17 +154,19 @@ fn candidates(
     cost: &[f32],
     options: &Options,
     seed: u64,
+    stop: &Stop,
 ) -> Result<Vec<(Trial, UniRoute)>, TrainError> {
     let mut all = Vec::new();
-    for Start { clusterings, centroids } in starts(samples, options, seed)? {
+    for Start { clusterings, centroids } in starts(samples, options, seed, stop)? {
         let clusters = centroids.rows() / clusterings;
         let mut maps = vec![(0, centroids)];
         if options.map == Map::Learned && clusterings == 1 && clusters > 1 {
             let first = errors(samples, &places(samples, &maps[0].1), clusters, learned::SMOOTHING);
-            maps.extend(learned::maps(samples, &maps[0].1, &first, seed)?);
+            maps.extend(learned::maps(samples, &maps[0].1, &first, seed, stop)?);
         }
         for (passes, centroids) in maps {
             for &smoothing in &options.smoothing {
+                stop.check()?;
                 let errors = cluster_errors(samples, &centroids, clusterings, smoothing);
                 let router = UniRoute { clusterings, centroids: centroids.clone(), errors, cost: cost_row(cost) };
                 all.push((Trial { clusters, clusterings, smoothing, passes, area: 0.0 }, router));
@@ -177,7 +181,7 @@ fn candidates(
 }
 
 /// The centroids to try before a map is trained: the given ones, or those of K-means for each number of clusters and clusterings.
-fn starts(samples: &Samples, options: &Options, seed: u64) -> Result<Vec<Start>, TrainError> {
+fn starts(samples: &Samples, options: &Options, seed: u64, stop: &Stop) -> Result<Vec<Start>, TrainError> {
     let width = samples.embeddings().columns();
     if let Some(given) = &options.start {
         let found = given.centroids.columns();
@@ -196,7 +200,7 @@ fn starts(samples: &Samples, options: &Options, seed: u64) -> Result<Vec<Start>,
         for clustering in 0..most {
             // Each clustering is a restart of its own.
             let effort = Effort { seed: seed << 16 | clustering as u64, restarts: 1, rounds: options.rounds };
-            centroids.extend(cluster(&points, clusters, effort).centroids);
+            centroids.extend(cluster(&points, clusters, effort, stop)?.centroids);
             if options.clusterings.contains(&(clustering + 1)) {
                 let centroids = Matrix::from_fn(centroids.len(), width, |row, column| centroids[row][column]);
                 all.push(Start { clusterings: clustering + 1, centroids });
@@ -265,7 +269,7 @@ mod tests {
     fn prompts_go_to_their_specialists() {
         let (train_split, _, test, cost) = synthetic(8, 5);
         let mut folds = 0;
-        let fitted = train(&train_split, &cost, &quick(), &mut |_, _| folds += 1).unwrap();
+        let fitted = train(&train_split, &cost, &quick(), &mut |_, _| folds += 1, &Stop::never()).unwrap();
         assert_eq!((fitted.tried.len(), folds), (16, 5));
         assert!(fitted.verdict.validated.is_sure() && fitted.verdict.share == 1.0, "{:?}", fitted.verdict.validated);
         let rule = Rule::UniRoute(fitted.router.clone());
@@ -274,7 +278,7 @@ mod tests {
         assert!(point.score > best_single + 0.2, "{point:?} against {best_single}");
         let area = evaluation::hull_area(&evaluation::sweep(&rule, &test, &evaluation::lambdas()));
         assert!(area > evaluation::hull_area(&evaluation::singles(&test, &cost)) + 0.1);
-        let again = train(&train_split, &cost, &quick(), &mut |_, _| ()).unwrap();
+        let again = train(&train_split, &cost, &quick(), &mut |_, _| (), &Stop::never()).unwrap();
         assert_eq!(again, fitted);
     }
 
@@ -289,7 +293,7 @@ mod tests {
         let (samples, _, test, cost) = synthetic(12, 5);
         let area = |clusterings: usize, seed: u64| {
             let options = Options { clusters: vec![6], clusterings: vec![clusterings], seed, ..quick() };
-            let fitted = train(&samples, &cost, &options, &mut |_, _| ()).unwrap();
+            let fitted = train(&samples, &cost, &options, &mut |_, _| (), &Stop::never()).unwrap();
             assert_eq!((fitted.router.clusterings, fitted.router.clusters()), (clusterings, 6));
             let points = evaluation::sweep(&Rule::UniRoute(fitted.router), &test, &evaluation::lambdas());
             evaluation::hull_area(&points)
@@ -314,7 +318,7 @@ mod tests {
         let (train_split, test) = (split(300, 0), split(150, 9));
         let of = |map| {
             let options = Options { map, clusters: vec![2], clusterings: vec![1], ..quick() };
-            train(&train_split, &[1.0, 1.0], &options, &mut |_, _| ()).unwrap()
+            train(&train_split, &[1.0, 1.0], &options, &mut |_, _| (), &Stop::never()).unwrap()
         };
         let score = |fitted: &Fitted| evaluation::operate(&Rule::UniRoute(fitted.router.clone()), &test, 0.0).score;
         let (kmeans, learned) = (of(Map::KMeans), of(Map::Learned));
@@ -328,8 +332,9 @@ mod tests {
     #[test]
     fn a_students_router_keeps_the_teachers_centroids() {
         let (train_split, _, _, cost) = synthetic(8, 5);
-        let of =
-            |samples: &Samples, start| train(samples, &cost, &Options { start, ..quick() }, &mut |_, _| ()).unwrap();
+        let of = |samples: &Samples, start| {
+            train(samples, &cost, &Options { start, ..quick() }, &mut |_, _| (), &Stop::never()).unwrap()
+        };
         let theirs = of(&train_split, None);
         let seen = |samples: &Samples| {
             let turned = |row: usize, column: usize| {
@@ -348,7 +353,9 @@ mod tests {
         assert!(mine.chosen.area > theirs.chosen.area - 0.02, "{:?}, {:?}", mine.chosen, theirs.chosen);
 
         let start = Start { clusterings: 1, centroids: Matrix::from_fn(2, 3, |_, _| 0.5) };
-        let fault = train(&train_split, &cost, &Options { start: Some(start), ..quick() }, &mut |_, _| ()).unwrap_err();
+        let fault =
+            train(&train_split, &cost, &Options { start: Some(start), ..quick() }, &mut |_, _| (), &Stop::never())
+                .unwrap_err();
         let fault = fault.to_string();
         assert!(fault.contains("the width of the centroids to start from is 3"), "{fault}");
     }
@@ -356,11 +363,13 @@ mod tests {
     #[test]
     fn impossible_options_are_refused() {
         let (samples, _, _, cost) = synthetic(4, 3);
-        let fault = |options: Options| train(&samples, &cost, &options, &mut |_, _| ()).unwrap_err().to_string();
+        let fault = |options: Options| {
+            train(&samples, &cost, &options, &mut |_, _| (), &Stop::never()).unwrap_err().to_string()
+        };
         assert!(fault(Options { clusters: vec![0, 1 << 20], ..quick() }).contains("number of clusters"));
         assert!(fault(Options { clusterings: vec![], ..quick() }).contains("number of clusterings"));
         assert!(fault(Options { smoothing: vec![-1.0], ..quick() }).contains("smoothing below 0"));
         assert!(fault(Options { validation: Validation { folds: 1, seeds: 1 }, ..quick() }).contains("folds or seeds"));
-        assert!(train(&samples, &cost[1..], &quick(), &mut |_, _| ()).is_err());
+        assert!(train(&samples, &cost[1..], &quick(), &mut |_, _| (), &Stop::never()).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! Rounding as the secure program rounds.
 
 use super::NeuralEncoder;
+use crate::Stop;
 use crate::data::synthetic::small_encoder;
 use crate::encoders::student::distil::{batch_of, states};
 use crate::encoders::student::loss::distance;
@@ -27,7 +28,8 @@ fn weights_are_rounded_as_in_the_program() {
     }
     let bundle = Bundle::new(parts).unwrap();
     let texts = texts();
-    let clear: Vec<f32> = ClearEmbedder::new(&bundle).unwrap().embed(&texts).unwrap().into_iter().flatten().collect();
+    let clear: Vec<f32> =
+        ClearEmbedder::new(&bundle).unwrap().embed(&texts, &Stop::never()).unwrap().into_iter().flatten().collect();
     let views: Vec<&[u32]> = texts.iter().map(Vec::as_slice).collect();
     let batch = batch_of(&bundle, &views, &Device::Cpu).unwrap();
     let difference = |network: NeuralEncoder| {

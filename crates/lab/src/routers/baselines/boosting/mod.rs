@@ -12,6 +12,7 @@ use super::folds::{Predictions, choose, mean};
 use crate::data::Samples;
 use crate::evaluation::{self, Run};
 use crate::routers::{TrainError, draws};
+use crate::{Stop, Stopped};
 use features::Features;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -76,7 +77,7 @@ pub struct Fitted {
 
 /// Trains on `samples`, and chooses its settings in a cross-validation on them. `cost` is
 /// [`relative_costs`](crate::data::relative_costs) of the pool.
-pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitted, TrainError> {
+pub fn train(samples: &Samples, cost: &[f32], options: &Options, stop: &Stop) -> Result<Fitted, TrainError> {
     samples.check(samples, cost)?;
     if [options.components, options.step, options.ensembles].contains(&0)
         || !(options.part > 0.0 && options.part <= 1.0)
@@ -92,7 +93,7 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
     let stages: Vec<usize> = (1..=options.trees / options.step).map(|stage| stage * options.step).collect();
     let held_out = |index: usize, train: &Samples, held: &Samples| {
         let options = &Options { trees: stages.last().copied().unwrap_or_default(), ..options.clone() };
-        Ok(Ensemble::fit(train, settings[index], options).predict(held, &stages))
+        Ok(Ensemble::fit(train, settings[index], options, stop)?.predict(held, &stages))
     };
     let chosen = choose(samples, cost, settings.len(), options.seed, held_out)?;
     let hint = "give at least one depth, one shrinkage, and as many trees as a step has";
@@ -101,9 +102,9 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options) -> Result<Fitte
     let trees = stages[chosen.stage];
     let fit = |ensemble: u64| {
         let seed = options.seed.wrapping_add(ensemble);
-        Ensemble::fit(samples, (depth, shrinkage), &Options { trees, seed, ..options.clone() })
+        Ensemble::fit(samples, (depth, shrinkage), &Options { trees, seed, ..options.clone() }, stop)
     };
-    let ensembles = (0..options.ensembles as u64).map(fit).collect();
+    let ensembles = (0..options.ensembles as u64).map(fit).collect::<Result<_, _>>()?;
     Ok(Fitted { depth, shrinkage, trees, area: chosen.area, ensembles, cost: cost.to_vec() })
 }
 
@@ -127,7 +128,7 @@ struct Ensemble {
 }
 
 impl Ensemble {
-    fn fit(samples: &Samples, (depth, shrink): (usize, f32), options: &Options) -> Self {
+    fn fit(samples: &Samples, (depth, shrink): (usize, f32), options: &Options, stop: &Stop) -> Result<Self, Stopped> {
         let features = Features::new(samples.embeddings(), options.components);
         let bins = features.bins(samples.embeddings());
         let mean: Vec<f32> = samples.mean_scores().iter().map(|mean| *mean as f32).collect();
@@ -143,6 +144,7 @@ impl Ensemble {
         let part = |of: usize| ((of as f64 * options.part).ceil() as usize).clamp(1, of);
         let mut ensemble = Self { features, mean, rate: options.rate, trees: Vec::with_capacity(options.trees) };
         for _ in 0..options.trees {
+            stop.check()?;
             draws::shuffle(&mut prompts, &mut draws);
             draws::shuffle(&mut components, &mut draws);
             let targets = Targets { bins: &bins, residuals: &residuals, models: samples.models() };
@@ -156,7 +158,7 @@ impl Ensemble {
             }
             ensemble.trees.push(tree);
         }
-        ensemble
+        Ok(ensemble)
     }
 
     /// The predicted scores with each of these numbers of trees.
@@ -187,23 +189,23 @@ mod tests {
     fn it_beats_the_hull_and_is_reproducible() {
         let (train_split, _, test, cost) = synthetic(8, 5);
         let options = Options { trees: 60, components: 16, ..Default::default() };
-        let fitted = train(&train_split, &cost, &options).unwrap();
+        let fitted = train(&train_split, &cost, &options, &Stop::never()).unwrap();
         assert!(fitted.trees <= 60 && fitted.trees.is_multiple_of(20) && fitted.area > 0.0);
         let outcomes = Outcomes::of_samples(&test, &cost).unwrap();
         let run = fitted.run(&test, &evaluation::lambdas());
         let area = evaluation::hull_area(&evaluation::points(&run, &outcomes));
         let hull = evaluation::hull_area(&evaluation::singles(&test, &cost));
         assert!(area > hull + 0.1, "{area} against {hull}");
-        let again = train(&train_split, &cost, &options).unwrap();
+        let again = train(&train_split, &cost, &options, &Stop::never()).unwrap();
         assert_eq!(again.run(&test, &[0.1]), fitted.run(&test, &[0.1]));
-        let other = train(&train_split, &cost, &Options { seed: 1, ..options }).unwrap();
+        let other = train(&train_split, &cost, &Options { seed: 1, ..options }, &Stop::never()).unwrap();
         assert_ne!(other.run(&test, &evaluation::lambdas()), run);
     }
 
     #[test]
     fn impossible_options_are_refused() {
         let (train_split, _, _, cost) = synthetic(4, 3);
-        let fault = |options: Options| train(&train_split, &cost, &options).unwrap_err().to_string();
+        let fault = |options: Options| train(&train_split, &cost, &options, &Stop::never()).unwrap_err().to_string();
         assert!(fault(Options { components: 0, ..Default::default() }).contains("at least 1"));
         assert!(fault(Options { part: 1.5, ..Default::default() }).contains("at most 1"));
         assert!(fault(Options { depths: vec![], ..Default::default() }).contains("no combination"));
