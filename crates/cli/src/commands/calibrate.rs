@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use blindroute_lab::Stop;
+use blindroute_lab::comparison::calibrate_bundle;
 use blindroute_lab::data::units_warning;
-use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::Bootstrap;
-use blindroute_lab::evaluation::calibrate::{Calibration, Estimate, Options, Target, UserPrompts, calibrate};
+use blindroute_lab::evaluation::calibrate::{Calibration, Estimate, Options, Target, UserPrompts};
 
 use blindroute_console::files::{check_out, print, write_file};
 
@@ -55,20 +55,16 @@ pub(crate) fn run(args: &CalibrateArgs) -> anyhow::Result<()> {
         _ => anyhow::bail!("give one target: --cost or --score"),
     };
     let bundle = blindroute_console::bundles::open(args.bundle.as_deref())?;
-    let parts = bundle.parts();
-    let router = bundle.router(args.router.as_deref())?;
-    if let Some(warning) = units_warning(&parts.models) {
+    let models = &bundle.parts().models;
+    if let Some(warning) = units_warning(models) {
         tracing::warn!("{warning}");
     }
-    let user = UserPrompts::read(&args.prompts, &parts.models)?;
-    let tokenizer = bundle.tokenizer()?;
-    let embedder = ClearEmbedder::new(&bundle).map_err(|error| anyhow::anyhow!("the bundle's encoder: {error}"))?;
-    let prompts = user.prompts.iter().map(String::as_str);
-    let embedded = embed_all(prompts, &tokenizer, &embedder, &mut super::embedding::watch(), &Stop::never())?;
-    let inputs = embedded.inputs(&tokenizer, router.lexical);
+    let user = UserPrompts::read(&args.prompts, models)?;
     let bootstrap = Bootstrap { resamples: args.bootstrap as usize, seed: args.seed };
     let options = Options { target, tolerance: args.tolerance, bootstrap };
-    let made = calibrate(router, &parts.models, &inputs, user.scores.as_ref(), &options, &Stop::never())?;
+    let mut shown = super::embedding::watch();
+    let made = calibrate_bundle(&bundle, args.router.as_deref(), &user, &options, &mut shown, &Stop::never())?;
+    drop(shown);
     let text = serde_json::to_string_pretty(&made)?;
     write_file(text.as_bytes(), &args.out)?;
     print(&if args.json { serde_json::to_string(&made)? } else { describe(&made, args) })

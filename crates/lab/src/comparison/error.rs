@@ -4,6 +4,7 @@ use crate::Stopped;
 use crate::data::TableError;
 use crate::encoders::DatasetEmbedError;
 use crate::evaluation::EvaluationError;
+use crate::evaluation::calibrate::CalibrateError;
 use crate::routers::TrainError;
 use blindroute_routing::bundle::BundleError;
 
@@ -56,6 +57,9 @@ pub enum ComparisonError {
     /// A baseline cannot be trained.
     #[error(transparent)]
     Train(#[from] TrainError),
+    /// There is no weight of cost for the target, or there are too few prompts.
+    #[error(transparent)]
+    Calibrate(#[from] CalibrateError),
     /// The curves cannot be measured.
     #[error(transparent)]
     Evaluation(#[from] EvaluationError),

@@ -1,8 +1,9 @@
-//! Bundles' routers beside baselines on a split of a data set: what `blindroute eval` does.
+//! Bundles' routers beside baselines on a split of a data set, and on a user's own prompts: what `blindroute eval` and `blindroute
+//! calibrate` do.
 //!
 //! A [`Side`] is a bundle with the data set as its encoder sees it. [`measure`] makes a curve of each of its routers, fits the
 //! baselines that read prompts ([`baselines`](crate::routers::baselines)) on the train and valid splits, and hands all curves to
-//! [`evaluate`].
+//! [`evaluate`]. [`calibrate_bundle`] finds the weight of cost of one of its routers.
 
 use crate::Stop;
 use crate::data::{Dataset, Reading, Split, units_warning};
@@ -14,12 +15,14 @@ use blindroute_routing::bundle::{Bundle, Router};
 use std::path::Path;
 
 mod error;
+mod own_prompts;
 mod reading;
 mod subject;
 #[cfg(test)]
 mod tests;
 
 pub use error::ComparisonError;
+pub use own_prompts::calibrate_bundle;
 pub use subject::{check_names, check_pool};
 
 /// A bundle with the data set as its encoder sees it. Several of one group hold routers of the same names that were trained with

@@ -1,7 +1,9 @@
 use super::*;
 use crate::comparison::ComparisonError;
 use crate::data::synthetic::synthetic_pool;
+use crate::evaluation::calibrate::{self, UserPrompts};
 use crate::routers::{Method, NewRouter, direct, train_router};
+use blindroute_routing::bundle::Matrix;
 
 /// A set, and bundles with routers `direct` of these seeds, the last one as original.
 fn case(seeds: &[u64]) -> (Dataset, Vec<Side>) {
@@ -66,4 +68,41 @@ fn what_does_not_belong_together_is_refused_before_the_work() {
         measure(&dataset, &empty, &good, &mut |_, _| (), &Stop::never()),
         Err(ComparisonError::NoRouter { .. })
     ));
+}
+
+#[test]
+fn a_bundle_is_calibrated_on_prompts_from_memory() {
+    let (dataset, sides) = case(&[0]);
+    let (bundle, models) = (&sides[0].bundle, dataset.models());
+    let letters = ["a", "b", "c", "t"];
+    let text = |place: usize| format!("{} {} {}", letters[place % 4], letters[place / 4 % 4], letters[place / 16 % 4]);
+    let prompts: Vec<String> = (0..64).map(text).collect();
+    let scores = Matrix::from_fn(64, models.len(), |row, model| if row % 3 == model { 1.0 } else { 0.5 });
+    let user = UserPrompts::new(prompts.clone(), Some(scores.clone()), models).unwrap();
+    let bootstrap = Bootstrap { resamples: 100, seed: 0 };
+    let options = calibrate::Options { target: calibrate::Target::Cost(1.0), tolerance: 0.9, bootstrap };
+    let mut told = 0;
+    let mut on_event = |_| told += 1;
+    let found = calibrate_bundle(bundle, None, &user, &options, &mut on_event, &Stop::never()).unwrap();
+    assert_eq!((found.router.as_str(), found.prompts, told), ("direct", 64, 2));
+    assert!(found.cost.value <= 1.0 && found.score.is_some());
+
+    let mut no_event = |event| panic!("it began: {event:?}");
+    let far = calibrate::Options { tolerance: 2.0, ..options };
+    let error = calibrate_bundle(bundle, None, &user, &far, &mut no_event, &Stop::never()).unwrap_err().to_string();
+    assert!(error.contains("the tolerance is 2, expected a number above 0 and below 1"), "{error}");
+    let error = calibrate_bundle(bundle, Some("other"), &user, &options, &mut no_event, &Stop::never()).unwrap_err();
+    assert!(matches!(error, ComparisonError::Bundle(_)), "{error}");
+
+    let refused = |prompts: &[String], scores: Option<Matrix>| {
+        let error = UserPrompts::new(prompts.to_vec(), scores, models).unwrap_err().to_string();
+        assert!(!error.contains("secret"), "{error}");
+        error
+    };
+    assert_eq!(refused(&[], None), "the list of prompts: it is empty; give some");
+    let blank = ["secret".to_owned(), " ".to_owned()];
+    assert_eq!(refused(&blank, None), "the list of prompts: prompt 1 (counted from 0) is blank; leave it out");
+    assert!(refused(&prompts[1..], Some(scores)).contains("the table of scores: it has 64 rows and 3 columns"));
+    let wrong = Matrix::from_fn(64, models.len(), |_, _| 2.0);
+    assert!(refused(&prompts, Some(wrong)).contains("on prompt 0 (counted from 0) is 2, expected a number from 0 to 1"));
 }

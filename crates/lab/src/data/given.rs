@@ -22,9 +22,9 @@ impl Dataset {
         let wrong = |what| move |problem| DataError::Given { what, problem };
         models::check(&models, Purpose::Training).map_err(wrong("the list of models"))?;
         check_prompts(&prompts).map_err(wrong("the list of prompts"))?;
-        SCORES.check(&scores, &models, &prompts).map_err(wrong("the table of scores"))?;
+        SCORES.check(&scores, &models, prompts.len()).map_err(wrong("the table of scores"))?;
         if let Some(costs) = &query_costs {
-            COSTS.check(costs, &models, &prompts).map_err(wrong("the table of costs"))?;
+            COSTS.check(costs, &models, prompts.len()).map_err(wrong("the table of costs"))?;
         }
         let set = Self { models, prompts, scores, query_costs };
         set.check_train().map_err(wrong("the table of scores"))?;
@@ -57,12 +57,16 @@ fn check_prompts(prompts: &[Prompt]) -> Result<(), String> {
     check_splits(prompts)
 }
 
+/// An error if a table is not of scores of these models on so many prompts.
+pub(crate) fn check_scores_of(scores: &Matrix, prompts: usize, models: &[Model]) -> Result<(), String> {
+    SCORES.check(scores, models, prompts)
+}
+
 impl Cells {
     /// An error if a table does not fit, or one of its values is out of range.
-    fn check(&self, table: &Matrix, models: &[Model], prompts: &[Prompt]) -> Result<(), String> {
-        if table.shape() != (prompts.len(), models.len()) {
-            let (rows, columns) = table.shape();
-            let (prompts, models) = (prompts.len(), models.len());
+    fn check(&self, table: &Matrix, models: &[Model], prompts: usize) -> Result<(), String> {
+        if table.shape() != (prompts, models.len()) {
+            let ((rows, columns), models) = (table.shape(), models.len());
             return Err(format!(
                 "it has {rows} rows and {columns} columns, expected one row for each of {prompts} prompts and one column for \
                  each of {models} models"

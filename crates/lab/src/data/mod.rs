@@ -41,6 +41,7 @@ mod write;
 
 pub use check::{Check, Missing, ModelCheck, PerSplit, PromptRef, Repeated, Undecided, check};
 pub use error::DataError;
+pub(crate) use given::check_scores_of;
 pub use models::units_warning;
 pub use reading::Reading;
 pub use samples::{Samples, TableError, relative_costs};

@@ -41,6 +41,27 @@ pub struct Options {
     pub bootstrap: Bootstrap,
 }
 
+impl Options {
+    /// Checks the numbers, so that nobody waits for embeddings first.
+    ///
+    /// # Errors
+    /// [`CalibrateError::Number`] for the first that is out of range.
+    pub fn check(&self) -> Result<(), CalibrateError> {
+        let (what, found) = match self.target {
+            Target::Cost(target) => ("the target cost", target),
+            Target::Score(target) => ("the target score", target),
+        };
+        if !(0.0..=1.0).contains(&found) {
+            return Err(CalibrateError::Number { what, found, expected: "from 0 to 1" });
+        }
+        if !(self.tolerance > 0.0 && self.tolerance < 1.0) {
+            let found = self.tolerance;
+            return Err(CalibrateError::Number { what: "the tolerance", found, expected: "above 0 and below 1" });
+        }
+        Ok(())
+    }
+}
+
 /// A mean over the prompts and its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
@@ -236,17 +257,7 @@ fn check(
     scores: Option<&Matrix>,
     options: &Options,
 ) -> Result<(), CalibrateError> {
-    let (what, found) = match options.target {
-        Target::Cost(target) => ("the target cost", target),
-        Target::Score(target) => ("the target score", target),
-    };
-    if !(0.0..=1.0).contains(&found) {
-        return Err(CalibrateError::Number { what, found, expected: "from 0 to 1" });
-    }
-    if !(options.tolerance > 0.0 && options.tolerance < 1.0) {
-        let found = options.tolerance;
-        return Err(CalibrateError::Number { what: "the tolerance", found, expected: "above 0 and below 1" });
-    }
+    options.check()?;
     let shape = |what, found, expected| {
         if found == expected { Ok(()) } else { Err(TableError::Shape { what, found, expected }) }
     };

@@ -1,6 +1,7 @@
 //! A user's own prompts: JSON lines with `prompt` and, if known, `scores` by model.
 
 use crate::data::DataError;
+use crate::data::check_scores_of;
 use crate::data::lines::{Lines, MAX_FILE_BYTES};
 use crate::data::text::not_json;
 use blindroute_routing::bundle::{Matrix, Model};
@@ -48,6 +49,26 @@ struct Line {
 }
 
 impl UserPrompts {
+    /// Prompts for this pool, with `scores`, `[prompts, models]`, from 0 to 1, or none.
+    ///
+    /// # Errors
+    /// If there is no prompt or one is blank, or the scores do not fit.
+    pub fn new(prompts: Vec<String>, scores: Option<Matrix>, models: &[Model]) -> Result<Self, PromptsError> {
+        let wrong = |what, problem| Err(DataError::Given { what, problem }.into());
+        if prompts.is_empty() {
+            return wrong("the list of prompts", "it is empty; give some".to_owned());
+        }
+        if let Some(place) = prompts.iter().position(|prompt| prompt.trim().is_empty()) {
+            return wrong("the list of prompts", format!("prompt {place} (counted from 0) is blank; leave it out"));
+        }
+        if let Some(scores) = &scores
+            && let Err(problem) = check_scores_of(scores, prompts.len(), models)
+        {
+            return wrong("the table of scores", problem);
+        }
+        Ok(Self { prompts, scores })
+    }
+
     /// Reads prompts for this pool.
     pub fn read(path: &Path, models: &[Model]) -> Result<Self, PromptsError> {
         let mut lines = Lines::open(path, MAX_FILE_BYTES, HINT)?;
