@@ -17,6 +17,7 @@ the router is made decides who runs the servers:
 """
 
 from blindroute._bundle import Bundle, Model
+from blindroute._data import DataSet
 from blindroute._engine import VERSION as __version__
 from blindroute._engine import log
 from blindroute._errors import (
@@ -28,14 +29,21 @@ from blindroute._errors import (
     RouteTimeoutError,
     ServersError,
 )
+from blindroute._evaluation import Calibration, Curve, Estimate, Evaluation, calibrate, evaluate
 from blindroute._reports import Label, RankedModel, Route
 from blindroute._router import PrivateRouter
+from blindroute._training import Trained, train_cscr, train_direct, train_uniroute
 
 __all__ = [
     "BlindrouteError",
     "Bundle",
     "BundleError",
+    "Calibration",
     "CancelledError",
+    "Curve",
+    "DataSet",
+    "Estimate",
+    "Evaluation",
     "ForkedError",
     "InputError",
     "Label",
@@ -45,6 +53,12 @@ __all__ = [
     "Route",
     "RouteTimeoutError",
     "ServersError",
+    "Trained",
     "__version__",
+    "calibrate",
+    "evaluate",
     "log",
+    "train_cscr",
+    "train_direct",
+    "train_uniroute",
 ]

@@ -247,7 +247,11 @@ fn the_best_window_on_valid_is_stored_and_what_the_set_teaches_is_said() {
     let text = train(&out, &["--lexical", "1"]).stdout;
     assert!(text.contains("window tail, 269 lexical features of scale "), "{text}");
     assert!(run(&["bundle", "show", "--bundle", &out]).stdout.contains("with 269 lexical features"));
-    assert!(train(&out, &["--lexical", "1,-1"]).error().contains("a weight of lexical features is -1, expected numbers of 0 or more"));
+    assert!(
+        train(&out, &["--lexical", "1,-1"])
+            .error()
+            .contains("a weight of lexical features is -1, expected numbers of 0 or more")
+    );
 
     // Without the option, the bundle's window stays.
     let text = train(&out, &[]).stdout.replace("\n  ", " ");

@@ -76,6 +76,7 @@ impl PyBundle {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
         enter(py)?;
+        let stop = crate::lab::stop(&cancel.cancel);
         let work = || -> Result<_, String> {
             let tokenizer = self.bundle.tokenizer().map_err(|error| error.to_string())?;
             let embedder = ClearEmbedder::new(&self.bundle).map_err(|error| error.to_string())?;
@@ -84,7 +85,7 @@ impl PyBundle {
                     tell(progress, (at.done, at.all));
                 }
             };
-            let embedded = embed_all(prompts.iter().map(String::as_str), &tokenizer, &embedder, &mut on_event);
+            let embedded = embed_all(prompts.iter().map(String::as_str), &tokenizer, &embedder, &mut on_event, &stop);
             embedded.map_err(|error| error.to_string())
         };
         let embedded = interruptible(py, &cancel.cancel, work)?;

@@ -11,7 +11,9 @@ mod bundle;
 mod cancel;
 mod fault;
 mod interrupt;
+mod lab;
 mod messages;
+mod options;
 mod process;
 mod router;
 
@@ -28,6 +30,14 @@ mod _engine {
     use super::bundle::PyBundle;
     #[pymodule_export]
     use super::cancel::PyCancel;
+    #[pymodule_export]
+    use super::lab::calibration::{calibrate, check_calibration, read_calibration};
+    #[pymodule_export]
+    use super::lab::data::PyDataSet;
+    #[pymodule_export]
+    use super::lab::evaluation::{PyEvaluation, evaluate};
+    #[pymodule_export]
+    use super::lab::training::train;
     #[pymodule_export]
     use super::messages::routed_text;
     #[pymodule_export]

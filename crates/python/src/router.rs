@@ -4,6 +4,7 @@ use crate::bundle::PyBundle;
 use crate::cancel::PyCancel;
 use crate::fault;
 use crate::interrupt::interruptible;
+use crate::options::{option, word};
 use crate::process::enter;
 use blindroute_placement::{
     ClassifyOptions, ClientConfig, Placement, PlacementError, Policy, PrivateRouter, Retry, RouteOptions,
@@ -14,7 +15,6 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use serde::Serialize;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -196,24 +196,6 @@ fn retry(py: Python<'_>, seconds: f64) -> PyResult<Retry> {
         fault::input(py, "patience", &format!("patience is {seconds}, expected a number of seconds from 0"))
     })?;
     Ok(Retry::within(time))
-}
-
-/// The value of an option, if it is given and not `None`.
-fn option<'py, T: for<'a> FromPyObject<'a, 'py, Error = PyErr>>(
-    options: &Bound<'py, PyDict>,
-    name: &str,
-) -> PyResult<Option<T>> {
-    match options.get_item(name)? {
-        Some(value) if !value.is_none() => value.extract().map(Some),
-        _ => Ok(None),
-    }
-}
-
-/// The value of an option that is one of a few words.
-fn word<T: FromStr>(options: &Bound<'_, PyDict>, name: &str, expected: &str) -> PyResult<Option<T>> {
-    let Some(found) = option::<String>(options, name)? else { return Ok(None) };
-    let message = || format!("{name} is {found:?}, expected {expected}");
-    found.parse().map(Some).map_err(|_| fault::input(options.py(), name, &message()))
 }
 
 fn route_options(given: &Bound<'_, PyDict>) -> PyResult<RouteOptions> {

@@ -104,5 +104,7 @@ fn a_bundle_is_calibrated_on_prompts_from_memory() {
     assert_eq!(refused(&blank, None), "the list of prompts: prompt 1 (counted from 0) is blank; leave it out");
     assert!(refused(&prompts[1..], Some(scores)).contains("the table of scores: it has 64 rows and 3 columns"));
     let wrong = Matrix::from_fn(64, models.len(), |_, _| 2.0);
-    assert!(refused(&prompts, Some(wrong)).contains("on prompt 0 (counted from 0) is 2, expected a number from 0 to 1"));
+    assert!(
+        refused(&prompts, Some(wrong)).contains("on prompt 0 (counted from 0) is 2, expected a number from 0 to 1")
+    );
 }

@@ -38,11 +38,20 @@ pub enum TrainError {
     Singular,
     /// Utilities and outcomes do not belong together.
     #[error(transparent)]
-    Evaluation(#[from] EvaluationError),
+    Evaluation(EvaluationError),
     /// The caller stopped the training.
     #[error(transparent)]
     Stopped(#[from] Stopped),
     /// A tensor operation failed.
     #[error("the training failed: {0}; please report this")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<EvaluationError> for TrainError {
+    fn from(error: EvaluationError) -> Self {
+        match error {
+            EvaluationError::Stopped(stopped) => Self::Stopped(stopped),
+            other => Self::Evaluation(other),
+        }
+    }
 }
