@@ -99,26 +99,7 @@ def train_uniroute(
     >>> trained.bundle.routers
     ['uniroute']
     """
-    options = {
-        "name": name,
-        "map": map,
-        "k": _listed(k),
-        "clusterings": _listed(clusterings),
-        "smoothing": _listed(smoothing),
-        "fine_tune": fine_tune,
-        "fine_tune_from": None if fine_tune_from is None else Bundle._of(fine_tune_from)._bundle,
-        "window": list(window),
-        "lexical": list(lexical),
-        "alpha": alpha,
-        "slack": slack,
-        "folds": folds,
-        "validations": validations,
-        "mixture": mixture,
-        "source": source,
-        "embeddings": embeddings,
-        "seed": seed,
-    }
-    return _train("uniroute", data, bundle, options, progress)
+    return _train("uniroute", dict(locals()))
 
 
 def train_cscr(
@@ -152,27 +133,7 @@ def train_cscr(
     passes over the prompts [16], and `rate` the largest learning rate [0.0005]. `fine_tune` names a CSCR router whose projection and
     descriptors to start from. The other options are those of `train_uniroute`.
     """
-    options = {
-        "name": name,
-        "k": k,
-        "descriptor": _listed(descriptor),
-        "descriptors": descriptors,
-        "fine_tune": fine_tune,
-        "fine_tune_from": None if fine_tune_from is None else Bundle._of(fine_tune_from)._bundle,
-        "passes": passes,
-        "rate": rate,
-        "window": list(window),
-        "lexical": list(lexical),
-        "alpha": alpha,
-        "slack": slack,
-        "folds": folds,
-        "validations": validations,
-        "mixture": mixture,
-        "source": source,
-        "embeddings": embeddings,
-        "seed": seed,
-    }
-    return _train("cscr", data, bundle, options, progress)
+    return _train("cscr", dict(locals()))
 
 
 def train_direct(
@@ -197,26 +158,20 @@ def train_direct(
 
     `penalty` has penalties to try, relative to the mean square of the inputs. The other options are those of `train_uniroute`.
     """
+    return _train("direct", dict(locals()))
+
+
+LISTS = ("k", "clusterings", "smoothing", "descriptor", "penalty", "window", "lexical")
+
+
+def _train(kind: str, given: dict[str, Any]) -> Trained:
+    """Trains with the arguments of one of the functions above."""
+    data, bundle, progress = (given.pop(name) for name in ("data", "bundle", "progress"))
+    other = given.pop("fine_tune_from", None)
     options = {
-        "name": name,
-        "penalty": _listed(penalty),
-        "window": list(window),
-        "lexical": list(lexical),
-        "alpha": alpha,
-        "slack": slack,
-        "folds": folds,
-        "validations": validations,
-        "mixture": mixture,
-        "source": source,
-        "embeddings": embeddings,
-        "seed": seed,
+        name: list(value) if name in LISTS and isinstance(value, Iterable) else value for name, value in given.items()
     }
-    return _train("direct", data, bundle, options, progress)
-
-
-def _train(
-    kind: str, data: DataSet | Path, bundle: Bundle | Path | None, options: dict[str, Any], progress: Progress
-) -> Trained:
+    options["fine_tune_from"] = None if other is None else Bundle._of(other)._bundle
     made, report, text, left_out = _engine.train(
         DataSet._of(data)._data,
         Bundle._of(bundle)._bundle,
@@ -224,10 +179,7 @@ def _train(
         _engine.Cancel(),
         (shown(progress, "embedding prompts"), shown(progress, f"training {kind}, folds")),
     )
-    for sentence in left_out:
+    # Nobody expects the default bundle's own routers among models of one's own.
+    for sentence in left_out if bundle is not None else ():
         warnings.warn(sentence, stacklevel=3)
     return Trained(Bundle(made), json.loads(report), text)
-
-
-def _listed(values: Iterable[Any] | None) -> list[Any] | None:
-    return None if values is None else list(values)

@@ -56,6 +56,9 @@ def test_a_router_of_each_kind_is_trained_into_a_bundle(data: blindroute.DataSet
         data, bundle=trained.bundle, name="near", k=[2], clusterings=[1], smoothing=[3.0], **QUICK
     )
     assert more.bundle.routers == ["near", "direct"]
+    others = blindroute.DataSet.from_arrays(data.prompts, data.scores, {"a": 1.0, "b": 2.0}, splits=data.splits)
+    with pytest.warns(UserWarning, match="the router near was for other models and is left out"):
+        blindroute.train_direct(others, bundle=more.bundle, penalty=[1.0], **QUICK)
     both = blindroute.train_cscr(data, bundle=more.bundle, passes=4, rate=3e-3, descriptor=[2], **QUICK)
     assert both.bundle.routers == ["near", "direct", "cscr"]
     assert both.report["chosen"]["descriptor"] == 2
@@ -154,7 +157,7 @@ def test_the_command_trains_the_same_router_on_real_data(tmp_path: Path) -> None
             check=True,
         )
         theirs = json.loads(ran.stdout)
-        ours = TRAIN[kind](part, bundle=bundle, seed=5, embeddings=embeddings, progress=False, **options)
+        ours = TRAIN[kind](part, seed=5, embeddings=embeddings, progress=False, **options)
         assert ours.bundle.digest == theirs["digest"], kind
         del theirs["out"], theirs["bytes"]
         assert ours.report == theirs
