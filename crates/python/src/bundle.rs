@@ -76,7 +76,7 @@ impl PyBundle {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<(Bound<'py, PyBytes>, usize)> {
         enter(py)?;
-        let stop = crate::lab::stop(&cancel.cancel);
+        let stop = cancel.stop();
         let work = || -> Result<_, String> {
             let tokenizer = self.bundle.tokenizer().map_err(|error| error.to_string())?;
             let embedder = ClearEmbedder::new(&self.bundle).map_err(|error| error.to_string())?;

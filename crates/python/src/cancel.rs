@@ -1,5 +1,6 @@
 //! Cancelling from Python.
 
+use blindroute_lab::Stop;
 use blindroute_runtime::Cancel;
 use pyo3::prelude::*;
 use std::time::Duration;
@@ -9,6 +10,14 @@ use std::time::Duration;
 pub(crate) struct PyCancel {
     pub(crate) cancel: Cancel,
     timed: bool,
+}
+
+impl PyCancel {
+    /// By which the lab's work ends with it.
+    pub(crate) fn stop(&self) -> Stop {
+        let cancel = self.cancel.clone();
+        Stop::when(move || cancel.is_cancelled())
+    }
 }
 
 #[pymethods]

@@ -143,7 +143,7 @@ fn embedding_looks_at_every_batch_and_while_it_waits_for_a_file() {
     let (tokenizer, embedder) = (bundle.tokenizer().unwrap(), ClearEmbedder::new(&bundle).unwrap());
     let seen = looks(|stop| embed_all(texts(), &tokenizer, &embedder, &mut |_| (), stop), is_embedding_stopped);
     // One part, and in it a batch for each length rounded up to 8.
-    assert!(seen >= 1 + 2, "{seen}");
+    assert!(seen > 2, "{seen}");
     let is_stopped =
         |error: &DatasetEmbedError| matches!(error, DatasetEmbedError::Embed(error) if is_embedding_stopped(error));
     looks(|stop| embed_dataset(&bundle, &dataset, None, &mut |_| (), stop), is_stopped);

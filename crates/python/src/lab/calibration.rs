@@ -1,7 +1,7 @@
 //! The weight of cost for a user's own prompts.
 
 use super::matrix::{Table, matrix};
-use super::{embedding, faults, stop};
+use super::{embedding, faults};
 use crate::bundle::PyBundle;
 use crate::cancel::PyCancel;
 use crate::fault;
@@ -42,7 +42,7 @@ pub(crate) fn calibrate(
     let scores = scores.map(|scores| matrix(py, scores, "scores")).transpose()?;
     let user = UserPrompts::new(prompts, scores, &bundle.bundle.parts().models);
     let user = user.map_err(|error| fault::input(py, "data", &error))?;
-    let stop = stop(&cancel.cancel);
+    let stop = cancel.stop();
     let found = interruptible(py, &cancel.cancel, || {
         let mut on_event = |event| embedding(event, hears.as_ref());
         calibrate_bundle(&bundle.bundle, router.as_deref(), &user, &calibration, &mut on_event, &stop)

@@ -2,7 +2,7 @@
 
 use super::data::PyDataSet;
 use super::matrix::doubles;
-use super::{Hears, embedding, faults, stop};
+use super::{Hears, embedding, faults};
 use crate::bundle::{PyBundle, tell};
 use crate::cancel::PyCancel;
 use crate::interrupt::interruptible;
@@ -91,7 +91,7 @@ pub(crate) fn evaluate(
         opened.map(|PyBundle { bundle, name }| (group, (**bundle).clone(), name.clone())).collect::<Vec<_>>()
     };
     let opened = [of(Group::Private, bundles), of(Group::Original, originals)].concat();
-    let stop = stop(&cancel.cancel);
+    let stop = cancel.stop();
     let work = || -> Result<Evaluation, ComparisonError> {
         // Checked before minutes are spent on embeddings.
         for (_, bundle, name) in &opened {

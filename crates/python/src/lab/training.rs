@@ -1,7 +1,7 @@
 //! Training routers.
 
 use super::data::PyDataSet;
-use super::{Hears, embedding, faults, stop};
+use super::{Hears, embedding, faults};
 use crate::bundle::{PyBundle, tell};
 use crate::cancel::PyCancel;
 use crate::fault;
@@ -56,7 +56,7 @@ pub(crate) fn train(
         lexical: &lexical,
         embeddings: embeddings.as_deref(),
     };
-    let (start, stop) = ((*bundle.bundle).clone(), stop(&cancel.cancel));
+    let (start, stop) = ((*bundle.bundle).clone(), cancel.stop());
     let work = || -> Result<(BestReading, String, String), TrainBestError> {
         let mut on_event = |event| match (event, &on_folds) {
             (TrainEvent::Embedding(event), _) => embedding(event, on_embedding.as_ref()),

@@ -19,12 +19,15 @@ fn parts() -> (Vec<Model>, Vec<Prompt>, Matrix) {
     (vec![model("a", 1.0), model("b", 2.5)], prompts.to_vec(), scores)
 }
 
+/// A change of the models, prompts, scores and costs.
+type Change<'a> = dyn Fn(&mut Vec<Model>, &mut Vec<Prompt>, &mut Matrix, &mut Matrix) + 'a;
+
 #[test]
 fn what_a_folder_may_not_hold_is_refused_here_too() {
     let (models, prompts, scores) = parts();
     let costs = Matrix::from_fn(3, 2, |_, _| 0.5);
     assert!(Dataset::new(models.clone(), prompts.clone(), scores.clone(), Some(costs.clone())).is_ok());
-    let with = |change: &dyn Fn(&mut Vec<Model>, &mut Vec<Prompt>, &mut Matrix, &mut Matrix)| {
+    let with = |change: &Change<'_>| {
         let (mut models, mut prompts, mut scores, mut costs) =
             (models.clone(), prompts.clone(), scores.clone(), costs.clone());
         change(&mut models, &mut prompts, &mut scores, &mut costs);
@@ -109,7 +112,7 @@ fn random(seed: u64) -> Dataset {
     (scores[0], scores[1]) = (0.0, 1.0);
     let costs: Vec<f32> = (0..count * models.len()).map(|_| cell(u32::MAX)).collect();
     let matrix = |cells| Matrix::new(count, models.len(), cells).unwrap();
-    let (scores, costs) = (matrix(scores), (seed % 2 == 0).then(|| matrix(costs)));
+    let (scores, costs) = (matrix(scores), seed.is_multiple_of(2).then(|| matrix(costs)));
     Dataset::new(models, prompts, scores, costs).unwrap()
 }
 
