@@ -86,3 +86,14 @@ fn a_batch_takes_ready_sessions_of_its_size_and_fails_as_one() {
     let said: Vec<String> = answers.into_iter().map(|answer| answer.unwrap_err().to_string()).collect();
     assert!(said[0] == said[2] && said[0].contains("server1") && said[1].contains("empty"), "{said:?}");
 }
+
+#[cfg(unix)]
+#[test]
+fn children_of_a_program_that_another_executable_runs_get_its_arguments_first() {
+    let home = tempfile::tempdir().unwrap();
+    let bundle = Bundle::open(&small_bundle(home.path())).unwrap().bundle;
+    let children =
+        ChildOptions::new("/usr/bin/env").with_leading_arguments(vec![env!("CARGO_BIN_EXE_blindroute").into()]);
+    let router = PrivateRouter::with_children(&bundle, &children, &|_| {}).unwrap();
+    assert_eq!(router.route("What is 2 + 2?", &options(Placement::Head)).unwrap().placement, Placement::Head);
+}

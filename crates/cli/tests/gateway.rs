@@ -85,3 +85,17 @@ fn without_a_configuration_it_answers_after_a_route_under_mpc_and_ends_with_its_
     all_gone(&parties, Duration::from_secs(20));
     harness::nowhere_in_files(home.path(), "capital of France");
 }
+
+#[test]
+fn it_ends_with_the_input_that_a_parent_holds_if_that_is_wanted() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::write(home.path().join("local.toml"), "[route]\nplacement = \"local\"\n").unwrap();
+    let mut started =
+        gateway(home.path(), &["--config", "local.toml", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"]);
+    started.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut process = Process(started.spawn().unwrap());
+    assert!(process.first_line(2 * MINUTE).contains("base_url"));
+    drop(process.0.stdin.take());
+    let status = process.ended(MINUTE).expect("it ends with its input");
+    assert!(status.success(), "{status}");
+}

@@ -3,6 +3,7 @@
 //! The default bundle is part of the program, so that the program alone can route, and no file of the current folder decides
 //! which pool of models is used. The other one is a file beside the program, which is recognised by its digest.
 
+use crate::program;
 use anyhow::{Context, bail};
 use blindroute_routing::bundle::Bundle;
 use std::ffi::OsString;
@@ -89,14 +90,20 @@ fn listed(places: &[PathBuf]) -> String {
 /// Where a bundle's file that is not in the program may lie, the nearest first.
 fn places(file: &str) -> Vec<PathBuf> {
     let executable = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
-    let folders = places_of(executable.as_deref(), std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
+    // An interpreter's path leads out of its environment when links are followed, and the environment is where packages are.
+    let executables = program::named().into_iter().chain(executable.as_deref());
+    let folders = places_of(executables, std::env::var_os("XDG_DATA_HOME"), std::env::var_os("HOME"));
     folders.into_iter().map(|folder| folder.join(file)).collect()
 }
 
 /// The folders where bundles may lie.
-fn places_of(executable: Option<&Path>, data: Option<OsString>, home: Option<OsString>) -> Vec<PathBuf> {
+fn places_of<'a>(
+    executables: impl IntoIterator<Item = &'a Path>,
+    data: Option<OsString>,
+    home: Option<OsString>,
+) -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    if let Some(folder) = executable.and_then(Path::parent) {
+    for folder in executables.into_iter().filter_map(Path::parent) {
         folders.push(folder.join("bundles"));
         folders.extend(folder.parent().map(|prefix| prefix.join("share/blindroute")));
     }
@@ -161,6 +168,12 @@ mod tests {
         // A relative XDG_DATA_HOME is to be ignored.
         assert_eq!(of(Some("data"), Some("/home/me"))[2], "/home/me/.local/share/blindroute");
         of(None, None);
+        // An environment of packages, whose interpreter is a link.
+        let two = places_of([Path::new("/venv/bin/python"), Path::new("/usr/bin/python3")], None, None);
+        assert_eq!(
+            two[1..4],
+            ["/venv/share/blindroute", "/usr/bin/bundles", "/usr/share/blindroute"].map(PathBuf::from)
+        );
         of(None, Some(""));
     }
 }

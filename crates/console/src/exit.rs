@@ -1,32 +1,41 @@
 //! How a program ends: its exit status, and the last line on stderr.
+//!
+//! A status is a number here, since the program may run inside a process that is not its own and ends later.
 
 use crate::terminal;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use std::process::ExitCode;
+use std::ffi::OsString;
+
+/// The exit status of success.
+const SUCCESS: u8 = 0;
+/// The exit status of a command that failed.
+const FAILURE: u8 = 1;
+/// The exit status of a command line that is not understood.
+const REFUSED: u8 = 2;
 
 /// The exit status of a command's result; an error is printed with its causes, in one line.
-pub fn status(result: anyhow::Result<()>) -> ExitCode {
+pub fn status(result: anyhow::Result<()>) -> u8 {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => SUCCESS,
         // Whoever reads our output has closed it.
-        Err(error) if broken_pipe(&error) => ExitCode::FAILURE,
+        Err(error) if broken_pipe(&error) => FAILURE,
         Err(error) => {
             // None of our errors holds a prompt, a share or a key.
             terminal::say(&format!("error: {}", chain(&error)));
-            ExitCode::FAILURE
+            FAILURE
         }
     }
 }
 
-/// Prints help, the version, or what is wrong with the command line. A word that is not expected may be a piece of a prompt, so
+/// Prints help, the version, or what is wrong with these arguments, of which the first is the program's name. A word that is not expected may be a piece of a prompt, so
 /// it is not repeated.
-pub fn refuse(error: &clap::Error, program: clap::Command) -> ExitCode {
+pub fn refuse(error: &clap::Error, program: clap::Command, arguments: &[OsString]) -> u8 {
     let name = program.get_name().to_owned();
     let word = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::String(word)) if error.kind() == ErrorKind::UnknownArgument => Some(word),
         _ => None,
     };
-    let command = commands_of(program, std::env::args_os().skip(1));
+    let command = commands_of(program, arguments.iter().skip(1));
     let routes = command == "route";
     let hint = match word {
         Some(word) if routes && word.starts_with('-') && word.contains(char::is_whitespace) => {
@@ -43,15 +52,15 @@ pub fn refuse(error: &clap::Error, program: clap::Command) -> ExitCode {
         _ => {
             // Help goes to stdout, errors to stderr. If neither can be printed there is nobody to tell.
             error.print().ok();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+            return u8::try_from(error.exit_code()).unwrap_or(REFUSED);
         }
     };
     terminal::say(&format!("error: {hint}; see `{name} {command} --help`"));
-    ExitCode::from(2)
+    REFUSED
 }
 
 /// The command among the arguments, as `bundle show`.
-fn commands_of(mut command: clap::Command, arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
+fn commands_of<'a>(mut command: clap::Command, arguments: impl Iterator<Item = &'a OsString>) -> String {
     let mut path: Vec<String> = Vec::new();
     for argument in arguments {
         let name = argument.to_string_lossy();

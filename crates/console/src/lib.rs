@@ -21,6 +21,7 @@ pub mod files;
 pub mod logging;
 pub mod panics;
 pub mod placement;
+pub mod program;
 pub mod progress;
 pub mod signals;
 pub mod terminal;

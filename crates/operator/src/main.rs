@@ -9,6 +9,7 @@ use blindroute_operator::health::{self, HealthArgs};
 use blindroute_operator::serve::{self, DealerArgs, ServerArgs};
 use blindroute_routing::bundle::Bundle;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -52,13 +53,16 @@ enum BundleCommand {
 }
 
 fn main() -> ExitCode {
-    let cli = match program().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => return exit::refuse(&error, program()),
-    };
-    logging::start(cli.verbose);
-    panics::start();
-    exit::status(run(&cli.command))
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let cli = program().try_get_matches_from(&arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    ExitCode::from(match cli {
+        Ok(cli) => {
+            logging::start(cli.verbose);
+            panics::start();
+            exit::status(run(&cli.command))
+        }
+        Err(error) => exit::refuse(&error, program(), &arguments),
+    })
 }
 
 /// The command line. No bundle is part of this program, so commands that take one need its name.

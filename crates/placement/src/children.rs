@@ -18,6 +18,7 @@ const BYTES_PER_SECOND: u64 = 5_000_000;
 #[derive(Clone, Debug)]
 pub struct ChildOptions {
     executable: PathBuf,
+    leading: Vec<OsString>,
     pub(crate) settings: Settings,
 }
 
@@ -25,7 +26,13 @@ impl ChildOptions {
     /// Children of this program, which has the commands `server` and `dealer` of `blindroute`. The servers refuse
     /// measurements.
     pub fn new(executable: impl Into<PathBuf>) -> Self {
-        Self { executable: executable.into(), settings: Settings::default() }
+        Self { executable: executable.into(), leading: Vec::new(), settings: Settings::default() }
+    }
+
+    /// The same with these arguments before those of the commands, for a program that an interpreter runs.
+    #[must_use]
+    pub fn with_leading_arguments(self, leading: Vec<OsString>) -> Self {
+        Self { leading, ..self }
     }
 
     /// The same with emulated links between all parties, for benchmarks.
@@ -50,10 +57,11 @@ impl ChildOptions {
 
     /// Starts the child of this role.
     pub(crate) fn spawn(&self, role: Role, config: &Path) -> Result<(ChildProcess, SocketAddr), PlacementError> {
-        let mut arguments: Vec<OsString> = match role.party() {
-            Some(party) => vec!["server".into(), "--party".into(), party.to_string().into()],
-            None => vec!["dealer".into()],
-        };
+        let mut arguments = self.leading.clone();
+        match role.party() {
+            Some(party) => arguments.extend(["server".into(), "--party".into(), party.to_string().into()]),
+            None => arguments.push("dealer".into()),
+        }
         arguments.extend(["--config".into(), config.into()]);
         if tracing::enabled!(tracing::Level::DEBUG) {
             // Whoever wants to see everything wants the children's logs too; they come through this process's.

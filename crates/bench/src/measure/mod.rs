@@ -14,7 +14,8 @@ pub(crate) mod runs;
 pub(crate) mod selection;
 
 use anyhow::Context;
-use blindroute_placement::{ChildOptions, PrivateRouter};
+use blindroute_console::program as this_program;
+use blindroute_placement::PrivateRouter;
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::{embedding, program, tokenizer};
@@ -25,8 +26,7 @@ pub(crate) const SAME: f64 = 0.999;
 
 /// A router with children of its own.
 pub(crate) fn start(bundle: &Bundle, scene: SceneName, progress: &dyn Fn(&str)) -> anyhow::Result<PrivateRouter> {
-    let executable = std::env::current_exe().context("this program's own path")?;
-    let children = ChildOptions::new(executable).in_scene(scene.scene()).dangerously_serve_measurements();
+    let children = this_program::children()?.in_scene(scene.scene()).dangerously_serve_measurements();
     Ok(PrivateRouter::with_children(bundle, &children, progress)?)
 }
 

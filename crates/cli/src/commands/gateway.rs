@@ -2,9 +2,9 @@
 
 use super::servers::ServersArgs;
 use anyhow::{Context, bail};
-use blindroute_console::bundles;
 use blindroute_console::files::print;
 use blindroute_console::terminal;
+use blindroute_console::{bundles, program};
 use blindroute_gateway::config::{self, Config, Environment, PoolModel, Reload};
 use blindroute_gateway::store::{Store, StoreOptions};
 use blindroute_gateway::{Gateway, pool_of};
@@ -39,6 +39,9 @@ pub(crate) struct GatewayArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// End when standard input does, which a program that started this one holds open
+    #[arg(long, hide = true)]
+    exit_with_parent: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -74,6 +77,9 @@ pub(crate) fn run(args: &GatewayArgs) -> anyhow::Result<()> {
     }
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("signals cannot be handled")?;
+    if args.exit_with_parent {
+        shutdown.on_end_of(std::io::stdin()).context("standard input cannot be watched")?;
+    }
     let bar = terminal::spinner();
     let router = Arc::new(open(&first, &bar)?.with_patience(Retry::within(first.route.deadline)));
     let reload = match &args.config {
@@ -178,7 +184,7 @@ fn open(config: &Config, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     let (bundle, name) = (bundles::open(route.bundle.as_deref())?, bundles::name(route.bundle.as_deref()));
     let children = match route.placement {
         Placement::Local => None,
-        Placement::Head | Placement::Full => Some(ServersArgs::children()?),
+        Placement::Head | Placement::Full => Some(program::children()?),
     };
     ServersArgs::start(&bundle, name, children, bar)
 }

@@ -4,7 +4,7 @@ use super::route_many::{self, Form, Many};
 use super::servers::ServersArgs;
 use anyhow::Context;
 use blindroute_console::placement::PlacementArg;
-use blindroute_console::{bundles, signals, terminal};
+use blindroute_console::{bundles, program, signals, terminal};
 use blindroute_lab::evaluation::calibrate::Calibration;
 use blindroute_placement::{
     Bytes, Milliseconds, PairUsed, PlacementError, PrivateRouter, RankedModel, RouteOptions, RouteReport, UnknownText,
@@ -163,7 +163,7 @@ fn open(args: &RouteArgs, unknown: Option<&UnknownText>, bar: &ProgressBar) -> a
     if let Some(unknown) = unknown {
         unknown.place(&bundle.parts().models)?;
     }
-    ServersArgs::start(&bundle, name, Some(ServersArgs::children()?), bar)
+    ServersArgs::start(&bundle, name, Some(program::children()?), bar)
 }
 
 fn print(report: &RouteReport, json: bool) -> anyhow::Result<()> {

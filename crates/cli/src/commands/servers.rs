@@ -1,6 +1,5 @@
 //! Which servers a command asks, and how long it tries.
 
-use anyhow::Context;
 use blindroute_console::bundles;
 use blindroute_placement::{ChildOptions, Patience, PrivateRouter, Retry, Waiting};
 use blindroute_routing::bundle::Bundle;
@@ -39,11 +38,6 @@ impl ServersArgs {
     /// configuration.
     pub(super) fn connect(&self, bundle: Option<&Path>) -> anyhow::Result<Option<PrivateRouter>> {
         if self.config.is_empty() { Ok(None) } else { Self::connect_to(&self.config, bundle).map(Some) }
-    }
-
-    /// Children of this program.
-    pub(super) fn children() -> anyhow::Result<ChildOptions> {
-        Ok(ChildOptions::new(std::env::current_exe().context("this program's own path")?))
     }
 
     /// A router of this bundle on this machine: with these children, or without any in the clear.

@@ -2,12 +2,12 @@
 
 use super::connection::{Connection, Request};
 use anyhow::{Context, bail};
-use blindroute_console::bundles;
+use blindroute_console::{bundles, program};
 use blindroute_placement::Placement;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -80,8 +80,7 @@ impl GatewayProcess {
         let home = tempfile::Builder::new().prefix("blindroute-bench-").tempdir()?;
         let file = home.path().join("gateway.toml");
         std::fs::write(&file, setting.text()?)?;
-        let executable = std::env::current_exe().context("this program's own path")?;
-        let mut child = Command::new(executable)
+        let mut child = program::command()?
             .args(["gateway", "--listen", "127.0.0.1:0", "--json", "--config"])
             .arg(&file)
             .stdin(Stdio::null())

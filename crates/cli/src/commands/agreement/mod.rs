@@ -8,13 +8,13 @@ use super::train::load;
 use anyhow::{Context, bail};
 use blindroute_bench::cosine;
 use blindroute_console::files::{check_out, print};
-use blindroute_console::{bundles, signals, terminal};
+use blindroute_console::{bundles, program, signals, terminal};
 use blindroute_lab::Stop;
 use blindroute_lab::comparison::{check_names, check_pool};
 use blindroute_lab::data::{Dataset, Split};
 use blindroute_lab::encoders::{ClearEmbedder, embed_all};
 use blindroute_lab::evaluation::{lambdas, wrapped};
-use blindroute_placement::{ChildOptions, PlacementError, PrivateRouter, check_lambda, choice};
+use blindroute_placement::{PlacementError, PrivateRouter, check_lambda, choice};
 use blindroute_protocol::Output;
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::{Measurement, SessionRequest, Task, embedding, split_output, stack_inputs};
@@ -119,9 +119,8 @@ pub(crate) fn run(args: &AgreementArgs) -> anyhow::Result<()> {
     bar.set_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}")?);
 
     signals::clean_up()?;
-    let executable = std::env::current_exe().context("this program's own path")?;
     // It compares embeddings too, of a bundle that is here in the clear.
-    let children = ChildOptions::new(executable).dangerously_serve_measurements();
+    let children = program::children()?.dangerously_serve_measurements();
     let router = PrivateRouter::with_children(&work.bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     bar.reset();
     bar.set_message("routing privately");

@@ -4,6 +4,7 @@ use super::super::servers::ServersArgs;
 use super::{ClassifyArgs, PlacementArg};
 use anyhow::Context;
 use blindroute_console::bundles::{self, Shipped};
+use blindroute_console::program;
 use blindroute_placement::{Cascade, PlacementError, PrivateRouter};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::BundlePlan;
@@ -42,7 +43,7 @@ pub(super) fn open(args: &ClassifyArgs, check: Check<'_>, bar: &ProgressBar) -> 
 fn start(args: &ClassifyArgs, bundle: &Bundle, name: String, bar: &ProgressBar) -> anyhow::Result<PrivateRouter> {
     let children = match args.placement {
         PlacementArg::Local => None,
-        PlacementArg::Full => Some(ServersArgs::children()?.serve_scores(args.scores)),
+        PlacementArg::Full => Some(program::children()?.serve_scores(args.scores)),
     };
     ServersArgs::start(bundle, name, children, bar)
 }

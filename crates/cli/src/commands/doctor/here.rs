@@ -2,7 +2,7 @@
 
 use super::report::{Finding, Report, Trouble};
 use crate::commands::servers::ServersArgs;
-use blindroute_console::bundles;
+use blindroute_console::{bundles, program};
 use blindroute_gateway::config::Config;
 use blindroute_gateway::store::Store;
 use blindroute_placement::{Placement, RouteOptions};
@@ -90,7 +90,7 @@ pub(super) fn embedded(report: &mut Report, config: &Config) {
     };
     let name = bundles::name(route.bundle.as_deref());
     let start = || {
-        let children = if route.placement == Placement::Local { None } else { Some(ServersArgs::children()?) };
+        let children = if route.placement == Placement::Local { None } else { Some(program::children()?) };
         ServersArgs::start(&bundle, name, children, &ProgressBar::hidden())
     };
     let started = start().map_err(|error| Trouble::said(format!("{error:#}")));

@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 use blindroute_console::bundles::{self, Shipped};
 use blindroute_console::date::today;
 use blindroute_console::files::{check_out, print, write_file};
-use blindroute_console::{signals, terminal};
+use blindroute_console::{program, signals, terminal};
 use blindroute_lab::classifiers::evaluate::{PoolEvaluation, TaskAnswers, TaskEvaluation};
 use blindroute_lab::evaluation::Bootstrap;
-use blindroute_placement::{ChildOptions, ClassifyOptions, PrivateRouter};
+use blindroute_placement::{ClassifyOptions, PrivateRouter};
 use blindroute_routing::bundle::Bundle;
 use blindroute_routing::program::BundlePlan;
 use blindroute_runtime::SceneName;
@@ -147,8 +147,7 @@ fn open(args: &EvalPoolArgs, bundle: &Bundle) -> anyhow::Result<PrivateRouter> {
         return Ok(PrivateRouter::local(bundle)?);
     }
     signals::clean_up()?;
-    let executable = std::env::current_exe().context("this program's own path")?;
-    let children = ChildOptions::new(executable).in_scene(args.scene.scene());
+    let children = program::children()?.in_scene(args.scene.scene());
     let bar = terminal::spinner();
     let router = PrivateRouter::with_children(bundle, &children, &|step| bar.set_message(step.to_owned()))?;
     bar.finish_and_clear();
