@@ -30,6 +30,7 @@ from blindroute._errors import (
     ServersError,
 )
 from blindroute._evaluation import Calibration, Curve, Estimate, Evaluation, calibrate, evaluate
+from blindroute._gateway import Gateway, gateway
 from blindroute._reports import Label, RankedModel, Route
 from blindroute._router import PrivateRouter
 from blindroute._training import Trained, train_cscr, train_direct, train_uniroute
@@ -45,6 +46,7 @@ __all__ = [
     "Estimate",
     "Evaluation",
     "ForkedError",
+    "Gateway",
     "InputError",
     "Label",
     "Model",
@@ -57,6 +59,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "evaluate",
+    "gateway",
     "log",
     "train_cscr",
     "train_direct",

@@ -12,6 +12,7 @@ def log(verbosity: int = 0) -> None:
     Warnings; with 1 progress of sessions too, with 2 everything. A second call changes nothing. No log line holds a prompt.
     """
 
+def command(arguments: Sequence[str], program: Sequence[str]) -> int: ...
 def routed_text(request: str) -> str: ...
 
 @final

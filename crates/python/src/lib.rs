@@ -9,6 +9,7 @@
 
 mod bundle;
 mod cancel;
+mod command;
 mod fault;
 mod interrupt;
 mod lab;
@@ -30,6 +31,8 @@ mod _engine {
     use super::bundle::PyBundle;
     #[pymodule_export]
     use super::cancel::PyCancel;
+    #[pymodule_export]
+    use super::command::command;
     #[pymodule_export]
     use super::lab::calibration::{calibrate, check_calibration, read_calibration};
     #[pymodule_export]
