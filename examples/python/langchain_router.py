@@ -3,8 +3,8 @@
     agent = create_agent(models["small"], tools, middleware=[PrivateModelRouter(router, models)])
     chain = prompt | private_chat_model(router, models) | StrOutputParser()
 
-`models` has a chat model for each name of the bundle's pool. Further options, such as `placement` and `weight`, are those of
-`PrivateRouter.route`.
+`models` has a chat model for each name of the bundle's pool. Further options, such as `placement` and `weight`, are
+those of `PrivateRouter.route`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping

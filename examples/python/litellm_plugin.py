@@ -1,14 +1,14 @@
 """LiteLLM: a private route chooses among the models of a group.
 
-    litellm.Router(model_list=[...], plugins=[BlindroutePlugin(router, models)])        # asynchronous calls, LiteLLM's proxy
+    litellm.Router(model_list=[...], plugins=[BlindroutePlugin(router, models)])  # asynchronous calls, LiteLLM's proxy
 
-    llm = litellm.Router(model_list=[...])                                              # synchronous and asynchronous calls
+    llm = litellm.Router(model_list=[...])  # synchronous and asynchronous calls
     llm.register_plugin(BlindrouteStrategy(llm, router, models))
 
-`models` has LiteLLM's name for each model of the bundle's pool, for instance `{"llama-3.1-8b": "openai/llama-3.1-8b"}`. Groups
-with one model, such as those of `fallbacks`, and calls without messages, such as embeddings, are not routed. Further options,
-such as `placement` and `weight`, are those of `PrivateRouter.route`. LiteLLM's proxy takes the plugin as
-`router_settings: {plugins: [MODULE.INSTANCE]}`.
+`models` has LiteLLM's name for each model of the bundle's pool, for instance `{"llama-3.1-8b": "openai/llama-3.1-8b"}`.
+Groups with one model, such as those of `fallbacks`, and calls without messages, such as embeddings, are not routed.
+Further options, such as `placement` and `weight`, are those of `PrivateRouter.route`. LiteLLM's proxy takes the plugin
+as `router_settings: {plugins: [MODULE.INSTANCE]}`.
 """
 
 import random
@@ -84,7 +84,9 @@ class BlindrouteStrategy(CustomRoutingStrategyBase):
     ) -> None:
         self._llm, self._router, self._models = llm, router, _Models(models, options)
 
-    def get_available_deployment(self, model, messages=None, input=None, specific_deployment=False, request_kwargs=None):  # type: ignore[no-untyped-def]
+    def get_available_deployment(
+        self, model, messages=None, input=None, specific_deployment=False, request_kwargs=None
+    ):  # type: ignore[no-untyped-def]
         """A deployment of the group `model`."""
         call = _Call(self._llm, model, messages, request_kwargs)
         if call.is_new:

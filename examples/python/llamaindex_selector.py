@@ -1,9 +1,10 @@
 """LlamaIndex: a selector for `RouterQueryEngine` whose choice is a private route.
 
-    RouterQueryEngine(PrivateSelector(router), [QueryEngineTool(engine, ToolMetadata("...", name="MODEL")), ...], llm=llm)
+    tools = [QueryEngineTool(engine, ToolMetadata("...", name="MODEL")), ...]
+    RouterQueryEngine(PrivateSelector(router), tools, llm=llm)
 
-Each tool is a query engine with an LLM of its own, and has the name of a model of the bundle's pool. Further options, such as
-`placement` and `weight`, are those of `PrivateRouter.route`.
+Each tool is a query engine with an LLM of its own, and has the name of a model of the bundle's pool. Further options,
+such as `placement` and `weight`, are those of `PrivateRouter.route`.
 """
 
 from collections.abc import Sequence

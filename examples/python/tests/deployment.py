@@ -47,7 +47,14 @@ def deployed(folder: pathlib.Path):
             folder, "server0", party=0, listen=server0, dealer=dealer, share="bundle/share0.bin", state="state/server0"
         ),
         ("server", "--party", "1"): _configuration(
-            folder, "server1", party=1, listen=server1, dealer=dealer, peer=server0, share="bundle/share1.bin", state="state/server1"
+            folder,
+            "server1",
+            party=1,
+            listen=server1,
+            dealer=dealer,
+            peer=server0,
+            share="bundle/share1.bin",
+            state="state/server1",
         ),
     }
     log = open(folder / "deployment.log", "wb")

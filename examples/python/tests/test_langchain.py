@@ -11,9 +11,9 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.tools import tool
-from langchain_router import PrivateModelRouter, private_chat_model
 
 import blindroute
+from langchain_router import PrivateModelRouter, private_chat_model
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 import pytest
 from conftest import EASY, HARD
-from litellm_plugin import BlindroutePlugin, BlindrouteStrategy
 
 import blindroute
+from litellm_plugin import BlindroutePlugin, BlindrouteStrategy
 
 ASYNC_AND_SYNC = pytest.mark.parametrize("kind", ["async", "sync"])
 ASYNC_KINDS = pytest.mark.parametrize("kind", ["plugin", "strategy"])
@@ -114,7 +114,19 @@ def test_without_a_route_no_model_is_called(kind, router, pool):
     with pytest.raises(blindroute.InputError):
         ask(llm, [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}])
     with pytest.raises(LookupError, match="add a deployment"):
-        ask(make(kind, router, pool, [{**each, "litellm_params": {**each["litellm_params"], "model": f"openai/other{place}"}} for place, each in enumerate(deployments(pool))], num_retries=0), HARD)
+        ask(
+            make(
+                kind,
+                router,
+                pool,
+                [
+                    {**each, "litellm_params": {**each["litellm_params"], "model": f"openai/other{place}"}}
+                    for place, each in enumerate(deployments(pool))
+                ],
+                num_retries=0,
+            ),
+            HARD,
+        )
 
 
 def test_plugins_are_for_asynchronous_calls(router, pool):
@@ -124,14 +136,18 @@ def test_plugins_are_for_asynchronous_calls(router, pool):
 
 def test_synchronous_calls_take_the_strategy(router, pool):
     llm = make("strategy", router, pool, deployments(pool, pool.best[EASY][:1]), num_retries=1)
-    answers = [llm.completion(model="auto", messages=said(prompt)).choices[0].message.content for prompt in (EASY, HARD)]
+    answers = [
+        llm.completion(model="auto", messages=said(prompt)).choices[0].message.content for prompt in (EASY, HARD)
+    ]
     assert answers == [pool.best[EASY][1], pool.best[HARD][0]]
     assert router.asked == 2
 
 
 def test_the_strategy_passes_by_what_cools_down(router, pool):
     llm = make("strategy", router, pool)
-    [best] = [each for each in llm.registry().all() if each["litellm_params"]["model"] == f"openai/{pool.best[HARD][0]}"]
+    [best] = [
+        each for each in llm.registry().all() if each["litellm_params"]["model"] == f"openai/{pool.best[HARD][0]}"
+    ]
     llm.health().cooldowns.add_deployment_to_cooldown(best["model_info"]["id"], Exception("429"), 429, 60.0)
     assert ask(llm, HARD) == pool.best[HARD][1]
 

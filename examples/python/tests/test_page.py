@@ -1,4 +1,4 @@
-"""The examples of docs/PYTHON.md and of README.md: each ```python block is run, in order and in one interpreter per page.
+"""The examples of the pages: each ```python block is run, in order and in one interpreter per page.
 
 The ```text block right after one is what it prints, where `...` stands for anything.
 """
