@@ -1,6 +1,7 @@
 """LiteLLM's router, with answers that LiteLLM makes up itself or the gateway's model gives."""
 
 import asyncio
+import inspect
 import logging
 import os
 
@@ -9,11 +10,11 @@ os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
 import litellm
 import pytest
 from conftest import EASY, HARD
+from litellm.types.router import RoutingPlugin
 
 import blindroute
 from litellm_plugin import BlindroutePlugin, BlindrouteStrategy
 
-ASYNC_AND_SYNC = pytest.mark.parametrize("kind", ["async", "sync"])
 ASYNC_KINDS = pytest.mark.parametrize("kind", ["plugin", "strategy"])
 
 
@@ -143,13 +144,44 @@ def test_synchronous_calls_take_the_strategy(router, pool):
     assert router.asked == 2
 
 
+def cool(llm, name):
+    """Has LiteLLM rest the deployment of this model in the group `auto`."""
+    [found] = [
+        each["model_info"]["id"]
+        for each in llm.registry().deployments("auto")
+        if each["litellm_params"]["model"] == f"openai/{name}"
+    ]
+    llm.health().cooldowns.add_deployment_to_cooldown(found, Exception("too many requests"), 429, 60.0)
+
+
 def test_the_strategy_passes_by_what_cools_down(router, pool):
     llm = make("strategy", router, pool)
-    [best] = [
-        each for each in llm.registry().all() if each["litellm_params"]["model"] == f"openai/{pool.best[HARD][0]}"
-    ]
-    llm.health().cooldowns.add_deployment_to_cooldown(best["model_info"]["id"], Exception("429"), 429, 60.0)
+    cool(llm, pool.best[HARD][0])
     assert ask(llm, HARD) == pool.best[HARD][1]
+
+
+def test_after_the_plugin_a_model_that_cools_down_is_an_error_or_the_fallback_group(router, pool):
+    others = [*deployments(pool), *deployments(pool, pool.best[HARD][:1], group="others")]
+    for options in ({}, {"fallbacks": [{"auto": ["others"]}]}):
+        llm = make("plugin", router, pool, others, num_retries=1, **options)
+        cool(llm, pool.best[HARD][0])
+        if options:
+            assert ask(llm, HARD) == pool.best[HARD][1]
+        else:
+            with pytest.raises(ValueError, match="routing-plugin filtering"):
+                ask(llm, HARD)
+
+
+def test_the_strategy_serves_fallbacks_of_one_model(router, pool):
+    models = [*deployments(pool, pool.names), *deployments(pool, group="last")[:1]]
+    llm = make("strategy", router, pool, models, num_retries=1, fallbacks=[{"auto": ["last"]}])
+    assert ask(llm, HARD) == pool.names[0]
+    assert router.asked == 1
+
+
+def test_the_proxy_takes_the_plugin(router, pool):
+    plugin = BlindroutePlugin(router, names(pool))
+    assert isinstance(plugin, RoutingPlugin) and inspect.iscoroutinefunction(plugin.run)
 
 
 def test_models_that_the_gateway_answers_for(servers, pool, base_url):
