@@ -71,10 +71,18 @@ def pool(_local: blindroute.PrivateRouter) -> Pool:
 
 
 @pytest.fixture(scope="session")
-def base_url(tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[str]:
-    """A gateway without a configuration, whose model repeats what it is told and names the model that was chosen."""
+def gateway_config(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A configuration without providers: a model that is built in repeats what it is told. Slow machines have time."""
+    path = tmp_path_factory.mktemp("gateway") / "gateway.toml"
+    path.write_text('[route]\ndeadline = "1m"\non_failure = "error"\n')
+    return path
+
+
+@pytest.fixture(scope="session")
+def base_url(gateway_config: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> collections.abc.Iterator[str]:
+    """A gateway, whose model names the model that was chosen."""
     with pytest.MonkeyPatch.context() as environment:
         # Its record.
         environment.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-        with blindroute.gateway() as url:
+        with blindroute.gateway(gateway_config) as url:
             yield url

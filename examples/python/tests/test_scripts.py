@@ -30,8 +30,9 @@ def test_asyncio_many(pool):
     assert str(models) == beside
 
 
-def test_openai_gateway(pool):
-    model, answer = run("openai_gateway.py")
+def test_openai_gateway(pool, gateway_config, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    model, answer = run("openai_gateway.py", gateway_config)
     assert model == pool.best[EASY][0]
     assert model in answer and EASY in answer
 
