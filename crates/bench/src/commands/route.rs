@@ -66,7 +66,7 @@ fn routes(bundle: &Bundle, lengths: &[usize], options: &Options) -> anyhow::Resu
             let of_kind = |rule: &Rule| match rule {
                 Rule::Cscr(_) => paper.0 == "CSCR",
                 Rule::UniRoute(_) => paper.0 == "UniRoute",
-                Rule::Direct(_) => false,
+                Rule::Direct(_) | Rule::Mlp(_) | Rule::Neighbours(_) => false,
             };
             let Some(router) = bundle.parts().routers.iter().find(|router| of_kind(&router.rule)) else {
                 anyhow::bail!("the bundle has no router of {}'s form; train one, or name the default bundle", paper.0);

@@ -4,7 +4,7 @@
 //! index. So one pass over a split is enough for every λ.
 
 use crate::data::vector::{argmax, dot, unit};
-use blindroute_routing::bundle::{Cscr, Direct, Rule, UniRoute};
+use blindroute_routing::bundle::{Cscr, Direct, Mlp, Neighbours, Rule, UniRoute};
 
 /// The utility of each model for this embedding, without cost. A model that the rule excludes has −∞.
 ///
@@ -15,16 +15,14 @@ pub fn utilities(rule: &Rule, embedding: &[f32]) -> Vec<f32> {
         Rule::UniRoute(rule) => uniroute(rule, embedding),
         Rule::Cscr(rule) => cscr(rule, embedding),
         Rule::Direct(rule) => direct(rule, embedding),
+        Rule::Mlp(rule) => mlp(rule, embedding),
+        Rule::Neighbours(rule) => neighbours(rule, embedding),
     }
 }
 
 /// Each model's relative cost in the rule.
 pub fn costs(rule: &Rule) -> &[f32] {
-    match rule {
-        Rule::UniRoute(rule) => rule.cost.data(),
-        Rule::Cscr(rule) => rule.cost.data(),
-        Rule::Direct(rule) => rule.cost.data(),
-    }
+    rule.cost().data()
 }
 
 /// The model with the largest utility − λ·cost.
@@ -54,7 +52,10 @@ pub fn lead(rule: &Rule, embedding: &[f32], lambda: f32, other: usize) -> f32 {
             // For a model that the search keeps, the second difference is 0 or less.
             (chosen - worth(&all, other)).max(last - all[other])
         }
-        Rule::Direct(_) => worth(&utilities, best(&utilities, costs(rule), lambda)) - worth(&utilities, other),
+        Rule::Neighbours(of) => neighbours_lead(of, embedding, lambda, other),
+        Rule::Direct(_) | Rule::Mlp(_) => {
+            worth(&utilities, best(&utilities, costs(rule), lambda)) - worth(&utilities, other)
+        }
     }
 }
 
@@ -122,6 +123,59 @@ fn cscr(rule: &Cscr, embedding: &[f32]) -> Vec<f32> {
 
 fn direct(rule: &Direct, embedding: &[f32]) -> Vec<f32> {
     times(embedding, &rule.weight).iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect()
+}
+
+fn mlp(rule: &Mlp, embedding: &[f32]) -> Vec<f32> {
+    let hidden = rule.hidden.iter().fold(embedding.to_vec(), |values, layer| {
+        let sums = times(&values, &layer.weight);
+        sums.iter().zip(layer.bias.data()).map(|(sum, bias)| (sum + bias).max(0.0)).collect()
+    });
+    times(&hidden, &rule.weight).iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect()
+}
+
+/// The stored prompts, the nearest first, of equal ones the lowest index first, with what they are compared by.
+fn nearest(rule: &Neighbours, embedding: &[f32]) -> Vec<(usize, f32)> {
+    assert_eq!(embedding.len(), rule.stored.columns());
+    let products = rule.stored.iter_rows().zip(rule.offset.data()).map(|(row, offset)| dot(row, embedding) + offset);
+    let mut order: Vec<(usize, f32)> = products.enumerate().collect();
+    order.sort_by(|(a, x), (b, y)| y.total_cmp(x).then(a.cmp(b)));
+    order
+}
+
+fn neighbours(rule: &Neighbours, embedding: &[f32]) -> Vec<f32> {
+    mean_outcomes(rule, nearest(rule, embedding).iter().take(rule.keep).map(|(stored, _)| *stored))
+}
+
+fn mean_outcomes(rule: &Neighbours, kept: impl Iterator<Item = usize>) -> Vec<f32> {
+    let mut sums = vec![0.0; rule.outcomes.columns()];
+    for stored in kept {
+        sums.iter_mut().zip(rule.outcomes.row(stored)).for_each(|(sum, outcome)| *sum += outcome);
+    }
+    sums.iter().map(|sum| sum / rule.keep as f32).collect()
+}
+
+/// The margin to the other model of a router by stored prompts: the difference in utility − λ·cost, or what an exchange of the last
+/// neighbour for one of the next takes in the compared product, if the other model is chosen then. The less of the two.
+fn neighbours_lead(rule: &Neighbours, embedding: &[f32], lambda: f32, other: usize) -> f32 {
+    let order = nearest(rule, embedding);
+    let worth = |utilities: &[f32], model: usize| utilities[model] - lambda * rule.cost.data()[model];
+    let kept: Vec<usize> = order.iter().take(rule.keep).map(|(stored, _)| *stored).collect();
+    let utilities = mean_outcomes(rule, kept.iter().copied());
+    let mut least = worth(&utilities, best(&utilities, rule.cost.data(), lambda)) - worth(&utilities, other);
+    for (place, (_, inside)) in order.iter().take(rule.keep).enumerate() {
+        for (next, outside) in &order[rule.keep..] {
+            let margin = inside - outside;
+            // The next ones are further away.
+            if margin >= least {
+                break;
+            }
+            let changed = kept.iter().enumerate().map(|(at, stored)| if at == place { *next } else { *stored });
+            if best(&mean_outcomes(rule, changed), rule.cost.data(), lambda) == other {
+                least = margin;
+            }
+        }
+    }
+    least
 }
 
 /// x·W.

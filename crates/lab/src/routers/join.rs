@@ -144,7 +144,7 @@ pub fn join(
                 let score_lines = known.map(|known| Box::new(extended_lines(&known, &bare, &all)));
                 Rule::Cscr(Cscr { score_lines, ..bare })
             }
-            Rule::Direct(_) => {
+            Rule::Direct(_) | Rule::Mlp(_) | Rule::Neighbours(_) => {
                 left_out.push(router.name);
                 continue;
             }

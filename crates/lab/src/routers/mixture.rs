@@ -81,6 +81,7 @@ mod tests {
             Rule::UniRoute(rule) => mix_uniroute(rule, means, share),
             Rule::Direct(rule) => mix_direct(rule, means, share),
             Rule::Cscr(rule) => mix_score_lines(rule.score_lines.as_mut().unwrap(), means, share),
+            Rule::Mlp(_) | Rule::Neighbours(_) => unreachable!("not trained here, so not mixed"),
         }
         rule
     }

@@ -3,13 +3,15 @@
 //! Each kind of router has a module with its `Options`, its `train` and what `train` returns: [`uniroute`], [`cscr`] and
 //! [`direct`]. [`train_router`] calls the one that a [`Method`] names and puts the result into a bundle; [`train_best`] embeds a
 //! data set and does so for several ways to read prompts. [`join`](mod@join)
-//! adds models to a trained pool without training, [`fingerprint`] measures descriptors of models through a chat endpoint,
+//! adds models to a trained pool without training, [`foreign`] takes rules that were trained by other programs, [`fingerprint`]
+//! measures descriptors of models through a chat endpoint,
 //! and [`baselines`] are routers that an evaluation compares with.
 
 pub mod baselines;
 pub mod cscr;
 pub mod direct;
 pub mod fingerprint;
+pub mod foreign;
 pub mod join;
 pub mod uniroute;
 

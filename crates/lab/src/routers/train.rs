@@ -164,7 +164,7 @@ fn fitted(
 }
 
 /// The origin with this router's line, in the place of its old line or at the end, and without the lines of dropped routers.
-fn with_source(origin: &str, dropped: &[String], name: &str, source: &str) -> String {
+pub(crate) fn with_source(origin: &str, dropped: &[String], name: &str, source: &str) -> String {
     let prefix = format!("router {name}: ");
     let new = format!("{prefix}{}", source.split_whitespace().collect::<Vec<_>>().join(" "));
     let gone = |line: &str| dropped.iter().any(|router| line.starts_with(&format!("router {router}: ")));

@@ -6,6 +6,7 @@
 mod activation;
 mod argmax;
 mod best_few;
+mod best_k;
 mod largest;
 mod lead;
 mod maximum;
@@ -17,6 +18,7 @@ mod top_k;
 pub use activation::{GELU_KNOTS, SignWindow, Target, gelu, gelu_bump, relu, square};
 pub use argmax::{Order, argmax, one_hot_rows, rows_of_parts, sort_keys, winner};
 pub use best_few::Chosen;
+pub use best_k::{BestK, best_k};
 pub use largest::largest;
 pub use lead::lead;
 pub use maximum::row_maximum;

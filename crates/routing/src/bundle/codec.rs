@@ -10,6 +10,7 @@ use super::{
     digest::{BundleDigest, Digest},
     encoder::{EmbeddingTables, Layer, Named, Take},
     error::BundleError,
+    limits,
     matrix::Matrix,
     pool::{ClassifierPool, PoolShape},
     router::{Router, RouterHeader},
@@ -122,14 +123,7 @@ pub(super) fn check(parts: &BundleParts) -> Result<(), BundleError> {
             return Err(BundleError::Tensor { name, problem: "holds a number that is not finite" });
         }
     }
-    parts.routers.iter().try_for_each(check_cost)
-}
-
-fn check_cost(router: &Router) -> Result<(), BundleError> {
-    match router.cost().data().iter().find(|cost| !(0.0..=1.0).contains(*cost)) {
-        Some(cost) => Err(setting(&format!("cost of router {:?}", router.name), cost, "from 0 to 1")),
-        None => Ok(()),
-    }
+    parts.routers.iter().try_for_each(limits::check)
 }
 
 pub(super) fn write(parts: &BundleParts) -> Result<Vec<u8>, BundleError> {
@@ -158,7 +152,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(BundleParts, Digest, Vec<String>), B
         known.push(name.to_owned());
         tensor::decode(container.section(name)?, name, shape)
     })?;
-    tensors.routers.iter().try_for_each(check_cost)?;
+    tensors.routers.iter().try_for_each(limits::check)?;
 
     let mut unknown = Vec::new();
     let understood = serde_json::to_value(&header).map_err(|error| BundleError::Header(error.to_string()))?;

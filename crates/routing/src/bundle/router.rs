@@ -39,6 +39,10 @@ pub enum Rule {
     Cscr(Cscr),
     /// Predicted scores.
     Direct(Direct),
+    /// Scores of a network with hidden layers.
+    Mlp(Mlp),
+    /// Mean outcomes of the nearest stored prompts.
+    Neighbours(Neighbours),
 }
 
 /// One or several clusterings of K clusters each. In each of them `k* = argmax_k e·centroid_k`; the answer is
@@ -102,6 +106,47 @@ pub struct Direct {
     pub cost: Matrix,
 }
 
+/// The answer is `argmax_m (h·weight + bias)[m] − λ·cost[m]`, where h is made from the embedding by the hidden layers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mlp {
+    /// One or two.
+    pub hidden: Vec<HiddenLayer>,
+    /// `[width of the last hidden layer, M]`.
+    pub weight: Matrix,
+    /// `[1, M]`.
+    pub bias: Matrix,
+    /// `[1, M]`.
+    pub cost: Matrix,
+}
+
+/// `relu(x·weight + bias)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HiddenLayer {
+    /// `[inputs or width of the layer before, width]`.
+    pub weight: Matrix,
+    /// `[1, width]`.
+    pub bias: Matrix,
+}
+
+/// The `keep` stored prompts with the largest `e·stored_n + offset[n]` are kept, of equal ones those with the lowest index. The answer is
+/// `argmax_m (mean of outcomes[n, m] over these) − λ·cost[m]`.
+///
+/// For cosines the rows have unit length and the offsets are zero. For Euclidean distances they are −|stored_n|²/2: that is half of
+/// the negative squared distance but for |e|², which is the same for all.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Neighbours {
+    /// `[N, inputs]`.
+    pub stored: Matrix,
+    /// `[1, N]`.
+    pub offset: Matrix,
+    /// `[N, M]`.
+    pub outcomes: Matrix,
+    /// `[1, M]`.
+    pub cost: Matrix,
+    /// How many stored prompts are kept, k.
+    pub keep: usize,
+}
+
 /// The public part of a router: its entry in the header.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct RouterHeader {
@@ -111,6 +156,53 @@ pub(super) struct RouterHeader {
     pub(super) lexical: Option<Lexical>,
     #[serde(flatten)]
     pub(super) shape: RuleShape,
+}
+
+impl Rule {
+    /// Each model's price divided by the largest, `[1, M]`.
+    pub fn cost(&self) -> &Matrix {
+        match self {
+            Self::UniRoute(rule) => &rule.cost,
+            Self::Cscr(rule) => &rule.cost,
+            Self::Direct(rule) => &rule.cost,
+            Self::Mlp(rule) => &rule.cost,
+            Self::Neighbours(rule) => &rule.cost,
+        }
+    }
+
+    /// The same rule with other costs.
+    #[must_use]
+    pub fn with_cost(self, cost: Matrix) -> Self {
+        match self {
+            Self::UniRoute(rule) => Self::UniRoute(UniRoute { cost, ..rule }),
+            Self::Cscr(rule) => Self::Cscr(Cscr { cost, ..rule }),
+            Self::Direct(rule) => Self::Direct(Direct { cost, ..rule }),
+            Self::Mlp(rule) => Self::Mlp(Mlp { cost, ..rule }),
+            Self::Neighbours(rule) => Self::Neighbours(Neighbours { cost, ..rule }),
+        }
+    }
+
+    /// How many numbers of a prompt it reads.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Self::UniRoute(rule) => rule.centroids.columns(),
+            Self::Cscr(rule) => rule.w1.rows(),
+            Self::Direct(rule) => rule.weight.rows(),
+            Self::Mlp(rule) => rule.hidden.first().map_or(rule.weight.rows(), |layer| layer.weight.rows()),
+            Self::Neighbours(rule) => rule.stored.columns(),
+        }
+    }
+
+    /// The rule's name: `uniroute`, `cscr`, `direct`, `mlp` or `neighbours`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::UniRoute(_) => "uniroute",
+            Self::Cscr(_) => "cscr",
+            Self::Direct(_) => "direct",
+            Self::Mlp(_) => "mlp",
+            Self::Neighbours(_) => "neighbours",
+        }
+    }
 }
 
 impl Router {
@@ -127,22 +219,14 @@ impl Router {
         Ok(())
     }
 
-    /// The rule's name: `uniroute`, `cscr` or `direct`.
+    /// The rule's name, see [`Rule::kind`].
     pub fn kind(&self) -> &'static str {
-        match self.rule {
-            Rule::UniRoute(_) => "uniroute",
-            Rule::Cscr(_) => "cscr",
-            Rule::Direct(_) => "direct",
-        }
+        self.rule.kind()
     }
 
     /// Each model's price divided by the largest, `[1, M]`.
     pub fn cost(&self) -> &Matrix {
-        match &self.rule {
-            Rule::UniRoute(rule) => &rule.cost,
-            Rule::Cscr(rule) => &rule.cost,
-            Rule::Direct(rule) => &rule.cost,
-        }
+        self.rule.cost()
     }
 
     pub(super) fn header(&self) -> RouterHeader {
@@ -171,6 +255,21 @@ impl Router {
             Rule::Direct(rule) => {
                 push("weight", &rule.weight);
                 push("bias", &rule.bias);
+                push("cost", &rule.cost);
+            }
+            Rule::Mlp(rule) => {
+                for (layer, hidden) in (1..).zip(&rule.hidden) {
+                    push(&format!("w{layer}"), &hidden.weight);
+                    push(&format!("b{layer}"), &hidden.bias);
+                }
+                push("weight", &rule.weight);
+                push("bias", &rule.bias);
+                push("cost", &rule.cost);
+            }
+            Rule::Neighbours(rule) => {
+                push("stored", &rule.stored);
+                push("offset", &rule.offset);
+                push("outcomes", &rule.outcomes);
                 push("cost", &rule.cost);
             }
         }
@@ -205,6 +304,27 @@ impl RouterHeader {
                 weight: take("weight", (inputs, models))?,
                 bias: take("bias", (1, models))?,
                 cost: take("cost", (1, models))?,
+            }),
+            RuleShape::Mlp { width, second } => {
+                let (mut hidden, mut before) = (Vec::new(), inputs);
+                for (layer, width) in (1..).zip(std::iter::once(width).chain(second)) {
+                    let weight = take(&format!("w{layer}"), (before, width))?;
+                    hidden.push(HiddenLayer { weight, bias: take(&format!("b{layer}"), (1, width))? });
+                    before = width;
+                }
+                Rule::Mlp(Mlp {
+                    hidden,
+                    weight: take("weight", (before, models))?,
+                    bias: take("bias", (1, models))?,
+                    cost: take("cost", (1, models))?,
+                })
+            }
+            RuleShape::Neighbours { stored, keep } => Rule::Neighbours(Neighbours {
+                stored: take("stored", (stored, inputs))?,
+                offset: take("offset", (1, stored))?,
+                outcomes: take("outcomes", (stored, models))?,
+                cost: take("cost", (1, models))?,
+                keep,
             }),
         };
         Ok(Router { name: self.name.clone(), lambda: self.lambda, lexical: self.lexical, rule })

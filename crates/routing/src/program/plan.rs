@@ -263,7 +263,7 @@ impl RouterPlan {
         let matrix = |part: &str, inner, columns, fraction| {
             WeightSpec::new(self.weight(part), WeightKind::Matrix { inner, columns }, fraction)
         };
-        let bias = |part: &str| WeightSpec::new(self.weight(part), WeightKind::Bias(models), RULE_PRODUCT);
+        let bias = |part: &str, columns| WeightSpec::new(self.weight(part), WeightKind::Bias(columns), RULE_PRODUCT);
         let cost = matrix("cost", 1, models, RULE_FRACTION);
         match self.rule {
             RuleShape::UniRoute { clusters, clusterings } => vec![
@@ -278,10 +278,26 @@ impl RouterPlan {
                     matrix("descriptors", descriptor, models, RULE_FRACTION),
                     cost,
                 ];
-                specs.extend(predicts_scores.then(|| bias("offset")));
+                specs.extend(predicts_scores.then(|| bias("offset", models)));
                 specs
             }
-            RuleShape::Direct => vec![matrix("weight", inputs, models, RULE_FRACTION), bias("bias"), cost],
+            RuleShape::Direct => vec![matrix("weight", inputs, models, RULE_FRACTION), bias("bias", models), cost],
+            RuleShape::Mlp { width, second } => {
+                let (mut specs, mut before) = (Vec::new(), inputs);
+                for (layer, width) in (1..).zip(std::iter::once(width).chain(second)) {
+                    specs.push(matrix(&format!("w{layer}"), before, width, RULE_FRACTION));
+                    specs.push(bias(&format!("b{layer}"), width));
+                    before = width;
+                }
+                specs.extend([matrix("weight", before, models, RULE_FRACTION), bias("bias", models), cost]);
+                specs
+            }
+            RuleShape::Neighbours { stored, .. } => vec![
+                matrix("stored", inputs, stored, RULE_FRACTION),
+                bias("offset", stored),
+                matrix("outcomes", stored, models, RULE_PRODUCT),
+                cost,
+            ],
         }
     }
 }

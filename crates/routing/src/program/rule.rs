@@ -4,9 +4,10 @@
 //! λ comes from the client in shares, so the servers do not learn how the client weighs cost. λ·cost must be less than
 //! 16, where costs are divided by the largest one.
 
+use super::inputs::EMBEDDING_RING;
 use super::plan::{RULE_FRACTION, RULE_PRODUCT, RouterPlan, find};
-use crate::bundle::RuleShape;
-use blindroute_protocol::gates::{self, Scaling, Target, Wide};
+use crate::bundle::{LARGEST_KEY, RuleShape};
+use blindroute_protocol::gates::{self, Scaling, SignWindow, Target, Wide};
 use blindroute_protocol::{
     Bits, Comparison, Error, Interpreter, Machine, Masked, Pending, Share, WeightId, WeightSpec,
 };
@@ -39,6 +40,13 @@ fn keys<I: Interpreter>(machine: &mut Machine<I>, scores: Share<I, u64>) -> Resu
     machine.open(keys)
 }
 
+/// ReLU of a hidden layer, with [`RULE_FRACTION`] bits. Three openings.
+fn positive<I: Interpreter>(machine: &mut Machine<I>, inner: &Masked<I, u64>) -> Result<Masked<I, u64>, Error> {
+    let target = Target { bits: EMBEDDING_RING, fraction: RULE_FRACTION };
+    let positive = gates::relu::<I, u64, u64>(machine, inner, SignWindow { range: 7, digits: 6 }, target)?;
+    machine.open(positive)
+}
+
 pub(super) struct RuleProgram<'a> {
     pub(super) router: &'a RouterPlan,
     pub(super) specs: &'a [WeightSpec],
@@ -65,6 +73,11 @@ impl RuleProgram<'_> {
                 self.cscr(machine, embedding, lambda, (search, ranked))
             }
             RuleShape::Direct => self.direct(machine, embedding, lambda, ranked),
+            RuleShape::Mlp { second, .. } => {
+                let layers = 1 + usize::from(second.is_some());
+                self.mlp(machine, embedding, lambda, (layers, ranked))
+            }
+            RuleShape::Neighbours { keep, .. } => self.neighbours(machine, embedding, lambda, (keep, ranked)),
         }
     }
 
@@ -102,6 +115,70 @@ impl RuleProgram<'_> {
         let scores = machine.linear(embedding, self.weight("weight")?)?;
         let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
         let lambda = machine.take(lambda)?;
+        let scores = scores.subtract(&self.price(machine, &lambda)?)?;
+        let scores = keys(machine, scores)?;
+        gates::ranking(machine, &scores, ranked, &comparison())
+    }
+
+    /// The hidden layers, then the model with the largest score − λ·cost. Eight openings with one hidden layer, twelve with two.
+    ///
+    /// Hidden values are below 64 in magnitude before ReLU, and scores differ by less than 16. A hidden value off zero by less than
+    /// 2^−17 may be taken for the other sign. The rounding of weights and values to 2^−17 moves x·w + b by at most 2^−17 times the sums of
+    /// the magnitudes of x and w, and ReLU rounds by less than 2^−16.
+    fn mlp<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        embedding: &Masked<I, u64>,
+        lambda: Pending<I, u64>,
+        (layers, ranked): (usize, usize),
+    ) -> Result<Bits<I>, Error> {
+        let first = self.before_relu(machine, embedding, 1)?;
+        let lambda = machine.take(lambda)?;
+        let mut values = positive(machine, &first)?;
+        for layer in 2..=layers {
+            let inner = self.before_relu(machine, &values, layer)?;
+            values = positive(machine, &inner)?;
+        }
+        let scores = machine.linear(&values, self.weight("weight")?)?;
+        let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
+        let scores = scores.subtract(&self.price(machine, &lambda)?)?;
+        let scores = keys(machine, scores)?;
+        gates::ranking(machine, &scores, ranked, &comparison())
+    }
+
+    /// A hidden layer of a network without ReLU. One opening.
+    fn before_relu<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        values: &Masked<I, u64>,
+        layer: usize,
+    ) -> Result<Masked<I, u64>, Error> {
+        let inner = machine.linear(values, self.weight(&format!("w{layer}"))?)?;
+        let inner = inner.add(&machine.bias(self.weight(&format!("b{layer}"))?, RULE_PRODUCT)?)?;
+        machine.open(inner.narrowed(EMBEDDING_RING))
+    }
+
+    /// The k nearest stored prompts, then the model with the largest mean outcome − λ·cost. Nine openings, and six more for each
+    /// round in which the search divides the stored prompts into groups ([`gates::BestK`]).
+    ///
+    /// Products are below [`LARGEST_KEY`] in magnitude. Stored prompts whose products differ by less than N units of 2^−25, and by the rounding of
+    /// the products, may change places; equal ones do not.
+    fn neighbours<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        embedding: &Masked<I, u64>,
+        lambda: Pending<I, u64>,
+        (keep, ranked): (usize, usize),
+    ) -> Result<Bits<I>, Error> {
+        let products = machine.linear(embedding, self.weight("stored")?)?;
+        let products = products.add(&machine.bias(self.weight("offset")?, RULE_PRODUCT)?)?;
+        let products = keys(machine, products)?;
+        let lambda = machine.take(lambda)?;
+        // Less than every product, and within the comparisons' range of each.
+        let least = -f64::from(LARGEST_KEY) - 1.0;
+        let kept = gates::best_k(machine, &products, keep, &comparison(), (least, EMBEDDING_RING))?;
+        let kept = machine.open(kept)?;
+        let scores = machine.linear(&kept, self.weight("outcomes")?)?;
         let scores = scores.subtract(&self.price(machine, &lambda)?)?;
         let scores = keys(machine, scores)?;
         gates::ranking(machine, &scores, ranked, &comparison())

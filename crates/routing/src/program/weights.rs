@@ -3,7 +3,7 @@
 //! - A LayerNorm's gain g and bias b are folded into the linear layer after it: (x∘g + b)·W = x·(diag(g)·W) + b·W.
 //! - 1/√d is folded into queries and keys, its square root into each, so that rounding affects both equally. For softmax,
 //!   whose powers are of two, log₂e is folded in the same way.
-//! - The number of clusterings is folded into their errors, and the slopes of score lines into the
+//! - The number of clusterings, and of stored prompts that are kept, is folded into their errors or outcomes, and the slopes of score lines into the
 //!   descriptors less their mean.
 //! - The row mean is removed from every layer before a LayerNorm, by centring the layer's columns.
 //! - With linear attention the results are rounded to the precision that the bundle's widths give weights, so that the clear
@@ -244,6 +244,22 @@ fn fold_router(named: &mut HashMap<String, Tensor<f32>>, shape: &RouterPlan, rul
         (Rule::Direct(rule), RuleShape::Direct) => {
             insert("weight", tensor(&rule.weight));
             insert("bias", row(&rule.bias));
+            insert("cost", tensor(&rule.cost));
+        }
+        (Rule::Mlp(rule), RuleShape::Mlp { .. }) => {
+            for (layer, hidden) in (1..).zip(&rule.hidden) {
+                insert(&format!("w{layer}"), tensor(&hidden.weight));
+                insert(&format!("b{layer}"), row(&hidden.bias));
+            }
+            insert("weight", tensor(&rule.weight));
+            insert("bias", row(&rule.bias));
+            insert("cost", tensor(&rule.cost));
+        }
+        (Rule::Neighbours(rule), RuleShape::Neighbours { keep, .. }) => {
+            insert("stored", tensor(&rule.stored.transposed()));
+            insert("offset", row(&rule.offset));
+            let share = 1.0 / keep as f32;
+            insert("outcomes", tensor(&rule.outcomes).map(|outcome| outcome * share));
             insert("cost", tensor(&rule.cost));
         }
         // The plan is of another bundle. The missing weights are reported by name.

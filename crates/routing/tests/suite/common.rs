@@ -4,8 +4,9 @@
 
 use blindroute_protocol::{Clear, Kept, Output, Tensor};
 use blindroute_routing::bundle::{
-    Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, Layer, LayerNorm,
-    LinearLayer, Matrix, Model, Norms, Pooling, Router, Rule, RuleShape, ScoreLines, UniRoute, Widths,
+    Activation, Attention, Bundle, BundleParts, Cscr, Direct, EmbeddingTables, EncoderConfig, HiddenLayer, Layer,
+    LayerNorm, LinearLayer, Matrix, Mlp, Model, Neighbours, Norms, Pooling, Router, Rule, RuleShape, ScoreLines,
+    UniRoute, Widths,
 };
 use blindroute_routing::program::{
     BundlePlan, EncoderPlan, RouteInputs, RouteProgram, RouterPlan, Work, weight_tensors,
@@ -81,7 +82,8 @@ pub fn bundle(attention: Attention, activation: Activation, pooling: Pooling) ->
     .unwrap()
 }
 
-/// A router of each kind, one with several clusterings, and one with score lines.
+/// A router of each kind, one with several clusterings, one with score lines, networks with one and two hidden layers, and stored prompts
+/// few enough to be compared at once and so many that they are searched in groups.
 fn routers(random: &mut dyn FnMut(usize, usize, f64, f64) -> Matrix) -> Vec<Router> {
     let scale = |inputs: usize| 1.7 / (inputs as f64).sqrt();
     let cost = Matrix::new(1, MODELS, vec![0.02, 1.0, 0.3, 0.05, 0.6, 0.1, 0.45]).unwrap();
@@ -109,6 +111,24 @@ fn routers(random: &mut dyn FnMut(usize, usize, f64, f64) -> Matrix) -> Vec<Rout
     };
     let score_lines = ScoreLines { slope: random(1, MODELS, 0.5, 0.4), offset: random(1, MODELS, 0.5, 0.3) };
     let predicts_scores = Cscr { keep: MODELS, score_lines: Some(Box::new(score_lines)), ..cscr.clone() };
+    let mut hidden = |inputs, width| HiddenLayer {
+        weight: random(inputs, width, 0.0, scale(inputs)),
+        bias: random(1, width, 0.0, 0.3),
+    };
+    let (first, [below, above]) = (hidden(HIDDEN, 24), [hidden(HIDDEN, 20), hidden(20, 12)]);
+    let mut network = |hidden: Vec<HiddenLayer>| {
+        let width = hidden.last().map_or(0, |layer| layer.weight.columns());
+        let (weight, bias) = (random(width, MODELS, 0.0, scale(width)), random(1, MODELS, 0.5, 0.3));
+        Rule::Mlp(Mlp { hidden, weight, bias, cost: cost.clone() })
+    };
+    let (mlp, deep) = (network(vec![first]), network(vec![below, above]));
+    let mut nearest = |count, keep| {
+        let (stored, outcomes) = (random(count, HIDDEN, 0.0, 0.25), random(count, MODELS, 0.5, 0.5));
+        let half = |row: usize| -stored.row(row).iter().map(|x| x * x).sum::<f32>() / 2.0;
+        let offset = Matrix::from_fn(1, count, |_, row| half(row));
+        Rule::Neighbours(Neighbours { stored, offset, outcomes, cost: cost.clone(), keep })
+    };
+    let (few, many) = (nearest(20, 3), nearest(150, 4));
     let router = |name: &str, rule| Router { name: name.to_owned(), lambda: 0.5, lexical: None, rule };
     vec![
         router("uniroute", Rule::UniRoute(uniroute)),
@@ -116,6 +136,10 @@ fn routers(random: &mut dyn FnMut(usize, usize, f64, f64) -> Matrix) -> Vec<Rout
         router("direct", Rule::Direct(direct)),
         router("several", Rule::UniRoute(several)),
         router("predicting", Rule::Cscr(predicts_scores)),
+        router("mlp", mlp),
+        router("deep", deep),
+        router("few", few),
+        router("many", many),
     ]
 }
 
@@ -312,6 +336,29 @@ fn scores(rule: &Rule, embedding: &[f32], lambda: f32) -> (Vec<f32>, f32) {
             let score: Vec<f32> =
                 times(embedding, &rule.weight).iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect();
             (less(&score, &rule.cost), f32::INFINITY)
+        }
+        Rule::Mlp(rule) => {
+            let mut values = embedding.to_vec();
+            for layer in &rule.hidden {
+                let sums = times(&values, &layer.weight).into_iter().zip(layer.bias.data());
+                values = sums.map(|(sum, bias)| (sum + bias).max(0.0)).collect();
+            }
+            let scores = times(&values, &rule.weight);
+            let scores: Vec<f32> = scores.iter().zip(rule.bias.data()).map(|(score, bias)| score + bias).collect();
+            (less(&scores, &rule.cost), f32::INFINITY)
+        }
+        Rule::Neighbours(rule) => {
+            let products = times(embedding, &rule.stored.transposed()).into_iter().zip(rule.offset.data());
+            let products: Vec<f32> = products.map(|(product, offset)| product + offset).collect();
+            let mut order: Vec<usize> = (0..products.len()).collect();
+            order.sort_by(|&a, &b| products[b].total_cmp(&products[a]));
+            let first = products[order[rule.keep - 1]] - products[order[rule.keep]];
+            let mut scores = vec![0.0; rule.outcomes.columns()];
+            for &stored in &order[..rule.keep] {
+                let outcomes = rule.outcomes.row(stored).iter();
+                scores.iter_mut().zip(outcomes).for_each(|(sum, outcome)| *sum += outcome / rule.keep as f32);
+            }
+            (less(&scores, &rule.cost), first)
         }
     }
 }

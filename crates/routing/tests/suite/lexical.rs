@@ -35,6 +35,14 @@ fn world(attention: Attention, activation: Activation) -> World {
             }
             Rule::Cscr(rule) => rule.w1 = under(&rule.w1, &wider(rule.w1.columns(), 0.2)),
             Rule::Direct(rule) => rule.weight = under(&rule.weight, &wider(rule.weight.columns(), 0.3)),
+            Rule::Mlp(rule) => {
+                let first = &mut rule.hidden[0].weight;
+                *first = under(first, &wider(first.columns(), 0.3));
+            }
+            Rule::Neighbours(rule) => {
+                let features = wider(rule.stored.rows(), 0.2);
+                rule.stored = under(&rule.stored.transposed(), &features).transposed();
+            }
         }
     }
     World::of(Bundle::new(parts).unwrap())

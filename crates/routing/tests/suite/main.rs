@@ -4,6 +4,7 @@
 mod batches;
 mod classify;
 mod common;
+mod foreign;
 mod import;
 mod lexical;
 mod minilm;

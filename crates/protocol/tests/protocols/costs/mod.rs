@@ -14,7 +14,7 @@ pub(crate) fn words(count: usize, bits: usize) -> usize {
 }
 
 /// 8·⌈count/64⌉ for each plane.
-fn planes(planes: usize, count: usize) -> usize {
+pub(crate) fn planes(planes: usize, count: usize) -> usize {
     planes * 8 * count.div_ceil(64)
 }
 

@@ -97,11 +97,7 @@ fn set_cost(router: &mut Router, cost: f32) {
                 if (row, column) == (0, 0) { cost } else { old.row(row)[column] }
             },
         );
-    match &mut router.rule {
-        Rule::UniRoute(rule) => rule.cost = new,
-        Rule::Cscr(rule) => rule.cost = new,
-        Rule::Direct(rule) => rule.cost = new,
-    }
+    router.rule = router.rule.clone().with_cost(new);
 }
 
 /// The other party's share under a guess of all weights, from one's own share.
