@@ -16,6 +16,7 @@ the router is made decides who runs the servers:
 | `PrivateRouter.connect` | elsewhere, run by other operators | privacy |
 """
 
+from blindroute import export
 from blindroute._bundle import Bundle, Model
 from blindroute._data import DataSet
 from blindroute._engine import VERSION as __version__
@@ -59,6 +60,7 @@ __all__ = [
     "__version__",
     "calibrate",
     "evaluate",
+    "export",
     "gateway",
     "log",
     "train_cscr",

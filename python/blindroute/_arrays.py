@@ -39,8 +39,8 @@ def table(numbers: bytes, shape: Sequence[int], kind: Kind = "f") -> Any:
     return memoryview(numbers).cast(kind, list(shape))
 
 
-def flat(values: Any, name: str) -> tuple[bytes, tuple[int, int]]:
-    """The numbers of a table of two dimensions as 32-bit floats, and its shape.
+def flat(values: Any, name: str, kind: Kind = "f") -> tuple[bytes, tuple[int, int]]:
+    """The numbers of a table of two dimensions as floats, and its shape.
 
     >>> flat([[1.0, 2.0], [3.0, 4.0]], "scores")[1]
     (2, 2)
@@ -48,7 +48,7 @@ def flat(values: Any, name: str) -> tuple[bytes, tuple[int, int]]:
     found = numpy()
     if found is not None:
         try:
-            ready = found.ascontiguousarray(values, dtype=found.float32)
+            ready = found.ascontiguousarray(values, dtype=found.float32 if kind == "f" else found.float64)
         except (TypeError, ValueError) as error:
             raise InputError(f"{name} is no table of numbers: expected rows of equal length", "shape") from error
         _check_dimensions(name, ready.ndim)
@@ -62,7 +62,7 @@ def flat(values: Any, name: str) -> tuple[bytes, tuple[int, int]]:
     width = len(rows[0]) if rows else 0
     if any(len(row) != width for row in rows):
         raise InputError(f"{name} is no table of numbers: expected rows of equal length", "shape")
-    return array("f", [value for row in rows for value in row]).tobytes(), (len(rows), width)
+    return array(kind, [value for row in rows for value in row]).tobytes(), (len(rows), width)
 
 
 def _check_dimensions(name: str, found: int) -> None:

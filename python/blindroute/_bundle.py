@@ -11,7 +11,7 @@ from os import PathLike
 from typing import Any
 
 from blindroute import _engine
-from blindroute._arrays import table
+from blindroute._arrays import flat, table
 from blindroute._progress import Progress, shown
 
 
@@ -97,6 +97,38 @@ class Bundle:
         texts = list(prompts)
         numbers, hidden = self._bundle.embed(texts, _engine.Cancel(), shown(progress, "embedding prompts"))
         return table(numbers, [len(texts), hidden])
+
+    def with_router(
+        self,
+        name: str,
+        rule: _engine.Rule,
+        *,
+        weight: float | Any,
+        default: bool = True,
+        source: str = "not stated",
+        samples: Any = None,
+    ) -> Bundle:
+        """This bundle with a router that was trained elsewhere (`blindroute.export`), in place of one of its name.
+
+        `weight` is the router's default weight of cost, λ: the answer has the largest score − λ·cost, where cost is a model's price over the
+        largest one. With `default`, routes use this router unless they name another. `source` says where it comes from and under which
+        licence. The values of the rule are tried on some texts, and on `samples`, embeddings of prompts `[any, hidden]`
+        (see `embed`), because numbers that leave their range would be wrong in private routes; give the embeddings that you trained on.
+
+        Raises `InputError` if the rule scores other models or reads other embeddings than this bundle has, or leaves its ranges.
+
+        >>> import blindroute
+        >>> bundle = blindroute.Bundle.load()
+        >>> models, hidden = len(bundle.models), 384
+        >>> class Linear:  # what scikit-learn's Ridge has once it is fitted
+        ...     coef_, intercept_ = [[0.0] * hidden] * models, [0.5] * models
+        >>> Linear.__name__ = "Ridge"
+        >>> bundle.with_router("mine", blindroute.export.from_linear(Linear()), weight=0.1).routers[0]
+        'mine'
+        """
+        tried = None if samples is None else flat(samples, "samples", "d")
+        chosen = float(getattr(weight, "weight", weight))
+        return Bundle(_engine.with_router(self._bundle, (name, source), rule, (chosen, default), tried))
 
     def __repr__(self) -> str:
         return repr(self._bundle)

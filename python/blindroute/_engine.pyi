@@ -6,6 +6,9 @@ from typing import Any, final
 
 VERSION: str
 
+Numbers = tuple[bytes, tuple[int, int]]
+Scaler = tuple[bytes, bytes] | None
+
 def log(verbosity: int = 0) -> None:
     """Write the engine's log to stderr from now on.
 
@@ -14,6 +17,29 @@ def log(verbosity: int = 0) -> None:
 
 def command(arguments: Sequence[str], program: Sequence[str]) -> int: ...
 def routed_text(request: str) -> str: ...
+
+@final
+class Rule:
+    @property
+    def kind(self) -> str: ...
+    @property
+    def models(self) -> int: ...
+    @property
+    def inputs(self) -> int: ...
+
+def rule_linear(weight: Numbers, bias: bytes, scaler: Scaler) -> Rule: ...
+def rule_mlp(layers: Sequence[tuple[Numbers, bytes]], scaler: Scaler) -> Rule: ...
+def rule_neighbours(stored: Numbers, outcomes: Numbers, keep: int, cosine: bool, scaler: Scaler) -> Rule: ...
+def rule_routellm_mf(
+    models: Numbers,
+    projection: Numbers | None,
+    classifier: bytes,
+    places: Sequence[int],
+    threshold: tuple[int, float] | None,
+) -> Rule: ...
+def with_router(
+    bundle: Bundle, names: tuple[str, str], rule: Rule, settings: tuple[float, bool], samples: Numbers | None
+) -> Bundle: ...
 
 @final
 class Cancel:

@@ -10,6 +10,7 @@
 mod bundle;
 mod cancel;
 mod command;
+mod export;
 mod fault;
 mod interrupt;
 mod lab;
@@ -33,6 +34,8 @@ mod _engine {
     use super::cancel::PyCancel;
     #[pymodule_export]
     use super::command::command;
+    #[pymodule_export]
+    use super::export::{PyRule, rule_linear, rule_mlp, rule_neighbours, rule_routellm_mf, with_router};
     #[pymodule_export]
     use super::lab::calibration::{calibrate, check_calibration, read_calibration};
     #[pymodule_export]

@@ -191,7 +191,7 @@ fn times(x: &[f32], weight: &blindroute_routing::bundle::Matrix) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use blindroute_routing::bundle::{Matrix, ScoreLines};
+    use blindroute_routing::bundle::{HiddenLayer, Matrix, ScoreLines};
 
     fn matrix(rows: usize, columns: usize, data: &[f32]) -> Matrix {
         Matrix::new(rows, columns, data.to_vec()).unwrap()
@@ -311,6 +311,45 @@ mod tests {
         assert!((found[0] - 0.2).abs() < 1e-6 && (found[1] - 0.45).abs() < 1e-6, "{found:?}");
         assert_eq!(choose(&rule, &[3.0, -1.0], 0.2), 1);
         assert_eq!(choose(&rule, &[3.0, -1.0], 0.3), 0);
+    }
+
+    #[test]
+    fn a_network_by_hand() {
+        let layer =
+            |rows, data: &[f32]| HiddenLayer { weight: matrix(rows, 2, data), bias: matrix(1, 2, &[0.0, -1.0]) };
+        let rule = |hidden| {
+            let (weight, bias) = (matrix(2, 2, &[1.0, 0.0, 0.0, 2.0]), matrix(1, 2, &[0.5, 0.0]));
+            Rule::Mlp(Mlp { hidden, weight, bias, cost: matrix(1, 2, &[0.0, 1.0]) })
+        };
+        let one = rule(vec![layer(2, &[1.0, 0.0, 0.0, 1.0])]);
+        // ReLU removes the first of (−1, 3 − 1).
+        assert_eq!(utilities(&one, &[-1.0, 3.0]), [0.5, 4.0]);
+        assert_eq!([choose(&one, &[-1.0, 3.0], 3.4), choose(&one, &[-1.0, 3.0], 3.6)], [1, 0]);
+        let two = rule(vec![layer(2, &[1.0, 0.0, 0.0, 1.0]), layer(2, &[0.0, 1.0, 2.0, -1.0])]);
+        // (0, 2) becomes (4, 0 − 2 − 1).
+        assert_eq!(utilities(&two, &[-1.0, 3.0]), [4.5, 0.0]);
+        assert_eq!(lead(&two, &[-1.0, 3.0], 0.0, 1), 4.5);
+    }
+
+    #[test]
+    fn nearest_prompts_by_hand() {
+        let rule = Rule::Neighbours(Neighbours {
+            stored: matrix(4, 2, &[1.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, -1.0]),
+            offset: matrix(1, 4, &[0.0, 0.25, 0.0, 0.0]),
+            outcomes: matrix(4, 2, &[1.0, 0.0, 0.0, 1.0, 0.5, 0.5, 0.0, 0.0]),
+            cost: matrix(1, 2, &[1.0, 0.0]),
+            keep: 2,
+        });
+        // Products of 2, 0.25, 2 and 0: the first and the third.
+        assert_eq!(utilities(&rule, &[2.0, 0.0]), [0.75, 0.25]);
+        // Products of 1, 1.25, 1 and −1: of the equal ones the first.
+        assert_eq!(utilities(&rule, &[1.0, 1.0]), [0.5, 0.5]);
+        assert_eq!(choose(&rule, &[1.0, 1.0], 0.0), 0);
+        // 0.75 against 0.25 chooses the first. With the second prompt for the first one it would be 0.25 against 0.75: products
+        // of 2 and 0.25 are further apart than the scores.
+        assert_eq!(lead(&rule, &[2.0, 0.0], 0.0, 1), 0.5);
+        // Products of 0.5 and 0.5 against 0.375 of the second prompt: the exchange takes 0.125.
+        assert_eq!(lead(&rule, &[0.5, 0.125], 0.0, 1), 0.125);
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn rounds_that_divide_cost_what_they_say() {
             let ranked = ((size - 1).ilog2() + 1) as usize;
             let (compared, digits) = comparison(groups * pairs(size), 1, 6, 5);
             sent += compared + words(groups * size, ranked) + planes(1, groups * size * k) + words(groups * k, RINGS.0);
-            material += digits + words(groups * pairs(size), ranked) + planes(1, groups * size * k << ranked);
+            material += digits + words(groups * pairs(size), ranked) + planes(1, (groups * size * k) << ranked);
             material += 2 * words(groups * size * k, RINGS.0) + 2 * words(groups * size * k, RINGS.1);
             back += words(groups * k, RINGS.1);
             comparisons += groups * pairs(size);

@@ -73,10 +73,26 @@ fn parts() -> BundleParts {
                 }),
             ),
             router("direct", Rule::Direct(Direct { weight: matrix(4, 3), bias: matrix(1, 3), cost: cost() })),
+            network(cost()),
+            stored(cost()),
         ],
         pool: None,
         origin: "made up for a test".to_owned(),
     }
+}
+
+/// A router with two hidden layers.
+fn network(cost: Matrix) -> Router {
+    let layer = |inputs, width| HiddenLayer { weight: matrix(inputs, width), bias: matrix(1, width) };
+    let rule = Mlp { hidden: vec![layer(4, 6), layer(6, 5)], weight: matrix(5, 3), bias: matrix(1, 3), cost };
+    Router { name: "network".to_owned(), lambda: 0.1, lexical: None, rule: Rule::Mlp(rule) }
+}
+
+/// A router by the two nearest of six stored prompts.
+fn stored(cost: Matrix) -> Router {
+    let (stored, offset, outcomes) = (matrix(6, 4), matrix(1, 6), matrix(6, 3));
+    let rule = Rule::Neighbours(Neighbours { stored, offset, outcomes, cost, keep: 2 });
+    Router { name: "stored".to_owned(), lambda: 0.1, lexical: None, rule }
 }
 
 /// A small bundle with every kind of router.
@@ -181,7 +197,7 @@ fn public_and_secret_are_told_apart() {
     assert!(bundle.public_tensors().iter().all(|(name, _)| name.starts_with("embedding.")));
     let secret = bundle.secret_tensors();
     assert!(secret.iter().all(|(name, _)| name.starts_with("layer.") || name.starts_with("router.")));
-    assert_eq!((bundle.public_tensors().len(), secret.len()), (5, 16 + 3 + 4 + 3));
+    assert_eq!((bundle.public_tensors().len(), secret.len()), (5, 16 + 3 + 4 + 3 + 7 + 4));
     assert!(!format!("{bundle:?}").contains("0.36"), "a secret matrix is printed");
 }
 
@@ -211,7 +227,7 @@ fn unknown_fields_and_sections_are_named_and_their_values_not_shown() {
 #[test]
 fn hostile_headers_are_clear_errors() {
     type Change = fn(&mut serde_json::Value);
-    let cases: [(Change, &str); 21] = [
+    let cases: [(Change, &str); 25] = [
         (|h| *h = 3.into(), "header cannot be read"),
         (|h| h["encoder"]["hidden"] = 0.into(), "encoder.hidden is 0"),
         (|h| h["encoder"]["hidden"] = u64::MAX.into(), "encoder.hidden is 18446744073709551615"),
@@ -242,6 +258,13 @@ fn hostile_headers_are_clear_errors() {
         (|h| h["routers"][0]["lambda"] = (-0.5).into(), "lambda of router \"near\" is -0.5"),
         (|h| h["routers"][1]["keep"] = 4.into(), "keep of router \"search\" is 4, expected from 1 to 3"),
         (|h| h["routers"][0]["clusters"] = u32::MAX.into(), "clusters of router \"near\""),
+        (
+            |h| h["routers"][3]["second"] = 5000.into(),
+            "second width of router \"network\" is 5000, expected from 1 to 2048",
+        ),
+        (|h| h["routers"][4]["keep"] = 7.into(), "keep of router \"stored\" is 7, expected from 1 to 6"),
+        (|h| h["routers"][4]["stored"] = u32::MAX.into(), "number of stored prompts of router \"stored\""),
+        (|h| h["routers"][4]["kind"] = "forest".into(), "unknown variant `forest`"),
     ];
     for (change, expected) in cases {
         let error = Bundle::read(&with_header(change, &[])).unwrap_err().to_string();

