@@ -1,14 +1,15 @@
 //! What a bundle holds, without the weights.
 
-use blindroute_routing::bundle::{Bundle, ClassifierTask, PoolShape, Router};
+use blindroute_routing::bundle::{Bundle, ClassifierTask, PoolShape, Router, RuleShape};
 
 /// What a bundle holds, for programs.
 #[must_use]
 pub fn summary(bundle: &Bundle) -> serde_json::Value {
     let parts = bundle.parts();
     let of = |router: &Router| {
-        let Router { name, lambda, lexical, .. } = router;
-        serde_json::json!({"name": name, "kind": router.kind(), "lambda": lambda, "lexical": lexical})
+        let Router { name, lambda, lexical, rule } = router;
+        let (kind, shape) = (router.kind(), RuleShape::of(rule));
+        serde_json::json!({"name": name, "kind": kind, "shape": shape, "lambda": lambda, "lexical": lexical})
     };
     serde_json::json!({
         "digest": bundle.digest().to_string(),
@@ -47,7 +48,8 @@ pub fn described(bundle: &Bundle) -> String {
             .lexical
             .map(|lexical| format!(", with {} lexical features of scale {:.2}", lexical.width(), lexical.scale));
         let (kind, features) = (router.kind(), features.unwrap_or_default());
-        lines.push(format!("  {} ({kind}{default}), λ {}{features}", router.name, router.lambda));
+        let sizes = sizes(RuleShape::of(&router.rule));
+        lines.push(format!("  {} ({kind}{default}), λ {}{sizes}{features}", router.name, router.lambda));
     }
     lines.push(format!("models    {}", parts.models.len()));
     lines.extend(parts.models.iter().map(|model| format!("  {}  {} {}", model.name, model.price, model.unit)));
@@ -73,4 +75,53 @@ pub fn described(bundle: &Bundle) -> String {
     // Names come from files: no control character of theirs reaches the terminal.
     let plain = |line: &String| line.replace(char::is_control, "\u{fffd}");
     lines.iter().map(plain).collect::<Vec<_>>().join("\n")
+}
+
+/// How large a rule is, in words that follow others.
+fn sizes(shape: RuleShape) -> String {
+    match shape {
+        RuleShape::UniRoute { clusters, clusterings: 1 } => format!(", {clusters} clusters"),
+        RuleShape::UniRoute { clusters, clusterings } => format!(", {clusterings} times {clusters} clusters"),
+        RuleShape::Cscr { width, descriptor, .. } => {
+            format!(", {width} hidden units, descriptors of width {descriptor}")
+        }
+        RuleShape::Direct => String::new(),
+        RuleShape::Mlp { width, second: None } => format!(", {width} hidden units"),
+        RuleShape::Mlp { width, second: Some(second) } => format!(", {width} and {second} hidden units"),
+        RuleShape::Neighbours { stored, keep } => format!(", the nearest {keep} of {stored} stored prompts"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_bundles_routers_are_described_by_kind_and_size() {
+        let bundle = blindroute_placement::default_bundle().unwrap();
+        let text = described(&bundle);
+        for part in
+            ["uniroute (uniroute, the default), λ 0.07943282, 8 times 16 clusters", "  cscr (cscr)", "hidden units"]
+        {
+            assert!(text.contains(part), "{part} is not in {text}");
+        }
+        let summary = summary(&bundle);
+        assert_eq!(summary["routers"][0]["shape"]["clusters"], 16);
+        assert_eq!(summary["routers"][1]["kind"], "direct");
+    }
+
+    #[test]
+    fn every_kind_of_rule_has_words_for_its_size() {
+        let words = [
+            RuleShape::UniRoute { clusters: 8, clusterings: 1 },
+            RuleShape::Mlp { width: 16, second: None },
+            RuleShape::Mlp { width: 16, second: Some(8) },
+            RuleShape::Neighbours { stored: 1000, keep: 10 },
+        ]
+        .map(sizes);
+        let expected =
+            [", 8 clusters", ", 16 hidden units", ", 16 and 8 hidden units", ", the nearest 10 of 1000 stored prompts"];
+        assert_eq!(words, expected);
+    }
 }

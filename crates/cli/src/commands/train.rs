@@ -11,7 +11,7 @@ use blindroute_lab::routers::fingerprint::Fingerprints;
 use blindroute_lab::routers::{
     LambdaRule, Method, StartFrom, TrainReport, Training, Validation, cscr, direct, train_best, uniroute,
 };
-use blindroute_routing::bundle::Bundle;
+use blindroute_routing::bundle::{Bundle, Router};
 use serde::Serialize;
 
 use super::train_pool::{self, PoolArgs, PoolRouterArgs, PoolSlimArgs};
@@ -231,6 +231,7 @@ struct Written<'a> {
 fn train(common: CommonArgs, mut method: Method, given: &Given) -> anyhow::Result<()> {
     check_out(&common.out)?;
     method.check()?;
+    Router::check_name(common.name.as_deref().unwrap_or(method.kind()))?;
     let dataset = load(&common.data)?;
     let read = Bundle::open(&common.bundle)
         .with_context(|| format!("could not use {} as a bundle", common.bundle.display()))?;
