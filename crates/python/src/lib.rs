@@ -3,8 +3,8 @@
 //! It only converts. What it calls is in the crates below it, and what users call is in the folder `python` of this repository, which
 //! gives these classes and functions their types, defaults and documentation. Large tables cross as bytes, reports as JSON.
 //!
-//! Work that waits or computes for long runs with the interpreter released ([`interrupt`]), and nothing runs in a process that was
-//! forked from one in which the engine had begun ([`process`]).
+//! Work that waits or computes for long runs with the interpreter released (`interrupt`), and nothing runs in a process that was
+//! forked from one in which the engine had begun (`process`).
 #![deny(missing_docs)]
 
 mod bundle;
