@@ -1,6 +1,6 @@
 """What a call from Python takes beyond the call of the Rust library that it makes.
 
-    python3 python/overhead.py [CALLS]
+    python3 scripts/python_overhead.py [CALLS]
 
 The reports say how long the library took (`ms["total"]`); the rest of a call's time is the package's: arguments, the hand-over to a
 thread where Ctrl-C must work, the report. Prints one JSON object per placement, in microseconds. Meaningful with the release wheel on a
