@@ -1,10 +1,10 @@
-"""What a call from Python takes beyond the call of the Rust library that it makes.
+"""What a call from Python takes beyond the same call of the Rust library.
 
     python3 scripts/python_overhead.py [CALLS]
 
-The reports say how long the library took (`ms["total"]`); the rest of a call's time is the package's: arguments, the hand-over to a
-thread where Ctrl-C must work, the report. Prints one JSON object per placement, in microseconds. Meaningful with the release wheel on a
-quiet machine.
+Calls of the package and calls of the library alone, which the engine times by itself, take turns in one process, so that whatever
+else the machine does falls on both. Prints one JSON object per placement: the times of both and the difference of their medians, in
+microseconds. In `local` the work of a route takes milliseconds itself; meaningful with the release wheel.
 """
 
 from __future__ import annotations
@@ -16,20 +16,23 @@ import time
 from typing import get_args
 
 import blindroute
-from blindroute._options import Placement
+from blindroute._options import Placement, route_options
 
 PROMPT = "What is the capital of France?"
 
 
-def overheads(router: blindroute.PrivateRouter, placement: Placement, calls: int) -> list[float]:
-    """Of each call, in microseconds."""
-    found = []
+def measure(router: blindroute.PrivateRouter, placement: Placement, calls: int) -> tuple[list[float], list[float]]:
+    """The package's and the library's times, in microseconds."""
+    options = route_options(placement, None, None, 1, None)
+    package, library = [], []
     for _ in range(calls):
         began = time.perf_counter()
         route = router.route(PROMPT, placement=placement)
-        took = time.perf_counter() - began
-        found.append(took * 1e6 - route.ms["total"] * 1e3)
-    return sorted(found)
+        model = route.model
+        package.append((time.perf_counter() - began) * 1e6)
+        library.append(router._router.time_route(PROMPT, options) * 1e6)
+        assert model
+    return package, library
 
 
 def main() -> None:
@@ -39,14 +42,16 @@ def main() -> None:
         for placement in get_args(Placement):
             # Sessions take a hundred times as long as what is measured here.
             count = calls if placement == "local" else max(calls // 10, 10)
-            overheads(router, placement, 10)
-            found = overheads(router, placement, count)
+            measure(router, placement, 10)
+            package, library = measure(router, placement, count)
             figures = {
                 "placement": placement,
                 "calls": count,
-                "p50_us": round(statistics.median(found), 1),
-                "p90_us": round(found[len(found) * 9 // 10], 1),
-                "p99_us": round(found[len(found) * 99 // 100], 1),
+                "package_p50_us": round(statistics.median(package), 1),
+                "library_p50_us": round(statistics.median(library), 1),
+                "difference_us": round(statistics.median(package) - statistics.median(library), 1),
+                # The median of the differences of neighbours: less disturbed by what else runs.
+                "paired_us": round(statistics.median(p - r for p, r in zip(package, library, strict=True)), 1),
             }
             print(json.dumps(figures))
 

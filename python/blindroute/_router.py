@@ -289,7 +289,7 @@ class PrivateRouter:
 
     def _route(self, text: str, options: dict[str, Any], cancel: _engine.Cancel) -> Route:
         try:
-            return Route._of(self._router.route(text, options, cancel))
+            return Route(self._router.route(text, options, cancel))
         except CancelledError as error:
             raise _timed_out(error, cancel) from None
 
@@ -299,19 +299,19 @@ class PrivateRouter:
             raise _timed_out(answer, cancel)
         if isinstance(answer, BaseException):
             raise answer
-        return Label._of(answer)
+        return Label(answer)
 
     def _batch_of_routes(self, options: dict[str, Any]) -> Batch:
         def run(texts: list[Any], cancel: _engine.Cancel) -> list[Any]:
             answers = self._router.route_batch(texts, options, cancel)
-            return [Route._of(answer) if isinstance(answer, str) else answer for answer in answers]
+            return [Route(answer) if isinstance(answer, _engine.Answer) else answer for answer in answers]
 
         return run
 
     def _batch_of_labels(self, options: dict[str, Any]) -> Batch:
         def run(texts: list[Any], cancel: _engine.Cancel) -> list[Any]:
             answers = self._router.classify_batch(texts, options, cancel)
-            return [Label._of(answer) if isinstance(answer, str) else answer for answer in answers]
+            return [Label(answer) if isinstance(answer, _engine.Answer) else answer for answer in answers]
 
         return run
 

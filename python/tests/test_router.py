@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import pickle
 import threading
 from typing import Any
@@ -209,3 +210,29 @@ def test_the_default_bundle_has_no_classifiers(local: blindroute.PrivateRouter) 
 def test_no_report_shows_the_prompt(local: blindroute.PrivateRouter) -> None:
     route = local.route("xylophone quince", placement="local")
     assert "xylophone" not in repr(route) + str(route.to_dict())
+
+
+def test_answers_are_equal_after_a_pickle_and_cannot_be_changed(
+    local: blindroute.PrivateRouter, pool: blindroute.PrivateRouter
+) -> None:
+    answers: list[blindroute.Route | blindroute.Label] = [
+        local.route(PROMPTS[0], placement="local", ranked=2),
+        pool.classify("a gripping, funny film", task="sst2", placement="local", scores=True),
+    ]
+    for answer in answers:
+        # Nothing but the name was read before.
+        back = pickle.loads(pickle.dumps(answer))
+        assert (back, hash(back), repr(back)) == (answer, hash(answer), repr(answer))
+        assert copy.deepcopy(answer).to_dict() == answer.to_dict()
+        assert answer != answers[0] or answer is answers[0]
+        for name in ("model", "label", "tokens", "more"):
+            with pytest.raises(AttributeError):
+                setattr(answer, name, "other")
+        # What it gives is the caller's own.
+        answer.to_dict()["ms"].clear()
+        assert isinstance(answer.ms, dict)
+        assert answer.ms["total"] > 0
+        answer.ms.clear()
+        assert answer.ms == back.ms
+    assert answers[0] != local.route(PROMPTS[1], placement="local", ranked=2)
+    assert answers[0] != answers[1]

@@ -7,6 +7,7 @@
 //! forked from one in which the engine had begun (`process`).
 #![deny(missing_docs)]
 
+mod answer;
 mod bundle;
 mod cancel;
 mod command;
@@ -28,6 +29,8 @@ static ALLOCATOR: ProgramAllocator = PROGRAM_ALLOCATOR;
 /// The compiled part of the package `blindroute`; not for direct use.
 #[pyo3::pymodule]
 mod _engine {
+    #[pymodule_export]
+    use super::answer::PyAnswer;
     #[pymodule_export]
     use super::bundle::PyBundle;
     #[pymodule_export]

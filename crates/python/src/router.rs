@@ -1,5 +1,6 @@
 //! Routers: prompts in, models out; texts in, labels out.
 
+use crate::answer::PyAnswer;
 use crate::bundle::PyBundle;
 use crate::cancel::PyCancel;
 use crate::fault;
@@ -13,13 +14,9 @@ use blindroute_placement::{
 use blindroute_runtime::config::Configuration;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use serde::Serialize;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
-
-/// Answers of many: JSON, or an exception.
-type Answers = Vec<Result<String, PlacementError>>;
+use std::time::{Duration, Instant};
 
 /// Routes prompts and classifies texts.
 #[pyclass(name = "Router", module = "blindroute._engine", frozen)]
@@ -82,8 +79,14 @@ impl PyRouter {
         Self::started(py, router)
     }
 
-    /// Routes one prompt; the report as JSON.
-    fn route(&self, py: Python<'_>, prompt: &str, options: &Bound<'_, PyDict>, cancel: &PyCancel) -> PyResult<String> {
+    /// Routes one prompt.
+    fn route(
+        &self,
+        py: Python<'_>,
+        prompt: &str,
+        options: &Bound<'_, PyDict>,
+        cancel: &PyCancel,
+    ) -> PyResult<PyAnswer> {
         let router = self.open(py)?;
         let options = route_options(options)?;
         let work = || router.route_cancellable(prompt, &options, &cancel.cancel);
@@ -92,10 +95,21 @@ impl PyRouter {
             Placement::Local => py.detach(work),
             _ => interruptible(py, &cancel.cancel, work)?,
         };
-        json(report).map_err(|error| fault::placement(py, &error))
+        report.map(PyAnswer::from).map_err(|error| fault::placement(py, &error))
     }
 
-    /// Routes several prompts: of each its report as JSON, or an exception.
+    /// How many seconds one route takes in the library alone: what `scripts/python_overhead.py` compares with.
+    fn time_route(&self, py: Python<'_>, prompt: &str, options: &Bound<'_, PyDict>) -> PyResult<f64> {
+        let router = self.open(py)?;
+        let options = route_options(options)?;
+        let (report, took) = py.detach(|| {
+            let began = Instant::now();
+            (router.route(prompt, &options), began.elapsed())
+        });
+        report.map(|_| took.as_secs_f64()).map_err(|error| fault::placement(py, &error))
+    }
+
+    /// Routes several prompts: of each its answer, or an exception.
     fn route_batch(
         &self,
         py: Python<'_>,
@@ -106,14 +120,12 @@ impl PyRouter {
         let router = self.open(py)?;
         let options = route_options(options)?;
         let texts: Vec<&str> = prompts.iter().map(String::as_str).collect();
-        let answers = interruptible(py, &cancel.cancel, || -> Result<Answers, PlacementError> {
-            let answers = router.route_batch_cancellable(&texts, &options, &cancel.cancel)?;
-            Ok(answers.into_iter().map(json).collect())
-        })?;
+        let work = || router.route_batch_cancellable(&texts, &options, &cancel.cancel);
+        let answers = interruptible(py, &cancel.cancel, work)?;
         each(py, answers)
     }
 
-    /// Classifies texts, each with its second one if the task takes pairs: of each its report as JSON, or an exception.
+    /// Classifies texts, each with its second one if the task takes pairs: of each its answer, or an exception.
     fn classify_batch(
         &self,
         py: Python<'_>,
@@ -124,10 +136,8 @@ impl PyRouter {
         let router = self.open(py)?;
         let options = classify_options(options)?;
         let texts: Vec<Text<'_>> = texts.iter().map(|(text, text2)| Text { text, text2: text2.as_deref() }).collect();
-        let answers = interruptible(py, &cancel.cancel, || -> Result<Answers, PlacementError> {
-            let answers = router.classify_batch_cancellable(&texts, &options, &cancel.cancel)?;
-            Ok(answers.into_iter().map(json).collect())
-        })?;
+        let work = || router.classify_batch_cancellable(&texts, &options, &cancel.cancel);
+        let answers = interruptible(py, &cancel.cancel, work)?;
         each(py, answers)
     }
 
@@ -177,15 +187,13 @@ impl PyRouter {
 /// How often a wait for ready sessions looks whether it was cancelled.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// A report as JSON. Reports have string keys and finite numbers only, so that it always succeeds.
-fn json<T: Serialize>(report: Result<T, PlacementError>) -> Result<String, PlacementError> {
-    report.map(|report| serde_json::to_string(&report).unwrap_or_default())
-}
-
-fn each(py: Python<'_>, answers: Result<Answers, PlacementError>) -> PyResult<Vec<Py<PyAny>>> {
+fn each<T: Into<PyAnswer>>(
+    py: Python<'_>,
+    answers: Result<Vec<Result<T, PlacementError>>, PlacementError>,
+) -> PyResult<Vec<Py<PyAny>>> {
     let answers = answers.map_err(|error| fault::placement(py, &error))?;
-    let one = |answer: Result<String, PlacementError>| match answer {
-        Ok(report) => Ok(report.into_pyobject(py)?.into_any().unbind()),
+    let one = |answer: Result<T, PlacementError>| match answer {
+        Ok(report) => Ok(Py::new(py, report.into())?.into_any()),
         Err(error) => Ok(fault::placement(py, &error).into_value(py).into_any()),
     };
     answers.into_iter().map(one).collect()
