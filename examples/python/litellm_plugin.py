@@ -15,8 +15,8 @@ import random
 from collections.abc import Collection, Mapping
 from typing import Any
 
-import litellm
 from litellm.litellm_core_utils.prompt_templates.factory import resolve_structured_messages
+from litellm.router import Router
 from litellm.types.router import CustomRoutingStrategyBase, RoutingContext
 
 import blindroute
@@ -80,22 +80,33 @@ class BlindrouteStrategy(CustomRoutingStrategyBase):
     """For `register_plugin`. It takes the place of LiteLLM's own choice, so it passes by deployments that cool down."""
 
     def __init__(
-        self, llm: litellm.Router, router: blindroute.PrivateRouter, models: Mapping[str, str], **options: Any
+        self, llm: Router, router: blindroute.PrivateRouter, models: Mapping[str, str], **options: Any
     ) -> None:
         self._llm, self._router, self._models = llm, router, _Models(models, options)
 
+    # LiteLLM's own class says that these return nothing, and it uses what they return.
     def get_available_deployment(
-        self, model, messages=None, input=None, specific_deployment=False, request_kwargs=None
-    ):  # type: ignore[no-untyped-def]
+        self,
+        model: str,
+        messages: list[dict[str, Any]] | None = None,
+        input: str | list[Any] | None = None,
+        specific_deployment: bool | None = False,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """A deployment of the group `model`."""
         call = _Call(self._llm, model, messages, request_kwargs)
         if call.is_new:
             call.keep(self._models.ranking(self._router.route(call.messages, **self._models.options)))
         return call.deployment(self._models)
 
-    async def async_get_available_deployment(  # type: ignore[no-untyped-def]
-        self, model, messages=None, input=None, specific_deployment=False, request_kwargs=None
-    ):
+    async def async_get_available_deployment(
+        self,
+        model: str,
+        messages: list[dict[str, Any]] | None = None,
+        input: str | list[Any] | None = None,
+        specific_deployment: bool | None = False,
+        request_kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         """A deployment of the group `model`."""
         call = _Call(self._llm, model, messages, request_kwargs)
         if call.is_new:
@@ -106,9 +117,9 @@ class BlindrouteStrategy(CustomRoutingStrategyBase):
 class _Call:
     """One attempt of a call for which a deployment is sought."""
 
-    def __init__(self, llm: litellm.Router, group: str, messages: Any, request: dict[str, Any] | None) -> None:
+    def __init__(self, llm: Router, group: str, messages: Any, request: dict[str, Any] | None) -> None:
         request = {} if request is None else request
-        self.messages = resolve_structured_messages(messages=messages, request_kwargs=request)
+        self.messages = resolve_structured_messages(messages=messages, request_kwargs=request) or []
         self._metadata = request.setdefault("litellm_metadata" if "litellm_metadata" in request else "metadata", {})
         deployments = llm.registry().deployments(group) or []
         cooling = llm.health().cooldowns.get_active_cooldowns([each["model_info"]["id"] for each in deployments], None)
