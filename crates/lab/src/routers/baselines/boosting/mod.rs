@@ -16,6 +16,8 @@ use crate::{Stop, Stopped};
 use features::Features;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use rayon::prelude::*;
+use std::sync::Arc;
 use tree::{Growth, Targets, Tree};
 
 mod features;
@@ -91,18 +93,24 @@ pub fn train(samples: &Samples, cost: &[f32], options: &Options, stop: &Stop) ->
         .flat_map(|depth| options.shrinkages.iter().map(|shrinkage| (*depth, *shrinkage)))
         .collect();
     let stages: Vec<usize> = (1..=options.trees / options.step).map(|stage| stage * options.step).collect();
-    let held_out = |index: usize, train: &Samples, held: &Samples| {
+    // All settings at once, since they read the same components, which take longer to find than trees to grow where prompts are few.
+    let held_out = |_: usize, train: &Samples, held: &Samples| {
         let options = &Options { trees: stages.last().copied().unwrap_or_default(), ..options.clone() };
-        Ok(Ensemble::fit(train, settings[index], options, stop)?.predict(held, &stages))
+        let features = Arc::new(Features::new(train.embeddings(), options.components));
+        let predict = |settings: &(usize, f32)| {
+            Ok(Ensemble::fit((train, &features), *settings, options, stop)?.predict(held, &stages))
+        };
+        Ok(settings.par_iter().map(predict).collect::<Result<Vec<_>, Stopped>>()?.concat())
     };
-    let chosen = choose(samples, cost, settings.len(), options.seed, held_out)?;
+    let chosen = choose(samples, cost, usize::from(!settings.is_empty()), options.seed, held_out)?;
     let hint = "give at least one depth, one shrinkage, and as many trees as a step has";
     let chosen = chosen.ok_or(TrainError::Options { what: "combination", hint })?;
-    let (depth, shrinkage) = settings[chosen.settings];
-    let trees = stages[chosen.stage];
+    let (depth, shrinkage) = settings[chosen.stage / stages.len()];
+    let trees = stages[chosen.stage % stages.len()];
+    let features = Arc::new(Features::new(samples.embeddings(), options.components));
     let fit = |ensemble: u64| {
         let seed = options.seed.wrapping_add(ensemble);
-        Ensemble::fit(samples, (depth, shrinkage), &Options { trees, seed, ..options.clone() }, stop)
+        Ensemble::fit((samples, &features), (depth, shrinkage), &Options { trees, seed, ..options.clone() }, stop)
     };
     let ensembles = (0..options.ensembles as u64).map(fit).collect::<Result<_, _>>()?;
     Ok(Fitted { depth, shrinkage, trees, area: chosen.area, ensembles, cost: cost.to_vec() })
@@ -121,15 +129,20 @@ impl Fitted {
 
 #[derive(Clone, Debug)]
 struct Ensemble {
-    features: Features,
+    features: Arc<Features>,
     mean: Vec<f32>,
     rate: f32,
     trees: Vec<Tree>,
 }
 
 impl Ensemble {
-    fn fit(samples: &Samples, (depth, shrink): (usize, f32), options: &Options, stop: &Stop) -> Result<Self, Stopped> {
-        let features = Features::new(samples.embeddings(), options.components);
+    /// Fits trees to samples, of whose embeddings these are the components.
+    fn fit(
+        (samples, features): (&Samples, &Arc<Features>),
+        (depth, shrink): (usize, f32),
+        options: &Options,
+        stop: &Stop,
+    ) -> Result<Self, Stopped> {
         let bins = features.bins(samples.embeddings());
         let mean: Vec<f32> = samples.mean_scores().iter().map(|mean| *mean as f32).collect();
         let mut draws = ChaCha8Rng::seed_from_u64(options.seed);
@@ -142,7 +155,8 @@ impl Ensemble {
         let mut prompts: Vec<u32> = (0..samples.prompts() as u32).collect();
         let mut components: Vec<usize> = (0..features.count()).collect();
         let part = |of: usize| ((of as f64 * options.part).ceil() as usize).clamp(1, of);
-        let mut ensemble = Self { features, mean, rate: options.rate, trees: Vec::with_capacity(options.trees) };
+        let mut ensemble =
+            Self { features: Arc::clone(features), mean, rate: options.rate, trees: Vec::with_capacity(options.trees) };
         for _ in 0..options.trees {
             stop.check()?;
             draws::shuffle(&mut prompts, &mut draws);
