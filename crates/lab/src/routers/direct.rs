@@ -87,7 +87,7 @@ fn routers(samples: &Samples, cost: &[f32], penalties: &[f64], stop: &Stop) -> R
     let scores = samples.scores();
     let outputs = scores.data().iter().map(|score| f64::from(*score));
     let outputs = DMatrix::from_row_iterator(scores.rows(), scores.columns(), outputs);
-    let normal = Normal::new(samples, &outputs, true);
+    let normal = Normal::new(samples, &outputs, true, stop)?;
     let router = |penalty: &f64| {
         stop.check()?;
         let fit = normal.fit(*penalty)?;
