@@ -8,15 +8,18 @@ use crate::linear::Structure;
 use crate::machine::interpreter::Interpreter;
 use crate::machine::{Machine, Masked, Share};
 use crate::protocols::comparison::Comparison;
+use crate::tuning::Tuning;
 use blindroute_ring::Shape;
 
 /// Up to so many candidates all pairs are compared at once.
 const ONE_GROUP: usize = 64;
+/// The same for far servers, whom each division costs four openings.
+const ONE_GROUP_FAR: usize = 256;
 /// The most candidates whose ranks a table of ten bits can hold.
 const MOST_TOGETHER: usize = 1 << 10;
 
 /// How the k best of n candidates are found: in rounds, each of which divides what is left into groups and keeps the k best of
-/// each group. Public: it follows from n and k.
+/// each group. Public: it follows from n, k and the tuning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BestK {
     /// Rounds that divide into groups, before the last one that compares all pairs of what is left.
@@ -29,13 +32,13 @@ pub struct BestK {
 
 impl BestK {
     /// What [`best_k`] takes for one row; none if there is no k-th of n, or too many candidates are left whatever the groups.
-    pub fn of(candidates: usize, k: usize) -> Option<Self> {
+    pub fn of(candidates: usize, k: usize, tuning: Tuning) -> Option<Self> {
         if k == 0 || k > candidates || candidates < 2 {
             return None;
         }
         let mut plan = Self { divisions: 0, comparisons: 0, gathered: 0 };
         let mut left = candidates;
-        while let Some((groups, size)) = division(left, k) {
+        while let Some((groups, size)) = division(left, k, tuning) {
             plan.divisions += 1;
             plan.comparisons += groups * pairs(size);
             plan.gathered += groups * size * k;
@@ -52,8 +55,8 @@ fn pairs(candidates: usize) -> usize {
 
 /// The groups, and the size of each, with the fewest comparisons in this round and one over all that is left; none if that saves less
 /// than half of the comparisons of one group.
-fn division(candidates: usize, k: usize) -> Option<(usize, usize)> {
-    if candidates <= ONE_GROUP {
+fn division(candidates: usize, k: usize, tuning: Tuning) -> Option<(usize, usize)> {
+    if candidates <= if tuning == Tuning::Far { ONE_GROUP_FAR } else { ONE_GROUP } {
         return None;
     }
     let sizes = k + 1..=(candidates / 2).min(MOST_TOGETHER);
@@ -81,10 +84,10 @@ pub fn best_k<I: Interpreter>(
     (least, ring): (f64, u32),
 ) -> Result<Share<I, u64>, Error> {
     let Shape { batch, rows, columns: candidates } = keys.form().shape;
-    if rows != 1 || BestK::of(candidates, k).is_none() {
+    if rows != 1 || BestK::of(candidates, k, machine.tuning()).is_none() {
         return Err(Error::Program(format!("the best {k} of {}", keys.form().shape)));
     }
-    let Some((groups, size)) = division(candidates, k) else {
+    let Some((groups, size)) = division(candidates, k, machine.tuning()) else {
         let ranks = ranks_of(machine, keys, comparison)?;
         let ranks = machine.open(ranks)?;
         let table: Vec<i64> = (0..1usize << ranks.form().bits).map(|rank| i64::from(rank < k)).collect();

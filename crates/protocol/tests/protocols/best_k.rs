@@ -63,7 +63,7 @@ fn the_best_are_those_of_a_plain_sort_with_many_ties() {
 fn rounds_that_divide_cost_what_they_say() {
     for (n, k) in [(9, 3), (64, 5), (100, 7), (300, 10), (1100, 3)] {
         let (mut left, mut sent, mut material, mut openings) = (n, words(n, RINGS.0), 0, 1);
-        let plan = BestK::of(n, k).unwrap();
+        let plan = BestK::of(n, k, Tuning::Near).unwrap();
         let (mut comparisons, mut gathered) = (0, 0);
         let mut back = 0;
         // The sizes of the groups are those with the fewest comparisons: searched here as the documentation says it.
@@ -98,16 +98,33 @@ fn rounds_that_divide_cost_what_they_say() {
 
 #[test]
 fn many_candidates_cost_far_fewer_comparisons_than_pairs() {
-    let plan = |candidates, k| BestK::of(candidates, k).unwrap();
+    let plan = |candidates, k| BestK::of(candidates, k, Tuning::Near).unwrap();
     assert!(plan(1000, 10).comparisons < 1000 * 999 / 2 / 8, "{:?}", plan(1000, 10));
     assert!(plan(4096, 20).comparisons < 4096 * 4095 / 2 / 20, "{:?}", plan(4096, 20));
     assert_eq!(plan(64, 5), BestK { divisions: 0, comparisons: 64 * 63 / 2, gathered: 0 });
 }
 
 #[test]
+fn far_servers_compare_up_to_256_candidates_at_once_for_fewer_openings() {
+    for (n, k, near, far) in
+        [(64, 5, false, false), (100, 10, true, false), (256, 10, true, false), (300, 10, true, true)]
+    {
+        let openings = |tuning| {
+            let program = gate(Best { k, tuning }, vec![Form::new(Shape::row(n), RINGS.0 as u32, 0)]);
+            Meter::cost(&program).unwrap().openings
+        };
+        let divides = |tuning| BestK::of(n, k, tuning).unwrap().divisions > 0;
+        assert_eq!((divides(Tuning::Middle), divides(Tuning::Far)), (near, far), "the {k} best of {n}");
+        // Each division takes four.
+        let saved = if near == far { 0 } else { 4 };
+        assert_eq!(openings(Tuning::Middle), openings(Tuning::Far) + saved, "the {k} best of {n}");
+    }
+}
+
+#[test]
 fn what_cannot_be_found_is_refused() {
     for (candidates, k) in [(5, 0), (5, 6), (1, 1), (1 << 20, 1025)] {
-        assert_eq!(BestK::of(candidates, k), None);
+        assert_eq!(BestK::of(candidates, k, Tuning::Near), None);
     }
     let program = gate(Best { k: 6, tuning: Tuning::Near }, vec![Form::new(Shape::row(5), 40, 0)]);
     assert!(matches!(Meter::cost(&program), Err(Error::Program(why)) if why.contains("the best 6")));

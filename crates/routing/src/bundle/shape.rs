@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::router::Rule;
+use blindroute_protocol::Tuning;
 use blindroute_protocol::gates::BestK;
 
 /// The shape of a router's rule, in the header of a bundle and in the plan of its programs.
@@ -103,7 +104,7 @@ impl RuleShape {
                 return Some(("number of stored prompts", "1".to_owned(), format!("from 2 to {MOST_STORED}")));
             }
             Self::Neighbours { stored, keep } => {
-                let comparisons = BestK::of(stored, keep).map(|plan| plan.comparisons);
+                let comparisons = BestK::of(stored, keep, Tuning::Near).map(|plan| plan.comparisons);
                 if stored <= MOST_STORED
                     && (1..=stored).contains(&keep)
                     && comparisons.is_none_or(|comparisons| comparisons > MOST_COMPARISONS)
