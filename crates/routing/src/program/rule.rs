@@ -112,10 +112,32 @@ impl RuleProgram<'_> {
         lambda: Pending<I, u64>,
         ranked: usize,
     ) -> Result<Bits<I>, Error> {
-        let scores = machine.linear(embedding, self.weight("weight")?)?;
-        let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
         let lambda = machine.take(lambda)?;
-        let scores = scores.subtract(&self.price(machine, &lambda)?)?;
+        self.best_predicted(machine, embedding, &lambda, ranked)
+    }
+
+    /// The models with the largest x·w + b − λ·cost. Four openings.
+    fn best_predicted<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        values: &Masked<I, u64>,
+        lambda: &Masked<I, u64>,
+        ranked: usize,
+    ) -> Result<Bits<I>, Error> {
+        let scores = machine.linear(values, self.weight("weight")?)?;
+        let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
+        self.best(machine, &scores, lambda, ranked)
+    }
+
+    /// The models with the largest score − λ·cost. Four openings.
+    fn best<I: Interpreter>(
+        &self,
+        machine: &mut Machine<I>,
+        scores: &Share<I, u64>,
+        lambda: &Masked<I, u64>,
+        ranked: usize,
+    ) -> Result<Bits<I>, Error> {
+        let scores = scores.subtract(&self.price(machine, lambda)?)?;
         let scores = keys(machine, scores)?;
         gates::ranking(machine, &scores, ranked, &comparison())
     }
@@ -139,11 +161,7 @@ impl RuleProgram<'_> {
             let inner = self.before_relu(machine, &values, layer)?;
             values = positive(machine, &inner)?;
         }
-        let scores = machine.linear(&values, self.weight("weight")?)?;
-        let scores = scores.add(&machine.bias(self.weight("bias")?, RULE_PRODUCT)?)?;
-        let scores = scores.subtract(&self.price(machine, &lambda)?)?;
-        let scores = keys(machine, scores)?;
-        gates::ranking(machine, &scores, ranked, &comparison())
+        self.best_predicted(machine, &values, &lambda, ranked)
     }
 
     /// A hidden layer of a network without ReLU. One opening.
@@ -179,9 +197,7 @@ impl RuleProgram<'_> {
         let kept = gates::best_k(machine, &products, keep, &comparison(), (least, EMBEDDING_RING))?;
         let kept = machine.open(kept)?;
         let scores = machine.linear(&kept, self.weight("outcomes")?)?;
-        let scores = scores.subtract(&self.price(machine, &lambda)?)?;
-        let scores = keys(machine, scores)?;
-        gates::ranking(machine, &scores, ranked, &comparison())
+        self.best(machine, &scores, &lambda, ranked)
     }
 
     /// The projection, the similarity to the descriptors, the top k if `search` says k, then the model with the largest
