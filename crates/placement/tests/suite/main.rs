@@ -5,6 +5,7 @@ mod cascade;
 mod classify;
 #[path = "../deployment/mod.rs"]
 mod deployment;
+mod foreign;
 mod hand_over;
 mod hosts;
 mod local;
