@@ -16,14 +16,16 @@ import time
 from typing import get_args
 
 import blindroute
-from blindroute._options import Placement, route_options
+from blindroute._options import Placement
 
 PROMPT = "What is the capital of France?"
 
 
-def measure(router: blindroute.PrivateRouter, placement: Placement, calls: int) -> tuple[list[float], list[float]]:
+def measure(
+    router: blindroute.PrivateRouter, placement: Placement, calls: int
+) -> tuple[list[float], list[float]]:
     """The package's and the library's times, in microseconds."""
-    options = route_options(placement, None, None, 1, None)
+    options = (placement, None, None, 1, None)
     package, library = [], []
     for _ in range(calls):
         began = time.perf_counter()
@@ -49,9 +51,16 @@ def main() -> None:
                 "calls": count,
                 "package_p50_us": round(statistics.median(package), 1),
                 "library_p50_us": round(statistics.median(library), 1),
-                "difference_us": round(statistics.median(package) - statistics.median(library), 1),
+                "difference_us": round(
+                    statistics.median(package) - statistics.median(library), 1
+                ),
                 # The median of the differences of neighbours: less disturbed by what else runs.
-                "paired_us": round(statistics.median(p - r for p, r in zip(package, library, strict=True)), 1),
+                "paired_us": round(
+                    statistics.median(
+                        p - r for p, r in zip(package, library, strict=True)
+                    ),
+                    1,
+                ),
             }
             print(json.dumps(figures))
 

@@ -26,21 +26,12 @@ class Weight(Protocol):
     def weight(self) -> float: ...
 
 
-def route_options(
-    placement: str,
-    weight: float | Weight | None,
-    router: str | None,
-    ranked: int,
-    unknown_text: tuple[float, str] | None,
-) -> dict[str, Any]:
-    weighed = weight if weight is None or isinstance(weight, (int, float)) else weight.weight
-    return {
-        "placement": placement,
-        "weight": weighed,
-        "router": router,
-        "ranked": ranked,
-        "unknown_text": unknown_text,
-    }
+RouteOptions = tuple[str, float | None, str | None, int, tuple[float, str] | None]
+"""Placement, weight, router, ranked, unknown text."""
+
+
+def weight_of(weight: float | Weight | None) -> float | None:
+    return weight if weight is None or isinstance(weight, (int, float)) else weight.weight
 
 
 def classify_options(task: str | None, placement: str, policy: str, scores: bool, **further: Any) -> dict[str, Any]:

@@ -20,6 +20,17 @@ class RankedModel:
     price_unit: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Pickled:
+    """An answer that was pickled, in place of the engine's."""
+
+    name: str
+    text: str
+
+    def json(self) -> str:
+        return self.text
+
+
 class _Answer:
     """What the answers to prompts and to texts have in common.
 
@@ -27,7 +38,7 @@ class _Answer:
     can be pickled, and cannot be changed.
     """
 
-    __slots__ = ("_answer", "_name", "_read")
+    __slots__ = ("_answer", "_read")
     _shown: ClassVar[tuple[str, ...]] = (
         *("placement", "tokens", "bucket", "batch"),
         *("ms", "openings", "bytes", "seen"),
@@ -35,18 +46,13 @@ class _Answer:
 
     def __init__(self, answer: _engine.Answer) -> None:
         """Not for direct use."""
-        self._answer: _engine.Answer | None = answer
-        self._name = answer.name
+        self._answer: _engine.Answer | _Pickled = answer
         self._read: dict[str, Any] | None = None
 
     @property
     def _report(self) -> dict[str, Any]:
-        answer = self._answer
-        if answer is not None:
-            self._read = json.loads(answer.json())
-            self._answer = None
-        # Another thread may have read it, but nobody takes it away.
-        assert self._read is not None
+        if self._read is None:
+            self._read = json.loads(self._answer.json())
         return self._read
 
     @property
@@ -104,12 +110,11 @@ class _Answer:
         shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in self._shown)
         return f"{type(self).__name__}({shown})"
 
-    def __getstate__(self) -> tuple[str, dict[str, Any]]:
-        return (self._name, self._report)
+    def __getstate__(self) -> tuple[str, str]:
+        return (self._answer.name, self._answer.json())
 
-    def __setstate__(self, state: tuple[str, dict[str, Any]]) -> None:
-        self._name, self._read = state
-        self._answer = None
+    def __setstate__(self, state: tuple[str, str]) -> None:
+        self._answer, self._read = _Pickled(*state), None
 
 
 @final
@@ -122,7 +127,7 @@ class Route(_Answer):
     @property
     def model(self) -> str:
         """The model to call."""
-        return self._name
+        return self._answer.name
 
     @property
     def price(self) -> float:
@@ -168,7 +173,7 @@ class Label(_Answer):
     @property
     def label(self) -> str:
         """The label."""
-        return self._name
+        return self._answer.name
 
     @property
     def scores(self) -> Mapping[str, float] | None:

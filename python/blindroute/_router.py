@@ -13,7 +13,17 @@ from blindroute import _engine
 from blindroute._bundle import Bundle
 from blindroute._errors import BlindrouteError, CancelledError, InputError, RouteTimeoutError
 from blindroute._many import Batch, Work
-from blindroute._options import Errors, Placement, Prompt, Weight, classify_options, pair_of, route_options, text_of
+from blindroute._options import (
+    Errors,
+    Placement,
+    Prompt,
+    RouteOptions,
+    Weight,
+    classify_options,
+    pair_of,
+    text_of,
+    weight_of,
+)
 from blindroute._progress import Progress, shown
 from blindroute._reports import Label, Route
 
@@ -103,8 +113,8 @@ class PrivateRouter:
         >>> len(router.route("Is water wet?", placement="local", ranked=3).ranking)
         3
         """
-        options = route_options(placement, weight, router, ranked, unknown_text)
-        cancel = _engine.Cancel(timeout)
+        options = (placement, weight_of(weight), router, ranked, unknown_text)
+        cancel = None if timeout is None else _engine.Cancel(timeout)
         return self._route(text_of(prompt), options, cancel)
 
     async def aroute(
@@ -119,7 +129,7 @@ class PrivateRouter:
         timeout: float | None = None,
     ) -> Route:
         """The same for asyncio. A task that is cancelled cancels its route."""
-        options = route_options(placement, weight, router, ranked, unknown_text)
+        options = (placement, weight_of(weight), router, ranked, unknown_text)
         text, cancel = text_of(prompt), _engine.Cancel(timeout)
         return await self._awaited(cancel, lambda: self._route(text, options, cancel))
 
@@ -147,7 +157,7 @@ class PrivateRouter:
         >>> [type(answer).__name__ for answer in router.route_many(["Is water wet?", ""], placement="local", errors="return")]
         ['Route', 'InputError']
         """
-        options = route_options(placement, weight, router, ranked, unknown_text)
+        options = (placement, weight_of(weight), router, ranked, unknown_text)
         return self._many(Work(prompts, text_of, self._batch_of_routes(options), batch, "routing"), progress, errors)
 
     async def aroute_many(
@@ -164,7 +174,7 @@ class PrivateRouter:
         errors: Errors = "raise",
     ) -> list[Any]:
         """The same for asyncio. A task that is cancelled begins no further session, and cancels those that run."""
-        options = route_options(placement, weight, router, ranked, unknown_text)
+        options = (placement, weight_of(weight), router, ranked, unknown_text)
         work = Work(list(prompts), text_of, self._batch_of_routes(options), batch, "routing")
         return await self._awaited(work.cancel, lambda: self._many(work, progress, errors))
 
@@ -262,7 +272,7 @@ class PrivateRouter:
         Sessions that were taken are replaced in the background; 0 keeps no more. Waits until all are ready, up to `timeout` seconds, and
         says whether they are. Each takes memory for its material on both servers.
         """
-        options = route_options(placement, None, router, ranked, None)
+        options = (placement, None, router, ranked, None)
         return self._router.keep_ready(text_of(prompt), options, count, _engine.Cancel(timeout))
 
     def close(self) -> None:
@@ -287,7 +297,7 @@ class PrivateRouter:
     ) -> None:
         self.close()
 
-    def _route(self, text: str, options: dict[str, Any], cancel: _engine.Cancel) -> Route:
+    def _route(self, text: str, options: RouteOptions, cancel: _engine.Cancel | None) -> Route:
         try:
             return Route(self._router.route(text, options, cancel))
         except CancelledError as error:
@@ -301,7 +311,7 @@ class PrivateRouter:
             raise answer
         return Label(answer)
 
-    def _batch_of_routes(self, options: dict[str, Any]) -> Batch:
+    def _batch_of_routes(self, options: RouteOptions) -> Batch:
         def run(texts: list[Any], cancel: _engine.Cancel) -> list[Any]:
             answers = self._router.route_batch(texts, options, cancel)
             return [Route(answer) if isinstance(answer, _engine.Answer) else answer for answer in answers]
@@ -337,5 +347,6 @@ class PrivateRouter:
             raise
 
 
-def _timed_out(error: CancelledError, cancel: _engine.Cancel) -> CancelledError:
-    return RouteTimeoutError(str(error), "timeout") if cancel.is_timed() else error
+def _timed_out(error: CancelledError, cancel: _engine.Cancel | None) -> CancelledError:
+    timed = cancel is not None and cancel.is_timed()
+    return RouteTimeoutError(str(error), "timeout") if timed else error

@@ -5,14 +5,16 @@ use crate::bundle::PyBundle;
 use crate::cancel::PyCancel;
 use crate::fault;
 use crate::interrupt::interruptible;
-use crate::options::{option, word};
+use crate::options::{option, parsed, word};
 use crate::process::enter;
 use blindroute_placement::{
     ClassifyOptions, ClientConfig, Placement, PlacementError, Policy, PrivateRouter, Retry, RouteOptions,
     SessionRequest, Text, UnknownText,
 };
+use blindroute_runtime::Cancel;
 use blindroute_runtime::config::Configuration;
 use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedStr;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -80,28 +82,23 @@ impl PyRouter {
     }
 
     /// Routes one prompt.
-    fn route(
-        &self,
-        py: Python<'_>,
-        prompt: &str,
-        options: &Bound<'_, PyDict>,
-        cancel: &PyCancel,
-    ) -> PyResult<PyAnswer> {
+    fn route(&self, py: Python<'_>, prompt: &str, options: Given, cancel: Option<&PyCancel>) -> PyResult<PyAnswer> {
         let router = self.open(py)?;
-        let options = route_options(options)?;
-        let work = || router.route_cancellable(prompt, &options, &cancel.cancel);
+        let options = route_options(py, options)?;
+        let cancel = cancel.map_or_else(Cancel::default, |cancel| cancel.cancel.clone());
+        let work = || router.route_cancellable(prompt, &options, &cancel);
         let report = match options.placement {
             // It takes milliseconds, and asks nobody.
             Placement::Local => py.detach(work),
-            _ => interruptible(py, &cancel.cancel, work)?,
+            _ => interruptible(py, &cancel, work)?,
         };
         report.map(PyAnswer::from).map_err(|error| fault::placement(py, &error))
     }
 
     /// How many seconds one route takes in the library alone: what `scripts/python_overhead.py` compares with.
-    fn time_route(&self, py: Python<'_>, prompt: &str, options: &Bound<'_, PyDict>) -> PyResult<f64> {
+    fn time_route(&self, py: Python<'_>, prompt: &str, options: Given) -> PyResult<f64> {
         let router = self.open(py)?;
-        let options = route_options(options)?;
+        let options = route_options(py, options)?;
         let (report, took) = py.detach(|| {
             let began = Instant::now();
             (router.route(prompt, &options), began.elapsed())
@@ -114,11 +111,11 @@ impl PyRouter {
         &self,
         py: Python<'_>,
         prompts: Vec<String>,
-        options: &Bound<'_, PyDict>,
+        options: Given,
         cancel: &PyCancel,
     ) -> PyResult<Vec<Py<PyAny>>> {
         let router = self.open(py)?;
-        let options = route_options(options)?;
+        let options = route_options(py, options)?;
         let texts: Vec<&str> = prompts.iter().map(String::as_str).collect();
         let work = || router.route_batch_cancellable(&texts, &options, &cancel.cancel);
         let answers = interruptible(py, &cancel.cancel, work)?;
@@ -146,12 +143,12 @@ impl PyRouter {
         &self,
         py: Python<'_>,
         prompt: &str,
-        options: &Bound<'_, PyDict>,
+        options: Given,
         count: usize,
         cancel: &PyCancel,
     ) -> PyResult<bool> {
         let router = self.open(py)?;
-        let options = route_options(options)?;
+        let options = route_options(py, options)?;
         let ready = interruptible(py, &cancel.cancel, || -> Result<bool, PlacementError> {
             let Some(task) = router.task(prompt, &options)? else {
                 return Err(PlacementError::NeedsServers { placement: "full" });
@@ -206,17 +203,16 @@ fn retry(py: Python<'_>, seconds: f64) -> PyResult<Retry> {
     Ok(Retry::within(time))
 }
 
-fn route_options(given: &Bound<'_, PyDict>) -> PyResult<RouteOptions> {
+/// Placement, weight, router, how many models are ranked, and the model for what is unknown, of which a share is.
+type Given = (PyBackedStr, Option<f32>, Option<String>, usize, Option<(f64, String)>);
+
+fn route_options(py: Python<'_>, (placement, weight, router, ranked, unknown): Given) -> PyResult<RouteOptions> {
     let mut options = RouteOptions::default();
-    options.placement = word(given, "placement", "\"local\", \"head\" or \"full\"")?.unwrap_or_default();
-    options.router = option(given, "router")?;
-    options.lambda = option(given, "weight")?;
-    if let Some((share, model)) = option(given, "unknown_text")? {
-        options.unknown_text = Some(UnknownText { share, model });
-    }
-    if let Some(ranked) = option(given, "ranked")? {
-        options.ranking = ranked;
-    }
+    options.placement = parsed(py, "placement", &placement, "\"local\", \"head\" or \"full\"")?;
+    options.router = router;
+    options.lambda = weight;
+    options.unknown_text = unknown.map(|(share, model)| UnknownText { share, model });
+    options.ranking = ranked;
     Ok(options)
 }
 
