@@ -1,9 +1,11 @@
 //! A bundle's programs, as sessions ask for them.
 
+use crate::asked::asked;
 use blindroute_protocol::{Tuning, WeightSpec};
 use blindroute_routing::bundle::{BundleDigest, PublicPart};
 use blindroute_routing::program::{BundlePlan, NetworkEstimate, RouteProgram, SessionRequest, Task, Work};
 use blindroute_runtime::Catalogue;
+use blindroute_runtime::clients::Asked;
 use blindroute_runtime::messages::Digest;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -135,6 +137,10 @@ impl Catalogue for BundleCatalogue {
             (None, Some(network)) => self.tuned(network, request)?,
             (None, None) => request.with_tuning(Tuning::default()),
         }))
+    }
+
+    fn asked(&self, request: &[u8]) -> Asked {
+        self.read(request).map_or(Asked { routes: 1, bits: 0.0 }, |request| asked(&self.plan, request))
     }
 
     fn continues(&self, request: &[u8]) -> bool {

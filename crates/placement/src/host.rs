@@ -9,6 +9,7 @@ use crate::catalogue::BundleCatalogue;
 use blindroute_protocol::{Party, WeightShares};
 use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
 use blindroute_routing::program::NetworkEstimate;
+use blindroute_runtime::clients::{Clients, ClientsError};
 use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, ServerConfig};
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
@@ -51,6 +52,9 @@ pub enum HostError {
     /// The ledger cannot be used.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The register of clients cannot be used.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
     /// The service cannot listen, or cannot say that it does.
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -126,6 +130,7 @@ impl Host {
         let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
         let endpoint = endpoint.accepting_hand_over(accepted)?;
         let ledger = Ledger::open(&config.state)?;
+        let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
         let specs = public.plan.weights();
         share.weights(&specs)?;
         // The file is read again for each set-up of the weights: the packed weights are the only copy held. It is the file
@@ -141,6 +146,7 @@ impl Host {
             timeouts,
             budget: MATERIAL_BUDGET,
             hand_over: hand_over(config, &endpoint)?,
+            clients: clients.map(Arc::new),
         };
         let mut limits = ServiceOptions::new(&[]);
         limits.max_sessions = config.max_sessions;

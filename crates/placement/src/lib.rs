@@ -38,6 +38,7 @@
 #![deny(missing_docs)]
 
 mod ask;
+mod asked;
 mod catalogue;
 mod children;
 mod classify;

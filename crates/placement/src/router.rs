@@ -384,6 +384,10 @@ fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCa
     let scene = config.network.map(|network| network.scene());
     let files = config.identity.files();
     let endpoint = Endpoint::load(Role::Client, &files)?.in_scene(scene);
+    let endpoint = match &config.secret {
+        Some(path) => endpoint.with_secret(ClientSecret::load(path)?),
+        None => endpoint,
+    };
     let (addresses, timeouts) = ([config.server0.clone(), config.server1.clone()], config.timeouts.timeouts());
     let calls = Calls { endpoint: endpoint.clone(), timeouts, certificates: files.validity()? };
     Ok((Client::new(BundleCatalogue::of_client(public), addresses, endpoint, timeouts), calls))

@@ -104,6 +104,27 @@ pub fn write_together(folder: &Path, files: &[NewFile<'_>], existing: Existing) 
     sync(base).map_err(at(base))
 }
 
+/// Writes one file that only its owner may read, or leaves the one of this name as it is.
+///
+/// # Errors
+/// If the disk fails.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let number = SessionId::generate().map_err(io::Error::other)?;
+    let name = format!(".blindroute-{number}.partial");
+    let partial = folder.join(&name);
+    let written = write_new(&partial, &NewFile { name: &name, content, private: true })
+        .and_then(|()| fs::rename(&partial, path))
+        .and_then(|()| sync(folder));
+    if written.is_err() {
+        fs::remove_file(&partial).ok();
+    }
+    written
+}
+
 /// Moves the files in their order. If nothing was replaced, a failure removes the files that were already moved.
 fn move_into(folder: &Path, partial: &Path, files: &[NewFile<'_>], old: &[String]) -> Result<(), FileSetError> {
     let write = |path: PathBuf| move |source| FileSetError::Write { path, source };

@@ -36,6 +36,7 @@
 
 pub mod channel;
 pub mod children;
+pub mod clients;
 pub mod config;
 pub mod file_set;
 pub mod frame;

@@ -255,6 +255,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
         deployment,
         request: request.to_vec(),
         continues: None,
+        token: None,
     };
     let digest = BundleCatalogue::of(&fleet.public()).digest();
     for (message, kind, says) in [
@@ -353,7 +354,13 @@ fn shares_of_two_splits_or_one_position_are_refused() {
     let mut client =
         Link::connect(&fleet.address(Role::Server0), &fleet.endpoint(Role::Client), Role::Server0, &timeouts).unwrap();
     client
-        .send_message(&ClientHello { session, deployment: digest, request: request.clone(), continues: None })
+        .send_message(&ClientHello {
+            session,
+            deployment: digest,
+            request: request.clone(),
+            continues: None,
+            token: None,
+        })
         .unwrap();
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(1)).unwrap();
@@ -391,8 +398,14 @@ fn a_session_is_used_once_whatever_crashes() {
     let begin = |fleet: &Fleet, session| {
         let mut links = [connect(fleet, Role::Server0), connect(fleet, Role::Server1)];
         for link in &mut links {
-            link.send_message(&ClientHello { session, deployment: digest, request: request.clone(), continues: None })
-                .unwrap();
+            link.send_message(&ClientHello {
+                session,
+                deployment: digest,
+                request: request.clone(),
+                continues: None,
+                token: None,
+            })
+            .unwrap();
         }
         links
     };

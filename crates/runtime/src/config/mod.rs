@@ -213,6 +213,8 @@ pub struct ServerConfig {
     /// Whether to serve the scores of a classifier's labels too: enough of them are a copy of the classifier.
     #[serde(default)]
     pub scores: bool,
+    /// The register of the clients that it answers. Without one it answers every client of the deployment.
+    pub clients: Option<PathBuf>,
     /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
@@ -256,6 +258,8 @@ pub struct ClientConfig {
     pub server1: String,
     /// Certificates.
     pub identity: IdentityConfig,
+    /// The client's secret, by which servers with a register of clients know it.
+    pub secret: Option<PathBuf>,
     /// The public part of the bundle.
     pub bundle: PathBuf,
     /// Timeouts.
@@ -274,6 +278,12 @@ pub struct Loaded<T> {
     pub unknown_fields: Vec<String>,
 }
 
+/// The line of a parser's error, counted from 1, and what it says without quoting the text.
+pub(crate) fn located(text: &str, error: &toml::de::Error) -> (usize, String) {
+    let line = error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    (line, unquoted(error.message()))
+}
+
 /// One of the three configurations.
 pub trait Configuration: DeserializeOwned {
     /// Makes relative paths relative to `base`.
@@ -289,10 +299,9 @@ pub trait Configuration: DeserializeOwned {
     fn load(path: &Path) -> Result<Loaded<Self>, ConfigError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let parse = |error: toml::de::Error| ConfigError::Parse {
-            path: path.to_owned(),
-            line: error.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count()),
-            message: unquoted(error.message()),
+        let parse = |error: toml::de::Error| {
+            let (line, message) = located(&text, &error);
+            ConfigError::Parse { path: path.to_owned(), line, message }
         };
         let mut unknown_fields = Vec::new();
         let deserializer = toml::Deserializer::parse(&text).map_err(parse)?;
@@ -329,7 +338,7 @@ impl Configuration for DealerConfig {
 impl Configuration for ServerConfig {
     fn resolve(&mut self, base: &Path) {
         self.identity.resolve(base);
-        for path in [&mut self.bundle, &mut self.share, &mut self.state] {
+        for path in [&mut self.bundle, &mut self.share, &mut self.state].into_iter().chain(&mut self.clients) {
             *path = base.join(&path);
         }
         self.resolve_hand_over(base);
@@ -356,7 +365,9 @@ impl Configuration for ServerConfig {
 impl Configuration for ClientConfig {
     fn resolve(&mut self, base: &Path) {
         self.identity.resolve(base);
-        self.bundle = base.join(&self.bundle);
+        for path in std::iter::once(&mut self.bundle).chain(&mut self.secret) {
+            *path = base.join(&path);
+        }
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {

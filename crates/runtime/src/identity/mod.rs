@@ -27,8 +27,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 pub use error::IdentityError;
 pub use generate::CertificateFolder;
-pub use validity::Validity;
+pub use validity::{Validity, key_digest, key_digest_of_pem};
 
+use crate::clients::{ClientSecret, ClientToken};
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
 
@@ -62,6 +63,8 @@ pub struct Endpoint {
     /// Whose servers of this position may hand over to this one.
     accepted: hand_over::Accepted,
     network: Option<SceneNetwork>,
+    /// Of a client, what it shows to servers with a register of clients.
+    secret: Option<Arc<ClientSecret>>,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -103,7 +106,7 @@ impl Endpoint {
         without_tickets(&mut server);
         let (client, server) = (Arc::new(client), Arc::new(server));
         let accepted = hand_over::Accepted::default();
-        Ok(Endpoint { role, authority: authority.into(), own, client, server, accepted, network: None })
+        Ok(Endpoint { role, authority: authority.into(), own, client, server, accepted, network: None, secret: None })
     }
 
     /// The role.
@@ -116,6 +119,17 @@ impl Endpoint {
     #[must_use]
     pub fn in_scene(self, scene: Option<Scene>) -> Endpoint {
         Endpoint { network: scene.map(SceneNetwork::new), ..self }
+    }
+
+    /// The same identity with a client's secret.
+    #[must_use]
+    pub fn with_secret(self, secret: ClientSecret) -> Endpoint {
+        Endpoint { secret: Some(Arc::new(secret)), ..self }
+    }
+
+    /// What this client shows to a server.
+    pub(crate) fn token(&self, server: Role) -> Option<ClientToken> {
+        self.secret.as_ref().map(|secret| secret.token(server))
     }
 
     /// The emulated link to a role's machine, if links are emulated.

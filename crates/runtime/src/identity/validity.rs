@@ -42,6 +42,22 @@ impl Validity {
     }
 }
 
+/// SHA-256 of the public key in a certificate in DER; none if it is no certificate. Nothing else of it is checked.
+#[must_use]
+pub fn key_digest(certificate: &[u8]) -> Option<[u8; 32]> {
+    use sha2::{Digest as _, Sha256};
+    let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    Some(Sha256::digest(parsed.public_key().raw).into())
+}
+
+/// The same of the first certificate in PEM.
+#[must_use]
+pub fn key_digest_of_pem(pem: &str) -> Option<[u8; 32]> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    key_digest(&CertificateDer::from_pem_slice(pem.as_bytes()).ok()?)
+}
+
 impl IdentityFiles {
     /// From when until when the authority and the role's own certificate hold, whichever of a file's certificates ends first.
     ///

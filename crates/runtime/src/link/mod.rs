@@ -27,7 +27,7 @@ pub(crate) use long::Sending;
 pub use traffic::Traffic;
 
 use crate::frame::{FrameHeader, FrameKind, HEADER};
-use crate::identity::{Endpoint, Validity};
+use crate::identity::{Endpoint, Validity, key_digest};
 use crate::messages::{Failure, Message};
 use crate::role::Role;
 use tls::TlsStream;
@@ -111,6 +111,12 @@ impl Link {
     #[must_use]
     pub fn peer_validity(&self) -> Option<Validity> {
         Validity::of(self.stream.peer_certificates()?.first()?)
+    }
+
+    /// The digest of the public key that the other end proved to hold.
+    #[must_use]
+    pub fn peer_key(&self) -> Option<[u8; 32]> {
+        key_digest(self.stream.peer_certificates()?.first()?)
     }
 
     /// The counters. The clone stays valid when the link is moved to another place.

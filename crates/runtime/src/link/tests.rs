@@ -93,8 +93,13 @@ const FIRST_RECORD: usize = 16 << 10;
 #[test]
 fn typed_messages_travel() {
     let (mut client, mut server) = calm_pair();
-    let hello =
-        ClientHello { session: SessionId([1; 16]), deployment: Digest([2; 32]), request: vec![3; 9], continues: None };
+    let hello = ClientHello {
+        session: SessionId([1; 16]),
+        deployment: Digest([2; 32]),
+        request: vec![3; 9],
+        continues: None,
+        token: None,
+    };
     client.send_message(&hello).unwrap();
     assert_eq!(server.receive_message::<ClientHello>().unwrap(), hello);
     server.fail(&Failure::new(FailureKind::DigestMismatch, "1 is not 2"));

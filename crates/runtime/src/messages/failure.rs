@@ -57,6 +57,12 @@ failure_kinds! {
     /// The two servers chose different programs for one request.
     ProgramMismatch = 12, "the two servers chose different programs; compare the tables [between_servers] and [network] of \
                            their configurations";
+    /// The client is not in this server's register, or was revoked.
+    UnknownClient = 20, "it does not know this client: ask its operator to register the client, or check the secret or \
+                         certificate in the client's configuration";
+    /// The client asked for as much as it may.
+    Quota = 21, "the client has asked for as many routes as it may for now: try again in a minute or tomorrow (UTC), or ask \
+                 the operators for more";
 }
 
 /// Tells the other side that this one gives up the session, and why. Holds nothing secret.

@@ -1,8 +1,9 @@
 //! The messages by which a session goes on with another pair of servers.
 
 use super::codec::{DecodeError, Decoder, put_bytes};
+use super::identifiers::secret_bits;
 use super::session::{put_places, take_places};
-use super::{Digest, Message, NoRandomness, SessionId, VERSION, WireSeed};
+use super::{Message, NoRandomness, SessionId, VERSION, WireSeed};
 use crate::frame::{FrameKind, REQUEST_MAX};
 use blindroute_protocol::{Form, Shape};
 
@@ -13,9 +14,11 @@ const FORMS_MAX: usize = 16;
 /// The most words of all values together. A server accepts only as many as it has room for, which is less.
 const WORDS_MAX: usize = 1 << 32;
 
-/// The right to use once what one pair handed over to another: 256 random bits that the client draws, and only it and the servers
-/// know. Wiped on drop, never printed.
-pub struct Ticket(WireSeed);
+secret_bits! {
+    /// The right to use once what one pair handed over to another: 256 random bits that the client draws, and only it and the servers
+    /// know. Wiped on drop, never printed.
+    Ticket
+}
 
 impl Ticket {
     /// A fresh one from the operating system's randomness.
@@ -24,43 +27,6 @@ impl Ticket {
     /// If the system gives no randomness.
     pub fn generate() -> Result<Self, NoRandomness> {
         WireSeed::generate().map(Self)
-    }
-
-    /// The one of these bytes.
-    #[must_use]
-    pub fn new(bytes: [u8; 32]) -> Self {
-        Self(WireSeed::new(bytes))
-    }
-
-    pub(super) fn expose(&self) -> &[u8; 32] {
-        self.0.expose()
-    }
-
-    /// What a server keeps and compares in place of the ticket.
-    pub(crate) fn digest(&self) -> Digest {
-        use sha2::{Digest as _, Sha256};
-        Digest(Sha256::digest(self.expose()).into())
-    }
-}
-
-impl Clone for Ticket {
-    fn clone(&self) -> Self {
-        Self::new(*self.expose())
-    }
-}
-
-/// By digests, so that the time says nothing about the ticket.
-impl PartialEq for Ticket {
-    fn eq(&self, other: &Self) -> bool {
-        self.digest() == other.digest()
-    }
-}
-
-impl Eq for Ticket {}
-
-impl std::fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Ticket(..)")
     }
 }
 

@@ -111,3 +111,52 @@ impl fmt::Debug for WireSeed {
         f.write_str("WireSeed(..)")
     }
 }
+
+/// 256 secret bits that are sent, of which the receiver keeps and compares a digest.
+macro_rules! secret_bits {
+    ($(#[$meta:meta])* $name:ident) => {
+        $(#[$meta])*
+        pub struct $name($crate::messages::WireSeed);
+
+        impl $name {
+            /// The one of these bytes.
+            #[must_use]
+            pub fn new(bytes: [u8; 32]) -> Self {
+                Self($crate::messages::WireSeed::new(bytes))
+            }
+
+            pub(crate) fn expose(&self) -> &[u8; 32] {
+                self.0.expose()
+            }
+
+            /// What is kept and compared in place of it.
+            #[must_use]
+            pub fn digest(&self) -> $crate::messages::Digest {
+                use sha2::{Digest as _, Sha256};
+                $crate::messages::Digest(Sha256::digest(self.expose()).into())
+            }
+        }
+
+        impl Clone for $name {
+            fn clone(&self) -> Self {
+                Self::new(*self.expose())
+            }
+        }
+
+        /// By digests, so that the time says nothing about it.
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.digest() == other.digest()
+            }
+        }
+
+        impl Eq for $name {}
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+pub(crate) use secret_bits;

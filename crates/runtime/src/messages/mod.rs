@@ -21,6 +21,7 @@ mod tests;
 pub use codec::DecodeError;
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
+pub(crate) use identifiers::secret_bits;
 pub use identifiers::{Digest, EpochId, NoRandomness, SessionId, WireSeed};
 pub use session::{
     ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
@@ -29,7 +30,7 @@ pub use session::{
 use crate::frame::FrameKind;
 
 /// The version of the messages, of their order, and of what the programs send and the dealer deals.
-pub const VERSION: u16 = 8;
+pub const VERSION: u16 = 9;
 
 /// A message that fits in one frame.
 pub trait Message: Sized {

@@ -2,6 +2,7 @@
 
 use super::codec::{DecodeError, Decoder, put_bytes};
 use super::{Digest, EpochId, Message, SessionId, Ticket, VERSION, WireSeed};
+use crate::clients::ClientToken;
 use crate::frame::{FrameKind, REQUEST_MAX};
 
 /// The most seeds of one grant.
@@ -20,6 +21,8 @@ pub struct ClientHello {
     pub request: Vec<u8>,
     /// What it continues with; none if its inputs come from the client.
     pub continues: Option<Continues>,
+    /// Who the client is, for servers with a register of clients; another one for each server.
+    pub token: Option<ClientToken>,
 }
 
 /// What of an earlier session one continues with.
@@ -47,6 +50,8 @@ impl Message for ClientHello {
                 put_places(&mut out, places);
             }
         }
+        out.push(u8::from(self.token.is_some()));
+        self.token.iter().for_each(|token| out.extend_from_slice(token.expose()));
         out
     }
 
@@ -64,8 +69,9 @@ impl Message for ClientHello {
             }
             other => return Err(DecodeError::BadValue { field: "continues", found: other.into() }),
         };
+        let token = decoder.flag("token")?.then(|| decoder.array("token").map(ClientToken::new)).transpose()?;
         decoder.finish()?;
-        Ok(ClientHello { session, deployment, request, continues })
+        Ok(ClientHello { session, deployment, request, continues, token })
     }
 }
 

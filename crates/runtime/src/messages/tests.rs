@@ -4,6 +4,7 @@ use blindroute_protocol::{Form, Shape};
 use proptest::prelude::*;
 
 use super::*;
+use crate::clients::ClientToken;
 
 const SESSION: SessionId = SessionId([1; 16]);
 const DEPLOYMENT: Digest = Digest([2; 32]);
@@ -35,8 +36,14 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
 fn encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
     frozen(
-        &ClientHello { session: SESSION, deployment: DEPLOYMENT, request: b"abc".to_vec(), continues: None },
-        &format!("0800{s}{m}0300000061626300"),
+        &ClientHello {
+            session: SESSION,
+            deployment: DEPLOYMENT,
+            request: b"abc".to_vec(),
+            continues: None,
+            token: None,
+        },
+        &format!("0900{s}{m}030000006162630000"),
     );
     frozen(
         &ClientHello {
@@ -44,8 +51,9 @@ fn encodings_are_frozen_and_strict() {
             deployment: DEPLOYMENT,
             request: vec![],
             continues: continues(vec![0, 3, 700], None),
+            token: None,
         },
-        &format!("0800{s}{m}00000000010600000000000300bc02"),
+        &format!("0900{s}{m}00000000010600000000000300bc0200"),
     );
     let ticket = || Ticket::new([6; 32]);
     let six = "06".repeat(32);
@@ -55,17 +63,18 @@ fn encodings_are_frozen_and_strict() {
             deployment: DEPLOYMENT,
             request: vec![],
             continues: continues(vec![2], Some(ticket())),
+            token: Some(ClientToken::new([5; 32])),
         },
-        &format!("0800{s}{m}0000000002{six}020000000200"),
+        &format!("0900{s}{m}0000000002{six}02000000020001{}", "05".repeat(32)),
     );
     frozen(
         &HandOverRequest { session: SESSION, to: "big".to_owned(), ticket: ticket(), places: vec![1, 2] },
-        &format!("0800{s}03000000626967{six}0400000001000200"),
+        &format!("0900{s}03000000626967{six}0400000001000200"),
     );
     let forms = vec![Form::new(Shape::new(2, 3, 4), 24, 12)];
     frozen(
         &HandOver { session: SESSION, request: b"r".to_vec(), ticket: ticket(), places: vec![1, 2], forms },
-        &format!("0800{s}0100000072{six}04000000010002000100000002000000030000000400000018000000{}", "0c000000"),
+        &format!("0900{s}0100000072{six}04000000010002000100000002000000030000000400000018000000{}", "0c000000"),
     );
     frozen(&HandOverAnswer { session: SESSION, stored: true }, &format!("{s}01"));
     frozen(
@@ -93,11 +102,11 @@ fn encodings_are_frozen_and_strict() {
             epoch: EPOCH,
             request: REQUEST,
         },
-        &format!("0800{s}0101{m}{e}{r}"),
+        &format!("0900{s}0101{m}{e}{r}"),
     );
     frozen(
         &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
-        &format!("0800{s}00{m}01000000ff"),
+        &format!("0900{s}00{m}01000000ff"),
     );
     frozen(
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
@@ -121,7 +130,7 @@ fn values_out_of_range_are_refused() {
         bytes[at] = to;
         SessionOpen::decode(&bytes).unwrap_err()
     };
-    assert_eq!(change(0, 1), DecodeError::Version { expected: 8, found: 1 });
+    assert_eq!(change(0, 1), DecodeError::Version { expected: 9, found: 1 });
     assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
     assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
 
@@ -130,14 +139,21 @@ fn values_out_of_range_are_refused() {
     *ready.last_mut().unwrap() = 2;
     assert_eq!(ServerReady::decode(&ready).unwrap_err(), DecodeError::BadValue { field: "rests", found: 2 });
 
-    let mut hello = ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: None }.encode();
+    let mut hello =
+        ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: None, token: None }
+            .encode();
     hello[50..54].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(ClientHello::decode(&hello), Err(DecodeError::TooLong { field: "request", .. })));
-    let hello =
-        ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: continues(vec![4], None) };
+    let hello = ClientHello {
+        session: SESSION,
+        deployment: DEPLOYMENT,
+        request: vec![],
+        continues: continues(vec![4], None),
+        token: None,
+    };
     let mut hello = hello.encode();
     hello[54] = 0;
-    assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::Leftover { count: 6 });
+    assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::BadValue { field: "token", found: 2 });
     hello[54] = 3;
     assert_eq!(ClientHello::decode(&hello).unwrap_err(), DecodeError::BadValue { field: "continues", found: 3 });
     let mut grant = MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![] }.encode();

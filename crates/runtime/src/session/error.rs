@@ -1,6 +1,7 @@
 //! Errors of sessions, and what another party may be told about them.
 
 use super::hand_over::HandOverError;
+use crate::clients::{ClientsError, Refusal};
 use crate::ledger::LedgerError;
 use crate::link::{Fault, LinkError};
 use crate::messages::{Failure, FailureKind, NoRandomness, SessionId};
@@ -121,6 +122,12 @@ pub enum SessionError {
         /// The number of tries.
         tries: u32,
     },
+    /// The client may not have the session.
+    #[error("the client gets no session: {0}; see `blindroute-operator client list`")]
+    Refused(Refusal),
+    /// The register of clients, or what they asked for, cannot be used.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
     /// A party did not come to the session.
     #[error("{party} did not come to the session within {after:?}; check that it runs, and look at its log")]
     Silent {
@@ -239,6 +246,10 @@ impl SessionError {
             }
             Self::Protocol(Error::Input { .. }) | Self::Request(_) => own(FailureKind::BadRequest),
             Self::Expired { .. } | Self::PlaceLost | Self::NothingHeld => own(FailureKind::Expired),
+            // As long for every reason, and no more than that: the kind says what to do.
+            Self::Refused(Refusal::Unknown) => (FailureKind::UnknownClient, "refused".to_owned()),
+            Self::Refused(Refusal::Day | Refusal::Minute) => (FailureKind::Quota, "refused".to_owned()),
+            Self::Clients(_) => log(FailureKind::Internal, "its register of clients cannot be used"),
             Self::Stopping => own(FailureKind::Stopping),
             Self::Unused | Self::Cancelled | Self::CannotRest | Self::Unprepared { .. } => own(FailureKind::OtherParty),
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),

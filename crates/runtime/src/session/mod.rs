@@ -21,6 +21,7 @@
 //! pair of servers that the first pair hands them over to, each server to the one of its position there. Shares of a session
 //! are used once, and both servers compare where theirs come from before anything is computed with them.
 
+mod admitted;
 mod cancel;
 mod client;
 mod continued;
@@ -32,6 +33,7 @@ mod handed;
 mod held;
 mod lanes;
 mod opening;
+mod options;
 mod places;
 mod preparation;
 mod ready;
@@ -45,12 +47,14 @@ pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
 pub use hand_over::{HAND_OVER_BUDGET, HandOverError, HandOverOptions, HandOverTo};
 pub use held::{HandedOver, Held};
+pub use options::ServerOptions;
 pub(crate) use places::{SessionPlace, SessionPlaces};
 pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
 pub(crate) use retry::{Bounds, once, run as run_within};
 pub use retry::{Pauses, Retry, Waiting};
-pub use server::{ServerOptions, ServerService};
+pub use server::ServerService;
 
+use crate::clients::Asked;
 use crate::messages::{Digest, WireSeed};
 use blindroute_protocol::{Program, Seed, WeightSpec};
 
@@ -82,6 +86,11 @@ pub trait Catalogue: Send + Sync + 'static {
     /// A text for the client that says what is wrong with the request.
     fn resolve(&self, request: &[u8]) -> Result<Vec<u8>, String> {
         Ok(request.to_vec())
+    }
+
+    /// How much a request asks for: how many answers, and how much these can tell about the weights.
+    fn asked(&self, _request: &[u8]) -> Asked {
+        Asked { routes: 1, bits: 0.0 }
     }
 
     /// Whether the program of a request takes what an earlier one [kept](blindroute_protocol::Kept), and no inputs of the client.

@@ -1,18 +1,20 @@
 //! A server's side of a session.
 
+use super::admitted::admit;
 use super::continued::{HeldValues, continued};
 use super::failure::tell;
-use super::hand_over::{HandOverOptions, give};
+use super::hand_over::give;
 use super::handed::HandedStore;
 use super::lanes::Lanes;
 use super::opening;
+use super::options::ServerOptions;
 use super::preparation::{Preparation, prepare};
 use super::{Catalogue, SessionError, SharesError, generator_seed};
 use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
-use crate::link::{Link, LinkError, OneOf, Timeouts};
+use crate::link::{Link, LinkError, OneOf};
 use crate::material::MaterialReader;
 use crate::messages::{
     ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionId,
@@ -29,21 +31,6 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
-
-/// Where a server finds the other parties, and its limits.
-#[derive(Clone, Debug)]
-pub struct ServerOptions {
-    /// The dealer, "host:port".
-    pub dealer: String,
-    /// The address of server 0. Only server 1 needs it, since it makes the calls.
-    pub peer: Option<String>,
-    /// The longest waits.
-    pub timeouts: Timeouts,
-    /// Bytes of a session's material that may be held prepared, usually [`super::MATERIAL_BUDGET`].
-    pub budget: usize,
-    /// Other pairs.
-    pub hand_over: HandOverOptions,
-}
 
 /// One of the two servers.
 pub struct ServerService<C> {
@@ -187,6 +174,8 @@ impl<C: Catalogue> ServerService<C> {
         let request = self.catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
         let program = self.catalogue.program(&request).map_err(SessionError::Request)?;
         let (digest, continued) = continued(&*self.catalogue, hello, (&request, &program), held.take(), &self.handed)?;
+        // Before the session costs anything.
+        admit(self.options.clients.as_deref(), &*self.catalogue, client, hello)?;
         // Consumed before anything of the session is used: a crash after this point loses the session, but no secret.
         self.ledger.consume(hello.session)?;
         let (mut session, zeros, material) = self.open(hello.session, &request, digest)?;

@@ -68,7 +68,8 @@ impl Home {
         let role = [Role::Server0, Role::Server1][party.index()];
         let callers: &[Role] = if party == Party::Zero { &[Role::Client, Role::Server1] } else { &[Role::Client] };
         let (dealer, hand_over) = (dealer.to_owned(), HandOverOptions::default());
-        let options = ServerOptions { dealer, peer, timeouts: PATIENT, budget: MATERIAL_BUDGET, hand_over };
+        let options =
+            ServerOptions { dealer, peer, timeouts: PATIENT, budget: MATERIAL_BUDGET, hand_over, clients: None };
         // There are no weights.
         let shares = move || match party {
             Party::Zero => Ok(WeightShares::from_seed(&[], &generator(&[0; 32]))),
@@ -219,6 +220,7 @@ pub fn servers() -> Search {
             deployment: home.catalogue.digest(),
             request: REQUEST.to_vec(),
             continues: None,
+            token: None,
         };
         links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
         for link in &mut links {

@@ -62,7 +62,7 @@ fn refused(error: &SessionError) -> (FailureKind, String) {
 fn hello(ticket: Ticket, places: Vec<u16>) -> ClientHello {
     let continues = Some(Continues { places, ticket: Some(ticket) });
     let session = SessionId::generate().unwrap();
-    ClientHello { session, deployment: Digest([7; 32]), request: b"2 more".to_vec(), continues }
+    ClientHello { session, deployment: Digest([7; 32]), request: b"2 more".to_vec(), continues, token: None }
 }
 
 /// Runs a session on the first pair by hand as far as is needed to hand over, then asks each server for something.
@@ -70,7 +70,8 @@ fn ask(small: &World, asked: [HandOverRequest; 2]) -> [Result<HandOverAnswer, Li
     use blindroute_protocol::{Inputs, Seed};
     let session = asked[0].session;
     let mut links: [Link; 2] = [small.link(0), small.link(1)];
-    let hello = ClientHello { session, deployment: Digest([7; 32]), request: KEEP.to_vec(), continues: None };
+    let hello =
+        ClientHello { session, deployment: Digest([7; 32]), request: KEEP.to_vec(), continues: None, token: None };
     links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
     for link in &mut links {
         link.receive_message::<ServerReady>().unwrap();

@@ -82,6 +82,7 @@ fn hello(session: SessionId, request: &[u8], continues: Option<Vec<u16>>) -> Cli
         deployment: Digest([7; 32]),
         request: request.to_vec(),
         continues: continues.map(|places| Continues { places, ticket: None }),
+        token: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions, pools of them, services, retries, what is cancelled, and faults between servers.
 
 mod cancel;
+mod clients;
 mod faults;
 mod hand_over;
 mod held;

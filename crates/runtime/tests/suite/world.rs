@@ -5,6 +5,7 @@
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightShares, WeightSpec,
 };
+use blindroute_runtime::clients::Clients;
 use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
@@ -121,6 +122,8 @@ pub struct World {
     pub hand_over: HandsOver,
     /// The authorities whose servers may hand over.
     pub accepts: Vec<PathBuf>,
+    /// Whom the servers answer.
+    pub clients: [Option<Arc<Clients>>; 2],
     /// Server 0, server 1, dealer.
     pub catalogues: [Arc<Numbers>; 3],
     addresses: [String; 3],
@@ -157,6 +160,7 @@ impl World {
             limits,
             hand_over: Box::new(|_, _| HandOverOptions::default()),
             accepts: Vec::new(),
+            clients: [None, None],
             catalogues: Default::default(),
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
@@ -206,6 +210,7 @@ impl World {
                 timeouts: self.timeouts,
                 budget: self.budget,
                 hand_over: (self.hand_over)(&endpoint, party),
+                clients: self.clients[index].clone(),
             };
             // There are none.
             let shares = move || match party {

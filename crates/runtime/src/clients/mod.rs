@@ -1,0 +1,137 @@
+//! Clients that a server knows by name: who may ask, how much, and how much they asked.
+//!
+//! A server with a **register** answers only clients that are in it and were not revoked. A client shows who it is by its
+//! certificate, or by a **token** in its hello; both are in the register as digests only. Each client may ask for a number of
+//! routes a day and a minute. All of it is checked before the session's id is claimed and before the dealer is asked, so a
+//! client that asks for more costs no material. What a refusal says has the same length for every reason, and is the same
+//! from both servers: a client that is revoked is told no more than one that never was there.
+//!
+//! The register is a file that the operators' commands write, and that is read again when it changed: a client that is
+//! revoked is refused from its next session on. Both servers have a register of their own.
+
+mod error;
+mod rate;
+mod register;
+mod secret;
+#[cfg(test)]
+mod tests;
+mod usage;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+pub use error::ClientsError;
+pub use register::{Credential, Register, Registered, Registration};
+pub use secret::{ClientSecret, ClientToken};
+pub use usage::{Counts, Usage};
+
+#[cfg(test)]
+use crate::role::Role;
+use rate::Rates;
+use register::Watched;
+
+/// What one session asks for, as far as it is counted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asked {
+    /// How many prompts or texts are answered: each counts as a route.
+    pub routes: u32,
+    /// The most bits that all of their answers can tell about the router together.
+    pub bits: f64,
+}
+
+/// What a client showed of itself: of a certificate the digest of its public key, of a token its digest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Shown {
+    /// Of its certificate.
+    pub certificate: Option<[u8; 32]>,
+    /// Of its token.
+    pub token: Option<[u8; 32]>,
+}
+
+/// Why a client gets no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not in the register, or was revoked.
+    Unknown,
+    /// It asked for as many routes as it may today.
+    Day,
+    /// It asked for as many routes as it may in a minute.
+    Minute,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Self::Unknown => "it is not in the register, or was revoked",
+            Self::Day => "it asked for as many routes as it may in a day",
+            Self::Minute => "it asked for as many routes as it may in a minute",
+        })
+    }
+}
+
+/// The clients that a server answers.
+#[derive(Debug)]
+pub struct Clients {
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    register: Watched,
+    usage: Usage,
+    rates: Rates,
+}
+
+impl Clients {
+    /// Those of a register, counted in a folder that no other process uses.
+    ///
+    /// # Errors
+    /// If the register cannot be read, or the counts are damaged.
+    pub fn open(register: &Path, state: &Path) -> Result<Self, ClientsError> {
+        let register = Watched::open(register)?;
+        let usage = Usage::open(state)?;
+        Ok(Self { state: Mutex::new(State { register, usage, rates: Rates::default() }) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Counts what a client asks for, if it may. Returns its name.
+    ///
+    /// # Errors
+    /// The reason why it may not. Nothing was counted then.
+    pub fn admit(&self, shown: Shown, asked: Asked, now: SystemTime) -> Result<Result<String, Refusal>, ClientsError> {
+        let mut state = self.lock();
+        let State { register, usage, rates } = &mut *state;
+        let Some(client) = register.current().find(shown) else { return Ok(Err(Refusal::Unknown)) };
+        if client.revoked {
+            return Ok(Err(Refusal::Unknown));
+        }
+        let counted = usage.of(&client.name, now);
+        if counted.today.saturating_add(u64::from(asked.routes)) > client.routes_per_day {
+            return Ok(Err(Refusal::Day));
+        }
+        if !rates.take(&client.name, client.routes_per_minute, asked.routes, now) {
+            return Ok(Err(Refusal::Minute));
+        }
+        let before = counted.ever;
+        let after = usage.add(&client.name, asked, now)?.ever;
+        if before < client.alarm_at && client.alarm_at <= after {
+            tracing::warn!(
+                client = client.name,
+                routes = after,
+                "a client has asked for as many routes as its register entry has as alarm_at: enough answers are a copy of the router"
+            );
+        }
+        Ok(Ok(client.name.clone()))
+    }
+
+    /// What each client of the register has asked for so far, in the order of the register.
+    pub fn counts(&self, now: SystemTime) -> Vec<(String, Counts)> {
+        let mut state = self.lock();
+        let State { register, usage, .. } = &mut *state;
+        register.current().clients.iter().map(|client| (client.name.clone(), usage.of(&client.name, now))).collect()
+    }
+}
