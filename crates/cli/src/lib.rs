@@ -13,6 +13,7 @@ mod commands;
 
 use blindroute_bench::BenchCommand;
 use blindroute_console::{exit, logging, panics};
+use blindroute_operator::client::{self, ClientCommand};
 use blindroute_operator::{certificates, health, serve};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -77,6 +78,9 @@ enum Command {
     Plan(commands::plan::PlanArgs),
     /// Make certificates for a deployment
     Certificates(certificates::CertificatesArgs),
+    /// Register clients at a server, revoke and list them
+    #[command(subcommand)]
+    Client(ClientCommand),
     /// Measure, and check the answer against the clear interpreter
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -122,6 +126,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Plan(args) => commands::plan::run(&args),
         Command::Data(command) => commands::data::run(command),
         Command::Certificates(args) => certificates::run(&args),
+        Command::Client(command) => client::run(&command),
         Command::Bench(command) => blindroute_bench::run(command),
     }
 }

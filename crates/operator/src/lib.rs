@@ -28,5 +28,6 @@
 
 pub mod bundle;
 pub mod certificates;
+pub mod client;
 pub mod health;
 pub mod serve;

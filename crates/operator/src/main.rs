@@ -5,6 +5,7 @@ use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
 use blindroute_console::{bundles, exit, logging, panics};
 use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
 use blindroute_operator::certificates::{self, CertificatesArgs};
+use blindroute_operator::client::{self, ClientCommand};
 use blindroute_operator::health::{self, HealthArgs};
 use blindroute_operator::serve::{self, DealerArgs, ServerArgs};
 use blindroute_routing::bundle::Bundle;
@@ -35,6 +36,9 @@ enum Command {
     Dealer(DealerArgs),
     /// Ask the parties that a configuration names whether they answer
     Health(HealthArgs),
+    /// Register clients at a server, revoke and list them
+    #[command(subcommand)]
+    Client(ClientCommand),
     /// Make certificates for a deployment
     Certificates(CertificatesArgs),
     /// Inspect, check and split router bundles
@@ -77,6 +81,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Server(args) => serve::server(args),
         Command::Dealer(args) => serve::dealer(args),
         Command::Health(args) => health::run(args),
+        Command::Client(command) => client::run(command),
         Command::Certificates(args) => certificates::run(args),
         Command::Bundle(BundleCommand::Split(args)) => bundle::split(args, open),
         Command::Bundle(BundleCommand::Show(args)) => bundle::show(args, open),

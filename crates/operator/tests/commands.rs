@@ -150,3 +150,71 @@ fn errors_of_configurations_name_the_file() {
         assert!(ran.error().contains("cannot read the configuration nowhere.toml"), "{ran:?}");
     }
 }
+
+#[test]
+fn two_operators_register_a_client_count_its_routes_and_revoke_it_without_a_restart() {
+    let deployment = Deployment::new();
+    let servers = [Role::Server0, Role::Server1];
+    for role in servers {
+        let path = deployment.at(&format!("{role}.toml"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("clients = \"{role}-clients.toml\"\n{text}")).unwrap();
+    }
+    let configuration = |role: Role| deployment.at(&format!("{role}.toml")).into_os_string().into_string().unwrap();
+    let client =
+        |role: Role, arguments: &[&str]| run(&[&["client"], arguments, &["--config", &configuration(role)]].concat());
+    let files = deployment.at("clinic");
+    let out = files.to_str().unwrap();
+    let add = ["add", "clinic", "--routes-per-day", "2", "--out", out];
+    client(Role::Server0, &add).succeeded();
+    let registration = files.join("registration.toml");
+    client(Role::Server1, &["add", "--registration", registration.to_str().unwrap()]).succeeded();
+    let again = client(Role::Server0, &add);
+    assert!(again.error().contains("already holds client.secret"), "{again:?}");
+    let again = client(Role::Server1, &["add", "--registration", registration.to_str().unwrap()]);
+    assert!(again.error().contains("choose another name"), "{again:?}");
+
+    // Neither register nor registration holds the secret or a token.
+    let secret = std::fs::read_to_string(files.join("client.secret")).unwrap();
+    for file in ["server0-clients.toml", "server1-clients.toml", "clinic/registration.toml"] {
+        assert!(!std::fs::read_to_string(deployment.at(file)).unwrap().contains(secret.trim()));
+    }
+    let parties = [Role::Dealer, Role::Server0, Role::Server1].map(|role| deployment.start(role));
+    let route = || {
+        let config = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
+        let router = PrivateRouter::connect(&config)?.with_patience(blindroute_runtime::Retry::NEVER);
+        router.route("Which river is the longest?", &RouteOptions::default().with_placement(Placement::Full))
+    };
+    assert_eq!(route().unwrap_err().code(), "unknown_client", "a client of the deployment without a secret");
+    let path = deployment.at("client.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("secret = \"clinic/client.secret\"\n{text}")).unwrap();
+    for _ in 0..2 {
+        route().unwrap();
+    }
+    assert_eq!(route().unwrap_err().code(), "quota");
+    for role in servers {
+        let listed = client(role, &["list", "--json"]).succeeded().json();
+        let clinic = &listed["clients"][0];
+        assert_eq!((&clinic["client"], &clinic["routes_today"]), (&"clinic".into(), &2.into()), "{listed}");
+        // Two answers, each one of the pool's models.
+        let bits = clinic["bits_at_most"].as_f64().unwrap();
+        let models = Bundle::open(&deployment.at("small.blindroute")).unwrap().bundle.into_parts().models.len();
+        assert!((bits - 2.0 * (models as f64).log2()).abs() < 0.01, "{listed}");
+        assert!(client(role, &["list"]).succeeded().stdout.contains("2 of 2 routes today"));
+    }
+    client(Role::Server0, &["revoke", "clinic"]).succeeded();
+    assert_eq!(route().unwrap_err().code(), "unknown_client");
+    assert!(client(Role::Server0, &["list"]).succeeded().stdout.contains("revoked"));
+    let nobody = client(Role::Server1, &["revoke", "nobody"]);
+    assert!(nobody.error().contains("client list"), "{nobody:?}");
+    drop(parties);
+    for role in servers {
+        assert!(!deployment.log(role).contains(secret.trim()));
+    }
+    // Without a register there is nothing to add to.
+    let none = Deployment::new();
+    let configuration = none.at("server0.toml");
+    let refused = run(&["client", "list", "--config", configuration.to_str().unwrap()]);
+    assert!(refused.error().contains("clients = \"clients.toml\""), "{refused:?}");
+}

@@ -5,6 +5,7 @@ use crate::host::HostError;
 use blindroute_routing::bundle::BundleError;
 use blindroute_routing::embedding::EmbeddingError;
 use blindroute_routing::tokenizer::TokenizerError;
+use blindroute_runtime::clients::ClientsError;
 use blindroute_runtime::messages::FailureKind;
 use blindroute_runtime::{ChildError, ConfigError, Fault, IdentityError, LinkError, SessionError};
 use std::path::PathBuf;
@@ -58,6 +59,9 @@ pub enum PlacementError {
     /// Certificates cannot be made or used.
     #[error(transparent)]
     Identity(#[from] IdentityError),
+    /// The client's secret cannot be used.
+    #[error(transparent)]
+    Secret(#[from] ClientsError),
     /// There is no such router in the bundle.
     #[error("{}", no_router(name, known))]
     UnknownRouter {
@@ -204,13 +208,14 @@ impl PlacementError {
             Self::Tokenizer(_) => "tokenizer",
             Self::Embedding(_) => "embedding",
             Self::Cancelled => "cancelled",
-            Self::Session(_) => "session",
+            Self::Session(error) => session_code(error),
             Self::Protocol(_) => "protocol",
             Self::Child(_) => "child",
             Self::Host(_) => "host",
             Self::Config(_) => "config",
             Self::Thread(_) => "thread",
             Self::Identity(_) => "identity",
+            Self::Secret(_) => "secret",
             Self::UnknownRouter { .. } => "unknown_router",
             Self::NeedsBundle { .. } => "needs_bundle",
             Self::NeedsServers { .. } => "needs_servers",
@@ -246,12 +251,28 @@ impl PlacementError {
             Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
                 matches!(
                     failure.kind,
-                    FailureKind::DigestMismatch | FailureKind::WrongRole | FailureKind::ProgramMismatch
+                    FailureKind::DigestMismatch
+                        | FailureKind::WrongRole
+                        | FailureKind::ProgramMismatch
+                        | FailureKind::UnknownClient
+                        | FailureKind::Quota
                 )
             }
             Self::Session(SessionError::Link(error)) => error.fault() == Fault::Configuration,
             _ => false,
         }
+    }
+}
+
+/// Two failures of servers that a caller may want to tell apart: who it is, and how much it asked for.
+fn session_code(error: &SessionError) -> &'static str {
+    match error {
+        SessionError::Link(LinkError::Failed { failure, .. }) => match failure.kind {
+            FailureKind::UnknownClient => "unknown_client",
+            FailureKind::Quota => "quota",
+            _ => "session",
+        },
+        _ => "session",
     }
 }
 

@@ -42,6 +42,7 @@ mod asked;
 mod catalogue;
 mod children;
 mod classify;
+mod clear;
 mod default;
 mod error;
 pub mod health;

@@ -2,6 +2,7 @@
 
 use crate::catalogue::BundleCatalogue;
 use crate::children::{ChildOptions, Children};
+use crate::clear::ClearBundle;
 use crate::error::PlacementError;
 use crate::loopback::{Loopback, Settings};
 use crate::pairs::{Calls, Pair, Pairs, check_same};
@@ -10,10 +11,9 @@ use crate::report::{BundleUsed, PairUsed, PeakMemory};
 use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
-use blindroute_routing::program::{
-    BundlePlan, Measurement, RouteInputs, SessionRequest, Work, head_inputs, weight_tensors,
-};
+use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, SessionRequest, Work, head_inputs};
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
+use blindroute_runtime::clients::ClientSecret;
 use blindroute_runtime::{
     Cancel, Client, ClientConfig, Endpoint, Held, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
 };
@@ -391,19 +391,4 @@ fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCa
     let (addresses, timeouts) = ([config.server0.clone(), config.server1.clone()], config.timeouts.timeouts());
     let calls = Calls { endpoint: endpoint.clone(), timeouts, certificates: files.validity()? };
     Ok((Client::new(BundleCatalogue::of_client(public), addresses, endpoint, timeouts), calls))
-}
-
-/// A bundle in the clear: its plan and folded weights.
-#[derive(Debug)]
-pub(crate) struct ClearBundle {
-    plan: Arc<BundlePlan>,
-    weights: Vec<Tensor<f32>>,
-}
-
-impl ClearBundle {
-    fn of(bundle: &Bundle) -> Result<Self, PlacementError> {
-        let plan = BundlePlan::of(bundle);
-        let weights = weight_tensors(bundle, &plan)?;
-        Ok(Self { plan: Arc::new(plan), weights })
-    }
 }

@@ -153,7 +153,17 @@ impl Register {
     /// # Errors
     /// If there is a client of this name or credential, the entry is not allowed, or the file cannot be written.
     pub fn add(path: &Path, client: Registered) -> Result<(), ClientsError> {
-        let mut register = if path.exists() { Self::load(path)? } else { Self::default() };
+        let mut register = Self::check_new(path, &client)?;
+        register.clients.push(client);
+        register.save(path)
+    }
+
+    /// The clients of a file, to which this one can be added.
+    ///
+    /// # Errors
+    /// If there is a client of this name or credential, or the entry is not allowed.
+    pub fn check_new(path: &Path, client: &Registered) -> Result<Self, ClientsError> {
+        let register = if path.exists() { Self::load(path)? } else { Self::default() };
         let names = |problem| ClientsError::Names { path: path.to_owned(), problem };
         if let Some(known) = register.clients.iter().find(|known| known.name == client.name) {
             let state = if known.revoked { ", who was revoked" } else { "" };
@@ -162,8 +172,8 @@ impl Register {
         if register.clients.iter().any(|known| known.credential == client.credential) {
             return Err(names(format!("knows the credential of {:?} under another name", client.name)));
         }
-        register.clients.push(client);
-        register.save(path)
+        Self { clients: vec![client.clone()], ..Self::default() }.check(path)?;
+        Ok(register)
     }
 
     /// Revokes a client, from its next session on.
