@@ -1,9 +1,14 @@
 //! A word of a prompt and one of an answer are looked for wherever they must not be: in logs, pages, files, and in the memory of the
 //! servers and the dealer. Only the gateway's own memory holds them.
+//!
+//! A program of its own, because reading all memory keeps the processor from the gateways of other tests, which have deadlines.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
-use crate::harness::{self, Process, children, command, default_bundle, nowhere_in_files, wait_for};
+mod harness;
+
 use blindroute_placement::PrivateRouter;
 use blindroute_routing::bundle::Bundle;
+use harness::{Process, children, command, default_bundle, nowhere_in_files, wait_for};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
