@@ -68,12 +68,13 @@ pub use blindroute_ring::{
 pub use channel::{Channel, ChannelError};
 pub use error::Error;
 pub use form::Form;
+pub use interpreters::audit::{Audit, AuditSeeds};
 pub use interpreters::clear::Clear;
 pub use interpreters::dealer::{Dealer, DealerSeeds};
 pub use interpreters::fixed::Fixed;
 pub use interpreters::meter::Meter;
 pub use interpreters::online::{Online, Ran};
-pub use interpreters::prepare::Prepare;
+pub use interpreters::prepare::{Prepare, PrepareSeeds};
 pub use kept::Kept;
 pub use linear::{Linear, Structure};
 pub use machine::interpreter::Interpreter;

@@ -196,6 +196,13 @@ impl WeightMasks {
         Self { masks: specs.iter().map(|spec| spec.multiplies().then(|| mask(spec))).collect() }
     }
 
+    /// The summand of the masks that one server's seed makes, in place of the masks: for an audit by that server.
+    pub(crate) fn summand(specs: &[WeightSpec], seed: &Seed) -> Self {
+        let mut prg = Prg::new(seed);
+        let mut mask = |spec: &WeightSpec| Arc::new(AnyFactor::new(spec, random(&mut prg, spec.shape())));
+        Self { masks: specs.iter().map(|spec| spec.multiplies().then(|| mask(spec))).collect() }
+    }
+
     /// B.
     pub(crate) fn mask(&self, id: WeightId) -> Result<Arc<AnyFactor>, Error> {
         factor(&self.masks, id)

@@ -4,7 +4,7 @@ use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed_memory::call_this_thread;
 use blindroute_protocol::{
     Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, Kept, MaterialQueue, Meter, Online, Output, OutputSize,
-    OutputSpec, Party, Prepare, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, ZeroSeed,
+    OutputSpec, Party, Prepare, PrepareSeeds, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, ZeroSeed,
 };
 use std::io::{Read, Write};
 use std::sync::PoisonError;
@@ -142,6 +142,11 @@ impl TestWorld {
         seed_of(self.seed, purpose)
     }
 
+    /// Of party zero's shares of products with weights.
+    fn product_seed(&self) -> Seed {
+        self.secret(10)
+    }
+
     fn hash_key(&self) -> HashKey {
         HashKey::new(self.secret(9).expose())
     }
@@ -237,7 +242,8 @@ impl TestWorld {
         let (sink_zero, source_zero) = pipe(usize::MAX, self.recorded);
         std::thread::scope(|scope| {
             let dealer = scope.spawn({
-                let seeds = DealerSeeds(material_seeds.clone(), self.hash_key());
+                let (material, products) = (material_seeds.clone(), self.product_seed());
+                let seeds = DealerSeeds { material, products, hash_key: self.hash_key() };
                 let weight_masks = &weight_masks;
                 move || {
                     call_this_thread("dealer");
@@ -253,8 +259,9 @@ impl TestWorld {
                 .zip(channels)
                 .zip(mask_seeds.iter().zip(&material_seeds))
                 .map(|(((shares, inputs), channel), (mask_seed, material_seed))| {
-                    let source = sources[shares.party().index()].take();
-                    let (zeros, hash_key) = (self.zero_seed(shares.party()), self.hash_key());
+                    let party = shares.party();
+                    let source = sources[party.index()].take();
+                    let (zeros, hash_key) = (self.zero_seed(party), self.hash_key());
                     let parts = ServerParts {
                         specs: &specs,
                         shares,
@@ -262,6 +269,7 @@ impl TestWorld {
                         channel,
                         mask_seed,
                         material_seed,
+                        product_seed: (party == Party::Zero).then(|| self.product_seed()),
                         source,
                         zeros,
                         hash_key,
@@ -320,13 +328,15 @@ struct ServerParts<'a> {
     channel: MemoryChannel,
     mask_seed: &'a Seed,
     material_seed: &'a Seed,
+    product_seed: Option<Seed>,
     source: Option<PipeSource>,
     zeros: ZeroSeed,
     hash_key: HashKey,
 }
 
 fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<Ran, Error> {
-    let ServerParts { specs, shares, inputs, mut channel, mask_seed, material_seed, source, zeros, hash_key } = parts;
+    let ServerParts { specs, shares, inputs, mut channel, mask_seed, source, zeros, hash_key, .. } = parts;
+    let (material, product_seed) = (parts.material_seed, parts.product_seed);
     let weights = ServerWeights::set_up(specs, shares, mask_seed, &mut channel)?;
     let (writer, reader) = MaterialQueue::bounded(1 << 30);
     std::thread::scope(|scope| {
@@ -337,7 +347,8 @@ fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<Ran, Error>
                 Some(source) => Box::new(source),
                 None => Box::new(std::io::empty()),
             };
-            let result = Prepare::run(program, weights, (material_seed, hash_key), &mut source, &writer);
+            let seeds = PrepareSeeds { material, products: product_seed.as_ref() };
+            let result = Prepare::run(program, weights, (seeds, hash_key), &mut source, &writer);
             writer.finish(result);
         });
         reader.wait_ready()?;

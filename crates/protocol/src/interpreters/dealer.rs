@@ -3,10 +3,11 @@
 use super::offline::{Offline, random_bits};
 use crate::bits::BitTensor;
 use crate::error::Error;
-use crate::material::factor::AnyFactor;
+use crate::material::factor::Factor;
 use crate::material::stream::{Purpose, Stream};
 use crate::material::word::RingWord;
 use crate::operation::OfflineRole;
+use crate::party::Party;
 use crate::program::Program;
 use crate::secret::Secret;
 use crate::weight_spec::WeightId;
@@ -18,10 +19,16 @@ use std::io::Write;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
-/// The seeds of one session's material, one per server, and the key of the session's hashes, which is public. The dealer
-/// shares seed i with server i, and the key with both.
+/// The seeds of one session's material.
 #[derive(Debug)]
-pub struct DealerSeeds(pub [Seed; 2], pub HashKey);
+pub struct DealerSeeds {
+    /// One per server, for everything but the products with weights. The dealer shares seed i with server i.
+    pub material: [Seed; 2],
+    /// Of party zero's shares of products with weights. The dealer shares it with server 0, and with nobody in an audit.
+    pub products: Seed,
+    /// The key of the session's hashes, which is public.
+    pub hash_key: HashKey,
+}
 
 /// The dealer's run of a program.
 #[derive(Debug)]
@@ -49,28 +56,58 @@ impl Dealer {
         seeds: DealerSeeds,
         sinks: [&mut dyn Write; 2],
     ) -> Result<(), Error> {
-        let DealerSeeds(seeds, hash_key) = seeds;
-        let streams = seeds.each_ref().map(S::new);
-        let role = DealerRole { masks, streams, hash_key, sinks, buffer: Zeroizing::default() };
-        let role = Offline::run(program, role)?;
+        let DealerSeeds { material, products, hash_key } = seeds;
+        let products = Products::Shared(S::new(&products));
+        let streams = material.each_ref().map(S::new);
+        DealerRole { masks, streams, products, hash_key, sinks, buffer: Zeroizing::default() }.deal(program)
+    }
+}
+
+/// What becomes of products of masks of values with masks of weights.
+pub(super) enum Products<S> {
+    /// They are shared: party zero draws its share from this stream, and party one is sent the rest.
+    Shared(S),
+    /// An audit: this server, which deals for itself, is sent the product with its own summand of the weight's mask.
+    Whole(Party),
+}
+
+/// A run of the dealer's code: of the dealer, or of a server that audits it.
+pub(super) struct DealerRole<'m, 's, S> {
+    pub(super) masks: &'m WeightMasks,
+    pub(super) streams: [S; 2],
+    pub(super) products: Products<S>,
+    pub(super) hash_key: HashKey,
+    /// To party zero, who needs the corrections of keys only, and to party one.
+    pub(super) sinks: [&'s mut dyn Write; 2],
+    pub(super) buffer: Zeroizing<Vec<u8>>,
+}
+
+impl<S: Stream> DealerRole<'_, '_, S> {
+    /// Deals the whole program.
+    pub(super) fn deal<P: Program>(self, program: &P) -> Result<(), Error> {
+        let role = Offline::run(program, self)?;
         role.sinks.into_iter().try_for_each(|sink| sink.flush()).map_err(Error::Sink)
     }
 }
 
-struct DealerRole<'m, 's, S> {
-    masks: &'m WeightMasks,
-    streams: [S; 2],
-    hash_key: HashKey,
-    /// To party zero, who needs the corrections of keys only, and to party one.
-    sinks: [&'s mut dyn Write; 2],
-    buffer: Zeroizing<Vec<u8>>,
-}
-
 impl<S> DealerRole<'_, '_, S> {
     fn send(&mut self) -> Result<(), Error> {
-        self.sinks[1].write_all(&self.buffer).map_err(Error::Sink)?;
+        self.send_to(Party::One)
+    }
+
+    fn send_to(&mut self, party: Party) -> Result<(), Error> {
+        self.sinks[party.index()].write_all(&self.buffer).map_err(Error::Sink)?;
         self.buffer.clear();
         Ok(())
+    }
+
+    /// Sends party one a value less party zero's share of it.
+    fn send_less<W: RingWord>(&mut self, value: &Secret<W>, share: Vec<W>, bits: u32) -> Result<(), Error> {
+        let mut correction = Secret::new(Tensor::new(value.shape(), share));
+        let words = correction.expose_mut().data_mut();
+        combine(words, [value.expose().data()], [], |word, [value], []: [W; 0]| value.minus(word));
+        pack::pack(correction.expose().data(), bits, &mut self.buffer);
+        self.send()
     }
 
     /// Sends the buffer to both. Each stream is flushed before the dealer may have to wait for the other's reader: else a
@@ -86,12 +123,24 @@ impl<S> DealerRole<'_, '_, S> {
 }
 
 impl<S: Stream> OfflineRole for DealerRole<'_, '_, S> {
-    fn serves(&self) -> bool {
-        false
-    }
-
-    fn factor(&self, weight: WeightId) -> Result<Arc<AnyFactor>, Error> {
-        self.masks.mask(weight)
+    fn weighted<W: RingWord>(
+        &mut self,
+        weight: WeightId,
+        (shape, bits): (Shape, u32),
+        times: impl FnOnce(&Factor<W>) -> Tensor<W>,
+    ) -> Result<(), Error> {
+        let product = Secret::new(times(self.masks.mask(weight)?.in_word()?));
+        match &mut self.products {
+            Products::Shared(stream) => {
+                let share = stream.draw(Purpose::Product).words(shape.len());
+                self.send_less(&product, share, bits)
+            }
+            Products::Whole(party) => {
+                let party = *party;
+                pack::pack(product.expose().data(), bits, &mut self.buffer);
+                self.send_to(party)
+            }
+        }
     }
 
     fn mask<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error> {
@@ -118,12 +167,8 @@ impl<S: Stream> OfflineRole for DealerRole<'_, '_, S> {
         value: impl FnOnce() -> Tensor<W>,
     ) -> Result<Arc<Secret<W>>, Error> {
         let value = Secret::new(value());
-        let mut correction =
-            Secret::new(Tensor::new(shape, self.streams[0].draw(Purpose::Share).words::<W>(shape.len())));
-        let words = correction.expose_mut().data_mut();
-        combine(words, [value.expose().data()], [], |word, [value], []: [W; 0]| value.minus(word));
-        pack::pack(correction.expose().data(), bits, &mut self.buffer);
-        self.send()?;
+        let share = self.streams[0].draw(Purpose::Share).words(shape.len());
+        self.send_less(&value, share, bits)?;
         Ok(Arc::new(value))
     }
 

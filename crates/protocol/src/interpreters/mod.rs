@@ -1,5 +1,6 @@
 //! The meanings of a program: each runs the primitives its own way, and of an operation the meaning it stands for.
 
+pub(crate) mod audit;
 pub(crate) mod clear;
 pub(crate) mod dealer;
 pub(crate) mod fixed;

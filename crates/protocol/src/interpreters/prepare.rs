@@ -3,7 +3,7 @@
 use super::offline::{Offline, random_bits};
 use crate::bits::BitTensor;
 use crate::error::Error;
-use crate::material::factor::AnyFactor;
+use crate::material::factor::Factor;
 use crate::material::mask::{Mask, MaskBits};
 use crate::material::queue::QueueWriter;
 use crate::material::record::{AnyMask, Keys, Record};
@@ -16,42 +16,94 @@ use crate::secret::Secret;
 use crate::weight_spec::WeightId;
 use crate::weights::ServerWeights;
 use blindroute_ring::fss::HashKey;
+use blindroute_ring::lanes::combine;
 use blindroute_ring::{Prg, Seed, Shape, Tensor, pack, reserve_wiped};
 use std::io::Read;
 use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
+
+/// A server's seeds of one session's material.
+#[derive(Clone, Copy, Debug)]
+pub struct PrepareSeeds<'a> {
+    /// Its seed of everything but the products with weights.
+    pub material: &'a Seed,
+    /// Of party zero: the seed of its shares of products with weights. Party one has none, since it is sent its own.
+    pub products: Option<&'a Seed>,
+}
 
 /// A server's offline run of a program.
 #[derive(Debug)]
 pub struct Prepare;
 
 impl Prepare {
-    /// Turns a seed and the dealer's stream into prepared material. `hash_key` is the session's, from the dealer.
+    /// Turns seeds and the dealer's stream into prepared material. `hash_key` is the session's, from the dealer.
     ///
     /// # Errors
-    /// If the stream ends or the queue's reader goes away; the queue is told either way.
+    /// If the stream ends, the queue's reader goes away, or the products' seed is not there for party zero alone.
     pub fn run<P: Program>(
         program: &P,
         weights: &ServerWeights,
-        (seed, hash_key): (&Seed, HashKey),
+        (seeds, hash_key): (PrepareSeeds<'_>, HashKey),
         source: &mut dyn Read,
         queue: &QueueWriter,
     ) -> Result<(), Error> {
-        Self::run_on::<Prg, P>(program, weights, (seed, hash_key), source, queue)
+        Self::run_on::<Prg, P>(program, weights, (seeds, hash_key), source, queue)
     }
 
     /// [`run`](Self::run), on a stream of any kind.
     pub(crate) fn run_on<S: Stream, P: Program>(
         program: &P,
         weights: &ServerWeights,
-        (seed, hash_key): (&Seed, HashKey),
+        (seeds, hash_key): (PrepareSeeds<'_>, HashKey),
         source: &mut dyn Read,
         queue: &QueueWriter,
     ) -> Result<(), Error> {
-        let (stream, hash_key) = (stream_of::<S>(seed), Arc::new(hash_key));
-        clear_stack();
-        let role = PrepareRole { weights, stream, hash_key, source, queue, buffer: Zeroizing::default() };
-        Offline::run(program, role).map(|_| ())
+        if seeds.products.is_some() != (weights.party() == Party::Zero) {
+            return Err(Error::Program("party zero, and no other, has a seed of products with weights".into()));
+        }
+        let mut records = queue;
+        prepare::<S, P>(program, weights, (seeds, hash_key), source, &mut records)
+    }
+}
+
+/// Prepares from streams of any kind, for any use. Without a seed of products, shares of products with weights are read from
+/// the source.
+pub(super) fn prepare<S: Stream, P: Program>(
+    program: &P,
+    weights: &ServerWeights,
+    (seeds, hash_key): (PrepareSeeds<'_>, HashKey),
+    source: &mut dyn Read,
+    records: &mut impl Records,
+) -> Result<(), Error> {
+    let (stream, products) = (stream_of::<S>(seeds.material), seeds.products.map(stream_of::<S>));
+    let hash_key = Arc::new(hash_key);
+    clear_stack();
+    let role = PrepareRole { weights, stream, products, hash_key, source, records, buffer: Zeroizing::default() };
+    Offline::run(program, role).map(|_| ())
+}
+
+/// What becomes of the records that are prepared, in program order.
+pub(super) trait Records {
+    /// Takes a record.
+    ///
+    /// # Errors
+    /// If there is no more use for records.
+    fn put(&mut self, record: Record) -> Result<(), Error>;
+
+    /// Takes this server's share of the product of a mask with a weight, modulo 2^bits.
+    ///
+    /// # Errors
+    /// If there is no more use for records.
+    fn put_product<W: RingWord>(&mut self, share: Secret<W>, bits: u32) -> Result<(), Error>;
+}
+
+impl Records for &QueueWriter {
+    fn put(&mut self, record: Record) -> Result<(), Error> {
+        self.push(record)
+    }
+
+    fn put_product<W: RingWord>(&mut self, share: Secret<W>, _bits: u32) -> Result<(), Error> {
+        self.push(W::record(Arc::new(share)))
     }
 }
 
@@ -73,42 +125,57 @@ fn clear_stack() {
 /// More than making a stream takes.
 const CLEARED: usize = 16 << 10;
 
-struct PrepareRole<'a, S> {
+struct PrepareRole<'a, S, R> {
     weights: &'a ServerWeights,
     stream: S,
+    /// Of shares of products with weights, if they are not read from the source.
+    products: Option<S>,
     hash_key: Arc<HashKey>,
     source: &'a mut dyn Read,
-    queue: &'a QueueWriter,
+    records: &'a mut R,
     buffer: Zeroizing<Vec<u8>>,
 }
 
-impl<S> PrepareRole<'_, S> {
+impl<S, R> PrepareRole<'_, S, R> {
     fn receive(&mut self, len: usize) -> Result<(), Error> {
         let more = len.saturating_sub(self.buffer.len());
         reserve_wiped(&mut self.buffer, more);
         self.buffer.resize(len, 0);
         self.source.read_exact(&mut self.buffer).map_err(Error::Material)
     }
+
+    fn receive_words<W: RingWord>(&mut self, len: usize, bits: u32) -> Result<Vec<W>, Error> {
+        self.receive(pack::packed_len(len, bits))?;
+        Ok(pack::unpack(&self.buffer, len, bits))
+    }
 }
 
-impl<S: Stream> OfflineRole for PrepareRole<'_, S> {
-    fn serves(&self) -> bool {
-        true
-    }
-
-    fn factor(&self, weight: WeightId) -> Result<Arc<AnyFactor>, Error> {
-        self.weights.masked(weight)
+impl<S: Stream, R: Records> OfflineRole for PrepareRole<'_, S, R> {
+    fn weighted<W: RingWord>(
+        &mut self,
+        weight: WeightId,
+        (shape, bits): (Shape, u32),
+        times: impl FnOnce(&Factor<W>) -> Tensor<W>,
+    ) -> Result<(), Error> {
+        let dealt = match &mut self.products {
+            Some(stream) => stream.draw(Purpose::Product).words(shape.len()),
+            None => self.receive_words::<W>(shape.len(), bits)?,
+        };
+        let dealt = Secret::new(Tensor::new(shape, dealt));
+        let mut own = Secret::new(times(self.weights.masked(weight)?.in_word()?));
+        combine(own.expose_mut().data_mut(), [dealt.expose().data()], [], |own, [word], []: [W; 0]| own.plus(word));
+        self.records.put_product(own, bits)
     }
 
     fn mask<W: RingWord>(&mut self, shape: Shape) -> Result<Arc<Secret<W>>, Error> {
         let (mask, words) = Mask::draw(&mut self.stream, shape);
-        self.queue.push(W::record_mask(mask))?;
+        self.records.put(W::record_mask(mask))?;
         Ok(words)
     }
 
     fn mask_bits(&mut self, planes: usize, len: usize) -> Result<BitTensor, Error> {
         let (mask, bits) = MaskBits::draw(&mut self.stream, planes, len);
-        self.queue.push(Record::Mask(AnyMask::Bits(mask)))?;
+        self.records.put(Record::Mask(AnyMask::Bits(mask)))?;
         Ok(bits)
     }
 
@@ -120,10 +187,7 @@ impl<S: Stream> OfflineRole for PrepareRole<'_, S> {
     ) -> Result<Arc<Secret<W>>, Error> {
         let words = match self.weights.party() {
             Party::Zero => self.stream.draw(Purpose::Share).words(shape.len()),
-            Party::One => {
-                self.receive(pack::packed_len(shape.len(), bits))?;
-                pack::unpack(&self.buffer, shape.len(), bits)
-            }
+            Party::One => self.receive_words(shape.len(), bits)?,
         };
         Ok(Arc::new(Secret::new(Tensor::new(shape, words))))
     }
@@ -152,14 +216,14 @@ impl<S: Stream> OfflineRole for PrepareRole<'_, S> {
         let roots = Zeroizing::new(self.stream.draw(Purpose::Root).words(len));
         let mut corrections = Zeroizing::new(vec![0; bytes]);
         self.source.read_exact(&mut corrections).map_err(Error::Material)?;
-        self.queue.push(Record::Keys(Keys { hash_key: Arc::clone(&self.hash_key), roots, corrections }))
+        self.records.put(Record::Keys(Keys { hash_key: Arc::clone(&self.hash_key), roots, corrections }))
     }
 
     fn hand<W: RingWord>(&mut self, words: &Arc<Secret<W>>) -> Result<(), Error> {
-        self.queue.push(W::record(Arc::clone(words)))
+        self.records.put(W::record(Arc::clone(words)))
     }
 
     fn hand_bits(&mut self, bits: BitTensor) -> Result<(), Error> {
-        self.queue.push(Record::Bits(bits))
+        self.records.put(Record::Bits(bits))
     }
 }

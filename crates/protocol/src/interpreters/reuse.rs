@@ -9,7 +9,7 @@ use crate::material::record::{AnyMask, Record};
 use crate::material::stream::{Purpose, Stream};
 use crate::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, Interpreter, Machine,
-    MaterialQueue, Online, Party, Prepare, Program, QueueReader, Seed, ServerWeights, Shape, Tensor, Tuning,
+    MaterialQueue, Online, Party, Prepare, PrepareSeeds, Program, QueueReader, Seed, ServerWeights, Shape, Tensor, Tuning,
     WeightKind, WeightMasks, WeightShares, WeightSpec, ZeroSeed,
 };
 use blindroute_ring::{Prg, pack};
@@ -156,17 +156,23 @@ fn seeds() -> [Seed; 2] {
     [Seed::new([45; 16]), Seed::new([54; 16])]
 }
 
+fn products() -> Seed {
+    Seed::new([63; 16])
+}
+
 /// Material from streams of one kind, as the online phase would take it.
 fn prepared<S: Stream, P: Program>(program: &P, models: &[ServerWeights; 2]) -> ([QueueReader; 2], [Vec<Vec<u8>>; 2]) {
     let hash_key = || HashKey::new(&[5; 16]);
     let (mut zero, mut one) = (Kept::default(), Kept::default());
     let dealer = WeightMasks::new(&program.weights(), &seeds());
-    Dealer::run_on::<S, P>(program, &dealer, DealerSeeds(seeds(), hash_key()), [&mut zero, &mut one]).unwrap();
+    let seeds_of_the_dealer = DealerSeeds { material: seeds(), products: products(), hash_key: hash_key() };
+    Dealer::run_on::<S, P>(program, &dealer, seeds_of_the_dealer, [&mut zero, &mut one]).unwrap();
     let material = [zero.0, one.0];
     let readers = [0, 1].map(|party| {
         let (writer, reader) = MaterialQueue::bounded(usize::MAX);
         let stream = material[party].concat();
-        let seeds = (&seeds()[party], hash_key());
+        let (material, products) = (&seeds()[party], (party == 0).then(products));
+        let seeds = (PrepareSeeds { material, products: products.as_ref() }, hash_key());
         let result = Prepare::run_on::<S, P>(program, &models[party], seeds, &mut stream.as_slice(), &writer);
         result.unwrap();
         writer.finish(Ok(()));

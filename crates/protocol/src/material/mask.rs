@@ -25,6 +25,11 @@ impl<W: Word> Mask<W> {
         self.0.shape()
     }
 
+    /// Whether both are the same mask.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+
     /// The mask's words, for tests of the masks.
     #[cfg(test)]
     pub(crate) fn words(&self) -> &Tensor<W> {
@@ -57,6 +62,11 @@ impl MaskBits {
 
     pub(crate) fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Whether both are the same mask.
+    pub(super) fn agrees(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 
     /// The mask's bits, for tests of the masks.

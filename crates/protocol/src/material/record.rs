@@ -38,6 +38,16 @@ pub enum AnyMask {
 }
 
 impl AnyMask {
+    fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::U32(one), Self::U32(other)) => one.agrees(other),
+            (Self::U64(one), Self::U64(other)) => one.agrees(other),
+            (Self::U128(one), Self::U128(other)) => one.agrees(other),
+            (Self::Bits(one), Self::Bits(other)) => one.agrees(other),
+            _ => false,
+        }
+    }
+
     fn bytes(&self) -> usize {
         match self {
             Self::U32(mask) => mask.shape().len() * 4,
@@ -65,7 +75,27 @@ impl std::fmt::Debug for Keys {
     }
 }
 
+impl Keys {
+    /// Whether both are the same keys. The hash is the session's, which whoever compares has used for both.
+    fn agrees(&self, other: &Self) -> bool {
+        *self.roots == *other.roots && *self.corrections == *other.corrections
+    }
+}
+
 impl Record {
+    /// Whether two records hold the same. Only an audit compares records, and it reveals them.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::U32(one), Self::U32(other)) => one == other,
+            (Self::U64(one), Self::U64(other)) => one == other,
+            (Self::U128(one), Self::U128(other)) => one == other,
+            (Self::Bits(one), Self::Bits(other)) => one == other,
+            (Self::Keys(one), Self::Keys(other)) => one.agrees(other),
+            (Self::Mask(one), Self::Mask(other)) => one.agrees(other),
+            _ => false,
+        }
+    }
+
     /// Bytes that it takes in memory.
     pub(super) fn bytes(&self) -> usize {
         match self {

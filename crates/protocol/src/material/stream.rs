@@ -11,6 +11,8 @@ pub(crate) enum Purpose {
     Share,
     /// Roots of keys.
     Root,
+    /// Party zero's share of a product with a weight. Drawn from a stream of its own, which an audit does not reveal.
+    Product,
 }
 
 /// The stream of one seed, which dealer and server draw from in the same order. Each draw goes on where the last one

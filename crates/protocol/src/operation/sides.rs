@@ -3,7 +3,7 @@
 use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
-use crate::material::factor::AnyFactor;
+use crate::material::factor::{AnyFactor, Factor};
 use crate::material::mask::{Covered, Mask, MaskBits};
 use crate::material::record::Keys;
 use crate::material::word::RingWord;
@@ -18,14 +18,19 @@ use std::sync::Arc;
 ///
 /// A mask is δ itself for the dealer and a share of δ for a server; both run the same steps.
 pub trait OfflineRole {
-    /// Whether this is a server, which has material to hand to its online phase.
-    fn serves(&self) -> bool;
-
-    /// What a product with a weight multiplies the mask with: B for the dealer, F = W − B for a server.
+    /// The product of a mask with a weight, in `words` of a shape modulo 2^bits. `times` multiplies the mask with a factor: with B
+    /// at the dealer, which sends shares of δB; with F = W − B at a server, which hands `[δW] = [δB] + [δ]F` to its online
+    /// phase. What a server holds of δB stays hidden from the other one also in an [audit](crate::Audit), since B is the same
+    /// in all sessions.
     ///
     /// # Errors
-    /// If the weight multiplies nothing.
-    fn factor(&self, weight: WeightId) -> Result<Arc<AnyFactor>, Error>;
+    /// If the weight multiplies nothing or is in another word, the stream of material fails, or the online phase is gone.
+    fn weighted<W: RingWord>(
+        &mut self,
+        weight: WeightId,
+        words: (Shape, u32),
+        times: impl FnOnce(&Factor<W>) -> Tensor<W>,
+    ) -> Result<(), Error>;
 
     /// Fresh uniform words, the mask of one opening, which a server hands to its online phase. Costs no material.
     ///

@@ -122,17 +122,8 @@ impl<W: RingWord> Operation<kind::Masked<W>, kind::Share<W>> for Linear {
 
     /// The dealer, whose factor is B, sends [δB]; a server, whose factor is F, hands itself [δW] = [δB] + [δ]F.
     fn offline<P: OfflineRole>(&self, role: &mut P, mask: Arc<Secret<W>>) -> Result<(), Error> {
-        let factor = role.factor(self.weight)?;
-        let factor = factor.in_word::<W>()?;
-        let of_mask = || self.of_factor(factor, mask.expose());
-        let mut product = role.correlated(self.out.shape, self.out.bits, of_mask)?;
-        if role.serves() {
-            let mut own = Secret::new(of_mask());
-            let dealt = product.expose().data();
-            combine(own.expose_mut().data_mut(), [dealt], [], |own, [word], []: [W; 0]| own.plus(word));
-            product = Arc::new(own);
-        }
-        role.hand(&product)
+        let words = (self.out.shape, self.out.bits);
+        role.weighted(self.weight, words, |factor| self.of_factor(factor, mask.expose()))
     }
 
     /// z = m·W − [δW] in shares.

@@ -4,7 +4,7 @@
 use crate::common::{Gate, body, gate, row};
 use blindroute_protocol::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue, Meter, Online,
-    Output, Party, Prepare, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks, WeightShares,
+    Output, Party, Prepare, PrepareSeeds, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks, WeightShares,
     WeightSpec, ZeroSeed,
 };
 use blindroute_testkit::{Fault, Parties, TestWorld};
@@ -191,16 +191,21 @@ fn zero_seed() -> ZeroSeed {
     ZeroSeed::from_halves(&Seed::new([7; 16]), &Seed::new([8; 16]))
 }
 
+fn seeds_of_party_zero([material, products]: &[Seed; 2]) -> (PrepareSeeds<'_>, HashKey) {
+    (PrepareSeeds { material, products: Some(products) }, HashKey::new(&[9; 16]))
+}
+
 #[test]
 fn a_channel_that_breaks_its_word_is_an_error() {
     let (program, ..) = small();
+    let seeds = [3, 4].map(|byte| Seed::new([byte; 16]));
     for extra in [-1, 1] {
         let shares = WeightShares::from_seed(&program.weights, &Seed::new([1; 16]));
         let found = ServerWeights::set_up(&program.weights, shares, &Seed::new([2; 16]), &mut Zeros { extra });
         assert!(matches!(found, Err(Error::Program(_))), "{found:?}");
         let model = model(&program.weights);
         let (writer, reader) = MaterialQueue::bounded(1 << 20);
-        Prepare::run(&program, &model, (&Seed::new([3; 16]), HashKey::new(&[9; 16])), &mut std::io::empty(), &writer)
+        Prepare::run(&program, &model, seeds_of_party_zero(&seeds), &mut std::io::empty(), &writer)
             .unwrap();
         writer.finish(Ok(()));
         let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
@@ -212,6 +217,7 @@ fn a_channel_that_breaks_its_word_is_an_error() {
 #[test]
 fn a_queue_that_closes_ends_both_phases() {
     let (program, ..) = small();
+    let seeds = [3, 4].map(|byte| Seed::new([byte; 16]));
     let model = model(&program.weights);
     let run = |queue| {
         let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
@@ -236,7 +242,7 @@ fn a_queue_that_closes_ends_both_phases() {
             Prepare::run(
                 &program,
                 &model,
-                (&Seed::new([3; 16]), HashKey::new(&[9; 16])),
+                seeds_of_party_zero(&seeds),
                 &mut std::io::empty(),
                 &writer,
             )
@@ -257,10 +263,11 @@ body!(Other {}, |this, machine| {
 #[test]
 fn material_of_another_program_is_an_error() {
     let (program, ..) = small();
+    let known = [3, 4].map(|byte| Seed::new([byte; 16]));
     let model = model(&program.weights);
     let other = Gate { weights: program.weights.clone(), inputs: program.inputs.clone(), body: Other {} };
     let (writer, reader) = MaterialQueue::bounded(1 << 20);
-    Prepare::run(&other, &model, (&Seed::new([3; 16]), HashKey::new(&[9; 16])), &mut std::io::empty(), &writer)
+    Prepare::run(&other, &model, seeds_of_party_zero(&known), &mut std::io::empty(), &writer)
         .unwrap();
     writer.finish(Ok(()));
     let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
@@ -282,7 +289,7 @@ fn material_of_another_program_is_an_error() {
         Dealer::run(
             &program,
             &masks,
-            DealerSeeds(seeds(), HashKey::new(&[9; 16])),
+            DealerSeeds { material: seeds(), products: Seed::new([7; 16]), hash_key: HashKey::new(&[9; 16]) },
             [&mut std::io::sink(), &mut Closed]
         ),
         Err(Error::Sink(_))

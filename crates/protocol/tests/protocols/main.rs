@@ -2,6 +2,7 @@
 //! freed memory is a program of its own, because it installs an allocator.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
+mod audit;
 mod best_k;
 mod common;
 mod costs;

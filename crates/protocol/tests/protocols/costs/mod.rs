@@ -30,12 +30,13 @@ pub(crate) fn cost(openings: usize, opening_bytes: usize, material_bytes: usize)
     Cost { openings, opening_bytes, material_bytes }
 }
 
-/// Runs the parties on zeros: the ledger, the forecast and the formula agree.
+/// Runs the parties on zeros: the ledger, the forecast and the formula agree. An audit of the material passes.
 pub(crate) fn check<B: Body + std::fmt::Debug>(program: &Gate<B>, expected: Cost) {
     let weights: Vec<_> = program.weights.iter().map(|spec| Tensor::zeros(spec.shape())).collect();
     let inputs: Vec<_> = program.inputs.iter().map(|form| Tensor::zeros(form.shape)).collect();
     let run = crate::common::run(1, program, &weights, &inputs);
     assert_eq!(run.forecast, expected, "{:?}", program.body);
+    crate::audit::passes(program);
 }
 
 /// Numbers of elements: one word of bits, less, and more.
