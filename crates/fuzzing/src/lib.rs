@@ -21,8 +21,8 @@ use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, containe
 use blindroute_routing::tokenizer::{Tokenizer, Window};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
-    ClientHello, Failure, HandOver, HandOverAnswer, HandOverRequest, MaterialGrant, MaterialRequest, ServerReady,
-    SessionOpen, SessionReport,
+    AuditRequest, AuditSeeds, ClientHello, Failure, HandOver, HandOverAnswer, HandOverRequest, MaterialGrant,
+    MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };
 use blindroute_testkit::tokenizer_json;
 use std::sync::OnceLock;
@@ -87,6 +87,8 @@ pub fn messages(bytes: &[u8]) {
     check::<SessionOpen>(bytes);
     check::<MaterialRequest>(bytes);
     check::<MaterialGrant>(bytes);
+    check::<AuditRequest>(bytes);
+    check::<AuditSeeds>(bytes);
     check::<HandOverRequest>(bytes);
     check::<HandOver>(bytes);
     check::<HandOverAnswer>(bytes);

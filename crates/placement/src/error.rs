@@ -256,6 +256,8 @@ impl PlacementError {
                         | FailureKind::ProgramMismatch
                         | FailureKind::UnknownClient
                         | FailureKind::Quota
+                        | FailureKind::WrongMaterial
+                        | FailureKind::AuditsDiffer
                 )
             }
             Self::Session(SessionError::Link(error)) => error.fault() == Fault::Configuration,

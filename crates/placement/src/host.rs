@@ -147,6 +147,7 @@ impl Host {
             budget: MATERIAL_BUDGET,
             hand_over: hand_over(config, &endpoint)?,
             clients: clients.map(Arc::new),
+            audit: config.audit.share(),
         };
         let mut limits = ServiceOptions::new(&[]);
         limits.max_sessions = config.max_sessions;

@@ -46,23 +46,49 @@ impl Kept {
     /// # Errors
     /// If a place is beyond the batch, or places do not rise.
     pub fn select(self, places: &[usize]) -> Result<Self, Error> {
-        if !places.windows(2).all(|pair| pair[0] < pair[1]) {
-            return Err(Error::Program("the places of kept values do not rise".into()));
-        }
+        self.selected(places)?;
         let values = self.values.into_iter().map(|(kept, share)| {
-            let batch = kept.shape.batch;
-            if let Some(place) = places.iter().find(|place| **place >= batch) {
-                return Err(Error::Program(format!("place {place} of a batch of {batch} was kept")));
-            }
             let each = kept.shape.rows * kept.shape.columns;
             let form = kept.with_shape(Shape { batch: places.len(), ..kept.shape });
             // As large as it becomes, so that no part of a share stays behind in memory that it outgrew.
             let mut words = Vec::with_capacity(form.shape.len());
             let part = |place: &usize| &share.expose().data()[place * each..(place + 1) * each];
             places.iter().for_each(|place| words.extend_from_slice(part(place)));
-            Ok((form, Secret::new(Tensor::new(form.shape, words))))
+            (form, Secret::new(Tensor::new(form.shape, words)))
         });
-        Ok(Self { values: values.collect::<Result<_, _>>()? })
+        Ok(Self { values: values.collect() })
+    }
+
+    /// The forms of these elements of the batch.
+    fn selected(&self, places: &[usize]) -> Result<Vec<Form>, Error> {
+        if !places.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Err(Error::Program("the places of kept values do not rise".into()));
+        }
+        let forms = self.values.iter().map(|(kept, _)| {
+            let batch = kept.shape.batch;
+            if let Some(place) = places.iter().find(|place| **place >= batch) {
+                return Err(Error::Program(format!("place {place} of a batch of {batch} was kept")));
+            }
+            Ok(kept.with_shape(Shape { batch: places.len(), ..kept.shape }))
+        });
+        forms.collect()
+    }
+
+    /// Whether these elements of the batch can be the inputs of a program with these forms.
+    ///
+    /// # Errors
+    /// As for [`Kept::into_inputs`].
+    pub fn check(&self, forms: &[Form], places: &[usize]) -> Result<(), Error> {
+        if self.values.len() != forms.len() {
+            let (found, expected) = (self.values.len(), forms.len());
+            return Err(Error::Program(format!("{found} values were kept, the program continues with {expected}")));
+        }
+        for (kept, form) in self.selected(places)?.iter().zip(forms) {
+            if kept != form {
+                return Err(Error::Program(format!("{kept:?} was kept, the program continues with {form:?}")));
+            }
+        }
+        Ok(())
     }
 
     /// These elements of the batch as the inputs of a program with these forms. The others are dropped.
@@ -70,17 +96,9 @@ impl Kept {
     /// # Errors
     /// If the values are not of these forms, a place is beyond the batch, or places do not rise.
     pub fn into_inputs(self, forms: &[Form], places: &[usize]) -> Result<Inputs, Error> {
-        if self.values.len() != forms.len() {
-            let (found, expected) = (self.values.len(), forms.len());
-            return Err(Error::Program(format!("{found} values were kept, the program continues with {expected}")));
-        }
-        let tensors = self.select(places)?.values.into_iter().zip(forms).map(|((kept, share), form)| {
-            if *form != kept {
-                return Err(Error::Program(format!("{kept:?} was kept, the program continues with {form:?}")));
-            }
-            Ok(Some(share))
-        });
-        Ok(Inputs { tensors: tensors.collect::<Result<_, Error>>()? })
+        self.check(forms, places)?;
+        let tensors = self.select(places)?.values.into_iter().map(|(_, share)| Some(share));
+        Ok(Inputs { tensors: tensors.collect() })
     }
 
     /// The shares as they are sent to the server of the same position in another pair.

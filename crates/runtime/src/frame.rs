@@ -49,10 +49,14 @@ pub enum FrameKind {
     KeptShares = 16,
     /// The receiving server has room, or has stored the shares; a server tells its client the same.
     HandOverAnswer = 17,
+    /// A server asks the dealer to reveal the seeds of a session's material.
+    AuditRequest = 18,
+    /// The dealer reveals them.
+    AuditSeeds = 19,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 17] = [
+    const ALL: [FrameKind; 19] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -70,6 +74,8 @@ impl FrameKind {
         FrameKind::HandOver,
         FrameKind::KeptShares,
         FrameKind::HandOverAnswer,
+        FrameKind::AuditRequest,
+        FrameKind::AuditSeeds,
     ];
 
     /// The kind that a byte stands for; nothing for an unknown byte.
@@ -92,7 +98,9 @@ impl FrameKind {
             | FrameKind::MaterialGrant
             | FrameKind::SessionReport
             | FrameKind::HandOverRequest
-            | FrameKind::HandOverAnswer => 4096,
+            | FrameKind::HandOverAnswer
+            | FrameKind::AuditRequest
+            | FrameKind::AuditSeeds => 4096,
             FrameKind::MaterialEnd => 8,
         }
     }
@@ -108,6 +116,7 @@ impl FrameKind {
                 | FrameKind::HandOverRequest
                 | FrameKind::HandOver
                 | FrameKind::KeptShares
+                | FrameKind::AuditSeeds
         )
     }
 
@@ -132,6 +141,8 @@ impl FrameKind {
             FrameKind::HandOver => "hand-over",
             FrameKind::KeptShares => "shares that are handed over",
             FrameKind::HandOverAnswer => "answer to a hand-over",
+            FrameKind::AuditRequest => "audit request",
+            FrameKind::AuditSeeds => "seeds of an audit",
         }
     }
 }

@@ -70,9 +70,9 @@ pub use role::Role;
 pub use scene::{Scene, SceneName};
 pub use service::{Connection, Interrupted, Rest, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
-    Cancel, Catalogue, Client, DealerService, HandOverError, HandOverOptions, HandOverTo, HandedOver, Held, Pauses,
-    ReadySession, Retry, ServerOptions, ServerReport, ServerService, SessionError, SessionOutcome, SharedInputs,
-    SharesError, Waiting,
+    AuditCounts, AuditShare, Cancel, Catalogue, Client, DealerService, HandOverError, HandOverOptions, HandOverTo,
+    HandedOver, Held, Pauses, ReadySession, Retry, ServerOptions, ServerReport, ServerService, SessionError,
+    SessionOutcome, SharedInputs, SharesError, Waiting,
 };
 pub use session_pool::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 pub use shutdown::Shutdown;

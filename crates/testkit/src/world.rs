@@ -4,7 +4,8 @@ use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed_memory::call_this_thread;
 use blindroute_protocol::{
     Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, Kept, MaterialQueue, Meter, Online, Output, OutputSize,
-    OutputSpec, Party, Prepare, PrepareSeeds, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, ZeroSeed,
+    OutputSpec, Party, Prepare, PrepareSeeds, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares,
+    ZeroSeed,
 };
 use std::io::{Read, Write};
 use std::sync::PoisonError;

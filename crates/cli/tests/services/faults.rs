@@ -373,6 +373,7 @@ fn shares_of_two_splits_or_one_position_are_refused() {
         deployment: digest,
         epoch: grant.epoch,
         request: Digest([0; 32]),
+        audit: 0,
     };
     lane.send_message(&open).unwrap();
     let error = lane.receive_message::<SessionOpen>().unwrap_err().to_string();

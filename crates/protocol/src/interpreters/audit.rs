@@ -246,12 +246,16 @@ mod tests {
         }
     }
 
-    /// Answers the set-up with a fixed message, so that a server's F follows from its share of the weights alone.
-    struct Fixed;
+    /// The other server in the set-up: it answers so that F is these words, whatever this server's share and mask are.
+    struct Opens([u64; 3]);
 
-    impl Channel for Fixed {
-        fn exchange(&mut self, _outgoing: Vec<u8>, incoming: usize) -> Result<Vec<u8>, ChannelError> {
-            Ok(vec![3; incoming])
+    impl Channel for Opens {
+        fn exchange(&mut self, outgoing: Vec<u8>, _incoming: usize) -> Result<Vec<u8>, ChannelError> {
+            let sent = pack::unpack::<u64>(&outgoing, 3, BITS);
+            let answer: Vec<u64> = self.0.iter().zip(sent).map(|(f, sent)| f.wrapping_sub(sent)).collect();
+            let mut bytes = Vec::new();
+            pack::pack(&answer, BITS, &mut bytes);
+            Ok(bytes)
         }
     }
 
@@ -263,18 +267,10 @@ mod tests {
         Prg::new(seed).words(3)
     }
 
-    /// Server 0's weights, so that F is the same whatever its mask: with another mask B_0, its share of the weights differs by as
-    /// much.
-    fn server_zero(mask: &Seed, f: &[u64]) -> ServerWeights {
+    /// Server 0's weights with this mask B_0.
+    fn server_zero(mask: &Seed, f: [u64; 3]) -> ServerWeights {
         let specs = Scaled.weights();
-        // F = W_0 − B_0 + what the other server sends, so W_0 = F + B_0 less that.
-        let mut sent = Vec::new();
-        pack::unpack::<u64>(&vec![3; pack::packed_len(3, BITS)], 3, BITS).iter().for_each(|&word| sent.push(word));
-        let share = f.iter().zip(words(mask)).zip(sent).map(|((&f, mask), sent)| f.wrapping_add(mask).wrapping_sub(sent));
-        let mut bytes = Vec::new();
-        pack::pack(&share.collect::<Vec<_>>(), BITS, &mut bytes);
-        let shares = WeightShares::from_bytes(&specs, &bytes).unwrap().of_party_zero();
-        ServerWeights::set_up(&specs, shares, mask, &mut Fixed).unwrap()
+        ServerWeights::set_up(&specs, WeightShares::from_seed(&specs, &seed(3)), mask, &mut Opens(f)).unwrap()
     }
 
     fn differences(weights: &ServerWeights, material: &[Seed; 2], mask: &Seed, records: Vec<Record>) -> Vec<u8> {
@@ -301,30 +297,35 @@ mod tests {
     fn what_server_one_sees_is_the_same_for_two_masks_of_server_zero() {
         let (material, f) = ([seed(1), seed(2)], [77, 1 << 39, 12_345]);
         let (one_mask, products) = (seed(4), seed(9));
-        let delta: Vec<u64> = words(&material[0]).iter().zip(words(&material[1])).map(|(a, b)| a.wrapping_add(b)).collect();
+        let delta: Vec<u64> =
+            words(&material[0]).iter().zip(words(&material[1])).map(|(a, b)| a.wrapping_add(b)).collect();
         let first_mask = seed(6);
         let mut stream = Vec::new();
         let masks = WeightMasks::new(&Scaled.weights(), &[first_mask.clone(), one_mask.clone()]);
-        let dealer = DealerSeeds { material: material.clone(), products: products.clone(), hash_key: HashKey::new(&[5; 16]) };
+        let dealer =
+            DealerSeeds { material: material.clone(), products: products.clone(), hash_key: HashKey::new(&[5; 16]) };
         Dealer::run(&Scaled, &masks, dealer, [&mut std::io::sink(), &mut stream]).unwrap();
 
-        let first = server_zero(&first_mask, &f);
+        let first = server_zero(&first_mask, f);
         let sent = differences(&first, &material, &first_mask, records(&first, &material[0], &products));
         for other in [seed(7), seed(8)] {
-            let weights = server_zero(&other, &f);
+            let weights = server_zero(&other, f);
             // z_0 that leaves z_1 = δ(B_0 + B_1) − z_0 as it is.
             let mut records = records(&weights, &material[0], &products);
             let Some(Record::U64(product)) = records.pop() else { panic!("the last record is a product") };
             let moved = product.expose().data().iter().zip(&delta).zip(words(&first_mask).iter().zip(words(&other)));
-            let moved = moved.map(|((word, delta), (before, now))| {
-                word.wrapping_add(delta.wrapping_mul(now.wrapping_sub(*before)))
-            });
+            let moved = moved
+                .map(|((word, delta), (before, now))| word.wrapping_add(delta.wrapping_mul(now.wrapping_sub(*before))));
             records.push(Record::U64(Arc::new(Secret::new(Tensor::new(ROW, moved.collect())))));
             assert_eq!(differences(&weights, &material, &other, records), sent);
         }
         // Server 1 computes the same from what it has, so server 0's message tells it nothing new.
         let z_one = pack::unpack::<u64>(&stream, 3, BITS);
-        let own = delta.iter().zip(words(&one_mask)).zip(z_one).map(|((delta, mask), z)| delta.wrapping_mul(mask).wrapping_sub(z));
+        let own = delta
+            .iter()
+            .zip(words(&one_mask))
+            .zip(z_one)
+            .map(|((delta, mask), z)| delta.wrapping_mul(mask).wrapping_sub(z));
         let mut bytes = Vec::new();
         pack::pack(&own.collect::<Vec<_>>(), BITS, &mut bytes);
         assert_eq!(bytes, sent);

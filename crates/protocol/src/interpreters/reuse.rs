@@ -9,8 +9,8 @@ use crate::material::record::{AnyMask, Record};
 use crate::material::stream::{Purpose, Stream};
 use crate::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, Interpreter, Machine,
-    MaterialQueue, Online, Party, Prepare, PrepareSeeds, Program, QueueReader, Seed, ServerWeights, Shape, Tensor, Tuning,
-    WeightKind, WeightMasks, WeightShares, WeightSpec, ZeroSeed,
+    MaterialQueue, Online, Party, Prepare, PrepareSeeds, Program, QueueReader, Seed, ServerWeights, Shape, Tensor,
+    Tuning, WeightKind, WeightMasks, WeightShares, WeightSpec, ZeroSeed,
 };
 use blindroute_ring::{Prg, pack};
 use std::collections::HashSet;

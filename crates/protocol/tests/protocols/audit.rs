@@ -98,8 +98,7 @@ fn audited<P: Program>(
         Prepare::run(program, &models[party], (own, keys), &mut source.as_slice(), &writer)?;
         writer.finish(Ok(()));
         let seeds = AuditSeeds { material: revealed, mask: &granted.masks[party], hash_key: &granted.hash_key };
-        found.agrees[party] =
-            Audit::run(program, &models[party], seeds, &reader, &mut found.differences[party])?;
+        found.agrees[party] = Audit::run(program, &models[party], seeds, &reader, &mut found.differences[party])?;
         assert!(reader.pop().is_err(), "records are left");
     }
     Ok(found)

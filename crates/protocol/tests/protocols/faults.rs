@@ -4,8 +4,8 @@
 use crate::common::{Gate, body, gate, row};
 use blindroute_protocol::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue, Meter, Online,
-    Output, Party, Prepare, PrepareSeeds, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks, WeightShares,
-    WeightSpec, ZeroSeed,
+    Output, Party, Prepare, PrepareSeeds, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks,
+    WeightShares, WeightSpec, ZeroSeed,
 };
 use blindroute_testkit::{Fault, Parties, TestWorld};
 use std::time::{Duration, Instant};
@@ -205,8 +205,7 @@ fn a_channel_that_breaks_its_word_is_an_error() {
         assert!(matches!(found, Err(Error::Program(_))), "{found:?}");
         let model = model(&program.weights);
         let (writer, reader) = MaterialQueue::bounded(1 << 20);
-        Prepare::run(&program, &model, seeds_of_party_zero(&seeds), &mut std::io::empty(), &writer)
-            .unwrap();
+        Prepare::run(&program, &model, seeds_of_party_zero(&seeds), &mut std::io::empty(), &writer).unwrap();
         writer.finish(Ok(()));
         let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
         let found = Online::run(&program, &model, inputs, &reader, zero_seed(), &mut Zeros { extra });
@@ -238,15 +237,8 @@ fn a_queue_that_closes_ends_both_phases() {
     // The online phase vanished while the preparation waits for room.
     let (writer, reader) = MaterialQueue::bounded(1);
     std::thread::scope(|scope| {
-        let prepare = scope.spawn(|| {
-            Prepare::run(
-                &program,
-                &model,
-                seeds_of_party_zero(&seeds),
-                &mut std::io::empty(),
-                &writer,
-            )
-        });
+        let prepare =
+            scope.spawn(|| Prepare::run(&program, &model, seeds_of_party_zero(&seeds), &mut std::io::empty(), &writer));
         reader.wait_ready().unwrap();
         drop(reader);
         assert!(matches!(prepare.join().unwrap(), Err(Error::MaterialEnded)));
@@ -267,8 +259,7 @@ fn material_of_another_program_is_an_error() {
     let model = model(&program.weights);
     let other = Gate { weights: program.weights.clone(), inputs: program.inputs.clone(), body: Other {} };
     let (writer, reader) = MaterialQueue::bounded(1 << 20);
-    Prepare::run(&other, &model, seeds_of_party_zero(&known), &mut std::io::empty(), &writer)
-        .unwrap();
+    Prepare::run(&other, &model, seeds_of_party_zero(&known), &mut std::io::empty(), &writer).unwrap();
     writer.finish(Ok(()));
     let inputs = Inputs::from_seed(&program.inputs, &Seed::new([4; 16]));
     let found = Online::run(&program, &model, inputs, &reader, zero_seed(), &mut Zeros { extra: 0 });

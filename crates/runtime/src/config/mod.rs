@@ -4,6 +4,7 @@
 //! because its value may be a secret in the wrong place. For the same reason the parser's errors are shown without the
 //! line that they quote.
 
+mod audit;
 mod hand_over;
 mod limits;
 mod network;
@@ -22,6 +23,7 @@ use crate::link::Timeouts;
 use crate::role::Role;
 use crate::service::share_of_one_client;
 
+pub use audit::AuditConfig;
 pub use hand_over::{AcceptHandOverConfig, HandOverConfig};
 use limits::{eight, handshakes, handshaking, per_client, sessions};
 pub use network::NetworkConfig;
@@ -225,6 +227,9 @@ pub struct ServerConfig {
     pub network: Option<NetworkConfig>,
     /// How far the other server is; both servers need the same values. See [`ServerConfig::distance`].
     pub between_servers: Option<NetworkConfig>,
+    /// How many sessions are opened to check the dealer; both servers need the same.
+    #[serde(default)]
+    pub audit: AuditConfig,
     /// The pairs that it hands sessions over to.
     #[serde(default)]
     pub hand_over: Vec<HandOverConfig>,
@@ -358,6 +363,7 @@ impl Configuration for ServerConfig {
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
             .or_else(|| network::between_servers(self.between_servers.as_ref()))
+            .or_else(|| self.audit.problem())
             .or_else(|| self.hand_over_problem())
     }
 }

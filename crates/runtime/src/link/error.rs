@@ -197,9 +197,15 @@ impl LinkError {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
             // There was no room for the session, or a party restarts: the client may try again. If the servers chose different
-            // programs, trying again does not help.
+            // programs or audit different shares, trying again does not help.
             LinkError::Failed { failure, .. }
-                if matches!(failure.kind, FailureKind::Busy | FailureKind::Stopping | FailureKind::ProgramMismatch) =>
+                if matches!(
+                    failure.kind,
+                    FailureKind::Busy
+                        | FailureKind::Stopping
+                        | FailureKind::ProgramMismatch
+                        | FailureKind::AuditsDiffer
+                ) =>
             {
                 failure.kind
             }

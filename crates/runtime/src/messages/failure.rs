@@ -57,6 +57,14 @@ failure_kinds! {
     /// The two servers chose different programs for one request.
     ProgramMismatch = 12, "the two servers chose different programs; compare the tables [between_servers] and [network] of \
                            their configurations";
+    /// The session's material was opened to check the dealer, so the session is spent. Nothing of an input had left.
+    Audited = 13, "it opened this session to check the dealer, so it is spent; prepare another one";
+    /// The dealer dealt wrong material.
+    WrongMaterial = 14, "it found that the dealer deals wrong material, and refuses its sessions until the dealer restarts; its \
+                         log names the session, and the dealer's operator has to explain it";
+    /// The two servers audit different shares of the sessions.
+    AuditsDiffer = 15, "the two servers audit different shares of the sessions; compare the tables [audit] of their \
+                        configurations";
     /// The client is not in this server's register, or was revoked.
     UnknownClient = 20, "it does not know this client: ask its operator to register the client, or check the secret or \
                          certificate in the client's configuration";

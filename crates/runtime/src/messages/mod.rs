@@ -6,10 +6,15 @@
 //! and output travel as long messages; [`SessionReport`] ends the session. A [`Failure`] may come in place of any of
 //! them.
 //!
+//! If the servers audit a session, each sends the dealer [`AuditRequest`] after the end of its material, and the dealer answers
+//! both with [`AuditSeeds`]; the servers exchange what they found, and tell the client with a [`Failure`], after which the
+//! client may send the next hello on the same link.
+//!
 //! After a session that left something with the servers, the client may send [`HandOverRequest`] in place of the next hello.
 //! Each server then offers it to the server of its position in another pair with [`HandOver`], which answers that it has room
 //! and, after the shares, that they are stored ([`HandOverAnswer`]); the client is told the same.
 
+mod audit;
 mod codec;
 mod failure;
 mod hand_over;
@@ -18,6 +23,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+pub use audit::{AuditRequest, AuditSeeds};
 pub use codec::DecodeError;
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};

@@ -192,6 +192,8 @@ pub struct SessionOpen {
     pub epoch: EpochId,
     /// The digest of the client's request, as this server resolved it.
     pub request: Digest,
+    /// The share of sessions that this server audits, in millionths.
+    pub audit: u32,
 }
 
 impl Message for SessionOpen {
@@ -205,6 +207,7 @@ impl Message for SessionOpen {
         out.extend_from_slice(&self.deployment.0);
         out.extend_from_slice(&self.epoch.0);
         out.extend_from_slice(&self.request.0);
+        out.extend_from_slice(&self.audit.to_le_bytes());
         out
     }
 
@@ -225,6 +228,7 @@ impl Message for SessionOpen {
             deployment: Digest(decoder.array("deployment")?),
             epoch: EpochId(decoder.array("epoch")?),
             request: Digest(decoder.array("request")?),
+            audit: decoder.u32("audit")?,
         };
         decoder.finish()?;
         Ok(open)
@@ -276,7 +280,8 @@ pub struct MaterialGrant {
     /// The epoch of the weights' masks.
     pub epoch: EpochId,
     /// Three seeds: that of the weights' mask and that of the session's material, which this server expands, and the
-    /// key of the session's hashes, which is the same for both servers and not secret. The decoder accepts at most 64.
+    /// key of the session's hashes, which is the same for both servers and not secret. Server 0 has a fourth: that of its
+    /// shares of products with weights, which an audit does not reveal. The decoder accepts at most 64.
     pub seeds: Vec<WireSeed>,
 }
 

@@ -101,8 +101,9 @@ fn encodings_are_frozen_and_strict() {
             deployment: DEPLOYMENT,
             epoch: EPOCH,
             request: REQUEST,
+            audit: 20_000,
         },
-        &format!("0900{s}0101{m}{e}{r}"),
+        &format!("0900{s}0101{m}{e}{r}204e0000"),
     );
     frozen(
         &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
@@ -112,6 +113,9 @@ fn encodings_are_frozen_and_strict() {
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
         &format!("{s}{e}01000000{}", "05".repeat(32)),
     );
+    frozen(&AuditRequest { session: SESSION }, &s);
+    let seeds = [5, 6].map(|byte| WireSeed::new([byte; 32]));
+    frozen(&AuditSeeds { session: SESSION, seeds }, &format!("{s}{}{six}", "05".repeat(32)));
     frozen(&Failure::new(FailureKind::Busy, "no"), "01020000006e6f");
 }
 
@@ -124,6 +128,7 @@ fn values_out_of_range_are_refused() {
         deployment: DEPLOYMENT,
         epoch: EPOCH,
         request: REQUEST,
+        audit: 0,
     };
     let change = |at: usize, to: u8| {
         let mut bytes = open.encode();

@@ -10,7 +10,9 @@ use super::spares::Spares;
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
 use crate::link::{Link, LinkError, Timeouts};
-use crate::messages::{ClientHello, Continues, HandOverAnswer, HandOverRequest, ServerReady, SessionId, Ticket};
+use crate::messages::{
+    ClientHello, Continues, FailureKind, HandOverAnswer, HandOverRequest, ServerReady, SessionId, Ticket,
+};
 use crate::role::Role;
 use blindroute_protocol::{Meter, Program, Tensor};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -302,7 +304,21 @@ impl<C: Catalogue> Client<C> {
         cancel.explains(self.begin_on(links, begin))
     }
 
+    /// A session that is audited is spent before anything of an input has left, and another one begins on the same links.
     fn begin_on(&self, mut links: [Link; 2], begin: &Begin<'_, C::Program>) -> Result<ReadySession, SessionError> {
+        for _ in 1..AUDITED_IN_A_ROW {
+            match self.begin_once(links, begin)? {
+                Begun::Ready(session) => return Ok(session),
+                Begun::Audited(again, _) => links = again,
+            }
+        }
+        match self.begin_once(links, begin)? {
+            Begun::Ready(session) => Ok(session),
+            Begun::Audited(_, audited) => Err(audited.into()),
+        }
+    }
+
+    fn begin_once(&self, mut links: [Link; 2], begin: &Begin<'_, C::Program>) -> Result<Begun, SessionError> {
         let Begin { request, program, continues, started } = begin;
         let session = SessionId::generate()?;
         let deployment = self.0.catalogue.digest();
@@ -316,14 +332,40 @@ impl<C: Catalogue> Client<C> {
         }
         // Computed while the servers prepare.
         let left = Meter::outputs_and_keeps(*program)?;
-        let ready = both(&mut links, Link::receive_message::<ServerReady>)?;
+        let ready = match both(&mut links, ready_or_audited)? {
+            [Ok(zero), Ok(one)] => [zero, one],
+            [Err(audited), Err(_)] => return Ok(Begun::Audited(links, audited)),
+            _ => return Err(SessionError::Disagreement("audit")),
+        };
         if ready.iter().any(|ready| ready.session != session) || ready[0].epoch != ready[1].epoch {
             return Err(SessionError::Disagreement("identity"));
         }
         let waits = Duration::from_micros(ready[0].waits_micros.min(ready[1].waits_micros));
         let rests = ready.iter().all(|ready| ready.rests);
         let spares = Arc::clone(&self.0.spares);
-        Ok(ReadySession::new(links, spares, session, left, started.elapsed(), (waits, rests)))
+        let session = ReadySession::new(links, spares, session, left, started.elapsed(), (waits, rests));
+        Ok(Begun::Ready(session))
+    }
+}
+
+/// The most sessions that one caller begins on the same links because those before were audited. A tenth of the sessions is audited
+/// at most, so that so many in a row are a sign of something else.
+const AUDITED_IN_A_ROW: u32 = 8;
+
+/// What came of a session that was begun.
+enum Begun {
+    Ready(ReadySession),
+    /// Both servers say that they audited it. Their links can begin another one.
+    Audited([Link; 2], LinkError),
+}
+
+/// A server's message that it is ready, or that the session was audited.
+fn ready_or_audited(link: &mut Link) -> Result<Result<ServerReady, LinkError>, LinkError> {
+    match link.receive_message::<ServerReady>() {
+        Err(LinkError::Failed { peer, failure }) if failure.kind == FailureKind::Audited => {
+            Ok(Err(LinkError::Failed { peer, failure }))
+        }
+        answer => answer.map(Ok),
     }
 }
 

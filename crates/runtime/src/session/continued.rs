@@ -4,7 +4,7 @@ use super::hand_over::{HandOverError, indices};
 use super::handed::HandedStore;
 use super::{Catalogue, SessionError};
 use crate::messages::{ClientHello, Digest, SessionId};
-use blindroute_protocol::{Inputs, Kept, Program};
+use blindroute_protocol::{Form, Inputs, Kept, Program};
 
 /// What a session left with this server, for the next one on the same link or by a ticket.
 pub(super) struct HeldValues {
@@ -24,6 +24,27 @@ pub(super) struct Handed {
     pub(super) places: Vec<u16>,
 }
 
+/// What a session continues with: it becomes the inputs when the session runs. If the session is audited instead, it stays.
+pub(super) struct Continuing {
+    held: HeldValues,
+    places: Vec<u16>,
+}
+
+impl Continuing {
+    /// The inputs of the session's program.
+    ///
+    /// # Errors
+    /// If the values do not fit.
+    pub(super) fn into_inputs(self, forms: &[Form]) -> Result<Inputs, SessionError> {
+        Ok(self.held.kept.into_inputs(forms, &indices(&self.places))?)
+    }
+
+    /// For a session after one that did not run.
+    pub(super) fn into_held(self) -> HeldValues {
+        self.held
+    }
+}
+
 /// What a session continues with, and the digest of the request with that, which both servers must have alike: a value that one
 /// server takes from another session, place or hand-over than the other would mean nothing.
 pub(super) fn continued<C: Catalogue>(
@@ -32,7 +53,7 @@ pub(super) fn continued<C: Catalogue>(
     (request, program): (&[u8], &C::Program),
     held: Option<HeldValues>,
     handed: &HandedStore,
-) -> Result<(Digest, Option<Inputs>), SessionError> {
+) -> Result<(Digest, Option<Continuing>), SessionError> {
     let Some(continues) = &hello.continues else {
         if catalogue.continues(request) {
             return Err(SessionError::Request("it continues a session, and names no values of one".to_owned()));
@@ -41,14 +62,20 @@ pub(super) fn continued<C: Catalogue>(
     };
     let held = match &continues.ticket {
         None => held.ok_or(SessionError::NothingHeld)?,
-        Some(ticket) => handed.take(&ticket.digest()).ok_or(HandOverError::NothingUnderTicket)?,
+        Some(ticket) => {
+            let ticket = ticket.digest();
+            // The session before on this link took it, and was audited.
+            let taken = held.filter(|held| held.handed.as_ref().is_some_and(|handed| handed.ticket == ticket));
+            taken.or_else(|| handed.take(&ticket)).ok_or(HandOverError::NothingUnderTicket)?
+        }
     };
     if !catalogue.follows(&held.request, request) {
         return Err(SessionError::Request("it does not continue the session before it".to_owned()));
     }
     let digest = request_digest(request, Some((&held, &continues.places)));
-    let inputs = held.kept.into_inputs(&program.inputs(), &indices(&continues.places));
-    Ok((digest, Some(inputs.map_err(|error| SessionError::Request(error.to_string()))?)))
+    let fits = held.kept.check(&program.inputs(), &indices(&continues.places));
+    fits.map_err(|error| SessionError::Request(error.to_string()))?;
+    Ok((digest, Some(Continuing { held, places: continues.places.clone() })))
 }
 
 /// The digest of a request, and of what it continues with: the session and the places in its batch, and the hand-over of it.

@@ -5,7 +5,9 @@ use super::{Catalogue, SessionError, generator_seed};
 use crate::ledger::Ledger;
 use crate::link::Link;
 use crate::material::MaterialWriter;
-use crate::messages::{Digest, EpochId, MaterialGrant, MaterialRequest, NoRandomness, SessionId, WireSeed};
+use crate::messages::{
+    AuditRequest, AuditSeeds, Digest, EpochId, MaterialGrant, MaterialRequest, NoRandomness, SessionId, WireSeed,
+};
 use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 use crate::service::Connection;
@@ -128,11 +130,11 @@ impl<C: Catalogue> DealerService<C> {
         self.ledger.consume(request.session)?;
         let epoch = self.epoch()?;
         let drawn = Drawn::fresh()?;
-        let material = drawn.material();
+        let (material, revealed) = (drawn.material(), drawn.seeds.each_ref().map(copy));
         for (link, seeds) in [zero, one].into_iter().zip(drawn.granted(&epoch.seeds)) {
             link.send_message(&MaterialGrant { session: request.session, epoch: epoch.id, seeds })?;
         }
-        Ok(Dealing { epoch, material, session: request.session })
+        Ok(Dealing { epoch, material, revealed, session: request.session, patience: self.patience })
     }
 }
 
@@ -152,33 +154,44 @@ struct Drawn {
     /// The key of the session's hashes: the same for both servers, and not secret.
     hash_key: WireSeed,
     seeds: [WireSeed; 2],
+    /// Of server 0's shares of products with weights. It is revealed to nobody else.
+    products: WireSeed,
+}
+
+fn copy(seed: &WireSeed) -> WireSeed {
+    WireSeed::new(*seed.expose())
 }
 
 impl Drawn {
     fn fresh() -> Result<Self, NoRandomness> {
         // The key of the hashes is drawn before the seeds, from which the roots are derived.
         let hash_key = WireSeed::generate()?;
-        Ok(Self { hash_key, seeds: [WireSeed::generate()?, WireSeed::generate()?] })
+        let seeds = [WireSeed::generate()?, WireSeed::generate()?];
+        Ok(Self { hash_key, seeds, products: WireSeed::generate()? })
     }
 
     fn material(&self) -> DealerSeeds {
         let hash_key = HashKey::new(generator_seed(&self.hash_key).expose());
-        DealerSeeds(self.seeds.each_ref().map(generator_seed), hash_key)
+        let material = self.seeds.each_ref().map(generator_seed);
+        DealerSeeds { material, products: generator_seed(&self.products), hash_key }
     }
 
     /// The seeds of each server's grant, in the order in which it reads them: the mask of the weights, its own seed,
-    /// the key of the hashes.
+    /// the key of the hashes; and for server 0 that of its shares of products with weights.
     fn granted(self, masks: &[WireSeed; 2]) -> [Vec<WireSeed>; 2] {
-        let [zero, one] = self.seeds;
-        let copy = |seed: &WireSeed| WireSeed::new(*seed.expose());
-        [(zero, &masks[0]), (one, &masks[1])].map(|(seed, mask)| vec![copy(mask), seed, copy(&self.hash_key)])
+        let ([zero, one], hash_key) = (self.seeds, || copy(&self.hash_key));
+        [vec![copy(&masks[0]), zero, hash_key(), self.products], vec![copy(&masks[1]), one, hash_key()]]
     }
 }
 
 struct Dealing<'a> {
     epoch: &'a Epoch,
     material: DealerSeeds,
+    /// The servers' seeds of the material, in case they audit the session.
+    revealed: [WireSeed; 2],
     session: SessionId,
+    /// How long the servers' requests for an audit are waited for.
+    patience: Duration,
 }
 
 impl Dealing<'_> {
@@ -187,15 +200,10 @@ impl Dealing<'_> {
         let [mut zero, mut one] = links.map(MaterialWriter::new);
         match Dealer::run(program, &self.epoch.masks, self.material, [&mut zero, &mut one]) {
             Ok(()) => {
-                let mut bytes = 0;
-                for stream in [zero, one] {
-                    let (link, written) = stream.finish()?;
-                    link.close();
-                    bytes += written;
-                }
-                let ms = started.elapsed().as_millis() as u64;
+                let ([zero, one], ms) = ([zero.finish()?, one.finish()?], started.elapsed().as_millis() as u64);
+                let bytes = zero.1 + one.1;
                 tracing::info!(session = %self.session, bytes, ms, "dealt");
-                Ok(())
+                reveal(self.session, self.revealed, [zero.0, one.0], self.patience)
             }
             Err(error) => {
                 let error = SessionError::from(error);
@@ -206,6 +214,39 @@ impl Dealing<'_> {
             }
         }
     }
+}
+
+/// Waits until each server has asked for the session's seeds or has left, and reveals them if both have asked. What is revealed is
+/// of no use for another session, and without the seed of the products it shows nothing of the mask of the weights.
+fn reveal(
+    session: SessionId,
+    seeds: [WireSeed; 2],
+    mut links: [Link; 2],
+    patience: Duration,
+) -> Result<(), SessionError> {
+    let asked = links.each_mut().map(|link| {
+        let request = link.set_stall(patience).and_then(|()| link.receive_message_or_end::<AuditRequest>());
+        match request {
+            Ok(Some(request)) => request.session == session,
+            Ok(None) => false,
+            Err(error) => {
+                tracing::debug!(%session, %error, "a server did not say whether it audits the session: it does not");
+                false
+            }
+        }
+    });
+    if asked == [true; 2] {
+        for link in &mut links {
+            link.send_message(&AuditSeeds { session, seeds: seeds.each_ref().map(copy) })?;
+        }
+        tracing::info!(%session, "revealed for an audit");
+    } else {
+        let alone = SessionError::Disagreement("audit: only one server asked for it");
+        let asking = links.iter_mut().zip(asked).filter(|(_, asked)| *asked);
+        asking.for_each(|(link, _)| link.fail(&alone.failure(Some(session))));
+    }
+    links.into_iter().for_each(Link::close);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -228,10 +269,17 @@ mod tests {
         let masks = [WireSeed::new([1; 32]), WireSeed::new([2; 32])];
         let [first, second] = [(); 2].map(|()| Drawn::fresh().unwrap().granted(&masks));
         for granted in [&first, &second] {
-            assert!(granted.iter().all(|seeds| seeds.len() == 3));
+            assert_eq!(granted.each_ref().map(Vec::len), [4, 3], "server 0 alone has the seed of the products");
+            assert!(
+                granted
+                    .iter()
+                    .flatten()
+                    .all(|seed| std::ptr::eq(seed, &granted[0][3]) || seed.expose() != granted[0][3].expose())
+            );
             assert_eq!(granted[0][2].expose(), granted[1][2].expose(), "both servers hash under the same key");
             assert!(granted[0][1].expose() != granted[1][1].expose(), "each server has its own seed");
         }
+        assert!(first[0][3].expose() != second[0][3].expose());
         for party in 0..2 {
             assert!(first[party][0].expose() == masks[party].expose());
             assert!((1..3).all(|index| first[party][index].expose() != second[party][index].expose()));

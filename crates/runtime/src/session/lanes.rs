@@ -97,6 +97,9 @@ fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
     if ours.request != theirs.request {
         return Err(SessionError::ProgramMismatch);
     }
+    if ours.audit != theirs.audit {
+        return Err(SessionError::AuditsDiffer { ours: ours.audit, theirs: theirs.audit });
+    }
     Ok(())
 }
 
@@ -114,12 +117,17 @@ mod tests {
             deployment: Digest([2; 32]),
             epoch: EpochId([3; 16]),
             request: Digest(request),
+            audit: 20_000,
         };
         assert!(agree(&open(0, [4; 32]), &open(1, [4; 32])).is_ok());
         let error = agree(&open(0, [4; 32]), &open(1, [5; 32])).unwrap_err();
         assert!(error.to_string().contains("[between_servers]") && !error.is_temporary(), "{error}");
         let told = error.failure(None);
         assert!(told.kind == FailureKind::ProgramMismatch && told.to_string().contains("[between_servers]"), "{told}");
+        let other = SessionOpen { audit: 10_000, ..open(1, [4; 32]) };
+        let error = agree(&open(0, [4; 32]), &other).unwrap_err();
+        assert!(error.to_string().contains("[audit]") && !error.is_temporary(), "{error}");
+        assert_eq!(error.failure(None).kind, FailureKind::AuditsDiffer);
         let other = SessionOpen { lane: Lane::ToServer1, ..open(1, [4; 32]) };
         assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("identity"))));
     }

@@ -17,11 +17,16 @@
 //! and waits only for the client's input; the dealer has finished. A session whose material exceeds [`MATERIAL_BUDGET`]
 //! cannot rest, because the dealer would also have to wait.
 //!
+//! Before a server reports that it is ready, it may **audit** the session together with the other server, if the session is one of
+//! a random share: the dealer reveals the seeds, both servers deal again and compare, and the session is spent. Its client
+//! begins another one, on the same links.
+//!
 //! A session may leave values with the servers, and the next one **continues** with them: on the same links, or with another
 //! pair of servers that the first pair hands them over to, each server to the one of its position there. Shares of a session
 //! are used once, and both servers compare where theirs come from before anything is computed with them.
 
 mod admitted;
+mod audit;
 mod cancel;
 mod client;
 mod continued;
@@ -41,6 +46,7 @@ mod retry;
 mod server;
 mod spares;
 
+pub use audit::{AuditCounts, AuditShare};
 pub use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;

@@ -1,5 +1,6 @@
 //! Where a server finds the others, and how much it takes on.
 
+use super::audit::AuditShare;
 use super::hand_over::HandOverOptions;
 use crate::clients::Clients;
 use crate::link::Timeouts;
@@ -18,6 +19,8 @@ pub struct ServerOptions {
     pub budget: usize,
     /// Other pairs.
     pub hand_over: HandOverOptions,
+    /// The share of sessions that are opened to check the dealer; the other server needs the same.
+    pub audit: AuditShare,
     /// The clients that it answers; every client of the deployment if there are none.
     pub clients: Option<Arc<Clients>>,
 }

@@ -1,15 +1,16 @@
 //! A server's side of a session.
 
 use super::admitted::admit;
-use super::continued::{HeldValues, continued};
+use super::audit::{AuditCounts, Audits, SessionSeeds};
+use super::continued::{Continuing, HeldValues, continued};
 use super::failure::tell;
 use super::hand_over::give;
 use super::handed::HandedStore;
 use super::lanes::Lanes;
-use super::opening;
+use super::opening::{self, OpenSession, Opened};
 use super::options::ServerOptions;
-use super::preparation::{Preparation, prepare};
-use super::{Catalogue, SessionError, SharesError, generator_seed};
+use super::preparation::{Preparation, Prepared, await_input, prepare};
+use super::{Catalogue, SessionError, SharesError};
 use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
@@ -22,12 +23,11 @@ use crate::messages::{
 };
 use crate::peak_rss_mib;
 use crate::role::Role;
-use crate::service::{Connection, Interrupted, Rest, Resting};
+use crate::service::{Connection, Rest, Resting};
 use blindroute_protocol::{
-    Cost, Inputs, Kept, MaterialQueue, Online, OutputShare, Party, Program, QueueReader, Ran, Seed, ServerWeights,
-    WeightShares, WeightSpec, ZeroSeed,
+    Cost, Inputs, Kept, MaterialQueue, Online, OutputShare, Party, Program, Ran, Seed, ServerWeights, WeightShares,
+    WeightSpec, ZeroSeed,
 };
-use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -44,6 +44,7 @@ pub struct ServerService<C> {
     lanes: Lanes,
     /// What other pairs handed over.
     handed: HandedStore,
+    audits: Audits,
     /// The weights as set up in the dealer's current epoch.
     set_up: Mutex<Option<(EpochId, Arc<ServerWeights>)>>,
 }
@@ -57,16 +58,12 @@ impl<C> std::fmt::Debug for ServerService<C> {
     }
 }
 
-/// The links, seeds and weights of a session that is under way.
-struct OpenSession {
-    id: SessionId,
-    channel: PeerChannel,
-    /// The dealer's connection, to end a wait for material that is no longer needed.
-    dealer: TcpStream,
-    /// The seed of the material, and the key of its hashes. They stay in one place, since a move would leave a copy on the stack.
-    seeds: Arc<(Seed, Seed)>,
-    weights: Arc<ServerWeights>,
-    epoch: EpochId,
+/// How a session ended.
+enum Ended {
+    /// It ran, and left this.
+    Ran(Kept),
+    /// It was audited. What it would have continued is as it was.
+    Audited(Option<HeldValues>),
 }
 
 impl<C: Catalogue> ServerService<C> {
@@ -85,7 +82,13 @@ impl<C: Catalogue> ServerService<C> {
         let specs = catalogue.weights();
         let shares = Mutex::new(Box::new(shares) as SharesSource);
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
-        Self { catalogue, specs, shares, party, endpoint, ledger, options, lanes, handed, set_up: Mutex::new(None) }
+        let (audits, set_up) = (Audits::new(options.audit), Mutex::new(None));
+        Self { catalogue, specs, shares, party, endpoint, ledger, options, lanes, handed, audits, set_up }
+    }
+
+    /// What the audits of the dealer have found so far.
+    pub fn audits(&self) -> Arc<AuditCounts> {
+        Arc::clone(&self.audits.counts)
     }
 
     /// Answers a client, one session after another on the same link, or takes a lane of the other server.
@@ -140,6 +143,8 @@ impl<C: Catalogue> ServerService<C> {
             };
             match self.session(&mut link, &hello, resting, &mut held) {
                 Ok(()) => sessions += 1,
+                // The client begins another session on the same link.
+                Err(error @ SessionError::Audited) => link.send_message(&error.failure(Some(hello.session)))?,
                 Err(SessionError::Unused) => {
                     tracing::debug!(session = %hello.session, "a client left without using its session; the material is dropped");
                     link.close();
@@ -181,8 +186,8 @@ impl<C: Catalogue> ServerService<C> {
         let (mut session, zeros, material) = self.open(hello.session, &request, digest)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
-        let progress = Arc::new(Preparation::default());
-        std::thread::scope(|scope| {
+        let progress = Arc::new(Preparation::new(session.audited));
+        let ended = std::thread::scope(|scope| {
             let (weights, program, counted) = (&weights, &program, Arc::clone(&progress));
             let prepare = move || prepare(program, weights, &seeds, material, counted, writer);
             std::thread::Builder::new()
@@ -197,24 +202,36 @@ impl<C: Catalogue> ServerService<C> {
                 session.dealer.shutdown(std::net::Shutdown::Both).ok();
             }
             result
-        })
-        .map(|kept| {
-            let empty = kept.is_empty();
-            *held = (!empty).then(|| HeldValues { session: hello.session, request, kept, handed: None });
         })?;
-        Ok(session.channel.finish()?)
+        session.channel.finish()?;
+        match ended {
+            Ended::Ran(kept) => {
+                let empty = kept.is_empty();
+                *held = (!empty).then(|| HeldValues { session: hello.session, request, kept, handed: None });
+                Ok(())
+            }
+            Ended::Audited(before) => {
+                *held = before;
+                Err(SessionError::Audited)
+            }
+        }
     }
 
-    /// The part of a session from ready to the report.
+    /// The part of a session from ready to the report, or its audit.
     fn serve(
         &self,
         (client, resting): (&mut Link, &Resting),
         (session, zeros): (&mut OpenSession, ZeroSeed),
         program: &C::Program,
         prepared: Prepared<'_>,
-    ) -> Result<Kept, SessionError> {
+    ) -> Result<Ended, SessionError> {
         let Prepared { reader, progress, started, continued } = prepared;
         reader.wait_ready()?;
+        if let Some(dealer) = progress.link_for_audit() {
+            let dealer = (dealer, self.options.timeouts.stall / 2);
+            self.audits.open(session, program, reader, dealer)?;
+            return Ok(Ended::Audited(continued.map(Continuing::into_held)));
+        }
         let offline_micros = started.elapsed().as_micros() as u64;
         // When everything is prepared, the dealer has finished this session and only the client is waited for.
         // Otherwise the dealer waits for room, at most for the stall timeout.
@@ -226,7 +243,7 @@ impl<C: Catalogue> ServerService<C> {
         await_input(client, resting, waits)?;
         let inputs = match continued {
             // The client's message is empty, and says when to begin.
-            Some(continued) => self.inputs(client, &[]).map(|_| continued)?,
+            Some(continued) => self.inputs(client, &[]).and_then(|_| continued.into_inputs(&program.inputs()))?,
             None => self.inputs(client, &program.inputs())?,
         };
         let (started, exchanged) = (Instant::now(), session.channel.exchanging());
@@ -234,7 +251,7 @@ impl<C: Catalogue> ServerService<C> {
             Online::run(program, &session.weights, inputs, reader, zeros, &mut session.channel)?;
         let spent = Spent { online: started.elapsed(), exchanging: session.channel.exchanging() - exchanged };
         self.report(client, session.id, &output, Cost { material_bytes: progress.received() as usize, ..cost }, spent)?;
-        Ok(kept)
+        Ok(Ended::Ran(kept))
     }
 
     fn inputs(&self, client: &mut Link, forms: &[blindroute_protocol::Form]) -> Result<Inputs, SessionError> {
@@ -300,9 +317,8 @@ impl<C: Catalogue> ServerService<C> {
         if grant.session != id {
             return Err(SessionError::Disagreement("identity"));
         }
-        let [mask, material, hash_key] = grant.seeds.as_slice() else {
-            return Err(SessionError::Grant { expected: 3, found: grant.seeds.len() });
-        };
+        self.audits.admit(grant.epoch)?;
+        let (mask, seeds) = SessionSeeds::granted(self.party, &grant.seeds)?;
         let open = |lane| SessionOpen {
             session: id,
             party: self.party.index() as u8,
@@ -310,6 +326,7 @@ impl<C: Catalogue> ServerService<C> {
             deployment,
             epoch: grant.epoch,
             request: digest,
+            audit: self.audits.share.millionths(),
         };
         let mut channel = match self.party {
             Party::Zero => {
@@ -321,36 +338,36 @@ impl<C: Catalogue> ServerService<C> {
                 PeerChannel::new(outgoing, self.lanes.open(&open(Lane::ToServer1))?)?
             }
         };
-        let (weights, zeros) = self.weights(grant.epoch, &generator_seed(mask), &mut channel)?;
-        let socket = dealer.socket()?;
-        let seeds = Arc::new((generator_seed(material), generator_seed(hash_key)));
-        let session = OpenSession { id, channel, dealer: socket, seeds, weights, epoch: grant.epoch };
-        Ok((session, zeros, MaterialReader::new(dealer)))
+        let (weights, opened) = self.weights(grant.epoch, &mask, &mut channel)?;
+        let (socket, seeds) = (dealer.socket()?, Arc::new(seeds));
+        let (epoch, audited) = (grant.epoch, opened.audited);
+        let session = OpenSession { id, channel, dealer: socket, seeds, mask, weights, epoch, audited };
+        Ok((session, opened.zeros, MaterialReader::new(dealer)))
     }
 
-    /// The weights in the dealer's epoch, set up with the other server unless both have done so, and this session's
-    /// seed of zeros. The halves of the seed are sent with a question that the servers ask in any case, so they take no
-    /// extra time.
+    /// The weights in the dealer's epoch, set up with the other server unless both have done so, and what the servers draw for
+    /// this session. The halves of the seed are sent with a question that the servers ask in any case, so they take no extra
+    /// time.
     fn weights(
         &self,
         epoch: EpochId,
         mask: &Seed,
         channel: &mut PeerChannel,
-    ) -> Result<(Arc<ServerWeights>, ZeroSeed), SessionError> {
+    ) -> Result<(Arc<ServerWeights>, Opened), SessionError> {
         let held = {
             let set_up = self.set_up.lock().unwrap_or_else(PoisonError::into_inner);
             set_up.as_ref().filter(|(id, _)| *id == epoch).map(|(_, weights)| Arc::clone(weights))
         };
-        let (theirs, zeros) = opening::exchange(channel, held.is_some())?;
-        if let (Some(held), true) = (held, theirs) {
-            return Ok((held, zeros));
+        let opened = opening::exchange(channel, held.is_some(), self.audits.share)?;
+        if let (Some(held), true) = (held, opened.held) {
+            return Ok((held, opened));
         }
         let started = Instant::now();
         let shares = (self.shares.lock().unwrap_or_else(PoisonError::into_inner))()?;
         let weights = Arc::new(ServerWeights::set_up(&self.specs, shares, mask, channel)?);
         tracing::info!(%epoch, ms = started.elapsed().as_millis() as u64, "weights set up with the other server");
         *self.set_up.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(&weights)));
-        Ok((weights, zeros))
+        Ok((weights, opened))
     }
 }
 
@@ -358,28 +375,4 @@ impl<C: Catalogue> ServerService<C> {
 struct Spent {
     online: Duration,
     exchanging: Duration,
-}
-
-/// What the online phase takes over from the offline phase.
-struct Prepared<'a> {
-    reader: &'a QueueReader,
-    progress: &'a Preparation,
-    /// When the session began.
-    started: Instant,
-    /// Its inputs, if they were kept.
-    continued: Option<Inputs>,
-}
-
-/// Waits for the client's input to begin. A session rests here: its material is prepared, and the input may come later.
-/// The wait ends at once if the client leaves or the service stops, and the session ends with it: its material is
-/// dropped, and its id stays consumed.
-fn await_input(client: &mut Link, resting: &Resting, limit: Duration) -> Result<(), SessionError> {
-    match resting.wait(Rest::Prepared, || client.await_message(limit, FrameKind::Input)) {
-        Err(Interrupted::Stopping) => Err(SessionError::Stopping),
-        Err(Interrupted::PlaceLost) => Err(SessionError::PlaceLost),
-        Ok(Ok(true)) => Ok(()),
-        Ok(Ok(false) | Err(LinkError::Closed { .. })) => Err(SessionError::Unused),
-        Ok(Err(LinkError::TimedOut { after, .. })) => Err(SessionError::Expired { after }),
-        Ok(Err(error)) => Err(error.into()),
-    }
 }

@@ -11,9 +11,9 @@ use blindroute_runtime::messages::{
 };
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FrameKind, HandOverOptions, Ledger,
-    Link, MaterialReader, MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions, SessionError,
-    Shutdown,
+    AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FrameKind, HandOverOptions,
+    Ledger, Link, MaterialReader, MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions,
+    SessionError, Shutdown,
 };
 use blindroute_testkit::freed_memory::{Freed, Secrets, call_this_thread, turn, watched};
 use std::io::{Read, Write};
@@ -68,8 +68,15 @@ impl Home {
         let role = [Role::Server0, Role::Server1][party.index()];
         let callers: &[Role] = if party == Party::Zero { &[Role::Client, Role::Server1] } else { &[Role::Client] };
         let (dealer, hand_over) = (dealer.to_owned(), HandOverOptions::default());
-        let options =
-            ServerOptions { dealer, peer, timeouts: PATIENT, budget: MATERIAL_BUDGET, hand_over, clients: None };
+        let options = ServerOptions {
+            dealer,
+            peer,
+            timeouts: PATIENT,
+            budget: MATERIAL_BUDGET,
+            hand_over,
+            audit: AuditShare::NONE,
+            clients: None,
+        };
         // There are no weights.
         let shares = move || match party {
             Party::Zero => Ok(WeightShares::from_seed(&[], &generator(&[0; 32]))),
@@ -182,7 +189,7 @@ pub fn servers() -> Search {
     let for_one = Inputs::share(&home.forms(), &numbers(), &input_key).unwrap();
     let expected = Output::byte_len(&Meter::outputs(&home.catalogue.program(REQUEST).unwrap()).unwrap());
     let mut secrets = Secrets::default();
-    seeds.iter().chain([&input_seed]).for_each(|seed| secrets.add("seed", &seed[..16]));
+    seeds.iter().chain([&known(7), &input_seed]).for_each(|seed| secrets.add("seed", &seed[..16]));
     secrets.add("input share", &for_one);
     assert!(secrets.len() > 1000);
 
@@ -192,14 +199,15 @@ pub fn servers() -> Search {
             let program = catalogue.program(REQUEST).unwrap();
             for (link, own) in links.iter_mut().zip([[0, 1], [2, 3]]) {
                 let request: MaterialRequest = link.receive_message().unwrap();
-                let seeds =
-                    own.map(|index: usize| seeds[index]).into_iter().chain([known(6)]).map(WireSeed::new).collect();
+                let products = (own[0] == 0).then(|| known(7));
+                let own = own.map(|index: usize| seeds[index]).into_iter().chain([known(6)]).chain(products);
+                let seeds = own.map(WireSeed::new).collect();
                 let grant = MaterialGrant { session: request.session, epoch: EpochId([7; 16]), seeds };
                 link.send_message(&grant).unwrap();
             }
             let model = WeightMasks::new(&[], &[generator(&seeds[0]), generator(&seeds[2])]);
-            let seeds =
-                DealerSeeds([generator(&seeds[1]), generator(&seeds[3])], HashKey::new(generator(&known(6)).expose()));
+            let (material, products) = ([generator(&seeds[1]), generator(&seeds[3])], generator(&known(7)));
+            let seeds = DealerSeeds { material, products, hash_key: HashKey::new(generator(&known(6)).expose()) };
             let writers: Vec<MaterialWriter> = links.into_iter().map(MaterialWriter::new).collect();
             let [zero, one] = <[MaterialWriter; 2]>::try_from(writers).unwrap();
             let (mut zero, mut one) = (zero, Copied(one, Vec::new()));

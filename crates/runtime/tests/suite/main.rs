@@ -1,5 +1,6 @@
 //! Sessions, pools of them, services, retries, what is cancelled, and faults between servers.
 
+mod audit;
 mod cancel;
 mod clients;
 mod faults;

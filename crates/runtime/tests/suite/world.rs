@@ -3,14 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
 
 use blindroute_protocol::{
-    Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightShares, WeightSpec,
+    Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightId, WeightKind, WeightShares,
+    WeightSpec,
 };
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    Catalogue, CertificateFolder, Client, DealerService, Endpoint, HandOverOptions, Ledger, Link, Role, ServerOptions,
-    ServerService, Service, ServiceError, ServiceOptions, Shutdown, Timeouts,
+    AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint,
+    HandOverOptions, Ledger, Link, Role, ServerOptions, ServerService, Service, ServiceError, ServiceOptions,
+    SessionError, Shutdown, Timeouts,
 };
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -32,6 +34,8 @@ pub const PATIENT: Timeouts = Timeouts {
 pub struct Squares {
     count: usize,
     keeps: bool,
+    /// Whether each number is scaled by a weight too.
+    scaled: bool,
     /// Counts those that live in their party.
     alive: Arc<AtomicUsize>,
 }
@@ -44,7 +48,7 @@ impl Drop for Squares {
 
 impl Program for Squares {
     fn weights(&self) -> Vec<WeightSpec> {
-        Vec::new()
+        weight_specs(self.scaled)
     }
 
     fn inputs(&self) -> Vec<Form> {
@@ -59,7 +63,12 @@ impl Program for Squares {
             let x = machine.share_of(&x)?;
             machine.keep(x)?;
         }
-        machine.reveal(square, "the client asked for it")
+        machine.reveal(square, "the client asked for it")?;
+        if self.scaled {
+            let scaled = machine.scale_columns(&x, WeightId(0))?;
+            machine.reveal(scaled, "the client asked for it")?;
+        }
+        Ok(())
     }
 }
 
@@ -68,8 +77,17 @@ impl Program for Squares {
 pub struct Numbers {
     /// Programs that live: sessions, at a party.
     pub alive: Arc<AtomicUsize>,
+    /// Whether programs have a weight, [`SCALE`].
+    pub scaled: bool,
     /// A party waits for it before it makes a program.
     pub gate: Arc<Mutex<()>>,
+}
+
+/// The weight of programs that have one.
+pub const SCALE: f32 = 3.0;
+
+fn weight_specs(scaled: bool) -> Vec<WeightSpec> {
+    scaled.then(|| WeightSpec::new("scale", WeightKind::Scale(1), 12)).into_iter().collect()
 }
 
 fn words(request: &[u8]) -> Vec<&str> {
@@ -84,7 +102,7 @@ impl Catalogue for Numbers {
     }
 
     fn weights(&self) -> Vec<WeightSpec> {
-        Vec::new()
+        weight_specs(self.scaled)
     }
 
     fn program(&self, request: &[u8]) -> Result<Squares, String> {
@@ -92,7 +110,8 @@ impl Catalogue for Numbers {
         let words = words(request);
         let count = words.first().and_then(|count| count.parse().ok()).ok_or("not a count")?;
         self.alive.fetch_add(1, Ordering::SeqCst);
-        Ok(Squares { count, keeps: words.contains(&"keep"), alive: Arc::clone(&self.alive) })
+        let keeps = words.contains(&"keep");
+        Ok(Squares { count, keeps, scaled: self.scaled, alive: Arc::clone(&self.alive) })
     }
 
     fn continues(&self, request: &[u8]) -> bool {
@@ -112,6 +131,8 @@ struct Running {
 
 /// To whom a server hands over, by its certificates and position.
 type HandsOver = Box<dyn Fn(&Endpoint, Party) -> HandOverOptions>;
+/// Answers a server in place of a dealer.
+pub type PlayedDealer = Arc<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>;
 
 pub struct World {
     home: tempfile::TempDir,
@@ -124,6 +145,11 @@ pub struct World {
     pub accepts: Vec<PathBuf>,
     /// Whom the servers answer.
     pub clients: [Option<Arc<Clients>>; 2],
+    pub audit: [AuditShare; 2],
+    /// What the servers' audits have found.
+    pub audits: [Option<Arc<AuditCounts>>; 2],
+    /// A dealer that the test plays.
+    pub dealer: Option<PlayedDealer>,
     /// Server 0, server 1, dealer.
     pub catalogues: [Arc<Numbers>; 3],
     addresses: [String; 3],
@@ -150,9 +176,20 @@ impl World {
     }
 
     fn with(timeouts: Timeouts, budget: usize, limits: fn(&mut ServiceOptions)) -> Self {
+        let mut world = Self::stopped(timeouts, budget, limits);
+        world.run_all();
+        world
+    }
+
+    pub fn run_all(&mut self) {
+        [2, 0, 1].into_iter().for_each(|index| self.run(index));
+    }
+
+    /// One that does not run yet.
+    pub fn stopped(timeouts: Timeouts, budget: usize, limits: fn(&mut ServiceOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let deployment = CertificateFolder::generate(&home.path().join("certificates")).unwrap();
-        let mut world = Self {
+        Self {
             home,
             deployment,
             timeouts,
@@ -161,13 +198,14 @@ impl World {
             hand_over: Box::new(|_, _| HandOverOptions::default()),
             accepts: Vec::new(),
             clients: [None, None],
+            audit: [AuditShare::NONE; 2],
+            audits: [None, None],
+            dealer: None,
             catalogues: Default::default(),
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
             running: [None, None, None],
-        };
-        [2, 0, 1].into_iter().for_each(|index| world.run(index));
-        world
+        }
     }
 
     pub fn endpoint(&self, role: Role) -> Endpoint {
@@ -211,14 +249,21 @@ impl World {
                 budget: self.budget,
                 hand_over: (self.hand_over)(&endpoint, party),
                 clients: self.clients[index].clone(),
+                audit: self.audit[index],
             };
-            // There are none.
-            let shares = move || match party {
-                Party::Zero => Ok(WeightShares::from_seed(&[], &Seed::new([0; 16]))),
-                Party::One => Ok(WeightShares::complement(&[], &[], &Seed::new([0; 16]))?),
+            let specs = weight_specs(catalogue.scaled);
+            let shares = move || {
+                let weights: Vec<_> = specs.iter().map(|_| Tensor::new(Shape::row(1), vec![SCALE])).collect();
+                match party {
+                    Party::Zero => Ok(WeightShares::from_seed(&specs, &Seed::new([0; 16]))),
+                    Party::One => Ok(WeightShares::complement(&specs, &weights, &Seed::new([0; 16]))?),
+                }
             };
             let server = ServerService::new(catalogue, party, shares, endpoint, ledger, options);
+            self.audits[index] = Some(server.audits());
             std::thread::spawn(move || service.run(&flag, move |connection| server.handle(connection)))
+        } else if let Some(dealer) = self.dealer.clone() {
+            std::thread::spawn(move || service.run(&flag, move |connection| dealer(connection)))
         } else {
             let dealer = DealerService::new(catalogue, ledger, self.timeouts.stall);
             std::thread::spawn(move || service.run(&flag, move |connection| dealer.handle(connection)))
@@ -240,7 +285,7 @@ impl World {
         for index in [0, 1, 2] {
             self.stop(index);
         }
-        [2, 0, 1].into_iter().for_each(|index| self.run(index));
+        self.run_all();
     }
 
     pub fn client(&self) -> Client<Numbers> {
