@@ -87,6 +87,32 @@ fn mistakes_name_the_file_the_line_and_the_field() {
 }
 
 #[test]
+fn a_server_audits_at_most_a_tenth_of_its_sessions_and_none_unless_told() {
+    let server = fs::read_to_string(samples().join("server0.toml")).unwrap();
+    let millionths = |table: &str| {
+        load::<ServerConfig>(&format!("{server}\n{table}")).map(|loaded| {
+            assert!(loaded.unknown_fields.is_empty(), "{:?}", loaded.unknown_fields);
+            loaded.config.audit.share().millionths()
+        })
+    };
+    let table = |share: &str| format!("[audit]\nshare = {share}\n");
+    assert_eq!(millionths("").unwrap(), 0);
+    for (share, expected) in [("0", 0), ("0.0", 0), ("0.02", 20_000), ("0.1", 100_000)] {
+        assert_eq!(millionths(&table(share)).unwrap(), expected, "{share}");
+    }
+    for wrong in ["-0.01", "0.11", "1", "nan", "inf"] {
+        let error = millionths(&table(wrong)).unwrap_err();
+        assert!(
+            matches!(&error, ConfigError::Value { field: "audit", .. }) && error.to_string().contains("0.1"),
+            "{error}"
+        );
+    }
+    // What the sample has in comments is the whole table.
+    let sample = server.replace("# [audit]", "[audit]").replace("# share =", "share =");
+    assert_eq!(load::<ServerConfig>(&sample).unwrap().config.audit.share().millionths(), 20_000);
+}
+
+#[test]
 fn a_server_names_the_pairs_that_it_hands_over_to_and_those_that_hand_over_to_it() {
     let server = fs::read_to_string(samples().join("server0.toml")).unwrap();
     let plain = load::<ServerConfig>(&server).unwrap().config;

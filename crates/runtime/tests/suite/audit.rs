@@ -25,29 +25,35 @@ const RETRY: Retry = Retry {
 
 /// Programs with a weight; servers audit this share of their sessions.
 fn world(share: f64, dealer: Option<PlayedDealer>) -> World {
+    world_of(true, share, dealer)
+}
+
+fn world_of(scaled: bool, share: f64, dealer: Option<PlayedDealer>) -> World {
     let mut world = World::stopped(PATIENT, MATERIAL_BUDGET, |_| {});
-    world.catalogues.iter_mut().for_each(|catalogue| *catalogue = catalogue_of_sessions());
+    world.catalogues.iter_mut().for_each(|catalogue| *catalogue = catalogue_of(scaled));
     (world.audit, world.dealer) = ([AuditShare::new(share); 2], dealer);
     world.run_all();
     world
 }
 
-fn catalogue_of_sessions() -> Arc<Numbers> {
-    Arc::new(Numbers { scaled: true, ..Numbers::default() })
+fn catalogue_of(scaled: bool) -> Arc<Numbers> {
+    Arc::new(Numbers { scaled, ..Numbers::default() })
 }
 
 fn client(world: &World) -> blindroute_runtime::Client<Numbers> {
-    world.client_with(catalogue_of_sessions())
+    world.client_with(catalogue_of(true))
 }
 
-/// Right, wrong and unrevealed audits of both servers, which agree.
+/// Right, wrong and unrevealed audits of both servers, which agree once both have noted the last one.
 fn found(world: &World) -> [u64; 3] {
-    let [zero, one] = world.audits.each_ref().map(|counts| {
-        let counts = counts.as_ref().unwrap();
-        [counts.right(), counts.wrong(), counts.unrevealed()]
-    });
-    assert_eq!(zero, one);
-    zero
+    let counts = || {
+        world.audits.each_ref().map(|counts| {
+            let counts = counts.as_ref().unwrap();
+            [counts.right(), counts.wrong(), counts.unrevealed()]
+        })
+    };
+    wait_for("both servers to note the same", || counts()[0] == counts()[1]);
+    counts()[0]
 }
 
 #[track_caller]
@@ -183,6 +189,8 @@ const OTHER_SEEDS: u8 = 3;
 const SILENT: u8 = 4;
 /// It deals what it reveals, and grants other seeds.
 const OTHER_GRANT: u8 = 5;
+/// It deals from another seed than server 0 has, and tells server 1 that one: what each server is told fits what it holds.
+const TWO_TRUTHS: u8 = 6;
 
 fn wire(byte: u8) -> WireSeed {
     WireSeed::new([byte; 32])
@@ -194,7 +202,11 @@ fn seed(byte: u8) -> Seed {
 
 /// A dealer that cheats as it is told, with fixed seeds.
 fn dealer(cheat: Arc<AtomicU8>, epoch: Arc<AtomicU8>, revealed: Arc<AtomicUsize>) -> PlayedDealer {
-    let catalogue = catalogue_of_sessions();
+    dealer_of(true, cheat, epoch, revealed)
+}
+
+fn dealer_of(scaled: bool, cheat: Arc<AtomicU8>, epoch: Arc<AtomicU8>, revealed: Arc<AtomicUsize>) -> PlayedDealer {
+    let catalogue = catalogue_of(scaled);
     let waiting: Mutex<HashMap<SessionId, (Link, MaterialRequest)>> = Mutex::default();
     Arc::new(move |connection: Connection| {
         let mut link = connection.link;
@@ -215,7 +227,9 @@ fn dealer(cheat: Arc<AtomicU8>, epoch: Arc<AtomicU8>, revealed: Arc<AtomicUsize>
         }
         let program = catalogue.program(&request.request).unwrap();
         let masks = WeightMasks::new(&catalogue.weights(), &[seed(1), seed(2)]);
-        let seeds = DealerSeeds { material: [seed(3), seed(4)], products: seed(6), hash_key: HashKey::new(&[5; 16]) };
+        let dealt = if cheat == TWO_TRUTHS { 77 } else { 3 };
+        let material = [seed(dealt), seed(4)];
+        let seeds = DealerSeeds { material, products: seed(6), hash_key: HashKey::new(&[5; 16]) };
         let [mut zero, mut one] = links.map(MaterialWriter::new);
         // Four products in rings of 64 bits, then four with a weight.
         let flip = [(WRONG_PRODUCT, 0), (WRONG_WEIGHT, 32)].into_iter().find(|(kind, _)| *kind == cheat);
@@ -229,7 +243,7 @@ fn dealer(cheat: Arc<AtomicU8>, epoch: Arc<AtomicU8>, revealed: Arc<AtomicUsize>
         if asked == 2 && cheat != SILENT {
             for (party, link) in links.iter_mut().enumerate() {
                 let mut seeds = [3, 4];
-                if cheat == OTHER_SEEDS {
+                if cheat == OTHER_SEEDS || cheat == TWO_TRUTHS && party == 1 {
                     seeds[1 - party] = 77;
                 }
                 link.send_message(&AuditSeeds { session, seeds: seeds.map(wire) })?;
@@ -267,6 +281,16 @@ fn a_dealer_that_cheats_is_found_and_refused_until_it_restarts() {
         // Another epoch is served.
         epoch.fetch_add(1, Ordering::SeqCst);
     }
+}
+
+/// Without a product with a weight, only the comparison of what was revealed shows it.
+#[test]
+fn a_dealer_that_tells_the_servers_different_seeds_is_found() {
+    let (cheat, epoch) = (Arc::new(AtomicU8::new(TWO_TRUTHS)), Arc::new(AtomicU8::new(1)));
+    let world = world_of(false, 1.0, Some(dealer_of(false, cheat, epoch, Arc::default())));
+    let error = world.client().run(FOUR, &numbers(1.0)).unwrap_err();
+    assert_eq!(kind(&error), FailureKind::WrongMaterial, "{error}");
+    assert_eq!(found(&world), [0, 1, 0]);
 }
 
 #[test]
