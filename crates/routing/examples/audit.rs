@@ -81,7 +81,7 @@ fn prepared<P: Program>(
     weights: &[ServerWeights; 2],
     streams: &[Vec<u8>; 2],
 ) -> Result<[QueueReader; 2], Error> {
-    let prepare = |party: usize| {
+    let prepare = |party: usize| -> Result<QueueReader, Error> {
         let (writer, reader) = MaterialQueue::bounded(usize::MAX);
         let (material, products) = (seed(5 + party as u8), seed(7));
         let products = (weights[party].party() == Party::Zero).then_some(&products);

@@ -313,9 +313,10 @@ mod tests {
             // z_0 that leaves z_1 = δ(B_0 + B_1) − z_0 as it is.
             let mut records = records(&weights, &material[0], &products);
             let Some(Record::U64(product)) = records.pop() else { panic!("the last record is a product") };
-            let moved = product.expose().data().iter().zip(&delta).zip(words(&first_mask).iter().zip(words(&other)));
+            let moved =
+                product.expose().data().iter().zip(&delta).zip(words(&first_mask).into_iter().zip(words(&other)));
             let moved = moved
-                .map(|((word, delta), (before, now))| word.wrapping_add(delta.wrapping_mul(now.wrapping_sub(*before))));
+                .map(|((word, delta), (before, now))| word.wrapping_add(delta.wrapping_mul(now.wrapping_sub(before))));
             records.push(Record::U64(Arc::new(Secret::new(Tensor::new(ROW, moved.collect())))));
             assert_eq!(differences(&weights, &material, &other, records), sent);
         }

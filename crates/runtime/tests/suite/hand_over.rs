@@ -9,7 +9,8 @@ use blindroute_runtime::messages::{
 };
 use blindroute_runtime::session::HAND_OVER_BUDGET;
 use blindroute_runtime::{
-    Client, FrameKind, HandOverOptions, HandOverTo, HandedOver, Held, Link, LinkError, Role, SessionError, Timeouts,
+    AuditShare, Client, FrameKind, HandOverOptions, HandOverTo, HandedOver, Held, Link, LinkError, Role, SessionError,
+    Timeouts,
 };
 use std::time::Duration;
 
@@ -119,6 +120,19 @@ fn a_session_goes_on_with_another_pair() {
         squares(&other.run(b"4", &numbers(2.0)).unwrap().output, 2.0);
     }
     wait_for("all servers to be free", || [small.sessions(), big.sessions()] == [[0; 2]; 2]);
+}
+
+#[test]
+fn an_audit_at_the_second_pair_loses_nothing_that_was_handed_over() {
+    let [small, mut big] = two(PATIENT);
+    big.audit = [AuditShare::new(0.5); 2];
+    big.restart();
+    let (client, other) = (small.client(), big.client());
+    for _ in 0..10 {
+        let handed = client.hand_over(held(&client), "big", &[0, 2, 3]).unwrap();
+        assert_eq!(other.run_handed_over(handed, b"3 more").unwrap().output.values, [vec![25.0, 9.0, 16.0]]);
+    }
+    assert!(big.audits.iter().flatten().all(|counts| counts.right() > 0));
 }
 
 #[test]
