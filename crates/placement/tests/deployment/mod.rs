@@ -4,7 +4,9 @@
 
 use blindroute_placement::host::{Host, HostError};
 use blindroute_routing::bundle::{Bundle, SplitRandomness, split};
-use blindroute_runtime::config::{ClientConfig, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig};
+use blindroute_runtime::config::{
+    AuditConfig, ClientConfig, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig,
+};
 use blindroute_runtime::{CertificateFolder, Role, Shutdown};
 use std::thread::JoinHandle;
 
@@ -47,6 +49,7 @@ impl Files {
             server0,
             server1,
             identity: self.identity(Role::Client),
+            secret: None,
             bundle: self.at("public.bin"),
             timeouts: TimeoutsConfig::default(),
             network: None,
@@ -88,6 +91,8 @@ impl Files {
             between_servers: None,
             hand_over: Vec::new(),
             accept_hand_over: Vec::new(),
+            audit: AuditConfig::default(),
+            clients: None,
         }
     }
 }
