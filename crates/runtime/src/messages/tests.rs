@@ -113,10 +113,15 @@ fn encodings_are_frozen_and_strict() {
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
         &format!("{s}{e}01000000{}", "05".repeat(32)),
     );
+    frozen(&Failure::new(FailureKind::Busy, "no"), "01020000006e6f");
+}
+
+#[test]
+fn encodings_of_audits_are_frozen_and_strict() {
+    let s = "01".repeat(16);
     frozen(&AuditRequest { session: SESSION }, &s);
     let seeds = [5, 6].map(|byte| WireSeed::new([byte; 32]));
-    frozen(&AuditSeeds { session: SESSION, seeds }, &format!("{s}{}{six}", "05".repeat(32)));
-    frozen(&Failure::new(FailureKind::Busy, "no"), "01020000006e6f");
+    frozen(&AuditSeeds { session: SESSION, seeds }, &format!("{s}{}{}", "05".repeat(32), "06".repeat(32)));
 }
 
 #[test]
