@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_products_can_be_stopped_between_blocks_which_change_no_bit() {
-        let samples = Samples::new(Matrix::from_fn(50, 40, number), Matrix::from_fn(50, 20, number)).unwrap();
+        let samples = Samples::new(Matrix::from_fn(50, 40, number), Matrix::from_fn(50, 20, |_, _| 0.0)).unwrap();
         let outputs = DMatrix::from_fn(50, 20, |row, column| f64::from(number(column, row)));
         let stopped_at = |most: usize| {
             let looks = Arc::new(AtomicUsize::new(0));
