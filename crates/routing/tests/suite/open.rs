@@ -32,7 +32,19 @@ struct Simulated {
     margin: f64,
 }
 
-/// A world whose thresholds let five of eight texts go on past the first exit and three past the second.
+/// More than what the servers' rounding adds to a gain: with units it has a standard deviation of about 0.13 here, whatever the
+/// seeds, and between two scores less.
+fn noise(leads: bool) -> f64 {
+    if leads { 0.15 } else { 0.6 }
+}
+
+/// How many of these gains, in falling order, exceed a threshold that lies in the widest gap; some, and not all.
+fn widest_gap(gains: &[f64]) -> usize {
+    let gap = |count: &usize| gains[count - 1] - gains[*count];
+    (1..gains.len()).max_by(|a, b| gap(a).total_cmp(&gap(b))).unwrap()
+}
+
+/// A world whose thresholds let some texts go on past the first exit, at least two, and some of these past the second.
 fn simulated(labels: usize, leads: bool) -> Simulated {
     let mut world = with_gains(&[labels], leads);
     let texts = texts(&world, 8);
@@ -41,7 +53,7 @@ fn simulated(labels: usize, leads: bool) -> Simulated {
     let mut left = vec![(0, Vec::new()); texts.len()];
     let mut going: Vec<usize> = (0..texts.len()).collect();
     let (mut thresholds, mut margin) = (Vec::new(), f64::INFINITY);
-    for (exit, count) in [5, 3, 0].into_iter().enumerate() {
+    for exit in 0..3 {
         let mut gains = Vec::new();
         for &text in &going {
             let features = features(&world, pool.exits[exit], &texts[text]);
@@ -49,7 +61,11 @@ fn simulated(labels: usize, leads: bool) -> Simulated {
             gains.push((classifier.gains.get(exit).map_or(0.0, |gain| gain_of(gain, &left[text].1, &features)), text));
         }
         gains.sort_by(|a, b| b.0.total_cmp(&a.0));
-        if count > 0 {
+        let mut count = 0;
+        if exit < 2 {
+            let values: Vec<f64> = gains.iter().map(|(gain, _)| *gain).collect();
+            // The first goes on in any case, so that there are some for the second exit.
+            count = if exit == 0 { 1 + widest_gap(&values[1..]) } else { widest_gap(&values) };
             let (above, below) = (gains[count - 1].0, gains[count].0);
             thresholds.push((0.5 * (above + below)) as f32);
             margin = margin.min(0.5 * (above - below));
@@ -105,7 +121,7 @@ fn chain(
 fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
     for (seed, (labels, leads)) in [(2, false), (5, false), (23, false), (23, true)].into_iter().enumerate() {
         let Simulated { world, texts, left: expected, margin } = simulated(labels, leads);
-        assert!(margin > 0.003, "{margin}");
+        assert!(margin > noise(leads), "{margin}");
         for scored in [false, true] {
             let first = stack_inputs(&texts).unwrap();
             let mut kept = first.clone();
@@ -153,7 +169,7 @@ fn texts_leave_where_their_gain_says_and_continue_from_what_was_kept() {
 /// A world, its texts, and by text the gain less the threshold and the scores at the last exit.
 type BeforeLarger = (World, Vec<Vec<Tensor<f32>>>, Vec<(f64, Vec<f64>)>);
 
-/// The world with a gain at the last exit that half of these texts exceed, their gains less the threshold, and their scores there.
+/// The world with a gain at the last exit that some of these texts exceed, their gains less the threshold, and their scores there.
 fn before_a_larger_encoder(labels: usize, leads: bool) -> BeforeLarger {
     let world = with_gains(&[labels], leads);
     let texts = texts(&world, 8);
@@ -169,7 +185,9 @@ fn before_a_larger_encoder(labels: usize, leads: bool) -> BeforeLarger {
         .collect();
     let mut gains: Vec<f64> = found.iter().map(|(gain, _)| *gain).collect();
     gains.sort_by(f64::total_cmp);
-    let threshold = 0.5 * (gains[3] + gains[4]);
+    gains.reverse();
+    let count = widest_gap(&gains);
+    let threshold = 0.5 * (gains[count - 1] + gains[count]);
     found.iter_mut().for_each(|(gain, _)| *gain -= threshold);
     classifier.gains.push(gain);
     classifier.task.thresholds.push(threshold as f32);
@@ -180,7 +198,7 @@ fn before_a_larger_encoder(labels: usize, leads: bool) -> BeforeLarger {
 fn past_the_last_exit_texts_go_on_by_their_gain_and_nothing_is_kept() {
     for (labels, leads) in [(2, false), (5, false), (23, true)] {
         let (world, texts, expected) = before_a_larger_encoder(labels, leads);
-        assert!(expected.iter().all(|(over, _)| over.abs() > 0.003), "{expected:?}");
+        assert!(expected.iter().all(|(over, _)| over.abs() > noise(leads)), "{expected:?}");
         let inputs = stack_inputs(&texts).unwrap();
         for (session, scored) in [(1, false), (2, true)] {
             let program = world.program(past(task(None, 2, 8, scored))).with_batch(8).unwrap();
