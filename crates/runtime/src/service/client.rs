@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr};
 
 /// A client, for the purpose of limits: an IPv4 address, or the first 64 bits of an IPv6 address.
 ///
-/// All clients of a deployment hold the same certificate, so only their addresses distinguish them. An IPv6 subscriber
+/// A place is given before a client says who it is, so that only its address distinguishes it. An IPv6 subscriber
 /// usually has a network of 64 bits and may use any address in it, so a limit per address would have no effect. Clients
 /// behind one translated address count as one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
