@@ -82,6 +82,8 @@ pub(crate) struct Ran {
     pub(crate) bytes: Bytes,
     /// The pair of servers that answered last.
     pub(crate) pair: Option<usize>,
+    /// Whether a server said that its deployment protects nothing.
+    pub(crate) development: bool,
 }
 
 impl Ran {
@@ -94,6 +96,7 @@ impl Ran {
             openings: self.openings + next.openings,
             bytes: self.bytes.and(next.bytes),
             pair: next.pair,
+            development: self.development || next.development,
         }
     }
 
@@ -122,8 +125,8 @@ impl From<(SessionOutcome, usize)> for Ran {
             client_sent: outcome.bytes_sent,
             material: zero.material_bytes + one.material_bytes,
         };
-        let SessionOutcome { waited, offline, online, .. } = outcome;
-        Self { waited, offline, online, openings: zero.openings, bytes, pair: Some(pair) }
+        let SessionOutcome { waited, offline, online, development, .. } = outcome;
+        Self { waited, offline, online, openings: zero.openings, bytes, pair: Some(pair), development }
     }
 }
 

@@ -16,8 +16,8 @@ pub struct Answering {
     pub certificate: Option<Validity>,
 }
 
-/// Calls a party with mutual TLS and asks nothing of it. One that accepts the call has the expected role, a valid certificate of the
-/// same authority, and room for this caller.
+/// Calls a party with mutual TLS and asks nothing of it. One that accepts the call has the expected role, a valid certificate of
+/// an authority that is trusted for it, and room for this caller.
 ///
 /// # Errors
 /// If it does not answer, or refuses the call.

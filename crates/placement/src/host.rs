@@ -6,17 +6,19 @@
 //! [`Host::dealer_of`] take parts that are already loaded, such as certificates and shares that lie in memory.
 
 use crate::catalogue::BundleCatalogue;
+use crate::share::HeldShare;
 use blindroute_protocol::{Party, WeightShares};
-use blindroute_routing::bundle::{BundleError, ExpectedShare, PublicPart, ShareFile};
+use blindroute_routing::bundle::{BundleError, PublicPart};
 use blindroute_routing::program::NetworkEstimate;
 use blindroute_runtime::clients::{Clients, ClientsError};
 use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, ServerConfig};
+use blindroute_runtime::identity::WATCH;
+use blindroute_runtime::sealing::SealingError;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     Connection, DealerService, Endpoint, HandOverOptions, HandOverTo, IdentityError, Ledger, LedgerError, Role,
     ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, SharesError, Shutdown,
 };
-use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -42,6 +44,14 @@ pub enum HostError {
         path: PathBuf,
         /// What is wrong with it.
         source: BundleError,
+    },
+    /// The server's share is sealed, and does not open.
+    #[error("share {}: {source}", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealingError,
     },
     /// The share is not of the public part's weights.
     #[error("the share file: {0}")]
@@ -76,7 +86,7 @@ pub struct ServerParts<'a> {
     /// The public part of the split bundle.
     pub public: &'a PublicPart,
     /// Reads this server's weight shares. It is called for each set-up of the weights, so that the packed weights are the only
-    /// copy held, and must refuse shares that are not those of the public part (see [`ShareFile`]).
+    /// copy held, and must refuse shares that are not those of the public part (see [`ShareFile`](blindroute_routing::bundle::ShareFile)).
     pub shares: Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>,
     /// Which sessions were entered before.
     pub ledger: Ledger,
@@ -121,14 +131,14 @@ impl Host {
     /// # Errors
     /// The public part, share, certificates or ledger cannot be used, or the address cannot be listened on.
     pub fn server(config: &ServerConfig) -> Result<Self, HostError> {
+        warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
         let party = if config.role() == Role::Server0 { Party::Zero } else { Party::One };
         let expected = public.expected_share(party);
-        let (share, file) = ShareFile::hold(&config.share, &expected)
-            .map_err(|source| HostError::Share { path: config.share.clone(), source })?;
+        let (held, share) = HeldShare::hold(config, &expected)?;
         let endpoint = endpoint(config.role(), &config.identity, config.network)?;
         let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
-        let endpoint = endpoint.accepting_hand_over(accepted)?;
+        let endpoint = watched(endpoint.accepting_hand_over(accepted)?, config.exit_with_parent);
         let ledger = Ledger::open(&config.state)?;
         let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
         let specs = public.plan.weights();
@@ -137,8 +147,7 @@ impl Host {
         // that was checked here, whatever its name stands for by then (the parent of a child removes the name after the
         // start), and it is compared each time, for it may have been written to.
         drop(share);
-        let path = config.share.clone();
-        let shares = Box::new(move || Ok(read_again(&path, &file, &expected)?.weights(&specs)?));
+        let shares = Box::new(move || Ok(held.read_again()?.weights(&specs)?));
         let timeouts = config.timeouts.timeouts();
         let options = ServerOptions {
             dealer: config.dealer.clone(),
@@ -148,6 +157,7 @@ impl Host {
             hand_over: hand_over(config, &endpoint)?,
             clients: clients.map(Arc::new),
             audit: config.audit.share(),
+            development: config.development,
         };
         let mut limits = ServiceOptions::new(&[]);
         limits.max_sessions = config.max_sessions;
@@ -190,8 +200,9 @@ impl Host {
     /// # Errors
     /// The public part, certificates or ledger cannot be used, or the address cannot be listened on.
     pub fn dealer(config: &DealerConfig) -> Result<Self, HostError> {
+        warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
-        let endpoint = endpoint(Role::Dealer, &config.identity, config.network)?;
+        let endpoint = watched(endpoint(Role::Dealer, &config.identity, config.network)?, config.exit_with_parent);
         let ledger = Ledger::open(&config.state)?;
         let mut limits = ServiceOptions::new(&[]);
         limits.max_sessions = config.max_sessions;
@@ -279,11 +290,25 @@ pub fn endpoint(
     Ok(Endpoint::load(role, &identity.files())?.in_scene(scene))
 }
 
+/// An endpoint whose certificates are read again when they change. The parent of a child process removes them after the start.
+fn watched(endpoint: Endpoint, exit_with_parent: bool) -> Endpoint {
+    if exit_with_parent { endpoint } else { endpoint.watching(WATCH) }
+}
+
+fn warn_of_development(development: bool) {
+    if development {
+        tracing::warn!(
+            "`development = true`: this deployment has roles that share a machine, a cloud account or an authority. It protects \
+             no prompt; every client is told so"
+        );
+    }
+}
+
 /// The pairs that a server hands over to.
 fn hand_over(config: &ServerConfig, endpoint: &Endpoint) -> Result<HandOverOptions, IdentityError> {
     let to = config.hand_over.iter().map(|HandOverConfig { name, address, authority }| {
         let endpoint = match authority {
-            Some(authority) => endpoint.calling(authority)?,
+            Some(authority) => watched(endpoint.calling(authority)?, config.exit_with_parent),
             None => endpoint.clone(),
         };
         Ok(HandOverTo { name: name.clone(), address: address.clone(), endpoint })
@@ -293,21 +318,4 @@ fn hand_over(config: &ServerConfig, endpoint: &Endpoint) -> Result<HandOverOptio
 
 fn public_part(path: &Path) -> Result<PublicPart, HostError> {
     PublicPart::open(path).map_err(|source| HostError::PublicPart { path: path.to_owned(), source })
-}
-
-/// The share as it was when this server started, or nothing. A file that was spoilt may have been put back under its name.
-fn read_again(path: &Path, file: &File, expected: &ExpectedShare) -> Result<ShareFile, SharesError> {
-    let read = ShareFile::read_from(file, expected);
-    let read = if read.is_err() && path.exists() { ShareFile::open(path, expected) } else { read };
-    read.map_err(|error| {
-        let text = format!("{}: {error}", path.display());
-        match error {
-            BundleError::OtherParty { .. } | BundleError::OtherSplit { .. } | BundleError::OtherShare { .. } => {
-                SharesError::Changed(format!(
-                    "{text}. Put the file back, or stop all parties and start them with one split"
-                ))
-            }
-            _ => SharesError::Unreadable(text),
-        }
-    })
 }

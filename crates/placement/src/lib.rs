@@ -56,6 +56,7 @@ mod ready;
 mod report;
 mod route;
 mod router;
+mod share;
 mod threads;
 mod unknown;
 

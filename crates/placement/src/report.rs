@@ -164,6 +164,9 @@ pub struct RouteReport {
     pub openings: u32,
     /// Traffic.
     pub bytes: Bytes,
+    /// Whether the servers run for development and protect nothing; left out of JSON if they do not.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub development: bool,
     /// Who saw what.
     #[serde(skip_deserializing)]
     pub seen: &'static str,
@@ -258,6 +261,7 @@ mod tests {
             ms: Milliseconds::default(),
             openings: 144,
             bytes: Bytes::default(),
+            development: false,
             seen: seen(Placement::Full, batch, 1 + usize::from(batch > 1)),
         };
         let json = |batch| serde_json::to_value(report(batch)).unwrap();

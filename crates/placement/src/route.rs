@@ -239,8 +239,7 @@ impl PrivateRouter {
     }
 
     fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided<Vec<usize>>, total: Duration) -> Answer {
-        let Decided { answer: ref named, ran, batch } = *decided;
-        let tokens = &prompt.tokens;
+        let (&Decided { answer: ref named, ran, batch }, tokens) = (decided, &prompt.tokens);
         let fallback = asked.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
         let ranking = with_first(fallback, named).into_iter().filter_map(|model| self.public.models.get(model));
         let ranking: Vec<RankedModel> = ranking.map(RankedModel::from).collect();
@@ -265,6 +264,7 @@ impl PrivateRouter {
             ms: ran.milliseconds(total),
             openings: ran.openings,
             bytes: ran.bytes,
+            development: ran.development,
             seen: seen(asked.placement, batch, asked.ranked),
         })
     }

@@ -14,6 +14,7 @@ use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
 use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, SessionRequest, Work, head_inputs};
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
 use blindroute_runtime::clients::ClientSecret;
+use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::{
     Cancel, Client, ClientConfig, Endpoint, Held, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
 };
@@ -383,7 +384,7 @@ impl PrivateRouter {
 fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCatalogue>, Calls), PlacementError> {
     let scene = config.network.map(|network| network.scene());
     let files = config.identity.files();
-    let endpoint = Endpoint::load(Role::Client, &files)?.in_scene(scene);
+    let endpoint = Endpoint::load(Role::Client, &files)?.in_scene(scene).watching(WATCH);
     let endpoint = match &config.secret {
         Some(path) => endpoint.with_secret(ClientSecret::load(path)?),
         None => endpoint,

@@ -49,6 +49,7 @@ pub mod messages;
 pub mod rendezvous;
 pub mod role;
 pub mod scene;
+pub mod sealing;
 pub mod service;
 pub mod session;
 pub mod session_pool;
@@ -59,7 +60,10 @@ pub use children::{ChildError, ChildProcess, ChildSpec};
 pub use config::{ClientConfig, ConfigError, DealerConfig, ServerConfig};
 pub use file_set::{Existing, FileSetError, NewFile, write_together};
 pub use frame::FrameKind;
-pub use identity::{CertificateFolder, Endpoint, IdentityError, IdentityFiles, Validity, choose_cryptography};
+pub use identity::{
+    Authority, AuthorityCertificate, CertificateFolder, Dated, Endpoint, IdentityError, IdentityFiles, Validity,
+    choose_cryptography,
+};
 pub use ledger::{Ledger, LedgerError};
 pub use link::{Fault, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};

@@ -200,6 +200,7 @@ impl PrivateRouter {
             ms: ran.milliseconds(total),
             openings: ran.openings,
             bytes: ran.bytes,
+            development: ran.development,
             seen: report::seen(asked.placement, asked.scores, depth.is_some()),
             leaked_bits: 0,
         }

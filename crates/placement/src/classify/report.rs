@@ -47,6 +47,9 @@ pub struct ClassifyReport {
     pub openings: u32,
     /// Traffic.
     pub bytes: Bytes,
+    /// Whether the servers run for development and protect nothing; left out of JSON if they do not.
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub development: bool,
     /// Who saw what.
     pub seen: String,
     /// How many bits about the text servers or dealer may have learnt from where it left: 0 unless that was decided in the open. Of

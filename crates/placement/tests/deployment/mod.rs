@@ -36,6 +36,7 @@ impl Files {
 
     pub fn identity(&self, role: Role) -> IdentityConfig {
         IdentityConfig {
+            authorities: Default::default(),
             authority: self.at("certificates/authority.pem"),
             certificate: self.at(&format!("certificates/{role}.pem")),
             key: self.at(&format!("certificates/{role}.key")),
@@ -58,6 +59,7 @@ impl Files {
 
     pub fn dealer(&self) -> DealerConfig {
         DealerConfig {
+            development: false,
             listen: "127.0.0.1:0".to_owned(),
             identity: self.identity(Role::Dealer),
             bundle: self.at("public.bin"),
@@ -72,6 +74,8 @@ impl Files {
 
     pub fn server(&self, party: u8, dealer: &str, peer: Option<&str>) -> ServerConfig {
         ServerConfig {
+            development: false,
+            sealing_key: None,
             party,
             listen: "127.0.0.1:0".to_owned(),
             dealer: dealer.to_owned(),

@@ -260,6 +260,13 @@ pub struct ExpectedShare {
     commitment: Option<Digest>,
 }
 
+impl ExpectedShare {
+    /// The deployment digest of the split to which it belongs.
+    pub fn deployment(&self) -> BundleDigest {
+        self.digest
+    }
+}
+
 /// A server's share of a bundle's weights, in the form in which its file holds it.
 pub struct ShareFile {
     party: Party,
@@ -312,25 +319,6 @@ impl ShareFile {
     /// As for [`ShareFile::read`], or if the file cannot be read.
     pub fn open(path: &Path, expected: &ExpectedShare) -> Result<Self, BundleError> {
         Self::read(&Zeroizing::new(container::read_file(path)?), expected)
-    }
-
-    /// As [`ShareFile::open`], and also returns the open file. [`ShareFile::read_from`] can read it again even if
-    /// another file has taken its name.
-    ///
-    /// # Errors
-    /// As for [`ShareFile::open`].
-    pub fn hold(path: &Path, expected: &ExpectedShare) -> Result<(Self, std::fs::File), BundleError> {
-        let file = std::fs::File::open(path).map_err(container::ContainerError::from)?;
-        Ok((Self::read_from(&file, expected)?, file))
-    }
-
-    /// Reads a share from an open file, from its beginning.
-    ///
-    /// # Errors
-    /// As for [`ShareFile::open`].
-    pub fn read_from(mut file: &std::fs::File, expected: &ExpectedShare) -> Result<Self, BundleError> {
-        std::io::Seek::rewind(&mut file).map_err(container::ContainerError::from)?;
-        Self::read(&Zeroizing::new(container::read_bytes(file)?), expected)
     }
 
     /// The position of the server to which it belongs.

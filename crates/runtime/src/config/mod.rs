@@ -6,6 +6,7 @@
 
 mod audit;
 mod hand_over;
+mod identity;
 mod limits;
 mod network;
 #[cfg(test)]
@@ -18,13 +19,13 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::identity::IdentityFiles;
 use crate::link::Timeouts;
 use crate::role::Role;
 use crate::service::share_of_one_client;
 
 pub use audit::AuditConfig;
 pub use hand_over::{AcceptHandOverConfig, HandOverConfig};
+pub use identity::IdentityConfig;
 use limits::{eight, handshakes, handshaking, per_client, sessions};
 pub use network::NetworkConfig;
 
@@ -68,35 +69,6 @@ pub enum ConfigError {
         /// What is wrong and what was expected.
         problem: &'static str,
     },
-}
-
-/// A certificate, its key and the authority.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct IdentityConfig {
-    /// The authority's certificate.
-    pub authority: PathBuf,
-    /// This role's certificate.
-    pub certificate: PathBuf,
-    /// This role's private key.
-    pub key: PathBuf,
-}
-
-impl IdentityConfig {
-    /// The files, for loading an endpoint.
-    #[must_use]
-    pub fn files(&self) -> IdentityFiles {
-        IdentityFiles {
-            authority: self.authority.clone(),
-            certificate: self.certificate.clone(),
-            key: self.key.clone(),
-        }
-    }
-
-    fn resolve(&mut self, base: &Path) {
-        for path in [&mut self.authority, &mut self.certificate, &mut self.key] {
-            *path = base.join(&path);
-        }
-    }
 }
 
 /// Waits in seconds; each has a default.
@@ -171,6 +143,9 @@ pub struct DealerConfig {
     /// The most callers at once that have not proven their role yet.
     #[serde(default = "handshakes")]
     pub max_handshakes: usize,
+    /// Whether roles of this deployment share what they must not share, so that it protects nothing. Clients are told.
+    #[serde(default)]
+    pub development: bool,
     /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
@@ -196,8 +171,10 @@ pub struct ServerConfig {
     pub identity: IdentityConfig,
     /// The public part of the bundle.
     pub bundle: PathBuf,
-    /// This server's share of the bundle.
+    /// This server's share of the bundle, which may be sealed.
     pub share: PathBuf,
+    /// The key that opens a sealed share.
+    pub sealing_key: Option<PathBuf>,
     /// The folder of the ledger. No other party may use it.
     pub state: PathBuf,
     /// The most sessions at once.
@@ -217,6 +194,9 @@ pub struct ServerConfig {
     pub scores: bool,
     /// The register of the clients that it answers. Without one it answers every client of the deployment.
     pub clients: Option<PathBuf>,
+    /// Whether roles of this deployment share what they must not share, so that it protects nothing. Clients are told.
+    #[serde(default)]
+    pub development: bool,
     /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
@@ -343,9 +323,9 @@ impl Configuration for DealerConfig {
 impl Configuration for ServerConfig {
     fn resolve(&mut self, base: &Path) {
         self.identity.resolve(base);
-        for path in [&mut self.bundle, &mut self.share, &mut self.state].into_iter().chain(&mut self.clients) {
-            *path = base.join(&path);
-        }
+        let own = [&mut self.bundle, &mut self.share, &mut self.state];
+        let optional = self.sealing_key.iter_mut().chain(&mut self.clients);
+        own.into_iter().chain(optional).for_each(|path| *path = base.join(&path));
         self.resolve_hand_over(base);
     }
 
@@ -390,8 +370,12 @@ impl Configuration for ClientConfig {
 }
 
 fn address(field: &'static str, text: &str) -> Option<(&'static str, &'static str)> {
-    let good = text.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    (!good).then_some((field, "is not an address: expected \"host:port\", for instance \"server0.example:4100\""))
+    let good = |text: &str| {
+        text.rsplit_once(':').is_some_and(|(host, port)| !host.trim().is_empty() && port.parse::<u16>().is_ok())
+    };
+    // What others call may be several addresses of one party.
+    let all = if field == "listen" { good(text) } else { text.split(", ").all(good) };
+    (!all).then_some((field, "is not an address: expected \"host:port\", for instance \"server0.example:4100\""))
 }
 
 /// Removes values that the parser quotes from the file: `invalid type: string "hunter2"` becomes `... string (a

@@ -211,3 +211,26 @@ fn a_server_knows_its_distance_by_a_table_of_its_own_or_by_the_emulated_network(
     let text = fs::read_to_string(samples().join("dealer.toml")).unwrap() + &table("between_servers", 20.0);
     assert_eq!(load::<DealerConfig>(&text).unwrap().unknown_fields, ["between_servers"]);
 }
+
+#[test]
+fn each_role_may_have_authorities_of_its_own() {
+    let text = fs::read_to_string(samples().join("client.toml")).unwrap();
+    let table = "[identity.authorities]\nserver0 = \"a.pem\"\nserver1 = [\"b.pem\", \"/c.pem\"]\n[timeouts]";
+    let loaded = load::<ClientConfig>(&text.replace("[timeouts]", table)).unwrap();
+    assert!(loaded.unknown_fields.is_empty());
+    let files = loaded.config.identity.files();
+    let names = |role| files.authorities_of(role).iter().map(|path| path.file_name().unwrap()).collect::<Vec<_>>();
+    assert_eq!(names(Role::Server0), ["a.pem"]);
+    assert_eq!(names(Role::Server1), ["b.pem", "c.pem"]);
+    assert_eq!(names(Role::Dealer), ["authority.pem"]);
+    assert!(files.authorities_of(Role::Server0)[0].is_absolute() && names(Role::Client) == ["authority.pem"]);
+    for (wrong, says) in [
+        ("sever1 = \"a.pem\"", "unknown role"),
+        ("server1 = []", "expected at least one file"),
+        ("server1 = 7", "expected the name of a file, or a list of names"),
+    ] {
+        let table = format!("[identity.authorities]\n{wrong}\n[timeouts]");
+        let error = load::<ClientConfig>(&text.replace("[timeouts]", &table)).unwrap_err().to_string();
+        assert!(error.contains(says) && !error.contains("sever1"), "{wrong}: {error}");
+    }
+}

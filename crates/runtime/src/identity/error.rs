@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::OutOfTime;
 use crate::file_set::FileSetError;
 use crate::role::Role;
 
@@ -39,12 +40,32 @@ pub enum IdentityError {
         /// What it should hold.
         what: &'static str,
     },
-    /// A certificate is out of date, from another authority or for another role.
-    #[error("{path} is not a valid certificate for {role} ({source}); expected one that is not expired, from the configured authority and for that role; renew it or correct the paths", path = path.display())]
+    /// A certificate is from another authority or for another role.
+    #[error("{path} is not a valid certificate for {role} ({source}); expected one for that role by an authority in {authority}; renew it or correct the paths", path = path.display())]
     Rejected {
         /// The file.
         path: PathBuf,
         /// The role it should be for.
+        role: Role,
+        /// The files with the authorities that may vouch for that role.
+        authority: Box<str>,
+        /// What rustls said.
+        source: Box<rustls::Error>,
+    },
+    /// The period of a certificate does not contain this moment.
+    #[error("{path} {period}; set this machine's clock, or renew the certificate", path = path.display())]
+    OutOfTime {
+        /// The file.
+        path: PathBuf,
+        /// Its limit and this moment.
+        period: OutOfTime,
+    },
+    /// A file holds something that is not an authority.
+    #[error("{path} holds no authority that can vouch for {role} ({source}); expected the file that its operator gave out", path = path.display())]
+    Authority {
+        /// The file.
+        path: PathBuf,
+        /// The role.
         role: Role,
         /// What rustls said.
         source: rustls::Error,
@@ -57,6 +78,14 @@ pub enum IdentityError {
         /// What rustls said.
         source: rustls::Error,
     },
+    /// The key does not belong to an authority's certificate.
+    #[error(
+        "the key is not that of the authority's certificate; name the file with the authority's key, which `init` or `renew --authority` wrote"
+    )]
+    AuthorityKey,
+    /// A text holds no certificate of an authority.
+    #[error("no certificate of an authority in PEM form was found; expected the file that `init` made")]
+    NoAuthority,
     /// Certificates could not be made.
     #[error("certificates could not be made: {0}; please report it")]
     Generate(#[from] rcgen::Error),

@@ -1,37 +1,44 @@
-//! Certificates: one private authority per deployment, one certificate per role.
+//! Certificates: authorities, and one certificate per role.
 //!
-//! [`CertificateFolder::generate`] makes them. [`Endpoint::load`] reads the files of one role and checks them at once:
-//! that they exist, have not expired, and are from this authority and for this role. So mistakes show when a process
-//! starts and not in a session.
+//! A deployment has one authority for all roles ([`CertificateFolder::generate`]), or each operator has an authority of its own
+//! ([`Authority`]). An authority vouches for the roles that it is trusted for, and for no other. [`Endpoint::load`] reads the
+//! files of one role and checks them at once: that they exist, have not expired, and are from this role's authority and for this
+//! role. So mistakes show when a process starts and not in a session. [`Endpoint::watching`] reads them again when they change.
 
+mod authority;
 mod error;
 mod generate;
 mod hand_over;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod validity;
+mod verify;
+mod watch;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::ServerCertVerifier as _;
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::client::{Resumption, verify_server_name};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring as provider;
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
-use rustls::version::TLS13;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::{NoServerSessionStorage, ParsedCertificate};
+use rustls::{ClientConfig, ServerConfig};
 
+pub use authority::{Authority, AuthorityCertificate, Issued};
 pub use error::IdentityError;
 pub use generate::CertificateFolder;
-pub use validity::{Validity, key_digest, key_digest_of_pem};
+pub use validity::{Dated, OutOfTime, Validity, key_digest, key_digest_of_pem};
+pub use watch::{Reloaded, WATCH};
 
 use crate::clients::{ClientSecret, ClientToken};
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
+use trust::{Source, names};
+use watch::Held;
 
 /// Makes the cryptography library of the links the default of this process, for other TLS connections such as those of
 /// HTTP clients. Calling it again changes nothing.
@@ -40,28 +47,31 @@ pub fn choose_cryptography() {
     provider::default_provider().install_default().ok();
 }
 
-/// The paths of one role's certificate, key and authority.
+/// The paths of one role's certificate, key and authorities.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdentityFiles {
-    /// The authority's certificate.
+    /// The certificate of the authority that vouches for every role that `authorities` does not name.
     pub authority: PathBuf,
+    /// The files with the authorities of single roles.
+    pub authorities: BTreeMap<Role, Vec<PathBuf>>,
     /// The role's certificate.
     pub certificate: PathBuf,
     /// The role's private key.
     pub key: PathBuf,
 }
 
+impl IdentityFiles {
+    /// The files with the authorities that may vouch for a role.
+    #[must_use]
+    pub fn authorities_of(&self, role: Role) -> &[PathBuf] {
+        self.authorities.get(&role).map_or(std::slice::from_ref(&self.authority), Vec::as_slice)
+    }
+}
+
 /// The checked certificate and key of one role, with which a process calls others and answers calls. Cheap to clone.
 #[derive(Clone)]
 pub struct Endpoint {
-    role: Role,
-    /// The deployment's own authority, and a check for its certificates.
-    authority: Arc<[CertificateDer<'static>]>,
-    own: Arc<dyn ClientCertVerifier>,
-    client: Arc<ClientConfig>,
-    server: Arc<ServerConfig>,
-    /// Whose servers of this position may hand over to this one.
-    accepted: hand_over::Accepted,
+    held: Arc<Held>,
     network: Option<SceneNetwork>,
     /// Of a client, what it shows to servers with a register of clients.
     secret: Option<Arc<ClientSecret>>,
@@ -69,8 +79,19 @@ pub struct Endpoint {
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("role", &self.role()).finish_non_exhaustive()
     }
+}
+
+/// What a caller's verified certificate says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The role that it names.
+    pub(crate) role: Option<Role>,
+    /// Whether its authority may vouch for that role.
+    pub(crate) vouched: bool,
+    /// Whether it is of a server that may hand over to this one.
+    pub(crate) hands_over: bool,
 }
 
 impl Endpoint {
@@ -80,39 +101,19 @@ impl Endpoint {
     /// If a file is missing or not PEM, a certificate has expired or is from another authority or for another role, or
     /// the key does not belong to the certificate.
     pub fn load(role: Role, files: &IdentityFiles) -> Result<Endpoint, IdentityError> {
-        let authority = certificates(&files.authority)?;
-        let chain = certificates(&files.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|e| pem_error(&files.key, "private key", e))?;
-        let roots = trusted(role, &files.authority, &authority)?;
-        let (roots, provider) = (Arc::new(roots), Arc::new(crypto()));
-        check(role, &chain, &files.certificate, &roots, &provider)?;
+        let source = Source { role, files: files.clone(), calls: None, accepts: Vec::new() };
+        Ok(Endpoint { held: Arc::new(Held::load(source)?), network: None, secret: None })
+    }
 
-        let internal = |_| IdentityError::Internal("TLS 1.3 cannot be configured");
-        let wrong_key = |source| IdentityError::Key { path: files.key.clone(), source };
-        let mut client = ClientConfig::builder_with_provider(provider.clone())
-            .with_protocol_versions(&[&TLS13])
-            .map_err(internal)?
-            .with_root_certificates(roots.clone())
-            .with_client_auth_cert(chain.clone(), key.clone_key())
-            .map_err(wrong_key)?;
-        without_resumption(&mut client);
-        let own = callers(roots, &provider)?;
-        let mut server = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&TLS13])
-            .map_err(internal)?
-            .with_client_cert_verifier(Arc::clone(&own))
-            .with_single_cert(chain, key)
-            .map_err(wrong_key)?;
-        without_tickets(&mut server);
-        let (client, server) = (Arc::new(client), Arc::new(server));
-        let accepted = hand_over::Accepted::default();
-        Ok(Endpoint { role, authority: authority.into(), own, client, server, accepted, network: None, secret: None })
+    /// The endpoint of other files, on the same emulated network.
+    fn of(&self, source: Source) -> Result<Endpoint, IdentityError> {
+        Ok(Endpoint { held: Arc::new(Held::load(source)?), network: self.network.clone(), secret: self.secret.clone() })
     }
 
     /// The role.
     #[must_use]
     pub fn role(&self) -> Role {
-        self.role
+        self.held.source.role
     }
 
     /// The same identity with emulated links, for measurements. Every party needs the same scene.
@@ -137,19 +138,58 @@ impl Endpoint {
         self.network.as_ref().map(|network| network.path(peer))
     }
 
-    pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
-        self.client.clone()
+    /// For a call of this role; whoever answers needs a certificate of an authority that may vouch for it.
+    pub(crate) fn client_config(&self, peer: Role) -> Option<Arc<ClientConfig>> {
+        self.held.trust().calling(peer)
     }
 
     pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
-        self.server.clone()
+        self.held.trust().server.clone()
+    }
+
+    /// What a caller's certificate says, which was verified against all authorities together.
+    pub(crate) fn caller(&self, chain: &[CertificateDer<'_>]) -> Caller {
+        let trust = self.held.trust();
+        let named = chain.first().map(named).unwrap_or_default();
+        let role = named.first().copied().filter(|_| named.len() == 1);
+        Caller {
+            role,
+            vouched: role.is_some_and(|role| trust.vouched(role, chain)),
+            hands_over: role == Some(self.role()) && trust.hands_over(chain),
+        }
+    }
+
+    /// Whether the other side proved to hold the key of this side's own certificate.
+    pub(crate) fn has_own_key(&self, chain: &[CertificateDer<'_>]) -> bool {
+        chain.first().and_then(|leaf| key_digest(leaf)).is_some_and(|key| key == self.held.trust().key)
+    }
+
+    /// The certificates that are expected of a peer that is called, for an error.
+    pub(crate) fn expected_of(&self, peer: Role) -> String {
+        format!("a certificate for {peer} by an authority in {}", names(self.held.source.called(peer)))
+    }
+
+    /// The certificates that are expected of callers of these roles, for an error.
+    pub(crate) fn expected_of_callers(&self, roles: &[Role]) -> String {
+        let files = &self.held.source.files;
+        let of = |role: &Role| format!("for {role} by an authority in {}", names(files.authorities_of(*role)));
+        format!("a certificate {}", roles.iter().map(of).collect::<Vec<_>>().join(", or "))
+    }
+
+    /// What another side has to trust, for an error.
+    pub(crate) fn presented(&self) -> String {
+        let Source { role, files, .. } = &self.held.source;
+        format!("the authority of {} for {role}", files.certificate.display())
     }
 }
 
-/// Whether this certificate, which was already verified, names `role`.
-pub(crate) fn certifies(certificate: &CertificateDer<'_>, role: Role) -> bool {
-    let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return false };
-    ServerName::try_from(role.certificate_name()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+/// The roles that a certificate names. One that names several is for none.
+fn named(certificate: &CertificateDer<'_>) -> Vec<Role> {
+    let Ok(parsed) = ParsedCertificate::try_from(certificate) else { return Vec::new() };
+    let names = |role: &Role| {
+        ServerName::try_from(role.certificate_name()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
+    };
+    Role::ALL.into_iter().filter(names).collect()
 }
 
 /// Both identities are proven anew in every connection; no TLS session state is kept.
@@ -161,25 +201,6 @@ fn without_resumption(client: &mut ClientConfig) {
 fn without_tickets(server: &mut ServerConfig) {
     server.session_storage = Arc::new(NoServerSessionStorage {});
     server.send_tls13_tickets = 0;
-}
-
-/// The check of callers' certificates against these authorities.
-fn callers(
-    roots: Arc<RootCertStore>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, IdentityError> {
-    let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
-    verifier.map_err(|_| IdentityError::Internal("client certificates cannot be verified"))
-}
-
-/// A store of these authorities, from a file.
-fn trusted(role: Role, path: &Path, authority: &[CertificateDer<'static>]) -> Result<RootCertStore, IdentityError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in authority {
-        let rejected = |source| IdentityError::Rejected { path: path.to_owned(), role, source };
-        roots.add(certificate.clone()).map_err(rejected)?;
-    }
-    Ok(roots)
 }
 
 /// The library *ring*, with AES-128-GCM as first choice: encryption limits the speed of long messages, and 128 bits are
@@ -210,23 +231,4 @@ fn pem_error(path: &Path, what: &'static str, error: pem::Error) -> IdentityErro
         // The other errors may quote the file, which may be a key, so they are not passed on.
         _ => IdentityError::NotPem { path: path.to_owned(), what },
     }
-}
-
-/// Checks the own certificate in the way a peer does.
-fn check(
-    role: Role,
-    chain: &[CertificateDer<'static>],
-    path: &Path,
-    roots: &Arc<RootCertStore>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<(), IdentityError> {
-    let rejected = |source| IdentityError::Rejected { path: path.to_owned(), role, source };
-    let name = ServerName::try_from(role.certificate_name())
-        .map_err(|_| IdentityError::Internal("a role's certificate name is not a DNS name"))?;
-    let (leaf, rest) = chain.split_first().ok_or(IdentityError::Internal("an empty chain"))?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots.clone(), provider.clone())
-        .build()
-        .map_err(|_| IdentityError::Internal("certificates cannot be verified"))?;
-    verifier.verify_server_cert(leaf, rest, &name, &[], UnixTime::now()).map_err(rejected)?;
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::tls::TlsStream;
 use super::{Link, LinkError, Timeouts};
-use crate::identity::Endpoint;
+use crate::identity::{Caller, Endpoint};
 use crate::messages::{Failure, FailureKind, Message};
 use crate::role::Role;
 use std::net::TcpStream;
@@ -30,28 +30,33 @@ impl Link {
         timeouts: &Timeouts,
     ) -> Result<Link, LinkError> {
         let mut stream =
-            TlsStream::server(socket, endpoint.server_config(), "the caller", endpoint.path(None), timeouts.handshake)?;
+            TlsStream::server(socket, endpoint.server_config(), "the caller", endpoint.path(None), timeouts.handshake)
+                .map_err(|error| error.expecting(|| endpoint.expected_of_callers(allowed), || endpoint.presented()))?;
         let chain = stream.peer_certificates().unwrap_or_default();
-        let found = Role::ALL
-            .into_iter()
-            .find(|role| chain.first().is_some_and(|certificate| crate::identity::certifies(certificate, *role)));
-        let own = endpoint.is_own(chain);
-        stream.set_path(endpoint.path(found));
-        match found {
-            Some(peer) if (own && allowed.contains(&peer)) || endpoint.takes_over_from(peer, own) => {
-                Link::ready(stream, peer, timeouts)
+        let caller = endpoint.caller(chain);
+        let own_key = endpoint.has_own_key(chain);
+        stream.set_path(endpoint.path(caller.role));
+        let refusal = match caller {
+            Caller { role: Some(peer), .. } if own_key && peer != endpoint.role() => LinkError::SameKey { peer },
+            Caller { role: Some(peer), vouched, hands_over } if (vouched && allowed.contains(&peer)) || hands_over => {
+                return Link::ready(stream, peer, timeouts);
             }
-            other => {
-                let name = other.map_or("an unknown role", Role::name);
-                let error = LinkError::WrongRole {
-                    expected: allowed.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or "),
-                    found: if own { name.to_owned() } else { format!("{name} of another deployment") },
-                };
-                let mut refused = Link::ready(stream, other.unwrap_or(Role::Client), timeouts)?;
-                refused.fail(&Failure::new(FailureKind::WrongRole, &error.to_string()));
-                Err(error)
+            Caller { role: Some(role), vouched: false, .. } => {
+                LinkError::NotVouched { role, expected: endpoint.expected_of_callers(&[role]) }
             }
-        }
+            Caller { role, .. } => LinkError::WrongRole {
+                expected: allowed.iter().map(|role| role.name()).collect::<Vec<_>>().join(" or "),
+                found: role.map_or("an unknown role", Role::name).to_owned(),
+            },
+        };
+        let mut refused = Link::ready(stream, caller.role.unwrap_or(Role::Client), timeouts)?;
+        // The caller is told what it presented, and nothing of this side's files.
+        let said = match &refusal {
+            LinkError::NotVouched { .. } => refusal.told(),
+            _ => refusal.to_string(),
+        };
+        refused.fail(&Failure::new(FailureKind::WrongRole, &said));
+        Err(refusal)
     }
 
     /// Receives a typed message of one of two kinds, or nothing if the other side ended the connection cleanly between messages.

@@ -15,7 +15,7 @@ const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 /// The most addresses that are tried. Each takes a thread until its attempt ends.
 const ADDRESSES: usize = 16;
 
-/// Resolves "host:port" and connects to one of its addresses, all within `limit`.
+/// Resolves "host:port", or several joined by ", ", and connects to one of the addresses, all within `limit`.
 pub(super) fn connect(address: &str, limit: Duration) -> io::Result<TcpStream> {
     let until = Instant::now() + limit;
     // Most addresses are numeric and need neither a thread nor several attempts.
@@ -30,7 +30,15 @@ fn resolve(address: &str, limit: Duration) -> io::Result<Vec<SocketAddr>> {
     let (send, resolved) = mpsc::channel();
     let name = address.to_owned();
     std::thread::Builder::new().name("resolve".into()).spawn(move || {
-        send.send(name.to_socket_addrs().map(|found| found.take(ADDRESSES).collect::<Vec<_>>())).ok();
+        let (mut all, mut failed) = (Vec::new(), None);
+        for part in name.split(", ") {
+            match part.to_socket_addrs() {
+                Ok(found) => all.extend(found.take(ADDRESSES)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        all.truncate(ADDRESSES);
+        send.send(failed.filter(|_| all.is_empty()).map_or(Ok(all), Err)).ok();
     })?;
     resolved.recv_timeout(limit).unwrap_or_else(|_| Err(timed_out("the name was not resolved in time")))
 }
@@ -155,6 +163,9 @@ mod tests {
         assert_eq!(race(&[gone, gone], Instant::now() + LONG).unwrap_err().kind(), ErrorKind::ConnectionRefused);
         assert_eq!(race(&[], Instant::now() + LONG).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(connect(&format!("localhost:{}", to.port()), LONG).is_ok());
+        // Several addresses of one party, of which one answers and one has no such name.
+        assert!(connect(&format!("nowhere.invalid:1, {gone}, {to}"), LONG).is_ok());
+        assert!(connect("nowhere.invalid:1, nowhere.invalid:2", LONG).is_err());
     }
 
     #[test]

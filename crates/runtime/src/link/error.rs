@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::identity::OutOfTime;
 use crate::messages::{DecodeError, Failure, FailureKind};
 use crate::role::Role;
 
@@ -140,13 +141,41 @@ pub enum LinkError {
     },
     /// A certificate was rejected by this side or the other.
     #[error(
-        "the certificates of {peer} and this process do not match ({source}); expected both to be from the same authority, not expired, and for the right role"
+        "the certificates of {peer} and this process do not match ({source}); expected {expected}; compare the tables [identity] of both configurations"
     )]
     Certificate {
         /// The other side.
         peer: &'static str,
         /// What rustls said.
-        source: rustls::Error,
+        source: Box<rustls::Error>,
+        /// Which certificate, of which authority, in which file.
+        expected: Box<str>,
+    },
+    /// The period of the other side's certificate does not contain this moment.
+    #[error("the certificate of {peer} {period}; compare the clocks, and have the certificate renewed if they agree")]
+    OutOfTime {
+        /// The other side.
+        peer: &'static str,
+        /// The certificate's limit and this moment.
+        period: OutOfTime,
+    },
+    /// A certificate names a role that its authority may not vouch for.
+    #[error(
+        "a caller has a certificate for {role} by an authority that is not trusted for that role; expected {expected}; compare the tables [identity] of both configurations"
+    )]
+    NotVouched {
+        /// The role that the certificate names.
+        role: Role,
+        /// Which certificate, of which authority, in which file.
+        expected: String,
+    },
+    /// Two parties have one key.
+    #[error(
+        "{peer} has the key of this process's own certificate; every party needs a key of its own: whoever has it can stand in for both. Make new certificates"
+    )]
+    SameKey {
+        /// The other side.
+        peer: Role,
     },
     /// The other side has another role.
     #[error("connected to {found}, expected {expected}; check addresses and certificates")]
@@ -185,9 +214,12 @@ impl LinkError {
             | LinkError::Malformed { .. }
             | LinkError::Tls { .. }
             | LinkError::Failed { .. } => Fault::Peer,
-            LinkError::Certificate { .. } | LinkError::WrongRole { .. } | LinkError::NoScene { .. } => {
-                Fault::Configuration
-            }
+            LinkError::Certificate { .. }
+            | LinkError::OutOfTime { .. }
+            | LinkError::NotVouched { .. }
+            | LinkError::SameKey { .. }
+            | LinkError::WrongRole { .. }
+            | LinkError::NoScene { .. } => Fault::Configuration,
             LinkError::Internal(_) => Fault::Internal,
         }
     }
@@ -224,6 +256,8 @@ impl LinkError {
             LinkError::Certificate { peer, .. } => {
                 log(format!("the certificates of {peer} and this party do not match"))
             }
+            LinkError::OutOfTime { peer, .. } => log(format!("the certificate of {peer} is out of date")),
+            LinkError::NotVouched { role, .. } => log(format!("a certificate for {role} is of another deployment")),
             LinkError::WrongRole { .. } => log("a party of another role answered a call".to_owned()),
             LinkError::Failed { peer, failure } if failure.kind == FailureKind::ProgramMismatch => {
                 format!("{peer} found that their requests differ")
@@ -237,6 +271,7 @@ impl LinkError {
             | LinkError::WrongLength { .. }
             | LinkError::OutOfOrder { .. }
             | LinkError::Malformed { .. }
+            | LinkError::SameKey { .. }
             | LinkError::NoScene { .. }
             | LinkError::Internal(_) => self.to_string(),
         }
@@ -256,10 +291,28 @@ impl LinkError {
         }
     }
 
+    /// Adds to an error about certificates what was expected: of the other side, or, where that refused this one's certificate, of
+    /// this side.
+    pub(crate) fn expecting(mut self, of_peer: impl Fn() -> String, of_this: impl Fn() -> String) -> LinkError {
+        if let LinkError::Certificate { peer, source, expected } = &mut self {
+            *expected = match source.as_ref() {
+                rustls::Error::AlertReceived(_) => format!("{peer} to trust {}", of_this()).into(),
+                _ => of_peer().into(),
+            };
+        }
+        self
+    }
+
     pub(crate) fn from_tls(source: rustls::Error, peer: &'static str) -> LinkError {
         use rustls::{AlertDescription as Alert, Error};
+        if let Some(period) = OutOfTime::of(&source) {
+            return LinkError::OutOfTime { peer, period };
+        }
+        let expected = Box::default();
         match source {
-            Error::InvalidCertificate(_) | Error::NoCertificatesPresented => LinkError::Certificate { peer, source },
+            Error::InvalidCertificate(_) | Error::NoCertificatesPresented => {
+                LinkError::Certificate { peer, source: source.into(), expected }
+            }
             Error::AlertReceived(
                 Alert::BadCertificate
                 | Alert::UnsupportedCertificate
@@ -270,7 +323,7 @@ impl LinkError {
                 | Alert::UnknownCA
                 | Alert::DecryptError
                 | Alert::AccessDenied,
-            ) => LinkError::Certificate { peer, source },
+            ) => LinkError::Certificate { peer, source: source.into(), expected },
             _ => LinkError::Tls { peer, source },
         }
     }

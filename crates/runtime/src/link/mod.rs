@@ -90,7 +90,14 @@ impl Link {
         }
         let name = ServerName::try_from(peer.certificate_name())
             .map_err(|_| LinkError::Internal("the certificate name of a role is not a DNS name"))?;
-        let stream = TlsStream::client(socket, endpoint.client_config(), name, peer.name(), path, timeouts.handshake)?;
+        let config = endpoint.client_config(peer).ok_or(LinkError::Internal("no configuration for a role"))?;
+        let mut stream = TlsStream::client(socket, config, name, peer.name(), path, timeouts.handshake)
+            .map_err(|error| error.expecting(|| endpoint.expected_of(peer), || endpoint.presented()))?;
+        if peer != endpoint.role() && endpoint.has_own_key(stream.peer_certificates().unwrap_or_default()) {
+            return Err(LinkError::SameKey { peer });
+        }
+        // The other side sees this side's certificate only after this side's handshake has ended.
+        stream.presented = endpoint.presented();
         Link::ready(stream, peer, timeouts)
     }
 

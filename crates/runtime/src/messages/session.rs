@@ -89,6 +89,8 @@ pub struct ServerReady {
     /// Whether all of the material is prepared. Only then may the session rest before its input comes; otherwise the
     /// dealer also waits, until the online phase makes room.
     pub rests: bool,
+    /// Whether the server's operator says that this deployment protects nothing, because roles share what they must not.
+    pub development: bool,
 }
 
 impl Message for ServerReady {
@@ -100,6 +102,7 @@ impl Message for ServerReady {
         out.extend_from_slice(&self.offline_micros.to_le_bytes());
         out.extend_from_slice(&self.waits_micros.to_le_bytes());
         out.push(u8::from(self.rests));
+        out.push(u8::from(self.development));
         out
     }
 
@@ -111,6 +114,7 @@ impl Message for ServerReady {
             offline_micros: decoder.u64("offline time")?,
             waits_micros: decoder.u64("time for the input")?,
             rests: decoder.flag("rests")?,
+            development: decoder.flag("development")?,
         };
         decoder.finish()?;
         Ok(ready)

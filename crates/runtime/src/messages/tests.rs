@@ -78,22 +78,6 @@ fn encodings_are_frozen_and_strict() {
     );
     frozen(&HandOverAnswer { session: SESSION, stored: true }, &format!("{s}01"));
     frozen(
-        &ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 0x0102, waits_micros: 3, rests: true },
-        &format!("{s}{e}0201000000000000030000000000000001"),
-    );
-    frozen(
-        &SessionReport {
-            session: SESSION,
-            online_micros: 7,
-            exchange_micros: 6,
-            openings: 9,
-            bytes_sent: 10,
-            bytes_received: 11,
-            material_bytes: 5,
-        },
-        &format!("{s}07000000000000000600000000000000090000000a000000000000000b000000000000000500000000000000"),
-    );
-    frozen(
         &SessionOpen {
             session: SESSION,
             party: 1,
@@ -114,6 +98,34 @@ fn encodings_are_frozen_and_strict() {
         &format!("{s}{e}01000000{}", "05".repeat(32)),
     );
     frozen(&Failure::new(FailureKind::Busy, "no"), "01020000006e6f");
+}
+
+#[test]
+fn encodings_of_what_servers_say_of_a_session_are_frozen_and_strict() {
+    let (s, e) = ("01".repeat(16), "03".repeat(16));
+    frozen(
+        &ServerReady {
+            session: SESSION,
+            epoch: EPOCH,
+            offline_micros: 0x0102,
+            waits_micros: 3,
+            rests: true,
+            development: false,
+        },
+        &format!("{s}{e}020100000000000003000000000000000100"),
+    );
+    frozen(
+        &SessionReport {
+            session: SESSION,
+            online_micros: 7,
+            exchange_micros: 6,
+            openings: 9,
+            bytes_sent: 10,
+            bytes_received: 11,
+            material_bytes: 5,
+        },
+        &format!("{s}07000000000000000600000000000000090000000a000000000000000b000000000000000500000000000000"),
+    );
 }
 
 #[test]
@@ -144,10 +156,17 @@ fn values_out_of_range_are_refused() {
     assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
     assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
 
-    let ready = ServerReady { session: SESSION, epoch: EPOCH, offline_micros: 1, waits_micros: 1, rests: false };
+    let ready = ServerReady {
+        session: SESSION,
+        epoch: EPOCH,
+        offline_micros: 1,
+        waits_micros: 1,
+        rests: false,
+        development: true,
+    };
     let mut ready = ready.encode();
     *ready.last_mut().unwrap() = 2;
-    assert_eq!(ServerReady::decode(&ready).unwrap_err(), DecodeError::BadValue { field: "rests", found: 2 });
+    assert_eq!(ServerReady::decode(&ready).unwrap_err(), DecodeError::BadValue { field: "development", found: 2 });
 
     let mut hello =
         ClientHello { session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: None, token: None }

@@ -343,8 +343,16 @@ impl<C: Catalogue> Client<C> {
         let waits = Duration::from_micros(ready[0].waits_micros.min(ready[1].waits_micros));
         let rests = ready.iter().all(|ready| ready.rests);
         let spares = Arc::clone(&self.0.spares);
-        let session = ReadySession::new(links, spares, session, left, started.elapsed(), (waits, rests));
-        Ok(Begun::Ready(session))
+        let mut prepared = ReadySession::new(links, spares, session, left, started.elapsed(), (waits, rests));
+        prepared.development = ready.iter().any(|ready| ready.development);
+        if prepared.development {
+            tracing::warn!(
+                %session,
+                "these servers run for development: roles share a machine, a cloud account or an authority, and your texts are \
+                 not protected from their operator"
+            );
+        }
+        Ok(Begun::Ready(prepared))
     }
 }
 

@@ -23,4 +23,6 @@ pub struct ServerOptions {
     pub audit: AuditShare,
     /// The clients that it answers; every client of the deployment if there are none.
     pub clients: Option<Arc<Clients>>,
+    /// Whether clients are told that this deployment protects nothing.
+    pub development: bool,
 }

@@ -29,6 +29,8 @@ pub struct ReadySession {
     rests: bool,
     /// Whether its program leaves values with the servers.
     keeps: bool,
+    /// Whether a server says that this deployment protects nothing.
+    pub(super) development: bool,
     /// The last field, so that the place becomes free after the links were closed.
     place: Option<SessionPlace>,
 }
@@ -107,6 +109,8 @@ pub struct SessionOutcome {
     pub bytes_sent: u64,
     /// What the servers keep, if the program leaves something with them.
     pub held: Option<Held>,
+    /// Whether a server says that this deployment protects nothing, because roles share what they must not share.
+    pub development: bool,
 }
 
 impl ReadySession {
@@ -120,7 +124,7 @@ impl ReadySession {
         (waits, rests): (Duration, bool),
     ) -> Self {
         let (links, ready) = (Some(links), Instant::now());
-        Self { links, spares, session, specs, offline, ready, waits, rests, keeps, place: None }
+        Self { links, spares, session, specs, offline, ready, waits, rests, keeps, development: false, place: None }
     }
 
     pub(super) fn in_place(self, place: SessionPlace) -> Self {
@@ -215,7 +219,8 @@ impl ReadySession {
         });
         let bytes_sent = (key.expose().len() + for_one.len()) as u64;
         let (offline, waited) = (self.offline, Duration::ZERO);
-        Ok(SessionOutcome { output, offline, waited, online, servers, bytes_sent, held })
+        let development = self.development;
+        Ok(SessionOutcome { output, offline, waited, online, servers, bytes_sent, held, development })
     }
 }
 

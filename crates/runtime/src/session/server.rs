@@ -238,7 +238,8 @@ impl<C: Catalogue> ServerService<C> {
         let rests = progress.is_complete();
         let waits = if rests { self.options.timeouts.ready } else { self.options.timeouts.stall };
         let waits_micros = waits.as_micros() as u64;
-        let ready = ServerReady { session: session.id, epoch: session.epoch, offline_micros, waits_micros, rests };
+        let (epoch, development) = (session.epoch, self.options.development);
+        let ready = ServerReady { session: session.id, epoch, offline_micros, waits_micros, rests, development };
         client.send_message(&ready)?;
         await_input(client, resting, waits)?;
         let inputs = match continued {

@@ -74,6 +74,7 @@ impl Home {
             timeouts: PATIENT,
             budget: MATERIAL_BUDGET,
             hand_over,
+            development: false,
             audit: AuditShare::NONE,
             clients: None,
         };
@@ -307,8 +308,15 @@ pub fn client() -> Search {
                 let hello: ClientHello = link.receive_message().unwrap();
                 let session = hello.session;
                 let (epoch, waits_micros) = (EpochId([7; 16]), 60_000_000);
-                link.send_message(&ServerReady { session, epoch, offline_micros: 1, waits_micros, rests: true })
-                    .unwrap();
+                link.send_message(&ServerReady {
+                    session,
+                    epoch,
+                    offline_micros: 1,
+                    waits_micros,
+                    rests: true,
+                    development: false,
+                })
+                .unwrap();
                 let input = link.receive_long(FrameKind::Input, 0, [16, expected][index]).unwrap();
                 link.send_long(FrameKind::Output, 0, &output).unwrap();
                 link.send_message(&report(session)).unwrap();

@@ -2,6 +2,7 @@
 
 mod audit;
 mod cancel;
+mod certificates;
 mod clients;
 mod faults;
 mod hand_over;

@@ -2,6 +2,9 @@
 // Each test binary uses its part.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code, unreachable_pub)]
 
+#[path = "world/forwarder.rs"]
+mod forwarder;
+
 use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightId, WeightKind, WeightShares,
     WeightSpec,
@@ -11,15 +14,16 @@ use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint,
-    HandOverOptions, Ledger, Link, Role, ServerOptions, ServerService, Service, ServiceError, ServiceOptions,
-    SessionError, Shutdown, Timeouts,
+    HandOverOptions, IdentityFiles, Ledger, Link, Role, ServerOptions, ServerService, Service, ServiceError,
+    ServiceOptions, SessionError, Shutdown, Timeouts,
 };
-use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+pub use forwarder::Forwarder;
 
 /// Long enough for a loaded machine, unless a test says otherwise.
 pub const PATIENT: Timeouts = Timeouts {
@@ -134,9 +138,14 @@ type HandsOver = Box<dyn Fn(&Endpoint, Party) -> HandOverOptions>;
 /// Answers a server in place of a dealer.
 pub type PlayedDealer = Arc<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>;
 
+/// Each role's files.
+type Identity = Box<dyn Fn(Role) -> IdentityFiles>;
+
 pub struct World {
     home: tempfile::TempDir,
-    deployment: CertificateFolder,
+    identity: Identity,
+    /// How often the services look at their files, if they do.
+    watched: Option<Duration>,
     timeouts: Timeouts,
     budget: usize,
     limits: fn(&mut ServiceOptions),
@@ -156,6 +165,8 @@ pub struct World {
     /// What server 1's lanes to server 0 go through.
     pub lanes: Forwarder,
     running: [Option<Running>; 3],
+    /// Who they are.
+    pub endpoints: [Option<Endpoint>; 3],
 }
 
 const ROLES: [Role; 3] = [Role::Server0, Role::Server1, Role::Dealer];
@@ -189,9 +200,26 @@ impl World {
     pub fn stopped(timeouts: Timeouts, budget: usize, limits: fn(&mut ServiceOptions)) -> Self {
         let home = tempfile::tempdir().unwrap();
         let deployment = CertificateFolder::generate(&home.path().join("certificates")).unwrap();
+        Self::of(home, Box::new(move |role| deployment.identity(role)), (timeouts, budget, limits), None)
+    }
+
+    /// Parties with certificates of their own, which they read again when they change.
+    pub fn watching(home: tempfile::TempDir, identity: Identity) -> Self {
+        let mut world = Self::of(home, identity, (PATIENT, MATERIAL_BUDGET, |_| {}), Some(Duration::from_millis(20)));
+        world.run_all();
+        world
+    }
+
+    fn of(
+        home: tempfile::TempDir,
+        identity: Identity,
+        (timeouts, budget, limits): (Timeouts, usize, fn(&mut ServiceOptions)),
+        watched: Option<Duration>,
+    ) -> Self {
         Self {
             home,
-            deployment,
+            identity,
+            watched,
             timeouts,
             budget,
             limits,
@@ -205,16 +233,17 @@ impl World {
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
             running: [None, None, None],
+            endpoints: [None, None, None],
         }
     }
 
     pub fn endpoint(&self, role: Role) -> Endpoint {
-        Endpoint::load(role, &self.deployment.identity(role)).unwrap()
+        Endpoint::load(role, &(self.identity)(role)).unwrap()
     }
 
     /// The authority of the certificates.
     pub fn authority(&self) -> PathBuf {
-        self.deployment.authority()
+        (self.identity)(Role::Client).authority
     }
 
     /// Starts a service, at the address that it had before if it had one.
@@ -223,11 +252,16 @@ impl World {
         let (endpoint, catalogue) = (self.endpoint(role), Arc::clone(&self.catalogues[index]));
         let accepts = self.accepts.iter().map(|path| Some(path.as_path()));
         let endpoint = if index < 2 { endpoint.accepting_hand_over(accepts).unwrap() } else { endpoint };
+        let endpoint = match self.watched {
+            Some(every) => endpoint.watching(every),
+            None => endpoint,
+        };
         let callers: &[Role] = match index {
             0 => &[Role::Client, Role::Server1],
             1 => &[Role::Client],
             _ => &[Role::Server0, Role::Server1],
         };
+        self.endpoints[index] = Some(endpoint.clone());
         let mut options = ServiceOptions::new(callers);
         (options.timeouts, options.max_sessions, options.max_sessions_per_client) = (self.timeouts, 32, 32);
         (self.limits)(&mut options);
@@ -250,6 +284,7 @@ impl World {
                 hand_over: (self.hand_over)(&endpoint, party),
                 clients: self.clients[index].clone(),
                 audit: self.audit[index],
+                development: false,
             };
             let specs = weight_specs(catalogue.scaled);
             let shares = move || {
@@ -339,90 +374,6 @@ impl Drop for World {
             running.shutdown.trigger("the test is over");
         }
     }
-}
-
-fn connect(address: &str, source: Option<std::net::Ipv4Addr>) -> std::io::Result<TcpStream> {
-    #[cfg(target_os = "linux")]
-    if let Some(source) = source {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-        let (from, to) = (std::net::SocketAddrV4::new(source, 0), address.parse::<std::net::SocketAddr>().unwrap());
-        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
-        bind(&socket, &from)?;
-        connect(&socket, &to)?;
-        return Ok(socket.into());
-    }
-    assert!(source.is_none(), "other addresses of this machine are used on Linux only");
-    TcpStream::connect(address)
-}
-
-/// Passes connections on, and cuts those that it has when told to.
-pub struct Forwarder {
-    address: String,
-    target: Arc<Mutex<String>>,
-    held: Arc<Mutex<Vec<TcpStream>>>,
-    /// Nothing is passed on while a test holds it.
-    pub gate: Arc<Mutex<()>>,
-}
-
-/// Writes when the gate is open.
-struct Gated(TcpStream, Arc<Mutex<()>>);
-
-impl std::io::Write for Gated {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        drop(self.1.lock().unwrap_or_else(PoisonError::into_inner));
-        self.0.write(bytes)
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
-    }
-}
-
-impl Forwarder {
-    fn start() -> Self {
-        Self::from_source(None)
-    }
-
-    /// One whose calls come from another address of this machine.
-    fn from_source(source: Option<std::net::Ipv4Addr>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let forwarder = Self {
-            address: listener.local_addr().unwrap().to_string(),
-            target: Arc::default(),
-            held: Arc::default(),
-            gate: Arc::default(),
-        };
-        let (target, held) = (Arc::clone(&forwarder.target), Arc::clone(&forwarder.held));
-        let gate = Arc::clone(&forwarder.gate);
-        // It lives as long as the test's process.
-        std::thread::spawn(move || {
-            for from in listener.incoming().flatten() {
-                let address = target.lock().unwrap().clone();
-                let Ok(to) = connect(&address, source) else { continue };
-                for (mut read, write) in [(&from, &to), (&to, &from)].map(|(a, b)| (clone(a), clone(b))) {
-                    let mut write = Gated(write, Arc::clone(&gate));
-                    std::thread::spawn(move || {
-                        std::io::copy(&mut read, &mut write).ok();
-                        write.0.shutdown(std::net::Shutdown::Write).ok();
-                    });
-                }
-                held.lock().unwrap().extend([from, to]);
-            }
-        });
-        forwarder
-    }
-
-    /// Cuts all connections there are; new ones are passed on.
-    pub fn cut(&self) {
-        for socket in self.held.lock().unwrap().drain(..) {
-            socket.shutdown(std::net::Shutdown::Both).ok();
-        }
-    }
-}
-
-fn clone(socket: &TcpStream) -> TcpStream {
-    socket.set_nodelay(true).unwrap();
-    socket.try_clone().unwrap()
 }
 
 pub const FOUR: &[u8] = b"4";

@@ -67,6 +67,8 @@ pub(super) struct TlsStream {
     eager: bool,
     closed: bool,
     pub(super) peer: &'static str,
+    /// What the other side has to trust, for an error.
+    pub(super) presented: String,
     stall: Duration,
     deadline: Option<(Instant, Duration)>,
     pub(super) traffic: Traffic,
@@ -121,6 +123,7 @@ impl TlsStream {
             eager: false,
             closed: false,
             peer,
+            presented: String::new(),
             stall: limit,
             deadline: None,
             traffic: Traffic::default(),
@@ -280,7 +283,7 @@ impl TlsStream {
         let mut to = Destination { sink, wanted, rest: &mut self.rest };
         let (discard, step) = self.connection.step(buffer, &mut self.outgoing, &mut to);
         self.start = (self.start + discard).min(self.end);
-        step.map_err(|e| LinkError::from_tls(e, self.peer))
+        step.map_err(|e| LinkError::from_tls(e, self.peer).expecting(String::new, || self.presented.clone()))
     }
 
     /// Reads from the socket once.
