@@ -14,6 +14,7 @@ mod commands;
 use blindroute_bench::BenchCommand;
 use blindroute_console::{exit, logging, panics};
 use blindroute_operator::client::{self, ClientCommand};
+use blindroute_operator::pairing::{self, PairingCommand};
 use blindroute_operator::{certificates, health, serve};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
@@ -76,6 +77,8 @@ enum Command {
     Explain(commands::explain::ExplainArgs),
     /// Say which of several pairs of servers should hold which models
     Plan(commands::plan::PlanArgs),
+    #[command(flatten)]
+    Pairing(PairingCommand),
     /// Make certificates for a deployment
     Certificates(certificates::CertificatesArgs),
     /// Register clients at a server, revoke and list them
@@ -125,6 +128,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Explain(args) => commands::explain::run(&args),
         Command::Plan(args) => commands::plan::run(&args),
         Command::Data(command) => commands::data::run(command),
+        Command::Pairing(command) => pairing::run(&command),
         Command::Certificates(args) => certificates::run(&args),
         Command::Client(command) => client::run(&command),
         Command::Bench(command) => blindroute_bench::run(command),

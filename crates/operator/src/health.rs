@@ -1,7 +1,7 @@
 //! `health`: do the parties that a configuration names answer?
 //!
 //! Each is called as the configuration's role, with mutual TLS, and nothing is asked of it: no session begins. A party that
-//! accepts the call has the expected role, a valid certificate of the same authority, and room for this caller.
+//! accepts the call has the expected role, a valid certificate of an authority that is trusted for it, and room for this caller.
 
 use anyhow::{Context, bail};
 use blindroute_console::files::print;

@@ -30,4 +30,5 @@ pub mod bundle;
 pub mod certificates;
 pub mod client;
 pub mod health;
+pub mod pairing;
 pub mod serve;

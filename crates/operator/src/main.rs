@@ -7,6 +7,7 @@ use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
 use blindroute_operator::certificates::{self, CertificatesArgs};
 use blindroute_operator::client::{self, ClientCommand};
 use blindroute_operator::health::{self, HealthArgs};
+use blindroute_operator::pairing::{self, PairingCommand};
 use blindroute_operator::serve::{self, DealerArgs, ServerArgs};
 use blindroute_routing::bundle::Bundle;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -39,6 +40,8 @@ enum Command {
     /// Register clients at a server, revoke and list them
     #[command(subcommand)]
     Client(ClientCommand),
+    #[command(flatten)]
+    Pairing(PairingCommand),
     /// Make certificates for a deployment
     Certificates(CertificatesArgs),
     /// Inspect, check and split router bundles
@@ -82,6 +85,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Dealer(args) => serve::dealer(args),
         Command::Health(args) => health::run(args),
         Command::Client(command) => client::run(command),
+        Command::Pairing(command) => pairing::run(command),
         Command::Certificates(args) => certificates::run(args),
         Command::Bundle(BundleCommand::Split(args)) => bundle::split(args, open),
         Command::Bundle(BundleCommand::Show(args)) => bundle::show(args, open),

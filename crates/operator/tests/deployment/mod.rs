@@ -136,21 +136,26 @@ impl Deployment {
 
     /// Starts a service and waits until it listens. Its log goes to a file.
     pub fn start(&self, role: Role) -> Process {
-        let configuration = self.at(&format!("{role}.toml"));
-        let mut command = match role.party() {
-            Some(party) => command(&["server", "--party", &party.to_string()]),
-            None => command(&["dealer"]),
-        };
-        let log = std::fs::File::create(self.at(&format!("{role}.log"))).unwrap();
-        command.arg("--config").arg(configuration).arg("-v").stdout(Stdio::piped()).stderr(log);
-        let mut process = Process(command.spawn().unwrap());
-        let mut line = String::new();
-        BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.contains("\"listening\"") && line.contains(role.name()), "{role}: {line}{}", self.log(role));
-        process
+        start(role, &self.at(&format!("{role}.toml")), &self.at(&format!("{role}.log")))
     }
 
     pub fn log(&self, role: Role) -> String {
         std::fs::read_to_string(self.at(&format!("{role}.log"))).unwrap_or_default()
     }
+}
+
+/// Starts the service of a configuration and waits until it listens. Its log goes to a file.
+pub fn start(role: Role, configuration: &Path, log: &Path) -> Process {
+    let mut command = match role.party() {
+        Some(party) => command(&["server", "--party", &party.to_string()]),
+        None => command(&["dealer"]),
+    };
+    let to = std::fs::File::create(log).unwrap();
+    command.arg("--config").arg(configuration).arg("-v").stdout(Stdio::piped()).stderr(to);
+    let mut process = Process(command.spawn().unwrap());
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let said = std::fs::read_to_string(log).unwrap_or_default();
+    assert!(line.contains("\"listening\"") && line.contains(role.name()), "{role}: {line}{said}");
+    process
 }
