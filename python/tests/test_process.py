@@ -21,7 +21,7 @@ def run(program: str, **options: object) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_fork_after_the_start_is_refused_and_a_process_that_is_spawned_is_not() -> None:
+def test_case_07_a_fork_after_the_start_is_refused_and_a_process_that_is_spawned_is_not() -> None:
     program = """
 import os, blindroute
 router = blindroute.PrivateRouter.local()

@@ -243,7 +243,7 @@ fn words_and_tokens_are_found_in_bytes() {
 }
 
 #[test]
-fn a_canary_of_a_prompt_and_one_of_an_answer_are_nowhere_but_in_the_gateways_memory() {
+fn case_30_a_canary_of_a_prompt_and_one_of_an_answer_are_nowhere_but_in_the_gateways_memory() {
     let provider = Provider::start();
     let running = Running::start(&provider);
     let parties = children(running.process.0.id());

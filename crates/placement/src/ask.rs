@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_prompt_beyond_the_ranges_gets_no_answer_and_no_second_session() {
+    fn case_36_a_prompt_beyond_the_ranges_gets_no_answer_and_no_second_session() {
         let marked = |mark: f64| Output { values: vec![vec![mark]], ..answer(Some(1)) };
         assert!(matches!(choice(&marked(0.0)), Ok(1)));
         let (mut sessions, mut told) = (0, Vec::new());

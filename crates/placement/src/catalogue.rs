@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn measurements_are_refused_unless_they_are_asked_for() {
+    fn case_09_measurements_are_refused_unless_they_are_asked_for() {
         let catalogue = published_catalogue();
         let select = Measurement::Select { candidates: 9, keep: 2, method: SelectMethod::default() };
         let measurements = [request(Measurement::Embed { bucket: 32 }), request(select)];

@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_is_truncated_wrong_or_too_long_is_an_error() {
+    fn case_04_a_stream_that_is_truncated_wrong_or_too_long_is_an_error() {
         // The dealer vanishes.
         let (server, dealer) = linked(Role::Server0, Role::Dealer, QUICK);
         let mut writer = MaterialWriter::new(dealer);

@@ -183,6 +183,32 @@ mod tests {
     }
 
     #[test]
+    fn case_22_each_of_a_thousand_interleaved_sessions_meets_its_own_lanes() {
+        let rendezvous = Rendezvous::new(2000, Duration::from_secs(60));
+        let lanes = || (0..1000_u32).flat_map(|session| [(session, 0_u32), (session, 1)]);
+        let name = |(session, lane): (u32, u32)| format!("session {session}, lane {lane}");
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let rendezvous = &rendezvous;
+                // Each thread's lanes arrive in another order than they are taken in.
+                let own = move || lanes().filter(move |(session, _)| session % 4 == thread);
+                scope.spawn(move || {
+                    let mut own: Vec<_> = own().collect();
+                    own.sort_by_key(|&(session, lane)| (session.wrapping_mul(0x9E37_79B1), lane));
+                    own.into_iter().for_each(|lane| rendezvous.offer(name(lane), lane).unwrap());
+                });
+                scope.spawn(move || {
+                    for lane in own() {
+                        assert_eq!(rendezvous.take(&name(lane), Duration::from_secs(60)), Ok(lane));
+                    }
+                });
+            }
+        });
+        let again = rendezvous.take(&name((0, 0)), Duration::ZERO);
+        assert!(matches!(again, Err(RendezvousError::TimedOut { .. })), "a lane is taken once");
+    }
+
+    #[test]
     fn items_that_nobody_takes_are_dropped() {
         let rendezvous = Rendezvous::new(1, Duration::from_millis(10));
         rendezvous.offer("a", 1).unwrap();

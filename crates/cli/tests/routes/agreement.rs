@@ -8,7 +8,7 @@ use blindroute_testkit::shared_data;
 use std::time::Duration;
 
 #[test]
-fn private_and_clear_choose_alike_and_a_journal_goes_on() {
+fn case_18_private_and_clear_choose_alike_and_a_journal_goes_on() {
     let Some(data) = shared_data() else { return };
     let home = tempfile::tempdir().unwrap();
     let data = data.join("routing/ulab_llmrouter");

@@ -329,7 +329,7 @@ fn a_child_that_dies_is_named_and_the_rest_is_cleaned_up() {
 }
 
 #[test]
-fn a_canary_prompt_is_found_nowhere() {
+fn case_30_a_canary_prompt_is_found_nowhere() {
     let canary = "Xylophonquist7719canary";
     let prompt = format!("Please tell me about {canary} in one sentence.");
     // Child processes, everything logged.

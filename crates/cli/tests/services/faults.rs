@@ -122,7 +122,7 @@ fn parties_that_die_in_a_session_are_noticed_and_may_come_back() {
 }
 
 #[test]
-fn stalled_parties_are_given_up_on() {
+fn case_23_stalled_parties_are_given_up_on() {
     let stall = 1.5;
     let mut fleet = Fleet::new(stall);
     fleet.start_all();
@@ -307,7 +307,7 @@ fn certificates_of_other_roles_and_other_deployments_are_refused() {
 }
 
 #[test]
-fn shares_of_two_splits_or_one_position_are_refused() {
+fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     let mut fleet = Fleet::new(4.0);
     let other = fleet.home.path().join("other");
     let small = fleet.home.path().join("small.blindroute");

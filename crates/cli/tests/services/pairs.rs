@@ -155,7 +155,7 @@ fn prompts_use_every_pair_and_without_any_the_error_names_each() {
 }
 
 #[test]
-fn a_session_that_dies_after_its_input_was_sent_runs_once_more_elsewhere_and_no_third_time() {
+fn case_21_a_session_that_dies_after_its_input_was_sent_runs_once_more_elsewhere_and_no_third_time() {
     let [first, second] = two_pairs();
     let load = |fleet: &Fleet| ClientConfig::load(&fleet.configuration(Role::Client)).unwrap().config;
     // Toward server 1 goes the input, 49 kB of it and more.
@@ -185,7 +185,7 @@ fn a_session_that_dies_after_its_input_was_sent_runs_once_more_elsewhere_and_no_
 }
 
 #[test]
-fn pairs_of_different_models_are_refused_before_anything_is_sent() {
+fn case_25_pairs_of_different_models_are_refused_before_anything_is_sent() {
     let (one, other) = (Fleet::with(4.0, pool_bundle), Fleet::new(4.0));
     let texts = input(&one, "text", 2);
     let ran = run_within(MINUTE, command(&asking("classify", &texts, &[&one, &other], &[])), b"");

@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_different_kinds_and_processes_are_different() {
+    fn case_37_names_of_different_kinds_and_processes_are_different() {
         let conversations = Conversations::new().unwrap();
         let hash = [7; 32];
         let by_header = conversations.key(&Name::Session(&hash));

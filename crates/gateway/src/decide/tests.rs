@@ -289,7 +289,7 @@ async fn models_that_cannot_answer_are_left_out() {
 }
 
 #[tokio::test]
-async fn prices_above_the_ceiling_and_unknown_ones_with_a_budget_are_left_out() {
+async fn case_38_prices_above_the_ceiling_and_unknown_ones_with_a_budget_are_left_out() {
     // In USD per million tokens a millionth is a picodollar per token.
     for (budgets, ceiling, models) in [
         (false, None, "cheap dear unpriced"),

@@ -75,7 +75,7 @@ async fn a_model_that_is_named_is_called_without_a_route() {
 }
 
 #[tokio::test]
-async fn after_a_failure_the_next_of_the_ranking_answers() {
+async fn case_26_after_a_failure_the_next_of_the_ranking_answers() {
     let failed = whole(500, "", r#"{"error":{"message":"down","type":"server_error"}}"#);
     let scripts = vec![failed.clone(), whole(200, "", answer(Dialect::Chat)), failed];
     let world = World::new(scripts).await;

@@ -8,7 +8,7 @@ use blindroute_placement::{PrivateRouter, default_bundle};
 use std::sync::Arc;
 
 #[tokio::test]
-async fn without_servers_the_default_model_answers_or_nobody() {
+async fn case_05_without_servers_the_default_model_answers_or_nobody() {
     let answers = || vec![whole(200, "", answer(Dialect::Chat))];
     let body = request(Dialect::Chat, false);
     let world = World::with(Settings { placement: "full", ..Settings::default() }, answers()).await;

@@ -39,7 +39,7 @@ async fn the_record_is_deleted_only_by_the_pages_own_form() {
 }
 
 #[tokio::test]
-async fn strangers_are_refused_before_anything_is_read() {
+async fn case_29_strangers_are_refused_before_anything_is_read() {
     let world = World::new(vec![whole(200, "", answer(Dialect::Chat))]).await;
     let body = request(Dialect::Chat, false);
     for (name, value) in [("host", "evil.example"), ("origin", "https://evil.example")] {

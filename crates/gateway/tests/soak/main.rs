@@ -65,7 +65,7 @@ fn within(before: Resources, after: Resources) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_hundred_requests_with_faults_are_answered_and_paid_exactly() {
+async fn case_41_three_hundred_requests_with_faults_are_answered_and_paid_exactly() {
     soak(300).await;
 }
 

@@ -85,7 +85,7 @@ fn a_text_that_is_none_does_not_disturb_the_others() {
 }
 
 #[test]
-fn in_the_open_texts_leave_where_their_gain_says_and_reports_say_what_that_shows() {
+fn case_35_in_the_open_texts_leave_where_their_gain_says_and_reports_say_what_that_shows() {
     let router = PrivateRouter::in_process(&pool_bundle()).unwrap();
     let texts = TEXTS.map(Text::from);
     let open = ClassifyOptions::default().with_policy(Policy::Open);

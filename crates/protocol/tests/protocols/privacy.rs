@@ -8,7 +8,7 @@ use blindroute_protocol::{
 use blindroute_testkit::{Run, TestWorld, generator};
 
 #[test]
-fn the_messages_have_the_same_lengths_for_every_input() {
+fn case_32_the_messages_have_the_same_lengths_for_every_input() {
     let n = 20;
     let program = everything(n);
     let lengths = |inputs: &[Tensor<f32>], seed| {

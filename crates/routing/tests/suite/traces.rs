@@ -312,7 +312,7 @@ fn samples() -> Vec<Sample> {
 }
 
 #[test]
-fn no_trace_tells_which_texts_go_on_unless_it_is_in_the_request_and_none_tells_a_label() {
+fn case_34_no_trace_tells_which_texts_go_on_unless_it_is_in_the_request_and_none_tells_a_label() {
     let samples = samples();
     for (party, name) in PARTIES.into_iter().enumerate() {
         let hidden: Vec<&View> = samples.iter().map(|sample| &sample.hidden[party]).collect();

@@ -84,7 +84,7 @@ fn time_inside_exchanges_is_counted_and_other_time_is_not() {
 }
 
 #[test]
-fn a_message_out_of_sequence_is_an_error() {
+fn case_03_a_message_out_of_sequence_is_an_error() {
     let ((zero_out, zero_in), (mut one_out, one_in)) = lanes(QUICK);
     let mut zero = PeerChannel::new(zero_out, zero_in).unwrap();
     one_out.send_long(FrameKind::Exchange, 1, &[0; 4]).unwrap();

@@ -111,7 +111,7 @@ fn typed_messages_travel() {
 }
 
 #[test]
-fn frames_that_break_the_protocol_are_errors() {
+fn case_11_frames_that_break_the_protocol_are_errors() {
     type Check = fn(LinkError) -> bool;
     let cases: [(&str, Vec<u8>, Check); 9] = [
         ("unknown kind", vec![200, 0, 0, 0, 0], |e| matches!(e, LinkError::WrongKind { found: 200, .. })),
@@ -150,7 +150,7 @@ fn frames_that_break_the_protocol_are_errors() {
 }
 
 #[test]
-fn silence_and_trickle_are_bounded() {
+fn case_23_silence_and_trickle_are_bounded() {
     let (mut client, mut server) = pair();
     let start = Instant::now();
     assert!(matches!(server.receive(FrameKind::Output), Err(LinkError::TimedOut { .. })));

@@ -33,7 +33,7 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
 }
 
 #[test]
-fn encodings_are_frozen_and_strict() {
+fn case_12_encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
     frozen(
         &ClientHello {

@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn every_session_has_its_own_seeds_and_key_of_hashes() {
+    fn case_06_every_session_has_its_own_seeds_and_key_of_hashes() {
         let masks = [WireSeed::new([1; 32]), WireSeed::new([2; 32])];
         let [first, second] = [(); 2].map(|()| Drawn::fresh().unwrap().granted(&masks));
         for granted in [&first, &second] {

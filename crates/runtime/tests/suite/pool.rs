@@ -78,7 +78,7 @@ fn sessions_that_get_too_old_are_replaced() {
 }
 
 #[test]
-fn a_restart_of_the_servers_loses_no_answer() {
+fn case_21_a_restart_of_the_servers_loses_no_answer() {
     let mut world = World::start(PATIENT);
     let pool = pool(&world);
     pool.keep(FOUR, 2);

@@ -40,7 +40,7 @@ fn a_session_that_rests_too_long_is_given_up_and_the_client_is_told_why() {
 }
 
 #[test]
-fn a_client_that_leaves_frees_the_servers_and_its_sessions_stay_consumed() {
+fn case_24_a_client_that_leaves_frees_the_servers_and_its_sessions_stay_consumed() {
     let world = World::start(PATIENT);
     let client = world.client();
     let entered = |world: &World| [0, 1, 2].map(|index| world.ledger(index));

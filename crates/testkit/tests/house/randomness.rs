@@ -1,0 +1,38 @@
+//! Where seeds and masks come from: the operating system, and nothing else.
+
+use crate::sources::{crates, shipped, tokens};
+
+/// The crates that servers, dealer and client are made of.
+const PARTIES: [&str; 7] = ["ring", "protocol", "routing", "runtime", "placement", "console", "operator"];
+
+/// Libraries of random numbers that are not the operating system's, and their generators.
+const OTHERS: [&str; 9] =
+    ["rand", "fastrand", "oorandom", "nanorand", "rand_chacha", "rand_core", "SmallRng", "ThreadRng", "StdRng"];
+
+#[test]
+fn case_06_no_party_names_another_source_of_randomness_than_the_operating_system() {
+    for name in PARTIES {
+        let home = crates().join(name);
+        let manifest = std::fs::read_to_string(home.join("Cargo.toml")).unwrap();
+        let linked = linked(&manifest);
+        assert!(!linked.iter().any(|crate_name| OTHERS.contains(crate_name)), "{name} depends on {linked:?}");
+        for path in shipped(&home) {
+            let words = tokens(&std::fs::read_to_string(&path).unwrap());
+            let found = words.iter().find(|word| OTHERS.iter().any(|other| word.is(other)));
+            assert!(found.is_none(), "{} names {found:?}", path.display());
+        }
+    }
+}
+
+#[test]
+fn what_is_for_tests_alone_is_let_pass() {
+    let manifest = "[package]\nname = \"x\"\n[dependencies]\naes = \"1\"\nrand = { version = \"1\" }\n[dev-dependencies]\noorandom = \"1\"\n";
+    assert_eq!(linked(manifest), ["aes", "rand"]);
+}
+
+/// What a manifest depends on outside tests.
+fn linked(manifest: &str) -> Vec<&str> {
+    let lines = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines.filter_map(|line| Some(line.split_once('=')?.0.trim())).collect()
+}
