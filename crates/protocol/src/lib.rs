@@ -63,7 +63,7 @@ mod weights;
 pub use bits::BitTensor;
 pub use blindroute_ring::fss::HashKey;
 pub use blindroute_ring::{
-    Seed, Shape, Tensor, WatchingAllocator, WipingAllocator, Word, reserve_wiped, wipe, wipe_vec,
+    Seed, Shape, Tensor, WatchingAllocator, WipingAllocator, Word, marks, reserve_wiped, wipe, wipe_vec,
 };
 pub use channel::{Channel, ChannelError};
 pub use error::Error;

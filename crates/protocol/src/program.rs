@@ -7,7 +7,7 @@ use crate::machine::Machine;
 use crate::machine::interpreter::Interpreter;
 use crate::secret::Secret;
 use crate::weight_spec::WeightSpec;
-use blindroute_ring::{Prg, Seed, Tensor, fixed, pack};
+use blindroute_ring::{Prg, Seed, Tensor, fixed, marks, pack};
 use zeroize::{Zeroize, Zeroizing};
 
 /// A secure program, written once.
@@ -46,11 +46,16 @@ impl Inputs {
     pub fn check(forms: &[Form], values: &[Tensor<f32>]) -> Result<(), Error> {
         for (input, (form, value)) in forms.iter().zip(values).enumerate() {
             let limit = match form.fraction {
-                0 => f64::INFINITY,
-                fraction => 2f64.powi(form.bits as i32 - 1 - fraction as i32),
+                0 => f32::INFINITY,
+                fraction => 2f32.powi(form.bits as i32 - 1 - fraction as i32),
             };
-            // NaN is not below the limit.
-            if !value.data().iter().all(|&x| f64::from(x).abs() < limit) {
+            // Sizes are ordered as the bits of their numbers, and those of what is no number are above infinity's. All values are
+            // looked at, whichever is too large; that one is, the error tells.
+            let largest = limit.to_bits() - 1;
+            let beyond = |&x: &f32| largest.wrapping_sub(x.abs().to_bits()) >> 31;
+            let fits = value.data().iter().fold(0, |any, x| any | beyond(x)) == 0;
+            marks::public(std::slice::from_ref(&fits));
+            if !fits {
                 return Err(Error::InputRange { input, bits: form.bits, fraction: form.fraction });
             }
         }

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_does_not_print() {
+    fn case_31_a_secret_does_not_print() {
         let secret = Secret::new(Tensor::new(Shape::row(2), vec![123_456_u64, 7]));
         assert_eq!(format!("{secret:?}"), "Secret[1, 1, 2](redacted)");
     }

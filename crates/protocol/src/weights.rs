@@ -9,7 +9,7 @@ use crate::material::factor::AnyFactor;
 use crate::party::Party;
 use crate::secret::Secret;
 use crate::weight_spec::{WeightId, WeightSpec, check_weights};
-use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, fixed, pack};
+use blindroute_ring::{Prg, Seed, Shape, Tensor, Word, fixed, marks, pack};
 use std::sync::Arc;
 
 /// One server's additive shares of a program's weights.
@@ -127,7 +127,9 @@ impl ServerWeights {
         let mut outgoing = Vec::with_capacity(specs.iter().map(packed_len).sum());
         let masked_share = |share: &Secret<u64>, mask: Tensor<u64>| {
             let mask = Secret::new(mask);
-            Secret::new(share.expose().zip(mask.expose(), u64::wrapping_sub))
+            let masked = share.expose().zip(mask.expose(), u64::wrapping_sub);
+            marks::public(masked.data());
+            Secret::new(masked)
         };
         for (spec, share) in specs.iter().zip(&shares.tensors).filter(|(spec, _)| spec.multiplies()) {
             let own = masked_share(share, random(&mut prg, spec.shape()));

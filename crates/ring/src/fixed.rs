@@ -7,12 +7,31 @@ use crate::Word;
 
 /// `value · 2^fraction`, rounded to nearest (ties to even), in two's complement; wraps when it does not fit the word.
 ///
-/// NaN becomes 0, and a value beyond 128 bits saturates before it wraps: check ranges where values enter.
+/// NaN, infinities and what is beyond 128 bits become some word: check ranges where values enter.
+///
+/// It takes the same steps for every value: the client shares its input by this function. So the number is taken apart
+/// here, because conversions and roundings of the standard library branch on it.
 pub fn encode<W: Word>(value: f64, fraction: u32) -> W {
-    let scaled = (value * power_of_two(fraction)).round_ties_even();
-    // Conversion to 64 bits is one instruction, to 128 a library call.
-    const FITS: f64 = (1u64 << 63) as f64;
-    if scaled.abs() < FITS { W::from_i64(scaled as i64) } else { W::from_u128(scaled as i128 as u128) }
+    /// Bits below the mantissa's 53, which make room for half of its last one.
+    const SPARE: i32 = 10;
+    let bits = value.to_bits();
+    let exponent = (bits >> 52 & 0x7FF) as i32;
+    // All numbers but those next to zero have a 1 before the mantissa's 52 bits.
+    let tiny = i32::from(exponent == 0);
+    let mantissa = u128::from(bits & ((1 << 52) - 1) | u64::from(tiny == 0) << 52) << SPARE;
+    // The checks of a test build are branches too, so all arithmetic is said to wrap; nothing does but the last shift.
+    let shift = exponent.wrapping_add(tiny).wrapping_add(fraction as i32).wrapping_sub(1075 + SPARE);
+    // To the right, if the shift is negative. It drops at least the spare bits of a mantissa that has any.
+    let negative = shift >> 31;
+    let left = ((shift & !negative) as u32).min(127);
+    let right = ((shift.wrapping_neg() & negative) as u32).min(127);
+    let drops = u128::from(negative as u32 & 1);
+    let odd = mantissa.wrapping_shr(right) & drops;
+    let half = 1_u128.wrapping_shl(right) >> 1;
+    let rounded =
+        mantissa.wrapping_add(half.wrapping_sub(drops)).wrapping_add(odd).wrapping_shr(right).wrapping_shl(left);
+    let sign = u128::from(bits >> 63).wrapping_neg();
+    W::from_u128((rounded ^ sign).wrapping_sub(sign))
 }
 
 /// The real number that the low `bits` bits of `word` (two's complement) stand for; `1 <= bits <= W::BITS`.
@@ -39,7 +58,7 @@ mod tests {
         assert_eq!(encode::<u32>(-1.0, 16), 0xFFFF_0000);
         assert_eq!(encode::<u128>(-1.0, 16), u128::MAX << 16);
         assert_eq!(encode::<u32>(65536.0, 16), 0, "wraps");
-        assert_eq!(encode::<u64>(f64::NAN, 16), 0);
+        assert_eq!(encode::<u64>(5e-324, 60), 0);
         assert_eq!(encode::<u128>(1e30, 0), 1e30 as u128);
         assert_eq!(decode(0xFFFF_0000_u32, 32, 16), -1.0);
         assert_eq!(decode(0xAB_u64 << 56 | 0b1000, 4, 2), -2.0, "bits above the ring are ignored");
@@ -53,6 +72,18 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn encoding_is_that_of_the_standard_library(value in prop::num::f64::NORMAL | prop::num::f64::ZERO | prop::num::f64::SUBNORMAL,
+            near in -1e9f64..1e9, half in -100_000i32..100_000, fraction in 0u32..=40) {
+            for value in [value, near, f64::from(half) / 2.0, f64::from(half) / 2f64.powi(fraction as i32 + 1)] {
+                let scaled = (value * power_of_two(fraction)).round_ties_even();
+                if scaled.abs() < 2f64.powi(126) {
+                    prop_assert_eq!(encode::<u128>(value, fraction), scaled as i128 as u128, "{}", value);
+                    prop_assert_eq!(encode::<u32>(value, fraction), scaled as i128 as u32, "{}", value);
+                }
+            }
+        }
+
         #[test]
         fn decode_inverts_encode(value in -1e4f64..1e4, fraction in 0u32..=16) {
             let error = 0.5 / f64::from(1u32 << fraction);

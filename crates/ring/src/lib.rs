@@ -3,7 +3,7 @@
 //! Words wrap; a value of a narrower ring Z_2^k has arbitrary bits above `k`, and only
 //! [`pack`](pack::pack) and [`Word::low_bits`] remove them. This is the only crate with `unsafe`, and only inside
 //! [`mod@matmul`], [`lanes`], [`digits`], [`mod@pack`] and [`floats`], behind run-time detection, and in
-//! [`WipingAllocator`] and [`WatchingAllocator`].
+//! [`WipingAllocator`], [`WatchingAllocator`], [`CountingAllocator`] and [`marks`].
 //!
 //! ```
 //! use blindroute_ring::{MatrixLayout, PackedMatrix, Word};
@@ -20,6 +20,7 @@ pub mod fixed;
 pub mod floats;
 pub mod fss;
 pub mod lanes;
+pub mod marks;
 pub mod matmul;
 pub mod pack;
 mod prg;
@@ -27,7 +28,7 @@ mod tensor;
 mod wipe;
 mod word;
 
-pub use allocator::{WatchingAllocator, WipingAllocator};
+pub use allocator::{CountingAllocator, WatchingAllocator, WipingAllocator};
 pub use matmul::{Kernel, MatrixLayout, MatrixWord, PackedMatrix, matmul};
 pub use prg::{Prg, Seed};
 pub use tensor::{Scalar, Shape, Tensor};

@@ -2,14 +2,14 @@
 
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed_memory::call_this_thread;
+use crate::pipe::{PipeSource, pipe};
 use blindroute_protocol::{
     Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, Kept, MaterialQueue, Meter, Online, Output, OutputSize,
     OutputSpec, Party, Prepare, PrepareSeeds, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares,
-    ZeroSeed,
+    ZeroSeed, marks,
 };
-use std::io::{Read, Write};
+use std::io::Read;
 use std::sync::PoisonError;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -23,6 +23,7 @@ pub struct TestWorld {
     fault: Option<(Party, usize, Fault)>,
     cut_material: Option<usize>,
     recorded: bool,
+    marked: bool,
 }
 
 /// What a run of two servers gave.
@@ -111,7 +112,8 @@ pub fn generator(seed: u64) -> impl FnMut() -> f64 {
 impl TestWorld {
     /// A world whose every secret follows from `seed`.
     pub fn seeded(seed: u64) -> Self {
-        Self { seed, zeros: seed, patience: Duration::from_secs(60), fault: None, cut_material: None, recorded: false }
+        let patience = Duration::from_secs(60);
+        Self { seed, zeros: seed, patience, fault: None, cut_material: None, recorded: false, marked: false }
     }
 
     /// How long a party waits for a message.
@@ -139,8 +141,17 @@ impl TestWorld {
         Self { cut_material: Some(bytes), ..self }
     }
 
+    /// Marks the client's inputs and every seed as secret, for a run under Memcheck ([`marks`]).
+    pub fn marked(self) -> Self {
+        Self { marked: true, ..self }
+    }
+
     fn secret(&self, purpose: u8) -> Seed {
-        seed_of(self.seed, purpose)
+        let seed = seed_of(self.seed, purpose);
+        if self.marked {
+            marks::secret(seed.expose());
+        }
+        seed
     }
 
     /// Of party zero's shares of products with weights.
@@ -149,14 +160,18 @@ impl TestWorld {
     }
 
     fn hash_key(&self) -> HashKey {
-        HashKey::new(self.secret(9).expose())
+        HashKey::new(seed_of(self.seed, 9).expose())
     }
 
     /// The seed of zeros as `party` makes it.
     fn zero_seed(&self, party: Party) -> ZeroSeed {
         // The exclusive or of two halves that hold the same number would not hold it.
         let half = |party: usize| if party == 0 { seed_of(self.zeros, 7) } else { Seed::new([8; 16]) };
-        ZeroSeed::from_halves(&half(party.index()), &half(1 - party.index()))
+        let halves = [half(party.index()), half(1 - party.index())];
+        if self.marked {
+            halves.iter().for_each(|half| marks::secret(half.expose()));
+        }
+        ZeroSeed::from_halves(&halves[0], &halves[1])
     }
 
     /// Runs a program with two servers and a dealer in threads.
@@ -210,6 +225,10 @@ impl TestWorld {
     ) -> Result<Parties, Error> {
         let forms = program.inputs();
         let input_seed = self.secret(4);
+        if self.marked {
+            inputs.iter().for_each(|input| marks::secret(input.data()));
+        }
+        Inputs::check(&forms, inputs)?;
         let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
         let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
         self.run_on(program, weights, input_shares)
@@ -357,63 +376,4 @@ fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<Ran, Error>
         drop(reader);
         result
     })
-}
-
-/// A byte pipe between threads.
-struct PipeSink {
-    sender: SyncSender<Zeroizing<Vec<u8>>>,
-    sent: usize,
-    limit: usize,
-    recorded: bool,
-    kept: Vec<Vec<u8>>,
-}
-
-struct PipeSource {
-    receiver: Receiver<Zeroizing<Vec<u8>>>,
-    chunk: Zeroizing<Vec<u8>>,
-    at: usize,
-}
-
-fn pipe(limit: usize, recorded: bool) -> (PipeSink, PipeSource) {
-    let (sender, receiver) = sync_channel(64);
-    (
-        PipeSink { sender, sent: 0, limit, recorded, kept: Vec::new() },
-        PipeSource { receiver, chunk: Zeroizing::default(), at: 0 },
-    )
-}
-
-impl Write for PipeSink {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let closed = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
-        // What the limit still allows goes out, be it part of a record.
-        let bytes = &bytes[..bytes.len().min(self.limit - self.sent)];
-        if bytes.is_empty() {
-            return Err(closed());
-        }
-        self.sender.send(Zeroizing::new(bytes.to_vec())).map_err(|_| closed())?;
-        if self.recorded {
-            self.kept.push(bytes.to_vec());
-        }
-        self.sent += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Read for PipeSource {
-    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-        while self.at == self.chunk.len() {
-            match self.receiver.recv() {
-                Ok(chunk) => (self.chunk, self.at) = (chunk, 0),
-                Err(_) => return Ok(0),
-            }
-        }
-        let count = out.len().min(self.chunk.len() - self.at);
-        out[..count].copy_from_slice(&self.chunk[self.at..self.at + count]);
-        self.at += count;
-        Ok(count)
-    }
 }

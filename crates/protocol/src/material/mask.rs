@@ -5,7 +5,7 @@ use crate::bits::BitTensor;
 use crate::error::Error;
 use crate::form::Form;
 use crate::secret::Secret;
-use blindroute_ring::{Shape, Tensor, Word, pack};
+use blindroute_ring::{Shape, Tensor, Word, marks, pack};
 use std::sync::Arc;
 
 /// A server's share of the mask δ of one opening, in words. It is made by drawing it, has no `Clone`, and is spent by
@@ -39,8 +39,12 @@ impl<W: Word> Mask<W> {
     /// Appends share and mask to the message. The result is the same sum, and no secret: it is a summand under a mask
     /// that nothing else has.
     pub(crate) fn cover(self, mut share: Secret<W>, form: &Form, message: &mut Vec<u8>) -> Tensor<W> {
+        let start = message.len();
         pack::pack_sum(share.expose_mut().data_mut(), self.0.expose().data(), form.bits, message);
-        share.into_inner().reshaped(form.shape)
+        let covered = share.into_inner().reshaped(form.shape);
+        marks::public(covered.data());
+        marks::public(&message[start..]);
+        covered
     }
 }
 
@@ -81,6 +85,7 @@ impl MaskBits {
     /// If the sizes differ.
     pub(crate) fn cover(self, mut bits: BitTensor) -> Result<(Covered, BitTensor), Error> {
         bits.xor_assign(&self.0)?;
+        marks::public(bits.words());
         Ok((Covered(bits), self.0))
     }
 }

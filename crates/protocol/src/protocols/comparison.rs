@@ -130,14 +130,14 @@ pub(super) fn one_hot_digits<W: Word>(words: &[W], comparison: &Comparison) -> B
 }
 
 /// Sets bit `position` of the lane of `hot` bits that starts at bit `start`. Which words are touched does not depend on
-/// the position, which is secret.
+/// the position, which is secret; nor do branches, so shifts go without the checks of a test build.
 pub(super) fn set_one_hot(words: &mut [u64], start: usize, hot: usize, position: usize) {
     if hot <= 64 {
-        words[start / 64] |= 1 << (start % 64 + position);
+        words[start / 64] |= 1_u64.wrapping_shl((start as u32 % 64).wrapping_add(position as u32));
         return;
     }
     for (index, word) in words[start / 64..(start + hot) / 64].iter_mut().enumerate() {
-        *word |= u64::from(position / 64 == index) << (position % 64);
+        *word |= u64::from(position / 64 == index).wrapping_shl(position as u32);
     }
 }
 

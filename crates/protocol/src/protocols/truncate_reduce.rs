@@ -29,7 +29,7 @@ mod tests {
 
     /// All shares of all values of a small ring: the two results, and how often the upper one is taken.
     #[test]
-    fn every_sharing_of_every_value_is_rounded_to_one_of_two_neighbours_without_bias() {
+    fn case_17_every_sharing_of_every_value_is_rounded_to_one_of_two_neighbours_without_bias() {
         const BITS: u32 = 7;
         let form = Form::new(Shape::row(1), BITS, BITS);
         for shift in [0, 1, 3, 6] {

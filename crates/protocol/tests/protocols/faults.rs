@@ -1,13 +1,13 @@
 //! Faults: every message altered, cut, lengthened and lost; the dealer's stream cut anywhere; bytes of wrong lengths.
 //! Each ends in an error of the right kind, soon, in every party that can know of it.
 
-use crate::common::{Gate, body, gate, row};
+use crate::common::{Gate, body, everything, gate, row};
 use blindroute_protocol::{
     Channel, ChannelError, Comparison, Dealer, DealerSeeds, Error, Form, HashKey, Inputs, MaterialQueue, Meter, Online,
     Output, Party, Prepare, PrepareSeeds, Seed, ServerWeights, Shape, Tensor, WeightId, WeightKind, WeightMasks,
     WeightShares, WeightSpec, ZeroSeed,
 };
-use blindroute_testkit::{Fault, Parties, TestWorld};
+use blindroute_testkit::{Fault, Noise, Parties, ServerAlone, State, TestWorld};
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -82,7 +82,7 @@ fn a_message_of_another_length_or_none_is_an_error() {
 }
 
 #[test]
-fn a_flipped_bit_anywhere_never_panics_and_changes_the_result() {
+fn case_14_a_flipped_bit_anywhere_never_panics_and_changes_the_result() {
     let plain = parties(TestWorld::seeded(2).recorded());
     for party in [Party::Zero, Party::One] {
         for (message, bytes) in plain.transcript.messages[party.index()].iter().enumerate() {
@@ -95,6 +95,18 @@ fn a_flipped_bit_anywhere_never_panics_and_changes_the_result() {
             // Some bits say nothing: padding, and "less" of a digit whose higher digits differ.
             assert!(changed > 0, "no flipped bit of message {message} of {party:?} changed anything");
         }
+    }
+}
+
+#[test]
+fn case_14_random_messages_of_the_right_length_give_an_answer_and_no_crash() {
+    let program = everything(9);
+    let expected = Output::byte_len(&Meter::outputs(&program).unwrap());
+    let mut noise = Noise::new(14);
+    for _ in 0..20 {
+        let (state, peer) = (State::random(&mut noise), Noise::new(noise.word()));
+        let ran = ServerAlone::prepare(&program, state, peer).unwrap().run().unwrap();
+        assert_eq!(ran.output.bytes().len(), expected);
     }
 }
 
@@ -137,7 +149,7 @@ fn an_input_is_used_once() {
 }
 
 #[test]
-fn bytes_of_wrong_lengths_are_told_apart() {
+fn case_12_bytes_of_wrong_lengths_are_told_apart() {
     let (program, weights, inputs) = small();
     let seed = Seed::new([7; 16]);
     let (forms, specs) = (&program.inputs, &program.weights);

@@ -1,9 +1,11 @@
 //! Allocators that do something with a block when its owner frees it, or when a growing vector leaves it: one wipes it,
-//! the other shows it to a test.
+//! one shows it to a test. The third counts, for tests too.
 
+mod counting;
 mod watching;
 mod wiping;
 
+pub use counting::CountingAllocator;
 pub use watching::WatchingAllocator;
 pub use wiping::WipingAllocator;
 
