@@ -9,6 +9,12 @@
 #![allow(clippy::expect_used, reason = "a panic is what these functions look for")]
 #![deny(missing_docs)]
 
+mod files;
+mod peers;
+
+pub use files::{certificate, clients, configuration, ledger, public_part};
+pub use peers::{handshake, kept, session};
+
 use blindroute_dialects::raw::Object;
 use blindroute_dialects::sse::Parser;
 use blindroute_dialects::translate::{Provider, request};
@@ -188,7 +194,7 @@ pub fn dialects(bytes: &[u8]) {
 pub type Body = fn(&[u8]);
 
 /// All functions of this crate with the names of their targets.
-pub const ALL: [(&str, Body); 11] = [
+pub const ALL: [(&str, Body); 19] = [
     ("bundle", bundle),
     ("published", published),
     ("container", container),
@@ -200,4 +206,12 @@ pub const ALL: [(&str, Body); 11] = [
     ("bit_tensor", bit_tensor),
     ("packing", packing),
     ("dialects", dialects),
+    ("configuration", configuration),
+    ("certificate", certificate),
+    ("ledger", ledger),
+    ("clients", clients),
+    ("public_part", public_part),
+    ("session", session),
+    ("kept", kept),
+    ("handshake", handshake),
 ];

@@ -1,0 +1,58 @@
+//! Decoders of files: configurations, certificates, registers, the ledger, and the public part of a split.
+
+use blindroute_routing::bundle::PublicPart;
+use blindroute_runtime::clients::{ClientSecret, Register, Registration, Usage};
+use blindroute_runtime::config::Configuration;
+use blindroute_runtime::identity::{Validity, key_digest};
+use blindroute_runtime::{ClientConfig, DealerConfig, Endpoint, IdentityFiles, Ledger, Role, ServerConfig, SessionId};
+use std::path::Path;
+use tempfile::TempDir;
+
+/// Runs `read` on a folder with one file of these bytes.
+fn as_file(name: &str, bytes: &[u8], read: impl FnOnce(&Path, &Path)) {
+    let folder = TempDir::new().expect("a folder for the file");
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).expect("a file of the bytes");
+    read(folder.path(), &path);
+}
+
+/// The configurations of client, servers and dealer.
+pub fn configuration(bytes: &[u8]) {
+    as_file("party.toml", bytes, |_, path| {
+        let _ = (ClientConfig::load(path), ServerConfig::load(path), DealerConfig::load(path));
+    });
+}
+
+/// A certificate as bytes, and a file of certificates or of a key.
+pub fn certificate(bytes: &[u8]) {
+    let _ = (Validity::of(bytes), key_digest(bytes));
+    as_file("identity.pem", bytes, |_, path| {
+        let files = IdentityFiles { authority: path.to_owned(), certificate: path.to_owned(), key: path.to_owned() };
+        let _ = Endpoint::load(Role::Client, &files);
+    });
+}
+
+/// The ledger's file: what is read from it is refused a second time, and it takes one session more.
+pub fn ledger(bytes: &[u8]) {
+    as_file("sessions.ledger", bytes, |folder, _| {
+        if let Ok(ledger) = Ledger::open(folder) {
+            let session = SessionId([0x5A; 16]);
+            if ledger.consume(session).is_ok() {
+                assert!(ledger.consume(session).is_err(), "a session is consumed once");
+            }
+        }
+    });
+}
+
+/// The files of registered clients: register, registration, secret and counts.
+pub fn clients(bytes: &[u8]) {
+    as_file("clients.usage", bytes, |folder, path| {
+        let _ = (Register::load(path), Registration::load(path), ClientSecret::load(path));
+        let _ = Usage::read(folder);
+    });
+}
+
+/// The public part of a split.
+pub fn public_part(bytes: &[u8]) {
+    let _ = PublicPart::read(bytes);
+}
