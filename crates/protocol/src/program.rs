@@ -8,6 +8,7 @@ use crate::machine::interpreter::Interpreter;
 use crate::secret::Secret;
 use crate::weight_spec::WeightSpec;
 use blindroute_ring::{Prg, Seed, Tensor, fixed, marks, pack};
+use std::hint::black_box;
 use zeroize::{Zeroize, Zeroizing};
 
 /// A secure program, written once.
@@ -55,7 +56,8 @@ impl Inputs {
             let beyond = |&x: &f32| largest.wrapping_sub(x.abs().to_bits()) >> 31;
             let fits = value.data().iter().fold(0, |any, x| any | beyond(x)) == 0;
             marks::public(std::slice::from_ref(&fits));
-            if !fits {
+            // Read from where it was marked.
+            if !*black_box(&fits) {
                 return Err(Error::InputRange { input, bits: form.bits, fraction: form.fraction });
             }
         }

@@ -4,6 +4,7 @@
 //! arithmetic in the ring. So only these two functions round and limit the range.
 
 use crate::Word;
+use std::hint::black_box;
 
 /// `value · 2^fraction`, rounded to nearest (ties to even), in two's complement; wraps when it does not fit the word.
 ///
@@ -14,17 +15,22 @@ use crate::Word;
 pub fn encode<W: Word>(value: f64, fraction: u32) -> W {
     /// Bits below the mantissa's 53, which make room for half of its last one.
     const SPARE: i32 = 10;
+    // Choices are made by words of ones or zeros that the compiler cannot look through: it makes branches of anything else. The
+    // checks of a test build are branches too, so all arithmetic is said to wrap; nothing does but the last shift.
+    let ones_if_negative = |x: i32| black_box(x >> 31);
+    let at_most_127 = |x: i32| {
+        let over = ones_if_negative(127_i32.wrapping_sub(x));
+        (x & !over | 127 & over) as u32
+    };
     let bits = value.to_bits();
     let exponent = (bits >> 52 & 0x7FF) as i32;
     // All numbers but those next to zero have a 1 before the mantissa's 52 bits.
-    let tiny = i32::from(exponent == 0);
-    let mantissa = u128::from(bits & ((1 << 52) - 1) | u64::from(tiny == 0) << 52) << SPARE;
-    // The checks of a test build are branches too, so all arithmetic is said to wrap; nothing does but the last shift.
-    let shift = exponent.wrapping_add(tiny).wrapping_add(fraction as i32).wrapping_sub(1075 + SPARE);
+    let tiny = ones_if_negative(exponent.wrapping_sub(1));
+    let mantissa = u128::from(bits & ((1 << 52) - 1) | u64::from(!tiny as u32 & 1) << 52) << SPARE;
+    let shift = exponent.wrapping_add(tiny & 1).wrapping_add(fraction as i32).wrapping_sub(1075 + SPARE);
     // To the right, if the shift is negative. It drops at least the spare bits of a mantissa that has any.
-    let negative = shift >> 31;
-    let left = ((shift & !negative) as u32).min(127);
-    let right = ((shift.wrapping_neg() & negative) as u32).min(127);
+    let negative = ones_if_negative(shift);
+    let (left, right) = (at_most_127(shift & !negative), at_most_127(shift.wrapping_neg() & negative));
     let drops = u128::from(negative as u32 & 1);
     let odd = mantissa.wrapping_shr(right) & drops;
     let half = 1_u128.wrapping_shl(right) >> 1;
