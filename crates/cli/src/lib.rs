@@ -14,6 +14,7 @@ mod commands;
 use blindroute_bench::BenchCommand;
 use blindroute_console::{exit, logging, panics};
 use blindroute_operator::client::{self, ClientCommand};
+use blindroute_operator::ledger::{self, LedgerCommand};
 use blindroute_operator::pairing::{self, PairingCommand};
 use blindroute_operator::{certificates, health, serve};
 use clap::{CommandFactory, Parser, Subcommand};
@@ -84,6 +85,9 @@ enum Command {
     /// Register clients at a server, revoke and list them
     #[command(subcommand)]
     Client(ClientCommand),
+    /// Say how a server's ledger stands, and accept another one of the other server
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Measure, and check the answer against the clear interpreter
     #[command(subcommand)]
     Bench(BenchCommand),
@@ -131,6 +135,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Pairing(command) => pairing::run(&command),
         Command::Certificates(args) => certificates::run(&args),
         Command::Client(command) => client::run(&command),
+        Command::Ledger(command) => ledger::run(&command),
         Command::Bench(command) => blindroute_bench::run(command),
     }
 }

@@ -30,5 +30,6 @@ pub mod bundle;
 pub mod certificates;
 pub mod client;
 pub mod health;
+pub mod ledger;
 pub mod pairing;
 pub mod serve;

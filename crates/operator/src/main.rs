@@ -7,6 +7,7 @@ use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
 use blindroute_operator::certificates::{self, CertificatesArgs};
 use blindroute_operator::client::{self, ClientCommand};
 use blindroute_operator::health::{self, HealthArgs};
+use blindroute_operator::ledger::{self, LedgerCommand};
 use blindroute_operator::pairing::{self, PairingCommand};
 use blindroute_operator::serve::{self, DealerArgs, ServerArgs};
 use blindroute_routing::bundle::Bundle;
@@ -42,6 +43,9 @@ enum Command {
     Client(ClientCommand),
     #[command(flatten)]
     Pairing(PairingCommand),
+    /// Say how a server's ledger stands, and accept another one of the other server
+    #[command(subcommand)]
+    Ledger(LedgerCommand),
     /// Make certificates for a deployment
     Certificates(CertificatesArgs),
     /// Inspect, check and split router bundles
@@ -86,6 +90,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Health(args) => health::run(args),
         Command::Client(command) => client::run(command),
         Command::Pairing(command) => pairing::run(command),
+        Command::Ledger(command) => ledger::run(command),
         Command::Certificates(args) => certificates::run(args),
         Command::Bundle(BundleCommand::Split(args)) => bundle::split(args, open),
         Command::Bundle(BundleCommand::Show(args)) => bundle::show(args, open),

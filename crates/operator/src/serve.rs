@@ -2,8 +2,8 @@
 
 use anyhow::Context;
 use blindroute_placement::host::Host;
-use blindroute_runtime::Shutdown;
 use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
+use blindroute_runtime::{Role, Shutdown};
 use clap::Args;
 use std::path::PathBuf;
 
@@ -36,13 +36,15 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             config.party
         );
     }
-    run(Host::server(&config)?, config.exit_with_parent)
+    let ledger = blindroute_ledgers::open(config.role(), &config.state, config.ledger.as_ref())?;
+    run(Host::server(&config, ledger)?, config.exit_with_parent)
 }
 
 /// Runs the dealer until it is stopped.
 pub fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let config = DealerConfig::load(&args.config)?.config;
-    run(Host::dealer(&config)?, config.exit_with_parent)
+    let ledger = blindroute_ledgers::open(Role::Dealer, &config.state, config.ledger.as_ref())?;
+    run(Host::dealer(&config, ledger)?, config.exit_with_parent)
 }
 
 /// Announces the party on stdout, and serves until a signal, or the end of standard input if a parent holds it.

@@ -218,3 +218,42 @@ fn two_operators_register_a_client_count_its_routes_and_revoke_it_without_a_rest
     let refused = run(&["client", "list", "--config", configuration.to_str().unwrap()]);
     assert!(refused.error().contains("clients = \"clients.toml\""), "{refused:?}");
 }
+
+#[test]
+fn a_servers_ledger_is_shown_and_the_other_servers_forgotten() {
+    let deployment = Deployment::new();
+    // All in one SQLite file, each under the name of its role.
+    for role in [Role::Dealer, Role::Server0, Role::Server1] {
+        let path = deployment.at(&format!("{role}.toml"));
+        let text = std::fs::read_to_string(&path).unwrap() + "[ledger]\ndatabase = \"sqlite:ledgers.sqlite\"\n";
+        std::fs::write(&path, text).unwrap();
+    }
+    let ledger = |command: &str, role: Role, options: &[&str]| {
+        let configuration = deployment.at(&format!("{role}.toml"));
+        run(&[&["ledger", command, "--config", configuration.to_str().unwrap()], options].concat())
+    };
+    let show = |role| ledger("show", role, &["--json"]).succeeded().json();
+    assert_eq!(show(Role::Server0), serde_json::json!({ "ledger": null, "peer": null }));
+    let services = [Role::Dealer, Role::Server0, Role::Server1].map(|role| deployment.start(role));
+    let config = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
+    let router = PrivateRouter::connect(&config).unwrap();
+    for _ in 0..2 {
+        router.route("Which river is the longest?", &RouteOptions::default()).unwrap();
+    }
+    let [zero, one] = [Role::Server0, Role::Server1].map(show);
+    assert_eq!((&zero["ledger"]["term"], &zero["ledger"]["claimed"]), (&1.into(), &2.into()));
+    assert_eq!((&zero["peer"]["id"], &zero["peer"]["claimed"]), (&one["ledger"]["id"], &1.into()));
+    assert_eq!(one["peer"]["id"], zero["ledger"]["id"]);
+    let lines = ledger("show", Role::Server1, &[]).succeeded().stdout;
+    assert!(lines.contains("this server: ledger ") && lines.contains("other server: ledger "), "{lines}");
+    let held = ledger("forget-peer", Role::Server0, &[]);
+    assert!(held.error().contains("in use by another process"), "{held:?}");
+    for service in services {
+        assert_eq!(service.stop(), Some(0));
+    }
+    ledger("forget-peer", Role::Server0, &[]).succeeded();
+    assert_eq!(show(Role::Server0)["peer"], serde_json::Value::Null);
+    let again = ledger("forget-peer", Role::Server0, &[]);
+    assert!(again.error().contains("nothing to forget"), "{again:?}");
+    assert_eq!(show(Role::Server1)["peer"]["id"], zero["ledger"]["id"]);
+}

@@ -5,8 +5,9 @@
 //! of a role (`server` or `dealer`) and a file. Each party prints where it listens.
 
 use blindroute_placement::host::Host;
-use blindroute_runtime::Shutdown;
 use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
+use blindroute_runtime::{FileLedger, Shutdown};
+use std::sync::Arc;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shutdown = Shutdown::new();
@@ -15,8 +16,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut parties = Vec::new();
     for pair in arguments.chunks(2) {
         let host = match pair {
-            [role, path] if role == "server" => Host::server(&ServerConfig::load(path.as_ref())?.config)?,
-            [role, path] if role == "dealer" => Host::dealer(&DealerConfig::load(path.as_ref())?.config)?,
+            [role, path] if role == "server" => {
+                let config = ServerConfig::load(path.as_ref())?.config;
+                Host::server(&config, Arc::new(FileLedger::open(&config.state)?))?
+            }
+            [role, path] if role == "dealer" => {
+                let config = DealerConfig::load(path.as_ref())?.config;
+                Host::dealer(&config, Arc::new(FileLedger::open(&config.state)?))?
+            }
             _ => {
                 return Err("unsupported arguments: expected pairs of server or dealer and a configuration file".into());
             }

@@ -22,7 +22,7 @@ use blindroute_runtime::{
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Why a party cannot be hosted.
@@ -89,7 +89,7 @@ pub struct ServerParts<'a> {
     /// copy held, and must refuse shares that are not those of the public part (see [`ShareFile`](blindroute_routing::bundle::ShareFile)).
     pub shares: Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>,
     /// Which sessions were entered before.
-    pub ledger: Ledger,
+    pub ledger: Arc<dyn Ledger>,
     /// Where the dealer and the other server are.
     pub options: ServerOptions,
     /// Whether the measurements `embed` and `select` are served, which is dangerous: see
@@ -111,12 +111,16 @@ impl std::fmt::Debug for ServerParts<'_> {
 /// Answers one connection.
 type Handler = Box<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>;
 
+type WarmUp = Box<dyn FnOnce() + Send>;
+
 /// A server or a dealer that listens and answers nobody yet.
 pub struct Host {
     service: Service,
     handler: Handler,
     /// To begin with, beside the first calls.
-    warm_up: Option<Box<dyn FnOnce() + Send>>,
+    warm_up: Option<WarmUp>,
+    /// Why it has to stop, once another process has taken its ledger over.
+    fenced: Arc<OnceLock<LedgerError>>,
 }
 
 impl std::fmt::Debug for Host {
@@ -126,11 +130,11 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    /// A server with the files and limits of its configuration.
+    /// A server with the files and limits of its configuration, and with its ledger: usually a [`blindroute_runtime::FileLedger`] in the folder `state`.
     ///
     /// # Errors
-    /// The public part, share, certificates or ledger cannot be used, or the address cannot be listened on.
-    pub fn server(config: &ServerConfig) -> Result<Self, HostError> {
+    /// The public part, share or certificates cannot be used, or the address cannot be listened on.
+    pub fn server(config: &ServerConfig, ledger: Arc<dyn Ledger>) -> Result<Self, HostError> {
         warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
         let party = if config.role() == Role::Server0 { Party::Zero } else { Party::One };
@@ -139,7 +143,6 @@ impl Host {
         let endpoint = endpoint(config.role(), &config.identity, config.network)?;
         let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
         let endpoint = watched(endpoint.accepting_hand_over(accepted)?, config.exit_with_parent);
-        let ledger = Ledger::open(&config.state)?;
         let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
         let specs = public.plan.weights();
         share.weights(&specs)?;
@@ -192,18 +195,17 @@ impl Host {
         let catalogue = Arc::new(if scores { catalogue.serve_scores() } else { catalogue });
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
         let service = listen.bind(callers)?;
-        Ok(Self { service, handler: Box::new(move |connection| server.handle(connection)), warm_up: None })
+        Ok(Self::answering(service, move |connection| server.handle(connection), None))
     }
 
-    /// The dealer with the files and limits of its configuration.
+    /// The dealer with the files and limits of its configuration, and with its ledger.
     ///
     /// # Errors
-    /// The public part, certificates or ledger cannot be used, or the address cannot be listened on.
-    pub fn dealer(config: &DealerConfig) -> Result<Self, HostError> {
+    /// The public part or certificates cannot be used, or the address cannot be listened on.
+    pub fn dealer(config: &DealerConfig, ledger: Arc<dyn Ledger>) -> Result<Self, HostError> {
         warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
         let endpoint = watched(endpoint(Role::Dealer, &config.identity, config.network)?, config.exit_with_parent);
-        let ledger = Ledger::open(&config.state)?;
         let mut limits = ServiceOptions::new(&[]);
         limits.max_sessions = config.max_sessions;
         // Only servers call.
@@ -220,7 +222,7 @@ impl Host {
     ///
     /// # Errors
     /// The address cannot be listened on.
-    pub fn dealer_of(public: &PublicPart, ledger: Ledger, listen: Listen) -> Result<Self, HostError> {
+    pub fn dealer_of(public: &PublicPart, ledger: Arc<dyn Ledger>, listen: Listen) -> Result<Self, HostError> {
         // It deals for what both servers have agreed to run.
         let catalogue = Arc::new(BundleCatalogue::of(public).dangerously_serve_measurements().serve_scores());
         let dealer = Arc::new(DealerService::new(catalogue, ledger, listen.limits.timeouts.stall));
@@ -231,8 +233,30 @@ impl Host {
                 tracing::warn!(%error, "the mask of the weights could not be made yet; the first session makes it");
             }
         };
-        let handler: Handler = Box::new(move |connection| dealer.handle(connection));
-        Ok(Self { service, handler, warm_up: Some(Box::new(warm_up)) })
+        Ok(Self::answering(service, move |connection| dealer.handle(connection), Some(Box::new(warm_up))))
+    }
+
+    /// A party that stops as soon as another process has taken its ledger over.
+    fn answering(
+        service: Service,
+        handle: impl Fn(Connection) -> Result<(), SessionError> + Send + Sync + 'static,
+        warm_up: Option<WarmUp>,
+    ) -> Self {
+        let fenced = Arc::new(OnceLock::new());
+        let told = Arc::clone(&fenced);
+        let handler: Handler = Box::new(move |connection| {
+            let shutdown = connection.shutdown.clone();
+            let handled = handle(connection);
+            if let Err(SessionError::Ledger(error)) = &handled
+                && let Some(error) = error.that_ends_the_party()
+            {
+                // Only the first is kept.
+                told.set(error).ok();
+                shutdown.trigger("another process opened the ledger");
+            }
+            handled
+        });
+        Self { service, handler, warm_up, fenced }
     }
 
     /// Where it listens.
@@ -252,12 +276,14 @@ impl Host {
     /// Answers calls until `shutdown` is triggered, then waits for running sessions up to the grace period of its limits.
     ///
     /// # Errors
-    /// The service failed.
+    /// The service failed, or another process has taken the ledger over.
     pub fn run(self, shutdown: &Shutdown) -> Result<(), HostError> {
         if let Some(warm_up) = self.warm_up {
             std::thread::spawn(warm_up);
         }
-        Ok(self.service.run(shutdown, self.handler)?)
+        self.service.run(shutdown, self.handler)?;
+        let fenced = self.fenced.get().and_then(LedgerError::that_ends_the_party);
+        fenced.map_or(Ok(()), |fenced| Err(fenced.into()))
     }
 }
 

@@ -3,9 +3,10 @@
 use crate::error::PlacementError;
 use crate::host::{Host, HostError};
 use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
-use blindroute_runtime::{Role, Shutdown};
+use blindroute_runtime::{FileLedger, Role, Shutdown};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// A party that runs on a thread. It ends when this is dropped.
@@ -19,9 +20,11 @@ impl PartyThread {
     /// Starts the party of this role, and says where it listens.
     pub(crate) fn start(role: Role, config: &Path) -> Result<(Self, SocketAddr), PlacementError> {
         let host = if role == Role::Dealer {
-            Host::dealer(&DealerConfig::load(config)?.config)?
+            let config = DealerConfig::load(config)?.config;
+            Host::dealer(&config, ledger(&config.state)?)?
         } else {
-            Host::server(&ServerConfig::load(config)?.config)?
+            let config = ServerConfig::load(config)?.config;
+            Host::server(&config, ledger(&config.state)?)?
         };
         let (address, shutdown) = (host.address(), Shutdown::new());
         let told = shutdown.clone();
@@ -29,6 +32,10 @@ impl PartyThread {
         let thread = std::thread::Builder::new().name(role.to_string()).spawn(run).map_err(PlacementError::Thread)?;
         Ok((Self { shutdown, thread: Some(thread) }, address))
     }
+}
+
+fn ledger(state: &Path) -> Result<Arc<FileLedger>, HostError> {
+    Ok(Arc::new(FileLedger::open(state)?))
 }
 
 impl Drop for PartyThread {

@@ -64,7 +64,7 @@ pub use identity::{
     Authority, AuthorityCertificate, CertificateFolder, Dated, Endpoint, IdentityError, IdentityFiles, Validity,
     choose_cryptography,
 };
-pub use ledger::{Ledger, LedgerError};
+pub use ledger::{Claim, FileLedger, Ledger, LedgerError, Standing};
 pub use link::{Fault, Link, LinkError, Timeouts, Traffic};
 pub use material::{MaterialReader, MaterialWriter};
 pub use memory::{peak_rss_mib, peak_rss_mib_of, rss_kib_of};

@@ -6,7 +6,8 @@ use blindroute_placement::BundleCatalogue;
 use blindroute_protocol::Tensor;
 use blindroute_routing::program::{RouteInputs, SessionRequest, Task};
 use blindroute_runtime::messages::{
-    ClientHello, Digest, FailureKind, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
+    ClientHello, Digest, FailureKind, Lane, LedgerId, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
+    Standing, TermNonce,
 };
 use blindroute_runtime::session::{Catalogue, SessionOutcome};
 use blindroute_runtime::{Client, FrameKind, Link, LinkError, Role, SessionError, SessionId, Timeouts};
@@ -374,6 +375,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
         epoch: grant.epoch,
         request: Digest([0; 32]),
         audit: 0,
+        standing: Standing { ledger: LedgerId([1; 16]), term: 1, nonce: TermNonce([2; 16]), claimed: 1 },
     };
     lane.send_message(&open).unwrap();
     let error = lane.receive_message::<SessionOpen>().unwrap_err().to_string();

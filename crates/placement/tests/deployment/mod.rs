@@ -7,7 +7,9 @@ use blindroute_routing::bundle::{Bundle, SplitRandomness, split};
 use blindroute_runtime::config::{
     AuditConfig, ClientConfig, DealerConfig, IdentityConfig, ServerConfig, TimeoutsConfig,
 };
-use blindroute_runtime::{CertificateFolder, Role, Shutdown};
+use blindroute_runtime::{CertificateFolder, FileLedger, Role, Shutdown};
+use std::path::Path;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 /// The folder of a deployment's files.
@@ -65,6 +67,7 @@ impl Files {
             bundle: self.at("public.bin"),
             state: self.at("state-dealer"),
             max_sessions: 2,
+            ledger: None,
             max_handshakes: 8,
             exit_with_parent: true,
             timeouts: TimeoutsConfig::default(),
@@ -97,6 +100,7 @@ impl Files {
             accept_hand_over: Vec::new(),
             audit: AuditConfig::default(),
             clients: None,
+            ledger: None,
         }
     }
 }
@@ -115,9 +119,10 @@ impl Running {
         let server = |party, dealer: &str, peer| {
             let mut config = files.server(party, dealer, peer);
             change(&mut config);
-            serve(Host::server(&config).unwrap(), &shutdown)
+            serve(Host::server(&config, ledger(&config.state)).unwrap(), &shutdown)
         };
-        let (dealer, dealing) = serve(Host::dealer(&files.dealer()).unwrap(), &shutdown);
+        let config = files.dealer();
+        let (dealer, dealing) = serve(Host::dealer(&config, ledger(&config.state)).unwrap(), &shutdown);
         let (server0, serving0) = server(0, &dealer, None);
         let (server1, serving1) = server(1, &dealer, Some(&server0));
         let client = files.client([&server0, &server1]);
@@ -137,7 +142,11 @@ impl Running {
     }
 }
 
-fn serve(host: Host, shutdown: &Shutdown) -> (String, JoinHandle<Result<(), HostError>>) {
+pub fn ledger(state: &Path) -> Arc<FileLedger> {
+    Arc::new(FileLedger::open(state).unwrap())
+}
+
+pub fn serve(host: Host, shutdown: &Shutdown) -> (String, JoinHandle<Result<(), HostError>>) {
     let (address, shutdown) = (host.address().to_string(), shutdown.clone());
     (address, std::thread::spawn(move || host.run(&shutdown)))
 }

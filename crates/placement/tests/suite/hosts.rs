@@ -1,13 +1,13 @@
 //! Dealer and servers as threads of this process, hosted from configurations.
 
-use crate::deployment::{Files, Running};
+use crate::deployment::{Files, Running, ledger, serve};
 use blindroute_placement::host::Host;
 use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOptions, SessionRequest, Task};
 use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::program::{BundlePlan, NetworkEstimate};
-use blindroute_runtime::Scene;
 use blindroute_runtime::config::NetworkConfig;
+use blindroute_runtime::{Claim, Ledger, LedgerError, Retry, Scene, SessionId, Shutdown, Standing};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -104,9 +104,51 @@ fn a_file_that_cannot_be_used_is_named() {
     let files = Files::of(&small_bundle());
     let mut config = files.server(0, "127.0.0.1:1", None);
     config.share = files.at("share1.bin");
-    let error = Host::server(&config).unwrap_err().to_string();
+    let error = Host::server(&config, ledger(&config.state)).unwrap_err().to_string();
     assert!(error.contains("share1.bin: it is the share of party 1, expected that of party 0"), "{error}");
     config.bundle = files.at("share1.bin");
-    let error = Host::server(&config).unwrap_err().to_string();
+    let error = Host::server(&config, ledger(&config.state)).unwrap_err().to_string();
     assert!(error.starts_with("public part ") && error.contains("router-public"), "{error}");
+}
+
+/// A ledger that another process has opened.
+#[derive(Debug)]
+struct Taken(Arc<dyn Ledger>);
+
+impl Ledger for Taken {
+    fn claim(&self, _: SessionId, _: Option<&Standing>) -> Result<Claim, LedgerError> {
+        Err(LedgerError::Fenced { ledger: "server0".to_owned(), ours: 1 })
+    }
+    fn standing(&self) -> Standing {
+        self.0.standing()
+    }
+    fn other(&self) -> Option<Standing> {
+        self.0.other()
+    }
+    fn entries(&self) -> Result<u64, LedgerError> {
+        self.0.entries()
+    }
+    fn forget_other(&self) -> Result<(), LedgerError> {
+        self.0.forget_other()
+    }
+}
+
+#[test]
+fn a_server_whose_ledger_was_taken_over_stops_with_an_error() {
+    let files = Files::of(&small_bundle());
+    let (shutdown, alone) = (Shutdown::new(), Shutdown::new());
+    let config = files.dealer();
+    let (dealer, dealing) = serve(Host::dealer(&config, ledger(&config.state)).unwrap(), &shutdown);
+    let config = files.server(0, &dealer, None);
+    let taken = Arc::new(Taken(ledger(&config.state)));
+    let (server0, stopping) = serve(Host::server(&config, taken).unwrap(), &alone);
+    let config = files.server(1, &dealer, Some(&server0));
+    let (server1, serving) = serve(Host::server(&config, ledger(&config.state)).unwrap(), &shutdown);
+    let router = PrivateRouter::connect(&files.client([&server0, &server1])).unwrap().with_patience(Retry::NEVER);
+    router.route(PROMPT, &RouteOptions::default()).unwrap_err();
+    let error = stopping.join().unwrap().unwrap_err().to_string();
+    assert!(error.contains("another process opened the ledger server0") && alone.is_set(), "{error}");
+    drop(router);
+    shutdown.trigger("the test is over");
+    [dealing, serving].into_iter().for_each(|thread| thread.join().unwrap().unwrap());
 }

@@ -7,27 +7,29 @@
 mod audit;
 mod hand_over;
 mod identity;
+mod ledger;
 mod limits;
 mod network;
 #[cfg(test)]
 mod tests;
+mod timeouts;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::link::Timeouts;
 use crate::role::Role;
 use crate::service::share_of_one_client;
 
 pub use audit::AuditConfig;
 pub use hand_over::{AcceptHandOverConfig, HandOverConfig};
 pub use identity::IdentityConfig;
+pub use ledger::LedgerConfig;
 use limits::{eight, handshakes, handshaking, per_client, sessions};
 pub use network::NetworkConfig;
+pub use timeouts::TimeoutsConfig;
 
 /// The hint for a file that cannot be read.
 fn reading(error: &io::Error) -> &'static str {
@@ -71,58 +73,6 @@ pub enum ConfigError {
     },
 }
 
-/// Waits in seconds; each has a default.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(default)]
-pub struct TimeoutsConfig {
-    /// For resolving a name and making a TCP connection.
-    pub connect_seconds: f64,
-    /// For a TLS handshake.
-    pub handshake_seconds: f64,
-    /// Without progress in either direction.
-    pub stall_seconds: f64,
-    /// For a whole message.
-    pub message_seconds: f64,
-    /// Of a server: for the input of a session whose material is all prepared.
-    pub ready_seconds: f64,
-}
-
-impl Default for TimeoutsConfig {
-    fn default() -> Self {
-        let Timeouts { connect, handshake, stall, message, ready } = Timeouts::default();
-        TimeoutsConfig {
-            connect_seconds: connect.as_secs_f64(),
-            handshake_seconds: handshake.as_secs_f64(),
-            stall_seconds: stall.as_secs_f64(),
-            message_seconds: message.as_secs_f64(),
-            ready_seconds: ready.as_secs_f64(),
-        }
-    }
-}
-
-impl TimeoutsConfig {
-    /// The timeouts of a link. Loading checks the values; values that were not checked are clamped to between 1 ms and
-    /// 1 h.
-    #[must_use]
-    pub fn timeouts(&self) -> Timeouts {
-        let wait = |seconds: f64| {
-            // Only NaN reaches the default.
-            Duration::try_from_secs_f64(seconds.clamp(0.001, 3600.0)).unwrap_or(Timeouts::default().stall)
-        };
-        Timeouts {
-            connect: wait(self.connect_seconds),
-            handshake: wait(self.handshake_seconds),
-            stall: wait(self.stall_seconds),
-            message: wait(self.message_seconds),
-            ready: wait(self.ready_seconds),
-        }
-    }
-
-    fn problem(&self) -> Option<&'static str> {
-        let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds } = *self;
-        let all = [connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds];
-        let good = all.iter().all(|seconds| (0.001..=3600.0).contains(seconds));
-        (!good).then_some("holds a time out of range: expected 0.001 to 3600 seconds for each")
     }
 }
 
@@ -137,6 +87,8 @@ pub struct DealerConfig {
     pub bundle: PathBuf,
     /// The folder of the ledger. No other party may use it.
     pub state: PathBuf,
+    /// The database of the ledger, if it is not in that folder.
+    pub ledger: Option<LedgerConfig>,
     /// The most sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
@@ -177,6 +129,8 @@ pub struct ServerConfig {
     pub sealing_key: Option<PathBuf>,
     /// The folder of the ledger. No other party may use it.
     pub state: PathBuf,
+    /// The database of the ledger, if it is not in that folder.
+    pub ledger: Option<LedgerConfig>,
     /// The most sessions at once.
     #[serde(default = "eight")]
     pub max_sessions: usize,
@@ -309,6 +263,7 @@ impl Configuration for DealerConfig {
         for path in [&mut self.bundle, &mut self.state] {
             *path = base.join(&path);
         }
+        self.ledger.iter_mut().for_each(|ledger| ledger.resolve(base));
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
@@ -317,6 +272,7 @@ impl Configuration for DealerConfig {
             .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
+            .or_else(|| self.ledger.as_ref().and_then(LedgerConfig::problem))
     }
 }
 
@@ -326,6 +282,7 @@ impl Configuration for ServerConfig {
         let own = [&mut self.bundle, &mut self.share, &mut self.state];
         let optional = self.sealing_key.iter_mut().chain(&mut self.clients);
         own.into_iter().chain(optional).for_each(|path| *path = base.join(&path));
+        self.ledger.iter_mut().for_each(|ledger| ledger.resolve(base));
         self.resolve_hand_over(base);
     }
 
@@ -345,6 +302,7 @@ impl Configuration for ServerConfig {
             .or_else(|| network::between_servers(self.between_servers.as_ref()))
             .or_else(|| self.audit.problem())
             .or_else(|| self.hand_over_problem())
+            .or_else(|| self.ledger.as_ref().and_then(LedgerConfig::problem))
     }
 }
 

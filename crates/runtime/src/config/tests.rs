@@ -1,7 +1,9 @@
 use std::fs;
 
 use super::*;
+use crate::link::Timeouts;
 use crate::service::MAX_HANDSHAKES;
+use std::time::Duration;
 
 fn samples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("samples")
@@ -232,5 +234,29 @@ fn each_role_may_have_authorities_of_its_own() {
         let table = format!("[identity.authorities]\n{wrong}\n[timeouts]");
         let error = load::<ClientConfig>(&text.replace("[timeouts]", &table)).unwrap_err().to_string();
         assert!(error.contains(says) && !error.contains("sever1"), "{wrong}: {error}");
+    }
+}
+
+#[test]
+fn a_ledger_in_a_database_is_named_without_a_password() {
+    let server = fs::read_to_string(samples().join("server1.toml")).unwrap();
+    let with = |table: &str| load::<ServerConfig>(&format!("{server}\n[ledger]\n{table}\n"));
+    let good = with("database = \"sqlite:ledgers.sqlite\"").unwrap().config.ledger.unwrap();
+    let file = good.database.strip_prefix("sqlite:").unwrap();
+    assert!(Path::new(file).is_absolute() && file.ends_with("/ledgers.sqlite"), "{file}");
+    let postgres =
+        "database = \"postgres://blindroute@db.example/ledgers\"\nname = \"north-1\"\nauthority = \"db.pem\"";
+    assert!(with(postgres).unwrap().config.ledger.unwrap().authority.unwrap().is_absolute());
+    for (table, field) in [
+        ("database = \"ledgers.sqlite\"", "ledger.database is no database"),
+        ("database = \"mysql://db.example/x\"", "ledger.database is no database"),
+        ("database = \"sqlite:\"", "ledger has no file"),
+        ("database = \"sqlite:x\"\npassword = \"x\"", "ledger has no file"),
+        ("database = \"sqlite:x\"\nname = \"a/b\"", "ledger.name is not allowed"),
+        ("database = \"postgres://a:hunter2@db.example/x\"", "ledger.database holds a password"),
+        ("database = \"postgres://db.example/x?password=hunter2\"", "ledger.database holds a password"),
+    ] {
+        let error = with(table).unwrap_err().to_string();
+        assert!(error.contains(field) && !error.contains("hunter2"), "{error}");
     }
 }

@@ -192,6 +192,21 @@ fn named(certificate: &CertificateDer<'_>) -> Vec<Role> {
     Role::ALL.into_iter().filter(names).collect()
 }
 
+/// TLS towards a server of another kind, such as a database: its certificate must be of these authorities and name the host, and
+/// this side shows none.
+///
+/// # Errors
+/// If the file of the authorities cannot be read, or holds none.
+pub fn client_of(authority: &Path) -> Result<ClientConfig, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(authority)? {
+        roots.add(certificate).map_err(|_| pem_error(authority, "certificate", pem::Error::NoItemsFound))?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto())).with_protocol_versions(&[&TLS13]);
+    let builder = builder.map_err(|_| IdentityError::Internal("TLS 1.3 cannot be configured"))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
 /// Both identities are proven anew in every connection; no TLS session state is kept.
 fn without_resumption(client: &mut ClientConfig) {
     client.resumption = Resumption::disabled();

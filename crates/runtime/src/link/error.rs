@@ -229,7 +229,7 @@ impl LinkError {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
             // There was no room for the session, or a party restarts: the client may try again. If the servers chose different
-            // programs or audit different shares, trying again does not help.
+            // programs, audit different shares or refuse a ledger, trying again does not help.
             LinkError::Failed { failure, .. }
                 if matches!(
                     failure.kind,
@@ -237,6 +237,7 @@ impl LinkError {
                         | FailureKind::Stopping
                         | FailureKind::ProgramMismatch
                         | FailureKind::AuditsDiffer
+                        | FailureKind::LedgerRefused
                 ) =>
             {
                 failure.kind

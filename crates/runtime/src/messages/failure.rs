@@ -65,6 +65,9 @@ failure_kinds! {
     /// The two servers audit different shares of the sessions.
     AuditsDiffer = 15, "the two servers audit different shares of the sessions; compare the tables [audit] of their \
                         configurations";
+    /// This server does not accept how the ledger of the other one stands.
+    LedgerRefused = 16, "it refuses the other server, whose ledger of used sessions was restored from a copy, is held twice or was \
+                         set up anew; the servers' operators have to act, see `blindroute-operator ledger`";
     /// The client is not in this server's register, or was revoked.
     UnknownClient = 20, "it does not know this client: ask its operator to register the client, or check the secret or \
                          certificate in the client's configuration";

@@ -52,25 +52,30 @@ public_identifier! {
     Digest, 32
 }
 
-impl SessionId {
-    /// A fresh one from the operating system's randomness.
-    ///
-    /// # Errors
-    /// If the system gives no randomness.
-    pub fn generate() -> Result<SessionId, NoRandomness> {
-        random().map(SessionId)
-    }
+public_identifier! {
+    /// Names a ledger, from its creation on. Public.
+    LedgerId, 16
+}
+public_identifier! {
+    /// Tells two openings of a ledger with the same term apart. Public.
+    TermNonce, 16
 }
 
-impl EpochId {
-    /// A fresh one from the operating system's randomness.
-    ///
-    /// # Errors
-    /// If the system gives no randomness.
-    pub fn generate() -> Result<EpochId, NoRandomness> {
-        random().map(EpochId)
-    }
+macro_rules! drawn {
+    ($($name:ident)*) => {
+        $(impl $name {
+            /// A fresh one from the operating system's randomness.
+            ///
+            /// # Errors
+            /// If the system gives no randomness.
+            pub fn generate() -> Result<$name, NoRandomness> {
+                random().map($name)
+            }
+        })*
+    };
 }
+
+drawn! { SessionId EpochId LedgerId TermNonce }
 
 /// A secret seed as it is sent on a link, for instance from the dealer to a server. It is wiped on drop, never printed
 /// and not cloneable. Its bytes stay in one place on the heap, so moving a seed leaves no copy behind.

@@ -20,6 +20,7 @@ mod failure;
 mod hand_over;
 mod identifiers;
 mod session;
+mod standing;
 #[cfg(test)]
 mod tests;
 
@@ -28,15 +29,16 @@ pub use codec::DecodeError;
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
 pub(crate) use identifiers::secret_bits;
-pub use identifiers::{Digest, EpochId, NoRandomness, SessionId, WireSeed};
+pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNonce, WireSeed};
 pub use session::{
     ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };
+pub use standing::Standing;
 
 use crate::frame::FrameKind;
 
 /// The version of the messages, of their order, and of what the programs send and the dealer deals.
-pub const VERSION: u16 = 9;
+pub const VERSION: u16 = 10;
 
 /// A message that fits in one frame.
 pub trait Message: Sized {

@@ -1,7 +1,7 @@
 //! The control messages of a session.
 
 use super::codec::{DecodeError, Decoder, put_bytes};
-use super::{Digest, EpochId, Message, SessionId, Ticket, VERSION, WireSeed};
+use super::{Digest, EpochId, Message, SessionId, Standing, Ticket, VERSION, WireSeed};
 use crate::clients::ClientToken;
 use crate::frame::{FrameKind, REQUEST_MAX};
 
@@ -198,6 +198,8 @@ pub struct SessionOpen {
     pub request: Digest,
     /// The share of sessions that this server audits, in millionths.
     pub audit: u32,
+    /// How this server's ledger stood as it claimed the session. The other one compares it with what it knows of that ledger.
+    pub standing: Standing,
 }
 
 impl Message for SessionOpen {
@@ -212,6 +214,7 @@ impl Message for SessionOpen {
         out.extend_from_slice(&self.epoch.0);
         out.extend_from_slice(&self.request.0);
         out.extend_from_slice(&self.audit.to_le_bytes());
+        out.extend_from_slice(&self.standing.to_bytes());
         out
     }
 
@@ -233,6 +236,7 @@ impl Message for SessionOpen {
             epoch: EpochId(decoder.array("epoch")?),
             request: Digest(decoder.array("request")?),
             audit: decoder.u32("audit")?,
+            standing: Standing::from_bytes(&decoder.array("standing")?),
         };
         decoder.finish()?;
         Ok(open)

@@ -10,6 +10,7 @@ const SESSION: SessionId = SessionId([1; 16]);
 const DEPLOYMENT: Digest = Digest([2; 32]);
 const EPOCH: EpochId = EpochId([3; 16]);
 const REQUEST: Digest = Digest([4; 32]);
+const STANDING: Standing = Standing { ledger: LedgerId([11; 16]), term: 12, nonce: TermNonce([14; 16]), claimed: 13 };
 
 fn continues(places: Vec<u16>, ticket: Option<Ticket>) -> Option<Continues> {
     Some(Continues { places, ticket })
@@ -35,6 +36,7 @@ fn frozen<M: Message + Debug>(message: &M, expected: &str) {
 #[test]
 fn case_12_encodings_are_frozen_and_strict() {
     let (s, m, e, r) = ("01".repeat(16), "02".repeat(32), "03".repeat(16), "04".repeat(32));
+    let z = "00".repeat(7);
     frozen(
         &ClientHello {
             session: SESSION,
@@ -43,7 +45,7 @@ fn case_12_encodings_are_frozen_and_strict() {
             continues: None,
             token: None,
         },
-        &format!("0900{s}{m}030000006162630000"),
+        &format!("0a00{s}{m}030000006162630000"),
     );
     frozen(
         &ClientHello {
@@ -53,7 +55,7 @@ fn case_12_encodings_are_frozen_and_strict() {
             continues: continues(vec![0, 3, 700], None),
             token: None,
         },
-        &format!("0900{s}{m}00000000010600000000000300bc0200"),
+        &format!("0a00{s}{m}00000000010600000000000300bc0200"),
     );
     let ticket = || Ticket::new([6; 32]);
     let six = "06".repeat(32);
@@ -65,16 +67,16 @@ fn case_12_encodings_are_frozen_and_strict() {
             continues: continues(vec![2], Some(ticket())),
             token: Some(ClientToken::new([5; 32])),
         },
-        &format!("0900{s}{m}0000000002{six}02000000020001{}", "05".repeat(32)),
+        &format!("0a00{s}{m}0000000002{six}02000000020001{}", "05".repeat(32)),
     );
     frozen(
         &HandOverRequest { session: SESSION, to: "big".to_owned(), ticket: ticket(), places: vec![1, 2] },
-        &format!("0900{s}03000000626967{six}0400000001000200"),
+        &format!("0a00{s}03000000626967{six}0400000001000200"),
     );
     let forms = vec![Form::new(Shape::new(2, 3, 4), 24, 12)];
     frozen(
         &HandOver { session: SESSION, request: b"r".to_vec(), ticket: ticket(), places: vec![1, 2], forms },
-        &format!("0900{s}0100000072{six}04000000010002000100000002000000030000000400000018000000{}", "0c000000"),
+        &format!("0a00{s}0100000072{six}04000000010002000100000002000000030000000400000018000000{}", "0c000000"),
     );
     frozen(&HandOverAnswer { session: SESSION, stored: true }, &format!("{s}01"));
     frozen(
@@ -86,12 +88,13 @@ fn case_12_encodings_are_frozen_and_strict() {
             epoch: EPOCH,
             request: REQUEST,
             audit: 20_000,
+            standing: STANDING,
         },
-        &format!("0900{s}0101{m}{e}{r}204e0000"),
+        &format!("0a00{s}0101{m}{e}{r}204e0000{}0c{z}{}0d{z}", "0b".repeat(16), "0e".repeat(16)),
     );
     frozen(
         &MaterialRequest { session: SESSION, party: 0, deployment: DEPLOYMENT, request: vec![255] },
-        &format!("0900{s}00{m}01000000ff"),
+        &format!("0a00{s}00{m}01000000ff"),
     );
     frozen(
         &MaterialGrant { session: SESSION, epoch: EPOCH, seeds: vec![WireSeed::new([5; 32])] },
@@ -146,13 +149,14 @@ fn values_out_of_range_are_refused() {
         epoch: EPOCH,
         request: REQUEST,
         audit: 0,
+        standing: STANDING,
     };
     let change = |at: usize, to: u8| {
         let mut bytes = open.encode();
         bytes[at] = to;
         SessionOpen::decode(&bytes).unwrap_err()
     };
-    assert_eq!(change(0, 1), DecodeError::Version { expected: 9, found: 1 });
+    assert_eq!(change(0, 1), DecodeError::Version { expected: 10, found: 1 });
     assert_eq!(change(18, 2), DecodeError::BadValue { field: "party", found: 2 });
     assert_eq!(change(19, 9), DecodeError::BadValue { field: "lane", found: 9 });
 

@@ -22,7 +22,7 @@ const WAITING: usize = 2048;
 /// Deals material to two servers. It sees neither weights nor inputs.
 pub struct DealerService<C> {
     catalogue: Arc<C>,
-    ledger: Ledger,
+    ledger: Arc<dyn Ledger>,
     waiting: Rendezvous<SessionId, (Link, MaterialRequest)>,
     patience: Duration,
     epoch: OnceLock<Epoch>,
@@ -46,7 +46,7 @@ struct Epoch {
 impl<C: Catalogue> DealerService<C> {
     /// A dealer for the programs of one bundle. The servers wait for its answers up to `stall`. The dealer waits half
     /// as long for the second server, so that it can still tell the first one who is missing.
-    pub fn new(catalogue: Arc<C>, ledger: Ledger, stall: Duration) -> Self {
+    pub fn new(catalogue: Arc<C>, ledger: Arc<dyn Ledger>, stall: Duration) -> Self {
         let patience = stall / 2;
         let waiting = Rendezvous::new(WAITING, patience);
         Self { catalogue, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
@@ -126,8 +126,8 @@ impl<C: Catalogue> DealerService<C> {
             return Err(SessionError::ProgramMismatch);
         }
         self.catalogue.program(&request.request).map_err(SessionError::Request)?;
-        // Consumed before the first seed is sent: material of this session is never made again.
-        self.ledger.consume(request.session)?;
+        // Claimed before the first seed is sent: material of this session is never made again.
+        self.ledger.claim(request.session, None)?;
         let epoch = self.epoch()?;
         let drawn = Drawn::fresh()?;
         let (material, revealed) = (drawn.material(), drawn.seeds.each_ref().map(copy));

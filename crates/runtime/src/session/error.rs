@@ -5,7 +5,7 @@ mod tests;
 
 use super::hand_over::HandOverError;
 use crate::clients::{ClientsError, Refusal};
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, StandingError};
 use crate::link::{Fault, LinkError};
 use crate::messages::{EpochId, Failure, FailureKind, NoRandomness, SessionId};
 use crate::rendezvous::RendezvousError;
@@ -24,6 +24,9 @@ pub enum SessionError {
     /// The session's id was already consumed, or the ledger cannot be written.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+    /// The other server's ledger does not go on from where it was.
+    #[error(transparent)]
+    LedgerRefused(StandingError),
     /// Another party of the session did not come.
     #[error(transparent)]
     Rendezvous(#[from] RendezvousError),
@@ -288,11 +291,16 @@ impl SessionError {
                 own(FailureKind::OtherParty)
             }
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
+            Self::LedgerRefused(_) => (FailureKind::LedgerRefused, "this party's log says which".to_owned()),
             Self::DigestMismatch { .. } => own(FailureKind::DigestMismatch),
             Self::ProgramMismatch => (FailureKind::ProgramMismatch, "their requests differ".to_owned()),
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => own(FailureKind::Protocol),
             Self::Protocol(Error::Weight { .. }) => log(FailureKind::Internal, "its weights cannot be used"),
             Self::Protocol(_) => log(FailureKind::Internal, "the protocol failed"),
+            Self::Ledger(LedgerError::Fenced { .. }) => log(FailureKind::Stopping, "its ledger was taken over"),
+            Self::Ledger(LedgerError::Database { .. } | LedgerError::Silent { .. }) => {
+                log(FailureKind::OtherParty, "the database of its ledger did not take the session")
+            }
             Self::Ledger(_) => log(FailureKind::Internal, "its ledger of consumed sessions cannot be written"),
             Self::Randomness(_) => log(FailureKind::Internal, "its operating system gave no randomness"),
             Self::Thread(_) => log(FailureKind::Internal, "it could not start a thread"),

@@ -4,7 +4,7 @@ use super::SessionError;
 use super::failure::{absent, tell};
 use crate::identity::Endpoint;
 use crate::link::{Link, Timeouts};
-use crate::messages::{Lane, SessionId, SessionOpen};
+use crate::messages::{Lane, SessionId, SessionOpen, Standing};
 use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 
@@ -50,28 +50,32 @@ impl Lanes {
         offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), error.into()))
     }
 
-    /// At server 1: opens a lane to server 0.
+    /// At server 1: opens a lane to server 0, and returns how the other server's ledger stands. It is the same for both lanes.
     ///
     /// # Errors
     /// If server 0 cannot be reached, or sees another session.
-    pub(super) fn open(&self, open: &SessionOpen) -> Result<Link, SessionError> {
+    pub(super) fn open(&self, open: &SessionOpen) -> Result<(Link, Standing), SessionError> {
         let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
         let address = self.peer.as_ref().ok_or_else(missing)?;
         let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.timeouts)?;
         link.send_message(open)?;
         let theirs: SessionOpen = link.receive_message()?;
         agree(open, &theirs)?;
-        Ok(link)
+        Ok((link, theirs.standing))
     }
 
-    /// At server 0: takes a lane that server 1 opened, and confirms it.
+    /// At server 0: takes a lane that server 1 opened, and confirms it if `see` accepts how the other server's ledger stands.
     ///
     /// # Errors
-    /// If server 1 did not open it in time, or sees another session.
-    pub(super) fn take(&self, open: &SessionOpen) -> Result<Link, SessionError> {
+    /// If server 1 did not open it in time, sees another session, or is refused.
+    pub(super) fn take(
+        &self,
+        open: &SessionOpen,
+        see: impl FnOnce(&Standing) -> Result<(), SessionError>,
+    ) -> Result<Link, SessionError> {
         let taken = self.waiting.take(&LaneKey(open.session, open.lane), self.timeouts.stall);
         let (mut link, theirs) = taken.map_err(|error| absent("server1", error))?;
-        if let Err(error) = agree(open, &theirs) {
+        if let Err(error) = agree(open, &theirs).and_then(|()| see(&theirs.standing)) {
             return tell(&mut link, Some(open.session), error);
         }
         link.send_message(open)?;
@@ -106,7 +110,7 @@ fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::{Digest, EpochId, FailureKind};
+    use crate::messages::{Digest, EpochId, FailureKind, LedgerId, TermNonce};
 
     #[test]
     fn servers_of_different_requests_are_told_where_to_look() {
@@ -118,6 +122,7 @@ mod tests {
             epoch: EpochId([3; 16]),
             request: Digest(request),
             audit: 20_000,
+            standing: Standing { ledger: LedgerId([party; 16]), term: 1, nonce: TermNonce([6; 16]), claimed: 7 },
         };
         assert!(agree(&open(0, [4; 32]), &open(1, [4; 32])).is_ok());
         let error = agree(&open(0, [4; 32]), &open(1, [5; 32])).unwrap_err();

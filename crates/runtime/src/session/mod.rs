@@ -39,6 +39,7 @@ mod held;
 mod lanes;
 mod opening;
 mod options;
+mod own_ledger;
 mod places;
 mod preparation;
 mod ready;

@@ -9,12 +9,13 @@ use super::handed::HandedStore;
 use super::lanes::Lanes;
 use super::opening::{self, OpenSession, Opened};
 use super::options::ServerOptions;
+use super::own_ledger::OwnLedger;
 use super::preparation::{Preparation, Prepared, await_input, prepare};
 use super::{Catalogue, SessionError, SharesError};
 use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
-use crate::ledger::Ledger;
+use crate::ledger::{Claim, Ledger};
 use crate::link::{Link, LinkError, OneOf};
 use crate::material::MaterialReader;
 use crate::messages::{
@@ -39,7 +40,7 @@ pub struct ServerService<C> {
     shares: Mutex<SharesSource>,
     party: Party,
     endpoint: Endpoint,
-    ledger: Ledger,
+    ledger: OwnLedger,
     options: ServerOptions,
     lanes: Lanes,
     /// What other pairs handed over.
@@ -75,14 +76,14 @@ impl<C: Catalogue> ServerService<C> {
         party: Party,
         shares: impl Fn() -> Result<WeightShares, SharesError> + Send + 'static,
         endpoint: Endpoint,
-        ledger: Ledger,
+        ledger: Arc<dyn Ledger>,
         options: ServerOptions,
     ) -> Self {
         let lanes = Lanes::new(endpoint.clone(), options.peer.clone(), options.timeouts);
         let specs = catalogue.weights();
         let shares = Mutex::new(Box::new(shares) as SharesSource);
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
-        let (audits, set_up) = (Audits::new(options.audit), Mutex::new(None));
+        let (audits, set_up, ledger) = (Audits::new(options.audit), Mutex::new(None), OwnLedger::new(ledger));
         Self { catalogue, specs, shares, party, endpoint, ledger, options, lanes, handed, audits, set_up }
     }
 
@@ -181,9 +182,9 @@ impl<C: Catalogue> ServerService<C> {
         let (digest, continued) = continued(&*self.catalogue, hello, (&request, &program), held.take(), &self.handed)?;
         // Before the session costs anything.
         admit(self.options.clients.as_deref(), &*self.catalogue, client, hello)?;
-        // Consumed before anything of the session is used: a crash after this point loses the session, but no secret.
-        self.ledger.consume(hello.session)?;
-        let (mut session, zeros, material) = self.open(hello.session, &request, digest)?;
+        // Claimed before anything of the session is used: a crash after this point loses the session, but no secret.
+        let claim = self.ledger.claim(hello.session)?;
+        let (mut session, zeros, material) = self.open(&claim, &request, digest)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
         let progress = Arc::new(Preparation::new(session.audited));
@@ -302,10 +303,11 @@ impl<C: Catalogue> ServerService<C> {
     #[inline(never)]
     fn open(
         &self,
-        id: SessionId,
+        claim: &Claim,
         request: &[u8],
         digest: Digest,
     ) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
+        let id = claim.session();
         let (timeouts, deployment) = (&self.options.timeouts, self.catalogue.digest());
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
         dealer.send_message(&MaterialRequest {
@@ -328,15 +330,19 @@ impl<C: Catalogue> ServerService<C> {
             epoch: grant.epoch,
             request: digest,
             audit: self.audits.share.millionths(),
+            standing: claim.standing(),
         };
         let mut channel = match self.party {
             Party::Zero => {
-                let incoming = self.lanes.take(&open(Lane::ToServer0))?;
-                PeerChannel::new(self.lanes.take(&open(Lane::ToServer1))?, incoming)?
+                let incoming = self.lanes.take(&open(Lane::ToServer0), |standing| self.ledger.see(standing))?;
+                PeerChannel::new(self.lanes.take(&open(Lane::ToServer1), |_| Ok(()))?, incoming)?
             }
             Party::One => {
-                let outgoing = self.lanes.open(&open(Lane::ToServer0))?;
-                PeerChannel::new(outgoing, self.lanes.open(&open(Lane::ToServer1))?)?
+                let (mut outgoing, standing) = self.lanes.open(&open(Lane::ToServer0))?;
+                let (incoming, _) = self.lanes.open(&open(Lane::ToServer1))?;
+                // Once server 0 has both lanes, it hears of it.
+                self.ledger.see(&standing).or_else(|error| tell(&mut outgoing, Some(id), error))?;
+                PeerChannel::new(outgoing, incoming)?
             }
         };
         let (weights, opened) = self.weights(grant.epoch, &mask, &mut channel)?;

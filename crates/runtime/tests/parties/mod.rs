@@ -11,8 +11,8 @@ use blindroute_runtime::messages::{
 };
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FrameKind, HandOverOptions,
-    Ledger, Link, MaterialReader, MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions,
+    AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger, FrameKind,
+    HandOverOptions, Link, MaterialReader, MaterialWriter, Role, ServerOptions, ServerService, Service, ServiceOptions,
     SessionError, Shutdown,
 };
 use blindroute_testkit::freed_memory::{Freed, Secrets, call_this_thread, turn, watched};
@@ -46,8 +46,8 @@ impl Home {
         Endpoint::load(role, &self.deployment.identity(role)).unwrap()
     }
 
-    fn ledger(&self, role: Role) -> Ledger {
-        Ledger::open(&self.directory.path().join(format!("state-{role}"))).unwrap()
+    fn ledger(&self, role: Role) -> Arc<FileLedger> {
+        Arc::new(FileLedger::open(&self.directory.path().join(format!("state-{role}"))).unwrap())
     }
 
     /// Starts a service that calls `handle`.

@@ -7,6 +7,7 @@ mod clients;
 mod faults;
 mod hand_over;
 mod held;
+mod ledgers;
 mod pool;
 mod retry;
 mod service;

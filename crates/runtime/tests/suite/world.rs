@@ -13,8 +13,8 @@ use blindroute_runtime::clients::Clients;
 use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
-    AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint,
-    HandOverOptions, IdentityFiles, Ledger, Link, Role, ServerOptions, ServerService, Service, ServiceError,
+    AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
+    HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, Service, ServiceError,
     ServiceOptions, SessionError, Shutdown, Timeouts,
 };
 use std::path::PathBuf;
@@ -272,7 +272,7 @@ impl World {
         if index == 0 {
             *self.lanes.target.lock().unwrap() = self.addresses[0].clone();
         }
-        let ledger = Ledger::open(&self.home.path().join(format!("state-{role}"))).unwrap();
+        let ledger = Arc::new(FileLedger::open(&self.state(index)).unwrap());
         let shutdown = Shutdown::new();
         let flag = shutdown.clone();
         let thread = if let Some(party) = Party::from_index(index) {
@@ -359,6 +359,11 @@ impl World {
     /// Sessions that live at the servers.
     pub fn sessions(&self) -> [usize; 2] {
         [0, 1].map(|index| self.catalogues[index].alive.load(Ordering::SeqCst))
+    }
+
+    /// The folder of a service's ledger.
+    pub fn state(&self, index: usize) -> PathBuf {
+        self.home.path().join(format!("state-{}", ROLES[index]))
     }
 
     /// Bytes of a service's ledger.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::ledger::StandingError;
 use crate::messages::DecodeError;
 use crate::role::Role;
 use blindroute_protocol::{ChannelError, Error};
@@ -52,9 +53,14 @@ fn all() -> Vec<SessionError> {
         Error::Input { expected: 1, found: 2 }.into(),
         Error::Weight { name: "(all)".into(), problem: text() }.into(),
         LedgerError::AlreadyUsed(session).into(),
-        LedgerError::Locked(path.clone()).into(),
+        LedgerError::Locked(PATH.into()).into(),
         LedgerError::Damaged { path: path.clone(), reason: "x" }.into(),
         LedgerError::Stopped.into(),
+        LedgerError::Fenced { ledger: PATH.into(), ours: 1 }.into(),
+        LedgerError::Unsuitable { ledger: PATH.into(), problem: text() }.into(),
+        LedgerError::Database { ledger: PATH.into(), during: "claim", source: Box::new(broken()) }.into(),
+        LedgerError::Silent { ledger: ADDRESS.into(), after: Duration::from_secs(1) }.into(),
+        SessionError::LedgerRefused(StandingError::OlderTerm { known: 2, found: 1 }),
         LedgerError::Io { path, source: broken() }.into(),
         RendezvousError::TimedOut { key: "x".into(), after: Duration::from_secs(1) }.into(),
         RendezvousError::Duplicate { key: "x".into() }.into(),
