@@ -4,7 +4,10 @@ use blindroute_routing::bundle::PublicPart;
 use blindroute_runtime::clients::{ClientSecret, Register, Registration, Usage};
 use blindroute_runtime::config::Configuration;
 use blindroute_runtime::identity::{Validity, key_digest};
-use blindroute_runtime::{ClientConfig, DealerConfig, Endpoint, IdentityFiles, Ledger, Role, ServerConfig, SessionId};
+use blindroute_runtime::{
+    ClientConfig, DealerConfig, Endpoint, FileLedger, IdentityFiles, Ledger, Role, ServerConfig, SessionId,
+};
+use std::collections::BTreeMap;
 use std::path::Path;
 use tempfile::TempDir;
 
@@ -27,7 +30,8 @@ pub fn configuration(bytes: &[u8]) {
 pub fn certificate(bytes: &[u8]) {
     let _ = (Validity::of(bytes), key_digest(bytes));
     as_file("identity.pem", bytes, |_, path| {
-        let files = IdentityFiles { authority: path.to_owned(), certificate: path.to_owned(), key: path.to_owned() };
+        let [authority, certificate, key] = [(); 3].map(|()| path.to_owned());
+        let files = IdentityFiles { authority, authorities: BTreeMap::new(), certificate, key };
         let _ = Endpoint::load(Role::Client, &files);
     });
 }
@@ -35,10 +39,11 @@ pub fn certificate(bytes: &[u8]) {
 /// The ledger's file: what is read from it is refused a second time, and it takes one session more.
 pub fn ledger(bytes: &[u8]) {
     as_file("sessions.ledger", bytes, |folder, _| {
-        if let Ok(ledger) = Ledger::open(folder) {
+        let _ = FileLedger::look(folder);
+        if let Ok(ledger) = FileLedger::open(folder) {
             let session = SessionId([0x5A; 16]);
-            if ledger.consume(session).is_ok() {
-                assert!(ledger.consume(session).is_err(), "a session is consumed once");
+            if ledger.claim(session, None).is_ok() {
+                assert!(ledger.claim(session, None).is_err(), "a session is claimed once");
             }
         }
     });

@@ -7,7 +7,7 @@ use blindroute_ring::CountingAllocator;
 use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, SplitRandomness, split};
 use blindroute_runtime::clients::{ClientSecret, Register, Registration};
 use blindroute_runtime::messages::{Digest, MaterialRequest, SessionId};
-use blindroute_runtime::{CertificateFolder, Endpoint, Ledger, Link, Message, Role, Timeouts};
+use blindroute_runtime::{CertificateFolder, Endpoint, FileLedger, Ledger, Link, Message, Role, Timeouts};
 use blindroute_testkit::{NumberType, PublishedEncoder, generator};
 use proptest::prelude::*;
 use std::io::Read;
@@ -101,7 +101,7 @@ fn files_of_a_deployment() -> Vec<(&'static str, Vec<u8>)> {
     let certificates = CertificateFolder::generate(&folder.path().join("certificates")).unwrap();
     let certificate = std::fs::read(certificates.identity(Role::Dealer).certificate).unwrap();
     let state = folder.path().join("state");
-    Ledger::open(&state).unwrap().consume(SessionId([3; 16])).unwrap();
+    FileLedger::open(&state).unwrap().claim(SessionId([3; 16]), None).unwrap();
     let register = folder.path().join("clients.toml");
     let secret = ClientSecret::generate().unwrap();
     Register::add(&register, Registration::of_secret("a", &secret, (5, 5, 5)).entry(Role::Server0)).unwrap();

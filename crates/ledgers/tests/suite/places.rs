@@ -9,21 +9,21 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// An empty place for a ledger of one kind.
-pub enum Place {
+pub(crate) enum Place {
     Folder(tempfile::TempDir),
     Sqlite(tempfile::TempDir),
     Postgres(&'static Server, String),
 }
 
 /// A copy of a ledger.
-pub enum Copied {
+pub(crate) enum Copied {
     Files(tempfile::TempDir),
     /// The name of its rows.
     Rows(String),
 }
 
 /// Runs a test with each kind.
-pub fn each(test: impl Fn(&Place)) {
+pub(crate) fn each(test: impl Fn(&Place)) {
     for kind in ["folder", "sqlite"] {
         eprintln!("with {kind}");
         test(&Place::of(kind));
@@ -36,22 +36,22 @@ pub fn each(test: impl Fn(&Place)) {
 }
 
 /// The server that all tests share; `None`, with a word, where Postgres is not installed.
-pub fn postgres() -> Option<&'static Server> {
+pub(crate) fn postgres() -> Option<&'static Server> {
     static SHARED: OnceLock<Option<Server>> = OnceLock::new();
     SHARED.get_or_init(Server::start).as_ref()
 }
 
 impl Place {
-    pub fn of(kind: &str) -> Self {
+    pub(crate) fn of(kind: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         if kind == "folder" { Self::Folder(home) } else { Self::Sqlite(home) }
     }
 
-    pub fn open(&self) -> Result<Arc<dyn Ledger>, LedgerError> {
+    pub(crate) fn open(&self) -> Result<Arc<dyn Ledger>, LedgerError> {
         self.keeping(KEPT)
     }
 
-    pub fn keeping(&self, kept: u64) -> Result<Arc<dyn Ledger>, LedgerError> {
+    pub(crate) fn keeping(&self, kept: u64) -> Result<Arc<dyn Ledger>, LedgerError> {
         Ok(match self {
             Self::Folder(home) => Arc::new(FileLedger::keeping(home.path(), kept)?),
             Self::Sqlite(home) => Arc::new(SqliteLedger::open(&file(home.path()), "server0", kept)?),
@@ -59,7 +59,7 @@ impl Place {
         })
     }
 
-    pub fn look(&self) -> Option<Overview> {
+    pub(crate) fn look(&self) -> Option<Overview> {
         match self {
             Self::Folder(home) => FileLedger::look(home.path()),
             Self::Sqlite(home) => SqliteLedger::look(&file(home.path()), "server0"),
@@ -69,7 +69,7 @@ impl Place {
     }
 
     /// Copies a ledger that nobody holds, as a backup does.
-    pub fn copy(&self) -> Copied {
+    pub(crate) fn copy(&self) -> Copied {
         match self {
             Self::Folder(home) | Self::Sqlite(home) => {
                 let copy = tempfile::tempdir().unwrap();
@@ -88,7 +88,7 @@ impl Place {
     }
 
     /// Puts a copy back.
-    pub fn restore(&self, copied: &Copied) {
+    pub(crate) fn restore(&self, copied: &Copied) {
         match (self, copied) {
             (Self::Folder(home) | Self::Sqlite(home), Copied::Files(copy)) => {
                 std::fs::read_dir(home.path()).unwrap().for_each(|entry| std::fs::remove_file(entry.unwrap().path()).unwrap());
@@ -103,7 +103,7 @@ impl Place {
     }
 
     /// Takes the lock from whoever holds the ledger, as a broken connection or a lost lock file does. False where that cannot be.
-    pub fn unlock(&self) -> bool {
+    pub(crate) fn unlock(&self) -> bool {
         match self {
             Self::Folder(_) => return false,
             Self::Sqlite(home) => std::fs::remove_file(home.path().join("ledgers.sqlite.server0.lock")).unwrap(),
@@ -115,11 +115,11 @@ impl Place {
     }
 }
 
-pub fn file(home: &Path) -> PathBuf {
+pub(crate) fn file(home: &Path) -> PathBuf {
     home.join("ledgers.sqlite")
 }
 
-pub fn target(server: &Server) -> PostgresTarget {
+pub(crate) fn target(server: &Server) -> PostgresTarget {
     PostgresTarget::new(&server.address(), None, None).unwrap()
 }
 

@@ -16,7 +16,7 @@ const WATCH: &str = "\"$1\" -D \"$2/data\" -k \"$2\" -c listen_addresses= >>\"$2
     [ -e \"$2/keep\" ] || rm -rf \"$2\"";
 
 /// It listens on a socket in its folder only, and ends with the test's process.
-pub struct Server {
+pub(crate) struct Server {
     programs: PathBuf,
     home: PathBuf,
     /// Postgres refuses to run as root.
@@ -26,7 +26,7 @@ pub struct Server {
 
 impl Server {
     /// `None`, with a word, where Postgres is not installed.
-    pub fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         let Some(programs) = programs() else {
             eprintln!("skipped: Postgres is not installed; apt-get install postgresql does it");
             return None;
@@ -62,7 +62,7 @@ impl Server {
     }
 
     /// Starts it, and waits until it answers.
-    pub fn run(&self) {
+    pub(crate) fn run(&self) {
         let mut command = Command::new("sh");
         self.as_user(&mut command);
         command.args(["-c", WATCH, "watch"]).arg(self.programs.join("postgres")).arg(&self.home);
@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// Ends the server and all of its processes at once, as a failure of the machine does.
-    pub fn kill(&self) {
+    pub(crate) fn kill(&self) {
         std::fs::write(self.home.join("keep"), b"").unwrap();
         let server = std::fs::read_to_string(self.home.join("server")).unwrap().trim().to_owned();
         let children = std::fs::read_to_string(format!("/proc/{server}/task/{server}/children")).unwrap_or_default();
@@ -93,15 +93,11 @@ impl Server {
         std::fs::remove_file(self.home.join("data/postmaster.pid")).ok();
     }
 
-    pub fn address(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         format!("postgres://tester@/postgres?host={}", self.home.display())
     }
 
-    pub fn home(&self) -> &Path {
-        &self.home
-    }
-
-    pub fn sql(&self, statements: &str) {
+    pub(crate) fn sql(&self, statements: &str) {
         assert!(self.try_sql(statements), "{statements}");
     }
 

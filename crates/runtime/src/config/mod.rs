@@ -73,9 +73,6 @@ pub enum ConfigError {
     },
 }
 
-    }
-}
-
 /// The dealer's configuration.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct DealerConfig {

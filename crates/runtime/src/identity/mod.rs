@@ -37,6 +37,7 @@ pub use watch::{Reloaded, WATCH};
 use crate::clients::{ClientSecret, ClientToken};
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
+pub use trust::client_of;
 use trust::{Source, names};
 use watch::Held;
 
@@ -190,21 +191,6 @@ fn named(certificate: &CertificateDer<'_>) -> Vec<Role> {
         ServerName::try_from(role.certificate_name()).is_ok_and(|name| verify_server_name(&parsed, &name).is_ok())
     };
     Role::ALL.into_iter().filter(names).collect()
-}
-
-/// TLS towards a server of another kind, such as a database: its certificate must be of these authorities and name the host, and
-/// this side shows none.
-///
-/// # Errors
-/// If the file of the authorities cannot be read, or holds none.
-pub fn client_of(authority: &Path) -> Result<ClientConfig, IdentityError> {
-    let mut roots = RootCertStore::empty();
-    for certificate in certificates(authority)? {
-        roots.add(certificate).map_err(|_| pem_error(authority, "certificate", pem::Error::NoItemsFound))?;
-    }
-    let builder = ClientConfig::builder_with_provider(Arc::new(crypto())).with_protocol_versions(&[&TLS13]);
-    let builder = builder.map_err(|_| IdentityError::Internal("TLS 1.3 cannot be configured"))?;
-    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 /// Both identities are proven anew in every connection; no TLS session state is kept.

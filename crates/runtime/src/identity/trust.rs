@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -159,6 +159,21 @@ impl Trust {
     pub(super) fn hands_over(&self, chain: &[CertificateDer<'_>]) -> bool {
         self.hands_over.as_ref().is_some_and(|verifier| verifies(verifier, chain))
     }
+}
+
+/// TLS towards a server of another kind, such as a database: its certificate must be of these authorities and name the host, and
+/// this side shows none.
+///
+/// # Errors
+/// If the file of the authorities cannot be read, or holds none.
+pub fn client_of(authority: &Path) -> Result<ClientConfig, IdentityError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(authority)? {
+        roots.add(certificate).map_err(|_| pem_error(authority, "certificate", pem::Error::NoItemsFound))?;
+    }
+    let builder = ClientConfig::builder_with_provider(Arc::new(crypto())).with_protocol_versions(&[&TLS13]);
+    let builder = builder.map_err(|_| IdentityError::Internal("TLS 1.3 cannot be configured"))?;
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn place(role: Role) -> usize {
