@@ -167,6 +167,7 @@ impl Host {
         limits.max_sessions_per_client = config.sessions_per_client();
         limits.max_handshakes = config.max_handshakes;
         limits.timeouts = timeouts;
+        limits.grace = config.timeouts.drain();
         if config.exit_with_parent {
             serve_parent_only(&mut limits);
         }
@@ -212,6 +213,7 @@ impl Host {
         limits.max_sessions_per_client = config.max_sessions;
         limits.max_handshakes = config.max_handshakes;
         limits.timeouts = config.timeouts.timeouts();
+        limits.grace = config.timeouts.drain();
         if config.exit_with_parent {
             serve_parent_only(&mut limits);
         }

@@ -76,7 +76,7 @@ fn each_opening_has_the_next_term_and_another_nonce() {
                 assert!(standing.ledger == id && standing.nonce != nonce);
             }
             before = Some((standing.ledger, standing.nonce));
-            (10 * term..10 * term + 10).for_each(|number| assert!(claim(&*ledger, number) > 0));
+            (10 * term..10 * term + 10).for_each(|number| assert_eq!(claim(&*ledger, number), number - 9));
             assert_eq!(place.look().unwrap().standing, ledger.standing());
             assert_eq!(ledger.standing().claimed, 10 * term);
         }

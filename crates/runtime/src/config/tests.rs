@@ -67,6 +67,7 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("max_handshakes = 64", "max_handshakes = 0", "max_handshakes"),
         ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
         ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
+        ("drain_seconds = 5.0", "drain_seconds = 3601", "timeouts"),
         ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),
         ("[identity]", "[network]\ndelay_milliseconds = 1\nmegabits_per_second = nan\n[identity]", "network"),
         (

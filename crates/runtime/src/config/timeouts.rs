@@ -1,6 +1,7 @@
 //! The table `[timeouts]`.
 
 use crate::link::Timeouts;
+use crate::service::GRACE;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ pub struct TimeoutsConfig {
     pub message_seconds: f64,
     /// Of a server: for the input of a session whose material is all prepared.
     pub ready_seconds: f64,
+    /// Of a server and the dealer: for the sessions that run when the process is told to stop.
+    pub drain_seconds: f64,
 }
 
 impl Default for TimeoutsConfig {
@@ -29,8 +32,15 @@ impl Default for TimeoutsConfig {
             stall_seconds: stall.as_secs_f64(),
             message_seconds: message.as_secs_f64(),
             ready_seconds: ready.as_secs_f64(),
+            drain_seconds: GRACE.as_secs_f64(),
         }
     }
+}
+
+/// The wait of so many seconds.
+fn wait(seconds: f64) -> Duration {
+    // Only NaN reaches the default.
+    Duration::try_from_secs_f64(seconds.clamp(0.001, 3600.0)).unwrap_or(Timeouts::default().stall)
 }
 
 impl TimeoutsConfig {
@@ -38,10 +48,6 @@ impl TimeoutsConfig {
     /// 1 h.
     #[must_use]
     pub fn timeouts(&self) -> Timeouts {
-        let wait = |seconds: f64| {
-            // Only NaN reaches the default.
-            Duration::try_from_secs_f64(seconds.clamp(0.001, 3600.0)).unwrap_or(Timeouts::default().stall)
-        };
         Timeouts {
             connect: wait(self.connect_seconds),
             handshake: wait(self.handshake_seconds),
@@ -51,9 +57,16 @@ impl TimeoutsConfig {
         }
     }
 
+    /// How long running sessions may go on when a service is told to stop.
+    #[must_use]
+    pub fn drain(&self) -> Duration {
+        wait(self.drain_seconds)
+    }
+
     pub(super) fn problem(&self) -> Option<&'static str> {
-        let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds } = *self;
-        let all = [connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds];
+        let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds, drain_seconds } = *self;
+        let links = [connect_seconds, handshake_seconds, stall_seconds, message_seconds];
+        let all = [&links[..], &[ready_seconds, drain_seconds]].concat();
         let good = all.iter().all(|seconds| (0.001..=3600.0).contains(seconds));
         (!good).then_some("holds a time out of range: expected 0.001 to 3600 seconds for each")
     }

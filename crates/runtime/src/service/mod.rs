@@ -53,7 +53,7 @@ pub struct ServiceOptions {
     pub max_handshakes: usize,
     /// The timeouts of every link.
     pub timeouts: Timeouts,
-    /// How long running sessions may continue after a stop was requested (5 s: sessions take less).
+    /// How long running sessions may continue after a stop was requested.
     pub grace: Duration,
 }
 
@@ -68,6 +68,9 @@ pub const fn share_of_one_client(max_sessions: usize) -> usize {
 /// cost at most 64 threads.
 pub const MAX_HANDSHAKES: usize = 64;
 
+/// The default of [`ServiceOptions::grace`]: most sessions take less.
+pub const GRACE: Duration = Duration::from_secs(5);
+
 impl ServiceOptions {
     /// The defaults for callers of these roles: 8 sessions at once, because each may need a gibibyte.
     #[must_use]
@@ -78,7 +81,7 @@ impl ServiceOptions {
             max_sessions_per_client: share_of_one_client(8),
             max_handshakes: MAX_HANDSHAKES,
             timeouts: Timeouts::default(),
-            grace: Duration::from_secs(5),
+            grace: GRACE,
         }
     }
 

@@ -134,12 +134,12 @@ struct Running {
 }
 
 /// To whom a server hands over, by its certificates and position.
-type HandsOver = Box<dyn Fn(&Endpoint, Party) -> HandOverOptions>;
+type HandsOver = Box<dyn Fn(&Endpoint, Party) -> HandOverOptions + Send + Sync>;
 /// Answers a server in place of a dealer.
 pub type PlayedDealer = Arc<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>;
 
 /// Each role's files.
-type Identity = Box<dyn Fn(Role) -> IdentityFiles>;
+type Identity = Box<dyn Fn(Role) -> IdentityFiles + Send + Sync>;
 
 pub struct World {
     home: tempfile::TempDir,
