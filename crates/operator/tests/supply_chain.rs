@@ -7,7 +7,19 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where TLS and cryptography begin.
-const ROOTS: [&str; 9] = ["aes", "ctr", "getrandom", "rcgen", "rustls", "sha2", "subtle", "x509-parser", "zeroize"];
+const ROOTS: [&str; 11] = [
+    "aes",
+    "ctr",
+    "getrandom",
+    "hpke",
+    "rcgen",
+    "rustls",
+    "sha2",
+    "subtle",
+    "tokio-postgres-rustls",
+    "x509-parser",
+    "zeroize",
+];
 
 /// Name and version.
 type Crate = (String, String);

@@ -227,8 +227,9 @@ impl TestWorld {
         let input_seed = self.secret(4);
         if self.marked {
             inputs.iter().for_each(|input| marks::secret(input.data()));
+            // Only what a client does: tests of operations have inputs beyond what clients may send.
+            Inputs::check(&forms, inputs)?;
         }
-        Inputs::check(&forms, inputs)?;
         let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
         let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
         self.run_on(program, weights, input_shares)

@@ -24,8 +24,12 @@ fn whoever_raises_the_term_fences_off_the_holder_before() {
         assert!(place.unlock());
         let second = place.open().unwrap();
         assert_eq!((second.standing().term, second.standing().claimed), (2, 1));
-        for _ in 0..2 {
+        for attempt in 0..3 {
             let error = first.claim(session(2), None).unwrap_err();
+            if attempt == 0 && matches!(error, LedgerError::Database { .. }) {
+                // Its connection was ended, and this claim was the first to notice.
+                continue;
+            }
             assert!(matches!(error, LedgerError::Fenced { ours: 1, .. }), "{error}");
             assert!(
                 error.that_ends_the_party().is_some() && error.to_string().contains("another process opened"),

@@ -18,6 +18,7 @@ use crate::form::Form;
 use crate::material::word::RingWord;
 use crate::operation::world::{Plane, Planes};
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
+use std::hint::black_box;
 use crate::secret::Secret;
 use blindroute_ring::{Tensor, Word, digits, wipe};
 use std::sync::Arc;
@@ -137,7 +138,9 @@ pub(super) fn set_one_hot(words: &mut [u64], start: usize, hot: usize, position:
         return;
     }
     for (index, word) in words[start / 64..(start + hot) / 64].iter_mut().enumerate() {
-        *word |= u64::from(position / 64 == index).wrapping_shl(position as u32);
+        // The top bit of what is one less than the distance: 1 at the position's word. The compiler would make a branch of it.
+        let at = black_box(((position / 64 ^ index) as u64).wrapping_sub(1) >> 63);
+        *word |= at.wrapping_shl(position as u32);
     }
 }
 
