@@ -180,8 +180,11 @@ fn portable_look_up<W: Word>(
 fn portable_one_hot<W: Word>(words: &[W], (low, bits): (u32, u32), table: &mut [u64]) {
     let hot = 1 << bits;
     for (chunk, lanes) in words.chunks(64 >> bits).zip(table) {
-        let lane =
-            |(offset, &word): (usize, &W)| 1 << (word.shift_right(low).low_bits(bits).low_u64()) << (offset * hot);
+        let lane = |(offset, &word): (usize, &W)| {
+            let digit = word.shift_right(low).low_bits(bits).low_u64();
+            // The checks of a test build would branch on the digit, which is secret.
+            1_u64.wrapping_shl(digit as u32) << (offset * hot)
+        };
         *lanes = chunk.iter().enumerate().map(lane).fold(0, |lanes, lane: u64| lanes | lane);
     }
 }

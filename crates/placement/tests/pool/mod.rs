@@ -23,8 +23,9 @@ pub const TEXTS: [&str; 12] = [
     "Where do swallows go in winter",
 ];
 
-/// The gain beyond which texts of the first task go on in the open.
-pub const THRESHOLD: f32 = 0.0;
+/// The gain beyond which texts of the first task go on in the open. No gain of [`TEXTS`] is within 0.1 of it; the servers' rounding has a
+/// standard deviation of about 0.02 there.
+pub const THRESHOLD: f32 = 0.37;
 
 /// The labels of the first task.
 pub const LABELS: [&str; 4] = ["city", "code", "car", "water"];

@@ -5,9 +5,10 @@ use blindroute_placement::{
     Cancel, ClassifyOptions, ClassifyReport, Placement, PlacementError, Policy, PrivateRouter, Text, default_bundle,
 };
 
+/// Their gains lie 0.3 or more apart, and 0.1 or more from the threshold: rounding by the servers decides nothing.
 const TEXTS: [&str; 5] = [
     "What is the capital of France?",
-    "Write a Python function that returns the n-th Fibonacci number.",
+    "Sort a list of names",
     "She sold the blue car yesterday.",
     "Is water wet",
     "A much longer text, which has so many words that it does not fit into the smallest bucket of tokens: it goes on and on about \

@@ -18,9 +18,9 @@ use crate::form::Form;
 use crate::material::word::RingWord;
 use crate::operation::world::{Plane, Planes};
 use crate::operation::{CostMeter, OfflineRole, Operation, Ranges, Server, kind};
-use std::hint::black_box;
 use crate::secret::Secret;
 use blindroute_ring::{Tensor, Word, digits, wipe};
+use std::hint::black_box;
 use std::sync::Arc;
 
 /// Thresholds, and the bits of the difference that are looked at.
