@@ -82,6 +82,11 @@ impl<K: Eq + Hash + Display, T> Rendezvous<K, T> {
         self.enter(key, item, self.keep).map(drop).map_err(|(_, error)| error)
     }
 
+    /// Whether an item waits under this key.
+    pub fn holds(&self, key: &K) -> bool {
+        self.lock().contains_key(key)
+    }
+
     /// Leaves an item and waits until it is taken.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ class Deployment:
         self.releases = {role: self.release(role) for role in ROLES}
 
     def address(self, role):
-        return f"{self.network}.{10 * (1 + ROLES.index(role))}" + "{lane}:4100"
+        return f"{self.network}.{1 + ROLES.index(role)}" + "{lane}:4100"
 
     def release(self, role):
         own, root = self.root / role, self.root

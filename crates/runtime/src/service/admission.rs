@@ -177,7 +177,8 @@ impl Admission {
             // Its read ends now; it can still tell its caller why.
             call.socket.shutdown(Side::Read).ok();
         }
-        while !calls.held.is_empty() {
+        // Callers that have not proven their role have no session.
+        while calls.held.values().any(|call| matches!(call.stage, Stage::Proven(_))) {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 break;

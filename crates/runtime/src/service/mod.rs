@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admission::{Admission, Admitted, Limits};
@@ -35,6 +36,9 @@ pub enum ServiceError {
     /// The readiness line could not be written.
     #[error("cannot announce readiness: {0}; the parent process may be gone")]
     Announce(#[source] io::Error),
+    /// No thread could be started.
+    #[error("a thread could not be started: {0}; look at the limits of processes and memory")]
+    Thread(#[source] io::Error),
 }
 
 /// Limits of a service.
@@ -144,14 +148,14 @@ impl Service {
         out.write_all(line.as_bytes()).and_then(|()| out.flush()).map_err(ServiceError::Announce)
     }
 
-    /// Answers calls until `shutdown` is set. Then it waits for running sessions up to the grace period and closes the
-    /// connections of the others.
+    /// Answers calls until `shutdown` is set. Then it tells clients that call or wait, waits for running sessions up to the grace
+    /// period, and closes the connections of the others.
     ///
     /// The text of a handler's error is logged, so it must hold nothing secret. A panic in a handler ends only its own
     /// session.
     ///
     /// # Errors
-    /// At present it always succeeds.
+    /// If the system refused the thread that waits for running sessions.
     pub fn run<H, E>(self, shutdown: &Shutdown, handler: H) -> Result<(), ServiceError>
     where
         H: Fn(Connection) -> Result<(), E> + Send + Sync + 'static,
@@ -159,25 +163,32 @@ impl Service {
     {
         let places = Admission::new(self.options.limits());
         let handler = Arc::new(handler);
-        let address = self.address;
-        // `accept` cannot be interrupted, so a connection to the own address wakes it.
-        shutdown.on_trigger(move || {
-            TcpStream::connect_timeout(&wakeable(address), Duration::from_secs(1)).ok();
-        });
+        let (address, ended) = (self.address, AtomicBool::new(false));
         tracing::info!(role = %self.endpoint.role(), %address, "listening");
-        while !shutdown.is_set() {
-            match self.listener.accept() {
-                Ok(_) if shutdown.is_set() => break,
-                Ok((socket, remote)) => self.start(&places, socket, remote, shutdown, &handler),
-                Err(error) => {
-                    // No file handles are left, or the caller left at once. Continue after a pause.
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    std::thread::sleep(Duration::from_millis(20));
+        std::thread::scope(|scope| {
+            let drain = || {
+                while !shutdown.wait(Duration::from_secs(3600)) {}
+                places.drain(self.options.grace);
+                ended.store(true, Ordering::Release);
+                // `accept` cannot be interrupted, so a connection to the own address wakes it.
+                TcpStream::connect_timeout(&wakeable(address), Duration::from_secs(1)).ok();
+            };
+            let drain = std::thread::Builder::new().name("drain".into()).spawn_scoped(scope, drain);
+            drain.map_err(ServiceError::Thread)?;
+            // Sessions that run need the other parties' connections, so these are answered while the service drains.
+            while !ended.load(Ordering::Acquire) {
+                match self.listener.accept() {
+                    Ok(_) if ended.load(Ordering::Acquire) => break,
+                    Ok((socket, remote)) => self.start(&places, socket, remote, shutdown, &handler),
+                    Err(error) => {
+                        // No file handles are left, or the caller left at once. Continue after a pause.
+                        tracing::warn!(%error, "a connection could not be accepted");
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
                 }
             }
-        }
-        drop(self.listener);
-        places.drain(self.options.grace);
+            Ok(())
+        })?;
         tracing::info!("stopped");
         Ok(())
     }
@@ -229,6 +240,10 @@ where
             Err(LinkError::Closed { .. }) => return Ok(()),
             Err(error) => return Err(error.into()),
         };
+        if shutdown.is_set() && link.peer() == Role::Client {
+            link.fail(&Failure::new(FailureKind::Stopping, ""));
+            return Ok(());
+        }
         if !place.admit(link.peer()) {
             link.fail(&Failure::new(FailureKind::Busy, ""));
             return Err(format!("{} has too many connections: this one was refused", link.peer()).into());

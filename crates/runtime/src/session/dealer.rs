@@ -81,7 +81,7 @@ impl<C: Catalogue> DealerService<C> {
     /// # Errors
     /// The error that ended the session. The servers have been told.
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
-        let mut link = connection.link;
+        let Connection { mut link, shutdown, .. } = connection;
         // A caller that leaves without a request only asked whether this dealer answers.
         let Some(request) = link.receive_message_or_end::<MaterialRequest>()? else { return Ok(()) };
         let party = if link.peer() == Role::Server1 { 1 } else { 0 };
@@ -93,6 +93,10 @@ impl<C: Catalogue> DealerService<C> {
             let (ours, theirs) = (ours.to_string(), request.deployment.to_string());
             let error = SessionError::DigestMismatch { with: "server", ours, theirs };
             return tell(&mut link, Some(request.session), error);
+        }
+        // A session that one server has begun is finished; no other begins.
+        if shutdown.is_set() && !self.waiting.holds(&request.session) {
+            return tell(&mut link, Some(request.session), SessionError::Stopping);
         }
         if party == 0 {
             let session = request.session;

@@ -150,3 +150,23 @@ fn an_address_in_use_is_explained() {
     assert!(error.contains(&world.address) && error.contains("free port"), "{error}");
     world.stop();
 }
+
+#[test]
+fn a_service_that_drains_finishes_sessions_with_the_other_parties_and_takes_no_client() {
+    let world = World::start(|options| options.grace = Duration::from_secs(60), echo);
+    let mut running = world.call(Role::Client);
+    running.send(FrameKind::ClientHello, b"x").unwrap();
+    assert_eq!(running.receive(FrameKind::ServerReady).unwrap(), b"x");
+    world.shutdown.trigger("the test drains it");
+    let error = world.call(Role::Client).receive(FrameKind::ServerReady).unwrap_err();
+    assert!(matches!(&error, LinkError::Failed { failure, .. } if failure.kind == FailureKind::Stopping), "{error}");
+    let mut lane = world.call(Role::Server1);
+    for link in [&mut lane, &mut running] {
+        link.send(FrameKind::ClientHello, b"y").unwrap();
+        assert_eq!(link.receive(FrameKind::ServerReady).unwrap(), b"y");
+    }
+    assert!(!world.running.is_finished(), "it waits for what runs");
+    lane.close();
+    running.close();
+    assert!(world.stop() < Duration::from_secs(20), "nothing runs any more");
+}
