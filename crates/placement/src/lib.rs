@@ -56,7 +56,6 @@ mod ready;
 mod report;
 mod route;
 mod router;
-mod share;
 mod threads;
 mod unknown;
 

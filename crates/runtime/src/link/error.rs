@@ -228,13 +228,14 @@ impl LinkError {
     pub(crate) fn told_as(&self) -> FailureKind {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
-            // There was no room for the session, or a party restarts: the client may try again. If the servers chose different
-            // programs, audit different shares or refuse a ledger, trying again does not help.
+            // There was no room for the session, or a party restarts: the client may try again. If a party does not hold the
+            // version, or the servers chose different programs, audit different shares or refuse a ledger, that does not help.
             LinkError::Failed { failure, .. }
                 if matches!(
                     failure.kind,
                     FailureKind::Busy
                         | FailureKind::Stopping
+                        | FailureKind::DigestMismatch
                         | FailureKind::ProgramMismatch
                         | FailureKind::AuditsDiffer
                         | FailureKind::LedgerRefused
@@ -262,6 +263,9 @@ impl LinkError {
             LinkError::WrongRole { .. } => log("a party of another role answered a call".to_owned()),
             LinkError::Failed { peer, failure } if failure.kind == FailureKind::ProgramMismatch => {
                 format!("{peer} found that their requests differ")
+            }
+            LinkError::Failed { peer, failure } if failure.kind == FailureKind::DigestMismatch => {
+                format!("{peer}: {}", failure.text())
             }
             // These texts hold only what this crate chose, or what the other side already sent as a failure.
             LinkError::Failed { .. }

@@ -36,8 +36,9 @@ failure_kinds! {
     Busy = 1, "it is at its limit of sessions; try again, or raise max_sessions";
     /// This service does not accept callers of this role.
     WrongRole = 2, "this address serves another role; check addresses and certificates";
-    /// The sides hold different bundles, or parts of different splits.
-    DigestMismatch = 3, "the bundles differ; install the same bundle version everywhere";
+    /// This side does not hold the version of the bundle that was asked for, or no share of it.
+    DigestMismatch = 3, "it does not hold this version of the bundle, not yet or not any more: use one that both servers and the \
+                         dealer hold";
     /// This side does not understand the request.
     BadRequest = 4, "it cannot serve the request; check versions and options";
     /// The session identifier was used before.

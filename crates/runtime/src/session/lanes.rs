@@ -89,8 +89,8 @@ fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
         return Err(SessionError::SameShare(ours.party));
     }
     if ours.deployment != theirs.deployment {
-        let (ours, theirs) = (ours.deployment.to_string(), theirs.deployment.to_string());
-        return Err(SessionError::DigestMismatch { with: "other server", ours, theirs });
+        // One client named different versions to the two servers.
+        return Err(SessionError::Disagreement("version of the bundle"));
     }
     if ours.epoch != theirs.epoch {
         return Err(SessionError::Disagreement("epoch: the servers use different dealers"));
@@ -133,6 +133,8 @@ mod tests {
         let error = agree(&open(0, [4; 32]), &other).unwrap_err();
         assert!(error.to_string().contains("[audit]") && !error.is_temporary(), "{error}");
         assert_eq!(error.failure(None).kind, FailureKind::AuditsDiffer);
+        let other = SessionOpen { deployment: Digest([9; 32]), ..open(1, [4; 32]) };
+        assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("version of the bundle"))));
         let other = SessionOpen { lane: Lane::ToServer1, ..open(1, [4; 32]) };
         assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("identity"))));
     }
