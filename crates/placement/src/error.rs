@@ -247,7 +247,7 @@ impl PlacementError {
             Self::Batch(error) => error.stops_all(),
             Self::Child(_) | Self::NeedsBundle { .. } | Self::NeedsServers { .. } | Self::OtherBundle => true,
             Self::NoPair(_) | Self::OtherModel { .. } | Self::SamePair { .. } => true,
-            Self::Session(SessionError::Unprepared { .. } | SessionError::DigestMismatch { .. }) => true,
+            Self::Session(SessionError::Unprepared { .. }) => true,
             Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
                 matches!(
                     failure.kind,

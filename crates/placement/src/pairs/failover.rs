@@ -267,7 +267,6 @@ fn is_of_the_pair(error: &SessionError) -> bool {
         SessionError::Link(LinkError::Failed { failure, .. }) => failure.kind != FailureKind::BadRequest,
         SessionError::Link(LinkError::Internal(_)) => false,
         SessionError::Link(_)
-        | SessionError::DigestMismatch { .. }
         | SessionError::SameShare(_)
         | SessionError::Disagreement(_)
         | SessionError::ProgramMismatch

@@ -36,7 +36,7 @@ pub trait Rolling: Configuration + Clone + PartialEq {
 
 impl NextConfig {
     pub(super) fn resolve(next: &mut Option<Self>, base: &Path) {
-        for Self { bundle, share } in next {
+        if let Some(Self { bundle, share }) = next {
             std::iter::once(bundle).chain(share).for_each(|path| *path = base.join(&path));
         }
     }

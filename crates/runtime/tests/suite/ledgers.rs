@@ -72,7 +72,8 @@ fn sessions_side_by_side_and_restarts_are_never_refused() {
     for round in 0..3 {
         std::thread::scope(|scope| {
             for _ in 0..6 {
-                scope.spawn(|| works(&world));
+                let client = world.client();
+                scope.spawn(move || squares(&client.run(FOUR, &numbers(3.0)).unwrap().output, 3.0));
             }
         });
         // One server claims what the other one does not.

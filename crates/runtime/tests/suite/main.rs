@@ -12,4 +12,5 @@ mod pool;
 mod retry;
 mod service;
 mod sessions;
+mod versions;
 mod world;
