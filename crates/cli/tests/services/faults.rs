@@ -252,6 +252,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
     }
     // A hello that fits no program, or another deployment.
     let hello = |deployment: Digest, request: &[u8]| ClientHello {
+        version: blindroute_runtime::messages::VERSION,
         session: SessionId::generate().unwrap(),
         deployment,
         request: request.to_vec(),
@@ -346,7 +347,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();
     let session = SessionId::generate().unwrap();
-    let ask = |party| MaterialRequest { session, party, deployment: digest, request: request.clone() };
+    let ask = |party| MaterialRequest { version: blindroute_runtime::messages::VERSION, session, party, deployment: digest, request: request.clone() };
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(0)).unwrap();
     let error = dealer.receive_message::<MaterialGrant>().unwrap_err().to_string();
@@ -356,6 +357,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
         Link::connect(&fleet.address(Role::Server0), &fleet.endpoint(Role::Client), Role::Server0, &timeouts).unwrap();
     client
         .send_message(&ClientHello {
+            version: blindroute_runtime::messages::VERSION,
             session,
             deployment: digest,
             request: request.clone(),
@@ -368,6 +370,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     let grant: MaterialGrant = dealer.receive_message().unwrap();
     let mut lane = connect(Role::Server0);
     let open = SessionOpen {
+        version: blindroute_runtime::messages::VERSION,
         session,
         party: 0,
         lane: Lane::ToServer0,
@@ -402,6 +405,7 @@ fn a_session_is_used_once_whatever_crashes() {
         let mut links = [connect(fleet, Role::Server0), connect(fleet, Role::Server1)];
         for link in &mut links {
             link.send_message(&ClientHello {
+                version: blindroute_runtime::messages::VERSION,
                 session,
                 deployment: digest,
                 request: request.clone(),

@@ -69,6 +69,9 @@ failure_kinds! {
     /// This server does not accept how the ledger of the other one stands.
     LedgerRefused = 16, "it refuses the other server, whose ledger of used sessions was restored from a copy, is held twice or was \
                          set up anew; the servers' operators have to act, see `blindroute-operator ledger`";
+    /// The two sides of a link speak no common version of the messages. The text says which ones the sender speaks.
+    OtherVersion = 17, "two parties speak no common version of the messages; update the older program, as \"Upgrades\" in \
+                        docs/OPERATOR.md says";
     /// The client is not in this server's register, or was revoked.
     UnknownClient = 20, "it does not know this client: ask its operator to register the client, or check the secret or \
                          certificate in the client's configuration";
@@ -77,7 +80,8 @@ failure_kinds! {
                  the operators for more";
 }
 
-/// Tells the other side that this one gives up the session, and why. Holds nothing secret.
+/// Tells the other side that this one gives up the session, and why. Holds nothing secret. Its layout is the same in all versions of the
+/// messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The class of the reason.

@@ -107,7 +107,8 @@ impl<C: Catalogue> DealerService<C> {
         if request.party != party {
             return tell(&mut link, Some(request.session), SessionError::SameShare(request.party));
         }
-        let version = match self.versions.find(request.deployment) {
+        let checked = link.check_session(request.version).map_err(SessionError::from);
+        let version = match checked.and_then(|()| self.versions.find(request.deployment)) {
             Ok(version) => version,
             Err(error) => return tell(&mut link, Some(request.session), error),
         };
@@ -142,6 +143,9 @@ impl<C: Catalogue> DealerService<C> {
         // would use it for the weights of another one.
         if others.deployment != request.deployment {
             return Err(SessionError::Disagreement("version of the bundle"));
+        }
+        if others.version != request.version {
+            return Err(SessionError::Disagreement("version of the messages"));
         }
         if others.request != request.request {
             return Err(SessionError::ProgramMismatch);

@@ -175,6 +175,7 @@ impl<C: Catalogue> ServerService<C> {
         held: &mut Option<HeldValues>,
     ) -> Result<(), SessionError> {
         let started = Instant::now();
+        client.check_session(hello.version)?;
         let version = self.versions.find(hello.deployment)?;
         let catalogue = &*version.catalogue;
         let request = catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
@@ -184,7 +185,7 @@ impl<C: Catalogue> ServerService<C> {
         admit(self.options.clients.as_deref(), catalogue, client, hello)?;
         // Claimed before anything of the session is used: a crash after this point loses the session, but no secret.
         let claim = self.ledger.claim(hello.session)?;
-        let (mut session, zeros, material) = self.open(&claim, &version, &request, digest)?;
+        let (mut session, zeros, material) = self.open(&claim, (&version, hello.version), &request, digest)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
         let progress = Arc::new(Preparation::new(session.audited));
@@ -305,14 +306,16 @@ impl<C: Catalogue> ServerService<C> {
     fn open(
         &self,
         claim: &Claim,
-        version: &ServerVersion<C>,
+        (version, messages): (&ServerVersion<C>, u16),
         request: &[u8],
         digest: Digest,
     ) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
         let id = claim.session();
         let (timeouts, deployment) = (&self.options.timeouts, version.catalogue.digest());
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
+        dealer.check_session(messages)?;
         dealer.send_message(&MaterialRequest {
+            version: messages,
             session: id,
             party: self.party.index() as u8,
             deployment,
@@ -325,6 +328,7 @@ impl<C: Catalogue> ServerService<C> {
         self.audits.admit(grant.epoch)?;
         let (mask, seeds) = SessionSeeds::granted(self.party, &grant.seeds)?;
         let open = |lane| SessionOpen {
+            version: messages,
             session: id,
             party: self.party.index() as u8,
             lane,

@@ -120,7 +120,7 @@ fn granted(world: &World, versions: [&Arc<Numbers>; 2]) -> [Result<MaterialGrant
     });
     for ((party, link), version) in (0..).zip(&mut links).zip(versions) {
         let deployment = version.digest();
-        link.send_message(&MaterialRequest { session, party, deployment, request: FOUR.to_vec() }).unwrap();
+        link.send_message(&MaterialRequest { version: blindroute_runtime::messages::VERSION, session, party, deployment, request: FOUR.to_vec() }).unwrap();
     }
     links.map(|mut link| link.receive_message())
 }
@@ -152,7 +152,7 @@ fn case_43_the_mask_of_one_version_never_covers_the_weights_of_another() {
     let mut links = [0, 1].map(|index| world.link(index));
     for (link, version) in links.iter_mut().zip([&old, &new]) {
         let (deployment, request) = (version.digest(), FOUR.to_vec());
-        link.send_message(&ClientHello { session, deployment, request, continues: None, token: None }).unwrap();
+        link.send_message(&ClientHello { version: blindroute_runtime::messages::VERSION, session, deployment, request, continues: None, token: None }).unwrap();
     }
     for mut link in links {
         match link.receive_message::<ServerReady>() {

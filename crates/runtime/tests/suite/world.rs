@@ -10,7 +10,7 @@ use blindroute_protocol::{
     WeightSpec,
 };
 use blindroute_runtime::clients::Clients;
-use blindroute_runtime::messages::Digest;
+use blindroute_runtime::messages::{Digest, Spoken};
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
@@ -200,6 +200,8 @@ pub struct World {
     running: [Option<Running>; 3],
     servers: [Option<Arc<ServerService<Numbers>>>; 2],
     dealing: Option<Arc<DealerService<Numbers>>>,
+    /// The versions of the messages that they speak.
+    pub spoken: [Spoken; 3],
     /// Who they are.
     pub endpoints: [Option<Endpoint>; 3],
 }
@@ -270,6 +272,7 @@ impl World {
             running: [None, None, None],
             servers: [None, None],
             dealing: None,
+            spoken: [Spoken::OURS; 3],
             endpoints: [None, None, None],
         }
     }
@@ -287,6 +290,7 @@ impl World {
     pub fn run(&mut self, index: usize) {
         let role = ROLES[index];
         let (endpoint, catalogue) = (self.endpoint(role), Arc::clone(&self.catalogues[index]));
+        let endpoint = endpoint.speaking(self.spoken[index]).unwrap();
         let accepts = self.accepts.iter().map(|path| Some(path.as_path()));
         let endpoint = if index < 2 { endpoint.accepting_hand_over(accepts).unwrap() } else { endpoint };
         let endpoint = match self.watched {
@@ -394,6 +398,13 @@ impl World {
             forwarder.address
         });
         self.client_at(Arc::default(), through)
+    }
+
+    /// A client of a program that speaks these versions of the messages.
+    pub fn client_speaking(&self, spoken: Spoken) -> Client<Numbers> {
+        let endpoint = self.endpoint(Role::Client).speaking(spoken).unwrap();
+        let addresses = [self.addresses[0].clone(), self.addresses[1].clone()];
+        Client::new(Arc::default(), addresses, endpoint, self.timeouts)
     }
 
     /// Where a service listens.
