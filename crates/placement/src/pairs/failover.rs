@@ -247,7 +247,13 @@ impl Pairs {
         }
     }
 
-    fn none_left(&self, failures: Vec<(usize, SessionError)>, pauses: &Pauses) -> PlacementError {
+    fn none_left(&self, mut failures: Vec<(usize, SessionError)>, pauses: &Pauses) -> PlacementError {
+        // All say the same, and what that is decides what to do.
+        if failures.iter().all(|(_, error)| error.is_not_held())
+            && let Some((_, error)) = failures.pop()
+        {
+            return error.into();
+        }
         let failures = failures.into_iter().map(|(index, error)| {
             let error = pauses.unprepared(error);
             format!("pair {}: {error}", self.pairs[index].used)
