@@ -32,8 +32,15 @@ fn split_new(deployment: &Deployment) {
     let path = deployment.at("new.blindroute");
     std::fs::write(&path, Bundle::new(parts).unwrap().write().unwrap()).unwrap();
     let out = deployment.at("new");
-    run(&["bundle".as_ref(), "split".as_ref(), "--bundle".as_ref(), path.as_os_str(), "--out".as_ref(), out.as_os_str()])
-        .succeeded();
+    run(&[
+        "bundle".as_ref(),
+        "split".as_ref(),
+        "--bundle".as_ref(),
+        path.as_os_str(),
+        "--out".as_ref(),
+        out.as_os_str(),
+    ])
+    .succeeded();
 }
 
 fn edit(deployment: &Deployment, role: Role, change: impl Fn(String) -> String) {
@@ -113,7 +120,11 @@ fn case_25_a_bundle_is_replaced_while_clients_route_and_no_request_fails() {
             assert!(of.bundle.digest == new && of.model.ends_with("-v13"), "{of:?}");
             // The client that knows both turns to the new one; the other goes on.
             wait_for("the new version", || {
-                at_both.lock().unwrap().last().is_some_and(|answer| answer.as_ref().is_ok_and(|(digest, _)| *digest == new))
+                at_both
+                    .lock()
+                    .unwrap()
+                    .last()
+                    .is_some_and(|answer| answer.as_ref().is_ok_and(|(digest, _)| *digest == new))
             });
             more(&at_old, 2);
             stop_old.store(true, Ordering::SeqCst);
@@ -152,12 +163,16 @@ fn a_configuration_that_cannot_be_used_changes_nothing_and_is_warned_of() {
     let works = || router.route(PROMPT, &RouteOptions::default()).unwrap();
     works();
     // The share of the other server; and a field that needs a restart.
-    edit(&deployment, Role::Server0, |text| format!("{text}[next]\nbundle = \"new/public.bin\"\nshare = \"new/share1.bin\"\n"));
+    edit(&deployment, Role::Server0, |text| {
+        format!("{text}[next]\nbundle = \"new/public.bin\"\nshare = \"new/share1.bin\"\n")
+    });
     wait_for("a warning", || deployment.log(Role::Server0).contains("the versions before stay in use"));
     let log = deployment.log(Role::Server0);
     assert!(log.contains("give each server its own share file") && !log.contains("from now on"), "{log}");
     works();
-    edit(&deployment, Role::Server0, |text| format!("max_sessions = 3\n{}", text.replace("new/share1.bin", "new/share0.bin")));
+    edit(&deployment, Role::Server0, |text| {
+        format!("max_sessions = 3\n{}", text.replace("new/share1.bin", "new/share0.bin"))
+    });
     wait_for("the next version", || deployment.log(Role::Server0).contains("from now on"));
     assert!(deployment.log(Role::Server0).contains("the other changes need a restart"));
     works();

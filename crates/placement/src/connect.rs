@@ -63,7 +63,9 @@ impl PrivateRouter {
         };
         let next: Vec<ClientConfig> = configs.iter().filter_map(next).collect();
         if !next.is_empty() && next.len() < configs.len() {
-            tracing::warn!("some configurations have a table [next] and some have none: the next version is not used before all have one");
+            tracing::warn!(
+                "some configurations have a table [next] and some have none: the next version is not used before all have one"
+            );
             return Ok(None);
         }
         (!next.is_empty()).then(|| Self::connect_all(&next)).transpose()

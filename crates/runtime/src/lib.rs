@@ -34,8 +34,8 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
-pub mod channel;
 pub mod changes;
+pub mod channel;
 pub mod children;
 pub mod clients;
 pub mod config;

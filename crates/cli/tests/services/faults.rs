@@ -334,7 +334,10 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     fleet.start(Role::Server1);
     let ran = fleet.route(PROMPT);
     let error = ran.error();
-    assert!(error.contains("server1 gave up: it does not hold this version") && error.contains("asked for version"), "{error}");
+    assert!(
+        error.contains("server1 gave up: it does not hold this version") && error.contains("asked for version"),
+        "{error}"
+    );
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
     fleet.kill(Role::Server1);
 
@@ -347,7 +350,13 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();
     let session = SessionId::generate().unwrap();
-    let ask = |party| MaterialRequest { version: blindroute_runtime::messages::VERSION, session, party, deployment: digest, request: request.clone() };
+    let ask = |party| MaterialRequest {
+        version: blindroute_runtime::messages::VERSION,
+        session,
+        party,
+        deployment: digest,
+        request: request.clone(),
+    };
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(0)).unwrap();
     let error = dealer.receive_message::<MaterialGrant>().unwrap_err().to_string();

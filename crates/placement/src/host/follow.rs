@@ -108,11 +108,10 @@ mod tests {
         let apply = move |config: &DealerConfig| {
             let read = |files: blindroute_runtime::config::VersionFiles<'_>| {
                 let path = files.bundle.to_owned();
-                std::fs::read_to_string(&path)
-                    .map_err(|source| HostError::PublicPart {
-                        path,
-                        source: blindroute_routing::bundle::BundleError::Container(source.into()),
-                    })
+                std::fs::read_to_string(&path).map_err(|source| HostError::PublicPart {
+                    path,
+                    source: blindroute_routing::bundle::BundleError::Container(source.into()),
+                })
             };
             let versions = config.versions().into_iter().map(read).collect::<Result<Vec<_>, _>>()?;
             applied.lock().unwrap().push(versions);

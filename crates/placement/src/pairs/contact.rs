@@ -110,7 +110,9 @@ impl Calls {
     fn compare(&self, servers: &[String; 2], version: Digest) -> Result<(), LinkError> {
         let timeouts = self.patience();
         let roles = [Role::Server0, Role::Server1].into_iter().zip(servers);
-        roles.into_iter().try_for_each(|(role, server)| health::compare(role, server, &self.endpoint, &timeouts, version))
+        roles
+            .into_iter()
+            .try_for_each(|(role, server)| health::compare(role, server, &self.endpoint, &timeouts, version))
     }
 
     fn patience(&self) -> Timeouts {

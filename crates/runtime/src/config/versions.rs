@@ -49,7 +49,9 @@ impl NextConfig {
     pub(super) fn problem(next: Option<&Self>, of_server: bool) -> Option<(&'static str, &'static str)> {
         match (next?.share.is_some(), of_server) {
             (false, true) => Some(("next", "names no share: expected `bundle` and `share`, of the same split")),
-            (true, false) => Some(("next", "names a share: expected `bundle` alone, since shares are for servers only")),
+            (true, false) => {
+                Some(("next", "names a share: expected `bundle` alone, since shares are for servers only"))
+            }
             _ => None,
         }
     }

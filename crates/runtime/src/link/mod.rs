@@ -106,12 +106,7 @@ impl Link {
         Link::ready(stream, peer, endpoint, timeouts)?.speaking(endpoint.spoken())
     }
 
-    fn ready(
-        mut stream: TlsStream,
-        peer: Role,
-        endpoint: &Endpoint,
-        timeouts: &Timeouts,
-    ) -> Result<Link, LinkError> {
+    fn ready(mut stream: TlsStream, peer: Role, endpoint: &Endpoint, timeouts: &Timeouts) -> Result<Link, LinkError> {
         stream.peer = peer.name();
         stream.keep_alive();
         stream.set_stall(timeouts.stall)?;

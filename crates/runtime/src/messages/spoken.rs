@@ -67,7 +67,10 @@ mod tests {
             assert_eq!(spoken.agreed(Some(other)), None);
         }
         assert_eq!(spoken.agreed(None), None, "a program of before version 10");
-        assert_eq!([spoken, Spoken { oldest: 7, newest: 7 }].map(|spoken| spoken.to_string()), ["versions 9 to 11", "version 7"]);
+        assert_eq!(
+            [spoken, Spoken { oldest: 7, newest: 7 }].map(|spoken| spoken.to_string()),
+            ["versions 9 to 11", "version 7"]
+        );
         assert!(OLDEST_VERSION <= VERSION && VERSION - OLDEST_VERSION <= 1);
     }
 }

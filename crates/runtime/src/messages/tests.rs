@@ -176,9 +176,15 @@ fn values_out_of_range_are_refused() {
     *ready.last_mut().unwrap() = 2;
     assert_eq!(ServerReady::decode(&ready).unwrap_err(), DecodeError::BadValue { field: "development", found: 2 });
 
-    let mut hello =
-        ClientHello { version: VERSION, session: SESSION, deployment: DEPLOYMENT, request: vec![], continues: None, token: None }
-            .encode();
+    let mut hello = ClientHello {
+        version: VERSION,
+        session: SESSION,
+        deployment: DEPLOYMENT,
+        request: vec![],
+        continues: None,
+        token: None,
+    }
+    .encode();
     hello[50..54].copy_from_slice(&u32::MAX.to_le_bytes());
     assert!(matches!(ClientHello::decode(&hello), Err(DecodeError::TooLong { field: "request", .. })));
     let hello = ClientHello {

@@ -43,10 +43,9 @@ impl<V: Version> Versions<V> {
     pub(super) fn find(&self, asked: Digest) -> Result<Arc<V>, SessionError> {
         let held = self.held();
         let found = held.iter().find(|version| version.digest() == asked);
-        found.cloned().ok_or_else(|| SessionError::NotHeld {
-            asked,
-            held: held.iter().map(|version| version.digest()).collect(),
-        })
+        found
+            .cloned()
+            .ok_or_else(|| SessionError::NotHeld { asked, held: held.iter().map(|version| version.digest()).collect() })
     }
 
     /// Holds from now on the versions of these digests, and no others. One that is held already stays what it is, with all that was

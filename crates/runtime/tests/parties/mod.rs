@@ -272,7 +272,14 @@ pub fn dealer() -> Search {
         let mut links = [Role::Server0, Role::Server1].map(|role| home.call(&dealer.address, role, Role::Dealer));
         for (party, link) in (0..).zip(&mut links) {
             let (deployment, request) = (home.catalogue.digest(), REQUEST.to_vec());
-            link.send_message(&MaterialRequest { version: blindroute_runtime::messages::VERSION, session, party, deployment, request }).unwrap();
+            link.send_message(&MaterialRequest {
+                version: blindroute_runtime::messages::VERSION,
+                session,
+                party,
+                deployment,
+                request,
+            })
+            .unwrap();
         }
         for mut link in links {
             let grant: MaterialGrant = link.receive_message().unwrap();

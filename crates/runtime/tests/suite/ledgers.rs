@@ -79,7 +79,14 @@ fn sessions_side_by_side_and_restarts_are_never_refused() {
         // One server claims what the other one does not.
         let mut alone = world.link(round % 2);
         let (session, deployment) = (SessionId::generate().unwrap(), Numbers::default().digest());
-        let hello = ClientHello { version: blindroute_runtime::messages::VERSION, session, deployment, request: FOUR.to_vec(), continues: None, token: None };
+        let hello = ClientHello {
+            version: blindroute_runtime::messages::VERSION,
+            session,
+            deployment,
+            request: FOUR.to_vec(),
+            continues: None,
+            token: None,
+        };
         alone.send_message(&hello).unwrap();
         world.restart();
     }

@@ -162,5 +162,9 @@ fn programs_from_before_versions_were_agreed_on_are_refused_in_words() {
     });
     let error = Link::connect(&address, &endpoint(Role::Client), Role::Server0, &PATIENT).unwrap_err();
     assert!(error.to_string().starts_with("server0 speaks none that it names, so an older version, of"), "{error}");
-    assert_eq!(old.join().unwrap()[0], FrameKind::Failure as u8, "nothing else is sent to a party of an unknown version");
+    assert_eq!(
+        old.join().unwrap()[0],
+        FrameKind::Failure as u8,
+        "nothing else is sent to a party of an unknown version"
+    );
 }

@@ -34,7 +34,10 @@ fn refuses(client: &Client<Numbers>, parties: &[usize]) {
     assert!(error.is_not_held() && !error.is_temporary() && !error.is_dead_session(), "{error}");
     let said = error.to_string();
     let asked = client.catalogue().digest().to_string();
-    assert!(said.contains(&format!("asked for version {asked}")) && said.contains("both servers and the dealer"), "{said}");
+    assert!(
+        said.contains(&format!("asked for version {asked}")) && said.contains("both servers and the dealer"),
+        "{said}"
+    );
     let names = ["server0 gave up", "server1 gave up", "dealer: "];
     assert!(parties.iter().any(|party| said.contains(names[*party])), "{parties:?}: {said}");
 }
@@ -115,12 +118,18 @@ fn weights_are_set_up_once_for_each_version_and_again_for_one_that_comes_back() 
 /// Asks the dealer for material as both servers, for these versions.
 fn granted(world: &World, versions: [&Arc<Numbers>; 2]) -> [Result<MaterialGrant, LinkError>; 2] {
     let session = SessionId::generate().unwrap();
-    let mut links = [Role::Server0, Role::Server1].map(|role| {
-        Link::connect(world.address(2), &world.endpoint(role), Role::Dealer, &PATIENT).unwrap()
-    });
+    let mut links = [Role::Server0, Role::Server1]
+        .map(|role| Link::connect(world.address(2), &world.endpoint(role), Role::Dealer, &PATIENT).unwrap());
     for ((party, link), version) in (0..).zip(&mut links).zip(versions) {
         let deployment = version.digest();
-        link.send_message(&MaterialRequest { version: blindroute_runtime::messages::VERSION, session, party, deployment, request: FOUR.to_vec() }).unwrap();
+        link.send_message(&MaterialRequest {
+            version: blindroute_runtime::messages::VERSION,
+            session,
+            party,
+            deployment,
+            request: FOUR.to_vec(),
+        })
+        .unwrap();
     }
     links.map(|mut link| link.receive_message())
 }
@@ -152,7 +161,15 @@ fn case_43_the_mask_of_one_version_never_covers_the_weights_of_another() {
     let mut links = [0, 1].map(|index| world.link(index));
     for (link, version) in links.iter_mut().zip([&old, &new]) {
         let (deployment, request) = (version.digest(), FOUR.to_vec());
-        link.send_message(&ClientHello { version: blindroute_runtime::messages::VERSION, session, deployment, request, continues: None, token: None }).unwrap();
+        link.send_message(&ClientHello {
+            version: blindroute_runtime::messages::VERSION,
+            session,
+            deployment,
+            request,
+            continues: None,
+            token: None,
+        })
+        .unwrap();
     }
     for mut link in links {
         match link.receive_message::<ServerReady>() {
