@@ -42,7 +42,7 @@ fn samples_parse_without_warnings() {
 #[test]
 fn unknown_fields_are_named_and_absolute_paths_kept() {
     let text = fs::read_to_string(samples().join("client.toml")).unwrap();
-    let text = text.replace("bundle = \"", "pasword = \"hunter2\"\nbundle = \"/opt/");
+    let text = text.replacen("bundle = \"", "pasword = \"hunter2\"\nbundle = \"/opt/", 1);
     let loaded = load::<ClientConfig>(&text).unwrap();
     assert_eq!(loaded.unknown_fields, ["pasword"]);
     assert!(loaded.config.bundle.starts_with("/opt"));

@@ -64,7 +64,8 @@ impl TimeoutsConfig {
     }
 
     pub(super) fn problem(&self) -> Option<&'static str> {
-        let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds, drain_seconds } = *self;
+        let Self { connect_seconds, handshake_seconds, stall_seconds, message_seconds, ready_seconds, drain_seconds } =
+            *self;
         let links = [connect_seconds, handshake_seconds, stall_seconds, message_seconds];
         let all = [&links[..], &[ready_seconds, drain_seconds]].concat();
         let good = all.iter().all(|seconds| (0.001..=3600.0).contains(seconds));
