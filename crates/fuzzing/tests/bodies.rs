@@ -61,8 +61,13 @@ fn seeds() -> Vec<(&'static str, Vec<u8>)> {
     let bundle = Bundle::import(&files, &ImportOptions::default()).unwrap().bundle;
     let public = split(&bundle, &SplitRandomness::new(&[7; SplitRandomness::BYTES])).unwrap().public;
     let bundle = bundle.write().unwrap();
-    let request =
-        MaterialRequest { session: SessionId([7; 16]), party: 1, deployment: Digest([3; 32]), request: b"{}".to_vec() };
+    let request = MaterialRequest {
+        version: blindroute_runtime::messages::VERSION,
+        session: SessionId([7; 16]),
+        party: 1,
+        deployment: Digest([3; 32]),
+        request: b"{}".to_vec(),
+    };
     // A shape of 3 by 5 in rings of 9 bits, and what a peer would send of it.
     let shaped = |length: usize| [&[3, 5, 8][..], &vec![0xA5; length]].concat();
     let planes = BitTensor::zeros(3, 5 * 9);

@@ -5,7 +5,7 @@ use blindroute_placement::host::Host;
 use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
 use blindroute_runtime::{Role, Shutdown};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Run one of the two servers.
 #[derive(Debug, Args)]
@@ -37,23 +37,27 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         );
     }
     let ledger = blindroute_ledgers::open(config.role(), &config.state, config.ledger.as_ref())?;
-    run(Host::server(&config, ledger)?, config.exit_with_parent)
+    run(Host::server(&config, ledger)?, &args.config, config.exit_with_parent)
 }
 
 /// Runs the dealer until it is stopped.
 pub fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let config = DealerConfig::load(&args.config)?.config;
     let ledger = blindroute_ledgers::open(Role::Dealer, &config.state, config.ledger.as_ref())?;
-    run(Host::dealer(&config, ledger)?, config.exit_with_parent)
+    run(Host::dealer(&config, ledger)?, &args.config, config.exit_with_parent)
 }
 
 /// Announces the party on stdout, and serves until a signal, or the end of standard input if a parent holds it.
-fn run(host: Host, exit_with_parent: bool) -> anyhow::Result<()> {
+fn run(host: Host, config: &Path, exit_with_parent: bool) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("signals cannot be handled")?;
-    if exit_with_parent {
+    let host = if exit_with_parent {
         shutdown.on_end_of(std::io::stdin()).context("standard input cannot be watched")?;
-    }
+        // The parent removes the files after the start.
+        host
+    } else {
+        host.following(config)
+    };
     host.announce(std::io::stdout())?;
     Ok(host.run(&shutdown)?)
 }

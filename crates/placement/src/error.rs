@@ -239,6 +239,16 @@ impl PlacementError {
         }
     }
 
+    /// Whether a party does not hold the version of the bundle that was asked for, not yet or not any more.
+    #[must_use]
+    pub fn is_not_held(&self) -> bool {
+        match self {
+            Self::Batch(error) => error.is_not_held(),
+            Self::Session(error) => error.is_not_held(),
+            _ => false,
+        }
+    }
+
     /// Whether all other prompts would fail for the same reason until somebody acts: no session can be prepared, the parties
     /// do not fit together, or a child process ended. A caller with many prompts should stop.
     #[must_use]
@@ -247,7 +257,7 @@ impl PlacementError {
             Self::Batch(error) => error.stops_all(),
             Self::Child(_) | Self::NeedsBundle { .. } | Self::NeedsServers { .. } | Self::OtherBundle => true,
             Self::NoPair(_) | Self::OtherModel { .. } | Self::SamePair { .. } => true,
-            Self::Session(SessionError::Unprepared { .. } | SessionError::DigestMismatch { .. }) => true,
+            Self::Session(SessionError::Unprepared { .. }) => true,
             Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
                 matches!(
                     failure.kind,

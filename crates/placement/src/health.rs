@@ -53,7 +53,8 @@ pub fn compare(
 ) -> Result<(), LinkError> {
     let mut link = Link::connect(address, endpoint, server, timeouts)?;
     let session = SessionId::generate().map_err(|_| LinkError::Internal("no randomness from the system"))?;
-    link.send_message(&ClientHello { session, deployment: digest, request: Vec::new(), continues: None, token: None })?;
+    let (version, request) = (link.version(), Vec::new());
+    link.send_message(&ClientHello { version, session, deployment: digest, request, continues: None, token: None })?;
     match link.receive_message::<ServerReady>() {
         Err(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::BadRequest => Ok(()),
         Err(error) => Err(error),

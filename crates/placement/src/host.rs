@@ -5,70 +5,31 @@
 //! as threads of one process. [`Host::server`] and [`Host::dealer`] take a configuration; [`Host::server_of`] and
 //! [`Host::dealer_of`] take parts that are already loaded, such as certificates and shares that lie in memory.
 
+mod error;
+mod follow;
+mod share;
+mod versions;
+
 use crate::catalogue::BundleCatalogue;
-use crate::share::HeldShare;
-use blindroute_protocol::{Party, WeightShares};
-use blindroute_routing::bundle::{BundleError, PublicPart};
+use blindroute_protocol::Party;
+use blindroute_routing::bundle::PublicPart;
 use blindroute_routing::program::NetworkEstimate;
-use blindroute_runtime::clients::{Clients, ClientsError};
-use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, ServerConfig};
+use blindroute_runtime::clients::Clients;
+use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig};
 use blindroute_runtime::identity::WATCH;
-use blindroute_runtime::sealing::SealingError;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     Connection, DealerService, Endpoint, HandOverOptions, HandOverTo, IdentityError, Ledger, LedgerError, Role,
-    ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, SharesError, Shutdown,
+    ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, Shutdown,
 };
+pub use error::HostError;
+use follow::{Look, follow, keep_looking};
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-
-/// Why a party cannot be hosted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum HostError {
-    /// The public part cannot be used.
-    #[error("public part {}: {source}", path.display())]
-    PublicPart {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: BundleError,
-    },
-    /// The server's share cannot be used.
-    #[error("share {}: {source}", path.display())]
-    Share {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: BundleError,
-    },
-    /// The server's share is sealed, and does not open.
-    #[error("share {}: {source}", path.display())]
-    Sealed {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: SealingError,
-    },
-    /// The share is not of the public part's weights.
-    #[error("the share file: {0}")]
-    Weights(#[from] blindroute_protocol::Error),
-    /// The certificates cannot be used.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
-    /// The ledger cannot be used.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The register of clients cannot be used.
-    #[error(transparent)]
-    Clients(#[from] ClientsError),
-    /// The service cannot listen, or cannot say that it does.
-    #[error(transparent)]
-    Service(#[from] ServiceError),
-}
+use versions::{Serving, Shares};
 
 /// Where a party listens, as whom, and how much it takes on.
 #[derive(Clone, Debug)]
@@ -87,7 +48,7 @@ pub struct ServerParts<'a> {
     pub public: &'a PublicPart,
     /// Reads this server's weight shares. It is called for each set-up of the weights, so that the packed weights are the only
     /// copy held, and must refuse shares that are not those of the public part (see [`ShareFile`](blindroute_routing::bundle::ShareFile)).
-    pub shares: Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>,
+    pub shares: Shares,
     /// Which sessions were entered before.
     pub ledger: Arc<dyn Ledger>,
     /// Where the dealer and the other server are.
@@ -113,12 +74,19 @@ type Handler = Box<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>
 
 type WarmUp = Box<dyn FnOnce() + Send>;
 
+/// Begins to follow a configuration file.
+type Follow = Box<dyn FnOnce(PathBuf) -> Look + Send>;
+
 /// A server or a dealer that listens and answers nobody yet.
 pub struct Host {
     service: Service,
     handler: Handler,
     /// To begin with, beside the first calls.
     warm_up: Option<WarmUp>,
+    /// How its configuration is followed, if it has one.
+    follow: Option<Follow>,
+    /// The looks at its configuration, if it is followed.
+    look: Option<Look>,
     /// Why it has to stop, once another process has taken its ledger over.
     fenced: Arc<OnceLock<LedgerError>>,
 }
@@ -137,20 +105,11 @@ impl Host {
     pub fn server(config: &ServerConfig, ledger: Arc<dyn Ledger>) -> Result<Self, HostError> {
         warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
-        let party = if config.role() == Role::Server0 { Party::Zero } else { Party::One };
-        let expected = public.expected_share(party);
-        let (held, share) = HeldShare::hold(config, &expected)?;
+        let shares = versions::shares(config, &config.share, &public)?;
         let endpoint = endpoint(config.role(), &config.identity, config.network)?;
         let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
         let endpoint = watched(endpoint.accepting_hand_over(accepted)?, config.exit_with_parent);
         let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
-        let specs = public.plan.weights();
-        share.weights(&specs)?;
-        // The file is read again for each set-up of the weights: the packed weights are the only copy held. It is the file
-        // that was checked here, whatever its name stands for by then (the parent of a child removes the name after the
-        // start), and it is compared each time, for it may have been written to.
-        drop(share);
-        let shares = Box::new(move || Ok(held.read_again()?.weights(&specs)?));
         let timeouts = config.timeouts.timeouts();
         let options = ServerOptions {
             dealer: config.dealer.clone(),
@@ -178,7 +137,14 @@ impl Host {
         });
         let (measurements, scores) = (config.measurements, config.scores);
         let parts = ServerParts { public: &public, shares, ledger, options, measurements, scores, between_servers };
-        Self::server_of(parts, Listen { address: config.listen.clone(), endpoint, limits })
+        let serving = parts.serving();
+        let listen = Listen { address: config.listen.clone(), endpoint, limits };
+        let (host, server) = Self::serving(parts, listen)?;
+        drop(public);
+        if config.next.is_some() {
+            versions::hold_at_server(&server, serving, config)?;
+        }
+        Ok(host.followed_by(config, move |config| versions::hold_at_server(&server, serving, config)))
     }
 
     /// The server of these parts. Its position is that of the certificates' role.
@@ -186,17 +152,23 @@ impl Host {
     /// # Errors
     /// The address cannot be listened on.
     pub fn server_of(parts: ServerParts<'_>, listen: Listen) -> Result<Self, HostError> {
-        let ServerParts { public, shares, ledger, options, measurements, scores, between_servers } = parts;
+        Self::serving(parts, listen).map(|(host, _)| host)
+    }
+
+    fn serving(
+        parts: ServerParts<'_>,
+        listen: Listen,
+    ) -> Result<(Self, Arc<ServerService<BundleCatalogue>>), HostError> {
+        let catalogue = parts.serving().catalogue(parts.public);
+        let ServerParts { shares, ledger, options, .. } = parts;
         let (party, callers): (_, &[Role]) = match listen.endpoint.role() {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
         };
-        let catalogue = BundleCatalogue::of(public).between_servers(between_servers);
-        let catalogue = if measurements { catalogue.dangerously_serve_measurements() } else { catalogue };
-        let catalogue = Arc::new(if scores { catalogue.serve_scores() } else { catalogue });
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
-        let service = listen.bind(callers)?;
-        Ok(Self::answering(service, move |connection| server.handle(connection), None))
+        let (server, service) = (Arc::new(server), listen.bind(callers)?);
+        let answering = Arc::clone(&server);
+        Ok((Self::answering(service, move |connection| answering.handle(connection), None), server))
     }
 
     /// The dealer with the files and limits of its configuration, and with its ledger.
@@ -217,7 +189,13 @@ impl Host {
         if config.exit_with_parent {
             serve_parent_only(&mut limits);
         }
-        Self::dealer_of(&public, ledger, Listen { address: config.listen.clone(), endpoint, limits })
+        let listen = Listen { address: config.listen.clone(), endpoint, limits };
+        let (host, dealer) = Self::dealing(&public, ledger, listen)?;
+        drop(public);
+        if config.next.is_some() {
+            versions::hold_at_dealer(&dealer, config)?;
+        }
+        Ok(host.followed_by(config, move |config| versions::hold_at_dealer(&dealer, config)))
     }
 
     /// The dealer of these parts.
@@ -225,17 +203,40 @@ impl Host {
     /// # Errors
     /// The address cannot be listened on.
     pub fn dealer_of(public: &PublicPart, ledger: Arc<dyn Ledger>, listen: Listen) -> Result<Self, HostError> {
-        // It deals for what both servers have agreed to run.
-        let catalogue = Arc::new(BundleCatalogue::of(public).dangerously_serve_measurements().serve_scores());
-        let dealer = Arc::new(DealerService::new(catalogue, ledger, listen.limits.timeouts.stall));
+        Self::dealing(public, ledger, listen).map(|(host, _)| host)
+    }
+
+    fn dealing(
+        public: &PublicPart,
+        ledger: Arc<dyn Ledger>,
+        listen: Listen,
+    ) -> Result<(Self, Arc<DealerService<BundleCatalogue>>), HostError> {
+        let stall = listen.limits.timeouts.stall;
+        let dealer = Arc::new(DealerService::new(versions::dealers(public), ledger, stall));
         let service = listen.bind(&[Role::Server0, Role::Server1])?;
-        let warming = Arc::clone(&dealer);
-        let warm_up = move || {
-            if let Err(error) = warming.warm_up() {
-                tracing::warn!(%error, "the mask of the weights could not be made yet; the first session makes it");
-            }
-        };
-        Ok(Self::answering(service, move |connection| dealer.handle(connection), Some(Box::new(warm_up))))
+        let (answering, warming) = (Arc::clone(&dealer), Arc::clone(&dealer));
+        let warm_up = move || versions::warm_up(&warming);
+        Ok((Self::answering(service, move |connection| answering.handle(connection), Some(Box::new(warm_up))), dealer))
+    }
+
+    /// A party whose configuration can be followed.
+    fn followed_by<C: Rolling + Send + 'static>(
+        mut self,
+        config: &C,
+        apply: impl Fn(&C) -> Result<(), HostError> + Send + 'static,
+    ) -> Self {
+        let config = config.clone();
+        self.follow = Some(Box::new(move |path| follow(path, config, Box::new(apply))));
+        self
+    }
+
+    /// While it runs, looks every two seconds at the file of its configuration, and at those of the bundle's versions in it. When one
+    /// changes, the party holds the versions that the configuration names from then on: sessions under way go on, new ones find
+    /// what is there. If something does not fit, it warns and keeps what it has. Nothing else of the configuration is read again.
+    #[must_use]
+    pub fn following(mut self, configuration: &Path) -> Self {
+        self.look = self.follow.take().map(|follow| follow(configuration.to_owned()));
+        self
     }
 
     /// A party that stops as soon as another process has taken its ledger over.
@@ -258,7 +259,7 @@ impl Host {
             }
             handled
         });
-        Self { service, handler, warm_up, fenced }
+        Self { service, handler, warm_up, follow: None, look: None, fenced }
     }
 
     /// Where it listens.
@@ -283,9 +284,22 @@ impl Host {
         if let Some(warm_up) = self.warm_up {
             std::thread::spawn(warm_up);
         }
+        // The thread that looks ends when this is dropped.
+        let (running, stop) = std::sync::mpsc::channel::<()>();
+        if let Some(look) = self.look {
+            std::thread::spawn(move || keep_looking(look, &stop, WATCH));
+        }
         self.service.run(shutdown, self.handler)?;
+        drop(running);
         let fenced = self.fenced.get().and_then(LedgerError::that_ends_the_party);
         fenced.map_or(Ok(()), |fenced| Err(fenced.into()))
+    }
+}
+
+impl ServerParts<'_> {
+    fn serving(&self) -> Serving {
+        let Self { measurements, scores, between_servers, .. } = *self;
+        Serving { measurements, scores, between_servers }
     }
 }
 

@@ -37,21 +37,21 @@ impl PrivateRouter {
         }
         // Otherwise the pool would try again and again what the servers refuse.
         request.program(&self.plan)?;
-        self.pairs.keep_ready(request, count)
+        self.keep(request, count)
     }
 
     /// Sets whether sessions that were taken are not replaced for now. What is ready can still be taken.
     pub fn pause_filling(&self, paused: bool) {
-        self.pairs.pause_filling(paused);
+        [self, self.in_use()].iter().for_each(|router| router.pairs.pause_filling(paused));
     }
 
     /// How many sessions of a request are ready, and what became of earlier ones.
     pub fn ready(&self, request: SessionRequest) -> SessionPoolStatus {
-        self.pairs.ready(request)
+        self.in_use().pairs.ready(request)
     }
 
     /// Waits until all sessions of a request that are to be kept ready are ready, up to `limit`; says whether they are.
     pub fn wait_ready(&self, request: SessionRequest, limit: Duration) -> bool {
-        self.pairs.wait_ready(request, limit)
+        self.in_use().pairs.wait_ready(request, limit)
     }
 }

@@ -1,23 +1,19 @@
 //! The router: a prompt in, a model out, whatever the placement.
 
-use crate::catalogue::BundleCatalogue;
 use crate::children::{ChildOptions, Children};
 use crate::clear::ClearBundle;
 use crate::error::PlacementError;
 use crate::loopback::{Loopback, Settings};
-use crate::pairs::{Calls, Pair, Pairs, check_same};
+use crate::next::Next;
+use crate::pairs::Pairs;
 use crate::patience::Patience;
-use crate::report::{BundleUsed, PairUsed, PeakMemory};
+use crate::report::{BundleUsed, PeakMemory};
 use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
 use blindroute_routing::program::{BundlePlan, Measurement, RouteInputs, SessionRequest, Work, head_inputs};
 use blindroute_routing::tokenizer::{Tokenizer, Tokens};
-use blindroute_runtime::clients::ClientSecret;
-use blindroute_runtime::identity::WATCH;
-use blindroute_runtime::{
-    Cancel, Client, ClientConfig, Endpoint, Held, Role, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of,
-};
+use blindroute_runtime::{Cancel, Held, SessionOutcome, Waiting, peak_rss_mib, peak_rss_mib_of};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,6 +31,8 @@ pub struct PrivateRouter {
     // Before the parties: their links are closed before the parties end.
     /// The servers that are asked; none if there are none.
     pub(crate) pairs: Pairs,
+    /// The version of the bundle that takes the place of this one.
+    pub(crate) next: Option<Next>,
     parties: Parties,
     /// Last, so that the parties have ended before their files go.
     _loopback: Option<Loopback>,
@@ -102,44 +100,6 @@ impl PrivateRouter {
         Self::with_parties(bundle, loopback, Parties::Children(children.into()))
     }
 
-    /// A router whose servers run elsewhere. The placements `head` and `local` also need
-    /// [`with_bundle`](Self::with_bundle).
-    ///
-    /// # Errors
-    /// If the public part or the certificates cannot be used.
-    pub fn connect(config: &ClientConfig) -> Result<Self, PlacementError> {
-        Self::connect_all(std::slice::from_ref(config))
-    }
-
-    /// A router with several pairs of servers that run elsewhere: each configuration names a pair, which is a dealer with its two
-    /// servers. All pairs must hold the same model, best each in a split of its own.
-    ///
-    /// A session goes to the pair with the least expected wait, and [batches](Self::classify_batch) run one session per pair at a
-    /// time. A pair that fails is skipped for a while, and the session's texts are shared anew for a session with another pair.
-    /// Each text still gets exactly one answer.
-    ///
-    /// # Errors
-    /// As for [`connect`](Self::connect); if there is no configuration, two are for different models, or for the same servers.
-    pub fn connect_all(configs: &[ClientConfig]) -> Result<Self, PlacementError> {
-        let mut opened = Vec::with_capacity(configs.len());
-        for (index, config) in configs.iter().enumerate() {
-            let public = PublicPart::open(&config.bundle)
-                .map_err(|source| PlacementError::PublicPart { path: config.bundle.clone(), source })?;
-            opened.push((PairUsed { index, servers: [config.server0.clone(), config.server1.clone()] }, public));
-        }
-        check_same(&opened)?;
-        let of = |((used, public), config): (&(PairUsed, PublicPart), &ClientConfig)| {
-            let bundle = BundleUsed { name: config.bundle.display().to_string(), digest: public.digest.to_string() };
-            let (client, calls) = client(config, public)?;
-            Ok(Pair::new(client, used.clone(), bundle).known_as(config.name.clone()).called_by(calls))
-        };
-        let pairs: Vec<Pair> = opened.iter().zip(configs).map(of).collect::<Result<_, PlacementError>>()?;
-        let Some(((_, public), config)) = opened.into_iter().zip(configs).next() else {
-            return Err(PlacementError::NeedsServers { placement: "full" });
-        };
-        Ok(Self::assemble(public, pairs.into())?.named(config.bundle.display().to_string()))
-    }
-
     /// How many pairs of servers it asks; 0 if it has none.
     pub fn pairs(&self) -> usize {
         self.pairs.len()
@@ -164,7 +124,9 @@ impl PrivateRouter {
     /// Sets what to do while no session can be prepared; the default is to try again for 60 s.
     #[must_use]
     pub fn with_patience(self, patience: impl Into<Patience>) -> Self {
-        Self { patience: patience.into(), ..self }
+        let patience = patience.into();
+        let next = self.next.map(|next| next.with_patience(patience.clone()));
+        Self { patience, next, ..self }
     }
 
     /// Sets the name of the bundle in reports.
@@ -182,7 +144,7 @@ impl PrivateRouter {
         Ok(Self { parties, _loopback: Some(loopback), bundle: used, ..router })
     }
 
-    fn assemble(public: PublicPart, pairs: Pairs) -> Result<Self, PlacementError> {
+    pub(crate) fn assemble(public: PublicPart, pairs: Pairs) -> Result<Self, PlacementError> {
         let tokenizer = Tokenizer::from_json(&public.tokenizer, public.encoder.window)?;
         let bundle = BundleUsed { name: "bundle".to_owned(), digest: public.digest.to_string() };
         Ok(Self {
@@ -191,6 +153,7 @@ impl PrivateRouter {
             tokenizer,
             clear: None,
             pairs,
+            next: None,
             parties: Parties::Elsewhere,
             _loopback: None,
             patience: Patience::default(),
@@ -378,18 +341,4 @@ impl PrivateRouter {
     pub fn encoder_inputs(&self, ids: &[u32], bucket: usize) -> Result<RouteInputs, PlacementError> {
         Ok(RouteInputs::embed(&self.public.embedding, &self.public.encoder, ids, bucket)?)
     }
-}
-
-/// A client of the servers that a configuration names, and how they are called.
-fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCatalogue>, Calls), PlacementError> {
-    let scene = config.network.map(|network| network.scene());
-    let files = config.identity.files();
-    let endpoint = Endpoint::load(Role::Client, &files)?.in_scene(scene).watching(WATCH);
-    let endpoint = match &config.secret {
-        Some(path) => endpoint.with_secret(ClientSecret::load(path)?),
-        None => endpoint,
-    };
-    let (addresses, timeouts) = ([config.server0.clone(), config.server1.clone()], config.timeouts.timeouts());
-    let calls = Calls { endpoint: endpoint.clone(), timeouts, certificates: files.validity()? };
-    Ok((Client::new(BundleCatalogue::of_client(public), addresses, endpoint, timeouts), calls))
 }

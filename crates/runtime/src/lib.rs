@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 #![deny(missing_docs)]
 
+pub mod changes;
 pub mod channel;
 pub mod children;
 pub mod clients;
@@ -75,8 +76,8 @@ pub use scene::{Scene, SceneName};
 pub use service::{Connection, Interrupted, Rest, Resting, Service, ServiceError, ServiceOptions};
 pub use session::{
     AuditCounts, AuditShare, Cancel, Catalogue, Client, DealerService, HandOverError, HandOverOptions, HandOverTo,
-    HandedOver, Held, Pauses, ReadySession, Retry, ServerOptions, ServerReport, ServerService, SessionError,
-    SessionOutcome, SharedInputs, SharesError, Waiting,
+    HandedOver, Held, Pauses, ReadySession, Retry, ServerOptions, ServerReport, ServerService, ServerVersion,
+    SessionError, SessionOutcome, SharedInputs, SharesError, Waiting,
 };
 pub use session_pool::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 pub use shutdown::Shutdown;

@@ -1,4 +1,6 @@
-//! The memory that a process uses.
+//! The memory that a process uses, and that weights will take.
+
+use blindroute_protocol::WeightSpec;
 
 /// Peak resident memory of this process in MiB; nothing if the system does not tell.
 #[must_use]
@@ -20,6 +22,13 @@ pub fn rss_kib_of(process: u32) -> Option<u64> {
 
 fn read(path: &str, field: &str) -> Option<u64> {
     parse(&std::fs::read_to_string(path).ok()?, field)
+}
+
+/// Bytes of a server's memory for weights. Each is held as a share and as the masked weight, in words of 4 or 8 bytes, and while they
+/// are set up as a share of 8 bytes.
+#[must_use]
+pub fn weights_bytes(weights: &[WeightSpec]) -> usize {
+    weights.iter().map(|spec| spec.shape().len() * (8 + 2 * if spec.bits <= 32 { 4 } else { 8 })).sum()
 }
 
 /// `VmHWM:   12345 kB`, in KiB.

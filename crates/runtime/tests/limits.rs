@@ -70,8 +70,15 @@ fn case_50_sessions_that_one_client_never_completes_leave_places_to_others() {
     let half = |number: u8| {
         let mut link = world.link(0);
         let (session, deployment) = (SessionId([number; 16]), Digest([7; 32]));
-        link.send_message(&ClientHello { session, deployment, request: FOUR.to_vec(), continues: None, token: None })
-            .unwrap();
+        link.send_message(&ClientHello {
+            version: blindroute_runtime::messages::VERSION,
+            session,
+            deployment,
+            request: FOUR.to_vec(),
+            continues: None,
+            token: None,
+        })
+        .unwrap();
         link
     };
     let halves: Vec<_> = (0..6).map(half).collect();

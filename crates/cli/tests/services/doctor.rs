@@ -194,8 +194,8 @@ fn a_pair_of_servers_that_is_well_and_then_broken_in_each_way() {
     assert_eq!(harness::run(&split).code, Some(0));
     fleet.reconfigure(Role::Client, "bundle/public", "other/public");
     let broken = checked(&fleet);
-    broken.fails("server0: version and bundle", &["the bundles differ", "digest"]);
-    broken.fails("server1: version and bundle", &["the bundles differ"]);
+    broken.fails("server0: version and bundle", &["does not hold this version", "asked for version"]);
+    broken.fails("server1: version and bundle", &["does not hold this version"]);
     fleet.reconfigure(Role::Client, "other/public", "bundle/public");
     fleet.kill(Role::Dealer);
     let broken = checked(&fleet);

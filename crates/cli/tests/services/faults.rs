@@ -252,6 +252,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
     }
     // A hello that fits no program, or another deployment.
     let hello = |deployment: Digest, request: &[u8]| ClientHello {
+        version: blindroute_runtime::messages::VERSION,
         session: SessionId::generate().unwrap(),
         deployment,
         request: request.to_vec(),
@@ -263,7 +264,7 @@ fn garbage_at_every_port_does_not_disturb_the_next_session() {
         (hello(digest, b"{\"task\":\"route\",\"router\":0,\"bucket\":33}"), FailureKind::BadRequest, "33"),
         (hello(digest, b"{\"task\":\"route\",\"router\":9,\"bucket\":32}"), FailureKind::BadRequest, "9"),
         (hello(digest, &noise[..30_000]), FailureKind::BadRequest, "not a task"),
-        (hello(Digest([7; 32]), b""), FailureKind::DigestMismatch, "install the same bundle"),
+        (hello(Digest([7; 32]), b""), FailureKind::DigestMismatch, "both servers and the dealer"),
     ] {
         let mut link =
             Link::connect(&fleet.address(Role::Server0), &fleet.endpoint(Role::Client), Role::Server0, &timeouts)
@@ -333,7 +334,10 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     fleet.start(Role::Server1);
     let ran = fleet.route(PROMPT);
     let error = ran.error();
-    assert!(error.contains("server1 gave up: the bundles differ") && error.contains("digest"), "{error}");
+    assert!(
+        error.contains("server1 gave up: it does not hold this version") && error.contains("asked for version"),
+        "{error}"
+    );
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
     fleet.kill(Role::Server1);
 
@@ -346,7 +350,13 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     let endpoint = fleet.endpoint(Role::Server1);
     let connect = |role: Role| Link::connect(&fleet.address(role), &endpoint, role, &timeouts).unwrap();
     let session = SessionId::generate().unwrap();
-    let ask = |party| MaterialRequest { session, party, deployment: digest, request: request.clone() };
+    let ask = |party| MaterialRequest {
+        version: blindroute_runtime::messages::VERSION,
+        session,
+        party,
+        deployment: digest,
+        request: request.clone(),
+    };
     let mut dealer = connect(Role::Dealer);
     dealer.send_message(&ask(0)).unwrap();
     let error = dealer.receive_message::<MaterialGrant>().unwrap_err().to_string();
@@ -356,6 +366,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
         Link::connect(&fleet.address(Role::Server0), &fleet.endpoint(Role::Client), Role::Server0, &timeouts).unwrap();
     client
         .send_message(&ClientHello {
+            version: blindroute_runtime::messages::VERSION,
             session,
             deployment: digest,
             request: request.clone(),
@@ -368,6 +379,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     let grant: MaterialGrant = dealer.receive_message().unwrap();
     let mut lane = connect(Role::Server0);
     let open = SessionOpen {
+        version: blindroute_runtime::messages::VERSION,
         session,
         party: 0,
         lane: Lane::ToServer0,
@@ -402,6 +414,7 @@ fn a_session_is_used_once_whatever_crashes() {
         let mut links = [connect(fleet, Role::Server0), connect(fleet, Role::Server1)];
         for link in &mut links {
             link.send_message(&ClientHello {
+                version: blindroute_runtime::messages::VERSION,
                 session,
                 deployment: digest,
                 request: request.clone(),

@@ -2,7 +2,7 @@
 
 use super::marks::Marks;
 use anyhow::{Context, bail};
-use blindroute_runtime::messages::VERSION;
+use blindroute_runtime::messages::{OLDEST_VERSION, Spoken, VERSION};
 use blindroute_runtime::sealing::SealingPublicKey;
 use blindroute_runtime::{Authority, AuthorityCertificate, Role};
 use serde::{Deserialize, Serialize};
@@ -111,13 +111,14 @@ impl Manifest {
         if !signed {
             bail!("its signature is wrong: it was altered after it was signed; get it from its operator again");
         }
-        if parsed.protocol != VERSION {
+        // That of an operator who has not upgraded yet will do.
+        if !(OLDEST_VERSION..=VERSION).contains(&parsed.protocol) {
             bail!(
-                "{} has version {} of the protocol (program {}), and this program version {VERSION}; install the same \
-                 version everywhere",
+                "{} has version {} of the messages (program {}), and this program speaks {}; update the older program",
                 parsed.role,
                 parsed.protocol,
-                parsed.program
+                parsed.program,
+                Spoken::OURS
             );
         }
         let role: Role = parsed.role.parse()?;

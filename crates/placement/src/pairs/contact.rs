@@ -2,7 +2,8 @@
 
 use super::{Pair, Pairs, lock};
 use crate::health;
-use blindroute_runtime::{Endpoint, LinkError, Role, Timeouts, Validity};
+use blindroute_runtime::messages::Digest;
+use blindroute_runtime::{Catalogue as _, Endpoint, LinkError, Role, Timeouts, Validity};
 use std::time::{Duration, SystemTime};
 
 /// A server that is only looked at is not waited for longer than this at each step.
@@ -72,6 +73,14 @@ impl Pairs {
         }
     }
 
+    /// Whether there is a pair both of whose servers hold its version of the bundle.
+    pub(crate) fn hold_it(&self) -> bool {
+        self.pairs.iter().any(|pair| {
+            let digest = pair.client.catalogue().digest();
+            pair.calls.as_ref().is_some_and(|calls| calls.compare(&pair.used.servers, digest).is_ok())
+        })
+    }
+
     /// Notes that a pair answered, or why it did not.
     pub(super) fn noted(&self, index: usize, failure: Option<String>) {
         let (mut contacts, now) = (lock(&self.contacts), SystemTime::now());
@@ -91,12 +100,24 @@ impl Contact {
 
 impl Calls {
     fn call(&self, servers: &[String; 2]) -> Result<(), LinkError> {
-        let Timeouts { connect, handshake, stall, .. } = self.timeouts;
-        let [connect, handshake, stall] = [connect, handshake, stall].map(|wait| wait.min(PATIENCE));
-        let timeouts = Timeouts { connect, handshake, stall, ..self.timeouts };
+        let timeouts = self.patience();
         for (role, address) in [Role::Server0, Role::Server1].into_iter().zip(servers) {
             health::call(role, address, &self.endpoint, &timeouts)?;
         }
         Ok(())
+    }
+
+    fn compare(&self, servers: &[String; 2], version: Digest) -> Result<(), LinkError> {
+        let timeouts = self.patience();
+        let roles = [Role::Server0, Role::Server1].into_iter().zip(servers);
+        roles
+            .into_iter()
+            .try_for_each(|(role, server)| health::compare(role, server, &self.endpoint, &timeouts, version))
+    }
+
+    fn patience(&self) -> Timeouts {
+        let Timeouts { connect, handshake, stall, .. } = self.timeouts;
+        let [connect, handshake, stall] = [connect, handshake, stall].map(|wait| wait.min(PATIENCE));
+        Timeouts { connect, handshake, stall, ..self.timeouts }
     }
 }

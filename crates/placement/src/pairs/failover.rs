@@ -247,7 +247,13 @@ impl Pairs {
         }
     }
 
-    fn none_left(&self, failures: Vec<(usize, SessionError)>, pauses: &Pauses) -> PlacementError {
+    fn none_left(&self, mut failures: Vec<(usize, SessionError)>, pauses: &Pauses) -> PlacementError {
+        // All say the same, and what that is decides what to do.
+        if failures.iter().all(|(_, error)| error.is_not_held())
+            && let Some((_, error)) = failures.pop()
+        {
+            return error.into();
+        }
         let failures = failures.into_iter().map(|(index, error)| {
             let error = pauses.unprepared(error);
             format!("pair {}: {error}", self.pairs[index].used)
@@ -267,7 +273,6 @@ fn is_of_the_pair(error: &SessionError) -> bool {
         SessionError::Link(LinkError::Failed { failure, .. }) => failure.kind != FailureKind::BadRequest,
         SessionError::Link(LinkError::Internal(_)) => false,
         SessionError::Link(_)
-        | SessionError::DigestMismatch { .. }
         | SessionError::SameShare(_)
         | SessionError::Disagreement(_)
         | SessionError::ProgramMismatch

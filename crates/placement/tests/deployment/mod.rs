@@ -54,6 +54,7 @@ impl Files {
             identity: self.identity(Role::Client),
             secret: None,
             bundle: self.at("public.bin"),
+            next: None,
             timeouts: TimeoutsConfig::default(),
             network: None,
         }
@@ -65,6 +66,7 @@ impl Files {
             listen: "127.0.0.1:0".to_owned(),
             identity: self.identity(Role::Dealer),
             bundle: self.at("public.bin"),
+            next: None,
             state: self.at("state-dealer"),
             max_sessions: 2,
             ledger: None,
@@ -85,6 +87,7 @@ impl Files {
             peer: peer.map(str::to_owned),
             identity: self.identity([Role::Server0, Role::Server1][usize::from(party)]),
             bundle: self.at("public.bin"),
+            next: None,
             share: self.at(&format!("share{party}.bin")),
             state: self.at(&format!("state-server{party}")),
             max_sessions: 2,

@@ -2,6 +2,7 @@
 
 use super::secret::{digest_of_hex, hex};
 use super::{ClientSecret, ClientsError, Shown};
+use crate::changes::Seen;
 use crate::config::located;
 use crate::file_set::replace;
 use crate::role::Role;
@@ -9,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The longest name of a client in bytes.
 const NAME_MAX: usize = 64;
@@ -241,27 +241,19 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, ClientsError> 
 pub(super) struct Watched {
     path: PathBuf,
     register: Register,
-    seen: Option<Seen>,
-}
-
-/// By what a file is known to have changed.
-type Seen = (u64, SystemTime);
-
-fn seen(path: &Path) -> Option<Seen> {
-    let file = std::fs::metadata(path).ok()?;
-    Some((file.len(), file.modified().ok()?))
+    seen: Seen,
 }
 
 impl Watched {
     pub(super) fn open(path: &Path) -> Result<Self, ClientsError> {
         // Looked at before it is read: a change in between is read again.
-        let seen = seen(path);
+        let seen = Seen::of(&[path]);
         Ok(Self { path: path.to_owned(), register: Register::load(path)?, seen })
     }
 
     /// The register as it is now. One that cannot be read keeps the last one: whoever was revoked stays so.
     pub(super) fn current(&mut self) -> &Register {
-        let now = seen(&self.path);
+        let now = Seen::of(&[&self.path]);
         if now != self.seen {
             match Register::load(&self.path) {
                 Ok(register) => {

@@ -13,6 +13,7 @@ mod network;
 #[cfg(test)]
 mod tests;
 mod timeouts;
+mod versions;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,7 @@ pub use ledger::LedgerConfig;
 use limits::{eight, handshakes, handshaking, per_client, sessions};
 pub use network::NetworkConfig;
 pub use timeouts::TimeoutsConfig;
+pub use versions::{NextConfig, Rolling, VersionFiles};
 
 /// The hint for a file that cannot be read.
 fn reading(error: &io::Error) -> &'static str {
@@ -82,6 +84,8 @@ pub struct DealerConfig {
     pub identity: IdentityConfig,
     /// The public part of the bundle.
     pub bundle: PathBuf,
+    /// The version of the bundle that takes its place.
+    pub next: Option<NextConfig>,
     /// The folder of the ledger. No other party may use it.
     pub state: PathBuf,
     /// The database of the ledger, if it is not in that folder.
@@ -122,6 +126,8 @@ pub struct ServerConfig {
     pub bundle: PathBuf,
     /// This server's share of the bundle, which may be sealed.
     pub share: PathBuf,
+    /// The version of the bundle that takes their place.
+    pub next: Option<NextConfig>,
     /// The key that opens a sealed share.
     pub sealing_key: Option<PathBuf>,
     /// The folder of the ledger. No other party may use it.
@@ -198,6 +204,8 @@ pub struct ClientConfig {
     pub secret: Option<PathBuf>,
     /// The public part of the bundle.
     pub bundle: PathBuf,
+    /// The version of the bundle that takes its place: it is asked for as soon as all parties hold it.
+    pub next: Option<NextConfig>,
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
@@ -260,6 +268,7 @@ impl Configuration for DealerConfig {
         for path in [&mut self.bundle, &mut self.state] {
             *path = base.join(&path);
         }
+        NextConfig::resolve(&mut self.next, base);
         self.ledger.iter_mut().for_each(|ledger| ledger.resolve(base));
     }
 
@@ -269,6 +278,7 @@ impl Configuration for DealerConfig {
             .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
+            .or_else(|| NextConfig::problem(self.next.as_ref(), false))
             .or_else(|| self.ledger.as_ref().and_then(LedgerConfig::problem))
     }
 }
@@ -279,6 +289,7 @@ impl Configuration for ServerConfig {
         let own = [&mut self.bundle, &mut self.share, &mut self.state];
         let optional = self.sealing_key.iter_mut().chain(&mut self.clients);
         own.into_iter().chain(optional).for_each(|path| *path = base.join(&path));
+        NextConfig::resolve(&mut self.next, base);
         self.ledger.iter_mut().for_each(|ledger| ledger.resolve(base));
         self.resolve_hand_over(base);
     }
@@ -299,6 +310,7 @@ impl Configuration for ServerConfig {
             .or_else(|| network::between_servers(self.between_servers.as_ref()))
             .or_else(|| self.audit.problem())
             .or_else(|| self.hand_over_problem())
+            .or_else(|| NextConfig::problem(self.next.as_ref(), true))
             .or_else(|| self.ledger.as_ref().and_then(LedgerConfig::problem))
     }
 }
@@ -309,6 +321,7 @@ impl Configuration for ClientConfig {
         for path in std::iter::once(&mut self.bundle).chain(&mut self.secret) {
             *path = base.join(&path);
         }
+        NextConfig::resolve(&mut self.next, base);
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
@@ -320,6 +333,7 @@ impl Configuration for ClientConfig {
             .or_else(|| address("server1", &self.server1))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
+            .or_else(|| NextConfig::problem(self.next.as_ref(), false))
             .or_else(|| hand_over::name_problem("name", self.name.as_deref().as_slice()))
     }
 }

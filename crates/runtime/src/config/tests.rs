@@ -42,7 +42,7 @@ fn samples_parse_without_warnings() {
 #[test]
 fn unknown_fields_are_named_and_absolute_paths_kept() {
     let text = fs::read_to_string(samples().join("client.toml")).unwrap();
-    let text = text.replace("bundle = \"", "pasword = \"hunter2\"\nbundle = \"/opt/");
+    let text = text.replacen("bundle = \"", "pasword = \"hunter2\"\nbundle = \"/opt/", 1);
     let loaded = load::<ClientConfig>(&text).unwrap();
     assert_eq!(loaded.unknown_fields, ["pasword"]);
     assert!(loaded.config.bundle.starts_with("/opt"));
@@ -260,4 +260,30 @@ fn a_ledger_in_a_database_is_named_without_a_password() {
         let error = with(table).unwrap_err().to_string();
         assert!(error.contains(field) && !error.contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn the_next_version_has_a_share_at_servers_alone_and_nothing_else_follows_it() {
+    let [server, dealer, client] = ["server0", "dealer", "client"]
+        .map(|name| fs::read_to_string(samples().join(name).with_extension("toml")).unwrap());
+    let [with, without] =
+        ["share = \"new/share0.bin\"\n", ""].map(|share| format!("[next]\nbundle = \"new/public.bin\"\n{share}"));
+    for error in [
+        load::<ServerConfig>(&format!("{server}{without}")).unwrap_err(),
+        load::<DealerConfig>(&format!("{dealer}{with}")).unwrap_err(),
+        load::<ClientConfig>(&format!("{client}{with}")).unwrap_err(),
+    ] {
+        assert!(matches!(error, ConfigError::Value { field: "next", .. }), "{error}");
+    }
+    assert_eq!(load::<DealerConfig>(&format!("{dealer}{without}")).unwrap().config.versions().len(), 2);
+    let first = ServerConfig::load(&samples().join("server0.toml")).unwrap().config;
+    assert_eq!(first.versions(), [VersionFiles { bundle: &first.bundle, share: Some(&first.share) }]);
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("x.toml");
+    fs::write(&path, format!("{}{with}", server.replace("max_sessions = 8", "max_sessions = 9"))).unwrap();
+    let both = ServerConfig::load(&path).unwrap().config;
+    let [bundle, share] = ["new/public.bin", "new/share0.bin"].map(|name| home.path().join(name));
+    assert_eq!(both.versions()[1], VersionFiles { bundle: &bundle, share: Some(&share) });
+    let followed = first.with_versions_of(&both);
+    assert_eq!((followed.versions(), followed.max_sessions), (both.versions(), 8));
 }

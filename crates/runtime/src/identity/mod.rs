@@ -35,6 +35,7 @@ pub use validity::{Dated, OutOfTime, Validity, key_digest, key_digest_of_pem};
 pub use watch::{Reloaded, WATCH};
 
 use crate::clients::{ClientSecret, ClientToken};
+use crate::messages::Spoken;
 use crate::role::Role;
 use crate::scene::{Path as ScenePath, Scene, SceneNetwork};
 pub use trust::client_of;
@@ -102,7 +103,7 @@ impl Endpoint {
     /// If a file is missing or not PEM, a certificate has expired or is from another authority or for another role, or
     /// the key does not belong to the certificate.
     pub fn load(role: Role, files: &IdentityFiles) -> Result<Endpoint, IdentityError> {
-        let source = Source { role, files: files.clone(), calls: None, accepts: Vec::new() };
+        let source = Source { role, files: files.clone(), calls: None, accepts: Vec::new(), spoken: Spoken::OURS };
         Ok(Endpoint { held: Arc::new(Held::load(source)?), network: None, secret: None })
     }
 
@@ -121,6 +122,18 @@ impl Endpoint {
     #[must_use]
     pub fn in_scene(self, scene: Option<Scene>) -> Endpoint {
         Endpoint { network: scene.map(SceneNetwork::new), ..self }
+    }
+
+    /// The same identity in a program that speaks these versions of the messages, for tests of what programs of other versions meet.
+    ///
+    /// # Errors
+    /// If the files cannot be used any more.
+    pub fn speaking(&self, spoken: Spoken) -> Result<Endpoint, IdentityError> {
+        self.of(Source { spoken, ..self.held.source.clone() })
+    }
+
+    pub(crate) fn spoken(&self) -> Spoken {
+        self.held.source.spoken
     }
 
     /// The same identity with a client's secret.

@@ -17,6 +17,7 @@ use super::validity::{OutOfTime, dated};
 use super::verify::{Called, Callers};
 use super::{Dated, IdentityError, IdentityFiles, certificates, crypto, key_digest, pem_error};
 use super::{without_resumption, without_tickets};
+use crate::messages::Spoken;
 use crate::role::Role;
 
 /// The files of an endpoint, which are read at its start and again when one of them changes.
@@ -28,6 +29,8 @@ pub(super) struct Source {
     pub(super) calls: Option<PathBuf>,
     /// The authorities whose servers of this position may hand over: `None` is this deployment's own.
     pub(super) accepts: Vec<Option<PathBuf>>,
+    /// The versions of the messages that are offered.
+    pub(super) spoken: Spoken,
 }
 
 /// What the files of a [`Source`] held when they were read.
@@ -98,6 +101,7 @@ impl Source {
                 .with_client_auth_cert(chain.clone(), key.clone_key())
                 .map_err(wrong_key)?;
             without_resumption(&mut client);
+            client.alpn_protocols = self.spoken.names();
             calls.push(Arc::new(client));
         }
         let accepted = self.accepted();
@@ -115,6 +119,7 @@ impl Source {
             .with_single_cert(chain, key)
             .map_err(wrong_key)?;
         without_tickets(&mut server);
+        server.alpn_protocols = self.spoken.names();
         let dated = dated(*role, files)?;
         Ok(Trust { server: Arc::new(server), calls, vouching, hands_over, key: key_digest, dated })
     }

@@ -1,12 +1,12 @@
 //! Reading certificates and keys again when their files change, and warning before they expire.
 
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::trust::{Source, Trust};
 use super::{Dated, Endpoint, IdentityError};
+use crate::changes::Seen;
 
 /// How often the files are looked at.
 pub const WATCH: Duration = Duration::from_secs(2);
@@ -24,8 +24,8 @@ pub(super) struct Held {
 
 struct State {
     trust: Arc<Trust>,
-    /// Length and time of modification of each file when it was last read.
-    seen: Vec<Option<(u64, SystemTime)>>,
+    /// The files when they were last read.
+    seen: Seen,
     /// What was wrong with the files at the last look, and whether that was warned of.
     wrong: Option<(String, bool)>,
 }
@@ -44,7 +44,7 @@ pub enum Reloaded {
 impl Held {
     pub(super) fn load(source: Source) -> Result<Held, IdentityError> {
         // Before the files are read: a change in between is then seen at the next look.
-        let seen = seen(&source.paths());
+        let seen = Seen::of(&source.paths());
         let state = State { trust: Arc::new(source.read()?), seen, wrong: None };
         Ok(Held { source, state: Mutex::new(state), watcher: OnceLock::new() })
     }
@@ -58,7 +58,7 @@ impl Held {
     }
 
     pub(super) fn look(&self) -> Reloaded {
-        let now = seen(&self.source.paths());
+        let now = Seen::of(&self.source.paths());
         let mut state = self.state();
         if state.seen == now && state.wrong.is_none() {
             return Reloaded::Unchanged;
@@ -102,14 +102,6 @@ impl Held {
             }
         }
     }
-}
-
-fn seen(paths: &[PathBuf]) -> Vec<Option<(u64, SystemTime)>> {
-    let of = |path: &PathBuf| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.len(), metadata.modified().ok()?))
-    };
-    paths.iter().map(of).collect()
 }
 
 impl Endpoint {

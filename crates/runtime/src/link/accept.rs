@@ -22,7 +22,7 @@ impl Link {
     /// servers that may [hand over](Endpoint::accepting_hand_over): they have the role of this side.
     ///
     /// # Errors
-    /// If the handshake stalls, the certificates do not fit together, or the role is not allowed.
+    /// If the handshake stalls, the certificates do not fit together, the role is not allowed, or there is no common version.
     pub fn accept(
         socket: TcpStream,
         endpoint: &Endpoint,
@@ -39,7 +39,7 @@ impl Link {
         let refusal = match caller {
             Caller { role: Some(peer), .. } if own_key && peer != endpoint.role() => LinkError::SameKey { peer },
             Caller { role: Some(peer), vouched, hands_over } if (vouched && allowed.contains(&peer)) || hands_over => {
-                return Link::ready(stream, peer, timeouts);
+                return Link::ready(stream, peer, endpoint, timeouts)?.speaking(endpoint.spoken());
             }
             Caller { role: Some(role), vouched: false, .. } => {
                 LinkError::NotVouched { role, expected: endpoint.expected_of_callers(&[role]) }
@@ -49,7 +49,7 @@ impl Link {
                 found: role.map_or("an unknown role", Role::name).to_owned(),
             },
         };
-        let mut refused = Link::ready(stream, caller.role.unwrap_or(Role::Client), timeouts)?;
+        let mut refused = Link::ready(stream, caller.role.unwrap_or(Role::Client), endpoint, timeouts)?;
         // The caller is told what it presented, and nothing of this side's files.
         let said = match &refusal {
             LinkError::NotVouched { .. } => refusal.told(),

@@ -177,6 +177,18 @@ pub enum LinkError {
         /// The other side.
         peer: Role,
     },
+    /// The sides speak no common version of the messages, or none in which the session can run.
+    #[error(
+        "{peer} speaks {found} of the messages, expected {expected}: update the older program, as \"Upgrades\" in docs/OPERATOR.md says"
+    )]
+    OtherVersion {
+        /// The other side.
+        peer: Role,
+        /// What it speaks, in its own words.
+        found: String,
+        /// What this side speaks, or the session needs.
+        expected: String,
+    },
     /// The other side has another role.
     #[error("connected to {found}, expected {expected}; check addresses and certificates")]
     WrongRole {
@@ -218,6 +230,7 @@ impl LinkError {
             | LinkError::OutOfTime { .. }
             | LinkError::NotVouched { .. }
             | LinkError::SameKey { .. }
+            | LinkError::OtherVersion { .. }
             | LinkError::WrongRole { .. }
             | LinkError::NoScene { .. } => Fault::Configuration,
             LinkError::Internal(_) => Fault::Internal,
@@ -228,13 +241,16 @@ impl LinkError {
     pub(crate) fn told_as(&self) -> FailureKind {
         match self {
             LinkError::TimedOut { .. } => FailureKind::TimedOut,
-            // There was no room for the session, or a party restarts: the client may try again. If the servers chose different
-            // programs, audit different shares or refuse a ledger, trying again does not help.
+            LinkError::OtherVersion { .. } => FailureKind::OtherVersion,
+            // There was no room for the session, or a party restarts: the client may try again. If a party does not hold the
+            // version, or the servers chose different programs, audit different shares or refuse a ledger, that does not help.
             LinkError::Failed { failure, .. }
                 if matches!(
                     failure.kind,
                     FailureKind::Busy
                         | FailureKind::Stopping
+                        | FailureKind::DigestMismatch
+                        | FailureKind::OtherVersion
                         | FailureKind::ProgramMismatch
                         | FailureKind::AuditsDiffer
                         | FailureKind::LedgerRefused
@@ -262,6 +278,12 @@ impl LinkError {
             LinkError::WrongRole { .. } => log("a party of another role answered a call".to_owned()),
             LinkError::Failed { peer, failure } if failure.kind == FailureKind::ProgramMismatch => {
                 format!("{peer} found that their requests differ")
+            }
+            LinkError::OtherVersion { peer, found, expected } => format!("{peer} speaks {found}, expected {expected}"),
+            LinkError::Failed { peer, failure }
+                if matches!(failure.kind, FailureKind::DigestMismatch | FailureKind::OtherVersion) =>
+            {
+                format!("{peer}: {}", failure.text())
             }
             // These texts hold only what this crate chose, or what the other side already sent as a failure.
             LinkError::Failed { .. }

@@ -13,6 +13,7 @@ mod long;
 mod tests;
 mod tls;
 mod traffic;
+mod version;
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -66,6 +67,10 @@ pub struct Link {
     stream: TlsStream,
     peer: Role,
     timeouts: Timeouts,
+    /// What both sides speak; none if they have no version in common.
+    version: Option<u16>,
+    /// The oldest version that this side speaks.
+    oldest: u16,
     /// Headers and the first bytes of messages, which may be secret.
     scratch: Zeroizing<Vec<u8>>,
 }
@@ -98,14 +103,16 @@ impl Link {
         }
         // The other side sees this side's certificate only after this side's handshake has ended.
         stream.presented = endpoint.presented();
-        Link::ready(stream, peer, timeouts)
+        Link::ready(stream, peer, endpoint, timeouts)?.speaking(endpoint.spoken())
     }
 
-    fn ready(mut stream: TlsStream, peer: Role, timeouts: &Timeouts) -> Result<Link, LinkError> {
+    fn ready(mut stream: TlsStream, peer: Role, endpoint: &Endpoint, timeouts: &Timeouts) -> Result<Link, LinkError> {
         stream.peer = peer.name();
         stream.keep_alive();
         stream.set_stall(timeouts.stall)?;
-        Ok(Link { stream, peer, timeouts: *timeouts, scratch: Zeroizing::default() })
+        let spoken = endpoint.spoken();
+        let (version, oldest) = (spoken.agreed(stream.protocol()), spoken.oldest);
+        Ok(Link { stream, peer, timeouts: *timeouts, version, oldest, scratch: Zeroizing::default() })
     }
 
     /// The role at the other end.

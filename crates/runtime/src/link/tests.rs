@@ -94,6 +94,7 @@ const FIRST_RECORD: usize = 16 << 10;
 fn typed_messages_travel() {
     let (mut client, mut server) = calm_pair();
     let hello = ClientHello {
+        version: crate::messages::VERSION,
         session: SessionId([1; 16]),
         deployment: Digest([2; 32]),
         request: vec![3; 9],

@@ -44,14 +44,6 @@ pub enum DecodeError {
         /// The field.
         field: &'static str,
     },
-    /// A message of another version of the protocol.
-    #[error("protocol version {found}, expected {expected}; upgrade the older side")]
-    Version {
-        /// This program's version.
-        expected: u16,
-        /// The other side's version.
-        found: u16,
-    },
 }
 
 /// Reads the fields of a message, first to last.
@@ -106,13 +98,6 @@ impl<'a> Decoder<'a> {
             0 => Ok(false),
             1 => Ok(true),
             other => Err(DecodeError::BadValue { field, found: other.into() }),
-        }
-    }
-
-    pub(super) fn version(&mut self) -> Result<(), DecodeError> {
-        match self.u16("version")? {
-            super::VERSION => Ok(()),
-            found => Err(DecodeError::Version { expected: super::VERSION, found }),
         }
     }
 

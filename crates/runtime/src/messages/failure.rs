@@ -36,8 +36,9 @@ failure_kinds! {
     Busy = 1, "it is at its limit of sessions; try again, or raise max_sessions";
     /// This service does not accept callers of this role.
     WrongRole = 2, "this address serves another role; check addresses and certificates";
-    /// The sides hold different bundles, or parts of different splits.
-    DigestMismatch = 3, "the bundles differ; install the same bundle version everywhere";
+    /// This side does not hold the version of the bundle that was asked for, or no share of it.
+    DigestMismatch = 3, "it does not hold this version of the bundle, not yet or not any more: use one that both servers and the \
+                         dealer hold";
     /// This side does not understand the request.
     BadRequest = 4, "it cannot serve the request; check versions and options";
     /// The session identifier was used before.
@@ -68,6 +69,9 @@ failure_kinds! {
     /// This server does not accept how the ledger of the other one stands.
     LedgerRefused = 16, "it refuses the other server, whose ledger of used sessions was restored from a copy, is held twice or was \
                          set up anew; the servers' operators have to act, see `blindroute-operator ledger`";
+    /// The two sides of a link speak no common version of the messages. The text says which ones the sender speaks.
+    OtherVersion = 17, "two parties speak no common version of the messages; update the older program, as \"Upgrades\" in \
+                        docs/OPERATOR.md says";
     /// The client is not in this server's register, or was revoked.
     UnknownClient = 20, "it does not know this client: ask its operator to register the client, or check the secret or \
                          certificate in the client's configuration";
@@ -76,7 +80,8 @@ failure_kinds! {
                  the operators for more";
 }
 
-/// Tells the other side that this one gives up the session, and why. Holds nothing secret.
+/// Tells the other side that this one gives up the session, and why. Holds nothing secret. Its layout is the same in all versions of the
+/// messages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The class of the reason.

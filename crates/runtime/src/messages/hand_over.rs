@@ -3,7 +3,7 @@
 use super::codec::{DecodeError, Decoder, put_bytes};
 use super::identifiers::secret_bits;
 use super::session::{put_places, take_places};
-use super::{Message, NoRandomness, SessionId, VERSION, WireSeed};
+use super::{Message, NoRandomness, SessionId, WireSeed};
 use crate::frame::{FrameKind, REQUEST_MAX};
 use blindroute_protocol::{Form, Shape};
 
@@ -47,8 +47,7 @@ impl Message for HandOverRequest {
     const KIND: FrameKind = FrameKind::HandOverRequest;
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = VERSION.to_le_bytes().to_vec();
-        out.extend_from_slice(&self.session.0);
+        let mut out = self.session.0.to_vec();
         put_bytes(&mut out, self.to.as_bytes());
         out.extend_from_slice(self.ticket.expose());
         put_places(&mut out, &self.places);
@@ -57,7 +56,6 @@ impl Message for HandOverRequest {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        decoder.version()?;
         let session = SessionId(decoder.array("session")?);
         let to = decoder.bytes("name of the pair", PAIR_NAME_MAX)?;
         let to = std::str::from_utf8(to).map_err(|_| DecodeError::BadText { field: "name of the pair" })?.to_owned();
@@ -87,8 +85,7 @@ impl Message for HandOver {
     const KIND: FrameKind = FrameKind::HandOver;
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = VERSION.to_le_bytes().to_vec();
-        out.extend_from_slice(&self.session.0);
+        let mut out = self.session.0.to_vec();
         put_bytes(&mut out, &self.request);
         out.extend_from_slice(self.ticket.expose());
         put_places(&mut out, &self.places);
@@ -104,7 +101,6 @@ impl Message for HandOver {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        decoder.version()?;
         let session = SessionId(decoder.array("session")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
         let ticket = Ticket::new(decoder.array("ticket")?);

@@ -20,6 +20,7 @@ mod failure;
 mod hand_over;
 mod identifiers;
 mod session;
+mod spoken;
 mod standing;
 #[cfg(test)]
 mod tests;
@@ -33,12 +34,10 @@ pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNo
 pub use session::{
     ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };
+pub use spoken::{OLDEST_VERSION, Spoken, VERSION};
 pub use standing::Standing;
 
 use crate::frame::FrameKind;
-
-/// The version of the messages, of their order, and of what the programs send and the dealer deals.
-pub const VERSION: u16 = 10;
 
 /// A message that fits in one frame.
 pub trait Message: Sized {
@@ -51,6 +50,6 @@ pub trait Message: Sized {
     /// Reads a payload strictly.
     ///
     /// # Errors
-    /// If the payload is too short or too long, holds a value out of range, or is of another version.
+    /// If the payload is too short or too long, or holds a value out of range.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
 }

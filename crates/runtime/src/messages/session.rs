@@ -1,7 +1,7 @@
 //! The control messages of a session.
 
 use super::codec::{DecodeError, Decoder, put_bytes};
-use super::{Digest, EpochId, Message, SessionId, Standing, Ticket, VERSION, WireSeed};
+use super::{Digest, EpochId, Message, SessionId, Standing, Ticket, WireSeed};
 use crate::clients::ClientToken;
 use crate::frame::{FrameKind, REQUEST_MAX};
 
@@ -13,6 +13,8 @@ const PLACES_MAX: usize = 2 << 10;
 /// A client asks a server for a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientHello {
+    /// The version that the session runs as, at all parties: the newest that both of the client's links have.
+    pub version: u16,
     /// The session, drawn by the client; the same for both servers.
     pub session: SessionId,
     /// The digest of the deployment that the client expects.
@@ -38,7 +40,7 @@ impl Message for ClientHello {
     const KIND: FrameKind = FrameKind::ClientHello;
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = VERSION.to_le_bytes().to_vec();
+        let mut out = self.version.to_le_bytes().to_vec();
         out.extend_from_slice(&self.session.0);
         out.extend_from_slice(&self.deployment.0);
         put_bytes(&mut out, &self.request);
@@ -57,7 +59,7 @@ impl Message for ClientHello {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        decoder.version()?;
+        let version = decoder.u16("version")?;
         let session = SessionId(decoder.array("session")?);
         let deployment = Digest(decoder.array("deployment")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
@@ -71,7 +73,7 @@ impl Message for ClientHello {
         };
         let token = decoder.flag("token")?.then(|| decoder.array("token").map(ClientToken::new)).transpose()?;
         decoder.finish()?;
-        Ok(ClientHello { session, deployment, request, continues, token })
+        Ok(ClientHello { version, session, deployment, request, continues, token })
     }
 }
 
@@ -184,6 +186,8 @@ pub enum Lane {
 /// Server 1 opens a lane with this message, and server 0 confirms it. Each side compares every field with its own view.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionOpen {
+    /// The version that the session runs as.
+    pub version: u16,
     /// The session.
     pub session: SessionId,
     /// The position of the sender's share file. Two servers that hold the same share are found out here.
@@ -206,7 +210,7 @@ impl Message for SessionOpen {
     const KIND: FrameKind = FrameKind::SessionOpen;
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = VERSION.to_le_bytes().to_vec();
+        let mut out = self.version.to_le_bytes().to_vec();
         out.extend_from_slice(&self.session.0);
         out.push(self.party);
         out.push(self.lane as u8);
@@ -220,7 +224,7 @@ impl Message for SessionOpen {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        decoder.version()?;
+        let version = decoder.u16("version")?;
         let session = SessionId(decoder.array("session")?);
         let party = party(&mut decoder)?;
         let lane = match decoder.u8("lane")? {
@@ -229,6 +233,7 @@ impl Message for SessionOpen {
             other => return Err(DecodeError::BadValue { field: "lane", found: other.into() }),
         };
         let open = SessionOpen {
+            version,
             session,
             party,
             lane,
@@ -246,6 +251,8 @@ impl Message for SessionOpen {
 /// A server asks the dealer for the material of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MaterialRequest {
+    /// The version that the session runs as.
+    pub version: u16,
     /// The session.
     pub session: SessionId,
     /// The position of the sender.
@@ -260,7 +267,7 @@ impl Message for MaterialRequest {
     const KIND: FrameKind = FrameKind::MaterialRequest;
 
     fn encode(&self) -> Vec<u8> {
-        let mut out = VERSION.to_le_bytes().to_vec();
+        let mut out = self.version.to_le_bytes().to_vec();
         out.extend_from_slice(&self.session.0);
         out.push(self.party);
         out.extend_from_slice(&self.deployment.0);
@@ -270,13 +277,13 @@ impl Message for MaterialRequest {
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut decoder = Decoder::new(bytes);
-        decoder.version()?;
+        let version = decoder.u16("version")?;
         let session = SessionId(decoder.array("session")?);
         let party = party(&mut decoder)?;
         let deployment = Digest(decoder.array("deployment")?);
         let request = decoder.bytes("request", REQUEST_MAX)?.to_vec();
         decoder.finish()?;
-        Ok(MaterialRequest { session, party, deployment, request })
+        Ok(MaterialRequest { version, session, party, deployment, request })
     }
 }
 

@@ -322,9 +322,10 @@ impl<C: Catalogue> Client<C> {
         let Begin { request, program, continues, started } = begin;
         let session = SessionId::generate()?;
         let deployment = self.0.catalogue.digest();
+        let version = links[0].version().min(links[1].version());
         let hello = |token| {
             let (request, continues) = (request.to_vec(), continues.clone());
-            ClientHello { session, deployment, request, continues, token }
+            ClientHello { version, session, deployment, request, continues, token }
         };
         let token = |link: &Link| self.0.endpoint.token(link.peer());
         if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello(token(link)))) {

@@ -9,6 +9,8 @@ use blindroute_protocol::{Form, Inputs, Kept, Program};
 /// What a session left with this server, for the next one on the same link or by a ticket.
 pub(super) struct HeldValues {
     pub(super) session: SessionId,
+    /// The version of the bundle that it ran; none of what another pair handed over, whose splits are others.
+    pub(super) version: Option<Digest>,
     /// As the server that ran the session resolved it.
     pub(super) request: Vec<u8>,
     pub(super) kept: Kept,
@@ -69,6 +71,10 @@ pub(super) fn continued<C: Catalogue>(
             taken.or_else(|| handed.take(&ticket)).ok_or(HandOverError::NothingUnderTicket)?
         }
     };
+    // Values of one version mean nothing to the programs of another one.
+    if held.version.is_some_and(|version| version != hello.deployment) {
+        return Err(SessionError::Request("it continues a session of another version of the bundle".to_owned()));
+    }
     if !catalogue.follows(&held.request, request) {
         return Err(SessionError::Request("it does not continue the session before it".to_owned()));
     }

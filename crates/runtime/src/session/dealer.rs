@@ -1,6 +1,7 @@
 //! The dealer's side of a session.
 
 use super::failure::{absent, tell};
+use super::versions::{DealerVersion, Masked, Versions};
 use super::{Catalogue, SessionError, generator_seed};
 use crate::ledger::Ledger;
 use crate::link::Link;
@@ -21,12 +22,12 @@ const WAITING: usize = 2048;
 
 /// Deals material to two servers. It sees neither weights nor inputs.
 pub struct DealerService<C> {
-    catalogue: Arc<C>,
+    versions: Versions<DealerVersion<C>>,
     ledger: Arc<dyn Ledger>,
     waiting: Rendezvous<SessionId, (Link, MaterialRequest)>,
     patience: Duration,
     epoch: OnceLock<Epoch>,
-    /// Held while the epoch is made, so that only one thread makes it.
+    /// Held while the epoch or a version's mask is made, so that only one thread makes it.
     making: Mutex<()>,
 }
 
@@ -36,43 +37,61 @@ impl<C> std::fmt::Debug for DealerService<C> {
     }
 }
 
-/// The mask of the weights. The dealer keeps one for as long as it runs.
+/// What the masks of all versions' weights are made from. The dealer keeps one for as long as it runs.
 struct Epoch {
     id: EpochId,
     seeds: [WireSeed; 2],
-    masks: WeightMasks,
 }
 
 impl<C: Catalogue> DealerService<C> {
-    /// A dealer for the programs of one bundle. The servers wait for its answers up to `stall`. The dealer waits half
+    /// A dealer for the programs of one version of a bundle; it may [hold](Self::hold) others later. The servers wait for its answers up to `stall`. The dealer waits half
     /// as long for the second server, so that it can still tell the first one who is missing.
     pub fn new(catalogue: Arc<C>, ledger: Arc<dyn Ledger>, stall: Duration) -> Self {
         let patience = stall / 2;
         let waiting = Rendezvous::new(WAITING, patience);
-        Self { catalogue, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
+        let versions = Versions::new(DealerVersion::new(catalogue));
+        Self { versions, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
     }
 
-    /// Makes the mask of the weights before the first session needs it.
+    /// The versions that it holds now.
+    pub fn held(&self) -> Vec<Digest> {
+        self.versions.digests()
+    }
+
+    /// Holds from now on the versions of these digests, and no others. One that is held already stays, with its mask; the others
+    /// are taken from `new`. Sessions under way keep the version that they began with.
+    pub fn hold(&self, digests: &[Digest], new: Vec<Arc<C>>) {
+        self.versions.hold(digests, new.into_iter().map(DealerVersion::new).collect());
+    }
+
+    /// Makes the masks of the weights before the first session needs them.
     ///
     /// # Errors
     /// If the system gives no randomness.
     pub fn warm_up(&self) -> Result<(), SessionError> {
-        self.epoch().map(|_| ())
+        self.versions.all().iter().try_for_each(|version| self.masked(version).map(drop))
     }
 
-    fn epoch(&self) -> Result<&Epoch, SessionError> {
-        if let Some(epoch) = self.epoch.get() {
-            return Ok(epoch);
+    /// The epoch, and the mask of a version's weights in it.
+    fn masked<'a>(&'a self, version: &'a DealerVersion<C>) -> Result<(EpochId, &'a Masked), SessionError> {
+        if let (Some(epoch), Some(masked)) = (self.epoch.get(), version.masked.get()) {
+            return Ok((epoch.id, masked));
         }
         let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(epoch) = self.epoch.get() {
-            return Ok(epoch);
-        }
-        let seeds =
-            [WireSeed::generate()?, WireSeed::generate()?].map(|seed| mask_seed(&seed, &self.catalogue.digest()));
-        let masks = WeightMasks::new(&self.catalogue.weights(), &seeds.each_ref().map(generator_seed));
-        let epoch = Epoch { id: EpochId::generate()?, seeds, masks };
-        Ok(self.epoch.get_or_init(|| epoch))
+        let epoch = match self.epoch.get() {
+            Some(epoch) => epoch,
+            None => {
+                let seeds = [WireSeed::generate()?, WireSeed::generate()?];
+                let epoch = Epoch { id: EpochId::generate()?, seeds };
+                self.epoch.get_or_init(|| epoch)
+            }
+        };
+        let masked = version.masked.get_or_init(|| {
+            let seeds = epoch.seeds.each_ref().map(|seed| mask_seed(seed, &version.catalogue.digest()));
+            let masks = WeightMasks::new(&version.catalogue.weights(), &seeds.each_ref().map(generator_seed));
+            Masked { seeds, masks }
+        });
+        Ok((epoch.id, masked))
     }
 
     /// Answers one server. The thread of server 1's request deals to both servers. The thread of server 0's request
@@ -88,12 +107,11 @@ impl<C: Catalogue> DealerService<C> {
         if request.party != party {
             return tell(&mut link, Some(request.session), SessionError::SameShare(request.party));
         }
-        let ours = self.catalogue.digest();
-        if request.deployment != ours {
-            let (ours, theirs) = (ours.to_string(), request.deployment.to_string());
-            let error = SessionError::DigestMismatch { with: "server", ours, theirs };
-            return tell(&mut link, Some(request.session), error);
-        }
+        let checked = link.check_session(request.version).map_err(SessionError::from);
+        let version = match checked.and_then(|()| self.versions.find(request.deployment)) {
+            Ok(version) => version,
+            Err(error) => return tell(&mut link, Some(request.session), error),
+        };
         // A session that one server has begun is finished; no other begins.
         if shutdown.is_set() && !self.waiting.holds(&request.session) {
             return tell(&mut link, Some(request.session), SessionError::Stopping);
@@ -107,9 +125,9 @@ impl<C: Catalogue> DealerService<C> {
             Ok(waiting) => waiting,
             Err(error) => return tell(&mut link, Some(request.session), absent("server0", error)),
         };
-        match self.deal(&mut other, &others, &mut link, &request) {
+        match self.deal(&version, (&mut other, &others), (&mut link, &request)) {
             Ok(dealing) => {
-                let program = self.catalogue.program(&request.request).map_err(SessionError::Request)?;
+                let program = version.catalogue.program(&request.request).map_err(SessionError::Request)?;
                 dealing.run(&program, [other, link])
             }
             Err(error) => {
@@ -119,26 +137,33 @@ impl<C: Catalogue> DealerService<C> {
         }
     }
 
-    fn deal(
-        &self,
-        zero: &mut Link,
-        others: &MaterialRequest,
-        one: &mut Link,
-        request: &MaterialRequest,
-    ) -> Result<Dealing<'_>, SessionError> {
+    fn deal<'a>(
+        &'a self,
+        version: &'a DealerVersion<C>,
+        (zero, others): (&mut Link, &MaterialRequest),
+        (one, request): (&mut Link, &MaterialRequest),
+    ) -> Result<Dealing<'a>, SessionError> {
+        // A client may name different versions to the two servers. The seed of one version's mask never goes to a server that
+        // would use it for the weights of another one.
+        if others.deployment != request.deployment {
+            return Err(SessionError::Disagreement("version of the bundle"));
+        }
+        if others.version != request.version {
+            return Err(SessionError::Disagreement("version of the messages"));
+        }
         if others.request != request.request {
             return Err(SessionError::ProgramMismatch);
         }
-        self.catalogue.program(&request.request).map_err(SessionError::Request)?;
+        version.catalogue.program(&request.request).map_err(SessionError::Request)?;
         // Claimed before the first seed is sent: material of this session is never made again.
         self.ledger.claim(request.session, None)?;
-        let epoch = self.epoch()?;
+        let (epoch, masked) = self.masked(version)?;
         let drawn = Drawn::fresh()?;
         let (material, revealed) = (drawn.material(), drawn.seeds.each_ref().map(copy));
-        for (link, seeds) in [zero, one].into_iter().zip(drawn.granted(&epoch.seeds)) {
-            link.send_message(&MaterialGrant { session: request.session, epoch: epoch.id, seeds })?;
+        for (link, seeds) in [zero, one].into_iter().zip(drawn.granted(&masked.seeds)) {
+            link.send_message(&MaterialGrant { session: request.session, epoch, seeds })?;
         }
-        Ok(Dealing { epoch, material, revealed, session: request.session, patience: self.patience })
+        Ok(Dealing { masks: &masked.masks, material, revealed, session: request.session, patience: self.patience })
     }
 }
 
@@ -189,7 +214,7 @@ impl Drawn {
 }
 
 struct Dealing<'a> {
-    epoch: &'a Epoch,
+    masks: &'a WeightMasks,
     material: DealerSeeds,
     /// The servers' seeds of the material, in case they audit the session.
     revealed: [WireSeed; 2],
@@ -202,7 +227,7 @@ impl Dealing<'_> {
     fn run<P: blindroute_protocol::Program>(self, program: &P, links: [Link; 2]) -> Result<(), SessionError> {
         let started = Instant::now();
         let [mut zero, mut one] = links.map(MaterialWriter::new);
-        match Dealer::run(program, &self.epoch.masks, self.material, [&mut zero, &mut one]) {
+        match Dealer::run(program, self.masks, self.material, [&mut zero, &mut one]) {
             Ok(()) => {
                 let ([zero, one], ms) = ([zero.finish()?, one.finish()?], started.elapsed().as_millis() as u64);
                 let bytes = zero.1 + one.1;

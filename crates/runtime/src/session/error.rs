@@ -7,7 +7,7 @@ use super::hand_over::HandOverError;
 use crate::clients::{ClientsError, Refusal};
 use crate::ledger::{LedgerError, StandingError};
 use crate::link::{Fault, LinkError};
-use crate::messages::{EpochId, Failure, FailureKind, NoRandomness, SessionId};
+use crate::messages::{Digest, EpochId, Failure, FailureKind, NoRandomness, SessionId};
 use crate::rendezvous::RendezvousError;
 use std::time::Duration;
 
@@ -33,17 +33,13 @@ pub enum SessionError {
     /// The operating system gave no randomness.
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
-    /// The other party holds another bundle, or a part of another split.
-    #[error(
-        "the {with} holds another bundle (digest {theirs}, expected {ours}); install the files of the same split everywhere"
-    )]
-    DigestMismatch {
-        /// Which party.
-        with: &'static str,
-        /// Our digest.
-        ours: String,
-        /// Its digest.
-        theirs: String,
+    /// This party does not hold the version of the bundle that was asked for.
+    #[error("asked for version {asked} of the bundle, holds {}", listed(held))]
+    NotHeld {
+        /// The digest of what was asked for.
+        asked: Digest,
+        /// Those of what is held.
+        held: Vec<Digest>,
     },
     /// This server's weight shares cannot be read.
     #[error(transparent)]
@@ -247,6 +243,13 @@ impl SessionError {
         matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy)
     }
 
+    /// Whether a party refused the session because it does not hold the version of the bundle that was asked for, not yet or not any
+    /// more. Nothing of an input was sent.
+    #[must_use]
+    pub fn is_not_held(&self) -> bool {
+        matches!(self, Self::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::DigestMismatch)
+    }
+
     /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of
     /// this machine, and the session's id, by which the line in the log can be found.
     pub(crate) fn failure(&self, session: Option<SessionId>) -> Failure {
@@ -292,7 +295,7 @@ impl SessionError {
             }
             Self::Ledger(LedgerError::AlreadyUsed(_)) => own(FailureKind::SessionReused),
             Self::LedgerRefused(_) => (FailureKind::LedgerRefused, "this party's log says which".to_owned()),
-            Self::DigestMismatch { .. } => own(FailureKind::DigestMismatch),
+            Self::NotHeld { .. } => own(FailureKind::DigestMismatch),
             Self::ProgramMismatch => (FailureKind::ProgramMismatch, "their requests differ".to_owned()),
             Self::SameShare(_) | Self::Disagreement(_) | Self::Grant { .. } => own(FailureKind::Protocol),
             Self::Protocol(Error::Weight { .. }) => log(FailureKind::Internal, "its weights cannot be used"),
@@ -306,6 +309,11 @@ impl SessionError {
             Self::Thread(_) => log(FailureKind::Internal, "it could not start a thread"),
         }
     }
+}
+
+/// Digests of versions, one after the other.
+fn listed(digests: &[Digest]) -> String {
+    digests.iter().map(Digest::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// How often and how long was tried, if more than once.

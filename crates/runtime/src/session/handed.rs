@@ -102,7 +102,7 @@ impl HandedStore {
         let bytes = Zeroizing::new(link.receive_long(FrameKind::KeptShares, 0, Kept::byte_len(&forms))?);
         let kept = Kept::from_bytes(&forms, &bytes)?;
         let texts = places.len();
-        room.store(HeldValues { session, request, kept, handed: Some(Handed { ticket, places }) });
+        room.store(HeldValues { session, version: None, request, kept, handed: Some(Handed { ticket, places }) });
         self.watch()?;
         link.send_message(&HandOverAnswer { session, stored: true })?;
         tracing::info!(%session, texts, "another pair handed a session over to this one");
@@ -184,7 +184,8 @@ mod tests {
     const LONG: Duration = Duration::from_secs(60);
 
     fn values() -> HeldValues {
-        HeldValues { session: SessionId([1; 16]), request: Vec::new(), kept: Kept::default(), handed: None }
+        let (session, kept) = (SessionId([1; 16]), Kept::default());
+        HeldValues { session, version: None, request: Vec::new(), kept, handed: None }
     }
 
     fn stored(store: &HandedStore, ticket: Digest) {

@@ -58,6 +58,7 @@ impl Lanes {
         let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
         let address = self.peer.as_ref().ok_or_else(missing)?;
         let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.timeouts)?;
+        link.check_session(open.version)?;
         link.send_message(open)?;
         let theirs: SessionOpen = link.receive_message()?;
         agree(open, &theirs)?;
@@ -88,9 +89,12 @@ fn agree(ours: &SessionOpen, theirs: &SessionOpen) -> Result<(), SessionError> {
     if ours.party == theirs.party {
         return Err(SessionError::SameShare(ours.party));
     }
+    if ours.version != theirs.version {
+        return Err(SessionError::Disagreement("version of the messages"));
+    }
     if ours.deployment != theirs.deployment {
-        let (ours, theirs) = (ours.deployment.to_string(), theirs.deployment.to_string());
-        return Err(SessionError::DigestMismatch { with: "other server", ours, theirs });
+        // One client named different versions to the two servers.
+        return Err(SessionError::Disagreement("version of the bundle"));
     }
     if ours.epoch != theirs.epoch {
         return Err(SessionError::Disagreement("epoch: the servers use different dealers"));
@@ -115,6 +119,7 @@ mod tests {
     #[test]
     fn servers_of_different_requests_are_told_where_to_look() {
         let open = |party, request| SessionOpen {
+            version: 10,
             session: SessionId([1; 16]),
             party,
             lane: Lane::ToServer0,
@@ -133,6 +138,10 @@ mod tests {
         let error = agree(&open(0, [4; 32]), &other).unwrap_err();
         assert!(error.to_string().contains("[audit]") && !error.is_temporary(), "{error}");
         assert_eq!(error.failure(None).kind, FailureKind::AuditsDiffer);
+        let other = SessionOpen { version: 9, ..open(1, [4; 32]) };
+        assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("version of the messages"))));
+        let other = SessionOpen { deployment: Digest([9; 32]), ..open(1, [4; 32]) };
+        assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("version of the bundle"))));
         let other = SessionOpen { lane: Lane::ToServer1, ..open(1, [4; 32]) };
         assert!(matches!(agree(&open(0, [4; 32]), &other), Err(SessionError::Disagreement("identity"))));
     }

@@ -46,6 +46,7 @@ mod ready;
 mod retry;
 mod server;
 mod spares;
+mod versions;
 
 pub use audit::{AuditCounts, AuditShare};
 pub use cancel::Cancel;
@@ -60,6 +61,7 @@ pub use ready::{ReadySession, ServerReport, SessionOutcome, SharedInputs};
 pub(crate) use retry::{Bounds, once, run as run_within};
 pub use retry::{Pauses, Retry, Waiting};
 pub use server::ServerService;
+pub use versions::ServerVersion;
 
 use crate::clients::Asked;
 use crate::messages::{Digest, WireSeed};

@@ -11,6 +11,7 @@ use super::opening::{self, OpenSession, Opened};
 use super::options::ServerOptions;
 use super::own_ledger::OwnLedger;
 use super::preparation::{Preparation, Prepared, await_input, prepare};
+use super::versions::{ServerVersion, Versions};
 use super::{Catalogue, SessionError, SharesError};
 use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
@@ -27,17 +28,15 @@ use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
 use blindroute_protocol::{
     Cost, Inputs, Kept, MaterialQueue, Online, OutputShare, Party, Program, Ran, Seed, ServerWeights, WeightShares,
-    WeightSpec, ZeroSeed,
+    ZeroSeed,
 };
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// One of the two servers.
 pub struct ServerService<C> {
-    catalogue: Arc<C>,
-    specs: Vec<WeightSpec>,
-    shares: Mutex<SharesSource>,
+    versions: Versions<ServerVersion<C>>,
     party: Party,
     endpoint: Endpoint,
     ledger: OwnLedger,
@@ -46,12 +45,7 @@ pub struct ServerService<C> {
     /// What other pairs handed over.
     handed: HandedStore,
     audits: Audits,
-    /// The weights as set up in the dealer's current epoch.
-    set_up: Mutex<Option<(EpochId, Arc<ServerWeights>)>>,
 }
-
-/// Reads this server's weight shares again for each set-up, so that memory does not hold them twice.
-type SharesSource = Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>;
 
 impl<C> std::fmt::Debug for ServerService<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -68,9 +62,8 @@ enum Ended {
 }
 
 impl<C: Catalogue> ServerService<C> {
-    /// A server for the programs of one bundle. `shares` reads its weight shares and is called for each set-up. It must
-    /// refuse shares that do not belong to the catalogue's digest: the dealer's mask of the weights is the same in all
-    /// set-ups of an epoch, so the difference of two maskings would reveal the difference of the weights.
+    /// A server for the programs of one version of a bundle, whose share is read as [`ServerVersion::new`] says. It may
+    /// [hold](Self::hold) others later.
     pub fn new(
         catalogue: Arc<C>,
         party: Party,
@@ -80,16 +73,26 @@ impl<C: Catalogue> ServerService<C> {
         options: ServerOptions,
     ) -> Self {
         let lanes = Lanes::new(endpoint.clone(), options.peer.clone(), options.timeouts);
-        let specs = catalogue.weights();
-        let shares = Mutex::new(Box::new(shares) as SharesSource);
+        let versions = Versions::new(ServerVersion::new(catalogue, shares));
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
-        let (audits, set_up, ledger) = (Audits::new(options.audit), Mutex::new(None), OwnLedger::new(ledger));
-        Self { catalogue, specs, shares, party, endpoint, ledger, options, lanes, handed, audits, set_up }
+        let (audits, ledger) = (Audits::new(options.audit), OwnLedger::new(ledger));
+        Self { versions, party, endpoint, ledger, options, lanes, handed, audits }
     }
 
     /// What the audits of the dealer have found so far.
     pub fn audits(&self) -> Arc<AuditCounts> {
         Arc::clone(&self.audits.counts)
+    }
+
+    /// The versions that it holds now.
+    pub fn held(&self) -> Vec<Digest> {
+        self.versions.digests()
+    }
+
+    /// Holds from now on the versions of these digests, and no others. One that is held already stays, with its weights as they are
+    /// set up; the others are taken from `new`. Sessions under way keep the version that they began with.
+    pub fn hold(&self, digests: &[Digest], new: Vec<ServerVersion<C>>) {
+        self.versions.hold(digests, new);
     }
 
     /// Answers a client, one session after another on the same link, or takes a lane of the other server.
@@ -172,19 +175,17 @@ impl<C: Catalogue> ServerService<C> {
         held: &mut Option<HeldValues>,
     ) -> Result<(), SessionError> {
         let started = Instant::now();
-        let ours = self.catalogue.digest();
-        if hello.deployment != ours {
-            let (ours, theirs) = (ours.to_string(), hello.deployment.to_string());
-            return Err(SessionError::DigestMismatch { with: "client", ours, theirs });
-        }
-        let request = self.catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
-        let program = self.catalogue.program(&request).map_err(SessionError::Request)?;
-        let (digest, continued) = continued(&*self.catalogue, hello, (&request, &program), held.take(), &self.handed)?;
+        client.check_session(hello.version)?;
+        let version = self.versions.find(hello.deployment)?;
+        let catalogue = &*version.catalogue;
+        let request = catalogue.resolve(&hello.request).map_err(SessionError::Request)?;
+        let program = catalogue.program(&request).map_err(SessionError::Request)?;
+        let (digest, continued) = continued(catalogue, hello, (&request, &program), held.take(), &self.handed)?;
         // Before the session costs anything.
-        admit(self.options.clients.as_deref(), &*self.catalogue, client, hello)?;
+        admit(self.options.clients.as_deref(), catalogue, client, hello)?;
         // Claimed before anything of the session is used: a crash after this point loses the session, but no secret.
         let claim = self.ledger.claim(hello.session)?;
-        let (mut session, zeros, material) = self.open(&claim, &request, digest)?;
+        let (mut session, zeros, material) = self.open(&claim, (&version, hello.version), &request, digest)?;
         let (writer, reader) = MaterialQueue::bounded(self.options.budget);
         let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
         let progress = Arc::new(Preparation::new(session.audited));
@@ -208,7 +209,8 @@ impl<C: Catalogue> ServerService<C> {
         match ended {
             Ended::Ran(kept) => {
                 let empty = kept.is_empty();
-                *held = (!empty).then(|| HeldValues { session: hello.session, request, kept, handed: None });
+                let (session, version) = (hello.session, Some(hello.deployment));
+                *held = (!empty).then(|| HeldValues { session, version, request, kept, handed: None });
                 Ok(())
             }
             Ended::Audited(before) => {
@@ -304,13 +306,16 @@ impl<C: Catalogue> ServerService<C> {
     fn open(
         &self,
         claim: &Claim,
+        (version, messages): (&ServerVersion<C>, u16),
         request: &[u8],
         digest: Digest,
     ) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
         let id = claim.session();
-        let (timeouts, deployment) = (&self.options.timeouts, self.catalogue.digest());
+        let (timeouts, deployment) = (&self.options.timeouts, version.catalogue.digest());
         let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
+        dealer.check_session(messages)?;
         dealer.send_message(&MaterialRequest {
+            version: messages,
             session: id,
             party: self.party.index() as u8,
             deployment,
@@ -323,6 +328,7 @@ impl<C: Catalogue> ServerService<C> {
         self.audits.admit(grant.epoch)?;
         let (mask, seeds) = SessionSeeds::granted(self.party, &grant.seeds)?;
         let open = |lane| SessionOpen {
+            version: messages,
             session: id,
             party: self.party.index() as u8,
             lane,
@@ -345,35 +351,33 @@ impl<C: Catalogue> ServerService<C> {
                 PeerChannel::new(outgoing, incoming)?
             }
         };
-        let (weights, opened) = self.weights(grant.epoch, &mask, &mut channel)?;
+        let (weights, opened) = self.weights(version, grant.epoch, &mask, &mut channel)?;
         let (socket, seeds) = (dealer.socket()?, Arc::new(seeds));
         let (epoch, audited) = (grant.epoch, opened.audited);
         let session = OpenSession { id, channel, dealer: socket, seeds, mask, weights, epoch, audited };
         Ok((session, opened.zeros, MaterialReader::new(dealer)))
     }
 
-    /// The weights in the dealer's epoch, set up with the other server unless both have done so, and what the servers draw for
+    /// The weights of a version in the dealer's epoch, set up with the other server unless both have done so, and what the servers draw for
     /// this session. The halves of the seed are sent with a question that the servers ask in any case, so they take no extra
     /// time.
     fn weights(
         &self,
+        version: &ServerVersion<C>,
         epoch: EpochId,
         mask: &Seed,
         channel: &mut PeerChannel,
     ) -> Result<(Arc<ServerWeights>, Opened), SessionError> {
-        let held = {
-            let set_up = self.set_up.lock().unwrap_or_else(PoisonError::into_inner);
-            set_up.as_ref().filter(|(id, _)| *id == epoch).map(|(_, weights)| Arc::clone(weights))
-        };
+        let held = version.set_up_in(epoch);
         let opened = opening::exchange(channel, held.is_some(), self.audits.share)?;
         if let (Some(held), true) = (held, opened.held) {
             return Ok((held, opened));
         }
         let started = Instant::now();
-        let shares = (self.shares.lock().unwrap_or_else(PoisonError::into_inner))()?;
-        let weights = Arc::new(ServerWeights::set_up(&self.specs, shares, mask, channel)?);
-        tracing::info!(%epoch, ms = started.elapsed().as_millis() as u64, "weights set up with the other server");
-        *self.set_up.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(&weights)));
+        let weights = Arc::new(ServerWeights::set_up(&version.specs, version.shares()?, mask, channel)?);
+        let (digest, ms) = (version.catalogue.digest(), started.elapsed().as_millis() as u64);
+        tracing::info!(version = %digest, %epoch, ms, "weights set up with the other server, which holds this version too");
+        version.keep(epoch, &weights);
         Ok((weights, opened))
     }
 }

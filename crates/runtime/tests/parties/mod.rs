@@ -225,6 +225,7 @@ pub fn servers() -> Search {
             home.call(&one.address, Role::Client, Role::Server1),
         ];
         let hello = ClientHello {
+            version: blindroute_runtime::messages::VERSION,
             session: SessionId::generate().unwrap(),
             deployment: home.catalogue.digest(),
             request: REQUEST.to_vec(),
@@ -271,7 +272,14 @@ pub fn dealer() -> Search {
         let mut links = [Role::Server0, Role::Server1].map(|role| home.call(&dealer.address, role, Role::Dealer));
         for (party, link) in (0..).zip(&mut links) {
             let (deployment, request) = (home.catalogue.digest(), REQUEST.to_vec());
-            link.send_message(&MaterialRequest { session, party, deployment, request }).unwrap();
+            link.send_message(&MaterialRequest {
+                version: blindroute_runtime::messages::VERSION,
+                session,
+                party,
+                deployment,
+                request,
+            })
+            .unwrap();
         }
         for mut link in links {
             let grant: MaterialGrant = link.receive_message().unwrap();

@@ -316,7 +316,14 @@ fn seeds_are_revealed_to_both_servers_or_to_none() {
             .map(|role| Link::connect(world.address(2), &world.endpoint(role), Role::Dealer, &PATIENT).unwrap());
         for (party, link) in (0..).zip(&mut links) {
             let (deployment, request) = (world.catalogues[2].digest(), FOUR.to_vec());
-            link.send_message(&MaterialRequest { session, party, deployment, request }).unwrap();
+            link.send_message(&MaterialRequest {
+                version: blindroute_runtime::messages::VERSION,
+                session,
+                party,
+                deployment,
+                request,
+            })
+            .unwrap();
         }
         let granted = links.each_mut().map(|link| link.receive_message::<MaterialGrant>().unwrap().seeds);
         let ended = links.map(|link| {

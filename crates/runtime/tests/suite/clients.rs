@@ -92,7 +92,14 @@ fn a_client_who_is_unknown_or_revoked_gets_the_same_refusal_from_both_servers() 
             let mut link = known.world.link(index);
             let token = secret.as_ref().map(|secret| secret.token(role));
             let (session, deployment) = (SessionId([9; 16]), crate::world::Numbers::default().digest());
-            let hello = ClientHello { session, deployment, request: FOUR.to_vec(), continues: None, token };
+            let hello = ClientHello {
+                version: blindroute_runtime::messages::VERSION,
+                session,
+                deployment,
+                request: FOUR.to_vec(),
+                continues: None,
+                token,
+            };
             link.send_message(&hello).unwrap();
             match link.receive_message::<ServerReady>().unwrap_err() {
                 LinkError::Failed { failure, .. } => said.push(blindroute_runtime::Message::encode(&failure)),
@@ -114,7 +121,15 @@ fn a_client_who_is_unknown_or_revoked_gets_the_same_refusal_from_both_servers() 
     let mut link = known.world.link(0);
     let token = Some(ClientSecret::load(&known.secret).unwrap().token(Role::Server0));
     let (session, deployment) = (SessionId([9; 16]), crate::world::Numbers::default().digest());
-    link.send_message(&ClientHello { session, deployment, request: FOUR.to_vec(), continues: None, token }).unwrap();
+    link.send_message(&ClientHello {
+        version: blindroute_runtime::messages::VERSION,
+        session,
+        deployment,
+        request: FOUR.to_vec(),
+        continues: None,
+        token,
+    })
+    .unwrap();
     let LinkError::Failed { failure, .. } = link.receive_message::<ServerReady>().unwrap_err() else { panic!() };
     let quota = blindroute_runtime::Message::encode(&failure);
     assert_eq!((quota[0], quota.len()), (FailureKind::Quota as u8, said[0].len()));

@@ -63,7 +63,14 @@ fn refused(error: &SessionError) -> (FailureKind, String) {
 fn hello(ticket: Ticket, places: Vec<u16>) -> ClientHello {
     let continues = Some(Continues { places, ticket: Some(ticket) });
     let session = SessionId::generate().unwrap();
-    ClientHello { session, deployment: Digest([7; 32]), request: b"2 more".to_vec(), continues, token: None }
+    ClientHello {
+        version: blindroute_runtime::messages::VERSION,
+        session,
+        deployment: Digest([7; 32]),
+        request: b"2 more".to_vec(),
+        continues,
+        token: None,
+    }
 }
 
 /// Runs a session on the first pair by hand as far as is needed to hand over, then asks each server for something.
@@ -71,8 +78,14 @@ fn ask(small: &World, asked: [HandOverRequest; 2]) -> [Result<HandOverAnswer, Li
     use blindroute_protocol::{Inputs, Seed};
     let session = asked[0].session;
     let mut links: [Link; 2] = [small.link(0), small.link(1)];
-    let hello =
-        ClientHello { session, deployment: Digest([7; 32]), request: KEEP.to_vec(), continues: None, token: None };
+    let hello = ClientHello {
+        version: blindroute_runtime::messages::VERSION,
+        session,
+        deployment: Digest([7; 32]),
+        request: KEEP.to_vec(),
+        continues: None,
+        token: None,
+    };
     links.iter_mut().for_each(|link| link.send_message(&hello).unwrap());
     for link in &mut links {
         link.receive_message::<ServerReady>().unwrap();
@@ -191,7 +204,12 @@ fn servers_to_which_different_things_were_handed_refuse() {
         let mut links = [big.link(0), big.link(1)];
         let id = SessionId([100 + number; 16]);
         for (link, ticket) in links.iter_mut().zip(&tickets) {
-            link.send_message(&ClientHello { session: id, ..hello(ticket.clone(), vec![0, 1]) }).unwrap();
+            link.send_message(&ClientHello {
+                version: blindroute_runtime::messages::VERSION,
+                session: id,
+                ..hello(ticket.clone(), vec![0, 1])
+            })
+            .unwrap();
         }
         let said = links.map(|mut link| link.receive(FrameKind::ServerReady).unwrap_err());
         assert!(said.iter().any(|error| error.to_string().contains("requests differ")), "{said:?}");

@@ -78,6 +78,7 @@ fn a_restart_loses_what_was_kept() {
 
 fn hello(session: SessionId, request: &[u8], continues: Option<Vec<u16>>) -> ClientHello {
     ClientHello {
+        version: blindroute_runtime::messages::VERSION,
         session,
         deployment: Digest([7; 32]),
         request: request.to_vec(),

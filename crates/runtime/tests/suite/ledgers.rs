@@ -72,13 +72,21 @@ fn sessions_side_by_side_and_restarts_are_never_refused() {
     for round in 0..3 {
         std::thread::scope(|scope| {
             for _ in 0..6 {
-                scope.spawn(|| works(&world));
+                let client = world.client();
+                scope.spawn(move || squares(&client.run(FOUR, &numbers(3.0)).unwrap().output, 3.0));
             }
         });
         // One server claims what the other one does not.
         let mut alone = world.link(round % 2);
         let (session, deployment) = (SessionId::generate().unwrap(), Numbers::default().digest());
-        let hello = ClientHello { session, deployment, request: FOUR.to_vec(), continues: None, token: None };
+        let hello = ClientHello {
+            version: blindroute_runtime::messages::VERSION,
+            session,
+            deployment,
+            request: FOUR.to_vec(),
+            continues: None,
+            token: None,
+        };
         alone.send_message(&hello).unwrap();
         world.restart();
     }

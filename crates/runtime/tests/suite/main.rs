@@ -12,4 +12,6 @@ mod pool;
 mod retry;
 mod service;
 mod sessions;
+mod upgrades;
+mod versions;
 mod world;

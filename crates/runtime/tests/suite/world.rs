@@ -10,12 +10,12 @@ use blindroute_protocol::{
     WeightSpec,
 };
 use blindroute_runtime::clients::Clients;
-use blindroute_runtime::messages::Digest;
+use blindroute_runtime::messages::{Digest, Spoken};
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
-    HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, Service, ServiceError, ServiceOptions,
-    SessionError, Shutdown, Timeouts,
+    HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, ServerVersion, Service, ServiceError,
+    ServiceOptions, SessionError, SharesError, Shutdown, Timeouts,
 };
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -85,6 +85,39 @@ pub struct Numbers {
     pub scaled: bool,
     /// A party waits for it before it makes a program.
     pub gate: Arc<Mutex<()>>,
+    /// The version, from 0.
+    pub version: u8,
+    /// How often a server read its share of this version.
+    pub shares_read: Arc<AtomicUsize>,
+}
+
+impl Numbers {
+    /// A version of programs that have a weight.
+    pub fn scaled(version: u8) -> Arc<Self> {
+        Arc::new(Self { scaled: true, version, ..Self::default() })
+    }
+
+    /// The weight of its programs, if they have one: [`SCALE`], and another one in each further version.
+    pub fn scale(&self) -> f32 {
+        SCALE + f32::from(self.version)
+    }
+
+    /// A server's share of this version.
+    pub fn at_server(self: &Arc<Self>, party: Party) -> ServerVersion<Self> {
+        ServerVersion::new(Arc::clone(self), self.shares(party))
+    }
+
+    fn shares(self: &Arc<Self>, party: Party) -> impl Fn() -> Result<WeightShares, SharesError> + Send + use<> {
+        let (specs, own) = (weight_specs(self.scaled), Arc::clone(self));
+        move || {
+            own.shares_read.fetch_add(1, Ordering::SeqCst);
+            let weights: Vec<_> = specs.iter().map(|_| Tensor::new(Shape::row(1), vec![own.scale()])).collect();
+            match party {
+                Party::Zero => Ok(WeightShares::from_seed(&specs, &Seed::new([0; 16]))),
+                Party::One => Ok(WeightShares::complement(&specs, &weights, &Seed::new([0; 16]))?),
+            }
+        }
+    }
 }
 
 /// The weight of programs that have one.
@@ -102,7 +135,7 @@ impl Catalogue for Numbers {
     type Program = Squares;
 
     fn digest(&self) -> Digest {
-        Digest([7; 32])
+        Digest([7 + self.version; 32])
     }
 
     fn weights(&self) -> Vec<WeightSpec> {
@@ -165,6 +198,10 @@ pub struct World {
     /// What server 1's lanes to server 0 go through.
     pub lanes: Forwarder,
     running: [Option<Running>; 3],
+    servers: [Option<Arc<ServerService<Numbers>>>; 2],
+    dealing: Option<Arc<DealerService<Numbers>>>,
+    /// The versions of the messages that they speak.
+    pub spoken: [Spoken; 3],
     /// Who they are.
     pub endpoints: [Option<Endpoint>; 3],
 }
@@ -233,6 +270,9 @@ impl World {
             addresses: ["127.0.0.1:0"; 3].map(str::to_owned),
             lanes: Forwarder::start(),
             running: [None, None, None],
+            servers: [None, None],
+            dealing: None,
+            spoken: [Spoken::OURS; 3],
             endpoints: [None, None, None],
         }
     }
@@ -250,6 +290,7 @@ impl World {
     pub fn run(&mut self, index: usize) {
         let role = ROLES[index];
         let (endpoint, catalogue) = (self.endpoint(role), Arc::clone(&self.catalogues[index]));
+        let endpoint = endpoint.speaking(self.spoken[index]).unwrap();
         let accepts = self.accepts.iter().map(|path| Some(path.as_path()));
         let endpoint = if index < 2 { endpoint.accepting_hand_over(accepts).unwrap() } else { endpoint };
         let endpoint = match self.watched {
@@ -286,28 +327,45 @@ impl World {
                 audit: self.audit[index],
                 development: false,
             };
-            let specs = weight_specs(catalogue.scaled);
-            let shares = move || {
-                let weights: Vec<_> = specs.iter().map(|_| Tensor::new(Shape::row(1), vec![SCALE])).collect();
-                match party {
-                    Party::Zero => Ok(WeightShares::from_seed(&specs, &Seed::new([0; 16]))),
-                    Party::One => Ok(WeightShares::complement(&specs, &weights, &Seed::new([0; 16]))?),
-                }
-            };
-            let server = ServerService::new(catalogue, party, shares, endpoint, ledger, options);
+            let shares = catalogue.shares(party);
+            let server = Arc::new(ServerService::new(catalogue, party, shares, endpoint, ledger, options));
             self.audits[index] = Some(server.audits());
+            self.servers[index] = Some(Arc::clone(&server));
             std::thread::spawn(move || service.run(&flag, move |connection| server.handle(connection)))
         } else if let Some(dealer) = self.dealer.clone() {
             std::thread::spawn(move || service.run(&flag, move |connection| dealer(connection)))
         } else {
-            let dealer = DealerService::new(catalogue, ledger, self.timeouts.stall);
+            let dealer = Arc::new(DealerService::new(catalogue, ledger, self.timeouts.stall));
+            self.dealing = Some(Arc::clone(&dealer));
             std::thread::spawn(move || service.run(&flag, move |connection| dealer.handle(connection)))
         };
         self.running[index] = Some(Running { shutdown, thread });
     }
 
+    /// Has a party hold these versions from now on.
+    pub fn hold(&self, index: usize, versions: &[&Arc<Numbers>]) {
+        let digests: Vec<Digest> = versions.iter().map(|version| version.digest()).collect();
+        match Party::from_index(index) {
+            Some(party) => {
+                let new = versions.iter().map(|version| version.at_server(party)).collect();
+                self.servers[index].as_ref().unwrap().hold(&digests, new);
+                assert_eq!(self.servers[index].as_ref().unwrap().held().len(), versions.len());
+            }
+            None => {
+                let new = versions.iter().map(|version| Arc::clone(version)).collect();
+                self.dealing.as_ref().unwrap().hold(&digests, new);
+                assert_eq!(self.dealing.as_ref().unwrap().held().len(), versions.len());
+            }
+        }
+    }
+
     /// Stops a service, and says how long that took.
     pub fn stop(&mut self, index: usize) -> Duration {
+        // Otherwise its ledger stays open.
+        match index {
+            2 => self.dealing = None,
+            _ => self.servers[index] = None,
+        }
         let started = Instant::now();
         let Running { shutdown, thread } = self.running[index].take().expect("it runs");
         shutdown.trigger("the test stops it");
@@ -340,6 +398,13 @@ impl World {
             forwarder.address
         });
         self.client_at(Arc::default(), through)
+    }
+
+    /// A client of a program that speaks these versions of the messages.
+    pub fn client_speaking(&self, spoken: Spoken) -> Client<Numbers> {
+        let endpoint = self.endpoint(Role::Client).speaking(spoken).unwrap();
+        let addresses = [self.addresses[0].clone(), self.addresses[1].clone()];
+        Client::new(Arc::default(), addresses, endpoint, self.timeouts)
     }
 
     /// Where a service listens.

@@ -7,6 +7,7 @@ use anyhow::Context;
 use blindroute_protocol::{Cost, Meter, WeightSpec};
 use blindroute_routing::bundle::PoolShape;
 use blindroute_routing::program::{BundlePlan, NetworkEstimate, SessionRequest, Task};
+use blindroute_runtime::memory::weights_bytes;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use serde::Serialize;
 use std::sync::Arc;
@@ -93,11 +94,9 @@ fn on(
     })
 }
 
-/// Memory of a model on a server: program + weights + sessions × 3 × material, of which a server holds at most 560 MiB. A weight
-/// is held as a share and as the masked weight, in words of 4 or 8 bytes, and while they are set up as a share of 8 bytes.
+/// Memory of a model on a server: program + weights + sessions × 3 × material, of which a server holds at most 560 MiB.
 fn memory(weights: &[WeightSpec], material_bytes: usize, sessions: usize) -> f64 {
-    let of = |spec: &WeightSpec| spec.shape().len() * (8 + 2 * if spec.bits <= 32 { 4 } else { 8 });
-    let weights: usize = weights.iter().map(of).sum();
+    let weights = weights_bytes(weights);
     let session = SESSION_FACTOR * material_bytes.min(MATERIAL_BUDGET) as f64;
     PROGRAM_MIB + (weights as f64 + sessions as f64 * session) / MIB
 }

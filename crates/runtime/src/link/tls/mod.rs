@@ -169,6 +169,11 @@ impl TlsStream {
         self.path = path;
     }
 
+    /// The name of the protocol that both sides offered.
+    pub(super) fn protocol(&self) -> Option<&[u8]> {
+        self.connection.common().alpn_protocol()
+    }
+
     /// The certificate that the other side proved to hold, with its chain.
     pub(super) fn peer_certificates(&self) -> Option<&[CertificateDer<'static>]> {
         self.connection.common().peer_certificates()

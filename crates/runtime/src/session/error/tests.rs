@@ -65,7 +65,7 @@ fn all() -> Vec<SessionError> {
         RendezvousError::TimedOut { key: "x".into(), after: Duration::from_secs(1) }.into(),
         RendezvousError::Duplicate { key: "x".into() }.into(),
         RendezvousError::Full { limit: 1 }.into(),
-        SessionError::DigestMismatch { with: "client", ours: "1".into(), theirs: "2".into() },
+        SessionError::NotHeld { asked: Digest([1; 32]), held: vec![Digest([2; 32]), Digest([3; 32])] },
         SessionError::SameShare(1),
         SessionError::Disagreement("identity"),
         SessionError::ProgramMismatch,

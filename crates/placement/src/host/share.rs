@@ -1,13 +1,13 @@
 //! A server's share of the weights: read at the start and at each set-up of the weights, from a file that may be sealed.
 
-use crate::host::HostError;
+use super::HostError;
 use blindroute_routing::bundle::{BundleError, ExpectedShare, ShareFile};
 use blindroute_runtime::config::ServerConfig;
 use blindroute_runtime::sealing::{self, Belongs, SealingError, SealingKey};
 use blindroute_runtime::{Role, SharesError};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The file of a server's share, which stays open: it is the file that was checked at the start, whatever its name stands for later.
@@ -25,9 +25,13 @@ enum Unreadable {
 }
 
 impl HeldShare {
-    /// Opens and reads the share that a configuration names.
-    pub(crate) fn hold(config: &ServerConfig, expected: &ExpectedShare) -> Result<(Self, ShareFile), HostError> {
-        let path = config.share.clone();
+    /// Opens and reads a share of the server of this configuration.
+    pub(crate) fn hold(
+        config: &ServerConfig,
+        path: &Path,
+        expected: &ExpectedShare,
+    ) -> Result<(Self, ShareFile), HostError> {
+        let path = path.to_owned();
         let sealed = |source| HostError::Sealed { path: path.clone(), source };
         let key = config.sealing_key.as_deref().map(SealingKey::open).transpose().map_err(sealed)?;
         let file = File::open(&path).map_err(|error| HostError::Share { path: path.clone(), source: io(error) })?;

@@ -1,0 +1,52 @@
+//! Why a party cannot be hosted.
+
+use blindroute_routing::bundle::BundleError;
+use blindroute_runtime::clients::ClientsError;
+use blindroute_runtime::sealing::SealingError;
+use blindroute_runtime::{IdentityError, LedgerError, ServiceError};
+use std::path::PathBuf;
+
+/// Why a party cannot be hosted.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The public part cannot be used.
+    #[error("public part {}: {source}", path.display())]
+    PublicPart {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
+    /// The server's share cannot be used.
+    #[error("share {}: {source}", path.display())]
+    Share {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: BundleError,
+    },
+    /// The server's share is sealed, and does not open.
+    #[error("share {}: {source}", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: SealingError,
+    },
+    /// The share is not of the public part's weights.
+    #[error("the share file: {0}")]
+    Weights(#[from] blindroute_protocol::Error),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The register of clients cannot be used.
+    #[error(transparent)]
+    Clients(#[from] ClientsError),
+    /// The service cannot listen, or cannot say that it does.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
