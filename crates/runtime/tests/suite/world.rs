@@ -14,8 +14,8 @@ use blindroute_runtime::messages::Digest;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
-    HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, Service, ServiceError,
-    ServiceOptions, SessionError, Shutdown, Timeouts,
+    HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, Service, ServiceError, ServiceOptions,
+    SessionError, Shutdown, Timeouts,
 };
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
