@@ -61,7 +61,7 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
     if revoked > 0 {
         checked.faults.insert("revoke", revoked);
     }
-    calls(&mut checked, &told, reference, deployment.lanes.len());
+    calls(&mut checked, &told, reference);
     resources(&mut checked, &told);
     for (number, lane) in deployment.lanes.iter_mut().enumerate() {
         for role in PARTIES {
@@ -93,7 +93,7 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
 }
 
 /// Answers are the clear ones, errors have a reason, and both come in time.
-fn calls(checked: &mut Checked, told: &Told, reference: &Reference, lanes: usize) {
+fn calls(checked: &mut Checked, told: &Told, reference: &Reference) {
     for call in &told.calls {
         let took = call.ended - call.began;
         if took > DEADLINE + SLACK {
@@ -102,7 +102,7 @@ fn calls(checked: &mut Checked, told: &Told, reference: &Reference, lanes: usize
         let of_client = || told.revoked.iter().filter(|(client, ..)| *client == call.client);
         let while_revoked = of_client().any(|(_, from, to)| call.began > *from && to.is_none_or(|to| call.began < to));
         let excused = of_client().any(|(_, from, _)| call.ended > *from)
-            || (0..lanes).all(|lane| told.events.iter().any(|event| disturbs(event, lane, call)));
+            || call.lanes.iter().all(|lane| told.events.iter().any(|event| disturbs(event, *lane, call)));
         for (text, outcome) in &call.outcomes {
             match outcome {
                 Outcome::Answer { model, lane } => {
@@ -121,7 +121,7 @@ fn calls(checked: &mut Checked, told: &Told, reference: &Reference, lanes: usize
                         checked.violations.push(format!("an error of kind {code} holds a text"));
                     }
                     if !["session", "no_pair", "cancelled", "unknown_client"].contains(code) || !excused {
-                        let reason = if excused { "of an unexpected kind" } else { "without a fault in every lane" };
+                        let reason = if excused { "of an unexpected kind" } else { "without a fault in each of its lanes" };
                         checked.violations.push(format!("an error {reason} after {took:?}: {code}: {message}"));
                     }
                 }

@@ -16,6 +16,7 @@ const WAITING: usize = 2;
 /// What one text of a call came to.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
+    /// By which of the lanes that the client knows.
     Answer { model: String, lane: usize },
     Error { code: &'static str, message: String },
 }
@@ -24,17 +25,22 @@ pub(crate) enum Outcome {
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
     pub(crate) client: usize,
+    /// The lanes that the client knows.
+    pub(crate) lanes: Vec<usize>,
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
     /// Of each text, by its place among the texts.
     pub(crate) outcomes: Vec<(usize, Outcome)>,
 }
 
+/// A client's lanes, and its configuration for each.
+pub(crate) type Knows = (Vec<usize>, Vec<ClientConfig>);
+
 enum Job {
     Texts(Vec<usize>),
     Ready(usize),
     /// Go on with other configurations.
-    As(Vec<ClientConfig>),
+    As(Knows),
 }
 
 /// All clients.
@@ -45,13 +51,13 @@ pub(crate) struct Crew {
 }
 
 impl Crew {
-    /// A thread for each of these clients, with its configurations.
-    pub(crate) fn start(clients: Vec<Vec<ClientConfig>>, reference: &Arc<Reference>) -> anyhow::Result<Self> {
+    /// A thread for each of these clients.
+    pub(crate) fn start(clients: Vec<Knows>, reference: &Arc<Reference>) -> anyhow::Result<Self> {
         let mut crew = Self { jobs: Vec::new(), threads: Vec::new(), calls: Arc::default() };
-        for (client, configurations) in clients.into_iter().enumerate() {
+        for (client, (lanes, configurations)) in clients.into_iter().enumerate() {
             let (jobs, todo) = sync_channel(WAITING);
             let (reference, calls) = (Arc::clone(reference), Arc::clone(&crew.calls));
-            let work = move || Worker { client, reference, calls }.work(&configurations, &todo);
+            let work = move || Worker { client, lanes, reference, calls }.work(&configurations, &todo);
             crew.threads.push(std::thread::Builder::new().name(format!("client-{client}")).spawn(work)?);
             crew.jobs.push(jobs);
         }
@@ -72,8 +78,8 @@ impl Crew {
         self.send(client, Job::Ready(count))
     }
 
-    pub(crate) fn become_another(&self, client: usize, configurations: Vec<ClientConfig>) -> anyhow::Result<()> {
-        self.send(client, Job::As(configurations))
+    pub(crate) fn become_another(&self, client: usize, knows: Knows) -> anyhow::Result<()> {
+        self.send(client, Job::As(knows))
     }
 
     /// Waits until all calls are over, and gives them.
@@ -88,12 +94,13 @@ impl Crew {
 
 struct Worker {
     client: usize,
+    lanes: Vec<usize>,
     reference: Arc<Reference>,
     calls: Arc<Mutex<Vec<Call>>>,
 }
 
 impl Worker {
-    fn work(self, configurations: &[ClientConfig], todo: &Receiver<Job>) -> anyhow::Result<()> {
+    fn work(mut self, configurations: &[ClientConfig], todo: &Receiver<Job>) -> anyhow::Result<()> {
         let mut router = connect(configurations)?;
         for job in todo {
             match job {
@@ -106,7 +113,10 @@ impl Worker {
                     let task = router.task(text, &options())?.context("a route has a task")?;
                     router.keep_ready(SessionRequest::new(task), count)?;
                 }
-                Job::As(configurations) => router = connect(&configurations)?,
+                Job::As((lanes, configurations)) => {
+                    router = connect(&configurations)?;
+                    self.lanes = lanes;
+                }
             }
         }
         Ok(())
@@ -126,8 +136,12 @@ impl Worker {
                 Err(error) => vec![Err(error)],
             },
         };
-        let outcomes = places.iter().zip(answers).map(|(place, answer)| (*place, outcome(answer))).collect();
-        Call { client: self.client, began, ended: Instant::now(), outcomes }
+        let told = |answer| match outcome(answer) {
+            Outcome::Answer { model, lane } => Outcome::Answer { model, lane: self.lanes[lane] },
+            error => error,
+        };
+        let outcomes = places.iter().zip(answers).map(|(place, answer)| (*place, told(answer))).collect();
+        Call { client: self.client, lanes: self.lanes.clone(), began, ended: Instant::now(), outcomes }
     }
 }
 

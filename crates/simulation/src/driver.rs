@@ -2,7 +2,7 @@
 
 use crate::bundle::Reference;
 use crate::check;
-use crate::crew::{Call, Crew, Outcome, connect, outcome};
+use crate::crew::{Call, Crew, Knows, Outcome, connect, outcome};
 use crate::deployment::{Deployment, Settings};
 use crate::lane::{Lane, PARTIES};
 use crate::operation::Operation;
@@ -85,13 +85,17 @@ impl Driver {
         };
         driver.good_answers(true)?;
         driver.first = driver.resources()?;
-        let clients = (0..settings.clients).map(|client| driver.configurations(client)).collect();
+        let clients = (0..settings.clients).map(|client| driver.knows(client)).collect();
         driver.crew = Some(Crew::start(clients, reference)?);
         Ok(driver)
     }
 
-    fn configurations(&self, client: usize) -> Vec<blindroute_runtime::ClientConfig> {
-        self.deployment.lanes.iter().map(|lane| lane.client(client, self.times[client])).collect()
+    /// Every second client knows all lanes, the others one each: so each lane is asked, also while others would be preferred.
+    fn knows(&self, client: usize) -> Knows {
+        let count = self.deployment.lanes.len();
+        let lanes: Vec<usize> = if client % 2 == 0 { (0..count).collect() } else { vec![client / 2 % count] };
+        let configuration = |lane: &usize| self.deployment.lanes[*lane].client(client, self.times[client]);
+        (lanes.clone(), lanes.iter().map(configuration).collect())
     }
 
     /// Runs the list, mends everything, and checks what has to hold.
@@ -315,8 +319,8 @@ impl Driver {
         *time += 1;
         let time = *time;
         self.deployment.lanes.iter().try_for_each(|lane| lane.register(client, time))?;
-        let configurations = self.configurations(client);
-        self.crew()?.become_another(client, configurations)
+        let knows = self.knows(client);
+        self.crew()?.become_another(client, knows)
     }
 
     /// Takes note of the faults of records that happened.

@@ -101,7 +101,10 @@ impl Maker {
 
     /// A fault, calls, and its end.
     fn between(&mut self, begin: Operation, end: Option<Operation>) -> Scene {
-        let mut scene = vec![self.route(), begin];
+        let mut scene: Scene = (0..self.draw.between(1, 3)).map(|_| self.route()).collect();
+        // Another moment of their sessions each time.
+        scene.push(Operation::Wait(self.draw.below(16) as u64 * 10));
+        scene.push(begin);
         for _ in 0..self.draw.between(1, 2) {
             scene.push(self.route());
         }

@@ -144,6 +144,10 @@ impl Party {
 
     /// Starts it, and says where it listens.
     pub(crate) fn start(&mut self) -> anyhow::Result<String> {
+        if matches!(self.storage, Storage::Sqlite) {
+            // A database's folder is the operator's to make.
+            std::fs::create_dir_all(self.state())?;
+        }
         // A file that can grow no more is an error then, and no signal.
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&self.starting.program);
