@@ -41,6 +41,8 @@ pub struct Checked {
     pub used: usize,
     /// Of these, the others: consumed without an answer of both.
     pub burnt: usize,
+    /// Servers with an old ledger that served nothing, although sessions were asked of them.
+    pub refused: usize,
     /// How long after each fault its lane answered again.
     pub recoveries: Vec<Recovery>,
     /// The most descriptors and kibibytes that a party held more at the end than after its first sessions.
@@ -88,7 +90,7 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
         }
     }
     checked.violations.extend(told.violations);
-    checked.skipped = told.skipped;
+    (checked.skipped, checked.refused) = (told.skipped, told.refused);
     Ok(checked)
 }
 
@@ -121,7 +123,8 @@ fn calls(checked: &mut Checked, told: &Told, reference: &Reference) {
                         checked.violations.push(format!("an error of kind {code} holds a text"));
                     }
                     if !["session", "no_pair", "cancelled", "unknown_client"].contains(code) || !excused {
-                        let reason = if excused { "of an unexpected kind" } else { "without a fault in each of its lanes" };
+                        let reason =
+                            if excused { "of an unexpected kind" } else { "without a fault in each of its lanes" };
                         checked.violations.push(format!("an error {reason} after {took:?}: {code}: {message}"));
                     }
                 }

@@ -3,6 +3,7 @@
 use crate::bundle::{Reference, options};
 use anyhow::Context;
 use blindroute_placement::{Cancel, ClientConfig, PlacementError, PrivateRouter, Retry, RouteReport, SessionRequest};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -13,12 +14,21 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(45);
 /// Calls that may wait for a client.
 const WAITING: usize = 2;
 
+/// How long who watches a lane waits between two calls.
+const BETWEEN: Duration = Duration::from_millis(250);
+
 /// What one text of a call came to.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
     /// By which of the lanes that the client knows.
-    Answer { model: String, lane: usize },
-    Error { code: &'static str, message: String },
+    Answer {
+        model: String,
+        lane: usize,
+    },
+    Error {
+        code: &'static str,
+        message: String,
+    },
 }
 
 /// A call that is over.
@@ -48,12 +58,13 @@ pub(crate) struct Crew {
     jobs: Vec<SyncSender<Job>>,
     threads: Vec<JoinHandle<anyhow::Result<()>>>,
     calls: Arc<Mutex<Vec<Call>>>,
+    over: Arc<AtomicBool>,
 }
 
 impl Crew {
     /// A thread for each of these clients.
     pub(crate) fn start(clients: Vec<Knows>, reference: &Arc<Reference>) -> anyhow::Result<Self> {
-        let mut crew = Self { jobs: Vec::new(), threads: Vec::new(), calls: Arc::default() };
+        let mut crew = Self { jobs: Vec::new(), threads: Vec::new(), calls: Arc::default(), over: Arc::default() };
         for (client, (lanes, configurations)) in clients.into_iter().enumerate() {
             let (jobs, todo) = sync_channel(WAITING);
             let (reference, calls) = (Arc::clone(reference), Arc::clone(&crew.calls));
@@ -62,6 +73,17 @@ impl Crew {
             crew.jobs.push(jobs);
         }
         Ok(crew)
+    }
+
+    /// Two more threads for a client that routes one text after the other until the end, so that it shows when its lane answers again.
+    pub(crate) fn watch(&mut self, client: usize, knows: &Knows, reference: &Arc<Reference>) -> anyhow::Result<()> {
+        for first in 0..2 {
+            let ((lanes, configurations), over) = (knows.clone(), Arc::clone(&self.over));
+            let worker = Worker { client, lanes, reference: Arc::clone(reference), calls: Arc::clone(&self.calls) };
+            let work = move || worker.watch(&configurations, first, &over);
+            self.threads.push(std::thread::Builder::new().name("watch".into()).spawn(work)?);
+        }
+        Ok(())
     }
 
     fn send(&self, client: usize, job: Job) -> anyhow::Result<()> {
@@ -85,6 +107,7 @@ impl Crew {
     /// Waits until all calls are over, and gives them.
     pub(crate) fn end(self) -> anyhow::Result<Vec<Call>> {
         drop(self.jobs);
+        self.over.store(true, Ordering::SeqCst);
         for thread in self.threads {
             thread.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
         }
@@ -104,10 +127,7 @@ impl Worker {
         let mut router = connect(configurations)?;
         for job in todo {
             match job {
-                Job::Texts(texts) => {
-                    let call = self.call(&router, &texts);
-                    self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
-                }
+                Job::Texts(texts) => self.note(self.call(&router, &texts)),
                 Job::Ready(count) => {
                     let text = self.text(0);
                     let task = router.task(text, &options())?.context("a route has a task")?;
@@ -120,6 +140,22 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    fn watch(self, configurations: &[ClientConfig], first: usize, over: &AtomicBool) -> anyhow::Result<()> {
+        let router = connect(configurations)?;
+        for text in first.. {
+            if over.load(Ordering::SeqCst) {
+                break;
+            }
+            self.note(self.call(&router, &[text]));
+            std::thread::sleep(BETWEEN);
+        }
+        Ok(())
+    }
+
+    fn note(&self, call: Call) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
     }
 
     fn text(&self, place: usize) -> &str {

@@ -47,6 +47,8 @@ pub(crate) struct Told {
     /// When each client was revoked, and registered again.
     pub(crate) revoked: Vec<(usize, Instant, Option<Instant>)>,
     pub(crate) violations: Vec<String>,
+    /// Servers with an old ledger that served nothing, although sessions were asked of them.
+    pub(crate) refused: usize,
     /// What could not be done on this machine.
     pub(crate) skipped: Vec<String>,
     pub(crate) resources: Vec<(usize, Role, Resources, Resources)>,
@@ -86,7 +88,11 @@ impl Driver {
         driver.good_answers(true)?;
         driver.first = driver.resources()?;
         let clients = (0..settings.clients).map(|client| driver.knows(client)).collect();
-        driver.crew = Some(Crew::start(clients, reference)?);
+        let mut crew = Crew::start(clients, reference)?;
+        for (number, lane) in driver.deployment.lanes.iter().enumerate() {
+            crew.watch(settings.clients, &(vec![number], vec![lane.client(settings.clients, 0)]), reference)?;
+        }
+        driver.crew = Some(crew);
         Ok(driver)
     }
 
@@ -276,6 +282,7 @@ impl Driver {
         let Restored { served, known, .. } = self.restored.swap_remove(place);
         // Of the state that was restored: the log of the one after it is empty so far, because nobody has called it.
         let now = self.lane(lane)?.party(role).log().finished.len();
+        self.told.refused += usize::from(known && now == served);
         if known && now > served {
             self.told
                 .violations

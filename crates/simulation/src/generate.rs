@@ -134,7 +134,15 @@ impl Maker {
         scene
     }
 
+    /// Three faults of records: one of the kind of this number, and two of any.
     fn record(&mut self, number: usize) -> Scene {
+        let others = [self.draw.below(6), self.draw.below(6)];
+        let mut scene: Scene = [number, others[0], others[1]].into_iter().map(|kind| self.record_fault(kind)).collect();
+        (0..3).for_each(|_| scene.push(self.route()));
+        scene
+    }
+
+    fn record_fault(&mut self, number: usize) -> Operation {
         let milliseconds = self.draw.between(1, 20) as u64 * 100;
         let fault = match number % 6 {
             0 => RecordFault::Drop,
@@ -147,8 +155,7 @@ impl Maker {
         let (way, forward) = (self.draw.one_of(Way::ALL), self.draw.below(2) == 0);
         // Later ones are of the material and of exchanges, earlier ones of handshakes and hellos.
         let record = self.draw.below(24) as u64;
-        let fault = Operation::Record(self.lane, way, forward, record, fault);
-        vec![fault, self.route(), self.route()]
+        Operation::Record(self.lane, way, forward, record, fault)
     }
 
     /// A call of one text, or of a few.

@@ -112,7 +112,7 @@ impl Checked {
             .collect();
         json!({
             "seed": seed, "faults": self.faults, "answers": self.answers, "errors": self.errors,
-            "generated": self.generated, "used": self.used, "burnt": self.burnt, "recoveries": recoveries,
+            "generated": self.generated, "used": self.used, "burnt": self.burnt, "refused": self.refused, "recoveries": recoveries,
             "growth": { "descriptors": self.growth.0, "kib": self.growth.1 },
             "skipped": self.skipped, "violations": self.violations,
         })
