@@ -1,6 +1,6 @@
 //! What has to hold after a list, whatever was done.
 
-use crate::bundle::{CANARY, Reference};
+use crate::bundle::{CANARY, Reference, Text};
 use crate::crew::{Call, DEADLINE, Outcome};
 use crate::deployment::Deployment;
 use crate::driver::{Event, Told};
@@ -63,7 +63,7 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
     if revoked > 0 {
         checked.faults.insert("revoke", revoked);
     }
-    calls(&mut checked, &told, reference);
+    calls(&mut checked, &told, &reference.texts);
     resources(&mut checked, &told);
     for (number, lane) in deployment.lanes.iter_mut().enumerate() {
         for role in PARTIES {
@@ -95,7 +95,7 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
 }
 
 /// Answers are the clear ones, errors have a reason, and both come in time.
-fn calls(checked: &mut Checked, told: &Told, reference: &Reference) {
+fn calls(checked: &mut Checked, told: &Told, texts: &[Text]) {
     for call in &told.calls {
         let took = call.ended - call.began;
         if took > DEADLINE + SLACK {
@@ -109,7 +109,7 @@ fn calls(checked: &mut Checked, told: &Told, reference: &Reference) {
             match outcome {
                 Outcome::Answer { model, lane } => {
                     checked.answers += 1;
-                    let expected = &reference.texts[text % reference.texts.len()].model;
+                    let expected = &texts[text % texts.len()].model;
                     if model != expected {
                         checked.violations.push(format!("WRONG ANSWER of lane {lane}: {model}, expected {expected}"));
                     }
@@ -155,48 +155,58 @@ fn resources(checked: &mut Checked, told: &Told) {
     }
 }
 
-/// No session is used twice, and none is lost that was served. Gives all sessions of the lane.
+/// Reads the ledgers of a lane and its logs, and compares them. Gives all sessions of the lane.
 fn ledgers(checked: &mut Checked, number: usize, lane: &Lane, calls: &[Call]) -> anyhow::Result<HashSet<String>> {
-    let mut claimed = Vec::new();
-    let mut finished = Vec::new();
+    let of = |role| anyhow::Ok(lane.party(role).claimed()?);
+    let claimed = [of(Role::Dealer)?, of(Role::Server0)?, of(Role::Server1)?];
+    let finished = PARTIES.map(|role| lane.party(role).log().finished.clone());
     for role in PARTIES {
-        let party = lane.party(role);
-        let sessions = party.claimed()?;
-        let log = party.log();
-        let once: HashSet<String> = log.finished.iter().cloned().collect();
-        if once.len() < log.finished.len() {
-            checked.violations.push(format!("lane {number}: {role} used a session TWICE"));
-        }
-        if let Some(lost) = once.iter().find(|session| !sessions.contains(*session)) {
-            checked
-                .violations
-                .push(format!("lane {number}: {role} used session {lost}, which is in none of its ledgers"));
-        }
+        let log = lane.party(role).log();
         if log.canaries > 0 {
             checked.violations.push(format!("lane {number}: {} lines of the log of {role} hold a text", log.canaries));
         }
         checked.violations.extend(log.panics.iter().map(|line| format!("lane {number}: {role}: {line}")));
-        claimed.push(sessions);
-        finished.push(once);
     }
-    let [dealer, zero, one] = claimed.as_slice() else { anyhow::bail!("a lane has three parties") };
-    let [_, served_zero, served_one] = finished.as_slice() else { anyhow::bail!("a lane has three parties") };
-    if !served_zero.union(served_one).all(|session| dealer.contains(session)) {
-        checked.violations.push(format!("lane {number}: a session was served that the dealer never entered"));
-    }
-    let used = served_zero.intersection(served_one).count();
-    let in_all = dealer.iter().filter(|session| zero.contains(*session) && one.contains(*session)).count();
     let answered = |call: &&Call| {
         call.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Answer { lane, .. } if *lane == number))
     };
-    let answered = calls.iter().filter(answered).count();
+    let wrong = sessions(checked, &claimed, &finished, calls.iter().filter(answered).count());
+    checked.violations.extend(wrong.into_iter().map(|wrong| format!("lane {number}: {wrong}")));
+    Ok(claimed.into_iter().flatten().collect())
+}
+
+/// Counts a lane's sessions, and says what is wrong with them: those that were entered in the ledgers of dealer, server 0 and server 1,
+/// and those that each finished. No session is used twice, and none is lost that was served.
+fn sessions(
+    checked: &mut Checked,
+    claimed: &[HashSet<String>; 3],
+    finished: &[Vec<String>; 3],
+    answered: usize,
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for ((role, claimed), finished) in PARTIES.iter().zip(claimed).zip(finished) {
+        let mut once = HashSet::new();
+        if let Some(twice) = finished.iter().find(|session| !once.insert(*session)) {
+            wrong.push(format!("{role} used session {twice} TWICE"));
+        }
+        if let Some(lost) = finished.iter().find(|session| !claimed.contains(*session)) {
+            wrong.push(format!("{role} used session {lost}, which is in none of its ledgers"));
+        }
+    }
+    let [dealer, zero, one] = claimed;
+    let [_, served_zero, served_one] = finished.each_ref().map(|finished| finished.iter().collect::<HashSet<_>>());
+    if !served_zero.union(&served_one).all(|session| dealer.contains(*session)) {
+        wrong.push("a session was served that the dealer never entered".to_owned());
+    }
+    let used = served_zero.intersection(&served_one).count();
+    let in_all = dealer.iter().filter(|session| zero.contains(*session) && one.contains(*session)).count();
     if answered > in_all {
-        checked.violations.push(format!("lane {number}: {answered} calls were answered by {in_all} sessions"));
+        wrong.push(format!("{answered} calls were answered by {in_all} sessions"));
     }
     checked.generated += dealer.len();
     checked.used += used;
-    checked.burnt += dealer.len() - used;
-    Ok(claimed.into_iter().flatten().collect())
+    checked.burnt += dealer.len() - used.min(dealer.len());
+    wrong
 }
 
 /// The command lines of processes that name this folder.
@@ -231,4 +241,67 @@ fn with_canary(folder: &Path) -> anyhow::Result<Option<String>> {
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn set(all: &[&str]) -> HashSet<String> {
+        all.iter().map(|session| (*session).to_owned()).collect()
+    }
+
+    fn list(all: &[&str]) -> Vec<String> {
+        all.iter().map(|session| (*session).to_owned()).collect()
+    }
+
+    #[test]
+    fn sessions_that_are_used_twice_lost_or_made_up_are_found() {
+        let told = |claimed: [&[&str]; 3], finished: [&[&str]; 3], answered| {
+            let mut checked = Checked::default();
+            let wrong = sessions(&mut checked, &claimed.map(set), &finished.map(list), answered);
+            (wrong.join("; "), [checked.generated, checked.used, checked.burnt])
+        };
+        let all: [&[&str]; 3] = [&["a", "b", "c"]; 3];
+        assert_eq!(told(all, [&["a", "b"], &["a", "b"], &["a"]], 1), (String::new(), [3, 1, 2]));
+        assert!(told(all, [&[], &["a", "b", "a"], &["a"]], 0).0.contains("server0 used session a TWICE"));
+        assert!(
+            told([&["a"], &["a"], &[]], [&[], &["a"], &["a"]], 0)
+                .0
+                .contains("server1 used session a, which is in none")
+        );
+        assert!(told([&[], &["a"], &["a"]], [&[], &["a"], &[]], 0).0.contains("the dealer never entered"));
+        assert!(told(all, [&["a"], &["a"], &["a"]], 4).0.contains("4 calls were answered by 3 sessions"));
+    }
+
+    #[test]
+    fn wrong_late_and_unexplained_outcomes_are_found() {
+        let began = Instant::now();
+        let after = |seconds| began + Duration::from_secs(seconds);
+        let text = Text { text: CANARY.to_owned(), model: "right".to_owned(), margin: 1.0 };
+        let answer = |model: &str| Outcome::Answer { model: model.to_owned(), lane: 1 };
+        let error = |code, message: &str| Outcome::Error { code, message: message.to_owned() };
+        let fault = |lane| Event::in_lane("kill", lane, began, Some(after(1)));
+        let told = |outcome, seconds: u64, events: Vec<Event>, revoked: Option<u64>| {
+            let (lanes, outcomes) = (vec![0, 1], vec![(0, outcome)]);
+            let call = Call { client: 3, lanes, began: after(2), ended: after(2 + seconds), outcomes };
+            let revoked = revoked.map(|from| (3, after(from), None)).into_iter().collect();
+            let told = Told { calls: vec![call], events, revoked, ..Told::default() };
+            let mut checked = Checked::default();
+            calls(&mut checked, &told, std::slice::from_ref(&text));
+            checked.violations.join("; ")
+        };
+        let both = || vec![fault(0), fault(1)];
+        assert_eq!(told(answer("right"), 1, Vec::new(), None), "");
+        assert!(told(answer("left"), 1, both(), None).contains("WRONG ANSWER of lane 1: left, expected right"));
+        assert!(told(answer("right"), 60, both(), None).contains("took"));
+        assert!(told(answer("right"), 1, Vec::new(), Some(1)).contains("after it was revoked"));
+        assert_eq!(told(answer("right"), 1, Vec::new(), Some(3)), "");
+        assert_eq!(told(error("no_pair", "x"), 1, both(), None), "");
+        assert!(told(error("no_pair", "x"), 1, vec![fault(0)], None).contains("without a fault in each of its lanes"));
+        assert_eq!(told(error("no_pair", "x"), 1, Vec::new(), Some(1)), "");
+        assert!(told(error("no_choice", "x"), 1, both(), None).contains("of an unexpected kind"));
+        assert!(told(error("session", CANARY), 1, both(), None).contains("holds a text"));
+    }
 }

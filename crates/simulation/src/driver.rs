@@ -8,6 +8,7 @@ use crate::lane::{Lane, PARTIES};
 use crate::operation::Operation;
 use crate::party::{Resources, signal};
 use crate::proxy::Armed;
+use crate::states::Restored;
 use anyhow::Context;
 use blindroute_runtime::Role;
 use std::collections::HashMap;
@@ -29,14 +30,11 @@ pub(crate) struct Event {
     pub(crate) over: Option<Instant>,
 }
 
-/// Sessions that a server had served when an old state took the place of its own: it must serve no more until operators act.
-#[derive(Clone, Copy, Debug)]
-struct Restored {
-    lane: usize,
-    role: Role,
-    served: usize,
-    /// Whether the other server knows that the state is old.
-    known: bool,
+impl Event {
+    /// Of a lane, and of no party in it.
+    pub(crate) fn in_lane(kind: &'static str, lane: usize, began: Instant, over: Option<Instant>) -> Self {
+        Self { kind, lane: Some(lane), party: None, began, over }
+    }
 }
 
 /// What a list came to.
@@ -56,14 +54,14 @@ pub(crate) struct Told {
 
 /// A deployment while a list runs.
 pub(crate) struct Driver {
-    deployment: Deployment,
+    pub(crate) deployment: Deployment,
     reference: Arc<Reference>,
     crew: Option<Crew>,
-    told: Told,
+    pub(crate) told: Told,
     /// Faults of records that were armed: the kind and the lane, by number.
     armed: Vec<(&'static str, usize)>,
-    copied: HashMap<(usize, Role), usize>,
-    restored: Vec<Restored>,
+    pub(crate) copied: HashMap<(usize, Role), usize>,
+    pub(crate) restored: Vec<Restored>,
     /// How often each client was registered.
     times: Vec<usize>,
     first: HashMap<(usize, Role), Resources>,
@@ -133,7 +131,7 @@ impl Driver {
         self.crew.as_ref().context("the crew is there")
     }
 
-    fn lane(&mut self, lane: usize) -> anyhow::Result<&mut Lane> {
+    pub(crate) fn lane(&mut self, lane: usize) -> anyhow::Result<&mut Lane> {
         self.deployment.lanes.get_mut(lane).with_context(|| format!("there is no lane {lane}"))
     }
 
@@ -196,12 +194,12 @@ impl Driver {
         Ok(())
     }
 
-    fn begin(&mut self, kind: &'static str, lane: usize, role: Role) {
+    pub(crate) fn begin(&mut self, kind: &'static str, lane: usize, role: Role) {
         self.told.events.push(Event { kind, lane: Some(lane), party: Some(role), began: Instant::now(), over: None });
     }
 
     /// The end of what such faults did to a party.
-    fn end(&mut self, lane: usize, role: Role, kinds: &[&str]) {
+    pub(crate) fn end(&mut self, lane: usize, role: Role, kinds: &[&str]) {
         for event in &mut self.told.events {
             if event.over.is_none()
                 && (event.lane, event.party) == (Some(lane), Some(role))
@@ -242,63 +240,6 @@ impl Driver {
         Ok(())
     }
 
-    fn state(&mut self, operation: &Operation) -> anyhow::Result<()> {
-        match operation {
-            Operation::Copy(lane, role) => {
-                self.begin("copy", *lane, *role);
-                self.lane(*lane)?.copy(*role)?;
-                let both = self.served_by_both(*lane)?;
-                self.copied.insert((*lane, *role), both);
-                self.end(*lane, *role, &["copy"]);
-            }
-            Operation::Restore(lane, role) => {
-                let Some(copied) = self.copied.get(&(*lane, *role)).copied() else { return Ok(()) };
-                self.begin("restore", *lane, *role);
-                self.lane(*lane)?.kill(*role);
-                let (both, served) = (self.served_by_both(*lane)?, self.lane(*lane)?.party(*role).log().finished.len());
-                if *role == Role::Dealer {
-                    self.lane(*lane)?.restore(*role)?;
-                    self.end(*lane, *role, &["restore"]);
-                    return Ok(());
-                }
-                // The last one that the other server saw may not be in its ledger yet.
-                let known = both >= copied + 3;
-                self.restored.push(Restored { lane: *lane, role: *role, served, known });
-                self.lane(*lane)?.restore(*role)?;
-            }
-            Operation::Anew(lane, role) => self.anew(*lane, *role)?,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// What operators do about a server that was restored.
-    fn anew(&mut self, lane: usize, role: Role) -> anyhow::Result<()> {
-        let Some(place) = self.restored.iter().position(|restored| (restored.lane, restored.role) == (lane, role))
-        else {
-            return Ok(());
-        };
-        self.lane(lane)?.anew(role)?;
-        let Restored { served, known, .. } = self.restored.swap_remove(place);
-        // Of the state that was restored: the log of the one after it is empty so far, because nobody has called it.
-        let now = self.lane(lane)?.party(role).log().finished.len();
-        self.told.refused += usize::from(known && now == served);
-        if known && now > served {
-            self.told
-                .violations
-                .push(format!("lane {lane}: {role} served {} sessions with an old ledger", now - served));
-        }
-        self.end(lane, role, &["restore", "kill", "stop", "disk", "sync"]);
-        Ok(())
-    }
-
-    fn served_by_both(&mut self, lane: usize) -> anyhow::Result<usize> {
-        let lane = self.lane(lane)?;
-        let one: Vec<String> = lane.party(Role::Server1).log().finished.clone();
-        let zero = lane.party(Role::Server0).log();
-        Ok(zero.finished.iter().filter(|session| one.contains(session)).count())
-    }
-
     fn database(&mut self, operation: &Operation) -> anyhow::Result<()> {
         let Some(server) = &self.deployment.postgres else {
             self.told.skipped.push(format!("{operation}: Postgres is not installed"));
@@ -337,7 +278,7 @@ impl Driver {
         let all: Vec<(usize, Instant)> = all.collect();
         for (number, at) in all {
             let Some((kind, lane)) = self.armed.get(number).copied() else { continue };
-            self.told.events.push(Event { kind, lane: Some(lane), party: None, began: at, over: Some(at) });
+            self.told.events.push(Event::in_lane(kind, lane, at, Some(at)));
         }
     }
 

@@ -128,6 +128,11 @@ impl Maker {
         (0..2).for_each(|_| scene.push(self.route()));
         scene.push(Operation::Wait(500));
         if role != Role::Dealer {
+            // An operator may try first whether that helps.
+            if self.draw.below(2) == 0 {
+                scene.extend([Operation::Kill(lane, role), Operation::Restart(lane, role), self.route()]);
+                scene.push(Operation::Wait(500));
+            }
             scene.push(Operation::Anew(lane, role));
         }
         scene.push(self.route());

@@ -36,6 +36,7 @@ mod report;
 mod server;
 mod shim;
 mod shrink;
+mod states;
 
 pub use bundle::{Reference, Text};
 pub use check::Checked;

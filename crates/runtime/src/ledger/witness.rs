@@ -96,8 +96,10 @@ impl Witness {
     pub fn see(&mut self, found: &Standing) -> Result<(), StandingError> {
         let seen = self.compare(found);
         // An older term may be of a session that was opened just before a restart, and another ledger never becomes the known one.
-        self.disputed |=
-            matches!(seen, Err(StandingError::OtherOpening { .. } | StandingError::WentBack { .. } | StandingError::Disputed { .. }));
+        self.disputed |= matches!(
+            seen,
+            Err(StandingError::OtherOpening { .. } | StandingError::WentBack { .. } | StandingError::Disputed { .. })
+        );
         seen
     }
 
