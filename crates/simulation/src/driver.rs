@@ -97,7 +97,7 @@ impl Driver {
     /// Every second client knows all lanes, the others one each: so each lane is asked, also while others would be preferred.
     fn knows(&self, client: usize) -> Knows {
         let count = self.deployment.lanes.len();
-        let lanes: Vec<usize> = if client % 2 == 0 { (0..count).collect() } else { vec![client / 2 % count] };
+        let lanes: Vec<usize> = if client.is_multiple_of(2) { (0..count).collect() } else { vec![client / 2 % count] };
         let configuration = |lane: &usize| self.deployment.lanes[*lane].client(client, self.times[client]);
         (lanes.clone(), lanes.iter().map(configuration).collect())
     }

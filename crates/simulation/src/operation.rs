@@ -263,7 +263,7 @@ impl FromStr for Operation {
             "route" => {
                 let client = words.number()?;
                 let mut texts = Vec::new();
-                while let Some(text) = words.0.next() {
+                for text in words.0.by_ref() {
                     texts.push(text.parse()?);
                 }
                 Self::Route(client, texts)
