@@ -52,6 +52,16 @@ pub enum StandingError {
         /// The other server's.
         found: u64,
     },
+    /// It was opened again after a copy or a clone of it had been seen, so it may be either.
+    #[error(
+        "the other server's ledger was opened again (term {found}) after a copy or a clone of it was refused, and nothing tells which of \
+         them goes on; ask its operator, and if the newest one does, stop this server and run `blindroute-operator ledger forget-peer`; \
+         otherwise its operator has to set its ledger up anew before that"
+    )]
+    Disputed {
+        /// The other server's term.
+        found: u64,
+    },
 }
 
 /// What a server has seen of the other one's ledger.
@@ -59,6 +69,9 @@ pub enum StandingError {
 pub struct Witness {
     known: Option<Standing>,
     numbers: Numbers,
+    /// Whether a copy or a clone of the ledger was seen. A copy goes on counting: it claims sessions before they are refused, so after
+    /// enough of them and a restart its term and its number would follow from what is known.
+    disputed: bool,
 }
 
 impl Witness {
@@ -67,7 +80,7 @@ impl Witness {
     pub fn new(known: Option<Standing>) -> Self {
         // Which numbers before that were seen is not stored, so each is accepted once more.
         let claimed = known.map_or(0, |known| known.claimed);
-        Self { known, numbers: Numbers::after(0, claimed) }
+        Self { known, numbers: Numbers::after(0, claimed), disputed: false }
     }
 
     /// The newest standing so far, to be stored with the next claim.
@@ -79,8 +92,18 @@ impl Witness {
     /// Takes note of the standing of a claim.
     ///
     /// # Errors
-    /// If it does not follow from what was seen. It is not noted then.
+    /// If it does not follow from what was seen. It is not noted then. After a copy or a clone, no later term is accepted any more.
     pub fn see(&mut self, found: &Standing) -> Result<(), StandingError> {
+        let seen = self.compare(found);
+        // An older term may be of a session that was opened just before a restart, and another ledger never becomes the known one.
+        self.disputed |= matches!(
+            seen,
+            Err(StandingError::OtherOpening { .. } | StandingError::WentBack { .. } | StandingError::Disputed { .. })
+        );
+        seen
+    }
+
+    fn compare(&mut self, found: &Standing) -> Result<(), StandingError> {
         let Some(known) = self.known else {
             self.numbers = Numbers::after(0, found.claimed);
             self.known = Some(*found);
@@ -98,6 +121,9 @@ impl Witness {
             // Whoever opened it found all claims of the term before, also those that were not told.
             if found.claimed <= claimed {
                 return Err(back);
+            }
+            if self.disputed {
+                return Err(StandingError::Disputed { found: found.term });
             }
             self.numbers = Numbers::after(claimed, found.claimed);
             self.known = Some(*found);
@@ -216,11 +242,31 @@ mod tests {
         // Set up anew.
         let other = Standing { ledger: LedgerId([2; 16]), ..standing(1, 1, 1) };
         assert!(matches!(witness.see(&other), Err(StandingError::OtherLedger { .. })));
-        // Nothing of that counts as seen, and a restart is accepted.
+        // Nothing of that counts as seen, and the one that is known goes on.
         witness.see(&standing(3, 1, 102)).unwrap();
+    }
+
+    #[test]
+    fn a_restart_is_accepted_and_what_the_term_before_tells_late_is_not() {
+        let mut witness = Witness::new(Some(standing(3, 1, 102)));
         witness.see(&standing(4, 3, 104)).unwrap();
         witness.see(&standing(4, 3, 103)).unwrap();
-        witness.see(&standing(4, 3, 102)).unwrap_err();
         assert_eq!(witness.see(&standing(3, 1, 105)), Err(StandingError::OlderTerm { known: 4, found: 3 }));
+        // That may be of a session that began before the restart: the next one is accepted too.
+        witness.see(&standing(5, 4, 106)).unwrap();
+    }
+
+    #[test]
+    fn case_02_a_copy_that_goes_on_counting_is_not_accepted_after_a_restart() {
+        let mut witness = Witness::new(Some(standing(4, 1, 150)));
+        // A copy of term 3 with 100 claims, whose sessions are refused and counted.
+        for number in 101..160 {
+            assert_eq!(witness.see(&standing(4, 2, number)), Err(StandingError::OtherOpening { term: 4 }));
+        }
+        assert_eq!(witness.see(&standing(5, 3, 160)), Err(StandingError::Disputed { found: 5 }));
+        assert_eq!(witness.see(&standing(6, 4, 170)), Err(StandingError::Disputed { found: 6 }));
+        // The one before goes on, until it restarts.
+        witness.see(&standing(4, 1, 151)).unwrap();
+        assert_eq!(witness.see(&standing(5, 5, 152)), Err(StandingError::Disputed { found: 5 }));
     }
 }

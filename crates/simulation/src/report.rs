@@ -1,0 +1,120 @@
+//! How long lanes took to answer again, and what is told about a list.
+
+use crate::check::Checked;
+use crate::crew::{Call, Outcome};
+use crate::driver::Event;
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::time::Duration;
+
+/// How long after the end of a fault its lane answered a call that began after it, as clients saw it.
+#[derive(Clone, Copy, Debug)]
+pub struct Recovery {
+    /// The kind of fault.
+    pub kind: &'static str,
+    /// The time. It holds the pause in which clients skip a pair that failed, and the time until somebody asked this lane.
+    pub time: Duration,
+}
+
+pub(crate) fn recoveries(events: &[Event], calls: &[Call]) -> Vec<Recovery> {
+    let mut all = Vec::new();
+    for event in events {
+        let (Some(lane), Some(over)) = (event.lane, event.over) else { continue };
+        let of_lane = |outcome: &Outcome| matches!(outcome, Outcome::Answer { lane: by, .. } if *by == lane);
+        let after =
+            calls.iter().filter(|call| call.began >= over && call.outcomes.iter().any(|(_, told)| of_lane(told)));
+        if let Some(first) = after.map(|call| call.ended).min() {
+            all.push(Recovery { kind: event.kind, time: first - over });
+        }
+    }
+    all
+}
+
+/// All lists of a run together.
+#[derive(Debug, Default)]
+pub struct Summary {
+    /// Lists.
+    pub lists: usize,
+    /// Faults and changes, by kind.
+    pub faults: BTreeMap<&'static str, usize>,
+    /// Texts that were answered.
+    pub answers: usize,
+    /// Texts with an error, by code.
+    pub errors: BTreeMap<&'static str, usize>,
+    /// Sessions: generated, used, burnt.
+    pub sessions: [usize; 3],
+    /// What must not be.
+    pub violations: usize,
+    recoveries: BTreeMap<&'static str, Vec<Duration>>,
+}
+
+impl Summary {
+    /// Adds a list.
+    pub fn add(&mut self, checked: &Checked) {
+        self.lists += 1;
+        self.answers += checked.answers;
+        self.violations += checked.violations.len();
+        for (kind, count) in &checked.faults {
+            *self.faults.entry(kind).or_default() += count;
+        }
+        for (code, count) in &checked.errors {
+            *self.errors.entry(code).or_default() += count;
+        }
+        let sessions = [checked.generated, checked.used, checked.burnt];
+        self.sessions.iter_mut().zip(sessions).for_each(|(sum, more)| *sum += more);
+        for Recovery { kind, time } in &checked.recoveries {
+            self.recoveries.entry(kind).or_default().push(*time);
+        }
+    }
+
+    /// Faults and changes of all kinds.
+    #[must_use]
+    pub fn all_faults(&self) -> usize {
+        self.faults.values().sum()
+    }
+
+    /// As a table for people.
+    #[must_use]
+    pub fn table(&mut self) -> String {
+        let [generated, used, burnt] = self.sessions;
+        let mut out = format!(
+            "{} lists, {} faults, {} answers, {} errors {:?}, {} violations\nsessions: {generated} generated = {used} used + {burnt} \
+             burnt\n\n| fault | times | recovery: median | longest |\n|---|---|---|---|\n",
+            self.lists,
+            self.all_faults(),
+            self.answers,
+            self.errors.values().sum::<usize>(),
+            self.errors,
+            self.violations
+        );
+        for (kind, count) in &self.faults {
+            let times = self.recoveries.entry(kind).or_default();
+            times.sort_unstable();
+            let seconds =
+                |time: Option<&Duration>| time.map_or("–".to_owned(), |time| format!("{:.1} s", time.as_secs_f64()));
+            let (median, longest) = (seconds(times.get(times.len() / 2)), seconds(times.last()));
+            // Writing to a text does not fail.
+            writeln!(out, "| {kind} | {count} | {median} | {longest} |").ok();
+        }
+        out
+    }
+}
+
+impl Checked {
+    /// As an object for programs.
+    #[must_use]
+    pub fn json(&self, seed: u64) -> serde_json::Value {
+        let recoveries: Vec<_> = self
+            .recoveries
+            .iter()
+            .map(|recovery| json!({ "kind": recovery.kind, "seconds": recovery.time.as_secs_f64() }))
+            .collect();
+        json!({
+            "seed": seed, "faults": self.faults, "answers": self.answers, "errors": self.errors,
+            "generated": self.generated, "used": self.used, "burnt": self.burnt, "refused": self.refused, "recoveries": recoveries,
+            "growth": { "descriptors": self.growth.0, "kib": self.growth.1 },
+            "skipped": self.skipped, "violations": self.violations,
+        })
+    }
+}
