@@ -151,6 +151,20 @@ impl Ledger for SqliteLedger {
         Ok(Claim::new(session, state.standing))
     }
 
+    fn check(&self) -> Result<(), LedgerError> {
+        let state = self.state();
+        if state.stopped {
+            return Err(LedgerError::Stopped);
+        }
+        let found = read(&state.connection, &self.name, &self.shown)?.map(|found| found.standing);
+        let Standing { ledger, term, nonce, .. } = state.standing;
+        if found.is_some_and(|found| (found.ledger, found.term, found.nonce) == (ledger, term, nonce)) {
+            Ok(())
+        } else {
+            Err(LedgerError::Fenced { ledger: self.shown.clone(), ours: term })
+        }
+    }
+
     fn standing(&self) -> Standing {
         self.state().standing
     }

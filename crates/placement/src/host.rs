@@ -7,6 +7,7 @@
 
 mod error;
 mod follow;
+mod observed;
 mod share;
 mod versions;
 
@@ -20,14 +21,15 @@ use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
     Connection, DealerService, Endpoint, HandOverOptions, HandOverTo, IdentityError, Ledger, LedgerError, Role,
-    ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, Shutdown,
+    ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, Shutdown, Tally,
 };
 pub use error::HostError;
 use follow::{Look, follow, keep_looking};
+pub use observed::Observed;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use versions::{Serving, Shares};
 
@@ -87,8 +89,7 @@ pub struct Host {
     follow: Option<Follow>,
     /// The looks at its configuration, if it is followed.
     look: Option<Look>,
-    /// Why it has to stop, once another process has taken its ledger over.
-    fenced: Arc<OnceLock<LedgerError>>,
+    observed: Observed,
 }
 
 impl std::fmt::Debug for Host {
@@ -165,10 +166,14 @@ impl Host {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
         };
+        let (clients, seen) = (options.clients.clone(), Observed::before(&listen, ledger));
+        let (ledger, tally) = (Arc::clone(&seen.ledger), Arc::clone(&seen.tally));
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
-        let (server, service) = (Arc::new(server), listen.bind(callers)?);
+        let server = Arc::new(server.counting(tally));
+        let observed = Observed { audits: Some(server.audits()), clients, ..seen };
+        let service = listen.bind(callers, &observed.tally)?;
         let answering = Arc::clone(&server);
-        Ok((Self::answering(service, move |connection| answering.handle(connection), None), server))
+        Ok((Self::answering(service, observed, move |connection| answering.handle(connection), None), server))
     }
 
     /// The dealer with the files and limits of its configuration, and with its ledger.
@@ -212,11 +217,14 @@ impl Host {
         listen: Listen,
     ) -> Result<(Self, Arc<DealerService<BundleCatalogue>>), HostError> {
         let stall = listen.limits.timeouts.stall;
-        let dealer = Arc::new(DealerService::new(versions::dealers(public), ledger, stall));
-        let service = listen.bind(&[Role::Server0, Role::Server1])?;
+        let observed = Observed::before(&listen, ledger);
+        let dealer = DealerService::new(versions::dealers(public), Arc::clone(&observed.ledger), stall);
+        let dealer = Arc::new(dealer.counting(Arc::clone(&observed.tally)));
+        let service = listen.bind(&[Role::Server0, Role::Server1], &observed.tally)?;
         let (answering, warming) = (Arc::clone(&dealer), Arc::clone(&dealer));
         let warm_up = move || versions::warm_up(&warming);
-        Ok((Self::answering(service, move |connection| answering.handle(connection), Some(Box::new(warm_up))), dealer))
+        let handle = move |connection| answering.handle(connection);
+        Ok((Self::answering(service, observed, handle, Some(Box::new(warm_up))), dealer))
     }
 
     /// A party whose configuration can be followed.
@@ -242,11 +250,11 @@ impl Host {
     /// A party that stops as soon as another process has taken its ledger over.
     fn answering(
         service: Service,
+        observed: Observed,
         handle: impl Fn(Connection) -> Result<(), SessionError> + Send + Sync + 'static,
         warm_up: Option<WarmUp>,
     ) -> Self {
-        let fenced = Arc::new(OnceLock::new());
-        let told = Arc::clone(&fenced);
+        let told = Arc::clone(&observed.fenced);
         let handler: Handler = Box::new(move |connection| {
             let shutdown = connection.shutdown.clone();
             let handled = handle(connection);
@@ -259,7 +267,13 @@ impl Host {
             }
             handled
         });
-        Self { service, handler, warm_up, follow: None, look: None, fenced }
+        Self { service, handler, warm_up, follow: None, look: None, observed }
+    }
+
+    /// What the party shows of itself, also while it runs.
+    #[must_use]
+    pub fn observed(&self) -> Observed {
+        self.observed.clone()
     }
 
     /// Where it listens.
@@ -291,7 +305,7 @@ impl Host {
         }
         self.service.run(shutdown, self.handler)?;
         drop(running);
-        let fenced = self.fenced.get().and_then(LedgerError::that_ends_the_party);
+        let fenced = self.observed.fenced.get().and_then(LedgerError::that_ends_the_party);
         fenced.map_or(Ok(()), |fenced| Err(fenced.into()))
     }
 }
@@ -304,8 +318,9 @@ impl ServerParts<'_> {
 }
 
 impl Listen {
-    fn bind(mut self, callers: &[Role]) -> Result<Service, ServiceError> {
+    fn bind(mut self, callers: &[Role], tally: &Arc<Tally>) -> Result<Service, ServiceError> {
         self.limits.allowed = callers.to_vec();
+        self.limits.tally = Arc::clone(tally);
         Service::bind(&self.address, self.endpoint, self.limits)
     }
 }

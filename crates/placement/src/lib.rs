@@ -68,6 +68,7 @@ pub use classify::{Cascade, ClassifyError, ClassifyOptions, ClassifyReport, Poli
 pub use default::default_bundle;
 pub use error::PlacementError;
 pub use home::remove_files;
+pub use host::Observed;
 pub use options::{RouteOptions, check_lambda};
 pub use pairs::PairState;
 pub use patience::{Notice, Patience};

@@ -39,6 +39,7 @@ pub mod channel;
 pub mod children;
 pub mod clients;
 pub mod config;
+pub mod exposition;
 pub mod file_set;
 pub mod frame;
 pub mod identity;
@@ -55,6 +56,7 @@ pub mod service;
 pub mod session;
 pub mod session_pool;
 pub mod shutdown;
+pub mod tally;
 
 pub use channel::{Channel, ChannelError, PeerChannel};
 pub use children::{ChildError, ChildProcess, ChildSpec};
@@ -81,6 +83,7 @@ pub use session::{
 };
 pub use session_pool::{SessionPool, SessionPoolOptions, SessionPoolStatus};
 pub use shutdown::Shutdown;
+pub use tally::{Figures, Tally};
 
 #[cfg(test)]
 mod testing;

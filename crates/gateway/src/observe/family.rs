@@ -1,25 +1,6 @@
 //! The metrics there are.
 
-/// What a family counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Only goes up.
-    Counter,
-    /// A value of now.
-    Gauge,
-    /// Times.
-    Histogram,
-}
-
-impl Kind {
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
+use blindroute_runtime::exposition::Kind;
 
 /// A family of metrics of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -37,6 +37,7 @@ const CLAIM: &str = "
         WHERE name = $1 AND term = $2 AND nonce = $3 RETURNING claimed
     )
     INSERT INTO blindroute_claims (name, session, number) SELECT $1::text, $4::bytea, claimed FROM counted RETURNING number";
+const OURS: &str = "SELECT 1 FROM blindroute_ledgers WHERE name = $1 AND term = $2 AND nonce = $3";
 const FORGET: &str = "
     DELETE FROM blindroute_claims WHERE name = $1 AND session IN
     (SELECT session FROM blindroute_claims WHERE name = $1 AND number <= $2 ORDER BY number LIMIT $3)";
@@ -101,6 +102,17 @@ impl Holder {
             self.forget(claimed.saturating_sub(self.kept));
         }
         Ok(Standing { claimed, ..standing })
+    }
+
+    /// Whether the term is still ours.
+    pub(super) fn check(&mut self) -> Result<(), LedgerError> {
+        let (name, standing) = (self.name.clone(), self.standing);
+        let ours = self.with_client("look at its term", |client| {
+            let ours: [&(dyn postgres::types::ToSql + Sync); 3] =
+                [&name, &number(standing.term), &standing.nonce.0.as_slice()];
+            client.query_opt(OURS, &ours)
+        })?;
+        if ours.is_some() { Ok(()) } else { Err(self.fence()) }
     }
 
     pub(super) fn entries(&mut self) -> Result<u64, LedgerError> {

@@ -117,6 +117,10 @@ impl Ledger for PostgresLedger {
         Ok(Claim::new(session, standing))
     }
 
+    fn check(&self) -> Result<(), LedgerError> {
+        self.ask(Holder::check)
+    }
+
     fn standing(&self) -> Standing {
         self.known().standing
     }

@@ -23,8 +23,8 @@ const FAILING_SYNC: &str = "
     int fdatasync(int file) { if (fails()) { errno = EIO; return -1; } return syscall(SYS_fdatasync, file); }
 ";
 
-/// Not a test by itself: what the processes of the others do. For each number on standard input it claims that session, and says
-/// how that went.
+/// Not a test by itself: what the processes of the others do. For each number on standard input it claims that session, for another
+/// word it checks the ledger, and says how that went.
 #[test]
 fn the_other_process() {
     let (Ok(kind), Ok(home)) = (std::env::var(KIND), std::env::var(HOME)) else { return };
@@ -41,8 +41,12 @@ fn the_other_process() {
     };
     say("open");
     for line in std::io::stdin().lines() {
-        match ledger.claim(session(line.unwrap().parse().unwrap()), None) {
-            Ok(_) => say("claimed"),
+        let said = match line.unwrap().parse() {
+            Ok(number) => ledger.claim(session(number), None).map(|_| "claimed"),
+            Err(_) => ledger.check().map(|()| "good"),
+        };
+        match said {
+            Ok(said) => say(said),
             Err(error) => say(&error.to_string()),
         }
     }
@@ -85,6 +89,11 @@ impl Other {
         self.answer()
     }
 
+    fn check(&mut self) -> String {
+        writeln!(self.input, "check").unwrap();
+        self.answer()
+    }
+
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -122,6 +131,7 @@ fn case_40_a_full_disk_closes_the_ledger_until_a_restart_and_nothing_is_reused()
         assert!(claimed > 10, "{claimed}");
         let error = other.claim(claimed + 1);
         assert!(error.contains("stopped after a failed write") && error.contains("restart"), "{error}");
+        assert_eq!(other.check(), error);
         other.kill();
         closed_and_recovered(&place, claimed);
     }
@@ -141,6 +151,7 @@ fn case_40_a_sync_that_fails_closes_the_ledger_until_a_restart_and_nothing_is_re
         command.env("LD_PRELOAD", &library).env("SYNC_FAILS", &fails);
         let mut other = Other::start(&place, command);
         assert!((0..5).all(|number| other.claim(number) == "claimed"));
+        assert_eq!(other.check(), "good");
         std::fs::write(&fails, b"").unwrap();
         let error = other.claim(5);
         assert!(error.contains("failed"), "{error}");
@@ -148,6 +159,7 @@ fn case_40_a_sync_that_fails_closes_the_ledger_until_a_restart_and_nothing_is_re
         std::fs::remove_file(&fails).unwrap();
         let error = other.claim(6);
         assert!(error.contains("stopped after a failed write"), "{error}");
+        assert_eq!(other.check(), error);
         other.kill();
         closed_and_recovered(&place, 5);
     }

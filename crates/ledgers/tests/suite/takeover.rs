@@ -21,8 +21,11 @@ fn whoever_raises_the_term_fences_off_the_holder_before() {
     {
         let first = place.open().unwrap();
         claim(&*first, 1);
+        first.check().unwrap();
         assert!(place.unlock());
         let second = place.open().unwrap();
+        assert!(matches!(first.check(), Err(LedgerError::Fenced { ours: 1, .. })));
+        second.check().unwrap();
         assert_eq!((second.standing().term, second.standing().claimed), (2, 1));
         for attempt in 0..3 {
             let error = first.claim(session(2), None).unwrap_err();

@@ -72,6 +72,7 @@ impl Files {
             ledger: None,
             max_handshakes: 8,
             exit_with_parent: true,
+            observe: None,
             timeouts: TimeoutsConfig::default(),
             network: None,
         }
@@ -96,6 +97,7 @@ impl Files {
             measurements: false,
             scores: false,
             exit_with_parent: true,
+            observe: None,
             timeouts: TimeoutsConfig::default(),
             network: None,
             between_servers: None,

@@ -119,6 +119,9 @@ impl Ledger for Taken {
     fn claim(&self, _: SessionId, _: Option<&Standing>) -> Result<Claim, LedgerError> {
         Err(LedgerError::Fenced { ledger: "server0".to_owned(), ours: 1 })
     }
+    fn check(&self) -> Result<(), LedgerError> {
+        Err(LedgerError::Fenced { ledger: "server0".to_owned(), ours: 1 })
+    }
     fn standing(&self) -> Standing {
         self.0.standing()
     }

@@ -119,13 +119,18 @@ impl Clients {
         let before = counted.ever;
         let after = usage.add(&client.name, asked, now)?.ever;
         if before < client.alarm_at && client.alarm_at <= after {
+            // Both servers know the name, so it is not in their logs.
             tracing::warn!(
-                client = client.name,
-                routes = after,
-                "a client has asked for as many routes as its register entry has as alarm_at: enough answers are a copy of the router"
+                "a client has asked for as many routes as its register entry has as alarm_at: enough answers are a copy of the router; \
+                 `blindroute-operator client list` says which one"
             );
         }
         Ok(Ok(client.name.clone()))
+    }
+
+    /// How many clients are registered and not revoked.
+    pub fn registered(&self) -> usize {
+        self.lock().register.current().clients.iter().filter(|client| !client.revoked).count()
     }
 
     /// What each client of the register has asked for so far, in the order of the register.

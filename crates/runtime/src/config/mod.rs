@@ -102,6 +102,8 @@ pub struct DealerConfig {
     /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
+    /// Where probes and metrics are answered, "host:port", for the operator's own network; nowhere without it.
+    pub observe: Option<String>,
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
@@ -157,6 +159,8 @@ pub struct ServerConfig {
     /// Whether to stop when standard input ends.
     #[serde(default)]
     pub exit_with_parent: bool,
+    /// Where probes and metrics are answered, "host:port", for the operator's own network; nowhere without it.
+    pub observe: Option<String>,
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
@@ -274,6 +278,7 @@ impl Configuration for DealerConfig {
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         address("listen", &self.listen)
+            .or_else(|| observed(self.observe.as_deref()))
             .or_else(|| sessions(self.max_sessions))
             .or_else(|| handshaking(self.max_handshakes))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
@@ -302,6 +307,7 @@ impl Configuration for ServerConfig {
         };
         peer.or_else(|| address("listen", &self.listen))
             .or_else(|| address("dealer", &self.dealer))
+            .or_else(|| observed(self.observe.as_deref()))
             .or_else(|| sessions(self.max_sessions))
             .or_else(|| per_client(self.max_sessions_per_client, self.max_sessions))
             .or_else(|| handshaking(self.max_handshakes))
@@ -338,12 +344,16 @@ impl Configuration for ClientConfig {
     }
 }
 
+fn observed(listen: Option<&str>) -> Option<(&'static str, &'static str)> {
+    listen.and_then(|listen| address("observe", listen))
+}
+
 fn address(field: &'static str, text: &str) -> Option<(&'static str, &'static str)> {
     let good = |text: &str| {
         text.rsplit_once(':').is_some_and(|(host, port)| !host.trim().is_empty() && port.parse::<u16>().is_ok())
     };
     // What others call may be several addresses of one party.
-    let all = if field == "listen" { good(text) } else { text.split(", ").all(good) };
+    let all = if ["listen", "observe"].contains(&field) { good(text) } else { text.split(", ").all(good) };
     (!all).then_some((field, "is not an address: expected \"host:port\", for instance \"server0.example:4100\""))
 }
 

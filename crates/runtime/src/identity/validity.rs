@@ -10,6 +10,8 @@ use super::{IdentityError, IdentityFiles, certificates};
 use crate::role::Role;
 
 const DAY: u64 = 24 * 3600;
+/// A certificate with less time left is warned of.
+const SOON_DAYS: i64 = 30;
 
 /// From when until when a certificate holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +76,15 @@ pub struct Dated {
     pub file: PathBuf,
     /// From when until when it holds; in a file with several, the one that ends first.
     pub validity: Validity,
+}
+
+impl Dated {
+    /// The days that are left, if they are so few that it has to be renewed.
+    #[must_use]
+    pub fn ends_soon(&self, now: SystemTime) -> Option<i64> {
+        let days = self.validity.days_left(now);
+        (days < SOON_DAYS).then_some(days)
+    }
 }
 
 /// The certificates in the files of a role.

@@ -10,8 +10,6 @@ use crate::changes::Seen;
 
 /// How often the files are looked at.
 pub const WATCH: Duration = Duration::from_secs(2);
-/// A certificate with less time left is warned of.
-const SOON_DAYS: i64 = 30;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The files of an endpoint, and what was last read of them.
@@ -92,11 +90,11 @@ impl Held {
 
     fn warn_of_expiry(&self) {
         let now = SystemTime::now();
-        for Dated { what, role, file, validity } in &self.trust().dated {
-            let days = validity.days_left(now);
-            if days < SOON_DAYS {
+        for dated in &self.trust().dated {
+            if let Some(days_left) = dated.ends_soon(now) {
+                let Dated { what, role, file, .. } = dated;
                 tracing::warn!(
-                    %role, what, file = %file.display(), days_left = days,
+                    %role, what, file = %file.display(), days_left,
                     "expires soon; renew it and give all parties the new one in time"
                 );
             }

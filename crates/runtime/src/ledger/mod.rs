@@ -9,12 +9,14 @@
 //! refuses a standing that does not follow from it. The dealer needs no witness: its seeds are drawn anew for each session and are
 //! never derived from an identifier, so a dealer with an old ledger deals other material, and the servers' ledgers refuse the session.
 
+mod counting;
 mod error;
 mod file;
 mod lock;
 mod witness;
 
 pub use crate::messages::Standing;
+pub use counting::CountingLedger;
 pub use error::LedgerError;
 pub use file::FileLedger;
 pub use lock::hold;
@@ -37,6 +39,12 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// If the session was claimed before, another process has opened the ledger since, or the claim could not be made durable. Do
     /// not use the material then.
     fn claim(&self, session: SessionId, other: Option<&Standing>) -> Result<Claim, LedgerError>;
+
+    /// Whether it could take a session now, as far as can be told without claiming one.
+    ///
+    /// # Errors
+    /// If another process has opened it since, an earlier write failed, or it does not answer.
+    fn check(&self) -> Result<(), LedgerError>;
 
     /// How the ledger stands.
     fn standing(&self) -> Standing;

@@ -22,6 +22,9 @@ macro_rules! failure_kinds {
                 match byte { $($byte => Some(Self::$name),)* _ => None }
             }
 
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
             /// What the failure means and what to do about it.
             #[must_use]
             pub const fn hint(self) -> &'static str {

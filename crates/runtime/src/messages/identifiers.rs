@@ -4,6 +4,8 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
+use super::local_name::LocalName;
+
 /// The system's source of randomness failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the operating system gave no randomness ({0}); a session needs it: check the system's random device")]
@@ -39,13 +41,35 @@ macro_rules! public_identifier {
     };
 }
 
-public_identifier! {
-    /// Names a session: 128 random bits drawn by the client. Public, and used only once.
-    SessionId, 16
+/// An identifier that several parties know. It is written by a name that no other process gives it.
+macro_rules! shared_identifier {
+    ($(#[$meta:meta])* $name:ident, $kind:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(pub [u8; 16]);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&LocalName::of($kind, &self.0), f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&LocalName::of($kind, &self.0), f)
+            }
+        }
+    };
 }
-public_identifier! {
-    /// Names one set of masks of the weights, which the dealer draws when it starts. Public.
-    EpochId, 16
+
+shared_identifier! {
+    /// Names a session: 128 random bits drawn by the client. Public, and used only once. Written as a name that only this process
+    /// gives, because the logs of both servers have lines of one session.
+    SessionId, "session"
+}
+shared_identifier! {
+    /// Names one set of masks of the weights, which the dealer draws when it starts. Public. Written as a session is.
+    EpochId, "epoch"
 }
 public_identifier! {
     /// A digest of something public: a deployment, a request.

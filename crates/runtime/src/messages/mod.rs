@@ -19,6 +19,7 @@ mod codec;
 mod failure;
 mod hand_over;
 mod identifiers;
+mod local_name;
 mod session;
 mod spoken;
 mod standing;
@@ -31,6 +32,7 @@ pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
 pub(crate) use identifiers::secret_bits;
 pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNonce, WireSeed};
+pub(crate) use local_name::LocalName;
 pub use session::{
     ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };

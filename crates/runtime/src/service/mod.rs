@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use admission::{Admission, Admitted, Limits};
+use client::ClientAddress;
 pub use resting::{Interrupted, Rest, Resting};
 
 use crate::identity::Endpoint;
@@ -20,6 +21,7 @@ use crate::link::{Link, LinkError, Timeouts};
 use crate::messages::{Failure, FailureKind};
 use crate::role::Role;
 use crate::shutdown::Shutdown;
+use crate::tally::Tally;
 
 /// Why a service could not start or run.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,8 @@ pub struct ServiceOptions {
     pub timeouts: Timeouts,
     /// How long running sessions may continue after a stop was requested.
     pub grace: Duration,
+    /// Where connections are counted.
+    pub tally: Arc<Tally>,
 }
 
 /// The default share of one client: three quarters. One client may use most of a service, and places for others remain.
@@ -86,6 +90,7 @@ impl ServiceOptions {
             max_handshakes: MAX_HANDSHAKES,
             timeouts: Timeouts::default(),
             grace: GRACE,
+            tally: Arc::default(),
         }
     }
 
@@ -206,7 +211,8 @@ impl Service {
     {
         let Ok(handle) = socket.try_clone() else { return };
         let Some(place) = places.enter(handle, remote.ip()) else {
-            tracing::warn!(%remote, "too many connections: this one is closed");
+            tracing::warn!(caller = %ClientAddress::from(remote.ip()), "too many connections: this one is closed");
+            self.options.tally.turned_away();
             return;
         };
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
@@ -245,17 +251,20 @@ where
             return Ok(());
         }
         if !place.admit(link.peer()) {
+            options.tally.turned_away();
             link.fail(&Failure::new(FailureKind::Busy, ""));
             return Err(format!("{} has too many connections: this one was refused", link.peer()).into());
         }
+        let _counted = options.tally.connection();
         let resting = Resting::new(place.state.clone(), shutdown.clone());
         handler(Connection { link, remote, shutdown, resting }).map_err(Into::into)
     }));
+    let caller = ClientAddress::from(remote.ip());
     match served {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%remote, %error, "a session ended with an error"),
+        Ok(Err(error)) => tracing::warn!(%caller, %error, "a session ended with an error"),
         // The text of the panic may quote data, so only the fact is logged.
-        Err(_) => tracing::error!(%remote, "internal error: the thread of a session panicked; please report it"),
+        Err(_) => tracing::error!(%caller, "internal error: the thread of a session panicked; please report it"),
     }
     drop(place);
 }

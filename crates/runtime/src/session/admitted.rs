@@ -16,8 +16,6 @@ pub(super) fn admit(
     let Some(clients) = clients else { return Ok(()) };
     let token = hello.token.as_ref().map(|token| token.digest().0);
     let shown = Shown { certificate: link.peer_key(), token };
-    let name = clients.admit(shown, catalogue.asked(&hello.request), SystemTime::now())?;
-    let name = name.map_err(SessionError::Refused)?;
-    tracing::debug!(session = %hello.session, client = name, "admitted");
-    Ok(())
+    let admitted = clients.admit(shown, catalogue.asked(&hello.request), SystemTime::now())?;
+    admitted.map(drop).map_err(SessionError::Refused)
 }

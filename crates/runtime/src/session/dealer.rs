@@ -12,6 +12,8 @@ use crate::messages::{
 use crate::rendezvous::Rendezvous;
 use crate::role::Role;
 use crate::service::Connection;
+use crate::shutdown::Shutdown;
+use crate::tally::{Outcome, Tally};
 use blindroute_protocol::{Dealer, DealerSeeds, HashKey, WeightMasks};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,6 +29,7 @@ pub struct DealerService<C> {
     waiting: Rendezvous<SessionId, (Link, MaterialRequest)>,
     patience: Duration,
     epoch: OnceLock<Epoch>,
+    tally: Arc<Tally>,
     /// Held while the epoch or a version's mask is made, so that only one thread makes it.
     making: Mutex<()>,
 }
@@ -49,8 +52,14 @@ impl<C: Catalogue> DealerService<C> {
     pub fn new(catalogue: Arc<C>, ledger: Arc<dyn Ledger>, stall: Duration) -> Self {
         let patience = stall / 2;
         let waiting = Rendezvous::new(WAITING, patience);
-        let versions = Versions::new(DealerVersion::new(catalogue));
-        Self { versions, ledger, waiting, patience, epoch: OnceLock::new(), making: Mutex::new(()) }
+        let (versions, tally) = (Versions::new(DealerVersion::new(catalogue)), Arc::default());
+        Self { versions, ledger, waiting, patience, epoch: OnceLock::new(), tally, making: Mutex::new(()) }
+    }
+
+    /// The same dealer, which counts into this tally.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// The versions that it holds now.
@@ -103,6 +112,16 @@ impl<C: Catalogue> DealerService<C> {
         let Connection { mut link, shutdown, .. } = connection;
         // A caller that leaves without a request only asked whether this dealer answers.
         let Some(request) = link.receive_message_or_end::<MaterialRequest>()? else { return Ok(()) };
+        // Server 0's request is of the same session.
+        let running = (link.peer() == Role::Server1).then(|| self.tally.session());
+        let ended = self.answer(link, request, &shutdown);
+        if running.is_some() {
+            self.tally.ended(ended.as_ref().map_or_else(SessionError::outcome, |()| Outcome::Answered));
+        }
+        ended
+    }
+
+    fn answer(&self, mut link: Link, request: MaterialRequest, shutdown: &Shutdown) -> Result<(), SessionError> {
         let party = if link.peer() == Role::Server1 { 1 } else { 0 };
         if request.party != party {
             return tell(&mut link, Some(request.session), SessionError::SameShare(request.party));
@@ -131,7 +150,7 @@ impl<C: Catalogue> DealerService<C> {
                 dealing.run(&program, [other, link])
             }
             Err(error) => {
-                other.fail(&error.failure(Some(request.session)));
+                other.fail(&error.failure(None));
                 tell(&mut link, Some(request.session), error)
             }
         }
@@ -163,7 +182,8 @@ impl<C: Catalogue> DealerService<C> {
         for (link, seeds) in [zero, one].into_iter().zip(drawn.granted(&masked.seeds)) {
             link.send_message(&MaterialGrant { session: request.session, epoch, seeds })?;
         }
-        Ok(Dealing { masks: &masked.masks, material, revealed, session: request.session, patience: self.patience })
+        let (session, patience, tally) = (request.session, self.patience, &*self.tally);
+        Ok(Dealing { masks: &masked.masks, material, revealed, session, patience, tally })
     }
 }
 
@@ -221,6 +241,7 @@ struct Dealing<'a> {
     session: SessionId,
     /// How long the servers' requests for an audit are waited for.
     patience: Duration,
+    tally: &'a Tally,
 }
 
 impl Dealing<'_> {
@@ -229,15 +250,17 @@ impl Dealing<'_> {
         let [mut zero, mut one] = links.map(MaterialWriter::new);
         match Dealer::run(program, self.masks, self.material, [&mut zero, &mut one]) {
             Ok(()) => {
-                let ([zero, one], ms) = ([zero.finish()?, one.finish()?], started.elapsed().as_millis() as u64);
+                let ([zero, one], took) = ([zero.finish()?, one.finish()?], started.elapsed());
                 let bytes = zero.1 + one.1;
-                tracing::info!(session = %self.session, bytes, ms, "dealt");
+                self.tally.prepared(took);
+                self.tally.material(bytes);
+                tracing::info!(session = %self.session, kib = bytes >> 10, ms = took.as_millis() as u64, "dealt");
                 reveal(self.session, self.revealed, [zero.0, one.0], self.patience)
             }
             Err(error) => {
                 let error = SessionError::from(error);
                 for stream in [zero, one] {
-                    stream.fail(&error.failure(Some(self.session)));
+                    stream.fail(&error.failure(None));
                 }
                 Err(error)
             }
@@ -272,7 +295,7 @@ fn reveal(
     } else {
         let alone = SessionError::Disagreement("audit: only one server asked for it");
         let asking = links.iter_mut().zip(asked).filter(|(_, asked)| *asked);
-        asking.for_each(|(link, _)| link.fail(&alone.failure(Some(session))));
+        asking.for_each(|(link, _)| link.fail(&alone.failure(None)));
     }
     links.into_iter().for_each(Link::close);
     Ok(())

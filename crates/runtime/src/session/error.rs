@@ -9,6 +9,7 @@ use crate::ledger::{LedgerError, StandingError};
 use crate::link::{Fault, LinkError};
 use crate::messages::{Digest, EpochId, Failure, FailureKind, NoRandomness, SessionId};
 use crate::rendezvous::RendezvousError;
+use crate::tally::Outcome;
 use std::time::Duration;
 
 /// Why a session failed. Holds no input, share or seed.
@@ -251,13 +252,18 @@ impl SessionError {
     }
 
     /// What another party is told: the kind of the failure, a sentence without addresses, paths or other details of
-    /// this machine, and the session's id, by which the line in the log can be found.
+    /// this machine, and, if it is a client, what this party's log calls the session.
     pub(crate) fn failure(&self, session: Option<SessionId>) -> Failure {
         let (kind, told) = self.told();
         match session {
             Some(session) => Failure::new(kind, &format!("{told}; session {session}")),
             None => Failure::new(kind, &told),
         }
+    }
+
+    /// How a session ended with this error.
+    pub(super) fn outcome(&self) -> Outcome {
+        if matches!(self, Self::Unused) { Outcome::Unused } else { Outcome::Failed(self.told().0) }
     }
 
     /// Errors are told in their own words only if this crate chose the content of every field.

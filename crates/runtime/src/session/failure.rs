@@ -4,6 +4,7 @@ use super::SessionError;
 use crate::link::Link;
 use crate::messages::SessionId;
 use crate::rendezvous::RendezvousError;
+use crate::role::Role;
 
 /// The error for a party that did not come to a session in time.
 pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionError {
@@ -14,11 +15,12 @@ pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionErro
 }
 
 /// Tells the other side which kind of failure it was, and gives up the link. The log has what the other side is not
-/// told.
+/// told. Only a client is told what this log calls the session: another party would log it too, and then two logs name it alike.
 pub(super) fn tell<T>(link: &mut Link, session: Option<SessionId>, error: SessionError) -> Result<T, SessionError> {
     if let Some(session) = session {
         tracing::info!(%session, %error, "a session failed; the other side is told which kind of failure it was");
     }
-    link.fail(&error.failure(session));
+    let named = session.filter(|_| link.peer() == Role::Client);
+    link.fail(&error.failure(named));
     Err(error)
 }

@@ -43,6 +43,7 @@ mod own_ledger;
 mod places;
 mod preparation;
 mod ready;
+mod report;
 mod retry;
 mod server;
 mod spares;

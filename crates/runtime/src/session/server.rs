@@ -11,6 +11,7 @@ use super::opening::{self, OpenSession, Opened};
 use super::options::ServerOptions;
 use super::own_ledger::OwnLedger;
 use super::preparation::{Preparation, Prepared, await_input, prepare};
+use super::report::{Spent, report};
 use super::versions::{ServerVersion, Versions};
 use super::{Catalogue, SessionError, SharesError};
 use crate::channel::PeerChannel;
@@ -20,18 +21,16 @@ use crate::ledger::{Claim, Ledger};
 use crate::link::{Link, LinkError, OneOf};
 use crate::material::MaterialReader;
 use crate::messages::{
-    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionId,
-    SessionOpen, SessionReport,
+    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
 };
-use crate::peak_rss_mib;
 use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
+use crate::tally::{Outcome, Tally};
 use blindroute_protocol::{
-    Cost, Inputs, Kept, MaterialQueue, Online, OutputShare, Party, Program, Ran, Seed, ServerWeights, WeightShares,
-    ZeroSeed,
+    Cost, Inputs, Kept, MaterialQueue, Online, Party, Program, Ran, Seed, ServerWeights, WeightShares, ZeroSeed,
 };
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use zeroize::Zeroizing;
 
 /// One of the two servers.
@@ -45,6 +44,7 @@ pub struct ServerService<C> {
     /// What other pairs handed over.
     handed: HandedStore,
     audits: Audits,
+    tally: Arc<Tally>,
 }
 
 impl<C> std::fmt::Debug for ServerService<C> {
@@ -75,8 +75,14 @@ impl<C: Catalogue> ServerService<C> {
         let lanes = Lanes::new(endpoint.clone(), options.peer.clone(), options.timeouts);
         let versions = Versions::new(ServerVersion::new(catalogue, shares));
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
-        let (audits, ledger) = (Audits::new(options.audit), OwnLedger::new(ledger));
-        Self { versions, party, endpoint, ledger, options, lanes, handed, audits }
+        let (audits, ledger, tally) = (Audits::new(options.audit), OwnLedger::new(ledger), Arc::default());
+        Self { versions, party, endpoint, ledger, options, lanes, handed, audits, tally }
+    }
+
+    /// The same server, which counts into this tally.
+    #[must_use]
+    pub fn counting(self, tally: Arc<Tally>) -> Self {
+        Self { tally, ..self }
     }
 
     /// What the audits of the dealer have found so far.
@@ -145,7 +151,11 @@ impl<C: Catalogue> ServerService<C> {
                 }
                 Ok(Err(error)) => return tell(&mut link, None, error.into()),
             };
-            match self.session(&mut link, &hello, resting, &mut held) {
+            let running = self.tally.session();
+            let ended = self.session(&mut link, &hello, resting, &mut held);
+            self.tally.ended(ended.as_ref().map_or_else(SessionError::outcome, |()| Outcome::Answered));
+            drop(running);
+            match ended {
                 Ok(()) => sessions += 1,
                 // The client begins another session on the same link.
                 Err(error @ SessionError::Audited) => link.send_message(&error.failure(Some(hello.session)))?,
@@ -204,7 +214,9 @@ impl<C: Catalogue> ServerService<C> {
                 session.dealer.shutdown(std::net::Shutdown::Both).ok();
             }
             result
-        })?;
+        });
+        self.tally.material(progress.received());
+        let ended = ended?;
         session.channel.finish()?;
         match ended {
             Ended::Ran(kept) => {
@@ -235,6 +247,7 @@ impl<C: Catalogue> ServerService<C> {
             self.audits.open(session, program, reader, dealer)?;
             return Ok(Ended::Audited(continued.map(Continuing::into_held)));
         }
+        self.tally.prepared(started.elapsed());
         let offline_micros = started.elapsed().as_micros() as u64;
         // When everything is prepared, the dealer has finished this session and only the client is waited for.
         // Otherwise the dealer waits for room, at most for the stall timeout.
@@ -244,7 +257,10 @@ impl<C: Catalogue> ServerService<C> {
         let (epoch, development) = (session.epoch, self.options.development);
         let ready = ServerReady { session: session.id, epoch, offline_micros, waits_micros, rests, development };
         client.send_message(&ready)?;
-        await_input(client, resting, waits)?;
+        {
+            let _counted = self.tally.ready();
+            await_input(client, resting, waits)?;
+        }
         let inputs = match continued {
             // The client's message is empty, and says when to begin.
             Some(continued) => self.inputs(client, &[]).and_then(|_| continued.into_inputs(&program.inputs()))?,
@@ -254,7 +270,9 @@ impl<C: Catalogue> ServerService<C> {
         let Ran { output, kept, cost } =
             Online::run(program, &session.weights, inputs, reader, zeros, &mut session.channel)?;
         let spent = Spent { online: started.elapsed(), exchanging: session.channel.exchanging() - exchanged };
-        self.report(client, session.id, &output, Cost { material_bytes: progress.received() as usize, ..cost }, spent)?;
+        self.tally.answered(spent.online);
+        let cost = Cost { material_bytes: progress.received() as usize, ..cost };
+        report(client, session.id, &output, &cost, &spent)?;
         Ok(Ended::Ran(kept))
     }
 
@@ -270,33 +288,6 @@ impl<C: Catalogue> ServerService<C> {
                 Ok(Inputs::from_bytes(forms, &bytes)?)
             }
         }
-    }
-
-    fn report(
-        &self,
-        client: &mut Link,
-        session: SessionId,
-        output: &OutputShare,
-        cost: Cost,
-        spent: Spent,
-    ) -> Result<(), SessionError> {
-        client.send_long(FrameKind::Output, 0, output.bytes())?;
-        let bytes = cost.opening_bytes as u64;
-        let online_micros = spent.online.as_micros() as u64;
-        let report = SessionReport {
-            session,
-            online_micros,
-            exchange_micros: spent.exchanging.as_micros() as u64,
-            openings: u32::try_from(cost.openings).unwrap_or(u32::MAX),
-            bytes_sent: bytes,
-            bytes_received: bytes,
-            material_bytes: cost.material_bytes as u64,
-        };
-        client.send_message(&report)?;
-        // In the log only: the figure is of the whole process, so it would tell a client about other clients' sessions.
-        let peak_mib = peak_rss_mib();
-        tracing::info!(%session, online_ms = online_micros / 1000, openings = cost.openings, bytes, peak_mib, "served");
-        Ok(())
     }
 
     /// Connects a session of a resolved request to the dealer and the other server, and sets up the weights if needed. Also
@@ -377,13 +368,8 @@ impl<C: Catalogue> ServerService<C> {
         let weights = Arc::new(ServerWeights::set_up(&version.specs, version.shares()?, mask, channel)?);
         let (digest, ms) = (version.catalogue.digest(), started.elapsed().as_millis() as u64);
         tracing::info!(version = %digest, %epoch, ms, "weights set up with the other server, which holds this version too");
+        self.tally.set_up();
         version.keep(epoch, &weights);
         Ok((weights, opened))
     }
-}
-
-/// How a session's online time was spent.
-struct Spent {
-    online: Duration,
-    exchanging: Duration,
 }

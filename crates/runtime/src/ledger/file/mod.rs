@@ -149,6 +149,10 @@ impl Ledger for FileLedger {
         Ok(Claim::new(session, state.standing()))
     }
 
+    fn check(&self) -> Result<(), LedgerError> {
+        if self.state().stopped { Err(LedgerError::Stopped) } else { Ok(()) }
+    }
+
     fn standing(&self) -> Standing {
         self.state().standing()
     }
