@@ -89,11 +89,7 @@ fn calls(path: &Path) -> anyhow::Result<Calls> {
     let fields: toml::Table = std::fs::read_to_string(path).ok().and_then(|text| text.parse().ok()).unwrap_or_default();
     if fields.contains_key("party") {
         let config = ServerConfig::load(path)?.config;
-        let mut parties = vec![(Role::Dealer, config.dealer.clone())];
-        if let (Role::Server1, Some(peer)) = (config.role(), &config.peer) {
-            parties.push((Role::Server0, peer.clone()));
-        }
-        return of(config.role(), &config.identity, config.network, config.timeouts.timeouts(), parties);
+        return of(config.role(), &config.identity, config.network, config.timeouts.timeouts(), called(&config));
     }
     if fields.contains_key("listen") && !fields.contains_key("server0") {
         bail!(
@@ -105,6 +101,13 @@ fn calls(path: &Path) -> anyhow::Result<Calls> {
     let config = ClientConfig::load(path)?.config;
     let parties = vec![(Role::Server0, config.server0), (Role::Server1, config.server1)];
     of(Role::Client, &config.identity, config.network, config.timeouts.timeouts(), parties)
+}
+
+/// Whom a server calls.
+pub(crate) fn called(config: &ServerConfig) -> Vec<(Role, String)> {
+    let dealer = (Role::Dealer, config.dealer.clone());
+    let peer = config.peer.clone().filter(|_| config.role() == Role::Server1);
+    std::iter::once(dealer).chain(peer.map(|peer| (Role::Server0, peer))).collect()
 }
 
 impl Answer {

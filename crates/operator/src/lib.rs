@@ -31,5 +31,6 @@ pub mod certificates;
 pub mod client;
 pub mod health;
 pub mod ledger;
+pub mod observe;
 pub mod pairing;
 pub mod serve;

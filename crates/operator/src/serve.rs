@@ -1,5 +1,7 @@
 //! `server` and `dealer`: the commands that run a party until it is stopped. `blindroute route` starts them as child processes.
 
+use crate::health::called;
+use crate::observe::{Calls, Observation};
 use anyhow::Context;
 use blindroute_placement::host::Host;
 use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
@@ -36,19 +38,30 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
             config.party
         );
     }
+    let observation = Observation::start(config.observe.as_deref())?;
     let ledger = blindroute_ledgers::open(config.role(), &config.state, config.ledger.as_ref())?;
-    run(Host::server(&config, ledger)?, &args.config, config.exit_with_parent)
+    let host = Host::server(&config, ledger)?;
+    let calls = Calls { parties: called(&config), timeouts: config.timeouts.timeouts() };
+    run(host, (&args.config, config.exit_with_parent), &observation, calls)
 }
 
 /// Runs the dealer until it is stopped.
 pub fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let config = DealerConfig::load(&args.config)?.config;
+    let observation = Observation::start(config.observe.as_deref())?;
     let ledger = blindroute_ledgers::open(Role::Dealer, &config.state, config.ledger.as_ref())?;
-    run(Host::dealer(&config, ledger)?, &args.config, config.exit_with_parent)
+    let host = Host::dealer(&config, ledger)?;
+    let calls = Calls { parties: Vec::new(), timeouts: config.timeouts.timeouts() };
+    run(host, (&args.config, config.exit_with_parent), &observation, calls)
 }
 
 /// Announces the party on stdout, and serves until a signal, or the end of standard input if a parent holds it.
-fn run(host: Host, config: &Path, exit_with_parent: bool) -> anyhow::Result<()> {
+fn run(
+    host: Host,
+    (config, exit_with_parent): (&Path, bool),
+    observation: &Observation,
+    calls: Calls,
+) -> anyhow::Result<()> {
     let shutdown = Shutdown::new();
     shutdown.on_signals().context("signals cannot be handled")?;
     let host = if exit_with_parent {
@@ -58,6 +71,9 @@ fn run(host: Host, config: &Path, exit_with_parent: bool) -> anyhow::Result<()> 
     } else {
         host.following(config)
     };
+    observation.serving(host.observed(), &shutdown, calls)?;
     host.announce(std::io::stdout())?;
-    Ok(host.run(&shutdown)?)
+    let ended = host.run(&shutdown);
+    observation.ended();
+    Ok(ended?)
 }

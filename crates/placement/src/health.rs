@@ -1,6 +1,6 @@
 //! Whether a party answers, and whether it fits: without a session, and without any input.
 
-use blindroute_runtime::messages::{ClientHello, Digest, FailureKind, ServerReady, SessionId};
+use blindroute_runtime::messages::{ClientHello, Clock, Digest, FailureKind, ServerReady, SessionId};
 use blindroute_runtime::{Endpoint, FrameKind, Link, LinkError, Role, Timeouts, Validity};
 use std::time::{Duration, Instant};
 
@@ -37,6 +37,23 @@ pub fn call(party: Role, address: &str, endpoint: &Endpoint, timeouts: &Timeouts
             Err(link.receive(FrameKind::ServerReady).err().unwrap_or(LinkError::Internal("an answer to no question")))
         }
     }
+}
+
+/// Calls the dealer or the other server as a server, and asks what its clock says. Returns by how many seconds it is ahead of the clock
+/// here; fewer than none if it is behind. A party that answers accepts the call, as in [`call`].
+///
+/// # Errors
+/// If it does not answer, or refuses the call.
+pub fn clock_of(party: Role, address: &str, endpoint: &Endpoint, timeouts: &Timeouts) -> Result<i64, LinkError> {
+    let mut link = Link::connect(address, endpoint, party, timeouts)?;
+    let before = Clock::now();
+    link.send_message(&before)?;
+    let theirs: Clock = link.receive_message()?;
+    let after = Clock::now();
+    link.close();
+    // It was read somewhere between these two.
+    let here = theirs.seconds.clamp(before.seconds.min(after.seconds), after.seconds);
+    Ok(theirs.ahead_of(Clock { seconds: here }))
 }
 
 /// Asks a server whether it speaks this version and holds this split of a bundle. The request asks for nothing, which a server that

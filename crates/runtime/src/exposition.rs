@@ -55,7 +55,8 @@ impl Exposition {
         if labels.is_empty() {
             self.line(format_args!("{name} {value}"));
         } else {
-            let pairs: Vec<String> = labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
+            let pairs: Vec<String> =
+                labels.iter().map(|(label, text)| format!("{label}=\"{}\"", escaped(text))).collect();
             self.line(format_args!("{name}{{{}}} {value}", pairs.join(",")));
         }
     }

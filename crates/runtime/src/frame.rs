@@ -53,10 +53,12 @@ pub enum FrameKind {
     AuditRequest = 18,
     /// The dealer reveals them.
     AuditSeeds = 19,
+    /// What the clock of one side says, and then that of the other.
+    Clock = 20,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 19] = [
+    const ALL: [FrameKind; 20] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -76,6 +78,7 @@ impl FrameKind {
         FrameKind::HandOverAnswer,
         FrameKind::AuditRequest,
         FrameKind::AuditSeeds,
+        FrameKind::Clock,
     ];
 
     /// The kind that a byte stands for; nothing for an unknown byte.
@@ -101,7 +104,7 @@ impl FrameKind {
             | FrameKind::HandOverAnswer
             | FrameKind::AuditRequest
             | FrameKind::AuditSeeds => 4096,
-            FrameKind::MaterialEnd => 8,
+            FrameKind::MaterialEnd | FrameKind::Clock => 8,
         }
     }
 
@@ -143,6 +146,7 @@ impl FrameKind {
             FrameKind::HandOverAnswer => "answer to a hand-over",
             FrameKind::AuditRequest => "audit request",
             FrameKind::AuditSeeds => "seeds of an audit",
+            FrameKind::Clock => "clock",
         }
     }
 }

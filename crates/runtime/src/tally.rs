@@ -83,11 +83,7 @@ impl TimesTally {
     }
 
     fn figures(&self) -> Times {
-        Times {
-            within: self.within.each_ref().map(read),
-            count: read(&self.count),
-            hundredths: read(&self.hundredths),
-        }
+        Times { within: self.within.each_ref().map(read), count: read(&self.count), hundredths: read(&self.hundredths) }
     }
 }
 
@@ -250,7 +246,11 @@ mod tests {
         let counted: Vec<(Outcome, u64)> = outcomes.iter().copied().zip(1..).collect();
         assert_eq!(tally.figures().ended, counted);
         let mut names: Vec<String> = outcomes.iter().map(|outcome| outcome.name()).collect();
-        assert!(["answered", "unused", "busy", "timed_out", "ledger_refused"].iter().all(|name| names.contains(&(*name).to_owned())));
+        assert!(
+            ["answered", "unused", "busy", "timed_out", "ledger_refused"]
+                .iter()
+                .all(|name| names.contains(&(*name).to_owned()))
+        );
         names.sort();
         names.dedup();
         assert_eq!(names.len(), outcomes.len());

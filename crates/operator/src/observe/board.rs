@@ -15,8 +15,9 @@ pub(super) struct Found {
     pub(super) ledger: Option<String>,
     /// Whether another process has taken it over.
     pub(super) taken_over: bool,
-    /// The parties that were called, with what is wrong with those that do not answer.
-    pub(super) parties: Vec<(Role, Option<String>)>,
+    /// The parties that were called: by how many seconds their clocks are ahead of the one here, if they said so, or why they do
+    /// not answer.
+    pub(super) parties: Vec<(Role, Result<Option<i64>, String>)>,
 }
 
 /// The state of the one party that this process runs.
@@ -59,12 +60,11 @@ impl Board {
     fn facts(&self) -> Facts {
         let Some((observed, shutdown)) = self.party.get() else { return Facts::default() };
         let found = self.lock().clone();
-        let silent = |(party, problem): (Role, Option<String>)| Some((party, problem?));
         Facts {
             is_serving: true,
             stopping: shutdown.reason(),
             ledger: found.ledger,
-            parties: found.parties.into_iter().filter_map(silent).collect(),
+            parties: found.parties,
             certificates: observed.certificates(),
         }
     }
@@ -72,7 +72,7 @@ impl Board {
     /// What metrics are read from; none before the party serves.
     pub(super) fn readings(&self, now: SystemTime) -> Option<Readings> {
         let (observed, _) = self.party.get()?;
-        let parties = self.lock().parties.iter().map(|(party, problem)| (*party, problem.is_none())).collect();
+        let parties = self.lock().parties.iter().map(|(party, answer)| (*party, answer.clone().ok())).collect();
         Some(Readings::of(observed, self.readiness(now).is_ready(), parties, now))
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Calls;
 use super::board::{Board, Found};
+use super::readiness::differs;
 use blindroute_placement::Observed;
-use blindroute_placement::health::call;
+use blindroute_placement::health::clock_of;
 use blindroute_runtime::messages::FailureKind;
 use blindroute_runtime::{LinkError, Role, Shutdown};
 use std::io;
@@ -20,7 +21,7 @@ pub(super) fn start(board: Arc<Board>, observed: Observed, shutdown: Shutdown, c
     let look = move || {
         loop {
             let found = look(&observed, &calls);
-            let good = found.ledger.is_none() && found.parties.iter().all(|(_, problem)| problem.is_none());
+            let good = found.ledger.is_none() && found.parties.iter().all(|(_, answer)| answer.is_ok());
             tell(&board.found(found.clone()), &found);
             if shutdown.wait(if good { PAUSE } else { SHORT_PAUSE }) {
                 return;
@@ -33,13 +34,13 @@ pub(super) fn start(board: Arc<Board>, observed: Observed, shutdown: Shutdown, c
 fn look(observed: &Observed, calls: &Calls) -> Found {
     let ledger = observed.check_ledger().err();
     let called = |(party, address): &(Role, String)| {
-        let problem = match call(*party, address, observed.endpoint(), &calls.timeouts) {
-            Ok(_) => None,
+        let answer = match clock_of(*party, address, observed.endpoint(), &calls.timeouts) {
+            Ok(ahead) => Ok(Some(ahead)),
             // It answers, and has no room for another call at this moment.
-            Err(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy => None,
-            Err(error) => Some(error.to_string()),
+            Err(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::Busy => Ok(None),
+            Err(error) => Err(error.to_string()),
         };
-        (*party, problem)
+        (*party, answer)
     };
     Found {
         taken_over: ledger.as_ref().is_some_and(|error| error.that_ends_the_party().is_some()),
@@ -53,12 +54,18 @@ fn tell(before: &Found, now: &Found) {
     if let (None, Some(problem)) = (&before.ledger, &now.ledger) {
         tracing::error!(problem, "the ledger takes no session, so this party is not ready");
     }
-    for (party, problem) in &now.parties {
-        let answered = before.parties.iter().find(|(other, _)| other == party).is_none_or(|(_, problem)| problem.is_none());
-        match problem {
-            Some(problem) if answered => tracing::warn!(%party, problem, "does not answer, so this party is not ready"),
-            None if !answered => tracing::info!(%party, "answers again"),
+    for (party, answer) in &now.parties {
+        let earlier = before.parties.iter().find(|(other, _)| other == party).map(|(_, answer)| answer);
+        match (earlier, answer) {
+            (None | Some(Ok(_)), Err(problem)) => {
+                tracing::warn!(%party, problem, "does not answer, so this party is not ready");
+            }
+            (Some(Err(_)), Ok(_)) => tracing::info!(%party, "answers again"),
             _ => {}
+        }
+        let told = |answer: &Result<Option<i64>, String>| differs(answer.as_ref().ok().copied().flatten());
+        if let (false, true, Ok(Some(seconds))) = (earlier.is_some_and(told), told(answer), answer) {
+            tracing::warn!(%party, seconds, "its clock is ahead by so many seconds, or behind: compare both with the time");
         }
     }
 }

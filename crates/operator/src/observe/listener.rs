@@ -5,11 +5,13 @@ use super::request::{Request, Unreadable, read};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Connections at once. A further one takes the place of the oldest, so that slow callers keep nobody out.
 const CONNECTIONS: usize = 16;
+/// How long the threads of connections that lost their places may take to end.
+const ENDING: Duration = Duration::from_secs(1);
 /// How long a connection lasts at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes after a request that are read and dropped, so that the caller gets the answer before its connection is closed.
@@ -29,15 +31,23 @@ struct Calls {
     next: u64,
 }
 
+/// The places of connections.
+#[derive(Default)]
+struct Places {
+    calls: Mutex<Calls>,
+    ended: Condvar,
+}
+
 /// A place, until the thread of its connection ends.
 struct Place {
-    calls: Arc<Mutex<Calls>>,
+    places: Arc<Places>,
     number: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        lock(&self.calls).held.remove(&self.number);
+        self.places.lock().held.remove(&self.number);
+        self.places.ended.notify_all();
     }
 }
 
@@ -48,7 +58,7 @@ pub(super) fn listen(
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address)?;
     let listening = listener.local_addr()?;
-    let (answer, calls) = (Arc::new(answer), Arc::<Mutex<Calls>>::default());
+    let (answer, places) = (Arc::new(answer), Arc::<Places>::default());
     let accept = move || {
         for socket in listener.incoming() {
             let Ok(socket) = socket else {
@@ -56,7 +66,7 @@ pub(super) fn listen(
                 std::thread::sleep(Duration::from_millis(20));
                 continue;
             };
-            if let Some(place) = enter(&calls, &socket) {
+            if let Some(place) = places.enter(&socket) {
                 let answer = Arc::clone(&answer);
                 let serve = move || drop((serve(socket, Instant::now() + PATIENCE, &*answer), place));
                 // Without a thread the connection is closed.
@@ -68,29 +78,32 @@ pub(super) fn listen(
     Ok(listening)
 }
 
-fn lock(calls: &Mutex<Calls>) -> MutexGuard<'_, Calls> {
-    calls.lock().unwrap_or_else(PoisonError::into_inner)
-}
+impl Places {
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
-/// Takes a place; none if too many threads that lost theirs have not ended yet.
-fn enter(calls: &Arc<Mutex<Calls>>, socket: &TcpStream) -> Option<Place> {
-    let socket = socket.try_clone().ok()?;
-    let mut all = lock(calls);
-    if all.held.len() >= 2 * CONNECTIONS {
-        return None;
+    /// Takes a place, from the oldest if there is no other. None if the threads that lost theirs do not end.
+    fn enter(self: &Arc<Self>, socket: &TcpStream) -> Option<Place> {
+        let socket = socket.try_clone().ok()?;
+        let full = |calls: &mut Calls| calls.held.len() >= 2 * CONNECTIONS;
+        let waited = self.ended.wait_timeout_while(self.lock(), ENDING, full);
+        let (mut calls, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return None;
+        }
+        let staying = calls.held.values().filter(|call| !call.leaving).count();
+        if staying >= CONNECTIONS
+            && let Some(oldest) = calls.held.values_mut().find(|call| !call.leaving)
+        {
+            oldest.leaving = true;
+            oldest.socket.shutdown(Shutdown::Both).ok();
+        }
+        let number = calls.next;
+        calls.next += 1;
+        calls.held.insert(number, Call { socket, leaving: false });
+        Some(Place { places: Arc::clone(self), number })
     }
-    let staying = all.held.values().filter(|call| !call.leaving).count();
-    if staying >= CONNECTIONS
-        && let Some(oldest) = all.held.values_mut().find(|call| !call.leaving)
-    {
-        oldest.leaving = true;
-        oldest.socket.shutdown(Shutdown::Both).ok();
-    }
-    let number = all.next;
-    all.next += 1;
-    all.held.insert(number, Call { socket, leaving: false });
-    drop(all);
-    Some(Place { calls: Arc::clone(calls), number })
 }
 
 /// Answers one request.

@@ -5,6 +5,9 @@ use blindroute_runtime::identity::Dated;
 use std::fmt;
 use std::time::SystemTime;
 
+/// Seconds by which clocks may differ without a word.
+const CLOCKS: u64 = 60;
+
 /// What is known of a party.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Facts {
@@ -14,8 +17,8 @@ pub(super) struct Facts {
     pub(super) stopping: Option<&'static str>,
     /// What is wrong with its ledger.
     pub(super) ledger: Option<String>,
-    /// What is wrong with a party that it calls.
-    pub(super) parties: Vec<(Role, String)>,
+    /// The parties that it calls: by how many seconds their clocks are ahead, if that is known, or what is wrong with them.
+    pub(super) parties: Vec<(Role, Result<Option<i64>, String>)>,
     pub(super) certificates: Vec<Dated>,
 }
 
@@ -36,7 +39,13 @@ impl Readiness {
         }
         found.reasons.extend(stopping.map(|reason| format!("it is stopping ({reason})")));
         found.reasons.extend(ledger.iter().map(|problem| format!("its ledger takes no session: {problem}")));
-        found.reasons.extend(parties.iter().map(|(party, problem)| format!("{party} does not answer: {problem}")));
+        for (party, answer) in parties {
+            match answer {
+                Err(problem) => found.reasons.push(format!("{party} does not answer: {problem}")),
+                Ok(ahead) if differs(*ahead) => found.notes.push(clock(*party, ahead.unwrap_or_default())),
+                Ok(_) => {}
+            }
+        }
         for Dated { what, role, validity, .. } in certificates {
             if *what == "certificate" && !validity.holds(now) {
                 found.reasons.push(match now < validity.from {
@@ -47,7 +56,7 @@ impl Readiness {
         }
         let soon = certificates.iter().filter_map(|dated| Some((dated, dated.ends_soon(now)?)));
         found.notes.extend(soon.map(|(dated, days)| match days {
-            ..0 => format!("{} of {} has expired", dated.what, dated.role),
+            ..=-1 => format!("{} of {} has expired", dated.what, dated.role),
             1 => format!("{} of {} expires in 1 day", dated.what, dated.role),
             _ => format!("{} of {} expires in {days} days", dated.what, dated.role),
         }));
@@ -57,6 +66,18 @@ impl Readiness {
     pub(super) fn is_ready(&self) -> bool {
         self.reasons.is_empty()
     }
+}
+
+/// Whether a clock is so many seconds ahead or behind that somebody should look. Certificates allow ten minutes.
+pub(super) fn differs(ahead: Option<i64>) -> bool {
+    ahead.is_some_and(|seconds| seconds.unsigned_abs() >= CLOCKS)
+}
+
+fn clock(party: Role, ahead: i64) -> String {
+    let (seconds, which) = (ahead.unsigned_abs(), if ahead > 0 { "ahead of" } else { "behind" });
+    format!(
+        "the clock of {party} is {seconds} seconds {which} the one here; sessions fail if they differ by ten minutes"
+    )
 }
 
 /// One line for each, as `/readyz` shows them.

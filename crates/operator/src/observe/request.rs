@@ -99,7 +99,12 @@ mod tests {
 
     #[test]
     fn what_is_no_head_is_refused() {
-        for text in ["\u{16}\u{3}\u{1}", "GET / HTTP/2.0\r\n\r\n", "GET /\u{7f} HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHo st: x\r\n\r\n"] {
+        for text in [
+            "\u{16}\u{3}\u{1}",
+            "GET / HTTP/2.0\r\n\r\n",
+            "GET /\u{7f} HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHo st: x\r\n\r\n",
+        ] {
             assert_eq!(parsed(text), Err(Unreadable::Malformed), "{text:?}");
         }
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(HEADERS + 1));

@@ -146,12 +146,17 @@ impl Deployment {
 
 /// Starts the service of a configuration and waits until it listens. Its log goes to a file.
 pub fn start(role: Role, configuration: &Path, log: &Path) -> Process {
+    start_at(role, configuration, log, "info")
+}
+
+/// The same, with a log of this level.
+pub fn start_at(role: Role, configuration: &Path, log: &Path, level: &str) -> Process {
     let mut command = match role.party() {
         Some(party) => command(&["server", "--party", &party.to_string()]),
         None => command(&["dealer"]),
     };
     let to = std::fs::File::create(log).unwrap();
-    command.arg("--config").arg(configuration).arg("-v").stdout(Stdio::piped()).stderr(to);
+    command.arg("--config").arg(configuration).env("BLINDROUTE_LOG", level).stdout(Stdio::piped()).stderr(to);
     let mut process = Process(command.spawn().unwrap());
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();

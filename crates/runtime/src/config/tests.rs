@@ -37,6 +37,9 @@ fn samples_parse_without_warnings() {
         assert_eq!(server.config.timeouts.timeouts().ready, Duration::from_secs(600));
     }
     assert_eq!(client.config.timeouts.timeouts().stall, Duration::from_secs(60));
+    assert_eq!((&dealer.config.observe, &zero.config.observe), (&None, &None));
+    let observed = fs::read_to_string(samples().join("dealer.toml")).unwrap().replace("# observe", "observe");
+    assert_eq!(load::<DealerConfig>(&observed).unwrap().config.observe.as_deref(), Some("127.0.0.1:9464"));
 }
 
 #[test]
@@ -65,6 +68,7 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("max_sessions_per_client = 6", "max_sessions_per_client = 0", "max_sessions_per_client"),
         ("max_sessions_per_client = 6", "max_sessions_per_client = 9", "max_sessions_per_client"),
         ("max_handshakes = 64", "max_handshakes = 0", "max_handshakes"),
+        ("# observe = \"127.0.0.1:9464\"", "observe = \"9464\"", "observe"),
         ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
         ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
         ("drain_seconds = 5.0", "drain_seconds = 3601", "timeouts"),

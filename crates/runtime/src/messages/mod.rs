@@ -13,8 +13,12 @@
 //! After a session that left something with the servers, the client may send [`HandOverRequest`] in place of the next hello.
 //! Each server then offers it to the server of its position in another pair with [`HandOver`], which answers that it has room
 //! and, after the shares, that they are stored ([`HandOverAnswer`]); the client is told the same.
+//!
+//! A server that calls the dealer or the other server only to see whether it answers may send [`Clock`] in place of a session's first
+//! message, and gets one back.
 
 mod audit;
+mod clock;
 mod codec;
 mod failure;
 mod hand_over;
@@ -27,6 +31,7 @@ mod standing;
 mod tests;
 
 pub use audit::{AuditRequest, AuditSeeds};
+pub use clock::Clock;
 pub use codec::DecodeError;
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};

@@ -1,6 +1,6 @@
 //! The dealer's side of a session.
 
-use super::failure::{absent, tell};
+use super::failure::{absent, begun, tell};
 use super::versions::{DealerVersion, Masked, Versions};
 use super::{Catalogue, SessionError, generator_seed};
 use crate::ledger::Ledger;
@@ -110,8 +110,7 @@ impl<C: Catalogue> DealerService<C> {
     /// The error that ended the session. The servers have been told.
     pub fn handle(&self, connection: Connection) -> Result<(), SessionError> {
         let Connection { mut link, shutdown, .. } = connection;
-        // A caller that leaves without a request only asked whether this dealer answers.
-        let Some(request) = link.receive_message_or_end::<MaterialRequest>()? else { return Ok(()) };
+        let Some(request) = begun::<MaterialRequest>(&mut link)? else { return Ok(()) };
         // Server 0's request is of the same session.
         let running = (link.peer() == Role::Server1).then(|| self.tally.session());
         let ended = self.answer(link, request, &shutdown);

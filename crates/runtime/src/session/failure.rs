@@ -1,8 +1,8 @@
-//! Telling another party that a session failed.
+//! How a call by another party begins, and telling it that a session failed.
 
 use super::SessionError;
-use crate::link::Link;
-use crate::messages::SessionId;
+use crate::link::{Link, OneOf};
+use crate::messages::{Clock, Message, SessionId};
 use crate::rendezvous::RendezvousError;
 use crate::role::Role;
 
@@ -11,6 +11,19 @@ pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionErro
     match error {
         RendezvousError::TimedOut { after, .. } => SessionError::Silent { party, after },
         error => error.into(),
+    }
+}
+
+/// A call that begins a session, or that only asks for the time, which is answered here. Nothing if it asks for neither.
+pub(super) fn begun<M: Message>(link: &mut Link) -> Result<Option<M>, SessionError> {
+    match link.receive_one_of::<M, Clock>()? {
+        Some(OneOf::First(message)) => Ok(Some(message)),
+        Some(OneOf::Second(_)) => {
+            link.send_message(&Clock::now())?;
+            Ok(None)
+        }
+        // A caller that leaves without a word only asked whether this party answers.
+        None => Ok(None),
     }
 }
 

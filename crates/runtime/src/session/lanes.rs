@@ -1,7 +1,7 @@
 //! The two lanes between the servers of a session. Server 1 opens them, and both servers compare what they see.
 
 use super::SessionError;
-use super::failure::{absent, tell};
+use super::failure::{absent, begun, tell};
 use crate::identity::Endpoint;
 use crate::link::{Link, Timeouts};
 use crate::messages::{Lane, SessionId, SessionOpen, Standing};
@@ -43,8 +43,7 @@ impl Lanes {
     /// # Errors
     /// If the message cannot be received, or nobody took the lane; server 1 is told.
     pub(super) fn offer(&self, mut link: Link) -> Result<(), SessionError> {
-        // A caller that leaves at once only asked whether this server answers.
-        let Some(open) = link.receive_message_or_end::<SessionOpen>()? else { return Ok(()) };
+        let Some(open) = begun::<SessionOpen>(&mut link)? else { return Ok(()) };
         let session = open.session;
         let offered = self.waiting.offer_and_wait(LaneKey(session, open.lane), (link, open));
         offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), error.into()))

@@ -1,0 +1,268 @@
+//! The metrics there are. Nothing else is shown: the text, the documents and the collector's configuration follow from this table, and
+//! tests compare them with it.
+
+use blindroute_placement::Observed;
+use blindroute_runtime::exposition::{Exposition, Histogram, Kind, decimal};
+use blindroute_runtime::tally::{BOUNDS, Outcome, Times};
+use blindroute_runtime::{AuditCounts, Figures, Role};
+use std::time::SystemTime;
+
+/// What is read at one moment.
+#[derive(Clone, Debug)]
+pub(super) struct Readings {
+    pub(super) figures: Figures,
+    pub(super) is_ready: bool,
+    pub(super) places: u64,
+    /// Of a server with a register.
+    pub(super) registered: Option<u64>,
+    /// Of a server: right, wrong, unrevealed, and refused because of those.
+    pub(super) audits: Option<[u64; 4]>,
+    /// Days left of the own certificate, and of the authority that ends first.
+    pub(super) certificates: [Option<u64>; 2],
+    /// Whether they answer, and by how many seconds their clocks differ.
+    pub(super) parties: Vec<(Role, Option<Option<i64>>)>,
+}
+
+impl Readings {
+    pub(super) fn of(
+        observed: &Observed,
+        is_ready: bool,
+        parties: Vec<(Role, Option<Option<i64>>)>,
+        now: SystemTime,
+    ) -> Self {
+        let dated = observed.certificates();
+        let days = |kind: &str| {
+            let days = dated.iter().filter(|dated| dated.what == kind).map(|dated| dated.validity.days_left(now));
+            days.min().map(|days| u64::try_from(days).unwrap_or(0))
+        };
+        let audits = |counts: &AuditCounts| [counts.right(), counts.wrong(), counts.unrevealed(), counts.refused()];
+        Self {
+            figures: observed.figures(),
+            is_ready,
+            places: observed.places() as u64,
+            registered: observed.registered().map(|count| count as u64),
+            audits: observed.audits().map(audits),
+            certificates: [days("certificate"), days("authority")],
+            parties,
+        }
+    }
+}
+
+/// Where the values of a family come from.
+enum Read {
+    Number(fn(&Readings) -> u64),
+    /// Not there if there is nothing to count.
+    Maybe(fn(&Readings) -> Option<u64>),
+    /// One for each value of the label.
+    Each(fn(&Readings) -> Vec<(String, u64)>),
+    Times(fn(&Readings) -> Times),
+}
+
+/// A family of metrics.
+pub(super) struct Family {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    /// The name of its label, and all values that the label can have.
+    pub(super) label: Option<(&'static str, fn() -> Vec<String>)>,
+    pub(super) help: &'static str,
+    read: Read,
+}
+
+const CLAIMS: [&str; 2] = ["taken", "failed"];
+const FINDINGS: [&str; 4] = ["right", "wrong", "unrevealed", "refused"];
+const CERTIFICATES: [&str; 2] = ["own", "authority"];
+
+/// All of them.
+pub(super) const ALL: [Family; 19] = [
+    Family {
+        name: "blindroute_operator_build_info",
+        kind: Kind::Gauge,
+        label: Some(("version", || vec![version()])),
+        help: "The version of the program; always 1.",
+        read: Read::Each(|_| vec![(version(), 1)]),
+    },
+    plain(
+        "blindroute_operator_ready",
+        Kind::Gauge,
+        "1 if /readyz says that the party takes sessions, 0 if not.",
+        |all| u64::from(all.is_ready),
+    ),
+    plain("blindroute_operator_sessions_started_total", Kind::Counter, "Sessions that began.", |all| {
+        all.figures.started
+    }),
+    Family {
+        name: "blindroute_operator_sessions_ended_total",
+        kind: Kind::Counter,
+        label: Some(("outcome", || Outcome::all().map(Outcome::name).collect())),
+        help: "Sessions that ended: answered (at the dealer, dealt), unused by their client, or the kind of failure that others were told.",
+        read: Read::Each(|all| all.figures.ended.iter().map(|(outcome, count)| (outcome.name(), *count)).collect()),
+    },
+    plain(
+        "blindroute_operator_sessions_running",
+        Kind::Gauge,
+        "Sessions that are prepared, ready or running now.",
+        |all| all.figures.running,
+    ),
+    plain(
+        "blindroute_operator_sessions_prepared",
+        Kind::Gauge,
+        "Sessions that are prepared and wait for their input.",
+        |all| all.figures.ready,
+    ),
+    plain("blindroute_operator_sessions_limit", Kind::Gauge, "The most sessions at once (max_sessions).", |all| {
+        all.places
+    }),
+    plain(
+        "blindroute_operator_connections",
+        Kind::Gauge,
+        "Connections of callers that have proven their role.",
+        |all| all.figures.connections,
+    ),
+    plain(
+        "blindroute_operator_connections_refused_total",
+        Kind::Counter,
+        "Connections for which there was no place.",
+        |all| all.figures.turned_away,
+    ),
+    Family {
+        name: "blindroute_operator_ledger_claims_total",
+        kind: Kind::Counter,
+        label: Some(("result", || words(&CLAIMS))),
+        help: "Sessions that the ledger took, and those that it refused or could not take.",
+        read: Read::Each(|all| labelled(&CLAIMS, [all.figures.claimed, all.figures.unclaimed].map(Some))),
+    },
+    plain(
+        "blindroute_operator_material_mebibytes_total",
+        Kind::Counter,
+        "Material from the dealer (at the dealer, sent), each session's rounded up to a mebibyte.",
+        |all| all.figures.material,
+    ),
+    plain(
+        "blindroute_operator_weight_set_ups_total",
+        Kind::Counter,
+        "How often the servers set up the weights.",
+        |all| all.figures.set_ups,
+    ),
+    Family {
+        name: "blindroute_operator_audits_total",
+        kind: Kind::Counter,
+        label: Some(("finding", || words(&FINDINGS))),
+        help: "Audits of the dealer by what they found, and sessions that were refused because of it. Servers only.",
+        read: Read::Each(|all| labelled(&FINDINGS, all.audits.map_or([None; 4], |counts| counts.map(Some)))),
+    },
+    Family {
+        name: "blindroute_operator_clients_registered",
+        kind: Kind::Gauge,
+        label: None,
+        help: "Clients in the register that were not revoked. Only with a register.",
+        read: Read::Maybe(|all| all.registered),
+    },
+    Family {
+        name: "blindroute_operator_certificate_days_left",
+        kind: Kind::Gauge,
+        label: Some(("certificate", || words(&CERTIFICATES))),
+        help: "Whole days until the own certificate ends, and until the first of the trusted authorities does; 0 once it has.",
+        read: Read::Each(|all| labelled(&CERTIFICATES, all.certificates)),
+    },
+    Family {
+        name: "blindroute_operator_party_answers",
+        kind: Kind::Gauge,
+        label: Some(("party", parties)),
+        help: "Whether a party that this one calls answered when it was last called.",
+        read: Read::Each(|all| {
+            let answers = all.parties.iter();
+            answers.map(|(party, answer)| (party.name().to_owned(), u64::from(answer.is_some()))).collect()
+        }),
+    },
+    Family {
+        name: "blindroute_operator_clock_difference",
+        kind: Kind::Gauge,
+        label: Some(("party", parties)),
+        help: "Seconds by which the clock of a party that this one calls is ahead or behind. Certificates allow 600.",
+        read: Read::Each(|all| {
+            let clocks = all.parties.iter().filter_map(|(party, answer)| Some((party, (*answer)??)));
+            clocks.map(|(party, ahead)| (party.name().to_owned(), ahead.unsigned_abs())).collect()
+        }),
+    },
+    Family {
+        name: "blindroute_operator_preparation_seconds",
+        kind: Kind::Histogram,
+        label: None,
+        help: "From the begin of a session until it was prepared (at the dealer, dealt), in hundredths of a second.",
+        read: Read::Times(|all| all.figures.preparing),
+    },
+    Family {
+        name: "blindroute_operator_online_seconds",
+        kind: Kind::Histogram,
+        label: None,
+        help: "From the input of a session to its answer, in hundredths of a second. Servers only.",
+        read: Read::Times(|all| all.figures.online),
+    },
+];
+
+/// A family of one number, without a label.
+const fn plain(name: &'static str, kind: Kind, help: &'static str, read: fn(&Readings) -> u64) -> Family {
+    Family { name, kind, label: None, help, read: Read::Number(read) }
+}
+
+fn version() -> String {
+    env!("CARGO_PKG_VERSION").to_owned()
+}
+
+fn parties() -> Vec<String> {
+    Role::ALL.map(|role| role.name().to_owned()).to_vec()
+}
+
+fn words(all: &[&str]) -> Vec<String> {
+    all.iter().map(|word| (*word).to_owned()).collect()
+}
+
+fn labelled<const N: usize>(labels: &[&str; N], values: [Option<u64>; N]) -> Vec<(String, u64)> {
+    labels.iter().zip(values).filter_map(|(label, value)| Some(((*label).to_owned(), value?))).collect()
+}
+
+/// All families as text; before the party serves only the version.
+pub(super) fn text(readings: Option<&Readings>) -> String {
+    let mut out = Exposition::default();
+    for family in &ALL {
+        let Family { name, kind, label, help, read } = family;
+        out.family(name, *kind, help);
+        let label = label.map_or("", |(label, _)| label);
+        let Some(readings) = readings else {
+            if *name == ALL[0].name {
+                out.sample(name, &[(label, &version())], 1);
+            }
+            continue;
+        };
+        match read {
+            Read::Number(read) => out.sample(name, &[], read(readings)),
+            Read::Maybe(read) => read(readings).into_iter().for_each(|value| out.sample(name, &[], value)),
+            Read::Each(read) => {
+                read(readings).iter().for_each(|(value, count)| out.sample(name, &[(label, value)], count));
+            }
+            Read::Times(read) => out.histogram(name, &[], &histogram(&read(readings))),
+        }
+    }
+    out.into_text()
+}
+
+fn histogram(times: &Times) -> Histogram<'static> {
+    let within = BOUNDS.iter().map(|(_, bound)| *bound).zip(times.within).collect();
+    Histogram { within, count: times.count, sum: decimal(times.hundredths.into(), 2) }
+}
+
+/// The names of all families.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    ALL.iter().map(|family| family.name).collect()
+}
+
+/// The rows of the table in docs/OPERATOR.md: the name, the kind, the label, and what it says.
+#[must_use]
+pub fn documented() -> Vec<String> {
+    let row = |Family { name, kind, label, help, .. }: &Family| {
+        let label = label.map_or_else(String::new, |(label, _)| format!("`{label}`"));
+        format!("| `{name}` | {} | {label} | {help} |", kind.name())
+    };
+    ALL.iter().map(row).collect()
+}

@@ -1,0 +1,5 @@
+//! Without processes; those are in `operator/tests/observe.rs`.
+
+mod answers;
+mod connections;
+mod shown;
