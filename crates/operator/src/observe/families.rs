@@ -81,49 +81,38 @@ pub(super) const ALL: [Family; 19] = [
         help: "The version of the program; always 1.",
         read: Read::Each(|_| vec![(version(), 1)]),
     },
-    plain(
-        "blindroute_operator_ready",
-        Kind::Gauge,
-        "1 if /readyz says that the party takes sessions, 0 if not.",
-        |all| u64::from(all.is_ready),
+    gauge("blindroute_operator_ready", "1 if /readyz says that the party takes sessions, 0 if not.", |all| {
+        u64::from(all.is_ready)
+    }),
+    counter("blindroute_operator_sessions_started_total", "Sessions that began.", |all| all.figures.started),
+    gauge("blindroute_operator_sessions_running", "Sessions that are prepared, ready or running now.", |all| {
+        all.figures.running
+    }),
+    gauge("blindroute_operator_sessions_prepared", "Sessions that are prepared and wait for their input.", |all| {
+        all.figures.ready
+    }),
+    gauge("blindroute_operator_sessions_limit", "The most sessions at once (max_sessions).", |all| all.places),
+    gauge("blindroute_operator_connections", "Connections of callers that have proven their role.", |all| {
+        all.figures.connections
+    }),
+    counter("blindroute_operator_connections_refused_total", "Connections for which there was no place.", |all| {
+        all.figures.turned_away
+    }),
+    counter(
+        "blindroute_operator_material_mebibytes_total",
+        "Material from the dealer (at the dealer, sent), each session's rounded up to a mebibyte.",
+        |all| all.figures.material,
     ),
-    plain("blindroute_operator_sessions_started_total", Kind::Counter, "Sessions that began.", |all| {
-        all.figures.started
+    counter("blindroute_operator_weight_set_ups_total", "How often the servers set up the weights.", |all| {
+        all.figures.set_ups
     }),
     Family {
         name: "blindroute_operator_sessions_ended_total",
         kind: Kind::Counter,
         label: Some(("outcome", || Outcome::all().map(Outcome::name).collect())),
-        help: "Sessions that ended: answered (at the dealer, dealt), unused by their client, or the kind of failure that others were told.",
+        help: "Sessions that ended: answered (dealt, at the dealer), unused by their client, or by the kind of failure.",
         read: Read::Each(|all| all.figures.ended.iter().map(|(outcome, count)| (outcome.name(), *count)).collect()),
     },
-    plain(
-        "blindroute_operator_sessions_running",
-        Kind::Gauge,
-        "Sessions that are prepared, ready or running now.",
-        |all| all.figures.running,
-    ),
-    plain(
-        "blindroute_operator_sessions_prepared",
-        Kind::Gauge,
-        "Sessions that are prepared and wait for their input.",
-        |all| all.figures.ready,
-    ),
-    plain("blindroute_operator_sessions_limit", Kind::Gauge, "The most sessions at once (max_sessions).", |all| {
-        all.places
-    }),
-    plain(
-        "blindroute_operator_connections",
-        Kind::Gauge,
-        "Connections of callers that have proven their role.",
-        |all| all.figures.connections,
-    ),
-    plain(
-        "blindroute_operator_connections_refused_total",
-        Kind::Counter,
-        "Connections for which there was no place.",
-        |all| all.figures.turned_away,
-    ),
     Family {
         name: "blindroute_operator_ledger_claims_total",
         kind: Kind::Counter,
@@ -131,18 +120,6 @@ pub(super) const ALL: [Family; 19] = [
         help: "Sessions that the ledger took, and those that it refused or could not take.",
         read: Read::Each(|all| labelled(&CLAIMS, [all.figures.claimed, all.figures.unclaimed].map(Some))),
     },
-    plain(
-        "blindroute_operator_material_mebibytes_total",
-        Kind::Counter,
-        "Material from the dealer (at the dealer, sent), each session's rounded up to a mebibyte.",
-        |all| all.figures.material,
-    ),
-    plain(
-        "blindroute_operator_weight_set_ups_total",
-        Kind::Counter,
-        "How often the servers set up the weights.",
-        |all| all.figures.set_ups,
-    ),
     Family {
         name: "blindroute_operator_audits_total",
         kind: Kind::Counter,
@@ -203,6 +180,14 @@ pub(super) const ALL: [Family; 19] = [
 /// A family of one number, without a label.
 const fn plain(name: &'static str, kind: Kind, help: &'static str, read: fn(&Readings) -> u64) -> Family {
     Family { name, kind, label: None, help, read: Read::Number(read) }
+}
+
+const fn gauge(name: &'static str, help: &'static str, read: fn(&Readings) -> u64) -> Family {
+    plain(name, Kind::Gauge, help, read)
+}
+
+const fn counter(name: &'static str, help: &'static str, read: fn(&Readings) -> u64) -> Family {
+    plain(name, Kind::Counter, help, read)
 }
 
 fn version() -> String {
