@@ -13,7 +13,7 @@ const CONNECTIONS: usize = 16;
 /// How long the threads of connections that lost their places may take to end.
 const ENDING: Duration = Duration::from_secs(1);
 /// How long a connection lasts at most.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Bytes after a request that are read and dropped, so that the caller gets the answer before its connection is closed.
 const DROPPED: usize = 64 << 10;
 
@@ -51,9 +51,10 @@ impl Drop for Place {
     }
 }
 
-/// Answers on this address for as long as the process runs, and returns where that is.
+/// Answers on this address for as long as the process runs, and returns where that is. A connection lasts as long as `patience` at most.
 pub(super) fn listen(
     address: &str,
+    patience: Duration,
     answer: impl Fn(Result<Request, Unreadable>) -> Answer + Send + Sync + 'static,
 ) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address)?;
@@ -68,7 +69,7 @@ pub(super) fn listen(
             };
             if let Some(place) = places.enter(&socket) {
                 let answer = Arc::clone(&answer);
-                let serve = move || drop((serve(socket, Instant::now() + PATIENCE, &*answer), place));
+                let serve = move || drop((serve(socket, Instant::now() + patience, &*answer), place));
                 // Without a thread the connection is closed.
                 std::thread::Builder::new().name("probe".into()).spawn(serve).ok();
             }

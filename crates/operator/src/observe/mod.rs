@@ -47,9 +47,10 @@ impl Observation {
         let Some(address) = address else { return Ok(Self(None)) };
         let board = Arc::new(Board::default());
         let asked = Arc::clone(&board);
-        let listening = listener::listen(address, move |request| answer::to(&asked, request)).with_context(|| {
-            format!("cannot answer probes and metrics on {address} (`observe` in the configuration)")
-        })?;
+        let listening = listener::listen(address, listener::PATIENCE, move |request| answer::to(&asked, request))
+            .with_context(|| {
+                format!("cannot answer probes and metrics on {address} (`observe` in the configuration)")
+            })?;
         tracing::info!(address = %listening, "probes and metrics are answered");
         Ok(Self(Some(board)))
     }
