@@ -1,6 +1,7 @@
 //! The sessions in a party's ledger, read without the program: what is on the disk counts.
 
 use anyhow::{Context, ensure};
+use blindroute_runtime::SessionId;
 use rusqlite::{Connection, OpenFlags};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,9 @@ pub(crate) enum Storage {
     /// In Postgres, under this address and name.
     Postgres(String, String),
 }
+
+/// The key of names in the logs of all parties, which are compared with the ledgers here.
+pub(crate) const NAMES: &str = "simulation";
 
 /// The file of an SQLite ledger, in the folder `state`.
 const SQLITE: &str = "ledgers.sqlite";
@@ -32,7 +36,7 @@ impl Storage {
         }
     }
 
-    /// All sessions that are claimed, in hexadecimal digits. Each is there once, or this is an error.
+    /// All sessions that are claimed, as the parties' logs name them. Each is there once, or this is an error.
     ///
     /// # Errors
     /// If the ledger cannot be read, or holds a session twice.
@@ -54,7 +58,7 @@ fn of_folder(state: &Path) -> anyhow::Result<Vec<String>> {
     for file in files.into_iter().filter(|file| file.exists()) {
         let bytes = std::fs::read(&file)?;
         let records = bytes.get(START..).context("a ledger is shorter than its head")?;
-        claimed.extend(records.chunks_exact(RECORD).map(|record| digits(&record[..IDENTIFIER])));
+        claimed.extend(records.chunks_exact(RECORD).map(|record| named(&record[..IDENTIFIER])));
     }
     Ok(claimed)
 }
@@ -66,15 +70,16 @@ fn of_sqlite(file: &Path) -> anyhow::Result<Vec<String>> {
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut rows = connection.prepare("SELECT session FROM claims")?;
     let sessions = rows.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
-    sessions.map(|session| Ok(digits(&session?))).collect()
+    sessions.map(|session| Ok(named(&session?))).collect()
 }
 
 fn of_postgres(address: &str, name: &str) -> anyhow::Result<Vec<String>> {
     let mut client = postgres::Client::connect(address, postgres::NoTls)?;
     let rows = client.query("SELECT session FROM blindroute_claims WHERE name = $1", &[&name])?;
-    Ok(rows.iter().map(|row| digits(row.get::<_, &[u8]>(0))).collect())
+    Ok(rows.iter().map(|row| named(row.get::<_, &[u8]>(0))).collect())
 }
 
-fn digits(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// As the parties' logs write it.
+fn named(session: &[u8]) -> String {
+    session.try_into().map_or_else(|_| "no session".to_owned(), |session| SessionId(session).name_under(NAMES))
 }

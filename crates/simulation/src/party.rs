@@ -1,9 +1,10 @@
 //! One party: a process of the program, its log, and its folder.
 
 use crate::bundle::CANARY;
-use crate::ledger::Storage;
+use crate::ledger::{NAMES, Storage};
 use crate::shim::CONTROLS;
 use anyhow::{Context, bail};
+use blindroute_runtime::messages::NAMES_KEY;
 use blindroute_runtime::{Role, rss_kib_of};
 use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader};
@@ -156,7 +157,7 @@ impl Party {
             None => command.arg("dealer"),
         };
         command.arg("--config").arg(self.configuration()).env("BLINDROUTE_LOG", self.starting.level);
-        command.env(CONTROLS, self.controls()).env_remove("RUST_BACKTRACE");
+        command.env(CONTROLS, self.controls()).env(NAMES_KEY, NAMES).env_remove("RUST_BACKTRACE");
         if let Some(shim) = &self.starting.shim {
             command.env("LD_PRELOAD", shim);
         }

@@ -40,7 +40,12 @@ impl Ran {
 
 pub fn command<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_blindroute-operator"));
-    command.args(arguments).env_remove("BLINDROUTE_LOG").env_remove("RUST_BACKTRACE").stdin(Stdio::null());
+    command
+        .args(arguments)
+        .env_remove("BLINDROUTE_LOG")
+        .env_remove("BLINDROUTE_NAMES_KEY")
+        .env_remove("RUST_BACKTRACE")
+        .stdin(Stdio::null());
     command
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use zeroize::Zeroize;
 
-use super::local_name::LocalName;
+use super::local_name::{LocalName, SESSION};
 
 /// The system's source of randomness failed.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ macro_rules! public_identifier {
 
 /// An identifier that several parties know. It is written by a name that no other process gives it.
 macro_rules! shared_identifier {
-    ($(#[$meta:meta])* $name:ident, $kind:literal) => {
+    ($(#[$meta:meta])* $name:ident, $kind:expr) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub struct $name(pub [u8; 16]);
@@ -65,7 +65,7 @@ macro_rules! shared_identifier {
 shared_identifier! {
     /// Names a session: 128 random bits drawn by the client. Public, and used only once. Written as a name that only this process
     /// gives, because the logs of both servers have lines of one session.
-    SessionId, "session"
+    SessionId, SESSION
 }
 shared_identifier! {
     /// Names one set of masks of the weights, which the dealer draws when it starts. Public. Written as a session is.

@@ -9,10 +9,17 @@ use std::sync::OnceLock;
 
 use sha2::{Digest as _, Sha256};
 
-use super::WireSeed;
+use super::{SessionId, WireSeed};
 
 /// Bytes of a name. A log of a billion sessions has two of one name with a probability of a few percent.
 const LEN: usize = 8;
+
+/// The kind of a session.
+pub(super) const SESSION: &str = "session";
+
+/// The environment variable with the key of the names in this process's log. With it, names stay the same when a party starts again.
+/// Parties with one key have the names in common, so each operator chooses one of its own and keeps it to itself.
+pub const NAMES_KEY: &str = "BLINDROUTE_NAMES_KEY";
 
 /// The key of this process; none if the operating system gives no randomness.
 static KEY: OnceLock<Option<WireSeed>> = OnceLock::new();
@@ -24,7 +31,26 @@ pub(crate) struct LocalName(Option<[u8; LEN]>);
 impl LocalName {
     /// Of a thing of this kind.
     pub(crate) fn of(kind: &str, thing: &[u8]) -> Self {
-        Self(KEY.get_or_init(|| WireSeed::generate().ok()).as_ref().map(|key| name(key, kind, thing)))
+        Self(KEY.get_or_init(key).as_ref().map(|key| name(key, kind, thing)))
+    }
+}
+
+fn key() -> Option<WireSeed> {
+    match std::env::var_os(NAMES_KEY) {
+        Some(text) => Some(of_text(text.as_encoded_bytes())),
+        None => WireSeed::generate().ok(),
+    }
+}
+
+fn of_text(text: &[u8]) -> WireSeed {
+    WireSeed::new(Sha256::digest(text).into())
+}
+
+impl SessionId {
+    /// What the log of a process calls it whose [`NAMES_KEY`] is this.
+    #[must_use]
+    pub fn name_under(&self, key: &str) -> String {
+        LocalName(Some(name(&of_text(key.as_bytes()), SESSION, &self.0))).to_string()
     }
 }
 
@@ -57,7 +83,7 @@ impl fmt::Debug for LocalName {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::messages::{EpochId, SessionId};
+    use crate::messages::EpochId;
 
     #[test]
     fn a_name_is_the_same_in_one_process_and_another_one_in_the_next() {
@@ -67,6 +93,8 @@ mod tests {
         assert_ne!(name(&ours, "session", &thing), name(&theirs, "session", &thing));
         assert_ne!(name(&ours, "session", &thing), name(&ours, "epoch", &thing));
         assert_ne!(name(&ours, "session", &thing), name(&ours, "session", &[8; 16]));
+        let [ours, theirs] = ["ours", "theirs"].map(|key| SessionId([7; 16]).name_under(key));
+        assert!(ours != theirs && ours == SessionId([7; 16]).name_under("ours"));
     }
 
     #[test]

@@ -38,6 +38,7 @@ pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ti
 pub(crate) use identifiers::secret_bits;
 pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNonce, WireSeed};
 pub(crate) use local_name::LocalName;
+pub use local_name::NAMES_KEY;
 pub use session::{
     ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };
