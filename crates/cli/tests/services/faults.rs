@@ -334,10 +334,7 @@ fn case_04_shares_of_two_splits_or_one_position_are_refused() {
     fleet.start(Role::Server1);
     let ran = fleet.route(PROMPT);
     let error = ran.error();
-    assert!(
-        error.contains("server1 gave up: it does not hold this version") && error.contains("asked for version"),
-        "{error}"
-    );
+    assert!(error.contains("server1 gave up: it does not hold this version"), "{error}");
     assert!(ran.took < Duration::from_secs(10), "{:?}", ran.took);
     fleet.kill(Role::Server1);
 

@@ -1,4 +1,5 @@
 //! Programs of different versions of the messages: neighbours work together, and others are told what to do, over real TLS.
+#![allow(clippy::unwrap_used)]
 
 use crate::world::{FOUR, PATIENT, World, numbers, squares};
 use blindroute_runtime::messages::{Failure, FailureKind, Spoken, VERSION};

@@ -1,4 +1,5 @@
 //! Two versions of a bundle at the same time: who is served which one, in whatever order the three parties change.
+#![allow(clippy::unwrap_used)]
 
 use crate::world::{FOUR, Numbers, PATIENT, World, numbers};
 use blindroute_runtime::messages::{ClientHello, FailureKind, MaterialGrant, MaterialRequest, ServerReady, SessionId};
