@@ -17,6 +17,9 @@ pub(crate) const MARGIN: f32 = 0.1;
 /// Stands in each text, and must be found nowhere at the parties.
 pub(crate) const CANARY: &str = "zebracanary";
 
+/// Texts over which scores are balanced.
+const SAMPLE: usize = 32;
+
 const SPECIAL: [(&str, usize); 5] = [("[PAD]", 0), ("[UNK]", 100), ("[CLS]", 101), ("[SEP]", 102), ("[MASK]", 103)];
 
 const WORDS: [&str; 32] = [
@@ -51,7 +54,7 @@ impl Reference {
     /// # Errors
     /// If the default bundle cannot be read, or too few texts have a margin.
     pub fn new(count: usize) -> anyhow::Result<Self> {
-        let bundle = small_bundle()?;
+        let bundle = balanced(small_bundle()?)?;
         let router = PrivateRouter::local(&bundle)?;
         let mut draw = Draw::seeded(21);
         let mut texts = Vec::new();
@@ -60,9 +63,8 @@ impl Reference {
                 return Ok(Self { bundle, texts });
             }
             // One in eight is of the next bucket.
-            let words = if candidate % 8 == 7 { draw.between(32, 50) } else { draw.between(2, 20) };
-            let words: Vec<&str> = (0..words).map(|_| draw.one_of(WORDS)).collect();
-            let text = format!("{CANARY} {}", words.join(" "));
+            let count = if candidate % 8 == 7 { draw.between(32, 50) } else { draw.between(2, 20) };
+            let text = words(&mut draw, count);
             let (model, margin) = best(&router, &bundle, &text)?;
             let told = router.route(&text, &options().with_placement(Placement::Local))?.model;
             ensure!(told == model, "the clear interpreter chose {told}, the scores say {model}");
@@ -80,8 +82,16 @@ pub(crate) fn options() -> RouteOptions {
     RouteOptions::default().with_lambda(0.0)
 }
 
-/// The best model of a text, and by how much it leads, from the rule's own weights.
+/// The best model of a text, and by how much it leads.
 fn best(router: &PrivateRouter, bundle: &Bundle, text: &str) -> anyhow::Result<(String, f32)> {
+    let mut scores: Vec<(f32, usize)> = scores(router, bundle, text)?.into_iter().zip(0..).collect();
+    scores.sort_by(|one, other| other.0.total_cmp(&one.0));
+    let [(first, model), (second, _), ..] = scores.as_slice() else { anyhow::bail!("the pool has one model") };
+    Ok((bundle.parts().models[*model].name.clone(), first - second))
+}
+
+/// The score of each model for a text, from the rule's own weights.
+fn scores(router: &PrivateRouter, bundle: &Bundle, text: &str) -> anyhow::Result<Vec<f32>> {
     let tokens = router.tokens(text)?;
     let inputs = router.encoder_inputs(&tokens.ids, tokens.bucket())?.tensors;
     let (output, _) = router.clear(Measurement::Embed { bucket: tokens.bucket() }, inputs)?;
@@ -94,10 +104,29 @@ fn best(router: &PrivateRouter, bundle: &Bundle, text: &str) -> anyhow::Result<(
         let products = entries.iter().enumerate().map(|(row, entry)| *entry as f32 * weight.row(row)[model]);
         products.sum::<f32>() + bias.row(0)[model]
     };
-    let mut scores: Vec<(f32, usize)> = (0..weight.columns()).map(|model| (score(model), model)).collect();
-    scores.sort_by(|one, other| other.0.total_cmp(&one.0));
-    let [(first, model), (second, _), ..] = scores.as_slice() else { anyhow::bail!("the pool has one model") };
-    Ok((bundle.parts().models[*model].name.clone(), first - second))
+    Ok((0..weight.columns()).map(score).collect())
+}
+
+/// A text of a few words.
+fn words(draw: &mut Draw, count: usize) -> String {
+    let words: Vec<&str> = (0..count).map(|_| draw.one_of(WORDS)).collect();
+    format!("{CANARY} {}", words.join(" "))
+}
+
+/// The same bundle with a bias that gives all models the same mean score: so that different texts have different models.
+fn balanced(bundle: Bundle) -> anyhow::Result<Bundle> {
+    let (router, mut draw) = (PrivateRouter::local(&bundle)?, Draw::seeded(3));
+    let mut sums = vec![0.0; bundle.parts().models.len()];
+    for _ in 0..SAMPLE {
+        let count = draw.between(2, 20);
+        let scores = scores(&router, &bundle, &words(&mut draw, count))?;
+        sums.iter_mut().zip(scores).for_each(|(sum, score)| *sum += score);
+    }
+    let mut parts = bundle.into_parts();
+    if let Some(Router { rule: Rule::Direct(rule), .. }) = parts.routers.first_mut() {
+        rule.bias = Matrix::from_fn(1, sums.len(), |_, model| -sums[model] / SAMPLE as f32);
+    }
+    Ok(Bundle::new(parts)?)
 }
 
 /// One layer of half the width, a vocabulary of a few words, and one router whose weights look random.
@@ -172,6 +201,7 @@ mod tests {
         let reference = Reference::new(16).unwrap();
         assert!(reference.texts.iter().all(|text| text.margin >= MARGIN && text.text.contains(CANARY)));
         let models: BTreeSet<&str> = reference.texts.iter().map(|text| text.model.as_str()).collect();
-        assert!(models.len() >= 3, "{models:?}");
+        let margins: Vec<f32> = reference.texts.iter().map(|text| text.margin).collect();
+        assert!(models.len() >= 3, "{models:?} {margins:?}");
     }
 }
