@@ -39,7 +39,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
         );
     }
     let observation = Observation::start(config.observe.as_deref())?;
-    let ledger = blindroute_ledgers::open(config.role(), &config.state, config.ledger.as_ref())?;
+    let ledger = || blindroute_ledgers::open(config.role(), &config.state, config.ledger.as_ref());
     let host = Host::server(&config, ledger)?;
     let calls = Calls { parties: called(&config), timeouts: config.timeouts.timeouts() };
     run(host, (&args.config, config.exit_with_parent), &observation, calls)
@@ -49,7 +49,7 @@ pub fn server(args: &ServerArgs) -> anyhow::Result<()> {
 pub fn dealer(args: &DealerArgs) -> anyhow::Result<()> {
     let config = DealerConfig::load(&args.config)?.config;
     let observation = Observation::start(config.observe.as_deref())?;
-    let ledger = blindroute_ledgers::open(Role::Dealer, &config.state, config.ledger.as_ref())?;
+    let ledger = || blindroute_ledgers::open(Role::Dealer, &config.state, config.ledger.as_ref());
     let host = Host::dealer(&config, ledger)?;
     let calls = Calls { parties: Vec::new(), timeouts: config.timeouts.timeouts() };
     run(host, (&args.config, config.exit_with_parent), &observation, calls)

@@ -18,11 +18,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let host = match pair {
             [role, path] if role == "server" => {
                 let config = ServerConfig::load(path.as_ref())?.config;
-                Host::server(&config, Arc::new(FileLedger::open(&config.state)?))?.following(path.as_ref())
+                Host::server(&config, || Ok(Arc::new(FileLedger::open(&config.state)?)))?.following(path.as_ref())
             }
             [role, path] if role == "dealer" => {
                 let config = DealerConfig::load(path.as_ref())?.config;
-                Host::dealer(&config, Arc::new(FileLedger::open(&config.state)?))?.following(path.as_ref())
+                Host::dealer(&config, || Ok(Arc::new(FileLedger::open(&config.state)?)))?.following(path.as_ref())
             }
             _ => {
                 return Err("unsupported arguments: expected pairs of server or dealer and a configuration file".into());

@@ -92,6 +92,9 @@ pub struct Host {
     observed: Observed,
 }
 
+/// A party's ledger, or why it cannot be used.
+pub type OpenedLedger = Result<Arc<dyn Ledger>, LedgerError>;
+
 impl std::fmt::Debug for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Host").field("service", &self.service).finish_non_exhaustive()
@@ -99,11 +102,12 @@ impl std::fmt::Debug for Host {
 }
 
 impl Host {
-    /// A server with the files and limits of its configuration, and with its ledger: usually a [`blindroute_runtime::FileLedger`] in the folder `state`.
+    /// A server with the files and limits of its configuration, and with its ledger: usually a [`blindroute_runtime::FileLedger`] in the
+    /// folder `state`. The ledger is opened once the other files are known to be good, since that alone changes something.
     ///
     /// # Errors
-    /// The public part, share or certificates cannot be used, or the address cannot be listened on.
-    pub fn server(config: &ServerConfig, ledger: Arc<dyn Ledger>) -> Result<Self, HostError> {
+    /// The public part, share, certificates or ledger cannot be used, or the address cannot be listened on.
+    pub fn server(config: &ServerConfig, ledger: impl FnOnce() -> OpenedLedger) -> Result<Self, HostError> {
         warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
         let shares = versions::shares(config, &config.share, &public)?;
@@ -137,6 +141,7 @@ impl Host {
             NetworkEstimate { delay: distance.delay, megabits: distance.megabits }
         });
         let (measurements, scores) = (config.measurements, config.scores);
+        let ledger = ledger()?;
         let parts = ServerParts { public: &public, shares, ledger, options, measurements, scores, between_servers };
         let serving = parts.serving();
         let listen = Listen { address: config.listen.clone(), endpoint, limits };
@@ -176,11 +181,11 @@ impl Host {
         Ok((Self::answering(service, observed, move |connection| answering.handle(connection), None), server))
     }
 
-    /// The dealer with the files and limits of its configuration, and with its ledger.
+    /// The dealer with the files and limits of its configuration, and with its ledger, as for [`Host::server`].
     ///
     /// # Errors
-    /// The public part or certificates cannot be used, or the address cannot be listened on.
-    pub fn dealer(config: &DealerConfig, ledger: Arc<dyn Ledger>) -> Result<Self, HostError> {
+    /// The public part, certificates or ledger cannot be used, or the address cannot be listened on.
+    pub fn dealer(config: &DealerConfig, ledger: impl FnOnce() -> OpenedLedger) -> Result<Self, HostError> {
         warn_of_development(config.development);
         let public = public_part(&config.bundle)?;
         let endpoint = watched(endpoint(Role::Dealer, &config.identity, config.network)?, config.exit_with_parent);
@@ -195,7 +200,7 @@ impl Host {
             serve_parent_only(&mut limits);
         }
         let listen = Listen { address: config.listen.clone(), endpoint, limits };
-        let (host, dealer) = Self::dealing(&public, ledger, listen)?;
+        let (host, dealer) = Self::dealing(&public, ledger()?, listen)?;
         drop(public);
         if config.next.is_some() {
             versions::hold_at_dealer(&dealer, config)?;

@@ -1,7 +1,7 @@
 //! Dealer and servers as threads of this process.
 
 use crate::error::PlacementError;
-use crate::host::{Host, HostError};
+use crate::host::{Host, HostError, OpenedLedger};
 use blindroute_runtime::config::{Configuration, DealerConfig, ServerConfig};
 use blindroute_runtime::{FileLedger, Role, Shutdown};
 use std::net::SocketAddr;
@@ -21,10 +21,10 @@ impl PartyThread {
     pub(crate) fn start(role: Role, config: &Path) -> Result<(Self, SocketAddr), PlacementError> {
         let host = if role == Role::Dealer {
             let config = DealerConfig::load(config)?.config;
-            Host::dealer(&config, ledger(&config.state)?)?
+            Host::dealer(&config, || ledger(&config.state))?
         } else {
             let config = ServerConfig::load(config)?.config;
-            Host::server(&config, ledger(&config.state)?)?
+            Host::server(&config, || ledger(&config.state))?
         };
         let (address, shutdown) = (host.address(), Shutdown::new());
         let told = shutdown.clone();
@@ -34,7 +34,7 @@ impl PartyThread {
     }
 }
 
-fn ledger(state: &Path) -> Result<Arc<FileLedger>, HostError> {
+fn ledger(state: &Path) -> OpenedLedger {
     Ok(Arc::new(FileLedger::open(state)?))
 }
 

@@ -124,10 +124,10 @@ impl Running {
         let server = |party, dealer: &str, peer| {
             let mut config = files.server(party, dealer, peer);
             change(&mut config);
-            serve(Host::server(&config, ledger(&config.state)).unwrap(), &shutdown)
+            serve(Host::server(&config, || Ok(ledger(&config.state))).unwrap(), &shutdown)
         };
         let config = files.dealer();
-        let (dealer, dealing) = serve(Host::dealer(&config, ledger(&config.state)).unwrap(), &shutdown);
+        let (dealer, dealing) = serve(Host::dealer(&config, || Ok(ledger(&config.state))).unwrap(), &shutdown);
         let (server0, serving0) = server(0, &dealer, None);
         let (server1, serving1) = server(1, &dealer, Some(&server0));
         let client = files.client([&server0, &server1]);

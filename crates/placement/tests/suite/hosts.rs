@@ -104,11 +104,12 @@ fn a_file_that_cannot_be_used_is_named() {
     let files = Files::of(&small_bundle());
     let mut config = files.server(0, "127.0.0.1:1", None);
     config.share = files.at("share1.bin");
-    let error = Host::server(&config, ledger(&config.state)).unwrap_err().to_string();
+    let error = Host::server(&config, || Ok(ledger(&config.state))).unwrap_err().to_string();
     assert!(error.contains("share1.bin: it is the share of party 1, expected that of party 0"), "{error}");
     config.bundle = files.at("share1.bin");
-    let error = Host::server(&config, ledger(&config.state)).unwrap_err().to_string();
+    let error = Host::server(&config, || Ok(ledger(&config.state))).unwrap_err().to_string();
     assert!(error.starts_with("public part ") && error.contains("router-public"), "{error}");
+    assert!(!config.state.exists(), "no ledger is opened before the other files are known to be good");
 }
 
 /// A ledger that another process has opened.
@@ -141,12 +142,12 @@ fn a_server_whose_ledger_was_taken_over_stops_with_an_error() {
     let files = Files::of(&small_bundle());
     let (shutdown, alone) = (Shutdown::new(), Shutdown::new());
     let config = files.dealer();
-    let (dealer, dealing) = serve(Host::dealer(&config, ledger(&config.state)).unwrap(), &shutdown);
+    let (dealer, dealing) = serve(Host::dealer(&config, || Ok(ledger(&config.state))).unwrap(), &shutdown);
     let config = files.server(0, &dealer, None);
     let taken = Arc::new(Taken(ledger(&config.state)));
-    let (server0, stopping) = serve(Host::server(&config, taken).unwrap(), &alone);
+    let (server0, stopping) = serve(Host::server(&config, || Ok(taken)).unwrap(), &alone);
     let config = files.server(1, &dealer, Some(&server0));
-    let (server1, serving) = serve(Host::server(&config, ledger(&config.state)).unwrap(), &shutdown);
+    let (server1, serving) = serve(Host::server(&config, || Ok(ledger(&config.state))).unwrap(), &shutdown);
     let router = PrivateRouter::connect(&files.client([&server0, &server1])).unwrap().with_patience(Retry::NEVER);
     router.route(PROMPT, &RouteOptions::default()).unwrap_err();
     let error = stopping.join().unwrap().unwrap_err().to_string();
