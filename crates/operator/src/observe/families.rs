@@ -58,12 +58,14 @@ enum Read {
     Times(fn(&Readings) -> Times),
 }
 
+/// The name of a label, and all values that it can have.
+type Label = (&'static str, fn() -> Vec<String>);
+
 /// A family of metrics.
 pub(super) struct Family {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// The name of its label, and all values that the label can have.
-    pub(super) label: Option<(&'static str, fn() -> Vec<String>)>,
+    pub(super) label: Option<Label>,
     pub(super) help: &'static str,
     read: Read,
 }
