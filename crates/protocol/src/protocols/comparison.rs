@@ -139,7 +139,7 @@ pub(super) fn set_one_hot(words: &mut [u64], start: usize, hot: usize, position:
     }
     for (index, word) in words[start / 64..(start + hot) / 64].iter_mut().enumerate() {
         // The top bit of what is one less than the distance: 1 at the position's word. The compiler would make a branch of it.
-        let at = black_box(((position / 64 ^ index) as u64).wrapping_sub(1) >> 63);
+        let at = black_box((((position / 64) ^ index) as u64).wrapping_sub(1) >> 63);
         *word |= at.wrapping_shl(position as u32);
     }
 }
