@@ -42,7 +42,7 @@ pub fn open(role: Role, state: &Path, config: Option<&LedgerConfig>) -> Result<A
     Ok(match Place::of(role, state, config)? {
         Place::Folder(state) => Arc::new(FileLedger::open(state)?),
         Place::Sqlite(file, name) => Arc::new(SqliteLedger::open(file, &name, KEPT)?),
-        Place::Postgres(target, name) => Arc::new(PostgresLedger::open(target, &name, KEPT)?),
+        Place::Postgres(target, name) => Arc::new(PostgresLedger::open(*target, &name, KEPT)?),
     })
 }
 
@@ -54,7 +54,7 @@ pub fn look(role: Role, state: &Path, config: Option<&LedgerConfig>) -> Result<O
     match Place::of(role, state, config)? {
         Place::Folder(state) => FileLedger::look(state),
         Place::Sqlite(file, name) => SqliteLedger::look(file, &name),
-        Place::Postgres(target, name) => PostgresLedger::look(target, &name),
+        Place::Postgres(target, name) => PostgresLedger::look(*target, &name),
     }
 }
 
@@ -62,7 +62,7 @@ pub fn look(role: Role, state: &Path, config: Option<&LedgerConfig>) -> Result<O
 enum Place<'a> {
     Folder(&'a Path),
     Sqlite(&'a Path, String),
-    Postgres(PostgresTarget, String),
+    Postgres(Box<PostgresTarget>, String),
 }
 
 impl<'a> Place<'a> {
@@ -71,7 +71,7 @@ impl<'a> Place<'a> {
         let name = config.name.clone().unwrap_or_else(|| role.to_string());
         Ok(match config.database.strip_prefix("sqlite:") {
             Some(file) => Self::Sqlite(Path::new(file), name),
-            None => Self::Postgres(PostgresTarget::of(config)?, name),
+            None => Self::Postgres(Box::new(PostgresTarget::of(config)?), name),
         })
     }
 }

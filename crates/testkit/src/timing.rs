@@ -97,7 +97,7 @@ mod tests {
                     secret.copy_from_slice(&noise.bytes(16));
                 }
                 // A clock that is not exact, and an interruption now and then.
-                let jitter = (noise.word() % 16) as f64 + if noise.word() % 50 == 0 { 10_000.0 } else { 0.0 };
+                let jitter = (noise.word() % 16) as f64 + if noise.word().is_multiple_of(50) { 10_000.0 } else { 0.0 };
                 (fixed, steps(&secret, &[0; 16], early) + jitter)
             })
             .collect();

@@ -166,7 +166,7 @@ impl Holder {
         let held = lock(&mut client, &self.name, &self.shown)?;
         let found = read(&mut client, &self.name, &self.shown)?.map(|found| found.standing);
         let Standing { ledger, term, nonce, .. } = self.standing;
-        if !found.is_some_and(|found| (found.ledger, found.term, found.nonce) == (ledger, term, nonce)) {
+        if found.is_none_or(|found| (found.ledger, found.term, found.nonce) != (ledger, term, nonce)) {
             return Err(self.fence());
         }
         if !held {

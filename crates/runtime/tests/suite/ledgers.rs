@@ -1,4 +1,5 @@
 //! What servers tell each other about their ledgers.
+#![allow(clippy::unwrap_used)]
 
 use crate::world::{FOUR, Numbers, PATIENT, World, numbers, squares};
 use blindroute_runtime::messages::{ClientHello, FailureKind};
