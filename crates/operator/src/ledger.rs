@@ -3,7 +3,7 @@
 use anyhow::bail;
 use blindroute_console::files::print;
 use blindroute_runtime::config::{Configuration, ServerConfig};
-use blindroute_runtime::ledger::{Overview, Standing};
+use blindroute_runtime::ledger::{Overview, Standing, Witness};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -55,14 +55,19 @@ fn show(args: &ShowArgs) -> anyhow::Result<()> {
     let found = blindroute_ledgers::look(config.role(), &config.state, config.ledger.as_ref())?;
     if args.json {
         let own = found.map(|found| json(&found.standing));
-        let other = found.and_then(|found| found.other).map(|other| json(&other));
+        let other = found.and_then(|found| found.other).map(|other| {
+            let (other, disputed) = Witness::read(&other);
+            let mut told = json(&other);
+            told["disputed"] = disputed.into();
+            told
+        });
         return print(&serde_json::json!({ "ledger": own, "peer": other }).to_string());
     }
     let Some(Overview { standing, other }) = found else {
         eprintln!("this server has no ledger with a term so far: it gets one when it starts");
         return Ok(());
     };
-    let other = other.as_ref().map_or_else(|| "not met so far".to_owned(), line);
+    let other = other.as_ref().map_or_else(|| "not met so far".to_owned(), line_of_other);
     print(&format!("this server: {}\nother server: {other}", line(&standing)))
 }
 
@@ -76,6 +81,13 @@ fn forget_peer(args: &ForgetPeerArgs) -> anyhow::Result<()> {
     ledger.forget_other()?;
     eprintln!("forgotten: start this server again, and it takes the first ledger of the other server that it meets");
     Ok(())
+}
+
+/// What is stored of the other server's ledger.
+fn line_of_other(stored: &Standing) -> String {
+    let (known, disputed) = Witness::read(stored);
+    let copied = if disputed { "; a copy of it was seen, so no later term is accepted" } else { "" };
+    line(&known) + copied
 }
 
 fn line(standing: &Standing) -> String {

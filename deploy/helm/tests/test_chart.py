@@ -71,6 +71,7 @@ def test_a_mistake_in_what_is_made_would_be_noticed():
         ({"addresses": {"dealer": "no port"}}, "addresses.dealer"),
         ({"autoscaling": {"enabled": True}}, "needs maxLanes above lanes"),
         ({"ledger": {"database": "postgres://a@db.example/x"}}, "needs ledger.secretName"),
+        ({"bundle": {"volume": {"emptyDir": {}}, "next": {"public": "next.bin"}}}, "bundle.next.share is empty"),
         ({"ledger": {"database": "mysql://a@db.example/x"}}, "ledger.database"),
     ],
 )
@@ -98,6 +99,20 @@ def test_each_lane_has_a_configuration_a_service_and_a_ledger_of_its_own():
     scaler = only(documents, "HorizontalPodAutoscaler")["spec"]
     assert (scaler["minReplicas"], scaler["maxReplicas"]) == (2, 3)
     assert "replicas" not in only(documents, "StatefulSet")["spec"], "the autoscaler says how many"
+
+
+def test_the_configuration_names_what_is_mounted():
+    bundle = {"volume": {"emptyDir": {}}, "next": {"public": "next.bin", "share": "next-share.bin"}}
+    files = only(render(values("server0", listen="[::]:4100", bundle=bundle)), "ConfigMap")["data"]
+    config = tomllib.loads(files["north-server0-0.toml"])
+    assert (config["observe"], config["next"]["share"]) == ("[::]:9464", "/etc/blindroute/bundle/next-share.bin")
+    assert config["timeouts"] == {"drain_seconds": 30}
+    for role in ROLES:
+        stateful = only(render(values(role)), "StatefulSet")["spec"]["template"]["spec"]
+        mounted = [mount["mountPath"] for mount in stateful["containers"][0]["volumeMounts"]]
+        config = only(render(values(role)), "ConfigMap")["data"][f"north-{role}-0.toml"]
+        named = [word for word in config.replace('"', " ").split() if word.startswith("/")]
+        assert named and all(any(name.startswith(f"{path}/") for path in mounted) for name in named)
 
 
 def test_a_changed_configuration_restarts_the_lanes_and_a_changed_limit_does_not():

@@ -77,7 +77,7 @@ fn case_02_a_ledger_that_was_set_up_anew_is_refused_until_it_is_forgotten() {
         let witness = used(place);
         let own = Place::of("folder");
         let ledger = own.open().unwrap();
-        ledger.claim(session(1), witness.known().as_ref()).unwrap();
+        ledger.claim(session(1), witness.to_store().as_ref()).unwrap();
         let anew = Place::of("sqlite");
         let standing = next(&*anew.open().unwrap(), 20);
         assert!(matches!(Witness::new(ledger.other()).see(&standing), Err(StandingError::OtherLedger { .. })));

@@ -6,6 +6,9 @@ use crate::messages::Standing;
 /// minute at most. Like the window against replays of IPsec (RFC 4303, section 3.4.3), and as many bits.
 const WINDOW: u64 = 1 << 16;
 
+/// Set in the stored term of a ledger of which a copy or a clone was seen. Terms count openings, so they never come there.
+const DISPUTED: u64 = 1 << 63;
+
 /// Why the other server's ledger is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -77,16 +80,25 @@ pub struct Witness {
 impl Witness {
     /// What a server's own ledger holds of the other one; `None` takes the first that comes.
     #[must_use]
-    pub fn new(known: Option<Standing>) -> Self {
+    pub fn new(stored: Option<Standing>) -> Self {
+        let (known, disputed) = stored.as_ref().map(Self::read).unzip();
+        let disputed = disputed.unwrap_or(false);
         // Which numbers before that were seen is not stored, so each is accepted once more.
         let claimed = known.map_or(0, |known| known.claimed);
-        Self { known, numbers: Numbers::after(0, claimed), disputed: false }
+        Self { known, numbers: Numbers::after(0, claimed), disputed }
     }
 
-    /// The newest standing so far, to be stored with the next claim.
+    /// What was stored: how the other ledger stood, and whether a copy or a clone of it had been seen.
     #[must_use]
-    pub fn known(&self) -> Option<Standing> {
-        self.known
+    pub fn read(stored: &Standing) -> (Standing, bool) {
+        (Standing { term: stored.term & !DISPUTED, ..*stored }, stored.term & DISPUTED != 0)
+    }
+
+    /// The newest standing so far and whether it is disputed, to be stored with the next claim.
+    #[must_use]
+    pub fn to_store(&self) -> Option<Standing> {
+        let mark = if self.disputed { DISPUTED } else { 0 };
+        self.known.map(|known| Standing { term: known.term | mark, ..known })
     }
 
     /// Takes note of the standing of a claim.
@@ -222,7 +234,7 @@ mod tests {
             let error = witness.see(&standing(3, 1, number)).unwrap_err();
             assert!(matches!(error, StandingError::WentBack { found, .. } if found == number), "{error}");
         }
-        assert_eq!(witness.known(), Some(standing(3, 1, 13 + WINDOW)));
+        assert_eq!(witness.to_store().as_ref().map(Witness::read), Some((standing(3, 1, 13 + WINDOW), true)));
         witness.see(&standing(3, 1, 15)).unwrap();
         witness.see(&standing(3, 1, u64::MAX)).unwrap();
         witness.see(&standing(3, 1, 16)).unwrap_err();
@@ -268,5 +280,9 @@ mod tests {
         // The one before goes on, until it restarts.
         witness.see(&standing(4, 1, 151)).unwrap();
         assert_eq!(witness.see(&standing(5, 5, 152)), Err(StandingError::Disputed { found: 5 }));
+        // That outlives a restart of the server that has seen it.
+        let mut witness = Witness::new(witness.to_store());
+        witness.see(&standing(4, 1, 152)).unwrap();
+        assert_eq!(witness.see(&standing(5, 5, 153)), Err(StandingError::Disputed { found: 5 }));
     }
 }

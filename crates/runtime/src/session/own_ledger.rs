@@ -19,7 +19,7 @@ impl OwnLedger {
 
     /// Claims a session. What was seen of the other server so far becomes durable with it.
     pub(super) fn claim(&self, session: SessionId) -> Result<Claim, LedgerError> {
-        let seen = self.witness().known();
+        let seen = self.witness().to_store();
         self.ledger.claim(session, seen.as_ref())
     }
 
