@@ -1,6 +1,6 @@
 //! Runs a list of operations on a deployment of its own.
 
-use crate::bundle::Reference;
+use crate::bundle::{Reference, options};
 use crate::check;
 use crate::crew::{Call, Crew, Knows, Outcome, connect, outcome};
 use crate::deployment::{Deployment, Settings};
@@ -84,6 +84,7 @@ impl Driver {
             first: HashMap::new(),
         };
         driver.good_answers(true)?;
+        driver.all_at_once(settings.clients)?;
         driver.first = driver.resources()?;
         let clients = (0..settings.clients).map(|client| driver.knows(client)).collect();
         let mut crew = Crew::start(clients, reference)?;
@@ -316,7 +317,7 @@ impl Driver {
             let (router, until) = (connect(&[lane.client(client, 0)])?, Instant::now() + RECOVERY);
             for text in self.reference.texts.iter().take(texts) {
                 loop {
-                    match outcome(router.route(&text.text, &crate::bundle::options())) {
+                    match outcome(router.route(&text.text, &options())) {
                         Outcome::Answer { model, .. } if model == text.model => break,
                         Outcome::Answer { model, .. } => {
                             anyhow::bail!("lane {number} answers {model}, expected {}", text.model);
@@ -333,6 +334,29 @@ impl Driver {
                     }
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Routes in each lane as many texts at a time as clients ever do: an allocator keeps what sessions side by side took, which is no
+    /// growth.
+    fn all_at_once(&self, clients: usize) -> anyhow::Result<()> {
+        let client = self.times.len() - 1;
+        for lane in &self.deployment.lanes {
+            let router = connect(&[lane.client(client, 0)])?;
+            std::thread::scope(|scope| {
+                // Two calls of each client, and those of the two that ask until the end.
+                for _ in 0..2 * clients + 2 {
+                    // Whatever comes of it: good answers are asked for elsewhere.
+                    scope.spawn(|| {
+                        self.reference
+                            .texts
+                            .iter()
+                            .take(3)
+                            .for_each(|text| drop(outcome(router.route(&text.text, &options()))));
+                    });
+                }
+            });
         }
         Ok(())
     }
