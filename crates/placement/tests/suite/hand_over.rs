@@ -85,7 +85,8 @@ fn labels_are_those_of_texts_that_stay() {
     assert_eq!(labels(&pairs.router(Some("large")), &open().with_hand_over()), (expected.clone(), Some(1), openings));
     // Nobody to hand over to.
     assert_eq!(labels(&pairs.router(None), &open().with_hand_over()), (expected, Some(0), openings));
-    let unknown = answers(&pairs.router(Some("huge")), &open().with_hand_over()).pop().unwrap().unwrap_err();
+    let unknown =
+        answers(&pairs.router(Some("huge")), &open().with_hand_over()).into_iter().find_map(Result::err).unwrap();
     assert!(unknown.to_string().contains("[[hand_over]]"), "{unknown}");
     let router = pairs.router(Some("large"));
     let hidden = ClassifyOptions::default().with_hand_over();
