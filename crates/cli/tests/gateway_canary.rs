@@ -245,7 +245,7 @@ fn words_and_tokens_are_found_in_bytes() {
 #[test]
 fn case_30_a_canary_of_a_prompt_and_one_of_an_answer_are_nowhere_but_in_the_gateways_memory() {
     let provider = Provider::start();
-    let running = Running::start(&provider);
+    let mut running = Running::start(&provider);
     let parties = children(running.process.0.id());
     assert_eq!(parties.len(), 3);
     running.converse();
@@ -272,6 +272,8 @@ fn case_30_a_canary_of_a_prompt_and_one_of_an_answer_are_nowhere_but_in_the_gate
     }
     drop(held_call);
     running.process.signal("TERM");
+    // Its own end too: until then it removes files of its record.
+    assert!(running.process.ended(MINUTE).is_some());
     harness::all_gone(&parties, MINUTE);
     let log = log().to_lowercase();
     // Numbers as whole words: the digits of a time of day may hold any of them.
