@@ -31,7 +31,7 @@ const WORDS: [&str; 32] = [
 /// A text, and what it is routed to.
 #[derive(Clone, Debug)]
 pub struct Text {
-    /// The text. It holds [`CANARY`].
+    /// The text. It holds `CANARY`.
     pub text: String,
     /// The name of its model.
     pub model: String,
