@@ -4,7 +4,7 @@
 //! network. There are three paths: `/livez`, `/readyz` and `/metrics`, the last in the text format of Prometheus. Connections are few,
 //! bounded in size and time, and answered by threads of their own, so whoever calls here takes nothing from sessions.
 //!
-//! Only what [`families::ALL`] lists is shown: numbers, under labels whose values are words of this program. Nothing in it names a
+//! Only what `families::ALL` lists is shown: numbers, under labels whose values are words of this program. Nothing in it names a
 //! session, a client or an address, and nothing is finer than a hundredth of a second or a mebibyte.
 //!
 //! A server is ready while its ledger and certificate hold and the parties that it calls answer. Server 1 calls server 0, both call the
