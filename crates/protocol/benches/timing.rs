@@ -198,7 +198,8 @@ impl Options {
 
 /// A client's numbers: zeros, or random ones within a limit.
 fn numbers(form: Form, fixed: bool, noise: &mut Noise) -> Tensor<f32> {
-    let mut number = || if fixed { 0.0 } else { (noise.word() as i64 as f64 / 2f64.powi(60)) as f32 };
+    let keep = Noise::kept(fixed);
+    let mut number = || ((noise.word() & keep) as i64 as f64 / 2f64.powi(60)) as f32;
     Tensor::new(form.shape, (0..form.shape.len()).map(|_| number()).collect())
 }
 
@@ -225,10 +226,13 @@ fn client(options: &Options) -> bool {
         OutputSpec { size: OutputSize::Bits(SIZE), reason: "a measurement" },
     ];
     let prepare = |fixed: bool, noise: &mut Noise| {
-        let zero = noise.bytes(Output::byte_len(&specs));
-        // The same answer whatever the shares, or any.
-        let one = if fixed { vec![0; zero.len()] } else { noise.bytes(zero.len()) };
-        (if fixed { vec![0; zero.len()] } else { zero }, one)
+        let keep = Noise::kept(fixed) as u8;
+        let mut share = || {
+            let mut bytes = noise.bytes(Output::byte_len(&specs));
+            bytes.iter_mut().for_each(|byte| *byte &= keep);
+            bytes
+        };
+        (share(), share())
     };
     let combine = |(zero, one): (Vec<u8>, Vec<u8>)| {
         black_box(Output::combine(&specs, &zero, &one).expect("the messages have the length of the outputs"));
@@ -239,7 +243,7 @@ fn client(options: &Options) -> bool {
 /// A server's online phase of a program.
 fn server(options: &Options, name: &str, program: &impl Program) -> bool {
     let prepare = |fixed: bool, noise: &mut Noise| {
-        let state = if fixed { State::fixed() } else { State::random(noise) };
+        let state = State::of_kind(fixed, noise);
         ServerAlone::prepare(program, state, Noise::new(noise.word())).expect("the program is prepared")
     };
     options.measure(name, prepare, |server| {

@@ -8,6 +8,7 @@ use blindroute_protocol::{
     ServerWeights, WeightShares, WeightSpec, ZeroSeed,
 };
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::io::Read;
 
 /// A generator of bytes: xorshift. No secret comes of it outside tests.
@@ -35,6 +36,11 @@ impl Noise {
         bytes
     }
 
+    /// The bits of noise that a secret of this kind keeps: none if it is the fixed one, else all.
+    pub fn kept(fixed: bool) -> u64 {
+        black_box(u64::from(!fixed).wrapping_neg())
+    }
+
     fn seed(&mut self) -> Seed {
         let mut seed = [0; 16];
         seed.copy_from_slice(&self.bytes(16));
@@ -52,21 +58,18 @@ pub struct State {
 /// Where the bytes of a state come from.
 #[derive(Clone, Debug)]
 enum Source {
-    Zeros,
-    Noise,
+    /// Noise, of which these bits are kept.
+    Noise(u8),
     /// These, then zeros for what the server was given, and an end of the dealer's stream.
     Bytes(VecDeque<u8>),
 }
 
 impl State {
-    /// The same each time, and zeros wherever the bytes can be chosen.
-    pub fn fixed() -> Self {
-        Self { noise: Noise::new(1), source: Source::Zeros }
-    }
-
-    /// Random.
-    pub fn random(noise: &mut Noise) -> Self {
-        Self { noise: Noise::new(noise.word()), source: Source::Noise }
+    /// Random; or the same each time, and zeros wherever the bytes can be chosen. Both are made by the same steps, since what a
+    /// processor remembers of different ones would show in the time of what follows.
+    pub fn of_kind(fixed: bool, noise: &mut Noise) -> Self {
+        let keep = Noise::kept(fixed);
+        Self { noise: Noise::new(noise.word() & keep), source: Source::Noise(keep as u8) }
     }
 
     /// These bytes, first as shares of weights and inputs, then as what the dealer sends.
@@ -76,8 +79,11 @@ impl State {
 
     fn chosen(&mut self, len: usize) -> Vec<u8> {
         match &mut self.source {
-            Source::Zeros => vec![0; len],
-            Source::Noise => self.noise.bytes(len),
+            Source::Noise(keep) => {
+                let mut bytes = self.noise.bytes(len);
+                bytes.iter_mut().for_each(|byte| *byte &= *keep);
+                bytes
+            }
             Source::Bytes(bytes) => {
                 let mut chosen: Vec<u8> = bytes.drain(..len.min(bytes.len())).collect();
                 chosen.resize(len, 0);
