@@ -118,7 +118,8 @@ fn where_every_session_is_audited_the_client_is_told_so_and_may_try_again() {
 /// A session pool fills up, and a session that continues another one is not lost.
 #[test]
 fn pools_and_sessions_that_continue_go_on_after_an_audit() {
-    let world = world(0.5, None);
+    // A client gives up after eight audits in a row: few enough that none meets so many.
+    let world = world(0.2, None);
     let pool = SessionPool::new(client(&world), SessionPoolOptions::default()).unwrap();
     pool.keep(FOUR, 3);
     assert!(pool.wait_full(FOUR, Duration::from_secs(60)));
@@ -126,12 +127,15 @@ fn pools_and_sessions_that_continue_go_on_after_an_audit() {
     drop(pool);
     let client = client(&world);
     let before = found(&world)[0];
-    for _ in 0..12 {
+    for run in 0..100 {
         let first = client.run_retrying(b"4 keep", &numbers(5.0), &RETRY, &|_| true).unwrap();
         let next = client.run_continuing(first.held.unwrap(), b"3 more keep", &[0, 2, 3]).unwrap();
         assert_eq!(next.output.values[0], [25.0, 9.0, 16.0]);
         let last = client.run_continuing(next.held.unwrap(), b"1 more", &[1]).unwrap();
         assert_eq!(last.output.values[0], [9.0]);
+        if run >= 4 && found(&world)[0] > before {
+            break;
+        }
     }
     assert!(found(&world)[0] > before);
 }
