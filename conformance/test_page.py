@@ -12,6 +12,7 @@ import pytest
 from gateways import ROOT, Gateway, configuration
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import WebDriverWait
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 SHOTS = ROOT / "target" / "conformance" / "screenshots"
@@ -50,6 +51,15 @@ def used(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory):
 
 def decisions(browser) -> int:
     return len(browser.find_elements(By.CSS_SELECTOR, "section[aria-labelledby=decisions] tbody tr"))
+
+
+def reaches(browser, address: str) -> None:
+    """Waits until the window shows all of `address`: what a click leads to is loaded after the click has returned."""
+
+    def shown(window) -> bool:
+        return window.current_url == address and window.execute_script("return document.readyState") == "complete"
+
+    WebDriverWait(browser, 60).until(shown, f"the window does not show {address}")
 
 
 def complaints(browser) -> list[str]:
@@ -97,8 +107,10 @@ def test_the_record_is_forgotten(browser, used):
     browser.get(f"{used.origin}/")
     assert decisions(browser) == 3
     browser.find_element(By.CSS_SELECTOR, "a[href='/forget']").click()
+    reaches(browser, f"{used.origin}/forget")
     browser.find_element(By.CSS_SELECTOR, "form button").click()
-    assert browser.current_url == f"{used.origin}/" and decisions(browser) == 0
+    reaches(browser, f"{used.origin}/")
+    assert decisions(browser) == 0
     assert complaints(browser) == []
 
 
