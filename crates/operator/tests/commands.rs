@@ -220,6 +220,53 @@ fn two_operators_register_a_client_count_its_routes_and_revoke_it_without_a_rest
 }
 
 #[test]
+fn a_client_shows_passes_and_its_routes_are_counted_when_it_asks_for_them() {
+    let deployment = Deployment::new();
+    let servers = [Role::Server0, Role::Server1];
+    let prepend = |name: &str, lines: &str| {
+        let path = deployment.at(name);
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("{lines}\n{text}")).unwrap();
+    };
+    for role in servers {
+        prepend(&format!("{role}.toml"), &format!("clients = \"{role}-clients.toml\"\npasses = true"));
+    }
+    let client = |role: Role, arguments: &[&str]| {
+        let configuration = deployment.at(&format!("{role}.toml"));
+        run(&[&["client"], arguments, &["--config", configuration.to_str().unwrap()]].concat()).succeeded()
+    };
+    let files = deployment.at("clinic");
+    client(Role::Server0, &["add", "clinic", "--routes-per-day", "20", "--out", files.to_str().unwrap()]);
+    client(Role::Server1, &["add", "--registration", files.join("registration.toml").to_str().unwrap()]);
+    prepend("client.toml", "secret = \"clinic/client.secret\"\npasses = 8");
+    let start = || [Role::Dealer, Role::Server0, Role::Server1].map(|role| deployment.start(role));
+    let parties = start();
+    let config = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
+    let router = PrivateRouter::connect(&config).unwrap();
+    let options = RouteOptions::default().with_placement(Placement::Full);
+    let counted = |role| client(role, &["list", "--json"]).json()["clients"][0]["routes"].as_u64().unwrap();
+    for _ in 0..2 {
+        router.route("Which river is the longest?", &options).unwrap();
+        assert_eq!(servers.map(counted), [8, 8], "eight were asked for at once");
+    }
+    // The servers know their passes again after a restart, and which of them were used.
+    for party in parties {
+        assert_eq!(party.stop(), Some(0));
+    }
+    let parties = start();
+    router.route("Which river is the longest?", &options).unwrap();
+    assert_eq!(servers.map(counted), [8, 8]);
+    drop(parties);
+    // A register is needed to issue any.
+    let none = Deployment::new();
+    let path = none.at("server0.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("passes = true\n{text}")).unwrap();
+    let refused = run(&["server", "--party", "0", "--config", path.to_str().unwrap()]);
+    assert!(refused.error().contains("passes is set without `clients`"), "{refused:?}");
+}
+
+#[test]
 fn a_servers_ledger_is_shown_and_the_other_servers_forgotten() {
     let deployment = Deployment::new();
     // All in one SQLite file, each under the name of its role.

@@ -7,16 +7,18 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where TLS and cryptography begin.
-const ROOTS: [&str; 11] = [
+const ROOTS: [&str; 13] = [
     "aes",
     "ctr",
     "getrandom",
     "hpke",
+    "p384",
     "rcgen",
     "rustls",
     "sha2",
     "subtle",
     "tokio-postgres-rustls",
+    "voprf",
     "x509-parser",
     "zeroize",
 ];

@@ -83,5 +83,10 @@ fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCa
     };
     let (addresses, timeouts) = ([config.server0.clone(), config.server1.clone()], config.timeouts.timeouts());
     let calls = Calls { endpoint: endpoint.clone(), timeouts, certificates: files.validity()? };
-    Ok((Client::new(BundleCatalogue::of_client(public), addresses, endpoint, timeouts), calls))
+    let client = Client::new(BundleCatalogue::of_client(public), addresses, endpoint, timeouts);
+    let client = match config.passes {
+        Some(batch) => client.with_passes(batch),
+        None => client,
+    };
+    Ok((client, calls))
 }

@@ -15,7 +15,7 @@ use crate::catalogue::BundleCatalogue;
 use blindroute_protocol::Party;
 use blindroute_routing::bundle::PublicPart;
 use blindroute_routing::program::NetworkEstimate;
-use blindroute_runtime::clients::Clients;
+use blindroute_runtime::clients::{Clients, ClientsError};
 use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig};
 use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::session::MATERIAL_BUDGET;
@@ -114,7 +114,6 @@ impl Host {
         let endpoint = endpoint(config.role(), &config.identity, config.network)?;
         let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
         let endpoint = watched(endpoint.accepting_hand_over(accepted)?, config.exit_with_parent);
-        let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
         let timeouts = config.timeouts.timeouts();
         let options = ServerOptions {
             dealer: config.dealer.clone(),
@@ -122,7 +121,7 @@ impl Host {
             timeouts,
             budget: MATERIAL_BUDGET,
             hand_over: hand_over(config, &endpoint)?,
-            clients: clients.map(Arc::new),
+            clients: clients(config)?.map(Arc::new),
             audit: config.audit.share(),
             development: config.development,
         };
@@ -364,6 +363,13 @@ fn warn_of_development(development: bool) {
              no prompt; every client is told so"
         );
     }
+}
+
+/// The clients of a server's register, and the passes that it issues to them.
+fn clients(config: &ServerConfig) -> Result<Option<Clients>, ClientsError> {
+    let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
+    let issuing = |clients: Clients| clients.issuing_passes(config.role(), &config.state);
+    if config.passes { clients.map(issuing).transpose() } else { Ok(clients) }
 }
 
 /// The pairs that a server hands over to.

@@ -1,5 +1,6 @@
 //! The kinds of frames that links carry, and their largest lengths.
 
+use blindroute_passes::{ISSUED_MAX, POINT, Pass};
 use std::fmt;
 
 /// Bytes of a frame before its payload: the kind (u8) and the length (u32, little endian).
@@ -10,6 +11,8 @@ pub const CHUNK: usize = 1 << 20;
 pub const LONG_PREFIX: usize = 16;
 /// The largest request a client may attach to a session.
 pub const REQUEST_MAX: usize = 32 << 10;
+/// The most passes of one session.
+pub const PASSES_MAX: usize = 256;
 
 /// The kind of a frame: what its payload is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,10 +58,16 @@ pub enum FrameKind {
     AuditSeeds = 19,
     /// What the clock of one side says, and then that of the other.
     Clock = 20,
+    /// A client asks a server for passes, or for the key of them.
+    PassRequest = 26,
+    /// The server's answer.
+    PassAnswer = 27,
+    /// The passes that a client shows for the session that it begins next.
+    Passes = 28,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 20] = [
+    const ALL: [FrameKind; 23] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -79,6 +88,9 @@ impl FrameKind {
         FrameKind::AuditRequest,
         FrameKind::AuditSeeds,
         FrameKind::Clock,
+        FrameKind::PassRequest,
+        FrameKind::PassAnswer,
+        FrameKind::Passes,
     ];
 
     /// The kind that a byte stands for; nothing for an unknown byte.
@@ -94,6 +106,8 @@ impl FrameKind {
             FrameKind::Input | FrameKind::Output | FrameKind::Exchange | FrameKind::KeptShares => LONG_PREFIX + CHUNK,
             FrameKind::Continuation | FrameKind::Material => CHUNK,
             FrameKind::ClientHello | FrameKind::MaterialRequest => REQUEST_MAX + 256,
+            FrameKind::Passes => 64 + PASSES_MAX * Pass::BYTES,
+            FrameKind::PassRequest | FrameKind::PassAnswer => 512 + ISSUED_MAX * POINT,
             FrameKind::HandOver => REQUEST_MAX + 4096,
             FrameKind::Failure => 1024,
             FrameKind::ServerReady
@@ -120,6 +134,9 @@ impl FrameKind {
                 | FrameKind::HandOver
                 | FrameKind::KeptShares
                 | FrameKind::AuditSeeds
+                | FrameKind::ClientHello
+                | FrameKind::PassRequest
+                | FrameKind::Passes
         )
     }
 
@@ -147,6 +164,9 @@ impl FrameKind {
             FrameKind::AuditRequest => "audit request",
             FrameKind::AuditSeeds => "seeds of an audit",
             FrameKind::Clock => "clock",
+            FrameKind::PassRequest => "request for passes",
+            FrameKind::PassAnswer => "answer to a request for passes",
+            FrameKind::Passes => "passes",
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What may be wrong with a register or its counts.
 
+use blindroute_passes::PassError;
 use std::io;
 use std::path::PathBuf;
 
@@ -45,8 +46,9 @@ pub enum ClientsError {
     },
     /// The counts are damaged.
     #[error(
-        "{path} is damaged ({reason}), so quotas cannot be kept: restore the file, or remove it to count from zero, which \
-         lets every client ask for another day's routes", path = path.display()
+        "{path} is damaged ({reason}), so quotas cannot be kept: restore the file, or remove it to begin anew, which lets every \
+         client ask for another day's routes, or ends the passes that clients hold; remove `passes.keys` and `passes.spent` \
+         together, or passes can be used twice", path = path.display()
     )]
     Damaged {
         /// The file.
@@ -54,6 +56,9 @@ pub enum ClientsError {
         /// What is damaged.
         reason: &'static str,
     },
+    /// No passes are made.
+    #[error(transparent)]
+    Pass(PassError),
     /// A secret is not one.
     #[error("{path} holds no client's secret: expected one line of 64 hexadecimal digits, as `blindroute-operator client add` writes it", path = path.display())]
     Secret {

@@ -6,10 +6,14 @@
 //! client that asks for more costs no material. What a refusal says has the same length for every reason, and is the same
 //! from both servers: a client that is revoked is told no more than one that never was there.
 //!
+//! Where the operators allow it, a client may ask for [passes](blindroute_passes) instead and show one of them in place of itself: how
+//! much each client asked for is known then, and not which sessions are its own.
+//!
 //! The register is a file that the operators' commands write, and that is read again when it changed: a client that is
 //! revoked is refused from its next session on. Both servers have a register of their own.
 
 mod error;
+mod passes;
 mod rate;
 mod register;
 mod secret;
@@ -17,17 +21,20 @@ mod secret;
 mod tests;
 mod usage;
 
+use crate::role::Role;
+use blindroute_passes::{KeyId, POINT, Pass};
+use passes::Passes;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 pub use error::ClientsError;
+pub use passes::PERIOD as PASS_PERIOD;
+pub(crate) use passes::{Issued, challenge};
 pub use register::{Credential, Register, Registered, Registration};
 pub use secret::{ClientSecret, ClientToken};
 pub use usage::{Counts, Usage};
 
-#[cfg(test)]
-use crate::role::Role;
 use rate::Rates;
 use register::Watched;
 
@@ -38,6 +45,24 @@ pub struct Asked {
     pub routes: u32,
     /// The most bits that all of their answers can tell about the router together.
     pub bits: f64,
+}
+
+/// How many bits a pass pays for. An answer that names one model, or several in their order, tells less.
+pub const BITS_PER_PASS: f64 = 16.0;
+
+impl Asked {
+    /// How many passes it takes: one for each route, or more if its answers can tell more than as many pay for.
+    #[must_use]
+    pub fn passes(&self) -> usize {
+        // The cast saturates, and takes what is not a number for 0.
+        (self.routes.max(1) as usize).max((self.bits / BITS_PER_PASS).ceil() as usize)
+    }
+
+    /// What so many passes are counted as when they are issued.
+    #[must_use]
+    pub fn of_passes(count: usize) -> Self {
+        Self { routes: u32::try_from(count).unwrap_or(u32::MAX), bits: BITS_PER_PASS * count as f64 }
+    }
 }
 
 /// What a client showed of itself: of a certificate the digest of its public key, of a token its digest.
@@ -52,7 +77,7 @@ pub struct Shown {
 /// Why a client gets no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
-    /// It is not in the register, or was revoked.
+    /// It is not in the register, or was revoked; or its passes are not good, or were used before.
     Unknown,
     /// It asked for as many routes as it may today.
     Day,
@@ -63,7 +88,7 @@ pub enum Refusal {
 impl std::fmt::Display for Refusal {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.write_str(match self {
-            Self::Unknown => "it is not in the register, or was revoked",
+            Self::Unknown => "it is not in the register, or was revoked, or its passes are none or were used before",
             Self::Day => "it asked for as many routes as it may in a day",
             Self::Minute => "it asked for as many routes as it may in a minute",
         })
@@ -74,6 +99,7 @@ impl std::fmt::Display for Refusal {
 #[derive(Debug)]
 pub struct Clients {
     state: Mutex<State>,
+    passes: Option<Passes>,
 }
 
 #[derive(Debug)]
@@ -91,7 +117,45 @@ impl Clients {
     pub fn open(register: &Path, state: &Path) -> Result<Self, ClientsError> {
         let register = Watched::open(register)?;
         let usage = Usage::open(state)?;
-        Ok(Self { state: Mutex::new(State { register, usage, rates: Rates::default() }) })
+        Ok(Self { state: Mutex::new(State { register, usage, rates: Rates::default() }), passes: None })
+    }
+
+    /// The same, and passes that this server issues to them, whose keys and uses are in the same folder.
+    ///
+    /// # Errors
+    /// If what the folder holds of passes is damaged, or the disk fails.
+    pub fn issuing_passes(self, server: Role, state: &Path) -> Result<Self, ClientsError> {
+        Ok(Self { passes: Some(Passes::open(state, server, SystemTime::now())?), ..self })
+    }
+
+    /// Issues passes to a client, if it may ask for as many routes: they are counted now, and never again. With no requests it names the
+    /// key, to whoever asks. Nothing if this server issues none.
+    ///
+    /// # Errors
+    /// If a request is none, or the disk fails.
+    pub(crate) fn issue(
+        &self,
+        shown: Shown,
+        blinded: &[[u8; POINT]],
+        now: SystemTime,
+    ) -> Result<Option<Result<Issued, Refusal>>, ClientsError> {
+        let Some(passes) = &self.passes else { return Ok(None) };
+        if !blinded.is_empty() {
+            if let Err(refusal) = self.admit(shown, Asked::of_passes(blinded.len()), now)? {
+                return Ok(Some(Err(refusal)));
+            }
+        }
+        passes.issue(blinded, now).map(|issued| Some(Ok(issued)))
+    }
+
+    /// Takes the passes for what is asked for: all of them, once.
+    ///
+    /// # Errors
+    /// That they are not as many, not good, or used before. Nothing was taken then.
+    pub(crate) fn take(&self, key: &KeyId, shown: &[Pass], asked: Asked) -> Result<Result<(), Refusal>, ClientsError> {
+        let Some(passes) = &self.passes else { return Ok(Err(Refusal::Unknown)) };
+        let taken = shown.len() == asked.passes() && passes.take(key, shown)?;
+        Ok(if taken { Ok(()) } else { Err(Refusal::Unknown) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! The limits of services: their defaults, and the numbers that are allowed.
 
 use crate::service::MAX_HANDSHAKES;
+use blindroute_passes::ISSUED_MAX;
 
 pub(super) const fn eight() -> usize {
     8
@@ -21,4 +22,22 @@ pub(super) fn per_client(count: Option<usize>, all: usize) -> Option<(&'static s
 
 pub(super) fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
     (!(1..=4096).contains(&count)).then_some(("max_handshakes", "is out of range: expected 1 to 4096"))
+}
+
+pub(super) fn issuing(passes: bool, registered: bool) -> Option<(&'static str, &'static str)> {
+    (passes && !registered).then_some((
+        "passes",
+        "is set without `clients`: expected a register too, since only clients that it names are issued passes",
+    ))
+}
+
+pub(super) fn passing(passes: Option<usize>, named: bool) -> Option<(&'static str, &'static str)> {
+    let count = passes?;
+    if !(1..=ISSUED_MAX).contains(&count) {
+        return Some(("passes", "is out of range: expected 1 to 512"));
+    }
+    (!named).then_some((
+        "passes",
+        "is set without `secret`: expected the client's secret, by which servers know whom to issue them",
+    ))
 }

@@ -28,7 +28,7 @@ pub use audit::AuditConfig;
 pub use hand_over::{AcceptHandOverConfig, HandOverConfig};
 pub use identity::IdentityConfig;
 pub use ledger::LedgerConfig;
-use limits::{eight, handshakes, handshaking, per_client, sessions};
+use limits::{eight, handshakes, handshaking, issuing, passing, per_client, sessions};
 pub use network::NetworkConfig;
 pub use timeouts::TimeoutsConfig;
 pub use versions::{NextConfig, Rolling, VersionFiles};
@@ -153,6 +153,9 @@ pub struct ServerConfig {
     pub scores: bool,
     /// The register of the clients that it answers. Without one it answers every client of the deployment.
     pub clients: Option<PathBuf>,
+    /// Whether it issues passes to these clients, and takes those in place of a name.
+    #[serde(default)]
+    pub passes: bool,
     /// Whether roles of this deployment share what they must not share, so that it protects nothing. Clients are told.
     #[serde(default)]
     pub development: bool,
@@ -206,6 +209,8 @@ pub struct ClientConfig {
     pub identity: IdentityConfig,
     /// The client's secret, by which servers with a register of clients know it.
     pub secret: Option<PathBuf>,
+    /// How many passes it asks each server for at a time, to show them in place of its token; without it, it shows the token.
+    pub passes: Option<usize>,
     /// The public part of the bundle.
     pub bundle: PathBuf,
     /// The version of the bundle that takes its place: it is asked for as soon as all parties hold it.
@@ -306,6 +311,7 @@ impl Configuration for ServerConfig {
             (peer, _) => peer.as_deref().and_then(|peer| address("peer", peer)),
         };
         peer.or_else(|| address("listen", &self.listen))
+            .or_else(|| issuing(self.passes, self.clients.is_some()))
             .or_else(|| address("dealer", &self.dealer))
             .or_else(|| observed(self.observe.as_deref()))
             .or_else(|| sessions(self.max_sessions))
@@ -337,6 +343,7 @@ impl Configuration for ClientConfig {
         ));
         same.or_else(|| address("server0", &self.server0))
             .or_else(|| address("server1", &self.server1))
+            .or_else(|| passing(self.passes, self.secret.is_some()))
             .or_else(|| self.timeouts.problem().map(|problem| ("timeouts", problem)))
             .or_else(|| network::emulated(self.network.as_ref()))
             .or_else(|| NextConfig::problem(self.next.as_ref(), false))

@@ -68,6 +68,7 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("max_sessions_per_client = 6", "max_sessions_per_client = 0", "max_sessions_per_client"),
         ("max_sessions_per_client = 6", "max_sessions_per_client = 9", "max_sessions_per_client"),
         ("max_handshakes = 64", "max_handshakes = 0", "max_handshakes"),
+        ("# passes = true", "passes = true", "passes"),
         ("# observe = \"127.0.0.1:9464\"", "observe = \"9464\"", "observe"),
         ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
         ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
@@ -91,6 +92,16 @@ fn mistakes_name_the_file_the_line_and_the_field() {
     let client = fs::read_to_string(samples().join("client.toml")).unwrap();
     let error = load::<ClientConfig>(&client.replace("server1.example:4101", "server0.example:4100")).unwrap_err();
     assert!(error.to_string().contains("two operators"), "{error}");
+    let passes = |lines: &str| {
+        let client = client.replace("# secret =", "secret =").replace("# passes = 50", lines);
+        load::<ClientConfig>(&client).map(|loaded| loaded.config.passes)
+    };
+    assert_eq!((passes("passes = 50").unwrap(), passes("").unwrap()), (Some(50), None));
+    for wrong in ["passes = 0", "passes = 513"] {
+        assert!(passes(wrong).unwrap_err().to_string().contains("expected 1 to 512"));
+    }
+    let error = load::<ClientConfig>(&client.replace("# passes = 50", "passes = 50")).unwrap_err();
+    assert!(error.to_string().contains("without `secret`"), "{error}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::tls::TlsStream;
 use super::{Link, LinkError, Timeouts};
+use crate::frame::FrameKind;
 use crate::identity::{Caller, Endpoint};
 use crate::messages::{Failure, FailureKind, Message};
 use crate::role::Role;
@@ -64,13 +65,26 @@ impl Link {
     /// # Errors
     /// As for [`Link::receive_message`].
     pub(crate) fn receive_one_of<A: Message, B: Message>(&mut self) -> Result<Option<OneOf<A, B>>, LinkError> {
-        self.begin();
-        let Some(header) = self.next_header(A::KIND)? else { return Ok(None) };
-        let (kind, length) = self.check_either(A::KIND, Some(B::KIND), header)?;
-        let payload = Zeroizing::new(self.receive_payload(kind, length)?);
+        let Some((kind, payload)) = self.receive_any(&[A::KIND, B::KIND])? else { return Ok(None) };
         if kind == A::KIND {
             return self.decode(&payload).map(|message| Some(OneOf::First(message)));
         }
         self.decode(&payload).map(|message| Some(OneOf::Second(message)))
+    }
+
+    /// Receives a frame of one of these kinds, of which the first is named in errors, or nothing if the other side ended the connection
+    /// cleanly between messages.
+    ///
+    /// # Errors
+    /// As for [`Link::receive`].
+    pub(crate) fn receive_any(
+        &mut self,
+        kinds: &[FrameKind],
+    ) -> Result<Option<(FrameKind, Zeroizing<Vec<u8>>)>, LinkError> {
+        let expected = *kinds.first().ok_or(LinkError::Internal("a link waits for no kind of frame"))?;
+        self.begin();
+        let Some(header) = self.next_header(expected)? else { return Ok(None) };
+        let (kind, length) = self.check_kind(kinds, header)?;
+        Ok(Some((kind, Zeroizing::new(self.receive_payload(kind, length)?))))
     }
 }

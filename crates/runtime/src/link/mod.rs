@@ -274,7 +274,7 @@ impl Link {
         self.stream.close();
     }
 
-    fn decode<M: Message>(&self, payload: &[u8]) -> Result<M, LinkError> {
+    pub(crate) fn decode<M: Message>(&self, payload: &[u8]) -> Result<M, LinkError> {
         M::decode(payload).map_err(|source| LinkError::Malformed { peer: self.peer, kind: M::KIND.name(), source })
     }
 
@@ -306,15 +306,11 @@ impl Link {
     }
 
     fn check_header(&mut self, expected: FrameKind, header: FrameHeader) -> Result<usize, LinkError> {
-        self.check_either(expected, None, header).map(|(_, length)| length)
+        self.check_kind(&[expected], header).map(|(_, length)| length)
     }
 
-    fn check_either(
-        &mut self,
-        expected: FrameKind,
-        other: Option<FrameKind>,
-        header: FrameHeader,
-    ) -> Result<(FrameKind, usize), LinkError> {
+    /// Checks a header against the kinds that may come, of which the first is named in errors.
+    fn check_kind(&mut self, kinds: &[FrameKind], header: FrameHeader) -> Result<(FrameKind, usize), LinkError> {
         let length = header.length as usize;
         match FrameKind::from_byte(header.kind) {
             Some(kind) if length > kind.limit() => Err(LinkError::TooLong {
@@ -323,13 +319,16 @@ impl Link {
                 found: header.length.into(),
                 limit: kind.limit() as u64,
             }),
-            Some(kind) if kind == expected || Some(kind) == other => Ok((kind, length)),
+            Some(kind) if kinds.contains(&kind) => Ok((kind, length)),
             Some(FrameKind::Failure) => {
                 let payload = self.receive_payload(FrameKind::Failure, length)?;
                 let failure: Failure = self.decode(&payload)?;
                 Err(LinkError::Failed { peer: self.peer, failure })
             }
-            _ => Err(LinkError::WrongKind { peer: self.peer, expected: expected.name(), found: header.kind }),
+            _ => {
+                let expected = kinds.first().map_or("no frame", |kind| kind.name());
+                Err(LinkError::WrongKind { peer: self.peer, expected, found: header.kind })
+            }
         }
     }
 
@@ -337,7 +336,7 @@ impl Link {
     pub(crate) fn receive_either(&mut self, one: FrameKind, other: FrameKind) -> Result<(FrameKind, usize), LinkError> {
         self.begin();
         match self.next_header(one)? {
-            Some(header) => self.check_either(one, Some(other), header),
+            Some(header) => self.check_kind(&[one, other], header),
             None => Err(LinkError::Closed { peer: self.peer.name(), waiting_for: one.name() }),
         }
     }

@@ -11,6 +11,15 @@ use super::local_name::{LocalName, SESSION};
 #[error("the operating system gave no randomness ({0}); a session needs it: check the system's random device")]
 pub struct NoRandomness(#[from] getrandom::Error);
 
+/// A random number below `count`, for choices that no key depends on: the bias is `count` / 2^64.
+///
+/// # Errors
+/// If the system gives no randomness.
+pub(crate) fn random_below(count: usize) -> Result<usize, NoRandomness> {
+    let number = u64::from_le_bytes(random()?);
+    Ok(usize::try_from(number % count.max(1) as u64).unwrap_or(0))
+}
+
 fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(NoRandomness)?;

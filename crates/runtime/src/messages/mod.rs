@@ -14,6 +14,9 @@
 //! Each server then offers it to the server of its position in another pair with [`HandOver`], which answers that it has room
 //! and, after the shares, that they are stored ([`HandOverAnswer`]); the client is told the same.
 //!
+//! A client of a server that issues passes may send [`PassRequest`] in place of a hello, and gets [`PassAnswer`]. Later it shows some
+//! with [`ShownPasses`], before the hello of the session that they pay for.
+//!
 //! A server that calls the dealer or the other server only to see whether it answers may send [`Clock`] in place of a session's first
 //! message, and gets one back.
 
@@ -24,6 +27,7 @@ mod failure;
 mod hand_over;
 mod identifiers;
 mod local_name;
+mod passes;
 mod session;
 mod spoken;
 mod standing;
@@ -35,10 +39,11 @@ pub use clock::Clock;
 pub use codec::DecodeError;
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
-pub(crate) use identifiers::secret_bits;
 pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNonce, WireSeed};
+pub(crate) use identifiers::{random_below, secret_bits};
 pub(crate) use local_name::LocalName;
 pub use local_name::NAMES_KEY;
+pub use passes::{PassAnswer, PassRequest, ShownPasses};
 pub use session::{
     ClientHello, Continues, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen, SessionReport,
 };

@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clients::ClientToken;
+use crate::frame::PASSES_MAX;
+use blindroute_passes::{ISSUED_MAX, KeyId, Pass};
 
 const SESSION: SessionId = SessionId([1; 16]);
 const DEPLOYMENT: Digest = Digest([2; 32]);
@@ -144,6 +146,32 @@ fn encodings_of_audits_are_frozen_and_strict() {
 }
 
 #[test]
+fn encodings_of_passes_are_frozen_and_strict() {
+    let (point, proof) = ("09".repeat(49), "08".repeat(96));
+    frozen(&PassRequest { token: None, blinded: vec![] }, "000000");
+    let token = Some(ClientToken::new([5; 32]));
+    frozen(&PassRequest { token, blinded: vec![[9; 49]; 2] }, &format!("01{}0200{point}{point}", "05".repeat(32)));
+    frozen(&PassAnswer { key: [7; 49], evaluated: vec![], proof: None }, &format!("{}000000", "07".repeat(49)));
+    frozen(
+        &PassAnswer { key: [7; 49], evaluated: vec![[9; 49]], proof: Some([8; 96]) },
+        &format!("{}0100{point}01{proof}", "07".repeat(49)),
+    );
+    let shown = |count: usize| ShownPasses {
+        key: KeyId([6; 32]),
+        passes: (0..count).map(|_| Pass::from_bytes(&[4; Pass::BYTES])).collect(),
+    };
+    frozen(&shown(2), &format!("{}0200{}", "06".repeat(32), "04".repeat(160)));
+    assert!(shown(PASSES_MAX).encode().len() <= FrameKind::Passes.limit());
+    assert!(matches!(ShownPasses::decode(&shown(PASSES_MAX + 1).encode()), Err(DecodeError::TooLong { .. })));
+    let request = |count: usize| PassRequest { token: Some(ClientToken::new([5; 32])), blinded: vec![[9; 49]; count] };
+    let answer = |count: usize| PassAnswer { key: [7; 49], evaluated: vec![[9; 49]; count], proof: Some([8; 96]) };
+    assert!(request(ISSUED_MAX).encode().len() <= FrameKind::PassRequest.limit());
+    assert!(answer(ISSUED_MAX).encode().len() <= FrameKind::PassAnswer.limit());
+    assert!(matches!(PassRequest::decode(&request(ISSUED_MAX + 1).encode()), Err(DecodeError::TooLong { .. })));
+    assert!(matches!(PassAnswer::decode(&answer(ISSUED_MAX + 1).encode()), Err(DecodeError::TooLong { .. })));
+}
+
+#[test]
 fn values_out_of_range_are_refused() {
     let open = SessionOpen {
         version: VERSION,
@@ -252,7 +280,7 @@ proptest! {
             if let Ok(message) = $name::decode(&bytes) { prop_assert_eq!(message.encode(), bytes.clone()); }
         )* } }
         check!(ClientHello, ServerReady, SessionReport, SessionOpen, MaterialRequest, MaterialGrant);
-        check!(HandOverRequest, HandOver, HandOverAnswer);
+        check!(HandOverRequest, HandOver, HandOverAnswer, PassRequest, PassAnswer, ShownPasses);
         let _ = Failure::decode(&bytes);
     }
 }

@@ -7,16 +7,17 @@ use super::places::{SessionPlace, SessionPlaces};
 use super::ready::{ReadySession, SessionOutcome, SharedInputs, both, last_words};
 use super::retry::{self, Bounds, Retry, Waiting};
 use super::spares::Spares;
+use super::wallet::Wallet;
 use super::{Catalogue, SessionError};
 use crate::identity::Endpoint;
 use crate::link::{Link, LinkError, Timeouts};
 use crate::messages::{
-    ClientHello, Continues, FailureKind, HandOverAnswer, HandOverRequest, ServerReady, SessionId, Ticket,
+    ClientHello, Continues, FailureKind, HandOverAnswer, HandOverRequest, ServerReady, SessionId, ShownPasses, Ticket,
 };
 use crate::role::Role;
 use blindroute_protocol::{Meter, Program, Tensor};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, TryLockError, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, TryLockError, mpsc};
 use std::time::{Duration, Instant};
 
 /// A client of two servers, for any number of sessions at once. It keeps its links for later sessions; clones share
@@ -35,6 +36,8 @@ struct ClientState<C> {
     begun: AtomicBool,
     /// Held by the first session until it is ready.
     first: Mutex<()>,
+    /// The passes for each server, if it shows those in place of itself.
+    wallets: OnceLock<[Arc<Wallet>; 2]>,
 }
 
 impl<C> Clone for Client<C> {
@@ -53,8 +56,8 @@ impl<C: Catalogue> Client<C> {
     /// A client of the servers at these addresses.
     pub fn new(catalogue: Arc<C>, addresses: [String; 2], endpoint: Endpoint, timeouts: Timeouts) -> Self {
         let (spares, places) = (Arc::new(Spares::default()), Arc::new(SessionPlaces::default()));
-        let (begun, first) = (AtomicBool::new(false), Mutex::new(()));
-        Self(Arc::new(ClientState { catalogue, addresses, endpoint, timeouts, spares, places, begun, first }))
+        let (begun, first, wallets) = (AtomicBool::new(false), Mutex::new(()), OnceLock::new());
+        Self(Arc::new(ClientState { catalogue, addresses, endpoint, timeouts, spares, places, begun, first, wallets }))
     }
 
     /// The programs that it asks for.
@@ -68,6 +71,15 @@ impl<C: Catalogue> Client<C> {
     #[must_use]
     pub fn with_places(self, limit: usize) -> Self {
         self.0.places.allow(limit);
+        self
+    }
+
+    /// Shows passes in place of its token, and asks each server for so many at a time. The servers have to issue them.
+    #[must_use]
+    pub fn with_passes(self, batch: usize) -> Self {
+        let ClientState { addresses, endpoint, timeouts, .. } = &*self.0;
+        let wallet = |party: usize, role| Arc::new(Wallet::new(&addresses[party], endpoint, role, *timeouts, batch));
+        self.0.wallets.get_or_init(|| [wallet(0, Role::Server0), wallet(1, Role::Server1)]);
         self
     }
 
@@ -327,13 +339,18 @@ impl<C: Catalogue> Client<C> {
             let (request, continues) = (request.to_vec(), continues.clone());
             ClientHello { version, session, deployment, request, continues, token }
         };
-        let token = |link: &Link| self.0.endpoint.token(link.peer());
-        if let Err(error) = links.iter_mut().try_for_each(|link| link.send_message(&hello(token(link)))) {
+        let shown = self.passes(request)?;
+        let sent = links.iter_mut().zip(&shown).try_for_each(|(link, passes)| match passes {
+            Some(passes) => link.send_message(passes).and_then(|()| link.send_message(&hello(None))),
+            None => link.send_message(&hello(self.0.endpoint.token(link.peer()))),
+        });
+        if let Err(error) = sent {
             return Err(last_words(&mut links, error));
         }
         // Computed while the servers prepare.
         let left = Meter::outputs_and_keeps(*program)?;
-        let ready = match both(&mut links, ready_or_audited)? {
+        let ready = both(&mut links, ready_or_audited).inspect_err(|error| self.refused(error))?;
+        let ready = match ready {
             [Ok(zero), Ok(one)] => [zero, one],
             [Err(audited), Err(_)] => return Ok(Begun::Audited(links, audited)),
             _ => return Err(SessionError::Disagreement("audit")),
@@ -354,6 +371,23 @@ impl<C: Catalogue> Client<C> {
             );
         }
         Ok(Begun::Ready(prepared))
+    }
+}
+
+impl<C: Catalogue> Client<C> {
+    /// The passes for a session of this request, for each server, if it shows passes.
+    fn passes(&self, request: &[u8]) -> Result<[Option<ShownPasses>; 2], SessionError> {
+        let Some([zero, one]) = self.0.wallets.get() else { return Ok([None, None]) };
+        let count = self.0.catalogue.asked(request).passes();
+        Ok([Some(zero.take(count)?), Some(one.take(count)?)])
+    }
+
+    /// Drops the passes if a server does not take them: its next ones are of another key.
+    fn refused(&self, error: &SessionError) {
+        if matches!(error, SessionError::Link(LinkError::Failed { failure, .. }) if failure.kind == FailureKind::UnknownClient)
+        {
+            self.0.wallets.get().into_iter().flatten().for_each(|wallet| wallet.forget());
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::link::{Fault, LinkError};
 use crate::messages::{Digest, EpochId, Failure, FailureKind, NoRandomness, SessionId};
 use crate::rendezvous::RendezvousError;
 use crate::tally::Outcome;
+use blindroute_passes::PassError;
 use std::time::Duration;
 
 /// Why a session failed. Holds no input, share or seed.
@@ -157,6 +158,9 @@ pub enum SessionError {
     /// The register of clients, or what they asked for, cannot be used.
     #[error(transparent)]
     Clients(#[from] ClientsError),
+    /// A server's passes cannot be used.
+    #[error("no passes: {0}; ask again, and if that does not help, tell the server's operator")]
+    Passes(#[from] PassError),
     /// A party did not come to the session.
     #[error("{party} did not come to the session within {after:?}; check that it runs, and look at its log")]
     Silent {
@@ -292,6 +296,7 @@ impl SessionError {
             Self::Refused(Refusal::Unknown) => (FailureKind::UnknownClient, "refused".to_owned()),
             Self::Refused(Refusal::Day | Refusal::Minute) => (FailureKind::Quota, "refused".to_owned()),
             Self::Clients(_) => log(FailureKind::Internal, "its register of clients cannot be used"),
+            Self::Passes(_) => log(FailureKind::Internal, "its passes cannot be used"),
             Self::Stopping => own(FailureKind::Stopping),
             Self::Audited => (FailureKind::Audited, String::new()),
             Self::WrongMaterial { .. } => (FailureKind::WrongMaterial, "an audit found it".to_owned()),

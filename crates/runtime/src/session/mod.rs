@@ -40,6 +40,7 @@ mod lanes;
 mod opening;
 mod options;
 mod own_ledger;
+mod passes;
 mod places;
 mod preparation;
 mod ready;
@@ -48,6 +49,7 @@ mod retry;
 mod server;
 mod spares;
 mod versions;
+mod wallet;
 
 pub use audit::{AuditCounts, AuditShare};
 pub use cancel::Cancel;

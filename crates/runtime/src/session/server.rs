@@ -10,6 +10,7 @@ use super::lanes::Lanes;
 use super::opening::{self, OpenSession, Opened};
 use super::options::ServerOptions;
 use super::own_ledger::OwnLedger;
+use super::passes::issue;
 use super::preparation::{Preparation, Prepared, await_input, prepare};
 use super::report::{Spent, report};
 use super::versions::{ServerVersion, Versions};
@@ -18,10 +19,11 @@ use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
 use crate::ledger::{Claim, Ledger};
-use crate::link::{Link, LinkError, OneOf};
+use crate::link::{Link, LinkError};
 use crate::material::MaterialReader;
 use crate::messages::{
-    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
+    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, PassRequest, ServerReady,
+    SessionOpen, ShownPasses,
 };
 use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
@@ -51,6 +53,27 @@ impl<C> std::fmt::Debug for ServerService<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ServerService({:?})", self.party)
     }
+}
+
+/// What a client asks for between its sessions.
+enum Asks {
+    Session(ClientHello),
+    HandOver(HandOverRequest),
+    Passes(PassRequest),
+    /// It shows passes for its next session.
+    Shows(ShownPasses),
+}
+
+/// The next message of a client between its sessions, or nothing if it left.
+fn asks(link: &mut Link) -> Result<Option<Asks>, LinkError> {
+    let kinds = [FrameKind::ClientHello, FrameKind::HandOverRequest, FrameKind::PassRequest, FrameKind::Passes];
+    let Some((kind, payload)) = link.receive_any(&kinds)? else { return Ok(None) };
+    Ok(Some(match kind {
+        FrameKind::HandOverRequest => Asks::HandOver(link.decode(&payload)?),
+        FrameKind::PassRequest => Asks::Passes(link.decode(&payload)?),
+        FrameKind::Passes => Asks::Shows(link.decode(&payload)?),
+        _ => Asks::Session(link.decode(&payload)?),
+    }))
 }
 
 /// How a session ended.
@@ -129,14 +152,26 @@ impl<C: Catalogue> ServerService<C> {
         let mut sessions = 0u64;
         // What the last session left, for the next one on this link. It goes with the link.
         let mut held = None;
+        // What the client showed for the session that it begins next.
+        let mut passes = None;
         loop {
-            let hello = match resting.wait(Rest::Idle, || link.receive_one_of::<ClientHello, HandOverRequest>()) {
-                Ok(Ok(Some(OneOf::First(hello)))) => hello,
-                Ok(Ok(Some(OneOf::Second(asked)))) => {
+            let hello = match resting.wait(Rest::Idle, || asks(&mut link)) {
+                Ok(Ok(Some(Asks::Session(hello)))) => hello,
+                Ok(Ok(Some(Asks::HandOver(asked)))) => {
                     let session = asked.session;
                     if let Err(error) = self.give(&mut link, asked, held.take()) {
                         return tell(&mut link, Some(session), error);
                     }
+                    continue;
+                }
+                Ok(Ok(Some(Asks::Passes(asked)))) => {
+                    if let Err(error) = issue(self.options.clients.as_deref(), &mut link, &asked) {
+                        return tell(&mut link, None, error);
+                    }
+                    continue;
+                }
+                Ok(Ok(Some(Asks::Shows(shown)))) => {
+                    passes = Some(shown);
                     continue;
                 }
                 Ok(Ok(None)) => return Ok(()),
@@ -152,7 +187,7 @@ impl<C: Catalogue> ServerService<C> {
                 Ok(Err(error)) => return tell(&mut link, None, error.into()),
             };
             let running = self.tally.session();
-            let ended = self.session(&mut link, &hello, resting, &mut held);
+            let ended = self.session(&mut link, (&hello, passes.take()), resting, &mut held);
             self.tally.ended(ended.as_ref().map_or_else(SessionError::outcome, |()| Outcome::Answered));
             drop(running);
             match ended {
@@ -180,7 +215,7 @@ impl<C: Catalogue> ServerService<C> {
     fn session(
         &self,
         client: &mut Link,
-        hello: &ClientHello,
+        (hello, passes): (&ClientHello, Option<ShownPasses>),
         resting: &Resting,
         held: &mut Option<HeldValues>,
     ) -> Result<(), SessionError> {
@@ -192,7 +227,7 @@ impl<C: Catalogue> ServerService<C> {
         let program = catalogue.program(&request).map_err(SessionError::Request)?;
         let (digest, continued) = continued(catalogue, hello, (&request, &program), held.take(), &self.handed)?;
         // Before the session costs anything.
-        admit(self.options.clients.as_deref(), catalogue, client, hello)?;
+        admit(self.options.clients.as_deref(), catalogue, client, hello, passes)?;
         // Claimed before anything of the session is used: a crash after this point loses the session, but no secret.
         let claim = self.ledger.claim(hello.session)?;
         let (mut session, zeros, material) = self.open(&claim, (&version, hello.version), &request, digest)?;

@@ -8,6 +8,7 @@ mod faults;
 mod hand_over;
 mod held;
 mod ledgers;
+mod passes;
 mod pool;
 mod retry;
 mod service;
