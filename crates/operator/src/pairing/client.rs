@@ -2,6 +2,7 @@
 
 use super::folder::Folder;
 use super::manifest::Manifest;
+use super::pair::OthersArgs;
 use super::{configuration, pins, together};
 use anyhow::bail;
 use blindroute_console::files::print;
@@ -15,12 +16,8 @@ use std::path::PathBuf;
 /// (`client-certificate`), and public.bin from the provider; put them into the same folder.
 #[derive(Debug, Args)]
 pub struct ClientConfigArgs {
-    /// The manifests of server 0 and server 1
-    #[arg(long, value_name = "MANIFEST", required = true, num_args = 1..)]
-    with: Vec<PathBuf>,
-    /// The fingerprints that the two operators read out
-    #[arg(long, value_name = "DIGITS")]
-    fingerprint: Vec<String>,
+    #[command(flatten)]
+    others: OthersArgs,
     /// Accept servers that share what they must not share, to try it out
     #[arg(long)]
     development: bool,
@@ -53,11 +50,11 @@ pub struct ClientCertificateArgs {
 }
 
 pub(super) fn configure(args: &ClientConfigArgs) -> anyhow::Result<()> {
-    let mut manifests = args.with.iter().map(|path| Manifest::open(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut manifests = args.others.open()?;
     manifests.sort_by_key(Manifest::role);
     let servers: Vec<&Manifest> = manifests.iter().collect();
     together::check_roles(&servers, &[Role::Server0, Role::Server1])?;
-    pins::check(&args.out, &servers, &args.fingerprint)?;
+    pins::check(&args.out, &servers, &args.others.fingerprint)?;
     together::check_apart(&servers, args.development)?;
     let text = configuration::of_client(&servers);
     let pinned: Vec<(String, String)> = servers.iter().map(|server| (pins::name(server), server.pem())).collect();

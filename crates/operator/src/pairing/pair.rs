@@ -17,12 +17,8 @@ pub struct PairArgs {
     /// This operator's folder
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// The manifests of the two other operators
-    #[arg(long, value_name = "MANIFEST", required = true, num_args = 1..)]
-    with: Vec<PathBuf>,
-    /// The fingerprints that the two operators read out
-    #[arg(long, value_name = "DIGITS")]
-    fingerprint: Vec<String>,
+    #[command(flatten)]
+    others: OthersArgs,
     /// Let roles share what they must not share, to try it out. It protects nothing then, and clients are told
     #[arg(long)]
     development: bool,
@@ -34,13 +30,30 @@ pub struct PairArgs {
     json: bool,
 }
 
+/// The manifests of others, and what their operators say of them.
+#[derive(Debug, Args)]
+pub(super) struct OthersArgs {
+    /// The manifests of the two others
+    #[arg(long, value_name = "MANIFEST", required = true, num_args = 1..)]
+    with: Vec<PathBuf>,
+    /// The fingerprints that their operators read out
+    #[arg(long, value_name = "DIGITS")]
+    pub(super) fingerprint: Vec<String>,
+}
+
+impl OthersArgs {
+    pub(super) fn open(&self) -> anyhow::Result<Vec<Manifest>> {
+        self.with.iter().map(|path| Manifest::open(path)).collect()
+    }
+}
+
 pub(super) fn run(args: &PairArgs) -> anyhow::Result<()> {
     let folder = Folder::open(&args.dir)?;
-    let others = args.with.iter().map(|path| Manifest::open(path)).collect::<anyhow::Result<Vec<_>>>()?;
+    let others = args.others.open()?;
     let peers: Vec<&Manifest> = others.iter().collect();
     let all: Vec<&Manifest> = std::iter::once(&folder.manifest).chain(&others).collect();
     together::check_roles(&all, &[Role::Server0, Role::Server1, Role::Dealer])?;
-    pins::check(&args.dir, &peers, &args.fingerprint)?;
+    pins::check(&args.dir, &peers, &args.others.fingerprint)?;
     together::check_apart(&all, args.development)?;
 
     let role = folder.manifest.role;
