@@ -28,7 +28,7 @@ use blindroute_routing::tokenizer::{Tokenizer, Window};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
     AuditRequest, AuditSeeds, ClientHello, Failure, HandOver, HandOverAnswer, HandOverRequest, MaterialGrant,
-    MaterialRequest, ServerReady, SessionOpen, SessionReport,
+    MaterialRequest, ServerReady, SessionOpen, SessionReport, StoreAnswer, StoreCall,
 };
 use blindroute_testkit::tokenizer_json;
 use std::sync::OnceLock;
@@ -98,6 +98,8 @@ pub fn messages(bytes: &[u8]) {
     check::<HandOverRequest>(bytes);
     check::<HandOver>(bytes);
     check::<HandOverAnswer>(bytes);
+    check::<StoreCall>(bytes);
+    check::<StoreAnswer>(bytes);
     let _ = Failure::decode(bytes);
 }
 

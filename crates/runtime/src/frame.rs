@@ -55,10 +55,14 @@ pub enum FrameKind {
     AuditSeeds = 19,
     /// What the clock of one side says, and then that of the other.
     Clock = 20,
+    /// Server 1 asks server 0 about stored material.
+    StoreCall = 22,
+    /// Server 0 answers.
+    StoreAnswer = 23,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 20] = [
+    const ALL: [FrameKind; 22] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -79,6 +83,8 @@ impl FrameKind {
         FrameKind::AuditRequest,
         FrameKind::AuditSeeds,
         FrameKind::Clock,
+        FrameKind::StoreCall,
+        FrameKind::StoreAnswer,
     ];
 
     /// The kind that a byte stands for; nothing for an unknown byte.
@@ -92,7 +98,7 @@ impl FrameKind {
     pub const fn limit(self) -> usize {
         match self {
             FrameKind::Input | FrameKind::Output | FrameKind::Exchange | FrameKind::KeptShares => LONG_PREFIX + CHUNK,
-            FrameKind::Continuation | FrameKind::Material => CHUNK,
+            FrameKind::Continuation | FrameKind::Material | FrameKind::StoreCall | FrameKind::StoreAnswer => CHUNK,
             FrameKind::ClientHello | FrameKind::MaterialRequest => REQUEST_MAX + 256,
             FrameKind::HandOver => REQUEST_MAX + 4096,
             FrameKind::Failure => 1024,
@@ -147,6 +153,8 @@ impl FrameKind {
             FrameKind::AuditRequest => "audit request",
             FrameKind::AuditSeeds => "seeds of an audit",
             FrameKind::Clock => "clock",
+            FrameKind::StoreCall => "question about stored material",
+            FrameKind::StoreAnswer => "answer about stored material",
         }
     }
 }

@@ -66,11 +66,29 @@ impl Link {
     pub(crate) fn receive_one_of<A: Message, B: Message>(&mut self) -> Result<Option<OneOf<A, B>>, LinkError> {
         self.begin();
         let Some(header) = self.next_header(A::KIND)? else { return Ok(None) };
-        let (kind, length) = self.check_either(A::KIND, Some(B::KIND), header)?;
+        let (kind, length) = self.check_any(A::KIND, &[B::KIND], header)?;
         let payload = Zeroizing::new(self.receive_payload(kind, length)?);
         if kind == A::KIND {
             return self.decode(&payload).map(|message| Some(OneOf::First(message)));
         }
         self.decode(&payload).map(|message| Some(OneOf::Second(message)))
+    }
+
+    /// Receives a typed message of one of three kinds, or nothing if the other side ended the connection cleanly between messages.
+    ///
+    /// # Errors
+    /// As for [`Link::receive_message`].
+    pub(crate) fn receive_one_of_three<A: Message, B: Message, C: Message>(
+        &mut self,
+    ) -> Result<Option<OneOf<A, OneOf<B, C>>>, LinkError> {
+        self.begin();
+        let Some(header) = self.next_header(A::KIND)? else { return Ok(None) };
+        let (kind, length) = self.check_any(A::KIND, &[B::KIND, C::KIND], header)?;
+        let payload = Zeroizing::new(self.receive_payload(kind, length)?);
+        Ok(Some(match kind {
+            kind if kind == A::KIND => OneOf::First(self.decode(&payload)?),
+            kind if kind == B::KIND => OneOf::Second(OneOf::First(self.decode(&payload)?)),
+            _ => OneOf::Second(OneOf::Second(self.decode(&payload)?)),
+        }))
     }
 }

@@ -306,13 +306,13 @@ impl Link {
     }
 
     fn check_header(&mut self, expected: FrameKind, header: FrameHeader) -> Result<usize, LinkError> {
-        self.check_either(expected, None, header).map(|(_, length)| length)
+        self.check_any(expected, &[], header).map(|(_, length)| length)
     }
 
-    fn check_either(
+    fn check_any(
         &mut self,
         expected: FrameKind,
-        other: Option<FrameKind>,
+        others: &[FrameKind],
         header: FrameHeader,
     ) -> Result<(FrameKind, usize), LinkError> {
         let length = header.length as usize;
@@ -323,7 +323,7 @@ impl Link {
                 found: header.length.into(),
                 limit: kind.limit() as u64,
             }),
-            Some(kind) if kind == expected || Some(kind) == other => Ok((kind, length)),
+            Some(kind) if kind == expected || others.contains(&kind) => Ok((kind, length)),
             Some(FrameKind::Failure) => {
                 let payload = self.receive_payload(FrameKind::Failure, length)?;
                 let failure: Failure = self.decode(&payload)?;
@@ -337,7 +337,7 @@ impl Link {
     pub(crate) fn receive_either(&mut self, one: FrameKind, other: FrameKind) -> Result<(FrameKind, usize), LinkError> {
         self.begin();
         match self.next_header(one)? {
-            Some(header) => self.check_either(one, Some(other), header),
+            Some(header) => self.check_any(one, &[other], header),
             None => Err(LinkError::Closed { peer: self.peer.name(), waiting_for: one.name() }),
         }
     }
