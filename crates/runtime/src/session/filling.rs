@@ -20,6 +20,7 @@ use blindroute_protocol::{Channel, Party};
 use std::collections::HashSet;
 use std::io::Read as _;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
 
@@ -103,13 +104,16 @@ impl Progress {
 impl<C: Catalogue> ServerService<C> {
     /// At server 1: keeps the stores of both servers filled until `shutdown` is set. Server 0 only drops what it has no use for.
     pub fn keep_filled(&self, plan: &FillPlan<C>, shutdown: &Shutdown) {
-        let Some(StoreUse { store, .. }) = &self.store else { return };
+        let Some(StoreUse { store, differs, .. }) = &self.store else { return };
         self.drop_versions(&self.versions.digests());
         if self.party == Party::Zero {
             return;
         }
         let (mut progress, mut pause) = (Progress::default(), Duration::ZERO);
         while !shutdown.wait(pause) {
+            if differs.swap(false, Ordering::Relaxed) {
+                progress.compared = None;
+            }
             pause = match self.step(store, plan, &mut progress) {
                 Ok(pause) => pause,
                 Err(error) => {
@@ -221,7 +225,7 @@ impl<C: Catalogue> ServerService<C> {
 
     /// At server 0: stores a session together with server 1.
     pub(super) fn asked_to_fill(&self, link: &mut Link, asked: &FillRequest) -> Result<(), SessionError> {
-        let Some(StoreUse { store, proposals }) = &self.store else {
+        let Some(StoreUse { store, proposals, .. }) = &self.store else {
             return Ok(link.send_message(&StoreAnswer::NoStore)?);
         };
         proposals.heard();

@@ -16,6 +16,7 @@ use crate::store::{Kind, Reserved, Store, Taken, use_of};
 use blindroute_protocol::Party;
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// How many stored sessions are proposed for one session of a client.
@@ -25,6 +26,8 @@ const TRIES: usize = 4;
 pub(super) struct StoreUse {
     pub(super) store: Arc<Store>,
     pub(super) proposals: Proposals,
+    /// At server 1: whether the stores may differ, so that they are to be compared soon.
+    pub(super) differs: AtomicBool,
 }
 
 impl StoreUse {
@@ -34,7 +37,7 @@ impl StoreUse {
         if store.figures().sessions > 0 {
             proposals.heard();
         }
-        Self { store, proposals }
+        Self { store, proposals, differs: AtomicBool::new(false) }
     }
 }
 
@@ -55,13 +58,14 @@ impl<C: Catalogue> ServerService<C> {
     pub(super) fn from_store(&self, claim: &Claim, kind: &Kind) -> Result<FromStore, SessionError> {
         match (&self.store, self.party) {
             (None, _) => Ok((None, None)),
-            (Some(own), Party::One) => self.propose(&own.store, claim, kind),
+            (Some(own), Party::One) => self.propose(own, claim, kind),
             (Some(own), Party::Zero) => self.answer(own, claim, kind),
         }
     }
 
     /// At server 1: proposes one stored session after the other.
-    fn propose(&self, store: &Arc<Store>, claim: &Claim, kind: &Kind) -> Result<FromStore, SessionError> {
+    fn propose(&self, own: &StoreUse, claim: &Claim, kind: &Kind) -> Result<FromStore, SessionError> {
+        let StoreUse { store, differs, .. } = own;
         let mut lane = self.lanes.call(kind.version)?;
         for tried in 0..=TRIES {
             let reserved = if tried < TRIES { self.reserve(store, || store.reserve(kind)) } else { None };
@@ -73,7 +77,11 @@ impl<C: Catalogue> ServerService<C> {
                     return Ok((Some(taken), Some(lane)));
                 }
                 (StoreAnswer::Lacks, Some(reserved)) => reserved.discard(),
-                (StoreAnswer::No | StoreAnswer::NoStore, _) => break,
+                (StoreAnswer::No | StoreAnswer::NoStore, reserved) => {
+                    // Server 0 may have restarted without what is here.
+                    differs.fetch_or(reserved.is_some(), Ordering::Relaxed);
+                    break;
+                }
                 _ => return Err(SessionError::Disagreement("stored material")),
             }
         }
@@ -163,7 +171,7 @@ impl<C: Catalogue> ServerService<C> {
 
     /// At server 0: server 1 says what it has stored. What it lacks is of no use here either.
     pub(super) fn compared(&self, mut link: Link, theirs: Vec<crate::messages::SessionId>) -> Result<(), SessionError> {
-        let Some(StoreUse { store, proposals }) = &self.store else {
+        let Some(StoreUse { store, proposals, .. }) = &self.store else {
             link.send_message(&StoreAnswer::NoStore)?;
             link.close();
             return Ok(());

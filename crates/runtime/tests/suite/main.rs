@@ -12,6 +12,7 @@ mod pool;
 mod retry;
 mod service;
 mod sessions;
+mod stored;
 mod upgrades;
 mod versions;
 mod world;
