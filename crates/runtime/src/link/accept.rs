@@ -17,6 +17,17 @@ pub(crate) enum OneOf<A, B> {
     Second(B),
 }
 
+/// A message of one of three kinds.
+#[derive(Debug)]
+pub(crate) enum OneOfThree<A, B, C> {
+    /// Of the first.
+    First(A),
+    /// Of the second.
+    Second(B),
+    /// Of the third.
+    Third(C),
+}
+
 impl Link {
     /// Answers a call and learns the role of the caller. Only callers of this deployment with an `allowed` role are accepted, and
     /// servers that may [hand over](Endpoint::accepting_hand_over): they have the role of this side.
@@ -80,15 +91,15 @@ impl Link {
     /// As for [`Link::receive_message`].
     pub(crate) fn receive_one_of_three<A: Message, B: Message, C: Message>(
         &mut self,
-    ) -> Result<Option<OneOf<A, OneOf<B, C>>>, LinkError> {
+    ) -> Result<Option<OneOfThree<A, B, C>>, LinkError> {
         self.begin();
         let Some(header) = self.next_header(A::KIND)? else { return Ok(None) };
         let (kind, length) = self.check_any(A::KIND, &[B::KIND, C::KIND], header)?;
         let payload = Zeroizing::new(self.receive_payload(kind, length)?);
         Ok(Some(match kind {
-            kind if kind == A::KIND => OneOf::First(self.decode(&payload)?),
-            kind if kind == B::KIND => OneOf::Second(OneOf::First(self.decode(&payload)?)),
-            _ => OneOf::Second(OneOf::Second(self.decode(&payload)?)),
+            kind if kind == A::KIND => OneOfThree::First(self.decode(&payload)?),
+            kind if kind == B::KIND => OneOfThree::Second(self.decode(&payload)?),
+            _ => OneOfThree::Third(self.decode(&payload)?),
         }))
     }
 }

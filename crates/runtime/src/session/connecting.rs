@@ -48,7 +48,7 @@ impl<C: Catalogue> ServerService<C> {
             return Err(SessionError::Disagreement("identity"));
         }
         self.audits.admit(grant.epoch)?;
-        let source = Source::Dealer(MaterialReader::new(dealer));
+        let source = Source::Dealer(Box::new(MaterialReader::new(dealer)));
         Ok(Supply { grant, source, request: digest, audit: self.audits.share })
     }
 

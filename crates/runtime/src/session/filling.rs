@@ -42,10 +42,13 @@ pub struct Wanted {
     pub count: usize,
 }
 
+/// What is to be stored of a version of the bundle.
+pub type WantedOf<C> = Box<dyn Fn(&C) -> Vec<Wanted> + Send + Sync>;
+
 /// What server 1 fills the stores with, and when.
 pub struct FillPlan<C> {
-    /// What is wanted of a version of the bundle.
-    pub wanted: Box<dyn Fn(&C) -> Vec<Wanted> + Send + Sync>,
+    /// What is to be stored.
+    pub wanted: WantedOf<C>,
     /// At all hours if there are none.
     pub hours: Option<Hours>,
 }
@@ -68,6 +71,13 @@ enum Filled {
     Full = 2,
     /// It was audited, or is too large to rest.
     Spent = 3,
+}
+
+/// The next session to store.
+struct Next<C> {
+    version: Arc<ServerVersion<C>>,
+    request: Vec<u8>,
+    kind: Kind,
 }
 
 /// How far server 1 is.
@@ -151,8 +161,8 @@ impl<C: Catalogue> ServerService<C> {
         if !now || self.tally.is_busy() {
             return Ok(LOOK);
         }
-        let Some((version, wanted, kind)) = self.next_to_store(store, plan, messages)? else { return Ok(LOOK) };
-        match self.fill_together(&version, &wanted, &kind)? {
+        let Some(next) = self.next_to_store(store, plan, messages)? else { return Ok(LOOK) };
+        match self.fill_together(store, &next)? {
             Filled::Stored | Filled::Spent => {
                 progress.succeeded();
                 Ok(Duration::ZERO)
@@ -163,19 +173,13 @@ impl<C: Catalogue> ServerService<C> {
     }
 
     /// The next session to store: one for the newest version, of the first request of which there are too few.
-    #[allow(clippy::type_complexity)]
-    fn next_to_store(
-        &self,
-        store: &Store,
-        plan: &FillPlan<C>,
-        messages: u16,
-    ) -> Result<Option<(Arc<ServerVersion<C>>, Wanted, Kind)>, SessionError> {
+    fn next_to_store(&self, store: &Store, plan: &FillPlan<C>, messages: u16) -> Result<Option<Next<C>>, SessionError> {
         let Some(version) = self.versions.all().pop() else { return Ok(None) };
         for wanted in (plan.wanted)(&version.catalogue) {
             let resolved = version.catalogue.resolve(&wanted.request).map_err(SessionError::Request)?;
             let kind = kind_of(&version, messages, &resolved);
             if store.count(&kind) < wanted.count {
-                return Ok(Some((version, wanted, kind)));
+                return Ok(Some(Next { version, request: wanted.request, kind }));
             }
         }
         Ok(None)
@@ -202,23 +206,27 @@ impl<C: Catalogue> ServerService<C> {
     }
 
     /// At server 1: has both servers store a session.
-    fn fill_together(&self, version: &ServerVersion<C>, wanted: &Wanted, kind: &Kind) -> Result<Filled, SessionError> {
-        let Some(StoreUse { store, .. }) = &self.store else { return Ok(Filled::Failed) };
+    fn fill_together(&self, store: &Arc<Store>, next: &Next<C>) -> Result<Filled, SessionError> {
+        let Next { version, request, kind } = next;
         let claim = self.ledger.claim(SessionId::generate()?)?;
         let filling = match store.begin(claim.session(), kind.deployment) {
             Err(error) if error.is_full() => return Ok(Filled::Full),
             filling => filling?,
         };
         let mut link = self.lanes.call(kind.version)?;
-        let (session, deployment, request) = (claim.session(), kind.deployment, wanted.request.clone());
-        link.send_message(&StoreCall::Fill(FillRequest { version: kind.version, session, deployment, request }))?;
+        link.send_message(&StoreCall::Fill(FillRequest {
+            version: kind.version,
+            session: claim.session(),
+            deployment: kind.deployment,
+            request: request.clone(),
+        }))?;
         match link.receive_message()? {
             StoreAnswer::Yes => {}
             StoreAnswer::Full => return Ok(Filled::Full),
             StoreAnswer::NoStore => return Ok(Filled::Failed),
             _ => return Err(SessionError::Disagreement("stored material")),
         }
-        let filled = self.fill(&claim, version, (kind, filling), &wanted.request);
+        let filled = self.fill(&claim, version, (kind, filling), request);
         link.close();
         filled
     }

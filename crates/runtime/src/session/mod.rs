@@ -62,7 +62,7 @@ pub use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
-pub use filling::{FillPlan, Wanted};
+pub use filling::{FillPlan, Wanted, WantedOf};
 pub use hand_over::{HAND_OVER_BUDGET, HandOverError, HandOverOptions, HandOverTo};
 pub use held::{HandedOver, Held};
 pub use options::ServerOptions;

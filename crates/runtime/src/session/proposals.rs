@@ -42,29 +42,24 @@ impl Proposals {
         self.lock().heard = Some(Instant::now());
     }
 
-    /// Leaves a proposal for its session's thread, and waits until it is taken.
-    ///
-    /// # Errors
-    /// The link, if the session waits for no proposal, or did not come in time. It will not take one later.
-    pub(super) fn offer(&self, link: Link, proposal: Proposal, limit: Duration) -> Result<(), Link> {
+    /// Leaves a proposal for its session's thread, and waits until it is taken. Gives the link back if the session waits for no
+    /// proposal, or did not come in time. It will not take one later.
+    #[must_use]
+    pub(super) fn offer(&self, link: Link, proposal: Proposal, limit: Duration) -> Option<Link> {
         let session = proposal.session;
         let mut state = self.lock();
         state.heard = Some(Instant::now());
         if state.declined.contains(&session) || state.waiting.contains_key(&session) {
-            return Err(link);
+            return Some(link);
         }
         state.waiting.insert(session, (link, proposal));
         self.changed.notify_all();
         let waits = |state: &mut State| state.waiting.contains_key(&session);
         let (mut state, _) =
             self.changed.wait_timeout_while(state, limit, waits).unwrap_or_else(PoisonError::into_inner);
-        match state.waiting.remove(&session) {
-            None => Ok(()),
-            Some((link, _)) => {
-                state.decline(session);
-                Err(link)
-            }
-        }
+        let (link, _) = state.waiting.remove(&session)?;
+        state.decline(session);
+        Some(link)
     }
 
     /// Takes the proposal for a session. Waits for it, if server 1 is expected to propose something. If none comes, a later one is
@@ -116,7 +111,7 @@ mod tests {
             let other = Arc::clone(&proposals);
             let lane = std::thread::spawn(move || {
                 std::thread::sleep(if proposal_first { Duration::ZERO } else { SOON });
-                other.offer(link(), proposal(1), LATE).is_ok()
+                other.offer(link(), proposal(1), LATE).is_none()
             });
             std::thread::sleep(if proposal_first { SOON } else { Duration::ZERO });
             let (_, taken) = proposals.take(SessionId([1; 16]), LATE).unwrap();
@@ -131,17 +126,17 @@ mod tests {
         // Server 1 has not said a word, so nobody waits for it.
         let started = Instant::now();
         assert!(proposals.take(SessionId([1; 16]), LATE).is_none() && started.elapsed() < LATE / 2);
-        assert!(proposals.offer(link(), proposal(1), LATE).is_err() && started.elapsed() < LATE / 2);
+        assert!(proposals.offer(link(), proposal(1), LATE).is_some() && started.elapsed() < LATE / 2);
         // It has now, so another session waits, in vain.
         let started = Instant::now();
         assert!(proposals.take(SessionId([2; 16]), SOON).is_none() && started.elapsed() >= SOON);
-        assert!(proposals.offer(link(), proposal(2), LATE).is_err());
+        assert!(proposals.offer(link(), proposal(2), LATE).is_some());
     }
 
     #[test]
     fn a_proposal_that_nobody_took_is_given_back_and_its_session_goes_to_the_dealer_at_once() {
         let proposals = Proposals::default();
-        assert!(proposals.offer(link(), proposal(1), SOON).is_err());
+        assert!(proposals.offer(link(), proposal(1), SOON).is_some());
         let started = Instant::now();
         assert!(proposals.take(SessionId([1; 16]), LATE).is_none() && started.elapsed() < LATE / 2);
     }

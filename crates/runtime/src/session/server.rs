@@ -20,7 +20,7 @@ use super::{Catalogue, SessionError, SharesError};
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
-use crate::link::{Link, LinkError, OneOf};
+use crate::link::{Link, LinkError, OneOf, OneOfThree};
 use crate::messages::{ClientHello, Clock, Digest, HandOverRequest, ServerReady, SessionOpen, StoreCall};
 use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
@@ -134,9 +134,9 @@ impl<C: Catalogue> ServerService<C> {
         match link.receive_one_of_three::<SessionOpen, Clock, StoreCall>()? {
             // A caller that leaves without a word only asked whether this party answers.
             None => Ok(()),
-            Some(OneOf::First(open)) => self.lanes.offer(link, open),
-            Some(OneOf::Second(OneOf::First(_))) => Ok(link.send_message(&Clock::now())?),
-            Some(OneOf::Second(OneOf::Second(call))) => match call {
+            Some(OneOfThree::First(open)) => self.lanes.offer(link, open),
+            Some(OneOfThree::Second(_)) => Ok(link.send_message(&Clock::now())?),
+            Some(OneOfThree::Third(call)) => match call {
                 StoreCall::Propose(proposal) => self.proposed(link, proposal),
                 StoreCall::Compare(theirs) => self.compared(link, theirs),
                 StoreCall::Fill(asked) => {
@@ -222,7 +222,7 @@ impl<C: Catalogue> ServerService<C> {
         admit(self.options.clients.as_deref(), catalogue, client, hello)?;
         // Claimed before anything of the session is used: a crash after this point loses the session, but no secret.
         let claim = self.ledger.claim(hello.session)?;
-        let (taken, lane) = self.from_store(&claim, &kind_of(&version, hello.version, &request))?;
+        let (taken, lane) = self.take_stored(&claim, &kind_of(&version, hello.version, &request))?;
         let supply = match taken {
             Some(taken) => Supply::stored(taken, digest),
             None => self.ask_dealer(hello.session, (&version, hello.version), &request, digest)?,

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 /// The material of a session.
 pub(super) enum Source {
     /// As the dealer sends it.
-    Dealer(MaterialReader),
+    Dealer(Box<MaterialReader>),
     /// As the dealer sent it before.
     Stored(StoredReader),
 }

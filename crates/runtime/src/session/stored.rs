@@ -48,14 +48,14 @@ pub(super) fn kind_of<C: Catalogue>(version: &ServerVersion<C>, messages: u16, r
 }
 
 /// Stored material for a session, if the servers agreed on some; and the lane on which they spoke about it, if they did.
-pub(super) type FromStore = (Option<Taken>, Option<Link>);
+pub(super) type TakenStored = (Option<Taken>, Option<Link>);
 
 impl<C: Catalogue> ServerService<C> {
     /// Agrees with the other server on stored material for a claimed session of this kind.
     ///
     /// # Errors
     /// If the other server cannot be reached, or the material cannot be used although it has claimed it.
-    pub(super) fn from_store(&self, claim: &Claim, kind: &Kind) -> Result<FromStore, SessionError> {
+    pub(super) fn take_stored(&self, claim: &Claim, kind: &Kind) -> Result<TakenStored, SessionError> {
         match (&self.store, self.party) {
             (None, _) => Ok((None, None)),
             (Some(own), Party::One) => self.propose(own, claim, kind),
@@ -64,7 +64,7 @@ impl<C: Catalogue> ServerService<C> {
     }
 
     /// At server 1: proposes one stored session after the other.
-    fn propose(&self, own: &StoreUse, claim: &Claim, kind: &Kind) -> Result<FromStore, SessionError> {
+    fn propose(&self, own: &StoreUse, claim: &Claim, kind: &Kind) -> Result<TakenStored, SessionError> {
         let StoreUse { store, differs, .. } = own;
         let mut lane = self.lanes.call(kind.version)?;
         for tried in 0..=TRIES {
@@ -89,7 +89,7 @@ impl<C: Catalogue> ServerService<C> {
     }
 
     /// At server 0: takes the first of what server 1 proposes that it has too.
-    fn answer(&self, own: &StoreUse, claim: &Claim, kind: &Kind) -> Result<FromStore, SessionError> {
+    fn answer(&self, own: &StoreUse, claim: &Claim, kind: &Kind) -> Result<TakenStored, SessionError> {
         let Some((mut lane, mut proposal)) = own.proposals.take(claim.session(), self.patience()) else {
             return Ok((None, None));
         };
@@ -155,8 +155,8 @@ impl<C: Catalogue> ServerService<C> {
         let said = match &self.store {
             None => StoreAnswer::NoStore,
             Some(own) => match own.proposals.offer(lane, proposal, self.patience()) {
-                Ok(()) => return Ok(()),
-                Err(back) => {
+                None => return Ok(()),
+                Some(back) => {
                     lane = back;
                     StoreAnswer::No
                 }

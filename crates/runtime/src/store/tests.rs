@@ -160,7 +160,8 @@ fn a_chunk_that_is_altered_truncated_exchanged_or_bound_to_something_else_does_n
 
 #[test]
 fn a_damaged_session_is_dropped_and_the_others_stay() {
-    let damage: [(&str, fn(&Path)); 5] = [
+    type Damage = fn(&Path);
+    let damage: [(&str, Damage); 5] = [
         ("2.key", |path| alter(path, 40)),
         ("2.key", |path| fs::write(path, [0; 400]).unwrap()),
         ("2.key", |path| assert!(fs::copy(path.with_file_name("1.key"), path).is_ok())),

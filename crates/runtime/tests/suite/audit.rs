@@ -384,7 +384,8 @@ fn what_a_dealer_dealt_before_it_was_found_to_cheat_is_dropped_from_the_stores()
     wait_for("the stores to be empty", || [0, 1].iter().all(|index| world.stored(*index).sessions == 0));
     assert!([0, 1].iter().all(|index| world.stored(*index).dropped >= 3));
     // Those of its next process are used again.
-    (cheat.store(HONEST, Ordering::SeqCst), epoch.store(2, Ordering::SeqCst));
+    cheat.store(HONEST, Ordering::SeqCst);
+    epoch.store(2, Ordering::SeqCst);
     world.fill(2);
     right(&client(&world).run_retrying(FOUR, &numbers(3.0), &RETRY, &|_| true).unwrap(), 3.0);
     assert_eq!((world.stored(0).used, world.stored(1).used), (1, 1));
