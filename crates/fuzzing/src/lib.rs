@@ -28,7 +28,7 @@ use blindroute_routing::tokenizer::{Tokenizer, Window};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
     AuditRequest, AuditSeeds, ClientHello, Failure, HandOver, HandOverAnswer, HandOverRequest, MaterialGrant,
-    MaterialRequest, PassAnswer, PassRequest, ServerReady, SessionOpen, SessionReport, ShownPasses,
+    MaterialRequest, PassAnswer, PassRequest, ServerReady, SessionOpen, SessionReport, ShownPasses, StoreAnswer, StoreCall,
 };
 use blindroute_testkit::tokenizer_json;
 use std::sync::OnceLock;
@@ -101,6 +101,8 @@ pub fn messages(bytes: &[u8]) {
     check::<PassRequest>(bytes);
     check::<PassAnswer>(bytes);
     check::<ShownPasses>(bytes);
+    check::<StoreCall>(bytes);
+    check::<StoreAnswer>(bytes);
     let _ = Failure::decode(bytes);
 }
 

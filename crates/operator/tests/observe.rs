@@ -173,8 +173,11 @@ fn logs_and_metrics_of_two_parties_have_no_id_in_common() {
     let deployment = observed();
     let servers = [Role::Server0, Role::Server1];
     for role in servers {
-        // Audits have lines of their own.
-        change(&deployment, role, |text| format!("clients = \"{role}-clients.toml\"\n{text}[audit]\nshare = 0.1\n"));
+        // Audits and stores have lines of their own.
+        let keep = if role == Role::Server1 { "[[store.keep]]\nbucket = 32\ncount = 3\n" } else { "" };
+        let store = format!("[store]\nfolder = \"{role}-store\"\nkey = \"{role}.key\"\nbytes = \"1GB\"\n{keep}");
+        let clients = format!("clients = \"{role}-clients.toml\"\n");
+        change(&deployment, role, |text| format!("{clients}{text}[audit]\nshare = 0.1\n{store}"));
     }
     let clinic = deployment.at("clinic");
     let (registration, out) = (clinic.join("registration.toml"), clinic.to_str().unwrap());
@@ -189,6 +192,11 @@ fn logs_and_metrics_of_two_parties_have_no_id_in_common() {
         start_at(role, &at("toml"), &at("log"), "trace")
     };
     let mut parties: Vec<Process> = PARTIES.iter().map(|role| start(*role)).collect();
+    let until = Instant::now() + LIMIT;
+    while metrics(&deployment, Role::Server1)["stored_sessions"] < 3.0 {
+        assert!(Instant::now() < until, "the stores are not filled");
+        std::thread::sleep(Duration::from_millis(50));
+    }
     assert_eq!(route(&deployment).unwrap_err().code(), "unknown_client");
     change(&deployment, Role::Client, |text| format!("secret = \"clinic/client.secret\"\n{text}"));
     while route(&deployment).is_ok() {}

@@ -76,6 +76,14 @@ impl BundleCatalogue {
         serde_json::to_vec(&request).unwrap_or_default()
     }
 
+    /// The index of the router of this name, or of the default one.
+    pub(crate) fn router(&self, name: Option<&str>) -> Result<usize, String> {
+        self.plan.router(name).ok_or_else(|| {
+            let names: Vec<&str> = self.plan.routers.iter().map(|router| router.name.as_str()).collect();
+            format!("the bundle has no router `{}`; expected one of: {}", name.unwrap_or_default(), names.join(", "))
+        })
+    }
+
     /// Reads a request that this party serves.
     fn read(&self, request: &[u8]) -> Result<SessionRequest, String> {
         let request: Result<SessionRequest, _> = serde_json::from_slice(request);

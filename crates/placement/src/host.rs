@@ -9,6 +9,7 @@ mod error;
 mod follow;
 mod observed;
 mod share;
+mod stored;
 mod versions;
 
 use crate::catalogue::BundleCatalogue;
@@ -19,6 +20,7 @@ use blindroute_runtime::clients::{Clients, ClientsError};
 use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig};
 use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::session::MATERIAL_BUDGET;
+use blindroute_runtime::store::Store;
 use blindroute_runtime::{
     Connection, DealerService, Endpoint, HandOverOptions, HandOverTo, IdentityError, Ledger, LedgerError, Role,
     ServerOptions, ServerService, Service, ServiceError, ServiceOptions, SessionError, Shutdown, Tally,
@@ -76,6 +78,9 @@ type Handler = Box<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>
 
 type WarmUp = Box<dyn FnOnce() + Send>;
 
+/// What a party does by itself while it runs, until it is stopped.
+type Background = Box<dyn FnOnce(Shutdown) + Send>;
+
 /// Begins to follow a configuration file.
 type Follow = Box<dyn FnOnce(PathBuf) -> Look + Send>;
 
@@ -85,6 +90,7 @@ pub struct Host {
     handler: Handler,
     /// To begin with, beside the first calls.
     warm_up: Option<WarmUp>,
+    background: Option<Background>,
     /// How its configuration is followed, if it has one.
     follow: Option<Follow>,
     /// The looks at its configuration, if it is followed.
@@ -141,10 +147,16 @@ impl Host {
         });
         let (measurements, scores) = (config.measurements, config.scores);
         let ledger = ledger()?;
+        let store = config.store.as_ref().map(|store| Store::open(&store.options(), config.role())).transpose()?;
         let parts = ServerParts { public: &public, shares, ledger, options, measurements, scores, between_servers };
         let serving = parts.serving();
         let listen = Listen { address: config.listen.clone(), endpoint, limits };
-        let (host, server) = Self::serving(parts, listen)?;
+        let (mut host, server) = Self::serving(parts, listen, store)?;
+        if let Some(store) = &config.store {
+            let plan = stored::plan(store.clone(), &serving.catalogue(&public))?;
+            let server = Arc::clone(&server);
+            host.background = Some(Box::new(move |shutdown| server.keep_filled(&plan, &shutdown)));
+        }
         drop(public);
         if config.next.is_some() {
             versions::hold_at_server(&server, serving, config)?;
@@ -157,12 +169,13 @@ impl Host {
     /// # Errors
     /// The address cannot be listened on.
     pub fn server_of(parts: ServerParts<'_>, listen: Listen) -> Result<Self, HostError> {
-        Self::serving(parts, listen).map(|(host, _)| host)
+        Self::serving(parts, listen, None).map(|(host, _)| host)
     }
 
     fn serving(
         parts: ServerParts<'_>,
         listen: Listen,
+        store: Option<Arc<Store>>,
     ) -> Result<(Self, Arc<ServerService<BundleCatalogue>>), HostError> {
         let catalogue = parts.serving().catalogue(parts.public);
         let ServerParts { shares, ledger, options, .. } = parts;
@@ -173,8 +186,13 @@ impl Host {
         let (clients, seen) = (options.clients.clone(), Observed::before(&listen, ledger));
         let (ledger, tally) = (Arc::clone(&seen.ledger), Arc::clone(&seen.tally));
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
-        let server = Arc::new(server.counting(tally));
-        let observed = Observed { audits: Some(server.audits()), clients, ..seen };
+        let server = server.counting(tally);
+        let stored = store.clone();
+        let server = Arc::new(match store {
+            Some(store) => server.storing(store),
+            None => server,
+        });
+        let observed = Observed { audits: Some(server.audits()), clients, store: stored, ..seen };
         let service = listen.bind(callers, &observed.tally)?;
         let answering = Arc::clone(&server);
         Ok((Self::answering(service, observed, move |connection| answering.handle(connection), None), server))
@@ -271,7 +289,7 @@ impl Host {
             }
             handled
         });
-        Self { service, handler, warm_up, follow: None, look: None, observed }
+        Self { service, handler, warm_up, background: None, follow: None, look: None, observed }
     }
 
     /// What the party shows of itself, also while it runs.
@@ -301,6 +319,10 @@ impl Host {
     pub fn run(self, shutdown: &Shutdown) -> Result<(), HostError> {
         if let Some(warm_up) = self.warm_up {
             std::thread::spawn(warm_up);
+        }
+        if let Some(background) = self.background {
+            let shutdown = shutdown.clone();
+            std::thread::spawn(move || background(shutdown));
         }
         // The thread that looks ends when this is dropped.
         let (running, stop) = std::sync::mpsc::channel::<()>();

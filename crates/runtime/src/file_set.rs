@@ -157,7 +157,7 @@ fn write_new(path: &Path, file: &NewFile<'_>) -> io::Result<()> {
 }
 
 /// Makes changes of a folder's names durable, if the system can.
-fn sync(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
 }
 

@@ -58,6 +58,10 @@ pub enum FrameKind {
     AuditSeeds = 19,
     /// What the clock of one side says, and then that of the other.
     Clock = 20,
+    /// Server 1 asks server 0 about stored material.
+    StoreCall = 22,
+    /// Server 0 answers.
+    StoreAnswer = 23,
     /// A client asks a server for passes, or for the key of them.
     PassRequest = 26,
     /// The server's answer.
@@ -67,7 +71,7 @@ pub enum FrameKind {
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 23] = [
+    const ALL: [FrameKind; 25] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -88,6 +92,8 @@ impl FrameKind {
         FrameKind::AuditRequest,
         FrameKind::AuditSeeds,
         FrameKind::Clock,
+        FrameKind::StoreCall,
+        FrameKind::StoreAnswer,
         FrameKind::PassRequest,
         FrameKind::PassAnswer,
         FrameKind::Passes,
@@ -104,7 +110,7 @@ impl FrameKind {
     pub const fn limit(self) -> usize {
         match self {
             FrameKind::Input | FrameKind::Output | FrameKind::Exchange | FrameKind::KeptShares => LONG_PREFIX + CHUNK,
-            FrameKind::Continuation | FrameKind::Material => CHUNK,
+            FrameKind::Continuation | FrameKind::Material | FrameKind::StoreCall | FrameKind::StoreAnswer => CHUNK,
             FrameKind::ClientHello | FrameKind::MaterialRequest => REQUEST_MAX + 256,
             FrameKind::Passes => 64 + PASSES_MAX * Pass::BYTES,
             FrameKind::PassRequest | FrameKind::PassAnswer => 512 + ISSUED_MAX * POINT,
@@ -164,6 +170,8 @@ impl FrameKind {
             FrameKind::AuditRequest => "audit request",
             FrameKind::AuditSeeds => "seeds of an audit",
             FrameKind::Clock => "clock",
+            FrameKind::StoreCall => "question about stored material",
+            FrameKind::StoreAnswer => "answer about stored material",
             FrameKind::PassRequest => "request for passes",
             FrameKind::PassAnswer => "answer to a request for passes",
             FrameKind::Passes => "passes",

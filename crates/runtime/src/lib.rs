@@ -56,6 +56,7 @@ pub mod service;
 pub mod session;
 pub mod session_pool;
 pub mod shutdown;
+pub mod store;
 pub mod tally;
 
 pub use channel::{Channel, ChannelError, PeerChannel};

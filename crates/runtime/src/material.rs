@@ -105,6 +105,14 @@ impl MaterialReader {
         MaterialReader { link, frame: Zeroizing::default(), at: 0, left_in_frame: 0, total: 0, ended: false }
     }
 
+    /// A handle to the dealer's socket, for shutting it down from another thread.
+    ///
+    /// # Errors
+    /// If the system could not duplicate the handle.
+    pub fn socket(&self) -> Result<std::net::TcpStream, LinkError> {
+        self.link.socket()
+    }
+
     /// Bytes given to the reader so far.
     #[must_use]
     pub fn consumed(&self) -> u64 {

@@ -177,6 +177,12 @@ impl Tally {
         Present::new(&self.ready)
     }
 
+    /// Whether a session is being prepared or runs, and does not only wait for its input.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        read(&self.running) > read(&self.ready)
+    }
+
     /// A connection of a caller that has proven its role, for as long as the result lives.
     pub fn connection(&self) -> Present<'_> {
         Present::new(&self.connections)
@@ -266,11 +272,15 @@ mod tests {
             [started, running, ready, connections]
         };
         assert_eq!(now(), [2, 2, 1, 0]);
+        assert!(tally.is_busy(), "one of the two is not ready");
         let connection = tally.connection();
         drop((session, ready));
         assert_eq!(now(), [2, 1, 0, 1]);
         drop((other, connection));
         assert_eq!(now(), [2, 0, 0, 0]);
+        assert!(!tally.is_busy());
+        let (_session, _ready) = (tally.session(), tally.ready());
+        assert!(!tally.is_busy(), "it waits for its input");
     }
 
     #[test]

@@ -66,6 +66,7 @@ impl Board {
             ledger: found.ledger,
             parties: found.parties,
             certificates: observed.certificates(),
+            stored: observed.stored().map_or(0, |stored| stored.sessions),
         }
     }
 

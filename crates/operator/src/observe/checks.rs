@@ -58,7 +58,7 @@ fn tell(before: &Found, now: &Found) {
         let earlier = before.parties.iter().find(|(other, _)| other == party).map(|(_, answer)| answer);
         match (earlier, answer) {
             (None | Some(Ok(_)), Err(problem)) => {
-                tracing::warn!(%party, problem, "does not answer, so this party is not ready");
+                tracing::warn!(%party, problem, "does not answer; /readyz says whether this party is ready without it");
             }
             (Some(Err(_)), Ok(_)) => tracing::info!(%party, "answers again"),
             _ => {}

@@ -3,6 +3,7 @@
 
 use blindroute_placement::Observed;
 use blindroute_runtime::exposition::{Exposition, Histogram, Kind, decimal};
+use blindroute_runtime::store::StoreFigures;
 use blindroute_runtime::tally::{BOUNDS, Outcome, Times};
 use blindroute_runtime::{AuditCounts, Figures, Role};
 use std::time::SystemTime;
@@ -15,6 +16,8 @@ pub(super) struct Readings {
     pub(super) places: u64,
     /// Of a server with a register.
     pub(super) registered: Option<u64>,
+    /// Of a server with a store.
+    pub(super) stored: Option<StoreFigures>,
     /// Of a server: right, wrong, unrevealed, and refused because of those.
     pub(super) audits: Option<[u64; 4]>,
     /// Days left of the own certificate, and of the authority that ends first.
@@ -41,6 +44,7 @@ impl Readings {
             is_ready,
             places: observed.places() as u64,
             registered: observed.registered().map(|count| count as u64),
+            stored: observed.stored(),
             audits: observed.audits().map(audits),
             certificates: [days("certificate"), days("authority")],
             parties,
@@ -72,10 +76,11 @@ pub(super) struct Family {
 
 const CLAIMS: [&str; 2] = ["taken", "failed"];
 const FINDINGS: [&str; 4] = ["right", "wrong", "unrevealed", "refused"];
+const STORED: [&str; 3] = ["filled", "used", "dropped"];
 const CERTIFICATES: [&str; 2] = ["own", "authority"];
 
 /// All of them.
-pub(super) const ALL: [Family; 19] = [
+pub(super) const ALL: [Family; 22] = [
     Family {
         name: "blindroute_operator_build_info",
         kind: Kind::Gauge,
@@ -128,6 +133,30 @@ pub(super) const ALL: [Family; 19] = [
         label: Some(("finding", || words(&FINDINGS))),
         help: "Audits of the dealer by what they found, and sessions that were refused because of it. Servers only.",
         read: Read::Each(|all| labelled(&FINDINGS, all.audits.map_or([None; 4], |counts| counts.map(Some)))),
+    },
+    Family {
+        name: "blindroute_operator_stored_sessions",
+        kind: Kind::Gauge,
+        label: None,
+        help: "Sessions whose material is stored. Only with a store.",
+        read: Read::Maybe(|all| all.stored.map(|stored| stored.sessions)),
+    },
+    Family {
+        name: "blindroute_operator_stored_mebibytes",
+        kind: Kind::Gauge,
+        label: None,
+        help: "Room that stored material takes, rounded up to a mebibyte. Only with a store.",
+        read: Read::Maybe(|all| all.stored.map(|stored| stored.bytes.div_ceil(1 << 20))),
+    },
+    Family {
+        name: "blindroute_operator_stored_sessions_total",
+        kind: Kind::Counter,
+        label: Some(("event", || words(&STORED))),
+        help: "Sessions whose material was stored, used, and dropped without use. Only with a store.",
+        read: Read::Each(|all| {
+            let counts = |StoreFigures { filled, used, dropped, .. }| [filled, used, dropped].map(Some);
+            labelled(&STORED, all.stored.map_or([None; 3], counts))
+        }),
     },
     Family {
         name: "blindroute_operator_clients_registered",

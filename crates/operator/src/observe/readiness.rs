@@ -20,6 +20,8 @@ pub(super) struct Facts {
     /// The parties that it calls: by how many seconds their clocks are ahead, if that is known, or what is wrong with them.
     pub(super) parties: Vec<(Role, Result<Option<i64>, String>)>,
     pub(super) certificates: Vec<Dated>,
+    /// Sessions whose material is stored.
+    pub(super) stored: u64,
 }
 
 /// Whether it takes sessions, and what its operator should know.
@@ -32,7 +34,7 @@ pub(super) struct Readiness {
 
 impl Readiness {
     pub(super) fn of(facts: &Facts, now: SystemTime) -> Self {
-        let Facts { is_serving, stopping, ledger, parties, certificates } = facts;
+        let Facts { is_serving, stopping, ledger, parties, certificates, stored } = facts;
         let mut found = Self::default();
         if !is_serving {
             found.reasons.push("it is starting: its files are being loaded and checked".to_owned());
@@ -41,6 +43,10 @@ impl Readiness {
         found.reasons.extend(ledger.iter().map(|problem| format!("its ledger takes no session: {problem}")));
         for (party, answer) in parties {
             match answer {
+                Err(problem) if *party == Role::Dealer && *stored > 0 => {
+                    let what = format!("{party} does not answer, so only stored material is used: {problem}");
+                    found.notes.push(one_line(&what));
+                }
                 Err(problem) => found.reasons.push(format!("{party} does not answer: {problem}")),
                 Ok(ahead) if differs(*ahead) => found.notes.push(clock(*party, ahead.unwrap_or_default())),
                 Ok(_) => {}

@@ -3,6 +3,7 @@
 use blindroute_routing::bundle::BundleError;
 use blindroute_runtime::clients::ClientsError;
 use blindroute_runtime::sealing::SealingError;
+use blindroute_runtime::store::StoreError;
 use blindroute_runtime::{IdentityError, LedgerError, ServiceError};
 use std::path::PathBuf;
 
@@ -46,6 +47,17 @@ pub enum HostError {
     /// The register of clients cannot be used.
     #[error(transparent)]
     Clients(#[from] ClientsError),
+    /// The store of prepared material cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A table of what is to be stored names something that the bundle does not have.
+    #[error("[[store.keep]] number {number}: {problem}")]
+    Keep {
+        /// Which of the tables, from 1.
+        number: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// The service cannot listen, or cannot say that it does.
     #[error(transparent)]
     Service(#[from] ServiceError),

@@ -5,6 +5,7 @@ use super::Listen;
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::identity::Dated;
 use blindroute_runtime::ledger::CountingLedger;
+use blindroute_runtime::store::{Store, StoreFigures};
 use blindroute_runtime::{AuditCounts, Endpoint, Figures, Ledger, LedgerError, Role, Tally};
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +15,7 @@ pub struct Observed {
     pub(super) tally: Arc<Tally>,
     pub(super) audits: Option<Arc<AuditCounts>>,
     pub(super) clients: Option<Arc<Clients>>,
+    pub(super) store: Option<Arc<Store>>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) endpoint: Endpoint,
     pub(super) fenced: Arc<OnceLock<LedgerError>>,
@@ -35,6 +37,7 @@ impl Observed {
             tally,
             audits: None,
             clients: None,
+            store: None,
             endpoint: listen.endpoint.clone(),
             fenced: Arc::default(),
             places: listen.limits.max_sessions,
@@ -69,6 +72,12 @@ impl Observed {
     #[must_use]
     pub fn registered(&self) -> Option<usize> {
         self.clients.as_ref().map(|clients| clients.registered())
+    }
+
+    /// What a server's store holds, and what came of it; none without a store.
+    #[must_use]
+    pub fn stored(&self) -> Option<StoreFigures> {
+        self.store.as_ref().map(|store| store.figures())
     }
 
     /// The most sessions at once.

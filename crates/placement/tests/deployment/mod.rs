@@ -103,6 +103,7 @@ impl Files {
             between_servers: None,
             hand_over: Vec::new(),
             accept_hand_over: Vec::new(),
+            store: None,
             audit: AuditConfig::default(),
             clients: None,
             ledger: None,

@@ -10,6 +10,7 @@ mod identity;
 mod ledger;
 mod limits;
 mod network;
+mod store;
 #[cfg(test)]
 mod tests;
 mod timeouts;
@@ -30,6 +31,7 @@ pub use identity::IdentityConfig;
 pub use ledger::LedgerConfig;
 use limits::{eight, handshakes, handshaking, issuing, passing, per_client, sessions};
 pub use network::NetworkConfig;
+pub use store::{KeepConfig, StoreConfig};
 pub use timeouts::TimeoutsConfig;
 pub use versions::{NextConfig, Rolling, VersionFiles};
 
@@ -180,6 +182,8 @@ pub struct ServerConfig {
     /// The pairs that may hand sessions over to it; none without a table.
     #[serde(default)]
     pub accept_hand_over: Vec<AcceptHandOverConfig>,
+    /// Where it stores material of sessions to come; nowhere without a table.
+    pub store: Option<StoreConfig>,
 }
 
 impl ServerConfig {
@@ -302,6 +306,7 @@ impl Configuration for ServerConfig {
         NextConfig::resolve(&mut self.next, base);
         self.ledger.iter_mut().for_each(|ledger| ledger.resolve(base));
         self.resolve_hand_over(base);
+        StoreConfig::resolve(&mut self.store, base);
     }
 
     fn problem(&self) -> Option<(&'static str, &'static str)> {
@@ -322,6 +327,7 @@ impl Configuration for ServerConfig {
             .or_else(|| network::between_servers(self.between_servers.as_ref()))
             .or_else(|| self.audit.problem())
             .or_else(|| self.hand_over_problem())
+            .or_else(|| StoreConfig::problem(self.store.as_ref(), self.party))
             .or_else(|| NextConfig::problem(self.next.as_ref(), true))
             .or_else(|| self.ledger.as_ref().and_then(LedgerConfig::problem))
     }

@@ -302,3 +302,47 @@ fn the_next_version_has_a_share_at_servers_alone_and_nothing_else_follows_it() {
     let followed = first.with_versions_of(&both);
     assert_eq!((followed.versions(), followed.max_sessions), (both.versions(), 8));
 }
+
+#[test]
+fn a_store_has_room_a_key_and_what_server_one_wants_in_it() {
+    let [zero, one] = ["server0.toml", "server1.toml"].map(|name| fs::read_to_string(samples().join(name)).unwrap());
+    // What the samples have in comments are the whole tables.
+    let sample = |text: &str| {
+        let (before, rest) = text.split_once("# [store]\n").unwrap();
+        let table: Vec<&str> = rest.lines().map_while(|line| line.strip_prefix("# ")).collect();
+        load::<ServerConfig>(&format!("{before}[store]\n{}\n", table.join("\n"))).unwrap()
+    };
+    let [at_zero, at_one] = [&zero, &one].map(|text| {
+        let loaded = sample(text);
+        assert!(loaded.unknown_fields.is_empty(), "{:?}", loaded.unknown_fields);
+        loaded.config.store.unwrap()
+    });
+    assert_eq!((at_zero.bytes, at_zero.keep.len(), at_zero.hours), (20_000_000_000, 0, None));
+    assert!(at_one.hours.is_some() && at_one.folder.is_absolute() && at_one.key.is_absolute());
+    let route = |bucket, count| KeepConfig { count, router: None, bucket, ranked: None, prompts: None, request: None };
+    assert_eq!(at_one.keep, [route(Some(32), 200), route(Some(64), 200), route(Some(128), 50)]);
+    let with = |text: &str, table: &str| {
+        let store = format!("[store]\nfolder = \"s\"\nkey = \"k\"\n{table}\n");
+        load::<ServerConfig>(&format!("{text}\n{store}")).map(|loaded| loaded.config.store.unwrap())
+    };
+    let keep = "[[store.keep]]\nbucket = 32\ncount = 2";
+    assert_eq!(with(&one, &format!("bytes = 4096\n{keep}")).unwrap().options().bytes, 4096);
+    let head = with(&one, "bytes = 4096\n[[store.keep]]\ncount = 1").unwrap();
+    assert_eq!(head.keep, [route(None, 1)]);
+    for (text, table, said) in [
+        (&zero, "bytes = 1023".to_owned(), "store.bytes"),
+        (&zero, "bytes = \"20 gigabytes\"".to_owned(), "such as 500MB or 20GB"),
+        (&zero, "bytes = -4".to_owned(), "such as 500MB or 20GB"),
+        (&zero, format!("bytes = 4096\n{keep}"), "expected that at server 1"),
+        (&zero, "bytes = 4096\nhours = \"01:00-02:00\"".to_owned(), "expected that at server 1"),
+        (&one, "bytes = 4096".to_owned(), "[[store.keep]]"),
+        (&one, format!("bytes = 4096\nhours = \"1-2\"\n{keep}"), "01:00-05:00"),
+        (&one, "bytes = 4096\n[[store.keep]]\nbucket = 32\ncount = 0".to_owned(), "at least 1"),
+        (&one, "bytes = 4096\n[[store.keep]]\nbucket = 32\ncount = 32769".to_owned(), "32768"),
+        (&one, "bytes = 4096\n[[store.keep]]\nrequest = \"{}\"\nbucket = 32\ncount = 1".to_owned(), "either `request`"),
+        (&one, "bytes = 4096\n[[store.keep]]\nbucket = 32".to_owned(), "missing field `count`"),
+    ] {
+        let error = with(text, &table).unwrap_err().to_string();
+        assert!(error.contains(said), "{table}: {error}");
+    }
+}

@@ -18,6 +18,17 @@ pub(crate) enum OneOf<A, B> {
     Second(B),
 }
 
+/// A message of one of three kinds.
+#[derive(Debug)]
+pub(crate) enum OneOfThree<A, B, C> {
+    /// Of the first.
+    First(A),
+    /// Of the second.
+    Second(B),
+    /// Of the third.
+    Third(C),
+}
+
 impl Link {
     /// Answers a call and learns the role of the caller. Only callers of this deployment with an `allowed` role are accepted, and
     /// servers that may [hand over](Endpoint::accepting_hand_over): they have the role of this side.
@@ -70,6 +81,21 @@ impl Link {
             return self.decode(&payload).map(|message| Some(OneOf::First(message)));
         }
         self.decode(&payload).map(|message| Some(OneOf::Second(message)))
+    }
+
+    /// Receives a typed message of one of three kinds, or nothing if the other side ended the connection cleanly between messages.
+    ///
+    /// # Errors
+    /// As for [`Link::receive_message`].
+    pub(crate) fn receive_one_of_three<A: Message, B: Message, C: Message>(
+        &mut self,
+    ) -> Result<Option<OneOfThree<A, B, C>>, LinkError> {
+        let Some((kind, payload)) = self.receive_any(&[A::KIND, B::KIND, C::KIND])? else { return Ok(None) };
+        Ok(Some(match kind {
+            kind if kind == A::KIND => OneOfThree::First(self.decode(&payload)?),
+            kind if kind == B::KIND => OneOfThree::Second(self.decode(&payload)?),
+            _ => OneOfThree::Third(self.decode(&payload)?),
+        }))
     }
 
     /// Receives a frame of one of these kinds, of which the first is named in errors, or nothing if the other side ended the connection

@@ -19,6 +19,9 @@
 //!
 //! A server that calls the dealer or the other server only to see whether it answers may send [`Clock`] in place of a session's first
 //! message, and gets one back.
+//!
+//! Servers with a store of prepared material: server 1 sends [`StoreCall`] in place of a lane's first message, and server 0 answers with
+//! [`StoreAnswer`]. After a proposal the lane goes on as others do.
 
 mod audit;
 mod clock;
@@ -31,6 +34,7 @@ mod passes;
 mod session;
 mod spoken;
 mod standing;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -49,6 +53,7 @@ pub use session::{
 };
 pub use spoken::{OLDEST_VERSION, Spoken, VERSION};
 pub use standing::Standing;
+pub use store::{FillRequest, Proposal, StoreAnswer, StoreCall};
 
 use crate::frame::FrameKind;
 

@@ -172,6 +172,28 @@ fn encodings_of_passes_are_frozen_and_strict() {
 }
 
 #[test]
+fn encodings_about_stored_material_are_frozen_and_strict() {
+    let (s, m, t) = ("01".repeat(16), "02".repeat(32), "07".repeat(16));
+    let stored = SessionId([7; 16]);
+    frozen(&StoreCall::Propose(Proposal { session: SESSION, stored: None }), &format!("00{s}00"));
+    frozen(&StoreCall::Propose(Proposal { session: SESSION, stored: Some(stored) }), &format!("00{s}01{t}"));
+    let request = FillRequest { version: VERSION, session: SESSION, deployment: DEPLOYMENT, request: b"r".to_vec() };
+    frozen(&StoreCall::Fill(request), &format!("010a00{s}{m}0100000072"));
+    frozen(&StoreCall::Compare(vec![SESSION, stored]), &format!("0220000000{s}{t}"));
+    let plain = [StoreAnswer::Yes, StoreAnswer::No, StoreAnswer::Lacks, StoreAnswer::NoStore, StoreAnswer::Full];
+    plain.iter().enumerate().for_each(|(byte, answer)| frozen(answer, &format!("{byte:02x}")));
+    frozen(&StoreAnswer::Compared(vec![stored]), &format!("0510000000{t}"));
+    assert_eq!(StoreCall::decode(&[3]).unwrap_err(), DecodeError::BadValue { field: "call", found: 3 });
+    assert_eq!(StoreAnswer::decode(&[6]).unwrap_err(), DecodeError::BadValue { field: "answer", found: 6 });
+    let uneven = [&[5, 1, 0, 0, 0], [0].as_slice()].concat();
+    assert_eq!(StoreAnswer::decode(&uneven).unwrap_err(), DecodeError::BadValue { field: "sessions", found: 1 });
+    let longest = StoreCall::Compare(vec![SESSION; crate::store::MOST_STORED]).encode();
+    assert!(longest.len() <= FrameKind::StoreCall.limit() && StoreCall::decode(&longest).is_ok());
+    let longer = StoreCall::Compare(vec![SESSION; crate::store::MOST_STORED + 1]).encode();
+    assert!(matches!(StoreCall::decode(&longer), Err(DecodeError::TooLong { field: "sessions", .. })));
+}
+
+#[test]
 fn values_out_of_range_are_refused() {
     let open = SessionOpen {
         version: VERSION,
@@ -280,7 +302,7 @@ proptest! {
             if let Ok(message) = $name::decode(&bytes) { prop_assert_eq!(message.encode(), bytes.clone()); }
         )* } }
         check!(ClientHello, ServerReady, SessionReport, SessionOpen, MaterialRequest, MaterialGrant);
-        check!(HandOverRequest, HandOver, HandOverAnswer, PassRequest, PassAnswer, ShownPasses);
+        check!(HandOverRequest, HandOver, HandOverAnswer, PassRequest, PassAnswer, ShownPasses, StoreCall, StoreAnswer);
         let _ = Failure::decode(&bytes);
     }
 }

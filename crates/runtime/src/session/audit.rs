@@ -127,12 +127,17 @@ impl Audits {
     /// # Errors
     /// If it is such an epoch.
     pub(super) fn admit(&self, epoch: EpochId) -> Result<(), SessionError> {
-        let suspicion = self.suspicion.lock().unwrap_or_else(PoisonError::into_inner);
-        if suspicion.as_ref().is_some_and(|held| held.epoch == epoch && held.refused) {
+        if self.refuses(epoch) {
             self.counts.refused.fetch_add(1, Ordering::Relaxed);
             return Err(SessionError::WrongMaterial { epoch });
         }
         Ok(())
+    }
+
+    /// Whether sessions of an epoch are refused.
+    pub(super) fn refuses(&self, epoch: EpochId) -> bool {
+        let suspicion = self.suspicion.lock().unwrap_or_else(PoisonError::into_inner);
+        suspicion.as_ref().is_some_and(|held| held.epoch == epoch && held.refused)
     }
 
     /// Opens the material of a session, all of which is prepared, together with the other server. The session is spent.

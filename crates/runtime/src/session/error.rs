@@ -9,6 +9,7 @@ use crate::ledger::{LedgerError, StandingError};
 use crate::link::{Fault, LinkError};
 use crate::messages::{Digest, EpochId, Failure, FailureKind, NoRandomness, SessionId};
 use crate::rendezvous::RendezvousError;
+use crate::store::StoreError;
 use crate::tally::Outcome;
 use blindroute_passes::PassError;
 use std::time::Duration;
@@ -152,6 +153,9 @@ pub enum SessionError {
         /// The number of tries.
         tries: u32,
     },
+    /// Stored material cannot be kept or used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The client may not have the session.
     #[error("the client gets no session: {0}; see `blindroute-operator client list`")]
     Refused(Refusal),
@@ -297,6 +301,9 @@ impl SessionError {
             Self::Refused(Refusal::Day | Refusal::Minute) => (FailureKind::Quota, "refused".to_owned()),
             Self::Clients(_) => log(FailureKind::Internal, "its register of clients cannot be used"),
             Self::Passes(_) => log(FailureKind::Internal, "its passes cannot be used"),
+            Self::Store(_) => {
+                log(FailureKind::OtherParty, "its store of prepared material cannot be used; start a new session")
+            }
             Self::Stopping => own(FailureKind::Stopping),
             Self::Audited => (FailureKind::Audited, String::new()),
             Self::WrongMaterial { .. } => (FailureKind::WrongMaterial, "an audit found it".to_owned()),

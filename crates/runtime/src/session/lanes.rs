@@ -1,7 +1,7 @@
 //! The two lanes between the servers of a session. Server 1 opens them, and both servers compare what they see.
 
 use super::SessionError;
-use super::failure::{absent, begun, tell};
+use super::failure::{absent, tell};
 use crate::identity::Endpoint;
 use crate::link::{Link, Timeouts};
 use crate::messages::{Lane, SessionId, SessionOpen, Standing};
@@ -41,40 +41,67 @@ impl Lanes {
     /// At server 0: leaves a lane that server 1 opened for the session's thread, and waits until it is taken.
     ///
     /// # Errors
-    /// If the message cannot be received, or nobody took the lane; server 1 is told.
-    pub(super) fn offer(&self, mut link: Link) -> Result<(), SessionError> {
-        let Some(open) = begun::<SessionOpen>(&mut link)? else { return Ok(()) };
+    /// If nobody took the lane; server 1 is told.
+    pub(super) fn offer(&self, link: Link, open: SessionOpen) -> Result<(), SessionError> {
         let session = open.session;
         let offered = self.waiting.offer_and_wait(LaneKey(session, open.lane), (link, open));
         offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), error.into()))
     }
 
-    /// At server 1: opens a lane to server 0, and returns how the other server's ledger stands. It is the same for both lanes.
+    /// At server 1: calls server 0.
+    ///
+    /// # Errors
+    /// If server 0 cannot be reached.
+    pub(super) fn connect(&self) -> Result<Link, SessionError> {
+        let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
+        let address = self.peer.as_ref().ok_or_else(missing)?;
+        Ok(Link::connect(address, &self.endpoint, Role::Server0, &self.timeouts)?)
+    }
+
+    /// At server 1: calls server 0 for a session that runs as this version of the messages.
+    ///
+    /// # Errors
+    /// If server 0 cannot be reached, or does not speak it.
+    pub(super) fn call(&self, version: u16) -> Result<Link, SessionError> {
+        let link = self.connect()?;
+        link.check_session(version)?;
+        Ok(link)
+    }
+
+    /// At server 1: opens a lane to server 0, on this link if the servers have spoken on it about the session before, and returns how
+    /// the other server's ledger stands. It is the same for both lanes.
     ///
     /// # Errors
     /// If server 0 cannot be reached, or sees another session.
-    pub(super) fn open(&self, open: &SessionOpen) -> Result<(Link, Standing), SessionError> {
-        let missing = || SessionError::Request("server 1 has no address of server 0: set `peer`".into());
-        let address = self.peer.as_ref().ok_or_else(missing)?;
-        let mut link = Link::connect(address, &self.endpoint, Role::Server0, &self.timeouts)?;
-        link.check_session(open.version)?;
+    pub(super) fn open(&self, open: &SessionOpen, link: Option<Link>) -> Result<(Link, Standing), SessionError> {
+        let mut link = link.map_or_else(|| self.call(open.version), Ok)?;
         link.send_message(open)?;
         let theirs: SessionOpen = link.receive_message()?;
         agree(open, &theirs)?;
         Ok((link, theirs.standing))
     }
 
-    /// At server 0: takes a lane that server 1 opened, and confirms it if `see` accepts how the other server's ledger stands.
+    /// At server 0: takes a lane that server 1 opened, or opens on this link, and confirms it if `see` accepts how the other server's
+    /// ledger stands.
     ///
     /// # Errors
     /// If server 1 did not open it in time, sees another session, or is refused.
     pub(super) fn take(
         &self,
         open: &SessionOpen,
+        link: Option<Link>,
         see: impl FnOnce(&Standing) -> Result<(), SessionError>,
     ) -> Result<Link, SessionError> {
-        let taken = self.waiting.take(&LaneKey(open.session, open.lane), self.timeouts.stall);
-        let (mut link, theirs) = taken.map_err(|error| absent("server1", error))?;
+        let (mut link, theirs) = match link {
+            Some(mut link) => {
+                let theirs = link.receive_message()?;
+                (link, theirs)
+            }
+            None => {
+                let taken = self.waiting.take(&LaneKey(open.session, open.lane), self.timeouts.stall);
+                taken.map_err(|error| absent("server1", error))?
+            }
+        };
         if let Err(error) = agree(open, &theirs).and_then(|()| see(&theirs.standing)) {
             return tell(&mut link, Some(open.session), error);
         }

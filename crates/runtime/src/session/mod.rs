@@ -21,6 +21,9 @@
 //! a random share: the dealer reveals the seeds, both servers deal again and compare, and the session is spent. Its client
 //! begins another one, on the same links.
 //!
+//! Servers may keep material of sessions to come in a [store](crate::store), which they fill while no client needs them. A session
+//! whose request is there is prepared from it, and the dealer is not asked.
+//!
 //! A session may leave values with the servers, and the next one **continues** with them: on the same links, or with another
 //! pair of servers that the first pair hands them over to, each server to the one of its position there. Shares of a session
 //! are used once, and both servers compare where theirs come from before anything is computed with them.
@@ -29,10 +32,12 @@ mod admitted;
 mod audit;
 mod cancel;
 mod client;
+mod connecting;
 mod continued;
 mod dealer;
 mod error;
 mod failure;
+mod filling;
 mod hand_over;
 mod handed;
 mod held;
@@ -43,11 +48,14 @@ mod own_ledger;
 mod passes;
 mod places;
 mod preparation;
+mod proposals;
 mod ready;
 mod report;
 mod retry;
 mod server;
+mod source;
 mod spares;
+mod stored;
 mod versions;
 mod wallet;
 
@@ -56,6 +64,7 @@ pub use cancel::Cancel;
 pub use client::Client;
 pub use dealer::DealerService;
 pub use error::{SessionError, SharesError};
+pub use filling::{FillPlan, Wanted, WantedOf};
 pub use hand_over::{HAND_OVER_BUDGET, HandOverError, HandOverOptions, HandOverTo};
 pub use held::{HandedOver, Held};
 pub use options::ServerOptions;

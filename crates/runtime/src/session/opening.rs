@@ -21,8 +21,8 @@ const LEN: usize = 17;
 pub(super) struct OpenSession {
     pub(super) id: SessionId,
     pub(super) channel: PeerChannel,
-    /// The dealer's connection, to end a wait for material that is no longer needed.
-    pub(super) dealer: TcpStream,
+    /// The dealer's connection, to end a wait for material that is no longer needed; none if the material was stored.
+    pub(super) dealer: Option<TcpStream>,
     /// They stay in one place, since a move would leave a copy on the stack.
     pub(super) seeds: Arc<SessionSeeds>,
     /// Of this server's summand of the weights' mask.

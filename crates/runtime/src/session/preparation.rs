@@ -1,11 +1,11 @@
-//! A server's preparing thread: it turns the dealer's stream into prepared material. And the wait until the material is used.
+//! A server's preparing thread: it turns the dealer's stream, or a stored one, into prepared material. And the wait until the material is used.
 
 use super::SessionError;
 use super::audit::SessionSeeds;
 use super::continued::Continuing;
+use super::source::Source;
 use crate::frame::FrameKind;
 use crate::link::{Link, LinkError};
-use crate::material::MaterialReader;
 use crate::service::{Interrupted, Rest, Resting};
 use blindroute_protocol::{HashKey, Prepare, PrepareSeeds, Program, QueueReader, QueueWriter, ServerWeights};
 use std::io::Read;
@@ -18,7 +18,7 @@ pub(super) struct Preparation {
     /// Whether the link to the dealer is kept after the end of its stream.
     keeps_link: bool,
     link: Mutex<Option<Link>>,
-    /// Bytes received from the dealer.
+    /// Bytes of material that were read.
     received: AtomicU64,
     /// Whether the program's material is all prepared and the end of the dealer's stream was checked.
     complete: AtomicBool,
@@ -35,7 +35,7 @@ impl Preparation {
         }
     }
 
-    /// Bytes received from the dealer so far.
+    /// Bytes of material that were read so far.
     pub(super) fn received(&self) -> u64 {
         self.received.load(Ordering::Relaxed)
     }
@@ -50,10 +50,10 @@ impl Preparation {
         self.link.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    fn ended(&self, link: Link) {
+    fn ended(&self, link: Option<Link>) {
         if self.keeps_link {
-            *self.link.lock().unwrap_or_else(PoisonError::into_inner) = Some(link);
-        } else {
+            *self.link.lock().unwrap_or_else(PoisonError::into_inner) = link;
+        } else if let Some(link) = link {
             link.close();
         }
     }
@@ -83,9 +83,9 @@ pub(super) fn await_input(client: &mut Link, resting: &Resting, limit: Duration)
     }
 }
 
-/// The dealer's stream, counted as the program reads it.
+/// The material, counted as the program reads it.
 struct Counted {
-    reader: MaterialReader,
+    reader: Source,
     progress: Arc<Preparation>,
 }
 
@@ -102,7 +102,7 @@ pub(super) fn prepare<P: Program>(
     program: &P,
     weights: &ServerWeights,
     seeds: &SessionSeeds,
-    reader: MaterialReader,
+    reader: Source,
     progress: Arc<Preparation>,
     queue: QueueWriter,
 ) {
@@ -110,8 +110,8 @@ pub(super) fn prepare<P: Program>(
     let own = PrepareSeeds { material: &seeds.material, products: seeds.products.as_ref() };
     let seeds = (own, HashKey::new(seeds.hash_key.expose()));
     let result = Prepare::run(program, weights, seeds, &mut material, &queue).and_then(|()| {
-        let ended = material.reader.finish().map_err(std::io::Error::other);
-        ended.map(|(link, _)| material.progress.ended(link)).map_err(blindroute_protocol::Error::Material)
+        let ended = material.reader.finish().map(|link| material.progress.ended(link));
+        ended.map_err(blindroute_protocol::Error::Material)
     });
     // Set before the queue ends, so that a thread that has seen the end of the queue sees this too.
     material.progress.complete.store(result.is_ok(), Ordering::Release);

@@ -1,35 +1,36 @@
 //! A server's side of a session.
 
 use super::admitted::admit;
-use super::audit::{AuditCounts, Audits, SessionSeeds};
+use super::audit::{AuditCounts, Audits};
+use super::connecting::Connected;
 use super::continued::{Continuing, HeldValues, continued};
 use super::failure::tell;
 use super::hand_over::give;
 use super::handed::HandedStore;
 use super::lanes::Lanes;
-use super::opening::{self, OpenSession, Opened};
+use super::opening::OpenSession;
 use super::options::ServerOptions;
 use super::own_ledger::OwnLedger;
 use super::passes::issue;
 use super::preparation::{Preparation, Prepared, await_input, prepare};
 use super::report::{Spent, report};
+use super::source::{Source, Supply};
+use super::stored::{StoreUse, kind_of};
 use super::versions::{ServerVersion, Versions};
 use super::{Catalogue, SessionError, SharesError};
-use crate::channel::PeerChannel;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
-use crate::ledger::{Claim, Ledger};
-use crate::link::{Link, LinkError};
-use crate::material::MaterialReader;
+use crate::ledger::Ledger;
+use crate::link::{Link, LinkError, OneOfThree};
 use crate::messages::{
-    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, PassRequest, ServerReady,
-    SessionOpen, ShownPasses,
+    ClientHello, Clock, Digest, HandOverRequest, PassRequest, ServerReady, SessionOpen, ShownPasses, StoreCall,
 };
 use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
+use crate::store::Store;
 use crate::tally::{Outcome, Tally};
 use blindroute_protocol::{
-    Cost, Inputs, Kept, MaterialQueue, Online, Party, Program, Ran, Seed, ServerWeights, WeightShares, ZeroSeed,
+    Cost, Inputs, Kept, MaterialQueue, Online, Party, Program, QueueReader, Ran, Seed, WeightShares, ZeroSeed,
 };
 use std::sync::Arc;
 use std::time::Instant;
@@ -37,16 +38,18 @@ use zeroize::Zeroizing;
 
 /// One of the two servers.
 pub struct ServerService<C> {
-    versions: Versions<ServerVersion<C>>,
-    party: Party,
-    endpoint: Endpoint,
-    ledger: OwnLedger,
-    options: ServerOptions,
-    lanes: Lanes,
+    pub(super) versions: Versions<ServerVersion<C>>,
+    pub(super) party: Party,
+    pub(super) endpoint: Endpoint,
+    pub(super) ledger: OwnLedger,
+    pub(super) options: ServerOptions,
+    pub(super) lanes: Lanes,
     /// What other pairs handed over.
     handed: HandedStore,
-    audits: Audits,
-    tally: Arc<Tally>,
+    pub(super) audits: Audits,
+    pub(super) tally: Arc<Tally>,
+    /// Material of sessions to come.
+    pub(super) store: Option<StoreUse>,
 }
 
 impl<C> std::fmt::Debug for ServerService<C> {
@@ -99,13 +102,19 @@ impl<C: Catalogue> ServerService<C> {
         let versions = Versions::new(ServerVersion::new(catalogue, shares));
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
         let (audits, ledger, tally) = (Audits::new(options.audit), OwnLedger::new(ledger), Arc::default());
-        Self { versions, party, endpoint, ledger, options, lanes, handed, audits, tally }
+        Self { versions, party, endpoint, ledger, options, lanes, handed, audits, tally, store: None }
     }
 
     /// The same server, which counts into this tally.
     #[must_use]
     pub fn counting(self, tally: Arc<Tally>) -> Self {
         Self { tally, ..self }
+    }
+
+    /// The same server, which uses material from this store, and fills it as [`keep_filled`](Self::keep_filled) says.
+    #[must_use]
+    pub fn storing(self, store: Arc<Store>) -> Self {
+        Self { store: Some(StoreUse::new(store)), ..self }
     }
 
     /// What the audits of the dealer have found so far.
@@ -122,6 +131,7 @@ impl<C: Catalogue> ServerService<C> {
     /// set up; the others are taken from `new`. Sessions under way keep the version that they began with.
     pub fn hold(&self, digests: &[Digest], new: Vec<ServerVersion<C>>) {
         self.versions.hold(digests, new);
+        self.drop_versions(digests);
     }
 
     /// Answers a client, one session after another on the same link, or takes a lane of the other server.
@@ -139,7 +149,25 @@ impl<C: Catalogue> ServerService<C> {
                 }
                 Err(error) => tell(&mut link, None, error),
             },
-            _ => self.lanes.offer(link),
+            _ => self.called(link),
+        }
+    }
+
+    /// Takes a lane of server 1, or answers what it asks.
+    fn called(&self, mut link: Link) -> Result<(), SessionError> {
+        match link.receive_one_of_three::<SessionOpen, Clock, StoreCall>()? {
+            // A caller that leaves without a word only asked whether this party answers.
+            None => Ok(()),
+            Some(OneOfThree::First(open)) => self.lanes.offer(link, open),
+            Some(OneOfThree::Second(_)) => Ok(link.send_message(&Clock::now())?),
+            Some(OneOfThree::Third(call)) => match call {
+                StoreCall::Propose(proposal) => self.proposed(link, proposal),
+                StoreCall::Compare(theirs) => self.compared(link, theirs),
+                StoreCall::Fill(asked) => {
+                    let filled = self.asked_to_fill(&mut link, &asked);
+                    filled.or_else(|error| tell(&mut link, Some(asked.session), error))
+                }
+            },
         }
     }
 
@@ -230,28 +258,18 @@ impl<C: Catalogue> ServerService<C> {
         admit(self.options.clients.as_deref(), catalogue, client, hello, passes)?;
         // Claimed before anything of the session is used: a crash after this point loses the session, but no secret.
         let claim = self.ledger.claim(hello.session)?;
-        let (mut session, zeros, material) = self.open(&claim, (&version, hello.version), &request, digest)?;
-        let (writer, reader) = MaterialQueue::bounded(self.options.budget);
-        let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
-        let progress = Arc::new(Preparation::new(session.audited));
-        let ended = std::thread::scope(|scope| {
-            let (weights, program, counted) = (&weights, &program, Arc::clone(&progress));
-            let prepare = move || prepare(program, weights, &seeds, material, counted, writer);
-            std::thread::Builder::new()
-                .name("prepare".into())
-                .spawn_scoped(scope, prepare)
-                .map_err(SessionError::Thread)?;
-            let prepared = Prepared { reader: &reader, progress: &progress, started, continued };
-            let result = self.serve((client, resting), (&mut session, zeros), program, prepared);
-            // The preparing thread ends when its queue has no reader, or when its connection to the dealer is closed.
-            drop(reader);
-            if result.is_err() {
-                session.dealer.shutdown(std::net::Shutdown::Both).ok();
-            }
-            result
-        });
-        self.tally.material(progress.received());
-        let ended = ended?;
+        let (taken, lane) = self.take_stored(&claim, &kind_of(&version, hello.version, &request))?;
+        let supply = match taken {
+            Some(taken) => Supply::stored(taken, digest),
+            None => self.ask_dealer(hello.session, (&version, hello.version), &request, digest)?,
+        };
+        let Connected { mut session, zeros, source, grant } =
+            self.connect(&claim, (&version, hello.version), supply, lane)?;
+        drop(grant);
+        let ended = self.preparing(&mut session, source, &program, |session, reader, progress| {
+            let prepared = Prepared { reader, progress, started, continued };
+            self.serve((client, resting), (session, zeros), &program, prepared)
+        })?;
         session.channel.finish()?;
         match ended {
             Ended::Ran(kept) => {
@@ -267,6 +285,54 @@ impl<C: Catalogue> ServerService<C> {
         }
     }
 
+    /// Prepares a session on a thread of its own while `work` goes on with what is prepared.
+    pub(super) fn preparing<R>(
+        &self,
+        session: &mut OpenSession,
+        source: Source,
+        program: &C::Program,
+        work: impl FnOnce(&mut OpenSession, &QueueReader, &Preparation) -> Result<R, SessionError>,
+    ) -> Result<R, SessionError> {
+        let (writer, reader) = MaterialQueue::bounded(self.options.budget);
+        let (weights, seeds) = (Arc::clone(&session.weights), Arc::clone(&session.seeds));
+        let progress = Arc::new(Preparation::new(session.audited));
+        let ended = std::thread::scope(|scope| {
+            let (weights, counted) = (&weights, Arc::clone(&progress));
+            let prepare = move || prepare(program, weights, &seeds, source, counted, writer);
+            std::thread::Builder::new()
+                .name("prepare".into())
+                .spawn_scoped(scope, prepare)
+                .map_err(SessionError::Thread)?;
+            let result = work(session, &reader, &progress);
+            // The preparing thread ends when its queue has no reader, or when its connection to the dealer is closed.
+            drop(reader);
+            if let (Err(_), Some(dealer)) = (&result, &session.dealer) {
+                dealer.shutdown(std::net::Shutdown::Both).ok();
+            }
+            result
+        });
+        // What was stored was counted when it came.
+        if session.dealer.is_some() {
+            self.tally.material(progress.received());
+        }
+        ended
+    }
+
+    /// Opens a prepared session to check the dealer.
+    pub(super) fn audit(
+        &self,
+        session: &mut OpenSession,
+        program: &C::Program,
+        reader: &QueueReader,
+        dealer: Link,
+    ) -> Result<(), SessionError> {
+        let audited = self.audits.open(session, program, reader, (dealer, self.options.timeouts.stall / 2));
+        if let (Err(_), Some(StoreUse { store, .. })) = (&audited, &self.store) {
+            self.drop_refused(store);
+        }
+        audited
+    }
+
     /// The part of a session from ready to the report, or its audit.
     fn serve(
         &self,
@@ -278,8 +344,7 @@ impl<C: Catalogue> ServerService<C> {
         let Prepared { reader, progress, started, continued } = prepared;
         reader.wait_ready()?;
         if let Some(dealer) = progress.link_for_audit() {
-            let dealer = (dealer, self.options.timeouts.stall / 2);
-            self.audits.open(session, program, reader, dealer)?;
+            self.audit(session, program, reader, dealer)?;
             return Ok(Ended::Audited(continued.map(Continuing::into_held)));
         }
         self.tally.prepared(started.elapsed());
@@ -323,88 +388,5 @@ impl<C: Catalogue> ServerService<C> {
                 Ok(Inputs::from_bytes(forms, &bytes)?)
             }
         }
-    }
-
-    /// Connects a session of a resolved request to the dealer and the other server, and sets up the weights if needed. Also
-    /// returns the seed that the two servers agree on, and the dealer's stream.
-    // Not in the caller's frame, whose unused bytes others copy to the heap.
-    #[inline(never)]
-    fn open(
-        &self,
-        claim: &Claim,
-        (version, messages): (&ServerVersion<C>, u16),
-        request: &[u8],
-        digest: Digest,
-    ) -> Result<(OpenSession, ZeroSeed, MaterialReader), SessionError> {
-        let id = claim.session();
-        let (timeouts, deployment) = (&self.options.timeouts, version.catalogue.digest());
-        let mut dealer = Link::connect(&self.options.dealer, &self.endpoint, Role::Dealer, timeouts)?;
-        dealer.check_session(messages)?;
-        dealer.send_message(&MaterialRequest {
-            version: messages,
-            session: id,
-            party: self.party.index() as u8,
-            deployment,
-            request: request.to_vec(),
-        })?;
-        let grant: MaterialGrant = dealer.receive_message()?;
-        if grant.session != id {
-            return Err(SessionError::Disagreement("identity"));
-        }
-        self.audits.admit(grant.epoch)?;
-        let (mask, seeds) = SessionSeeds::granted(self.party, &grant.seeds)?;
-        let open = |lane| SessionOpen {
-            version: messages,
-            session: id,
-            party: self.party.index() as u8,
-            lane,
-            deployment,
-            epoch: grant.epoch,
-            request: digest,
-            audit: self.audits.share.millionths(),
-            standing: claim.standing(),
-        };
-        let mut channel = match self.party {
-            Party::Zero => {
-                let incoming = self.lanes.take(&open(Lane::ToServer0), |standing| self.ledger.see(standing))?;
-                PeerChannel::new(self.lanes.take(&open(Lane::ToServer1), |_| Ok(()))?, incoming)?
-            }
-            Party::One => {
-                let (mut outgoing, standing) = self.lanes.open(&open(Lane::ToServer0))?;
-                let (incoming, _) = self.lanes.open(&open(Lane::ToServer1))?;
-                // Once server 0 has both lanes, it hears of it.
-                self.ledger.see(&standing).or_else(|error| tell(&mut outgoing, Some(id), error))?;
-                PeerChannel::new(outgoing, incoming)?
-            }
-        };
-        let (weights, opened) = self.weights(version, grant.epoch, &mask, &mut channel)?;
-        let (socket, seeds) = (dealer.socket()?, Arc::new(seeds));
-        let (epoch, audited) = (grant.epoch, opened.audited);
-        let session = OpenSession { id, channel, dealer: socket, seeds, mask, weights, epoch, audited };
-        Ok((session, opened.zeros, MaterialReader::new(dealer)))
-    }
-
-    /// The weights of a version in the dealer's epoch, set up with the other server unless both have done so, and what the servers draw for
-    /// this session. The halves of the seed are sent with a question that the servers ask in any case, so they take no extra
-    /// time.
-    fn weights(
-        &self,
-        version: &ServerVersion<C>,
-        epoch: EpochId,
-        mask: &Seed,
-        channel: &mut PeerChannel,
-    ) -> Result<(Arc<ServerWeights>, Opened), SessionError> {
-        let held = version.set_up_in(epoch);
-        let opened = opening::exchange(channel, held.is_some(), self.audits.share)?;
-        if let (Some(held), true) = (held, opened.held) {
-            return Ok((held, opened));
-        }
-        let started = Instant::now();
-        let weights = Arc::new(ServerWeights::set_up(&version.specs, version.shares()?, mask, channel)?);
-        let (digest, ms) = (version.catalogue.digest(), started.elapsed().as_millis() as u64);
-        tracing::info!(version = %digest, %epoch, ms, "weights set up with the other server, which holds this version too");
-        self.tally.set_up();
-        version.keep(epoch, &weights);
-        Ok((weights, opened))
     }
 }

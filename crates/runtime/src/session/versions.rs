@@ -70,9 +70,12 @@ pub struct ServerVersion<C> {
     pub(super) catalogue: Arc<C>,
     pub(super) specs: Vec<WeightSpec>,
     shares: Mutex<SharesSource>,
-    /// The weights as set up in the dealer's current epoch.
-    set_up: Mutex<Option<(EpochId, Arc<ServerWeights>)>>,
+    /// The weights as set up in epochs of the dealer, the last used first.
+    set_up: Mutex<Vec<(EpochId, Arc<ServerWeights>)>>,
 }
+
+/// In how many epochs a version's weights stay set up: the dealer's current one, and that of stored material from before its restart.
+const EPOCHS: usize = 2;
 
 /// Reads a server's weight shares again for each set-up, so that memory does not hold them twice.
 type SharesSource = Box<dyn Fn() -> Result<WeightShares, SharesError> + Send>;
@@ -92,13 +95,15 @@ impl<C: Catalogue> ServerVersion<C> {
         shares: impl Fn() -> Result<WeightShares, SharesError> + Send + 'static,
     ) -> ServerVersion<C> {
         let (specs, shares) = (catalogue.weights(), Mutex::new(Box::new(shares) as SharesSource));
-        ServerVersion { catalogue, specs, shares, set_up: Mutex::new(None) }
+        ServerVersion { catalogue, specs, shares, set_up: Mutex::default() }
     }
 
     /// The weights that are set up in this epoch, if they are.
     pub(super) fn set_up_in(&self, epoch: EpochId) -> Option<Arc<ServerWeights>> {
-        let set_up = self.set_up.lock().unwrap_or_else(PoisonError::into_inner);
-        set_up.as_ref().filter(|(id, _)| *id == epoch).map(|(_, weights)| Arc::clone(weights))
+        let mut set_up = self.set_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = set_up.iter().position(|(id, _)| *id == epoch)?;
+        set_up[..=place].rotate_right(1);
+        set_up.first().map(|(_, weights)| Arc::clone(weights))
     }
 
     /// The share of the weights, read anew.
@@ -107,7 +112,10 @@ impl<C: Catalogue> ServerVersion<C> {
     }
 
     pub(super) fn keep(&self, epoch: EpochId, weights: &Arc<ServerWeights>) {
-        *self.set_up.lock().unwrap_or_else(PoisonError::into_inner) = Some((epoch, Arc::clone(weights)));
+        let mut set_up = self.set_up.lock().unwrap_or_else(PoisonError::into_inner);
+        set_up.retain(|(id, _)| *id != epoch);
+        set_up.insert(0, (epoch, Arc::clone(weights)));
+        set_up.truncate(EPOCHS);
     }
 }
 

@@ -367,3 +367,26 @@ fn seeds_are_revealed_to_both_servers_or_to_none() {
         }
     }
 }
+
+#[test]
+fn what_a_dealer_dealt_before_it_was_found_to_cheat_is_dropped_from_the_stores() {
+    let (cheat, epoch) = (Arc::new(AtomicU8::new(HONEST)), Arc::new(AtomicU8::new(1)));
+    let mut world = World::stopped(PATIENT, MATERIAL_BUDGET, |_| {});
+    world.catalogues.iter_mut().for_each(|catalogue| *catalogue = catalogue_of(true));
+    world.audit = [AuditShare::new(0.1); 2];
+    world.store_bytes = [Some(1 << 20); 2];
+    world.dealer = Some(dealer(Arc::clone(&cheat), Arc::clone(&epoch), Arc::default()));
+    world.run_all();
+    world.fill(3);
+    cheat.store(WRONG_WEIGHT, Ordering::SeqCst);
+    world.wanted.store(1000, Ordering::SeqCst);
+    wait_for("an audit to find it", || found(&world)[1] == 1);
+    wait_for("the stores to be empty", || [0, 1].iter().all(|index| world.stored(*index).sessions == 0));
+    assert!([0, 1].iter().all(|index| world.stored(*index).dropped >= 3));
+    // Those of its next process are used again.
+    cheat.store(HONEST, Ordering::SeqCst);
+    epoch.store(2, Ordering::SeqCst);
+    world.fill(2);
+    right(&client(&world).run_retrying(FOUR, &numbers(3.0), &RETRY, &|_| true).unwrap(), 3.0);
+    assert_eq!((world.stored(0).used, world.stored(1).used), (1, 1));
+}

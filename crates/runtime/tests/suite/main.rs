@@ -13,6 +13,7 @@ mod pool;
 mod retry;
 mod service;
 mod sessions;
+mod stored;
 mod upgrades;
 mod versions;
 mod world;

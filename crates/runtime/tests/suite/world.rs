@@ -11,7 +11,8 @@ use blindroute_protocol::{
 };
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::messages::{Digest, Spoken};
-use blindroute_runtime::session::MATERIAL_BUDGET;
+use blindroute_runtime::session::{FillPlan, MATERIAL_BUDGET, Wanted};
+use blindroute_runtime::store::{Store, StoreFigures, StoreOptions};
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
     HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, ServerVersion, Service, ServiceError,
@@ -19,7 +20,7 @@ use blindroute_runtime::{
 };
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -164,6 +165,8 @@ impl Catalogue for Numbers {
 struct Running {
     shutdown: Shutdown,
     thread: JoinHandle<Result<(), ServiceError>>,
+    /// Keeps a server's store filled.
+    filling: Option<JoinHandle<()>>,
 }
 
 /// To whom a server hands over, by its certificates and position.
@@ -188,6 +191,11 @@ pub struct World {
     /// Whom the servers answer.
     pub clients: [Option<Arc<Clients>>; 2],
     pub audit: [AuditShare; 2],
+    /// The most bytes of the servers' stores, if they have some.
+    pub store_bytes: [Option<u64>; 2],
+    pub stores: [Weak<Store>; 2],
+    /// How many sessions of [`FOUR`] are to be stored.
+    pub wanted: Arc<AtomicUsize>,
     /// What the servers' audits have found.
     pub audits: [Option<Arc<AuditCounts>>; 2],
     /// A dealer that the test plays.
@@ -264,6 +272,9 @@ impl World {
             accepts: Vec::new(),
             clients: [None, None],
             audit: [AuditShare::NONE; 2],
+            store_bytes: [None; 2],
+            stores: Default::default(),
+            wanted: Arc::default(),
             audits: [None, None],
             dealer: None,
             catalogues: Default::default(),
@@ -316,6 +327,7 @@ impl World {
         let ledger = Arc::new(FileLedger::open(&self.state(index)).unwrap());
         let shutdown = Shutdown::new();
         let flag = shutdown.clone();
+        let mut filling = None;
         let thread = if let Some(party) = Party::from_index(index) {
             let options = ServerOptions {
                 dealer: self.addresses[2].clone(),
@@ -328,7 +340,19 @@ impl World {
                 development: false,
             };
             let shares = catalogue.shares(party);
-            let server = Arc::new(ServerService::new(catalogue, party, shares, endpoint, ledger, options));
+            let server = ServerService::new(catalogue, party, shares, endpoint, ledger, options);
+            let server = match self.store_bytes[index] {
+                Some(bytes) => {
+                    let (folder, key) = (self.store_folder(index), self.home.path().join(format!("store-{index}.key")));
+                    let store = Store::open(&StoreOptions { folder, key, bytes }, role).unwrap();
+                    self.stores[index] = Arc::downgrade(&store);
+                    Arc::new(server.storing(store))
+                }
+                None => Arc::new(server),
+            };
+            if self.store_bytes[index].is_some() {
+                filling = Some(self.keep_filled(Arc::clone(&server), shutdown.clone()));
+            }
             self.audits[index] = Some(server.audits());
             self.servers[index] = Some(Arc::clone(&server));
             std::thread::spawn(move || service.run(&flag, move |connection| server.handle(connection)))
@@ -339,7 +363,37 @@ impl World {
             self.dealing = Some(Arc::clone(&dealer));
             std::thread::spawn(move || service.run(&flag, move |connection| dealer.handle(connection)))
         };
-        self.running[index] = Some(Running { shutdown, thread });
+        self.running[index] = Some(Running { shutdown, thread, filling });
+    }
+
+    fn keep_filled(&self, server: Arc<ServerService<Numbers>>, shutdown: Shutdown) -> JoinHandle<()> {
+        let wanted = Arc::clone(&self.wanted);
+        let plan = FillPlan {
+            wanted: Box::new(move |_: &Numbers| {
+                vec![Wanted { request: FOUR.to_vec(), count: wanted.load(Ordering::SeqCst) }]
+            }),
+            hours: None,
+        };
+        std::thread::spawn(move || server.keep_filled(&plan, &shutdown))
+    }
+
+    /// The folder of a server's store.
+    pub fn store_folder(&self, index: usize) -> PathBuf {
+        self.home.path().join(format!("store-{}", ROLES[index]))
+    }
+
+    /// The figures of a server's store.
+    pub fn stored(&self, index: usize) -> StoreFigures {
+        self.stores[index].upgrade().unwrap().figures()
+    }
+
+    /// Has both servers store as many sessions, and no more after that.
+    pub fn fill(&self, count: usize) {
+        self.wanted.store(count, Ordering::SeqCst);
+        wait_for("the stores to be filled", || {
+            [0, 1].iter().all(|index| self.stored(*index).sessions as usize == count)
+        });
+        self.wanted.store(0, Ordering::SeqCst);
     }
 
     /// Has a party hold these versions from now on.
@@ -367,9 +421,10 @@ impl World {
             _ => self.servers[index] = None,
         }
         let started = Instant::now();
-        let Running { shutdown, thread } = self.running[index].take().expect("it runs");
+        let Running { shutdown, thread, filling } = self.running[index].take().expect("it runs");
         shutdown.trigger("the test stops it");
         thread.join().unwrap().unwrap();
+        filling.into_iter().for_each(|filling| filling.join().unwrap());
         started.elapsed()
     }
 

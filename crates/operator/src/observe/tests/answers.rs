@@ -100,6 +100,11 @@ fn each_reason_is_a_line_and_notes_make_nothing_unready() {
     let expected =
         "it is stopping (SIGTERM)\nits ledger takes no session: disk\ndealer does not answer: refused by [31m it\n";
     assert_eq!(said(&all), (false, expected.to_owned()));
+    let stored = Facts { stopping: None, ledger: None, stored: 1, ..all.clone() };
+    let expected = "ready\nnote: dealer does not answer, so only stored material is used: refused by [31m it\n";
+    assert_eq!(said(&stored), (true, expected.to_owned()));
+    let alone = Facts { parties: vec![(Role::Server0, Err("refused".to_owned()))], ..stored };
+    assert_eq!(said(&alone), (false, "server0 does not answer: refused\n".to_owned()));
     assert!(!said(&Facts { is_serving: false, ..soon.clone() }).0);
     let clocks = |ahead| {
         said(&Facts { parties: vec![(Role::Dealer, Ok(Some(ahead)))], certificates: Vec::new(), ..soon.clone() })

@@ -3,6 +3,7 @@
 use super::super::families::{ALL, Readings, documented, names, text};
 use blindroute_runtime::Role;
 use blindroute_runtime::exposition::Kind;
+use blindroute_runtime::store::StoreFigures;
 use blindroute_runtime::tally::{BOUNDS, Outcome, Tally};
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -20,6 +21,7 @@ fn full() -> Readings {
         is_ready: true,
         places: 8,
         registered: Some(3),
+        stored: Some(StoreFigures { sessions: 9, bytes: 10 << 20, limit: 1 << 30, filled: 11, used: 12, dropped: 13 }),
         audits: Some([4, 5, 6, 7]),
         certificates: [Some(100), Some(200)],
         parties: Role::ALL.map(|role| (role, Some(Some(-7)))).to_vec(),
