@@ -15,8 +15,11 @@ use crate::catalogue::BundleCatalogue;
 use blindroute_protocol::Party;
 use blindroute_routing::bundle::PublicPart;
 use blindroute_routing::program::NetworkEstimate;
+use blindroute_runtime::choices::{Choices, ChoicesError};
 use blindroute_runtime::clients::Clients;
-use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig};
+use blindroute_runtime::config::{
+    ChoicesConfig, DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig,
+};
 use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::{
@@ -30,7 +33,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, SystemTime};
 use versions::{Serving, Shares};
 
 /// Where a party listens, as whom, and how much it takes on.
@@ -60,6 +64,8 @@ pub struct ServerParts<'a> {
     pub measurements: bool,
     /// Whether the scores of a classifier's labels are served: see [`BundleCatalogue::serve_scores`].
     pub scores: bool,
+    /// What it counts of the choices that clients report; nothing if it is `None`.
+    pub choices: Option<Arc<Choices>>,
     /// How far the other server is, for which this one chooses its programs; near if it is `None`. Both servers need the
     /// same value.
     pub between_servers: Option<NetworkEstimate>,
@@ -76,6 +82,9 @@ type Handler = Box<dyn Fn(Connection) -> Result<(), SessionError> + Send + Sync>
 
 type WarmUp = Box<dyn FnOnce() + Send>;
 
+/// What is to be done every few seconds.
+type NowAndThen = Box<dyn Fn() + Send>;
+
 /// Begins to follow a configuration file.
 type Follow = Box<dyn FnOnce(PathBuf) -> Look + Send>;
 
@@ -85,6 +94,8 @@ pub struct Host {
     handler: Handler,
     /// To begin with, beside the first calls.
     warm_up: Option<WarmUp>,
+    /// Whether counts of choices can be revealed now.
+    now_and_then: Option<NowAndThen>,
     /// How its configuration is followed, if it has one.
     follow: Option<Follow>,
     /// The looks at its configuration, if it is followed.
@@ -141,8 +152,9 @@ impl Host {
             NetworkEstimate { delay: distance.delay, megabits: distance.megabits }
         });
         let (measurements, scores) = (config.measurements, config.scores);
-        let ledger = ledger()?;
-        let parts = ServerParts { public: &public, shares, ledger, options, measurements, scores, between_servers };
+        let (choices, ledger) = (choices(config)?, ledger()?);
+        let parts =
+            ServerParts { public: &public, shares, ledger, options, measurements, scores, choices, between_servers };
         let serving = parts.serving();
         let listen = Listen { address: config.listen.clone(), endpoint, limits };
         let (host, server) = Self::serving(parts, listen)?;
@@ -166,7 +178,7 @@ impl Host {
         listen: Listen,
     ) -> Result<(Self, Arc<ServerService<BundleCatalogue>>), HostError> {
         let catalogue = parts.serving().catalogue(parts.public);
-        let ServerParts { shares, ledger, options, .. } = parts;
+        let ServerParts { shares, ledger, options, choices, .. } = parts;
         let (party, callers): (_, &[Role]) = match listen.endpoint.role() {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
@@ -174,11 +186,14 @@ impl Host {
         let (clients, seen) = (options.clients.clone(), Observed::before(&listen, ledger));
         let (ledger, tally) = (Arc::clone(&seen.ledger), Arc::clone(&seen.tally));
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
-        let server = Arc::new(server.counting(tally));
-        let observed = Observed { audits: Some(server.audits()), clients, ..seen };
+        let server = Arc::new(server.counting(tally).with_choices(choices.clone()));
+        let observed = Observed { audits: Some(server.audits()), clients, choices, ..seen };
         let service = listen.bind(callers, &observed.tally)?;
-        let answering = Arc::clone(&server);
-        Ok((Self::answering(service, observed, move |connection| answering.handle(connection), None), server))
+        let (answering, closing) = (Arc::clone(&server), Arc::clone(&server));
+        let counts = observed.choices.is_some() && party == Party::One;
+        let host = Self::answering(service, observed, move |connection| answering.handle(connection), None);
+        let reveal = move || closing.reveal_choices(SystemTime::now());
+        Ok((Self { now_and_then: counts.then(|| Box::new(reveal) as NowAndThen), ..host }, server))
     }
 
     /// The dealer with the files and limits of its configuration, and with its ledger, as for [`Host::server`].
@@ -272,7 +287,7 @@ impl Host {
             }
             handled
         });
-        Self { service, handler, warm_up, follow: None, look: None, observed }
+        Self { service, handler, warm_up, now_and_then: None, follow: None, look: None, observed }
     }
 
     /// What the party shows of itself, also while it runs.
@@ -308,8 +323,17 @@ impl Host {
         if let Some(look) = self.look {
             std::thread::spawn(move || keep_looking(look, &stop, WATCH));
         }
+        // So does this one, and an exchange under way is cut short by the process's end: it is made again later.
+        let (counting, end) = std::sync::mpsc::channel::<()>();
+        if let Some(act) = self.now_and_then {
+            std::thread::spawn(move || {
+                while end.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
+                    act();
+                }
+            });
+        }
         self.service.run(shutdown, self.handler)?;
-        drop(running);
+        drop((running, counting));
         let fenced = self.observed.fenced.get().and_then(LedgerError::that_ends_the_party);
         fenced.map_or(Ok(()), |fenced| Err(fenced.into()))
     }
@@ -376,6 +400,14 @@ fn hand_over(config: &ServerConfig, endpoint: &Endpoint) -> Result<HandOverOptio
         Ok(HandOverTo { name: name.clone(), address: address.clone(), endpoint })
     });
     Ok(HandOverOptions { to: to.collect::<Result<_, IdentityError>>()?, ..HandOverOptions::default() })
+}
+
+/// What a server counts of the choices that clients report, in a folder beside its ledger's files.
+fn choices(config: &ServerConfig) -> Result<Option<Arc<Choices>>, ChoicesError> {
+    let open = |choices: ChoicesConfig| {
+        Choices::open(&config.choices_folder(), choices.options(), config.timeouts.timeouts().stall).map(Arc::new)
+    };
+    config.choices.map(open).transpose()
 }
 
 fn public_part(path: &Path) -> Result<PublicPart, HostError> {

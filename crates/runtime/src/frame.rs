@@ -55,10 +55,18 @@ pub enum FrameKind {
     AuditSeeds = 19,
     /// What the clock of one side says, and then that of the other.
     Clock = 20,
+    /// A client's share of a report of a chosen model.
+    ChoiceReport = 21,
+    /// A server has taken a report.
+    ChoiceReportTaken = 22,
+    /// Server 1 checks a report, or closes a batch of them, with server 0.
+    ChoicesCall = 23,
+    /// What server 0 answers.
+    ChoicesAnswer = 24,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 20] = [
+    const ALL: [FrameKind; 24] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -79,6 +87,10 @@ impl FrameKind {
         FrameKind::AuditRequest,
         FrameKind::AuditSeeds,
         FrameKind::Clock,
+        FrameKind::ChoiceReport,
+        FrameKind::ChoiceReportTaken,
+        FrameKind::ChoicesCall,
+        FrameKind::ChoicesAnswer,
     ];
 
     /// The kind that a byte stands for; nothing for an unknown byte.
@@ -104,6 +116,8 @@ impl FrameKind {
             | FrameKind::HandOverAnswer
             | FrameKind::AuditRequest
             | FrameKind::AuditSeeds => 4096,
+            FrameKind::ChoiceReport | FrameKind::ChoicesCall | FrameKind::ChoicesAnswer => 8192,
+            FrameKind::ChoiceReportTaken => 16,
             FrameKind::MaterialEnd | FrameKind::Clock => 8,
         }
     }
@@ -120,6 +134,9 @@ impl FrameKind {
                 | FrameKind::HandOver
                 | FrameKind::KeptShares
                 | FrameKind::AuditSeeds
+                | FrameKind::ChoiceReport
+                | FrameKind::ChoicesCall
+                | FrameKind::ChoicesAnswer
         )
     }
 
@@ -147,6 +164,10 @@ impl FrameKind {
             FrameKind::AuditRequest => "audit request",
             FrameKind::AuditSeeds => "seeds of an audit",
             FrameKind::Clock => "clock",
+            FrameKind::ChoiceReport => "report of a choice",
+            FrameKind::ChoiceReportTaken => "acknowledgement of a report",
+            FrameKind::ChoicesCall => "call about reports",
+            FrameKind::ChoicesAnswer => "answer about reports",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a party cannot be hosted.
 
 use blindroute_routing::bundle::BundleError;
+use blindroute_runtime::choices::ChoicesError;
 use blindroute_runtime::clients::ClientsError;
 use blindroute_runtime::sealing::SealingError;
 use blindroute_runtime::{IdentityError, LedgerError, ServiceError};
@@ -46,6 +47,9 @@ pub enum HostError {
     /// The register of clients cannot be used.
     #[error(transparent)]
     Clients(#[from] ClientsError),
+    /// What is counted of choices cannot be read.
+    #[error(transparent)]
+    Choices(#[from] ChoicesError),
     /// The service cannot listen, or cannot say that it does.
     #[error(transparent)]
     Service(#[from] ServiceError),

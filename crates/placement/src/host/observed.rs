@@ -2,6 +2,7 @@
 //! tells about a prompt, a weight or a client.
 
 use super::Listen;
+use blindroute_runtime::choices::Choices;
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::identity::Dated;
 use blindroute_runtime::ledger::CountingLedger;
@@ -14,6 +15,7 @@ pub struct Observed {
     pub(super) tally: Arc<Tally>,
     pub(super) audits: Option<Arc<AuditCounts>>,
     pub(super) clients: Option<Arc<Clients>>,
+    pub(super) choices: Option<Arc<Choices>>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) endpoint: Endpoint,
     pub(super) fenced: Arc<OnceLock<LedgerError>>,
@@ -35,6 +37,7 @@ impl Observed {
             tally,
             audits: None,
             clients: None,
+            choices: None,
             endpoint: listen.endpoint.clone(),
             fenced: Arc::default(),
             places: listen.limits.max_sessions,
@@ -69,6 +72,12 @@ impl Observed {
     #[must_use]
     pub fn registered(&self) -> Option<usize> {
         self.clients.as_ref().map(|clients| clients.registered())
+    }
+
+    /// What a server counts of the choices that clients report; none if it counts nothing.
+    #[must_use]
+    pub fn choices(&self) -> Option<&Choices> {
+        self.choices.as_deref()
     }
 
     /// The most sessions at once.

@@ -12,6 +12,7 @@
 mod error;
 mod rate;
 mod register;
+mod reported;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ pub use usage::{Counts, Usage};
 use crate::role::Role;
 use rate::Rates;
 use register::Watched;
+use reported::Reported;
 
 /// What one session asks for, as far as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,6 +60,8 @@ pub enum Refusal {
     Day,
     /// It asked for as many routes as it may in a minute.
     Minute,
+    /// It has reported as many choices as it has asked for routes today.
+    Reports,
 }
 
 impl std::fmt::Display for Refusal {
@@ -66,6 +70,7 @@ impl std::fmt::Display for Refusal {
             Self::Unknown => "it is not in the register, or was revoked",
             Self::Day => "it asked for as many routes as it may in a day",
             Self::Minute => "it asked for as many routes as it may in a minute",
+            Self::Reports => "it has reported as many choices as it asked for routes today",
         })
     }
 }
@@ -81,6 +86,7 @@ struct State {
     register: Watched,
     usage: Usage,
     rates: Rates,
+    reported: Reported,
 }
 
 impl Clients {
@@ -91,7 +97,9 @@ impl Clients {
     pub fn open(register: &Path, state: &Path) -> Result<Self, ClientsError> {
         let register = Watched::open(register)?;
         let usage = Usage::open(state)?;
-        Ok(Self { state: Mutex::new(State { register, usage, rates: Rates::default() }) })
+        Ok(Self {
+            state: Mutex::new(State { register, usage, rates: Rates::default(), reported: Reported::default() }),
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -104,7 +112,7 @@ impl Clients {
     /// The reason why it may not. Nothing was counted then.
     pub fn admit(&self, shown: Shown, asked: Asked, now: SystemTime) -> Result<Result<String, Refusal>, ClientsError> {
         let mut state = self.lock();
-        let State { register, usage, rates } = &mut *state;
+        let State { register, usage, rates, .. } = &mut *state;
         let Some(client) = register.current().find(shown) else { return Ok(Err(Refusal::Unknown)) };
         if client.revoked {
             return Ok(Err(Refusal::Unknown));
@@ -126,6 +134,20 @@ impl Clients {
             );
         }
         Ok(Ok(client.name.clone()))
+    }
+
+    /// Counts a report of a choice, if the client may send one: no more in a day (UTC) than the routes that it asked for.
+    ///
+    /// # Errors
+    /// The reason why it may not. Nothing was counted then.
+    pub fn admit_report(&self, shown: Shown, now: SystemTime) -> Result<Result<(), Refusal>, ClientsError> {
+        let mut state = self.lock();
+        let State { register, usage, reported, .. } = &mut *state;
+        let Some(client) = register.current().find(shown).filter(|client| !client.revoked) else {
+            return Ok(Err(Refusal::Unknown));
+        };
+        let most = usage.of(&client.name, now).today;
+        Ok(if reported.take(&client.name, usage::day(now), most) { Ok(()) } else { Err(Refusal::Reports) })
     }
 
     /// How many clients are registered and not revoked.

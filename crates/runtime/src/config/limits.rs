@@ -22,3 +22,12 @@ pub(super) fn per_client(count: Option<usize>, all: usize) -> Option<(&'static s
 pub(super) fn handshaking(count: usize) -> Option<(&'static str, &'static str)> {
     (!(1..=4096).contains(&count)).then_some(("max_handshakes", "is out of range: expected 1 to 4096"))
 }
+
+pub(super) const fn five_minutes() -> f64 {
+    300.0
+}
+
+pub(super) fn waiting(field: &'static str, seconds: f64) -> Option<(&'static str, &'static str)> {
+    let good = (0.0..=86_400.0).contains(&seconds);
+    (!good).then_some((field, "is out of range: expected 0 to 86400 seconds"))
+}

@@ -2,6 +2,7 @@
 
 use super::tls::TlsStream;
 use super::{Link, LinkError, Timeouts};
+use crate::frame::FrameKind;
 use crate::identity::{Caller, Endpoint};
 use crate::messages::{Failure, FailureKind, Message};
 use crate::role::Role;
@@ -15,6 +16,17 @@ pub(crate) enum OneOf<A, B> {
     First(A),
     /// Of the second.
     Second(B),
+}
+
+/// A message of one of three kinds.
+#[derive(Debug)]
+pub(crate) enum OneOfThree<A, B, C> {
+    /// Of the first.
+    First(A),
+    /// Of the second.
+    Second(B),
+    /// Of the third.
+    Third(C),
 }
 
 impl Link {
@@ -64,13 +76,33 @@ impl Link {
     /// # Errors
     /// As for [`Link::receive_message`].
     pub(crate) fn receive_one_of<A: Message, B: Message>(&mut self) -> Result<Option<OneOf<A, B>>, LinkError> {
-        self.begin();
-        let Some(header) = self.next_header(A::KIND)? else { return Ok(None) };
-        let (kind, length) = self.check_either(A::KIND, Some(B::KIND), header)?;
-        let payload = Zeroizing::new(self.receive_payload(kind, length)?);
+        let Some((kind, payload)) = self.receive_any(&[A::KIND, B::KIND])? else { return Ok(None) };
         if kind == A::KIND {
             return self.decode(&payload).map(|message| Some(OneOf::First(message)));
         }
         self.decode(&payload).map(|message| Some(OneOf::Second(message)))
+    }
+
+    /// The same of three kinds.
+    ///
+    /// # Errors
+    /// As for [`Link::receive_message`].
+    pub(crate) fn receive_one_of_three<A: Message, B: Message, C: Message>(
+        &mut self,
+    ) -> Result<Option<OneOfThree<A, B, C>>, LinkError> {
+        let Some((kind, payload)) = self.receive_any(&[A::KIND, B::KIND, C::KIND])? else { return Ok(None) };
+        match kind {
+            kind if kind == A::KIND => self.decode(&payload).map(|message| Some(OneOfThree::First(message))),
+            kind if kind == B::KIND => self.decode(&payload).map(|message| Some(OneOfThree::Second(message))),
+            _ => self.decode(&payload).map(|message| Some(OneOfThree::Third(message))),
+        }
+    }
+
+    fn receive_any(&mut self, kinds: &[FrameKind]) -> Result<Option<(FrameKind, Zeroizing<Vec<u8>>)>, LinkError> {
+        self.begin();
+        let first = kinds.first().copied().ok_or(LinkError::Internal("a message of no kind is expected"))?;
+        let Some(header) = self.next_header(first)? else { return Ok(None) };
+        let (kind, length) = self.check_any(kinds, header)?;
+        Ok(Some((kind, Zeroizing::new(self.receive_payload(kind, length)?))))
     }
 }

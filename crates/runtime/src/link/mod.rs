@@ -22,7 +22,7 @@ use blindroute_protocol::{reserve_wiped, wipe_vec};
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-pub(crate) use accept::OneOf;
+pub(crate) use accept::{OneOf, OneOfThree};
 pub use error::{Fault, LinkError};
 pub(crate) use long::Sending;
 pub use traffic::Traffic;
@@ -306,15 +306,11 @@ impl Link {
     }
 
     fn check_header(&mut self, expected: FrameKind, header: FrameHeader) -> Result<usize, LinkError> {
-        self.check_either(expected, None, header).map(|(_, length)| length)
+        self.check_any(&[expected], header).map(|(_, length)| length)
     }
 
-    fn check_either(
-        &mut self,
-        expected: FrameKind,
-        other: Option<FrameKind>,
-        header: FrameHeader,
-    ) -> Result<(FrameKind, usize), LinkError> {
+    /// Checks that a frame is of one of these kinds, of which errors name the first.
+    fn check_any(&mut self, expected: &[FrameKind], header: FrameHeader) -> Result<(FrameKind, usize), LinkError> {
         let length = header.length as usize;
         match FrameKind::from_byte(header.kind) {
             Some(kind) if length > kind.limit() => Err(LinkError::TooLong {
@@ -323,13 +319,16 @@ impl Link {
                 found: header.length.into(),
                 limit: kind.limit() as u64,
             }),
-            Some(kind) if kind == expected || Some(kind) == other => Ok((kind, length)),
+            Some(kind) if expected.contains(&kind) => Ok((kind, length)),
             Some(FrameKind::Failure) => {
                 let payload = self.receive_payload(FrameKind::Failure, length)?;
                 let failure: Failure = self.decode(&payload)?;
                 Err(LinkError::Failed { peer: self.peer, failure })
             }
-            _ => Err(LinkError::WrongKind { peer: self.peer, expected: expected.name(), found: header.kind }),
+            _ => {
+                let expected = expected.first().map_or("nothing", |kind| kind.name());
+                Err(LinkError::WrongKind { peer: self.peer, expected, found: header.kind })
+            }
         }
     }
 
@@ -337,7 +336,7 @@ impl Link {
     pub(crate) fn receive_either(&mut self, one: FrameKind, other: FrameKind) -> Result<(FrameKind, usize), LinkError> {
         self.begin();
         match self.next_header(one)? {
-            Some(header) => self.check_either(one, Some(other), header),
+            Some(header) => self.check_any(&[one, other], header),
             None => Err(LinkError::Closed { peer: self.peer.name(), waiting_for: one.name() }),
         }
     }

@@ -14,10 +14,15 @@
 //! Each server then offers it to the server of its position in another pair with [`HandOver`], which answers that it has room
 //! and, after the shares, that they are stored ([`HandOverAnswer`]); the client is told the same.
 //!
+//! A client that reports which model was chosen sends [`ChoiceReport`] to each server in place of a hello, and each answers
+//! [`ChoiceReportTaken`]. Server 1 then calls server 0 with a [`ChoicesCall`], which answers with a [`ChoicesAnswer`]: both check the
+//! report together, and close a batch of reports when there are enough.
+//!
 //! A server that calls the dealer or the other server only to see whether it answers may send [`Clock`] in place of a session's first
 //! message, and gets one back.
 
 mod audit;
+mod choices;
 mod clock;
 mod codec;
 mod failure;
@@ -31,12 +36,14 @@ mod standing;
 mod tests;
 
 pub use audit::{AuditRequest, AuditSeeds};
+pub use choices::{ChoiceReport, ChoiceReportTaken, ChoicesAnswer, ChoicesCall, MOST_DOUBTED};
 pub use clock::Clock;
 pub use codec::DecodeError;
+pub(crate) use codec::{Decoder, put_bytes};
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
 pub(crate) use identifiers::secret_bits;
-pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNonce, WireSeed};
+pub use identifiers::{BatchId, Digest, EpochId, LedgerId, NoRandomness, ReportId, SessionId, TermNonce, WireSeed};
 pub(crate) use local_name::LocalName;
 pub use local_name::NAMES_KEY;
 pub use session::{

@@ -1,7 +1,7 @@
 //! The two lanes between the servers of a session. Server 1 opens them, and both servers compare what they see.
 
 use super::SessionError;
-use super::failure::{absent, begun, tell};
+use super::failure::{absent, tell};
 use crate::identity::Endpoint;
 use crate::link::{Link, Timeouts};
 use crate::messages::{Lane, SessionId, SessionOpen, Standing};
@@ -41,9 +41,8 @@ impl Lanes {
     /// At server 0: leaves a lane that server 1 opened for the session's thread, and waits until it is taken.
     ///
     /// # Errors
-    /// If the message cannot be received, or nobody took the lane; server 1 is told.
-    pub(super) fn offer(&self, mut link: Link) -> Result<(), SessionError> {
-        let Some(open) = begun::<SessionOpen>(&mut link)? else { return Ok(()) };
+    /// If nobody took the lane; server 1 is told.
+    pub(super) fn offer(&self, link: Link, open: SessionOpen) -> Result<(), SessionError> {
         let session = open.session;
         let offered = self.waiting.offer_and_wait(LaneKey(session, open.lane), (link, open));
         offered.or_else(|((mut link, _), error)| tell(&mut link, Some(session), error.into()))

@@ -15,13 +15,15 @@ use super::report::{Spent, report};
 use super::versions::{ServerVersion, Versions};
 use super::{Catalogue, SessionError, SharesError};
 use crate::channel::PeerChannel;
+use crate::choices::Choices;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
 use crate::ledger::{Claim, Ledger};
-use crate::link::{Link, LinkError, OneOf};
+use crate::link::{Link, LinkError, OneOfThree};
 use crate::material::MaterialReader;
 use crate::messages::{
-    ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady, SessionOpen,
+    ChoiceReport, ClientHello, Digest, EpochId, HandOverRequest, Lane, MaterialGrant, MaterialRequest, ServerReady,
+    SessionOpen,
 };
 use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
@@ -35,12 +37,14 @@ use zeroize::Zeroizing;
 
 /// One of the two servers.
 pub struct ServerService<C> {
-    versions: Versions<ServerVersion<C>>,
-    party: Party,
-    endpoint: Endpoint,
-    ledger: OwnLedger,
-    options: ServerOptions,
-    lanes: Lanes,
+    pub(super) versions: Versions<ServerVersion<C>>,
+    pub(super) party: Party,
+    pub(super) endpoint: Endpoint,
+    pub(super) ledger: OwnLedger,
+    pub(super) options: ServerOptions,
+    pub(super) lanes: Lanes,
+    /// What it counts of the choices that clients report; nothing without it.
+    pub(super) choices: Option<Arc<Choices>>,
     /// What other pairs handed over.
     handed: HandedStore,
     audits: Audits,
@@ -76,13 +80,19 @@ impl<C: Catalogue> ServerService<C> {
         let versions = Versions::new(ServerVersion::new(catalogue, shares));
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
         let (audits, ledger, tally) = (Audits::new(options.audit), OwnLedger::new(ledger), Arc::default());
-        Self { versions, party, endpoint, ledger, options, lanes, handed, audits, tally }
+        Self { versions, party, endpoint, ledger, options, lanes, choices: None, handed, audits, tally }
     }
 
     /// The same server, which counts into this tally.
     #[must_use]
     pub fn counting(self, tally: Arc<Tally>) -> Self {
         Self { tally, ..self }
+    }
+
+    /// The same server, which counts the choices that clients report.
+    #[must_use]
+    pub fn with_choices(self, choices: Option<Arc<Choices>>) -> Self {
+        Self { choices, ..self }
     }
 
     /// What the audits of the dealer have found so far.
@@ -116,7 +126,7 @@ impl<C: Catalogue> ServerService<C> {
                 }
                 Err(error) => tell(&mut link, None, error),
             },
-            _ => self.lanes.offer(link),
+            _ => self.called_by_peer(link),
         }
     }
 
@@ -130,9 +140,17 @@ impl<C: Catalogue> ServerService<C> {
         // What the last session left, for the next one on this link. It goes with the link.
         let mut held = None;
         loop {
-            let hello = match resting.wait(Rest::Idle, || link.receive_one_of::<ClientHello, HandOverRequest>()) {
-                Ok(Ok(Some(OneOf::First(hello)))) => hello,
-                Ok(Ok(Some(OneOf::Second(asked)))) => {
+            let next = || link.receive_one_of_three::<ClientHello, HandOverRequest, ChoiceReport>();
+            let hello = match resting.wait(Rest::Idle, next) {
+                Ok(Ok(Some(OneOfThree::First(hello)))) => hello,
+                Ok(Ok(Some(OneOfThree::Third(report)))) => match self.take_report(&mut link, report) {
+                    Ok(()) => {
+                        sessions += 1;
+                        continue;
+                    }
+                    Err(error) => return tell(&mut link, None, error),
+                },
+                Ok(Ok(Some(OneOfThree::Second(asked)))) => {
                     let session = asked.session;
                     if let Err(error) = self.give(&mut link, asked, held.take()) {
                         return tell(&mut link, Some(session), error);

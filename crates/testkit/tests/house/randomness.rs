@@ -3,7 +3,7 @@
 use crate::sources::{crates, shipped, tokens};
 
 /// The crates that servers, dealer and client are made of.
-const PARTIES: [&str; 7] = ["ring", "protocol", "routing", "runtime", "placement", "console", "operator"];
+const PARTIES: [&str; 8] = ["ring", "protocol", "reports", "routing", "runtime", "placement", "console", "operator"];
 
 /// Libraries of random numbers that are not the operating system's, and their generators.
 const OTHERS: [&str; 9] =
