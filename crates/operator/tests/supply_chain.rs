@@ -7,11 +7,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where TLS and cryptography begin.
-const ROOTS: [&str; 11] = [
+const ROOTS: [&str; 12] = [
     "aes",
     "ctr",
     "getrandom",
     "hpke",
+    "prio",
     "rcgen",
     "rustls",
     "sha2",

@@ -50,6 +50,7 @@ const WAITING: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChoicesOptions {
     /// How many reports a batch must hold. Each server has its own minimum, and a batch is revealed when it holds as many as both want.
+    /// Fewer than [`LEAST_REPORTS`] protect nobody; configurations allow that for development only.
     pub minimum: u64,
     /// How old a batch must be, since its first report. Server 1 decides when.
     pub after: Duration,

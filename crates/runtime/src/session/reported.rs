@@ -4,7 +4,7 @@ use super::failure::tell;
 use super::{Catalogue, Client, ServerService, SessionError};
 use crate::choices::{ChoicesError, Chosen, HeldReport, PeerCalls, send};
 use crate::clients::Shown;
-use crate::link::{Link, OneOfThree};
+use crate::link::{Link, OneOfThree, Timeouts};
 use crate::messages::{ChoiceReport, ChoiceReportTaken, ChoicesCall, Clock, SessionId, SessionOpen};
 use blindroute_protocol::Party;
 use std::time::SystemTime;
@@ -67,7 +67,10 @@ impl<C: Catalogue> Client<C> {
     /// If a server cannot be reached, counts no choices, or has taken as many reports of this client as it asked for routes.
     pub fn report_choice(&self, place: usize) -> Result<(), SessionError> {
         let (addresses, endpoint, timeouts) = self.called();
+        // Server 1 answers when it has called server 0, within its own timeouts.
+        let Timeouts { connect, handshake, stall, .. } = *timeouts;
+        let timeouts = Timeouts { stall: connect + handshake + 2 * stall, ..*timeouts };
         let (deployment, models) = (self.catalogue().digest(), self.catalogue().choices().len());
-        Ok(send(&Chosen { deployment, models, place }, addresses, endpoint, timeouts)?)
+        Ok(send(&Chosen { deployment, models, place }, addresses, endpoint, &timeouts)?)
     }
 }

@@ -1,13 +1,15 @@
 //! Reports of chosen models, from clients to revealed counts, over real sockets.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::world::{FOUR, MODELS, Numbers, PATIENT, World, numbers};
-use blindroute_reports::{Histogram, Report};
+use crate::world::{FOUR, MODELS, Numbers, PATIENT, World, numbers, wait_for};
+use blindroute_reports::{Histogram, KeyHalf, Report, Side, VerifyKey};
 use blindroute_runtime::choices::{ChoicesOptions, ReportFigures, Revealed};
 use blindroute_runtime::clients::{ClientSecret, Clients, Register, Registered, Registration};
-use blindroute_runtime::messages::{ChoiceReport, ChoiceReportTaken, FailureKind, ReportId, VERSION};
+use blindroute_runtime::messages::{
+    BatchId, ChoiceReport, ChoiceReportTaken, ChoicesAnswer, ChoicesCall, FailureKind, ReportId, VERSION,
+};
 use blindroute_runtime::session::MATERIAL_BUDGET;
-use blindroute_runtime::{Catalogue, Client, LinkError, Role, SessionError};
+use blindroute_runtime::{Catalogue, Client, Link, LinkError, Role, SessionError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -222,6 +224,43 @@ fn a_lost_connection_between_the_servers_costs_the_report_and_not_the_batch() {
     client.report_choice(3).unwrap();
     world.reveal_choices();
     assert_eq!(revealed(&world).map(|all| all[0].counts.clone()), [[0, 1, 0, 1], [0, 1, 0, 1]].map(Vec::from));
+}
+
+#[test]
+fn server_0_goes_on_with_the_half_of_a_key_alone_to_which_server_1_is_bound() {
+    let world = counting([1, 1]);
+    let deployment = Numbers::default().digest();
+    let histogram = Histogram::new(MODELS.len()).unwrap();
+    let mut ask = |number: u8, bound: bool, counts: bool| {
+        let report = ReportId([number; 16]);
+        let mut kept = None;
+        sent(&world, report, |made| kept = Some((made.public.clone(), made.shares[1].clone())), &[0]);
+        let (public, share) = kept.unwrap();
+        let endpoint = world.endpoint(Role::Server1);
+        let mut link = Link::connect(world.address(0), &endpoint, Role::Server0, &PATIENT).unwrap();
+        let own = KeyHalf::generate().unwrap();
+        let commitment = if bound { own.commitment() } else { KeyHalf::generate().unwrap().commitment() };
+        let batch = BatchId([1; 16]);
+        link.send_message(&ChoicesCall::Check { version: VERSION, report, deployment, batch, commitment }).unwrap();
+        let ChoicesAnswer::Half { half } = link.receive_message().unwrap() else { panic!("no half") };
+        let key = VerifyKey::of(&report.0, [&half, &own]);
+        let (verifying, proof) = histogram.begin(Side::One, &key, (&deployment.0, &report.0), &public, &share).unwrap();
+        link.send_message(&ChoicesCall::Proof { half: own, proof }).unwrap();
+        let answer = link.receive_message().unwrap();
+        if let ChoicesAnswer::Proof { proof } = &answer {
+            assert!(verifying.finish(proof).is_ok());
+        }
+        if counts {
+            link.send_message(&ChoicesCall::Count).unwrap();
+            return link.receive_message().unwrap();
+        }
+        link.close();
+        answer
+    };
+    assert!(matches!(ask(1, false, false), ChoicesAnswer::Refused));
+    assert!(matches!(ask(2, true, false), ChoicesAnswer::Proof { .. }));
+    assert!(matches!(ask(3, true, true), ChoicesAnswer::Counted));
+    wait_for("server 0 to notice", || figures(&world)[0] == ReportFigures { counted: 1, refused: 2, lost: 0 });
 }
 
 #[test]
