@@ -18,6 +18,9 @@ pub(crate) enum OneOf<A, B> {
     Second(B),
 }
 
+/// The payload of a frame, and its kind.
+type Payload = (FrameKind, Zeroizing<Vec<u8>>);
+
 /// A message of one of three kinds.
 #[derive(Debug)]
 pub(crate) enum OneOfThree<A, B, C> {
@@ -98,7 +101,7 @@ impl Link {
         }
     }
 
-    fn receive_any(&mut self, kinds: &[FrameKind]) -> Result<Option<(FrameKind, Zeroizing<Vec<u8>>)>, LinkError> {
+    fn receive_any(&mut self, kinds: &[FrameKind]) -> Result<Option<Payload>, LinkError> {
         self.begin();
         let first = kinds.first().copied().ok_or(LinkError::Internal("a message of no kind is expected"))?;
         let Some(header) = self.next_header(first)? else { return Ok(None) };

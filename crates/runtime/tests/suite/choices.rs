@@ -85,6 +85,34 @@ fn both_servers_learn_the_same_counts_of_a_hundred_reports_and_nothing_of_ninety
 }
 
 #[test]
+fn reports_that_come_while_batches_are_closed_are_each_in_one_of_them() {
+    let world = counting([5, 5]);
+    let (callers, each) = (4, 40);
+    std::thread::scope(|scope| {
+        let sending: Vec<_> = (0..callers)
+            .map(|caller| {
+                let client = world.client();
+                scope.spawn(move || (0..each).for_each(|report| client.report_choice((caller + report) % 4).unwrap()))
+            })
+            .collect();
+        while sending.iter().any(|sending| !sending.is_finished()) {
+            world.reveal_choices();
+        }
+    });
+    world.reveal_choices();
+    let [zero, one] = revealed(&world);
+    assert!(zero.len() > 1, "several batches were closed meanwhile");
+    let counts = |all: &[Revealed]| all.iter().map(|batch| batch.counts.clone()).collect::<Vec<_>>();
+    assert_eq!(counts(&zero), counts(&one));
+    let sent = (callers * each) as u64;
+    assert_eq!(figures(&world), [ReportFigures { counted: sent, refused: 0, lost: 0 }; 2]);
+    let in_sums: u64 = zero.iter().map(|batch| batch.reports).sum();
+    assert!((sent - 4..=sent).contains(&in_sums), "{in_sums} of {sent}: fewer than five are left");
+    let of_place = |place: usize| zero.iter().map(|batch| batch.counts[place]).sum::<u64>();
+    assert!((0..4).all(|place| of_place(place) <= sent / 4));
+}
+
+#[test]
 fn sums_outlast_restarts_and_so_do_counts() {
     let mut world = counting([6, 6]);
     for place in [0, 1, 1] {
@@ -231,7 +259,7 @@ fn server_0_goes_on_with_the_half_of_a_key_alone_to_which_server_1_is_bound() {
     let world = counting([1, 1]);
     let deployment = Numbers::default().digest();
     let histogram = Histogram::new(MODELS.len()).unwrap();
-    let mut ask = |number: u8, bound: bool, counts: bool| {
+    let ask = |number: u8, bound: bool, counts: bool| {
         let report = ReportId([number; 16]);
         let mut kept = None;
         sent(&world, report, |made| kept = Some((made.public.clone(), made.shares[1].clone())), &[0]);
