@@ -16,7 +16,7 @@ use blindroute_console::{exit, logging, panics};
 use blindroute_operator::client::{self, ClientCommand};
 use blindroute_operator::ledger::{self, LedgerCommand};
 use blindroute_operator::pairing::{self, PairingCommand};
-use blindroute_operator::{certificates, health, serve};
+use blindroute_operator::{certificates, choices, health, serve};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::Write;
@@ -82,6 +82,8 @@ enum Command {
     Pairing(PairingCommand),
     /// Make certificates for a deployment
     Certificates(certificates::CertificatesArgs),
+    /// Say how often each model was chosen, as far as clients report it
+    Choices(choices::ChoicesArgs),
     /// Register clients at a server, revoke and list them
     #[command(subcommand)]
     Client(ClientCommand),
@@ -134,6 +136,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Data(command) => commands::data::run(command),
         Command::Pairing(command) => pairing::run(&command),
         Command::Certificates(args) => certificates::run(&args),
+        Command::Choices(args) => choices::run(&args),
         Command::Client(command) => client::run(&command),
         Command::Ledger(command) => ledger::run(&command),
         Command::Bench(command) => blindroute_bench::run(command),

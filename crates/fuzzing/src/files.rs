@@ -1,6 +1,8 @@
-//! Decoders of files: configurations, certificates, registers, the ledger, and the public part of a split.
+//! Decoders of files: configurations, certificates, registers, the ledger, counts of choices, and the public part of a split.
 
+use blindroute_reports::{CountedShare, Histogram, KeyHalf, Side, SumShare, VerifyKey};
 use blindroute_routing::bundle::PublicPart;
+use blindroute_runtime::choices::{Choices, ChoicesOptions};
 use blindroute_runtime::clients::{ClientSecret, Register, Registration, Usage};
 use blindroute_runtime::config::Configuration;
 use blindroute_runtime::identity::{Validity, key_digest};
@@ -9,6 +11,7 @@ use blindroute_runtime::{
 };
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 use tempfile::TempDir;
 
 /// Runs `read` on a folder with one file of these bytes.
@@ -55,6 +58,27 @@ pub fn clients(bytes: &[u8]) {
         let _ = (Register::load(path), Registration::load(path), ClientSecret::load(path));
         let _ = Usage::read(folder);
     });
+}
+
+/// A report of a choice as a server reads it, a sum, and the file of a batch. The first byte says how many models there are.
+pub fn choices(bytes: &[u8]) {
+    let Some((&models, rest)) = bytes.split_first() else { return };
+    let histogram = Histogram::new(2 + usize::from(models % 16)).expect("so many models are counted");
+    let (lengths, name) = (histogram.lengths(), [3; 16]);
+    let half = KeyHalf::received([7; 32]);
+    let (public, share) = rest.split_at(rest.len().min(lengths.public));
+    for side in [Side::Zero, Side::One] {
+        let key = VerifyKey::of(&name, [&half, &half]);
+        if let Ok((verifying, proof)) = histogram.begin(side, &key, (b"", &name), public, share) {
+            assert!(share.len() == lengths.shares[side as usize] && proof.len() == lengths.verifier);
+            let _ = verifying.finish(&proof);
+        }
+    }
+    let read = SumShare::from_bytes(&histogram, rest);
+    assert!(read.is_err() || rest.len() == lengths.sum);
+    let _ = CountedShare::from_bytes(&histogram, rest);
+    as_file("0.batch", bytes, |folder, _| drop(Choices::open(folder, ChoicesOptions::default(), Duration::ZERO)));
+    as_file("revealed.toml", bytes, |folder, _| drop(Choices::read_revealed(folder)));
 }
 
 /// The public part of a split.

@@ -12,7 +12,7 @@
 mod files;
 mod peers;
 
-pub use files::{certificate, clients, configuration, ledger, public_part};
+pub use files::{certificate, choices, clients, configuration, ledger, public_part};
 pub use peers::{handshake, kept, session};
 
 use blindroute_dialects::raw::Object;
@@ -27,8 +27,9 @@ use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, containe
 use blindroute_routing::tokenizer::{Tokenizer, Window};
 use blindroute_runtime::Message;
 use blindroute_runtime::messages::{
-    AuditRequest, AuditSeeds, ClientHello, Failure, HandOver, HandOverAnswer, HandOverRequest, MaterialGrant,
-    MaterialRequest, PassAnswer, PassRequest, ServerReady, SessionOpen, SessionReport, ShownPasses, StoreAnswer, StoreCall,
+    AuditRequest, AuditSeeds, ChoiceReport, ChoiceReportTaken, ChoicesAnswer, ChoicesCall, ClientHello, Failure,
+    HandOver, HandOverAnswer, HandOverRequest, MaterialGrant, MaterialRequest, PassAnswer, PassRequest, ServerReady,
+    SessionOpen, SessionReport, ShownPasses, StoreAnswer, StoreCall,
 };
 use blindroute_testkit::tokenizer_json;
 use std::sync::OnceLock;
@@ -103,6 +104,10 @@ pub fn messages(bytes: &[u8]) {
     check::<ShownPasses>(bytes);
     check::<StoreCall>(bytes);
     check::<StoreAnswer>(bytes);
+    check::<ChoiceReport>(bytes);
+    check::<ChoiceReportTaken>(bytes);
+    check::<ChoicesCall>(bytes);
+    check::<ChoicesAnswer>(bytes);
     let _ = Failure::decode(bytes);
 }
 
@@ -199,7 +204,7 @@ pub fn dialects(bytes: &[u8]) {
 pub type Body = fn(&[u8]);
 
 /// All functions of this crate with the names of their targets.
-pub const ALL: [(&str, Body); 19] = [
+pub const ALL: [(&str, Body); 20] = [
     ("bundle", bundle),
     ("published", published),
     ("container", container),
@@ -215,6 +220,7 @@ pub const ALL: [(&str, Body); 19] = [
     ("certificate", certificate),
     ("ledger", ledger),
     ("clients", clients),
+    ("choices", choices),
     ("public_part", public_part),
     ("session", session),
     ("kept", kept),

@@ -117,8 +117,15 @@ fn files_of_a_deployment() -> Vec<(&'static str, Vec<u8>)> {
         ("certificate", certificate),
         ("ledger", std::fs::read(state.join("sessions.ledger")).unwrap()),
         ("clients", std::fs::read(register).unwrap()),
+        ("choices", report_of_a_choice()),
         ("clients", secret.to_line().as_bytes().to_vec()),
     ]
+}
+
+/// Server 0's share of a report about three models.
+fn report_of_a_choice() -> Vec<u8> {
+    let report = blindroute_reports::Histogram::new(3).unwrap().report(b"", &[3; 16], 1).unwrap();
+    [&[1], &report.public[..], &report.shares[0]].concat()
 }
 
 /// The first bytes of a client that calls.

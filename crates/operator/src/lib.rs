@@ -28,6 +28,7 @@
 
 pub mod bundle;
 pub mod certificates;
+pub mod choices;
 pub mod client;
 pub mod health;
 pub mod ledger;

@@ -5,6 +5,7 @@ use blindroute_console::allocator::{PROGRAM_ALLOCATOR, ProgramAllocator};
 use blindroute_console::{bundles, exit, logging, panics};
 use blindroute_operator::bundle::{self, ShowArgs, SplitArgs, VerifyArgs};
 use blindroute_operator::certificates::{self, CertificatesArgs};
+use blindroute_operator::choices::{self, ChoicesArgs};
 use blindroute_operator::client::{self, ClientCommand};
 use blindroute_operator::health::{self, HealthArgs};
 use blindroute_operator::ledger::{self, LedgerCommand};
@@ -38,6 +39,8 @@ enum Command {
     Dealer(DealerArgs),
     /// Ask the parties that a configuration names whether they answer
     Health(HealthArgs),
+    /// Say how often each model was chosen, as far as clients report it
+    Choices(ChoicesArgs),
     /// Register clients at a server, revoke and list them
     #[command(subcommand)]
     Client(ClientCommand),
@@ -88,6 +91,7 @@ fn run(command: &Command) -> anyhow::Result<()> {
         Command::Server(args) => serve::server(args),
         Command::Dealer(args) => serve::dealer(args),
         Command::Health(args) => health::run(args),
+        Command::Choices(args) => choices::run(args),
         Command::Client(command) => client::run(command),
         Command::Pairing(command) => pairing::run(command),
         Command::Ledger(command) => ledger::run(command),

@@ -7,12 +7,13 @@ use std::path::Path;
 use std::process::Command;
 
 /// Where TLS and cryptography begin.
-const ROOTS: [&str; 13] = [
+const ROOTS: [&str; 14] = [
     "aes",
     "ctr",
     "getrandom",
     "hpke",
     "p384",
+    "prio",
     "rcgen",
     "rustls",
     "sha2",

@@ -20,6 +20,8 @@ const REMEMBERED: usize = 1024;
 pub struct BundleCatalogue {
     plan: Arc<BundlePlan>,
     digest: BundleDigest,
+    /// The names of the models.
+    models: Arc<[String]>,
     measurements: bool,
     scores: bool,
     /// Between the servers; without it they are near each other.
@@ -34,6 +36,7 @@ impl BundleCatalogue {
         Self {
             plan: Arc::new(public.plan.clone()),
             digest: public.digest,
+            models: public.models.iter().map(|model| model.name.clone()).collect(),
             measurements: false,
             scores: false,
             network: None,
@@ -149,6 +152,10 @@ impl Catalogue for BundleCatalogue {
 
     fn asked(&self, request: &[u8]) -> Asked {
         self.read(request).map_or(Asked { routes: 1, bits: 0.0 }, |request| asked(&self.plan, request))
+    }
+
+    fn choices(&self) -> Vec<String> {
+        self.models.to_vec()
     }
 
     fn continues(&self, request: &[u8]) -> bool {

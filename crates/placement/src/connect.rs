@@ -5,11 +5,13 @@ use crate::error::PlacementError;
 use crate::next::Next;
 use crate::pairs::{Calls, Pair, check_same};
 use crate::report::{BundleUsed, PairUsed};
+use crate::reporter::Reporter;
 use crate::router::PrivateRouter;
 use blindroute_routing::bundle::PublicPart;
 use blindroute_runtime::clients::ClientSecret;
 use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::{Client, ClientConfig, Endpoint, Role};
+use std::time::Duration;
 
 impl PrivateRouter {
     /// A router whose servers run elsewhere. The placements `head` and `local` also need
@@ -31,6 +33,10 @@ impl PrivateRouter {
     /// With a table `[next]` in each configuration, routes of placement `full` are asked of that version of the bundle as soon as both
     /// servers hold it, and of the one before until then: also if a party does not hold it any more, or stops to.
     ///
+    /// With `report_choices` in all configurations, the model that a route is answered with is reported to the pair that answered: in
+    /// shares, of which its servers learn only sums. A report is sent at a random time within `report_within_seconds`, by a
+    /// thread; dropping the router sends at once what is left, for up to five seconds.
+    ///
     /// # Errors
     /// As for [`connect`](Self::connect); if there is no configuration, two are for different models, or for the same servers.
     pub fn connect_all(configs: &[ClientConfig]) -> Result<Self, PlacementError> {
@@ -47,11 +53,13 @@ impl PrivateRouter {
             Ok(Pair::new(client, used.clone(), bundle).known_as(config.name.clone()).called_by(calls))
         };
         let pairs: Vec<Pair> = opened.iter().zip(configs).map(of).collect::<Result<_, PlacementError>>()?;
+        let reporter = reporter(configs);
         let Some(((_, public), config)) = opened.into_iter().zip(configs).next() else {
             return Err(PlacementError::NeedsServers { placement: "full" });
         };
         let mut router = Self::assemble(public, pairs.into())?.named(config.bundle.display().to_string());
         router.next = Self::connect_next(configs)?.map(Next::new);
+        router.reporter = reporter;
         Ok(router)
     }
 
@@ -89,4 +97,15 @@ fn client(config: &ClientConfig, public: &PublicPart) -> Result<(Client<BundleCa
         None => client,
     };
     Ok((client, calls))
+}
+
+/// Reports choices if all configurations say so: a choice says something of the text, whichever pair answered.
+fn reporter(configs: &[ClientConfig]) -> Option<Reporter> {
+    let asked = configs.iter().filter(|config| config.report_choices).count();
+    if asked > 0 && asked < configs.len() {
+        tracing::warn!("some configurations have `report_choices = true` and some have not: nothing is reported");
+    }
+    let within = configs.iter().map(|config| config.report_within_seconds).fold(0.0, f64::max);
+    let within = Duration::try_from_secs_f64(within).unwrap_or_default();
+    (asked > 0 && asked == configs.len()).then(|| Reporter::new(within))
 }

@@ -16,8 +16,11 @@ use crate::catalogue::BundleCatalogue;
 use blindroute_protocol::Party;
 use blindroute_routing::bundle::PublicPart;
 use blindroute_routing::program::NetworkEstimate;
+use blindroute_runtime::choices::{Choices, ChoicesError};
 use blindroute_runtime::clients::{Clients, ClientsError};
-use blindroute_runtime::config::{DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig};
+use blindroute_runtime::config::{
+    ChoicesConfig, DealerConfig, HandOverConfig, IdentityConfig, NetworkConfig, Rolling, ServerConfig,
+};
 use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::store::Store;
@@ -32,7 +35,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, SystemTime};
 use versions::{Serving, Shares};
 
 /// Where a party listens, as whom, and how much it takes on.
@@ -62,6 +66,8 @@ pub struct ServerParts<'a> {
     pub measurements: bool,
     /// Whether the scores of a classifier's labels are served: see [`BundleCatalogue::serve_scores`].
     pub scores: bool,
+    /// What it counts of the choices that clients report; nothing if it is `None`.
+    pub choices: Option<Arc<Choices>>,
     /// How far the other server is, for which this one chooses its programs; near if it is `None`. Both servers need the
     /// same value.
     pub between_servers: Option<NetworkEstimate>,
@@ -90,7 +96,7 @@ pub struct Host {
     handler: Handler,
     /// To begin with, beside the first calls.
     warm_up: Option<WarmUp>,
-    background: Option<Background>,
+    background: Vec<Background>,
     /// How its configuration is followed, if it has one.
     follow: Option<Follow>,
     /// The looks at its configuration, if it is followed.
@@ -146,16 +152,17 @@ impl Host {
             NetworkEstimate { delay: distance.delay, megabits: distance.megabits }
         });
         let (measurements, scores) = (config.measurements, config.scores);
-        let ledger = ledger()?;
+        let (choices, ledger) = (choices(config)?, ledger()?);
         let store = config.store.as_ref().map(|store| Store::open(&store.options(), config.role())).transpose()?;
-        let parts = ServerParts { public: &public, shares, ledger, options, measurements, scores, between_servers };
+        let parts =
+            ServerParts { public: &public, shares, ledger, options, measurements, scores, choices, between_servers };
         let serving = parts.serving();
         let listen = Listen { address: config.listen.clone(), endpoint, limits };
         let (mut host, server) = Self::serving(parts, listen, store)?;
         if let Some(store) = &config.store {
             let plan = stored::plan(store.clone(), &serving.catalogue(&public))?;
             let server = Arc::clone(&server);
-            host.background = Some(Box::new(move |shutdown| server.keep_filled(&plan, &shutdown)));
+            host.background.push(Box::new(move |shutdown| server.keep_filled(&plan, &shutdown)));
         }
         drop(public);
         if config.next.is_some() {
@@ -178,7 +185,7 @@ impl Host {
         store: Option<Arc<Store>>,
     ) -> Result<(Self, Arc<ServerService<BundleCatalogue>>), HostError> {
         let catalogue = parts.serving().catalogue(parts.public);
-        let ServerParts { shares, ledger, options, .. } = parts;
+        let ServerParts { shares, ledger, options, choices, .. } = parts;
         let (party, callers): (_, &[Role]) = match listen.endpoint.role() {
             Role::Server0 => (Party::Zero, &[Role::Client, Role::Server1]),
             _ => (Party::One, &[Role::Client]),
@@ -186,16 +193,25 @@ impl Host {
         let (clients, seen) = (options.clients.clone(), Observed::before(&listen, ledger));
         let (ledger, tally) = (Arc::clone(&seen.ledger), Arc::clone(&seen.tally));
         let server = ServerService::new(catalogue, party, shares, listen.endpoint.clone(), ledger, options);
-        let server = server.counting(tally);
+        let server = server.counting(tally).with_choices(choices.clone());
         let stored = store.clone();
         let server = Arc::new(match store {
             Some(store) => server.storing(store),
             None => server,
         });
-        let observed = Observed { audits: Some(server.audits()), clients, store: stored, ..seen };
+        let observed = Observed { audits: Some(server.audits()), clients, choices, store: stored, ..seen };
         let service = listen.bind(callers, &observed.tally)?;
-        let answering = Arc::clone(&server);
-        Ok((Self::answering(service, observed, move |connection| answering.handle(connection), None), server))
+        let (answering, closing) = (Arc::clone(&server), Arc::clone(&server));
+        let counts = observed.choices.is_some() && party == Party::One;
+        let mut host = Self::answering(service, observed, move |connection| answering.handle(connection), None);
+        if counts {
+            host.background.push(Box::new(move |shutdown| {
+                while !shutdown.wait(WATCH) {
+                    closing.reveal_choices(SystemTime::now());
+                }
+            }));
+        }
+        Ok((host, server))
     }
 
     /// The dealer with the files and limits of its configuration, and with its ledger, as for [`Host::server`].
@@ -289,7 +305,7 @@ impl Host {
             }
             handled
         });
-        Self { service, handler, warm_up, background: None, follow: None, look: None, observed }
+        Self { service, handler, warm_up, background: Vec::new(), follow: None, look: None, observed }
     }
 
     /// What the party shows of itself, also while it runs.
@@ -320,7 +336,7 @@ impl Host {
         if let Some(warm_up) = self.warm_up {
             std::thread::spawn(warm_up);
         }
-        if let Some(background) = self.background {
+        for background in self.background {
             let shutdown = shutdown.clone();
             std::thread::spawn(move || background(shutdown));
         }
@@ -404,6 +420,14 @@ fn hand_over(config: &ServerConfig, endpoint: &Endpoint) -> Result<HandOverOptio
         Ok(HandOverTo { name: name.clone(), address: address.clone(), endpoint })
     });
     Ok(HandOverOptions { to: to.collect::<Result<_, IdentityError>>()?, ..HandOverOptions::default() })
+}
+
+/// What a server counts of the choices that clients report, in a folder beside its ledger's files.
+fn choices(config: &ServerConfig) -> Result<Option<Arc<Choices>>, ChoicesError> {
+    let open = |choices: ChoicesConfig| {
+        Choices::open(&config.choices_folder(), choices.options(), config.timeouts.timeouts().stall).map(Arc::new)
+    };
+    config.choices.map(open).transpose()
 }
 
 fn public_part(path: &Path) -> Result<PublicPart, HostError> {

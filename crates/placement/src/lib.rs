@@ -56,6 +56,7 @@ mod pairs;
 mod patience;
 mod ready;
 mod report;
+mod reporter;
 mod route;
 mod router;
 mod threads;

@@ -278,6 +278,10 @@ impl PrivateRouter {
 
     fn report(&self, asked: &Asked, prompt: &Read, decided: &Decided<Vec<usize>>, total: Duration) -> Answer {
         let (&Decided { answer: ref named, ran, batch }, tokens) = (decided, &prompt.tokens);
+        if let (Some(reporter), Some(pair), Some(&place)) = (&self.reporter, ran.pair, named.first()) {
+            // What the router chose, also where another model takes its place here.
+            self.pairs.report_choice(reporter, pair, place);
+        }
         let fallback = asked.fallback.and_then(|fallback| fallback.model(&tokens.unknown));
         let ranking = with_first(fallback, named).into_iter().filter_map(|model| self.public.models.get(model));
         let ranking: Vec<RankedModel> = ranking.map(RankedModel::from).collect();

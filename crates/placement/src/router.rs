@@ -8,6 +8,7 @@ use crate::next::Next;
 use crate::pairs::Pairs;
 use crate::patience::Patience;
 use crate::report::{BundleUsed, PeakMemory};
+use crate::reporter::Reporter;
 use crate::threads::PartyThread;
 use blindroute_protocol::{Clear, Output, Tensor};
 use blindroute_routing::bundle::{Bundle, Matrix, PublicPart};
@@ -33,6 +34,8 @@ pub struct PrivateRouter {
     pub(crate) pairs: Pairs,
     /// The version of the bundle that takes the place of this one.
     pub(crate) next: Option<Next>,
+    /// Reports what is chosen, if the configuration says so.
+    pub(crate) reporter: Option<Reporter>,
     parties: Parties,
     /// Last, so that the parties have ended before their files go.
     _loopback: Option<Loopback>,
@@ -154,6 +157,7 @@ impl PrivateRouter {
             clear: None,
             pairs,
             next: None,
+            reporter: None,
             parties: Parties::Elsewhere,
             _loopback: None,
             patience: Patience::default(),

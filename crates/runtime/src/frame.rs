@@ -58,20 +58,28 @@ pub enum FrameKind {
     AuditSeeds = 19,
     /// What the clock of one side says, and then that of the other.
     Clock = 20,
+    /// A client's share of a report of a chosen model.
+    ChoiceReport = 21,
+    /// A server has taken a report.
+    ChoiceReportTaken = 22,
+    /// Server 1 checks a report, or closes a batch of them, with server 0.
+    ChoicesCall = 23,
+    /// What server 0 answers.
+    ChoicesAnswer = 24,
     /// Server 1 asks server 0 about stored material.
-    StoreCall = 22,
+    StoreCall = 25,
     /// Server 0 answers.
-    StoreAnswer = 23,
+    StoreAnswer = 26,
     /// A client asks a server for passes, or for the key of them.
-    PassRequest = 26,
+    PassRequest = 27,
     /// The server's answer.
-    PassAnswer = 27,
+    PassAnswer = 28,
     /// The passes that a client shows for the session that it begins next.
-    Passes = 28,
+    Passes = 29,
 }
 
 impl FrameKind {
-    const ALL: [FrameKind; 25] = [
+    const ALL: [FrameKind; 29] = [
         FrameKind::ClientHello,
         FrameKind::ServerReady,
         FrameKind::Input,
@@ -92,6 +100,10 @@ impl FrameKind {
         FrameKind::AuditRequest,
         FrameKind::AuditSeeds,
         FrameKind::Clock,
+        FrameKind::ChoiceReport,
+        FrameKind::ChoiceReportTaken,
+        FrameKind::ChoicesCall,
+        FrameKind::ChoicesAnswer,
         FrameKind::StoreCall,
         FrameKind::StoreAnswer,
         FrameKind::PassRequest,
@@ -124,6 +136,8 @@ impl FrameKind {
             | FrameKind::HandOverAnswer
             | FrameKind::AuditRequest
             | FrameKind::AuditSeeds => 4096,
+            FrameKind::ChoiceReport | FrameKind::ChoicesCall | FrameKind::ChoicesAnswer => 8192,
+            FrameKind::ChoiceReportTaken => 16,
             FrameKind::MaterialEnd | FrameKind::Clock => 8,
         }
     }
@@ -143,6 +157,9 @@ impl FrameKind {
                 | FrameKind::ClientHello
                 | FrameKind::PassRequest
                 | FrameKind::Passes
+                | FrameKind::ChoiceReport
+                | FrameKind::ChoicesCall
+                | FrameKind::ChoicesAnswer
         )
     }
 
@@ -170,6 +187,10 @@ impl FrameKind {
             FrameKind::AuditRequest => "audit request",
             FrameKind::AuditSeeds => "seeds of an audit",
             FrameKind::Clock => "clock",
+            FrameKind::ChoiceReport => "report of a choice",
+            FrameKind::ChoiceReportTaken => "acknowledgement of a report",
+            FrameKind::ChoicesCall => "call about reports",
+            FrameKind::ChoicesAnswer => "answer about reports",
             FrameKind::StoreCall => "question about stored material",
             FrameKind::StoreAnswer => "answer about stored material",
             FrameKind::PassRequest => "request for passes",

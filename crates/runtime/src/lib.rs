@@ -37,6 +37,7 @@
 pub mod changes;
 pub mod channel;
 pub mod children;
+pub mod choices;
 pub mod clients;
 pub mod config;
 pub mod exposition;

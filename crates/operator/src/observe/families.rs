@@ -2,10 +2,12 @@
 //! tests compare them with it.
 
 use blindroute_placement::Observed;
+use blindroute_runtime::choices::{ReportFigures, Revealed};
 use blindroute_runtime::exposition::{Exposition, Histogram, Kind, decimal};
 use blindroute_runtime::store::StoreFigures;
 use blindroute_runtime::tally::{BOUNDS, Outcome, Times};
 use blindroute_runtime::{AuditCounts, Figures, Role};
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 /// What is read at one moment.
@@ -20,6 +22,10 @@ pub(super) struct Readings {
     pub(super) stored: Option<StoreFigures>,
     /// Of a server: right, wrong, unrevealed, and refused because of those.
     pub(super) audits: Option<[u64; 4]>,
+    /// Of a server that counts choices: reports that were counted, refused and lost.
+    pub(super) reports: Option<[u64; 3]>,
+    /// How often each model was chosen, as far as that was revealed.
+    pub(super) choices: Vec<(String, u64)>,
     /// Days left of the own certificate, and of the authority that ends first.
     pub(super) certificates: [Option<u64>; 2],
     /// Whether they answer, and by how many seconds their clocks differ.
@@ -46,6 +52,11 @@ impl Readings {
             registered: observed.registered().map(|count| count as u64),
             stored: observed.stored(),
             audits: observed.audits().map(audits),
+            reports: observed.choices().map(|choices| {
+                let ReportFigures { counted, refused, lost } = choices.figures();
+                [counted, refused, lost]
+            }),
+            choices: observed.choices().map(|choices| chosen(&choices.revealed())).unwrap_or_default(),
             certificates: [days("certificate"), days("authority")],
             parties,
         }
@@ -62,7 +73,18 @@ enum Read {
     Times(fn(&Readings) -> Times),
 }
 
-/// The name of a label, and all values that it can have.
+/// How often each model was chosen in all batches together, by its name.
+fn chosen(revealed: &[Revealed]) -> Vec<(String, u64)> {
+    let mut sums = BTreeMap::<&str, u64>::new();
+    for batch in revealed {
+        for (model, count) in batch.models.iter().zip(&batch.counts) {
+            *sums.entry(model).or_default() += count;
+        }
+    }
+    sums.into_iter().map(|(model, count)| (model.to_owned(), count)).collect()
+}
+
+/// The name of a label, and all values that it can have; none if they are the names of the bundle's models.
 type Label = (&'static str, fn() -> Vec<String>);
 
 /// A family of metrics.
@@ -77,10 +99,11 @@ pub(super) struct Family {
 const CLAIMS: [&str; 2] = ["taken", "failed"];
 const FINDINGS: [&str; 4] = ["right", "wrong", "unrevealed", "refused"];
 const STORED: [&str; 3] = ["filled", "used", "dropped"];
+const REPORTS: [&str; 3] = ["counted", "refused", "lost"];
 const CERTIFICATES: [&str; 2] = ["own", "authority"];
 
 /// All of them.
-pub(super) const ALL: [Family; 22] = [
+pub(super) const ALL: [Family; 24] = [
     Family {
         name: "blindroute_operator_build_info",
         kind: Kind::Gauge,
@@ -124,7 +147,7 @@ pub(super) const ALL: [Family; 22] = [
         name: "blindroute_operator_ledger_claims_total",
         kind: Kind::Counter,
         label: Some(("result", || words(&CLAIMS))),
-        help: "Sessions that the ledger took, and those that it refused or could not take.",
+        help: "Sessions and reports that the ledger took, and those that it refused or could not take.",
         read: Read::Each(|all| labelled(&CLAIMS, [all.figures.claimed, all.figures.unclaimed].map(Some))),
     },
     Family {
@@ -164,6 +187,20 @@ pub(super) const ALL: [Family; 22] = [
         label: None,
         help: "Clients in the register that were not revoked. Only with a register.",
         read: Read::Maybe(|all| all.registered),
+    },
+    Family {
+        name: "blindroute_operator_choice_reports_total",
+        kind: Kind::Counter,
+        label: Some(("result", || words(&REPORTS))),
+        help: "Reports of chosen models by what became of them. Only with [choices].",
+        read: Read::Each(|all| labelled(&REPORTS, all.reports.map_or([None; 3], |counts| counts.map(Some)))),
+    },
+    Family {
+        name: "blindroute_operator_choices_total",
+        kind: Kind::Counter,
+        label: Some(("model", Vec::new)),
+        help: "How often each model was chosen, in the batches of reports that were revealed. Only with [choices].",
+        read: Read::Each(|all| all.choices.clone()),
     },
     Family {
         name: "blindroute_operator_certificate_days_left",

@@ -1,6 +1,7 @@
 //! Why a party cannot be hosted.
 
 use blindroute_routing::bundle::BundleError;
+use blindroute_runtime::choices::ChoicesError;
 use blindroute_runtime::clients::ClientsError;
 use blindroute_runtime::sealing::SealingError;
 use blindroute_runtime::store::StoreError;
@@ -58,6 +59,9 @@ pub enum HostError {
         /// What is wrong with it.
         problem: String,
     },
+    /// What is counted of choices cannot be read.
+    #[error(transparent)]
+    Choices(#[from] ChoicesError),
     /// The service cannot listen, or cannot say that it does.
     #[error(transparent)]
     Service(#[from] ServiceError),

@@ -2,6 +2,7 @@
 //! tells about a prompt, a weight or a client.
 
 use super::Listen;
+use blindroute_runtime::choices::Choices;
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::identity::Dated;
 use blindroute_runtime::ledger::CountingLedger;
@@ -16,6 +17,7 @@ pub struct Observed {
     pub(super) audits: Option<Arc<AuditCounts>>,
     pub(super) clients: Option<Arc<Clients>>,
     pub(super) store: Option<Arc<Store>>,
+    pub(super) choices: Option<Arc<Choices>>,
     pub(super) ledger: Arc<dyn Ledger>,
     pub(super) endpoint: Endpoint,
     pub(super) fenced: Arc<OnceLock<LedgerError>>,
@@ -38,6 +40,7 @@ impl Observed {
             audits: None,
             clients: None,
             store: None,
+            choices: None,
             endpoint: listen.endpoint.clone(),
             fenced: Arc::default(),
             places: listen.limits.max_sessions,
@@ -78,6 +81,12 @@ impl Observed {
     #[must_use]
     pub fn stored(&self) -> Option<StoreFigures> {
         self.store.as_ref().map(|store| store.figures())
+    }
+
+    /// What a server counts of the choices that clients report; none if it counts nothing.
+    #[must_use]
+    pub fn choices(&self) -> Option<&Choices> {
+        self.choices.as_deref()
     }
 
     /// The most sessions at once.

@@ -18,6 +18,7 @@ pub(crate) use same::check as check_same;
 use crate::catalogue::BundleCatalogue;
 use crate::error::PlacementError;
 use crate::report::{BundleUsed, PairUsed};
+use crate::reporter::Reporter;
 use blindroute_routing::program::SessionRequest;
 use blindroute_runtime::{Client, SessionPool, SessionPoolOptions, SessionPoolStatus};
 use contact::Contact;
@@ -86,6 +87,13 @@ impl Pairs {
     /// The servers' addresses, by pair.
     pub(crate) fn servers(&self) -> Vec<[String; 2]> {
         self.pairs.iter().map(|pair| pair.used.servers.clone()).collect()
+    }
+
+    /// Reports to the servers of the pair that answered which model was chosen.
+    pub(crate) fn report_choice(&self, reporter: &Reporter, pair: usize, place: usize) {
+        if let Some(pair) = self.pairs.get(pair) {
+            reporter.report(&pair.client, place);
+        }
     }
 
     /// The pair that answered, for a report; nothing if there is no choice.

@@ -55,6 +55,8 @@ impl Files {
             secret: None,
             bundle: self.at("public.bin"),
             next: None,
+            report_choices: false,
+            report_within_seconds: 300.0,
             timeouts: TimeoutsConfig::default(),
             network: None,
         }
@@ -105,6 +107,7 @@ impl Files {
             accept_hand_over: Vec::new(),
             store: None,
             audit: AuditConfig::default(),
+            choices: None,
             clients: None,
             ledger: None,
         }

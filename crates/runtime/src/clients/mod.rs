@@ -16,6 +16,7 @@ mod error;
 mod passes;
 mod rate;
 mod register;
+mod reported;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -37,6 +38,7 @@ pub use usage::{Counts, Usage};
 
 use rate::Rates;
 use register::Watched;
+use reported::Reported;
 
 /// What one session asks for, as far as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -83,6 +85,8 @@ pub enum Refusal {
     Day,
     /// It asked for as many routes as it may in a minute.
     Minute,
+    /// It has reported as many choices as it has asked for routes today.
+    Reports,
 }
 
 impl std::fmt::Display for Refusal {
@@ -91,6 +95,7 @@ impl std::fmt::Display for Refusal {
             Self::Unknown => "it is not in the register, or was revoked, or its passes are none or were used before",
             Self::Day => "it asked for as many routes as it may in a day",
             Self::Minute => "it asked for as many routes as it may in a minute",
+            Self::Reports => "it has reported as many choices as it asked for routes today",
         })
     }
 }
@@ -107,6 +112,7 @@ struct State {
     register: Watched,
     usage: Usage,
     rates: Rates,
+    reported: Reported,
 }
 
 impl Clients {
@@ -117,7 +123,8 @@ impl Clients {
     pub fn open(register: &Path, state: &Path) -> Result<Self, ClientsError> {
         let register = Watched::open(register)?;
         let usage = Usage::open(state)?;
-        Ok(Self { state: Mutex::new(State { register, usage, rates: Rates::default() }), passes: None })
+        let (rates, reported) = (Rates::default(), Reported::default());
+        Ok(Self { state: Mutex::new(State { register, usage, rates, reported }), passes: None })
     }
 
     /// The same, and passes that this server issues to them, whose keys and uses are in the same folder.
@@ -168,7 +175,7 @@ impl Clients {
     /// The reason why it may not. Nothing was counted then.
     pub fn admit(&self, shown: Shown, asked: Asked, now: SystemTime) -> Result<Result<String, Refusal>, ClientsError> {
         let mut state = self.lock();
-        let State { register, usage, rates } = &mut *state;
+        let State { register, usage, rates, .. } = &mut *state;
         let Some(client) = register.current().find(shown) else { return Ok(Err(Refusal::Unknown)) };
         if client.revoked {
             return Ok(Err(Refusal::Unknown));
@@ -190,6 +197,20 @@ impl Clients {
             );
         }
         Ok(Ok(client.name.clone()))
+    }
+
+    /// Counts a report of a choice, if the client may send one: no more in a day (UTC) than the routes that it asked for.
+    ///
+    /// # Errors
+    /// The reason why it may not. Nothing was counted then.
+    pub fn admit_report(&self, shown: Shown, now: SystemTime) -> Result<Result<(), Refusal>, ClientsError> {
+        let mut state = self.lock();
+        let State { register, usage, reported, .. } = &mut *state;
+        let Some(client) = register.current().find(shown).filter(|client| !client.revoked) else {
+            return Ok(Err(Refusal::Unknown));
+        };
+        let most = usage.of(&client.name, now).today;
+        Ok(if reported.take(&client.name, usage::day(now), most) { Ok(()) } else { Err(Refusal::Reports) })
     }
 
     /// How many clients are registered and not revoked.

@@ -163,7 +163,7 @@ fn key(client: &str) -> [u8; 16] {
 }
 
 /// The number of the day, counted from 1970.
-fn day(now: SystemTime) -> u32 {
+pub(super) fn day(now: SystemTime) -> u32 {
     let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     u32::try_from(seconds / DAY).unwrap_or(u32::MAX)
 }

@@ -41,3 +41,12 @@ pub(super) fn passing(passes: Option<usize>, named: bool) -> Option<(&'static st
         "is set without `secret`: expected the client's secret, by which servers know whom to issue them",
     ))
 }
+
+pub(super) const fn five_minutes() -> f64 {
+    300.0
+}
+
+pub(super) fn waiting(field: &'static str, seconds: f64) -> Option<(&'static str, &'static str)> {
+    let good = (0.0..=86_400.0).contains(&seconds);
+    (!good).then_some((field, "is out of range: expected 0 to 86400 seconds"))
+}

@@ -5,6 +5,7 @@
 //! line that they quote.
 
 mod audit;
+mod choices;
 mod hand_over;
 mod identity;
 mod ledger;
@@ -26,10 +27,11 @@ use crate::role::Role;
 use crate::service::share_of_one_client;
 
 pub use audit::AuditConfig;
+pub use choices::ChoicesConfig;
 pub use hand_over::{AcceptHandOverConfig, HandOverConfig};
 pub use identity::IdentityConfig;
 pub use ledger::LedgerConfig;
-use limits::{eight, handshakes, handshaking, issuing, passing, per_client, sessions};
+use limits::{eight, five_minutes, handshakes, handshaking, issuing, passing, per_client, sessions};
 pub use network::NetworkConfig;
 pub use store::{KeepConfig, StoreConfig};
 pub use timeouts::TimeoutsConfig;
@@ -176,6 +178,8 @@ pub struct ServerConfig {
     /// How many sessions are opened to check the dealer; both servers need the same.
     #[serde(default)]
     pub audit: AuditConfig,
+    /// Whether it counts the choices that clients report; both servers need it. Without the table it does not.
+    pub choices: Option<ChoicesConfig>,
     /// The pairs that it hands sessions over to.
     #[serde(default)]
     pub hand_over: Vec<HandOverConfig>,
@@ -191,6 +195,12 @@ impl ServerConfig {
     #[must_use]
     pub fn sessions_per_client(&self) -> usize {
         self.max_sessions_per_client.unwrap_or(share_of_one_client(self.max_sessions))
+    }
+
+    /// The folder of what it counts of the choices that clients report.
+    #[must_use]
+    pub fn choices_folder(&self) -> PathBuf {
+        self.state.join("choices")
     }
 
     /// The role of this position.
@@ -219,6 +229,12 @@ pub struct ClientConfig {
     pub bundle: PathBuf,
     /// The version of the bundle that takes its place: it is asked for as soon as all parties hold it.
     pub next: Option<NextConfig>,
+    /// Whether the models that are chosen are reported to the servers, which learn only sums of many reports.
+    #[serde(default)]
+    pub report_choices: bool,
+    /// How long such a report waits at most, in seconds; it is sent at a random time until then.
+    #[serde(default = "five_minutes")]
+    pub report_within_seconds: f64,
     /// Timeouts.
     #[serde(default)]
     pub timeouts: TimeoutsConfig,
@@ -326,6 +342,7 @@ impl Configuration for ServerConfig {
             .or_else(|| network::emulated(self.network.as_ref()))
             .or_else(|| network::between_servers(self.between_servers.as_ref()))
             .or_else(|| self.audit.problem())
+            .or_else(|| self.choices.as_ref().and_then(|choices| choices.problem(self.development)))
             .or_else(|| self.hand_over_problem())
             .or_else(|| StoreConfig::problem(self.store.as_ref(), self.party))
             .or_else(|| NextConfig::problem(self.next.as_ref(), true))
@@ -354,6 +371,7 @@ impl Configuration for ClientConfig {
             .or_else(|| network::emulated(self.network.as_ref()))
             .or_else(|| NextConfig::problem(self.next.as_ref(), false))
             .or_else(|| hand_over::name_problem("name", self.name.as_deref().as_slice()))
+            .or_else(|| limits::waiting("report_within_seconds", self.report_within_seconds))
     }
 }
 

@@ -73,6 +73,9 @@ fn mistakes_name_the_file_the_line_and_the_field() {
         ("ready_seconds = 600.0", "stall_seconds = nan", "timeouts"),
         ("ready_seconds = 600.0", "ready_seconds = 0", "timeouts"),
         ("drain_seconds = 5.0", "drain_seconds = 3601", "timeouts"),
+        ("[identity]", "[choices]\nminimum = 99\n[identity]", "choices"),
+        ("[identity]", "[choices]\nminimum = 4097\n[identity]", "choices"),
+        ("[identity]", "[choices]\nevery_hours = nan\n[identity]", "choices"),
         ("[identity]", "[network]\ndelay_milliseconds = -1\nmegabits_per_second = 1\n[identity]", "network"),
         ("[identity]", "[network]\ndelay_milliseconds = 1\nmegabits_per_second = nan\n[identity]", "network"),
         (
@@ -128,6 +131,34 @@ fn a_server_audits_at_most_a_tenth_of_its_sessions_and_none_unless_told() {
     // What the sample has in comments is the whole table.
     let sample = server.replace("# [audit]", "[audit]").replace("# share =", "share =");
     assert_eq!(load::<ServerConfig>(&sample).unwrap().config.audit.share().millionths(), 20_000);
+}
+
+#[test]
+fn choices_are_counted_and_reported_by_those_alone_who_say_so() {
+    let server = fs::read_to_string(samples().join("server0.toml")).unwrap();
+    assert_eq!(load::<ServerConfig>(&server).unwrap().config.choices, None);
+    let of = |tables: &str| load::<ServerConfig>(&server.replacen("[identity]", tables, 1));
+    let options = |tables: &str| of(tables).map(|loaded| loaded.config.choices.unwrap().options());
+    let (minimum, after) = (100, Duration::from_secs(24 * 3600));
+    assert_eq!(options("[choices]\n[identity]").unwrap(), crate::choices::ChoicesOptions { minimum, after });
+    // What the sample has in comments is the whole table.
+    let sample =
+        server.replace("# [choices]", "[choices]").replace("# minimum", "minimum").replace("# every_", "every_");
+    let loaded = load::<ServerConfig>(&sample).unwrap();
+    assert!(loaded.unknown_fields.is_empty() && loaded.config.choices == Some(ChoicesConfig::default()));
+    // Fewer than a hundred reports only where nothing is protected.
+    let few = "[choices]\nminimum = 99\nevery_hours = 0.5\n[identity]";
+    let error = options(few).unwrap_err().to_string();
+    assert!(error.contains("100 to 4096") && error.contains("development"), "{error}");
+    let half = options(&format!("development = true\n{few}")).unwrap();
+    assert_eq!((half.minimum, half.after), (99, Duration::from_secs(1800)));
+    let client = fs::read_to_string(samples().join("client.toml")).unwrap();
+    let plain = load::<ClientConfig>(&client).unwrap().config;
+    assert_eq!((plain.report_choices, plain.report_within_seconds), (false, 300.0));
+    let loaded = load::<ClientConfig>(&client.replace("# report_", "report_")).unwrap();
+    assert!(loaded.unknown_fields.is_empty() && loaded.config.report_choices);
+    let error = load::<ClientConfig>(&format!("report_within_seconds = -1.0\n{client}")).unwrap_err();
+    assert!(matches!(error, ConfigError::Value { field: "report_within_seconds", .. }), "{error}");
 }
 
 #[test]

@@ -4,30 +4,10 @@ use super::tls::TlsStream;
 use super::{Link, LinkError, Timeouts};
 use crate::frame::FrameKind;
 use crate::identity::{Caller, Endpoint};
-use crate::messages::{Failure, FailureKind, Message};
+use crate::messages::{Failure, FailureKind};
 use crate::role::Role;
 use std::net::TcpStream;
 use zeroize::Zeroizing;
-
-/// A message of one of two kinds.
-#[derive(Debug)]
-pub(crate) enum OneOf<A, B> {
-    /// Of the first.
-    First(A),
-    /// Of the second.
-    Second(B),
-}
-
-/// A message of one of three kinds.
-#[derive(Debug)]
-pub(crate) enum OneOfThree<A, B, C> {
-    /// Of the first.
-    First(A),
-    /// Of the second.
-    Second(B),
-    /// Of the third.
-    Third(C),
-}
 
 impl Link {
     /// Answers a call and learns the role of the caller. Only callers of this deployment with an `allowed` role are accepted, and
@@ -69,33 +49,6 @@ impl Link {
         };
         refused.fail(&Failure::new(FailureKind::WrongRole, &said));
         Err(refusal)
-    }
-
-    /// Receives a typed message of one of two kinds, or nothing if the other side ended the connection cleanly between messages.
-    ///
-    /// # Errors
-    /// As for [`Link::receive_message`].
-    pub(crate) fn receive_one_of<A: Message, B: Message>(&mut self) -> Result<Option<OneOf<A, B>>, LinkError> {
-        let Some((kind, payload)) = self.receive_any(&[A::KIND, B::KIND])? else { return Ok(None) };
-        if kind == A::KIND {
-            return self.decode(&payload).map(|message| Some(OneOf::First(message)));
-        }
-        self.decode(&payload).map(|message| Some(OneOf::Second(message)))
-    }
-
-    /// Receives a typed message of one of three kinds, or nothing if the other side ended the connection cleanly between messages.
-    ///
-    /// # Errors
-    /// As for [`Link::receive_message`].
-    pub(crate) fn receive_one_of_three<A: Message, B: Message, C: Message>(
-        &mut self,
-    ) -> Result<Option<OneOfThree<A, B, C>>, LinkError> {
-        let Some((kind, payload)) = self.receive_any(&[A::KIND, B::KIND, C::KIND])? else { return Ok(None) };
-        Ok(Some(match kind {
-            kind if kind == A::KIND => OneOfThree::First(self.decode(&payload)?),
-            kind if kind == B::KIND => OneOfThree::Second(self.decode(&payload)?),
-            _ => OneOfThree::Third(self.decode(&payload)?),
-        }))
     }
 
     /// Receives a frame of one of these kinds, of which the first is named in errors, or nothing if the other side ended the connection

@@ -22,7 +22,6 @@ use blindroute_protocol::{reserve_wiped, wipe_vec};
 use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
-pub(crate) use accept::{OneOf, OneOfThree};
 pub use error::{Fault, LinkError};
 pub(crate) use long::Sending;
 pub use traffic::Traffic;

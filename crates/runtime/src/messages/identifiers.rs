@@ -80,6 +80,14 @@ shared_identifier! {
     /// Names one set of masks of the weights, which the dealer draws when it starts. Public. Written as a session is.
     EpochId, "epoch"
 }
+shared_identifier! {
+    /// Names a report of a choice: 128 random bits drawn by the client. Public to the servers. Written as a session is.
+    ReportId, "report"
+}
+shared_identifier! {
+    /// Names a batch of reports, drawn by server 1. Written as a session is.
+    BatchId, "batch"
+}
 public_identifier! {
     /// A digest of something public: a deployment, a request.
     Digest, 32
@@ -108,7 +116,7 @@ macro_rules! drawn {
     };
 }
 
-drawn! { SessionId EpochId LedgerId TermNonce }
+drawn! { SessionId EpochId LedgerId TermNonce ReportId BatchId }
 
 /// A secret seed as it is sent on a link, for instance from the dealer to a server. It is wiped on drop, never printed
 /// and not cloneable. Its bytes stay in one place on the heap, so moving a seed leaves no copy behind.

@@ -17,6 +17,10 @@
 //! A client of a server that issues passes may send [`PassRequest`] in place of a hello, and gets [`PassAnswer`]. Later it shows some
 //! with [`ShownPasses`], before the hello of the session that they pay for.
 //!
+//! A client that reports which model was chosen sends [`ChoiceReport`] to each server in place of a hello, and each answers
+//! [`ChoiceReportTaken`]. Server 1 then calls server 0 with a [`ChoicesCall`], which answers with a [`ChoicesAnswer`]: both check the
+//! report together, and close a batch of reports when there are enough.
+//!
 //! A server that calls the dealer or the other server only to see whether it answers may send [`Clock`] in place of a session's first
 //! message, and gets one back.
 //!
@@ -24,6 +28,7 @@
 //! [`StoreAnswer`]. After a proposal the lane goes on as others do.
 
 mod audit;
+mod choices;
 mod clock;
 mod codec;
 mod failure;
@@ -39,11 +44,13 @@ mod store;
 mod tests;
 
 pub use audit::{AuditRequest, AuditSeeds};
+pub use choices::{ChoiceReport, ChoiceReportTaken, ChoicesAnswer, ChoicesCall, MOST_DOUBTED};
 pub use clock::Clock;
 pub use codec::DecodeError;
+pub(crate) use codec::{Decoder, put_bytes};
 pub use failure::{Failure, FailureKind};
 pub use hand_over::{HandOver, HandOverAnswer, HandOverRequest, PAIR_NAME_MAX, Ticket};
-pub use identifiers::{Digest, EpochId, LedgerId, NoRandomness, SessionId, TermNonce, WireSeed};
+pub use identifiers::{BatchId, Digest, EpochId, LedgerId, NoRandomness, ReportId, SessionId, TermNonce, WireSeed};
 pub(crate) use identifiers::{random_below, secret_bits};
 pub(crate) use local_name::LocalName;
 pub use local_name::NAMES_KEY;

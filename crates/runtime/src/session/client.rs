@@ -165,6 +165,11 @@ impl<C: Catalogue> Client<C> {
         SharedInputs::new(&program.inputs(), inputs)
     }
 
+    /// How it calls the servers: their addresses, as whom, and the longest waits.
+    pub(super) fn called(&self) -> (&[String; 2], &Endpoint, &Timeouts) {
+        (&self.0.addresses, &self.0.endpoint, &self.0.timeouts)
+    }
+
     pub(crate) fn places(&self) -> &Arc<SessionPlaces> {
         &self.0.places
     }

@@ -4,6 +4,7 @@
 mod tests;
 
 use super::hand_over::HandOverError;
+use crate::choices::ChoicesError;
 use crate::clients::{ClientsError, Refusal};
 use crate::ledger::{LedgerError, StandingError};
 use crate::link::{Fault, LinkError};
@@ -117,6 +118,9 @@ pub enum SessionError {
     /// What a session left was not handed over to another pair, or is not there.
     #[error(transparent)]
     HandOver(#[from] HandOverError),
+    /// A report of a choice was not taken.
+    #[error(transparent)]
+    Choices(#[from] ChoicesError),
     /// The client left before it sent its input.
     #[error(
         "the client left before it sent its input; the session's material is dropped, and nothing needs to be done"
@@ -282,6 +286,7 @@ impl SessionError {
         match self {
             Self::Shares(error) => error.told(),
             Self::HandOver(error) => error.told(),
+            Self::Choices(error) => error.told(),
             Self::Link(error) => (error.told_as(), error.told()),
             Self::Rendezvous(_) => log(
                 FailureKind::TimedOut,
@@ -298,7 +303,9 @@ impl SessionError {
             Self::Expired { .. } | Self::PlaceLost | Self::NothingHeld => own(FailureKind::Expired),
             // As long for every reason, and no more than that: the kind says what to do.
             Self::Refused(Refusal::Unknown) => (FailureKind::UnknownClient, "refused".to_owned()),
-            Self::Refused(Refusal::Day | Refusal::Minute) => (FailureKind::Quota, "refused".to_owned()),
+            Self::Refused(Refusal::Day | Refusal::Minute | Refusal::Reports) => {
+                (FailureKind::Quota, "refused".to_owned())
+            }
             Self::Clients(_) => log(FailureKind::Internal, "its register of clients cannot be used"),
             Self::Passes(_) => log(FailureKind::Internal, "its passes cannot be used"),
             Self::Store(_) => {

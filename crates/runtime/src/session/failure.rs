@@ -1,7 +1,7 @@
 //! How a call by another party begins, and telling it that a session failed.
 
 use super::SessionError;
-use crate::link::{Link, OneOf};
+use crate::link::Link;
 use crate::messages::{Clock, Message, SessionId};
 use crate::rendezvous::RendezvousError;
 use crate::role::Role;
@@ -16,9 +16,10 @@ pub(super) fn absent(party: &'static str, error: RendezvousError) -> SessionErro
 
 /// A call that begins a session, or that only asks for the time, which is answered here. Nothing if it asks for neither.
 pub(super) fn begun<M: Message>(link: &mut Link) -> Result<Option<M>, SessionError> {
-    match link.receive_one_of::<M, Clock>()? {
-        Some(OneOf::First(message)) => Ok(Some(message)),
-        Some(OneOf::Second(_)) => {
+    match link.receive_any(&[M::KIND, Clock::KIND])? {
+        Some((kind, payload)) if kind == M::KIND => Ok(Some(link.decode(&payload)?)),
+        Some((_, payload)) => {
+            let _theirs: Clock = link.decode(&payload)?;
             link.send_message(&Clock::now())?;
             Ok(None)
         }

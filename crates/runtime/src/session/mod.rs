@@ -41,6 +41,7 @@ mod filling;
 mod hand_over;
 mod handed;
 mod held;
+mod incoming;
 mod lanes;
 mod opening;
 mod options;
@@ -51,6 +52,7 @@ mod preparation;
 mod proposals;
 mod ready;
 mod report;
+mod reported;
 mod retry;
 mod server;
 mod source;
@@ -112,6 +114,12 @@ pub trait Catalogue: Send + Sync + 'static {
     /// How much a request asks for: how many answers, and how much these can tell about the weights.
     fn asked(&self, _request: &[u8]) -> Asked {
         Asked { routes: 1, bits: 0.0 }
+    }
+
+    /// The names of the models of which [choices](crate::choices) are counted, 2 to 256, in an order that the digest binds; none if
+    /// nothing is counted.
+    fn choices(&self) -> Vec<String> {
+        Vec::new()
     }
 
     /// Whether the program of a request takes what an earlier one [kept](blindroute_protocol::Kept), and no inputs of the client.

@@ -7,6 +7,7 @@ use super::continued::{Continuing, HeldValues, continued};
 use super::failure::tell;
 use super::hand_over::give;
 use super::handed::HandedStore;
+use super::incoming::{Asks, asks};
 use super::lanes::Lanes;
 use super::opening::OpenSession;
 use super::options::ServerOptions;
@@ -18,13 +19,12 @@ use super::source::{Source, Supply};
 use super::stored::{StoreUse, kind_of};
 use super::versions::{ServerVersion, Versions};
 use super::{Catalogue, SessionError, SharesError};
+use crate::choices::Choices;
 use crate::frame::FrameKind;
 use crate::identity::Endpoint;
 use crate::ledger::Ledger;
-use crate::link::{Link, LinkError, OneOfThree};
-use crate::messages::{
-    ClientHello, Clock, Digest, HandOverRequest, PassRequest, ServerReady, SessionOpen, ShownPasses, StoreCall,
-};
+use crate::link::{Link, LinkError};
+use crate::messages::{ClientHello, Digest, HandOverRequest, ServerReady, ShownPasses};
 use crate::role::Role;
 use crate::service::{Connection, Rest, Resting};
 use crate::store::Store;
@@ -44,6 +44,8 @@ pub struct ServerService<C> {
     pub(super) ledger: OwnLedger,
     pub(super) options: ServerOptions,
     pub(super) lanes: Lanes,
+    /// What it counts of the choices that clients report; nothing without it.
+    pub(super) choices: Option<Arc<Choices>>,
     /// What other pairs handed over.
     handed: HandedStore,
     pub(super) audits: Audits,
@@ -56,27 +58,6 @@ impl<C> std::fmt::Debug for ServerService<C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "ServerService({:?})", self.party)
     }
-}
-
-/// What a client asks for between its sessions.
-enum Asks {
-    Session(ClientHello),
-    HandOver(HandOverRequest),
-    Passes(PassRequest),
-    /// It shows passes for its next session.
-    Shows(ShownPasses),
-}
-
-/// The next message of a client between its sessions, or nothing if it left.
-fn asks(link: &mut Link) -> Result<Option<Asks>, LinkError> {
-    let kinds = [FrameKind::ClientHello, FrameKind::HandOverRequest, FrameKind::PassRequest, FrameKind::Passes];
-    let Some((kind, payload)) = link.receive_any(&kinds)? else { return Ok(None) };
-    Ok(Some(match kind {
-        FrameKind::HandOverRequest => Asks::HandOver(link.decode(&payload)?),
-        FrameKind::PassRequest => Asks::Passes(link.decode(&payload)?),
-        FrameKind::Passes => Asks::Shows(link.decode(&payload)?),
-        _ => Asks::Session(link.decode(&payload)?),
-    }))
 }
 
 /// How a session ended.
@@ -102,7 +83,7 @@ impl<C: Catalogue> ServerService<C> {
         let versions = Versions::new(ServerVersion::new(catalogue, shares));
         let handed = HandedStore::new(options.hand_over.budget, options.timeouts.ready);
         let (audits, ledger, tally) = (Audits::new(options.audit), OwnLedger::new(ledger), Arc::default());
-        Self { versions, party, endpoint, ledger, options, lanes, handed, audits, tally, store: None }
+        Self { versions, party, endpoint, ledger, options, lanes, choices: None, handed, audits, tally, store: None }
     }
 
     /// The same server, which counts into this tally.
@@ -115,6 +96,12 @@ impl<C: Catalogue> ServerService<C> {
     #[must_use]
     pub fn storing(self, store: Arc<Store>) -> Self {
         Self { store: Some(StoreUse::new(store)), ..self }
+    }
+
+    /// The same server, which counts the choices that clients report.
+    #[must_use]
+    pub fn with_choices(self, choices: Option<Arc<Choices>>) -> Self {
+        Self { choices, ..self }
     }
 
     /// What the audits of the dealer have found so far.
@@ -153,24 +140,6 @@ impl<C: Catalogue> ServerService<C> {
         }
     }
 
-    /// Takes a lane of server 1, or answers what it asks.
-    fn called(&self, mut link: Link) -> Result<(), SessionError> {
-        match link.receive_one_of_three::<SessionOpen, Clock, StoreCall>()? {
-            // A caller that leaves without a word only asked whether this party answers.
-            None => Ok(()),
-            Some(OneOfThree::First(open)) => self.lanes.offer(link, open),
-            Some(OneOfThree::Second(_)) => Ok(link.send_message(&Clock::now())?),
-            Some(OneOfThree::Third(call)) => match call {
-                StoreCall::Propose(proposal) => self.proposed(link, proposal),
-                StoreCall::Compare(theirs) => self.compared(link, theirs),
-                StoreCall::Fill(asked) => {
-                    let filled = self.asked_to_fill(&mut link, &asked);
-                    filled.or_else(|error| tell(&mut link, Some(asked.session), error))
-                }
-            },
-        }
-    }
-
     fn role(&self) -> Option<Role> {
         Role::server(self.party.index() as u8)
     }
@@ -185,6 +154,13 @@ impl<C: Catalogue> ServerService<C> {
         loop {
             let hello = match resting.wait(Rest::Idle, || asks(&mut link)) {
                 Ok(Ok(Some(Asks::Session(hello)))) => hello,
+                Ok(Ok(Some(Asks::Report(report)))) => match self.take_report(&mut link, report) {
+                    Ok(()) => {
+                        sessions += 1;
+                        continue;
+                    }
+                    Err(error) => return tell(&mut link, None, error),
+                },
                 Ok(Ok(Some(Asks::HandOver(asked)))) => {
                     let session = asked.session;
                     if let Err(error) = self.give(&mut link, asked, held.take()) {

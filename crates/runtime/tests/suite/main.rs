@@ -3,6 +3,7 @@
 mod audit;
 mod cancel;
 mod certificates;
+mod choices;
 mod clients;
 mod faults;
 mod hand_over;

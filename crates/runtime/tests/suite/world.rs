@@ -9,6 +9,7 @@ use blindroute_protocol::{
     Error, Form, Interpreter, Machine, Party, Program, Seed, Shape, Tensor, WeightId, WeightKind, WeightShares,
     WeightSpec,
 };
+use blindroute_runtime::choices::{Choices, ChoicesOptions};
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::messages::{Digest, Spoken};
 use blindroute_runtime::session::{FillPlan, MATERIAL_BUDGET, Wanted};
@@ -121,6 +122,9 @@ impl Numbers {
     }
 }
 
+/// The models of which choices are counted.
+pub const MODELS: [&str; 4] = ["small", "medium", "large", "huge"];
+
 /// The weight of programs that have one.
 pub const SCALE: f32 = 3.0;
 
@@ -150,6 +154,10 @@ impl Catalogue for Numbers {
         self.alive.fetch_add(1, Ordering::SeqCst);
         let keeps = words.contains(&"keep");
         Ok(Squares { count, keeps, scaled: self.scaled, alive: Arc::clone(&self.alive) })
+    }
+
+    fn choices(&self) -> Vec<String> {
+        MODELS.map(str::to_owned).to_vec()
     }
 
     fn continues(&self, request: &[u8]) -> bool {
@@ -190,6 +198,10 @@ pub struct World {
     pub accepts: Vec<PathBuf>,
     /// Whom the servers answer.
     pub clients: [Option<Arc<Clients>>; 2],
+    /// When the servers reveal the choices that they count, if they do.
+    pub choices: Option<[ChoicesOptions; 2]>,
+    /// Their counts.
+    pub counting: [Option<Arc<Choices>>; 2],
     pub audit: [AuditShare; 2],
     /// The most bytes of the servers' stores, if they have some.
     pub store_bytes: [Option<u64>; 2],
@@ -271,6 +283,8 @@ impl World {
             hand_over: Box::new(|_, _| HandOverOptions::default()),
             accepts: Vec::new(),
             clients: [None, None],
+            choices: None,
+            counting: [None, None],
             audit: [AuditShare::NONE; 2],
             store_bytes: [None; 2],
             stores: Default::default(),
@@ -341,6 +355,11 @@ impl World {
             };
             let shares = catalogue.shares(party);
             let server = ServerService::new(catalogue, party, shares, endpoint, ledger, options);
+            let folder = self.state(index).join("choices");
+            self.counting[index] = self
+                .choices
+                .map(|options| Arc::new(Choices::open(&folder, options[index], self.timeouts.stall).unwrap()));
+            let server = server.with_choices(self.counting[index].clone());
             let server = match self.store_bytes[index] {
                 Some(bytes) => {
                     let (folder, key) = (self.store_folder(index), self.home.path().join(format!("store-{index}.key")));
@@ -413,12 +432,17 @@ impl World {
         }
     }
 
+    /// Has server 1 close the batches of reports that can be closed.
+    pub fn reveal_choices(&self) {
+        self.servers[1].as_ref().unwrap().reveal_choices(std::time::SystemTime::now());
+    }
+
     /// Stops a service, and says how long that took.
     pub fn stop(&mut self, index: usize) -> Duration {
         // Otherwise its ledger stays open.
         match index {
             2 => self.dealing = None,
-            _ => self.servers[index] = None,
+            _ => (self.servers[index], self.counting[index]) = (None, None),
         }
         let started = Instant::now();
         let Running { shutdown, thread, filling } = self.running[index].take().expect("it runs");

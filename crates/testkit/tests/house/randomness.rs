@@ -4,7 +4,8 @@ use crate::sources::{crates, shipped, tokens};
 use std::path::Path;
 
 /// The crates that servers, dealer and client are made of.
-const PARTIES: [&str; 8] = ["ring", "protocol", "passes", "routing", "runtime", "placement", "console", "operator"];
+const PARTIES: [&str; 9] =
+    ["ring", "protocol", "passes", "reports", "routing", "runtime", "placement", "console", "operator"];
 
 /// Where the operating system is given the form that a library of ciphers asks for, by the traits of a crate that has no generator.
 const ADAPTER: [&str; 3] = ["passes/src/randomness.rs", "passes/src/wanted.rs", "passes/Cargo.toml"];

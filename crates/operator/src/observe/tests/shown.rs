@@ -9,6 +9,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
+/// The name of a model of a bundle, which alone may be the value of a label without being a word of this program.
+const MODEL: &str = "a/model-7b";
+
 /// All that there can be, each with another value.
 fn full() -> Readings {
     let tally = Tally::default();
@@ -23,6 +26,8 @@ fn full() -> Readings {
         registered: Some(3),
         stored: Some(StoreFigures { sessions: 9, bytes: 10 << 20, limit: 1 << 30, filled: 11, used: 12, dropped: 13 }),
         audits: Some([4, 5, 6, 7]),
+        reports: Some([8, 9, 10]),
+        choices: vec![(MODEL.to_owned(), 11)],
         certificates: [Some(100), Some(200)],
         parties: Role::ALL.map(|role| (role, Some(Some(-7)))).to_vec(),
     }
@@ -63,7 +68,7 @@ fn no_other_name_label_or_value_of_a_label_is_shown() {
             }
             (_, Some((expected, values))) => {
                 assert_eq!(label.map(|(label, _)| label), Some(expected), "{line}");
-                values()
+                if expected == "model" { vec![MODEL.to_owned()] } else { values() }
             }
             _ => {
                 assert_eq!(label, None, "{line}");
@@ -89,10 +94,12 @@ fn counters_end_as_counters_do_and_help_is_one_line() {
 
 #[test]
 fn what_a_party_does_not_have_is_not_shown() {
-    let none = Readings { registered: None, audits: None, parties: Vec::new(), ..full() };
+    let none =
+        Readings { registered: None, audits: None, reports: None, choices: Vec::new(), parties: Vec::new(), ..full() };
     let text = text(Some(&none));
     let shown = |name: &str| text.lines().any(|line| line.starts_with(name));
     assert!(!shown("blindroute_operator_clients_registered") && !shown("blindroute_operator_audits_total"));
+    assert!(!shown("blindroute_operator_choice_reports_total") && !shown("blindroute_operator_choices_total"));
     assert!(!shown("blindroute_operator_party_answers") && shown("blindroute_operator_ready 1"));
 }
 

@@ -74,6 +74,11 @@ impl Forwarder {
         forwarder
     }
 
+    /// Passes new connections on to another address, and says to which before.
+    pub fn redirect(&self, address: &str) -> String {
+        std::mem::replace(&mut self.target.lock().unwrap(), address.to_owned())
+    }
+
     /// Cuts all connections there are; new ones are passed on.
     pub fn cut(&self) {
         for socket in self.held.lock().unwrap().drain(..) {
