@@ -53,6 +53,7 @@ impl Files {
             server1,
             identity: self.identity(Role::Client),
             secret: None,
+            passes: None,
             bundle: self.at("public.bin"),
             next: None,
             report_choices: false,
@@ -109,6 +110,7 @@ impl Files {
             audit: AuditConfig::default(),
             choices: None,
             clients: None,
+            passes: false,
             ledger: None,
         }
     }
