@@ -147,10 +147,10 @@ impl Clients {
         now: SystemTime,
     ) -> Result<Option<Result<Issued, Refusal>>, ClientsError> {
         let Some(passes) = &self.passes else { return Ok(None) };
-        if !blinded.is_empty() {
-            if let Err(refusal) = self.admit(shown, Asked::of_passes(blinded.len()), now)? {
-                return Ok(Some(Err(refusal)));
-            }
+        if !blinded.is_empty()
+            && let Err(refusal) = self.admit(shown, Asked::of_passes(blinded.len()), now)?
+        {
+            return Ok(Some(Err(refusal)));
         }
         passes.issue(blinded, now).map(|issued| Some(Ok(issued)))
     }

@@ -9,6 +9,9 @@ use crate::role::Role;
 use std::net::TcpStream;
 use zeroize::Zeroizing;
 
+/// What a frame holds, and of which kind it is.
+pub(crate) type Payload = (FrameKind, Zeroizing<Vec<u8>>);
+
 impl Link {
     /// Answers a call and learns the role of the caller. Only callers of this deployment with an `allowed` role are accepted, and
     /// servers that may [hand over](Endpoint::accepting_hand_over): they have the role of this side.
@@ -56,10 +59,7 @@ impl Link {
     ///
     /// # Errors
     /// As for [`Link::receive`].
-    pub(crate) fn receive_any(
-        &mut self,
-        kinds: &[FrameKind],
-    ) -> Result<Option<(FrameKind, Zeroizing<Vec<u8>>)>, LinkError> {
+    pub(crate) fn receive_any(&mut self, kinds: &[FrameKind]) -> Result<Option<Payload>, LinkError> {
         let expected = *kinds.first().ok_or(LinkError::Internal("a link waits for no kind of frame"))?;
         self.begin();
         let Some(header) = self.next_header(expected)? else { return Ok(None) };
