@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// Say how often each model was chosen, as far as clients report it.
 ///
-/// The two servers add up what clients report that have `report_choices = true`, and reveal only sums of many reports: see [choices] in
+/// The two servers add up what clients report that have `report_choices = true`, and reveal only sums of many reports: see `[choices]` in
 /// the configuration of a server. The server may be running. The other operator's server shows the same.
 #[derive(Debug, Args)]
 pub struct ChoicesArgs {

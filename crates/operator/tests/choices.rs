@@ -27,15 +27,15 @@ fn change(deployment: &Deployment, role: Role, change: impl Fn(&str) -> String) 
     std::fs::write(&path, change(&text)).unwrap();
 }
 
-/// Routes all prompts, reports what was chosen before this returns, and counts it.
-fn route(deployment: &Deployment, plain: &mut BTreeMap<String, u64>) {
+/// Routes all prompts and counts what was chosen. Its reports are sent within so many seconds, or when the router is dropped.
+fn route(deployment: &Deployment, within: f64, plain: &mut BTreeMap<String, u64>) -> PrivateRouter {
     let config = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
+    let config = ClientConfig { report_within_seconds: within, ..config };
     let router = PrivateRouter::connect(&config).unwrap();
     for answer in router.route_batch(&PROMPTS, &RouteOptions::default()).unwrap() {
         *plain.entry(answer.unwrap().model).or_default() += 1;
     }
-    // What waits is sent now.
-    drop(router);
+    router
 }
 
 /// The counts that a server's operator is shown, by the names of the models, without those that were never chosen.
@@ -93,12 +93,13 @@ fn both_operators_see_how_often_each_model_was_chosen_in_sum_also_after_servers_
             format!("{observed}[choices]\nminimum = 10\nevery_hours = 0.0\n")
         });
     }
-    change(&deployment, Role::Client, |text| format!("report_choices = true\nreport_within_seconds = 60.0\n{text}"));
+    change(&deployment, Role::Client, |text| format!("report_choices = true\n{text}"));
     let _dealer = deployment.start(Role::Dealer);
     let start = || SERVERS.map(|role| deployment.start(role));
     let servers: [Process; 2] = start();
     let mut plain = BTreeMap::new();
-    route(&deployment, &mut plain);
+    // None is due for a minute on average; the end of the router sends them.
+    drop(route(&deployment, 120.0, &mut plain));
     for role in SERVERS {
         assert_eq!(shown(&deployment, role), [], "five reports reveal nothing");
         assert_eq!(metrics(&deployment, role), (BTreeMap::new(), 5), "{role}");
@@ -108,8 +109,10 @@ fn both_operators_see_how_often_each_model_was_chosen_in_sum_also_after_servers_
     // Killed, not stopped.
     drop(servers);
     let _servers = start();
-    route(&deployment, &mut plain);
+    // Sent in its own time, since the router stays.
+    let router = route(&deployment, 1.0, &mut plain);
     let found = until_shown(&deployment, 1);
+    drop(router);
     assert_eq!(plain.values().sum::<u64>(), 10);
     assert_eq!(found, [vec![plain.clone()], vec![plain.clone()]]);
     for role in SERVERS {
@@ -124,10 +127,10 @@ fn both_operators_see_how_often_each_model_was_chosen_in_sum_also_after_servers_
 #[test]
 fn a_client_that_reports_to_servers_that_count_nothing_is_answered_all_the_same() {
     let deployment = Deployment::new();
-    change(&deployment, Role::Client, |text| format!("report_choices = true\nreport_within_seconds = 0.0\n{text}"));
+    change(&deployment, Role::Client, |text| format!("report_choices = true\n{text}"));
     let _parties = [Role::Dealer, Role::Server0, Role::Server1].map(|role| deployment.start(role));
     let mut plain = BTreeMap::new();
-    route(&deployment, &mut plain);
+    drop(route(&deployment, 0.0, &mut plain));
     assert_eq!(plain.values().sum::<u64>(), 5);
     let said = deployment.with_configuration("choices", Role::Server0, &[]).succeeded();
     assert!(said.stderr.contains("[choices]"), "{said:?}");

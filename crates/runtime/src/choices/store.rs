@@ -128,12 +128,28 @@ impl Store {
         }
         let mut state = self.lock();
         if find(&mut state, &id).is_none() {
+            self.remove_orphans(&mut state, deployment)?;
             state.batches.push(Batch::new(id, deployment, models.to_vec(), now())?);
         }
         let Some(batch) = find(&mut state, &id).filter(|batch| batch.takes()) else { return Ok(false) };
         batch.add(report, share)?;
         file::write(&self.folder, batch)?;
         Ok(true)
+    }
+
+    /// At server 0, when server 1 begins a batch: it has one at a time of a deployment, so it has lost those before.
+    fn remove_orphans(&self, state: &mut State, deployment: Digest) -> Result<(), ChoicesError> {
+        let orphans: Vec<BatchId> =
+            state.batches.iter().filter(|batch| batch.deployment == deployment).map(|batch| batch.id).collect();
+        for id in orphans {
+            let reports = find(state, &id).map_or(0, |batch| batch.count());
+            tracing::error!(
+                reports,
+                "server 1 began another batch of reports: it has lost the one before, whose counts are lost"
+            );
+            self.remove(state, &id)?;
+        }
+        Ok(())
     }
 
     /// At server 1: a batch that can be closed now.

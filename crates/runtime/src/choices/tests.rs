@@ -171,6 +171,23 @@ fn servers_with_different_reports_drop_the_batch() {
 }
 
 #[test]
+fn a_batch_that_server_1_lost_is_not_kept_at_server_0() {
+    let mut pair = Pair::new();
+    let lost = pair.report(0, Heard::All);
+    let other = Digest([9; 32]);
+    let [share, _] = right(ReportId([77; 16]), 2);
+    assert!(pair.zero.count((BatchId([8; 16]), other), &models(), ReportId([77; 16]), &share).unwrap());
+    pair.one.drop(lost).unwrap();
+    let batch = pair.report(1, Heard::All);
+    let files = |pair: &Pair| {
+        let of = |id: &BatchId| file::path(pair.homes[0].path(), id).exists();
+        [of(&lost), of(&batch), of(&BatchId([8; 16]))]
+    };
+    assert_eq!(files(&pair), [false, true, true], "only the lost one of the same deployment is gone");
+    assert_eq!(pair.reveal(1), [0, 1, 0]);
+}
+
+#[test]
 fn sums_of_different_reports_are_noticed_even_if_their_names_are_the_same() {
     let mut pair = Pair::new();
     pair.report(0, Heard::All);
