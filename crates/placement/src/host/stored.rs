@@ -79,6 +79,14 @@ mod tests {
         );
     }
 
+    /// The request that docs/OPERATOR.md shows.
+    fn documented() -> String {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/OPERATOR.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("request = '")).unwrap();
+        line.strip_suffix('\'').unwrap().to_owned()
+    }
+
     #[test]
     fn a_table_that_names_what_is_not_there_is_refused_by_its_number() {
         let catalogue = BundleCatalogue::of(&PublicPart::unsplit(&default_bundle().unwrap()));
@@ -86,6 +94,8 @@ mod tests {
             (KeepConfig { router: Some("magic".to_owned()), ..keep(1) }, "no router `magic`"),
             (KeepConfig { bucket: Some(33), ..keep(1) }, "33"),
             (KeepConfig { request: Some("{}".to_owned()), ..keep(1) }, "not a task"),
+            // The one of docs/OPERATOR.md, for a bundle with classifiers.
+            (KeepConfig { request: Some(documented()), ..keep(1) }, "no pool"),
             (KeepConfig { request: Some(r#"{"task":"embed","bucket":32}"#.to_owned()), ..keep(1) }, "measurements"),
         ] {
             let error = plan(store(vec![keep(1), wrong]), &catalogue).map(drop).unwrap_err().to_string();

@@ -1,6 +1,6 @@
 //! Material of sessions to come, encrypted in a folder: what the dealer sent for them, as it was sent.
 //!
-//! Each stored session has two files. `NUMBER.material` is the dealer's stream in encrypted [chunks](sealed), under a key of its own.
+//! Each stored session has two files. `NUMBER.material` is the dealer's stream in encrypted chunks, under a key of its own.
 //! `NUMBER.key` holds that key, the dealer's grant and what the session is for, encrypted under the store's key, which lies
 //! elsewhere. It is written last: a session without it is not there, and whoever has no such file any more cannot read the material,
 //! whatever the disk still holds of it. So a session's key is destroyed when the session is used, before anything of it is read.

@@ -159,6 +159,19 @@ fn a_chunk_that_is_altered_truncated_exchanged_or_bound_to_something_else_does_n
 }
 
 #[test]
+fn material_is_bound_to_its_session_deployment_and_position() {
+    let bounds = [
+        label::bound_of(id(1), KIND.deployment, 0),
+        label::bound_of(id(2), KIND.deployment, 0),
+        label::bound_of(id(1), Digest([9; 32]), 0),
+        label::bound_of(id(1), KIND.deployment, 1),
+    ];
+    for (place, bound) in bounds.iter().enumerate() {
+        assert!(bounds[..place].iter().all(|other| other != bound), "{place}");
+    }
+}
+
+#[test]
 fn a_damaged_session_is_dropped_and_the_others_stay() {
     type Damage = fn(&Path);
     let damage: [(&str, Damage); 5] = [

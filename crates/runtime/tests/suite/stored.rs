@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used)]
 
 use crate::world::{FOUR, Numbers, PATIENT, SCALE, World, numbers, wait_for};
+use blindroute_runtime::messages::ClientHello;
 use blindroute_runtime::session::MATERIAL_BUDGET;
-use blindroute_runtime::{AuditShare, Client, FileLedger, Ledger, Retry, SessionError, SessionOutcome};
+use blindroute_runtime::store::Hours;
+use blindroute_runtime::{
+    AuditShare, Catalogue as _, Client, FileLedger, Ledger, Retry, SessionError, SessionId, SessionOutcome,
+};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -258,17 +261,23 @@ fn a_full_store_takes_no_more_and_sessions_go_on() {
 #[test]
 fn clients_go_first_and_versions_that_are_held_no_more_are_dropped() {
     let world = world([Some(ROOM); 2], |_| {});
-    let gate = Arc::clone(&world.catalogues[1].gate);
-    let held = gate.lock().unwrap();
-    let own = client(&world);
-    let running = std::thread::spawn(move || right(&own.run(FOUR, &numbers(3.0)).unwrap(), 3.0));
-    wait_for("the session to begin at server 0", || world.sessions()[0] == 1);
-    std::thread::sleep(Duration::from_millis(200));
+    // Server 1 waits for server 0 to come to a session of a client that never asked it.
+    let mut link = world.link(1);
+    let hello = ClientHello {
+        version: link.version(),
+        session: SessionId::generate().unwrap(),
+        deployment: world.catalogues[1].digest(),
+        request: FOUR.to_vec(),
+        continues: None,
+        token: None,
+    };
+    link.send_message(&hello).unwrap();
+    wait_for("the session to begin", || world.sessions()[1] == 1);
+    let dealt = world.ledger(2);
     world.wanted.store(2, Ordering::SeqCst);
     std::thread::sleep(Duration::from_secs(2));
-    assert_eq!((world.stored(0).filled, world.stored(1).filled), (0, 0), "a session is under way");
-    drop(held);
-    running.join().unwrap();
+    assert_eq!((world.stored(0).filled, world.ledger(2)), (0, dealt), "a session is under way");
+    drop(link);
     world.fill(2);
     let next = Numbers::scaled(1);
     [2, 0, 1].into_iter().for_each(|index| world.hold(index, &[&world.catalogues[index], &next]));
@@ -309,4 +318,19 @@ fn what_fails_is_the_session_and_not_the_stored_one_if_the_other_server_is_away(
     world.run(0);
     answered(&world, 5.0);
     assert_eq!((world.stored(0).used, world.stored(1).used), (1, 1));
+}
+
+#[test]
+fn stores_are_filled_in_their_hours_only() {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() / 3600;
+    // From so many hours from now on, for two hours.
+    let hours = |from: u64| Hours::parse(&format!("{:02}:00-{:02}:00", (now + from) % 24, (now + from + 2) % 24));
+    let mut world = world([Some(ROOM); 2], |world| world.hours = hours(11));
+    world.wanted.store(1, Ordering::SeqCst);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!((world.stored(0).filled, world.stored(1).filled), (0, 0));
+    world.stop(1);
+    world.hours = hours(23);
+    world.run(1);
+    world.fill(1);
 }

@@ -13,7 +13,7 @@ use blindroute_runtime::choices::{Choices, ChoicesOptions};
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::messages::{Digest, Spoken};
 use blindroute_runtime::session::{FillPlan, MATERIAL_BUDGET, Wanted};
-use blindroute_runtime::store::{Store, StoreFigures, StoreOptions};
+use blindroute_runtime::store::{Hours, Store, StoreFigures, StoreOptions};
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
     HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, ServerVersion, Service, ServiceError,
@@ -206,6 +206,8 @@ pub struct World {
     /// The most bytes of the servers' stores, if they have some.
     pub store_bytes: [Option<u64>; 2],
     pub stores: [Weak<Store>; 2],
+    /// When the stores are filled.
+    pub hours: Option<Hours>,
     /// How many sessions of [`FOUR`] are to be stored.
     pub wanted: Arc<AtomicUsize>,
     /// What the servers' audits have found.
@@ -288,6 +290,7 @@ impl World {
             audit: [AuditShare::NONE; 2],
             store_bytes: [None; 2],
             stores: Default::default(),
+            hours: None,
             wanted: Arc::default(),
             audits: [None, None],
             dealer: None,
@@ -391,7 +394,7 @@ impl World {
             wanted: Box::new(move |_: &Numbers| {
                 vec![Wanted { request: FOUR.to_vec(), count: wanted.load(Ordering::SeqCst) }]
             }),
-            hours: None,
+            hours: self.hours,
         };
         std::thread::spawn(move || server.keep_filled(&plan, &shutdown))
     }
