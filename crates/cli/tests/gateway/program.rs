@@ -59,17 +59,23 @@ fn without_a_configuration_it_answers_after_a_route_under_mpc_and_ends_with_its_
     let parties = children(process.0.id());
     assert_eq!(parties.len(), 3);
     let body = r#"{"model":"auto","messages":[{"role":"user","content":"What is the capital of France?"}]}"#;
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(MINUTE)).unwrap();
-    write!(
-        stream,
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let ask = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(MINUTE)).unwrap();
+        write!(
+            stream,
+            "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        answer
+    };
+    // On a busy machine a route may take longer than the deadline of no configuration, and the default model answers.
+    let late = |answer: &String| answer.contains("x-blindroute-why: default");
+    let answer = (0..20).map(|_| ask()).find(|answer| !late(answer)).expect("a route within the deadline");
     for words in
         ["x-blindroute-placement: full", "x-blindroute-why: routed", "your message: What is the capital of France?"]
     {
