@@ -7,8 +7,12 @@ mod parties;
 mod world;
 
 use blindroute_protocol::WatchingAllocator;
-use blindroute_testkit::freed_memory::{WATCHER, keep_places};
+use blindroute_runtime::messages::{Digest, EpochId, MaterialGrant, SessionId, WireSeed};
+use blindroute_runtime::store::{Kind, Store, StoreOptions, use_of};
+use blindroute_runtime::{FileLedger, Ledger, Role};
+use blindroute_testkit::freed_memory::{Secrets, WATCHER, keep_places, turn, watched};
 use parties::Search;
+use std::io::Read;
 
 #[global_allocator]
 static ALLOCATOR: WatchingAllocator = WATCHER;
@@ -46,4 +50,37 @@ fn case_49_the_dealer_leaves_no_seed_or_material_in_freed_memory() {
 fn case_49_a_client_leaves_no_seed_or_share_in_freed_memory() {
     keep_places();
     check(&parties::client());
+}
+
+#[test]
+fn case_49_a_store_leaves_no_key_seed_or_material_in_freed_memory() {
+    keep_places();
+    let _turn = turn();
+    let home = tempfile::tempdir().unwrap();
+    let (folder, key) = (home.path().join("store"), home.path().join("store.key"));
+    let ledger = FileLedger::open(&home.path().join("state")).unwrap();
+    let random = || *WireSeed::generate().unwrap().expose();
+    let material: Vec<u8> = (0..10_000).flat_map(|_| random()).collect();
+    let (seeds, mut read) = ([random(), random()], vec![0; material.len()]);
+    let kind = Kind { version: 10, deployment: Digest([1; 32]), request: Digest([2; 32]) };
+    let session = SessionId::generate().unwrap();
+    let ((), freed) = watched(|| {
+        let store = Store::open(&StoreOptions { folder, key: key.clone(), bytes: 1 << 20 }, Role::Server0).unwrap();
+        let standing = ledger.claim(session, None).unwrap().standing();
+        let mut filling = store.begin(session, kind.deployment).unwrap();
+        material.chunks(9999).for_each(|piece| filling.write(piece).unwrap());
+        let seeds = seeds.map(WireSeed::new).into();
+        filling.finish(kind, standing, MaterialGrant { session, epoch: EpochId([3; 16]), seeds }).unwrap().enter();
+        let claim = ledger.claim(use_of(session), None).unwrap();
+        let mut taken = store.reserve(&kind).unwrap().open(&claim).unwrap();
+        taken.material.read_exact(&mut read).unwrap();
+        taken.material.finish().unwrap();
+    });
+    assert!(read == material && freed.len() > 20, "{} blocks", freed.len());
+    let mut secrets = Secrets::default();
+    secrets.add("material", &material);
+    seeds.iter().for_each(|seed| secrets.add("a seed", seed));
+    secrets.add("the store's key", &std::fs::read(key).unwrap());
+    let found = secrets.found_in(&freed);
+    assert!(found.is_empty(), "{} blocks, the first of {}:\n{}", found.len(), found[0].0, found[0].1.place());
 }
