@@ -44,6 +44,8 @@ pub struct Route {
     pub deadline: Duration,
     /// The sessions that are kept ready for each length of prompts.
     pub ready: usize,
+    /// How many requests may ask for a route at a time. A further one has none, at once.
+    pub max_routes: usize,
     /// The names of models that ask the gateway to choose one.
     pub aliases: Vec<String>,
     /// How many characters of the system prompt are read before the user's message.
@@ -67,6 +69,8 @@ impl Default for Route {
             ranking: 4,
             deadline: Duration::from_secs(2),
             ready: 2,
+            // Four for each thread that waits for servers: more would hardly be answered within the deadline.
+            max_routes: 256,
             aliases: vec!["auto".to_owned(), "claude-auto".to_owned()],
             system_prompt_chars: 0,
             on_failure: OnFailure::Default,
@@ -93,6 +97,7 @@ impl Route {
             ranking: count("ranking", 1..=4, default.ranking),
             deadline: table.duration("deadline", DEADLINE).unwrap_or(default.deadline),
             ready: count("ready", 0..=64, default.ready),
+            max_routes: count("max_routes", 1..=65_536, default.max_routes),
             aliases: table.names("aliases").unwrap_or(default.aliases),
             system_prompt_chars: count("system_prompt_chars", 0..=100_000, default.system_prompt_chars),
             on_failure: table.choice("on_failure", &failures).unwrap_or(default.on_failure),

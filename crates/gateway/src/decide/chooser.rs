@@ -1,8 +1,10 @@
 //! Asking the private router, from async code.
 
+use crate::config::Route;
 use blindroute_placement::{
     Cancel, Placement, PlacementError, PrivateRouter, RouteOptions, RouteReport, SessionRequest, Task,
 };
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
@@ -19,6 +21,9 @@ pub(crate) enum ChooseError {
         "no model was chosen within {0:?}; raise route.deadline, keep more sessions ready (route.ready), or look at the servers"
     )]
     Deadline(Duration),
+    /// As many requests as may ask for a route at a time do so already.
+    #[error("{0} requests wait for a route already; try again in a moment, raise route.max_routes, or add servers")]
+    Full(usize),
     /// The router failed.
     #[error(transparent)]
     Router(#[from] PlacementError),
@@ -35,8 +40,28 @@ pub(crate) struct Chooser {
     waiting: Arc<Semaphore>,
     /// Places of routes that are computed here: one for each core, since more would only slow each other and all that is beside them.
     computing: Arc<Semaphore>,
+    /// How many requests ask for a route.
+    asking: Arc<AtomicUsize>,
     /// The requests for which sessions are kept ready, and how many.
     kept: Arc<Mutex<Vec<(SessionRequest, usize)>>>,
+}
+
+/// One of the requests that ask for a route, until it is dropped.
+struct Asking(Arc<AtomicUsize>);
+
+impl Asking {
+    /// One more, if there are fewer than `most`.
+    fn begin(asking: &Arc<AtomicUsize>, most: usize) -> Option<Self> {
+        let more = |count| (count < most).then_some(count + 1);
+        asking.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
+        Some(Self(Arc::clone(asking)))
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Cancels a route when it is dropped: its caller left.
@@ -52,7 +77,7 @@ impl Chooser {
     pub(crate) fn new(router: Arc<PrivateRouter>) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let [waiting, computing] = [MOST, cores].map(|places| Arc::new(Semaphore::new(places)));
-        Self { router, waiting, computing, kept: Arc::default() }
+        Self { router, waiting, computing, asking: Arc::default(), kept: Arc::default() }
     }
 
     /// The router that is asked.
@@ -82,14 +107,16 @@ impl Chooser {
     }
 
     /// Ranks models for a prompt. If the future is dropped, the session ends, and nothing more of it is sent.
-    /// Sessions for prompts of its length are kept ready from then on, `ready` of them. The wait for a place is part of the report's
-    /// wait, like the one for a session.
+    /// Sessions for prompts of its length are kept ready from then on, as many as `route` says. The wait for a place is part of the
+    /// report's wait, like the one for a session. When too many ask, it says so at once.
     pub(crate) async fn rank(
         &self,
         prompt: Zeroizing<String>,
         options: RouteOptions,
-        (deadline, ready): (Duration, usize),
+        route: &Route,
     ) -> Result<RouteReport, ChooseError> {
+        let Route { deadline, ready, max_routes, .. } = *route;
+        let _asking = Asking::begin(&self.asking, max_routes).ok_or(ChooseError::Full(max_routes))?;
         let cancel = Cancel::default();
         let leave = Leave(cancel.clone());
         let begun = Instant::now();

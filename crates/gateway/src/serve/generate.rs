@@ -181,10 +181,7 @@ impl Gateway {
     async fn rank(&self, snapshot: &Snapshot, prompt: Zeroizing<String>) -> Result<RouteReport, ChooseError> {
         let placement = snapshot.options.placement;
         let mut counted = Counted { gateway: self, placement, begun: Instant::now(), outcome: Outcome::Cancelled };
-        let route = self
-            .chooser
-            .rank(prompt, snapshot.options.clone(), (snapshot.config.route.deadline, snapshot.config.route.ready))
-            .await;
+        let route = self.chooser.rank(prompt, snapshot.options.clone(), &snapshot.config.route).await;
         counted.outcome = match &route {
             Ok(_) => Outcome::Routed,
             Err(ChooseError::Deadline(_)) => Outcome::Late,

@@ -6,6 +6,7 @@ use crate::world::{Settings, World};
 use blindroute_dialects::Dialect;
 use blindroute_placement::{PrivateRouter, default_bundle};
 use std::sync::Arc;
+use std::time::Instant;
 
 #[tokio::test]
 async fn case_05_without_servers_the_default_model_answers_or_nobody() {
@@ -64,4 +65,31 @@ async fn under_mpc_a_route_in_time_decides_and_a_late_one_does_not() {
     // Sessions for prompts of this length are kept ready from then on.
     let ready = world.told("/readyz").await.json();
     assert_eq!(ready["sessions"]["wanted"], 1, "{ready}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_requests_than_may_ask_are_refused_at_once_and_those_under_way_go_on() {
+    blindroute_runtime::choose_cryptography();
+    let router = Arc::new(PrivateRouter::in_process(&default_bundle().unwrap()).unwrap());
+    let strict = "deadline = \"60s\"\nready = 0\nmax_routes = 2\non_failure = \"error\"";
+    let settings = Settings { placement: "full", route: strict, ..Settings::default() };
+    let answers = vec![whole(200, "", answer(Dialect::Chat))];
+    let world = World::routed(&router, |url| settings.text(url), answers).await;
+    let body = request(Dialect::Chat, false);
+    let ask = async || {
+        let begun = Instant::now();
+        let told = world.ask(Dialect::Chat, &body).await;
+        (told.status, told.header("retry-after").to_owned(), begun.elapsed())
+    };
+    let told = futures_util::future::join_all((0..8).map(|_| ask())).await;
+    let (routed, refused): (Vec<_>, Vec<_>) = told.iter().partition(|(status, ..)| *status == 200);
+    assert_eq!((routed.len(), refused.len()), (2, 6), "{told:?}");
+    assert!(refused.iter().all(|(status, retry, _)| (*status, retry.as_str()) == (503, "1")), "{told:?}");
+    // Nobody who is refused waits for those who are routed.
+    let last = refused.iter().map(|(.., took)| took).max();
+    assert!(last < routed.iter().map(|(.., took)| took).min(), "{told:?}");
+    assert_eq!(ask().await.0, 200, "there is room again");
+    // Who names a model needs no route, however many wait.
+    assert_eq!(world.ask(Dialect::Chat, &body.replace("auto", "best")).await.says(["why"]), ["named"]);
+    println!("refused within {:?}, routed within {:?}", last, routed.iter().map(|(.., took)| took).max());
 }
