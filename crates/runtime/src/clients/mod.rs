@@ -15,6 +15,7 @@
 mod error;
 mod passes;
 mod rate;
+mod records;
 mod register;
 mod reported;
 mod secret;

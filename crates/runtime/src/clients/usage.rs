@@ -4,19 +4,20 @@
 //! had not written yet, so some seconds. A crash of the program loses nothing. The file is written anew, with one entry
 //! for each client, when it has become long.
 
+use super::records::{self, SUM, summed};
 use super::{Asked, ClientsError};
-use crate::file_set::{create_private_directory, replace};
+use crate::file_set::create_private_directory;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 const NAME: &str = "clients.usage";
 const MAGIC: &[u8; 16] = b"blindroute asks\x01";
 /// Bytes of an entry: half a digest of the name, the day, routes of that day, routes ever, thousandths of bits ever, checksum.
-const ENTRY: usize = 16 + 4 + 8 + 8 + 8 + 8;
+const ENTRY: usize = 16 + 4 + 8 + 8 + 8 + SUM;
 /// The length from which on the file is written anew.
 const LONG: u64 = 4 << 20;
 const DAY: u64 = 24 * 3600;
@@ -59,7 +60,7 @@ impl Usage {
         let path = folder.join(NAME);
         let io = |source| ClientsError::Io { path: path.clone(), source };
         create_private_directory(folder).map_err(io)?;
-        let counted = if path.exists() { load(&path)? } else { HashMap::new() };
+        let counted = load(&path)?;
         let (file, length) = rewrite(&path, &counted).map_err(io)?;
         Ok(Self { path, file, length, counted })
     }
@@ -70,7 +71,7 @@ impl Usage {
     /// If the file is damaged, or the disk fails.
     pub fn read(folder: &Path) -> Result<UsageRead, ClientsError> {
         let path = folder.join(NAME);
-        Ok(UsageRead(if path.exists() { load(&path)? } else { HashMap::new() }))
+        load(&path).map(UsageRead)
     }
 
     /// What a client has asked for.
@@ -135,22 +136,19 @@ impl Entry {
         out[20..28].copy_from_slice(&self.today.to_le_bytes());
         out[28..36].copy_from_slice(&self.ever.to_le_bytes());
         out[36..44].copy_from_slice(&self.millibits.to_le_bytes());
-        let sum: [u8; 32] = Sha256::digest(&out[..44]).into();
-        out[44..].copy_from_slice(&sum[..8]);
-        out
+        summed(out)
     }
 
-    /// The entry of these bytes, if they are one.
+    /// The entry of these bytes, whose checksum is right.
     fn decode(bytes: &[u8; ENTRY]) -> Option<Self> {
         let number = |at: usize| bytes[at..].first_chunk().map(|chunk| u64::from_le_bytes(*chunk));
-        let entry = Self {
+        Some(Self {
             client: *bytes.first_chunk()?,
             day: bytes[16..].first_chunk().map(|chunk| u32::from_le_bytes(*chunk))?,
             today: number(20)?,
             ever: number(28)?,
             millibits: number(36)?,
-        };
-        (entry.encode() == *bytes).then_some(entry)
+        })
     }
 }
 
@@ -168,30 +166,18 @@ pub(super) fn day(now: SystemTime) -> u32 {
     u32::try_from(seconds / DAY).unwrap_or(u32::MAX)
 }
 
-/// The last entry of each client. What a crash left incomplete at the end was never acted upon.
+/// The last entry of each client.
 fn load(path: &Path) -> Result<HashMap<[u8; 16], Entry>, ClientsError> {
-    let io = |source| ClientsError::Io { path: path.to_owned(), source };
-    let damaged = |reason| ClientsError::Damaged { path: path.to_owned(), reason };
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|mut file| file.read_to_end(&mut bytes)).map_err(io)?;
-    let entries = bytes.strip_prefix(MAGIC).ok_or_else(|| damaged("it has no counts of clients"))?;
-    let (entries, _incomplete) = entries.as_chunks::<ENTRY>();
     let mut counted = HashMap::new();
-    for (place, bytes) in entries.iter().enumerate() {
-        match Entry::decode(bytes) {
-            Some(entry) => drop(counted.insert(entry.client, entry)),
-            // A crash of the machine may lengthen the file before the bytes are written.
-            None if entries[place..].iter().all(|bytes| bytes.iter().all(|byte| *byte == 0)) => break,
-            None => return Err(damaged("an entry has a wrong checksum")),
+    records::load(path, MAGIC, |bytes| {
+        if let Some(entry) = Entry::decode(bytes) {
+            counted.insert(entry.client, entry);
         }
-    }
+    })?;
     Ok(counted)
 }
 
 /// Writes the file with one entry for each client, and opens it for more.
 fn rewrite(path: &Path, counted: &HashMap<[u8; 16], Entry>) -> io::Result<(File, u64)> {
-    let mut bytes = MAGIC.to_vec();
-    counted.values().for_each(|entry| bytes.extend_from_slice(&entry.encode()));
-    replace(path, &bytes)?;
-    Ok((OpenOptions::new().append(true).open(path)?, bytes.len() as u64))
+    records::rewrite(path, MAGIC, counted.values().map(Entry::encode))
 }

@@ -1,66 +1,17 @@
 //! Servers with a register of clients.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use crate::known::{Known, SERVERS, kind};
 use crate::world::{FOUR, PATIENT, World, numbers, squares};
-use blindroute_runtime::clients::{ClientSecret, Clients, Credential, Register, Registered, Registration};
+use blindroute_runtime::clients::{ClientSecret, Clients, Credential, Register, Registered};
 use blindroute_runtime::messages::{ClientHello, FailureKind, ServerReady};
-use blindroute_runtime::{Catalogue, Client, LinkError, Role, SessionError, SessionId};
-use std::path::PathBuf;
+use blindroute_runtime::{Catalogue as _, Client, LinkError, Role, SessionId};
 use std::sync::Arc;
-use std::time::SystemTime;
-
-const SERVERS: [Role; 2] = [Role::Server0, Role::Server1];
-
-/// Two servers that know one client, and its secret.
-struct Known {
-    world: World,
-    home: tempfile::TempDir,
-    clients: [Arc<Clients>; 2],
-    secret: PathBuf,
-}
-
-impl Known {
-    /// The client may ask for so many routes a day.
-    fn with(routes_per_day: [u64; 2]) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let secret = ClientSecret::generate().unwrap();
-        let registration = Registration::of_secret("clinic", &secret, (0, 1000, 1000));
-        let clients = [0, 1].map(|index| {
-            let register = home.path().join(format!("clients{index}.toml"));
-            let entry = registration.entry(SERVERS[index]);
-            Register::add(&register, Registered { routes_per_day: routes_per_day[index], ..entry }).unwrap();
-            Arc::new(Clients::open(&register, &home.path().join(format!("state{index}"))).unwrap())
-        });
-        let path = home.path().join("secret");
-        std::fs::write(&path, secret.to_line().as_bytes()).unwrap();
-        let mut world = World::start(PATIENT);
-        world.clients = clients.clone().map(Some);
-        world.restart();
-        Self { world, home, clients, secret: path }
-    }
-
-    fn client(&self, secret: ClientSecret) -> Client<impl Catalogue + use<>> {
-        let endpoint = self.world.endpoint(Role::Client).with_secret(secret);
-        let addresses = [0, 1].map(|index| self.world.address(index).to_owned());
-        Client::new(Arc::new(crate::world::Numbers::default()), addresses, endpoint, PATIENT)
-    }
-
-    fn counted(&self) -> [u64; 2] {
-        [0, 1].map(|index| self.clients[index].counts(SystemTime::now())[0].1.ever)
-    }
-}
-
-fn kind(error: &SessionError) -> Option<FailureKind> {
-    match error {
-        SessionError::Link(LinkError::Failed { failure, .. }) => Some(failure.kind),
-        _ => None,
-    }
-}
 
 #[test]
 fn a_registered_client_is_answered_until_its_quota_is_used_up() {
     let known = Known::with([2, 2]);
-    let client = known.client(ClientSecret::load(&known.secret).unwrap());
+    let client = known.client(known.secret());
     for _ in 0..2 {
         squares(&client.run(FOUR, &numbers(3.0)).unwrap().output, 3.0);
     }
@@ -76,7 +27,7 @@ fn a_registered_client_is_answered_until_its_quota_is_used_up() {
 #[test]
 fn one_server_is_enough_to_refuse() {
     let known = Known::with([1, 2]);
-    let client = known.client(ClientSecret::load(&known.secret).unwrap());
+    let client = known.client(known.secret());
     client.run(FOUR, &numbers(3.0)).unwrap();
     let error = client.run(FOUR, &numbers(3.0)).unwrap_err();
     assert_eq!(kind(&error), Some(FailureKind::Quota), "the reason, and not that the other server waited: {error}");
@@ -86,7 +37,7 @@ fn one_server_is_enough_to_refuse() {
 fn a_client_who_is_unknown_or_revoked_gets_the_same_refusal_from_both_servers() {
     let known = Known::with([9, 9]);
     let mut said = Vec::new();
-    let ours = || ClientSecret::load(&known.secret).unwrap();
+    let ours = || known.secret();
     let ask = |secret: Option<ClientSecret>, said: &mut Vec<Vec<u8>>| {
         for (index, role) in SERVERS.into_iter().enumerate() {
             let mut link = known.world.link(index);
@@ -119,7 +70,7 @@ fn a_client_who_is_unknown_or_revoked_gets_the_same_refusal_from_both_servers() 
     // A client that asks for too much is told another reason of the same length.
     let known = Known::with([0, 0]);
     let mut link = known.world.link(0);
-    let token = Some(ClientSecret::load(&known.secret).unwrap().token(Role::Server0));
+    let token = Some(known.secret().token(Role::Server0));
     let (session, deployment) = (SessionId([9; 16]), crate::world::Numbers::default().digest());
     link.send_message(&ClientHello {
         version: blindroute_runtime::messages::VERSION,

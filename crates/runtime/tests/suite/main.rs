@@ -8,6 +8,7 @@ mod clients;
 mod faults;
 mod hand_over;
 mod held;
+mod known;
 mod ledgers;
 mod passes;
 mod pool;

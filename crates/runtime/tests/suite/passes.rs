@@ -1,60 +1,18 @@
 //! Clients that show passes in place of themselves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use crate::world::{FOUR, Numbers, PATIENT, World, numbers, squares};
+use crate::known::{Known, SERVERS, kind};
+use crate::world::{FOUR, Numbers, numbers, squares};
 use blindroute_passes::{Challenge, Pass, Wanted};
-use blindroute_runtime::clients::{ClientSecret, Clients, Register, Registered, Registration};
+use blindroute_runtime::clients::{ClientSecret, Clients, Register, Registration};
 use blindroute_runtime::messages::{ClientHello, FailureKind, PassAnswer, PassRequest, ServerReady, ShownPasses};
-use blindroute_runtime::{Catalogue, Client, Link, LinkError, Message, Role, SessionError, SessionId};
-use std::path::PathBuf;
+use blindroute_runtime::{Catalogue as _, Client, Link, LinkError, Message as _, Role, SessionId};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-const SERVERS: [Role; 2] = [Role::Server0, Role::Server1];
-
-/// Two servers that know one client, and issue passes to it.
-struct Issuing {
-    world: World,
-    _home: tempfile::TempDir,
-    clients: [Arc<Clients>; 2],
-    secret: PathBuf,
-}
-
-impl Issuing {
-    /// The client may ask each server for so many routes a day.
-    fn with(routes_per_day: u64, passes: bool) -> Self {
-        let home = tempfile::tempdir().unwrap();
-        let secret = ClientSecret::generate().unwrap();
-        let registration = Registration::of_secret("clinic", &secret, (0, 1000, 1000));
-        let clients = [0, 1].map(|index| {
-            let register = home.path().join(format!("clients{index}.toml"));
-            let entry = registration.entry(SERVERS[index]);
-            Register::add(&register, Registered { routes_per_day, ..entry }).unwrap();
-            let state = home.path().join(format!("state{index}"));
-            let clients = Clients::open(&register, &state).unwrap();
-            Arc::new(if passes { clients.issuing_passes(SERVERS[index], &state).unwrap() } else { clients })
-        });
-        let path = home.path().join("secret");
-        std::fs::write(&path, secret.to_line().as_bytes()).unwrap();
-        let mut world = World::start(PATIENT);
-        world.clients = clients.clone().map(Some);
-        world.restart();
-        Self { world, _home: home, clients, secret: path }
-    }
-
-    fn secret(&self) -> ClientSecret {
-        ClientSecret::load(&self.secret).unwrap()
-    }
-
-    fn client(&self, batch: usize) -> Client<impl Catalogue + use<>> {
-        let endpoint = self.world.endpoint(Role::Client).with_secret(self.secret());
-        let addresses = [0, 1].map(|index| self.world.address(index).to_owned());
-        Client::new(Arc::new(Numbers::default()), addresses, endpoint, PATIENT).with_passes(batch)
-    }
-
-    /// What each server has counted for the client.
-    fn counted(&self) -> [u64; 2] {
-        [0, 1].map(|index| self.clients[index].counts(SystemTime::now())[0].1.ever)
+impl Known {
+    fn with_passes(&self, batch: usize) -> Client<Numbers> {
+        self.client(self.secret()).with_passes(batch)
     }
 
     /// So many passes of a server, asked for by hand.
@@ -110,17 +68,10 @@ fn ask(link: &mut Link, asked: &PassRequest) -> Result<PassAnswer, LinkError> {
     link.receive_message()
 }
 
-fn kind(error: &SessionError) -> Option<FailureKind> {
-    match error {
-        SessionError::Link(LinkError::Failed { failure, .. }) => Some(failure.kind),
-        _ => None,
-    }
-}
-
 #[test]
 fn a_client_with_passes_is_answered_and_counted_when_it_asks_for_them() {
-    let issuing = Issuing::with(4, true);
-    let client = issuing.client(4);
+    let issuing = Known::issuing(4);
+    let client = issuing.with_passes(4);
     for _ in 0..4 {
         squares(&client.run(FOUR, &numbers(3.0)).unwrap().output, 3.0);
         // All four are counted at once, and the sessions themselves under no name.
@@ -135,7 +86,7 @@ fn a_client_with_passes_is_answered_and_counted_when_it_asks_for_them() {
 
 #[test]
 fn a_used_or_wrong_pass_is_refused_as_an_unknown_client_is_and_costs_nothing() {
-    let issuing = Issuing::with(100, true);
+    let issuing = Known::issuing(100);
     let ledgers = || [0, 1, 2].map(|index| issuing.world.ledger(index));
     let mine = issuing.passes(0, 3);
     let mut refused = vec![issuing.refusal(0, &[])];
@@ -163,7 +114,7 @@ fn a_used_or_wrong_pass_is_refused_as_an_unknown_client_is_and_costs_nothing() {
 
 #[test]
 fn nobody_gets_passes_without_a_name_and_a_server_that_issues_none_says_so() {
-    let issuing = Issuing::with(100, true);
+    let issuing = Known::issuing(100);
     let mut link = issuing.world.link(0);
     let key = ask(&mut link, &PassRequest { token: None, blinded: vec![] }).unwrap().key;
     let wanted = Wanted::new(&key, &Challenge::of("server0"), 1).unwrap();
@@ -178,16 +129,16 @@ fn nobody_gets_passes_without_a_name_and_a_server_that_issues_none_says_so() {
         assert_eq!(kind(&error.into()), Some(FailureKind::UnknownClient));
     }
     assert_eq!(issuing.counted(), [0, 0]);
-    let silent = Issuing::with(100, false);
-    let error = silent.client(2).run(FOUR, &numbers(1.0)).unwrap_err();
+    let silent = Known::with([100; 2]);
+    let error = silent.with_passes(2).run(FOUR, &numbers(1.0)).unwrap_err();
     assert_eq!(kind(&error), Some(FailureKind::BadRequest), "{error}");
     assert!(error.to_string().contains("passes = true"), "{error}");
 }
 
 #[test]
 fn servers_whose_keys_were_lost_issue_new_passes_to_clients_that_hold_old_ones() {
-    let mut issuing = Issuing::with(100, true);
-    let client = issuing.client(4);
+    let mut issuing = Known::issuing(100);
+    let client = issuing.with_passes(4);
     client.run(FOUR, &numbers(1.0)).unwrap();
     let home = tempfile::tempdir().unwrap();
     issuing.world.clients = [0, 1].map(|index| {

@@ -1,13 +1,11 @@
 //! Stored material: filled without a client, used without the dealer, kept over restarts, and used once.
 #![allow(clippy::unwrap_used)]
 
-use crate::world::{FOUR, Numbers, PATIENT, SCALE, World, numbers, wait_for};
+use crate::world::{FOUR, Numbers, PATIENT, World, numbers, right, wait_for};
 use blindroute_runtime::messages::ClientHello;
 use blindroute_runtime::session::MATERIAL_BUDGET;
 use blindroute_runtime::store::Hours;
-use blindroute_runtime::{
-    AuditShare, Catalogue as _, Client, FileLedger, Ledger, Retry, SessionError, SessionId, SessionOutcome,
-};
+use blindroute_runtime::{AuditShare, Catalogue as _, Client, FileLedger, Ledger, Retry, SessionError, SessionId};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -31,16 +29,6 @@ fn world(stores: [Option<u64>; 2], change: impl FnOnce(&mut World)) -> World {
 
 fn client(world: &World) -> Client<Numbers> {
     world.client_with(Numbers::scaled(0))
-}
-
-#[track_caller]
-fn right(outcome: &SessionOutcome, first: f32) {
-    let numbers = [first, 2.0, -3.0, 4.0];
-    let [squares, scaled] = outcome.output.values.as_slice() else { panic!("{:?}", outcome.output) };
-    for (index, number) in numbers.into_iter().enumerate() {
-        assert_eq!(squares[index], f64::from(number * number));
-        assert!((scaled[index] - f64::from(number * SCALE)).abs() < 0.01, "{scaled:?}");
-    }
 }
 
 /// A session that is answered at the first try.

@@ -17,7 +17,7 @@ use blindroute_runtime::store::{Hours, Store, StoreFigures, StoreOptions};
 use blindroute_runtime::{
     AuditCounts, AuditShare, Catalogue, CertificateFolder, Client, Connection, DealerService, Endpoint, FileLedger,
     HandOverOptions, IdentityFiles, Link, Role, ServerOptions, ServerService, ServerVersion, Service, ServiceError,
-    ServiceOptions, SessionError, SharesError, Shutdown, Timeouts,
+    ServiceOptions, SessionError, SessionOutcome, SharesError, Shutdown, Timeouts,
 };
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -545,5 +545,16 @@ pub fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
     while !done() {
         assert!(Instant::now() < until, "waited a minute for {what}");
         std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// That a session of [`Numbers::scaled`] squared and scaled these numbers.
+#[track_caller]
+pub fn right(outcome: &SessionOutcome, first: f32) {
+    let numbers = [first, 2.0, -3.0, 4.0];
+    let [squares, scaled] = outcome.output.values.as_slice() else { panic!("{:?}", outcome.output) };
+    for (index, number) in numbers.into_iter().enumerate() {
+        assert_eq!(squares[index], f64::from(number * number));
+        assert!((scaled[index] - f64::from(number * SCALE)).abs() < 0.01, "{scaled:?}");
     }
 }
