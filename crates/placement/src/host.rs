@@ -29,7 +29,7 @@ use blindroute_runtime::{
 pub use configured::endpoint;
 use configured::{choices, clients, hand_over, public_part, warn_of_development, watched};
 pub use error::HostError;
-use follow::{Look, follow, keep_looking};
+use follow::{Look, Named, follow, keep_looking};
 pub use observed::Observed;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -120,6 +120,7 @@ impl Host {
     /// The public part, share, certificates or ledger cannot be used, or the address cannot be listened on.
     pub fn server(config: &ServerConfig, ledger: impl FnOnce() -> OpenedLedger) -> Result<Self, HostError> {
         warn_of_development(config.development);
+        let named = Named::by(config);
         let public = public_part(&config.bundle)?;
         let shares = versions::shares(config, &config.share, &public)?;
         let endpoint = endpoint(config.role(), &config.identity, config.network)?;
@@ -167,7 +168,7 @@ impl Host {
         if config.next.is_some() {
             versions::hold_at_server(&server, serving, config)?;
         }
-        Ok(host.followed_by(config, move |config| versions::hold_at_server(&server, serving, config)))
+        Ok(host.followed_by(config, named, move |config| versions::hold_at_server(&server, serving, config)))
     }
 
     /// The server of these parts. Its position is that of the certificates' role.
@@ -219,6 +220,7 @@ impl Host {
     /// The public part, certificates or ledger cannot be used, or the address cannot be listened on.
     pub fn dealer(config: &DealerConfig, ledger: impl FnOnce() -> OpenedLedger) -> Result<Self, HostError> {
         warn_of_development(config.development);
+        let named = Named::by(config);
         let public = public_part(&config.bundle)?;
         let endpoint = watched(endpoint(Role::Dealer, &config.identity, config.network)?, config.exit_with_parent);
         let mut limits = ServiceOptions::new(&[]);
@@ -237,7 +239,7 @@ impl Host {
         if config.next.is_some() {
             versions::hold_at_dealer(&dealer, config)?;
         }
-        Ok(host.followed_by(config, move |config| versions::hold_at_dealer(&dealer, config)))
+        Ok(host.followed_by(config, named, move |config| versions::hold_at_dealer(&dealer, config)))
     }
 
     /// The dealer of these parts.
@@ -268,10 +270,11 @@ impl Host {
     fn followed_by<C: Rolling + Send + 'static>(
         mut self,
         config: &C,
+        named: Named,
         apply: impl Fn(&C) -> Result<(), HostError> + Send + 'static,
     ) -> Self {
         let config = config.clone();
-        self.follow = Some(Box::new(move |path| follow(path, config, Box::new(apply))));
+        self.follow = Some(Box::new(move |path| follow(path, config, named, Box::new(apply))));
         self
     }
 
