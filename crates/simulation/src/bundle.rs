@@ -1,4 +1,4 @@
-//! A small bundle, texts, and the model of each in the clear: what every private answer is compared with.
+//! A small bundle in two versions, texts, and the model of each in the clear: what every private answer is compared with.
 //!
 //! The private program rounds, so a text whose two best models are close could get either of them and nothing would be wrong. Each
 //! model's score is computed here in floating point from the embedding, and texts whose best model leads by less than [`MARGIN`] are left
@@ -33,43 +33,52 @@ const WORDS: [&str; 32] = [
 pub struct Text {
     /// The text. It holds `CANARY`.
     pub text: String,
-    /// The name of its model.
-    pub model: String,
-    /// By how much that model leads.
+    /// The name of its model, by each version of the bundle.
+    pub models: [String; 2],
+    /// By how much those models lead at least.
     pub margin: f32,
 }
 
-/// The bundle and the texts.
+/// The bundles and the texts.
 #[derive(Debug)]
 pub struct Reference {
-    /// The bundle, whole.
-    pub bundle: Bundle,
+    /// Two versions of a bundle, whole. They have the same encoder and the same models, and another router each.
+    pub bundles: [Bundle; 2],
     /// The texts, those of two buckets.
     pub texts: Vec<Text>,
 }
 
 impl Reference {
-    /// The bundle, and this many texts.
+    /// The text of this number, over and over.
+    pub(crate) fn text(&self, number: usize) -> &Text {
+        &self.texts[number % self.texts.len()]
+    }
+
+    /// The bundles, and this many texts.
     ///
     /// # Errors
     /// If the default bundle cannot be read, or too few texts have a margin.
     pub fn new(count: usize) -> anyhow::Result<Self> {
-        let bundle = balanced(small_bundle()?)?;
-        let router = PrivateRouter::local(&bundle)?;
+        let bundles = [balanced(small_bundle(7)?)?, balanced(small_bundle(8)?)?];
+        let routers = [PrivateRouter::local(&bundles[0])?, PrivateRouter::local(&bundles[1])?];
         let mut draw = Draw::seeded(21);
         let mut texts = Vec::new();
         for candidate in 0..40 * count {
             if texts.len() == count {
-                return Ok(Self { bundle, texts });
+                return Ok(Self { bundles, texts });
             }
             // One in eight is of the next bucket.
             let count = if candidate % 8 == 7 { draw.between(32, 50) } else { draw.between(2, 20) };
             let text = words(&mut draw, count);
-            let (model, margin) = best(&router, &bundle, &text)?;
-            let told = router.route(&text, &options().with_placement(Placement::Local))?.model;
-            ensure!(told == model, "the clear interpreter chose {told}, the scores say {model}");
+            let of = |version: usize| best(&routers[version], &bundles[version], &text);
+            let [(first, margin), (second, other)] = [of(0)?, of(1)?];
+            let (models, margin) = ([first, second], margin.min(other));
+            for (router, model) in routers.iter().zip(&models) {
+                let told = router.route(&text, &options().with_placement(Placement::Local))?.model;
+                ensure!(told == *model, "the clear interpreter chose {told}, the scores say {model}");
+            }
             if margin >= MARGIN {
-                texts.push(Text { text, model, margin });
+                texts.push(Text { text, models, margin });
             }
         }
         anyhow::bail!("only {} of {count} texts have a margin of {MARGIN}", texts.len())
@@ -130,7 +139,7 @@ fn balanced(bundle: Bundle) -> anyhow::Result<Bundle> {
 }
 
 /// One layer of half the width, a vocabulary of a few words, and one router whose weights look random.
-fn small_bundle() -> anyhow::Result<Bundle> {
+fn small_bundle(seed: u64) -> anyhow::Result<Bundle> {
     let mut parts = default_bundle()?.into_parts();
     narrow(&mut parts)?;
     let vocabulary: Vec<&str> = SPECIAL.iter().map(|(token, _)| *token).chain([CANARY]).chain(WORDS).collect();
@@ -142,7 +151,7 @@ fn small_bundle() -> anyhow::Result<Bundle> {
         Matrix::from_fn(vocabulary.len(), table.columns(), |token, column| table.row(row(token))[column]);
     parts.models.truncate(5);
     let (hidden, models) = (parts.encoder.hidden, parts.models.len());
-    let mut draw = Draw::seeded(7);
+    let mut draw = Draw::seeded(seed);
     let weights: Vec<f32> = (0..hidden * models).map(|_| draw.between(0, 2000) as f32 / 10_000.0 - 0.1).collect();
     let rule = Rule::Direct(Direct {
         weight: Matrix::new(hidden, models, weights).context("the weights have another number")?,
@@ -200,8 +209,11 @@ mod tests {
     fn texts_lead_by_their_margin_and_go_to_different_models() {
         let reference = Reference::new(16).unwrap();
         assert!(reference.texts.iter().all(|text| text.margin >= MARGIN && text.text.contains(CANARY)));
-        let models: BTreeSet<&str> = reference.texts.iter().map(|text| text.model.as_str()).collect();
         let margins: Vec<f32> = reference.texts.iter().map(|text| text.margin).collect();
-        assert!(models.len() >= 3, "{models:?} {margins:?}");
+        for version in 0..2 {
+            let models: BTreeSet<&str> = reference.texts.iter().map(|text| text.models[version].as_str()).collect();
+            assert!(models.len() >= 3, "{models:?} {margins:?}");
+        }
+        assert!(reference.texts.iter().filter(|text| text.models[0] != text.models[1]).count() >= 8);
     }
 }

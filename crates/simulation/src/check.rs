@@ -5,9 +5,12 @@ use crate::crew::{Call, DEADLINE, Outcome};
 use crate::deployment::Deployment;
 use crate::driver::{Event, Told};
 use crate::lane::{Lane, PARTIES};
+use crate::ledger::named;
+use crate::operation::GATEWAY;
 use crate::report::{Recovery, recoveries};
+use crate::sessions::{Sessions, kept, sessions};
 use anyhow::Context;
-use blindroute_runtime::Role;
+use blindroute_runtime::{Role, SessionId};
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
@@ -22,6 +25,9 @@ const DESCRIPTORS: usize = 16;
 /// A party's memory at the end may be one and a half times that after its first sessions, and this.
 const MEMORY_KIB: u64 = 32 << 10;
 
+/// Codes that an error may have: those of the library, and what a gateway says of its own, or nothing because it is down.
+const CODES: [&str; 6] = ["session", "no_pair", "cancelled", "unknown_client", "unrouted", "unreachable"];
+
 /// What a list came to, checked.
 #[derive(Debug, Default)]
 pub struct Checked {
@@ -33,14 +39,20 @@ pub struct Checked {
     pub faults: BTreeMap<&'static str, usize>,
     /// Texts that were answered.
     pub answers: usize,
+    /// Of these, how many by each version of the bundle.
+    pub versions: [usize; 2],
     /// Texts that got an error, by its code.
     pub errors: BTreeMap<&'static str, usize>,
     /// Sessions that dealers entered in their ledgers.
     pub generated: usize,
     /// Of these, sessions that both servers served.
     pub used: usize,
+    /// Of these, sessions whose material both servers still have in store.
+    pub stored: usize,
     /// Of these, the others: consumed without an answer of both.
     pub burnt: usize,
+    /// Sessions of clients that took stored material.
+    pub from_store: usize,
     /// Servers with an old ledger that served nothing, although sessions were asked of them.
     pub refused: usize,
     /// How long after each fault its lane answered again.
@@ -73,10 +85,23 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
             }
         }
     }
+    if let Some(gateway) = &mut deployment.gateway {
+        let status = gateway.stop()?;
+        if status != Some(0) {
+            checked.violations.push(format!("the gateway ended with status {status:?} when asked to"));
+        }
+        let log = gateway.log();
+        if log.canaries > 0 {
+            checked.violations.push(format!("{} lines of the log of the gateway hold a text", log.canaries));
+        }
+        checked.violations.extend(log.panics.iter().map(|line| format!("the gateway: {line}")));
+        let found = with_canary(&gateway.home)?;
+        checked.violations.extend(found.map(|file| format!("a text is in {file}")));
+    }
     if let Some(left) = processes_of(deployment.home.path())?.first() {
         checked.violations.push(format!("a process is left: {left}"));
     }
-    let mut seen: HashSet<String> = HashSet::new();
+    let mut seen: HashSet<SessionId> = HashSet::new();
     for (number, lane) in deployment.lanes.iter().enumerate() {
         let all = ledgers(&mut checked, number, lane, &told.calls)?;
         if all.iter().any(|session| seen.contains(session)) {
@@ -104,14 +129,19 @@ fn calls(checked: &mut Checked, told: &Told, texts: &[Text]) {
         let of_client = || told.revoked.iter().filter(|(client, ..)| *client == call.client);
         let while_revoked = of_client().any(|(_, from, to)| call.began > *from && to.is_none_or(|to| call.began < to));
         let excused = of_client().any(|(_, from, _)| call.ended > *from)
-            || call.lanes.iter().all(|lane| told.events.iter().any(|event| disturbs(event, *lane, call)));
+            || call.lanes.iter().all(|lane| told.events.iter().any(|event| disturbs(event, *lane, call)))
+            || (call.by_gateway && told.events.iter().any(|event| was_down(event, call)));
         for (text, outcome) in &call.outcomes {
             match outcome {
-                Outcome::Answer { model, lane } => {
+                Outcome::Answer { model, lane, version } => {
+                    let by = lane.map_or("the gateway".to_owned(), |lane| format!("lane {lane}"));
                     checked.answers += 1;
-                    let expected = &texts[text % texts.len()].model;
+                    checked.versions[*version] += 1;
+                    let expected = &texts[text % texts.len()].models[*version];
                     if model != expected {
-                        checked.violations.push(format!("WRONG ANSWER of lane {lane}: {model}, expected {expected}"));
+                        checked
+                            .violations
+                            .push(format!("WRONG ANSWER of {by}: {model}, expected {expected} by version {version}"));
                     }
                     if while_revoked {
                         checked.violations.push(format!("client {} was answered after it was revoked", call.client));
@@ -122,7 +152,7 @@ fn calls(checked: &mut Checked, told: &Told, texts: &[Text]) {
                     if message.contains(CANARY) {
                         checked.violations.push(format!("an error of kind {code} holds a text"));
                     }
-                    if !["session", "no_pair", "cancelled", "unknown_client"].contains(code) || !excused {
+                    if !CODES.contains(code) || !excused {
                         let reason =
                             if excused { "of an unexpected kind" } else { "without a fault in each of its lanes" };
                         checked.violations.push(format!("an error {reason} after {took:?}: {code}: {message}"));
@@ -139,15 +169,20 @@ fn disturbs(event: &Event, lane: usize, call: &Call) -> bool {
     event.lane == Some(lane) && event.began < call.ended && over
 }
 
+/// Whether the gateway was down while it was called.
+fn was_down(event: &Event, call: &Call) -> bool {
+    event.kind == GATEWAY && event.began < call.ended && event.over.is_none_or(|over| call.began < over)
+}
+
 fn resources(checked: &mut Checked, told: &Told) {
-    for (lane, role, first, last) in &told.resources {
+    for (name, first, last) in &told.resources {
         if !is_flat(first.descriptors, last.descriptors) {
             let (first, last) = (first.descriptors, last.descriptors);
-            checked.violations.push(format!("lane {lane}: {role} had {first} descriptors, and {last} at the end"));
+            checked.violations.push(format!("{name} had {first} descriptors, and {last} at the end"));
         }
         if last.resident_kib > first.resident_kib * 3 / 2 + MEMORY_KIB {
             let (first, last) = (first.resident_kib, last.resident_kib);
-            checked.violations.push(format!("lane {lane}: {role} had {first} KiB, and {last} KiB at the end"));
+            checked.violations.push(format!("{name} had {first} KiB, and {last} KiB at the end"));
         }
         let descriptors = last.descriptors as i64 - first.descriptors as i64;
         let memory = last.resident_kib as i64 - first.resident_kib as i64;
@@ -156,57 +191,31 @@ fn resources(checked: &mut Checked, told: &Told) {
 }
 
 /// Reads the ledgers of a lane and its logs, and compares them. Gives all sessions of the lane.
-fn ledgers(checked: &mut Checked, number: usize, lane: &Lane, calls: &[Call]) -> anyhow::Result<HashSet<String>> {
-    let of = |role| anyhow::Ok(lane.party(role).claimed()?);
-    let claimed = [of(Role::Dealer)?, of(Role::Server0)?, of(Role::Server1)?];
-    let finished = PARTIES.map(|role| lane.party(role).log().finished.clone());
+fn ledgers(checked: &mut Checked, number: usize, lane: &Lane, calls: &[Call]) -> anyhow::Result<HashSet<SessionId>> {
+    let mut parties = Vec::new();
     for role in PARTIES {
-        let log = lane.party(role).log();
+        let party = lane.party(role);
+        let claimed = party.claimed()?.into_iter().map(|session| (named(session), session)).collect();
+        let log = party.log();
         if log.canaries > 0 {
             checked.violations.push(format!("lane {number}: {} lines of the log of {role} hold a text", log.canaries));
         }
         checked.violations.extend(log.panics.iter().map(|line| format!("lane {number}: {role}: {line}")));
+        let (finished, stored) = (log.finished.clone(), log.stored.clone());
+        parties.push(Sessions { role, claimed, finished, stored, kept: kept(&party.store())? });
     }
     let answered = |call: &&Call| {
-        call.outcomes.iter().any(|(_, outcome)| matches!(outcome, Outcome::Answer { lane, .. } if *lane == number))
+        call.outcomes
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Outcome::Answer { lane, .. } if *lane == Some(number)))
     };
-    let wrong = sessions(checked, &claimed, &finished, calls.iter().filter(answered).count());
-    checked.violations.extend(wrong.into_iter().map(|wrong| format!("lane {number}: {wrong}")));
-    Ok(claimed.into_iter().flatten().collect())
-}
-
-/// Counts a lane's sessions, and says what is wrong with them: those that were entered in the ledgers of dealer, server 0 and server 1,
-/// and those that each finished. No session is used twice, and none is lost that was served.
-fn sessions(
-    checked: &mut Checked,
-    claimed: &[HashSet<String>; 3],
-    finished: &[Vec<String>; 3],
-    answered: usize,
-) -> Vec<String> {
-    let mut wrong = Vec::new();
-    for ((role, claimed), finished) in PARTIES.iter().zip(claimed).zip(finished) {
-        let mut once = HashSet::new();
-        if let Some(twice) = finished.iter().find(|session| !once.insert(*session)) {
-            wrong.push(format!("{role} used session {twice} TWICE"));
-        }
-        if let Some(lost) = finished.iter().find(|session| !claimed.contains(*session)) {
-            wrong.push(format!("{role} used session {lost}, which is in none of its ledgers"));
-        }
+    let answered = calls.iter().filter(answered).count();
+    let all = parties.iter().flat_map(|party| party.claimed.values().copied()).collect();
+    if let [dealer, zero, one] = parties.as_slice() {
+        let wrong = sessions(checked, [dealer, zero, one], answered);
+        checked.violations.extend(wrong.into_iter().map(|wrong| format!("lane {number}: {wrong}")));
     }
-    let [dealer, zero, one] = claimed;
-    let [_, served_zero, served_one] = finished.each_ref().map(|finished| finished.iter().collect::<HashSet<_>>());
-    if !served_zero.union(&served_one).all(|session| dealer.contains(*session)) {
-        wrong.push("a session was served that the dealer never entered".to_owned());
-    }
-    let used = served_zero.intersection(&served_one).count();
-    let in_all = dealer.iter().filter(|session| zero.contains(*session) && one.contains(*session)).count();
-    if answered > in_all {
-        wrong.push(format!("{answered} calls were answered by {in_all} sessions"));
-    }
-    checked.generated += dealer.len();
-    checked.used += used;
-    checked.burnt += dealer.len() - used.min(dealer.len());
-    wrong
+    Ok(all)
 }
 
 /// The command lines of processes that name this folder.
@@ -248,53 +257,30 @@ mod tests {
     use super::*;
     use std::time::Instant;
 
-    fn set(all: &[&str]) -> HashSet<String> {
-        all.iter().map(|session| (*session).to_owned()).collect()
-    }
-
-    fn list(all: &[&str]) -> Vec<String> {
-        all.iter().map(|session| (*session).to_owned()).collect()
-    }
-
-    #[test]
-    fn sessions_that_are_used_twice_lost_or_made_up_are_found() {
-        let told = |claimed: [&[&str]; 3], finished: [&[&str]; 3], answered| {
-            let mut checked = Checked::default();
-            let wrong = sessions(&mut checked, &claimed.map(set), &finished.map(list), answered);
-            (wrong.join("; "), [checked.generated, checked.used, checked.burnt])
-        };
-        let all: [&[&str]; 3] = [&["a", "b", "c"]; 3];
-        assert_eq!(told(all, [&["a", "b"], &["a", "b"], &["a"]], 1), (String::new(), [3, 1, 2]));
-        assert!(told(all, [&[], &["a", "b", "a"], &["a"]], 0).0.contains("server0 used session a TWICE"));
-        assert!(
-            told([&["a"], &["a"], &[]], [&[], &["a"], &["a"]], 0)
-                .0
-                .contains("server1 used session a, which is in none")
-        );
-        assert!(told([&[], &["a"], &["a"]], [&[], &["a"], &[]], 0).0.contains("the dealer never entered"));
-        assert!(told(all, [&["a"], &["a"], &["a"]], 4).0.contains("4 calls were answered by 3 sessions"));
-    }
-
     #[test]
     fn wrong_late_and_unexplained_outcomes_are_found() {
         let began = Instant::now();
         let after = |seconds| began + Duration::from_secs(seconds);
-        let text = Text { text: CANARY.to_owned(), model: "right".to_owned(), margin: 1.0 };
-        let answer = |model: &str| Outcome::Answer { model: model.to_owned(), lane: 1 };
+        let text = Text { text: CANARY.to_owned(), models: ["right", "other"].map(str::to_owned), margin: 1.0 };
+        let by = |version, model: &str| Outcome::Answer { model: model.to_owned(), lane: Some(1), version };
+        let answer = |model| by(0, model);
         let error = |code, message: &str| Outcome::Error { code, message: message.to_owned() };
         let fault = |lane| Event::in_lane("kill", lane, began, Some(after(1)));
-        let told = |outcome, seconds: u64, events: Vec<Event>, revoked: Option<u64>| {
+        let told_by = |by_gateway, outcome, seconds: u64, events: Vec<Event>, revoked: Option<u64>| {
             let (lanes, outcomes) = (vec![0, 1], vec![(0, outcome)]);
-            let call = Call { client: 3, lanes, began: after(2), ended: after(2 + seconds), outcomes };
+            let call = Call { client: 3, lanes, by_gateway, began: after(2), ended: after(2 + seconds), outcomes };
             let revoked = revoked.map(|from| (3, after(from), None)).into_iter().collect();
             let told = Told { calls: vec![call], events, revoked, ..Told::default() };
             let mut checked = Checked::default();
             calls(&mut checked, &told, std::slice::from_ref(&text));
             checked.violations.join("; ")
         };
+        let told = |outcome, seconds, events, revoked| told_by(false, outcome, seconds, events, revoked);
         let both = || vec![fault(0), fault(1)];
         assert_eq!(told(answer("right"), 1, Vec::new(), None), "");
         assert!(told(answer("left"), 1, both(), None).contains("WRONG ANSWER of lane 1: left, expected right"));
+        assert_eq!(told(by(1, "other"), 1, Vec::new(), None), "");
+        assert!(told(by(1, "right"), 1, Vec::new(), None).contains("expected other by version 1"));
         assert!(told(answer("right"), 60, both(), None).contains("took"));
         assert!(told(answer("right"), 1, Vec::new(), Some(1)).contains("after it was revoked"));
         assert_eq!(told(answer("right"), 1, Vec::new(), Some(3)), "");
@@ -303,5 +289,9 @@ mod tests {
         assert_eq!(told(error("no_pair", "x"), 1, Vec::new(), Some(1)), "");
         assert!(told(error("no_choice", "x"), 1, both(), None).contains("of an unexpected kind"));
         assert!(told(error("session", CANARY), 1, both(), None).contains("holds a text"));
+        let down = |from, to| vec![Event::of_no_lane(GATEWAY, after(from), Some(after(to)))];
+        assert_eq!(told_by(true, error("unreachable", "x"), 1, down(1, 4), None), "");
+        assert!(told_by(true, error("unreachable", "x"), 1, down(0, 1), None).contains("without a fault"));
+        assert!(told(error("unreachable", "x"), 1, down(1, 4), None).contains("without a fault"));
     }
 }

@@ -1,6 +1,8 @@
 //! The clients: threads that route texts, and what came of each call.
 
 use crate::bundle::{Reference, options};
+use crate::gateway::{self, Address};
+use crate::roll;
 use anyhow::Context;
 use blindroute_placement::{Cancel, ClientConfig, PlacementError, PrivateRouter, Retry, RouteReport, SessionRequest};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +22,11 @@ const BETWEEN: Duration = Duration::from_millis(250);
 /// What one text of a call came to.
 #[derive(Clone, Debug)]
 pub(crate) enum Outcome {
-    /// By which of the lanes that the client knows.
+    /// By which of the lanes that the client knows, and by which version of the bundle. A gateway does not say by which lane.
     Answer {
         model: String,
-        lane: usize,
+        lane: Option<usize>,
+        version: usize,
     },
     Error {
         code: &'static str,
@@ -37,6 +40,8 @@ pub(crate) struct Call {
     pub(crate) client: usize,
     /// The lanes that the client knows.
     pub(crate) lanes: Vec<usize>,
+    /// Whether a gateway was asked, which knows these.
+    pub(crate) by_gateway: bool,
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
     /// Of each text, by its place among the texts.
@@ -82,6 +87,35 @@ impl Crew {
             let worker = Worker { client, lanes, reference: Arc::clone(reference), calls: Arc::clone(&self.calls) };
             let work = move || worker.watch(&configurations, first, &over);
             self.threads.push(std::thread::Builder::new().name("watch".into()).spawn(work)?);
+        }
+        Ok(())
+    }
+
+    /// Two more threads that have one text after the other answered by a gateway of these lanes.
+    pub(crate) fn watch_gateway(
+        &mut self,
+        client: usize,
+        (address, lanes): (&Address, usize),
+        reference: &Arc<Reference>,
+    ) -> anyhow::Result<()> {
+        for first in 0..2 {
+            let (address, over) = (Arc::clone(address), Arc::clone(&self.over));
+            let (lanes, calls) = ((0..lanes).collect::<Vec<_>>(), Arc::clone(&self.calls));
+            let worker = Worker { client, lanes: lanes.clone(), reference: Arc::clone(reference), calls };
+            let work = move || {
+                for place in first.. {
+                    if over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let (began, text) = (Instant::now(), worker.reference.text(place));
+                    let outcome = gateway::ask(&address, text, &format!("{first}-{place}"));
+                    let (ended, outcomes) = (Instant::now(), vec![(place, outcome)]);
+                    worker.note(Call { client, lanes: lanes.clone(), by_gateway: true, began, ended, outcomes });
+                    std::thread::sleep(BETWEEN);
+                }
+                Ok(())
+            };
+            self.threads.push(std::thread::Builder::new().name("gateway".into()).spawn(work)?);
         }
         Ok(())
     }
@@ -159,7 +193,7 @@ impl Worker {
     }
 
     fn text(&self, place: usize) -> &str {
-        &self.reference.texts[place % self.reference.texts.len()].text
+        &self.reference.text(place).text
     }
 
     fn call(&self, router: &PrivateRouter, places: &[usize]) -> Call {
@@ -173,11 +207,14 @@ impl Worker {
             },
         };
         let told = |answer| match outcome(answer) {
-            Outcome::Answer { model, lane } => Outcome::Answer { model, lane: self.lanes[lane] },
+            Outcome::Answer { model, lane, version } => {
+                Outcome::Answer { model, lane: lane.map(|lane| self.lanes[lane]), version }
+            }
             error => error,
         };
         let outcomes = places.iter().zip(answers).map(|(place, answer)| (*place, told(answer))).collect();
-        Call { client: self.client, lanes: self.lanes.clone(), began, ended: Instant::now(), outcomes }
+        let (client, lanes) = (self.client, self.lanes.clone());
+        Call { client, lanes, by_gateway: false, began, ended: Instant::now(), outcomes }
     }
 }
 
@@ -188,7 +225,10 @@ pub(crate) fn connect(configurations: &[ClientConfig]) -> anyhow::Result<Private
 
 pub(crate) fn outcome(answer: Result<RouteReport, PlacementError>) -> Outcome {
     match answer {
-        Ok(report) => Outcome::Answer { model: report.model, lane: report.pair.map_or(0, |pair| pair.index) },
+        Ok(report) => {
+            let version = roll::version_of(&report.bundle.name);
+            Outcome::Answer { model: report.model, lane: report.pair.map(|pair| pair.index), version }
+        }
         Err(error) => Outcome::Error { code: error.code(), message: error.to_string() },
     }
 }

@@ -1,6 +1,7 @@
 //! A whole deployment in a folder of its own: lanes, and Postgres.
 
 use crate::bundle::Reference;
+use crate::gateway::Gateway;
 use crate::generate::POSTGRES_LANE;
 use crate::lane::{Lane, PARTIES, Plan};
 use crate::ledger::Storage;
@@ -15,6 +16,8 @@ use std::path::PathBuf;
 pub struct Settings {
     /// The program `blindroute-operator`.
     pub program: PathBuf,
+    /// The program `blindroute`, for a gateway.
+    pub gateway: Option<PathBuf>,
     /// Lanes.
     pub lanes: usize,
     /// Clients.
@@ -30,8 +33,12 @@ pub struct Settings {
 /// Waits of the parties and of clients. They are long enough for a machine that does something else too.
 const TIMEOUTS: (f64, f64, f64) = (3.0, 6.0, 6.0);
 
+/// Lanes of these numbers, modulo two, keep stored material.
+const STORING: usize = 0;
+
 pub(crate) struct Deployment {
     pub(crate) lanes: Vec<Lane>,
+    pub(crate) gateway: Option<Gateway>,
     pub(crate) postgres: Option<Server>,
     pub(crate) database_runs: bool,
     // Last: what runs in it ends before.
@@ -42,8 +49,10 @@ impl Deployment {
     /// Makes all files. No party runs so far.
     pub(crate) fn make(settings: &Settings, reference: &Reference) -> anyhow::Result<Self> {
         let home = tempfile::Builder::new().prefix("blindroute-simulation-").tempdir()?;
-        let bundle = home.path().join("small.blindroute");
-        std::fs::write(&bundle, reference.bundle.write()?)?;
+        let bundles = ["first.blindroute", "second.blindroute"].map(|name| home.path().join(name));
+        for (path, bundle) in bundles.iter().zip(&reference.bundles) {
+            std::fs::write(path, bundle.write()?)?;
+        }
         let shim = if settings.faults { shim::compile(home.path()) } else { None };
         let (connect_seconds, handshake_seconds, stall_seconds) = TIMEOUTS;
         let timeouts =
@@ -51,12 +60,12 @@ impl Deployment {
         let starting = Starting { program: settings.program.clone(), shim, level: settings.level };
         let plan = Plan {
             starting,
-            bundle,
+            bundles,
             timeouts,
             max_sessions: settings.max_sessions,
             proxied: settings.faults,
-            // One more, which asks whether all is well.
-            clients: settings.clients + 1,
+            // Two more: one asks whether all is well, the other is the gateway.
+            clients: settings.clients + 2,
         };
         let postgres = if settings.lanes > POSTGRES_LANE { Server::start() } else { None };
         let mut lanes = Vec::new();
@@ -68,9 +77,14 @@ impl Deployment {
                 0 => [Storage::Folder, zero, Storage::Sqlite],
                 _ => [Storage::Sqlite, zero, Storage::Folder],
             };
-            lanes.push(Lane::make(&home.path().join(format!("lane{number}")), storages, &plan)?);
+            // Without faults it is what operators have by default.
+            let storing = settings.faults && number % 2 == STORING;
+            lanes.push(Lane::make(&home.path().join(format!("lane{number}")), (storages, storing), &plan)?);
         }
-        Ok(Self { lanes, database_runs: postgres.is_some(), postgres, home })
+        let of_gateway =
+            |program: &PathBuf| Gateway::make(program, &home.path().join("gateway"), &lanes, settings.clients + 1);
+        let gateway = settings.gateway.as_ref().map(of_gateway).transpose()?;
+        Ok(Self { lanes, gateway, database_runs: postgres.is_some(), postgres, home })
     }
 
     pub(crate) fn start_all(&mut self) -> anyhow::Result<()> {

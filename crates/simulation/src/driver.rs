@@ -1,28 +1,27 @@
 //! Runs a list of operations on a deployment of its own.
 
-use crate::bundle::{Reference, options};
+use crate::bundle::Reference;
 use crate::check;
-use crate::crew::{Call, Crew, Knows, Outcome, connect, outcome};
+use crate::crew::{Call, Crew, Knows};
 use crate::deployment::{Deployment, Settings};
+use crate::gateway::Gateway;
 use crate::lane::{Lane, PARTIES};
-use crate::operation::Operation;
-use crate::party::{Resources, signal};
+use crate::operation::{GATEWAY, Operation};
+use crate::process::{Resources, signal};
 use crate::proxy::Armed;
+use crate::roll::Held;
 use crate::states::Restored;
 use anyhow::Context;
 use blindroute_runtime::Role;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-/// How long a lane may take to give a good answer once everything is mended.
-const RECOVERY: Duration = Duration::from_secs(90);
 
 /// A fault or change that happened.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) kind: &'static str,
-    /// In which lane; none for those of clients.
+    /// In which lane; none for those of clients, of a gateway, and of all parties.
     pub(crate) lane: Option<usize>,
     party: Option<Role>,
     pub(crate) began: Instant,
@@ -31,6 +30,11 @@ pub(crate) struct Event {
 }
 
 impl Event {
+    /// Of no lane.
+    pub(crate) fn of_no_lane(kind: &'static str, began: Instant, over: Option<Instant>) -> Self {
+        Self { kind, lane: None, party: None, began, over }
+    }
+
     /// Of a lane, and of no party in it.
     pub(crate) fn in_lane(kind: &'static str, lane: usize, began: Instant, over: Option<Instant>) -> Self {
         Self { kind, lane: Some(lane), party: None, began, over }
@@ -49,13 +53,14 @@ pub(crate) struct Told {
     pub(crate) refused: usize,
     /// What could not be done on this machine.
     pub(crate) skipped: Vec<String>,
-    pub(crate) resources: Vec<(usize, Role, Resources, Resources)>,
+    /// Of each process, its name and what it held at first and at last.
+    pub(crate) resources: Vec<(String, Resources, Resources)>,
 }
 
 /// A deployment while a list runs.
 pub(crate) struct Driver {
     pub(crate) deployment: Deployment,
-    reference: Arc<Reference>,
+    pub(crate) reference: Arc<Reference>,
     crew: Option<Crew>,
     pub(crate) told: Told,
     /// Faults of records that were armed: the kind and the lane, by number.
@@ -63,8 +68,9 @@ pub(crate) struct Driver {
     pub(crate) copied: HashMap<(usize, Role), usize>,
     pub(crate) restored: Vec<Restored>,
     /// How often each client was registered.
-    times: Vec<usize>,
-    first: HashMap<(usize, Role), Resources>,
+    pub(crate) times: Vec<usize>,
+    pub(crate) first: BTreeMap<String, Resources>,
+    pub(crate) held: Held,
 }
 
 impl Driver {
@@ -81,15 +87,21 @@ impl Driver {
             copied: HashMap::new(),
             restored: Vec::new(),
             times,
-            first: HashMap::new(),
+            first: BTreeMap::new(),
+            held: Held::default(),
         };
         driver.good_answers(true)?;
+        driver.deployment.gateway.as_mut().map(Gateway::start).transpose()?;
         driver.all_at_once(settings.clients)?;
         driver.first = driver.resources()?;
         let clients = (0..settings.clients).map(|client| driver.knows(client)).collect();
         let mut crew = Crew::start(clients, reference)?;
         for (number, lane) in driver.deployment.lanes.iter().enumerate() {
             crew.watch(settings.clients, &(vec![number], vec![lane.client(settings.clients, 0)]), reference)?;
+        }
+        if let Some(gateway) = &driver.deployment.gateway {
+            let lanes = driver.deployment.lanes.len();
+            crew.watch_gateway(settings.clients + 1, (&gateway.address(), lanes), reference)?;
         }
         driver.crew = Some(crew);
         Ok(driver)
@@ -123,7 +135,7 @@ impl Driver {
         self.happened();
         let last = self.settled_resources()?;
         let first = std::mem::take(&mut self.first);
-        let both = first.into_iter().filter_map(|(of, first)| Some((of.0, of.1, first, *last.get(&of)?)));
+        let both = first.into_iter().filter_map(|(of, first)| last.get(&of).map(|last| (of, first, *last)));
         self.told.resources = both.collect();
         check::all(self.deployment, self.told, &self.reference)
     }
@@ -191,6 +203,9 @@ impl Driver {
                 self.told.revoked.push((*client, Instant::now(), None));
             }
             Operation::Admit(client) => self.admit(*client)?,
+            Operation::KillGateway | Operation::StopGateway | Operation::StartGateway => self.gateway(operation)?,
+            Operation::NextBundle => self.hold_next()?,
+            Operation::OnlyBundle => self.hold_only()?,
         }
         Ok(())
     }
@@ -259,6 +274,27 @@ impl Driver {
         Ok(())
     }
 
+    fn gateway(&mut self, operation: &Operation) -> anyhow::Result<()> {
+        let Some(gateway) = &mut self.deployment.gateway else {
+            self.told.skipped.push(format!("{operation}: there is no program blindroute"));
+            return Ok(());
+        };
+        if *operation == Operation::StartGateway {
+            gateway.kill();
+            gateway.start()?;
+            let down = self.told.events.iter_mut().filter(|event| event.kind == GATEWAY && event.over.is_none());
+            down.for_each(|event| event.over = Some(Instant::now()));
+            return Ok(());
+        }
+        self.told.events.push(Event::of_no_lane(GATEWAY, Instant::now(), None));
+        if *operation == Operation::KillGateway {
+            gateway.kill();
+        } else if let Some(status) = gateway.stop()?.filter(|status| *status != 0) {
+            self.told.violations.push(format!("{operation}: it ended with status {status}"));
+        }
+        Ok(())
+    }
+
     fn admit(&mut self, client: usize) -> anyhow::Result<()> {
         let Some(place) = self.told.revoked.iter().position(|(of, _, again)| *of == client && again.is_none()) else {
             return Ok(());
@@ -306,81 +342,9 @@ impl Driver {
         for client in 0..self.times.len() {
             self.admit(client)?;
         }
-        Ok(())
-    }
-
-    /// Waits until each lane gives a good answer to each text.
-    fn good_answers(&mut self, first: bool) -> anyhow::Result<()> {
-        let client = self.times.len() - 1;
-        let texts = if first { 3 } else { self.reference.texts.len() };
-        for (number, lane) in self.deployment.lanes.iter().enumerate() {
-            let (router, until) = (connect(&[lane.client(client, 0)])?, Instant::now() + RECOVERY);
-            for text in self.reference.texts.iter().take(texts) {
-                loop {
-                    match outcome(router.route(&text.text, &options())) {
-                        Outcome::Answer { model, .. } if model == text.model => break,
-                        Outcome::Answer { model, .. } => {
-                            anyhow::bail!("lane {number} answers {model}, expected {}", text.model);
-                        }
-                        Outcome::Error { message, .. } if Instant::now() > until => {
-                            let logs: Vec<String> =
-                                PARTIES.map(|role| lane.party(role).last_lines(4)).into_iter().collect();
-                            anyhow::bail!(
-                                "lane {number} does not answer when all is mended: {message}\n{}",
-                                logs.concat()
-                            );
-                        }
-                        Outcome::Error { .. } => std::thread::sleep(Duration::from_millis(200)),
-                    }
-                }
-            }
+        if self.deployment.gateway.as_mut().is_some_and(|gateway| !gateway.runs()) {
+            self.gateway(&Operation::StartGateway)?;
         }
-        Ok(())
-    }
-
-    /// Routes in each lane as many texts at a time as clients ever do: an allocator keeps what sessions side by side took, which is no
-    /// growth.
-    fn all_at_once(&self, clients: usize) -> anyhow::Result<()> {
-        let client = self.times.len() - 1;
-        for lane in &self.deployment.lanes {
-            let router = connect(&[lane.client(client, 0)])?;
-            std::thread::scope(|scope| {
-                // Two calls of each client, and those of the two that ask until the end.
-                for _ in 0..2 * clients + 2 {
-                    // Whatever comes of it: good answers are asked for elsewhere.
-                    scope.spawn(|| {
-                        self.reference
-                            .texts
-                            .iter()
-                            .take(3)
-                            .for_each(|text| drop(outcome(router.route(&text.text, &options()))));
-                    });
-                }
-            });
-        }
-        Ok(())
-    }
-
-    fn resources(&mut self) -> anyhow::Result<HashMap<(usize, Role), Resources>> {
-        let mut all = HashMap::new();
-        for (number, lane) in self.deployment.lanes.iter_mut().enumerate() {
-            for role in PARTIES {
-                all.insert((number, role), lane.party_mut(role).resources()?);
-            }
-        }
-        Ok(all)
-    }
-
-    /// What the parties hold when the connections of clients that left are gone.
-    fn settled_resources(&mut self) -> anyhow::Result<HashMap<(usize, Role), Resources>> {
-        let until = Instant::now() + RECOVERY;
-        loop {
-            let now = self.resources()?;
-            let settled = now.iter().all(|(of, now)| check::is_flat(self.first[of].descriptors, now.descriptors));
-            if settled || Instant::now() > until {
-                return Ok(now);
-            }
-            std::thread::sleep(Duration::from_millis(250));
-        }
+        self.hold_only()
     }
 }

@@ -65,7 +65,7 @@ pub fn list(seed: u64, size: Size, scenes: usize) -> Vec<Operation> {
 }
 
 /// How many kinds of scenes there are.
-const SCENES: usize = 20;
+const SCENES: usize = 22;
 
 impl Maker {
     fn scene(&mut self, number: usize) -> Scene {
@@ -94,6 +94,11 @@ impl Maker {
                 let client = self.draw.between(1, self.size.clients - 1);
                 let ready = Operation::Prepare(client, self.draw.below(3));
                 vec![ready, Operation::Wait(300), self.route()]
+            }
+            11 => self.between(Operation::NextBundle, Some(Operation::OnlyBundle)),
+            12 => {
+                let end = if self.draw.below(2) == 0 { Operation::KillGateway } else { Operation::StopGateway };
+                self.between(end, Some(Operation::StartGateway))
             }
             _ => self.record(number),
         }

@@ -4,10 +4,11 @@ use crate::ledger::Storage;
 use crate::operation::Way;
 use crate::party::{Party, Starting, copy_folder};
 use crate::proxy::Proxy;
+use crate::roll;
 use anyhow::{Context, ensure};
 use blindroute_runtime::ClientConfig;
 use blindroute_runtime::Role;
-use blindroute_runtime::config::{Configuration, TimeoutsConfig};
+use blindroute_runtime::config::{Configuration, NextConfig, TimeoutsConfig};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -19,7 +20,8 @@ pub(crate) const PARTIES: [Role; 3] = [Role::Dealer, Role::Server0, Role::Server
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) starting: Starting,
-    pub(crate) bundle: PathBuf,
+    /// The versions of the bundle.
+    pub(crate) bundles: [PathBuf; 2],
     pub(crate) timeouts: TimeoutsConfig,
     /// Of each party.
     pub(crate) max_sessions: usize,
@@ -41,8 +43,9 @@ pub(crate) struct Lane {
 }
 
 impl Lane {
-    /// The files of a lane below this folder, whose parties keep their ledgers there. Nothing runs so far.
-    pub(crate) fn make(home: &Path, storages: [Storage; 3], plan: &Plan) -> anyhow::Result<Self> {
+    /// The files of a lane below this folder, whose parties keep their ledgers there, and whose servers may have stores. Nothing runs so
+    /// far.
+    pub(crate) fn make(home: &Path, (storages, storing): ([Storage; 3], bool), plan: &Plan) -> anyhow::Result<Self> {
         std::fs::create_dir_all(home)?;
         let ways = if plan.proxied { Way::ALL.as_slice() } else { &[] };
         let proxies = ways.iter().map(|_| Proxy::start()).collect::<Result<Vec<_>, _>>()?;
@@ -61,36 +64,33 @@ impl Lane {
             let out = home.join(role.name());
             operator(program, &["pair", "--dir", text(&out)?, "--with", others[0], "--with", others[1]])?;
         }
-        let provider = home.join("provider");
-        let split = ["bundle", "split", "--bundle", text(&plan.bundle)?, "--out", text(&provider)?];
-        operator(program, &[&split[..], &["--for", zero, "--for", one]].concat())?;
         let client = home.join("client");
         let operators = text(home)?;
         let own = format!("{operators}/server0");
         operator(program, &["client-certificate", "--dir", &own, "--name", "clients", "--out", text(&client)?])?;
         operator(program, &["client-config", "--with", zero, "--with", one, "--out", text(&client)?])?;
-        for folder in PARTIES.map(Role::name).into_iter().chain(["client"]) {
-            std::fs::copy(provider.join("public.bin"), home.join(folder).join("public.bin"))?;
-        }
-        for (role, share) in [(Role::Server0, "share0.sealed"), (Role::Server1, "share1.sealed")] {
-            std::fs::copy(provider.join(share), home.join(role.name()).join(share))?;
+        for (version, bundle) in plan.bundles.iter().enumerate() {
+            let provider = home.join(format!("provider{version}"));
+            let split = ["bundle", "split", "--bundle", text(bundle)?, "--out", text(&provider)?];
+            operator(program, &[&split[..], &["--for", zero, "--for", one]].concat())?;
+            roll::hand_out(&provider, home, version)?;
         }
         let mut loaded = ClientConfig::load(&client.join("client.toml"))?.config;
         loaded.timeouts = plan.timeouts;
+        loaded.next = Some(NextConfig { bundle: roll::public_part(&client, 1), share: None });
         let mut storages = storages.into_iter();
         let parties = PARTIES.map(|role| {
             let storage = storages.next().unwrap_or(Storage::Folder);
             Party::new(role, home.join(role.name()), storage, plan.starting.clone())
         });
         let lane = Self { home: home.to_owned(), parties, proxies, program: program.clone(), client: loaded };
-        lane.configure(plan, &addresses)?;
+        lane.configure(plan, &addresses, storing)?;
         (0..plan.clients).try_for_each(|client| lane.register(client, 0))?;
         Ok(lane)
     }
 
     /// Adds to what `pair` wrote.
-    fn configure(&self, plan: &Plan, addresses: &Addresses) -> anyhow::Result<()> {
-        let TimeoutsConfig { connect_seconds, handshake_seconds, stall_seconds, .. } = plan.timeouts;
+    fn configure(&self, plan: &Plan, addresses: &Addresses, storing: bool) -> anyhow::Result<()> {
         for party in &self.parties {
             let path = party.configuration();
             let mut written = std::fs::read_to_string(&path)?;
@@ -105,9 +105,10 @@ impl Lane {
                 _ => format!("clients = \"clients.toml\"\nmax_sessions_per_client = {sessions}\n"),
             };
             let all = format!(
-                "max_sessions = {sessions}\n{own}{written}\n[timeouts]\nconnect_seconds = {connect_seconds:?}\n\
-                 handshake_seconds = {handshake_seconds:?}\nstall_seconds = {stall_seconds:?}\n{}",
-                party.storage.table()
+                "max_sessions = {sessions}\n{own}{written}{}{}{}",
+                timeouts_table(&plan.timeouts),
+                party.storage.table(),
+                if storing { store(party.role) } else { String::new() }
             );
             std::fs::write(path, all)?;
         }
@@ -137,6 +138,24 @@ impl Lane {
     pub(crate) fn client(&self, client: usize, time: usize) -> ClientConfig {
         let secret = self.home.join("clients").join(format!("client-{client}-{time}")).join("client.secret");
         ClientConfig { secret: Some(secret), ..self.client.clone() }
+    }
+
+    /// Writes the configuration of a client, for a program, and gives its path.
+    pub(crate) fn write_client(&self, client: usize) -> anyhow::Result<PathBuf> {
+        let folder = self.home.join("client");
+        let written = std::fs::read_to_string(folder.join("client.toml"))?;
+        let (own, _) = written.split_once("[timeouts]").context("the client's configuration has no timeouts")?;
+        let (secret, next) = (self.client(client, 0).secret, roll::public_part(&folder, 1));
+        let secret = secret.context("clients are registered")?;
+        let text = format!(
+            "secret = {:?}\n{own}\n[next]\nbundle = {:?}\n{}",
+            text(&secret)?,
+            text(&next)?,
+            timeouts_table(&self.client.timeouts)
+        );
+        let path = folder.join(format!("client-{client}.toml"));
+        std::fs::write(&path, text)?;
+        Ok(path)
     }
 
     pub(crate) fn party(&self, role: Role) -> &Party {
@@ -251,6 +270,25 @@ impl Lane {
     /// Folders of this lane in which no text may be.
     pub(crate) fn home(&self) -> &Path {
         &self.home
+    }
+}
+
+fn timeouts_table(timeouts: &TimeoutsConfig) -> String {
+    let TimeoutsConfig { connect_seconds, handshake_seconds, stall_seconds, .. } = timeouts;
+    format!(
+        "\n[timeouts]\nconnect_seconds = {connect_seconds:?}\nhandshake_seconds = {handshake_seconds:?}\nstall_seconds = \
+         {stall_seconds:?}\n"
+    )
+}
+
+/// The table of a party's stored material.
+fn store(role: Role) -> String {
+    let keep = "[[store.keep]]\nbucket = 32\ncount = 2\n";
+    let own = "\n[store]\nfolder = \"store\"\nkey = \"store.key\"\nbytes = \"1GB\"\n";
+    match role {
+        Role::Server0 => own.to_owned(),
+        Role::Server1 => format!("{own}{keep}"),
+        _ => String::new(),
     }
 }
 

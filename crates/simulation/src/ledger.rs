@@ -36,50 +36,54 @@ impl Storage {
         }
     }
 
-    /// All sessions that are claimed, as the parties' logs name them. Each is there once, or this is an error.
+    /// All sessions that are claimed. Each is there once, or this is an error.
     ///
     /// # Errors
     /// If the ledger cannot be read, or holds a session twice.
-    pub(crate) fn claimed(&self, state: &Path) -> anyhow::Result<Vec<String>> {
+    pub(crate) fn claimed(&self, state: &Path) -> anyhow::Result<Vec<SessionId>> {
         let mut claimed = match self {
             Self::Folder => of_folder(state)?,
             Self::Sqlite => of_sqlite(&state.join(SQLITE))?,
             Self::Postgres(address, name) => of_postgres(address, name)?,
         };
-        claimed.sort_unstable();
+        claimed.sort_unstable_by_key(|session| session.0);
         ensure!(claimed.windows(2).all(|pair| pair[0] != pair[1]), "a session is twice in a ledger of {state:?}");
         Ok(claimed)
     }
 }
 
-fn of_folder(state: &Path) -> anyhow::Result<Vec<String>> {
+fn of_folder(state: &Path) -> anyhow::Result<Vec<SessionId>> {
     let files: Vec<PathBuf> = ["sessions.ledger", "sessions.ledger.old"].map(|name| state.join(name)).into();
     let mut claimed = Vec::new();
     for file in files.into_iter().filter(|file| file.exists()) {
         let bytes = std::fs::read(&file)?;
         let records = bytes.get(START..).context("a ledger is shorter than its head")?;
-        claimed.extend(records.chunks_exact(RECORD).map(|record| named(&record[..IDENTIFIER])));
+        claimed.extend(records.chunks_exact(RECORD).filter_map(|record| session(&record[..IDENTIFIER])));
     }
     Ok(claimed)
 }
 
-fn of_sqlite(file: &Path) -> anyhow::Result<Vec<String>> {
+fn of_sqlite(file: &Path) -> anyhow::Result<Vec<SessionId>> {
     if !file.exists() {
         return Ok(Vec::new());
     }
     let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     let mut rows = connection.prepare("SELECT session FROM claims")?;
     let sessions = rows.query_map([], |row| row.get::<_, Vec<u8>>(0))?;
-    sessions.map(|session| Ok(named(&session?))).collect()
+    sessions.map(|bytes| session(&bytes?).context("a session of another length")).collect()
 }
 
-fn of_postgres(address: &str, name: &str) -> anyhow::Result<Vec<String>> {
+fn of_postgres(address: &str, name: &str) -> anyhow::Result<Vec<SessionId>> {
     let mut client = postgres::Client::connect(address, postgres::NoTls)?;
     let rows = client.query("SELECT session FROM blindroute_claims WHERE name = $1", &[&name])?;
-    Ok(rows.iter().map(|row| named(row.get::<_, &[u8]>(0))).collect())
+    rows.iter().map(|row| session(row.get::<_, &[u8]>(0)).context("a session of another length")).collect()
+}
+
+fn session(bytes: &[u8]) -> Option<SessionId> {
+    bytes.try_into().ok().map(SessionId)
 }
 
 /// As the parties' logs write it.
-fn named(session: &[u8]) -> String {
-    session.try_into().map_or_else(|_| "no session".to_owned(), |session| SessionId(session).name_under(NAMES))
+pub(crate) fn named(session: SessionId) -> String {
+    session.name_under(NAMES)
 }

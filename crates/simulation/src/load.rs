@@ -4,7 +4,7 @@ use crate::bundle::{Reference, options};
 use crate::crew::{Outcome, connect, outcome};
 use crate::deployment::{Deployment, Settings};
 use crate::lane::PARTIES;
-use crate::party::Resources;
+use crate::process::Resources;
 use blindroute_placement::PrivateRouter;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -86,9 +86,9 @@ fn call(router: &PrivateRouter, reference: &Reference, caller: usize, until: Ins
         let took = u32::try_from(started.elapsed().as_millis()).unwrap_or(u32::MAX);
         let mut met = met.lock().unwrap_or_else(PoisonError::into_inner);
         match told {
-            Outcome::Answer { model, .. } => {
+            Outcome::Answer { model, version, .. } => {
                 met.times.push(took);
-                met.wrong += usize::from(model != text.model);
+                met.wrong += usize::from(model != text.models[version]);
             }
             Outcome::Error { code, message } => met.errors.entry(code).or_insert((0, message)).0 += 1,
         }

@@ -20,6 +20,9 @@ struct Arguments {
     /// The program of the parties; blindroute-operator beside this program if it is not given
     #[arg(long, value_name = "FILE")]
     operator: Option<PathBuf>,
+    /// The program of a gateway; blindroute beside this program if it is not given, and no gateway if there is none
+    #[arg(long, value_name = "FILE")]
+    gateway: Option<PathBuf>,
     /// Seed of the first list; each further list has the next one
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -61,11 +64,15 @@ struct Arguments {
 /// Texts of the clients.
 const TEXTS: usize = 24;
 
+fn beside(name: &str) -> std::io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name(name))
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let program = match &arguments.operator {
         Some(program) => program.clone(),
-        None => std::env::current_exe()?.with_file_name("blindroute-operator"),
+        None => beside("blindroute-operator")?,
     };
     if !program.is_file() {
         bail!(
@@ -75,7 +82,13 @@ fn main() -> anyhow::Result<()> {
     }
     let reference = Arc::new(Reference::new(TEXTS)?);
     let (lanes, clients) = (arguments.lanes, arguments.clients);
-    let settings = Settings { program, lanes, clients, level: "trace", faults: true, max_sessions: 32 };
+    let gateway = arguments.gateway.clone().or_else(|| Some(beside("blindroute").ok()?).filter(|path| path.is_file()));
+    if gateway.is_none() {
+        eprintln!(
+            "there is no blindroute beside this program, so there is no gateway; build it, or name it with --gateway"
+        );
+    }
+    let settings = Settings { program, gateway, lanes, clients, level: "trace", faults: true, max_sessions: 32 };
     if arguments.load {
         return loaded(&arguments, &settings, &reference);
     }
@@ -143,7 +156,7 @@ fn keep(
 }
 
 fn loaded(arguments: &Arguments, settings: &Settings, reference: &Arc<Reference>) -> anyhow::Result<()> {
-    let settings = Settings { level: "warn", ..settings.clone() };
+    let settings = Settings { level: "warn", gateway: None, ..settings.clone() };
     let time = Duration::from_secs_f64(arguments.minutes * 60.0);
     let told = load(&settings, reference, arguments.clients, time)?.json();
     if let Some(out) = &arguments.out {

@@ -102,6 +102,16 @@ pub enum Operation {
     Revoke(usize, Role),
     /// A client that was revoked is registered again, with another secret.
     Admit(usize),
+    /// The gateway is ended at once.
+    KillGateway,
+    /// The gateway is asked to end.
+    StopGateway,
+    /// The gateway starts again.
+    StartGateway,
+    /// Every party of every lane holds the other version of the bundle too.
+    NextBundle,
+    /// Every party of every lane holds only the version that came last.
+    OnlyBundle,
     /// Milliseconds in which nothing is done.
     Wait(u64),
 }
@@ -113,6 +123,7 @@ impl Operation {
         Some(match self {
             Self::Route(..) | Self::Wait(_) | Self::Restart(..) | Self::Anew(..) | Self::StartDatabase => return None,
             Self::Admit(_) | Self::Skew(_, _, 0) | Self::Prepare(..) => return None,
+            Self::OnlyBundle | Self::StartGateway => return None,
             Self::Kill(..) => "kill",
             Self::Stop(..) => "stop",
             Self::Pause(..) => "pause",
@@ -125,12 +136,17 @@ impl Operation {
             Self::KillDatabase => "database",
             Self::Renew(..) => "renew",
             Self::Revoke(..) => "revoke",
+            Self::NextBundle => "roll",
+            Self::KillGateway | Self::StopGateway => GATEWAY,
         })
     }
 }
 
+/// What happens to a gateway.
+pub(crate) const GATEWAY: &str = "gateway";
+
 /// All kinds of faults and changes.
-pub const KINDS: [&str; 17] = [
+pub const KINDS: [&str; 19] = [
     "kill",
     "stop",
     "pause",
@@ -148,6 +164,8 @@ pub const KINDS: [&str; 17] = [
     "database",
     "renew",
     "revoke",
+    "roll",
+    GATEWAY,
 ];
 
 impl RecordFault {
@@ -201,6 +219,11 @@ impl fmt::Display for Operation {
             Self::Renew(lane, role) => write!(out, "renew {lane} {role}"),
             Self::Revoke(client, role) => write!(out, "revoke {client} {role}"),
             Self::Admit(client) => write!(out, "admit {client}"),
+            Self::KillGateway => write!(out, "gateway kill"),
+            Self::StopGateway => write!(out, "gateway stop"),
+            Self::StartGateway => write!(out, "gateway start"),
+            Self::NextBundle => write!(out, "bundle next"),
+            Self::OnlyBundle => write!(out, "bundle only"),
             Self::Wait(milliseconds) => write!(out, "wait {milliseconds}"),
         }
     }
@@ -292,6 +315,17 @@ impl FromStr for Operation {
                 "kill" => Self::KillDatabase,
                 "start" => Self::StartDatabase,
                 other => bail!("{other:?} is neither kill nor start"),
+            },
+            "gateway" => match words.word()? {
+                "kill" => Self::KillGateway,
+                "stop" => Self::StopGateway,
+                "start" => Self::StartGateway,
+                other => bail!("{other:?} is none of kill, stop, start"),
+            },
+            "bundle" => match words.word()? {
+                "next" => Self::NextBundle,
+                "only" => Self::OnlyBundle,
+                other => bail!("{other:?} is neither next nor only"),
             },
             "admit" => Self::Admit(words.number()?),
             "wait" => Self::Wait(words.number()?),

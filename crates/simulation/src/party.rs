@@ -1,62 +1,15 @@
 //! One party: a process of the program, its log, and its folder.
 
-use crate::bundle::CANARY;
 use crate::ledger::{NAMES, Storage};
+use crate::process::{Log, Resources, Running, resources_of, run};
 use crate::shim::CONTROLS;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use blindroute_runtime::messages::NAMES_KEY;
-use blindroute_runtime::{Role, rss_kib_of};
-use std::collections::{HashSet, VecDeque};
-use std::io::{BufRead, BufReader};
+use blindroute_runtime::{Role, SessionId};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// How long a party may take to listen, and to end.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How many lines of a log are kept.
-const TAIL: usize = 400;
-
-/// What a party's log said in all of its lives.
-#[derive(Debug, Default)]
-pub(crate) struct Log {
-    /// The sessions that a server served, or that the dealer dealt, in this order.
-    pub(crate) finished: Vec<String>,
-    /// Lines with a text.
-    pub(crate) canaries: usize,
-    /// Lines of panics.
-    pub(crate) panics: Vec<String>,
-    tail: VecDeque<String>,
-}
-
-impl Log {
-    fn take(&mut self, line: String) {
-        for mark in ["served session=", "dealt session="] {
-            if let Some((_, rest)) = line.split_once(mark) {
-                self.finished.push(rest.chars().take_while(char::is_ascii_hexdigit).collect());
-            }
-        }
-        self.canaries += usize::from(line.contains(CANARY));
-        if line.contains("panicked") {
-            self.panics.push(line.clone());
-        }
-        if self.tail.len() == TAIL {
-            self.tail.pop_front();
-        }
-        self.tail.push_back(line);
-    }
-}
-
-/// What a process holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resources {
-    /// Open files and sockets.
-    pub descriptors: usize,
-    /// Resident memory.
-    pub resident_kib: u64,
-}
+use std::process::Command;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How parties are started.
 #[derive(Clone, Debug)]
@@ -76,25 +29,12 @@ pub(crate) struct Party {
     pub(crate) home: PathBuf,
     pub(crate) storage: Storage,
     /// Sessions of ledgers that were replaced.
-    pub(crate) before: HashSet<String>,
+    pub(crate) before: HashSet<SessionId>,
     /// Whether its ledger may have met a failing disk.
     pub(crate) spoiled: bool,
     starting: Starting,
     log: Arc<Mutex<Log>>,
     running: Option<Running>,
-}
-
-#[derive(Debug)]
-struct Running {
-    child: Child,
-    reader: JoinHandle<()>,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 impl Party {
@@ -109,6 +49,11 @@ impl Party {
 
     pub(crate) fn state(&self) -> PathBuf {
         self.home.join("state")
+    }
+
+    /// The folder of its stored material.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.home.join("store")
     }
 
     fn controls(&self) -> PathBuf {
@@ -138,9 +83,7 @@ impl Party {
     }
 
     pub(crate) fn last_lines(&self, count: usize) -> String {
-        let log = self.log();
-        let skipped = log.tail.len().saturating_sub(count);
-        log.tail.iter().skip(skipped).map(|line| format!("{line}\n")).collect()
+        self.log().last_lines(count)
     }
 
     /// Starts it, and says where it listens.
@@ -161,63 +104,23 @@ impl Party {
         if let Some(shim) = &self.starting.shim {
             command.env("LD_PRELOAD", shim);
         }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let log = Arc::clone(&self.log);
-        let reader = std::thread::spawn(move || {
-            let lines = BufReader::new(stderr.into_iter().next().map_or_else(empty, |stderr| Box::new(stderr) as _));
-            for line in lines.split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line).into_owned();
-                log.lock().unwrap_or_else(PoisonError::into_inner).take(line);
-            }
-        });
-        let running = Running { child, reader };
-        let (said, says) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut line = String::new();
-            stdout.map(|stdout| BufReader::new(stdout).read_line(&mut line));
-            said.send(line).ok();
-        });
-        let line = says.recv_timeout(PATIENCE).unwrap_or_default();
-        let said: Option<serde_json::Value> = serde_json::from_str(&line).ok();
-        let Some(address) = said.as_ref().and_then(|said| said["listening"].as_str()) else {
-            end(running);
-            bail!("{} does not listen: it said {line:?}, and logged {}", self.role, self.last_lines(3));
-        };
+        let (running, address) = Running::start(command, &self.log, self.role.name())?;
         self.running = Some(running);
-        Ok(address.to_owned())
+        Ok(address)
     }
 
     pub(crate) fn process(&mut self) -> Option<u32> {
-        let running = self.running.as_mut()?;
-        matches!(running.child.try_wait(), Ok(None)).then(|| running.child.id())
+        self.running.as_mut()?.process()
     }
 
     /// Ends it at once, and reads the rest of its log.
     pub(crate) fn kill(&mut self) {
-        if let Some(running) = self.running.take() {
-            end(running);
-        }
+        drop(self.running.take());
     }
 
     /// Asks it to end, and gives the exit status; nothing if it did not run.
     pub(crate) fn stop(&mut self) -> anyhow::Result<Option<i32>> {
-        let Some(mut running) = self.running.take() else { return Ok(None) };
-        signal(running.child.id(), "TERM")?;
-        let until = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = running.child.try_wait()? {
-                break Some(status);
-            }
-            if Instant::now() > until {
-                break None;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        end(running);
-        let status = status.with_context(|| format!("{} does not end within {PATIENCE:?}", self.role))?;
-        // A signal has no status.
-        Ok(Some(status.code().unwrap_or(-1)))
+        self.running.take().map(|running| running.stop(self.role.name())).transpose()
     }
 
     /// Lets its files grow no more.
@@ -228,36 +131,14 @@ impl Party {
 
     pub(crate) fn resources(&mut self) -> anyhow::Result<Resources> {
         let process = self.process().with_context(|| format!("{} has ended: {}", self.role, self.last_lines(5)))?;
-        let descriptors = std::fs::read_dir(format!("/proc/{process}/fd"))?.count();
-        Ok(Resources { descriptors, resident_kib: rss_kib_of(process).unwrap_or_default() })
+        resources_of(process)
     }
 
     /// All sessions that it ever claimed, as far as its ledgers say.
-    pub(crate) fn claimed(&self) -> anyhow::Result<HashSet<String>> {
+    pub(crate) fn claimed(&self) -> anyhow::Result<HashSet<SessionId>> {
         let now = self.storage.claimed(&self.state()).with_context(|| format!("the ledger of {}", self.role))?;
-        Ok(now.into_iter().chain(self.before.iter().cloned()).collect())
+        Ok(now.into_iter().chain(self.before.iter().copied()).collect())
     }
-}
-
-fn empty() -> Box<dyn std::io::Read + Send> {
-    Box::new(std::io::empty())
-}
-
-fn end(mut running: Running) {
-    running.child.kill().ok();
-    running.child.wait().ok();
-    let reader = std::mem::replace(&mut running.reader, std::thread::spawn(|| ()));
-    reader.join().ok();
-}
-
-pub(crate) fn signal(process: u32, name: &str) -> anyhow::Result<()> {
-    run("kill", &[&format!("-{name}"), &process.to_string()])
-}
-
-fn run(program: &str, arguments: &[&str]) -> anyhow::Result<()> {
-    let status = Command::new(program).args(arguments).status().with_context(|| format!("cannot run {program}"))?;
-    anyhow::ensure!(status.success(), "{program} {arguments:?} failed");
-    Ok(())
 }
 
 /// Copies a folder with everything in it.

@@ -21,7 +21,7 @@ pub(crate) fn recoveries(events: &[Event], calls: &[Call]) -> Vec<Recovery> {
     let mut all = Vec::new();
     for event in events {
         let (Some(lane), Some(over)) = (event.lane, event.over) else { continue };
-        let of_lane = |outcome: &Outcome| matches!(outcome, Outcome::Answer { lane: by, .. } if *by == lane);
+        let of_lane = |outcome: &Outcome| matches!(outcome, Outcome::Answer { lane: by, .. } if *by == Some(lane));
         let after =
             calls.iter().filter(|call| call.began >= over && call.outcomes.iter().any(|(_, told)| of_lane(told)));
         if let Some(first) = after.map(|call| call.ended).min() {
@@ -42,8 +42,12 @@ pub struct Summary {
     pub answers: usize,
     /// Texts with an error, by code.
     pub errors: BTreeMap<&'static str, usize>,
-    /// Sessions: generated, used, burnt.
-    pub sessions: [usize; 3],
+    /// Sessions: generated, used, still stored, burnt.
+    pub sessions: [usize; 4],
+    /// Of those that were used, how many took stored material.
+    pub from_store: usize,
+    /// Of the answers, how many by each version of the bundle.
+    pub versions: [usize; 2],
     /// What must not be.
     pub violations: usize,
     recoveries: BTreeMap<&'static str, Vec<Duration>>,
@@ -61,7 +65,9 @@ impl Summary {
         for (code, count) in &checked.errors {
             *self.errors.entry(code).or_default() += count;
         }
-        let sessions = [checked.generated, checked.used, checked.burnt];
+        self.from_store += checked.from_store;
+        self.versions.iter_mut().zip(checked.versions).for_each(|(sum, more)| *sum += more);
+        let sessions = [checked.generated, checked.used, checked.stored, checked.burnt];
         self.sessions.iter_mut().zip(sessions).for_each(|(sum, more)| *sum += more);
         for Recovery { kind, time } in &checked.recoveries {
             self.recoveries.entry(kind).or_default().push(*time);
@@ -77,16 +83,17 @@ impl Summary {
     /// As a table for people.
     #[must_use]
     pub fn table(&mut self) -> String {
-        let [generated, used, burnt] = self.sessions;
+        let ([generated, used, stored, burnt], [first, second]) = (self.sessions, self.versions);
         let mut out = format!(
-            "{} lists, {} faults, {} answers, {} errors {:?}, {} violations\nsessions: {generated} generated = {used} used + {burnt} \
-             burnt\n\n| fault | times | recovery: median | longest |\n|---|---|---|---|\n",
+            "{} lists, {} faults, {} answers ({first} by the first bundle, {second} by the second), {} errors {:?}, {} violations\n\
+             sessions: {generated} generated = {used} used ({} from the store) + {stored} stored + {burnt} burnt\n\n| fault | times | recovery: median | longest |\n|---|---|---|---|\n",
             self.lists,
             self.all_faults(),
             self.answers,
             self.errors.values().sum::<usize>(),
             self.errors,
-            self.violations
+            self.violations,
+            self.from_store
         );
         for (kind, count) in &self.faults {
             let times = self.recoveries.entry(kind).or_default();
@@ -111,7 +118,8 @@ impl Checked {
             .map(|recovery| json!({ "kind": recovery.kind, "seconds": recovery.time.as_secs_f64() }))
             .collect();
         json!({
-            "seed": seed, "faults": self.faults, "answers": self.answers, "errors": self.errors,
+            "seed": seed, "faults": self.faults, "answers": self.answers, "versions": self.versions, "errors": self.errors,
+            "stored": self.stored, "from_store": self.from_store,
             "generated": self.generated, "used": self.used, "burnt": self.burnt, "refused": self.refused, "recoveries": recoveries,
             "growth": { "descriptors": self.growth.0, "kib": self.growth.1 },
             "skipped": self.skipped, "violations": self.violations,

@@ -73,7 +73,7 @@ impl<C: Catalogue> ServerService<C> {
             lane.send_message(&StoreCall::Propose(Proposal { session: claim.session(), stored }))?;
             match (lane.receive_message()?, reserved) {
                 (StoreAnswer::Yes, Some(reserved)) => {
-                    let taken = self.use_of(reserved)?.ok_or(SessionError::Disagreement("stored material"))?;
+                    let taken = self.use_of(reserved, claim)?.ok_or(SessionError::Disagreement("stored material"))?;
                     return Ok((Some(taken), Some(lane)));
                 }
                 (StoreAnswer::Lacks, Some(reserved)) => reserved.discard(),
@@ -96,7 +96,7 @@ impl<C: Catalogue> ServerService<C> {
         for _ in 0..=TRIES {
             let Some(stored) = proposal.stored else { break };
             let reserved = self.reserve(&own.store, || own.store.reserve_session(kind, stored));
-            if let Some(taken) = reserved.map(|reserved| self.use_of(reserved)).transpose()?.flatten() {
+            if let Some(taken) = reserved.map(|reserved| self.use_of(reserved, claim)).transpose()?.flatten() {
                 lane.send_message(&StoreAnswer::Yes)?;
                 return Ok((Some(taken), Some(lane)));
             }
@@ -121,10 +121,11 @@ impl<C: Catalogue> ServerService<C> {
         next()
     }
 
-    /// Claims the one use of a stored session, and takes it out of the store; nothing if it was used before or is damaged. It is
+    /// Claims the one use of a stored session for a claimed one, and takes it out of the store; nothing if it was used before or is damaged. It is
     /// dropped then.
-    fn use_of(&self, reserved: Reserved) -> Result<Option<Taken>, SessionError> {
-        let claim = match self.ledger.claim(use_of(reserved.label().session)) {
+    fn use_of(&self, reserved: Reserved, of: &Claim) -> Result<Option<Taken>, SessionError> {
+        let stored = reserved.label().session;
+        let claim = match self.ledger.claim(use_of(stored)) {
             Ok(claim) => claim,
             Err(LedgerError::AlreadyUsed(_)) => {
                 tracing::warn!("the store holds material that was used before, as a copied folder does; it is dropped");
@@ -133,6 +134,8 @@ impl<C: Catalogue> ServerService<C> {
             }
             Err(error) => return Err(error.into()),
         };
+        // Both names are this operator's own: nobody can compare them with the other one's.
+        tracing::debug!(session = %of.session(), %stored, "uses stored material");
         let opened = reserved.open(&claim);
         Ok(opened.map_err(|error| tracing::warn!(%error, "a stored session cannot be used")).ok())
     }
