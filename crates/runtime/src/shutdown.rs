@@ -54,11 +54,12 @@ impl Shutdown {
             if state.reason.is_some() {
                 return;
             }
+            // Before anybody can see the flag: a process may end right after that, and the line with it.
+            tracing::info!(reason, "stopping");
             state.reason = Some(reason);
             std::mem::take(&mut state.callbacks)
         };
         self.0.changed.notify_all();
-        tracing::info!(reason, "stopping");
         callbacks.into_iter().for_each(|callback| callback());
     }
 
