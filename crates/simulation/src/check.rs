@@ -7,6 +7,7 @@ use crate::driver::{Event, Told};
 use crate::lane::{Lane, PARTIES};
 use crate::ledger::named;
 use crate::operation::GATEWAY;
+use crate::process::Resources;
 use crate::report::{Recovery, recoveries};
 use crate::sessions::{Sessions, kept, sessions};
 use anyhow::Context;
@@ -61,8 +62,10 @@ pub struct Checked {
     pub growth: (i64, i64),
 }
 
-pub(crate) fn is_flat(first: usize, last: usize) -> bool {
-    last <= first + DESCRIPTORS
+/// Whether a process holds no more than what is said above, in descriptors and in memory.
+pub(crate) fn is_flat(first: &Resources, last: &Resources) -> [bool; 2] {
+    let memory = first.resident_kib * 3 / 2 + MEMORY_KIB;
+    [last.descriptors <= first.descriptors + DESCRIPTORS, last.resident_kib <= memory]
 }
 
 /// Ends the deployment, and checks everything.
@@ -176,11 +179,12 @@ fn was_down(event: &Event, call: &Call) -> bool {
 
 fn resources(checked: &mut Checked, told: &Told) {
     for (name, first, last) in &told.resources {
-        if !is_flat(first.descriptors, last.descriptors) {
+        let [descriptors, memory] = is_flat(first, last);
+        if !descriptors {
             let (first, last) = (first.descriptors, last.descriptors);
             checked.violations.push(format!("{name} had {first} descriptors, and {last} at the end"));
         }
-        if last.resident_kib > first.resident_kib * 3 / 2 + MEMORY_KIB {
+        if !memory {
             let (first, last) = (first.resident_kib, last.resident_kib);
             checked.violations.push(format!("{name} had {first} KiB, and {last} KiB at the end"));
         }

@@ -49,8 +49,9 @@ impl Driver {
         for lane in &self.deployment.lanes {
             let router = connect(&[lane.client(client, 0)])?;
             std::thread::scope(|scope| {
-                // Two calls of each client, and those of the two that ask until the end.
-                for _ in 0..2 * clients + 2 {
+                // A call of each client and the sessions that it keeps ready, those of the two that ask until the end, the same of a
+                // gateway, and one that is stored.
+                for _ in 0..3 * clients + 8 {
                     // Whatever comes of it: good answers are asked for elsewhere.
                     scope.spawn(|| {
                         self.reference
@@ -78,12 +79,12 @@ impl Driver {
         Ok(all)
     }
 
-    /// What the parties hold when the connections of clients that left are gone.
+    /// What the processes hold when the connections and the sessions of clients that left are gone.
     pub(crate) fn settled_resources(&mut self) -> anyhow::Result<BTreeMap<String, Resources>> {
         let until = Instant::now() + RECOVERY;
         loop {
             let now = self.resources()?;
-            let settled = now.iter().all(|(of, now)| check::is_flat(self.first[of].descriptors, now.descriptors));
+            let settled = now.iter().all(|(of, now)| check::is_flat(&self.first[of], now) == [true; 2]);
             if settled || Instant::now() > until {
                 return Ok(now);
             }
