@@ -115,8 +115,15 @@ pub enum PlacementError {
         second: usize,
     },
     /// No session could be prepared with any pair of servers.
-    #[error("no pair of servers can run a session now: {0}")]
-    NoPair(String),
+    #[error("no pair of servers can run a session now: {why}")]
+    NoPair {
+        /// What each pair said.
+        why: String,
+        /// Whether a pair said that it does not hold the version of the bundle that was asked for.
+        not_held: bool,
+        /// Whether a session that failed had inputs of these texts.
+        sent: bool,
+    },
     /// The servers no longer hold what texts that go on need.
     #[error(
         "the servers lost the texts that go on between two sessions: {0}; run them again (blindroute does, once; look at the servers' \
@@ -222,7 +229,7 @@ impl PlacementError {
             Self::OtherBundle => "other_bundle",
             Self::OtherModel { .. } => "other_model",
             Self::SamePair { .. } => "same_pair",
-            Self::NoPair(_) => "no_pair",
+            Self::NoPair { .. } => "no_pair",
             Self::Lost(_) => "lost",
             Self::Classify(error) => error.code(),
             Self::Lambda(_) => "lambda",
@@ -239,12 +246,23 @@ impl PlacementError {
         }
     }
 
-    /// Whether a party does not hold the version of the bundle that was asked for, not yet or not any more.
+    /// Whether a party does not hold the version of the bundle that was asked for, not yet or not any more. With several pairs of
+    /// servers that is one party of one pair, and the others failed too.
     #[must_use]
     pub fn is_not_held(&self) -> bool {
         match self {
             Self::Batch(error) => error.is_not_held(),
             Self::Session(error) => error.is_not_held(),
+            Self::NoPair { not_held, .. } => *not_held,
+            _ => false,
+        }
+    }
+
+    /// Whether a session that failed had inputs of these texts, so that one more may have them.
+    pub(crate) fn had_inputs(&self) -> bool {
+        match self {
+            Self::Batch(error) => error.had_inputs(),
+            Self::NoPair { sent, .. } => *sent,
             _ => false,
         }
     }
@@ -256,7 +274,7 @@ impl PlacementError {
         match self {
             Self::Batch(error) => error.stops_all(),
             Self::Child(_) | Self::NeedsBundle { .. } | Self::NeedsServers { .. } | Self::OtherBundle => true,
-            Self::NoPair(_) | Self::OtherModel { .. } | Self::SamePair { .. } => true,
+            Self::NoPair { .. } | Self::OtherModel { .. } | Self::SamePair { .. } => true,
             Self::Session(SessionError::Unprepared { .. }) => true,
             Self::Session(SessionError::Link(LinkError::Failed { failure, .. })) => {
                 matches!(

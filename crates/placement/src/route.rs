@@ -3,7 +3,7 @@
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask, ranking};
 use crate::error::PlacementError;
 use crate::options::{RouteOptions, check_lambda};
-use crate::pairs::{Pairs, Places, Tell};
+use crate::pairs::{Pairs, Places, Tell, Trial};
 use crate::report::{RankedModel, RouteReport, seen};
 use crate::router::PrivateRouter;
 use crate::unknown::{self, Fallback};
@@ -15,6 +15,9 @@ use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use blindroute_runtime::Cancel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
+
+/// The trial of the version that is asked first.
+const FIRST: Trial = Trial { sent: false, other_version: true };
 
 /// An answer, or why there is none.
 type Answer = Result<RouteReport, PlacementError>;
@@ -58,20 +61,21 @@ impl PrivateRouter {
         cancel: &Cancel,
     ) -> Result<RouteReport, PlacementError> {
         let Some([first, second]) = self.versions(options.placement) else {
-            return self.route_here(prompt, options, cancel);
+            return self.route_here(prompt, options, (cancel, Trial::default()));
         };
-        match first.route_here(prompt, options, cancel) {
+        match first.route_here(prompt, options, (cancel, FIRST)) {
             Err(error) if error.is_not_held() => {
                 self.not_held(first, &error);
-                second.route_here(prompt, options, cancel)
+                let trial = Trial { sent: error.had_inputs(), other_version: false };
+                second.route_here(prompt, options, (cancel, trial))
             }
             answer => answer,
         }
     }
 
     /// Routes with this version of the bundle.
-    fn route_here(&self, prompt: &str, options: &RouteOptions, cancel: &Cancel) -> Answer {
-        let asked = Asked { cancel: cancel.clone(), ..self.asked(options)? };
+    fn route_here(&self, prompt: &str, options: &RouteOptions, (cancel, trial): (&Cancel, Trial)) -> Answer {
+        let asked = Asked { cancel: cancel.clone(), trial, ..self.asked(options)? };
         let mut answers = Vec::new();
         self.session(&asked, &[self.read(0, prompt)?], &mut |_, answer| answers.push(answer));
         let answer = answers.pop().unwrap_or(Err(PlacementError::NoChoice(0)));
@@ -115,16 +119,26 @@ impl PrivateRouter {
         cancel: &Cancel,
     ) -> Result<Vec<Answer>, PlacementError> {
         let Some([first, second]) = self.versions(options.placement) else {
-            return self.batch_here(prompts, options, cancel);
+            return self.batch_here(prompts, options, (cancel, Trial::default()));
         };
-        let mut answers = first.batch_here(prompts, options, cancel)?;
-        let refused = |answer: &Answer| answer.as_ref().is_err_and(PlacementError::is_not_held);
-        let Some(Err(error)) = answers.iter().find(|answer| refused(answer)) else { return Ok(answers) };
+        let mut answers = first.batch_here(prompts, options, (cancel, FIRST))?;
+        let refused = |place: &usize| match &answers[*place] {
+            Err(error) if error.is_not_held() => Some((error, error.had_inputs())),
+            _ => None,
+        };
+        let Some((error, _)) = (0..answers.len()).find_map(|place| refused(&place)) else { return Ok(answers) };
         self.not_held(first, error);
-        let (places, again): (Vec<usize>, Vec<&str>) =
-            (0..).zip(prompts).filter(|(place, _)| answers.get(*place).is_some_and(refused)).unzip();
-        for (place, answer) in places.into_iter().zip(second.batch_here(&again, options, cancel)?) {
-            answers[place] = answer;
+        // Those of sessions that had inputs are apart: only one more session may have them.
+        let groups = [false, true].map(|sent| {
+            let of_these = |place: &usize| refused(place).is_some_and(|(_, had_inputs)| had_inputs == sent);
+            (sent, (0..answers.len()).filter(of_these).collect::<Vec<_>>())
+        });
+        for (sent, places) in groups {
+            let again: Vec<&str> = places.iter().map(|&place| prompts[place]).collect();
+            let trial = Trial { sent, other_version: false };
+            for (place, answer) in places.into_iter().zip(second.batch_here(&again, options, (cancel, trial))?) {
+                answers[place] = answer;
+            }
         }
         Ok(answers)
     }
@@ -134,9 +148,9 @@ impl PrivateRouter {
         &self,
         prompts: &[&str],
         options: &RouteOptions,
-        cancel: &Cancel,
+        (cancel, trial): (&Cancel, Trial),
     ) -> Result<Vec<Answer>, PlacementError> {
-        let asked = Asked { cancel: cancel.clone(), ..self.asked(options)? };
+        let asked = Asked { cancel: cancel.clone(), trial, ..self.asked(options)? };
         let mut answers = BTreeMap::new();
         let mut buckets: BTreeMap<usize, Vec<Read>> = BTreeMap::new();
         for (place, prompt) in prompts.iter().enumerate() {
@@ -190,7 +204,8 @@ impl PrivateRouter {
             let router = self.plan.routers[router].name.clone();
             return Err(PlacementError::Ranking { found: ranked, most, router });
         }
-        Ok(Asked { placement: options.placement, router, lambda, fallback, ranked, cancel: Cancel::default() })
+        let (cancel, trial) = (Cancel::default(), Trial::default());
+        Ok(Asked { placement: options.placement, router, lambda, fallback, ranked, cancel, trial })
     }
 
     fn read(&self, place: usize, prompt: &str) -> Result<Read, PlacementError> {
@@ -270,8 +285,8 @@ impl PrivateRouter {
         };
         let request = SessionRequest::new(task).with_batch(batch);
         let route = match inputs {
-            [one] => self.private_until(request, one, &asked.cancel)?,
-            several => self.private_until(request, &stack_inputs(several)?, &asked.cancel)?,
+            [one] => self.private_until(request, one, (&asked.cancel, asked.trial))?,
+            several => self.private_until(request, &stack_inputs(several)?, (&asked.cancel, asked.trial))?,
         };
         Ok((split_output(&route.0.output, batch)?, route.into()))
     }
@@ -321,6 +336,7 @@ struct Asked {
     /// How many models the answer names.
     ranked: usize,
     cancel: Cancel,
+    trial: Trial,
 }
 
 impl Asked {

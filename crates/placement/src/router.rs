@@ -5,7 +5,7 @@ use crate::clear::ClearBundle;
 use crate::error::PlacementError;
 use crate::loopback::{Loopback, Settings};
 use crate::next::Next;
-use crate::pairs::Pairs;
+use crate::pairs::{Pairs, Trial};
 use crate::patience::Patience;
 use crate::report::{BundleUsed, PeakMemory};
 use crate::reporter::Reporter;
@@ -262,7 +262,7 @@ impl PrivateRouter {
     /// # Errors
     /// If there are no servers, the request makes no sense, or a party fails.
     pub fn private(&self, request: SessionRequest, inputs: &[Tensor<f32>]) -> Result<SessionOutcome, PlacementError> {
-        self.private_until(request, inputs, &Cancel::default()).map(|(outcome, _)| outcome)
+        self.private_until(request, inputs, (&Cancel::default(), Trial::default())).map(|(outcome, _)| outcome)
     }
 
     /// The same, until it is cancelled, and which pair of servers answered.
@@ -270,7 +270,7 @@ impl PrivateRouter {
         &self,
         request: SessionRequest,
         inputs: &[Tensor<f32>],
-        cancel: &Cancel,
+        bounds: (&Cancel, Trial),
     ) -> Result<(SessionOutcome, usize), PlacementError> {
         let go_on = |waiting: &Waiting<'_>| {
             // A child that died does not come back.
@@ -280,7 +280,7 @@ impl PrivateRouter {
             }
             alive
         };
-        self.or_last_words(self.pairs.run(request, inputs, &self.patience, &go_on, cancel))
+        self.or_last_words(self.pairs.run(request, inputs, &self.patience, &go_on, bounds))
     }
 
     /// Continues a session with these elements of its batch, on the pair of servers that holds what it left or another one.

@@ -84,7 +84,7 @@ fn kind_of(error: &PlacementError) -> Kind {
         PlacementError::Session(_)
         | PlacementError::Child(_)
         | PlacementError::Host(_)
-        | PlacementError::NoPair(_)
+        | PlacementError::NoPair { .. }
         | PlacementError::Lost(_)
         | PlacementError::NoChoice(_)
         | PlacementError::NoRanking(_) => Kind::Servers,

@@ -90,8 +90,8 @@ impl Gateway {
 pub(crate) fn ask(address: &Address, text: &Text, conversation: &str) -> Outcome {
     let address = address.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let error = |code, message: String| Outcome::Error { code, message };
-    let head = match exchange(&address, &text.text, conversation) {
-        Ok(head) => head,
+    let (head, body) = match exchange(&address, &text.text, conversation) {
+        Ok(answer) => answer,
         Err(failed) => return error("unreachable", failed.to_string()),
     };
     let header = |name: &str| {
@@ -103,19 +103,19 @@ pub(crate) fn ask(address: &Address, text: &Text, conversation: &str) -> Outcome
         Some("200") => {
             let (model, why) = (header("x-blindroute-model").unwrap_or_default(), header("x-blindroute-why"));
             if why != Some("routed") {
-                return error("not_routed", head);
+                return error("not_routed", head + &body);
             }
             // Its answers do not say by which version they are: either may be right then.
             let version = usize::from(text.models[0] != model);
             Outcome::Answer { model: model.to_owned(), lane: None, version }
         }
-        Some("503") if header("retry-after").is_some() => error("unrouted", head),
-        _ => error("another_status", head),
+        Some("503") if header("retry-after").is_some() => error("unrouted", body),
+        _ => error("another_status", head + &body),
     }
 }
 
-/// The head of the answer to a request for one.
-fn exchange(address: &str, text: &str, conversation: &str) -> std::io::Result<String> {
+/// The head and the body of the answer to a request for one.
+fn exchange(address: &str, text: &str, conversation: &str) -> std::io::Result<(String, String)> {
     let body = serde_json::json!({ "model": "auto", "messages": [{ "role": "user", "content": text }] }).to_string();
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -128,6 +128,6 @@ fn exchange(address: &str, text: &str, conversation: &str) -> std::io::Result<St
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let (head, _) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
-    Ok(head.replace("\r\n", "\n"))
+    let (head, body) = answer.split_once("\r\n\r\n").ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    Ok((head.replace("\r\n", "\n"), body.to_owned()))
 }

@@ -13,7 +13,7 @@ pub use report::ClassifyReport;
 
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask};
 use crate::error::PlacementError;
-use crate::pairs::{Pairs, Places, Tell};
+use crate::pairs::{Pairs, Places, Tell, Trial};
 use crate::router::PrivateRouter;
 use blindroute_protocol::{Output, Tensor};
 use blindroute_routing::program::{
@@ -162,7 +162,7 @@ impl PrivateRouter {
         let (output, ran) = if asked.placement == Placement::Local {
             (self.clear_request(request, stacked)?.0, Ran::default())
         } else {
-            let (mut outcome, pair) = self.private_until(request, &stacked, &asked.cancel)?;
+            let (mut outcome, pair) = self.private_until(request, &stacked, (&asked.cancel, Trial::default()))?;
             (std::mem::take(&mut outcome.output), (outcome, pair).into())
         };
         let mut outputs = split_output(&output, size)?;

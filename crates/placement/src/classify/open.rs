@@ -3,6 +3,7 @@
 use super::options::Asked;
 use crate::ask::{Answered, Ran};
 use crate::error::PlacementError;
+use crate::pairs::Trial;
 use crate::router::PrivateRouter;
 use blindroute_protocol::{Output, Shape, Tensor};
 use blindroute_routing::program::{Placement, SessionRequest, onward, outside_range, split_output, stack_inputs};
@@ -117,7 +118,7 @@ impl OpenTexts<'_> {
         };
         let (mut outcome, pair) = match from {
             None if self.asked.placement == Placement::Local => return here(inputs()?),
-            None => self.router.private_until(request, &inputs()?, &self.asked.cancel)?,
+            None => self.router.private_until(request, &inputs()?, (&self.asked.cancel, Trial::default()))?,
             Some((_, Left::Here(kept), places)) => {
                 return here(kept.iter().map(|tensor| elements(tensor, &places)).collect());
             }

@@ -14,6 +14,15 @@ use std::time::Instant;
 /// The most requests whose work is remembered.
 const REMEMBERED: usize = 1024;
 
+/// What bounds the sessions of a request, besides time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Trial {
+    /// Whether a session had inputs of these texts before. One more may have them then.
+    pub(crate) sent: bool,
+    /// Whether another version of the bundle is asked next if a pair does not hold this one, so that nothing is waited for.
+    pub(crate) other_version: bool,
+}
+
 /// A session that failed.
 enum Failed {
     /// Before any input was sent.
@@ -70,7 +79,7 @@ impl Pairs {
         inputs: &[Tensor<f32>],
         patience: &Patience,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
-        cancel: &Cancel,
+        (cancel, trial): (&Cancel, Trial),
     ) -> Result<(SessionOutcome, usize), PlacementError> {
         let request = BundleCatalogue::encode(request);
         match self.pairs.as_slice() {
@@ -88,7 +97,7 @@ impl Pairs {
                 }
                 Ok((outcome?, 0))
             }
-            _ => self.run_on_one_of(&request, inputs, patience, go_on, cancel),
+            _ => self.run_on_one_of(&request, inputs, patience, go_on, (cancel, trial)),
         }
     }
 
@@ -149,18 +158,19 @@ impl Pairs {
         inputs: &[Tensor<f32>],
         patience: &Patience,
         go_on: &dyn Fn(&Waiting<'_>) -> bool,
-        cancel: &Cancel,
+        (cancel, trial): (&Cancel, Trial),
     ) -> Result<(SessionOutcome, usize), PlacementError> {
-        let (mut pauses, mut sent) = (Pauses::default(), false);
+        let (mut pauses, mut sent) = (Pauses::default(), trial.sent);
         // Of this round, in which each pair is tried once.
         let mut tried = vec![false; self.pairs.len()];
         let mut failures: Vec<(usize, SessionError)> = Vec::new();
         loop {
             let Some(turn) = self.begin(request, &tried)? else {
-                let temporary = failures.iter().find(|(_, error)| error.is_temporary());
+                let elsewhere = trial.other_version && failures.iter().any(|(_, error)| error.is_not_held());
+                let temporary = failures.iter().find(|(_, error)| error.is_temporary() && !elsewhere);
                 let pause =
                     temporary.map(|(_, error)| pauses.next(error, false, &patience.retry, go_on)).transpose()?;
-                let Some(pause) = pause.flatten() else { return Err(self.none_left(failures, &pauses)) };
+                let Some(pause) = pause.flatten() else { return Err(self.none_left(failures, &pauses, sent)) };
                 tracing::warn!(?pause, "no pair of servers can prepare a session now; trying all again");
                 cancel.sleep(pause)?;
                 failures.clear();
@@ -247,9 +257,11 @@ impl Pairs {
         }
     }
 
-    fn none_left(&self, mut failures: Vec<(usize, SessionError)>, pauses: &Pauses) -> PlacementError {
+    fn none_left(&self, mut failures: Vec<(usize, SessionError)>, pauses: &Pauses, sent: bool) -> PlacementError {
+        let not_held = failures.iter().any(|(_, error)| error.is_not_held());
         // All say the same, and what that is decides what to do.
-        if failures.iter().all(|(_, error)| error.is_not_held())
+        if !sent
+            && failures.iter().all(|(_, error)| error.is_not_held())
             && let Some((_, error)) = failures.pop()
         {
             return error.into();
@@ -258,7 +270,7 @@ impl Pairs {
             let error = pauses.unprepared(error);
             format!("pair {}: {error}", self.pairs[index].used)
         });
-        PlacementError::NoPair(failures.collect::<Vec<_>>().join("; "))
+        PlacementError::NoPair { why: failures.collect::<Vec<_>>().join("; "), not_held, sent }
     }
 }
 

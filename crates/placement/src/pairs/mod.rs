@@ -13,6 +13,7 @@ mod standing;
 pub(crate) use batches::{Places, Tell};
 pub(crate) use contact::Calls;
 pub use contact::PairState;
+pub(crate) use failover::Trial;
 pub(crate) use same::check as check_same;
 
 use crate::catalogue::BundleCatalogue;

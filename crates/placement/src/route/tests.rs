@@ -23,6 +23,7 @@ fn case_47_the_encoder_of_head_runs_at_one_size_for_every_length() {
         fallback: None,
         ranked: 1,
         cancel: Cancel::default(),
+        trial: Trial::default(),
     };
     for words in [1, 40, 100, 200, 5000] {
         let tokens = router.tokens(&"word ".repeat(words)).unwrap();
@@ -52,8 +53,15 @@ fn the_model_for_unknown_text_comes_first_and_none_is_named_twice() {
 
 #[test]
 fn a_session_is_of_its_placements_task() {
-    let asked =
-        |placement| Asked { placement, router: 2, lambda: 0.0, fallback: None, ranked: 1, cancel: Cancel::default() };
+    let asked = |placement| Asked {
+        placement,
+        router: 2,
+        lambda: 0.0,
+        fallback: None,
+        ranked: 1,
+        cancel: Cancel::default(),
+        trial: Trial::default(),
+    };
     assert_eq!(asked(Placement::Local).task(32), None);
     assert_eq!(asked(Placement::Head).task(32), Some(Task::head(2)));
     let full = asked(Placement::Full).task(256).unwrap();

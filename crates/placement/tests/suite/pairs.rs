@@ -8,6 +8,7 @@ use blindroute_placement::{
 };
 use blindroute_routing::bundle::{Bundle, Matrix};
 use blindroute_runtime::ClientConfig;
+use blindroute_runtime::config::NextConfig;
 use std::time::{Duration, Instant};
 
 /// Deployments of one bundle, each with a split of its own.
@@ -144,7 +145,35 @@ fn a_pair_that_is_gone_is_done_without_and_without_any_the_error_names_all() {
     let patience = Retry { budget: Duration::from_millis(300), ..Retry::default() };
     let router = router.with_patience(patience);
     let error = router.route(TEXTS[0], &RouteOptions::default()).unwrap_err();
-    assert!(matches!(error, PlacementError::NoPair(_)) && error.to_string().contains("tries in"), "{error}");
+    assert!(matches!(error, PlacementError::NoPair { .. }) && error.to_string().contains("tries in"), "{error}");
+}
+
+/// One pair has gone on to the next version of the bundle, and the other one is away: nothing is waited for, since the next version is
+/// there.
+#[test]
+fn the_next_version_is_asked_where_the_first_is_not_held_while_other_pairs_fail() {
+    let bundle = pool_bundle();
+    let pairs = start(&bundle);
+    let former = [17, 18].map(|seed| Files::split(&bundle, seed));
+    let mut configs = configs(&pairs);
+    for (config, former) in configs.iter_mut().zip(&former) {
+        config.next =
+            Some(NextConfig { bundle: std::mem::replace(&mut config.bundle, former.at("public.bin")), share: None });
+    }
+    let [(files0, running0), (_files1, running1)] = pairs;
+    running1.stop();
+    // With the usual patience of a minute.
+    let connect = || PrivateRouter::connect_all(&configs).unwrap();
+    let (options, started) = (RouteOptions::default(), Instant::now());
+    let prompts = [TEXTS[0], &"a longer one ".repeat(20)];
+    let mut answers = connect().route_batch(&prompts, &options).unwrap();
+    answers.push(connect().route(prompts[0], &options));
+    for report in answers.into_iter().map(Result::unwrap) {
+        assert_eq!(report.pair.unwrap().index, 0);
+        assert_eq!(report.bundle.name, files0.at("public.bin").display().to_string());
+    }
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    running0.stop();
 }
 
 #[test]

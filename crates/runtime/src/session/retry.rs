@@ -101,7 +101,12 @@ pub(crate) fn run<C: Catalogue>(
             let shares = client.share(request, inputs)?;
             trying.pauses.begin_anew();
             // Not a session that was already prepared: what ended this one may have ended those too.
-            let (session, _) = trying.next(None).map_err(|error| trying.pauses.unprepared(error))?;
+            let (session, _) = match trying.next(None) {
+                Ok(found) => found,
+                // Another version of the bundle is asked by who hears this, for which nothing of an input may have been sent.
+                Err(other) if other.is_not_held() => return Err(error),
+                Err(other) => return Err(trying.pauses.unprepared(other)),
+            };
             let waited = started.elapsed();
             Ok(SessionOutcome { waited, ..session.run_until(shares, cancel)? })
         }
