@@ -3,12 +3,13 @@
 use crate::check::Checked;
 use crate::crew::{Call, Outcome};
 use crate::driver::Event;
+use crate::operation::GATEWAY;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-/// How long after the end of a fault its lane answered a call that began after it, as clients saw it.
+/// How long after the end of a fault its lane, or the gateway, answered a call that began after it, as clients saw it.
 #[derive(Clone, Copy, Debug)]
 pub struct Recovery {
     /// The kind of fault.
@@ -20,10 +21,15 @@ pub struct Recovery {
 pub(crate) fn recoveries(events: &[Event], calls: &[Call]) -> Vec<Recovery> {
     let mut all = Vec::new();
     for event in events {
-        let (Some(lane), Some(over)) = (event.lane, event.over) else { continue };
-        let of_lane = |outcome: &Outcome| matches!(outcome, Outcome::Answer { lane: by, .. } if *by == Some(lane));
-        let after =
-            calls.iter().filter(|call| call.began >= over && call.outcomes.iter().any(|(_, told)| of_lane(told)));
+        let Some(over) = event.over else { continue };
+        let answered = |call: &Call, outcome: &Outcome| match (outcome, event.lane) {
+            (Outcome::Answer { lane: by, .. }, Some(lane)) => *by == Some(lane),
+            (Outcome::Answer { .. }, None) => call.by_gateway && event.kind == GATEWAY,
+            (Outcome::Error { .. }, _) => false,
+        };
+        let after = calls
+            .iter()
+            .filter(|call| call.began >= over && call.outcomes.iter().any(|(_, outcome)| answered(call, outcome)));
         if let Some(first) = after.map(|call| call.ended).min() {
             all.push(Recovery { kind: event.kind, time: first - over });
         }
