@@ -89,11 +89,11 @@ pub(crate) fn all(mut deployment: Deployment, told: Told, reference: &Reference)
         }
     }
     if let Some(gateway) = &mut deployment.gateway {
-        let status = gateway.stop()?;
+        let status = gateway.process.stop()?;
         if status != Some(0) {
             checked.violations.push(format!("the gateway ended with status {status:?} when asked to"));
         }
-        let log = gateway.log();
+        let log = gateway.process.log();
         if log.canaries > 0 {
             checked.violations.push(format!("{} lines of the log of the gateway hold a text", log.canaries));
         }
@@ -200,7 +200,7 @@ fn ledgers(checked: &mut Checked, number: usize, lane: &Lane, calls: &[Call]) ->
     for role in PARTIES {
         let party = lane.party(role);
         let claimed = party.claimed()?.into_iter().map(|session| (named(session), session)).collect();
-        let log = party.log();
+        let log = party.process.log();
         if log.canaries > 0 {
             checked.violations.push(format!("lane {number}: {} lines of the log of {role} hold a text", log.canaries));
         }

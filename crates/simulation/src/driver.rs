@@ -227,7 +227,7 @@ impl Driver {
     }
 
     fn pause(&mut self, lane: usize, role: Role, milliseconds: u64) -> anyhow::Result<()> {
-        let Some(process) = self.lane(lane)?.party_mut(role).process() else { return Ok(()) };
+        let Some(process) = self.lane(lane)?.party_mut(role).process.id() else { return Ok(()) };
         self.begin("pause", lane, role);
         signal(process, "STOP")?;
         std::thread::sleep(Duration::from_millis(milliseconds));
@@ -280,7 +280,7 @@ impl Driver {
             return Ok(());
         };
         if *operation == Operation::StartGateway {
-            gateway.kill();
+            gateway.process.kill();
             gateway.start()?;
             let down = self.told.events.iter_mut().filter(|event| event.kind == GATEWAY && event.over.is_none());
             down.for_each(|event| event.over = Some(Instant::now()));
@@ -288,8 +288,8 @@ impl Driver {
         }
         self.told.events.push(Event::of_no_lane(GATEWAY, Instant::now(), None));
         if *operation == Operation::KillGateway {
-            gateway.kill();
-        } else if let Some(status) = gateway.stop()?.filter(|status| *status != 0) {
+            gateway.process.kill();
+        } else if let Some(status) = gateway.process.stop()?.filter(|status| *status != 0) {
             self.told.violations.push(format!("{operation}: it ended with status {status}"));
         }
         Ok(())
@@ -330,7 +330,7 @@ impl Driver {
                 party.control("skew", None)?;
                 self.end(lane, role, &["skew"]);
                 let party = self.lane(lane)?.party_mut(role);
-                if party.spoiled || party.process().is_none() {
+                if party.spoiled || party.process.id().is_none() {
                     self.lane(lane)?.restart(role)?;
                 }
                 self.end(lane, role, &["kill", "stop", "disk", "sync"]);
@@ -342,7 +342,7 @@ impl Driver {
         for client in 0..self.times.len() {
             self.admit(client)?;
         }
-        if self.deployment.gateway.as_mut().is_some_and(|gateway| !gateway.runs()) {
+        if self.deployment.gateway.as_mut().is_some_and(|gateway| gateway.process.id().is_none()) {
             self.gateway(&Operation::StartGateway)?;
         }
         self.hold_only()

@@ -3,13 +3,12 @@
 use crate::bundle::Text;
 use crate::crew::Outcome;
 use crate::lane::Lane;
-use crate::process::{Log, Resources, Running, resources_of};
-use anyhow::Context;
+use crate::process::Process;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long the gateway looks for an answer. It is less than its callers wait.
@@ -22,8 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(50);
 pub(crate) struct Gateway {
     program: PathBuf,
     pub(crate) home: PathBuf,
-    log: Arc<Mutex<Log>>,
-    running: Option<Running>,
+    pub(crate) process: Process,
     /// Where it listens now, or did.
     address: Address,
 }
@@ -45,44 +43,21 @@ impl Gateway {
              on_failure = \"error\"\n"
         );
         std::fs::write(home.join("gateway.toml"), text)?;
-        let (log, address) = (Arc::default(), Arc::default());
-        Ok(Self { program: program.to_owned(), home: home.to_owned(), log, running: None, address })
+        let (process, address) = (Process::new("the gateway"), Arc::default());
+        Ok(Self { program: program.to_owned(), home: home.to_owned(), process, address })
     }
 
     pub(crate) fn address(&self) -> Address {
         Arc::clone(&self.address)
     }
 
-    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn runs(&mut self) -> bool {
-        self.running.as_mut().is_some_and(|running| running.process().is_some())
-    }
-
     pub(crate) fn start(&mut self) -> anyhow::Result<()> {
         let mut command = Command::new(&self.program);
         command.args(["gateway", "--json", "--config"]).arg(self.home.join("gateway.toml"));
         command.env("BLINDROUTE_LOG", "debug").env_remove("RUST_BACKTRACE");
-        let (running, address) = Running::start(command, &self.log, "the gateway")?;
-        self.running = Some(running);
+        let address = self.process.start(command)?;
         *self.address.lock().unwrap_or_else(PoisonError::into_inner) = address;
         Ok(())
-    }
-
-    pub(crate) fn kill(&mut self) {
-        drop(self.running.take());
-    }
-
-    /// Asks it to end, and gives the exit status; nothing if it did not run.
-    pub(crate) fn stop(&mut self) -> anyhow::Result<Option<i32>> {
-        self.running.take().map(|running| running.stop("the gateway")).transpose()
-    }
-
-    pub(crate) fn resources(&mut self) -> anyhow::Result<Resources> {
-        let process = self.running.as_mut().and_then(Running::process);
-        resources_of(process.with_context(|| format!("the gateway has ended: {}", self.log().last_lines(5)))?)
     }
 }
 
@@ -103,7 +78,8 @@ pub(crate) fn ask(address: &Address, text: &Text, conversation: &str) -> Outcome
         Some("200") => {
             let (model, why) = (header("x-blindroute-model").unwrap_or_default(), header("x-blindroute-why"));
             if why != Some("routed") {
-                return error("not_routed", head + &body);
+                // Its body repeats the text.
+                return error("not_routed", head);
             }
             // Its answers do not say by which version they are: either may be right then.
             let version = usize::from(text.models[0] != model);

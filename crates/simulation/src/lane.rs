@@ -181,12 +181,12 @@ impl Lane {
     }
 
     pub(crate) fn kill(&mut self, role: Role) {
-        self.party_mut(role).kill();
+        self.party_mut(role).process.kill();
         self.lead(role, None);
     }
 
     pub(crate) fn stop(&mut self, role: Role) -> anyhow::Result<Option<i32>> {
-        let status = self.party_mut(role).stop();
+        let status = self.party_mut(role).process.stop();
         self.lead(role, None);
         status
     }

@@ -99,7 +99,7 @@ fn sample(deployment: &mut Deployment) -> anyhow::Result<Vec<(String, Resources)
     let mut all = Vec::new();
     for (number, lane) in deployment.lanes.iter_mut().enumerate() {
         for role in PARTIES {
-            all.push((format!("lane {number} {role}"), lane.party_mut(role).resources()?));
+            all.push((format!("lane {number} {role}"), lane.party_mut(role).process.resources()?));
         }
     }
     Ok(all)

@@ -1,7 +1,7 @@
 //! One party: a process of the program, its log, and its folder.
 
 use crate::ledger::{NAMES, Storage};
-use crate::process::{Log, Resources, Running, resources_of, run};
+use crate::process::{Process, run};
 use crate::shim::CONTROLS;
 use anyhow::Context;
 use blindroute_runtime::messages::NAMES_KEY;
@@ -9,7 +9,6 @@ use blindroute_runtime::{Role, SessionId};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How parties are started.
 #[derive(Clone, Debug)]
@@ -33,14 +32,13 @@ pub(crate) struct Party {
     /// Whether its ledger may have met a failing disk.
     pub(crate) spoiled: bool,
     starting: Starting,
-    log: Arc<Mutex<Log>>,
-    running: Option<Running>,
+    pub(crate) process: Process,
 }
 
 impl Party {
     pub(crate) fn new(role: Role, home: PathBuf, storage: Storage, starting: Starting) -> Self {
-        let (log, before) = (Arc::default(), HashSet::new());
-        Self { role, home, storage, before, spoiled: false, starting, log, running: None }
+        let (before, process) = (HashSet::new(), Process::new(role.name()));
+        Self { role, home, storage, before, spoiled: false, starting, process }
     }
 
     pub(crate) fn configuration(&self) -> PathBuf {
@@ -78,14 +76,6 @@ impl Party {
         self.starting.shim.is_some()
     }
 
-    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
-        self.log.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn last_lines(&self, count: usize) -> String {
-        self.log().last_lines(count)
-    }
-
     /// Starts it, and says where it listens.
     pub(crate) fn start(&mut self) -> anyhow::Result<String> {
         if matches!(self.storage, Storage::Sqlite) {
@@ -104,34 +94,13 @@ impl Party {
         if let Some(shim) = &self.starting.shim {
             command.env("LD_PRELOAD", shim);
         }
-        let (running, address) = Running::start(command, &self.log, self.role.name())?;
-        self.running = Some(running);
-        Ok(address)
-    }
-
-    pub(crate) fn process(&mut self) -> Option<u32> {
-        self.running.as_mut()?.process()
-    }
-
-    /// Ends it at once, and reads the rest of its log.
-    pub(crate) fn kill(&mut self) {
-        drop(self.running.take());
-    }
-
-    /// Asks it to end, and gives the exit status; nothing if it did not run.
-    pub(crate) fn stop(&mut self) -> anyhow::Result<Option<i32>> {
-        self.running.take().map(|running| running.stop(self.role.name())).transpose()
+        self.process.start(command)
     }
 
     /// Lets its files grow no more.
     pub(crate) fn fill_disk(&mut self) -> anyhow::Result<()> {
-        let Some(process) = self.process() else { return Ok(()) };
+        let Some(process) = self.process.id() else { return Ok(()) };
         run("prlimit", &["--pid", &process.to_string(), "--fsize=0:"])
-    }
-
-    pub(crate) fn resources(&mut self) -> anyhow::Result<Resources> {
-        let process = self.process().with_context(|| format!("{} has ended: {}", self.role, self.last_lines(5)))?;
-        resources_of(process)
     }
 
     /// All sessions that it ever claimed, as far as its ledgers say.

@@ -6,7 +6,7 @@ use blindroute_runtime::rss_kib_of;
 use std::collections::{HashMap, VecDeque};
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -72,14 +72,56 @@ pub struct Resources {
     pub resident_kib: u64,
 }
 
-pub(crate) fn resources_of(process: u32) -> anyhow::Result<Resources> {
-    let descriptors = std::fs::read_dir(format!("/proc/{process}/fd"))?.count();
-    Ok(Resources { descriptors, resident_kib: rss_kib_of(process).unwrap_or_default() })
+/// A program that runs, or does not, with the log of all of its lives.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// As messages name it.
+    name: &'static str,
+    log: Arc<Mutex<Log>>,
+    running: Option<Running>,
+}
+
+impl Process {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, log: Arc::default(), running: None }
+    }
+
+    pub(crate) fn log(&self) -> MutexGuard<'_, Log> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts what this command says, and gives the address where it listens.
+    pub(crate) fn start(&mut self, command: Command) -> anyhow::Result<String> {
+        let (running, address) = Running::start(command, &self.log, self.name)?;
+        self.running = Some(running);
+        Ok(address)
+    }
+
+    /// Its number, if it runs.
+    pub(crate) fn id(&mut self) -> Option<u32> {
+        self.running.as_mut()?.process()
+    }
+
+    /// Ends it at once, and reads the rest of its log.
+    pub(crate) fn kill(&mut self) {
+        drop(self.running.take());
+    }
+
+    /// Asks it to end, and gives the exit status; nothing if it did not run.
+    pub(crate) fn stop(&mut self) -> anyhow::Result<Option<i32>> {
+        self.running.take().map(|running| running.stop(self.name)).transpose()
+    }
+
+    pub(crate) fn resources(&mut self) -> anyhow::Result<Resources> {
+        let process = self.id().with_context(|| format!("{} has ended: {}", self.name, self.log().last_lines(5)))?;
+        let descriptors = std::fs::read_dir(format!("/proc/{process}/fd"))?.count();
+        Ok(Resources { descriptors, resident_kib: rss_kib_of(process).unwrap_or_default() })
+    }
 }
 
 /// A process that runs. It is ended when this is dropped, and its log has been read to the end then.
 #[derive(Debug)]
-pub(crate) struct Running {
+struct Running {
     child: Child,
     reader: Option<JoinHandle<()>>,
 }
@@ -94,7 +136,7 @@ impl Drop for Running {
 
 impl Running {
     /// Starts what this command says, whose log is added to `log`. Also gives the address that it says.
-    pub(crate) fn start(mut command: Command, log: &Arc<Mutex<Log>>, name: &str) -> anyhow::Result<(Self, String)> {
+    fn start(mut command: Command, log: &Arc<Mutex<Log>>, name: &str) -> anyhow::Result<(Self, String)> {
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let kept = Arc::clone(log);
@@ -123,12 +165,12 @@ impl Running {
     }
 
     /// Its number, if it has not ended by itself.
-    pub(crate) fn process(&mut self) -> Option<u32> {
+    fn process(&mut self) -> Option<u32> {
         matches!(self.child.try_wait(), Ok(None)).then(|| self.child.id())
     }
 
     /// Asks it to end, and gives the exit status.
-    pub(crate) fn stop(mut self, name: &str) -> anyhow::Result<i32> {
+    fn stop(mut self, name: &str) -> anyhow::Result<i32> {
         signal(self.child.id(), "TERM")?;
         let until = Instant::now() + PATIENCE;
         let status = loop {

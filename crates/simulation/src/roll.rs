@@ -113,9 +113,9 @@ impl Driver {
         let mut waiting = Vec::new();
         for (number, lane) in self.deployment.lanes.iter_mut().enumerate() {
             for role in PARTIES {
-                let said = lane.party(role).log().versions[kind];
+                let said = lane.party(role).process.log().versions[kind];
                 lane.hold(role, first, next)?;
-                if lane.party_mut(role).process().is_some() {
+                if lane.party_mut(role).process.id().is_some() {
                     waiting.push((number, role, said));
                 }
             }
@@ -123,9 +123,9 @@ impl Driver {
         let until = Instant::now() + PATIENCE;
         while !waiting.is_empty() {
             let lanes = &self.deployment.lanes;
-            waiting.retain(|(lane, role, said)| lanes[*lane].party(*role).log().versions[kind] == *said);
+            waiting.retain(|(lane, role, said)| lanes[*lane].party(*role).process.log().versions[kind] == *said);
             if let Some((lane, role, _)) = waiting.first().filter(|_| Instant::now() > until) {
-                let log = lanes[*lane].party(*role).last_lines(5);
+                let log = lanes[*lane].party(*role).process.log().last_lines(5);
                 self.told.violations.push(format!("lane {lane}: {role} does not follow its configuration: {log}"));
                 break;
             }

@@ -28,7 +28,8 @@ impl Driver {
                 let Some(copied) = self.copied.get(&(*lane, *role)).copied() else { return Ok(()) };
                 self.begin("restore", *lane, *role);
                 self.lane(*lane)?.kill(*role);
-                let (both, served) = (self.served_by_both(*lane)?, self.lane(*lane)?.party(*role).log().finished.len());
+                let (both, served) =
+                    (self.served_by_both(*lane)?, self.lane(*lane)?.party(*role).process.log().finished.len());
                 if *role == Role::Dealer {
                     self.lane(*lane)?.restore(*role)?;
                     self.end(*lane, *role, &["restore"]);
@@ -54,7 +55,7 @@ impl Driver {
         self.lane(lane)?.anew(role)?;
         let Restored { served, known, .. } = self.restored.swap_remove(place);
         // Of the state that was restored: the log of the one after it is empty so far, because nobody has called it.
-        let now = self.lane(lane)?.party(role).log().finished.len();
+        let now = self.lane(lane)?.party(role).process.log().finished.len();
         self.told.refused += usize::from(known && now == served);
         if known && now > served {
             self.told
@@ -67,8 +68,8 @@ impl Driver {
 
     fn served_by_both(&mut self, lane: usize) -> anyhow::Result<usize> {
         let lane = self.lane(lane)?;
-        let one: Vec<String> = lane.party(Role::Server1).log().finished.clone();
-        let zero = lane.party(Role::Server0).log();
+        let one: Vec<String> = lane.party(Role::Server1).process.log().finished.clone();
+        let zero = lane.party(Role::Server0).process.log();
         Ok(zero.finished.iter().filter(|session| one.contains(session)).count())
     }
 }

@@ -28,7 +28,7 @@ impl Driver {
                         }
                         Outcome::Error { message, .. } if Instant::now() > until => {
                             let logs: Vec<String> =
-                                PARTIES.map(|role| lane.party(role).last_lines(4)).into_iter().collect();
+                                PARTIES.map(|role| lane.party(role).process.log().last_lines(4)).into_iter().collect();
                             anyhow::bail!(
                                 "lane {number} does not answer when all is mended: {message}\n{}",
                                 logs.concat()
@@ -70,11 +70,11 @@ impl Driver {
         let mut all = BTreeMap::new();
         for (number, lane) in self.deployment.lanes.iter_mut().enumerate() {
             for role in PARTIES {
-                all.insert(format!("lane {number}: {role}"), lane.party_mut(role).resources()?);
+                all.insert(format!("lane {number}: {role}"), lane.party_mut(role).process.resources()?);
             }
         }
         if let Some(gateway) = &mut self.deployment.gateway {
-            all.insert("the gateway".to_owned(), gateway.resources()?);
+            all.insert("the gateway".to_owned(), gateway.process.resources()?);
         }
         Ok(all)
     }
