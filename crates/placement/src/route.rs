@@ -1,5 +1,7 @@
 //! From prompts to reports: one prompt, or several that share sessions.
 
+mod by_version;
+
 use crate::ask::{Answered, Decided, Ran, SESSIONS, ask, ranking};
 use crate::error::PlacementError;
 use crate::options::{RouteOptions, check_lambda};
@@ -15,9 +17,6 @@ use blindroute_routing::tokenizer::{BUCKETS, Tokens};
 use blindroute_runtime::Cancel;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
-
-/// The trial of the version that is asked first.
-const FIRST: Trial = Trial { sent: false, other_version: true };
 
 /// An answer, or why there is none.
 type Answer = Result<RouteReport, PlacementError>;
@@ -60,16 +59,9 @@ impl PrivateRouter {
         options: &RouteOptions,
         cancel: &Cancel,
     ) -> Result<RouteReport, PlacementError> {
-        let Some([first, second]) = self.versions(options.placement) else {
-            return self.route_here(prompt, options, (cancel, Trial::default()));
-        };
-        match first.route_here(prompt, options, (cancel, FIRST)) {
-            Err(error) if error.is_not_held() => {
-                self.not_held(first, &error);
-                let trial = Trial { sent: error.had_inputs(), other_version: false };
-                second.route_here(prompt, options, (cancel, trial))
-            }
-            answer => answer,
+        match self.versions(options.placement) {
+            Some(versions) => self.route_by(versions, prompt, options, cancel),
+            None => self.route_here(prompt, options, (cancel, Trial::default())),
         }
     }
 
@@ -118,29 +110,10 @@ impl PrivateRouter {
         options: &RouteOptions,
         cancel: &Cancel,
     ) -> Result<Vec<Answer>, PlacementError> {
-        let Some([first, second]) = self.versions(options.placement) else {
-            return self.batch_here(prompts, options, (cancel, Trial::default()));
-        };
-        let mut answers = first.batch_here(prompts, options, (cancel, FIRST))?;
-        let refused = |place: &usize| match &answers[*place] {
-            Err(error) if error.is_not_held() => Some((error, error.had_inputs())),
-            _ => None,
-        };
-        let Some((error, _)) = (0..answers.len()).find_map(|place| refused(&place)) else { return Ok(answers) };
-        self.not_held(first, error);
-        // Those of sessions that had inputs are apart: only one more session may have them.
-        let groups = [false, true].map(|sent| {
-            let of_these = |place: &usize| refused(place).is_some_and(|(_, had_inputs)| had_inputs == sent);
-            (sent, (0..answers.len()).filter(of_these).collect::<Vec<_>>())
-        });
-        for (sent, places) in groups {
-            let again: Vec<&str> = places.iter().map(|&place| prompts[place]).collect();
-            let trial = Trial { sent, other_version: false };
-            for (place, answer) in places.into_iter().zip(second.batch_here(&again, options, (cancel, trial))?) {
-                answers[place] = answer;
-            }
+        match self.versions(options.placement) {
+            Some(versions) => self.batch_by(versions, prompts, options, cancel),
+            None => self.batch_here(prompts, options, (cancel, Trial::default())),
         }
-        Ok(answers)
     }
 
     /// Routes with this version of the bundle.

@@ -177,6 +177,25 @@ fn the_next_version_is_asked_where_the_first_is_not_held_while_other_pairs_fail(
 }
 
 #[test]
+fn a_client_whose_versions_are_both_not_held_is_told_so() {
+    let bundle = pool_bundle();
+    let pairs = start(&bundle);
+    let strangers = [17, 18, 27, 28].map(|seed| Files::split(&bundle, seed));
+    let mut configs = configs(&pairs);
+    for (place, config) in configs.iter_mut().enumerate() {
+        config.bundle = strangers[place].at("public.bin");
+        config.next = Some(NextConfig { bundle: strangers[place + 2].at("public.bin"), share: None });
+    }
+    let (router, options) = (PrivateRouter::connect_all(&configs).unwrap(), RouteOptions::default());
+    let mut answers = router.route_batch(&[TEXTS[0], &"a longer one ".repeat(20)], &options).unwrap();
+    answers.push(router.route(TEXTS[0], &options));
+    for error in answers.into_iter().map(Result::unwrap_err) {
+        assert!(error.is_not_held() && error.stops_all(), "{error}");
+    }
+    pairs.into_iter().for_each(|(_files, running)| running.stop());
+}
+
+#[test]
 fn a_refused_request_is_not_taken_to_another_pair() {
     let pairs = start(&pool_bundle());
     let router = connect(&configs(&pairs));
