@@ -4,6 +4,7 @@ use crate::bundle::{CANARY, Reference, Text};
 use crate::crew::{Call, DEADLINE, Outcome};
 use crate::deployment::Deployment;
 use crate::driver::{Event, Told};
+use crate::gateway::UNROUTED;
 use crate::lane::{Lane, PARTIES};
 use crate::ledger::named;
 use crate::operation::GATEWAY;
@@ -27,7 +28,7 @@ const DESCRIPTORS: usize = 16;
 const MEMORY_KIB: u64 = 32 << 10;
 
 /// Codes that an error may have: those of the library, and what a gateway says of its own, or nothing because it is down.
-const CODES: [&str; 6] = ["session", "no_pair", "cancelled", "unknown_client", "unrouted", "unreachable"];
+const CODES: [&str; 6] = ["session", "no_pair", "cancelled", "unknown_client", UNROUTED, "unreachable"];
 
 /// What a list came to, checked.
 #[derive(Debug, Default)]

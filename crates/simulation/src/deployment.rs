@@ -18,6 +18,8 @@ pub struct Settings {
     pub program: PathBuf,
     /// The program `blindroute`, for a gateway.
     pub gateway: Option<PathBuf>,
+    /// Requests that may wait for a route of the gateway at once.
+    pub gateway_routes: usize,
     /// Lanes.
     pub lanes: usize,
     /// Clients.
@@ -81,8 +83,10 @@ impl Deployment {
             let storing = settings.faults && number % 2 == STORING;
             lanes.push(Lane::make(&home.path().join(format!("lane{number}")), (storages, storing), &plan)?);
         }
-        let of_gateway =
-            |program: &PathBuf| Gateway::make(program, &home.path().join("gateway"), &lanes, settings.clients + 1);
+        let of_gateway = |program: &PathBuf| {
+            let (home, client) = (home.path().join("gateway"), settings.clients + 1);
+            Gateway::make(program, &home, &lanes, (client, settings.gateway_routes))
+        };
         let gateway = settings.gateway.as_ref().map(of_gateway).transpose()?;
         Ok(Self { lanes, gateway, database_runs: postgres.is_some(), postgres, home })
     }

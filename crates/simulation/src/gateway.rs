@@ -16,6 +16,9 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// How long a caller waits for it.
 const PATIENCE: Duration = Duration::from_secs(50);
 
+/// The code here of an answer 503 that says when to come again.
+pub(crate) const UNROUTED: &str = "unrouted";
+
 /// The gateway, running or not.
 #[derive(Debug)]
 pub(crate) struct Gateway {
@@ -30,8 +33,13 @@ pub(crate) struct Gateway {
 pub(crate) type Address = Arc<Mutex<String>>;
 
 impl Gateway {
-    /// A gateway of these lanes as a registered client, in a folder of its own.
-    pub(crate) fn make(program: &Path, home: &Path, lanes: &[Lane], client: usize) -> anyhow::Result<Self> {
+    /// A gateway of these lanes as a registered client, in a folder of its own. It looks for so many routes at once.
+    pub(crate) fn make(
+        program: &Path,
+        home: &Path,
+        lanes: &[Lane],
+        (client, routes): (usize, usize),
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(home)?;
         let mut servers = Vec::new();
         for lane in lanes {
@@ -40,7 +48,7 @@ impl Gateway {
         let deadline = DEADLINE.as_secs();
         let text = format!(
             "listen = \"127.0.0.1:0\"\ndata = \"data\"\n[route]\nservers = {servers:?}\nlambda = 0\ndeadline = \"{deadline}s\"\nready = 1\n\
-             on_failure = \"error\"\n"
+             max_routes = {routes}\non_failure = \"error\"\n"
         );
         std::fs::write(home.join("gateway.toml"), text)?;
         let (process, address) = (Process::new("the gateway"), Arc::default());
@@ -85,7 +93,7 @@ pub(crate) fn ask(address: &Address, text: &Text, conversation: &str) -> Outcome
             let version = usize::from(text.models[0] != model);
             Outcome::Answer { model: model.to_owned(), lane: None, version }
         }
-        Some("503") if header("retry-after").is_some() => error("unrouted", body),
+        Some("503") if header("retry-after").is_some() => error(UNROUTED, body),
         _ => error("another_status", head + &body),
     }
 }

@@ -1,7 +1,7 @@
 //! The program `blindroute-simulation`: many lists, one list again, or load.
 
 use anyhow::{Context, bail};
-use blindroute_simulation::load::load;
+use blindroute_simulation::load::{Callers, load};
 use blindroute_simulation::operation::{read, write};
 use blindroute_simulation::{Operation, Reference, Settings, Size, Summary, list, run, shrink};
 use clap::Parser;
@@ -56,6 +56,9 @@ struct Arguments {
     /// Clients; with --load, callers at once
     #[arg(long, value_name = "N", default_value_t = 6)]
     clients: usize,
+    /// With --load, callers of a gateway that has room for four requests at once, besides those of --clients
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    overload: usize,
     /// Minutes of load
     #[arg(long, value_name = "MINUTES", default_value_t = 30.0)]
     minutes: f64,
@@ -88,7 +91,16 @@ fn main() -> anyhow::Result<()> {
             "there is no blindroute beside this program, so there is no gateway; build it, or name it with --gateway"
         );
     }
-    let settings = Settings { program, gateway, lanes, clients, level: "trace", faults: true, max_sessions: 32 };
+    let settings = Settings {
+        program,
+        gateway,
+        lanes,
+        clients,
+        level: "trace",
+        faults: true,
+        max_sessions: 32,
+        gateway_routes: 256,
+    };
     if arguments.load {
         return loaded(&arguments, &settings, &reference);
     }
@@ -156,9 +168,10 @@ fn keep(
 }
 
 fn loaded(arguments: &Arguments, settings: &Settings, reference: &Arc<Reference>) -> anyhow::Result<()> {
-    let settings = Settings { level: "warn", gateway: None, ..settings.clone() };
+    let settings = Settings { level: "warn", ..settings.clone() };
     let time = Duration::from_secs_f64(arguments.minutes * 60.0);
-    let told = load(&settings, reference, arguments.clients, time)?.json();
+    let callers = Callers { of_lanes: arguments.clients, of_gateway: arguments.overload };
+    let told = load(&settings, reference, callers, time)?.json();
     if let Some(out) = &arguments.out {
         std::fs::write(out, told.to_string())?;
     }
