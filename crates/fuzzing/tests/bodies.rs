@@ -7,6 +7,7 @@ use blindroute_fuzzing::ALL;
 use blindroute_ring::CountingAllocator;
 use blindroute_testkit::generator;
 use proptest::prelude::*;
+use seeds::kept::kept;
 use seeds::seeds;
 use std::path::Path;
 
@@ -30,6 +31,15 @@ proptest! {
     #[test]
     fn arbitrary_bytes_end_in_a_value_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         ALL.iter().for_each(|(name, _)| bounded(name, &bytes));
+    }
+}
+
+#[test]
+fn inputs_that_fuzzers_found_end_in_a_value_or_an_error_in_bounded_memory() {
+    let kept = kept().unwrap();
+    kept.iter().for_each(|(name, bytes)| bounded(name, bytes));
+    for (name, _) in ALL {
+        assert!(kept.iter().any(|(target, _)| *target == name), "none is kept for {name}");
     }
 }
 

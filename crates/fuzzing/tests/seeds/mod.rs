@@ -1,6 +1,9 @@
 //! Right inputs of the decoders: what tests damage, and what fuzzers begin with.
 #![allow(unreachable_pub, clippy::unwrap_used)]
 
+#[allow(dead_code)]
+pub mod kept;
+
 use blindroute_protocol::{BitTensor, Form, Shape};
 use blindroute_routing::bundle::{Bundle, ImportOptions, PublishedFiles, SplitRandomness, split};
 use blindroute_runtime::clients::{ClientSecret, Register, Registration};
