@@ -85,11 +85,11 @@ fn refusal(answer: &Answer) -> Option<&PlacementError> {
 mod tests {
     use super::*;
 
-    /// What each turn asks for: the places, whether they were sent, and whether another version is asked afterwards.
-    fn asked(
-        count: usize,
-        answers: impl Fn(usize, usize) -> PlacementError,
-    ) -> (Vec<(Vec<usize>, bool, bool)>, Vec<String>) {
+    /// What is asked for: the places, whether these were sent, and whether another version is asked afterwards.
+    type Asked = (Vec<usize>, bool, bool);
+
+    /// What is asked for in all turns, and the codes of the errors at the end.
+    fn asked(count: usize, answers: impl Fn(usize, usize) -> PlacementError) -> (Vec<Asked>, Vec<String>) {
         let mut turns = Vec::new();
         let told = in_turns(count, |turn, places, trial| {
             turns.push((places.to_vec(), trial.sent, trial.other_version));
