@@ -28,6 +28,7 @@ mod sqlite;
 pub use postgres::{PostgresLedger, PostgresTarget};
 pub use sqlite::SqliteLedger;
 
+use blindroute_runtime::clients::{Account, ClientKey};
 use blindroute_runtime::config::LedgerConfig;
 use blindroute_runtime::ledger::{KEPT, Overview};
 use blindroute_runtime::{FileLedger, Ledger, LedgerError, Role};
@@ -56,6 +57,24 @@ pub fn look(role: Role, state: &Path, config: Option<&LedgerConfig>) -> Result<O
         Place::Sqlite(file, name) => SqliteLedger::look(file, &name),
         Place::Postgres(target, name) => PostgresLedger::look(*target, &name),
     }
+}
+
+/// Accounts of clients, also while the party runs, if they are beside its ledger in a database. Nothing is changed. `None` if the ledger is in a
+/// folder, where they are in a file of their own.
+///
+/// # Errors
+/// If they are damaged, or cannot be read or reached.
+pub fn accounts(
+    role: Role,
+    state: &Path,
+    config: Option<&LedgerConfig>,
+    clients: &[ClientKey],
+) -> Result<Option<Vec<Account>>, LedgerError> {
+    Ok(match Place::of(role, state, config)? {
+        Place::Folder(_) => None,
+        Place::Sqlite(file, _) => Some(SqliteLedger::accounts_in(file, role, clients)?),
+        Place::Postgres(target, _) => Some(PostgresLedger::accounts_in(&target, role, clients)?),
+    })
 }
 
 /// Where a ledger is, and its name there.

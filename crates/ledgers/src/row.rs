@@ -1,6 +1,7 @@
 //! A ledger's row in a database, and how many claims are forgotten.
 
 use blindroute_runtime::LedgerError;
+use blindroute_runtime::clients::{Account, ClientsError};
 use blindroute_runtime::ledger::{Overview, Standing};
 use blindroute_runtime::messages::{LedgerId, TermNonce};
 
@@ -46,6 +47,21 @@ pub(crate) fn opened(before: Option<&Overview>) -> Result<Overview, LedgerError>
             Overview { standing, other: None }
         }
     })
+}
+
+/// The account of a client that these bytes are; an error names `ledger`. It is all zero of one that has none so far.
+pub(crate) fn account(bytes: Option<&[u8]>, ledger: &str) -> Result<Account, LedgerError> {
+    let Some(bytes) = bytes else { return Ok(Account::default()) };
+    Account::from_bytes(bytes).ok_or_else(|| LedgerError::Unsuitable {
+        ledger: ledger.to_owned(),
+        problem: "a client's account was changed by something else than this program; remove its row to begin it anew"
+            .to_owned(),
+    })
+}
+
+/// What fails while clients are counted.
+pub(crate) fn of_accounts(error: LedgerError) -> ClientsError {
+    ClientsError::Accounts(Box::new(error))
 }
 
 /// A number as databases store it. Terms and claims never get so many that it does not fit.

@@ -5,13 +5,18 @@
 //! journal is a write-ahead log that is synced with every commit, so a claim that returned is on disk. After a failed write nothing
 //! more is claimed until a restart.
 
+mod accounts;
+
 use crate::row::{FORGET_EVERY, FORGET_STEP, Row, number, opened, overview};
+use accounts::SqliteAccounts;
+use blindroute_runtime::Role;
+use blindroute_runtime::clients::{Account, Accounts, ClientKey};
 use blindroute_runtime::ledger::{Claim, Ledger, LedgerError, Overview, Standing, hold};
 use blindroute_runtime::messages::SessionId;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior, params};
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Stands in the file's header and says that it is ours: "blrl".
@@ -28,6 +33,9 @@ const SCHEMA: &str = "
         name TEXT NOT NULL, session BLOB NOT NULL, number INTEGER NOT NULL, PRIMARY KEY (name, session)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS claims_number ON claims (name, number);
+    CREATE TABLE IF NOT EXISTS clients (
+        role TEXT NOT NULL, client BLOB NOT NULL, account BLOB NOT NULL, PRIMARY KEY (role, client)
+    ) STRICT, WITHOUT ROWID;
 ";
 const READ: &str = "SELECT ledger, term, nonce, claimed, other FROM ledgers WHERE name = ?1";
 const OPEN: &str = "
@@ -103,6 +111,25 @@ impl SqliteLedger {
             return Ok(None);
         }
         read(&connection, name, &shown)
+    }
+
+    /// Accounts of clients, also while processes hold ledgers in the file. Nothing is changed.
+    ///
+    /// # Errors
+    /// As for [`SqliteLedger::look`].
+    pub fn accounts_in(file: &Path, role: Role, clients: &[ClientKey]) -> Result<Vec<Account>, LedgerError> {
+        if !file.exists() {
+            return Ok(vec![Account::default(); clients.len()]);
+        }
+        let shown = shown(file, role.name());
+        let connection = connect(file, OpenFlags::SQLITE_OPEN_READ_WRITE, &shown)?;
+        check(&connection, &shown)?;
+        let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'clients'";
+        let tables = connection.query_row(tables, [], |row| row.get::<_, i64>(0));
+        if tables.map_err(|error| failure(&shown, "read it", error))? == 0 {
+            return Ok(vec![Account::default(); clients.len()]);
+        }
+        clients.iter().map(|client| accounts::read(&connection, role, *client, &shown)).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -187,6 +214,10 @@ impl Ledger for SqliteLedger {
         forgotten.map_err(|error| failure(&self.shown, "forget the other server's ledger", error))?;
         state.other = None;
         Ok(())
+    }
+
+    fn accounts(self: Arc<Self>, role: Role) -> Option<Arc<dyn Accounts>> {
+        Some(Arc::new(SqliteAccounts { ledger: self, role }))
     }
 }
 

@@ -220,6 +220,50 @@ fn two_operators_register_a_client_count_its_routes_and_revoke_it_without_a_rest
 }
 
 #[test]
+fn lanes_whose_ledgers_are_in_one_database_count_a_client_together() {
+    let (lanes, shared) = ([Deployment::new(), Deployment::new()], tempfile::tempdir().unwrap());
+    let servers = [Role::Server0, Role::Server1];
+    let secret = shared.path().join("clinic/client.secret");
+    for (number, lane) in lanes.iter().enumerate() {
+        for role in servers {
+            let path = lane.at(&format!("{role}.toml"));
+            let text = std::fs::read_to_string(&path).unwrap();
+            let own = shared.path().join(role.name());
+            let (register, database) = (own.with_extension("toml"), own.with_extension("sqlite"));
+            let ledger = format!("[ledger]\ndatabase = \"sqlite:{}\"\nname = \"lane-{number}\"", database.display());
+            std::fs::write(&path, format!("clients = {register:?}\n{text}\n{ledger}\n")).unwrap();
+        }
+        let path = lane.at("client.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, format!("secret = {secret:?}\n{text}")).unwrap();
+    }
+    let client = |lane: usize, role: Role, arguments: &[&str]| {
+        let configuration = lanes[lane].at(&format!("{role}.toml"));
+        run(&[&["client"], arguments, &["--config", configuration.to_str().unwrap()]].concat()).succeeded()
+    };
+    let out = secret.parent().unwrap();
+    client(0, Role::Server0, &["add", "clinic", "--routes-per-day", "3", "--out", out.to_str().unwrap()]);
+    client(0, Role::Server1, &["add", "--registration", out.join("registration.toml").to_str().unwrap()]);
+    assert!(client(1, Role::Server0, &["list"]).stdout.contains("0 of 3 routes today"));
+    let parties =
+        lanes.each_ref().map(|lane| [Role::Dealer, Role::Server0, Role::Server1].map(|role| lane.start(role)));
+    let route = |lane: usize| {
+        let config = ClientConfig::load(&lanes[lane].at("client.toml")).unwrap().config;
+        let router = PrivateRouter::connect(&config).unwrap().with_patience(blindroute_runtime::Retry::NEVER);
+        let told =
+            router.route("Which river is the longest?", &RouteOptions::default().with_placement(Placement::Full));
+        told.map(drop).map_err(|error| error.code())
+    };
+    assert_eq!([0, 1, 0, 1, 0].map(route), [Ok(()), Ok(()), Ok(()), Err("quota"), Err("quota")]);
+    for (lane, role) in [(0, Role::Server0), (1, Role::Server0), (0, Role::Server1), (1, Role::Server1)] {
+        assert!(client(lane, role, &["list"]).stdout.contains("3 of 3 routes today"));
+    }
+    for party in parties.into_iter().flatten() {
+        assert_eq!(party.stop(), Some(0));
+    }
+}
+
+#[test]
 fn a_client_shows_passes_and_its_routes_are_counted_when_it_asks_for_them() {
     let deployment = Deployment::new();
     let servers = [Role::Server0, Role::Server1];

@@ -18,6 +18,7 @@ use blindroute_protocol::Party;
 use blindroute_routing::bundle::PublicPart;
 use blindroute_routing::program::NetworkEstimate;
 use blindroute_runtime::choices::Choices;
+use blindroute_runtime::clients::Register;
 use blindroute_runtime::config::{DealerConfig, Rolling, ServerConfig};
 use blindroute_runtime::identity::WATCH;
 use blindroute_runtime::session::MATERIAL_BUDGET;
@@ -127,13 +128,16 @@ impl Host {
         let accepted = config.accept_hand_over.iter().map(|from| from.authority.as_deref());
         let endpoint = watched(endpoint.accepting_hand_over(accepted)?, config.exit_with_parent);
         let timeouts = config.timeouts.timeouts();
+        let hand_over = hand_over(config, &endpoint)?;
+        config.clients.as_deref().map(Register::load).transpose()?;
+        let (choices, ledger) = (choices(config)?, ledger()?);
         let options = ServerOptions {
             dealer: config.dealer.clone(),
             peer: config.peer.clone(),
             timeouts,
             budget: MATERIAL_BUDGET,
-            hand_over: hand_over(config, &endpoint)?,
-            clients: clients(config)?.map(Arc::new),
+            hand_over,
+            clients: clients(config, &ledger)?.map(Arc::new),
             audit: config.audit.share(),
             development: config.development,
         };
@@ -152,7 +156,6 @@ impl Host {
             NetworkEstimate { delay: distance.delay, megabits: distance.megabits }
         });
         let (measurements, scores) = (config.measurements, config.scores);
-        let (choices, ledger) = (choices(config)?, ledger()?);
         let store = config.store.as_ref().map(|store| Store::open(&store.options(), config.role())).transpose()?;
         let parts =
             ServerParts { public: &public, shares, ledger, options, measurements, scores, choices, between_servers };

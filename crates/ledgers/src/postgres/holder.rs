@@ -22,7 +22,10 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS blindroute_claims (
         name text NOT NULL, session bytea NOT NULL, number bigint NOT NULL, PRIMARY KEY (name, session)
     );
-    CREATE INDEX IF NOT EXISTS blindroute_claims_number ON blindroute_claims (name, number)";
+    CREATE INDEX IF NOT EXISTS blindroute_claims_number ON blindroute_claims (name, number);
+    CREATE TABLE IF NOT EXISTS blindroute_clients (
+        role text NOT NULL, client bytea NOT NULL, account bytea NOT NULL, PRIMARY KEY (role, client)
+    )";
 /// The number of the advisory lock under which tables are created.
 const SCHEMA_LOCK: i64 = 0x626c_726c;
 const LOCK: &str = "SELECT pg_try_advisory_lock(hashtextextended('blindroute ledger ' || $1::text, 0))";
@@ -143,7 +146,7 @@ impl Holder {
     }
 
     /// Runs statements on the connection, which is made again if it broke, and given up if they fail.
-    fn with_client<T>(
+    pub(super) fn with_client<T>(
         &mut self,
         during: &'static str,
         run: impl FnOnce(&mut Client) -> Result<T, postgres::Error>,
@@ -249,6 +252,6 @@ fn read(client: &mut impl GenericClient, name: &str, shown: &str) -> Result<Opti
     found.map(|row| overview(columns(row), shown)).transpose()
 }
 
-fn failure(shown: &str, during: &'static str, error: postgres::Error) -> LedgerError {
+pub(super) fn failure(shown: &str, during: &'static str, error: postgres::Error) -> LedgerError {
     LedgerError::Database { ledger: shown.to_owned(), during, source: Box::new(error) }
 }

@@ -9,16 +9,20 @@
 //! durable, because `fsync` and `synchronous_commit` are checked on every connection. All statements run on a thread of their own, so that
 //! a server that does not answer delays a session by a limited time only.
 
+mod accounts;
 mod holder;
 mod target;
 
 pub use target::PostgresTarget;
 
+use accounts::PostgresAccounts;
+use blindroute_runtime::Role;
+use blindroute_runtime::clients::{Account, Accounts, ClientKey};
 use blindroute_runtime::ledger::{Claim, Ledger, LedgerError, Overview, Standing};
 use blindroute_runtime::messages::SessionId;
 use holder::Holder;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a session waits for the database.
@@ -74,6 +78,18 @@ impl PostgresLedger {
     pub fn look(target: PostgresTarget, name: &str) -> Result<Option<Overview>, LedgerError> {
         let shown = format!("{name} in {}", target.shown());
         holder::look(&target, name, &shown)
+    }
+
+    /// Accounts of clients, also while processes hold ledgers in the database. Nothing is changed.
+    ///
+    /// # Errors
+    /// If the database cannot be reached, or a row is none of ours.
+    pub fn accounts_in(
+        target: &PostgresTarget,
+        role: Role,
+        clients: &[ClientKey],
+    ) -> Result<Vec<Account>, LedgerError> {
+        accounts::look(target, role, clients)
     }
 
     /// Has the thread do something, and waits for it for a limited time.
@@ -137,6 +153,10 @@ impl Ledger for PostgresLedger {
         self.ask(Holder::forget_other)?;
         self.know(|known| known.other = None);
         Ok(())
+    }
+
+    fn accounts(self: Arc<Self>, role: Role) -> Option<Arc<dyn Accounts>> {
+        Some(Arc::new(PostgresAccounts { ledger: self, role }))
     }
 }
 

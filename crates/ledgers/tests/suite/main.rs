@@ -1,6 +1,7 @@
 //! One suite for all ledgers: in a folder, in SQLite and in Postgres.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod accounts;
 mod claims;
 mod faults;
 mod places;

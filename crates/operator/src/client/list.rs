@@ -2,7 +2,8 @@
 
 use super::register;
 use blindroute_console::files::print;
-use blindroute_runtime::clients::{Register, Usage};
+use blindroute_runtime::clients::{ClientKey, Counts, Register, Registered, Usage};
+use blindroute_runtime::config::ServerConfig;
 use clap::Args;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -40,22 +41,19 @@ struct Listed {
 pub fn list(args: &ListArgs) -> anyhow::Result<()> {
     let (config, path) = register(&args.config)?;
     let clients = if path.exists() { Register::load(&path)?.clients } else { Vec::new() };
-    let (usage, now) = (Usage::read(&config.state)?, SystemTime::now());
-    let listed: Vec<Listed> = clients
+    let listed: Vec<Listed> = counts(&config, &clients)?
         .into_iter()
-        .map(|client| {
-            let counts = usage.of(&client.name, now);
-            Listed {
-                credential: client.credential.to_string(),
-                client: client.name,
-                routes_per_day: client.routes_per_day,
-                routes_per_minute: client.routes_per_minute,
-                alarm_at: client.alarm_at,
-                revoked: client.revoked,
-                routes_today: counts.today,
-                routes: counts.ever,
-                bits_at_most: counts.bits,
-            }
+        .zip(clients)
+        .map(|(counts, client)| Listed {
+            credential: client.credential.to_string(),
+            client: client.name,
+            routes_per_day: client.routes_per_day,
+            routes_per_minute: client.routes_per_minute,
+            alarm_at: client.alarm_at,
+            revoked: client.revoked,
+            routes_today: counts.today,
+            routes: counts.ever,
+            bits_at_most: counts.bits,
         })
         .collect();
     if args.json {
@@ -66,6 +64,16 @@ pub fn list(args: &ListArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     print(&listed.iter().map(Listed::line).collect::<Vec<_>>().join("\n"))
+}
+
+/// What each of these clients has asked for: all lanes together if accounts are in a database.
+fn counts(config: &ServerConfig, clients: &[Registered]) -> anyhow::Result<Vec<Counts>> {
+    let (now, keys) = (SystemTime::now(), clients.iter().map(|client| ClientKey::of(&client.name)).collect::<Vec<_>>());
+    if let Some(accounts) = blindroute_ledgers::accounts(config.role(), &config.state, config.ledger.as_ref(), &keys)? {
+        return Ok(accounts.iter().map(|account| account.counts(now)).collect());
+    }
+    let usage = Usage::read(&config.state)?;
+    Ok(clients.iter().map(|client| usage.of(&client.name, now)).collect())
 }
 
 impl Listed {

@@ -6,7 +6,7 @@ use blindroute_runtime::choices::{Choices, ChoicesError};
 use blindroute_runtime::clients::{Clients, ClientsError};
 use blindroute_runtime::config::{ChoicesConfig, HandOverConfig, IdentityConfig, NetworkConfig, ServerConfig};
 use blindroute_runtime::identity::WATCH;
-use blindroute_runtime::{Endpoint, HandOverOptions, HandOverTo, IdentityError, Role};
+use blindroute_runtime::{Endpoint, HandOverOptions, HandOverTo, IdentityError, Ledger, Role};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,9 +40,14 @@ pub(super) fn warn_of_development(development: bool) {
     }
 }
 
-/// The clients of a server's register, and the passes that it issues to them.
-pub(super) fn clients(config: &ServerConfig) -> Result<Option<Clients>, ClientsError> {
-    let clients = config.clients.as_deref().map(|register| Clients::open(register, &config.state)).transpose()?;
+/// The clients of a server's register, and the passes that it issues to them. They are counted beside the ledger if that is in a database,
+/// where all lanes count together, and else in a file of this lane.
+pub(super) fn clients(config: &ServerConfig, ledger: &Arc<dyn Ledger>) -> Result<Option<Clients>, ClientsError> {
+    let open = |register: &Path| match Arc::clone(ledger).accounts(config.role()) {
+        Some(accounts) => Clients::with_accounts(register, accounts),
+        None => Clients::open(register, &config.state),
+    };
+    let clients = config.clients.as_deref().map(open).transpose()?;
     let issuing = |clients: Clients| clients.issuing_passes(config.role(), &config.state);
     if config.passes { clients.map(issuing).transpose() } else { Ok(clients) }
 }

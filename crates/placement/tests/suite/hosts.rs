@@ -6,8 +6,9 @@ use blindroute_placement::{Placement, PlacementError, PrivateRouter, RouteOption
 use blindroute_protocol::{Meter, Tuning};
 use blindroute_routing::bundle::{Activation, Attention, Bundle};
 use blindroute_routing::program::{BundlePlan, NetworkEstimate};
+use blindroute_runtime::clients::Accounts;
 use blindroute_runtime::config::NetworkConfig;
-use blindroute_runtime::{Claim, Ledger, LedgerError, Retry, Scene, SessionId, Shutdown, Standing};
+use blindroute_runtime::{Claim, Ledger, LedgerError, Retry, Role, Scene, SessionId, Shutdown, Standing};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,6 +135,9 @@ impl Ledger for Taken {
     }
     fn forget_other(&self) -> Result<(), LedgerError> {
         self.0.forget_other()
+    }
+    fn accounts(self: Arc<Self>, role: Role) -> Option<Arc<dyn Accounts>> {
+        Arc::clone(&self.0).accounts(role)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What may be wrong with a register or its counts.
 
 use blindroute_passes::PassError;
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -56,6 +57,9 @@ pub enum ClientsError {
         /// What is damaged.
         reason: &'static str,
     },
+    /// The database that keeps the accounts fails, as this says.
+    #[error("clients cannot be counted: {0}")]
+    Accounts(Box<dyn Error + Send + Sync>),
     /// No passes are made.
     #[error(transparent)]
     Pass(PassError),

@@ -12,9 +12,9 @@
 //! The register is a file that the operators' commands write, and that is read again when it changed: a client that is
 //! revoked is refused from its next session on. Both servers have a register of their own.
 
+mod account;
 mod error;
 mod passes;
-mod rate;
 mod records;
 mod register;
 mod reported;
@@ -27,17 +27,17 @@ use crate::role::Role;
 use blindroute_passes::{KeyId, POINT, Pass};
 use passes::Passes;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+pub use account::{Account, Accounts, ClientKey, Counts, Limits};
 pub use error::ClientsError;
 pub use passes::PERIOD as PASS_PERIOD;
 pub(crate) use passes::{Issued, challenge};
 pub use register::{Credential, Register, Registered, Registration};
 pub use secret::{ClientSecret, ClientToken};
-pub use usage::{Counts, Usage};
+pub use usage::Usage;
 
-use rate::Rates;
 use register::Watched;
 use reported::Reported;
 
@@ -105,14 +105,13 @@ impl std::fmt::Display for Refusal {
 #[derive(Debug)]
 pub struct Clients {
     state: Mutex<State>,
+    accounts: Arc<dyn Accounts>,
     passes: Option<Passes>,
 }
 
 #[derive(Debug)]
 struct State {
     register: Watched,
-    usage: Usage,
-    rates: Rates,
     reported: Reported,
 }
 
@@ -122,10 +121,16 @@ impl Clients {
     /// # Errors
     /// If the register cannot be read, or the counts are damaged.
     pub fn open(register: &Path, state: &Path) -> Result<Self, ClientsError> {
-        let register = Watched::open(register)?;
-        let usage = Usage::open(state)?;
-        let (rates, reported) = (Rates::default(), Reported::default());
-        Ok(Self { state: Mutex::new(State { register, usage, rates, reported }), passes: None })
+        Self::with_accounts(register, Arc::new(Usage::open(state)?))
+    }
+
+    /// Those of a register, counted in these accounts.
+    ///
+    /// # Errors
+    /// If the register cannot be read.
+    pub fn with_accounts(register: &Path, accounts: Arc<dyn Accounts>) -> Result<Self, ClientsError> {
+        let state = State { register: Watched::open(register)?, reported: Reported::default() };
+        Ok(Self { state: Mutex::new(state), accounts, passes: None })
     }
 
     /// The same, and passes that this server issues to them, whose keys and uses are in the same folder.
@@ -170,26 +175,24 @@ impl Clients {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The client that showed this, if it is in the register and was not revoked.
+    fn find(&self, shown: Shown) -> Option<Registered> {
+        self.lock().register.current().find(shown).filter(|client| !client.revoked).cloned()
+    }
+
     /// Counts what a client asks for, if it may. Returns its name.
     ///
     /// # Errors
     /// The reason why it may not. Nothing was counted then.
     pub fn admit(&self, shown: Shown, asked: Asked, now: SystemTime) -> Result<Result<String, Refusal>, ClientsError> {
-        let mut state = self.lock();
-        let State { register, usage, rates, .. } = &mut *state;
-        let Some(client) = register.current().find(shown) else { return Ok(Err(Refusal::Unknown)) };
-        if client.revoked {
-            return Ok(Err(Refusal::Unknown));
-        }
-        let counted = usage.of(&client.name, now);
-        if counted.today.saturating_add(u64::from(asked.routes)) > client.routes_per_day {
-            return Ok(Err(Refusal::Day));
-        }
-        if !rates.take(&client.name, client.routes_per_minute, asked.routes, now) {
-            return Ok(Err(Refusal::Minute));
-        }
-        let before = counted.ever;
-        let after = usage.add(&client.name, asked, now)?.ever;
+        let Some(client) = self.find(shown) else { return Ok(Err(Refusal::Unknown)) };
+        // Nothing is locked here: accounts in a database are waited for.
+        let account = match self.accounts.admit(ClientKey::of(&client.name), asked, client.limits(), now)? {
+            Ok(account) => account,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let after = account.counts(now).ever;
+        let before = after.saturating_sub(u64::from(asked.routes));
         if before < client.alarm_at && client.alarm_at <= after {
             // Both servers know the name, so it is not in their logs.
             tracing::warn!(
@@ -197,7 +200,7 @@ impl Clients {
                  `blindroute-operator client list` says which one"
             );
         }
-        Ok(Ok(client.name.clone()))
+        Ok(Ok(client.name))
     }
 
     /// Counts a report of a choice, if the client may send one: no more in a day (UTC) than the routes that it asked for.
@@ -205,13 +208,10 @@ impl Clients {
     /// # Errors
     /// The reason why it may not. Nothing was counted then.
     pub fn admit_report(&self, shown: Shown, now: SystemTime) -> Result<Result<(), Refusal>, ClientsError> {
-        let mut state = self.lock();
-        let State { register, usage, reported, .. } = &mut *state;
-        let Some(client) = register.current().find(shown).filter(|client| !client.revoked) else {
-            return Ok(Err(Refusal::Unknown));
-        };
-        let most = usage.of(&client.name, now).today;
-        Ok(if reported.take(&client.name, usage::day(now), most) { Ok(()) } else { Err(Refusal::Reports) })
+        let Some(client) = self.find(shown) else { return Ok(Err(Refusal::Unknown)) };
+        let most = self.accounts.of(ClientKey::of(&client.name))?.counts(now).today;
+        let taken = self.lock().reported.take(&client.name, account::day(now), most);
+        Ok(if taken { Ok(()) } else { Err(Refusal::Reports) })
     }
 
     /// How many clients are registered and not revoked.
@@ -220,9 +220,16 @@ impl Clients {
     }
 
     /// What each client of the register has asked for so far, in the order of the register.
-    pub fn counts(&self, now: SystemTime) -> Vec<(String, Counts)> {
-        let mut state = self.lock();
-        let State { register, usage, .. } = &mut *state;
-        register.current().clients.iter().map(|client| (client.name.clone(), usage.of(&client.name, now))).collect()
+    ///
+    /// # Errors
+    /// If the accounts cannot be read.
+    pub fn counts(&self, now: SystemTime) -> Result<Vec<(String, Counts)>, ClientsError> {
+        let names: Vec<String> =
+            self.lock().register.current().clients.iter().map(|client| client.name.clone()).collect();
+        let counts = |name: String| {
+            let account = self.accounts.of(ClientKey::of(&name))?;
+            Ok((name, account.counts(now)))
+        };
+        names.into_iter().map(counts).collect()
     }
 }

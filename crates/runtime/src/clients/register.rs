@@ -1,7 +1,7 @@
 //! The register of clients: a file in TOML.
 
 use super::secret::{digest_of_hex, hex};
-use super::{ClientSecret, ClientsError, Shown};
+use super::{ClientSecret, ClientsError, Limits, Shown};
 use crate::changes::Seen;
 use crate::config::located;
 use crate::file_set::replace;
@@ -72,6 +72,14 @@ pub struct Registered {
     /// Whether it may ask no more.
     #[serde(default)]
     pub revoked: bool,
+}
+
+impl Registered {
+    /// How much it may ask for.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        Limits { routes_per_day: self.routes_per_day, routes_per_minute: self.routes_per_minute }
+    }
 }
 
 /// What one operator sends the others so that they know a client too. It holds no secret.

@@ -55,10 +55,10 @@ fn a_client_gets_its_routes_of_a_day_and_what_is_refused_is_not_counted() {
     assert_eq!(ask(5, minutes(1)), Some(Refusal::Day));
     assert_eq!(ask(4, minutes(1)), None);
     assert_eq!(ask(1, minutes(5)), Some(Refusal::Day));
-    assert_eq!(clients.counts(minutes(5))[0].1, Counts { today: 10, ever: 10, bits: 25.0 });
+    assert_eq!(clients.counts(minutes(5)).unwrap()[0].1, Counts { today: 10, ever: 10, bits: 25.0 });
     // The next day of UTC, and for another client at once.
     assert_eq!(ask(1, noon() + DAY), None);
-    assert_eq!(clients.counts(noon() + DAY)[0].1, Counts { today: 1, ever: 11, bits: 27.5 });
+    assert_eq!(clients.counts(noon() + DAY).unwrap()[0].1, Counts { today: 1, ever: 11, bits: 27.5 });
     let bank = Shown { certificate: Some([2; 32]), token: None };
     assert!(clients.admit(bank, asked(6), minutes(5)).unwrap().is_ok());
 }
@@ -90,7 +90,7 @@ fn counts_outlive_the_process_and_what_a_crash_cut_off() {
     let whole = std::fs::read(&file).unwrap();
     let of = |bytes: &[u8]| {
         std::fs::write(&file, bytes).unwrap();
-        Usage::open(&state).map(|usage| usage.of("clinic", noon()).ever)
+        Usage::open(&state).map(|usage| usage.of(ClientKey::of("clinic")).unwrap().counts(noon()).ever)
     };
     assert_eq!(of(&whole).unwrap(), 5);
     assert_eq!(of(&whole[..whole.len() - 1]).unwrap(), 3, "the last entry was not acted upon");

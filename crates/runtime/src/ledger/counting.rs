@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{Claim, Ledger, LedgerError, Standing};
+use crate::clients::Accounts;
 use crate::messages::SessionId;
+use crate::role::Role;
 use crate::tally::Tally;
 
 /// Counts what another ledger takes and refuses.
@@ -46,5 +48,9 @@ impl Ledger for CountingLedger {
 
     fn forget_other(&self) -> Result<(), LedgerError> {
         self.ledger.forget_other()
+    }
+
+    fn accounts(self: Arc<Self>, role: Role) -> Option<Arc<dyn Accounts>> {
+        Arc::clone(&self.ledger).accounts(role)
     }
 }

@@ -22,7 +22,10 @@ pub use file::FileLedger;
 pub use lock::hold;
 pub use witness::{StandingError, Witness};
 
+use crate::clients::Accounts;
 use crate::messages::SessionId;
+use crate::role::Role;
+use std::sync::Arc;
 
 /// How many of the last sessions every ledger refuses at least. Older ones may be forgotten. That is safe, because material is
 /// never derived from an identifier: the dealer draws a session's seeds from the operating system when it grants them, keeps them
@@ -63,6 +66,10 @@ pub trait Ledger: std::fmt::Debug + Send + Sync {
     /// # Errors
     /// If that cannot be made durable.
     fn forget_other(&self) -> Result<(), LedgerError>;
+
+    /// Where accounts of clients are kept beside this ledger, if all ledgers of this role in the same place share them: that of one
+    /// operator's lanes, which count a client together then. None of a ledger in a folder.
+    fn accounts(self: Arc<Self>, role: Role) -> Option<Arc<dyn Accounts>>;
 }
 
 /// The proof that a session was claimed, by this process and never before.

@@ -165,9 +165,12 @@ fn two_votes_and_half_a_report_are_not_counted_and_the_client_is_told_the_same()
     say(|made| made.public[40] ^= 1, &[0, 1]);
     // Not a number of the field.
     say(|made| made.shares[0][..16].fill(0xFF), &[0, 1]);
-    assert_eq!(figures(&world).map(|figures| figures.refused), [4, 4]);
+    // A server counts after it has told the client.
+    let refused = |count| wait_for("both to refuse", || figures(&world).map(|figures| figures.refused) == [count; 2]);
+    refused(4);
     // Only one server has it.
     say(|_| (), &[1]);
+    refused(5);
     assert_eq!(figures(&world), [5, 5].map(|refused| ReportFigures { counted: 0, refused, lost: 0 }));
     say(|_| (), &[0]);
     world.reveal_choices();

@@ -61,7 +61,7 @@ impl Known {
 
     /// What each server has counted for the client.
     pub fn counted(&self) -> [u64; 2] {
-        [0, 1].map(|index| self.clients[index].counts(SystemTime::now())[0].1.ever)
+        [0, 1].map(|index| self.clients[index].counts(SystemTime::now()).unwrap()[0].1.ever)
     }
 }
 

@@ -21,11 +21,13 @@ mod tests;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::lock::{hold, lock};
 use super::{Claim, KEPT, Ledger, LedgerError, Overview};
+use crate::clients::Accounts;
 use crate::messages::{SessionId, Standing};
+use crate::role::Role;
 use generation::Generation;
 use head::{FIRST_MAGIC, Head, START};
 
@@ -171,6 +173,10 @@ impl Ledger for FileLedger {
         let State { head, current, .. } = &mut *state;
         head.other = None;
         head.write(&mut current.file).and_then(|()| current.file.sync_data()).map_err(self.failed())
+    }
+
+    fn accounts(self: Arc<Self>, _: Role) -> Option<Arc<dyn Accounts>> {
+        None
     }
 }
 
