@@ -2,7 +2,7 @@
 //! a party in a process of their own need not.
 //!
 //! A database may hold the ledgers of many parties of one operator, each under a name of its own. Each row of a table belongs to one
-//! of them. What a ledger has to do is documented at [`blindroute_runtime::Ledger`].
+//! of them, but those of clients' accounts, which all ledgers of one role share. What a ledger has to do is documented at [`blindroute_runtime::Ledger`].
 //!
 //! ```
 //! use blindroute_ledgers::SqliteLedger;

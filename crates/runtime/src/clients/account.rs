@@ -1,6 +1,7 @@
 //! What one client has asked for, and whether it may ask for more: one rule, wherever accounts are kept.
 
-use super::{Asked, ClientsError, Refusal};
+use super::asked::{Asked, Refusal};
+use super::error::ClientsError;
 use sha2::{Digest as _, Sha256};
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -13,6 +13,7 @@
 //! revoked is refused from its next session on. Both servers have a register of their own.
 
 mod account;
+mod asked;
 mod error;
 mod passes;
 mod records;
@@ -31,6 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
 pub use account::{Account, Accounts, ClientKey, Counts, Limits};
+pub use asked::{Asked, BITS_PER_PASS, Refusal};
 pub use error::ClientsError;
 pub use passes::PERIOD as PASS_PERIOD;
 pub(crate) use passes::{Issued, challenge};
@@ -41,33 +43,6 @@ pub use usage::Usage;
 use register::Watched;
 use reported::Reported;
 
-/// What one session asks for, as far as it is counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Asked {
-    /// How many prompts or texts are answered: each counts as a route.
-    pub routes: u32,
-    /// The most bits that all of their answers can tell about the router together.
-    pub bits: f64,
-}
-
-/// How many bits a pass pays for. An answer that names one model, or several in their order, tells less.
-pub const BITS_PER_PASS: f64 = 16.0;
-
-impl Asked {
-    /// How many passes it takes: one for each route, or more if its answers can tell more than as many pay for.
-    #[must_use]
-    pub fn passes(&self) -> usize {
-        // The cast saturates, and takes what is not a number for 0.
-        (self.routes.max(1) as usize).max((self.bits / BITS_PER_PASS).ceil() as usize)
-    }
-
-    /// What so many passes are counted as when they are issued.
-    #[must_use]
-    pub fn of_passes(count: usize) -> Self {
-        Self { routes: u32::try_from(count).unwrap_or(u32::MAX), bits: BITS_PER_PASS * count as f64 }
-    }
-}
-
 /// What a client showed of itself: of a certificate the digest of its public key, of a token its digest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Shown {
@@ -75,30 +50,6 @@ pub struct Shown {
     pub certificate: Option<[u8; 32]>,
     /// Of its token.
     pub token: Option<[u8; 32]>,
-}
-
-/// Why a client gets no session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// It is not in the register, or was revoked; or its passes are not good, or were used before.
-    Unknown,
-    /// It asked for as many routes as it may today.
-    Day,
-    /// It asked for as many routes as it may in a minute.
-    Minute,
-    /// It has reported as many choices as it has asked for routes today.
-    Reports,
-}
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        out.write_str(match self {
-            Self::Unknown => "it is not in the register, or was revoked, or its passes are none or were used before",
-            Self::Day => "it asked for as many routes as it may in a day",
-            Self::Minute => "it asked for as many routes as it may in a minute",
-            Self::Reports => "it has reported as many choices as it asked for routes today",
-        })
-    }
 }
 
 /// The clients that a server answers.
