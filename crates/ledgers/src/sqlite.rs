@@ -137,6 +137,12 @@ impl SqliteLedger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// After a failed write nothing more is written, unless others only kept the file busy.
+    fn stopping(&self, state: &mut State, during: &'static str, error: rusqlite::Error) -> LedgerError {
+        state.stopped |= error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy);
+        failure(&self.shown, during, error)
+    }
+
     /// Counts and enters a session, and commits both.
     fn enter(&self, state: &mut State, session: SessionId, other: Option<&Standing>) -> rusqlite::Result<Option<u64>> {
         let State { connection, standing, .. } = state;
@@ -164,14 +170,10 @@ impl Ledger for SqliteLedger {
         let fenced = LedgerError::Fenced { ledger: self.shown.clone(), ours: state.standing.term };
         let claimed = match self.enter(&mut state, session, other) {
             Ok(claimed) => claimed.ok_or(fenced)?,
-            Err(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::ConstraintViolation) => return Err(LedgerError::AlreadyUsed(session)),
-                Some(ErrorCode::DatabaseBusy) => return Err(failure(&self.shown, "claim a session", error)),
-                _ => {
-                    state.stopped = true;
-                    return Err(failure(&self.shown, "claim a session", error));
-                }
-            },
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                return Err(LedgerError::AlreadyUsed(session));
+            }
+            Err(error) => return Err(self.stopping(&mut state, "claim a session", error)),
         };
         state.standing.claimed = claimed;
         state.other = other.copied().or(state.other);

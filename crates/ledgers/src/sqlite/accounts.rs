@@ -29,18 +29,23 @@ impl SqliteAccounts {
         now: SystemTime,
     ) -> Result<Result<Account, Refusal>, LedgerError> {
         let shown = &self.ledger.shown;
-        let failed = |error| failure(shown, "count a client", error);
         let mut state = self.ledger.state();
+        if state.stopped {
+            return Err(LedgerError::Stopped);
+        }
         // Nobody else writes to the file until it ends. It is undone if it is dropped.
-        let both = state.connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        let begun = state.connection.transaction_with_behavior(TransactionBehavior::Immediate);
+        let both = begun.map_err(|error| failure(shown, "count a client", error))?;
         let after = match read(&both, self.role, client, shown)?.admit(asked, limits, now) {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal)),
         };
         let row = params![self.role.name(), client.0, after.to_bytes()];
         let written = both.prepare_cached(WRITE).and_then(|mut write| write.execute(row));
-        written.and_then(|_| both.commit()).map_err(failed)?;
-        Ok(Ok(after))
+        match written.and_then(|_| both.commit()) {
+            Ok(()) => Ok(Ok(after)),
+            Err(error) => Err(self.ledger.stopping(&mut state, "count a client", error)),
+        }
     }
 }
 

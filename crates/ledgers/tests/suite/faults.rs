@@ -3,11 +3,14 @@
 use crate::places::{Place, file};
 use crate::{claim, is_used, session};
 use blindroute_ledgers::SqliteLedger;
+use blindroute_runtime::clients::{Asked, ClientKey, Limits};
 use blindroute_runtime::ledger::KEPT;
-use blindroute_runtime::{FileLedger, Ledger};
+use blindroute_runtime::{FileLedger, Ledger, Role};
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 const KIND: &str = "LEDGER_KIND";
 const HOME: &str = "LEDGER_HOME";
@@ -23,16 +26,16 @@ const FAILING_SYNC: &str = "
     int fdatasync(int file) { if (fails()) { errno = EIO; return -1; } return syscall(SYS_fdatasync, file); }
 ";
 
-/// Not a test by itself: what the processes of the others do. For each number on standard input it claims that session, for another
-/// word it checks the ledger, and says how that went.
+/// Not a test by itself: what the processes of the others do. For each number on standard input it claims that session, for "count"
+/// it counts a client, for another word it checks the ledger, and says how that went.
 #[test]
 fn the_other_process() {
     let (Ok(kind), Ok(home)) = (std::env::var(KIND), std::env::var(HOME)) else { return };
     let home = Path::new(&home);
-    let ledger: Box<dyn Ledger> = if kind == "folder" {
-        Box::new(FileLedger::open(home).unwrap())
+    let ledger: Arc<dyn Ledger> = if kind == "folder" {
+        Arc::new(FileLedger::open(home).unwrap())
     } else {
-        Box::new(SqliteLedger::open(&file(home), "server0", KEPT).unwrap())
+        Arc::new(SqliteLedger::open(&file(home), "server0", KEPT).unwrap())
     };
     let say = |text: &str| {
         // Not by `println`, which the harness keeps for itself.
@@ -41,15 +44,22 @@ fn the_other_process() {
     };
     say("open");
     for line in std::io::stdin().lines() {
-        let said = match line.unwrap().parse() {
-            Ok(number) => ledger.claim(session(number), None).map(|_| "claimed"),
-            Err(_) => ledger.check().map(|()| "good"),
+        let line = line.unwrap();
+        let said = match line.parse() {
+            Ok(number) => ledger.claim(session(number), None).map(|_| "claimed").map_err(|error| error.to_string()),
+            Err(_) if line == "count" => counted(&ledger),
+            Err(_) => ledger.check().map(|()| "good").map_err(|error| error.to_string()),
         };
-        match said {
-            Ok(said) => say(said),
-            Err(error) => say(&error.to_string()),
-        }
+        say(said.unwrap_or_else(|error| error.leak()));
     }
+}
+
+/// Counts a client beside a ledger in a database.
+fn counted(ledger: &Arc<dyn Ledger>) -> Result<&'static str, String> {
+    let accounts = Arc::clone(ledger).accounts(Role::Server0).unwrap();
+    let limits = Limits { routes_per_day: 100, routes_per_minute: 100 };
+    let told = accounts.admit(ClientKey::of("clinic"), Asked { routes: 1, bits: 0.0 }, limits, SystemTime::now());
+    told.map(|told| told.map_or("refused", |_| "counted")).map_err(|error| error.to_string())
 }
 
 /// That process.
@@ -84,14 +94,17 @@ impl Other {
         }
     }
 
-    fn claim(&mut self, number: u64) -> String {
-        writeln!(self.input, "{number}").unwrap();
+    fn say(&mut self, word: &str) -> String {
+        writeln!(self.input, "{word}").unwrap();
         self.answer()
     }
 
+    fn claim(&mut self, number: u64) -> String {
+        self.say(&number.to_string())
+    }
+
     fn check(&mut self) -> String {
-        writeln!(self.input, "check").unwrap();
-        self.answer()
+        self.say("check")
     }
 
     fn kill(mut self) {
@@ -146,14 +159,18 @@ fn case_40_a_sync_that_fails_closes_the_ledger_until_a_restart_and_nothing_is_re
     if !compiled.is_ok_and(|status| status.success()) {
         return eprintln!("skipped: there is no C compiler cc for a library whose syncs fail");
     }
-    for place in ["folder", "sqlite"].map(Place::of) {
-        let mut command = program("");
+    // What is written first then: a claim, or what a client asks for, which is in the same file.
+    for (kind, first) in [("folder", "5"), ("sqlite", "5"), ("sqlite", "count")] {
+        let (place, mut command) = (Place::of(kind), program(""));
         command.env("LD_PRELOAD", &library).env("SYNC_FAILS", &fails);
         let mut other = Other::start(&place, command);
         assert!((0..5).all(|number| other.claim(number) == "claimed"));
         assert_eq!(other.check(), "good");
+        if kind == "sqlite" {
+            assert_eq!(other.say("count"), "counted");
+        }
         std::fs::write(&fails, b"").unwrap();
-        let error = other.claim(5);
+        let error = other.say(first);
         assert!(error.contains("failed"), "{error}");
         // It works again, but what was written in between may be lost.
         std::fs::remove_file(&fails).unwrap();
