@@ -3,11 +3,10 @@
 use super::holder::{Holder, failure};
 use super::{PostgresLedger, PostgresTarget};
 use crate::row::{account, of_accounts};
-use blindroute_runtime::clients::{Account, Accounts, Asked, ClientKey, ClientsError, Limits, Refusal};
+use blindroute_runtime::clients::{Account, Accounts, Asking, ClientKey, ClientsError, Refusal};
 use blindroute_runtime::{LedgerError, Role};
 use postgres::{GenericClient, Transaction};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 const READ: &str = "SELECT account FROM blindroute_clients WHERE role = $1 AND client = $2";
 /// Also waits for whoever changes it, and keeps others from it.
@@ -23,29 +22,21 @@ pub(super) struct PostgresAccounts {
     pub(super) role: Role,
 }
 
-/// What a client asks for.
+/// A change of one account.
 #[derive(Clone, Copy)]
-struct Asking {
+struct Change {
     role: Role,
     client: ClientKey,
-    asked: Asked,
-    limits: Limits,
-    now: SystemTime,
+    asking: Asking,
 }
 
 /// What came of it; the bytes of an account that is none of ours are an error.
 type Told = Result<Result<Account, Refusal>, LedgerError>;
 
 impl Accounts for PostgresAccounts {
-    fn admit(
-        &self,
-        client: ClientKey,
-        asked: Asked,
-        limits: Limits,
-        now: SystemTime,
-    ) -> Result<Result<Account, Refusal>, ClientsError> {
-        let (shown, asking) = (self.ledger.shown.clone(), Asking { role: self.role, client, asked, limits, now });
-        self.ledger.ask(move |holder| asking.told_by(holder, &shown)).map_err(of_accounts)
+    fn admit(&self, client: ClientKey, asking: Asking) -> Result<Result<Account, Refusal>, ClientsError> {
+        let (shown, change) = (self.ledger.shown.clone(), Change { role: self.role, client, asking });
+        self.ledger.ask(move |holder| change.told_by(holder, &shown)).map_err(of_accounts)
     }
 
     fn of(&self, client: ClientKey) -> Result<Account, ClientsError> {
@@ -59,11 +50,11 @@ impl Accounts for PostgresAccounts {
     }
 }
 
-impl Asking {
+impl Change {
     fn told_by(self, holder: &mut Holder, shown: &str) -> Told {
         holder.with_client("count a client", |database| {
             let mut all = database.transaction()?;
-            let told = self.change(&mut all, shown)?;
+            let told = self.made(&mut all, shown)?;
             if matches!(told, Ok(Ok(_))) {
                 all.commit()?;
             }
@@ -72,8 +63,8 @@ impl Asking {
         })?
     }
 
-    fn change(self, all: &mut Transaction<'_>, shown: &str) -> Result<Told, postgres::Error> {
-        let Self { role, client, asked, limits, now } = self;
+    fn made(self, all: &mut Transaction<'_>, shown: &str) -> Result<Told, postgres::Error> {
+        let Self { role, client, asking } = self;
         let before = match found(all, HOLD, role, client)? {
             Some(bytes) => Some(bytes),
             None => {
@@ -83,7 +74,7 @@ impl Asking {
                 found(all, HOLD, role, client)?
             }
         };
-        let after = match account(before.as_deref(), shown).map(|before| before.admit(asked, limits, now)) {
+        let after = match account(before.as_deref(), shown).map(|before| before.admit(asking)) {
             Ok(Ok(after)) => after,
             refused => return Ok(refused),
         };

@@ -2,11 +2,10 @@
 
 use super::{SqliteLedger, failure};
 use crate::row::{account, of_accounts};
-use blindroute_runtime::clients::{Account, Accounts, Asked, ClientKey, ClientsError, Limits, Refusal};
+use blindroute_runtime::clients::{Account, Accounts, Asking, ClientKey, ClientsError, Refusal};
 use blindroute_runtime::{LedgerError, Role};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 const READ: &str = "SELECT account FROM clients WHERE role = ?1 AND client = ?2";
 const WRITE: &str = "
@@ -21,13 +20,7 @@ pub(super) struct SqliteAccounts {
 }
 
 impl SqliteAccounts {
-    fn change(
-        &self,
-        client: ClientKey,
-        asked: Asked,
-        limits: Limits,
-        now: SystemTime,
-    ) -> Result<Result<Account, Refusal>, LedgerError> {
+    fn change(&self, client: ClientKey, asking: Asking) -> Result<Result<Account, Refusal>, LedgerError> {
         let shown = &self.ledger.shown;
         let mut state = self.ledger.state();
         if state.stopped {
@@ -36,7 +29,7 @@ impl SqliteAccounts {
         // Nobody else writes to the file until it ends. It is undone if it is dropped.
         let begun = state.connection.transaction_with_behavior(TransactionBehavior::Immediate);
         let both = begun.map_err(|error| failure(shown, "count a client", error))?;
-        let after = match read(&both, self.role, client, shown)?.admit(asked, limits, now) {
+        let after = match read(&both, self.role, client, shown)?.admit(asking) {
             Ok(after) => after,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -50,14 +43,8 @@ impl SqliteAccounts {
 }
 
 impl Accounts for SqliteAccounts {
-    fn admit(
-        &self,
-        client: ClientKey,
-        asked: Asked,
-        limits: Limits,
-        now: SystemTime,
-    ) -> Result<Result<Account, Refusal>, ClientsError> {
-        self.change(client, asked, limits, now).map_err(of_accounts)
+    fn admit(&self, client: ClientKey, asking: Asking) -> Result<Result<Account, Refusal>, ClientsError> {
+        self.change(client, asking).map_err(of_accounts)
     }
 
     fn of(&self, client: ClientKey) -> Result<Account, ClientsError> {

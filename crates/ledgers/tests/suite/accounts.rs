@@ -3,13 +3,15 @@
 use crate::places::{Place, file, target};
 use crate::server::Server;
 use blindroute_ledgers::{PostgresLedger, SqliteLedger};
-use blindroute_runtime::clients::{Account, Accounts, Asked, ClientKey, ClientsError, Counts, Limits, Refusal};
+use blindroute_runtime::clients::{Account, Accounts, Asked, Asking, ClientKey, ClientsError, Counts, Limits, Refusal};
 use blindroute_runtime::ledger::KEPT;
 use blindroute_runtime::{Ledger, LedgerError, Role};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const LIMITS: Limits = Limits { routes_per_day: 10, routes_per_minute: 8 };
+
+const ONE: Asked = Asked { routes: 1, bits: 0.0 };
 
 /// A database of a test's own, since others end all connections.
 enum Database {
@@ -60,7 +62,10 @@ fn noon() -> SystemTime {
 
 fn ask(accounts: &dyn Accounts, name: &str, routes: u32, seconds: u64) -> Result<Counts, Refusal> {
     let (asked, now) = (Asked { routes, bits: 2.5 }, noon() + Duration::from_secs(seconds));
-    accounts.admit(ClientKey::of(name), asked, LIMITS, now).unwrap().map(|account| account.counts(now))
+    accounts
+        .admit(ClientKey::of(name), Asking { asked, limits: LIMITS, now })
+        .unwrap()
+        .map(|account| account.counts(now))
 }
 
 #[test]
@@ -98,8 +103,7 @@ fn of_many_threads_in_two_lanes_no_more_are_admitted_than_may_be() {
         let admitted: usize = std::thread::scope(|scope| {
             let one = |thread: usize| {
                 let (accounts, client) = (Arc::clone(&lanes[thread % 2]), ClientKey::of("clinic"));
-                let ask =
-                    move |_| accounts.admit(client, Asked { routes: 1, bits: 0.0 }, limits, noon()).unwrap().is_ok();
+                let ask = move |_| accounts.admit(client, Asking { asked: ONE, limits, now: noon() }).unwrap().is_ok();
                 scope.spawn(move || (0..20).map(ask).filter(|admitted| *admitted).count())
             };
             let threads: Vec<_> = (0..6).map(one).collect();
@@ -118,7 +122,7 @@ fn an_account_that_is_none_of_ours_lets_nobody_in() {
         database.change(if matches!(database, Database::Sqlite(_)) { "account = x'00'" } else { "account = '\\x00'" });
         let client = ClientKey::of("clinic");
         let errors = [
-            accounts.admit(client, Asked { routes: 1, bits: 0.0 }, LIMITS, noon()).unwrap_err().to_string(),
+            accounts.admit(client, Asking { asked: ONE, limits: LIMITS, now: noon() }).unwrap_err().to_string(),
             accounts.of(client).unwrap_err().to_string(),
             database.look(Role::Server0, &[client]).unwrap_err().to_string(),
         ];
@@ -135,7 +139,7 @@ fn a_database_that_is_away_admits_nobody_until_it_is_back() {
     let accounts = database.accounts("lane-0", Role::Server0);
     ask(&*accounts, "clinic", 8, 0).unwrap();
     server.kill();
-    let told = accounts.admit(ClientKey::of("clinic"), Asked { routes: 1, bits: 0.0 }, LIMITS, noon());
+    let told = accounts.admit(ClientKey::of("clinic"), Asking { asked: ONE, limits: LIMITS, now: noon() });
     assert!(matches!(told, Err(ClientsError::Accounts(_))), "{told:?}");
     server.run();
     // What was admitted is still counted.

@@ -3,7 +3,7 @@
 use crate::places::{Place, file};
 use crate::{claim, is_used, session};
 use blindroute_ledgers::SqliteLedger;
-use blindroute_runtime::clients::{Asked, ClientKey, Limits};
+use blindroute_runtime::clients::{Asked, Asking, ClientKey, Limits};
 use blindroute_runtime::ledger::KEPT;
 use blindroute_runtime::{FileLedger, Ledger, Role};
 use std::io::{BufRead, BufReader, Write};
@@ -58,7 +58,10 @@ fn the_other_process() {
 fn counted(ledger: &Arc<dyn Ledger>) -> Result<&'static str, String> {
     let accounts = Arc::clone(ledger).accounts(Role::Server0).unwrap();
     let limits = Limits { routes_per_day: 100, routes_per_minute: 100 };
-    let told = accounts.admit(ClientKey::of("clinic"), Asked { routes: 1, bits: 0.0 }, limits, SystemTime::now());
+    let told = accounts.admit(
+        ClientKey::of("clinic"),
+        Asking { asked: Asked { routes: 1, bits: 0.0 }, limits, now: SystemTime::now() },
+    );
     told.map(|told| told.map_or("refused", |_| "counted")).map_err(|error| error.to_string())
 }
 

@@ -17,6 +17,17 @@ pub struct Limits {
     pub routes_per_minute: u64,
 }
 
+/// A client asks for something now.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Asking {
+    /// For what.
+    pub asked: Asked,
+    /// How much it may ask for.
+    pub limits: Limits,
+    /// When.
+    pub now: SystemTime,
+}
+
 /// What one client has asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Counts {
@@ -68,7 +79,7 @@ impl Account {
     ///
     /// # Errors
     /// The reason why it may not. Nothing is counted then.
-    pub fn admit(self, asked: Asked, limits: Limits, now: SystemTime) -> Result<Self, Refusal> {
+    pub fn admit(self, Asking { asked, limits, now }: Asking) -> Result<Self, Refusal> {
         let (routes, counts) = (u64::from(asked.routes), self.counts(now));
         let today = counts.today.saturating_add(routes);
         if today > limits.routes_per_day {
@@ -140,13 +151,7 @@ pub trait Accounts: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// If the place cannot be read or written.
-    fn admit(
-        &self,
-        client: ClientKey,
-        asked: Asked,
-        limits: Limits,
-        now: SystemTime,
-    ) -> Result<Result<Account, Refusal>, ClientsError>;
+    fn admit(&self, client: ClientKey, asking: Asking) -> Result<Result<Account, Refusal>, ClientsError>;
 
     /// A client's account.
     ///
@@ -164,7 +169,8 @@ mod tests {
     fn an_account_is_read_as_it_was_written_and_other_bytes_are_none() {
         let now = UNIX_EPOCH + Duration::from_millis(1_700_000_000_123);
         let limits = Limits { routes_per_day: 10, routes_per_minute: 6 };
-        let account = Account::default().admit(Asked { routes: 4, bits: 2.5 }, limits, now).unwrap();
+        let asked = Asked { routes: 4, bits: 2.5 };
+        let account = Account::default().admit(Asking { asked, limits, now }).unwrap();
         assert_eq!(Account::from_bytes(&account.to_bytes()), Some(account));
         assert_eq!(Account::from_bytes(&[0; Account::BYTES]), Some(Account::default()));
         assert_eq!(account.counts(now), Counts { today: 4, ever: 4, bits: 2.5 });

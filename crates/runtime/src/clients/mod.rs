@@ -31,7 +31,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-pub use account::{Account, Accounts, ClientKey, Counts, Limits};
+pub use account::{Account, Accounts, Asking, ClientKey, Counts, Limits};
 pub use asked::{Asked, BITS_PER_PASS, Refusal};
 pub use error::ClientsError;
 pub use passes::PERIOD as PASS_PERIOD;
@@ -138,7 +138,8 @@ impl Clients {
     pub fn admit(&self, shown: Shown, asked: Asked, now: SystemTime) -> Result<Result<String, Refusal>, ClientsError> {
         let Some(client) = self.find(shown) else { return Ok(Err(Refusal::Unknown)) };
         // Nothing is locked here: accounts in a database are waited for.
-        let account = match self.accounts.admit(ClientKey::of(&client.name), asked, client.limits(), now)? {
+        let asking = Asking { asked, limits: client.limits(), now };
+        let account = match self.accounts.admit(ClientKey::of(&client.name), asking)? {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
         };

@@ -4,9 +4,9 @@
 //! had not written yet, so some seconds. A crash of the program loses nothing but how much of a minute's routes were used: the buckets are
 //! full when a server starts. The file is written anew, with one entry for each client, when it has become long.
 
-use super::account::{Account, Accounts, ClientKey, Counts, Limits};
+use super::account::{Account, Accounts, Asking, ClientKey, Counts};
 use super::records::{self, SUM, summed};
-use super::{Asked, ClientsError, Refusal};
+use super::{ClientsError, Refusal};
 use crate::file_set::create_private_directory;
 use std::collections::HashMap;
 use std::fs::File;
@@ -64,16 +64,10 @@ impl Usage {
 }
 
 impl Accounts for Usage {
-    fn admit(
-        &self,
-        client: ClientKey,
-        asked: Asked,
-        limits: Limits,
-        now: SystemTime,
-    ) -> Result<Result<Account, Refusal>, ClientsError> {
+    fn admit(&self, client: ClientKey, asking: Asking) -> Result<Result<Account, Refusal>, ClientsError> {
         let mut state = self.state();
         let before = state.accounts.get(&client).copied().unwrap_or_default();
-        let account = match before.admit(asked, limits, now) {
+        let account = match before.admit(asking) {
             Ok(account) => account,
             Err(refusal) => return Ok(Err(refusal)),
         };
