@@ -5,7 +5,7 @@ use crate::pass::token_input;
 use proptest::prelude::*;
 
 fn bytes(hex: &str) -> Vec<u8> {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    base16ct::lower::decode_vec(hex).unwrap()
 }
 
 /// Of the test vectors for type 1 in RFC 9578: the key, its public part, the challenge, the token; each starts with a nonce of 32 bytes

@@ -43,6 +43,7 @@ pub mod config;
 pub mod exposition;
 pub mod file_set;
 pub mod frame;
+mod hexadecimal;
 pub mod identity;
 pub mod ledger;
 pub mod link;

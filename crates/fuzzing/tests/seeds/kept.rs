@@ -2,7 +2,6 @@
 //! line of hexadecimal digits per input.
 
 use blindroute_fuzzing::ALL;
-use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -50,16 +49,9 @@ pub fn keep(target: &str, mut inputs: Vec<Vec<u8>>) -> io::Result<usize> {
 
 /// A line.
 fn hex(bytes: &[u8]) -> String {
-    let mut line = bytes.iter().fold(String::new(), |mut line, byte| {
-        write!(line, "{byte:02x}").ok();
-        line
-    });
-    line.push('\n');
-    line
+    base16ct::lower::encode_string(bytes) + "\n"
 }
 
 fn from_hex(line: &str) -> Option<Vec<u8>> {
-    let (pairs, rest) = line.as_bytes().as_chunks::<2>();
-    let byte = |pair: &[u8; 2]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    pairs.iter().map(byte).collect::<Option<Vec<u8>>>().filter(|bytes| rest.is_empty() && !bytes.is_empty())
+    base16ct::lower::decode_vec(line).ok().filter(|bytes| !bytes.is_empty())
 }

@@ -90,11 +90,11 @@ impl Conversations {
     /// The name of a conversation for the record, which holds it under a key of its own. A name that comes from texts is under this
     /// process's key before: whoever has the record and its key could test guesses of the texts otherwise.
     pub(crate) fn for_record(&self, name: &Name<'_>) -> String {
-        let hash = match name {
+        let hash: [u8; 32] = match name {
             Name::Session(session) => Sha256::digest(session).into(),
             Name::Beginning(_) => self.key(name).0,
         };
-        hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        base16ct::lower::encode_string(&hash)
     }
 
     /// What is remembered.

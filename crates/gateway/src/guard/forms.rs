@@ -2,7 +2,6 @@
 
 use super::{Refusal, Token};
 use std::fmt;
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 /// The name of the field.
@@ -24,12 +23,7 @@ impl Forms {
     }
 
     pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let hex = bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to a text cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
-        Self(hex.into())
+        Self(base16ct::lower::encode_string(bytes).into())
     }
 
     /// The token, for a hidden field.

@@ -19,7 +19,7 @@ pub struct SessionTag(pub(super) [u8; 16]);
 
 impl fmt::Display for SessionTag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{:x}", base16ct::HexDisplay(&self.0[..4]))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::attribute::{Attribute, SCHEMA, Value};
 use super::span::{Span, Whole};
+use base16ct::lower::encode_string;
 use serde_json::{Value as Json, json};
 
 /// The body of a request to a collector.
@@ -24,8 +25,8 @@ fn spans(whole: &Whole) -> Vec<Json> {
 fn span(trace: &[u8], parent: Option<&[u8; 8]>, span: &Span) -> Json {
     let failed = span.attributes.iter().any(|attribute| matches!(attribute, Attribute::Error(_)));
     let mut written = json!({
-        "traceId": hex(trace),
-        "spanId": hex(&span.id),
+        "traceId": encode_string(trace),
+        "spanId": encode_string(&span.id),
         "name": span.name,
         "kind": span.kind as u8,
         "startTimeUnixNano": span.begun.to_string(),
@@ -35,7 +36,7 @@ fn span(trace: &[u8], parent: Option<&[u8; 8]>, span: &Span) -> Json {
         "status": {"code": if failed { 2 } else { 0 }},
     });
     if let Some(parent) = parent {
-        written["parentSpanId"] = hex(parent).into();
+        written["parentSpanId"] = encode_string(parent).into();
     }
     written
 }
@@ -51,8 +52,4 @@ fn attribute(attribute: &Attribute) -> Json {
 
 fn text(name: &str, value: &str) -> Json {
     json!({"key": name, "value": {"stringValue": value}})
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

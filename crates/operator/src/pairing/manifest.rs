@@ -67,7 +67,8 @@ impl Content {
         self.authorities = authorities.iter().map(|authority| authority.certificate().to_owned()).collect();
         (self.program, self.protocol) = (env!("CARGO_PKG_VERSION").to_owned(), VERSION);
         let content = serde_json::to_string(&self)?;
-        let sign = |authority: &&Authority| anyhow::Ok(hex(&authority.sign(content.as_bytes())?));
+        let sign =
+            |authority: &&Authority| anyhow::Ok(base16ct::lower::encode_string(&authority.sign(content.as_bytes())?));
         let signatures = authorities.iter().map(sign).collect::<anyhow::Result<_>>()?;
         Ok(serde_json::to_string_pretty(&Signed { content, signatures })? + "\n")
     }
@@ -106,7 +107,8 @@ impl Manifest {
         let signed = authorities.len() == signatures.len()
             && authorities.len() == parsed.authorities.len()
             && authorities.iter().zip(&signatures).all(|(authority, signature)| {
-                from_hex(signature).is_some_and(|signature| authority.signed(content.as_bytes(), &signature))
+                base16ct::mixed::decode_vec(signature)
+                    .is_ok_and(|signature| authority.signed(content.as_bytes(), &signature))
             });
         if !signed {
             bail!("its signature is wrong: it was altered after it was signed; get it from its operator again");
@@ -180,16 +182,6 @@ pub(super) fn check_address(address: &str) -> anyhow::Result<u16> {
             "{address:?} is not an address; expected HOST:PORT, for instance server0.example:4100 or [2001:db8::1]:4100"
         )
     })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|digit| digit.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
-    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 #[cfg(test)]

@@ -62,5 +62,5 @@ impl Marks {
 
 fn mark(label: &str, value: &str) -> String {
     let digest = Sha256::digest(format!("blindroute mark\0{label}\0{value}"));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    base16ct::lower::encode_string(&digest)
 }

@@ -16,10 +16,14 @@ pub(super) const ENDING: &str = "batch";
 /// The most bytes of all models' names.
 const NAMES_MAX: usize = 1 << 20;
 
+/// By which a batch is known in files.
+pub(super) fn name(batch: &BatchId) -> String {
+    base16ct::lower::encode_string(&batch.0)
+}
+
 /// Where a batch is.
 pub(super) fn path(folder: &Path, batch: &BatchId) -> PathBuf {
-    let name: String = batch.0.iter().map(|byte| format!("{byte:02x}")).collect();
-    folder.join(format!("{name}.{ENDING}"))
+    folder.join(format!("{}.{ENDING}", name(batch)))
 }
 
 /// Writes a batch, durably before this returns.

@@ -2,6 +2,7 @@
 
 use super::ChoicesError;
 use super::batch::Batch;
+use super::file;
 use crate::file_set::replace;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -38,7 +39,7 @@ struct Listed {
 impl Revealed {
     pub(super) fn of(batch: &Batch, counts: Vec<u64>, now: u64) -> Self {
         Self {
-            batch: name(batch),
+            batch: file::name(&batch.id),
             deployment: batch.deployment.to_string(),
             began: batch.began,
             revealed: now,
@@ -47,11 +48,6 @@ impl Revealed {
             counts,
         }
     }
-}
-
-/// By which a batch is known in the file.
-fn name(batch: &Batch) -> String {
-    batch.id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn path(folder: &Path) -> PathBuf {

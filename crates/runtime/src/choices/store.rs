@@ -64,7 +64,7 @@ impl Store {
         let mut state = self.lock();
         let known: Vec<String> = state.revealed.iter().map(|one| one.batch.clone()).collect();
         let gone: Vec<BatchId> =
-            state.batches.iter().map(|batch| batch.id).filter(|id| known.contains(&hex(id))).collect();
+            state.batches.iter().map(|batch| batch.id).filter(|id| known.contains(&file::name(id))).collect();
         gone.iter().try_for_each(|id| self.remove(&mut state, id))
     }
 
@@ -111,7 +111,7 @@ impl Store {
     /// At server 0: whether a report can be counted in this batch.
     pub(super) fn takes(&self, id: BatchId, deployment: Digest) -> bool {
         let mut state = self.lock();
-        let revealed = state.revealed.iter().any(|one| one.batch == hex(&id));
+        let revealed = state.revealed.iter().any(|one| one.batch == file::name(&id));
         !revealed && find(&mut state, &id).is_none_or(|batch| batch.takes() && batch.deployment == deployment)
     }
 
@@ -171,7 +171,7 @@ impl Store {
     /// At server 0: closes a batch, durably before the sum's share is given away, if both servers have the same reports in it.
     pub(super) fn close(&self, due: &Due, minimum: u64) -> Result<Closing, ChoicesError> {
         let mut state = self.lock();
-        if let Some(before) = state.revealed.iter().find(|one| one.batch == hex(&due.batch)) {
+        if let Some(before) = state.revealed.iter().find(|one| one.batch == file::name(&due.batch)) {
             return Ok(Closing::Revealed(before.counts.clone()));
         }
         let Some(batch) = find(&mut state, &due.batch) else { return Ok(Closing::Dropped(0)) };
@@ -246,10 +246,6 @@ impl Store {
 
 fn find<'a>(state: &'a mut State, id: &BatchId) -> Option<&'a mut Batch> {
     state.batches.iter_mut().find(|batch| batch.id == *id)
-}
-
-fn hex(id: &BatchId) -> String {
-    id.0.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn now() -> u64 {

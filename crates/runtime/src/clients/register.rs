@@ -1,10 +1,10 @@
 //! The register of clients: a file in TOML.
 
-use super::secret::{digest_of_hex, hex};
 use super::{ClientSecret, ClientsError, Limits, Shown};
 use crate::changes::Seen;
 use crate::config::located;
 use crate::file_set::replace;
+use crate::hexadecimal;
 use crate::role::Role;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ impl fmt::Display for Credential {
             Self::Certificate(digest) => ("certificate", digest),
             Self::Token(digest) => ("token", digest),
         };
-        write!(out, "{kind}:{}", hex(digest))
+        write!(out, "{kind}:{}", base16ct::lower::encode_string(digest))
     }
 }
 
@@ -46,7 +46,7 @@ impl TryFrom<String> for Credential {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         let problem = "a credential is no \"certificate:\" or \"token:\" with 64 hexadecimal digits";
         let (kind, digest) = text.split_once(':').ok_or(problem)?;
-        let digest = digest_of_hex(digest).ok_or(problem)?;
+        let digest = *hexadecimal::bytes(digest).ok_or(problem)?;
         match kind {
             "certificate" => Ok(Self::Certificate(digest)),
             "token" => Ok(Self::Token(digest)),

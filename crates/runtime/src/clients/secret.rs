@@ -1,6 +1,7 @@
 //! A client's secret, and the tokens that come of it.
 
 use super::ClientsError;
+use crate::hexadecimal;
 use crate::messages::{NoRandomness, WireSeed, secret_bits};
 use crate::role::Role;
 use sha2::{Digest as _, Sha256};
@@ -32,16 +33,14 @@ impl ClientSecret {
     pub fn load(path: &Path) -> Result<Self, ClientsError> {
         let io = |source| ClientsError::Io { path: path.to_owned(), source };
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(io)?);
-        let bytes = Zeroizing::new(digest_of_hex(text.trim()).ok_or(ClientsError::Secret { path: path.to_owned() })?);
+        let bytes = hexadecimal::bytes(text.trim()).ok_or(ClientsError::Secret { path: path.to_owned() })?;
         Ok(Self(WireSeed::new(*bytes)))
     }
 
     /// What its file holds.
     #[must_use]
     pub fn to_line(&self) -> Zeroizing<String> {
-        let mut line = Zeroizing::new(hex(self.0.expose()));
-        line.push('\n');
-        line
+        hexadecimal::line(self.0.expose())
     }
 
     /// The token for a server. A token says nothing about the secret or the other server's token.
@@ -54,27 +53,4 @@ impl ClientSecret {
         hash.update(self.0.expose());
         ClientToken::new(hash.finalize().into())
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut out = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        // Writing to a string cannot fail.
-        write!(out, "{byte:02x}").ok();
-    }
-    out
-}
-
-/// 32 bytes of 64 hexadecimal digits.
-pub(super) fn digest_of_hex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut out = [0; 32];
-    for (place, byte) in out.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * place..2 * place + 2)?, 16).ok()?;
-    }
-    Some(out)
 }

@@ -217,8 +217,7 @@ impl AuthorityCertificate {
     /// SHA-256 of the public key, in groups of four hexadecimal digits, for reading out.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let digits: Vec<String> =
-            Sha256::digest(&self.key).chunks(2).map(|two| format!("{:02x}{:02x}", two[0], two[1])).collect();
+        let digits: Vec<String> = Sha256::digest(&self.key).chunks(2).map(base16ct::lower::encode_string).collect();
         digits.join(" ")
     }
 

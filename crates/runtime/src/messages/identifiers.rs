@@ -26,10 +26,6 @@ fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-}
-
 macro_rules! public_identifier {
     ($(#[$meta:meta])* $name:ident, $length:literal) => {
         $(#[$meta])*
@@ -38,13 +34,13 @@ macro_rules! public_identifier {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hex(&self.0, f)
+                write!(f, "{:x}", base16ct::HexDisplay(&self.0))
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                hex(&self.0, f)
+                write!(f, "{:x}", base16ct::HexDisplay(&self.0))
             }
         }
     };

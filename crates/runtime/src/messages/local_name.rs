@@ -68,7 +68,7 @@ fn name(key: &WireSeed, kind: &str, thing: &[u8]) -> [u8; LEN] {
 impl fmt::Display for LocalName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Some(bytes) => bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")),
+            Some(bytes) => write!(f, "{:x}", base16ct::HexDisplay(bytes)),
             None => f.write_str("without a name"),
         }
     }

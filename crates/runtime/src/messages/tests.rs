@@ -18,13 +18,9 @@ fn continues(places: Vec<u16>, ticket: Option<Ticket>) -> Option<Continues> {
     Some(Continues { places, ticket })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn frozen<M: Message + Debug>(message: &M, expected: &str) {
     let bytes = message.encode();
-    assert_eq!(hex(&bytes), expected);
+    assert_eq!(base16ct::lower::encode_string(&bytes), expected);
     let again = M::decode(&bytes).unwrap();
     assert_eq!(format!("{again:?}"), format!("{message:?}"));
     // Hostile: every shorter form and one longer form is refused.

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use super::{Kem, SealingError};
+use crate::hexadecimal;
 use crate::messages::Digest;
 
 const BYTES: usize = 32;
@@ -42,7 +43,7 @@ impl SealingKey {
     pub fn open(path: &Path) -> Result<Self, SealingError> {
         let text =
             std::fs::read_to_string(path).map_err(|source| SealingError::Read { path: path.to_owned(), source })?;
-        let bytes = from_hex(Zeroizing::new(text).trim()).ok_or(SealingError::Key("the file"))?;
+        let bytes = hexadecimal::bytes(Zeroizing::new(text).trim()).ok_or(SealingError::Key("the file"))?;
         let key = Self(bytes);
         key.key().map(|_| key)
     }
@@ -50,14 +51,7 @@ impl SealingKey {
     /// The text of its file.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
-        let mut text = Zeroizing::new(String::with_capacity(2 * BYTES + 1));
-        for byte in self.0.iter() {
-            for digit in [byte >> 4, byte & 15] {
-                text.push(char::from(if digit < 10 { b'0' + digit } else { b'a' + digit - 10 }));
-            }
-        }
-        text.push('\n');
-        text
+        hexadecimal::line(&self.0)
     }
 
     /// The key to which others seal.
@@ -85,7 +79,7 @@ impl SealingPublicKey {
     /// # Errors
     /// If they are no key.
     pub fn parse(text: &str) -> Result<Self, SealingError> {
-        let key = Self(*from_hex(text).ok_or(SealingError::Key("the manifest's text"))?);
+        let key = Self(*hexadecimal::bytes(text).ok_or(SealingError::Key("the manifest's text"))?);
         key.key().map(|_| key)
     }
 
@@ -104,18 +98,4 @@ impl fmt::Display for SealingPublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Digest(self.0).fmt(f)
     }
-}
-
-/// 32 bytes from their hexadecimal digits, which may be secret.
-fn from_hex(text: &str) -> Option<Zeroizing<[u8; BYTES]>> {
-    let digits = text.as_bytes();
-    if digits.len() != 2 * BYTES {
-        return None;
-    }
-    let mut bytes = Zeroizing::new([0; BYTES]);
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }

@@ -72,7 +72,7 @@ impl Journal {
             None => {
                 let mut salt = [0u8; 32];
                 getrandom::fill(&mut salt).context("the operating system gave no randomness")?;
-                let heading = Heading { journal: FORM.to_owned(), salt: hex(&salt) };
+                let heading = Heading { journal: FORM.to_owned(), salt: base16ct::lower::encode_string(&salt) };
                 writeln!(file, "{}", serde_json::to_string(&heading)?)
                     .with_context(|| format!("cannot write the journal {shown}; check the space on its disk"))?;
                 (heading.salt, HashMap::new())
@@ -118,7 +118,7 @@ impl Journal {
         let mut hash = self.base.clone();
         add(&mut hash, &(number as u64).to_le_bytes());
         add(&mut hash, prompt.as_bytes());
-        hex(&hash.finalize())
+        base16ct::lower::encode_string(&hash.finalize())
     }
 }
 
@@ -126,10 +126,6 @@ impl Journal {
 fn add(hash: &mut Sha256, part: &[u8]) {
     hash.update((part.len() as u64).to_le_bytes());
     hash.update(part);
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Salt and answers of a journal; none if it is empty. A last line that is not whole is removed from the file.

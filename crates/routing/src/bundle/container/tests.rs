@@ -39,9 +39,8 @@ fn what_was_written_is_read_back() {
 /// The format itself: if this changes, so must [`VERSION`].
 #[test]
 fn frozen_bytes() {
-    let hex: String = good().iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
-        hex,
+        base16ct::lower::encode_string(&good()),
         "626c6e6472746500\
          01000000\
          076578616d706c65\
