@@ -7,7 +7,9 @@ use blindroute_placement::{PlacementError, PrivateRouter, Retry, RouteOptions};
 use blindroute_routing::bundle::{Bundle, PublicPart};
 use blindroute_runtime::Role;
 use blindroute_runtime::config::{ClientConfig, Configuration as _};
+use deployment::observed::{metrics, observed};
 use deployment::{Deployment, run};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,6 +69,13 @@ fn digest(public: &Path) -> String {
     PublicPart::open(public).unwrap().digest.to_string()
 }
 
+/// The versions that a party shows to hold.
+fn shown(deployment: &Deployment, role: Role) -> BTreeSet<String> {
+    let found = metrics(deployment, role);
+    let digest = |name: &String| Some(name.strip_prefix("versions{bundle=\"")?.strip_suffix("\"}")?.to_owned());
+    found.keys().filter_map(digest).collect()
+}
+
 /// What a client was answered: digest of the version and model.
 type Answers = Mutex<Vec<Result<(String, String), String>>>;
 
@@ -81,7 +90,7 @@ fn keep_routing(router: &PrivateRouter, stop: &AtomicBool, answers: &Answers) {
 
 #[test]
 fn case_25_a_bundle_is_replaced_while_clients_route_and_no_request_fails() {
-    let deployment = Deployment::new();
+    let deployment = observed();
     split_new(&deployment);
     let [old, new] = ["bundle", "new"].map(|folder| digest(&deployment.at(folder).join("public.bin")));
     let mut client = ClientConfig::load(&deployment.at("client.toml")).unwrap().config;
@@ -109,11 +118,13 @@ fn case_25_a_bundle_is_replaced_while_clients_route_and_no_request_fails() {
             // In an order that nobody would advise.
             for role in [Role::Server1, Role::Dealer, Role::Server0] {
                 refused(&of_new);
+                assert_eq!(shown(&deployment, role), BTreeSet::from([old.clone()]));
                 add_next(&deployment, role);
                 let holds = format!("version={new}");
                 wait_for("a party to read its configuration", || {
                     deployment.log(role).lines().any(|line| line.contains("from now on") && line.contains(&holds))
                 });
+                assert_eq!(shown(&deployment, role), BTreeSet::from([old.clone(), new.clone()]));
                 [&at_old, &at_both].into_iter().for_each(|answers| more(answers, 2));
             }
             let of = of_new.route(PROMPT, &RouteOptions::default()).unwrap();
@@ -134,6 +145,7 @@ fn case_25_a_bundle_is_replaced_while_clients_route_and_no_request_fails() {
                 wait_for("a party to read its configuration", || {
                     deployment.log(role).lines().any(|line| line.contains("no longer holds") && line.contains(&dropped))
                 });
+                assert_eq!(shown(&deployment, role), BTreeSet::from([new.clone()]));
                 more(&at_both, 2);
                 refused(&of_old);
             }

@@ -202,7 +202,10 @@ impl Host {
             Some(store) => server.storing(store),
             None => server,
         });
-        let observed = Observed { audits: Some(server.audits()), clients, choices, store: stored, ..seen };
+        // Weak: what shows a party does not keep its weights.
+        let held = Arc::downgrade(&server);
+        let versions = Arc::new(move || held.upgrade().map(|server| server.held()).unwrap_or_default());
+        let observed = Observed { audits: Some(server.audits()), clients, choices, store: stored, versions, ..seen };
         let service = listen.bind(callers, &observed.tally)?;
         let (answering, closing) = (Arc::clone(&server), Arc::clone(&server));
         let counts = observed.choices.is_some() && party == Party::One;
@@ -262,6 +265,9 @@ impl Host {
         let observed = Observed::before(&listen, ledger);
         let dealer = DealerService::new(versions::dealers(public), Arc::clone(&observed.ledger), stall);
         let dealer = Arc::new(dealer.counting(Arc::clone(&observed.tally)));
+        let held = Arc::downgrade(&dealer);
+        let versions = Arc::new(move || held.upgrade().map(|dealer| dealer.held()).unwrap_or_default());
+        let observed = Observed { versions, ..observed };
         let service = listen.bind(&[Role::Server0, Role::Server1], &observed.tally)?;
         let (answering, warming) = (Arc::clone(&dealer), Arc::clone(&dealer));
         let warm_up = move || versions::warm_up(&warming);

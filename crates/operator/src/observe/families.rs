@@ -16,6 +16,8 @@ pub(super) struct Readings {
     pub(super) figures: Figures,
     pub(super) is_ready: bool,
     pub(super) places: u64,
+    /// Of the bundle, by digest.
+    pub(super) versions: Vec<String>,
     /// Of a server with a register.
     pub(super) registered: Option<u64>,
     /// Of a server with a store.
@@ -49,6 +51,7 @@ impl Readings {
             figures: observed.figures(),
             is_ready,
             places: observed.places() as u64,
+            versions: observed.versions().iter().map(ToString::to_string).collect(),
             registered: observed.registered().map(|count| count as u64),
             stored: observed.stored(),
             audits: observed.audits().map(audits),
@@ -84,7 +87,7 @@ fn chosen(revealed: &[Revealed]) -> Vec<(String, u64)> {
     sums.into_iter().map(|(model, count)| (model.to_owned(), count)).collect()
 }
 
-/// The name of a label, and all values that it can have; none if they are the names of the bundle's models.
+/// The name of a label, and all values that it can have; none if the bundle gives them: its digest, or the names of its models.
 type Label = (&'static str, fn() -> Vec<String>);
 
 /// A family of metrics.
@@ -103,7 +106,7 @@ const REPORTS: [&str; 3] = ["counted", "refused", "lost"];
 const CERTIFICATES: [&str; 2] = ["own", "authority"];
 
 /// All of them.
-pub(super) const ALL: [Family; 24] = [
+pub(super) const ALL: [Family; 25] = [
     Family {
         name: "blindroute_operator_build_info",
         kind: Kind::Gauge,
@@ -180,6 +183,13 @@ pub(super) const ALL: [Family; 24] = [
             let counts = |StoreFigures { filled, used, dropped, .. }| [filled, used, dropped].map(Some);
             labelled(&STORED, all.stored.map_or([None; 3], counts))
         }),
+    },
+    Family {
+        name: "blindroute_operator_versions",
+        kind: Kind::Gauge,
+        label: Some(("bundle", Vec::new)),
+        help: "The versions of the bundle that the party holds, by digest, as `bundle verify` prints it; always 1.",
+        read: Read::Each(|all| all.versions.iter().map(|digest| (digest.clone(), 1)).collect()),
     },
     Family {
         name: "blindroute_operator_clients_registered",

@@ -2,6 +2,8 @@
 // Each test binary uses its part.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod observed;
+
 use blindroute_routing::bundle::Bundle;
 use blindroute_runtime::Role;
 use std::ffi::OsStr;

@@ -6,9 +6,13 @@ use blindroute_runtime::choices::Choices;
 use blindroute_runtime::clients::Clients;
 use blindroute_runtime::identity::Dated;
 use blindroute_runtime::ledger::CountingLedger;
+use blindroute_runtime::messages::Digest;
 use blindroute_runtime::store::{Store, StoreFigures};
 use blindroute_runtime::{AuditCounts, Endpoint, Figures, Ledger, LedgerError, Role, Tally};
 use std::sync::{Arc, OnceLock};
+
+/// Which versions of the bundle a party holds now; none when its service is gone.
+pub(super) type Versions = Arc<dyn Fn() -> Vec<Digest> + Send + Sync>;
 
 /// A view of a [`Host`](super::Host). It stays when the host ends.
 #[derive(Clone)]
@@ -22,6 +26,7 @@ pub struct Observed {
     pub(super) endpoint: Endpoint,
     pub(super) fenced: Arc<OnceLock<LedgerError>>,
     pub(super) places: usize,
+    pub(super) versions: Versions,
 }
 
 impl std::fmt::Debug for Observed {
@@ -44,6 +49,7 @@ impl Observed {
             endpoint: listen.endpoint.clone(),
             fenced: Arc::default(),
             places: listen.limits.max_sessions,
+            versions: Arc::new(Vec::new),
         }
     }
 
@@ -93,6 +99,12 @@ impl Observed {
     #[must_use]
     pub fn places(&self) -> usize {
         self.places
+    }
+
+    /// The versions of the bundle that it holds now; none when it has ended.
+    #[must_use]
+    pub fn versions(&self) -> Vec<Digest> {
+        (self.versions)()
     }
 
     /// The certificates in use, its own and others' authorities.

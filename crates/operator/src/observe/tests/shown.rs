@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// The name of a model of a bundle, which alone may be the value of a label without being a word of this program.
+/// The name of a model of a bundle and a bundle's digest, which alone may be values of labels without being words of this program.
 const MODEL: &str = "a/model-7b";
+const DIGEST: &str = "0123456789abcdef";
 
 /// All that there can be, each with another value.
 fn full() -> Readings {
@@ -23,6 +24,7 @@ fn full() -> Readings {
         figures: tally.figures(),
         is_ready: true,
         places: 8,
+        versions: vec![DIGEST.to_owned()],
         registered: Some(3),
         stored: Some(StoreFigures { sessions: 9, bytes: 10 << 20, limit: 1 << 30, filled: 11, used: 12, dropped: 13 }),
         audits: Some([4, 5, 6, 7]),
@@ -68,7 +70,11 @@ fn no_other_name_label_or_value_of_a_label_is_shown() {
             }
             (_, Some((expected, values))) => {
                 assert_eq!(label.map(|(label, _)| label), Some(expected), "{line}");
-                if expected == "model" { vec![MODEL.to_owned()] } else { values() }
+                match expected {
+                    "model" => vec![MODEL.to_owned()],
+                    "bundle" => vec![DIGEST.to_owned()],
+                    _ => values(),
+                }
             }
             _ => {
                 assert_eq!(label, None, "{line}");
