@@ -81,14 +81,17 @@ pub fn handshake(bytes: &[u8]) {
         let _ = socket.write_all(bytes).and_then(|()| socket.shutdown(Shutdown::Write));
         let _ = socket.read_to_end(&mut Vec::new());
     };
+    // Joined, because a scope waits only for what its threads do: a search for leaks would find what their ends still hold.
     std::thread::scope(|scope| {
-        scope.spawn(|| say(TcpStream::connect(address).expect("the listener is there")));
+        let calling = scope.spawn(|| say(TcpStream::connect(address).expect("the listener is there")));
         let (socket, _) = listener.accept().expect("the caller is there");
         assert!(Link::accept(socket, server, &[Role::Client], &timeouts).is_err(), "nobody proved a role");
+        calling.join().expect("it only writes and reads");
     });
     std::thread::scope(|scope| {
-        scope.spawn(|| say(listener.accept().expect("the caller is there").0));
+        let answering = scope.spawn(|| say(listener.accept().expect("the caller is there").0));
         let called = Link::connect(&address.to_string(), client, Role::Server0, &timeouts);
         assert!(called.is_err(), "nobody proved a role");
+        answering.join().expect("it only writes and reads");
     });
 }
