@@ -1,5 +1,6 @@
 //! Decoders of files: configurations, certificates, registers, the ledger, counts of choices, and the public part of a split.
 
+use crate::sealed::sealed;
 use blindroute_reports::{CountedShare, Histogram, KeyHalf, Side, SumShare, VerifyKey};
 use blindroute_routing::bundle::PublicPart;
 use blindroute_runtime::choices::{Choices, ChoicesOptions};
@@ -81,7 +82,8 @@ pub fn choices(bytes: &[u8]) {
     as_file("revealed.toml", bytes, |folder, _| drop(Choices::read_revealed(folder)));
 }
 
-/// The public part of a split.
+/// The public part of a split, also for digests that fit.
 pub fn public_part(bytes: &[u8]) {
     let _ = PublicPart::read(bytes);
+    let _ = sealed(bytes).map(|bytes| drop(PublicPart::read(&bytes)));
 }

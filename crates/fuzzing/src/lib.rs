@@ -11,6 +11,7 @@
 
 mod files;
 mod peers;
+mod sealed;
 
 pub use files::{certificate, choices, clients, configuration, ledger, public_part};
 pub use peers::{handshake, kept, session};
@@ -32,11 +33,13 @@ use blindroute_runtime::messages::{
     SessionOpen, SessionReport, ShownPasses, StoreAnswer, StoreCall,
 };
 use blindroute_testkit::tokenizer_json;
+use sealed::sealed;
 use std::sync::OnceLock;
 
-/// The bundle's reader.
+/// The bundle's reader, also for digests that fit.
 pub fn bundle(bytes: &[u8]) {
     let _ = Bundle::read(bytes);
+    let _ = sealed(bytes).map(|bytes| drop(Bundle::read(&bytes)));
 }
 
 /// The import of a published encoder: arbitrary weights, and an arbitrary configuration.
@@ -52,8 +55,15 @@ pub fn published(bytes: &[u8]) {
     }
 }
 
-/// The container's reader, for its two kinds of file.
+/// The container's reader, for its two kinds of file, also for digests that fit.
 pub fn container(bytes: &[u8]) {
+    contained(bytes);
+    if let Some(bytes) = sealed(bytes) {
+        contained(&bytes);
+    }
+}
+
+fn contained(bytes: &[u8]) {
     for kind in ["router-bundle", "router-share"] {
         if let Ok(container) = container::read(bytes, kind) {
             let again = container::write(kind, container.header(), container.sections());
