@@ -41,15 +41,10 @@ pub fn keep(target: &str, mut inputs: Vec<Vec<u8>>) -> io::Result<usize> {
         sum += input.len();
         sum <= BYTES
     };
-    let lines: Vec<String> =
-        inputs.into_iter().filter(|input| !input.is_empty()).take_while(fits).map(|input| hex(&input)).collect();
+    let smallest = inputs.into_iter().filter(|input| !input.is_empty()).take_while(fits);
+    let lines: Vec<String> = smallest.map(|input| base16ct::lower::encode_string(&input) + "\n").collect();
     std::fs::write(file(target), lines.concat())?;
     Ok(lines.len())
-}
-
-/// A line.
-fn hex(bytes: &[u8]) -> String {
-    base16ct::lower::encode_string(bytes) + "\n"
 }
 
 fn from_hex(line: &str) -> Option<Vec<u8>> {
