@@ -11,6 +11,7 @@ pub mod freed_memory;
 mod pipe;
 mod proxy;
 mod published;
+mod roles;
 mod shared_data;
 pub mod timing;
 mod tokenizer;

@@ -3,10 +3,10 @@
 use crate::channel::{Fault, MemoryChannel, Record, memory_channels};
 use crate::freed_memory::call_this_thread;
 use crate::pipe::{PipeSource, pipe};
+use crate::roles::Roles;
 use blindroute_protocol::{
-    Cost, Dealer, DealerSeeds, Error, HashKey, Inputs, Kept, MaterialQueue, Meter, Online, Output, OutputSize,
-    OutputSpec, Party, Prepare, PrepareSeeds, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares,
-    ZeroSeed, marks,
+    Cost, DealerSeeds, Error, Form, HashKey, Inputs, Kept, MaterialQueue, Output, OutputSize, OutputSpec, Party,
+    PrepareSeeds, Program, Ran, Seed, ServerWeights, Tensor, WeightMasks, WeightShares, WeightSpec, ZeroSeed, marks,
 };
 use std::io::Read;
 use std::sync::PoisonError;
@@ -182,7 +182,7 @@ impl TestWorld {
     /// # Panics
     /// If a party's thread panics.
     pub fn run<P: Program>(&self, program: &P, weights: &[Tensor<f32>], inputs: &[Tensor<f32>]) -> Result<Run, Error> {
-        self.told(self.run_parties(program, weights, inputs).and_then(|parties| together(program, parties)))
+        self.told(program, self.run_parties(program, weights, inputs))
     }
 
     /// Runs a program on what a run before left with the servers: these elements of its batch. The seed must be another one.
@@ -200,10 +200,11 @@ impl TestWorld {
         places: &[usize],
     ) -> Result<Run, Error> {
         let [zero, one] = kept.map(|kept| kept.into_inputs(&program.inputs(), places));
-        self.told(self.run_on(program, weights, [zero?, one?]).and_then(|parties| together(program, parties)))
+        self.told(program, self.run_on(program, &program.weights(), weights, [zero?, one?]))
     }
 
-    fn told(&self, result: Result<Run, Error>) -> Result<Run, Error> {
+    fn told(&self, program: &dyn Roles, parties: Result<Parties, Error>) -> Result<Run, Error> {
+        let result = parties.and_then(|parties| together(program, parties));
         if result.is_err() && self.fault.is_none() && self.cut_material.is_none() {
             eprintln!("TestWorld::seeded({}) failed", self.seed);
         }
@@ -223,30 +224,33 @@ impl TestWorld {
         weights: &[Tensor<f32>],
         inputs: &[Tensor<f32>],
     ) -> Result<Parties, Error> {
-        let forms = program.inputs();
+        let input_shares = self.input_shares(&program.inputs(), inputs)?;
+        self.run_on(program, &program.weights(), weights, input_shares)
+    }
+
+    fn input_shares(&self, forms: &[Form], inputs: &[Tensor<f32>]) -> Result<[Inputs; 2], Error> {
         let input_seed = self.secret(4);
         if self.marked {
             inputs.iter().for_each(|input| marks::secret(input.data()));
             // Only what a client does: tests of operations have inputs beyond what clients may send.
-            Inputs::check(&forms, inputs)?;
+            Inputs::check(forms, inputs)?;
         }
-        let input_bytes = Zeroizing::new(Inputs::share(&forms, inputs, &input_seed)?);
-        let input_shares = [Inputs::from_seed(&forms, &input_seed), Inputs::from_bytes(&forms, &input_bytes)?];
-        self.run_on(program, weights, input_shares)
+        let input_bytes = Zeroizing::new(Inputs::share(forms, inputs, &input_seed)?);
+        Ok([Inputs::from_seed(forms, &input_seed), Inputs::from_bytes(forms, &input_bytes)?])
     }
 
-    fn run_on<P: Program>(
+    fn run_on(
         &self,
-        program: &P,
+        program: &dyn Roles,
+        specs: &[WeightSpec],
         weights: &[Tensor<f32>],
         input_shares: [Inputs; 2],
     ) -> Result<Parties, Error> {
-        let specs = program.weights();
         let weight_seed = self.secret(1);
         let shares =
-            [WeightShares::from_seed(&specs, &weight_seed), WeightShares::complement(&specs, weights, &weight_seed)?];
+            [WeightShares::from_seed(specs, &weight_seed), WeightShares::complement(specs, weights, &weight_seed)?];
         let mask_seeds = [self.secret(2), self.secret(3)];
-        let weight_masks = WeightMasks::new(&specs, &mask_seeds);
+        let weight_masks = WeightMasks::new(specs, &mask_seeds);
         let material_seeds = [self.secret(5), self.secret(6)];
         let (zero, one) = memory_channels(self.patience);
         let faulty = |channel: MemoryChannel, party| match self.fault {
@@ -269,7 +273,7 @@ impl TestWorld {
                 move || {
                     call_this_thread("dealer");
                     let (mut zero, mut one) = (sink_zero, sink);
-                    let result = Dealer::run(program, weight_masks, seeds, [&mut zero, &mut one]);
+                    let result = program.deal(weight_masks, seeds, [&mut zero, &mut one]);
                     (result.map(|()| zero.sent + one.sent), [zero.kept, one.kept])
                 }
             });
@@ -284,7 +288,7 @@ impl TestWorld {
                     let source = sources[party.index()].take();
                     let (zeros, hash_key) = (self.zero_seed(party), self.hash_key());
                     let parts = ServerParts {
-                        specs: &specs,
+                        specs,
                         shares,
                         inputs,
                         channel,
@@ -318,14 +322,14 @@ impl TestWorld {
 }
 
 /// A run of parties that all succeeded.
-fn together<P: Program>(program: &P, parties: Parties) -> Result<Run, Error> {
+fn together(program: &dyn Roles, parties: Parties) -> Result<Run, Error> {
     let [zero, one] = parties.servers;
     let (zero, one) = (zero?, one?);
     Ok(Run {
-        output: Output::combine(&Meter::outputs(program)?, zero.output.bytes(), one.output.bytes())?,
+        output: Output::combine(&program.outputs()?, zero.output.bytes(), one.output.bytes())?,
         servers: [zero.cost, one.cost],
         material_bytes: parties.dealer?,
-        forecast: Meter::cost(program)?,
+        forecast: program.cost()?,
         transcript: parties.transcript,
         kept: [zero.kept, one.kept],
     })
@@ -343,7 +347,7 @@ fn join<T>(handle: std::thread::ScopedJoinHandle<'_, T>) -> T {
 
 /// What one server brings to a run.
 struct ServerParts<'a> {
-    specs: &'a [blindroute_protocol::WeightSpec],
+    specs: &'a [WeightSpec],
     shares: WeightShares,
     inputs: Inputs,
     channel: MemoryChannel,
@@ -355,7 +359,7 @@ struct ServerParts<'a> {
     hash_key: HashKey,
 }
 
-fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<Ran, Error> {
+fn server(program: &dyn Roles, parts: ServerParts<'_>) -> Result<Ran, Error> {
     let ServerParts { specs, shares, inputs, mut channel, mask_seed, source, zeros, hash_key, .. } = parts;
     let (material, product_seed) = (parts.material_seed, parts.product_seed);
     let weights = ServerWeights::set_up(specs, shares, mask_seed, &mut channel)?;
@@ -369,11 +373,11 @@ fn server<P: Program>(program: &P, parts: ServerParts<'_>) -> Result<Ran, Error>
                 None => Box::new(std::io::empty()),
             };
             let seeds = PrepareSeeds { material, products: product_seed.as_ref() };
-            let result = Prepare::run(program, weights, (seeds, hash_key), &mut source, &writer);
+            let result = program.prepare(weights, (seeds, hash_key), &mut source, &writer);
             writer.finish(result);
         });
         reader.wait_ready()?;
-        let result = Online::run(program, weights, inputs, &reader, zeros, &mut channel);
+        let result = program.online(weights, inputs, &reader, zeros, &mut channel);
         drop(reader);
         result
     })
