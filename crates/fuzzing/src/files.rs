@@ -1,6 +1,6 @@
 //! Decoders of files: configurations, certificates, registers, the ledger, counts of choices, and the public part of a split.
 
-use crate::sealed::sealed;
+use crate::digests::as_it_is_and_with_digests;
 use blindroute_reports::{CountedShare, Histogram, KeyHalf, Side, SumShare, VerifyKey};
 use blindroute_routing::bundle::PublicPart;
 use blindroute_runtime::choices::{Choices, ChoicesOptions};
@@ -84,6 +84,5 @@ pub fn choices(bytes: &[u8]) {
 
 /// The public part of a split, also for digests that fit.
 pub fn public_part(bytes: &[u8]) {
-    let _ = PublicPart::read(bytes);
-    let _ = sealed(bytes).map(|bytes| drop(PublicPart::read(&bytes)));
+    as_it_is_and_with_digests(bytes, |bytes| drop(PublicPart::read(bytes)));
 }

@@ -9,9 +9,9 @@
 #![allow(clippy::expect_used, reason = "a panic is what these functions look for")]
 #![deny(missing_docs)]
 
+mod digests;
 mod files;
 mod peers;
-mod sealed;
 
 pub use files::{certificate, choices, clients, configuration, ledger, public_part};
 pub use peers::{handshake, kept, session};
@@ -33,13 +33,12 @@ use blindroute_runtime::messages::{
     SessionOpen, SessionReport, ShownPasses, StoreAnswer, StoreCall,
 };
 use blindroute_testkit::tokenizer_json;
-use sealed::sealed;
+use digests::as_it_is_and_with_digests;
 use std::sync::OnceLock;
 
 /// The bundle's reader, also for digests that fit.
 pub fn bundle(bytes: &[u8]) {
-    let _ = Bundle::read(bytes);
-    let _ = sealed(bytes).map(|bytes| drop(Bundle::read(&bytes)));
+    as_it_is_and_with_digests(bytes, |bytes| drop(Bundle::read(bytes)));
 }
 
 /// The import of a published encoder: arbitrary weights, and an arbitrary configuration.
@@ -57,19 +56,14 @@ pub fn published(bytes: &[u8]) {
 
 /// The container's reader, for its two kinds of file, also for digests that fit.
 pub fn container(bytes: &[u8]) {
-    contained(bytes);
-    if let Some(bytes) = sealed(bytes) {
-        contained(&bytes);
-    }
-}
-
-fn contained(bytes: &[u8]) {
-    for kind in ["router-bundle", "router-share"] {
-        if let Ok(container) = container::read(bytes, kind) {
-            let again = container::write(kind, container.header(), container.sections());
-            assert!(again.is_ok_and(|again| again == bytes), "a content has one form");
+    as_it_is_and_with_digests(bytes, |bytes| {
+        for kind in ["router-bundle", "router-share"] {
+            if let Ok(container) = container::read(bytes, kind) {
+                let again = container::write(kind, container.header(), container.sections());
+                assert!(again.is_ok_and(|again| again == bytes), "a content has one form");
+            }
         }
-    }
+    });
 }
 
 /// A small tokenizer of the published kind.

@@ -7,9 +7,17 @@ const BEGINNING: usize = 12;
 /// The digest of a section, and of all that is above the payloads.
 const DIGEST: usize = 32;
 
+/// Reads a container as it is, and with digests that fit.
+pub(crate) fn as_it_is_and_with_digests(bytes: &[u8], read: impl Fn(&[u8])) {
+    read(bytes);
+    if let Some(bytes) = with_digests_that_fit(bytes) {
+        read(&bytes);
+    }
+}
+
 /// The same container with digests that fit, and the lengths of its sections as far as its bytes go. Nothing if there is no table of
 /// sections.
-pub(crate) fn sealed(bytes: &[u8]) -> Option<Vec<u8>> {
+fn with_digests_that_fit(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut at = BEGINNING;
     at += 1 + usize::from(*bytes.get(at)?);
     at += 4 + usize::try_from(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?)).ok()?;
@@ -49,7 +57,7 @@ mod tests {
     fn a_container_that_was_changed_is_read_as_it_is_now() {
         let sections = [Section { name: "one", payload: b"first" }, Section { name: "two", payload: b"second" }];
         let right = write("example", b"{}", &sections).unwrap();
-        assert_eq!(sealed(&right).unwrap(), right);
+        assert_eq!(with_digests_that_fit(&right).unwrap(), right);
         let mut changed = right.clone();
         let end = changed.len() - 1;
         changed[end] ^= 1;
@@ -57,15 +65,15 @@ mod tests {
         // The first length is more than there is.
         let entry = right.windows(3).position(|window| window == b"one").unwrap() + 3;
         assert!(read(&changed, "example").is_err());
-        let again = sealed(&changed).unwrap();
+        let again = with_digests_that_fit(&changed).unwrap();
         assert_eq!(read(&again, "example").unwrap().section("two").unwrap(), b"seconemore");
         changed[entry + 7] = 0xFF;
-        let again = sealed(&changed).unwrap();
+        let again = with_digests_that_fit(&changed).unwrap();
         let container = read(&again, "example").unwrap();
         assert_eq!(container.section("one").unwrap(), b"firstseconemore");
         assert_eq!(container.section("two").unwrap(), b"");
         for short in 0..right.len() - "firstsecond".len() {
-            assert!(sealed(&right[..short]).is_none(), "{short}");
+            assert!(with_digests_that_fit(&right[..short]).is_none(), "{short}");
         }
     }
 }
