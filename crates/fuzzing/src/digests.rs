@@ -52,6 +52,7 @@ fn with_digests_that_fit(bytes: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use blindroute_routing::bundle::container::{Section, read, write};
+    use std::cell::RefCell;
 
     #[test]
     fn a_container_that_was_changed_is_read_as_it_is_now() {
@@ -67,6 +68,9 @@ mod tests {
         assert!(read(&changed, "example").is_err());
         let again = with_digests_that_fit(&changed).unwrap();
         assert_eq!(read(&again, "example").unwrap().section("two").unwrap(), b"seconemore");
+        let readings = RefCell::new(Vec::new());
+        as_it_is_and_with_digests(&changed, |bytes| readings.borrow_mut().push(read(bytes, "example").is_ok()));
+        assert_eq!(readings.into_inner(), [false, true]);
         changed[entry + 7] = 0xFF;
         let again = with_digests_that_fit(&changed).unwrap();
         let container = read(&again, "example").unwrap();
